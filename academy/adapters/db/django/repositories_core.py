@@ -1,0 +1,119 @@
+"""Queries on academies, accounts and sign-in sessions."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.contrib.auth.hashers import check_password, make_password
+from django.db import transaction
+from django.utils import timezone
+
+from academy.domain.roles import Role
+from apps.core.models import LoginSession, Tenant, TenantMembership, User
+
+ROTATION_GRACE = timedelta(seconds=30)
+"""Two tabs may refresh at the same moment: the token before the last is taken for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session that was opened or continued, and whom it belongs to."""
+
+    session: LoginSession
+    user: User
+    tenant: Tenant
+    role: Role
+
+
+class SessionEndedError(Exception):
+    """The session has ended, or its token was used twice: sign in again."""
+
+
+def find_user(user_id: int) -> User | None:
+    return User.objects.filter(pk=user_id, is_active=True).first()
+
+
+def find_tenant_code(tenant_id: int) -> str | None:
+    return Tenant.objects.filter(pk=tenant_id).values_list("code", flat=True).first()
+
+
+def find_user_by_password(tenant_code: str, username: str, password: str) -> User | None:
+    """The active account, or None. A wrong name costs as long as a wrong password, so that nobody can try names."""
+    user = (
+        User.objects.select_related("tenant")
+        .filter(tenant__code=tenant_code, tenant__active=True, username=username, is_active=True)
+        .first()
+    )
+    if user is None:
+        make_password(password)
+        return None
+    return user if check_password(password, user.password) else None
+
+
+def open_session(user: User) -> SignedIn | None:
+    """A new session, or None if the account has no membership."""
+    role = _role(user)
+    if role is None or user.tenant is None:
+        return None
+    now = timezone.now()
+    session = LoginSession.objects.create(
+        user=user,
+        token_id=uuid4(),
+        rotated_at=now,
+        expires_at=now + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS),
+    )
+    return SignedIn(session, user, user.tenant, role)
+
+
+def rotate_session(session_id: UUID, token_id: UUID) -> SignedIn:
+    """The session with a new token. A token that was used before ends the session: somebody has a copy of it.
+
+    Raises SessionEndedError.
+    """
+    with transaction.atomic():
+        session = (
+            LoginSession.objects.select_for_update(of=("self",))
+            .select_related("user__tenant")
+            .filter(pk=session_id, ended_at=None, expires_at__gt=timezone.now())
+            .first()
+        )
+        if session is None:
+            raise SessionEndedError("The session has ended: sign in again.")
+        stolen = not _accept(session, token_id)
+        session.save()
+    user, role = session.user, _role(session.user)
+    if stolen:
+        raise SessionEndedError("The refresh token was used twice: the session has ended, sign in again.")
+    if role is None or user.tenant is None or not (user.is_active and user.tenant.active):
+        raise SessionEndedError("The account is closed.")
+    return SignedIn(session, user, user.tenant, role)
+
+
+def _accept(session: LoginSession, token_id: UUID) -> bool:
+    now = timezone.now()
+    if token_id == session.token_id:
+        session.previous_token_id, session.token_id, session.rotated_at = token_id, uuid4(), now
+        return True
+    if token_id == session.previous_token_id and now - session.rotated_at < ROTATION_GRACE:
+        return True
+    session.ended_at = now
+    return False
+
+
+def end_session(session_id: UUID) -> None:
+    LoginSession.objects.filter(pk=session_id, ended_at=None).update(ended_at=timezone.now())
+
+
+def change_password(user: User, new_password: str) -> None:
+    """Sets the password and ends all the account's sessions."""
+    with transaction.atomic():
+        user.set_password(new_password)
+        user.must_change_password = False
+        user.save(update_fields=["password", "must_change_password"])
+        LoginSession.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
+
+
+def _role(user: User) -> Role | None:
+    value = TenantMembership.objects.filter(user=user, tenant_id=user.tenant_id).values_list("role", flat=True).first()
+    return Role(value) if value else None

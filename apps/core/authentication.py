@@ -1,0 +1,61 @@
+"""Who asks: from the access token alone, without SQL."""
+
+from typing import Any
+
+from django.contrib.auth.backends import BaseBackend
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.request import Request
+
+from academy.adapters.db.django import repositories_core
+from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
+
+
+class TenantBackend(BaseBackend):
+    """Django's door to our accounts: a user name is unique within one academy only, so the academy's code is needed."""
+
+    def authenticate(
+        self,
+        request: Any,  # noqa: ARG002 - Django's signature
+        username: str | None = None,
+        password: str | None = None,
+        tenant: str | None = None,
+        **kwargs: Any,  # noqa: ARG002 - Django's signature
+    ) -> Any:
+        if not (username and password and tenant):
+            return None
+        return repositories_core.find_user_by_password(tenant, username, password)
+
+    def get_user(self, user_id: int) -> Any:
+        return repositories_core.find_user(user_id)
+
+
+class AccessTokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer <access token>`; `X-Tenant-Code`, if sent, has to agree with it (403)."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, str] | None:
+        parts = get_authorization_header(request).decode("latin-1").split()
+        if not parts or parts[0].lower() != "bearer":
+            return None
+        try:
+            caller = read_access_token(parts[1] if len(parts) == 2 else "")  # noqa: PLR2004 - scheme and token
+        except TokenExpiredError as error:
+            raise AuthenticationFailed(str(error), "token_expired") from error
+        except TokenError as error:
+            raise AuthenticationFailed(str(error), "token_invalid") from error
+        said = request.headers.get("X-Tenant-Code")
+        if said is not None and said != caller.tenant_code:
+            raise PermissionDenied(
+                f"X-Tenant-Code says {said!r}, but the token belongs to {caller.tenant_code!r}.", "tenant_mismatch"
+            )
+        return caller, parts[1]
+
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - DRF's signature
+        return "Bearer"
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller of a view that only signed-in people reach."""
+    if not isinstance(request.user, Caller):
+        raise TypeError("This view is open to callers without a token; it must not ask who they are.")
+    return request.user

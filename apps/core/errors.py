@@ -1,0 +1,69 @@
+"""Every error answers `{"code", "message", "fields"?}`: a word for programs and one sentence for people."""
+
+from typing import Any
+
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from academy.adapters.queue.sqs import QueueUnavailableError
+
+log = structlog.get_logger(__name__)
+
+UNAVAILABLE: list[tuple[tuple[type[BaseException], ...], str, str]] = [
+    ((OperationalError, InterfaceError, PoolTimeout), "database_unavailable", "The database cannot be reached"),
+    ((RedisError,), "redis_unavailable", "Redis cannot be reached"),
+    ((QueueUnavailableError,), "queue_unavailable", "The queue cannot be reached"),
+]
+
+
+class ApiError(exceptions.APIException):
+    """An error with its own status, code and sentence."""
+
+    def __init__(self, http_status: int, code: str, message: str) -> None:
+        super().__init__(message, code)
+        self.status_code = http_status
+
+
+def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's EXCEPTION_HANDLER. None (a 500 with its traceback in the log) for what nobody foresaw."""
+    if isinstance(error, Http404):
+        error = exceptions.NotFound(str(error) or None)
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    if isinstance(error, exceptions.APIException):
+        set_rollback()
+        return Response(_body(error), error.status_code, headers=_headers(error))
+    for kinds, code, sentence in UNAVAILABLE:
+        if isinstance(error, kinds):
+            set_rollback()
+            log.warning(code, view=type(context["view"]).__name__, error=str(error).strip().splitlines()[:1])
+            body = {"code": code, "message": f"{sentence} at the moment; nothing was lost. Try again in a few seconds."}
+            return Response(body, status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": "5"})
+    return None
+
+
+def _body(error: exceptions.APIException) -> dict[str, Any]:
+    if isinstance(error, exceptions.ValidationError):
+        fields = error.detail if isinstance(error.detail, dict) else {"": error.detail}
+        first, reasons = next(iter(fields.items()))
+        reason = reasons[0] if isinstance(reasons, list) else reasons
+        message = f"{first}: {reason}" if first and first != "non_field_errors" else str(reason)
+        return {"code": "invalid", "message": message, "fields": fields}
+    codes = error.get_codes()
+    return {"code": codes if isinstance(codes, str) else "invalid", "message": str(error.detail)}
+
+
+def _headers(error: exceptions.APIException) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if isinstance(error, exceptions.Throttled) and error.wait:
+        headers["Retry-After"] = str(int(error.wait) + 1)
+    if header := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = header
+    return headers

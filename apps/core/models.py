@@ -1,0 +1,83 @@
+"""Academies, their people, and the sessions in which these are signed in."""
+
+import uuid
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+
+from academy.domain.roles import Role
+
+
+class Tenant(models.Model):
+    """One academy. Nothing of one is ever shown to another."""
+
+    code = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=100)
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "tenant"
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class User(AbstractBaseUser):
+    """An account of one academy; superusers belong to none. Names are unique within the academy."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, null=True, blank=True, related_name="users")
+    username = models.CharField(max_length=60)
+    name = models.CharField(max_length=50, blank=True)
+    is_active = models.BooleanField(default=True)
+    is_superuser = models.BooleanField(default=False)
+    must_change_password = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    USERNAME_FIELD = "username"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects = BaseUserManager["User"]()
+
+    class Meta:
+        db_table = "user"
+        constraints = [  # noqa: RUF012 - Django's own way to write Meta
+            models.UniqueConstraint(fields=["tenant", "username"], name="uq_user_tenant_username", nulls_distinct=False)
+        ]
+
+    def __str__(self) -> str:
+        return self.username
+
+
+class TenantMembership(models.Model):
+    """What an account may do in its academy."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=[(role.value, role.value) for role in Role])
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "tenant_membership"
+        constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="uq_membership_tenant_user")]  # noqa: RUF012
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.role}"
+
+
+class LoginSession(models.Model):
+    """One sign-in on one device: what its refresh token must match. Ended by logout, or by a token used twice."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
+    token_id = models.UUIDField(help_text="The refresh token that is valid now.")
+    previous_token_id = models.UUIDField(null=True, help_text="Still taken for some seconds after a rotation.")
+    rotated_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "login_session"
+
+    def __str__(self) -> str:
+        return str(self.id)

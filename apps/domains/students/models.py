@@ -1,0 +1,59 @@
+"""Students and their parents."""
+
+from django.db import models
+from django.db.models import Q
+
+from apps.core.indexes import LongNameIndex
+
+
+class Parent(models.Model):
+    """A parent is known by the phone number, digits only."""
+
+    tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+")
+    user = models.OneToOneField("core.User", models.SET_NULL, null=True, related_name="parent")
+    name = models.CharField(max_length=50, blank=True)
+    phone = models.CharField(max_length=20)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "parents"
+        constraints = [models.UniqueConstraint(fields=["tenant", "phone"], name="uq_parent_tenant_phone")]  # noqa: RUF012
+
+    def __str__(self) -> str:
+        return self.phone
+
+
+class Student(models.Model):
+    """A student; deleting marks the row, and the same name and parent's phone bring it back."""
+
+    tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
+    user = models.OneToOneField("core.User", models.CASCADE, related_name="student")
+    parent = models.ForeignKey(Parent, models.PROTECT, related_name="students")
+    name = models.CharField(max_length=50)
+    phone = models.CharField(max_length=20, blank=True)
+    parent_phone = models.CharField(max_length=20)
+    school = models.CharField(max_length=50, blank=True)
+    grade = models.CharField(max_length=20, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "students"
+        constraints = [  # noqa: RUF012
+            models.UniqueConstraint(
+                fields=["tenant", "name", "parent_phone"],
+                condition=Q(deleted_at__isnull=True),
+                name="idx_student_tenant_name_phone",
+            )
+        ]
+        indexes = [  # noqa: RUF012
+            LongNameIndex(
+                fields=["tenant", "name", "parent_phone"],
+                condition=Q(deleted_at__isnull=False),
+                name="idx_student_tenant_name_phone_deleted",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,137 @@
+"""What the process is told by its environment: typed, with one clear sentence for each wrong value."""
+
+from typing import Annotated, Any, Literal
+
+from django.core.exceptions import ImproperlyConfigured
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Names = Annotated[list[str], NoDecode]
+MIN_SECRET_LENGTH = 32
+
+
+class Environment(BaseSettings):
+    """One field a variable; the variable's name is the field's in capitals (`DATABASE_URL`)."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    secret_key: SecretStr
+    allowed_hosts: Names = ["127.0.0.1", "localhost", "[::1]"]
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    process_name: str = Field("manage", pattern=r"^[a-z_0-9-]{1,40}$")
+
+    database_url: str = "postgresql://academy@127.0.0.1:5432/academy"
+    database_pool_size: int = Field(4, ge=1, le=200)
+    redis_url: str = "redis://127.0.0.1:6379/0"
+
+    aws_region: str = "ap-northeast-2"
+    sqs_endpoint_url: str | None = None
+    sqs_queue_prefix: str = Field("academy", pattern=r"^[A-Za-z0-9_-]{1,40}$")
+    s3_bucket: str | None = None
+    s3_endpoint_url: str | None = None
+    media_root: str = "media"
+
+    ai_worker_max_concurrency: int = Field(5, ge=1, le=100)
+    worker_heartbeat_seconds: float = Field(10, gt=0, le=60)
+    worker_lease_seconds: float = Field(30, gt=0, le=600)
+    worker_visibility_seconds: int = Field(40, ge=1, le=43_200)
+    worker_ready_file: str | None = None
+
+    realtime_key_prefix: str = Field("", pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
+    realtime_allowed_origins: Names = []
+    realtime_terminal_ttl_seconds: int = Field(0, ge=0)
+    realtime_recent_terminal: int = Field(100, ge=1, le=10_000)
+    realtime_ping_seconds: float = Field(25, gt=0, le=300)
+    realtime_connection_seconds: int = Field(3600, ge=1, le=86_400)
+
+    @field_validator("allowed_hosts", "realtime_allowed_origins", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value()) < MIN_SECRET_LENGTH:
+            raise ValueError(f"it has to be a random text of at least {MIN_SECRET_LENGTH} characters")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: str) -> str:
+        if not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("it has to begin with postgresql:// (PostgreSQL is the one database)")
+        try:
+            conninfo_to_dict(value)
+        except ProgrammingError as error:
+            raise ValueError(f"it is no PostgreSQL address: {str(error).strip()}") from None
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: str) -> str:
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("it has to begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("sqs_endpoint_url", "s3_endpoint_url")
+    @classmethod
+    def _is_http(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("it has to begin with http:// or https:// (leave it out for AWS)")
+        return value
+
+    @field_validator("realtime_allowed_origins")
+    @classmethod
+    def _are_origins(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:  # noqa: PLR2004 - scheme://host
+                raise ValueError(f"{origin!r} is no origin; write https://app.example.com, without a path")
+        return value
+
+
+def read_environment() -> Environment:
+    """The environment, checked. Raises ImproperlyConfigured with a line for each wrong value."""
+    try:
+        return Environment()  # type: ignore[call-arg]
+    except ValidationError as error:
+        raise ImproperlyConfigured("\n".join(_sentence(item) for item in error.errors())) from None
+
+
+def _sentence(item: Any) -> str:
+    name = str(item["loc"][0]).upper()
+    if item["type"] == "missing":
+        return f"{name} is not set: set it in the environment (script/up makes one for the embedded system)."
+    reason = str(item["msg"]).removeprefix("Value error, ")
+    shown = "" if name == "SECRET_KEY" else f" (it is {item['input']!r})"
+    return f"{name} is wrong: {reason}{shown}."
+
+
+def database_settings(environment: Environment) -> dict[str, Any]:
+    """Django's DATABASES entry of `DATABASE_URL`.
+
+    The web server's threads share a pool of a fixed size: under ASGI persistent connections pile up, one for each
+    thread that ever served. Every other process keeps its few connections for 15 s.
+    """
+    parts = conninfo_to_dict(environment.database_url)
+    pooled = environment.process_name == "web"
+    options: dict[str, Any] = {
+        key: value for key, value in parts.items() if key not in {"dbname", "user", "password", "host", "port"}
+    }
+    options["application_name"] = environment.process_name
+    options.setdefault("connect_timeout", 5)
+    if pooled:
+        options["pool"] = {"min_size": 0, "max_size": environment.database_pool_size, "timeout": 5}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.get("dbname", "academy"),
+        "USER": parts.get("user", ""),
+        "PASSWORD": parts.get("password", ""),
+        "HOST": parts.get("host", ""),
+        "PORT": str(parts.get("port", "")),
+        "CONN_MAX_AGE": 0 if pooled else 15,
+        "OPTIONS": options,
+        "TEST": {"NAME": None},
+    }

@@ -1,0 +1,122 @@
+"""Django's settings. What differs between installations comes from `config.environment`."""
+
+from pathlib import Path
+from typing import Any
+
+from config.environment import database_settings, read_environment
+from config.logging import logging_settings
+
+ENVIRONMENT = read_environment()
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value()
+DEBUG = False
+ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
+PROCESS_NAME = ENVIRONMENT.process_name
+
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "channels",
+    "realtime",
+    "apps.core",
+    "apps.domains.lectures",
+    "apps.domains.students",
+    "apps.domains.ai",
+    "apps.domains.messaging",
+    "apps.support.video",
+    "apps.page",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "asgi.application"
+TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True, "OPTIONS": {}}]
+
+DATABASES = {"default": database_settings(ENVIRONMENT)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "core.User"
+AUTHENTICATION_BACKENDS = ["apps.core.authentication.TenantBackend"]
+# The name is unique within its tenant, which our own back end knows; the check looks for global uniqueness only.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+ACCESS_TOKEN_SECONDS = 600
+REFRESH_TOKEN_SECONDS = 14 * 86_400
+
+LANGUAGE_CODE = "ko"
+TIME_ZONE = "Asia/Seoul"
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "build" / "static"
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": ENVIRONMENT.media_root},
+    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+if ENVIRONMENT.s3_bucket:
+    STORAGES["default"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": ENVIRONMENT.s3_bucket,
+            "endpoint_url": ENVIRONMENT.s3_endpoint_url,
+            "region_name": ENVIRONMENT.aws_region,
+            "file_overwrite": False,
+        },
+    }
+# Uploads: a workbook has at most 20 MB, and a little more is taken so that the answer can say so.
+MAX_WORKBOOK_BYTES = 20_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+DATA_UPLOAD_MAX_NUMBER_FILES = 1
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["apps.core.authentication.AccessTokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.core.permissions.RoleAllows"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "apps.core.pagination.Pages",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "apps.core.errors.answer_error",
+    "UNAUTHENTICATED_USER": None,
+    "PAGE_SIZE": 50,
+}
+SPECTACULAR_SETTINGS = {"TITLE": "Academy", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False, "SERVE_PERMISSIONS": []}
+
+AWS_REGION = ENVIRONMENT.aws_region
+SQS_ENDPOINT_URL = ENVIRONMENT.sqs_endpoint_url
+SQS_QUEUE_PREFIX = ENVIRONMENT.sqs_queue_prefix
+AI_WORKER_MAX_CONCURRENCY = ENVIRONMENT.ai_worker_max_concurrency
+WORKER_HEARTBEAT_SECONDS = ENVIRONMENT.worker_heartbeat_seconds
+WORKER_LEASE_SECONDS = ENVIRONMENT.worker_lease_seconds
+WORKER_VISIBILITY_SECONDS = ENVIRONMENT.worker_visibility_seconds
+WORKER_READY_FILE = ENVIRONMENT.worker_ready_file
+
+REALTIME_REDIS_URL = ENVIRONMENT.redis_url
+REALTIME_KEY_PREFIX = ENVIRONMENT.realtime_key_prefix
+REALTIME_ALLOWED_ORIGINS = ENVIRONMENT.realtime_allowed_origins
+REALTIME_TERMINAL_TTL_SECONDS = ENVIRONMENT.realtime_terminal_ttl_seconds
+REALTIME_RECENT_TERMINAL = ENVIRONMENT.realtime_recent_terminal
+REALTIME_PING_SECONDS = ENVIRONMENT.realtime_ping_seconds
+REALTIME_CONNECTION_SECONDS = ENVIRONMENT.realtime_connection_seconds
+REALTIME_TOPIC_RULES = "apps.core.topic_rules.allowed_topics"
+REALTIME_AUTHENTICATOR = "apps.core.topic_rules.authenticate"
+REALTIME_OUTBOX_SENDERS = {"queue": "academy.adapters.queue.sqs.send_outbox_message"}
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+LOGGING = logging_settings(ENVIRONMENT.log_level)
+LOGGING_CONFIG = "config.logging.configure"
