@@ -1,0 +1,18 @@
+"""Servers that a machine with nothing but Python can run: PostgreSQL, Redis, SQS and S3.
+
+Every server has the same shape (`embedded.server.Server`): make it with a folder, `start()`, `wait_ready()`, use its
+`url` or `address`, `stop()` or `kill()`, and start it again at the same port with the data it had.
+
+    with embedded.servers(folder, ["postgres", "redis", "sqs"]) as running:
+        running.redis.url, running.postgres.url, running.sqs.address, running.environment()
+
+Nothing here is for production: there, the addresses in the environment name real servers.
+"""
+
+from embedded.errors import EmbeddedError
+from embedded.group import Servers, servers
+from embedded.postgres import PostgresServer
+from embedded.redis import RedisServer
+from embedded.sqs import SqsServer
+
+__all__ = ["EmbeddedError", "PostgresServer", "RedisServer", "Servers", "SqsServer", "servers"]

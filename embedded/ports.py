@@ -1,0 +1,58 @@
+"""TCP ports on the loopback."""
+
+from __future__ import annotations
+
+import random
+import socket
+from pathlib import Path
+
+from embedded.errors import EmbeddedError
+
+HOST = "127.0.0.1"
+_LOWEST = 15_000
+_USUAL_EPHEMERAL = 32_768
+
+
+def _below_ephemeral() -> int:
+    """The first port that the kernel gives to outgoing connections."""
+    try:
+        text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
+    except OSError:
+        return _USUAL_EPHEMERAL
+    first = int(text.split()[0])
+    return first if first > _LOWEST + 1_000 else _USUAL_EPHEMERAL
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen at this port of the loopback now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def answers(port: int) -> bool:
+    """Whether something accepts connections at this port of the loopback."""
+    try:
+        socket.create_connection((HOST, port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_port() -> int:
+    """A free port below those of outgoing connections.
+
+    One of theirs could be taken while our server is down, even by a client that tries to reach that very server and
+    then meets itself.
+    """
+    chance = random.SystemRandom()
+    last = _below_ephemeral() - 1
+    for _ in range(200):
+        port = chance.randint(_LOWEST, last)
+        if is_free(port):
+            return port
+    raise EmbeddedError(f"No free TCP port was found between {_LOWEST} and {last} on {HOST}.")

@@ -1,0 +1,166 @@
+"""PostgreSQL with our own launcher: a database `academy` for the user `academy`, on the loopback only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from embedded import postgres_user, programs
+from embedded.errors import EmbeddedError
+from embedded.ports import HOST
+from embedded.server import Server
+from embedded.spawn import Order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_BUILTIN_LOCALE_SINCE = 17
+_PROTOCOL_3 = 196_608
+_DATABASE = "academy"
+
+
+def private_text(file: Path, text: str) -> None:
+    """Write a secret so that only its owner can read it, from the first byte on."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+
+
+class PostgresServer(Server):
+    """`url` is `postgresql://academy:<password>@127.0.0.1:<port>/academy`; `academy` may do everything in it.
+
+    The password is generated once and stands in `<folder>/password` (0600). There is no Unix socket: its path may be
+    too long for the system (107 bytes), and nobody needs it. `durable=False` (tests) leaves out the waiting for the
+    disk; a crash of the *machine* may then spoil the data, one of the server does not.
+    """
+
+    name = "postgres"
+    variable = "DATABASE_URL"
+    default_port = 5432
+    end_signal = signal.SIGINT  # "fast": SIGTERM would wait for every client to leave
+
+    def __init__(
+        self, folder: Path, port: int | None = None, *, external: str | None = None, durable: bool = False
+    ) -> None:
+        super().__init__(folder, port, external=external)
+        self.durable = durable
+        self.data_folder = self.folder / "data"
+        self._password_file = self.folder / "password"
+
+    @property
+    def password(self) -> str:
+        """Made on first use."""
+        if not self._password_file.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            private_text(self._password_file, secrets.token_hex(16))
+        return self._password_file.read_text(encoding="utf-8").strip()
+
+    @property
+    def url(self) -> str:
+        return self.external or f"postgresql://{_DATABASE}:{self.password}@{HOST}:{self.port}/{_DATABASE}"
+
+    def _prepare(self) -> Order:
+        found = programs.postgres()
+        # The user who runs it must pass through here; the data folder itself is 0700 and the password 0600.
+        self.folder.chmod(0o711)
+        user = postgres_user.choose(self.folder, [found.bin / "postgres", found.bin / "initdb"])
+        if not self.data_folder.exists():
+            self._make_data(found, user)
+        self._refuse_other_version(found.version)
+        postgres_user.give(self.data_folder, user)
+        return Order(
+            argv=[str(found.bin / "postgres"), "-D", str(self.data_folder), *self._options()],
+            log_file=self.log_file,
+            environment=self._environment(),
+            folder=self.folder,
+            end_signal=self.end_signal,
+            user=user,
+        )
+
+    def _options(self) -> list[str]:
+        settings = {
+            "listen_addresses": HOST,
+            "port": self.port,
+            "unix_socket_directories": "",
+            "max_connections": 100,
+            "shared_buffers": "64MB",
+            "log_line_prefix": "%m [%p] %a ",
+            "timezone": "UTC",
+        }
+        if not self.durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+    @staticmethod
+    def _environment() -> dict[str, str]:
+        # PG* variables of the user mean another server; its own messages are in English for the log's readers.
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+        return kept | {"LC_ALL": "C"}
+
+    def _refuse_other_version(self, version: int) -> None:
+        made_by = (self.data_folder / "PG_VERSION").read_text(encoding="ascii").strip()
+        if made_by != str(version):
+            raise EmbeddedError(
+                f"The data in {self.data_folder} were made by PostgreSQL {made_by}, but this one is {version}: "
+                f"put PostgreSQL {made_by} first on PATH, or move that folder away to begin anew."
+            )
+
+    def _make_data(self, found: programs.PostgresPrograms, user: str | None) -> None:
+        """Make the database in a folder aside, which gets its name only when it is complete."""
+        aside = self.folder / "data.unfinished"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(mode=0o700)
+        postgres_user.give(aside, user)
+        command = [str(found.bin / "initdb"), "-D", str(aside), "--username", _DATABASE, "--auth", "trust", "--no-sync"]
+        self._run([*command, "--encoding", "UTF8", *_locale_options(found.version)], user)
+        (aside / "pg_hba.conf").write_text(f"host all all {HOST}/32 scram-sha-256\n", encoding="ascii")
+        # Single-user mode needs no client and opens no port, so the password is set before anybody can connect.
+        statements = f"ALTER ROLE {_DATABASE} PASSWORD '{self.password}'\nCREATE DATABASE {_DATABASE}\n"
+        self._run([str(found.bin / "postgres"), "--single", "-D", str(aside), "postgres"], user, statements)
+        aside.rename(self.data_folder)
+
+    def _run(self, argv: Sequence[str], user: str | None, said: str = "") -> None:
+        """Run one of PostgreSQL's programs to its end. Raises EmbeddedError with what it printed."""
+        order = Order(argv=argv, log_file=self.log_file, user=user, end_signal=signal.SIGTERM)
+        run = subprocess.run(
+            order.command(),
+            input=said,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            env=self._environment(),
+            cwd=self.folder,
+            check=False,
+        )
+        if run.returncode != 0 or "ERROR:" in run.stdout or "FATAL:" in run.stdout:
+            raise EmbeddedError(f"PostgreSQL's database could not be made in {self.folder}:\n{run.stdout.strip()}")
+
+    def _is_ready(self) -> bool:
+        """Knock as a client would: while it starts or recovers, it refuses; when ready, it asks for the password."""
+        words = b"user\0academy\0database\0academy\0application_name\0readiness\0\0"
+        message = struct.pack("!ii", len(words) + 8, _PROTOCOL_3) + words
+        with self._connect() as connection:
+            connection.sendall(message)
+            answer = connection.recv(1)
+        return answer == b"R" or (self.external is not None and answer == b"E")
+
+
+def _locale_options(version: int) -> list[str]:
+    """Sorting by code point, letters by Unicode: the same on every machine."""
+    if version >= _BUILTIN_LOCALE_SINCE:
+        return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+    return ["--locale=C.UTF-8", "--lc-messages=C"] if _system_has("C.UTF-8") else ["--locale=C"]
+
+
+def _system_has(name: str) -> bool:
+    """Whether the C library knows this locale; asked in another process, because asking changes one's own."""
+    code = "import locale, sys; locale.setlocale(locale.LC_ALL, sys.argv[1])"
+    return subprocess.run([sys.executable, "-I", "-c", code, name], capture_output=True, check=False).returncode == 0

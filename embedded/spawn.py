@@ -1,0 +1,137 @@
+"""Starting a process so that it can neither outlive us nor be mistaken for another one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embedded import process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+_WRAPPER = Path(__file__).with_name("child.py")
+
+# The kernel sends the "parent died" signal when the *thread* that made the child ends. So one thread, which lives as
+# long as this process does, makes all of them, whoever asks.
+_spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedded-spawn")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What to run. `user` as in `embedded.child`; `end_signal` is what asks this program to end in good order."""
+
+    argv: Sequence[str]
+    log_file: Path
+    environment: Mapping[str, str] | None = None
+    folder: Path | None = None
+    end_signal: int = signal.SIGTERM
+    user: str | None = None
+    wrapper: Path = field(default=_WRAPPER)
+
+    def command(self) -> list[str]:
+        order: dict[str, Any] = {"parent": os.getpid(), "signal": self.end_signal, "argv": list(self.argv)}
+        if self.user is not None:
+            order["user"] = self.user
+        return [sys.executable, "-I", "-S", str(self.wrapper), json.dumps(order)]
+
+
+class Child:
+    """A process of ours, in a session of its own (Ctrl-C in the terminal reaches us, and we decide the order).
+
+    A thread waits for its end: then whatever it started itself is killed with it, and `on_end` is called (in that
+    thread) with this child.
+    """
+
+    def __init__(self, order: Order, on_end: Callable[[Child], None] | None = None) -> None:
+        self.order = order
+        self._on_end = on_end
+        self._ended = threading.Event()
+        self._process = _spawner.submit(self._spawn).result()
+        self.pid = self._process.pid
+        self.identity = process.identity(self.pid) or ""
+        threading.Thread(target=self._watch, name=f"embedded-wait-{self.pid}", daemon=True).start()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        self.order.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.order.log_file.open("ab") as log:
+            return subprocess.Popen(
+                self.order.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=None if self.order.environment is None else dict(self.order.environment),
+                cwd=self.order.folder,
+                start_new_session=True,
+            )
+
+    def _watch(self) -> None:
+        # Look without collecting first: as long as it is a zombie, its number (and its group's) is not given again.
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        self._ended.set()
+        if self._on_end is not None:
+            self._on_end(self)
+
+    @property
+    def running(self) -> bool:
+        return not self._ended.is_set()
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        return self._process.returncode if self._ended.is_set() else None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds for its end; False if it still runs."""
+        return self._ended.wait(timeout)
+
+    def send(self, number: int) -> None:
+        """Send a signal; nothing happens if it has ended (collecting and sending never overlap with a reused pid)."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def end(self, timeout: float) -> None:
+        """Ask it to end, wait up to `timeout` seconds, then kill it; returns when it is gone."""
+        self.send(self.order.end_signal)
+        if not self.wait(timeout):
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it and its own children are gone (they notice by themselves, a moment later)."""
+        kids = process.children(self.pid) if self.running else {}
+        self.send(signal.SIGKILL)
+        self.wait()
+        process.wait_gone(kids, 5.0)
+
+
+def why_ended(child: Child) -> str:
+    """In words: ended with code 3, or was ended by SIGKILL."""
+    code = child.code
+    if code is not None and code < 0:
+        try:
+            return f"was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"was ended by signal {-code}"
+    return f"ended with code {code}"
+
+
+def last_lines(log_file: Path, count: int = 12) -> str:
+    """The last lines of a log, each indented by four blanks; empty if there is none."""
+    try:
+        lines = log_file.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(f"    {line}" for line in lines[-count:])

@@ -1,0 +1,74 @@
+"""SQS and S3 by the emulator `ministack`, as a process of its own."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+
+from embedded import programs
+from embedded.errors import EmbeddedError
+from embedded.ports import HOST
+from embedded.server import Server
+from embedded.spawn import Order
+
+
+class SqsServer(Server):
+    """`address` is `http://127.0.0.1:<port>`, for SQS and for S3. Any credentials do.
+
+    Objects are on disk at once; queues and their messages are written when it ends in good order, so a `kill()` loses
+    messages (as no real SQS would): who needs them sends them again from the outbox or by the reaper.
+    """
+
+    name = "sqs"
+    variable = "SQS_ENDPOINT_URL"
+    default_port = 80
+
+    @property
+    def url(self) -> str:
+        return self.external or f"http://{HOST}:{self.port}"
+
+    def _prepare(self) -> Order:
+        if not programs.has_ministack():
+            raise EmbeddedError(
+                "The package ministack is missing: run script/up or script/test once, or set SQS_ENDPOINT_URL."
+            )
+        for part in ("state", "objects", "tmp"):
+            (self.folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+        return Order(
+            argv=[sys.executable, "-m", "ministack"],
+            log_file=self.log_file,
+            environment=self._environment(),
+            folder=self.folder,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        # Not the user's own: settings for another emulator, or for AWS itself, must not reach this one.
+        kept = {key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "LC_ALL", "TZ"}}
+        return kept | {
+            "BIND_HOST": HOST,
+            "GATEWAY_PORT": str(self.port),
+            "SERVICES": "sqs,s3",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(self.folder / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(self.folder / "objects"),
+            "TMPDIR": str(self.folder / "tmp"),
+            "LOG_LEVEL": "WARNING",
+            # It removes containers of "its" when it starts and ends. Ours needs none, and those of others are theirs.
+            "DOCKER_HOST": f"unix://{self.folder / 'tmp' / 'no-docker.sock'}",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _is_ready(self) -> bool:
+        if self.external is not None:
+            self._connect().close()
+            return True
+        connection = http.client.HTTPConnection(HOST, self.port or 0, timeout=2.0)
+        try:
+            connection.request("GET", "/_ministack/health")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except http.client.HTTPException:
+            return False
+        finally:
+            connection.close()
