@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from embedded.errors import EmbeddedError
+from embedded.errors import EmbeddedError, Stopped
 from embedded.postgres import PostgresServer
 from embedded.redis import RedisServer
 from embedded.sqs import SqsServer
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from embedded.server import Server
+    from embedded.service import Service
 
 _KINDS: dict[str, type[PostgresServer | RedisServer | SqsServer]] = {
     "postgres": PostgresServer,
     "redis": RedisServer,
     "sqs": SqsServer,
 }
+NAMES = tuple(_KINDS)
 BUCKET = "academy"
 
 
@@ -35,6 +36,9 @@ class Servers:
     """The servers by their names in `run.json`; asking for one that was not started raises EmbeddedError."""
 
     by_name: dict[str, Server]
+
+    def __iter__(self) -> Iterator[Server]:
+        return iter(self.by_name.values())
 
     def __getitem__(self, name: str) -> Server:
         try:
@@ -83,49 +87,68 @@ def _storage(sqs: SqsServer) -> dict[str, str]:
     }
 
 
-def choose(folder: Path, names: Iterable[str] = tuple(_KINDS), environment: Mapping[str, str] | None = None) -> Servers:
+def choose(
+    folder: Path,
+    names: Iterable[str] = NAMES,
+    environment: Mapping[str, str] | None = None,
+    *,
+    durable: bool = False,
+    logs: Path | None = None,
+) -> Servers:
     """The servers, not started. With an `environment`, an address in it goes before a server of our own.
 
-    Raises EmbeddedError for a name that is none.
+    `logs` is a folder for `<name>.log`; by default each server's log is in its own folder. Raises EmbeddedError for a
+    name that is none.
     """
     chosen: dict[str, Server] = {}
     for name in names:
         if name not in _KINDS:
             raise EmbeddedError(f"There is no server {name!r}: use {', '.join(_KINDS)}.")
-        chosen[name] = _KINDS[name].choose(folder / name, environment or {})
+        log_file = logs / f"{name}.log" if logs else None
+        chosen[name] = _KINDS[name].choose(folder / name, environment or {}, durable=durable, log_file=log_file)
     return Servers(chosen)
 
 
-def start_all(group: Servers, timeout: float = 60.0, stop: threading.Event | None = None) -> None:
-    """Start all side by side and wait until every one answers. Raises the first one's EmbeddedError.
+def start_all(services: Iterable[Service], timeout: float = 60.0, check: Callable[[], None] | None = None) -> None:
+    """Start all side by side and wait until every one is ready.
 
-    `stop`, once set, ends the waiting (with EmbeddedError): what was started stays to be stopped by the caller.
+    Raises the first failure, and gives up waiting for the others then; what was started stays to be stopped by the
+    caller. `check` is called between looks, in several threads, and may raise.
     """
-    deadline = time.monotonic() + timeout
+    todo = list(services)
+    failed = threading.Event()
 
-    def check() -> None:
-        if stop is not None and stop.is_set():
-            raise EmbeddedError("Stopped while starting.")
+    def look() -> None:
+        if failed.is_set():
+            raise Stopped("another one failed")
+        if check is not None:
+            check()
 
-    def bring_up(server: Server) -> None:
-        server.start()
-        server.wait_ready(max(1.0, deadline - time.monotonic()), check)
+    def bring_up(service: Service) -> None:
+        try:
+            service.start()
+            service.wait_ready(timeout, look)
+        except BaseException:
+            failed.set()
+            raise
 
-    with ThreadPoolExecutor(max_workers=max(1, len(group.by_name))) as pool:
-        waiting = [pool.submit(bring_up, server) for server in group.by_name.values()]
-    for future in waiting:
-        future.result()
+    with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
+        waiting = [pool.submit(bring_up, service) for service in todo]
+    errors = [error for future in waiting if (error := future.exception()) is not None]
+    for error in sorted(errors, key=lambda found: isinstance(found, Stopped)):  # the cause before its followers
+        raise error
 
 
-def stop_all(group: Servers, timeout: float = 10.0) -> None:
+def stop_all(services: Iterable[Service], timeout: float = 10.0) -> None:
     """Stop all side by side; each is killed after `timeout` seconds."""
-    with ThreadPoolExecutor(max_workers=max(1, len(group.by_name))) as pool:
-        for server in group.by_name.values():
-            pool.submit(server.stop, timeout)
+    todo = list(services)
+    with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
+        for service in todo:
+            pool.submit(service.stop, timeout)
 
 
 @contextlib.contextmanager
-def servers(folder: Path, names: Iterable[str] = tuple(_KINDS), *, use_environment: bool = False) -> Iterator[Servers]:
+def servers(folder: Path, names: Iterable[str] = NAMES, *, use_environment: bool = False) -> Iterator[Servers]:
     """Servers in `folder` for the length of a `with` block; the folder stays.
 
     Addresses in the environment are not used unless asked for: a test must never empty somebody's real database.

@@ -11,8 +11,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from embedded import postgres_user, programs
+from embedded import postgres_user, process, programs
 from embedded.errors import EmbeddedError
+from embedded.files import private_text
 from embedded.ports import HOST
 from embedded.server import Server
 from embedded.spawn import Order
@@ -26,13 +27,6 @@ _PROTOCOL_3 = 196_608
 _DATABASE = "academy"
 
 
-def private_text(file: Path, text: str) -> None:
-    """Write a secret so that only its owner can read it, from the first byte on."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(text)
-
-
 class PostgresServer(Server):
     """`url` is `postgresql://academy:<password>@127.0.0.1:<port>/academy`; `academy` may do everything in it.
 
@@ -41,26 +35,23 @@ class PostgresServer(Server):
     disk; a crash of the *machine* may then spoil the data, one of the server does not.
     """
 
-    name = "postgres"
+    kind = "postgres"
     variable = "DATABASE_URL"
     default_port = 5432
     end_signal = signal.SIGINT  # "fast": SIGTERM would wait for every client to leave
 
-    def __init__(
-        self, folder: Path, port: int | None = None, *, external: str | None = None, durable: bool = False
-    ) -> None:
-        super().__init__(folder, port, external=external)
-        self.durable = durable
-        self.data_folder = self.folder / "data"
-        self._password_file = self.folder / "password"
+    @property
+    def data_folder(self) -> Path:
+        return self.folder / "data"
 
     @property
     def password(self) -> str:
         """Made on first use."""
-        if not self._password_file.exists():
+        file = self.folder / "password"
+        if not file.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            private_text(self._password_file, secrets.token_hex(16))
-        return self._password_file.read_text(encoding="utf-8").strip()
+            private_text(file, secrets.token_hex(16))
+        return file.read_text(encoding="utf-8").strip()
 
     @property
     def url(self) -> str:
@@ -74,6 +65,7 @@ class PostgresServer(Server):
         if not self.data_folder.exists():
             self._make_data(found, user)
         self._refuse_other_version(found.version)
+        self._clear_leftover()
         postgres_user.give(self.data_folder, user)
         return Order(
             argv=[str(found.bin / "postgres"), "-D", str(self.data_folder), *self._options()],
@@ -111,6 +103,19 @@ class PostgresServer(Server):
                 f"The data in {self.data_folder} were made by PostgreSQL {made_by}, but this one is {version}: "
                 f"put PostgreSQL {made_by} first on PATH, or move that folder away to begin anew."
             )
+
+    def _clear_leftover(self) -> None:
+        """End a server of an earlier run on this folder, and drop its pid file if that pid is another program's now."""
+        file = self.data_folder / "postmaster.pid"
+        try:
+            pid = int(file.read_text(encoding="utf-8").split("\n", 1)[0])
+        except (OSError, ValueError):
+            return
+        known = process.identity(pid)
+        if known is not None and str(self.data_folder) in process.command_line(pid):
+            process.end_proven(pid, known, self.end_signal)
+        elif known is not None:
+            file.unlink(missing_ok=True)
 
     def _make_data(self, found: programs.PostgresPrograms, user: str | None) -> None:
         """Make the database in a folder aside, which gets its name only when it is complete."""

@@ -54,6 +54,15 @@ def is_same(pid: int, known: str) -> bool:
     return identity(pid) == known
 
 
+def command_line(pid: int) -> list[str]:
+    """The words that the process was started with; empty where the system cannot say."""
+    try:
+        raw = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return []
+    return raw.decode("utf-8", "surrogateescape").split("\0")
+
+
 def children(pid: int) -> dict[int, str]:
     """The direct children of `pid` and their identities; empty where the system cannot say."""
     found: dict[int, str] = {}

@@ -27,17 +27,18 @@ class RedisServer(Server):
     `durable=True` (script/up): an append-only file, at most the last second is lost.
     """
 
-    name = "redis"
+    kind = "redis"
     variable = "REDIS_URL"
     default_port = 6379
 
-    def __init__(
-        self, folder: Path, port: int | None = None, *, external: str | None = None, durable: bool = False
-    ) -> None:
-        super().__init__(folder, port, external=external)
-        self.durable = durable
-        self.data_folder = self.folder / "data"
-        self.dump_file = self.data_folder / "dump.rdb"
+    @property
+    def data_folder(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def dump_file(self) -> Path:
+        """Where the dump is written to and read from."""
+        return self.data_folder / "dump.rdb"
 
     @property
     def url(self) -> str:

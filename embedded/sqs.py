@@ -20,7 +20,7 @@ class SqsServer(Server):
     messages (as no real SQS would): who needs them sends them again from the outbox or by the reaper.
     """
 
-    name = "sqs"
+    kind = "sqs"
     variable = "SQS_ENDPOINT_URL"
     default_port = 80
 
@@ -30,9 +30,7 @@ class SqsServer(Server):
 
     def _prepare(self) -> Order:
         if not programs.has_ministack():
-            raise EmbeddedError(
-                "The package ministack is missing: run script/up or script/test once, or set SQS_ENDPOINT_URL."
-            )
+            raise EmbeddedError("The package ministack is missing: run script/up once, or set SQS_ENDPOINT_URL.")
         for part in ("state", "objects", "tmp"):
             (self.folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         return Order(

@@ -1,0 +1,131 @@
+"""A process that is started, waited for, ended and started again: a server, the web process, a worker."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from embedded.errors import EmbeddedError
+from embedded.spawn import Child, Order, last_lines, why_ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_POLL = 0.02  # seconds between two looks at whether it is ready
+
+
+class Service(ABC):
+    """Something with a process of its own, or at an address where somebody else's answers.
+
+    `on_start(service)` is called when its process was made; `on_end(service, child)`, in another thread, when one
+    ended, whoever ended it.
+    """
+
+    on_start: Callable[[Service], None] | None = None
+    on_end: Callable[[Service, Child], None] | None = None
+
+    def __init__(self, name: str, log_file: Path) -> None:
+        self.name = name
+        self.log_file = log_file
+        self._child: Child | None = None
+
+    @abstractmethod
+    def _prepare(self) -> Order:
+        """Make what it needs, and say what to run. Raises EmbeddedError."""
+
+    @abstractmethod
+    def _is_ready(self) -> bool:
+        """Whether it answers as itself. May raise OSError or ValueError for "not yet"."""
+
+    @property
+    def external(self) -> str | None:
+        """The address of one that somebody else runs; nothing is ever started then."""
+        return None
+
+    @property
+    def where(self) -> str:
+        """The place at which it is to answer, for messages; empty if it has none."""
+        return ""
+
+    def is_taken(self) -> bool:
+        """Whether another program answers at its place, so that it cannot start there."""
+        return False
+
+    @property
+    def child(self) -> Child | None:
+        """The last process that was started, running or not."""
+        return self._child
+
+    @property
+    def pid(self) -> int | None:
+        """Its own process; None while it does not run, and always for an external one."""
+        return self._child.pid if self._child is not None and self._child.running else None
+
+    @property
+    def running(self) -> bool:
+        return self.external is not None or self.pid is not None
+
+    def start(self) -> None:
+        """Start the process; `wait_ready` says when it can be used. Nothing happens if it runs already."""
+        if self.running:
+            return
+        order = self._prepare()
+        if self.is_taken():
+            raise EmbeddedError(f"{self.name} cannot start: another program answers at {self.where}.")
+        self._child = Child(order, self._ended)
+        if self.on_start is not None:
+            self.on_start(self)
+
+    def _ended(self, child: Child) -> None:
+        if self.on_end is not None:
+            self.on_end(self, child)
+
+    def is_ready(self) -> bool:
+        try:
+            return self._is_ready()
+        except (OSError, ValueError):
+            return False
+
+    def wait_ready(self, timeout: float = 30.0, check: Callable[[], None] | None = None) -> None:
+        """Wait until it answers. `check` is called between looks and may raise.
+
+        Raises EmbeddedError, with the last lines of its log, if its process ends or `timeout` seconds pass.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            if not self.running:
+                raise EmbeddedError(self.failure())
+            if self.is_ready():
+                return
+            if check is not None:
+                check()
+            if time.monotonic() > deadline:
+                late = f"{self.name} was not ready{self.where and f' at {self.where}'} within {timeout:.0f} s"
+                raise EmbeddedError(f"{late}." if self.external else f"{late}; {self._log_says()}")
+            time.sleep(_POLL)
+
+    def failure(self) -> str:
+        """What happened to the process, and the last lines of its log."""
+        how = why_ended(self._child) if self._child else "was not started"
+        return f"{self.name} {how}; {self._log_says()}"
+
+    def _log_says(self) -> str:
+        return f"its log is {self.log_file}:\n{last_lines(self.log_file)}"
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """End it in good order; SIGKILL after `timeout` seconds. Returns when it is gone."""
+        if self._child is not None:
+            self._child.end(timeout)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would be. Returns when it is gone."""
+        if self._child is not None:
+            self._child.kill()
+
+    def restart(self, timeout: float = 30.0) -> None:
+        """Stop, start again at the same place with the same data, and wait until it answers."""
+        self.stop()
+        self.start()
+        self.wait_ready(timeout)
