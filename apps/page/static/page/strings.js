@@ -1,0 +1,175 @@
+// Every sentence of the page, Korean and English side by side, and the formats of numbers and times.
+
+const KEY = "academy.language";
+
+/** @typedef {"ko" | "en"} Language */
+/** @type {{[key: string]: [ko: string, en: string]}} */
+const TEXT = {
+  title: ["학생 명단 가져오기", "Import students"],
+  lead: [
+    "엑셀 파일을 올리면 진행 상황이 학원의 모든 화면에 실시간으로 표시됩니다.",
+    "Upload a workbook and watch it arrive, live on every screen of your academy.",
+  ],
+  watch_only: [
+    "학원에서 진행 중인 가져오기를 볼 수 있습니다. 파일을 올리는 일은 원장과 직원이 합니다.",
+    "You can watch the imports of your academy. Owners and staff upload the files.",
+  ],
+  language: ["English", "한국어"],
+  sign_in: ["로그인", "Sign in"],
+  sign_in_lead: ["학원 코드와 계정으로 로그인해 주십시오.", "Sign in with your academy’s code and your account."],
+  sign_out: ["로그아웃", "Sign out"],
+  tenant: ["학원 코드", "Academy code"],
+  username: ["사용자 이름", "User name"],
+  password: ["비밀번호", "Password"],
+  change_title: ["비밀번호 변경", "Change your password"],
+  change_lead: [
+    "처음 로그인하셨습니다. 계속하려면 새 비밀번호를 정해 주십시오.",
+    "This is your first sign-in. Choose a new password to go on.",
+  ],
+  old_password: ["현재 비밀번호", "Current password"],
+  new_password: ["새 비밀번호", "New password"],
+  repeat_password: ["새 비밀번호 확인", "New password again"],
+  error_repeat_differs: ["새 비밀번호가 서로 다릅니다.", "The two new passwords differ."],
+  change: ["변경", "Change"],
+  staff_only_title: ["직원용 화면입니다", "This page is for staff"],
+  staff_only: [
+    "학생 명단 가져오기는 학원 직원을 위한 화면입니다. 학생과 학부모께서는 학원에 문의해 주십시오.",
+    "Importing students is for the academy’s staff. Students and parents, please ask your academy.",
+  ],
+  choose: ["파일 선택", "Choose a file"],
+  drop: ["또는 파일을 여기에 끌어다 놓으십시오", "or drop one here"],
+  formats: [".xlsx · .xls · .csv, 최대 20 MB", ".xlsx, .xls or .csv, up to 20 MB"],
+  sample: ["샘플로 해 보기", "Try with a sample"],
+  sample_hint: ["학생 2,000명의 예제 파일을 만들어 가져옵니다.", "Makes and imports an example file of 2,000 students."],
+  uploading: ["{name} 올리는 중…", "Uploading {name}…"],
+  making_sample: ["샘플 파일을 만드는 중…", "Making the sample…"],
+  imports: ["가져오기 내역", "Imports"],
+  none: ["아직 가져온 명단이 없습니다.", "No imports yet."],
+  show_more: ["더 보기", "Show more"],
+  live: ["실시간 연결됨", "Live"],
+  connecting: ["연결 중", "Connecting"],
+  offline: ["연결 끊김 · 다시 연결합니다", "Offline · will reconnect"],
+  stopped: ["연결 중지됨", "Disconnected"],
+  stopped_lead: [
+    "실시간 연결이 중지되었습니다. 페이지를 새로 고쳐 주십시오. (코드 {code})",
+    "The live connection was stopped. Reload the page, please. (code {code})",
+  ],
+  unnamed: ["학생 명단", "Student list"],
+  PENDING: ["대기 중", "Waiting"],
+  PROCESSING: ["가져오는 중", "Importing"],
+  DONE: ["완료", "Done"],
+  FAILED: ["실패", "Failed"],
+  CANCELLED: ["취소됨", "Cancelled"],
+  stalled: ["멈춤 · 다시 시도할 예정입니다", "Stalled, will be tried again"],
+  attempt: ["{n}번째 시도", "Attempt {n}"],
+  rows_done: ["{done} / {total}행", "{done} of {total} rows"],
+  step_parse: ["파일 읽는 중", "Reading the file"],
+  step_import: ["학생 등록 중", "Registering students"],
+  seconds_left: ["약 {n}초 남음", "about {n} s left"],
+  minutes_left: ["약 {n}분 남음", "about {n} min left"],
+  progress_of: ["{name} 진행률", "Progress of {name}"],
+  created: ["새로 등록", "Created"],
+  restored: ["복원", "Restored"],
+  existing: ["이미 있음", "Existing"],
+  failed: ["실패", "Failed"],
+  failed_show: ["실패한 행 {n}개 보기", "Show the failed rows ({n})"],
+  failed_hide: ["실패한 행 접기", "Hide the failed rows"],
+  failed_rows: ["실패한 행", "Failed rows"],
+  line: ["행", "Line"],
+  name: ["이름", "Name"],
+  reason: ["이유", "Reason"],
+  said_started: ["{name}: 가져오기를 시작했습니다.", "{name}: the import has started."],
+  said_stalled: ["{name}: 멈췄습니다. 다시 시도할 예정입니다.", "{name}: stalled, will be tried again."],
+  said_done: [
+    "{name}: 완료했습니다. 새로 등록 {created}명, 복원 {restored}명, 이미 있음 {existing}명, 실패 {failed}행.",
+    "{name}: done. Created {created}, restored {restored}, existing {existing}, failed {failed}.",
+  ],
+  said_failed: ["{name}: 실패했습니다. {reason}", "{name}: failed. {reason}"],
+  said_cancelled: ["{name}: 취소되었습니다.", "{name}: cancelled."],
+
+  role_owner: ["원장", "Owner"],
+  role_staff: ["직원", "Staff"],
+  role_teacher: ["강사", "Teacher"],
+  role_student: ["학생", "Student"],
+  role_parent: ["학부모", "Parent"],
+
+  error_offline: ["서버에 연결할 수 없습니다. 잠시 후 다시 시도해 주십시오.", "The server cannot be reached. Try again in a moment."],
+  error_bad_credentials: ["학원 코드, 사용자 이름 또는 비밀번호가 맞지 않습니다.", "Academy code, user name or password is wrong."],
+  error_throttled: ["시도가 너무 많았습니다. {seconds}초 후에 다시 시도해 주십시오.", "Too many tries. Try again in {seconds} s."],
+  error_token_invalid: ["로그인이 만료되었습니다. 다시 로그인해 주십시오.", "Your sign-in has ended. Sign in again, please."],
+  error_token_expired: ["로그인이 만료되었습니다. 다시 로그인해 주십시오.", "Your sign-in has ended. Sign in again, please."],
+  error_revoked: ["다른 곳에서 로그아웃되었거나 권한이 바뀌었습니다. 다시 로그인해 주십시오.", "You were signed out elsewhere, or your rights changed. Sign in again, please."],
+  error_role_refused: ["이 작업을 할 권한이 없습니다.", "Your role may not do this."],
+  error_file_missing: ["파일을 선택해 주십시오.", "Choose a file, please."],
+  error_file_too_large: ["파일이 20 MB보다 큽니다.", "The file is larger than 20 MB."],
+  error_file_type: [".xlsx, .xls, .csv 파일만 올릴 수 있습니다.", "Only .xlsx, .xls and .csv files can be imported."],
+  error_database_unavailable: ["지금 데이터베이스에 연결할 수 없습니다. 잠시 후 다시 시도해 주십시오.", "The database cannot be reached at the moment. Try again in a few seconds."],
+  error_redis_unavailable: ["지금 실시간 저장소에 연결할 수 없습니다. 잠시 후 다시 시도해 주십시오.", "The live store cannot be reached at the moment. Try again in a few seconds."],
+  error_queue_unavailable: ["지금 작업 대기열에 연결할 수 없습니다. 잠시 후 다시 시도해 주십시오.", "The queue cannot be reached at the moment. Try again in a few seconds."],
+  error_empty: ["파일에 학생이 한 명도 없습니다.", "The file holds no students."],
+  error_damaged: ["파일이 손상되어 읽을 수 없습니다. 엑셀에서 다시 저장한 뒤 올려 주십시오.", "The file is damaged. Save it again in Excel and upload that."],
+  error_password_protected: ["비밀번호가 걸린 파일입니다. 암호를 풀고 다시 올려 주십시오.", "The file is protected by a password. Remove it and upload again."],
+  error_headers_missing: ["‘이름’과 ‘학부모 전화’ 열을 찾을 수 없습니다. 제목 줄을 확인해 주십시오.", "The columns ‘name’ and ‘parent phone’ were not found. Check the header row."],
+  error_too_large: ["파일의 내용이 너무 큽니다.", "What the file holds is too large."],
+  error_too_many_rows: ["행이 너무 많습니다. 한 번에 50,000행까지 가져올 수 있습니다.", "Too many rows: up to 50,000 can be imported at once."],
+  error_wrong_type: ["엑셀이나 CSV 파일이 아닙니다.", "This is not an Excel or CSV file."],
+  error_timed_out: ["파일을 읽는 데 너무 오래 걸려 중단했습니다.", "Reading the file took too long."],
+  error_dead_letter: ["여러 번 시도했지만 끝내지 못했습니다. 파일을 다시 올려 주십시오.", "It was tried several times without success. Upload the file again."],
+  error_internal: ["서버에 문제가 생겼습니다. 잠시 후 다시 시도해 주십시오.", "Something went wrong on the server. Try again in a moment."],
+
+  row_name_missing: ["이름이 없습니다.", "The name is missing."],
+  row_name_too_long: ["이름이 50자를 넘습니다.", "The name is longer than 50 letters."],
+  row_phone_missing: ["학부모 전화번호가 없습니다.", "The parent’s phone number is missing."],
+  row_phone_invalid: ["010으로 시작하는 11자리 휴대전화 번호가 아닙니다.", "Not a mobile number of 11 digits beginning 010."],
+  row_conflict: ["다른 정보와 충돌하여 등록하지 못했습니다.", "It clashes with other data and could not be registered."],
+  row_internal: ["서버 문제로 등록하지 못했습니다.", "It could not be registered because of a server problem."],
+};
+
+/** @type {Language} */
+let language = localStorage.getItem(KEY) === "en" ? "en" : "ko";
+
+export function currentLanguage() {
+  return language;
+}
+
+/** @param {Language} next */
+export function setLanguage(next) {
+  language = next;
+  localStorage.setItem(KEY, next);
+}
+
+/** @param {string} key @param {{[name: string]: string | number}} [values] */
+export function t(key, values = {}) {
+  const text = TEXT[key]?.[language === "ko" ? 0 : 1] ?? key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = values[name] ?? "";
+    return typeof value === "number" ? number(value) : value;
+  });
+}
+
+/** The sentence for a code of the server, or the server's own where this page knows none.
+ *  @param {"error" | "row"} kind @param {string} code @param {string} [message]
+ *  @param {{[name: string]: string | number}} [values] */
+export function explain(kind, code, message, values) {
+  return Object.hasOwn(TEXT, `${kind}_${code}`) ? t(`${kind}_${code}`, values) : message || t(`${kind}_internal`);
+}
+
+/** The name of a step or a role; the server's own word where this page knows none.
+ *  @param {"step" | "role"} kind @param {string} word */
+export function wordFor(kind, word) {
+  return Object.hasOwn(TEXT, `${kind}_${word}`) ? t(`${kind}_${word}`) : word;
+}
+
+/** @param {number} value */
+export function number(value) {
+  return new Intl.NumberFormat(language).format(value);
+}
+
+/** A time of today as a time, an older one with its day. @param {number} seconds since 1970 */
+export function when(seconds) {
+  const date = new Date(seconds * 1000);
+  const today = date.toDateString() === new Date().toDateString();
+  /** @type {Intl.DateTimeFormatOptions} */
+  const day = today ? {} : { month: "short", day: "numeric" };
+  return new Intl.DateTimeFormat(language, { ...day, hour: "numeric", minute: "2-digit" }).format(date);
+}
