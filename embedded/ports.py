@@ -25,13 +25,7 @@ def _below_ephemeral() -> int:
 
 def is_free(port: int) -> bool:
     """Whether a server could listen at this port of the loopback now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
+    return why_not(port) is None
 
 
 def answers(port: int) -> bool:
@@ -56,3 +50,16 @@ def free_port() -> int:
         if is_free(port):
             return port
     raise EmbeddedError(f"No free TCP port was found between {_LOWEST} and {last} on {HOST}.")
+
+
+def why_not(port: int) -> str | None:
+    """Why a server cannot listen at this port, as the end of a sentence; None if it can."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except PermissionError:
+            return f"of {HOST} is reserved for the system's administrator"
+        except OSError:
+            return f"of {HOST} is taken by another program"
+    return None

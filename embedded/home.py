@@ -1,0 +1,82 @@
+"""`ACADEMY_HOME`: the one folder that holds data, logs, secrets and the run file of one running system."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from embedded.errors import EmbeddedError
+from embedded.files import private_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PROJECT = Path(__file__).resolve().parent.parent
+_LOG_LIMIT = 20_000_000  # bytes; a longer log is put aside at the next start
+
+
+class AlreadyRunsError(Exception):
+    """Another `script/up` holds this folder."""
+
+
+class Home:
+    """Paths in `folder`; nothing is made before `prepare`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.logs = folder / "logs"
+        self.run_file = folder / "run.json"
+        self.processes_file = folder / "processes.json"
+        self.worker_ready_file = folder / "ai_worker.ready"
+        self.media = folder / "media"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Home:
+        """That of `ACADEMY_HOME`, else `.academy` in the project."""
+        chosen = environment.get("ACADEMY_HOME") or ""
+        return cls(Path(os.path.abspath(chosen)) if chosen else PROJECT / ".academy")  # noqa: PTH100 (links stay links)
+
+    def prepare(self) -> None:
+        """Make the folders. Raises EmbeddedError where that is not allowed."""
+        # As root, PostgreSQL runs as another user and has to pass through; what is secret is 0600 or 0700 itself.
+        mode = 0o711 if os.geteuid() == 0 else 0o700
+        try:
+            self.folder.mkdir(mode=mode, parents=True, exist_ok=True)
+            self.logs.mkdir(mode=0o700, exist_ok=True)
+            self.media.mkdir(mode=0o700, exist_ok=True)
+            for log in self.logs.glob("*.log"):
+                if log.stat().st_size > _LOG_LIMIT:
+                    log.replace(log.with_suffix(".log.old"))
+        except OSError as error:
+            raise EmbeddedError(
+                f"The folder {self.folder} cannot be used ({error.strerror}): "
+                "set ACADEMY_HOME to a folder that you may write to."
+            ) from None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process; the kernel lets go of it however the process ends.
+
+        Raises AlreadyRunsError if another process holds it.
+        """
+        try:
+            lock = (self.folder / "up.lock").open("a", encoding="utf-8")
+        except OSError as error:
+            raise EmbeddedError(f"The folder {self.folder} cannot be used: {error.strerror}.") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise AlreadyRunsError from None
+            yield
+
+    def secret_key(self) -> str:
+        """Made on first use, kept (0600), so that tokens stay valid over a restart."""
+        file = self.folder / "secret_key"
+        if not file.exists():
+            private_text(file, secrets.token_urlsafe(48))
+        return file.read_text(encoding="utf-8").strip()

@@ -1,0 +1,140 @@
+"""What `script/up` runs besides the servers, and with which environment."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from embedded.home import PROJECT, Home
+from embedded.ports import HOST, answers
+from embedded.service import Service
+from embedded.spawn import Order
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+_REGION = "ap-northeast-2"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command that has to end well before the next begins. `demo`: left out by --no-demo."""
+
+    name: str
+    says: str
+    argv: Sequence[str]
+    demo: bool = False
+
+
+def _manage(*words: str) -> list[str]:
+    return [sys.executable, "manage.py", *words]
+
+
+def _web(port: int) -> list[str]:
+    # One process: each holds its own mirror of the feeds. No compression: a record is smaller than its dictionary.
+    quick = ["--workers", "1", "--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
+    ends = ["--timeout-graceful-shutdown", "5", "--no-access-log"]
+    return [sys.executable, "-m", "uvicorn", "asgi:application", "--host", HOST, "--port", str(port), *quick, *ends]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The commands of the product; a test may put its own in their place. `web` gets the port."""
+
+    folder: Path = PROJECT
+    steps: Sequence[Step] = field(
+        default_factory=lambda: [
+            Step("migrate", "Preparing the database", _manage("migrate", "--no-input")),
+            Step("provision", "Making queues and bucket", _manage("provision")),
+            Step("load_demo", "Loading the demo data", _manage("load_demo"), demo=True),
+        ]
+    )
+    web_argv: Sequence[str] | None = None
+    worker_argv: Sequence[str] = (sys.executable, "-m", "apps.worker.ai_worker")
+
+    def web(self, port: int) -> Sequence[str]:
+        return [word.replace("{port}", str(port)) for word in self.web_argv] if self.web_argv else _web(port)
+
+
+class Program(Service):
+    """A process of the product, run with `environment` in `folder`."""
+
+    def __init__(self, name: str, argv: Sequence[str], log_file: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(name, log_file)
+        self.argv = argv
+        self.environment = environment
+        self.folder = PROJECT
+
+    def _prepare(self) -> Order:
+        return Order(argv=self.argv, log_file=self.log_file, environment=self.environment, folder=self.folder)
+
+    def _is_ready(self) -> bool:
+        return True
+
+
+class Web(Program):
+    """Ready when `/readyz` answers 200."""
+
+    port = 8000
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def where(self) -> str:
+        return f"{HOST}:{self.port}"
+
+    def is_taken(self) -> bool:
+        return answers(self.port)
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=2.0)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except http.client.HTTPException:
+            return False
+        finally:
+            connection.close()
+
+
+class Worker(Program):
+    """Ready when it has written its ready file, which it does once it polls the queue."""
+
+    def __init__(
+        self, name: str, argv: Sequence[str], log_file: Path, environment: Mapping[str, str], ready_file: Path
+    ) -> None:
+        super().__init__(name, argv, log_file, {**environment, "WORKER_READY_FILE": str(ready_file)})
+        self.ready_file = ready_file
+
+    def _prepare(self) -> Order:
+        self.ready_file.unlink(missing_ok=True)
+        return super()._prepare()
+
+    def _is_ready(self) -> bool:
+        return self.ready_file.exists()
+
+
+def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[str, str]) -> dict[str, str]:
+    """What the product's processes get: the user's own variables first, then the servers' addresses and defaults."""
+    given = {name: value for name, value in users.items() if value and not name.startswith("UVICORN_")}
+    defaults = {
+        "SECRET_KEY": given.get("SECRET_KEY") or home.secret_key(),
+        "ALLOWED_HOSTS": f"{HOST},localhost,[::1]",
+        "AWS_REGION": _REGION,
+        "MEDIA_ROOT": str(home.media),
+    }
+    loopback = ",".join(filter(None, (given.get("NO_PROXY") or given.get("no_proxy"), HOST, "localhost")))
+    fixed = {
+        # Of another project, perhaps; a web server has one process here; and no proxy leads to our own servers.
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "WEB_CONCURRENCY": "1",
+        "NO_PROXY": loopback,
+        "no_proxy": loopback,
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {**defaults, **servers, **given, **fixed}

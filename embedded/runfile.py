@@ -1,0 +1,98 @@
+"""`run.json`, for people and tests, and `processes.json`, by which an earlier run's leftovers are known for certain."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+
+from embedded import process
+from embedded.files import private_text
+from embedded.server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from embedded.home import Home
+    from embedded.service import Service
+
+_ADDRESS_KEY = {"web": "address", "sqs": "address", "postgres": "url", "redis": "url"}
+# The order of ending: first those that use the others.
+_ORDER = ("web", "ai_worker", "sqs", "redis", "postgres")
+
+
+class Entry(TypedDict):
+    """One process in run.json; `pid` is null for a server that somebody else runs."""
+
+    pid: int | None
+    address: NotRequired[str]
+    url: NotRequired[str]
+
+
+def read(home: Home) -> dict[str, Entry]:
+    """What run.json says; empty if there is none (nothing runs, or it has not finished starting)."""
+    return _read_json(home.run_file)
+
+
+def _read_json(file: Any) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write(home: Home, services: Iterable[Service], web_address: str) -> None:
+    """Write run.json (0600, whole or not at all)."""
+    entries: dict[str, Entry] = {}
+    for service in services:
+        entry: Entry = {"pid": service.pid}
+        key = _ADDRESS_KEY.get(service.name)
+        if key == "url" and isinstance(service, Server):
+            entry["url"] = service.url
+        elif key == "address":
+            entry["address"] = service.url if isinstance(service, Server) else web_address
+        entries[service.name] = entry
+    private_text(home.run_file, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+
+
+class Ledger:
+    """Each process that was started, with its identity; may be written to from several threads."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._lock = threading.Lock()
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def record(self, service: Service) -> None:
+        child = service.child
+        if child is None:
+            return
+        with self._lock:
+            entry = {"pid": child.pid, "identity": child.identity, "signal": int(child.order.end_signal)}
+            self._known[service.name] = entry
+            private_text(self._home.processes_file, json.dumps(self._known, indent=1))
+
+    def clear(self) -> None:
+        self._home.run_file.unlink(missing_ok=True)
+        self._home.processes_file.unlink(missing_ok=True)
+
+
+def still_runs(home: Home, name: str) -> bool:
+    """Whether the process recorded under `name` is the same one still."""
+    entry = _read_json(home.processes_file).get(name)
+    return isinstance(entry, dict) and process.is_same(int(entry["pid"]), str(entry["identity"]))
+
+
+def end_leftovers(home: Home, say: Callable[[str], None]) -> None:
+    """End what an earlier run, killed with `kill -9`, may have left; only what is proven to be that very process."""
+    recorded = _read_json(home.processes_file)
+    for name in sorted(recorded, key=lambda each: _ORDER.index(each) if each in _ORDER else 0):
+        entry = recorded[name]
+        pid, known = int(entry["pid"]), str(entry["identity"])
+        if known and process.is_same(pid, known):
+            say(f"Ending {name} (pid {pid}), left over by an earlier run")
+            process.end_proven(pid, known, int(entry.get("signal", signal.SIGTERM)))
+    home.run_file.unlink(missing_ok=True)
+    home.processes_file.unlink(missing_ok=True)

@@ -1,0 +1,123 @@
+"""Keeps the processes running: what dies is reported in one line and started again, ever more slowly."""
+
+from __future__ import annotations
+
+import queue
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from embedded.errors import EmbeddedError
+from embedded.spawn import Child, why_ended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from embedded.service import Service
+
+_FIRST_WAIT = 1.0  # seconds before the first new start; doubled with each failure
+_LONGEST_WAIT = 30.0
+_LOOK = 0.1  # seconds between looks at one that is starting
+_FOREIGN_LOOK = 1.0  # the same at one that somebody else runs in its place
+_READY_WITHIN = 60.0
+_SETTLED = 30.0  # seconds after which an earlier failure no longer counts
+
+
+@dataclass
+class _Watched:
+    """One service's state: `due` is when to look at it next (monotonic seconds), None while it runs well."""
+
+    service: Service
+    state: str = "runs"  # runs | waits | starts | foreign
+    due: float | None = None
+    failures: int = 0
+    since: float = 0.0
+
+
+class Supervisor:
+    """Signals and the ends of processes arrive in one queue, in the order in which they happened."""
+
+    def __init__(self, say: Callable[[str], None], changed: Callable[[], None]) -> None:
+        self._say = say
+        self._changed = changed  # a pid changed, or a service came back
+        # The simple one may be put to from a signal handler, whatever the main thread is doing.
+        self._events: queue.SimpleQueue[tuple[Service, Child] | int] = queue.SimpleQueue()
+        self._watched: dict[str, _Watched] = {}
+
+    def ended(self, service: Service, child: Child) -> None:
+        """To be called, from any thread, when a process ended."""
+        self._events.put((service, child))
+
+    def signalled(self, number: int) -> None:
+        """To be called from a signal handler."""
+        self._events.put(number)
+
+    def run(self, services: Sequence[Service]) -> int:
+        """Watch `services`, which all run, until a signal comes; returns its number."""
+        now = time.monotonic()
+        self._watched = {service.name: _Watched(service, since=now) for service in services}
+        while True:
+            event = self._next_event()
+            if isinstance(event, int):
+                return event
+            if event is not None:
+                self._on_end(*event)
+            for watched in self._watched.values():
+                if watched.due is not None and watched.due <= time.monotonic():
+                    self._look_at(watched)
+
+    def _next_event(self) -> tuple[Service, Child] | int | None:
+        due = [watched.due for watched in self._watched.values() if watched.due is not None]
+        try:
+            return self._events.get(timeout=max(0.0, min(due) - time.monotonic()) if due else None)
+        except queue.Empty:
+            return None
+
+    def _on_end(self, service: Service, child: Child) -> None:
+        watched = self._watched.get(service.name)
+        if watched is None or service.child is not child:  # it was started anew since
+            return
+        if watched.state == "runs" and time.monotonic() - watched.since > _SETTLED:
+            watched.failures = 0
+        self._again_later(watched, f"{service.name} (pid {child.pid}) {why_ended(child)}")
+
+    def _again_later(self, watched: _Watched, what: str) -> None:
+        wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**watched.failures)
+        watched.failures += 1
+        watched.state, watched.due = "waits", time.monotonic() + wait
+        self._say(f"{what}; starting it again in {wait:.0f} s (log: {watched.service.log_file})")
+
+    def _look_at(self, watched: _Watched) -> None:
+        if watched.state == "starts":
+            self._look_at_starting(watched)
+        elif watched.service.is_taken():
+            if watched.state != "foreign":
+                service = watched.service
+                self._say(f"Another program answers at {service.where} now; leaving {service.name} to it")
+                self._changed()
+            watched.state, watched.due = "foreign", time.monotonic() + _FOREIGN_LOOK
+        else:
+            self._start(watched)
+
+    def _start(self, watched: _Watched) -> None:
+        try:
+            watched.service.start()
+        except (EmbeddedError, OSError) as error:
+            self._again_later(watched, f"{watched.service.name} could not be started: {error}")
+            return
+        watched.state, watched.since = "starts", time.monotonic()
+        watched.due = watched.since + _LOOK
+        self._changed()
+
+    def _look_at_starting(self, watched: _Watched) -> None:
+        service, now = watched.service, time.monotonic()
+        if service.is_ready():
+            watched.state, watched.due, watched.since = "runs", None, now
+            self._say(f"{service.name} runs again (pid {service.pid})")
+            self._changed()
+        elif now - watched.since > _READY_WITHIN:
+            self._say(f"{service.name} did not get ready within {_READY_WITHIN:.0f} s; ending it")
+            watched.due = None
+            service.kill()  # its end comes as an event, which starts it again
+        else:
+            watched.due = now + _LOOK

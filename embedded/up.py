@@ -1,0 +1,233 @@
+"""`script/up`: starts the whole system, keeps it running in the foreground, and ends it in good order."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from embedded import group, ports, runfile, status
+from embedded.errors import EmbeddedError, Stopped
+from embedded.home import AlreadyRunsError, Home
+from embedded.plan import Plan, Program, Step, Web, Worker, product_environment
+from embedded.spawn import Child, Order, last_lines, why_ended
+from embedded.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from embedded.service import Service
+
+_STEP_SECONDS = 600.0
+_READY_SECONDS = 60.0
+# Together below the 10 s that a person waits: first those that use the servers, then the servers.
+_PROGRAM_END_SECONDS = 6.0
+_SERVER_END_SECONDS = 2.5
+_HIGHEST_PORT = 65_535
+_POLL = 0.05
+
+_HELP = """\
+Starts PostgreSQL, Redis, an SQS/S3 emulator, the web server and an AI worker on this machine, and stays in the
+foreground; Ctrl-C ends all of them. A server whose address is in the environment (DATABASE_URL, REDIS_URL,
+SQS_ENDPOINT_URL) is used and not started. All data, logs and secrets are in ACADEMY_HOME (default: .academy in the
+project); delete that folder to begin anew."""
+_CODES = """\
+exit codes: 0 ended on request, or it runs already; 1 it could not start; 2 a wrong option.
+with --status: 0 everything runs; 1 something does not; 3 nothing runs."""
+_DEMO = """\
+  Sign in with the academy hanbit or saebom, as owner, staff, teacher or student; the password is academy-demo."""
+
+
+def say(line: str) -> None:
+    """Print a line at once. The terminal may be gone already; that must not keep us from ending the rest."""
+    try:
+        print(line, flush=True)
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 (for the rest of our life)
+
+
+class Up:
+    """One run: start everything, watch, end everything."""
+
+    def __init__(self, home: Home, plan: Plan, port: int, *, demo: bool) -> None:
+        self.home = home
+        self.plan = plan
+        self.port = port
+        self.demo = demo
+        self.ledger = runfile.Ledger(home)
+        self.supervisor = Supervisor(say, self._write_run_file)
+        self.services: list[Service] = []
+        self._step: Child | None = None
+        self._stop_asked = threading.Event()
+        self._ending = False
+
+    def run(self) -> int:
+        """Returns the exit code. Raises EmbeddedError if something could not start; all is ended then, too."""
+        self._catch_signals()
+        try:
+            self._start()
+            self.supervisor.run(self.services)
+        except Stopped:
+            pass
+        finally:
+            self._end()
+        return 0
+
+    def _catch_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # started with nohup: a closed terminal is no reason
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if self._ending:  # asked again, so no more patience
+            for service in self.services:
+                if service.child is not None:
+                    service.child.send(signal.SIGKILL)
+        self._stop_asked.set()
+        self.supervisor.signalled(number)
+
+    def _check(self) -> None:
+        """Between looks at what is starting: raises Stopped if we were asked to end, EmbeddedError if one died."""
+        if self._stop_asked.is_set():
+            raise Stopped("asked to end")
+        for service in self.services:
+            if service.child is not None and not service.running:
+                raise EmbeddedError(service.failure())
+
+    def _start(self) -> None:
+        runfile.end_leftovers(self.home, say)
+        self._refuse_taken_port()
+        servers = group.choose(self.home.folder, environment=os.environ, durable=True, logs=self.home.logs)
+        for server in servers:
+            where = f"using the one at {status.without_password(server.url)}" if server.external else "starting"
+            say(f"{server.name}: {where}")
+        self._bring_up(list(servers))
+        environment = product_environment(self.home, os.environ, servers.environment())
+        for step in self.plan.steps:
+            if self.demo or not step.demo:
+                self._run_step(step, environment)
+        say("Starting the web server and the AI worker")
+        self._bring_up(self._programs(environment))
+        self._write_run_file()
+        self._greet()
+
+    def _refuse_taken_port(self) -> None:
+        reason = ports.why_not(self.port)
+        if reason is not None:
+            raise EmbeddedError(f"Port {self.port} {reason}: choose another one with --port N.")
+
+    def _bring_up(self, services: Sequence[Service]) -> None:
+        for service in services:
+            service.on_start = self.ledger.record
+            service.on_end = self.supervisor.ended
+        self.services.extend(services)
+        group.start_all(services, _READY_SECONDS, self._check)
+
+    def _programs(self, environment: dict[str, str]) -> list[Program]:
+        def named(name: str) -> dict[str, str]:
+            return {**environment, "PROCESS_NAME": name}
+
+        logs = self.home.logs
+        web = Web("web", self.plan.web(self.port), logs / "web.log", named("web"))
+        web.port = self.port
+        ready_file = self.home.worker_ready_file
+        worker = Worker(
+            "ai_worker", self.plan.worker_argv, logs / "ai_worker.log", named("ai_worker"), ready_file=ready_file
+        )
+        for program in (web, worker):
+            program.folder = self.plan.folder
+        return [web, worker]
+
+    def _run_step(self, step: Step, environment: dict[str, str]) -> None:
+        say(step.says)
+        log_file = self.home.logs / f"{step.name}.log"
+        log_file.unlink(missing_ok=True)
+        order = Order(
+            argv=step.argv,
+            log_file=log_file,
+            environment={**environment, "PROCESS_NAME": step.name},
+            folder=self.plan.folder,
+        )
+        self._step = Child(order)
+        waited = 0.0
+        while not self._step.wait(_POLL):
+            self._check()
+            waited += _POLL
+            if waited > _STEP_SECONDS:
+                raise EmbeddedError(f"{step.says} took more than {_STEP_SECONDS:.0f} s; its log is {log_file}.")
+        if self._step.code != 0:
+            how = f"{step.name} {why_ended(self._step)}"
+            raise EmbeddedError(f"{step.says} failed ({how}); its log is {log_file}:\n{last_lines(log_file)}")
+
+    def _write_run_file(self) -> None:
+        by_name = {service.name: service for service in self.services}
+        order = ("web", "postgres", "redis", "sqs", "ai_worker")
+        address = f"http://{ports.HOST}:{self.port}"
+        runfile.write(self.home, [by_name[name] for name in order if name in by_name], address)
+
+    def _greet(self) -> None:
+        say(f"\nThe system runs at http://{ports.HOST}:{self.port}  (Ctrl-C ends it; logs are in {self.home.logs})")
+        if self.demo:
+            say(_DEMO)
+
+    def _end(self) -> None:
+        """End everything within 10 s: first the programs, which still need the servers to finish, then the servers."""
+        self._ending = True
+        if self.services:
+            say("Ending")
+        if self._step is not None:
+            self._step.end(1.0)
+        programs = [service for service in self.services if isinstance(service, Program)]
+        group.stop_all(programs, _PROGRAM_END_SECONDS)
+        group.stop_all([service for service in self.services if service not in programs], _SERVER_END_SECONDS)
+        self.ledger.clear()
+        self.home.worker_ready_file.unlink(missing_ok=True)
+
+
+def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="script/up", description=_HELP, epilog=_CODES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--port", type=_port, default=8000, metavar="N", help="the web server's port (default: 8000)")
+    parser.add_argument("--no-demo", action="store_true", help="do not load the demo academies")
+    parser.add_argument("--status", action="store_true", help="say what runs, and end")
+    return parser.parse_args(words)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 1 to {_HIGHEST_PORT}")
+    return int(text)
+
+
+def _say_where_it_runs(home: Home) -> int:
+    web = runfile.read(home).get("web")
+    address = web.get("address") if web else None
+    say(f"It runs already, at {address}, in {home.folder}." if address else f"It is starting already in {home.folder}.")
+    return 0
+
+
+def main(words: Sequence[str] | None = None, plan: Plan | None = None) -> int:
+    """Returns the exit code, as `--help` lists them."""
+    options = _parse(words)
+    home = Home.of(os.environ)
+    if options.status:
+        return status.show(home)
+    try:
+        home.prepare()
+        with home.locked():
+            return Up(home, plan or Plan(), options.port, demo=not options.no_demo).run()
+    except AlreadyRunsError:
+        return _say_where_it_runs(home)
+    except EmbeddedError as error:
+        with contextlib.suppress(OSError):
+            print(f"script/up: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""`script/up` with small stand-ins for the product's commands: what is tested is the starting, watching and ending.
+
+Run as a program, with the options of `script/up`. The stand-ins' behaviour comes from the environment:
+STAND_IN_MIGRATE=fail|slow, STAND_IN_WEB=deaf (ignores SIGTERM).
+"""
+
+from __future__ import annotations
+
+import http.server
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT))
+
+
+class _Ready(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/readyz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def web(port: int) -> None:
+    if os.environ.get("STAND_IN_WEB") == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    http.server.ThreadingHTTPServer(("127.0.0.1", port), _Ready).serve_forever()
+
+
+def worker() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    Path(os.environ["WORKER_READY_FILE"]).write_text("ready", encoding="utf-8")
+    threading.Event().wait()
+
+
+def migrate() -> None:
+    how = os.environ.get("STAND_IN_MIGRATE")
+    if how == "fail":
+        sys.exit("no such table: the moon")
+    if how == "slow":
+        print("migrating slowly", flush=True)
+        threading.Event().wait()
+
+
+def main() -> int:
+    if sys.argv[1:2] == ["as-web"]:
+        web(int(sys.argv[2]))
+    elif sys.argv[1:2] == ["as-worker"]:
+        worker()
+    elif sys.argv[1:2] == ["as-migrate"]:
+        migrate()
+    else:
+        return up()
+    return 0
+
+
+def up() -> int:
+    from embedded.plan import Plan, Step  # noqa: PLC0415 (the other roles start faster without)
+    from embedded.up import main as run  # noqa: PLC0415
+
+    me = [sys.executable, str(Path(__file__))]
+    plan = Plan(
+        steps=[Step("migrate", "Preparing the database", [*me, "as-migrate"])],
+        web_argv=[*me, "as-web", "{port}"],
+        worker_argv=[*me, "as-worker"],
+    )
+    return run(plan=plan)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
