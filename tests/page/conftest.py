@@ -6,15 +6,18 @@ from pathlib import Path
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, async_playwright
 
-from tests.page.chromium import chromium_arguments, chromium_program
+from embedded import chromium
 
 MODULES = Path(__file__).parents[2] / "apps" / "page" / "static" / "page"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
+    program = chromium.find()
+    # Never skipped: a page that nobody has seen move is not known to work.
+    assert program is not None, "There is no Chromium: run script/test, which gets one, or name yours in $CHROMIUM."
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium_program(), args=chromium_arguments())
+        browser = await playwright.chromium.launch(executable_path=program)
         yield browser
         await browser.close()
 

@@ -22,6 +22,8 @@ const jobs = new Jobs(
 let feed = null;
 /** @type {import("./feed.js").State} */
 let feedState = "connecting";
+/** What the view that stands was made for. */
+let entered = "";
 /** Sentences that stand somewhere, so that a switch of language can say them anew. @type {Map<string, () => string>} */
 const said = new Map();
 
@@ -64,9 +66,15 @@ function showState() {
   at("connection-text").textContent = t(state);
 }
 
+function signature() {
+  const claims = api.signedIn();
+  return claims ? `${claims.session} ${claims.role} ${claims.must_change_password}` : "";
+}
+
 /** Shows the view that fits who is signed in. @param {boolean} [moveFocus] after something the user did */
 function enter(moveFocus = false) {
   const claims = api.signedIn();
+  entered = signature();
   feed?.close();
   feed = null;
   jobs.clear();
@@ -232,11 +240,8 @@ function start() {
     setLanguage(currentLanguage() === "ko" ? "en" : "ko");
     translate();
   });
-  let session = api.signedIn()?.session;
   api.onOtherTab(() => {
-    const now = api.signedIn();
-    if (now?.session !== session) enter();
-    session = now?.session;
+    if (signature() !== entered) enter();
   });
   addEventListener("online", showState);
   addEventListener("offline", showState);
