@@ -14,7 +14,7 @@ CONTENT_SECURITY_POLICY = (
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-cache"}
     response = render(request, "page/index.html")
-    response.headers.update(headers)
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.headers["Cache-Control"] = "no-cache"
     return response
