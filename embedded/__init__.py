@@ -3,7 +3,7 @@
 Every server has the same shape (`embedded.server.Server`): make it with a folder, `start()`, `wait_ready()`, use its
 `url` or `address`, `stop()` or `kill()`, and start it again at the same port with the data it had.
 
-    with embedded.servers(folder, ["postgres", "redis", "sqs"]) as running:
+    with embedded.scratch_folder() as folder, embedded.servers(folder, ["postgres", "redis", "sqs"]) as running:
         running.redis.url, running.postgres.url, running.sqs.address, running.environment()
 
 Nothing here is for production: there, the addresses in the environment name real servers.
@@ -13,6 +13,7 @@ from embedded.errors import EmbeddedError
 from embedded.group import Servers, servers
 from embedded.postgres import PostgresServer
 from embedded.redis import RedisServer
+from embedded.scratch import scratch_folder
 from embedded.sqs import SqsServer
 
-__all__ = ["EmbeddedError", "PostgresServer", "RedisServer", "Servers", "SqsServer", "servers"]
+__all__ = ["EmbeddedError", "PostgresServer", "RedisServer", "Servers", "SqsServer", "scratch_folder", "servers"]

@@ -45,7 +45,7 @@ def migrate() -> None:
     if how == "fail":
         sys.exit("no such table: the moon")
     if how == "slow":
-        print("migrating slowly", flush=True)
+        sys.stderr.write("migrating slowly\n")
         threading.Event().wait()
 
 

@@ -1,0 +1,118 @@
+"""One run of `script/up` (with stand-ins for the product's commands) as seen from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from embedded import process
+from embedded.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STAND_IN = Path(__file__).with_name("stand_in.py")
+PATIENCE = 30.0  # seconds; only ever waited in full by a test that fails
+T = TypeVar("T")
+_OURS = ("DATABASE_URL", "REDIS_URL", "SQS_ENDPOINT_URL", "S3_ENDPOINT_URL", "S3_BUCKET", "SECRET_KEY")
+
+
+def eventually(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
+    """The first true value of `look`; fails after `patience` seconds, naming what was waited for."""
+    deadline = time.monotonic() + patience
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}"
+        time.sleep(0.02)
+
+
+class Run:
+    """The process, everything it printed, and its run.json."""
+
+    def __init__(self, home: Path, *options: str, **environment: str) -> None:
+        self.home = home
+        self.port = free_port()
+        if "--port" not in options:
+            options = ("--port", str(self.port), *options)
+        kept = {name: value for name, value in os.environ.items() if name not in _OURS}
+        self.process = subprocess.Popen(
+            [sys.executable, STAND_IN, *options],
+            env={**kept, "ACADEMY_HOME": str(home), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+        self.printed: list[str] = []
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            for line in output:
+                self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.printed)
+
+    def wait_for(self, part: str) -> str:
+        """The next line that holds `part`."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"it never said {part!r}:\n{self.text}") from None
+            assert line is not None, f"it ended without saying {part!r}:\n{self.text}"
+            self.printed.append(line)
+            if part in line:
+                return line
+
+    def ready(self) -> Run:
+        self.wait_for("The system runs at")
+        return self
+
+    def wait_end(self, patience: float = PATIENCE) -> int:
+        """The exit code; everything it printed is in `text` then."""
+        code = self.process.wait(patience)
+        self._reader.join(PATIENCE)
+        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+            self.printed.append(line)
+        return code
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def run_file(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.home / "run.json").read_text(encoding="utf-8"))
+        return found
+
+    def processes(self) -> dict[int, str]:
+        """`{pid: identity}` of what it started."""
+        pids = [entry["pid"] for entry in self.run_file().values() if entry["pid"] is not None]
+        return {pid: known for pid in pids if (known := process.identity(pid)) is not None}
+
+    def end_for_certain(self) -> None:
+        if self.process.poll() is None:
+            self.send(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(PATIENCE)

@@ -1,0 +1,319 @@
+"""The embedded servers, as real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import psycopg
+import pytest
+import redis
+
+import embedded
+from embedded import EmbeddedError, PostgresServer, RedisServer, SqsServer, group, process, programs
+from embedded.ports import free_port
+from tests.embedded.runs import PATIENCE, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from embedded.server import Server
+
+
+@pytest.fixture(scope="module")
+def running(scratch: Path) -> Iterator[embedded.Servers]:
+    with embedded.servers(scratch / "all") as started:
+        yield started
+
+
+@pytest.fixture
+def cache(running: embedded.Servers) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(running.redis.url, decode_responses=True) as client:
+        yield client
+
+
+def test_redis_evicts_only_keys_with_a_ttl_and_knows_sharded_pub_sub(cache: redis.Redis) -> None:
+    assert cache.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-lru"}
+    assert cache.config_get("maxmemory") == {"maxmemory": str(256 * 1024 * 1024)}
+    assert cache.spublish("channel", "message") == 0
+
+
+def test_redis_keeps_its_data_over_a_stop(running: embedded.Servers, cache: redis.Redis) -> None:
+    cache.set("kept", "yes")
+    port, before = running.redis.port, running.redis.pid
+    running.redis.restart()
+    assert cache.get("kept") == "yes"
+    assert (running.redis.port, running.redis.pid == before) == (port, False)
+
+
+def test_redis_comes_back_empty_if_a_fault_test_wants_that(running: embedded.Servers, cache: redis.Redis) -> None:
+    cache.set("lost", "yes")
+    running.redis.kill()
+    running.redis.start(empty=True)
+    running.redis.wait_ready()
+    assert cache.dbsize() == 0
+
+
+def test_redis_starts_from_an_older_dump(running: embedded.Servers, cache: redis.Redis, tmp_path: Path) -> None:
+    cache.set("value", "old")
+    older = Path(shutil.copy(running.redis.save(), tmp_path))
+    cache.set("value", "new")
+    running.redis.kill()
+    running.redis.start(dump=older)
+    running.redis.wait_ready()
+    assert cache.get("value") == "old"
+
+
+def test_a_durable_redis_keeps_what_was_written_when_it_is_killed(scratch: Path) -> None:
+    server = RedisServer(scratch / "durable", durable=True)
+    with server, redis.Redis.from_url(server.url) as client:
+        client.set("kept", "yes")
+        client.waitaof(1, 0, 5000)
+        server.kill()
+        server.start()
+        server.wait_ready()
+        assert client.get("kept") == b"yes"
+        server.stop()
+        with pytest.raises(EmbeddedError, match="cannot be started from a dump"):
+            server.start(dump=scratch / "any")
+
+
+def _ask(server: PostgresServer, query: str) -> object:
+    with psycopg.connect(server.url) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    return row[0] if row else None
+
+
+def test_postgres_has_the_database_and_the_user_and_korean_letters(running: embedded.Servers) -> None:
+    assert _ask(running.postgres, "select current_user || '@' || current_database()") == "academy@academy"
+    assert _ask(running.postgres, "show server_encoding") == "UTF8"
+    assert _ask(running.postgres, "select upper('é') || '학원'") == "É학원"
+
+
+def test_postgres_is_never_root_and_listens_on_the_loopback_only(running: embedded.Servers) -> None:
+    assert _ask(running.postgres, "show listen_addresses") == "127.0.0.1"
+    assert _ask(running.postgres, "show unix_socket_directories") == ""
+
+
+def test_postgres_wants_the_generated_password(running: embedded.Servers) -> None:
+    wrong = running.postgres.url.replace(running.postgres.password, "guess")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong)
+    assert (running.postgres.folder / "password").stat().st_mode & 0o777 == 0o600
+
+
+def test_postgres_keeps_committed_rows_when_it_is_killed(running: embedded.Servers) -> None:
+    with psycopg.connect(running.postgres.url) as connection:
+        connection.execute("create table kept as select 7 as n")
+    running.postgres.kill()
+    running.postgres.start()
+    running.postgres.wait_ready()
+    assert _ask(running.postgres, "select n from kept") == 7
+
+
+def test_data_of_another_postgres_version_get_one_clear_sentence(scratch: Path) -> None:
+    server = PostgresServer(scratch / "other version")
+    server.data_folder.mkdir(parents=True)
+    (server.data_folder / "PG_VERSION").write_text("9\n")
+    with pytest.raises(EmbeddedError, match="were made by PostgreSQL 9, but this one is"):
+        server.start()
+
+
+def test_a_postgres_whose_making_was_interrupted_is_made_anew(scratch: Path) -> None:
+    server = PostgresServer(scratch / "interrupted")
+    (server.folder / "data.unfinished" / "base").mkdir(parents=True)
+    with server:
+        assert _ask(server, "select 1") == 1
+
+
+def test_a_stale_pid_file_with_another_programs_pid_is_no_obstacle(scratch: Path) -> None:
+    server = PostgresServer(scratch / "stale")
+    with server:
+        lines = (server.data_folder / "postmaster.pid").read_text().splitlines()
+    (server.data_folder / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    with server:
+        assert _ask(server, "select 1") == 1
+
+
+@pytest.mark.parametrize("version", ["on PATH", "from PyPI"])
+def test_postgres_works_with_the_one_on_path_and_with_the_packaged_one(
+    version: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs.postgres.cache_clear()
+    if version == "from PyPI":
+        monkeypatch.setenv("PATH", "/nonexistent")
+    try:
+        with PostgresServer(scratch / f"postgres {version}") as server:
+            assert _ask(server, "select 1") == 1
+    finally:
+        programs.postgres.cache_clear()
+
+
+def test_sqs_and_s3_keep_queues_and_objects_over_a_stop(running: embedded.Servers) -> None:
+    keys = {"region_name": "ap-northeast-2", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    sqs = boto3.client("sqs", endpoint_url=running.sqs.url, **keys)  # type: ignore[call-overload]
+    s3 = boto3.client("s3", endpoint_url=running.sqs.url, **keys)  # type: ignore[call-overload]
+    address = sqs.create_queue(QueueName="kept")["QueueUrl"]
+    sqs.send_message(QueueUrl=address, MessageBody="hello")
+    s3.create_bucket(Bucket="kept", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-2"})
+    s3.put_object(Bucket="kept", Key="a/b", Body="학생".encode())
+    running.sqs.restart()
+    assert sqs.receive_message(QueueUrl=address, WaitTimeSeconds=1)["Messages"][0]["Body"] == "hello"
+    assert s3.get_object(Bucket="kept", Key="a/b")["Body"].read().decode() == "학생"
+
+
+def test_the_environment_names_all_of_them(running: embedded.Servers) -> None:
+    variables = running.environment()
+    assert variables["DATABASE_URL"] == running.postgres.url
+    assert variables["REDIS_URL"] == running.redis.url
+    assert variables["SQS_ENDPOINT_URL"] == variables["S3_ENDPOINT_URL"] == running.sqs.address
+    assert variables["S3_BUCKET"] == "academy"
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis", "sqs"])
+def test_the_pid_is_the_servers_own_and_stopping_leaves_nothing(name: str, scratch: Path) -> None:
+    with embedded.servers(scratch / f"own {name}", [name]) as started:
+        server = started[name]
+        pid = server.pid
+        assert pid is not None
+        words = " ".join(process.command_line(pid))
+        assert {"postgres": "postgres", "redis": "redis-server", "sqs": "ministack"}[name] in words
+        assert "child.py" not in words
+        family = {pid: process.identity(pid) or "", **process.children(pid)}
+    assert server.pid is None
+    assert process.wait_gone(family, PATIENCE)
+    with pytest.raises(EmbeddedError, match=f"{name} was not ready|{name} ended"):
+        server.wait_ready(0.1)
+
+
+@pytest.mark.parametrize("name", ["postgres", "redis", "sqs"])
+def test_an_address_in_the_environment_goes_first_and_nothing_is_started(name: str, scratch: Path) -> None:
+    urls = {"postgres": "postgresql://a:b@127.0.0.1:1/x", "redis": "redis://127.0.0.1:1/0", "sqs": "http://127.0.0.1:1"}
+    variables = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "sqs": "SQS_ENDPOINT_URL"}
+    server = group.choose(scratch / "external", [name], {variables[name]: urls[name]})[name]
+    server.start()
+    assert (server.pid, server.url) == (None, urls[name])
+    with pytest.raises(EmbeddedError, match=f"{name} was not ready at 127.0.0.1:1 within"):
+        server.wait_ready(0.1)
+
+
+def test_the_tests_servers_ignore_addresses_in_the_environment(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
+    with embedded.servers(scratch / "unharmed", ["redis"]) as started:
+        assert started.redis.pid is not None
+
+
+def test_a_taken_port_gets_one_clear_sentence(running: embedded.Servers, scratch: Path) -> None:
+    server = RedisServer(scratch / "taken", running.redis.port)
+    with pytest.raises(EmbeddedError, match=f"redis cannot start: another program answers at 127.0.0.1:{server.port}"):
+        server.start()
+
+
+def test_a_server_that_dies_at_once_is_reported_with_its_log(scratch: Path) -> None:
+    server = PostgresServer(scratch / "broken")
+    with server:
+        pass
+    (server.data_folder / "postgresql.conf").write_text("no_such_setting = 1\n")
+    server.start()
+    with pytest.raises(EmbeddedError, match=r"(?s)postgres ended with code 1; its log is .*no_such_setting"):
+        server.wait_ready(PATIENCE)
+
+
+def test_an_unknown_name_is_refused_and_an_unasked_one_too(scratch: Path) -> None:
+    with pytest.raises(EmbeddedError, match="There is no server 'mysql': use postgres, redis, sqs"):
+        group.choose(scratch, ["mysql"])
+    with pytest.raises(EmbeddedError, match="The server sqs was not asked for"):
+        _ = group.choose(scratch / "some", ["redis"]).sqs
+
+
+def test_the_end_of_a_server_is_reported_whoever_ended_it(scratch: Path) -> None:
+    ended = threading.Event()
+    with RedisServer(scratch / "watched") as server:
+        server.on_end = lambda *_: ended.set()
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        assert ended.wait(PATIENCE)
+        assert server.pid is None
+
+
+_PARENT = """
+import sys, threading
+from pathlib import Path
+import embedded
+with embedded.servers(Path(sys.argv[1]), ["redis", "postgres", "sqs"]) as running:
+    print(*(server.pid for server in running), flush=True)
+    threading.Event().wait()
+"""
+
+
+def test_nothing_outlives_a_parent_that_is_killed(scratch: Path) -> None:
+    argv = [sys.executable, "-c", _PARENT, str(scratch / "orphans")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pids = [int(word) for word in parent.stdout.readline().split()]
+        family = {pid: process.identity(pid) or "" for pid in pids}
+        assert len(family) == 3
+        parent.kill()
+    assert process.wait_gone(family, PATIENCE)
+
+
+def test_servers_started_from_a_short_lived_thread_go_on(scratch: Path) -> None:
+    server: Server = RedisServer(scratch / "thread")
+    starter = threading.Thread(target=server.start)
+    starter.start()
+    starter.join()
+    try:
+        server.wait_ready(PATIENCE)
+        assert server.running
+    finally:
+        server.stop()
+
+
+def test_a_process_is_only_ended_when_it_is_proven_to_be_the_one() -> None:
+    with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as other:
+        known = process.identity(other.pid)
+        assert known is not None
+        assert not process.end_proven(other.pid, f"{known}0")
+        assert other.poll() is None
+        assert process.is_same(other.pid, known)
+        assert process.end_proven(other.pid, known)
+        assert other.wait() == -signal.SIGTERM
+
+
+def test_the_emulator_answers_on_the_loopback_only(running: embedded.Servers) -> None:
+    with urllib.request.urlopen(f"{running.sqs.url}/_ministack/health", timeout=PATIENCE) as answer:  # noqa: S310
+        assert json.load(answer)
+    assert running.sqs.pid is not None
+    listening = eventually(lambda: _listening(running.sqs.port), "its socket")
+    assert listening == {"0100007F"}, "127.0.0.1, as the kernel writes it"
+
+
+def _listening(port: int) -> set[str]:
+    with open("/proc/net/tcp", encoding="ascii") as table:  # noqa: PTH123
+        rows = [line.split() for line in table][1:]
+    ends = [row[1].split(":") for row in rows if row[3] == "0A"]
+    return {address for address, number in ends if int(number, 16) == port}
+
+
+def test_free_ports_are_none_of_those_that_outgoing_connections_get() -> None:
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as text:  # noqa: PTH123
+        first = int(text.read().split()[0])
+    assert all(15_000 <= free_port() < first for _ in range(20))
+
+
+def test_a_test_can_have_two_of_a_kind(scratch: Path) -> None:
+    with (
+        RedisServer(scratch / "one") as one,
+        RedisServer(scratch / "two") as two,
+        SqsServer(scratch / "three") as three,
+    ):
+        assert len({one.port, two.port, three.port}) == 3
