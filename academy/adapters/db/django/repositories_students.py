@@ -1,0 +1,209 @@
+"""Queries on students and their parents. The statements of a whole chunk stand in `students_chunk_sql.py`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from academy.adapters.db.django import students_chunk_sql
+from academy.adapters.db.django.tenancy import rows_of
+from academy.domain.roles import Role
+from academy.domain.student_rows import StudentRow
+from apps.core.models import LoginSession, TenantMembership, User
+from apps.domains.lectures.models import Enrollment, Lecture
+from apps.domains.students.models import Parent, Student
+
+Key = tuple[str, str]
+"""Name and parent's phone: who is who within an academy."""
+
+
+class StudentExistsError(Exception):
+    """There is another student of this name with this parent's phone number."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedStudents:
+    """What the statement of a chunk did: the student's id of each key."""
+
+    created: dict[Key, int]
+    restored: dict[Key, int]
+    lecture_missing: bool = False
+
+
+def lock_students(tenant_id: int) -> None:
+    """Waits until nobody else makes students of this academy; held to the end of the transaction.
+
+    Two imports at once would deadlock, or make twins, otherwise.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(students_chunk_sql.LOCK, [tenant_id])
+
+
+def student_batch_filter_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
+    """The ids of the active students among these names and parents' phones, by one query."""
+    return _find(students_chunk_sql.FIND_ACTIVE, tenant_id, keys)
+
+
+def student_batch_filter_deleted_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
+    """The ids of the deleted students among these; of several of one key, the one that was deleted last."""
+    return _find(students_chunk_sql.FIND_NEWEST_DELETED, tenant_id, keys)
+
+
+def _find(statement: str, tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
+    names, phones = [name for name, _ in keys], [phone for _, phone in keys]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [tenant_id, names, phones])
+        return {(name, phone): student_id for student_id, name, phone in cursor.fetchall()}
+
+
+def save_student_chunk(
+    tenant_id: int,
+    *,
+    new: Sequence[tuple[StudentRow, str]],
+    returning: Sequence[tuple[StudentRow, int]],
+    present: Iterable[int],
+    lecture_id: int | None,
+    password_hash: str,
+) -> SavedStudents:
+    """Creates, restores and enrolls by one statement, whatever there is of each.
+
+    `new` come with their usernames, `returning` with the ids of the deleted students; both and the students `present`
+    are enrolled. The caller holds the lock, and every key occurs once. A student whom somebody else made meanwhile is
+    missing from the answer, and a lecture that is gone is told there: the caller rolls back. Raises IntegrityError for
+    a username that is taken.
+    """
+    rows = [(row, None, username) for row, username in new] + [(row, student_id, None) for row, student_id in returning]
+    parameters = {
+        "tenant": tenant_id,
+        "lecture": lecture_id,
+        "password": password_hash,
+        "role": Role.STUDENT.value,
+        "names": [row.name for row, _, _ in rows],
+        "parent_phones": [row.parent_phone for row, _, _ in rows],
+        "phones": [row.phone for row, _, _ in rows],
+        "schools": [row.school for row, _, _ in rows],
+        "grades": [row.grade for row, _, _ in rows],
+        "deleted_ids": [student_id for _, student_id, _ in rows],
+        "usernames": [username for _, _, username in rows],
+        "present": list(present),
+    }
+    ids: dict[str, dict[Key, int]] = {"created": {}, "restored": {}, "lecture": {}}
+    with connection.cursor() as cursor:
+        cursor.execute(students_chunk_sql.SAVE, parameters)
+        for kind, row_id, name, phone in cursor.fetchall():
+            ids[kind][name, phone] = row_id
+    return SavedStudents(ids["created"], ids["restored"], lecture_id is not None and not ids["lecture"])
+
+
+def find_active_student(tenant_id: int, name: str, parent_phone: str) -> int | None:
+    students = rows_of(tenant_id, Student).filter(name=name, parent_phone=parent_phone, deleted_at=None)
+    return students.values_list("id", flat=True).first()
+
+
+def find_newest_deleted_student(tenant_id: int, name: str, parent_phone: str) -> int | None:
+    students = rows_of(tenant_id, Student).filter(name=name, parent_phone=parent_phone, deleted_at__isnull=False)
+    return students.order_by("-deleted_at", "-id").values_list("id", flat=True).first()
+
+
+def restore_student(tenant_id: int, student_id: int, row: StudentRow) -> None:
+    """Brings a deleted student back, with the account as it was. What the row tells goes before what was known."""
+    student = rows_of(tenant_id, Student).get(id=student_id)
+    student.deleted_at = None
+    student.phone = row.phone or student.phone
+    student.school = row.school or student.school
+    student.grade = row.grade or student.grade
+    student.save(update_fields=["deleted_at", "phone", "school", "grade", "updated_at"])
+    rows_of(tenant_id, User).filter(id=student.user_id).update(is_active=True)
+    TenantMembership.objects.get_or_create(
+        tenant_id=tenant_id, user_id=student.user_id, defaults={"role": Role.STUDENT.value}
+    )
+
+
+def create_student(tenant_id: int, row: StudentRow, username: str, password_hash: str) -> int:
+    """A student with account, membership and parent. Raises IntegrityError if student or username exist."""
+    parent, _ = Parent.objects.get_or_create(tenant_id=tenant_id, phone=row.parent_phone)
+    user = User.objects.create(
+        tenant_id=tenant_id, username=username, name=row.name, password=password_hash, must_change_password=True
+    )
+    TenantMembership.objects.create(tenant_id=tenant_id, user=user, role=Role.STUDENT.value)
+    student = Student.objects.create(
+        tenant_id=tenant_id,
+        user=user,
+        parent=parent,
+        name=row.name,
+        phone=row.phone,
+        parent_phone=row.parent_phone,
+        school=row.school,
+        grade=row.grade,
+    )
+    return student.pk
+
+
+def enroll_student(tenant_id: int, student_id: int, lecture_id: int) -> None:
+    """Puts the student into the lecture, once. Lecture and student are of this academy: the caller has looked."""
+    Enrollment.objects.get_or_create(tenant_id=tenant_id, lecture_id=lecture_id, student_id=student_id)
+
+
+def lecture_exists(tenant_id: int, lecture_id: int) -> bool:
+    return rows_of(tenant_id, Lecture).filter(id=lecture_id).exists()
+
+
+def students_of(tenant_id: int, *, search: str | None = None, lecture_id: int | None = None) -> QuerySet[Student]:
+    """The academy's active students by name, each with its account; `search` in name, school and phones."""
+    students = rows_of(tenant_id, Student).filter(deleted_at=None).select_related("user").order_by("name", "id")
+    if lecture_id is not None:
+        students = students.filter(enrollments__lecture_id=lecture_id, enrollments__tenant_id=tenant_id)
+    for word in (search or "").split():
+        digits = word.replace("-", "")
+        wanted = Q(name__icontains=word) | Q(school__icontains=word)
+        if digits.isdecimal():
+            wanted |= Q(parent_phone__contains=digits) | Q(phone__contains=digits)
+        students = students.filter(wanted)
+    return students
+
+
+def find_student(tenant_id: int, student_id: int) -> Student | None:
+    return students_of(tenant_id).filter(id=student_id).first()
+
+
+def find_student_of_user(tenant_id: int, user_id: int) -> Student | None:
+    """The own record of a student who is signed in."""
+    return students_of(tenant_id).filter(user_id=user_id).first()
+
+
+def change_student(tenant_id: int, student_id: int, changes: Mapping[str, Any]) -> Student | None:
+    """Changes name, phone, parent_phone, school or grade, all normalised before; None if there is no such student.
+
+    Raises StudentExistsError.
+    """
+    try:
+        with transaction.atomic():
+            lock_students(tenant_id)
+            student = find_student(tenant_id, student_id)
+            if student is None:
+                return None
+            for field in ("name", "phone", "parent_phone", "school", "grade"):
+                setattr(student, field, changes.get(field, getattr(student, field)))
+            student.parent, _ = Parent.objects.get_or_create(tenant_id=tenant_id, phone=student.parent_phone)
+            student.save()
+            rows_of(tenant_id, User).filter(id=student.user_id).update(name=student.name)
+    except IntegrityError as error:
+        raise StudentExistsError(StudentExistsError.__doc__) from error
+    return student
+
+
+def delete_student(tenant_id: int, student_id: int) -> bool:
+    """Marks the student as deleted and closes the account; False if there is none. An import may bring both back."""
+    with transaction.atomic():
+        lock_students(tenant_id)
+        student = find_student(tenant_id, student_id)
+        if student is None:
+            return False
+        student.deleted_at = timezone.now()
+        student.save(update_fields=["deleted_at", "updated_at"])
+        rows_of(tenant_id, User).filter(id=student.user_id).update(is_active=False)
+        LoginSession.objects.filter(user_id=student.user_id, ended_at=None).update(ended_at=student.deleted_at)
+        return True

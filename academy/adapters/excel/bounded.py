@@ -1,0 +1,77 @@
+"""Reading a workbook in a process of its own, with limits on memory, CPU, time and output.
+
+A hostile file can make the reader abort, eat memory or run for ever: that costs the process and gives one clear error.
+"""
+
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import academy
+from academy.adapters.excel import wire
+from academy.adapters.excel.errors import DamagedWorkbookError, TimedOutError, WorkbookError, WorkbookTooLargeError
+from academy.adapters.excel.limits import TIMEOUT_SECONDS
+from academy.adapters.excel.sheets import check_upload
+from academy.domain.student_rows import RowProblem, StudentRow
+
+_ROOT = Path(academy.__file__).resolve().parent.parent
+_CHILD = "academy.adapters.excel.child"
+_LOG_BYTES = 500
+
+
+def read_student_rows(
+    path: Path, filename: str, *, timeout_seconds: float = TIMEOUT_SECONDS
+) -> list[StudentRow | RowProblem]:
+    """The rows of the workbook at `path`, called `filename` by whoever sent it. At least one row.
+
+    Blocks until the process has ended. Raises WorkbookError, whose `code` and `message` are for the teacher.
+    """
+    check_upload(filename, path.stat().st_size)
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
+        code = _run(path, filename, answer.fileno(), log.fileno(), timeout_seconds)
+        answer.seek(0)
+        rows = wire.read_answer(answer)
+        if rows is not None:
+            return rows
+        log.seek(0)
+        raise _death(code) from ChildDiedError(code, log.read(_LOG_BYTES).decode(errors="replace"))
+
+
+class ChildDiedError(Exception):
+    """The reading process ended without an answer; for the log, not for the teacher."""
+
+    def __init__(self, code: int, log: str) -> None:
+        super().__init__(f"The reading process ended with {code}: {log.strip()}")
+
+
+def _run(path: Path, filename: str, answer: int, log: int, timeout_seconds: float) -> int:
+    """The exit code. The process gets neither our environment (it holds secrets) nor a terminal."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", _CHILD, str(path.resolve()), f"workbook{Path(filename).suffix.lower()}"],
+        cwd=_ROOT,
+        env={"PATH": "", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=answer,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        return process.wait(timeout_seconds)
+    except subprocess.TimeoutExpired as error:
+        raise TimedOutError from error
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _death(code: int) -> WorkbookError:
+    if code in {-signal.SIGXCPU, -signal.SIGKILL}:
+        return TimedOutError()
+    if code == -signal.SIGABRT:
+        # An allocation above the memory limit makes the Rust library abort.
+        return WorkbookTooLargeError(
+            "The file needs too much memory. Copy the list into a new workbook and try once more."
+        )
+    return DamagedWorkbookError()

@@ -1,0 +1,33 @@
+"""Korean mobile numbers, however they were typed."""
+
+import re
+
+import phonenumbers
+
+_MOBILE = re.compile(r"010[0-9]{8}")
+_PLAIN = re.compile(r"[0-9 -]*")
+_LATIN = re.compile(r"[A-Za-z]")
+_REMARK = re.compile(r"[^\W\d]+")
+_SOUTH_KOREA = 82
+_MAX_LETTERS = 60
+
+
+def normalise_korean_mobile(text: str) -> str | None:
+    """The 11 digits beginning 010, or None if it is no Korean mobile number.
+
+    Takes numbers that lost their leading 0, +82, full-width digits, and a Korean remark beside it (`(모)`). Latin
+    letters are refused: phonenumbers would dial them as on a telephone's keys. So are two numbers in one cell.
+    """
+    if len(text) > _MAX_LETTERS:
+        return None
+    digits = text.replace("-", "").replace(" ", "") if _PLAIN.fullmatch(text) else ""
+    if _MOBILE.fullmatch(digits):
+        return digits
+    if _LATIN.search(text):
+        return None
+    try:
+        number = phonenumbers.parse(_REMARK.sub(" ", text).replace("()", " ").strip("() "), "KR")
+    except phonenumbers.NumberParseException:
+        return None
+    repaired = f"0{phonenumbers.national_significant_number(number)}"
+    return repaired if number.country_code == _SOUTH_KOREA and _MOBILE.fullmatch(repaired) else None

@@ -1,0 +1,40 @@
+"""From a workbook's lines to student rows."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from academy.adapters.excel.errors import EmptyWorkbookError, HeadersMissingError
+from academy.adapters.excel.limits import MAX_HEADER_LINE
+from academy.adapters.excel.phones import normalise_korean_mobile
+from academy.adapters.excel.sheets import open_sheets
+from academy.domain.student_rows import Column, RowProblem, StudentRow, find_columns, is_header, read_row
+
+
+def read_workbook(path: Path, filename: str) -> Iterator[StudentRow | RowProblem]:
+    """The rows of the first sheet that has a header row, in the order of their lines. Raises WorkbookError."""
+    anything = False
+    for sheet in open_sheets(path, filename):
+        numbered = enumerate(sheet, start=1)
+        for _, cells in islice(numbered, MAX_HEADER_LINE):
+            anything = anything or any(cell.strip() for cell in cells)
+            places = find_columns(cells)
+            if is_header(places):
+                return _student_rows(numbered, places)
+    if anything:
+        raise HeadersMissingError
+    raise EmptyWorkbookError("The file is empty.")
+
+
+def _student_rows(
+    numbered: Iterator[tuple[int, list[str]]], places: dict[Column, int]
+) -> Iterator[StudentRow | RowProblem]:
+    found = False
+    for line, cells in numbered:
+        told = {column: cells[place] for column, place in places.items() if place < len(cells)}
+        row = read_row(line, told, normalise_korean_mobile)
+        if row is not None:
+            found = True
+            yield row
+    if not found:
+        raise EmptyWorkbookError

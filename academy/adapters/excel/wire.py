@@ -1,0 +1,54 @@
+"""What the reading process says to the one that started it: JSON, one object a line.
+
+A row is `["row", line, name, parent_phone, phone, school, grade]`, a bad one `["problem", line, code, name]`, and the
+last line is `["end", rows]` or `["error", code, message]`. No last line: the process died.
+"""
+
+import json
+from collections.abc import Iterable
+
+from academy.adapters.excel.errors import ERRORS_BY_CODE, DamagedWorkbookError, WorkbookError
+from academy.domain.student_rows import ProblemCode, RowProblem, StudentRow
+
+_TEXTS_OF_A_ROW = 5
+_MAX_MESSAGE_LETTERS = 300
+
+
+def row_line(row: StudentRow | RowProblem) -> str:
+    if isinstance(row, StudentRow):
+        return json.dumps(["row", row.line, row.name, row.parent_phone, row.phone, row.school, row.grade])
+    return json.dumps(["problem", row.line, row.code, row.name])
+
+
+def end_line(rows: int) -> str:
+    return json.dumps(["end", rows])
+
+
+def error_line(error: WorkbookError) -> str:
+    return json.dumps(["error", error.code, error.message])
+
+
+def read_answer(lines: Iterable[bytes]) -> list[StudentRow | RowProblem] | None:
+    """The rows, or None if the answer has no end. Raises the WorkbookError that it tells of.
+
+    The writer read a stranger's file: nothing is taken on trust, and what has another form counts as no answer.
+    """
+    rows: list[StudentRow | RowProblem] = []
+    try:
+        for line in lines:
+            match json.loads(line):
+                case ["row", int(number), *texts] if len(texts) == _TEXTS_OF_A_ROW and all(
+                    isinstance(text, str) for text in texts
+                ):
+                    rows.append(StudentRow(number, *texts))
+                case ["problem", int(number), str(code), str(name)]:
+                    rows.append(RowProblem(number, ProblemCode(code), name))
+                case ["end", int(count)]:
+                    return rows if count == len(rows) else None
+                case ["error", str(code), str(message)]:
+                    raise ERRORS_BY_CODE.get(code, DamagedWorkbookError)(message[:_MAX_MESSAGE_LETTERS])
+                case _:
+                    return None
+    except ValueError:
+        return None
+    return None

@@ -1,0 +1,196 @@
+"""A workbook's rows as students: which column is what, and what is wrong with a row."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+MAX_NAME_LETTERS = 50
+MAX_SCHOOL_LETTERS = 50
+MAX_GRADE_LETTERS = 20
+
+
+class Column(StrEnum):
+    """What a workbook can tell of a student. The first two are needed."""
+
+    NAME = "name"
+    PARENT_PHONE = "parent_phone"
+    PHONE = "phone"
+    SCHOOL = "school"
+    GRADE = "grade"
+
+
+NEEDED_COLUMNS = (Column.NAME, Column.PARENT_PHONE)
+
+
+class ProblemCode(StrEnum):
+    """Why a row made no student. The last two are found while saving."""
+
+    NAME_MISSING = "name_missing"
+    NAME_TOO_LONG = "name_too_long"
+    PHONE_MISSING = "phone_missing"
+    PHONE_INVALID = "phone_invalid"
+    CONFLICT = "conflict"
+    INTERNAL = "internal"
+
+
+REASONS = {
+    ProblemCode.NAME_MISSING: "The student's name is missing.",
+    ProblemCode.NAME_TOO_LONG: f"The student's name is longer than {MAX_NAME_LETTERS} letters.",
+    ProblemCode.PHONE_MISSING: "The parent's phone number is missing.",
+    ProblemCode.PHONE_INVALID: (
+        "A phone number of this row is not a Korean mobile number: it needs 11 digits beginning with 010."
+    ),
+    ProblemCode.CONFLICT: (
+        "Somebody else was changing this student at the same moment. Import the file again: "
+        "students who are there already are not made twice."
+    ),
+    ProblemCode.INTERNAL: "This row could not be saved: an error in the system. The other rows are not affected.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StudentRow:
+    """One good row. `line` is the workbook's own (from 1); phones are 11 digits beginning 010; '' is not told."""
+
+    line: int
+    name: str
+    parent_phone: str
+    phone: str = ""
+    school: str = ""
+    grade: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Two rows of an academy with the same key are the same student."""
+        return self.name, self.parent_phone
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """One bad row. `name` is the name as far as there is one, cut to 50 letters."""
+
+    line: int
+    code: ProblemCode
+    name: str = ""
+
+    @property
+    def reason(self) -> str:
+        """One English sentence for the teacher."""
+        return REASONS[self.code]
+
+
+_BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters to Unicode, nothing to the eye
+_NOTHING = frozenset({"", "-", "--", ".", "x", "없음", "무", "미정", "n/a", "na", "none", "null"})
+
+
+def clean_text(text: str) -> str:
+    """The text in Unicode NFC, runs of space as one blank, without invisible characters and what no database stores."""
+    composed = unicodedata.normalize("NFC", text)
+    kept = (
+        "".join(map(_visible, composed))
+        if not composed.isprintable() or set(composed) & set(_BLANK_LETTERS)
+        else composed
+    )
+    return " ".join(kept.split())
+
+
+def _visible(letter: str) -> str:
+    if letter in _BLANK_LETTERS:
+        return " "
+    category = unicodedata.category(letter)
+    if category == "Cc":
+        return " " if letter.isspace() else ""
+    return "" if category in {"Cf", "Cs"} else letter
+
+
+def told(text: str) -> str:
+    """The cleaned text, or '' for the ways in which people write that there is nothing (`-`, `없음`)."""
+    cleaned = clean_text(text)
+    return "" if cleaned.casefold() in _NOTHING else cleaned
+
+
+def read_row(
+    line: int, cells: Mapping[Column, str], normalise_phone: Callable[[str], str | None]
+) -> StudentRow | RowProblem | None:
+    """The row of these cells; None if all of them are blank.
+
+    `normalise_phone` gives the 11 digits of a Korean mobile number, or None. School and grade are cut to the
+    room there is for them: no reason to lose a student.
+    """
+    texts = {column: clean_text(cells.get(column, "")) for column in Column}
+    if not any(texts.values()):
+        return None
+    name = texts[Column.NAME]
+    parent_phone, phone = told(texts[Column.PARENT_PHONE]), told(texts[Column.PHONE])
+    parent_digits = normalise_phone(parent_phone) if parent_phone else None
+    digits = normalise_phone(phone) if phone else ""
+    problem = _problem(name, parent_phone, parent_digits, digits)
+    if problem or parent_digits is None or digits is None:
+        return RowProblem(line, problem or ProblemCode.PHONE_INVALID, name[:MAX_NAME_LETTERS])
+    return StudentRow(
+        line,
+        name,
+        parent_digits,
+        digits,
+        told(texts[Column.SCHOOL])[:MAX_SCHOOL_LETTERS].rstrip(),
+        told(texts[Column.GRADE])[:MAX_GRADE_LETTERS].rstrip(),
+    )
+
+
+def _problem(name: str, parent_phone: str, parent_digits: str | None, digits: str | None) -> ProblemCode | None:
+    if not name:
+        return ProblemCode.NAME_MISSING
+    if len(name) > MAX_NAME_LETTERS:
+        return ProblemCode.NAME_TOO_LONG
+    if not parent_phone:
+        return ProblemCode.PHONE_MISSING
+    if parent_digits is None or digits is None:
+        return ProblemCode.PHONE_INVALID
+    return None
+
+
+_IGNORED = re.compile(r"[\W_]|필수|선택|required|optional")
+_NAMES = {
+    *("이름", "성명", "name", "fullname", "nameofstudent", "student", "studentname"),
+    *("학생", "학생명", "학생이름", "학생성명", "원생", "원생명", "원생이름", "수강생", "수강생명"),
+}
+_SCHOOLS = {"학교", "학교명", "학교이름", "재학학교", "소속학교", "school", "schoolname"}
+_GRADES = {"학년", "grade", "schoolgrade", "schoolyear"}
+_PHONE = re.compile(r"전화|연락처|휴대|핸드폰|폰|모바일|phone|mobile|cell|contact|tel|^hp$|hp$")
+_PARENT = re.compile(
+    r"학부모|보호자|부모|어머니|아버지|엄마|아빠|^[모부](?=전화|연락|휴대|핸드)|parent|guardian|mother|father|mom|dad"
+)
+_PARENT_NUMBER = re.compile(r"번호|number|no$")
+
+
+def column_of(header: str) -> Column | None:
+    """What a header cell stands for: Korean or English, whatever its spaces, brackets and stars; None if unknown.
+
+    A bare `전화번호` or `phone` is the student's own: nobody can know that it is the parent's.
+    """
+    word = _IGNORED.sub("", clean_text(header).casefold())
+    is_phone = bool(_PHONE.search(word))
+    if _PARENT.search(word):
+        return Column.PARENT_PHONE if is_phone or _PARENT_NUMBER.search(word) else None
+    if is_phone:
+        return Column.PHONE
+    for column, words in ((Column.NAME, _NAMES), (Column.SCHOOL, _SCHOOLS), (Column.GRADE, _GRADES)):
+        if word in words:
+            return column
+    return None
+
+
+def find_columns(cells: Sequence[str]) -> dict[Column, int]:
+    """Which column stands at which place (from 0) of a header row; of two of one kind the first."""
+    places: dict[Column, int] = {}
+    for place, cell in enumerate(cells):
+        column = column_of(cell)
+        if column is not None:
+            places.setdefault(column, place)
+    return places
+
+
+def is_header(places: Mapping[Column, int]) -> bool:
+    return all(column in places for column in NEEDED_COLUMNS)

@@ -1,0 +1,75 @@
+"""One student at a time: for single enrolments, and what the bulk import is measured against."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+
+from academy.adapters.db.django import repositories_students as students
+from academy.domain.student_rows import StudentRow
+from apps.domains.students.services.import_errors import try_again
+from apps.domains.students.services.usernames import make_username
+
+
+class LectureMissingError(Exception):
+    """The lecture does not exist any more. Choose another one."""
+
+    code = "lecture_missing"
+
+    def __init__(self) -> None:
+        self.message = type(self).__doc__ or ""
+        super().__init__(self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledStudent:
+    student_id: int
+    outcome: Literal["created", "restored", "existing"]
+
+
+def get_or_create_student_for_lecture_enroll(
+    *, tenant_id: int, row: StudentRow, lecture_id: int | None = None, password_hash: str | None = None
+) -> EnrolledStudent:
+    """The active student of this name and parent's phone, else the deleted one brought back, else a new one.
+
+    Enrolled in the lecture, if one is given. `row` is normalised (`academy.domain.student_rows.read_row`). A new
+    account takes `password_hash`; without one no password opens it. The outcome is that of the bulk import. Raises
+    LectureMissingError.
+    """
+    chosen = password_hash or make_password(None)
+    return try_again(lambda: _enroll(tenant_id, row, lecture_id, chosen))
+
+
+def check_lecture(tenant_id: int, lecture_id: int | None) -> None:
+    """Raises LectureMissingError if a lecture is given that this academy does not have."""
+    if lecture_id is not None and not students.lecture_exists(tenant_id, lecture_id):
+        raise LectureMissingError
+
+
+@transaction.atomic
+def _enroll(tenant_id: int, row: StudentRow, lecture_id: int | None, password_hash: str) -> EnrolledStudent:
+    return enroll_in_transaction(tenant_id, row, lecture_id, password_hash)
+
+
+def enroll_in_transaction(
+    tenant_id: int, row: StudentRow, lecture_id: int | None, password_hash: str
+) -> EnrolledStudent:
+    """The same for a caller who has begun a transaction and tries it again as a whole."""
+    check_lecture(tenant_id, lecture_id)
+    students.lock_students(tenant_id)
+    enrolled = _find_or_make(tenant_id, row, password_hash)
+    if lecture_id is not None:
+        students.enroll_student(tenant_id, enrolled.student_id, lecture_id)
+    return enrolled
+
+
+def _find_or_make(tenant_id: int, row: StudentRow, password_hash: str) -> EnrolledStudent:
+    active = students.find_active_student(tenant_id, row.name, row.parent_phone)
+    if active is not None:
+        return EnrolledStudent(active, "existing")
+    deleted = students.find_newest_deleted_student(tenant_id, row.name, row.parent_phone)
+    if deleted is not None:
+        students.restore_student(tenant_id, deleted, row)
+        return EnrolledStudent(deleted, "restored")
+    return EnrolledStudent(students.create_student(tenant_id, row, make_username(), password_hash), "created")
