@@ -62,6 +62,11 @@ class Server:
         await self.page.evaluate(START, details or {})
         return await self.next()
 
+    async def stop_clock(self) -> None:
+        """From here on the page's timers run only by `page.clock.run_for`."""
+        await self.page.clock.install(time=0)
+        await self.page.clock.pause_at(1000)
+
     async def next(self) -> Connection:
         return await asyncio.wait_for(self._connections.get(), 10)
 
@@ -144,6 +149,41 @@ async def test_a_lifetime_that_is_over_costs_no_wait(server: Server) -> None:
     connection.send("closing", code=4100, reason="ticket or connection lifetime over")
     await connection.socket.close(code=4100, reason="lifetime")
     assert (await server.next()).query["since"] == ["e.1.f"]
+
+
+async def test_a_link_that_falls_silent_for_two_pings_is_replaced(server: Server) -> None:
+    await server.stop_clock()
+    connection = await server.start()
+    connection.greet("e.1.f", [])
+    await server.until("states.at(-1) === 'live 0'")
+    await server.page.clock.run_for(54_000)
+    connection.send("ping", place="e.2.f")
+    assert await connection.next_frame() == {"type": "pong"}
+    await server.page.clock.run_for(54_000)
+    assert await server.page.evaluate("states.at(-1)") == "live 0"
+    await server.page.clock.run_for(2_000)
+    assert (await server.next()).query["since"] == ["e.2.f"]
+
+
+async def test_coming_back_online_ends_the_wait(server: Server) -> None:
+    await server.stop_clock()
+    connection = await server.start()
+    await connection.socket.close(code=4002, reason="slow")
+    await server.until("states.at(-1) === 'offline 4002'")
+    await server.page.evaluate("dispatchEvent(new Event('online'))")
+    await server.next()  # though the clock, which alone would end the wait, stands still
+
+
+async def test_a_wait_that_the_server_asked_for_is_kept(server: Server) -> None:
+    await server.stop_clock()
+    connection = await server.start()
+    connection.send("closing", code=4101, reason="too many connections", retry_after_ms=5000)
+    await connection.socket.close(code=4101, reason="too many connections")
+    await server.until("states.at(-1) === 'offline 4101'")
+    await server.page.evaluate("dispatchEvent(new Event('online'))")
+    assert await server.page.evaluate("tickets") == 1
+    await server.page.clock.run_for(5_001)
+    await server.next()
 
 
 async def test_the_ticket_is_renewed_before_it_ends(server: Server) -> None:

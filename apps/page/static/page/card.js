@@ -20,11 +20,6 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /** @param {Record} record */
-export function nameOf(record) {
-  return record.data?.file_name || t("unnamed");
-}
-
-/** @param {Record} record */
 export function reasonOf(record) {
   return explain("error", record.error?.code ?? "internal", record.error?.message);
 }
@@ -37,6 +32,7 @@ function remaining(seconds) {
 export class Card {
   /** @type {Record} */
   #record;
+  #fileName = "";
   #percent = 0;
   #readRows;
   /** @type {{[outcome: string]: number} | null} */
@@ -89,6 +85,10 @@ export class Card {
     return this.#record;
   }
 
+  get name() {
+    return this.#fileName || t("unnamed");
+  }
+
   /** @param {Record} record */
   update(record) {
     // The work of an attempt that died is kept by the next one, so the bar waits for it; a finished try starts anew.
@@ -97,6 +97,7 @@ export class Card {
     if (record.status === "DONE") this.#percent = 100;
     if (record.attempt > this.#record.attempt) this.#forgetRows();
     this.#record = record;
+    this.#fileName = record.data?.file_name || this.#fileName;
     this.#counts = record.data?.result ?? this.#counts;
     if (record.status === "DONE" && !this.#counts) this.#load();
     this.render();
@@ -107,7 +108,7 @@ export class Card {
     const { status, stalled, published_at: time } = this.#record;
     const unfinished = status === "PENDING" || status === "PROCESSING";
     this.node.dataset.status = stalled && unfinished ? "STALLED" : status;
-    this.#title.textContent = nameOf(this.#record);
+    this.#title.textContent = this.name;
     this.#chip.textContent = t(stalled && unfinished ? "stalled" : status);
     this.#time.textContent = !unfinished && time ? when(time) : "";
     this.#running.hidden = !unfinished;
@@ -119,20 +120,20 @@ export class Card {
   }
 
   #renderBar() {
-    const { progress, attempt, stalled } = this.#record;
+    const { progress, attempt, stalled, data } = this.#record;
     // Rounded down: 100 % stands for done and for nothing else.
     const percent = Math.floor(this.#percent);
     const step = progress?.step;
     const about = [
       step ? wordFor("step", step.name) : "",
-      step && step.name === "import" ? t("rows_done", { done: step.index, total: step.total }) : "",
+      data?.rows_total ? t("rows_done", { done: data.rows_done ?? 0, total: data.rows_total }) : "",
       !stalled && progress?.remaining_seconds != null ? remaining(progress.remaining_seconds) : "",
       attempt > 1 ? t("attempt", { n: attempt }) : "",
     ].filter(Boolean).join(" · ");
     this.#fill.style.transform = `translateX(${this.#percent - 100}%)`;
     this.#share.textContent = `${percent}%`;
     this.#meta.textContent = about;
-    this.#bar.setAttribute("aria-label", t("progress_of", { name: nameOf(this.#record) }));
+    this.#bar.setAttribute("aria-label", t("progress_of", { name: this.name }));
     this.#bar.setAttribute("aria-valuenow", `${percent}`);
     this.#bar.setAttribute("aria-valuetext", [`${percent}%`, this.#chip.textContent, about].filter(Boolean).join(", "));
   }

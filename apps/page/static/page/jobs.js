@@ -1,6 +1,6 @@
 // The list of imports: which cards stand, in which order, and what is said aloud about them.
 
-import { Card, nameOf, reasonOf } from "./card.js";
+import { Card, reasonOf } from "./card.js";
 import { isTerminal } from "./fold.js";
 import { t } from "./strings.js";
 
@@ -59,11 +59,12 @@ export class Jobs {
     } else if (card) {
       const before = card.record;
       card.update(record);
-      this.#speak(before, record);
+      this.#speak(card.name, before, record);
     } else if (topic.startsWith("job:") && record.data?.job_type === "excel_parsing") {
-      this.#cards.set(topic, new Card(record, this.#readRows));
+      const added = new Card(record, this.#readRows);
+      this.#cards.set(topic, added);
       if (!this.#began.has(topic)) this.#began.set(topic, record.published_at ?? Date.now() / 1000);
-      this.#speak(null, record);
+      this.#speak(added.name, null, record);
       this.#arrange();
     }
   }
@@ -99,10 +100,9 @@ export class Jobs {
     more.hidden = topics.length <= this.#shown;
   }
 
-  /** @param {Record | null} before @param {Record} record */
-  #speak(before, record) {
+  /** @param {string} name @param {Record | null} before @param {Record} record */
+  #speak(name, before, record) {
     if (!this.speaking) return;
-    const name = nameOf(record);
     let said = "";
     if (!before && !isTerminal(record)) said = t("said_started", { name });
     else if (before && record.stalled && !before.stalled) said = t("said_stalled", { name });

@@ -11,8 +11,8 @@ const VIEWS = ["sign-in", "change", "refused", "imports"];
 const FACULTY = ["owner", "staff", "teacher"];
 const OFFICE = ["owner", "staff"];
 
-/** @template {HTMLElement} [T=HTMLElement] @param {string} id @returns {T} */
-const at = (id) => /** @type {T} */ (document.getElementById(id));
+/** @param {string} id @returns {any} the element, of whichever kind the page has there */
+const at = (id) => document.getElementById(id);
 
 const jobs = new Jobs(
   { list: at("list"), none: at("none"), more: at("more"), spoken: at("spoken") },
@@ -215,7 +215,7 @@ function takeDrops() {
   });
 }
 
-function start() {
+function bindForms() {
   onSubmit("sign-in", async ({ tenant, username, password }) => {
     await api.signIn({ tenant: tenant.trim(), username: username.trim(), password });
     at("sign-in-form").reset();
@@ -227,6 +227,14 @@ function start() {
     at("change-form").reset();
     enter(true);
   });
+  at("sign-out").addEventListener("click", () => api.signOut().then(() => leave()));
+  at("language").addEventListener("click", () => {
+    setLanguage(currentLanguage() === "ko" ? "en" : "ko");
+    translate();
+  });
+}
+
+function bindImport() {
   /** @type {HTMLInputElement} */
   const file = at("file");
   file.addEventListener("change", () => {
@@ -235,18 +243,14 @@ function start() {
   });
   at("sample").addEventListener("click", trySample);
   takeDrops();
-  at("sign-out").addEventListener("click", () => api.signOut().then(() => leave()));
-  at("language").addEventListener("click", () => {
-    setLanguage(currentLanguage() === "ko" ? "en" : "ko");
-    translate();
-  });
-  api.onOtherTab(() => {
-    if (signature() !== entered) enter();
-  });
-  addEventListener("online", showState);
-  addEventListener("offline", showState);
-  enter();
-  translate();
 }
 
-start();
+bindForms();
+bindImport();
+api.onOtherTab(() => {
+  if (signature() !== entered) enter();
+});
+addEventListener("online", showState);
+addEventListener("offline", showState);
+enter();
+translate();
