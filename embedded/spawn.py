@@ -114,7 +114,7 @@ class Child:
         kids = process.children(self.pid) if self.running else {}
         self.send(signal.SIGKILL)
         self.wait()
-        process.wait_gone(kids, 5.0)
+        process.wait_gone(kids, 2.0)
 
 
 def why_ended(child: Child) -> str:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from embedded import group, ports, runfile, status
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 _STEP_SECONDS = 600.0
 _READY_SECONDS = 60.0
-# Together below the 10 s that a person waits: first those that use the servers, then the servers.
+# Everything ends within 10 s: first the programs, which use the servers, then the servers with the rest of the time.
+_END_SECONDS = 9.0
 _PROGRAM_END_SECONDS = 6.0
-_SERVER_END_SECONDS = 2.5
 _HIGHEST_PORT = 65_535
 _POLL = 0.05
 
@@ -177,13 +178,15 @@ class Up:
     def _end(self) -> None:
         """End everything within 10 s: first the programs, which still need the servers to finish, then the servers."""
         self._ending = True
+        began = time.monotonic()
         if self.services:
             say("Ending")
         if self._step is not None:
-            self._step.end(1.0)
+            self._step.end(0.5)
         programs = [service for service in self.services if isinstance(service, Program)]
         group.stop_all(programs, _PROGRAM_END_SECONDS)
-        group.stop_all([service for service in self.services if service not in programs], _SERVER_END_SECONDS)
+        left = _END_SECONDS - (time.monotonic() - began)
+        group.stop_all([service for service in self.services if service not in programs], left)
         self.ledger.clear()
         self.home.worker_ready_file.unlink(missing_ok=True)
 
@@ -199,7 +202,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _HIGHEST_PORT:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= _HIGHEST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 1 to {_HIGHEST_PORT}")
     return int(text)
 

@@ -1,7 +1,7 @@
 """`script/up` with small stand-ins for the product's commands: what is tested is the starting, watching and ending.
 
 Run as a program, with the options of `script/up`. The stand-ins' behaviour comes from the environment:
-STAND_IN_MIGRATE=fail|slow, STAND_IN_WEB=deaf (ignores SIGTERM).
+STAND_IN_MIGRATE=fail|slow, STAND_IN_WEB=deaf (ignores SIGTERM)|broken (ends at once).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class _Ready(http.server.BaseHTTPRequestHandler):
 
 
 def web(port: int) -> None:
+    if os.environ.get("STAND_IN_WEB") == "broken":
+        sys.exit("no such module: the sun")
     if os.environ.get("STAND_IN_WEB") == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:

@@ -1,0 +1,282 @@
+"""`script/up`: starting, watching, ending, recovering. The servers are real, the product's commands are stand-ins."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from typing import TYPE_CHECKING
+
+import pytest
+
+from embedded import RedisServer, process, runfile, scratch_folder
+from embedded.home import Home
+from embedded.ports import free_port
+from tests.embedded.runs import PATIENCE, STAND_IN, Run, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Up = Callable[..., Run]
+
+ENDS_WITHIN = 10.0  # seconds, as promised
+
+
+def _redis_at(run: Run) -> RedisServer:
+    """The run's Redis as a stranger sees it."""
+    return RedisServer(run.home / "stranger", external=run.run_file()["redis"]["url"])
+
+
+def _ask(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`script/up` with options that make it end by itself."""
+    return subprocess.run(
+        [sys.executable, STAND_IN, *options],
+        env={**os.environ, "ACADEMY_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_it_starts_everything_and_says_where_in_the_run_file(up: Up, home: Path) -> None:
+    run = up().ready()
+    entries = run.run_file()
+    assert list(entries) == ["web", "postgres", "redis", "sqs", "ai_worker"]
+    assert {name: sorted(entry) for name, entry in entries.items()} == {
+        "web": ["address", "pid"],
+        "postgres": ["pid", "url"],
+        "redis": ["pid", "url"],
+        "sqs": ["address", "pid"],
+        "ai_worker": ["pid"],
+    }
+    assert entries["web"]["address"] == f"http://127.0.0.1:{run.port}"
+    assert len(run.processes()) == 5
+    words = {name: " ".join(process.command_line(entry["pid"])) for name, entry in entries.items()}
+    assert not [name for name, line in words.items() if "child.py" in line], "a wrapper's pid"
+    with urllib.request.urlopen(f"{entries['web']['address']}/readyz", timeout=PATIENCE) as answer:  # noqa: S310
+        assert answer.status == 200
+    modes = {name: (home / name).stat().st_mode & 0o777 for name in ("run.json", "secret_key", "processes.json")}
+    assert set(modes.values()) == {0o600}
+    assert sorted(log.name for log in (home / "logs").iterdir()) == [
+        "ai_worker.log", "migrate.log", "postgres.log", "redis.log", "sqs.log", "web.log",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_every_process(up: Up, number: signal.Signals) -> None:
+    run = up().ready()
+    started = run.processes()
+    run.send(number)
+    assert run.wait_end(ENDS_WITHIN) == 0
+    assert process.wait_gone(started, 0)
+    assert not (run.home / "run.json").exists()
+
+
+def test_a_process_that_does_not_want_to_end_is_killed_in_time(up: Up) -> None:
+    run = up(STAND_IN_WEB="deaf").ready()
+    started = run.processes()
+    run.send(signal.SIGTERM)
+    assert run.wait_end(ENDS_WITHIN) == 0
+    assert process.wait_gone(started, 0)
+
+
+def test_ctrl_c_while_it_starts_ends_cleanly(up: Up, home: Path) -> None:
+    run = up(STAND_IN_MIGRATE="slow")
+    run.wait_for("Preparing the database")
+    recorded = json.loads((home / "processes.json").read_text())
+    run.send(signal.SIGINT)
+    assert run.wait_end(ENDS_WITHIN) == 0
+    assert process.wait_gone({entry["pid"]: entry["identity"] for entry in recorded.values()}, 0)
+
+
+def test_a_second_one_says_where_the_first_runs(up: Up, home: Path) -> None:
+    first = up().ready()
+    second = _ask(home, "--port", str(free_port()))
+    assert (second.returncode, second.stdout) == (0, f"It runs already, at http://127.0.0.1:{first.port}, in {home}.\n")
+    assert len(first.processes()) == 5
+
+
+def test_after_a_kill_nothing_is_left_and_the_next_one_has_the_data(up: Up) -> None:
+    run = up().ready()
+    started = run.processes()
+    secret = (run.home / "secret_key").read_text()
+    password = (run.home / "postgres" / "password").read_text()
+    redis = _redis_at(run)
+    assert redis.command("SET", "kept", "yes") == "+OK"
+    assert redis.command("WAITAOF", "1", "0", "5000") == "*2"
+    run.send(signal.SIGKILL)
+    run.wait_end()
+    assert process.wait_gone(started, ENDS_WITHIN)
+    again = up("--port", str(run.port)).ready()
+    assert _redis_at(again).command("STRLEN", "kept") == ":3"
+    assert (again.home / "secret_key").read_text() == secret
+    assert (again.home / "postgres" / "password").read_text() == password
+
+
+def test_a_leftover_is_ended_and_a_stranger_with_its_number_is_not(home: Path) -> None:
+    argv = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with (
+        subprocess.Popen(argv, stdin=subprocess.PIPE) as leftover,
+        subprocess.Popen(argv, stdin=subprocess.PIPE) as stranger,
+    ):
+        known = process.identity(leftover.pid)
+        entries = {
+            "web": {"pid": leftover.pid, "identity": known, "signal": signal.SIGTERM},
+            "redis": {"pid": stranger.pid, "identity": "another moment", "signal": signal.SIGTERM},
+        }
+        (home / "processes.json").write_text(json.dumps(entries))
+        said: list[str] = []
+        runfile.end_leftovers(Home(home), said.append)
+        assert said == [f"Ending web (pid {leftover.pid}), left over by an earlier run"]
+        assert leftover.wait(PATIENCE) == -signal.SIGTERM
+        assert stranger.poll() is None
+        stranger.communicate(b"")
+
+
+@pytest.mark.parametrize("name", ["web", "ai_worker", "redis", "postgres", "sqs"])
+def test_what_dies_is_started_again_at_its_place(up: Up, name: str) -> None:
+    run = up().ready()
+    before = run.run_file()
+    os.kill(before[name]["pid"], signal.SIGKILL)
+    run.wait_for(f"{name} (pid {before[name]['pid']}) was ended by SIGKILL; starting it again in 1 s")
+    run.wait_for(f"{name} runs again")
+    after = eventually(lambda: (found := run.run_file())[name]["pid"] != before[name]["pid"] and found, "the new pid")
+    assert {each: entry | {"pid": 0} for each, entry in after.items()} == {
+        each: entry | {"pid": 0} for each, entry in before.items()
+    }
+    assert [each for each in before if each != name and after[each] != before[each]] == []
+    assert len(run.processes()) == 5
+
+
+def test_a_server_that_somebody_puts_in_its_place_is_left_alone(up: Up) -> None:
+    run = up().ready()
+    pid = run.run_file()["redis"]["pid"]
+    port = _redis_at(run).port
+    with scratch_folder() as folder:
+        os.kill(pid, signal.SIGKILL)
+        theirs = RedisServer(folder, port)
+        eventually(lambda: not theirs.is_taken(), "the old one to be gone")
+        with theirs:
+            run.wait_for(f"Another program answers at 127.0.0.1:{port} now; leaving redis to it")
+            assert eventually(lambda: run.run_file()["redis"]["pid"] is None, "null in run.json")
+            assert theirs.command("SET", "mine", "1") == "+OK"
+        run.wait_for("redis runs again")
+    assert _redis_at(run).command("EXISTS", "mine") == ":0"
+
+
+def test_two_run_side_by_side(up: Up, home: Path) -> None:
+    with scratch_folder() as folder:
+        one, two = up(), up(folder=folder)
+        one.ready()
+        two.ready()
+        assert not set(one.processes()) & set(two.processes())
+        one.send(signal.SIGTERM)
+        assert one.wait_end(ENDS_WITHIN) == 0
+        assert len(two.processes()) == 5
+        two.end_for_certain()
+
+
+def test_a_taken_port_gets_one_sentence(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = _ask(home, "--port", str(port))
+    sentence = f"script/up: Port {port} of 127.0.0.1 is taken by another program: choose another one with --port N.\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", sentence)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "", "٣"])
+def test_a_wrong_port_gets_one_sentence(port: str, home: Path) -> None:
+    ended = _ask(home, f"--port={port}")
+    assert ended.returncode == 2
+    assert f"argument --port: {port!r} is no port; give a number from 1 to 65535" in ended.stderr
+    assert not (home / "run.json").exists()
+
+
+def test_an_unknown_option_is_refused(home: Path) -> None:
+    ended = _ask(home, "--demo")
+    assert ended.returncode == 2
+    assert "unrecognized arguments: --demo" in ended.stderr
+
+
+def test_help_says_what_the_exit_codes_mean(home: Path) -> None:
+    ended = _ask(home, "--help")
+    assert ended.returncode == 0
+    assert all(word in ended.stdout for word in ("--port N", "--no-demo", "--status", "ACADEMY_HOME", "exit codes"))
+
+
+def test_a_home_that_cannot_be_used_gets_one_sentence(home: Path) -> None:
+    (home / "file").write_text("")
+    ended = _ask(home / "file" / "below")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"script/up: The folder {home / 'file' / 'below'} cannot be used (Not a directory): "
+        "set ACADEMY_HOME to a folder that you may write to.\n"
+    )
+
+
+def test_a_command_that_fails_ends_all_with_the_last_lines_of_its_log(up: Up, home: Path) -> None:
+    run = up(STAND_IN_MIGRATE="fail")
+    assert run.wait_end() == 1
+    assert f"Preparing the database failed (migrate ended with code 1); its log is {home}/logs/migrate.log:" in run.text
+    assert run.text.endswith("    no such table: the moon")
+    assert not (home / "processes.json").exists()
+
+
+def test_a_process_that_dies_while_starting_is_reported_at_once(up: Up) -> None:
+    run = up(STAND_IN_WEB="broken")
+    assert run.wait_end() == 1
+    assert "web ended with code 1; its log is" in run.text
+    assert run.text.endswith("    no such module: the sun")
+
+
+def test_an_external_server_is_used_and_has_no_pid(up: Up, home: Path) -> None:
+    with RedisServer(home / "mine") as mine:
+        run = up(REDIS_URL=mine.url).ready()
+        assert f"redis: using the one at {mine.url}" in run.text
+        assert run.run_file()["redis"] == {"pid": None, "url": mine.url}
+        status = _ask(home, "--status")
+        assert (status.returncode, "redis      runs          external" in status.stdout) == (0, True)
+        run.send(signal.SIGTERM)
+        assert run.wait_end(ENDS_WITHIN) == 0
+        assert mine.is_ready()
+
+
+def test_status_tells_by_its_code_what_runs(up: Up, home: Path) -> None:
+    nothing = _ask(home, "--status")
+    assert (nothing.returncode, nothing.stdout) == (3, f"Nothing runs in {home}.\n")
+    run = up().ready()
+    everything = _ask(home, "--status")
+    assert everything.returncode == 0
+    assert [line.split()[0] for line in everything.stdout.splitlines()] == list(run.run_file())
+    assert (home / "postgres" / "password").read_text() not in everything.stdout
+    os.kill(run.run_file()["ai_worker"]["pid"], signal.SIGKILL)
+    run.wait_for("ai_worker (pid")
+    some = _ask(home, "--status")
+    assert (some.returncode, "ai_worker  does not run" in some.stdout) == (1, True)
+    run.send(signal.SIGKILL)
+    started = run.processes()
+    run.wait_end()
+    assert process.wait_gone(started, ENDS_WITHIN)
+    assert _ask(home, "--status").returncode == 3
+
+
+def test_the_users_own_variables_go_first_except_where_they_mean_another_project(up: Up) -> None:
+    run = up(SECRET_KEY="the-users-own-key-of-more-than-32-letters", DJANGO_SETTINGS_MODULE="another.project").ready()
+    seen = process_environment(run.run_file()["web"]["pid"])
+    assert seen["SECRET_KEY"] == "the-users-own-key-of-more-than-32-letters"
+    assert seen["DJANGO_SETTINGS_MODULE"] == "config.settings"
+    assert seen["PROCESS_NAME"] == "web"
+    assert seen["DATABASE_URL"] == run.run_file()["postgres"]["url"]
+    assert seen["S3_ENDPOINT_URL"] == run.run_file()["sqs"]["address"]
+
+
+def process_environment(pid: int) -> dict[str, str]:
+    with open(f"/proc/{pid}/environ", "rb") as raw:  # noqa: PTH123
+        pairs = raw.read().decode().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
