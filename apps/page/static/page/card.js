@@ -96,6 +96,8 @@ export class Card {
     this.#percent = Math.max(again ? 0 : this.#percent, record.progress?.percent ?? 0);
     if (record.status === "DONE") this.#percent = 100;
     if (record.attempt > this.#record.attempt) this.#forgetRows();
+    // From not knowing to knowing the bar jumps; only real progress moves it.
+    this.#fill.style.transition = this.#record.progress ? "" : "none";
     this.#record = record;
     this.#fileName = record.data?.file_name || this.#fileName;
     this.#counts = record.data?.result ?? this.#counts;
