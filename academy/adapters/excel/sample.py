@@ -1,0 +1,75 @@
+"""A workbook as academies have it, for trying an import: invented students, and the usual disorder."""
+
+import io
+from collections.abc import Iterator
+from random import Random
+
+from openpyxl import Workbook
+
+from academy.adapters.excel.sample_people import invent_students
+from academy.domain.student_rows import StudentRow
+
+_TITLE = "수강생 명단"
+_HEADER = ("번호", "학생명", "학교", "학년", "학생 전화", "학부모 전화번호", "비고")
+_WIDTHS = (7, 12, 12, 7, 18, 20, 16)
+# What goes wrong in such lists; each once, in a workbook that is long enough.
+_BAD_CELLS = (
+    ("", "010-0123-4567", "이름 없음"),
+    ("연락처없음", "", "번호 확인"),
+    ("김숫자", "010-012-34", "번호 확인"),
+    ("이지역", "02-123-4567", "집 전화"),
+    ("박두개", "010-0111-2222, 010-0333-4444", "두 번호"),
+    ("가" * 51, "010-0123-4567", "이름 확인"),
+)
+_ROWS_FOR_A_BAD_ONE = 20
+_ROWS_FOR_A_TWIN = 50
+_ROWS_BETWEEN_BLANKS = 100
+
+Cells = tuple[str | int, ...]
+
+
+def sample_workbook(rows: int, seed: int | None = None) -> bytes:
+    """An .xlsx with `rows` lines that are not blank below its header; other students for each seed (None: any).
+
+    One line in 50 is a student who stands there already, and of 20 lines on there are up to 6 bad ones.
+    """
+    random = Random(seed)  # noqa: S311 - invented people are no secret
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("명단")
+    for letter, width in zip("ABCDEFG", _WIDTHS, strict=True):
+        sheet.column_dimensions[letter].width = width
+    sheet.append((_TITLE,))
+    sheet.append(())
+    sheet.append(_HEADER)
+    for number, cells in enumerate(_lines(rows, random), start=1):
+        sheet.append((number, *cells))
+        if number % _ROWS_BETWEEN_BLANKS == 0 and number < rows:
+            sheet.append(())
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def _lines(rows: int, random: Random) -> Iterator[Cells]:
+    """The cells from the name on."""
+    bad = _BAD_CELLS[: rows // _ROWS_FOR_A_BAD_ONE]
+    twins = rows // _ROWS_FOR_A_TWIN
+    people = invent_students(rows - len(bad) - twins, random)
+    lines = [_student_cells(person, random) for person in people]
+    for person in random.sample(people, twins):
+        lines.insert(random.randint(person.line, len(lines)), _student_cells(person, random))
+    for name, phone, remark in bad:
+        lines.insert(random.randrange(len(lines)), (name, "", "", "", phone, remark))
+    yield from lines
+
+
+def _student_cells(student: StudentRow, random: Random) -> Cells:
+    grade = int(student.grade) if random.random() < 0.5 else f"{student.grade}학년"  # noqa: PLR2004 - both are common
+    own = _typed(student.phone, random) if student.phone else ""
+    return (student.name, student.school, grade, own, _typed(student.parent_phone, random), "")
+
+
+def _typed(phone: str, random: Random) -> str | int:
+    """The number as one of many hands types it; as a number it loses its leading 0."""
+    middle, end = phone[3:7], phone[7:]
+    return random.choice((f"010-{middle}-{end}", f"010-{middle}-{end}", phone, int(phone), f"010 {middle} {end}"))
