@@ -15,6 +15,7 @@ ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
 PROCESS_NAME = ENVIRONMENT.process_name
 
 INSTALLED_APPS = [
+    "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.staticfiles",
     "rest_framework",
@@ -28,6 +29,7 @@ INSTALLED_APPS = [
     "apps.domains.messaging",
     "apps.support.video",
     "apps.page",
+    "apps.demo",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -53,7 +55,9 @@ AUTH_PASSWORD_VALIDATORS = [
 ACCESS_TOKEN_SECONDS = 600
 REFRESH_TOKEN_SECONDS = 14 * 86_400
 
-LANGUAGE_CODE = "ko"
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": ENVIRONMENT.redis_url}}
+
+LANGUAGE_CODE = "en"
 TIME_ZONE = "Asia/Seoul"
 USE_TZ = True
 
@@ -111,6 +115,7 @@ REALTIME_TERMINAL_TTL_SECONDS = ENVIRONMENT.realtime_terminal_ttl_seconds
 REALTIME_RECENT_TERMINAL = ENVIRONMENT.realtime_recent_terminal
 REALTIME_PING_SECONDS = ENVIRONMENT.realtime_ping_seconds
 REALTIME_CONNECTION_SECONDS = ENVIRONMENT.realtime_connection_seconds
+REALTIME_LEASE_SECONDS = ENVIRONMENT.worker_lease_seconds
 REALTIME_TOPIC_RULES = "apps.core.topic_rules.allowed_topics"
 REALTIME_AUTHENTICATOR = "apps.core.topic_rules.authenticate"
 REALTIME_OUTBOX_SENDERS = {"queue": "academy.adapters.queue.sqs.send_outbox_message"}

@@ -1,3 +1,20 @@
-from django.urls import URLPattern, URLResolver
+"""Every address of the product; `/ws/events/` and `/static/` are `asgi.py`'s."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from apps.core.errors import answer_not_found, answer_server_error
+from apps.domains.lectures.urls import enrolment_urlpatterns, lecture_urlpatterns
+
+urlpatterns = [
+    path("", include("realtime.urls")),
+    path("", include("apps.page.urls")),
+    path("api/v1/auth/", include("apps.core.urls")),
+    path("api/v1/students/", include("apps.domains.students.urls")),
+    path("api/v1/lectures/", include((lecture_urlpatterns, "lectures"))),
+    path("api/v1/enrolments/", include((enrolment_urlpatterns, "enrolments"))),
+    path("api/v1/jobs/", include("apps.domains.ai.urls")),
+    path("api/v1/schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[])),
+]
+handler404 = answer_not_found
+handler500 = answer_server_error

@@ -5,7 +5,8 @@ from typing import Any
 import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
-from django.http import Http404
+from botocore.exceptions import BotoCoreError, ClientError
+from django.http import Http404, HttpRequest, JsonResponse
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from rest_framework import exceptions, status
@@ -20,6 +21,7 @@ UNAVAILABLE: list[tuple[tuple[type[BaseException], ...], str, str]] = [
     ((OperationalError, InterfaceError, PoolTimeout), "database_unavailable", "The database cannot be reached"),
     ((RedisError,), "redis_unavailable", "Redis cannot be reached"),
     ((QueueUnavailableError,), "queue_unavailable", "The queue cannot be reached"),
+    ((BotoCoreError, ClientError), "storage_unavailable", "The file storage cannot be reached"),
 ]
 
 
@@ -67,3 +69,14 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     if header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = header
     return headers
+
+
+def answer_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django's signature
+    """Django's `handler404`, for addresses that no view has."""
+    return JsonResponse({"code": "not_found", "message": f"There is nothing at {request.path}."}, status=404)
+
+
+def answer_server_error(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature
+    """Django's `handler500`; the traceback is in the log."""
+    message = "Something went wrong on our side; it has been noted. Try again in a minute."
+    return JsonResponse({"code": "internal", "message": message}, status=500)

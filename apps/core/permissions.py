@@ -21,7 +21,9 @@ class RoleAllows(BasePermission):
         if not isinstance(caller, Caller):
             return False
         if caller.must_change_password and not getattr(view, "opens_before_password_change", False):
-            raise PermissionDenied("Change your password first (POST /api/v1/auth/password/).", "password_change_needed")
+            raise PermissionDenied(
+                "Change your password first (POST /api/v1/auth/password/).", "password_change_needed"
+            )
         roles = getattr(view, "roles", {})
         if caller.role not in roles.get("GET" if request.method == "HEAD" else request.method, ()):
             raise PermissionDenied(f"The role {caller.role.value!r} may not do this.", "role_refused")

@@ -1,0 +1,1 @@
+"""The worker of AI jobs: `python -m apps.worker.ai_worker`."""

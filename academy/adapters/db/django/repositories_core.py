@@ -117,3 +117,20 @@ def change_password(user: User, new_password: str) -> None:
 def _role(user: User) -> Role | None:
     value = TenantMembership.objects.filter(user=user, tenant_id=user.tenant_id).values_list("role", flat=True).first()
     return Role(value) if value else None
+
+
+def create_tenant(code: str, name: str) -> Tenant | None:
+    """The new academy, or None if the code is taken."""
+    tenant, created = Tenant.objects.get_or_create(code=code, defaults={"name": name})
+    return tenant if created else None
+
+
+def create_account(tenant: Tenant, username: str, name: str, role: Role, password_hash: str) -> User:
+    user = User.objects.create(tenant=tenant, username=username, name=name, password=password_hash)
+    TenantMembership.objects.create(tenant=tenant, user=user, role=role)
+    return user
+
+
+def keep_password(tenant_id: int, username: str) -> None:
+    """The account need not change its first password."""
+    User.objects.filter(tenant_id=tenant_id, username=username).update(must_change_password=False)

@@ -1,0 +1,92 @@
+"""Queries on AI jobs, their results and the outcomes of imported rows."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from academy.adapters.db.django.tenancy import rows_of
+from academy.domain.jobs import AttemptSupersededError, Claim, ClaimedJob, JobStatus
+from apps.domains.ai.models import AIJob, AIJobResult, ImportedRow
+
+
+def jobs_of(tenant_id: int) -> QuerySet[AIJob]:
+    """A tenant's jobs with their results, newest first."""
+    return rows_of(tenant_id, AIJob).select_related("result").order_by("-created_at", "-id")
+
+
+def find_job(tenant_id: int, job_id: UUID) -> AIJob | None:
+    return jobs_of(tenant_id).filter(job_id=job_id).first()
+
+
+def tenant_of_job(job_id: UUID) -> int | None:
+    """Whose job this is: for messages of old senders, which did not say. Nothing else may ask across tenants."""
+    return AIJob.objects.filter(job_id=job_id).values_list("tenant_id", flat=True).first()
+
+
+def lock_job(tenant_id: int, job_id: UUID) -> AIJob | None:
+    """The job, locked until the transaction ends."""
+    return rows_of(tenant_id, AIJob).select_for_update().filter(job_id=job_id).first()
+
+
+def create_job(
+    *, tenant_id: int, job_id: UUID, job_type: str, payload: dict[str, Any], created_by: int | None
+) -> AIJob:
+    return AIJob.objects.create(
+        tenant_id=tenant_id, job_id=job_id, job_type=job_type, payload=payload, created_by_id=created_by
+    )
+
+
+def claim(tenant_id: int, job_id: UUID, *, lease_alive: bool) -> ClaimedJob | Claim:
+    """Takes a job to do it. A PENDING one keeps its attempt; one whose worker is gone goes on as the next attempt."""
+    with transaction.atomic():
+        job = lock_job(tenant_id, job_id)
+        if job is None:
+            return Claim.ABSENT
+        if JobStatus(job.status).terminal:
+            return Claim.ENDED
+        if job.status == JobStatus.PROCESSING:
+            if lease_alive:
+                return Claim.BUSY
+            job.attempt += 1
+        job.status = JobStatus.PROCESSING
+        job.save(update_fields=["status", "attempt", "updated_at"])
+    return ClaimedJob(tenant_id, job_id, job.job_type, job.attempt, job.payload)
+
+
+def give_back(job: ClaimedJob) -> None:
+    """Makes a claimed job PENDING again, as the next attempt. Raises AttemptSupersededError."""
+    if not _held(job).update(status=JobStatus.PENDING, attempt=F("attempt") + 1, updated_at=timezone.now()):
+        raise AttemptSupersededError
+
+
+def save(
+    job: ClaimedJob,
+    *,
+    status: JobStatus,
+    result: dict[str, Any] | None = None,
+    error: dict[str, str] | None = None,
+    payload: dict[str, Any],
+) -> None:
+    """Ends a job that this attempt holds. Raises AttemptSupersededError, and writes nothing, if it does not."""
+    now = timezone.now()
+    ended = _held(job).update(status=status, error=error, payload=payload, finished_at=now, updated_at=now)
+    if not ended:
+        raise AttemptSupersededError
+    if result is not None:
+        row = rows_of(job.tenant_id, AIJob).get(job_id=job.job_id)
+        AIJobResult.objects.update_or_create(job=row, defaults={"result": result})
+
+
+def imported_rows(tenant_id: int, job_id: UUID, outcome: str | None = None) -> QuerySet[ImportedRow]:
+    """The outcome of each line of an import, by line number."""
+    rows = ImportedRow.objects.filter(job__tenant_id=tenant_id, job__job_id=job_id)
+    if outcome is not None:
+        rows = rows.filter(outcome=outcome)
+    return rows.select_related("student__user").order_by("line")
+
+
+def _held(job: ClaimedJob) -> QuerySet[AIJob]:
+    return rows_of(job.tenant_id, AIJob).filter(job_id=job.job_id, attempt=job.attempt, status=JobStatus.PROCESSING)

@@ -1,0 +1,48 @@
+"""Queries on lectures and enrolments."""
+
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+
+from academy.adapters.db.django.tenancy import rows_of
+from apps.domains.lectures.models import Enrollment, Lecture
+
+
+def lectures_of(tenant_id: int, *, search: str | None = None) -> QuerySet[Lecture]:
+    """The academy's lectures by title, each with `student_count`."""
+    present = Count("enrollments", filter=Q(enrollments__student__deleted_at=None))
+    lectures = rows_of(tenant_id, Lecture).annotate(student_count=present).order_by("title", "id")
+    return lectures.filter(title__icontains=search) if search else lectures
+
+
+def find_lecture(tenant_id: int, lecture_id: int) -> Lecture | None:
+    return lectures_of(tenant_id).filter(pk=lecture_id).first()
+
+
+def create_lecture(tenant_id: int, fields: dict[str, Any]) -> Lecture:
+    return Lecture.objects.create(tenant_id=tenant_id, **fields)
+
+
+def change_lecture(tenant_id: int, lecture_id: int, fields: dict[str, Any]) -> bool:
+    """False if there is no such lecture."""
+    if not fields:
+        return find_lecture(tenant_id, lecture_id) is not None
+    return bool(rows_of(tenant_id, Lecture).filter(pk=lecture_id).update(**fields))
+
+
+def enrolments_of(
+    tenant_id: int, *, lecture_id: int | None = None, student_id: int | None = None
+) -> QuerySet[Enrollment]:
+    """Who attends what, newest first; deleted students left out."""
+    rows = rows_of(tenant_id, Enrollment).filter(student__deleted_at=None).select_related("student", "lecture")
+    if lecture_id is not None:
+        rows = rows.filter(lecture_id=lecture_id)
+    if student_id is not None:
+        rows = rows.filter(student_id=student_id)
+    return rows.order_by("-created_at", "-id")
+
+
+def delete_enrolment(tenant_id: int, enrolment_id: int) -> bool:
+    """False if there is none."""
+    deleted, _ = rows_of(tenant_id, Enrollment).filter(pk=enrolment_id).delete()
+    return bool(deleted)

@@ -1,0 +1,152 @@
+"""Queues on SQS (boto3): one for each worker, and one of dead letters for each.
+
+A message is JSON: `{"job_id", "job_type", "tenant_id", "tenant_code"}`. It leaves through the outbox, so a job whose
+transaction was committed always gets one, perhaps twice; the worker's claim makes the second harmless.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from django.conf import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+AI_QUEUE = "ai"
+QUEUES = (AI_QUEUE,)
+LONG_POLL_SECONDS = 20
+RETENTION_SECONDS = 14 * 86_400
+MAX_VISIBILITY_SECONDS = 43_200
+BACKSTOP_RECEIVES = 50
+"""The worker itself sends a message to the dead letters after its third receive, and says so in the job's status. This
+is the queue's own limit, for a message that no worker lives long enough to judge."""
+
+
+class QueueUnavailableError(Exception):
+    """The queue cannot be reached, or does not exist (`manage.py provision` makes it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as received: `receipt` stands for this receive of it, `receives` counts them."""
+
+    message_id: str
+    receipt: str
+    body: str
+    receives: int
+
+
+@cache
+def sqs_client() -> "SQSClient":
+    """The process's client; clients of boto3 may be shared by threads."""
+    return boto3.client(
+        "sqs",
+        region_name=settings.AWS_REGION,
+        endpoint_url=settings.SQS_ENDPOINT_URL,
+        config=Config(
+            connect_timeout=5, read_timeout=LONG_POLL_SECONDS + 10, retries={"max_attempts": 2, "mode": "standard"}
+        ),
+    )
+
+
+class SqsJobQueue:
+    """One worker's queue. Every method raises QueueUnavailableError."""
+
+    def __init__(self, name: str, client: "SQSClient | None" = None) -> None:
+        self.name = f"{settings.SQS_QUEUE_PREFIX}-{name}"
+        self.dead_letter_name = f"{self.name}-dead"
+        self._client = client or sqs_client()
+        self._urls: dict[str, str] = {}
+
+    def provision(self) -> None:
+        """Makes the queue and its dead letters, or brings their settings up to date."""
+        with _translated():
+            kept = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
+            dead = self._client.create_queue(QueueName=self.dead_letter_name, Attributes=kept)["QueueUrl"]
+            answer = self._client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
+            redrive = {"deadLetterTargetArn": answer["Attributes"]["QueueArn"], "maxReceiveCount": BACKSTOP_RECEIVES}
+            url = self._client.create_queue(QueueName=self.name)["QueueUrl"]
+            self._client.set_queue_attributes(
+                QueueUrl=url,
+                Attributes={
+                    **kept,
+                    "RedrivePolicy": json.dumps(redrive),
+                    "VisibilityTimeout": str(settings.WORKER_VISIBILITY_SECONDS),
+                },
+            )
+
+    def send(self, body: dict[str, Any]) -> None:
+        with _translated():
+            self._client.send_message(QueueUrl=self._url(self.name), MessageBody=json.dumps(body, ensure_ascii=False))
+
+    def receive(self, most: int, wait_seconds: int = LONG_POLL_SECONDS) -> list[Delivery]:
+        """Waits for messages, and takes at most so many (1 to 10)."""
+        with _translated():
+            answer = self._client.receive_message(
+                QueueUrl=self._url(self.name),
+                MaxNumberOfMessages=most,
+                WaitTimeSeconds=wait_seconds,
+                VisibilityTimeout=settings.WORKER_VISIBILITY_SECONDS,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+        return [
+            Delivery(
+                message["MessageId"],
+                message["ReceiptHandle"],
+                message["Body"],
+                int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+            )
+            for message in answer.get("Messages", [])
+        ]
+
+    def hide(self, delivery: Delivery, seconds: float) -> None:
+        """Shows the message to nobody for so long from now; 0 gives it back at once."""
+        whole = min(MAX_VISIBILITY_SECONDS, max(0, round(seconds)))
+        with _translated():
+            self._client.change_message_visibility(
+                QueueUrl=self._url(self.name), ReceiptHandle=delivery.receipt, VisibilityTimeout=whole
+            )
+
+    def delete(self, delivery: Delivery) -> None:
+        with _translated():
+            self._client.delete_message(QueueUrl=self._url(self.name), ReceiptHandle=delivery.receipt)
+
+    def bury(self, delivery: Delivery, reason: str) -> None:
+        """Moves a message to the dead letters, with the reason."""
+        with _translated():
+            self._client.send_message(
+                QueueUrl=self._url(self.dead_letter_name),
+                MessageBody=delivery.body,
+                MessageAttributes={"reason": {"DataType": "String", "StringValue": reason[:500]}},
+            )
+        self.delete(delivery)
+
+    def _url(self, name: str) -> str:
+        if name not in self._urls:
+            self._urls[name] = self._client.get_queue_url(QueueName=name)["QueueUrl"]
+        return self._urls[name]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise QueueUnavailableError(f"The queue cannot be used: {error}") from error
+
+
+def send_outbox_message(payload: dict[str, Any]) -> None:
+    """The outbox's sender for rows of the kind "queue": `{"queue", "body"}`. Raises QueueUnavailableError."""
+    SqsJobQueue(payload["queue"]).send(payload["body"])
+
+
+def provision_queues(names: Iterable[str] = QUEUES) -> None:
+    for name in names:
+        SqsJobQueue(name).provision()

@@ -1,0 +1,49 @@
+"""Taking in a workbook: stored, written as a job, and left to the AI worker."""
+
+from pathlib import PurePath
+from uuid import uuid4
+
+from django.contrib.auth.hashers import make_password
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+
+from academy import jobs
+from academy.adapters.excel.sheets import check_upload
+from academy.domain.jobs import EXCEL_PARSING
+
+MAX_FILE_NAME = 200
+
+
+def submit_import(  # noqa: PLR0913 - what the form holds
+    *,
+    tenant_id: int,
+    tenant_code: str,
+    created_by: int,
+    file: "File[bytes]",
+    lecture_id: int | None,
+    initial_password: str | None,
+) -> str:
+    """The id of the new job. Raises WorkbookError for a file that is none by its name or size.
+
+    The password is hashed here, once and at full strength: only the hash goes on, and is erased when the job ends.
+    """
+    file_name = PurePath((file.name or "").replace("\\", "/")).name[-MAX_FILE_NAME:]
+    check_upload(file_name, file.size)
+    job_id = uuid4()
+    stored = default_storage.save(f"imports/{tenant_id}/{job_id}{PurePath(file_name).suffix.lower()}", file)
+    payload = {"file_name": file_name, "file": stored, "lecture_id": lecture_id}
+    if initial_password:
+        payload["password_hash"] = make_password(initial_password)
+    try:
+        jobs.submit(
+            tenant_id=tenant_id,
+            tenant_code=tenant_code,
+            job_type=EXCEL_PARSING,
+            payload=payload,
+            created_by=created_by,
+            job_id=job_id,
+        )
+    except Exception:
+        default_storage.delete(stored)
+        raise
+    return str(job_id)

@@ -1,0 +1,137 @@
+"""The life of a job. Each step is one transaction that changes the row and says so through the outbox."""
+
+import json
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.utils import timezone
+
+from academy.adapters.db.django import repositories_ai
+from academy.adapters.queue.sqs import AI_QUEUE
+from academy.domain.jobs import (
+    MAX_RESULT_BYTES,
+    ClaimedJob,
+    JobStateError,
+    JobStatus,
+    job_topic,
+    shown_data,
+)
+from realtime.outbox import publish_status_on_commit, send_on_commit
+
+SECRETS = ("password_hash",)
+"""What is erased from a payload when the job ends."""
+
+
+def submit(
+    *,
+    tenant_id: int,
+    tenant_code: str,
+    job_type: str,
+    payload: dict[str, Any],
+    created_by: int | None,
+    job_id: UUID | None = None,
+) -> UUID:
+    """Writes a job; its record and its message leave once this is committed."""
+    job_id = job_id or uuid4()
+    with transaction.atomic():
+        job = repositories_ai.create_job(
+            tenant_id=tenant_id, job_id=job_id, job_type=job_type, payload=payload, created_by=created_by
+        )
+        _say_pending(tenant_id, tenant_code, job_id, job.attempt, job_type, payload)
+    return job_id
+
+
+def finish(job: ClaimedJob, result: dict[str, Any]) -> None:
+    """DONE, with the result. Raises AttemptSupersededError."""
+    with transaction.atomic():
+        repositories_ai.save(job, status=JobStatus.DONE, result=result, payload=_without_secrets(job.payload))
+        _say_ended(job, JobStatus.DONE, data=job.shown | result_data(job.job_id, result))
+
+
+def fail(job: ClaimedJob, code: str, message: str) -> None:
+    """FAILED, with the reason. Raises AttemptSupersededError."""
+    error = {"code": code, "message": message}
+    with transaction.atomic():
+        repositories_ai.save(job, status=JobStatus.FAILED, error=error, payload=_without_secrets(job.payload))
+        _say_ended(job, JobStatus.FAILED, data=job.shown, error=error)
+
+
+def give_back(job: ClaimedJob) -> None:
+    """PENDING, as the next attempt, for another worker. Raises AttemptSupersededError."""
+    with transaction.atomic():
+        repositories_ai.give_back(job)
+        publish_status_on_commit(
+            tenant_id=job.tenant_id,
+            topic=job.topic,
+            attempt=job.attempt + 1,
+            status=JobStatus.PENDING,
+            data=job.shown,
+        )
+
+
+def cancel(tenant_id: int, job_id: UUID) -> bool:
+    """CANCELLED; a worker that runs it stops at its next write. False if there is none. Raises JobStateError."""
+    with transaction.atomic():
+        row = repositories_ai.lock_job(tenant_id, job_id)
+        if row is None:
+            return False
+        if JobStatus(row.status).terminal:
+            raise JobStateError("job_ended", f"The job has already ended: {row.status}.")
+        row.status, row.payload, row.finished_at = JobStatus.CANCELLED, _without_secrets(row.payload), timezone.now()
+        row.save(update_fields=["status", "payload", "finished_at", "updated_at"])
+        job = ClaimedJob(tenant_id, job_id, row.job_type, row.attempt, row.payload)
+        _say_ended(job, JobStatus.CANCELLED, data=job.shown)
+    return True
+
+
+def retry(tenant_id: int, tenant_code: str, job_id: UUID) -> bool:
+    """PENDING again, as the next attempt. False if there is none. Raises JobStateError."""
+    with transaction.atomic():
+        row = repositories_ai.lock_job(tenant_id, job_id)
+        if row is None:
+            return False
+        if row.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+            raise JobStateError(
+                "job_not_failed", f"Only a failed or cancelled job is tried again; this is {row.status}."
+            )
+        if row.payload.get("secrets_erased"):
+            raise JobStateError("upload_again", "The initial password was erased: upload the workbook again.")
+        row.status, row.attempt, row.error, row.finished_at = JobStatus.PENDING, row.attempt + 1, None, None
+        row.save(update_fields=["status", "attempt", "error", "finished_at", "updated_at"])
+        _say_pending(tenant_id, tenant_code, job_id, row.attempt, row.job_type, row.payload)
+    return True
+
+
+def result_data(job_id: UUID, result: dict[str, Any]) -> dict[str, Any]:
+    """How a record tells of a result: itself, or where it is to be had."""
+    if len(json.dumps(result).encode()) > MAX_RESULT_BYTES:
+        return {"result_url": f"/api/v1/jobs/{job_id}/result/"}
+    return {"result": result}
+
+
+def _say_pending(
+    tenant_id: int, tenant_code: str, job_id: UUID, attempt: int, job_type: str, payload: dict[str, Any]
+) -> None:
+    publish_status_on_commit(
+        tenant_id=tenant_id,
+        topic=job_topic(job_id),
+        attempt=attempt,
+        status=JobStatus.PENDING,
+        data=shown_data(job_type, payload),
+    )
+    message = {"job_id": str(job_id), "job_type": job_type, "tenant_id": tenant_id, "tenant_code": tenant_code}
+    send_on_commit("queue", tenant_id, {"queue": AI_QUEUE, "body": message})
+
+
+def _say_ended(
+    job: ClaimedJob, status: JobStatus, *, data: dict[str, Any], error: dict[str, str] | None = None
+) -> None:
+    publish_status_on_commit(
+        tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt, status=status, data=data, error=error
+    )
+
+
+def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in payload.items() if name not in SECRETS}
+    return kept if len(kept) == len(payload) else {**kept, "secrets_erased": True}

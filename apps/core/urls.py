@@ -1,0 +1,11 @@
+from django.urls import path
+
+from apps.core.views import auth_views
+
+urlpatterns = [
+    path("token/", auth_views.TokenView.as_view()),
+    path("refresh/", auth_views.RefreshView.as_view()),
+    path("token/refresh/", auth_views.RefreshView.as_view()),  # where users of other JWT back ends look for it
+    path("logout/", auth_views.LogoutView.as_view()),
+    path("password/", auth_views.PasswordView.as_view()),
+]

@@ -1,0 +1,42 @@
+"""`manage.py load_demo`: two academies to look at. Safe to repeat: an academy that is there stays as it is."""
+
+from typing import Any
+
+from django.contrib.auth.hashers import make_password
+from django.core.management.base import BaseCommand
+from django.db import transaction
+
+from academy.adapters.db.django import repositories_core, repositories_lectures, repositories_students
+from academy.domain.roles import Role
+from academy.domain.student_rows import StudentRow
+from apps.domains.students.demo import load_students
+
+ACADEMIES = {"hanbit": "한빛학원", "saebom": "새봄학원"}
+PASSWORD = "academy-demo"  # noqa: S105 - of made-up accounts, told to everybody
+ACCOUNTS = {Role.OWNER: "김원장", Role.STAFF: "이실장", Role.TEACHER: "박선생"}
+LECTURES = ("중등 수학 A", "고등 영어 독해", "초등 과학 실험", "고3 국어 모의고사")
+STUDENT = StudentRow(line=1, name="최학생", parent_phone="01000000001", school="한빛중학교", grade="2")
+
+
+class Command(BaseCommand):
+    help = f"Loads two academies with accounts, lectures and students (password of all accounts: {PASSWORD})."
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        password_hash = make_password(PASSWORD)
+        for code, name in ACADEMIES.items():
+            with transaction.atomic():
+                self._load(code, name, password_hash)
+
+    def _load(self, code: str, name: str, password_hash: str) -> None:
+        tenant = repositories_core.create_tenant(code, name)
+        if tenant is None:
+            self.stdout.write(f"{code}: is there already.")
+            return
+        for role, person in ACCOUNTS.items():
+            repositories_core.create_account(tenant, role.value, person, role, password_hash)
+        lectures = [repositories_lectures.create_lecture(tenant.pk, {"title": title}) for title in LECTURES]
+        student_id = repositories_students.create_student(tenant.pk, STUDENT, Role.STUDENT.value, password_hash)
+        repositories_core.keep_password(tenant.pk, Role.STUDENT.value)
+        repositories_students.enroll_student(tenant.pk, student_id, lectures[0].pk)
+        load_students(tenant, lectures)
+        self.stdout.write(f"{code}: loaded, with {repositories_students.students_of(tenant.pk).count()} students.")

@@ -1,0 +1,39 @@
+"""The status of AI jobs in Redis: thin bindings of `realtime.publish`, which alone reads and writes the keys."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from academy.domain.jobs import job_topic
+from realtime import conf
+from realtime.record import draft_record
+
+
+def get_job_status_from_redis(tenant_id: int, job_id: UUID) -> dict[str, Any] | None:
+    """The job's record (realtime.md, section 3), or None if Redis knows nothing of it. Raises RedisError."""
+    record = conf.publisher().record(tenant_id, job_topic(job_id))
+    return orjson.loads(record.body) if record is not None else None
+
+
+def cache_job_status(  # noqa: PLR0913 - the fields of a record
+    tenant_id: int,
+    job_id: UUID,
+    *,
+    attempt: int,
+    status: str,
+    published_at: float,
+    data: Mapping[str, Any],
+    error: Mapping[str, str] | None = None,
+) -> bool:
+    """Restores what Redis no longer holds; tells nobody. False if Redis holds it. Raises RedisError."""
+    draft = draft_record(
+        topic=job_topic(job_id), attempt=attempt, status=status, published_at=published_at, data=data, error=error
+    )
+    return conf.publisher().restore(tenant_id, draft)
+
+
+def refresh_job_progress_ttl(tenant_id: int, job_id: UUID) -> None:
+    """Lets a running job's keys live on, when it has nothing new to say for hours. Raises RedisError."""
+    conf.publisher().refresh(tenant_id, job_topic(job_id))

@@ -1,0 +1,125 @@
+"""Jobs from the database: list, detail, result, cancel, retry. Watching a running one is `job_progress_view` or push."""
+
+from typing import Any
+from uuid import UUID
+
+import structlog
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from redis.exceptions import RedisError
+from rest_framework.exceptions import NotFound
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from academy import jobs
+from academy.adapters.db.django import repositories_ai
+from academy.domain.jobs import JobStateError, shown_data
+from academy.domain.roles import FACULTY, OFFICE
+from apps.core.authentication import caller_of
+from apps.core.errors import ApiError
+from apps.core.pagination import Pages
+from apps.domains.ai.models import OUTCOMES, AIJob
+from apps.domains.ai.redis_status_cache import cache_job_status
+from apps.domains.ai.serializers import ImportedRowSerializer, JobSerializer
+
+log = structlog.get_logger(__name__)
+
+
+class JobListView(ListAPIView[AIJob]):
+    """The academy's jobs, newest first."""
+
+    roles = {"GET": FACULTY}  # noqa: RUF012 - read only
+    serializer_class = JobSerializer
+
+    def get_queryset(self) -> Any:
+        return repositories_ai.jobs_of(caller_of(self.request).tenant_id)
+
+
+class JobDetailView(APIView):
+    """One job. Looking at it restores its status in Redis, where that was lost."""
+
+    roles = {"GET": FACULTY}  # noqa: RUF012 - read only
+
+    @extend_schema(responses=JobSerializer)
+    def get(self, request: Request, job_id: UUID) -> Response:
+        job = find_job(request, job_id)
+        restore(job)
+        return Response(JobSerializer(job).data)
+
+
+class JobResultView(APIView):
+    """The result of a job, and the outcome of each row of an import, paged: `?outcome=failed&page=2`."""
+
+    roles = {"GET": FACULTY}  # noqa: RUF012 - read only
+
+    @extend_schema(
+        parameters=[OpenApiParameter("outcome", enum=[name for name, _ in OUTCOMES]), OpenApiParameter("page", int)],
+        responses=ImportedRowSerializer(many=True),
+    )
+    def get(self, request: Request, job_id: UUID) -> Response:
+        job = find_job(request, job_id)
+        outcome = request.query_params.get("outcome")
+        if outcome is not None and outcome not in dict(OUTCOMES):
+            raise ApiError(400, "invalid", f"outcome is one of {', '.join(dict(OUTCOMES))}.")
+        pages = Pages()
+        rows = pages.paginate_queryset(repositories_ai.imported_rows(job.tenant_id, job_id, outcome), request)
+        listed = pages.get_paginated_response(ImportedRowSerializer(rows, many=True).data).data
+        listed["rows"] = listed.pop("results")
+        return Response({"job_id": str(job_id), "result": JobSerializer(job).data["result"], **listed})
+
+
+class JobCancelView(APIView):
+    """Ends a job that has not ended yet; its worker stops at its next write, and what it has written stays."""
+
+    roles = {"POST": OFFICE}  # noqa: RUF012 - read only
+
+    @extend_schema(request=None, responses=JobSerializer)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        return change(request, job_id, lambda: jobs.cancel(caller_of(request).tenant_id, job_id))
+
+
+class JobRetryView(APIView):
+    """Tries a failed or cancelled job again, as its next attempt."""
+
+    roles = {"POST": OFFICE}  # noqa: RUF012 - read only
+
+    @extend_schema(request=None, responses=JobSerializer)
+    def post(self, request: Request, job_id: UUID) -> Response:
+        caller = caller_of(request)
+        return change(request, job_id, lambda: jobs.retry(caller.tenant_id, caller.tenant_code, job_id))
+
+
+def find_job(request: Request, job_id: UUID) -> AIJob:
+    job = repositories_ai.find_job(caller_of(request).tenant_id, job_id)
+    if job is None:
+        raise NotFound("There is no such job.")
+    return job
+
+
+def change(request: Request, job_id: UUID, work: Any) -> Response:
+    try:
+        if not work():
+            raise NotFound("There is no such job.")
+    except JobStateError as problem:
+        raise ApiError(409, problem.code, str(problem)) from None
+    return Response(JobSerializer(find_job(request, job_id)).data)
+
+
+def restore(job: AIJob) -> None:
+    """Puts the job's status into Redis if it is not there. The answer does not depend on it."""
+    data = shown_data(job.job_type, job.payload)
+    if hasattr(job, "result"):
+        data |= jobs.result_data(job.job_id, job.result.result)
+    try:
+        cache_job_status(
+            job.tenant_id,
+            job.job_id,
+            attempt=job.attempt,
+            status=job.status,
+            published_at=(job.finished_at or job.updated_at).timestamp(),
+            data=data,
+            error=job.error,
+        )
+    except RedisError as problem:
+        log.info("job_not_restored", job=str(job.job_id), error=str(problem))

@@ -1,0 +1,62 @@
+"""Enrolments: who attends which lecture."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ValidationError
+from rest_framework.views import APIView
+
+from academy.adapters.db.django import repositories_lectures, repositories_students
+from academy.domain.roles import FACULTY, OFFICE
+from apps.core.authentication import caller_of
+from apps.domains.lectures.models import Enrollment
+from apps.domains.lectures.serializers import EnrolmentForm, EnrolmentSerializer
+
+
+class EnrolmentListView(ListAPIView[Enrollment]):
+    """`?lecture=` and `?student=`."""
+
+    roles = {"GET": FACULTY, "POST": OFFICE}  # noqa: RUF012 - read only
+    serializer_class = EnrolmentSerializer
+
+    def get_queryset(self) -> Any:
+        return repositories_lectures.enrolments_of(
+            caller_of(self.request).tenant_id, lecture_id=self._number("lecture"), student_id=self._number("student")
+        )
+
+    @extend_schema(request=EnrolmentForm, responses={201: EnrolmentSerializer})
+    def post(self, request: Request) -> Response:
+        """Enrols a student; one who attends already stays enrolled once."""
+        form = EnrolmentForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        tenant_id = caller_of(request).tenant_id
+        lecture_id, student_id = form.validated_data["lecture"], form.validated_data["student"]
+        if not repositories_students.lecture_exists(tenant_id, lecture_id):
+            raise ValidationError({"lecture": ["There is no such lecture."]})
+        if repositories_students.find_student(tenant_id, student_id) is None:
+            raise ValidationError({"student": ["There is no such student."]})
+        repositories_students.enroll_student(tenant_id, student_id, lecture_id)
+        rows = repositories_lectures.enrolments_of(tenant_id, lecture_id=lecture_id, student_id=student_id)
+        return Response(EnrolmentSerializer(rows.get()).data, status=201)
+
+    def _number(self, name: str) -> int | None:
+        text = self.request.query_params.get(name)
+        if text is None:
+            return None
+        if not (text.isascii() and text.isdigit()):
+            raise ValidationError({name: ["An id is a whole number."]})
+        return int(text)
+
+
+class EnrolmentDetailView(APIView):
+    roles = {"DELETE": OFFICE}  # noqa: RUF012 - read only
+
+    @extend_schema(responses={204: None}, parameters=[OpenApiParameter("enrolment_id", int, "path")])
+    def delete(self, request: Request, enrolment_id: int) -> Response:
+        if not repositories_lectures.delete_enrolment(caller_of(request).tenant_id, enrolment_id):
+            raise NotFound("There is no such enrolment.")
+        return Response(status=204)

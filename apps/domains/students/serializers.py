@@ -1,0 +1,46 @@
+"""How students look in the API, and what may be sent."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from academy.adapters.excel.phones import normalise_korean_mobile
+from academy.domain.student_rows import Column, RowProblem, StudentRow, read_row
+from apps.domains.students.models import Student
+
+
+class StudentSerializer(serializers.ModelSerializer[Student]):
+    username = serializers.CharField(source="user.username", read_only=True)
+
+    class Meta:
+        model = Student
+        fields = ("id", "username", "name", "parent_phone", "phone", "school", "grade", "created_at")
+
+
+class StudentForm(serializers.Serializer[Any]):
+    """The fields of one student, checked by the rules of the import."""
+
+    name = serializers.CharField(max_length=100)
+    parent_phone = serializers.CharField(max_length=40)
+    phone = serializers.CharField(max_length=40, required=False, allow_blank=True)
+    school = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    grade = serializers.CharField(max_length=20, required=False, allow_blank=True)
+    lecture = serializers.IntegerField(required=False, write_only=True)
+
+    def row(self, before: Student | None = None) -> StudentRow:
+        """The normalised row; what was not sent stays as it was before. Raises ValidationError."""
+        cells = {column: str(getattr(before, column.value, "")) for column in Column} if before else {}
+        cells |= {column: self.validated_data[column.value] for column in Column if column.value in self.validated_data}
+        row = read_row(1, cells, normalise_korean_mobile)
+        if isinstance(row, StudentRow):
+            return row
+        reason = row.reason if isinstance(row, RowProblem) else "The student's name is missing."
+        raise serializers.ValidationError(reason)
+
+
+class ImportForm(serializers.Serializer[Any]):
+    """`multipart/form-data` of an import."""
+
+    file = serializers.FileField(allow_empty_file=True)
+    lecture = serializers.IntegerField(required=False, min_value=1)
+    initial_password = serializers.CharField(required=False, max_length=200, trim_whitespace=False)

@@ -1,0 +1,79 @@
+"""`POST /api/v1/students/import/`, and a workbook to try it with."""
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from academy.adapters.db.django.repositories_students import lecture_exists
+from academy.adapters.excel.errors import WorkbookError, WorkbookTooLargeError
+from academy.adapters.excel.sample import sample_workbook
+from academy.domain.roles import OFFICE
+from academy.imports import submit_import
+from apps.core.authentication import caller_of
+from apps.core.errors import ApiError
+from apps.domains.students.serializers import ImportForm
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MAX_SAMPLE_ROWS = 10_000
+
+
+class StudentImportView(APIView):
+    """Takes a workbook (.xlsx, .xls or .csv, at most 20 MB) and answers at once; the work is a job to be watched."""
+
+    roles = {"POST": OFFICE}  # noqa: RUF012 - read only
+    parser_classes = (MultiPartParser,)
+
+    @extend_schema(request=ImportForm, responses={202: inline_serializer("Job", {"job_id": serializers.UUIDField()})})
+    def post(self, request: Request) -> Response:
+        if "file" not in request.data:
+            raise ApiError(400, "file_missing", "No file was sent: choose a workbook (.xlsx, .xls or .csv).")
+        form = ImportForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        caller, sent = caller_of(request), form.validated_data
+        lecture_id, password = sent.get("lecture"), sent.get("initial_password")
+        if lecture_id is not None and not lecture_exists(caller.tenant_id, lecture_id):
+            raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
+        if password:
+            check_password_rules(password)
+        try:
+            job_id = submit_import(
+                tenant_id=caller.tenant_id,
+                tenant_code=caller.tenant_code,
+                created_by=caller.user_id,
+                file=sent["file"],
+                lecture_id=lecture_id,
+                initial_password=password,
+            )
+        except WorkbookError as problem:
+            status = 413 if isinstance(problem, WorkbookTooLargeError) else 400
+            raise ApiError(status, problem.code, problem.message) from None
+        return Response({"job_id": job_id}, status=202)
+
+
+class SampleWorkbookView(APIView):
+    """A workbook with made-up students, as academies have them, bad rows included: `?rows=2000`."""
+
+    roles = {"GET": OFFICE}  # noqa: RUF012 - read only
+
+    @extend_schema(parameters=[OpenApiParameter("rows", int)], responses={(200, XLSX): OpenApiTypes.BINARY})
+    def get(self, request: Request) -> HttpResponse:
+        text = request.query_params.get("rows", "2000")
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_SAMPLE_ROWS):
+            raise ApiError(400, "invalid", f"rows is a whole number from 1 to {MAX_SAMPLE_ROWS}.")
+        answer = HttpResponse(sample_workbook(int(text)), content_type=XLSX)
+        answer["Content-Disposition"] = 'attachment; filename="students.xlsx"'
+        return answer
+
+
+def check_password_rules(password: str) -> None:
+    try:
+        validate_password(password)
+    except ValidationError as problem:
+        raise serializers.ValidationError({"initial_password": problem.messages}) from None

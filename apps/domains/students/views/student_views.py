@@ -1,0 +1,101 @@
+"""Students: the usual list, detail, create, change, delete and search."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ValidationError
+from rest_framework.views import APIView
+
+from academy.adapters.db.django import repositories_students
+from academy.domain.roles import FACULTY, OFFICE, Role
+from apps.core.authentication import caller_of
+from apps.core.errors import ApiError
+from apps.domains.students.models import Student
+from apps.domains.students.serializers import StudentForm, StudentSerializer
+from apps.domains.students.services.lecture_enroll import (
+    LectureMissingError,
+    get_or_create_student_for_lecture_enroll,
+)
+
+
+class StudentListView(ListAPIView[Student]):
+    """`?search=` in name, school and phones; `?lecture=` for who attends it."""
+
+    roles = {"GET": FACULTY | {Role.STUDENT}, "POST": OFFICE}  # noqa: RUF012 - read only
+    serializer_class = StudentSerializer
+
+    def get_queryset(self) -> Any:
+        caller = caller_of(self.request)
+        lecture = self.request.query_params.get("lecture")
+        if lecture is not None and not (lecture.isascii() and lecture.isdigit()):
+            raise ValidationError({"lecture": ["A lecture's id is a whole number."]})
+        found = repositories_students.students_of(
+            caller.tenant_id,
+            search=self.request.query_params.get("search"),
+            lecture_id=int(lecture) if lecture else None,
+        )
+        return found.filter(user_id=caller.user_id) if caller.role is Role.STUDENT else found
+
+    @extend_schema(request=StudentForm, responses={201: StudentSerializer, 200: StudentSerializer})
+    def post(self, request: Request) -> Response:
+        """Creates a student; one of the same name and parent's phone is found, or brought back, instead (200)."""
+        form = StudentForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        tenant_id = caller_of(request).tenant_id
+        try:
+            enrolled = get_or_create_student_for_lecture_enroll(
+                tenant_id=tenant_id, row=form.row(), lecture_id=form.validated_data.get("lecture")
+            )
+        except LectureMissingError:
+            raise ValidationError({"lecture": ["There is no such lecture."]}) from None
+        student = repositories_students.find_student(tenant_id, enrolled.student_id)
+        body = {**StudentSerializer(student).data, "outcome": enrolled.outcome}
+        return Response(body, status=201 if enrolled.outcome == "created" else 200)
+
+
+class StudentDetailView(APIView):
+    """One student; students see their own record only."""
+
+    roles = {  # noqa: RUF012 - read only
+        "GET": FACULTY | {Role.STUDENT},
+        "PATCH": OFFICE,
+        "DELETE": OFFICE,
+    }
+
+    @extend_schema(responses=StudentSerializer)
+    def get(self, request: Request, student_id: int) -> Response:
+        return Response(StudentSerializer(self._find(request, student_id)).data)
+
+    @extend_schema(request=StudentForm, responses=StudentSerializer)
+    def patch(self, request: Request, student_id: int) -> Response:
+        before = self._find(request, student_id)
+        form = StudentForm(data=request.data, partial=True)
+        form.is_valid(raise_exception=True)
+        row = form.row(before)
+        changes = {field: getattr(row, field) for field in ("name", "parent_phone", "phone", "school", "grade")}
+        try:
+            student = repositories_students.change_student(before.tenant_id, student_id, changes)
+        except repositories_students.StudentExistsError as problem:
+            raise ApiError(409, "student_exists", str(problem)) from None
+        if student is None:
+            raise NotFound("There is no such student.")
+        return Response(StudentSerializer(student).data)
+
+    @extend_schema(responses={204: None}, parameters=[OpenApiParameter("student_id", int, "path")])
+    def delete(self, request: Request, student_id: int) -> Response:
+        """Marks the student as deleted and closes the account; an import of the same student brings both back."""
+        if not repositories_students.delete_student(caller_of(request).tenant_id, student_id):
+            raise NotFound("There is no such student.")
+        return Response(status=204)
+
+    @staticmethod
+    def _find(request: Request, student_id: int) -> Student:
+        caller = caller_of(request)
+        student = repositories_students.find_student(caller.tenant_id, student_id)
+        if student is None or (caller.role is Role.STUDENT and student.user_id != caller.user_id):
+            raise NotFound("There is no such student.")
+        return student

@@ -1,0 +1,164 @@
+"""What becomes of one message: its job is claimed and done, or the message is put back, dropped or buried."""
+
+from uuid import UUID
+
+import structlog
+from pydantic import BaseModel, ConfigDict, ValidationError
+from redis.exceptions import RedisError
+
+from academy import jobs
+from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
+from academy.adapters.db.django import repositories_ai, repositories_core
+from academy.adapters.queue.sqs import Delivery, SqsJobQueue
+from academy.domain.jobs import AttemptSupersededError, Claim, ClaimedJob, JobFailedError, JobStatus, job_topic
+from apps.worker.handlers import Handler, JobProgress
+from apps.worker.running import Running, RunningJobs
+from apps.worker.timing import Timing
+from realtime import conf
+
+log = structlog.get_logger(__name__)
+
+
+class JobMessage(BaseModel):
+    """The body of a message. Old senders name no tenant; then it is looked up."""
+
+    model_config = ConfigDict(extra="ignore", strict=False)
+
+    job_id: UUID
+    job_type: str
+    tenant_id: int | None = None
+    tenant_code: str | None = None
+
+
+class RefusedMessageError(Exception):
+    """The message cannot be worked on, now or ever; the sentence goes to the dead letters with it."""
+
+
+class Deliveries:
+    """Handles messages, each in the thread that calls."""
+
+    def __init__(self, queue: SqsJobQueue, handlers: dict[str, Handler], running: RunningJobs, timing: Timing) -> None:
+        self._queue = queue
+        self._handlers = handlers
+        self._running = running
+        self._timing = timing
+        self._adapter = RedisProgressAdapter()
+
+    def handle(self, delivery: Delivery) -> None:
+        try:
+            tenant_id, job_id = self._read(delivery)
+        except RefusedMessageError as problem:
+            log.warning("message_buried", message=delivery.message_id, reason=str(problem))
+            self._queue.bury(delivery, str(problem))
+            return
+        claimed = self._claim(delivery, tenant_id, job_id)
+        if claimed is not None:
+            with structlog.contextvars.bound_contextvars(
+                tenant=tenant_id, job=str(job_id), attempt=claimed.attempt, job_type=claimed.job_type
+            ):
+                self._do(delivery, claimed)
+
+    def _read(self, delivery: Delivery) -> tuple[int, UUID]:
+        try:
+            message = JobMessage.model_validate_json(delivery.body)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            raise RefusedMessageError(f"The message is malformed: {field} {first['msg']}") from None
+        owner = repositories_ai.tenant_of_job(message.job_id)
+        if owner is None:
+            raise RefusedMessageError(f"There is no job {message.job_id}.")
+        if message.tenant_id not in {None, owner}:
+            raise RefusedMessageError(f"Job {message.job_id} is not tenant {message.tenant_id}'s.")
+        if message.tenant_code not in {None, repositories_core.find_tenant_code(owner)}:
+            raise RefusedMessageError(f"Job {message.job_id} is not tenant {message.tenant_code!r}'s.")
+        return owner, message.job_id
+
+    def _claim(self, delivery: Delivery, tenant_id: int, job_id: UUID) -> ClaimedJob | None:
+        try:
+            lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=job_topic(job_id))
+        except RedisError as problem:
+            # Whether somebody is at work on it cannot be known now; the attempt would protect the result all the same.
+            log.warning("lease_not_read", job=str(job_id), error=str(problem))
+            lease_left = 0.0
+        claimed = repositories_ai.claim(tenant_id, job_id, lease_alive=lease_left > 0)
+        if isinstance(claimed, ClaimedJob):
+            if delivery.receives > self._timing.max_receives:
+                self._give_up(delivery, claimed, "Its worker died each time it was tried.")
+                return None
+            return claimed
+        if claimed is Claim.BUSY:
+            self._queue.hide(delivery, max(1.0, lease_left))
+        else:
+            self._queue.delete(delivery)
+        return None
+
+    def _do(self, delivery: Delivery, job: ClaimedJob) -> None:
+        running = Running(delivery, job)
+        self._running.add(running)
+        try:
+            self._do_attempt(running)
+        except AttemptSupersededError:
+            # The message stays: it may be another attempt's by now, and if the job has ended its next receive deletes it.
+            log.info("job_superseded")
+        finally:
+            self._running.remove(running)
+
+    def _do_attempt(self, running: Running) -> None:
+        try:
+            jobs.finish(running.job, self._run_handler(running.job))
+        except AttemptSupersededError:
+            raise
+        except JobFailedError as problem:
+            log.info("job_failed", code=problem.code, reason=str(problem))
+            jobs.fail(running.job, problem.code, str(problem))
+            self._queue.delete(running.delivery)
+        except Exception as problem:  # noqa: BLE001 - whatever a handler raises
+            self._try_again(running, problem)
+        else:
+            log.info("job_done")
+            self._queue.delete(running.delivery)
+            self._tidy_up(running.job)
+
+    def _run_handler(self, job: ClaimedJob) -> dict[str, object]:
+        handler = self._handlers.get(job.job_type)
+        if handler is None:
+            raise JobFailedError("unknown_job_type", f"No worker knows jobs of the type {job.job_type!r}.")
+        self._say_processing(job)
+        return handler.do(job, JobProgress(job, self._adapter, handler.steps))
+
+    def _tidy_up(self, job: ClaimedJob) -> None:
+        handler = self._handlers[job.job_type]
+        try:
+            if handler.after_done:
+                handler.after_done(job)
+        except Exception:  # the job is done, whatever is left lying about
+            log.exception("job_not_tidied_up")
+
+    def _say_processing(self, job: ClaimedJob) -> None:
+        try:
+            conf.publisher().status(
+                tenant_id=job.tenant_id,
+                topic=job.topic,
+                attempt=job.attempt,
+                status=JobStatus.PROCESSING,
+                data=job.shown,
+            )
+        except RedisError as problem:
+            log.warning("processing_not_said", error=str(problem))
+
+    def _try_again(self, running: Running, problem: Exception) -> None:
+        """Gives the job to the next attempt, which goes on where this one was; after the last one it has failed."""
+        log.warning("job_attempt_failed", receives=running.delivery.receives, exc_info=problem)
+        if not self._running.remove(running):
+            return  # it was given back already, because this process stops
+        if running.delivery.receives >= self._timing.max_receives:
+            self._give_up(running.delivery, running.job, "It could not be done, although it was tried several times.")
+        else:
+            jobs.give_back(running.job)
+            self._queue.hide(running.delivery, 2.0**running.delivery.receives)
+
+    def _give_up(self, delivery: Delivery, job: ClaimedJob, message: str) -> None:
+        log.error("job_given_up", job=str(job.job_id), reason=message)
+        jobs.fail(job, "dead_letter", f"The job was given up. {message} The administrator can see why in the log.")
+        self._queue.bury(delivery, message)

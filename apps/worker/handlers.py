@@ -1,0 +1,41 @@
+"""What a job kind is: a function that does one claimed job and returns its result."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
+from academy.domain.jobs import ClaimedJob
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """How a handler says how far it is: best effort, never an error."""
+
+    job: ClaimedJob
+    adapter: RedisProgressAdapter
+    steps: tuple[str, ...]
+
+    def report(self, step: str, percent: float, *, step_percent: float = 0.0, remaining: float | None = None) -> None:
+        """`percent` of the whole job and `step_percent` of the step, 0 to 100; `remaining` in seconds."""
+        extra: dict[str, Any] = {
+            "attempt": self.job.attempt,
+            "percent": round(percent, 1),
+            "step_index": self.steps.index(step) + 1,
+            "step_total": len(self.steps),
+            "step_percent": round(step_percent, 1),
+            "remaining_seconds": remaining,
+            "data": self.job.shown,
+        }
+        self.adapter.record_progress(self.job.tenant_id, self.job.job_id, step, extra)
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """`do` returns the result of the job. It raises JobFailedError where trying again would not help,
+    AttemptSupersededError where the job is no longer its own, and anything else to be tried again."""
+
+    steps: tuple[str, ...]
+    do: Callable[[ClaimedJob, JobProgress], dict[str, Any]]
+    after_done: Callable[[ClaimedJob], None] | None = None
+    """Tidies up after DONE; what it raises is only logged."""

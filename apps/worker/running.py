@@ -1,0 +1,83 @@
+"""The jobs that this process holds: renewed while they run, given back when it stops."""
+
+import threading
+from dataclasses import dataclass
+
+import structlog
+from django.db import DatabaseError, close_old_connections, connection
+from redis.exceptions import RedisError
+
+from academy import jobs
+from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQueue
+from academy.domain.jobs import AttemptSupersededError, ClaimedJob
+from apps.domains.ai.redis_status_cache import refresh_job_progress_ttl
+from apps.worker.timing import Timing
+from realtime import conf
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    delivery: Delivery
+    job: ClaimedJob
+
+
+class RunningJobs:
+    """Threads add and remove; the heartbeat renews each message's visibility and each job's lease."""
+
+    def __init__(self, queue: SqsJobQueue, timing: Timing) -> None:
+        self._queue = queue
+        self._timing = timing
+        self._held: dict[str, Running] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+
+    def add(self, running: Running) -> None:
+        with self._lock:
+            self._held[running.delivery.receipt] = running
+
+    def remove(self, running: Running) -> bool:
+        """False if it was given back already."""
+        with self._lock:
+            return self._held.pop(running.delivery.receipt, None) is not None
+
+    def beat(self) -> None:
+        """Renews everything again and again, until `stop`."""
+        while not self._stopped.wait(self._timing.heartbeat_seconds):
+            for running in self._all():
+                self._renew(running)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def give_back_all(self) -> None:
+        """Makes what still runs PENDING again, and shows its messages to other workers at once."""
+        for running in self._all():
+            if not self.remove(running):
+                continue
+            try:
+                close_old_connections()
+                jobs.give_back(running.job)
+                self._queue.hide(running.delivery, 0)
+                log.info("job_given_back", job=str(running.job.job_id), tenant=running.job.tenant_id)
+            except (AttemptSupersededError, DatabaseError, QueueUnavailableError) as problem:
+                # It comes back by itself, when its lease and its message's visibility are over.
+                log.warning("job_not_given_back", job=str(running.job.job_id), error=str(problem))
+        connection.close()
+
+    def _all(self) -> list[Running]:
+        with self._lock:
+            return list(self._held.values())
+
+    def _renew(self, running: Running) -> None:
+        job = running.job
+        try:
+            self._queue.hide(running.delivery, self._timing.visibility_seconds)
+        except QueueUnavailableError as problem:
+            log.warning("visibility_not_renewed", job=str(job.job_id), error=str(problem))
+        try:
+            conf.publisher().renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
+            refresh_job_progress_ttl(job.tenant_id, job.job_id)
+        except RedisError as problem:
+            log.warning("lease_not_renewed", job=str(job.job_id), error=str(problem))

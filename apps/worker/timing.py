@@ -1,0 +1,34 @@
+"""How often and how long: the clock of a worker, from the settings."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """`visibility_seconds` is longer than `lease_seconds`: when a dead worker's message comes back, its lease is over."""
+
+    heartbeat_seconds: float
+    lease_seconds: float
+    visibility_seconds: int
+    poll_seconds: int = 20
+    drain_seconds: float = 20.0
+    max_receives: int = 3
+    ready_file: str | None = None
+
+    @classmethod
+    def from_settings(cls) -> "Timing":
+        return cls(
+            heartbeat_seconds=settings.WORKER_HEARTBEAT_SECONDS,
+            lease_seconds=settings.WORKER_LEASE_SECONDS,
+            visibility_seconds=settings.WORKER_VISIBILITY_SECONDS,
+            ready_file=settings.WORKER_READY_FILE,
+        )
+
+    def say_ready(self) -> None:
+        """Tells whoever started this worker that it polls its queue."""
+        if self.ready_file:
+            Path(self.ready_file).write_text(str(os.getpid()))

@@ -1,0 +1,39 @@
+"""The web process: HTTP is Django's, `/ws/events/` is the push engine's, `/static/` comes from the apps' own folders."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()
+
+from django.apps import apps
+from servestatic import ServeStaticASGI
+
+from config.body_limit import limit_body
+from realtime.routing import websocket_application
+
+
+def serve_static(wrapped: Any) -> Any:
+    """Serves each app's `static/` folder; everything else goes on to the wrapped application."""
+    server = ServeStaticASGI(wrapped, max_age=60, allow_all_origins=False)
+    for app in apps.get_app_configs():
+        folder = Path(app.path) / "static"
+        if folder.is_dir():
+            server.add_files(folder, prefix="static/")
+    return server
+
+
+http_application = serve_static(limit_body(django_application))
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await websocket_application(scope, receive, send)
+    elif scope["type"] == "http":
+        await http_application(scope, receive, send)
+    else:
+        raise ValueError(f"This application serves http and websocket, not {scope['type']}.")

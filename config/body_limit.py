@@ -1,0 +1,51 @@
+"""A limit on request bodies, before Django reads one to its end and writes it to disk."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_BODY_BYTES = 21_000_000
+"""A workbook of 20 MB and the form around it."""
+
+
+class _BodyTooLargeError(Exception):
+    """More arrived than was announced, or than is taken."""
+
+
+def limit_body(application: Application, max_bytes: int = MAX_BODY_BYTES) -> Application:
+    """Answers 413 to a larger body: at once if it is announced, else when it has grown too large."""
+
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > max_bytes:
+            await _refuse(send, max_bytes)
+            return
+        received = 0
+
+        async def counted() -> dict[str, Any]:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > max_bytes:
+                raise _BodyTooLargeError
+            return message
+
+        try:
+            await application(scope, counted, send)
+        except _BodyTooLargeError:
+            await _refuse(send, max_bytes)
+
+    return limited
+
+
+async def _refuse(send: Send, max_bytes: int) -> None:
+    message = f"The request is larger than {max_bytes // 1_000_000} MB; a workbook may have 20 MB."
+    body = json.dumps({"code": "too_large", "message": message}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})
+    await send({"type": "http.response.body", "body": body})

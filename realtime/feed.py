@@ -1,0 +1,141 @@
+"""The mirror: what one server process knows of one tenant's feed. No I/O: messages and snapshots in, changes out.
+
+A mirror is loaded from a snapshot, then follows the messages one by one. A message that is not the next one, or comes
+from another epoch, is not applied: the hub reads the feed again, and what was missed comes with that.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import islice
+
+from realtime.errors import BadRecordError
+from realtime.record import Record, parse_record
+from realtime.scripts import Limits, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One pub/sub message: `epoch.offset`, a space, the record."""
+
+    epoch: str
+    offset: int
+    record: Record
+
+
+class Received(Enum):
+    """What the mirror did with a message."""
+
+    APPLIED = auto()
+    OLD = auto()
+    GAP = auto()
+    OTHER_EPOCH = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a load changed: `reset` if clients need everything again, else the records that are new, by offset."""
+
+    reset: bool
+    records: list[Record]
+
+
+def parse_message(payload: bytes) -> Message:
+    """Raises BadRecordError."""
+    head, _, body = payload.partition(b" ")
+    epoch, _, offset = head.partition(b".")
+    record = parse_record(body)
+    if not offset.isdigit() or int(offset) != record.offset:
+        raise BadRecordError(f"This is no message of a feed: {payload[:80]!r}.")
+    return Message(epoch.decode(), record.offset, record)
+
+
+class Mirror:
+    """The records of one feed, in the order of their offsets, and up to which offset they are complete."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._records: dict[str, Record] = {}
+        self._terminal_count = 0
+        self.epoch = ""
+        self.offset = 0
+        self.floor = 0
+
+    @property
+    def loaded(self) -> bool:
+        return self.epoch != ""
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, topic: str) -> Record | None:
+        return self._records.get(topic)
+
+    def records(self) -> Iterable[Record]:
+        return self._records.values()
+
+    def above(self, offset: int) -> list[Record]:
+        """The records that changed above an offset, oldest first. Costs as many steps as records it returns."""
+        changed: list[Record] = []
+        for record in reversed(self._records.values()):
+            if record.offset <= offset:
+                break
+            changed.append(record)
+        changed.reverse()
+        return changed
+
+    def continues_from(self, epoch: str, offset: int) -> bool:
+        """Whether a client that has everything up to there can go on with what changed since."""
+        return epoch == self.epoch and self.floor <= offset <= self.offset
+
+    def receive(self, message: Message) -> Received:
+        """Takes the next message, and only that."""
+        if message.epoch != self.epoch:
+            return Received.OTHER_EPOCH
+        if message.offset <= self.offset:
+            return Received.OLD
+        if message.offset != self.offset + 1:
+            return Received.GAP
+        self.offset = message.offset
+        self._put(message.record)
+        self._trim()
+        return Received.APPLIED
+
+    def load(self, snapshot: Snapshot) -> Change:
+        """Takes what was read above this mirror's own offset, or the whole feed."""
+        if snapshot.epoch == self.epoch and snapshot.offset < self.offset:
+            return Change(reset=False, records=[])  # read before what has arrived since: nothing new in it
+        if not snapshot.whole:
+            new = [record for record in snapshot.records if record.offset > self.offset]
+            self.offset, self.floor = snapshot.offset, max(self.floor, snapshot.floor)
+            for record in new:
+                self._put(record)
+            self._trim()
+            return Change(reset=False, records=new)
+        self.epoch, self.offset, self.floor = snapshot.epoch, snapshot.offset, snapshot.floor
+        self._records = {record.topic: record for record in snapshot.records}
+        self._terminal_count = sum(record.terminal for record in snapshot.records)
+        return Change(reset=True, records=list(snapshot.records))
+
+    def _put(self, record: Record) -> None:
+        old = self._records.pop(record.topic, None)
+        self._records[record.topic] = record
+        self._terminal_count += record.terminal - (old is not None and old.terminal)
+
+    def _trim(self) -> None:
+        """Forgets what a new client is no longer shown, by the same rule as the publish script."""
+        for topic in self._excess():
+            record = self._records.pop(topic)
+            self._terminal_count -= record.terminal
+            self.floor = max(self.floor, record.offset)
+
+    def _excess(self) -> list[str]:
+        terminal = max(0, self._terminal_count - self._limits.recent_terminal)
+        unfinished = max(0, len(self._records) - self._terminal_count - self._limits.recent_unfinished)
+        if not terminal and not unfinished:
+            return []
+        oldest_first = self._records.values()
+        return [
+            *islice((record.topic for record in oldest_first if record.terminal), terminal),
+            *islice((record.topic for record in oldest_first if not record.terminal), unfinished),
+        ]

@@ -1,0 +1,205 @@
+"""One tenant's feed as this process follows it: the mirror, the reads that keep it true, and who is told."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+from redis.exceptions import RedisError
+
+from realtime import frames
+from realtime.audience import Audiences
+from realtime.feed import Message, Mirror, Received
+from realtime.place import Place
+from realtime.reader import FeedReader
+from realtime.record import Record, unknown_record
+from realtime.scripts import Limits, Snapshot
+from realtime.subscriber import Subscriber
+from realtime.topics import EVERYTHING, TopicFilter
+
+log = structlog.get_logger(__name__)
+
+MAX_BUFFERED = 10_000
+"""Messages kept while the feed is read; beyond that they are dropped, and the feed is read once more."""
+RETRY_SECONDS = (0.05, 2.0)
+MAX_EPOCHS_SEEN = 100
+
+
+class FollowedFeed:
+    """Follows from the first subscriber on until some time after the last one left."""
+
+    def __init__(self, tenant_id: int, reader: FeedReader, limits: Limits) -> None:
+        self.tenant_id = tenant_id
+        self.mirror = Mirror(limits)
+        self.loaded = asyncio.Event()
+        self._reader = reader
+        self._audiences = Audiences()
+        self._buffer: list[Message] = []
+        self._overflown = False
+        self._read_task: asyncio.Task[None] | None = None
+        self._read_wanted = False
+        self._waiting: list[asyncio.Future[None]] = []
+        self._epochs_seen: set[str] = set()
+        self._joining = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody watches, nor is about to."""
+        return not self._audiences and not self._joining
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps the feed followed while somebody is about to join."""
+        self._joining += 1
+        try:
+            yield
+        finally:
+            self._joining -= 1
+
+    def add(self, subscriber: Subscriber) -> None:
+        self._audiences.add(subscriber)
+
+    def remove(self, subscriber: Subscriber) -> None:
+        self._audiences.remove(subscriber)
+
+    def move(self, subscriber: Subscriber, topics: TopicFilter) -> None:
+        """Changes what a subscriber watches."""
+        self._audiences.remove(subscriber)
+        subscriber.topics = topics
+        self._audiences.add(subscriber)
+
+    def close(self) -> None:
+        if self._read_task is not None:
+            self._read_task.cancel()
+
+    # What a client is told when it comes.
+
+    def may_be_behind(self, since: Place) -> bool:
+        """Whether the client has seen more than this mirror: it comes from a faster process, or a newer Redis."""
+        if since.epoch == self.mirror.epoch:
+            return since.offset > self.mirror.offset
+        return since.epoch not in self._epochs_seen
+
+    def snapshot_frame(self, topics: TopicFilter, elsewhere: Mapping[str, Record], since: Place | None) -> bytes:
+        """The first frame of a connection, or of a new epoch (`since` None)."""
+        place = Place(self.mirror.epoch, self.mirror.offset, topics.hash)
+        if (
+            since is not None
+            and since.filter_hash == topics.hash
+            and self.mirror.continues_from(since.epoch, since.offset)
+        ):
+            changed = [record.body for record in self.mirror.above(since.offset) if topics.matches(record.topic)]
+            return frames.snapshot(place, changed, recovered=True)
+        return frames.snapshot(place, self.bodies(topics, elsewhere), recovered=False)
+
+    def bodies(self, topics: TopicFilter, elsewhere: Mapping[str, Record]) -> list[bytes]:
+        """The records of these topics; those asked for by name from elsewhere, or as unknown."""
+        shown = [record.body for record in self.mirror.records() if topics.matches(record.topic)]
+        for topic in topics.named:
+            if self.mirror.get(topic) is None:
+                shown.append(elsewhere[topic].body if topic in elsewhere else unknown_record(topic))
+        return shown
+
+    # What Redis tells.
+
+    def receive(self, batch: Iterable[Message]) -> None:
+        """Applies messages in order and fans them out; one that does not fit leads to a read."""
+        applied: dict[str, Record] = {}
+        for message in batch:
+            received = self.mirror.receive(message) if self.mirror.loaded else Received.GAP
+            if received is Received.APPLIED:
+                applied.pop(message.record.topic, None)
+                applied[message.record.topic] = message.record
+            elif received is not Received.OLD:
+                self._keep_for_later(message)
+        self._fan_out(list(applied.values()))
+
+    def request_read(self, cause: str) -> None:
+        """Reads the feed soon, once for all who ask meanwhile."""
+        self._read_wanted = True
+        if self._read_task is None:
+            log.debug("feed_read", tenant=self.tenant_id, cause=cause)
+            self._read_task = asyncio.get_running_loop().create_task(self._read())
+
+    async def read_again(self, cause: str) -> None:
+        """Returns after a read that began after this call."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        self.request_read(cause)
+        await done
+
+    def _keep_for_later(self, message: Message) -> None:
+        if message.epoch in self._epochs_seen:
+            return
+        if len(self._buffer) < MAX_BUFFERED:
+            self._buffer.append(message)
+        else:
+            self._overflown = True
+        # Before the first load the read is started by Redis' confirmation of the subscription.
+        if self.mirror.loaded and self._read_task is None:
+            self.request_read("gap" if message.epoch == self.mirror.epoch else "epoch")
+
+    async def _read(self) -> None:
+        try:
+            while self._read_wanted:
+                self._read_wanted = False
+                waiting, self._waiting = self._waiting, []
+                self._load(*await self._fetch())
+                for done in waiting:
+                    if not done.done():
+                        done.set_result(None)
+        finally:
+            self._read_task = None
+
+    async def _fetch(self) -> tuple[Snapshot, dict[str, Record]]:
+        """The feed, and of a whole one also what is watched by name and not in it. Tries until Redis answers."""
+        delay = RETRY_SECONDS[0]
+        while True:
+            try:
+                snapshot = await self._reader.read(self.tenant_id, self.mirror.epoch, self.mirror.offset)
+                return snapshot, await self._fetch_elsewhere(snapshot)
+            except (RedisError, OSError) as problem:
+                log.debug("feed_read_failed", tenant=self.tenant_id, error=str(problem))
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            delay = min(2 * delay, RETRY_SECONDS[1])
+
+    async def _fetch_elsewhere(self, snapshot: Snapshot) -> dict[str, Record]:
+        if not snapshot.whole:
+            return {}
+        named = {topic for subscriber in self._audiences.subscribers() for topic in subscriber.topics.named}
+        missing = sorted(named - {record.topic for record in snapshot.records})
+        return await self._reader.read_topics(self.tenant_id, missing) if missing else {}
+
+    def _load(self, snapshot: Snapshot, elsewhere: Mapping[str, Record]) -> None:
+        """Applies what was read, then what arrived meanwhile, and tells the clients what changed."""
+        self._see_epoch(snapshot.epoch)
+        change = self.mirror.load(snapshot)
+        self.loaded.set()
+        if change.reset:
+            for subscriber in self._audiences.subscribers():
+                subscriber.start(self.mirror, self.snapshot_frame(subscriber.topics, elsewhere, None))
+        else:
+            self._fan_out(change.records)
+        buffered, self._buffer = self._buffer, []
+        self.receive(buffered)
+        if self._buffer or self._overflown:
+            # Something is still missing, or a newer epoch has begun; an epoch that is not there then was an old one.
+            self._epochs_seen |= {message.epoch for message in self._buffer if message.epoch != self.mirror.epoch}
+            self._overflown, self._read_wanted = False, True
+
+    def _see_epoch(self, epoch: str) -> None:
+        if self.mirror.loaded and epoch != self.mirror.epoch:
+            if len(self._epochs_seen) >= MAX_EPOCHS_SEEN:
+                self._epochs_seen.clear()
+            self._epochs_seen.add(self.mirror.epoch)
+        self._epochs_seen.discard(epoch)
+
+    def _fan_out(self, records: list[Record]) -> None:
+        if not records:
+            return
+        for audience, told in self._audiences.concerned(records).items():
+            place = Place(self.mirror.epoch, self.mirror.offset, audience.topics.hash)
+            frame = frames.records(place, [record.body for record in told])
+            for subscriber in audience.subscribers:
+                subscriber.deliver(frame, told)

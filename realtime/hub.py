@@ -1,0 +1,171 @@
+"""The hub: mirrors the feeds that this process's clients watch, and fans out what changes.
+
+For each tenant with subscribers: subscribe, wait until Redis confirms, read, apply, then apply what arrived meanwhile.
+A gap, another epoch or a lost connection leads to a read above the mirror's own offset, and only what changed is fanned
+out. A new or returning client is served from the mirror.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import structlog
+from redis.exceptions import RedisError
+
+from realtime import frames
+from realtime.errors import BadRecordError, FeedUnavailableError
+from realtime.feed import Message, parse_message
+from realtime.followed_feed import FollowedFeed
+from realtime.place import Place
+from realtime.reader import FeedReader
+from realtime.record import Record
+from realtime.scripts import Limits
+from realtime.subscriber import Subscriber
+from realtime.topics import TopicFilter
+
+log = structlog.get_logger(__name__)
+
+JOIN_SECONDS = 5.0
+LINGER_SECONDS = 30.0
+
+
+class Hub:
+    """One for each server process (and event loop)."""
+
+    def __init__(self, reader: FeedReader, limits: Limits | None = None) -> None:
+        self._reader = reader
+        self._limits = limits or Limits()
+        self._feeds: dict[int, FollowedFeed] = {}
+        self._run_task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> Self:
+        if self._run_task is None:
+            self._run_task = asyncio.get_running_loop().create_task(self._reader.run(self))
+        return self
+
+    @property
+    def running(self) -> bool:
+        return self._run_task is not None and not self._run_task.done()
+
+    async def close(self) -> None:
+        for feed in self._feeds.values():
+            feed.close()
+        if self._run_task is not None:
+            self._run_task.cancel()
+            await asyncio.wait([self._run_task])
+        await self._reader.close()
+
+    async def join(self, subscriber: Subscriber, since: Place | None = None) -> None:
+        """Adds a connection, and queues its snapshot: what changed since its place, or everything it may see.
+
+        Raises FeedUnavailableError.
+        """
+        async with self._held_feed(subscriber.tenant_id) as feed:
+            if since is not None and feed.may_be_behind(since):
+                await _in_time(feed.read_again("client_ahead"))
+            elsewhere = await self._read_elsewhere(feed, subscriber.topics.named)
+            # From here on nothing is awaited, so that the snapshot and what follows it fit together.
+            feed.add(subscriber)
+            subscriber.start(feed.mirror, feed.snapshot_frame(subscriber.topics, elsewhere, since))
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Removes a connection that is gone."""
+        subscriber.close()
+        self.detach(subscriber)
+
+    def detach(self, subscriber: Subscriber) -> None:
+        """Removes a connection that still has a last frame to send."""
+        feed = self._feeds.get(subscriber.tenant_id)
+        if feed is not None:
+            feed.remove(subscriber)
+            self._drop_later(feed)
+
+    async def subscribe(self, subscriber: Subscriber, request_id: int, added: TopicFilter) -> None:
+        """Adds topics to a connection, and tells it their records. Raises FeedUnavailableError or BadTopicError."""
+        topics = TopicFilter.of(subscriber.topics.patterns | added.patterns)
+        async with self._held_feed(subscriber.tenant_id) as feed:
+            elsewhere = await self._read_elsewhere(feed, added.named)
+            feed.move(subscriber, topics)
+            bodies = feed.bodies(added, elsewhere)
+            subscriber.queue(frames.subscribed(request_id, subscriber.place, bodies))
+
+    def unsubscribe(self, subscriber: Subscriber, request_id: int, removed: TopicFilter) -> None:
+        """Takes topics from a connection."""
+        self._feeds[subscriber.tenant_id].move(
+            subscriber, TopicFilter.of(subscriber.topics.patterns - removed.patterns)
+        )
+        subscriber.queue(frames.unsubscribed(request_id, subscriber.place))
+
+    async def ready(self) -> None:
+        """Returns if this process can serve. Raises FeedUnavailableError with the reason."""
+        try:
+            await self._reader.ping()
+        except (RedisError, OSError) as problem:
+            raise FeedUnavailableError(f"Redis cannot be reached: {problem}") from None
+        if not self.running:
+            raise FeedUnavailableError("The reader of the feeds does not run.")
+
+    # What the reader tells (`realtime.reader.Listener`).
+
+    def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
+        by_feed: dict[int, list[Message]] = {}
+        for tenant_id, payload in messages:
+            try:
+                by_feed.setdefault(tenant_id, []).append(parse_message(payload))
+            except BadRecordError as problem:
+                log.warning("bad_message", tenant=tenant_id, error=str(problem))
+        for tenant_id, batch in by_feed.items():
+            if tenant_id in self._feeds:
+                self._feeds[tenant_id].receive(batch)
+
+    def on_confirmed(self, tenant_id: int) -> None:
+        if tenant_id in self._feeds:
+            self._feeds[tenant_id].request_read("confirmed")
+
+    def on_lost(self) -> None:
+        """Nothing to do now: each feed is read again when its subscription is confirmed anew."""
+
+    @asynccontextmanager
+    async def _held_feed(self, tenant_id: int) -> AsyncIterator[FollowedFeed]:
+        """The tenant's feed, loaded, and followed at least until the block ends. Raises FeedUnavailableError."""
+        feed = self._feeds.get(tenant_id)
+        if feed is None:
+            feed = self._feeds[tenant_id] = FollowedFeed(tenant_id, self._reader, self._limits)
+            await self._reader.subscribe(tenant_id)
+        try:
+            with feed.held():
+                await _in_time(feed.loaded.wait())
+                yield feed
+        finally:
+            self._drop_later(feed)
+
+    async def _read_elsewhere(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
+        """The records of named topics that the mirror does not hold, as old as they may be."""
+        missing = [topic for topic in named if feed.mirror.get(topic) is None]
+        if not missing:
+            return {}
+        try:
+            return await self._reader.read_topics(feed.tenant_id, missing)
+        except (RedisError, OSError):
+            raise FeedUnavailableError("Redis cannot be reached at the moment; try again in a few seconds.") from None
+
+    def _drop_later(self, feed: FollowedFeed) -> None:
+        if feed.empty:
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._drop_if_unused, feed)
+
+    def _drop_if_unused(self, feed: FollowedFeed) -> None:
+        if feed.empty and self._feeds.get(feed.tenant_id) is feed:
+            del self._feeds[feed.tenant_id]
+            feed.close()
+            task = asyncio.get_running_loop().create_task(self._reader.unsubscribe(feed.tenant_id))
+            self._tasks.add(task)  # the loop itself holds tasks weakly
+            task.add_done_callback(self._tasks.discard)
+
+
+async def _in_time(work: Coroutine[Any, Any, Any]) -> None:
+    try:
+        await asyncio.wait_for(work, JOIN_SECONDS)
+    except TimeoutError:
+        raise FeedUnavailableError("The feed cannot be read at the moment; try again in a few seconds.") from None

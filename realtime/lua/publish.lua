@@ -1,0 +1,101 @@
+-- Puts one record into a tenant's feed: decides, stores, numbers and publishes in one step.
+-- KEYS: 1 status, 2 progress, 3 feed (and channel), 4 index, 5 terminal, 6 fence, 7 leases
+-- ARGV: 1 topic, 2 attempt, 3 rank, 4 status, 5 text (without its opening {"offset":N), 6 progress JSON or '',
+--       7 ttl of unfinished, 8 ttl of terminal (0: none), 9 lease seconds, 10 most terminal topics, 11 their age in s,
+--       12 most unfinished topics, 13 a new epoch, should one be needed
+-- Returns verdict, epoch, offset. No JSON is decoded here: what is compared travels as arguments.
+local topic, attempt, rank, status = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local TERMINAL = 2
+local epoch, offset = open_feed(KEYS[3], ARGV[13])
+
+local function stored()
+    local fence = redis.call('HGET', KEYS[6], topic)
+    if fence then
+        local a, r, s = string.match(fence, '^(%d+) (%d) (%u+)$')
+        return tonumber(a), tonumber(r), s
+    end
+    -- Out of the index, yet its status key lives on: the text's fixed header says the same.
+    local text = redis.call('GET', KEYS[1])
+    if not text then return nil end
+    local a, s = string.match(text, '^{"offset":%d+,"topic":"[^"]+","attempt":(%d+),"status":"(%u+)"')
+    local ranks = {PENDING = 0, PROCESSING = 1}
+    return tonumber(a), ranks[s] or TERMINAL, s
+end
+
+local old_attempt, old_rank, old_status = stored()
+if old_attempt and attempt <= old_attempt then
+    if attempt < old_attempt then return {'stale_attempt', epoch, offset} end
+    if old_rank == TERMINAL then
+        return {status == old_status and 'duplicate' or 'already_terminal', epoch, offset}
+    end
+    if rank < old_rank then return {'status_regression', epoch, offset} end
+end
+
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+offset = string.format('%.0f', redis.call('HINCRBY', KEYS[3], 'offset', 1))
+local text = '{"offset":' .. offset .. ARGV[5]
+
+-- The two keys. A status without progress keeps that of the same attempt.
+local progress = ARGV[6]
+if rank == TERMINAL then
+    redis.call('DEL', KEYS[2])
+    progress = 'null'
+    if ARGV[8] == '0' then redis.call('SET', KEYS[1], text) else redis.call('SET', KEYS[1], text, 'EX', ARGV[8]) end
+else
+    if progress == '' then
+        progress = old_attempt == attempt and redis.call('GET', KEYS[2]) or ''
+    end
+    if progress == '' then
+        redis.call('DEL', KEYS[2])
+        progress = 'null'
+    else
+        redis.call('SET', KEYS[2], progress, 'EX', ARGV[7])
+    end
+    redis.call('SET', KEYS[1], text, 'EX', ARGV[7])
+end
+
+-- Index, fence and lease.
+redis.call('ZADD', KEYS[4], offset, topic)
+redis.call('HSET', KEYS[6], topic, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. status)
+if rank == TERMINAL then
+    redis.call('ZADD', KEYS[5], now, topic)
+else
+    redis.call('ZREM', KEYS[5], topic)
+end
+if status == 'PROCESSING' then
+    redis.call('ZADD', KEYS[7], now + tonumber(ARGV[9]), topic)
+else
+    redis.call('ZREM', KEYS[7], topic)
+end
+
+-- What a new client is shown is bounded; what leaves raises the floor, below which a place is too old to continue from.
+local floor = 0
+local function drop(member)
+    floor = math.max(floor, tonumber(redis.call('ZSCORE', KEYS[4], member) or 0))
+    redis.call('ZREM', KEYS[4], member)
+    redis.call('ZREM', KEYS[5], member)
+    redis.call('HDEL', KEYS[6], member)
+end
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[11]), 'LIMIT', 0, 100)) do
+    drop(member)
+end
+local terminal_count = redis.call('ZCARD', KEYS[5])
+local terminal_excess = terminal_count - tonumber(ARGV[10])
+if terminal_excess > 0 then
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, terminal_excess - 1)) do drop(member) end
+    terminal_count = tonumber(ARGV[10])
+end
+local unfinished_excess = redis.call('ZCARD', KEYS[4]) - terminal_count - tonumber(ARGV[12])
+if unfinished_excess > 0 then
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[4], 0, unfinished_excess + terminal_count)) do
+        if unfinished_excess > 0 and not redis.call('ZSCORE', KEYS[5], member) then
+            drop(member)
+            unfinished_excess = unfinished_excess - 1
+        end
+    end
+end
+if floor > 0 then redis.call('HSET', KEYS[3], 'floor', string.format('%.0f', floor)) end
+
+redis.call('PUBLISH', KEYS[3], epoch .. '.' .. offset .. ' ' .. string.sub(text, 1, -2) .. ',"progress":' .. progress .. '}')
+return {'accepted', epoch, offset}

@@ -1,0 +1,19 @@
+"""`manage.py realtime_relay`: the relay as a process of its own."""
+
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from realtime.relay import Relay
+
+
+class Command(BaseCommand):
+    help = "Sends what was left behind in the outbox, until SIGTERM or Ctrl-C. Workers do the same beside their jobs."
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        Relay().run(stop)

@@ -1,0 +1,77 @@
+"""What a transaction makes true is said in the same transaction, and sent after its commit: certainly, if not at once.
+
+A row of the outbox is written with the caller's own rows. After the commit the process sends it itself; what it leaves
+behind (a crash, a Redis or a queue that is down) the relay sends.
+"""
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from realtime import conf
+from realtime.models import OutboxEntry
+from realtime.record import draft_record
+
+log = structlog.get_logger(__name__)
+
+RECORD = "record"
+
+
+def publish_status_on_commit(  # noqa: PLR0913 - the fields of a record
+    *,
+    tenant_id: int,
+    topic: str,
+    attempt: int,
+    status: str,
+    data: Mapping[str, Any] | None = None,
+    error: Mapping[str, str] | None = None,
+) -> None:
+    """Publishes a state that the current transaction makes true, once it is committed. Never lost after that.
+
+    Call it inside `atomic()`, beside the write that it tells of. Raises BadTopicError or BadRecordError at once.
+    """
+    fields = {
+        "topic": topic,
+        "attempt": attempt,
+        "status": status,
+        "published_at": time.time(),
+        "data": dict(data or {}),
+        "error": dict(error) if error else None,
+    }
+    draft_record(**fields)
+    send_on_commit(RECORD, tenant_id, fields)
+
+
+def send_on_commit(kind: str, tenant_id: int, payload: dict[str, Any]) -> None:
+    """Sends something once the current transaction is committed; `kind` names a sender of `REALTIME_OUTBOX_SENDERS`."""
+    if not transaction.get_connection().in_atomic_block:
+        raise RuntimeError(
+            "Call this inside atomic(), beside the write that it tells of: else a crash may lose either."
+        )
+    entry = OutboxEntry.objects.create(kind=kind, tenant_id=tenant_id, payload=payload)
+    transaction.on_commit(partial(_send_after_commit, entry), robust=True)
+
+
+def send(entry: OutboxEntry) -> None:
+    """Sends one row. Raises what its way raises: RedisError for a record.
+
+    Accepted, duplicate and rejected all count as sent: Redis knows that state, or a newer one.
+    """
+    if entry.kind == RECORD:
+        conf.publisher().publish(entry.tenant_id, draft_record(**entry.payload))
+    else:
+        conf.outbox_senders()[entry.kind](entry.payload)
+
+
+def _send_after_commit(entry: OutboxEntry) -> None:
+    try:
+        send(entry)
+    except Exception as problem:  # noqa: BLE001 - whatever it was, the relay tries again
+        log.warning("outbox_left_to_relay", kind=entry.kind, tenant=entry.tenant_id, error=str(problem))
+    else:
+        OutboxEntry.objects.filter(pk=entry.pk).update(sent_at=timezone.now())

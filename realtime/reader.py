@@ -1,0 +1,163 @@
+"""The process's way to Redis: one pub/sub connection that delivers all messages of one read together, and the reads.
+
+The library's own PubSub object reconnects in silence; here a lost connection has to be known, since it means that
+messages were missed. So this uses the library's connection, and keeps the subscriptions itself.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from realtime import scripts
+from realtime.keys import Keys
+from realtime.record import Record, join_record
+from realtime.scripts import Snapshot
+
+log = structlog.get_logger(__name__)
+
+MAX_BATCH = 1000
+RECONNECT_SECONDS = (0.05, 2.0)
+REDIS_TIMEOUT_SECONDS = 2.0
+MAX_READS = 32
+"""Reads of feeds that run at once, so that a reconnect with thousands of tenants does not flood Redis."""
+
+
+class Listener(Protocol):
+    """Who is told what the pub/sub connection brings. Called in the event loop; none of these may block."""
+
+    def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
+        """Tenant and payload of all messages that one read brought, in order."""
+
+    def on_confirmed(self, tenant_id: int) -> None:
+        """Redis has confirmed the subscription: from now on no message is missed, until `on_lost`."""
+
+    def on_lost(self) -> None:
+        """The connection is gone; it will come back, and each subscription will be confirmed anew."""
+
+
+class FeedReader:
+    """Subscribes to feeds and reads them, for one process."""
+
+    def __init__(self, redis: "Redis[bytes]", *, key_prefix: str = "") -> None:
+        self._redis = redis
+        self._keys = Keys(key_prefix)
+        self._snapshot = redis.register_script(scripts.source("snapshot"))
+        self._reads = asyncio.Semaphore(MAX_READS)
+        self._wanted: dict[int, str] = {}
+        self._connection: AbstractConnection | None = None
+        self._awake = asyncio.Event()
+        self.connected = False
+
+    @classmethod
+    def from_url(cls, url: str, *, key_prefix: str = "") -> "FeedReader":
+        redis: Redis[bytes] = Redis.from_url(
+            url,
+            protocol=2,
+            socket_timeout=REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 1),
+            max_connections=2 * MAX_READS,
+        )
+        return cls(redis, key_prefix=key_prefix)
+
+    async def read(self, tenant_id: int, epoch: str, offset: int) -> Snapshot:
+        """The feed above an offset of an epoch, or the whole of it for an empty epoch. Raises RedisError or OSError."""
+        names, values = scripts.snapshot_arguments(self._keys, tenant_id, epoch, offset)
+        async with self._reads:
+            return scripts.snapshot(await self._snapshot(names, values))
+
+    async def read_topics(self, tenant_id: int, topics: Sequence[str]) -> dict[str, Record]:
+        """The records of single topics, where Redis holds them in this tenant. Raises RedisError or OSError."""
+        names = [name(tenant_id, topic) for topic in topics for name in (self._keys.status, self._keys.progress)]
+        async with self._reads:
+            values = await self._redis.mget(names)
+        pairs = zip(topics, values[::2], values[1::2], strict=True)
+        return {topic: join_record(text, progress) for topic, text, progress in pairs if text is not None}
+
+    async def ping(self) -> None:
+        """Raises RedisError or OSError if Redis does not answer."""
+        await self._redis.ping()
+
+    async def subscribe(self, tenant_id: int) -> None:
+        """Wants a tenant's messages; `on_confirmed` follows, at once or after the next reconnect."""
+        channel = self._wanted[tenant_id] = self._keys.feed(tenant_id)
+        self._awake.set()
+        await self._command("SUBSCRIBE", channel)
+
+    async def unsubscribe(self, tenant_id: int) -> None:
+        channel = self._wanted.pop(tenant_id, None)
+        if channel is not None:
+            await self._command("UNSUBSCRIBE", channel)
+
+    async def run(self, listener: Listener) -> None:
+        """Holds the pub/sub connection for ever, through every loss of it. Ends by cancellation only."""
+        delay = RECONNECT_SECONDS[0]
+        while True:
+            await self._awake.wait()
+            try:
+                await self._hold_connection(listener)
+            except (RedisError, OSError) as problem:
+                if self.connected:
+                    log.warning("pubsub_lost", error=str(problem))
+                    delay = RECONNECT_SECONDS[0]
+            if self.connected:
+                self.connected = False
+                listener.on_lost()
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            delay = min(2 * delay, RECONNECT_SECONDS[1])
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def _hold_connection(self, listener: Listener) -> None:
+        connection = self._redis.connection_pool.make_connection()
+        try:
+            await connection.connect()
+            self._connection, self.connected = connection, True
+            if self._wanted:
+                await connection.send_command("SUBSCRIBE", *self._wanted.values())
+            while True:
+                self._deliver(await self._read_batch(connection), listener)
+        finally:
+            self._connection = None
+            with suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+
+    @staticmethod
+    async def _read_batch(connection: AbstractConnection) -> list[Any]:
+        """Everything that has arrived: waits for the first reply only."""
+        batch = [await connection.read_response(timeout=math.inf, disconnect_on_error=False)]
+        while len(batch) < MAX_BATCH and await connection.can_read():
+            batch.append(await connection.read_response(timeout=math.inf, disconnect_on_error=False))
+        return batch
+
+    def _deliver(self, replies: list[Any], listener: Listener) -> None:
+        messages: list[tuple[int, bytes]] = []
+        for kind, channel, payload in replies:
+            tenant_id = self._keys.tenant_of_feed(channel.decode())
+            if kind == b"message":
+                messages.append((tenant_id, payload))
+            elif kind == b"subscribe":
+                # What was read before the confirmation belongs to the time before it.
+                listener.on_messages(messages)
+                messages = []
+                listener.on_confirmed(tenant_id)
+        if messages:
+            listener.on_messages(messages)
+
+    async def _command(self, *words: str) -> None:
+        connection = self._connection
+        if connection is not None:
+            # A write that fails is the reading side's to notice; it subscribes to all that is wanted when it is back.
+            with suppress(RedisError, OSError):
+                await connection.send_command(*words)

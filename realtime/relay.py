@@ -1,0 +1,117 @@
+"""The relay: sends what processes left behind in the outbox, and fills a Redis that has lost something.
+
+It runs in every worker process and as `manage.py realtime_relay`; an advisory lock lets one of them work at a time.
+"""
+
+import threading
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+
+import structlog
+from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from realtime import conf
+from realtime.models import OutboxEntry
+from realtime.outbox import RECORD, send
+
+log = structlog.get_logger(__name__)
+
+ADVISORY_LOCK = 0x5245_4C41  # "RELA"
+LEFT_BEHIND = timedelta(seconds=2)
+"""Younger rows belong to the process that wrote them, which is about to send them."""
+KEPT = timedelta(hours=24)
+BATCH = 200
+PAUSE_SECONDS = 1.0
+PURGE_SECONDS = 300.0
+
+
+class Relay:
+    """Works in rounds; `run` makes rounds until told to stop."""
+
+    def __init__(self) -> None:
+        self._purged_at = 0.0
+        self._failing: set[str] = set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Makes a round a second. No outage of the database, Redis or a queue ends it."""
+        while not stop.is_set():
+            try:
+                close_old_connections()
+                busy = self.round()
+            except (DatabaseError, RedisError, OSError) as problem:
+                log.warning("relay_round_failed", error=str(problem).strip())
+                busy = False
+            if not busy:
+                stop.wait(PAUSE_SECONDS)
+        connection.close()
+
+    def round(self) -> bool:
+        """One batch of rows, if no other relay is at work. True if there may be more at once."""
+        with transaction.atomic():
+            if not self._lock():
+                return False
+            self._fill_new_redis()
+            rows = list(
+                OutboxEntry.objects.filter(sent_at=None, created_at__lt=timezone.now() - LEFT_BEHIND).order_by("id")[
+                    :BATCH
+                ]
+            )
+            sent = self._send_all(rows)
+            self._purge()
+        return sent == BATCH
+
+    @staticmethod
+    def _lock() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+            return bool(cursor.fetchone()[0])
+
+    def _send_all(self, rows: Iterable[OutboxEntry]) -> int:
+        sent: list[int] = []
+        failing: set[str] = set()
+        for entry in rows:
+            if entry.kind in failing:
+                continue  # its way is closed; do not wait for the time-out of each row
+            try:
+                send(entry)
+            except Exception as problem:  # noqa: BLE001 - a sender may raise what it likes; the row stays
+                failing.add(entry.kind)
+                if entry.kind not in self._failing:
+                    log.warning("outbox_way_closed", kind=entry.kind, error=str(problem))
+            else:
+                sent.append(entry.pk)
+        self._failing = failing
+        OutboxEntry.objects.filter(pk__in=sent).update(sent_at=timezone.now())
+        return len(sent)
+
+    def _fill_new_redis(self) -> None:
+        """Publishes the records of the last 24 h again where Redis is another, older or empty one.
+
+        The mark stands in Redis itself: it goes with the data, and a relay that was not there meanwhile sees it too.
+        """
+        publisher = conf.publisher()
+        try:
+            run_id = publisher.run_id()
+            if publisher.filled_run_id() == run_id:
+                return
+            started = time.monotonic()
+            rows = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=timezone.now() - KEPT).order_by("id")
+            count = 0
+            for entry in rows.iterator(BATCH):
+                send(entry)
+                count += 1
+            publisher.mark_filled(run_id)
+        except RedisError as problem:
+            if RECORD not in self._failing:
+                log.warning("redis_not_filled", error=str(problem))
+            return
+        log.info("redis_filled", records=count, seconds=round(time.monotonic() - started, 3))
+
+    def _purge(self) -> None:
+        if time.monotonic() - self._purged_at < PURGE_SECONDS:
+            return
+        self._purged_at = time.monotonic()
+        OutboxEntry.objects.filter(sent_at__lt=timezone.now() - KEPT).delete()

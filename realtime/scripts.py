@@ -1,0 +1,117 @@
+"""The Lua scripts, and what goes into and comes out of them. The same for synchronous and asynchronous clients."""
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from realtime.errors import BadRecordError
+from realtime.keys import PROGRESS_SUFFIX, STATUS_SUFFIX, Keys
+from realtime.record import Draft, Record, join_record
+from realtime.transitions import Verdict
+
+log = structlog.get_logger(__name__)
+
+_FOLDER = Path(__file__).with_name("lua")
+
+
+@cache
+def source(name: str) -> str:
+    """The text of a script; those that touch the feed open it first."""
+    text = (_FOLDER / f"{name}.lua").read_text()
+    return (_FOLDER / "open_feed.lua").read_text() + text if name in {"publish", "snapshot"} else text
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long records stay and how many a new client is shown (realtime.md, section 4)."""
+
+    unfinished_ttl_seconds: int = 6 * 3600
+    terminal_ttl_seconds: int = 0
+    lease_seconds: float = 30.0
+    recent_terminal: int = 100
+    recent_terminal_seconds: int = 24 * 3600
+    recent_unfinished: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Redis' answer to a publish: what it decided, and where the feed stands."""
+
+    verdict: Verdict
+    epoch: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A feed as read: `whole` if `records` are all that a new client is shown, else those above the known offset."""
+
+    epoch: str
+    offset: int
+    floor: int
+    whole: bool
+    records: list[Record]
+
+
+def publish_arguments(keys: Keys, limits: Limits, tenant_id: int, draft: Draft) -> tuple[list[str], list[Any]]:
+    """KEYS and ARGV of `publish.lua`."""
+    names = [
+        keys.status(tenant_id, draft.topic),
+        keys.progress(tenant_id, draft.topic),
+        keys.feed(tenant_id),
+        keys.index(tenant_id),
+        keys.terminal(tenant_id),
+        keys.fence(tenant_id),
+        keys.leases(tenant_id),
+    ]
+    values = [
+        draft.topic,
+        draft.attempt,
+        draft.status.rank,
+        draft.status.value,
+        draft.text,
+        draft.progress,
+        limits.unfinished_ttl_seconds,
+        limits.terminal_ttl_seconds,
+        limits.lease_seconds,
+        limits.recent_terminal,
+        limits.recent_terminal_seconds,
+        limits.recent_unfinished,
+        new_epoch(),
+    ]
+    return names, values
+
+
+def published(answer: Sequence[bytes]) -> Published:
+    return Published(Verdict(answer[0].decode()), answer[1].decode(), int(answer[2]))
+
+
+def snapshot_arguments(keys: Keys, tenant_id: int, epoch: str, offset: int) -> tuple[list[str], list[Any]]:
+    """KEYS and ARGV of `snapshot.lua`; an empty epoch asks for everything."""
+    names = [keys.feed(tenant_id), keys.index(tenant_id)]
+    return names, [epoch, offset, new_epoch(), keys.tenant(tenant_id), STATUS_SUFFIX, PROGRESS_SUFFIX]
+
+
+def snapshot(answer: Sequence[bytes | None]) -> Snapshot:
+    """What `snapshot.lua` returned. A topic whose status key was evicted is left out."""
+    epoch, offset, floor, whole = (value or b"" for value in answer[:4])
+    return Snapshot(epoch.decode(), int(offset), int(floor), whole == b"1", list(_join_records(answer[4:])))
+
+
+def _join_records(values: Sequence[bytes | None]) -> Iterator[Record]:
+    for text, progress in zip(values[::2], values[1::2], strict=True):
+        try:
+            if text is not None:
+                yield join_record(text, progress)
+        except BadRecordError as problem:
+            # One foreign value below our names must not cost a tenant its feed.
+            log.warning("bad_record", error=str(problem))

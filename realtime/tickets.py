@@ -1,0 +1,80 @@
+"""Tickets: short-lived signed permissions to connect. Read without a database.
+
+A ticket is a JWT (RFC 7519) of at most 4 KiB with the audience `realtime`, so that an access token of the API is never
+a ticket, nor the reverse. It says which tenant, who, which topics, and how long a connection may live.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+from realtime.errors import BadTopicError, TicketError, TicketExpiredError
+from realtime.topics import TopicFilter
+
+ALGORITHM = "HS256"
+AUDIENCE = "realtime"
+CONNECT_SECONDS = 60
+MAX_TICKET_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a ticket permits. `connection_seconds` is how long a connection that it opens may live."""
+
+    tenant_id: int
+    user_id: int
+    session_id: str
+    role: str
+    topics: TopicFilter
+    connection_seconds: int
+
+    @property
+    def share(self) -> str:
+        """Names what this user may see: browser tabs with the same one may share a connection."""
+        parts = f"{self.tenant_id}/{self.user_id}/{self.role}/{self.topics.hash}"
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def issue_ticket(ticket: Ticket, key: bytes, *, seconds: int = CONNECT_SECONDS) -> str:
+    """The signed ticket, to connect with for so many seconds. Raises BadTopicError if it names too much."""
+    now = int(time.time())
+    claims = {
+        "aud": AUDIENCE,
+        "iat": now,
+        "exp": now + seconds,
+        "tenant": ticket.tenant_id,
+        "user": ticket.user_id,
+        "session": ticket.session_id,
+        "role": ticket.role,
+        "topics": sorted(ticket.topics.patterns),
+        "life": ticket.connection_seconds,
+    }
+    text = jwt.encode(claims, key, ALGORITHM)
+    if len(text) > MAX_TICKET_BYTES:
+        raise BadTopicError(f"A ticket for {len(ticket.topics.patterns)} topics is too long: name fewer.")
+    return text
+
+
+def read_ticket(text: str, key: bytes) -> Ticket:
+    """The ticket, checked. Raises TicketExpiredError or TicketError."""
+    if len(text) > MAX_TICKET_BYTES:
+        raise TicketError(f"The ticket is longer than {MAX_TICKET_BYTES} bytes.")
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            text, key, [ALGORITHM], audience=AUDIENCE, options={"require": ["exp", "aud"]}
+        )
+        return Ticket(
+            tenant_id=int(claims["tenant"]),
+            user_id=int(claims["user"]),
+            session_id=str(claims["session"]),
+            role=str(claims["role"]),
+            topics=TopicFilter.of(claims["topics"]),
+            connection_seconds=int(claims["life"]),
+        )
+    except jwt.ExpiredSignatureError:
+        raise TicketExpiredError("The ticket has expired: get a new one and connect again.") from None
+    except (jwt.InvalidTokenError, BadTopicError, KeyError, TypeError, ValueError):
+        raise TicketError("The ticket is not valid: get one from /api/v1/realtime/ticket/.") from None

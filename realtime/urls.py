@@ -1,0 +1,9 @@
+from django.urls import path
+
+from realtime import views
+
+urlpatterns = [
+    path("api/v1/realtime/ticket/", views.ticket_view),
+    path("healthz", views.healthz),
+    path("readyz", views.readyz),
+]
