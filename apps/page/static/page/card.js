@@ -165,7 +165,7 @@ export class Card {
     this.#table.hidden = this.#rows.length === 0;
     this.#head.replaceChildren(...["line", "name", "reason"].map((key) => cell("th", t(key), { scope: "col" })));
     this.#body.replaceChildren(...this.#rows.map(({ line, name, code, reason }) => element("tr", { tabindex: "-1" },
-      cell("td", number(line)), cell("td", name || "—"), cell("td", explain("row", code, reason)))));
+      cell("td", `${line}`), cell("td", name || "—"), cell("td", explain("row", code, reason)))));
   }
 
   #fold() {

@@ -117,6 +117,7 @@ const TEXT = {
   error_too_many_rows: ["행이 너무 많습니다. 한 번에 50,000행까지 가져올 수 있습니다.", "Too many rows: up to 50,000 can be imported at once."],
   error_wrong_type: ["엑셀이나 CSV 파일이 아닙니다.", "This is not an Excel or CSV file."],
   error_timed_out: ["파일을 읽는 데 너무 오래 걸려 중단했습니다.", "Reading the file took too long."],
+  error_lecture_missing: ["선택한 강의가 없습니다.", "The chosen lecture does not exist."],
   error_dead_letter: ["여러 번 시도했지만 끝내지 못했습니다. 파일을 다시 올려 주십시오.", "It was tried several times without success. Upload the file again."],
   error_internal: ["서버에 문제가 생겼습니다. 잠시 후 다시 시도해 주십시오.", "Something went wrong on the server. Try again in a moment."],
 
