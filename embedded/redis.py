@@ -58,18 +58,18 @@ class RedisServer(Server):
             shutil.copyfile(dump, self.dump_file)
         super().start()
 
-    def _prepare(self) -> Order:
-        self.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def arguments(self) -> list[str]:
+        """What redis-server is started with, after its own name."""
         # Without a save point SIGTERM would not write a dump. This one never comes due by itself in a test's time.
         keep = ["--appendonly", "yes", "--save", ""] if self.durable else ["--save", "86400 1"]
-        options = ["--bind", HOST, "--port", str(self.port), "--dir", ".", "--daemonize", "no"]
         limits = ["--maxmemory", _MEMORY, "--maxmemory-policy", "volatile-lru"]
         # The folder is the working one, so that blanks and quotes in its path need no quoting rules.
-        return Order(
-            argv=[str(programs.redis_server()), *options, *limits, *keep],
-            log_file=self.log_file,
-            folder=self.data_folder,
-        )
+        return ["--bind", HOST, "--port", str(self.port), "--dir", ".", "--daemonize", "no", *limits, *keep]
+
+    def _prepare(self) -> Order:
+        self.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        argv = [str(programs.redis_server()), *self.arguments()]
+        return Order(argv=argv, log_file=self.log_file, folder=self.data_folder)
 
     def command(self, *words: str) -> str:
         """Send one command and return the first line of the answer, such as "+PONG"; an error starts with "-"."""

@@ -45,6 +45,7 @@ class SqsServer(Server):
         kept = {key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "LC_ALL", "TZ"}}
         return kept | {
             "BIND_HOST": HOST,
+            "MINISTACK_HOST": HOST,
             "GATEWAY_PORT": str(self.port),
             "SERVICES": "sqs,s3",
             "PERSIST_STATE": "1",
