@@ -1,0 +1,214 @@
+"""What Redis accepts, refuses and keeps: the publish script against a real Redis."""
+
+import orjson
+import pytest
+from redis import Redis
+
+from realtime.errors import BadRecordError, BadTopicError
+from realtime.keys import Keys
+from realtime.publish import Publisher, Step
+from realtime.scripts import Limits
+from realtime.transitions import Verdict
+
+TOPIC = "job:a1"
+
+
+def test_an_accepted_publish_takes_exactly_the_next_offset(publisher: Publisher, tenant_id: int) -> None:
+    first = publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
+    second = publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
+    assert (first.verdict, first.offset) == (Verdict.ACCEPTED, 1)
+    assert (second.verdict, second.offset) == (Verdict.ACCEPTED, 2)
+    assert first.epoch == second.epoch
+
+
+def test_late_progress_of_a_dead_worker_is_rejected(publisher: Publisher, tenant_id: int) -> None:
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
+    late = publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=99)
+    assert late is not None
+    assert (late.verdict, late.offset) == (Verdict.STALE_ATTEMPT, 1)
+    record = publisher.record(tenant_id, TOPIC)
+    assert record is not None
+    assert record.attempt == 2
+
+
+def test_a_terminal_status_said_twice_is_a_duplicate_and_another_one_is_refused(
+    publisher: Publisher, tenant_id: int
+) -> None:
+    said = [
+        publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status=status).verdict
+        for status in ("DONE", "DONE", "FAILED", "PROCESSING")
+    ]
+    assert said == [Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.ALREADY_TERMINAL, Verdict.ALREADY_TERMINAL]
+
+
+def test_a_status_never_goes_back_within_an_attempt(publisher: Publisher, tenant_id: int) -> None:
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
+    back = publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
+    assert back.verdict is Verdict.STATUS_REGRESSION
+
+
+def test_a_status_without_progress_keeps_that_of_its_attempt_only(publisher: Publisher, tenant_id: int) -> None:
+    step = Step(1, 2, "parse", 50.0)
+    publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=25, step=step, remaining_seconds=9)
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
+    kept = publisher.record(tenant_id, TOPIC)
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
+    begun_anew = publisher.record(tenant_id, TOPIC)
+    assert kept is not None
+    assert begun_anew is not None
+    assert orjson.loads(kept.body)["progress"] == {
+        "percent": 25,
+        "step": {"index": 1, "total": 2, "name": "parse", "percent": 50.0},
+        "remaining_seconds": 9,
+    }
+    assert orjson.loads(begun_anew.body)["progress"] is None
+
+
+def test_a_record_has_the_fields_of_the_contract(publisher: Publisher, tenant_id: int) -> None:
+    publisher.status(
+        tenant_id=tenant_id,
+        topic=TOPIC,
+        attempt=1,
+        status="FAILED",
+        data={"job_type": "x", "list": [], "big": 2**53 - 1},
+        error={"code": "empty", "message": "아무도 없음"},
+    )
+    record = publisher.record(tenant_id, TOPIC)
+    assert record is not None
+    fields = orjson.loads(record.body)
+    assert isinstance(fields.pop("published_at"), float)
+    assert fields == {
+        "offset": 1,
+        "topic": TOPIC,
+        "attempt": 1,
+        "status": "FAILED",
+        "progress": None,
+        "data": {"job_type": "x", "list": [], "big": 2**53 - 1},
+        "error": {"code": "empty", "message": "아무도 없음"},
+        "stalled": False,
+    }
+
+
+def test_keys_expire_as_the_contract_says(redis: "Redis[bytes]", publisher: Publisher, tenant_id: int) -> None:
+    publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=1)
+    unfinished = [redis.ttl(f"tenant:{tenant_id}:{TOPIC}:{part}") for part in ("status", "progress")]
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
+    assert all(6 * 3600 - 60 < seconds <= 6 * 3600 for seconds in unfinished)
+    assert redis.ttl(f"tenant:{tenant_id}:{TOPIC}:status") == -1
+    assert not redis.exists(f"tenant:{tenant_id}:{TOPIC}:progress")
+    for name in ("feed", "feed:index", "feed:terminal", "feed:fence"):
+        assert redis.ttl(f"tenant:{tenant_id}:{name}") == -1
+
+
+def test_in_the_cost_saving_mode_terminal_records_expire(redis: "Redis[bytes]", tenant_id: int) -> None:
+    saving = Publisher(redis, limits=Limits(terminal_ttl_seconds=86_400))
+    saving.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
+    assert 86_000 < redis.ttl(f"tenant:{tenant_id}:{TOPIC}:status") <= 86_400
+
+
+def test_the_message_is_the_place_and_the_stored_record(
+    redis: "Redis[bytes]", publisher: Publisher, tenant_id: int
+) -> None:
+    channel = redis.pubsub(ignore_subscribe_messages=False)
+    channel.subscribe(f"tenant:{tenant_id}:feed")
+    assert channel.get_message(timeout=5)["type"] == "subscribe"
+    said = publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=40)
+    message = channel.get_message(timeout=5)
+    channel.close()
+    record = publisher.record(tenant_id, TOPIC)
+    assert said is not None
+    assert record is not None
+    assert message["data"] == f"{said.epoch}.1 ".encode() + record.body
+
+
+def test_what_a_new_client_is_shown_is_bounded_and_what_leaves_raises_the_floor(
+    redis: "Redis[bytes]", tenant_id: int
+) -> None:
+    small = Publisher(redis, limits=Limits(recent_terminal=2, recent_unfinished=3))
+    for number in range(5):
+        small.status(tenant_id=tenant_id, topic=f"job:done{number}", attempt=1, status="DONE")
+    for number in range(5):
+        small.status(tenant_id=tenant_id, topic=f"job:open{number}", attempt=1, status="PENDING")
+    shown = [topic.decode() for topic in redis.zrange(f"tenant:{tenant_id}:feed:index", 0, -1)]
+    assert shown == ["job:done3", "job:done4", "job:open2", "job:open3", "job:open4"]
+    assert redis.hget(f"tenant:{tenant_id}:feed", "floor") == b"7"
+    assert sorted(redis.hkeys(f"tenant:{tenant_id}:feed:fence")) == sorted(topic.encode() for topic in shown)
+    assert small.record(tenant_id, "job:done0") is not None
+
+
+def test_a_topic_that_left_the_index_is_still_protected_by_its_own_record(
+    redis: "Redis[bytes]", tenant_id: int
+) -> None:
+    small = Publisher(redis, limits=Limits(recent_terminal=1))
+    small.status(tenant_id=tenant_id, topic="job:old", attempt=3, status="DONE")
+    small.status(tenant_id=tenant_id, topic="job:new", attempt=1, status="DONE")
+    late = small.status(tenant_id=tenant_id, topic="job:old", attempt=2, status="FAILED")
+    again = small.status(tenant_id=tenant_id, topic="job:old", attempt=3, status="DONE")
+    assert (late.verdict, again.verdict) == (Verdict.STALE_ATTEMPT, Verdict.DUPLICATE)
+
+
+def test_restoring_tells_nobody_and_overwrites_nothing(
+    redis: "Redis[bytes]", publisher: Publisher, tenant_id: int
+) -> None:
+    from realtime.record import draft_record  # noqa: PLC0415 - only here
+
+    draft = draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0, data={"result": {}})
+    assert publisher.restore(tenant_id, draft)
+    assert not publisher.restore(tenant_id, draft)
+    assert not redis.exists(f"tenant:{tenant_id}:feed", f"tenant:{tenant_id}:feed:index")
+    record = publisher.record(tenant_id, TOPIC)
+    assert record is not None
+    assert record.offset == 0
+    assert publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING").verdict is (
+        Verdict.ALREADY_TERMINAL
+    )
+
+
+def test_a_lease_runs_while_somebody_works_and_not_for_an_overtaken_attempt(
+    publisher: Publisher, tenant_id: int
+) -> None:
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
+    assert 25 < publisher.lease_seconds_left(tenant_id=tenant_id, topic=TOPIC) <= 30
+    assert publisher.renew_lease(tenant_id=tenant_id, topic=TOPIC, attempt=2)
+    assert not publisher.renew_lease(tenant_id=tenant_id, topic=TOPIC, attempt=1)
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="DONE")
+    assert publisher.lease_seconds_left(tenant_id=tenant_id, topic=TOPIC) == 0
+    assert not publisher.renew_lease(tenant_id=tenant_id, topic=TOPIC, attempt=2)
+
+
+def test_two_prefixes_are_two_installations(redis: "Redis[bytes]", tenant_id: int) -> None:
+    one, other = Publisher(redis, key_prefix="a:"), Publisher(redis, key_prefix="b:")
+    one.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
+    assert other.record(tenant_id, TOPIC) is None
+    assert {key.decode().partition(":")[0] for key in redis.keys()} == {"a"}
+    assert Keys("a:").tenant_of_feed(Keys("a:").feed(7)) == 7
+
+
+def test_a_redis_that_is_down_costs_a_job_nothing_but_its_progress(tenant_id: int) -> None:
+    lonely = Publisher.from_url("redis://127.0.0.1:1/0", timeout_seconds=0.1)
+    assert lonely.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=1) is None
+    assert lonely.dropped == 1
+
+
+@pytest.mark.parametrize("topic", ["", "job", "job:", "JOB:1", "job:a b", "job:*", "job:1\n", "job:ä", "x" * 17 + ":1"])
+def test_what_is_no_topic_is_refused(publisher: Publisher, tenant_id: int, topic: str) -> None:
+    with pytest.raises(BadTopicError, match="is no topic"):
+        publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"status": "READYY"}, "is no status"),
+        ({"attempt": 0}, "attempt is 0"),
+        ({"data": {"text": "x" * 70_000}}, "65536 are the most"),
+        ({"data": {"when": object()}}, "cannot be written as JSON"),
+    ],
+)
+def test_a_record_that_cannot_be_is_refused_with_one_sentence(
+    redis: "Redis[bytes]", publisher: Publisher, tenant_id: int, fields: dict[str, object], sentence: str
+) -> None:
+    record = {"tenant_id": tenant_id, "topic": TOPIC, "attempt": 1, "status": "DONE", **fields}
+    with pytest.raises(BadRecordError, match=sentence):
+        publisher.status(**record)
+    assert not redis.exists(f"tenant:{tenant_id}:feed")

@@ -1,0 +1,41 @@
+"""The servers of the tests. A plugin (`-p tests.servers`), because Django's settings are read before any conftest.
+
+The addresses are chosen, and told to Django, when pytest begins; the servers start when the first test needs one.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from embedded.group import Servers, choose, start_all, stop_all
+from embedded.scratch import scratch_folder
+
+SECRET = "a-key-of-the-tests-only-0123456789abcdef"
+
+_stack = ExitStack()
+_folder = _stack.enter_context(scratch_folder())
+_servers = choose(_folder)
+
+# A system that somebody runs beside the tests is never touched, whatever the environment says.
+for name in ("DATABASE_URL", "REDIS_URL", "SQS_ENDPOINT_URL", "S3_BUCKET", "S3_ENDPOINT_URL", "WORKER_READY_FILE"):
+    os.environ.pop(name, None)
+os.environ.update(_servers.environment(), SECRET_KEY=SECRET, PROCESS_NAME="tests", LOG_LEVEL="INFO")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+
+def pytest_unconfigure() -> None:
+    _stack.close()
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """PostgreSQL, Redis and the emulator of SQS and S3, in a folder that goes when the tests end."""
+    print("starting PostgreSQL, Redis and ministack for the tests", file=sys.stderr)  # noqa: T201 - progress
+    try:
+        start_all(_servers)
+        yield _servers
+    finally:
+        stop_all(_servers)
