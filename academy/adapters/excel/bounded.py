@@ -12,8 +12,8 @@ from pathlib import Path
 import academy
 from academy.adapters.excel import wire
 from academy.adapters.excel.errors import DamagedWorkbookError, TimedOutError, WorkbookError, WorkbookTooLargeError
+from academy.adapters.excel.kinds import find_kind
 from academy.adapters.excel.limits import TIMEOUT_SECONDS
-from academy.adapters.excel.sheets import check_upload
 from academy.domain.student_rows import RowProblem, StudentRow
 
 _ROOT = Path(academy.__file__).resolve().parent.parent
@@ -28,9 +28,12 @@ def read_student_rows(
 
     Blocks until the process has ended. Raises WorkbookError, whose `code` and `message` are for the teacher.
     """
-    check_upload(filename, path.stat().st_size)
-    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
-        code = _run(path, filename, answer.fileno(), log.fileno(), timeout_seconds)
+    kind = find_kind(path, filename)
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
+        # calamine goes by the suffix, and neither a stored file nor its sender is bound to have the right one.
+        link = Path(folder, f"workbook{kind}")
+        link.symlink_to(path.resolve())
+        code = _run(link, answer.fileno(), log.fileno(), timeout_seconds)
         answer.seek(0)
         rows = wire.read_answer(answer)
         if rows is not None:
@@ -46,10 +49,10 @@ class ChildDiedError(Exception):
         super().__init__(f"The reading process ended with {code}: {log.strip()}")
 
 
-def _run(path: Path, filename: str, answer: int, log: int, timeout_seconds: float) -> int:
+def _run(path: Path, answer: int, log: int, timeout_seconds: float) -> int:
     """The exit code. The process gets neither our environment (it holds secrets) nor a terminal."""
     process = subprocess.Popen(
-        [sys.executable, "-m", _CHILD, str(path.resolve()), f"workbook{Path(filename).suffix.lower()}"],
+        [sys.executable, "-m", _CHILD, str(path)],
         cwd=_ROOT,
         env={"PATH": "", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""`python -m academy.adapters.excel.child <path> <filename>`: reads one workbook and tells of it as `wire.py` says.
+"""`python -m academy.adapters.excel.child <path>`: reads one workbook and tells of it as `wire.py` says.
 
 The limits are set before anything is opened; they cannot be lifted again by what the file makes of this process.
 """
@@ -22,7 +22,7 @@ def limit_resources() -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def main(path: str, filename: str) -> None:
+def main(path: str) -> None:
     limit_resources()
     # The libraries are loaded under the limits too.
     from academy.adapters.excel import wire  # noqa: PLC0415
@@ -32,7 +32,7 @@ def main(path: str, filename: str) -> None:
     write = sys.stdout.write
     count = 0
     try:
-        for row in read_workbook(Path(path), filename):
+        for row in read_workbook(Path(path)):
             write(wire.row_line(row) + "\n")
             count += 1
         write(wire.end_line(count) + "\n")
@@ -43,4 +43,4 @@ def main(path: str, filename: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1])

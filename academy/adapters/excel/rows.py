@@ -11,10 +11,13 @@ from academy.adapters.excel.sheets import open_sheets
 from academy.domain.student_rows import Column, RowProblem, StudentRow, find_columns, is_header, read_row
 
 
-def read_workbook(path: Path, filename: str) -> Iterator[StudentRow | RowProblem]:
-    """The rows of the first sheet that has a header row, in the order of their lines. Raises WorkbookError."""
+def read_workbook(path: Path) -> Iterator[StudentRow | RowProblem]:
+    """The rows of the first sheet that has a header row, in the order of their lines.
+
+    The suffix of `path` is the kind of workbook. Raises WorkbookError.
+    """
     anything = False
-    for sheet in open_sheets(path, filename):
+    for sheet in open_sheets(path):
         numbered = enumerate(sheet, start=1)
         for _, cells in islice(numbered, MAX_HEADER_LINE):
             anything = anything or any(cell.strip() for cell in cells)

@@ -11,56 +11,36 @@ import python_calamine as calamine
 from academy.adapters.excel.cells import cell_text
 from academy.adapters.excel.errors import (
     DamagedWorkbookError,
-    EmptyWorkbookError,
     PasswordProtectedError,
     TooManyRowsError,
-    WorkbookTooLargeError,
     WrongTypeError,
 )
-from academy.adapters.excel.limits import MAX_COLUMNS, MAX_FILE_BYTES, MAX_ROWS
+from academy.adapters.excel.kinds import Kind, check_upload
+from academy.adapters.excel.limits import MAX_COLUMNS, MAX_ROWS
 from academy.adapters.excel.used_range import check_unpacked
+
+__all__ = ["check_upload", "open_sheets"]
 
 Lines = Iterator[list[str]]
 """The texts of each line from the sheet's first one on; a line may be empty."""
 
-_ZIP = b"PK\x03\x04"
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _EXCEL_STREAMS = tuple(name.encode("utf-16-le") for name in ("Workbook", "Book"))
-SUFFIXES = (".xlsx", ".xls", ".csv")
 
 
-def check_upload(filename: str, size: int) -> None:
-    """What can be said without opening the file. Raises WrongTypeError, WorkbookTooLargeError, EmptyWorkbookError."""
-    if not filename.lower().endswith(SUFFIXES):
-        raise WrongTypeError
-    if size > MAX_FILE_BYTES:
-        raise WorkbookTooLargeError
-    if size == 0:
-        raise EmptyWorkbookError("The file is empty.")
-
-
-def open_sheets(path: Path, filename: str) -> Iterator[Lines]:
-    """The sheets, the visible ones first. The content decides how it is read; the name only whether text may be CSV.
+def open_sheets(path: Path) -> Iterator[Lines]:
+    """The sheets, the visible ones first, of a file whose suffix is its `Kind`.
 
     Raises WorkbookError, here or while lines are read.
     """
-    check_upload(filename, path.stat().st_size)
-    with path.open("rb") as file:
-        start = file.read(512)
-    if start.startswith(_ZIP):
-        _check_xlsx(path)
-        return _excel_sheets(path)
-    if start.startswith(_OLE):
-        _check_ole(path)
-        return _excel_sheets(path)
-    if filename.lower().endswith(".csv"):
-        return iter([_csv_lines(path)])
-    if start.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
-        raise WrongTypeError(
-            "The file is a web page with the name of a workbook. Open it in Excel and save it as .xlsx."
-        )
-    raise DamagedWorkbookError
+    match Kind(path.suffix):
+        case Kind.CSV:
+            return iter([_csv_lines(path)])
+        case Kind.XLSX:
+            _check_xlsx(path)
+        case Kind.XLS:
+            _check_xls(path)
+    return _excel_sheets(path)
 
 
 def _check_xlsx(path: Path) -> None:
@@ -74,7 +54,7 @@ def _check_xlsx(path: Path) -> None:
         raise DamagedWorkbookError from error
 
 
-def _check_ole(path: Path) -> None:
+def _check_xls(path: Path) -> None:
     content = path.read_bytes()
     if _ENCRYPTED in content:
         raise PasswordProtectedError

@@ -10,7 +10,8 @@ from academy.adapters.excel.limits import MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BY
 _PIECE_BYTES = 1 << 20
 _MAX_TAG_BYTES = 4096
 # A cell with content: blank cells that only carry a border do not count, neither here nor for calamine.
-_CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^>]*?\s)?r=["']([A-Z]{1,4})([0-9]{1,10})["'][^>]*(?<!/)>""")
+# No part of it runs past the next tag, so that no file can make the search slow.
+_CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r=["']([A-Z]{1,4})([0-9]{1,10})["'][^<>]*(?<!/)>""")
 
 
 def check_unpacked(archive: zipfile.ZipFile) -> None:

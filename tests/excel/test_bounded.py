@@ -1,0 +1,195 @@
+"""Real files through the real process."""
+
+import io
+import os
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import Workbook
+
+from academy.adapters.excel.bounded import read_student_rows
+from academy.adapters.excel.errors import WorkbookError
+from academy.domain.student_rows import ProblemCode, RowProblem, StudentRow
+from tests.excel.ole import ole_file, xls_file
+
+SHEET = "xl/worksheets/sheet1.xml"
+Cells = dict[str, Any]
+Save = Callable[[str, bytes], Path]
+
+GOOD: Cells = {"A1": "이름", "B1": "학부모 전화", "A2": "김민준", "B2": 1012345678}
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    def write(name: str, content: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def xlsx(*sheets: Cells) -> bytes:
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    for cells in sheets:
+        sheet = book.create_sheet()
+        for place, value in cells.items():
+            sheet[place] = value
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def lines(rows: dict[int, list[Any]]) -> Cells:
+    """Cells by their line, from column A on."""
+    return {f"{chr(65 + place)}{line}": cell for line, cells in rows.items() for place, cell in enumerate(cells)}
+
+
+def xlsx_with(changes: dict[str, bytes]) -> bytes:
+    """A good workbook in which these parts of the archive are others."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(xlsx(GOOD))) as good, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in good.namelist():
+            new.writestr(name, changes.get(name, good.read(name)))
+    return content.getvalue()
+
+
+def sheet_xml(rows: bytes) -> bytes:
+    """The good sheet with more rows below."""
+    with zipfile.ZipFile(io.BytesIO(xlsx(GOOD))) as good:
+        return good.read(SHEET).replace(b"</sheetData>", rows + b"</sheetData>")
+
+
+def test_a_list_as_academies_have_it(save: Save) -> None:
+    cells = lines(
+        {
+            1: ["", "수강생 명단"],
+            3: ["번호", "학교", "학생명", "보호자 연락처", "학년", "학생 전화", "비고"],
+            4: [1, "한빛중", "김민준", 1012345678, 2, "010-1111-2222"],
+            5: [2],
+            7: ["", "", "  이  서연 ", "+82 10-2222-3333", "", "", "형제"],
+            8: ["", "", "박지호", "02-123-4567"],
+            9: ["", "", "", "", "", "", "합계 3명"],
+        }
+    )
+    rows = read_student_rows(save("list.xlsx", xlsx(cells)), "명단.XLSX")
+    assert rows == [
+        StudentRow(4, "김민준", "01012345678", "01011112222", "한빛중", "2"),
+        StudentRow(7, "이 서연", "01022223333"),
+        RowProblem(8, ProblemCode.PHONE_INVALID, "박지호"),
+    ]
+
+
+def test_the_sheet_with_the_header_row_is_read_wherever_it_stands(save: Save) -> None:
+    rows = read_student_rows(save("list.xlsx", xlsx({"A1": "안내문"}, {}, GOOD)), "list.xlsx")
+    assert rows == [StudentRow(2, "김민준", "01012345678")]
+
+
+def test_an_old_workbook(save: Save) -> None:
+    cells: dict[tuple[int, int], str | float] = {(0, 0): "명단", (2, 0): "이름", (2, 1): "학부모 전화"}
+    cells |= {(4, 0): "김민준", (4, 1): 1012345678.0}
+    assert read_student_rows(save("list.xls", xls_file(cells)), "list.xls") == [StudentRow(5, "김민준", "01012345678")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
+def test_csv_of_both_encodings(save: Save, encoding: str) -> None:
+    text = '명단\r\n이름,학부모 전화,학교\r\n\r\n김민준,1012345678,"한빛\r\n중"\r\n이서연,010-2222-3333\r\n'
+    assert read_student_rows(save("list.csv", text.encode(encoding)), "list.csv") == [
+        StudentRow(4, "김민준", "01012345678", school="한빛 중"),
+        StudentRow(5, "이서연", "01022223333"),
+    ]
+
+
+def test_the_content_decides_not_the_name(save: Save) -> None:
+    assert len(read_student_rows(save("list.csv", xlsx(GOOD)), "list.csv")) == 1
+
+
+def test_blank_cells_with_a_border_far_down_do_not_count(save: Save) -> None:
+    content = xlsx_with({SHEET: sheet_xml(b'<row r="1048576"><c r="XFD1048576" s="0"/></row>')})
+    assert len(read_student_rows(save("list.xlsx", content), "list.xlsx")) == 1
+
+
+def test_the_last_line_and_column_allowed(save: Save) -> None:
+    cells = {"A1": "이름", "IV1": "학부모 전화", "A50000": "김민준", "IV50000": "010-1234-5678"}
+    rows = read_student_rows(save("list.xlsx", xlsx(cells)), "list.xlsx")
+    assert rows == [StudentRow(50_000, "김민준", "01012345678")]
+
+
+BAD: list[tuple[str, str, Callable[[], bytes]]] = [
+    ("empty", "list.xlsx", bytes),
+    ("empty", "list.xlsx", lambda: xlsx({}, {})),
+    ("empty", "list.csv", lambda: b"\r\n,,\r\n"),
+    ("empty", "list.xlsx", lambda: xlsx({"A1": "이름", "B1": "학부모 전화"})),
+    (
+        "headers_missing",
+        "list.xlsx",
+        lambda: xlsx({"A1": "이름", "B1": "전화번호", "A2": "김민준", "B2": "01012345678"}),
+    ),
+    ("headers_missing", "list.csv", lambda: "김민준,01012345678\n".encode()),
+    ("damaged", "list.xlsx", lambda: xlsx(GOOD)[:3000]),
+    ("damaged", "list.xlsx", lambda: xlsx_with({SHEET: b"<worksheet><sheetData><row"})),
+    ("damaged", "list.xlsx", lambda: b"\x00\x01" * 500),
+    ("damaged", "list.xls", lambda: xls_file({(0, 0): "이름"})[:1800]),
+    ("damaged", "list.csv", lambda: "이름,학부모 전화".encode("utf-16")),
+    ("password_protected", "list.xlsx", lambda: ole_file("EncryptedPackage", b"")),
+    ("password_protected", "list.xls", lambda: xls_file({(0, 0): "이름"}, encrypted=True)),
+    ("wrong_type", "list.pdf", lambda: b"%PDF-1.7"),
+    ("wrong_type", "list", lambda: xlsx(GOOD)),
+    ("wrong_type", "list.xls", lambda: ole_file("WordDocument", b"")),
+    ("wrong_type", "list.xls", lambda: b"\xef\xbb\xbf\n<html><table>"),
+    ("wrong_type", "list.xlsx", lambda: xlsx_with({}).replace(b"xl/workbook.xml", b"xl/document.xml")),
+    ("too_many_rows", "list.xlsx", lambda: xlsx({**GOOD, "XFD1048576": "x"})),
+    ("too_many_rows", "list.xlsx", lambda: xlsx({**GOOD, "A50001": "x"})),
+    ("too_many_rows", "list.xlsx", lambda: xlsx({**GOOD, "IW1": "x"})),
+    ("too_many_rows", "list.xls", lambda: xls_file({(65_535, 255): "x"})),
+    ("too_many_rows", "list.csv", lambda: "이름,학부모 전화\n".encode() + b"a\n" * 50_000),
+    ("too_many_rows", "list.csv", lambda: b"," * 256),
+    ("too_large", "list.xlsx", lambda: os.urandom(20_000_001)),
+    ("too_large", "list.xlsx", lambda: xlsx_with({"xl/styles.xml": bytes(200_000_001)})),
+]
+
+
+@pytest.mark.parametrize(("code", "name", "content"), BAD, ids=[f"{code}-{n}" for n, (code, _, _) in enumerate(BAD)])
+def test_what_cannot_be_read_says_why(save: Save, code: str, name: str, content: Callable[[], bytes]) -> None:
+    path = save("upload", content())
+    with pytest.raises(WorkbookError) as caught:
+        read_student_rows(path, name)
+    assert caught.value.code == code
+    assert caught.value.message.endswith(".")
+
+
+def test_a_far_cell_that_is_hidden_from_the_check_costs_the_process_only(save: Save) -> None:
+    """Cells without a place follow one another, 10,000,000 in a line: calamine meets the memory limit and aborts."""
+    content = xlsx_with({SHEET: sheet_xml(b'<row r="3">' + b"<c><v>1</v></c>" * 10_000_000 + b"</row>")})
+    path = save("list.xlsx", content)
+    with pytest.raises(WorkbookError) as caught:
+        read_student_rows(path, "list.xlsx")
+    assert caught.value.code == "too_large"
+
+
+def test_an_archive_that_lies_about_its_size_is_damaged(save: Save) -> None:
+    """The central directory says 100 bytes where 300 MB come out."""
+    content = xlsx_with({SHEET: bytes(300_000_000)})
+    honest = (300_000_000).to_bytes(4, "little")
+    assert content.count(honest) >= 1
+    path = save("list.xlsx", content.replace(honest, (100).to_bytes(4, "little")))
+    with pytest.raises(WorkbookError) as caught:
+        read_student_rows(path, "list.xlsx")
+    assert caught.value.code == "damaged"
+
+
+def test_reading_that_takes_too_long_is_ended(save: Save) -> None:
+    path = save("list.xlsx", xlsx(GOOD))
+    with pytest.raises(WorkbookError) as caught:
+        read_student_rows(path, "list.xlsx", timeout_seconds=0.001)
+    assert caught.value.code == "timed_out"
+
+
+def test_the_process_does_not_see_our_secrets(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With our environment it would end at once: Python refuses this one."""
+    monkeypatch.setenv("PYTHONHASHSEED", "no number")
+    assert len(read_student_rows(save("list.xlsx", xlsx(GOOD)), "list.xlsx")) == 1
