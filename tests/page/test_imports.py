@@ -1,0 +1,188 @@
+"""The page against a complete running system: what staff of an academy do with it and see."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, FilePayload, Locator, Page, expect
+
+from tests.page.running import System, running_system
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+PATIENCE = 60_000
+GOOD, TWINS, BAD = 4000, 40, 60
+# Notes each value that the bar takes.
+RECORD_BAR = """() => {
+  window.values = [];
+  new MutationObserver((changes) => {
+    for (const { target } of changes) values.push(Number(target.getAttribute("aria-valuenow")));
+  }).observe(document.body, { subtree: true, attributeFilter: ["aria-valuenow"] });
+}"""
+
+SignIn = Callable[..., Awaitable[Page]]
+
+
+def workbook(name: str, *, good: int = GOOD) -> FilePayload:
+    """A .csv: a header in line 1, the bad lines, the good ones, and some of these once more."""
+    people = [f"{name}{n},010-77{n // 10_000:02d}-{n % 10_000:04d}" for n in range(good)]
+    bad = [f"전화없음{n}," if n % 2 else ",010-1234-5678" for n in range(BAD)]
+    lines = ["이름,학부모 전화", *bad, *people, *people[:TWINS]]
+    return {"name": f"{name}.csv", "mimeType": "text/csv", "buffer": "\n".join(lines).encode()}
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running_system(tmp_path_factory.mktemp("academy")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def sign_in(browser: Browser, system: System) -> AsyncIterator[SignIn]:
+    """Signs in, given academy and user name, in a browser of its own."""
+    contexts = []
+
+    async def enter(tenant: str, username: str) -> Page:
+        contexts.append(await browser.new_context())
+        page = await contexts[-1].new_page()
+        await page.goto(system.address)
+        await fill_in(page, tenant, username, "academy-demo")
+        return page
+
+    yield enter
+    for context in contexts:
+        await context.close()
+
+
+async def fill_in(page: Page, tenant: str, username: str, password: str) -> None:
+    """By keyboard alone, as the fields follow each other."""
+    await page.get_by_label("학원 코드").fill(tenant)
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(username)
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(password)
+    await page.keyboard.press("Enter")
+
+
+async def is_live(page: Page) -> None:
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENCE)
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.get_by_role("listitem").filter(has=page.get_by_role("heading", name=name))
+
+
+async def percent(page: Page, name: str) -> int:
+    return int(await card(page, name).get_by_role("progressbar").get_attribute("aria-valuenow") or "-1")
+
+
+async def ends(page: Page, name: str, status: str = "DONE") -> None:
+    await expect(card(page, name)).to_have_attribute("data-status", status, timeout=PATIENCE)
+
+
+async def test_an_import_moves_in_every_browser_of_the_academy_and_in_no_other(sign_in: SignIn, system: System) -> None:
+    owner, teacher = await sign_in("hanbit", "owner"), await sign_in("hanbit", "teacher")
+    stranger = await sign_in("saebom", "owner")
+    for page in (owner, teacher, stranger):
+        await is_live(page)
+    await owner.evaluate(RECORD_BAR)
+    await owner.set_input_files("#file", workbook("봄학기"))
+    bar = card(teacher, "봄학기.csv").get_by_role("progressbar")
+    await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"), timeout=PATIENCE)
+
+    with system.worker_held():
+        before = await percent(teacher, "봄학기.csv")
+        await teacher.reload()
+        await is_live(teacher)
+        assert before <= await percent(teacher, "봄학기.csv") < 100
+
+    for page in (owner, teacher):
+        await ends(page, "봄학기.csv")
+        counts = await card(page, "봄학기.csv").locator("dd").all_text_contents()
+        assert counts == [f"{GOOD:,}", "0", str(TWINS), str(BAD)]
+    values = await owner.evaluate("values")
+    assert values == sorted(values)
+    assert len(set(values)) > 5
+    await expect(owner.locator("#spoken")).to_contain_text("봄학기.csv: 완료했습니다.")
+    await expect(stranger.locator("#none")).to_be_visible()
+    await expect(stranger.get_by_role("listitem")).to_have_count(0)
+
+
+async def test_failed_rows_are_told_with_line_and_reason_page_by_page(sign_in: SignIn) -> None:
+    page = await sign_in("saebom", "staff")
+    await is_live(page)
+    await page.set_input_files("#file", workbook("실패", good=10))
+    await ends(page, "실패.csv")
+    await card(page, "실패.csv").get_by_role("button", name=f"실패한 행 {BAD}개 보기").press("Enter")
+    rows = card(page, "실패.csv").locator("tbody tr")
+    await expect(rows).to_have_count(50)
+    assert await rows.nth(0).locator("td").all_text_contents() == ["2", "—", "이름이 없습니다."]
+    assert await rows.nth(1).locator("td").all_text_contents() == ["3", "전화없음1", "학부모 전화번호가 없습니다."]
+    more = card(page, "실패.csv").get_by_role("button", name="더 보기")
+    await more.press("Enter")
+    await expect(rows).to_have_count(BAD)
+    await expect(more).to_be_hidden()
+    await expect(rows.nth(50)).to_be_focused()
+
+
+async def test_the_sample_works_and_stays_after_a_reload(sign_in: SignIn) -> None:
+    page = await sign_in("saebom", "owner")
+    await is_live(page)
+    await page.get_by_role("button", name="샘플로 해 보기").click()
+    await ends(page, "샘플 학생 2000명.xlsx")
+    await page.reload()
+    await ends(page, "샘플 학생 2000명.xlsx")
+
+
+async def test_a_workbook_that_cannot_be_read_says_why_in_both_languages(sign_in: SignIn) -> None:
+    page = await sign_in("saebom", "owner")
+    await is_live(page)
+    await page.set_input_files("#file", {"name": "깨짐.xlsx", "mimeType": "", "buffer": b"PK\x03\x04 not really"})
+    await ends(page, "깨짐.xlsx", "FAILED")
+    await expect(card(page, "깨짐.xlsx")).to_contain_text("파일이 손상되어 읽을 수 없습니다.")
+    await page.get_by_role("button", name="English").click()
+    await expect(card(page, "깨짐.xlsx")).to_contain_text("The file is damaged.")
+    await page.set_input_files("#file", {"name": "notes.txt", "mimeType": "", "buffer": b"-"})
+    await expect(page.locator("#import-problem")).to_have_text("Only .xlsx, .xls and .csv files can be imported.")
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("lang", "en")
+    await expect(page.get_by_role("heading", level=1, name="Import students")).to_be_visible()
+
+
+async def test_signing_in_and_out(sign_in: SignIn, system: System) -> None:
+    page = await sign_in("hanbit", "owner")
+    await expect(page.locator("#imports-title")).to_be_focused()
+    second = await page.context.new_page()
+    await second.goto(system.address)
+    await is_live(second)
+    await page.get_by_role("button", name="로그아웃").click()
+    for tab in (page, second):
+        await expect(tab.get_by_label("비밀번호", exact=True)).to_be_visible()
+    await fill_in(page, "hanbit", "owner", "not-the-password")
+    await expect(page.get_by_role("alert").filter(visible=True).first).to_have_text(
+        "학원 코드, 사용자 이름 또는 비밀번호가 맞지 않습니다."
+    )
+    await expect(page.get_by_label("비밀번호", exact=True)).to_be_focused()
+
+
+async def test_teachers_watch_and_students_are_told_that_this_is_for_staff(sign_in: SignIn) -> None:
+    teacher = await sign_in("hanbit", "teacher")
+    await is_live(teacher)
+    await expect(teacher.get_by_role("button", name="샘플로 해 보기")).to_be_hidden()
+    student = await sign_in("hanbit", "student")
+    await expect(student.get_by_role("heading", name="직원용 화면입니다")).to_be_focused()
+    await expect(student.locator("#connection")).to_be_hidden()
+
+
+async def test_the_page_brings_nothing_inline_and_nothing_foreign(browser: Browser, system: System) -> None:
+    page = await browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    answer = await page.goto(system.address)
+    assert answer is not None
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    await expect(page.get_by_role("heading", name="로그인")).to_be_visible()
+    assert complaints == []
+    await page.context.close()
