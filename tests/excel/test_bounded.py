@@ -129,7 +129,7 @@ BAD: list[tuple[str, str, Callable[[], bytes]]] = [
         "list.xlsx",
         lambda: xlsx({"A1": "이름", "B1": "전화번호", "A2": "김민준", "B2": "01012345678"}),
     ),
-    ("headers_missing", "list.csv", lambda: "김민준,01012345678\n".encode()),
+    ("headers_missing", "list.csv", "김민준,01012345678\n".encode),
     ("damaged", "list.xlsx", lambda: xlsx(GOOD)[:3000]),
     ("damaged", "list.xlsx", lambda: xlsx_with({SHEET: b"<worksheet><sheetData><row"})),
     ("damaged", "list.xlsx", lambda: b"\x00\x01" * 500),

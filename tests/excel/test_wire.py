@@ -6,7 +6,10 @@ from academy.adapters.excel import wire
 from academy.adapters.excel.errors import PasswordProtectedError, WorkbookError
 from academy.domain.student_rows import ProblemCode, RowProblem, StudentRow
 
-ROWS = [StudentRow(4, "김\n민준", "01012345678"), RowProblem(5, ProblemCode.NAME_MISSING)]
+ROWS: list[StudentRow | RowProblem] = [
+    StudentRow(4, "김\n민준", "01012345678"),
+    RowProblem(5, ProblemCode.NAME_MISSING),
+]
 
 
 def lines_of(*texts: str) -> list[bytes]:

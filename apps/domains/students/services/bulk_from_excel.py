@@ -7,14 +7,14 @@ from uuid import UUID
 
 import structlog
 from django.contrib.auth.hashers import make_password
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
 from academy.adapters.db.django import repositories_imports as imports
 from academy.adapters.db.django.repositories_imports import ImportClaim, ImportTotals, RowOutcome
 from academy.adapters.db.django.repositories_students import Key
 from academy.domain.student_rows import ProblemCode, RowProblem, StudentRow, clean_text
 from apps.domains.students.services.chunks import save_students
-from apps.domains.students.services.import_errors import ROW_ERRORS, StudentsMovedError, is_concurrent, try_again
+from apps.domains.students.services.import_errors import SAVE_ERRORS, is_concurrent, is_of_a_row, try_again
 from apps.domains.students.services.lecture_enroll import check_lecture, enroll_in_transaction
 
 CHUNK_ROWS = 200
@@ -98,8 +98,8 @@ def _import(
 def _save_chunk(task: _Import, chunk: Sequence[Row]) -> None:
     try:
         try_again(partial(_write_chunk, task, chunk))
-    except (DatabaseError, StudentsMovedError, UnicodeError) as error:
-        if not _is_of_a_row(error):
+    except SAVE_ERRORS as error:
+        if not is_of_a_row(error):
             raise
         log.warning("chunk_failed", lines=[chunk[0].line, chunk[-1].line], error=_first_line(error))
         _save_rows(task, chunk)
@@ -109,16 +109,12 @@ def _save_rows(task: _Import, chunk: Sequence[Row]) -> None:
     for row in chunk:
         try:
             try_again(partial(_write_row, task, row))
-        except (DatabaseError, StudentsMovedError, UnicodeError) as error:
-            if not _is_of_a_row(error):
+        except SAVE_ERRORS as error:
+            if not is_of_a_row(error):
                 raise
             log.warning("row_failed", line=row.line, error=_first_line(error))
             code = ProblemCode.CONFLICT if is_concurrent(error) else ProblemCode.INTERNAL
             _write_row(task, RowProblem(row.line, code, clean_text(row.name)))
-
-
-def _is_of_a_row(error: Exception) -> bool:
-    return isinstance(error, ROW_ERRORS) or is_concurrent(error)
 
 
 def _first_line(error: Exception) -> str:

@@ -3,20 +3,23 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import DatabaseError, DataError, IntegrityError, InternalError
+from django.db import DatabaseError, DataError
 
 Answer = TypeVar("Answer")
 
 MAX_TRIES = 4
 
-ROW_ERRORS = (DataError, IntegrityError, InternalError, UnicodeError)
-"""What a row's content may cause. Anything else (no connection, no space) is not the row's: the job stops."""
-
 _DEADLOCK, _SERIALIZATION, _UNIQUE = "40P01", "40001", "23505"
+_DATA, _INTEGRITY = "22", "23"
+_RAISED_BY_A_TRIGGER = "P0001"
 
 
 class StudentsMovedError(Exception):
     """Somebody else made or restored a student between our looking and our writing: look again."""
+
+
+SAVE_ERRORS = (DatabaseError, StudentsMovedError, UnicodeError)
+"""All that saving students may raise besides what its docstrings tell."""
 
 
 def try_again(work: Callable[[], Answer]) -> Answer:
@@ -24,16 +27,32 @@ def try_again(work: Callable[[], Answer]) -> Answer:
 
     Raises what `work` raised last.
     """
-    for left in reversed(range(MAX_TRIES)):
+    for _ in range(MAX_TRIES - 1):
         try:
             return work()
-        except (DatabaseError, StudentsMovedError) as error:
-            if left == 0 or not is_concurrent(error):
+        except SAVE_ERRORS as error:
+            if not is_concurrent(error):
                 raise
-    raise AssertionError("unreachable")
+    return work()
 
 
 def is_concurrent(error: BaseException) -> bool:
     """Whether somebody else's work was in the way (or a username was taken), so that trying again may help."""
-    code = getattr(error.__cause__, "sqlstate", None)
-    return isinstance(error, StudentsMovedError) or code in {_DEADLOCK, _SERIALIZATION, _UNIQUE}
+    return isinstance(error, StudentsMovedError) or _code(error) in {_DEADLOCK, _SERIALIZATION, _UNIQUE}
+
+
+def is_of_a_row(error: BaseException) -> bool:
+    """Whether a row's content can have caused it.
+
+    Anything else (no connection, no space, a wrong statement) is not the row's fault: the job stops.
+    """
+    code = _code(error)
+    if is_concurrent(error) or isinstance(error, UnicodeError) or code == _RAISED_BY_A_TRIGGER:
+        return True
+    # Without a code it was psycopg that refused the value, before PostgreSQL saw it.
+    return code[:2] in {_DATA, _INTEGRITY} or (code == "" and isinstance(error, DataError))
+
+
+def _code(error: BaseException) -> str:
+    """PostgreSQL's five letters, or ''."""
+    return getattr(error.__cause__, "sqlstate", None) or ""

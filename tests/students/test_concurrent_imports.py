@@ -1,0 +1,63 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.utils import timezone
+
+from academy.adapters.db.django.repositories_imports import ImportTotals
+from academy.domain.student_rows import StudentRow
+from apps.core.models import User
+from apps.domains.students.models import Student
+from apps.domains.students.services.lecture_enroll import get_or_create_student_for_lecture_enroll
+from tests.students.people import Academy, Row, phone
+
+COUNT = 600
+
+
+def test_two_imports_of_one_file_at_the_same_time_make_each_student_once(academy: Academy) -> None:
+    """One reads the file from its end, so that both lock the same rows in opposite order."""
+    for place in range(0, COUNT, 4):
+        academy.student(f"학생{place}", phone(place), deleted_at=timezone.now())
+    rows: list[Row] = [StudentRow(place + 4, f"학생{place}", phone(place // 2)) for place in range(COUNT)]
+    jobs, together = [academy.job(), academy.job()], Barrier(2)
+
+    def work(job_id: UUID, mine: list[Row]) -> ImportTotals:
+        try:
+            together.wait(timeout=30)
+            return academy.run(mine, job_id=job_id)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(work, jobs, [rows, rows[::-1]])
+    assert first.failed == second.failed == 0
+    assert first.created + second.created + first.restored + second.restored == COUNT
+    assert first.existing + second.existing == COUNT
+    active = Student.objects.filter(tenant=academy.tenant, deleted_at=None)
+    assert active.count() == active.values("name").distinct().count() == COUNT
+    assert User.objects.filter(tenant=academy.tenant).count() == Student.objects.filter(tenant=academy.tenant).count()
+
+
+def test_single_enrolments_beside_an_import_make_no_twin(academy: Academy) -> None:
+    rows: list[Any] = [StudentRow(place + 4, f"학생{place}", phone(place)) for place in range(200)]
+    together = Barrier(2)
+
+    def one_by_one() -> list[str]:
+        try:
+            together.wait(timeout=30)
+            return [
+                get_or_create_student_for_lecture_enroll(tenant_id=academy.id, row=row).outcome for row in rows[::10]
+            ]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        singles = threads.submit(one_by_one)
+        together.wait(timeout=30)
+        totals = academy.run(rows)
+        outcomes = singles.result(timeout=60)
+    assert totals.failed == 0
+    assert totals.created + outcomes.count("created") == len(rows)
+    assert len(academy.students()) == len(rows)
