@@ -21,12 +21,16 @@ _REGION = "ap-northeast-2"
 
 @dataclass(frozen=True)
 class Step:
-    """A command that has to end well before the next begins. `demo`: left out by --no-demo."""
+    """A command that has to end well before the next begins.
+
+    `demo`: left out by --no-demo. `again_after`: a server after whose crash it is run once more.
+    """
 
     name: str
     says: str
     argv: Sequence[str]
     demo: bool = False
+    again_after: str = ""
 
 
 def _manage(*words: str) -> list[str]:
@@ -48,7 +52,7 @@ class Plan:
     steps: Sequence[Step] = field(
         default_factory=lambda: [
             Step("migrate", "Preparing the database", _manage("migrate", "--no-input")),
-            Step("provision", "Making queues and bucket", _manage("provision")),
+            Step("provision", "Making queues and bucket", _manage("provision"), again_after="sqs"),
             Step("load_demo", "Loading the demo data", _manage("load_demo"), demo=True),
         ]
     )

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar, Self
 from urllib.parse import urlsplit
 
-from embedded.ports import HOST, answers, free_port
+from embedded.ports import HOST, answers, free_port, is_free
 from embedded.service import Service
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class Server(Service):
         self.folder = folder.absolute()
         super().__init__(self.kind, log_file.absolute() if log_file else self.folder / f"{self.kind}.log")
         self._external = external
-        self.port: int = urlsplit(external).port or self.default_port if external else port or free_port()
         self.durable = durable
+        self.port: int = urlsplit(external).port or self.default_port if external else port or self._choose_port()
 
     @classmethod
     def choose(
@@ -50,6 +50,16 @@ class Server(Service):
     ) -> Self:
         """The one that the environment names if it does, else one of our own in `folder`."""
         return cls(folder, external=environment.get(cls.variable) or None, durable=durable, log_file=log_file)
+
+    def _choose_port(self) -> int:
+        """That of the last time, if `durable`: queues are known by addresses that name it, and people by heart."""
+        if self.durable:
+            try:
+                port = int((self.folder / "port").read_text(encoding="ascii"))
+            except (OSError, ValueError):
+                return free_port()
+            return port if is_free(port) else free_port()
+        return free_port()
 
     @property
     def external(self) -> str | None:
@@ -79,6 +89,7 @@ class Server(Service):
     def start(self) -> None:
         if not self.running:
             self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "port").write_text(str(self.port), encoding="ascii")
         super().start()
 
     def _connect(self) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import sys
+from pathlib import Path
 
 from embedded import programs
 from embedded.errors import EmbeddedError
@@ -34,7 +35,7 @@ class SqsServer(Server):
         for part in ("state", "objects", "tmp"):
             (self.folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         return Order(
-            argv=[sys.executable, "-m", "ministack"],
+            argv=[sys.executable, str(Path(__file__).with_name("run_ministack.py"))],
             log_file=self.log_file,
             environment=self._environment(),
             folder=self.folder,

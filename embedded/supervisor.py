@@ -37,9 +37,12 @@ class _Watched:
 class Supervisor:
     """Signals and the ends of processes arrive in one queue, in the order in which they happened."""
 
-    def __init__(self, say: Callable[[str], None], changed: Callable[[], None]) -> None:
+    def __init__(
+        self, say: Callable[[str], None], changed: Callable[[], None], came_back: Callable[[Service], None]
+    ) -> None:
         self._say = say
-        self._changed = changed  # a pid changed, or a service came back
+        self._changed = changed  # a pid changed
+        self._came_back = came_back  # a service that had died is ready again
         # The simple one may be put to from a signal handler, whatever the main thread is doing.
         self._events: queue.SimpleQueue[tuple[Service, Child] | int] = queue.SimpleQueue()
         self._watched: dict[str, _Watched] = {}
@@ -114,7 +117,7 @@ class Supervisor:
         if service.is_ready():
             watched.state, watched.due, watched.since = "runs", None, now
             self._say(f"{service.name} runs again (pid {service.pid})")
-            self._changed()
+            self._came_back(service)
         elif now - watched.since > _READY_WITHIN:
             self._say(f"{service.name} did not get ready within {_READY_WITHIN:.0f} s; ending it")
             watched.due = None

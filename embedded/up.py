@@ -19,7 +19,7 @@ from embedded.spawn import Child, Order, last_lines, why_ended
 from embedded.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from embedded.service import Service
 
@@ -60,8 +60,9 @@ class Up:
         self.port = port
         self.demo = demo
         self.ledger = runfile.Ledger(home)
-        self.supervisor = Supervisor(say, self._write_run_file)
+        self.supervisor = Supervisor(say, self._write_run_file, self._came_back)
         self.services: list[Service] = []
+        self.environment: dict[str, str] = {}
         self._step: Child | None = None
         self._stop_asked = threading.Event()
         self._ending = False
@@ -91,10 +92,13 @@ class Up:
         self._stop_asked.set()
         self.supervisor.signalled(number)
 
-    def _check(self) -> None:
-        """Between looks at what is starting: raises Stopped if we were asked to end, EmbeddedError if one died."""
+    def _check_asked(self) -> None:
         if self._stop_asked.is_set():
             raise Stopped("asked to end")
+
+    def _check(self) -> None:
+        """Between looks at what is starting: raises Stopped if we were asked to end, EmbeddedError if one died."""
+        self._check_asked()
         for service in self.services:
             if service.child is not None and not service.running:
                 raise EmbeddedError(service.failure())
@@ -107,12 +111,12 @@ class Up:
             where = f"using the one at {status.without_password(server.url)}" if server.external else "starting"
             say(f"{server.name}: {where}")
         self._bring_up(list(servers))
-        environment = product_environment(self.home, os.environ, servers.environment())
+        self.environment = product_environment(self.home, os.environ, servers.environment())
         for step in self.plan.steps:
             if self.demo or not step.demo:
-                self._run_step(step, environment)
+                self._run_step(step, self._check)
         say("Starting the web server and the AI worker")
-        self._bring_up(self._programs(environment))
+        self._bring_up(self._programs())
         self._write_run_file()
         self._greet()
 
@@ -128,9 +132,9 @@ class Up:
         self.services.extend(services)
         group.start_all(services, _READY_SECONDS, self._check)
 
-    def _programs(self, environment: dict[str, str]) -> list[Program]:
+    def _programs(self) -> list[Program]:
         def named(name: str) -> dict[str, str]:
-            return {**environment, "PROCESS_NAME": name}
+            return {**self.environment, "PROCESS_NAME": name}
 
         logs = self.home.logs
         web = Web("web", self.plan.web(self.port), logs / "web.log", named("web"))
@@ -143,26 +147,35 @@ class Up:
             program.folder = self.plan.folder
         return [web, worker]
 
-    def _run_step(self, step: Step, environment: dict[str, str]) -> None:
+    def _run_step(self, step: Step, check: Callable[[], None]) -> None:
         say(step.says)
         log_file = self.home.logs / f"{step.name}.log"
         log_file.unlink(missing_ok=True)
         order = Order(
             argv=step.argv,
             log_file=log_file,
-            environment={**environment, "PROCESS_NAME": step.name},
+            environment={**self.environment, "PROCESS_NAME": step.name},
             folder=self.plan.folder,
         )
         self._step = Child(order)
         waited = 0.0
         while not self._step.wait(_POLL):
-            self._check()
+            check()
             waited += _POLL
             if waited > _STEP_SECONDS:
                 raise EmbeddedError(f"{step.says} took more than {_STEP_SECONDS:.0f} s; its log is {log_file}.")
         if self._step.code != 0:
             how = f"{step.name} {why_ended(self._step)}"
             raise EmbeddedError(f"{step.says} failed ({how}); its log is {log_file}:\n{last_lines(log_file)}")
+
+    def _came_back(self, service: Service) -> None:
+        """What a server may have lost by its crash is made again."""
+        for step in self.plan.steps:
+            if step.again_after == service.name:
+                try:
+                    self._run_step(step, self._check_asked)
+                except EmbeddedError as error:
+                    say(str(error))
 
     def _write_run_file(self) -> None:
         by_name = {service.name: service for service in self.services}

@@ -42,8 +42,7 @@ is_suitable() {
 # Sets $base to a Python 3.11-3.13, by its real path (pyenv's shims may mean another one elsewhere).
 find_python() {
     for candidate in python3.13 python3.12 python3.11 python3 python \
-        "${PYENV_ROOT:-${HOME:-/nonexistent}/.pyenv}"/versions/3.1[123]*/bin/python3 \
-        /usr/local/bin/python3 /opt/homebrew/bin/python3; do
+        "${PYENV_ROOT:-${HOME:-/nonexistent}/.pyenv}"/versions/3.1[123]*/bin/python3; do
         if is_suitable "$candidate"; then
             base=$("$candidate" -I -c 'import sys; print(sys.executable)')
             return
@@ -90,15 +89,16 @@ install_packages() {
     say "Installing the packages of uv.lock into .venv/ (once, and again when the lock changes)"
     # An environment that has the development tools keeps them: script/test may be using it right now.
     case "$(cat .venv/installed 2>/dev/null)" in dev*) set -- dev ;; esac
+    mkdir -p .tools/tmp
     case $1 in
         dev) options='--group dev' ;;
         *) options='--no-dev --group embedded --inexact' ;;
     esac
     # shellcheck disable=SC2086 # the options are words
-    if ! "$uv" sync --frozen --quiet --python "$base" $options; then
-        say "Trying again with the system's certificates"
+    if ! TMPDIR=$project/.tools/tmp "$uv" sync --frozen --quiet --python "$base" $options; then
+        say "Trying again with the certificates of the system"
         # shellcheck disable=SC2086
-        UV_SYSTEM_CERTS=1 UV_NATIVE_TLS=1 "$uv" sync --frozen --quiet --python "$base" $options || no_network
+        TMPDIR=$project/.tools/tmp UV_SYSTEM_CERTS=1 "$uv" sync --frozen --quiet --python "$base" $options || no_network
     fi
     wanted_stamp "$1" >.venv/installed
 }

@@ -17,7 +17,7 @@ from embedded import process
 from embedded.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 PATIENCE = 30.0  # seconds; only ever waited in full by a test that fails
@@ -39,14 +39,16 @@ def eventually(look: Callable[[], T], what: str, patience: float = PATIENCE) -> 
 class Run:
     """The process, everything it printed, and its run.json."""
 
-    def __init__(self, home: Path, *options: str, **environment: str) -> None:
+    def __init__(
+        self, home: Path, *options: str, program: Sequence[str | Path] = (sys.executable, STAND_IN), **environment: str
+    ) -> None:
         self.home = home
         self.port = free_port()
         if "--port" not in options:
             options = ("--port", str(self.port), *options)
         kept = {name: value for name, value in os.environ.items() if name not in _OURS}
         self.process = subprocess.Popen(
-            [sys.executable, STAND_IN, *options],
+            [*program, *options],
             env={**kept, "ACADEMY_HOME": str(home), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

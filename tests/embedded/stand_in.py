@@ -58,7 +58,7 @@ def main() -> int:
         worker()
     elif sys.argv[1:2] == ["as-migrate"]:
         migrate()
-    else:
+    elif sys.argv[1:2] != ["as-provision"]:
         return up()
     return 0
 
@@ -69,7 +69,10 @@ def up() -> int:
 
     me = [sys.executable, str(Path(__file__))]
     plan = Plan(
-        steps=[Step("migrate", "Preparing the database", [*me, "as-migrate"])],
+        steps=[
+            Step("migrate", "Preparing the database", [*me, "as-migrate"]),
+            Step("provision", "Making queues", [*me, "as-provision"], again_after="sqs"),
+        ],
         web_argv=[*me, "as-web", "{port}"],
         worker_argv=[*me, "as-worker"],
     )

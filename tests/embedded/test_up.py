@@ -64,7 +64,7 @@ def test_it_starts_everything_and_says_where_in_the_run_file(up: Up, home: Path)
     modes = {name: (home / name).stat().st_mode & 0o777 for name in ("run.json", "secret_key", "processes.json")}
     assert set(modes.values()) == {0o600}
     assert sorted(log.name for log in (home / "logs").iterdir()) == [
-        "ai_worker.log", "migrate.log", "postgres.log", "redis.log", "sqs.log", "web.log",
+        "ai_worker.log", "migrate.log", "postgres.log", "provision.log", "redis.log", "sqs.log", "web.log",
     ]  # fmt: skip
 
 
@@ -146,6 +146,8 @@ def test_what_dies_is_started_again_at_its_place(up: Up, name: str) -> None:
     os.kill(before[name]["pid"], signal.SIGKILL)
     run.wait_for(f"{name} (pid {before[name]['pid']}) was ended by SIGKILL; starting it again in 1 s")
     run.wait_for(f"{name} runs again")
+    if name == "sqs":
+        run.wait_for("Making queues")  # the emulator loses them when it is killed
     after = eventually(lambda: (found := run.run_file())[name]["pid"] != before[name]["pid"] and found, "the new pid")
     assert {each: entry | {"pid": 0} for each, entry in after.items()} == {
         each: entry | {"pid": 0} for each, entry in before.items()
