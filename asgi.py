@@ -1,4 +1,4 @@
-"""The web process: HTTP is Django's, `/ws/events/` is the push engine's, `/static/` comes from the apps' own folders."""
+"""The web process: HTTP is Django's, `/ws/events/` the push engine's, `/static/` comes from the apps' own folders."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def serve_static(wrapped: Any) -> Any:
     return server
 
 
-http_application = serve_static(limit_body(django_application))
+http_application = serve_static(limit_body(django_application))  # type: ignore[arg-type]
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

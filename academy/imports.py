@@ -14,7 +14,7 @@ from academy.domain.jobs import EXCEL_PARSING
 MAX_FILE_NAME = 200
 
 
-def submit_import(  # noqa: PLR0913 - what the form holds
+def submit_import(
     *,
     tenant_id: int,
     tenant_code: str,

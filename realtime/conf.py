@@ -33,11 +33,11 @@ OutboxSender = Callable[[dict[str, Any]], None]
 
 
 def redis_url() -> str:
-    return cast("str", settings.REALTIME_REDIS_URL)
+    return str(settings.REALTIME_REDIS_URL)
 
 
 def key_prefix() -> str:
-    return cast("str", getattr(settings, "REALTIME_KEY_PREFIX", ""))
+    return str(getattr(settings, "REALTIME_KEY_PREFIX", ""))
 
 
 @cache

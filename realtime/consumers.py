@@ -30,7 +30,7 @@ MAX_REASON_BYTES = 123  # RFC 6455, section 5.5: a control frame carries 125 byt
 RETRY_AFTER_MS = 2000
 
 
-class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
+class EventsConsumer(AsyncConsumer):
     """Reads the client's frames; what the server sends leaves through the subscriber, in one order."""
 
     handshake: Handshake
@@ -42,7 +42,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         receive: Callable[[], Awaitable[dict[str, Any]]],
         send: Callable[[dict[str, Any]], Awaitable[None]],
     ) -> None:
-        """As Channels does it, but without a channel-layer channel: that would be one Redis subscription a connection."""
+        """As Channels does it, but without a channel-layer channel, which is one Redis subscription a connection."""
         self.scope, self.base_send = scope, send
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._joined = self._closing = False
@@ -50,7 +50,7 @@ class EventsConsumer(AsyncConsumer):  # type: ignore[misc]
         self._bucket = TokenBucket(FRAMES_A_SECOND, FRAMES_BURST)
         self._close_task: asyncio.Task[None] | None = None
         try:
-            await await_many_dispatch([receive], self.dispatch)
+            await await_many_dispatch([receive], self.dispatch)  # type: ignore[no-untyped-call]
         except StopConsumer:
             pass
         finally:

@@ -16,7 +16,7 @@ from realtime.reader import FeedReader
 from realtime.record import Record, unknown_record
 from realtime.scripts import Limits, Snapshot
 from realtime.subscriber import Subscriber
-from realtime.topics import EVERYTHING, TopicFilter
+from realtime.topics import TopicFilter
 
 log = structlog.get_logger(__name__)
 
@@ -96,10 +96,8 @@ class FollowedFeed:
     def bodies(self, topics: TopicFilter, elsewhere: Mapping[str, Record]) -> list[bytes]:
         """The records of these topics; those asked for by name from elsewhere, or as unknown."""
         shown = [record.body for record in self.mirror.records() if topics.matches(record.topic)]
-        for topic in topics.named:
-            if self.mirror.get(topic) is None:
-                shown.append(elsewhere[topic].body if topic in elsewhere else unknown_record(topic))
-        return shown
+        missing = [topic for topic in topics.named if self.mirror.get(topic) is None]
+        return shown + [elsewhere[topic].body if topic in elsewhere else unknown_record(topic) for topic in missing]
 
     # What Redis tells.
 

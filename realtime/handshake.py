@@ -35,10 +35,10 @@ class Handshake:
 
 
 def origin_allowed(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a page of this Origin may connect (RFC 6454; RFC 6455, section 10.2).
+    """Whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2).
 
-    The own site and `REALTIME_ALLOWED_ORIGINS` pass. No Origin header means no browser page of another site, and passes;
-    `null` does not. The Host has to be one of ours, or another name that leads here would count as the own site.
+    The own site and `REALTIME_ALLOWED_ORIGINS` pass. No Origin header means no browser page of another site, and
+    passes; `null` does not. The Host has to be one of ours, or another name that leads here would count as the own site.
     """
     host = headers.get(b"host", b"").decode("latin-1")
     domain, _port = split_domain_port(host)
@@ -78,5 +78,5 @@ def _ticket_of(scope: Mapping[str, Any]) -> str:
             return str(offered.removeprefix(TICKET_PREFIX))
     scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer" and token:
-        return token.strip()
+        return str(token.strip())
     raise TicketError(f"No ticket was sent: offer it as the subprotocol {TICKET_PREFIX}<ticket>, beside {SUBPROTOCOL}.")

@@ -1,4 +1,4 @@
-"""The one place that spells a Redis key. `tenant_id` is the required first argument of each: the tenant wall in Redis."""
+"""The one place that spells a Redis key. `tenant_id` is the required first argument: the tenant wall in Redis."""
 
 from dataclasses import dataclass
 

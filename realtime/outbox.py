@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 RECORD = "record"
 
 
-def publish_status_on_commit(  # noqa: PLR0913 - the fields of a record
+def publish_status_on_commit(
     *,
     tenant_id: int,
     topic: str,
@@ -35,7 +35,7 @@ def publish_status_on_commit(  # noqa: PLR0913 - the fields of a record
 
     Call it inside `atomic()`, beside the write that it tells of. Raises BadTopicError or BadRecordError at once.
     """
-    fields = {
+    fields: dict[str, Any] = {
         "topic": topic,
         "attempt": attempt,
         "status": status,

@@ -51,7 +51,7 @@ class Publisher:
         )
         return cls(redis, key_prefix=key_prefix, limits=limits)
 
-    def progress(  # noqa: PLR0913 - the fields of a record
+    def progress(
         self,
         *,
         tenant_id: int,
@@ -81,7 +81,7 @@ class Publisher:
             log.debug("progress_dropped", topic=topic, error=str(problem))
             return None
 
-    def status(  # noqa: PLR0913 - the fields of a record
+    def status(
         self,
         *,
         tenant_id: int,
@@ -121,7 +121,7 @@ class Publisher:
         return bool(self._redis.set(name, b'{"offset":0' + draft.text, nx=True, ex=seconds or None))
 
     def refresh(self, tenant_id: int, topic: str) -> None:
-        """Lets the keys of an unfinished topic live on; those of a terminal one have their own term. Raises RedisError."""
+        """Lets the keys of an unfinished topic live on; those of a terminal one have their term. Raises RedisError."""
         seconds = self._limits.unfinished_ttl_seconds
         if self._redis.expire(self._keys.progress(tenant_id, topic), seconds):
             self._redis.expire(self._keys.status(tenant_id, topic), seconds)
@@ -137,7 +137,7 @@ class Publisher:
 
     def run_id(self) -> str:
         """Which life of Redis answers. Raises RedisError."""
-        return str(cast("dict[str, Any]", self._redis.info("server"))["run_id"])
+        return str(self._redis.info("server")["run_id"])
 
     def filled_run_id(self) -> str | None:
         """The life of Redis that `mark_filled` named last; None if Redis lost even that. Raises RedisError."""

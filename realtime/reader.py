@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import structlog
 from redis.asyncio import Redis
@@ -48,7 +48,7 @@ class Listener(Protocol):
 class FeedReader:
     """Subscribes to feeds and reads them, for one process."""
 
-    def __init__(self, redis: "Redis[bytes]", *, key_prefix: str = "") -> None:
+    def __init__(self, redis: Redis, *, key_prefix: str = "") -> None:
         self._redis = redis
         self._keys = Keys(key_prefix)
         self._snapshot = redis.register_script(scripts.source("snapshot"))
@@ -60,7 +60,7 @@ class FeedReader:
 
     @classmethod
     def from_url(cls, url: str, *, key_prefix: str = "") -> "FeedReader":
-        redis: Redis[bytes] = Redis.from_url(
+        redis: Redis = Redis.from_url(
             url,
             protocol=2,
             socket_timeout=REDIS_TIMEOUT_SECONDS,
@@ -80,7 +80,7 @@ class FeedReader:
         """The records of single topics, where Redis holds them in this tenant. Raises RedisError or OSError."""
         names = [name(tenant_id, topic) for topic in topics for name in (self._keys.status, self._keys.progress)]
         async with self._reads:
-            values = await self._redis.mget(names)
+            values = cast("list[bytes | None]", await self._redis.mget(names))
         pairs = zip(topics, values[::2], values[1::2], strict=True)
         return {topic: join_record(text, progress) for topic, text, progress in pairs if text is not None}
 
@@ -120,9 +120,9 @@ class FeedReader:
         await self._redis.aclose()
 
     async def _hold_connection(self, listener: Listener) -> None:
-        connection = self._redis.connection_pool.make_connection()
+        connection: AbstractConnection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         try:
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]
             self._connection, self.connected = connection, True
             if self._wanted:
                 await connection.send_command("SUBSCRIBE", *self._wanted.values())

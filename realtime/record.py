@@ -66,7 +66,7 @@ class Record:
         return self.status.terminal
 
 
-def draft_record(  # noqa: PLR0913 - the fields of a record
+def draft_record(
     *,
     topic: str,
     attempt: int,

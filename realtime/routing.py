@@ -6,7 +6,7 @@ from typing import Any
 from realtime.consumers import EventsConsumer
 
 EVENTS_PATH = "/ws/events/"
-_events = EventsConsumer.as_asgi()
+_events = EventsConsumer.as_asgi()  # type: ignore[no-untyped-call]
 
 
 async def websocket_application(

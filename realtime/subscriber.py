@@ -65,7 +65,7 @@ class Subscriber:
             self._flush_task = asyncio.get_running_loop().create_task(self._flush())
 
     def deliver(self, frame: bytes, records: Sequence[Record]) -> None:
-        """Sends records: as the ready-made frame if the connection is free, else when it is, the newest of each topic."""
+        """Sends records: as the ready-made frame if the connection is free, else later, the newest of each topic."""
         if not self.busy:
             self.queue(frame)
             return

@@ -1,4 +1,4 @@
-"""What a status is, and which publish may replace which record. Decided in Redis (`publish.lua`); this is the vocabulary.
+"""What a status is, and which publish may replace which record. `publish.lua` decides; this is the vocabulary.
 
 PENDING < PROCESSING < terminal. A publish is accepted when its attempt is higher than the stored one, or equal and the
 stored status is not terminal and the new rank is not lower. The same attempt and the same terminal status again is a

@@ -7,9 +7,12 @@ import pytest
 from redis import Redis
 
 from embedded.group import Servers
+from embedded.scratch import scratch_folder
 from realtime.publish import Publisher
+from tests.system import QUICK, System, prepare_template, running_system
 
 _tenants = count(1000)
+_systems = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +21,9 @@ def django_db_modify_db_settings(servers: Servers) -> None:
 
 
 @pytest.fixture
-def redis(servers: Servers) -> Iterator["Redis[bytes]"]:
+def redis(servers: Servers) -> Iterator[Redis]:
     """An empty Redis."""
-    client: Redis[bytes] = Redis.from_url(servers.redis.url)
+    client: Redis = Redis.from_url(servers.redis.url)
     client.flushdb()
     yield client
     client.close()
@@ -33,5 +36,27 @@ def tenant_id() -> int:
 
 
 @pytest.fixture
-def publisher(redis: "Redis[bytes]") -> Publisher:
+def publisher(redis: Redis) -> Publisher:
     return Publisher(redis)
+
+
+@pytest.fixture(scope="session")
+def template(servers: Servers) -> Servers:
+    """The servers, with a prepared database to copy."""
+    prepare_template(servers)
+    return servers
+
+
+@pytest.fixture(scope="session")
+def system(template: Servers) -> Iterator[System]:
+    """The product, running, for tests that leave it as they found it (but for more students and jobs)."""
+    with scratch_folder("system") as folder, running_system(template, folder, "shared_system") as running:
+        yield running
+
+
+@pytest.fixture
+def own_system(template: Servers) -> Iterator[System]:
+    """The product, running for this test alone, with short leases: its processes may be killed."""
+    with scratch_folder("system") as folder:
+        with running_system(template, folder, f"own_system_{next(_systems)}", **QUICK) as running:
+            yield running

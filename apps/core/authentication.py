@@ -56,6 +56,7 @@ class AccessTokenAuthentication(BaseAuthentication):
 
 def caller_of(request: Request) -> Caller:
     """The caller of a view that only signed-in people reach."""
-    if not isinstance(request.user, Caller):
+    caller: object = request.user
+    if not isinstance(caller, Caller):
         raise TypeError("This view is open to callers without a token; it must not ask who they are.")
-    return request.user
+    return caller

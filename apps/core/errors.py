@@ -3,9 +3,9 @@
 from typing import Any
 
 import structlog
+from botocore.exceptions import BotoCoreError, ClientError
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
-from botocore.exceptions import BotoCoreError, ClientError
 from django.http import Http404, HttpRequest, JsonResponse
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
@@ -64,8 +64,8 @@ def _body(error: exceptions.APIException) -> dict[str, Any]:
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:
     headers: dict[str, str] = {}
-    if isinstance(error, exceptions.Throttled) and error.wait:
-        headers["Retry-After"] = str(int(error.wait) + 1)
+    if wait := getattr(error, "wait", None):
+        headers["Retry-After"] = str(int(wait))
     if header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = header
     return headers

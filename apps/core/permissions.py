@@ -17,7 +17,7 @@ class RoleAllows(BasePermission):
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        caller = request.user
+        caller: object = request.user
         if not isinstance(caller, Caller):
             return False
         if caller.must_change_password and not getattr(view, "opens_before_password_change", False):

@@ -99,7 +99,7 @@ class Deliveries:
         try:
             self._do_attempt(running)
         except AttemptSupersededError:
-            # The message stays: it may be another attempt's by now, and if the job has ended its next receive deletes it.
+            # The message stays: it may be another attempt's by now. If the job has ended, its next receive deletes it.
             log.info("job_superseded")
         finally:
             self._running.remove(running)

@@ -32,8 +32,11 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """`do` returns the result of the job. It raises JobFailedError where trying again would not help,
-    AttemptSupersededError where the job is no longer its own, and anything else to be tried again."""
+    """`do` returns the result of the job.
+
+    It raises JobFailedError where trying again would not help, AttemptSupersededError where the job is no longer its
+    own, and anything else to be tried again.
+    """
 
     steps: tuple[str, ...]
     do: Callable[[ClaimedJob, JobProgress], dict[str, Any]]

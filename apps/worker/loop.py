@@ -4,10 +4,10 @@ A job is idempotent: a message may come twice, and a worker may die at any line.
 attempt: whoever does not hold the current one can neither save nor publish.
 """
 
+import os
 import signal
 import threading
-import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import structlog
 from django.db import close_old_connections
@@ -37,29 +37,35 @@ class Worker:
         self._running = RunningJobs(queue, timing)
         self._deliveries = Deliveries(queue, handlers, self._running, timing)
         self._futures: set[Future[None]] = set()
+        self._lock = threading.Lock()
 
     def run(self) -> None:
         """Works until SIGTERM or SIGINT; then takes nothing new, and finishes or gives back what runs."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        relay = threading.Thread(target=Relay().run, args=[self._stop], name="relay", daemon=True)
-        heartbeat = threading.Thread(target=self._running.beat, name="heartbeat", daemon=True)
-        relay.start()
-        heartbeat.start()
+        relay = threading.Thread(target=Relay().run, args=[self._stop], name="relay")
+        heartbeat = threading.Thread(target=self._running.beat, name="heartbeat")
+        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="job")
+        # A daemon: a long poll cannot be interrupted, and the end does not wait for it.
+        poll = threading.Thread(target=self._poll, args=[pool], name="poll", daemon=True)
+        for thread in (relay, heartbeat, poll):
+            thread.start()
         log.info("worker_started", queue=self._queue.name, concurrency=self._concurrency)
-        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="job") as pool:
-            self._poll(pool)
-            self._drain()
+        self._stop.wait()
+        finished = self._drain()
         self._running.stop()
         heartbeat.join()
         relay.join()
         log.info("worker_stopped")
+        if not finished:
+            os._exit(0)  # what was given back is another worker's now; nothing that this process still does can count
 
     def _poll(self, pool: ThreadPoolExecutor) -> None:
         ready = False
         while not self._stop.is_set():
-            self._futures = {future for future in self._futures if not future.done()}
-            free = self._concurrency - len(self._futures)
+            with self._lock:
+                self._futures = {future for future in self._futures if not future.done()}
+                free = self._concurrency - len(self._futures)
             if free == 0:
                 self._stop.wait(IDLE_SECONDS)
                 continue
@@ -67,15 +73,21 @@ class Worker:
                 # The first look does not wait: it shows that the queue is there.
                 wait_seconds = self._timing.poll_seconds if ready else 0
                 deliveries = self._queue.receive(min(free, MOST_AT_ONCE), wait_seconds)
+                if not ready:
+                    ready = True
+                    self._timing.say_ready()
+                for delivery in deliveries:
+                    self._take(pool, delivery)
             except QueueUnavailableError as problem:
                 log.warning("queue_unavailable", error=str(problem))
                 self._stop.wait(RETRY_SECONDS)
-                continue
-            if not ready:
-                ready = True
-                self._timing.say_ready()
-            for delivery in deliveries:
+
+    def _take(self, pool: ThreadPoolExecutor, delivery: Delivery) -> None:
+        with self._lock:
+            if not self._stop.is_set():
                 self._futures.add(pool.submit(self._work, delivery))
+                return
+        self._queue.hide(delivery, 0)  # it came while this process was about to end
 
     def _work(self, delivery: Delivery) -> None:
         close_old_connections()
@@ -86,11 +98,10 @@ class Worker:
         finally:
             close_old_connections()
 
-    def _drain(self) -> None:
-        """Lets what runs finish for a while, then gives it back: its own next write then tells it to stop."""
-        deadline = time.monotonic() + self._timing.drain_seconds
-        while any(not future.done() for future in self._futures) and time.monotonic() < deadline:
-            time.sleep(IDLE_SECONDS)
-        for future in self._futures:
-            future.cancel()
+    def _drain(self) -> bool:
+        """Lets what runs finish for a while, then gives it back. False if something still runs."""
+        with self._lock:
+            running = set(self._futures)
+        _, unfinished = wait(running, self._timing.drain_seconds)
         self._running.give_back_all()
+        return not unfinished

@@ -9,7 +9,7 @@ from django.conf import settings
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """`visibility_seconds` is longer than `lease_seconds`: when a dead worker's message comes back, its lease is over."""
+    """`visibility_seconds` exceeds `lease_seconds`: when a dead worker's message comes back, its lease is over."""
 
     heartbeat_seconds: float
     lease_seconds: float

@@ -5,7 +5,7 @@ transaction was committed always gets one, perhaps twice; the worker's claim mak
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +18,7 @@ from django.conf import settings
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.literals import QueueAttributeNameType
 
 AI_QUEUE = "ai"
 QUEUES = (AI_QUEUE,)
@@ -68,7 +69,7 @@ class SqsJobQueue:
     def provision(self) -> None:
         """Makes the queue and its dead letters, or brings their settings up to date."""
         with _translated():
-            kept = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
+            kept: Mapping[QueueAttributeNameType, str] = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
             dead = self._client.create_queue(QueueName=self.dead_letter_name, Attributes=kept)["QueueUrl"]
             answer = self._client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
             redrive = {"deadLetterTargetArn": answer["Attributes"]["QueueArn"], "maxReceiveCount": BACKSTOP_RECEIVES}

@@ -16,7 +16,7 @@ from academy.adapters.db.django.repositories_core import SessionEndedError, Sign
 from academy.domain.roles import EVERYONE
 from apps.core.authentication import TenantBackend, caller_of
 from apps.core.errors import ApiError
-from apps.core.throttling import SignInThrottle
+from apps.core.throttling import SignInFailures
 from apps.core.tokens import Caller, TokenError, access_token, read_refresh_token, refresh_token
 
 TOKENS = inline_serializer("Tokens", {"access": serializers.CharField(), "refresh": serializers.CharField()})
@@ -57,15 +57,18 @@ class TokenView(APIView):
 
     authentication_classes = ()
     permission_classes = ()
-    throttle_classes = (SignInThrottle,)
 
     @extend_schema(request=SignIn, responses=TOKENS)
     def post(self, request: Request) -> Response:
         form = SignIn(data=request.data)
         form.is_valid(raise_exception=True)
+        account = f"{form.validated_data['tenant']}/{form.validated_data['username']}"
+        failures = SignInFailures(request.META.get("REMOTE_ADDR", ""), account)
+        failures.check()
         user = TenantBackend().authenticate(None, **form.validated_data)
         signed_in = repositories_core.open_session(user) if user is not None else None
         if signed_in is None:
+            failures.count()
             raise ApiError(401, "bad_credentials", "The academy, the user name or the password is wrong.")
         return Response(tokens_of(signed_in))
 

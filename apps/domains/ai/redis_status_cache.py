@@ -17,7 +17,7 @@ def get_job_status_from_redis(tenant_id: int, job_id: UUID) -> dict[str, Any] | 
     return orjson.loads(record.body) if record is not None else None
 
 
-def cache_job_status(  # noqa: PLR0913 - the fields of a record
+def cache_job_status(
     tenant_id: int,
     job_id: UUID,
     *,

@@ -29,16 +29,17 @@ class JobSerializer(serializers.ModelSerializer[AIJob]):
         )
 
     def get_file_name(self, job: AIJob) -> str | None:
-        return job.payload.get("file_name")
+        name: str | None = job.payload.get("file_name")
+        return name
 
     def get_result(self, job: AIJob) -> dict[str, Any] | None:
         return job.result.result if hasattr(job, "result") else None
 
     def get_error_code(self, job: AIJob) -> str | None:
-        return job.error["code"] if job.error else None
+        return str(job.error["code"]) if job.error else None
 
     def get_error_message(self, job: AIJob) -> str | None:
-        return job.error["message"] if job.error else None
+        return str(job.error["message"]) if job.error else None
 
 
 class ImportedRowSerializer(serializers.ModelSerializer[ImportedRow]):
@@ -49,4 +50,4 @@ class ImportedRowSerializer(serializers.ModelSerializer[ImportedRow]):
         fields = ("line", "outcome", "code", "reason", "name", "student_id", "username")
 
     def get_username(self, row: ImportedRow) -> str | None:
-        return row.student.user.username if row.student else None
+        return str(row.student.user.username) if row.student else None

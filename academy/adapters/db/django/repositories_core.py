@@ -115,6 +115,8 @@ def change_password(user: User, new_password: str) -> None:
 
 
 def _role(user: User) -> Role | None:
+    if user.tenant_id is None:
+        return None
     value = TenantMembership.objects.filter(user=user, tenant_id=user.tenant_id).values_list("role", flat=True).first()
     return Role(value) if value else None
 

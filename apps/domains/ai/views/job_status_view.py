@@ -1,4 +1,4 @@
-"""Jobs from the database: list, detail, result, cancel, retry. Watching a running one is `job_progress_view` or push."""
+"""Jobs from the database: list, detail, result, cancel, retry. To watch a running one there is push."""
 
 from typing import Any
 from uuid import UUID

@@ -1,0 +1,109 @@
+"""Redis dies, comes back empty or not at all: browsers end on the truth all the same."""
+
+import asyncio
+
+import httpx
+
+from academy.adapters.excel.sample import sample_workbook
+from tests.faults.test_killed_worker import percent
+from tests.system import System, eventually, import_workbook, new_ticket
+from tests.watcher import Watcher
+
+
+async def test_a_redis_that_comes_back_empty_during_an_import_leaves_the_browsers_on_done(own_system: System) -> None:
+    async with (
+        own_system.client() as client,
+        await own_system.watcher(client) as watcher,
+        await own_system.watcher(client) as other,
+    ):
+        job_id = await import_workbook(client, sample_workbook(8000, seed=6))
+        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        own_system.redis.kill()
+        own_system.redis.start(empty=True)
+        done = await watcher.until_terminal(f"job:{job_id}")
+        await other.until_terminal(f"job:{job_id}")
+    assert done["status"] == "DONE"
+    epochs = {frame["place"].partition(".")[0] for frame in watcher.frames if frame.get("place")}
+    assert len(epochs) == 2
+
+
+async def test_a_done_that_was_committed_while_redis_was_away_reaches_everybody_later(own_system: System) -> None:
+    async with own_system.client() as client, await own_system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(8000, seed=7))
+        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        own_system.redis.kill()
+        await eventually(
+            lambda: own_system.query("SELECT status FROM aijob WHERE job_id = %s", job_id) == [("DONE",)], 60
+        )
+        own_system.redis.start(empty=True)
+        done = await watcher.until_terminal(f"job:{job_id}")
+    assert done["status"] == "DONE"
+    assert done["data"]["result"]["created"] > 7000
+
+
+async def test_a_done_that_an_emptied_redis_forgot_is_told_again_by_itself(own_system: System) -> None:
+    async with own_system.client() as client:
+        async with await own_system.watcher(client) as watcher:
+            job_id = await import_workbook(client, sample_workbook(20, seed=8))
+            await watcher.until_terminal(f"job:{job_id}")
+        own_system.redis.kill()
+        own_system.redis.start(empty=True)
+        own_system.redis.wait_ready()
+        async with await own_system.watcher(client) as late:
+            done = await late.until_terminal(f"job:{job_id}")
+    assert done["status"] == "DONE"
+
+
+async def test_without_redis_each_door_says_so_in_one_sentence(own_system: System) -> None:
+    async with own_system.client() as client:
+        ticket = await new_ticket(client)
+        own_system.redis.kill()
+        progress = await client.get("/api/v1/jobs/6b7a9c2e-0000-4000-8000-000000000000/progress/")
+        ready = await client.get("/readyz")
+        alive = await client.get("/healthz")
+        jobs = await client.get("/api/v1/jobs/")
+        upload = await client.post("/api/v1/students/import/", files={"file": ("a.xlsx", sample_workbook(5, seed=9))})
+        watcher = await Watcher.connect(ticket["websocket_url"], ticket["ticket"])
+        code, reason = await watcher.closed()
+    assert (progress.status_code, progress.json()["code"]) == (503, "redis_unavailable")
+    assert progress.headers["Retry-After"] == "5"
+    assert (ready.status_code, alive.status_code, jobs.status_code) == (503, 200, 200)
+    assert "Redis cannot be reached" in ready.text
+    assert upload.status_code == 202
+    assert (code, reason) == (4003, "The feed cannot be read at the moment; try again in a few seconds.")
+
+
+async def test_what_was_submitted_without_redis_is_done_and_told_when_it_is_back(own_system: System) -> None:
+    async with own_system.client() as client:
+        own_system.redis.kill()
+        job_id = await import_workbook(client, sample_workbook(50, seed=10))
+        own_system.redis.start()
+        own_system.redis.wait_ready()
+        async with await own_system.watcher(client) as watcher:
+            done = await watcher.until_terminal(f"job:{job_id}")
+    assert done["status"] == "DONE"
+
+
+async def test_without_a_database_watching_goes_on_and_signing_in_says_so(own_system: System) -> None:
+    """The web process with an address at which no database answers."""
+    async with own_system.client() as client:
+        job_id = await import_workbook(client, sample_workbook(20, seed=11))
+        async with await own_system.watcher(client) as watcher:
+            await watcher.until_terminal(f"job:{job_id}")
+        own_system.web.stop()
+        own_system.web.environment = {
+            **own_system.web.environment,
+            "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+        }
+        own_system.web.start()
+        await asyncio.to_thread(own_system.web.wait_ready)
+        async with await own_system.watcher(client) as watcher:
+            assert (await watcher.until_terminal(f"job:{job_id}"))["status"] == "DONE"
+        progress = await client.get(f"/api/v1/jobs/{job_id}/progress/")
+        detail = await client.get(f"/api/v1/jobs/{job_id}/")
+        async with httpx.AsyncClient(base_url=own_system.address, timeout=30) as stranger:
+            account = {"tenant": "hanbit", "username": "owner", "password": "academy-demo"}
+            sign_in = await stranger.post("/api/v1/auth/token/", json=account)
+    assert (progress.status_code, progress.json()["status"]) == (200, "DONE")
+    assert (detail.status_code, detail.json()["code"]) == (503, "database_unavailable")
+    assert (sign_in.status_code, sign_in.json()["code"]) == (503, "database_unavailable")

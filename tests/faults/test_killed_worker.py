@@ -1,0 +1,74 @@
+"""`kill -9` and SIGTERM of the worker in the middle of an import: the end is that of an undisturbed run."""
+
+from academy.adapters.excel.sample import sample_workbook
+from tests.system import System, import_workbook
+from tests.watcher import Watcher
+
+ROWS = """
+    SELECT line, outcome, code, r.name, s.parent_phone
+    FROM aijob_row r JOIN aijob j ON j.id = r.job_id LEFT JOIN students s ON s.id = r.student_id
+    WHERE j.job_id = %s ORDER BY line
+"""
+TWINS = """
+    SELECT name, parent_phone FROM students WHERE tenant_id = (SELECT tenant_id FROM aijob WHERE job_id = %s)
+    GROUP BY 1, 2 HAVING count(*) > 1
+"""
+RESULT = "SELECT result FROM aijob_result r JOIN aijob j ON j.id = r.job_id WHERE j.job_id = %s"
+
+
+def percent(watcher: Watcher, job_id: str) -> float:
+    progress = watcher.records.get(f"job:{job_id}", {}).get("progress")
+    return float(progress["percent"]) if progress else 0.0
+
+
+async def undisturbed(system: System, workbook: bytes) -> str:
+    async with system.client("saebom") as client, await system.watcher(client) as watcher:
+        job_id = await import_workbook(client, workbook)
+        await watcher.until_terminal(f"job:{job_id}")
+    return job_id
+
+
+async def test_after_kill_9_of_the_worker_counts_and_rows_are_those_of_an_undisturbed_run(own_system: System) -> None:
+    workbook = sample_workbook(8000, seed=3)
+    async with own_system.client("hanbit") as client, await own_system.watcher(client) as watcher:
+        job_id = await import_workbook(client, workbook)
+        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        own_system.worker.kill()
+        half = len(own_system.query(ROWS, job_id))
+        own_system.worker.start()
+        done = await watcher.until_terminal(f"job:{job_id}")
+    other_id = await undisturbed(own_system, workbook)
+    (other,) = own_system.query(RESULT, other_id)
+    assert 0 < half < 8000
+    assert (done["status"], done["attempt"]) == ("DONE", 2)
+    assert done["data"]["result"] == other[0]
+    assert own_system.query(ROWS, job_id) == own_system.query(ROWS, other_id)
+    assert own_system.query(TWINS, job_id) == []
+
+
+async def test_on_sigterm_a_worker_finishes_what_it_has_begun(own_system: System) -> None:
+    async with own_system.client() as client, await own_system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(2000, seed=4))
+        await watcher.until(lambda: percent(watcher, job_id) > 0)
+        own_system.worker.stop(timeout=30)
+        assert own_system.worker.child is not None
+        done = await watcher.until_terminal(f"job:{job_id}")
+    assert (done["status"], done["attempt"]) == ("DONE", 1)
+    assert own_system.query("SELECT status FROM aijob WHERE job_id = %s", job_id) == [("DONE",)]
+
+
+async def test_a_job_written_while_its_process_dies_before_sending_is_sent_by_the_relay(own_system: System) -> None:
+    """The outbox: the crash between commit and send is played by rows that nobody has sent."""
+    async with own_system.client() as client:
+        own_system.worker.stop(timeout=30)
+        job_id = await import_workbook(client, sample_workbook(50, seed=5))
+        own_system.query(
+            "UPDATE realtime_outbox SET sent_at = NULL, created_at = now() - interval '1 minute' RETURNING id"
+        )
+        own_system.redis.command("FLUSHALL")
+        async with await own_system.watcher(client) as watcher:
+            await watcher.read_until("snapshot")
+            own_system.worker.start()
+            done = await watcher.until_terminal(f"job:{job_id}")
+    assert done["status"] == "DONE"
+    assert own_system.query("SELECT count(*) FROM realtime_outbox WHERE sent_at IS NULL") == [(0,)]

@@ -1,0 +1,151 @@
+"""The whole product, running: web server, AI worker, Redis of its own, a database of its own, demo data."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg import sql
+
+from embedded.group import Servers
+from embedded.home import PROJECT
+from embedded.plan import Plan, Web, Worker
+from embedded.ports import free_port
+from embedded.redis import RedisServer
+from tests.servers import SECRET
+from tests.watcher import Watcher
+
+TEMPLATE = "academy_template"
+PASSWORD = "academy-demo"
+QUICK = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "4"}
+
+
+def prepare_template(servers: Servers) -> None:
+    """A database with the schema and the demo data, to be copied; its Redis and queue are thrown away."""
+    with psycopg.connect(servers.postgres.url, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+    environment = _environment(servers, TEMPLATE) | servers.environment() | {"DATABASE_URL": _url(servers, TEMPLATE)}
+    for words in (["migrate", "--no-input", "-v", "0"], ["provision"], ["load_demo"]):
+        subprocess.run([sys.executable, "manage.py", *words], cwd=PROJECT, env=environment, check=True)
+
+
+def _url(servers: Servers, database: str) -> str:
+    return servers.postgres.url.rpartition("/")[0] + f"/{database}"
+
+
+def _environment(servers: Servers, name: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        **servers.environment(),
+        "SECRET_KEY": SECRET,
+        "SQS_QUEUE_PREFIX": name,
+        "DATABASE_URL": _url(servers, name),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+class System:
+    """One running product. `web`, `worker` and `redis` can be killed and started again, each by itself."""
+
+    def __init__(self, servers: Servers, folder: Path, name: str, **environment: str) -> None:
+        self.folder, self.name, self._servers = folder / name, name, servers
+        self._tokens: dict[tuple[str, str], str] = {}
+        self.redis = RedisServer(self.folder / "redis")
+        self.environment = _environment(servers, name) | {"REDIS_URL": self.redis.url} | environment
+        plan, port = Plan(), free_port()
+        self.web = Web("web", plan.web(port), self.folder / "web.log", self.environment | {"PROCESS_NAME": "web"})
+        self.web.port = port
+        self.worker = Worker(
+            "ai_worker",
+            plan.worker_argv,
+            self.folder / "ai_worker.log",
+            self.environment | {"PROCESS_NAME": "ai_worker"},
+            self.folder / "ai_worker.ready",
+        )
+
+    @property
+    def address(self) -> str:
+        return self.web.address
+
+    @property
+    def database_url(self) -> str:
+        return self.environment["DATABASE_URL"]
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True)
+        with psycopg.connect(self._servers.postgres.url, autocommit=True) as admin:
+            names = sql.Identifier(self.name), sql.Identifier(TEMPLATE)
+            admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+        self.redis.start()
+        self.redis.wait_ready()
+        self.web.start()
+        subprocess.run([sys.executable, "manage.py", "provision"], cwd=PROJECT, env=self.environment, check=True)
+        self.worker.start()
+        self.web.wait_ready()
+        self.worker.wait_ready()
+
+    def stop(self) -> None:
+        for service in (self.web, self.worker, self.redis):
+            service.stop()
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of the product's database."""
+        with psycopg.connect(self.database_url) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    def client(self, academy: str = "hanbit", username: str = "owner") -> httpx.AsyncClient:
+        """A signed-in client of the API; close it, or use it in `async with`."""
+        headers = {"Authorization": f"Bearer {self.access_token(academy, username)}"}
+        return httpx.AsyncClient(base_url=self.address, headers=headers, timeout=30)
+
+    def access_token(self, academy: str, username: str) -> str:
+        """Of a sign-in that the tests share: a password's hash is slow on purpose."""
+        account = {"tenant": academy, "username": username, "password": PASSWORD}
+        if (academy, username) not in self._tokens:
+            signed_in = httpx.post(f"{self.address}/api/v1/auth/token/", json=account, timeout=30)
+            assert signed_in.status_code == 200, signed_in.text
+            self._tokens[academy, username] = signed_in.json()["access"]
+        return self._tokens[academy, username]
+
+    async def watcher(self, client: httpx.AsyncClient, **parameters: str) -> Watcher:
+        """A connected WebSocket client with a ticket of this client's user."""
+        ticket = await new_ticket(client)
+        return await Watcher.connect(ticket["websocket_url"], ticket["ticket"], **parameters)
+
+
+async def new_ticket(client: httpx.AsyncClient, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    answer = await client.post("/api/v1/realtime/ticket/", json=body or {})
+    assert answer.status_code == 200, answer.text
+    ticket: dict[str, Any] = answer.json()
+    return ticket
+
+
+@contextmanager
+def running_system(servers: Servers, folder: Path, name: str, **environment: str) -> Iterator[System]:
+    system = System(servers, folder, name, **environment)
+    try:
+        system.start()
+        yield system
+    finally:
+        system.stop()
+
+
+async def import_workbook(client: httpx.AsyncClient, content: bytes, name: str = "학생.xlsx", **fields: str) -> str:
+    """The job's id."""
+    answer = await client.post("/api/v1/students/import/", files={"file": (name, content)}, data=fields)
+    assert answer.status_code == 202, answer.text
+    job_id: str = answer.json()["job_id"]
+    return job_id
+
+
+async def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Waits until something outside this process holds: looks often, and fails with a time-out."""
+    async with asyncio.timeout(seconds):
+        while not await asyncio.to_thread(holds):
+            await asyncio.sleep(0.02)

@@ -1,0 +1,102 @@
+"""A client of `realtime.v1`, written from the protocol's description alone: connects, reads frames, folds records."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, Self
+from urllib.parse import urlencode
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+RANKS = {"PENDING": 0, "PROCESSING": 1}
+PATIENCE_SECONDS = 30.0
+
+Frame = dict[str, Any]
+Record = dict[str, Any]
+
+
+def rank(status: str) -> int:
+    return RANKS.get(status, 2)
+
+
+class Watcher:
+    """Keeps, for each topic, the record with the higher (attempt, rank), then the later one; and every frame it saw."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.frames: list[Frame] = []
+        self.records: dict[str, Record] = {}
+        self.place: str | None = None
+        self.history: list[Record] = []
+
+    @classmethod
+    async def connect(cls, url: str, ticket: str, **parameters: str) -> Self:
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        subprotocols: Any = ["realtime.v1", f"ticket.{ticket}"]
+        return cls(await connect(url + query, subprotocols=subprotocols, max_size=None))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.socket.close()
+
+    async def read(self) -> Frame:
+        """The next frame, applied. Raises ConnectionClosed."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            frame: Frame = json.loads(await self.socket.recv())
+        self.apply(frame)
+        return frame
+
+    async def read_until(self, kind: str) -> Frame:
+        """Reads up to the next frame of this type."""
+        while (frame := await self.read())["type"] != kind:
+            pass
+        return frame
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Reads frames until something holds."""
+        while not holds():
+            await self.read()
+
+    async def until_terminal(self, topic: str) -> Record:
+        """Reads frames until this topic has ended; its record."""
+        await self.until(lambda: rank(self.records.get(topic, {}).get("status", "PENDING")) == 2)
+        return self.records[topic]
+
+    async def send(self, frame: Any) -> None:
+        await self.socket.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
+
+    async def closed(self) -> tuple[int, str]:
+        """Reads to the end; the close code and its reason."""
+        try:
+            while True:
+                await self.read()
+        except ConnectionClosed as end:
+            assert end.rcvd is not None, "the connection broke without a close frame"
+            return end.rcvd.code, end.rcvd.reason
+
+    def apply(self, frame: Frame) -> None:
+        self.frames.append(frame)
+        if frame.get("place"):
+            self.place = frame["place"]
+        if frame["type"] == "snapshot" and not frame["recovered"]:
+            shown = {record["topic"] for record in frame["records"]}
+            gone = [t for t, r in self.records.items() if rank(r["status"]) < 2 and t not in shown]
+            for topic in gone:
+                del self.records[topic]
+        for record in frame.get("records", []):
+            self._fold(record)
+
+    def _fold(self, record: Record) -> None:
+        if record["status"] == "UNKNOWN":
+            return
+        self.history.append(record)
+        held = self.records.get(record["topic"])
+        if held is None or _order(record) >= _order(held):
+            self.records[record["topic"]] = record
+
+
+def _order(record: Record) -> tuple[int, int]:
+    return record["attempt"], rank(record["status"])
