@@ -76,7 +76,8 @@ def begin(befores: list[Before], now: Any) -> tuple[Academy, Lecture, dict[int, 
     for number, before in enumerate(befores):
         days = before.deleted_days_ago
         deleted_at = None if days is None else now - timedelta(days=days)
-        student = academy.student(before.name, before.parent_phone, deleted_at=deleted_at, school=f"학교{number}")
+        known = {"phone": phone(number), "school": f"학교{number}", "grade": "1"}
+        student = academy.student(before.name, before.parent_phone, deleted_at=deleted_at, **known)
         User.objects.filter(id=student.user_id).update(is_active=before.active)
         if not before.member:
             TenantMembership.objects.filter(user_id=student.user_id).delete()

@@ -1,15 +1,18 @@
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from academy.adapters.db.django.repositories_imports import ImportTotals
+from academy.adapters.db.django.repositories_students import lock_students
 from academy.domain.student_rows import StudentRow
 from apps.core.models import User
 from apps.domains.students.models import Student
+from apps.domains.students.services.bulk_from_excel import bulk_create_students_from_excel_rows_optimized
 from apps.domains.students.services.lecture_enroll import get_or_create_student_for_lecture_enroll
 from tests.students.people import Academy, Row, phone
 
@@ -61,3 +64,48 @@ def test_single_enrolments_beside_an_import_make_no_twin(academy: Academy) -> No
     assert totals.failed == 0
     assert totals.created + outcomes.count("created") == len(rows)
     assert len(academy.students()) == len(rows)
+
+
+def test_an_import_waits_for_who_holds_the_academys_lock_and_not_for_another_academys(academy: Academy) -> None:
+    other = Academy()
+    job_id = other.job()
+    rows: list[Row] = [StudentRow(4, "김민준", phone(1))]
+
+    def work() -> ImportTotals:
+        try:
+            return academy.run(rows)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            lock_students(academy.id)
+            waiting = threads.submit(work)
+            wait_for_a_waiter()
+            assert other.run(rows, run_in_thread, job_id=job_id) == ImportTotals(created=1)
+            assert academy.students() == []
+        assert waiting.result(timeout=30) == ImportTotals(created=1)
+
+
+def run_in_thread(**options: Any) -> ImportTotals:
+    """An import on a connection of its own: ours is within a transaction."""
+
+    def work() -> ImportTotals:
+        try:
+            return bulk_create_students_from_excel_rows_optimized(**options)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(work).result(timeout=30)
+
+
+def wait_for_a_waiter(seconds: float = 30) -> None:
+    """Until somebody waits for an advisory lock, as PostgreSQL itself tells."""
+    deadline = time.monotonic() + seconds
+    with connection.cursor() as cursor:
+        while time.monotonic() < deadline:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            if cursor.fetchone()[0]:
+                return
+    raise AssertionError("Nobody waits for the lock.")
