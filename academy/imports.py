@@ -8,7 +8,7 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 
 from academy import jobs
-from academy.adapters.excel.sheets import check_upload
+from academy.adapters.excel.kinds import check_upload
 from academy.domain.jobs import EXCEL_PARSING
 
 MAX_FILE_NAME = 200

@@ -1,5 +1,6 @@
 """A limit on request bodies, before Django reads one to its end and writes it to disk."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,6 +14,10 @@ MAX_BODY_BYTES = 21_000_000
 """A workbook of 20 MB and the form around it."""
 
 
+READ_ON_BYTES, READ_ON_SECONDS = 200_000_000, 30.0
+"""A client that still sends sees a broken connection instead of the answer, so some more is read and thrown away."""
+
+
 class _BodyTooLargeError(Exception):
     """More arrived than was announced, or than is taken."""
 
@@ -23,7 +28,7 @@ def limit_body(application: Application, max_bytes: int = MAX_BODY_BYTES) -> App
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or int(announced) > max_bytes:
-            await _refuse(send, max_bytes)
+            await _refuse(receive, send, max_bytes)
             return
         received = 0
 
@@ -38,14 +43,28 @@ def limit_body(application: Application, max_bytes: int = MAX_BODY_BYTES) -> App
         try:
             await application(scope, counted, send)
         except _BodyTooLargeError:
-            await _refuse(send, max_bytes)
+            await _refuse(receive, send, max_bytes)
 
     return limited
 
 
-async def _refuse(send: Send, max_bytes: int) -> None:
+async def _refuse(receive: Receive, send: Send, max_bytes: int) -> None:
+    await _read_on(receive)
     message = f"The request is larger than {max_bytes // 1_000_000} MB; a workbook may have 20 MB."
     body = json.dumps({"code": "too_large", "message": message}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _read_on(receive: Receive) -> None:
+    received = 0
+    try:
+        async with asyncio.timeout(READ_ON_SECONDS):
+            while received < READ_ON_BYTES:
+                message = await receive()
+                received += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return

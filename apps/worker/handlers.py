@@ -1,6 +1,6 @@
 """What a job kind is: a function that does one claimed job and returns its result."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,19 @@ class JobProgress:
     adapter: RedisProgressAdapter
     steps: tuple[str, ...]
 
-    def report(self, step: str, percent: float, *, step_percent: float = 0.0, remaining: float | None = None) -> None:
-        """`percent` of the whole job and `step_percent` of the step, 0 to 100; `remaining` in seconds."""
+    def report(
+        self,
+        step: str,
+        percent: float,
+        *,
+        step_percent: float = 0.0,
+        remaining: float | None = None,
+        counts: Mapping[str, int] | None = None,
+    ) -> None:
+        """`percent` of the whole job and `step_percent` of the step, 0 to 100; `remaining` in seconds.
+
+        `counts` joins the record's data, for people who watch: `{"rows_done": 1200, "rows_total": 2000}`.
+        """
         extra: dict[str, Any] = {
             "attempt": self.job.attempt,
             "percent": round(percent, 1),
@@ -25,7 +36,7 @@ class JobProgress:
             "step_total": len(self.steps),
             "step_percent": round(step_percent, 1),
             "remaining_seconds": remaining,
-            "data": self.job.shown,
+            "data": self.job.shown | dict(counts or {}),
         }
         self.adapter.record_progress(self.job.tenant_id, self.job.job_id, step, extra)
 

@@ -71,7 +71,13 @@ class ChunkReport:
     def __call__(self, done: int, total: int) -> None:
         share = done / total
         percent = min(LAST_PERCENT, PARSE_PERCENT + share * (100 - PARSE_PERCENT))
-        self._progress.report("import", percent, step_percent=100 * share, remaining=self._remaining(done, total))
+        self._progress.report(
+            "import",
+            percent,
+            step_percent=100 * share,
+            remaining=self._remaining(done, total),
+            counts={"rows_done": done, "rows_total": total},
+        )
 
     def _remaining(self, done: int, total: int) -> float | None:
         if self._first is None:
