@@ -70,7 +70,9 @@ else
 end
 
 -- What a new client is shown is bounded; what leaves raises the floor, below which a place is too old to continue from.
-local floor = 0
+-- It never sinks: an old unfinished topic may leave after a younger terminal one.
+local old_floor = tonumber(redis.call('HGET', KEYS[3], 'floor') or 0)
+local floor = old_floor
 local function drop(member)
     floor = math.max(floor, tonumber(redis.call('ZSCORE', KEYS[4], member) or 0))
     redis.call('ZREM', KEYS[4], member)
@@ -95,7 +97,7 @@ if unfinished_excess > 0 then
         end
     end
 end
-if floor > 0 then redis.call('HSET', KEYS[3], 'floor', string.format('%.0f', floor)) end
+if floor > old_floor then redis.call('HSET', KEYS[3], 'floor', string.format('%.0f', floor)) end
 
 redis.call('PUBLISH', KEYS[3], epoch .. '.' .. offset .. ' ' .. string.sub(text, 1, -2) .. ',"progress":' .. progress .. '}')
 return {'accepted', epoch, offset}
