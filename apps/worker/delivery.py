@@ -88,7 +88,7 @@ class Deliveries:
                 return None
             return claimed
         if claimed is Claim.BUSY:
-            self._queue.hide(delivery, max(1.0, lease_left))
+            self._queue.put_back(delivery, max(1.0, lease_left))
         else:
             self._queue.delete(delivery)
         return None

@@ -5,6 +5,7 @@ transaction was committed always gets one, perhaps twice; the worker's claim mak
 """
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ QUEUES = (AI_QUEUE,)
 LONG_POLL_SECONDS = 20
 RETENTION_SECONDS = 14 * 86_400
 MAX_VISIBILITY_SECONDS = 43_200
+MAX_DELAY_SECONDS = 900
 BACKSTOP_RECEIVES = 50
 """The worker itself sends a message to the dead letters after its third receive, and says so in the job's status. This
 is the queue's own limit, for a message that no worker lives long enough to judge."""
@@ -114,6 +116,16 @@ class SqsJobQueue:
             self._client.change_message_visibility(
                 QueueUrl=self._url(self.name), ReceiptHandle=delivery.receipt, VisibilityTimeout=whole
             )
+
+    def put_back(self, delivery: Delivery, seconds: float) -> None:
+        """Lets the message come again after so long as if it were new: this receive of it was nobody's failure."""
+        with _translated():
+            self._client.send_message(
+                QueueUrl=self._url(self.name),
+                MessageBody=delivery.body,
+                DelaySeconds=min(MAX_DELAY_SECONDS, math.ceil(seconds)),
+            )
+        self.delete(delivery)
 
     def delete(self, delivery: Delivery) -> None:
         with _translated():
