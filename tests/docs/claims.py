@@ -1,0 +1,61 @@
+"""Which test runs or checks each block of the documentation. A block that is not here fails `test_claims.py`."""
+
+_PROTOCOL = "docs/reference/realtime-protocol.md"
+
+CLAIMS: dict[str, str] = {
+    # Python
+    "README.md#python-1": "test_a_publishing_block_runs_without_django",
+    "README.md#python-2": "test_the_readme_watches_an_import",
+    "docs/tutorial.md#python-1": "test_the_tutorial_works_from_its_first_to_its_last_step",
+    "docs/tutorial.md#python-2": "test_the_tutorial_works_from_its_first_to_its_last_step",
+    "docs/tutorial.md#python-3": "test_the_tutorial_works_from_its_first_to_its_last_step",
+    "docs/how-to/publish-from-your-worker.md#python-1": "test_a_publishing_block_runs_without_django",
+    "docs/how-to/publish-from-your-worker.md#python-2": "test_a_publishing_block_runs_without_django",
+    "docs/how-to/publish-from-your-worker.md#python-3": "test_a_state_leaves_through_the_outbox_as_shown",
+    "docs/how-to/add-a-job-kind.md#python-1": "test_a_job_kind_added_as_the_page_says_does_its_job",
+    "docs/how-to/add-a-job-kind.md#python-2": "test_a_job_kind_added_as_the_page_says_does_its_job",
+    "docs/how-to/add-a-job-kind.md#python-3": "test_a_job_kind_added_as_the_page_says_does_its_job",
+    "docs/how-to/add-a-job-kind.md#python-4": "test_a_job_kind_added_as_the_page_says_does_its_job",
+    "docs/explanation/epochs-and-places.md#python-1": "test_a_publishing_block_runs_without_django",
+    "docs/explanation/attempts-and-leases.md#python-1": "test_a_publishing_block_runs_without_django",
+    f"{_PROTOCOL}#python-1": "test_the_fold_of_the_page_holds_what_the_contract_says",
+    # Shell: script/up and script/test as wholes are the matter of tests/embedded/
+    "README.md#sh-1": "test_lines_of_script_up_are_understood",
+    "README.md#sh-2": "test_lines_of_script_test_are_understood",
+    "CONTRIBUTING.md#sh-1": "test_lines_of_script_test_are_understood",
+    "CONTRIBUTING.md#sh-2": "test_lines_of_script_test_are_understood",
+    "docs/tutorial.md#sh-1": "test_lines_of_script_up_are_understood",
+    "docs/tutorial.md#sh-2": "test_the_tutorial_works_from_its_first_to_its_last_step",
+    "docs/tutorial.md#sh-3": "test_the_tutorial_works_from_its_first_to_its_last_step",
+    "docs/tutorial.md#sh-4": "test_the_tutorial_works_from_its_first_to_its_last_step",
+    "docs/reference/commands.md#sh-1": "test_lines_of_script_up_are_understood",
+    "docs/reference/commands.md#sh-2": "test_the_screenshot_script_takes_an_address",
+    "docs/reference/commands.md#sh-3": "test_manage_py_finds_the_embedded_system_as_shown",
+    "docs/how-to/configure.md#sh-1": "test_lines_of_script_up_are_understood",
+    "docs/how-to/configure.md#sh-2": "test_a_secret_key_is_made_as_shown",
+    "docs/how-to/configure.md#sh-3": "test_a_wrong_value_gets_the_sentence_that_is_shown",
+    "docs/how-to/use-existing-servers.md#sh-1": "test_lines_of_script_up_are_understood",
+    "docs/how-to/use-existing-servers.md#sh-2": "test_processes_are_started_by_hand_as_script_up_starts_them",
+    "docs/how-to/use-existing-servers.md#sh-3": "test_lines_of_script_up_are_understood",
+    "docs/how-to/deploy-with-compose.md#sh-1": "test_a_secret_key_is_made_as_shown",
+    "docs/how-to/deploy-with-compose.md#sh-2": "test_lines_of_docker_compose_name_what_there_is",
+    "docs/how-to/deploy-with-compose.md#sh-3": "test_lines_of_docker_compose_name_what_there_is",
+    "docs/how-to/when-something-is-down.md#sh-1": "test_what_runs_is_asked_as_shown",
+    "docs/how-to/when-something-is-down.md#sh-2": "test_commands_of_manage_py_exist",
+    "docs/how-to/when-something-is-down.md#sh-3": "test_commands_of_manage_py_exist",
+    # JSON
+    "docs/reference/commands.md#json-1": "test_the_run_file_has_the_entries_that_are_shown",
+    "docs/reference/http.md#json-1": "test_answers_have_the_fields_that_are_shown",
+    "docs/reference/http.md#json-2": "test_answers_have_the_fields_that_are_shown",
+    "docs/reference/http.md#json-3": "test_answers_have_the_fields_that_are_shown",
+    "docs/reference/http.md#json-4": "test_answers_have_the_fields_that_are_shown",
+    "docs/reference/http.md#json-5": "test_answers_have_the_fields_that_are_shown",
+    f"{_PROTOCOL}#json-1": "test_the_record_has_the_fields_that_are_shown",
+    **{f"{_PROTOCOL}#json-{number}": "test_frames_of_the_server_have_the_fields_that_are_shown" for number in range(2, 11)},
+    **{f"{_PROTOCOL}#json-{number}": "test_frames_of_the_client_are_taken_as_shown" for number in range(11, 15)},
+}
+
+
+def claimed_by(test: str) -> list[str]:
+    """The blocks that this test runs or checks."""
+    return [block for block, claimant in CLAIMS.items() if claimant == test]

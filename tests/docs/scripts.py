@@ -1,0 +1,99 @@
+"""Blocks of the documentation as programs: pointed at the servers of the tests, and run."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from embedded.home import PROJECT
+
+DOCUMENTED_ADDRESS = "http://127.0.0.1:8000"
+DOCUMENTED_REDIS = "redis://127.0.0.1:6379/0"
+PATIENCE_SECONDS = 60.0
+
+
+def pointed_at(text: str, *, address: str | None = None, redis_url: str | None = None) -> str:
+    """The block with the tests' addresses in place of the documented ones, which it has to hold."""
+    for documented, real in ((DOCUMENTED_ADDRESS, address), (DOCUMENTED_REDIS, redis_url)):
+        if real is not None:
+            assert documented in text
+            text = text.replace(documented, real)
+    return text
+
+
+def bare_environment(**variables: str) -> dict[str, str]:
+    """Without the addresses that the tests' own process has."""
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"}}
+    return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "error", "PYTHONUTF8": "1", **variables}
+
+
+def run_python(text: str, folder: Path) -> str:
+    """Runs a whole script to its end; its output."""
+    file = folder / "script.py"
+    file.write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, file],
+        cwd=folder,
+        env=bare_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_shell(text: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Runs a block of shell in the project's folder, with this Python in place of those that it names."""
+    for python in (".venv/bin/python", "python3", "python"):
+        if f"{python} " in text:
+            text = text.replace(f"{python} ", f"'{sys.executable}' ")
+            break
+    return subprocess.run(
+        ["/bin/sh", "-eu"],
+        input=text,
+        cwd=PROJECT,
+        env=bare_environment(**environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+
+
+class Lines:
+    """What a running script prints."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.seen: list[str] = []
+
+    async def until(self, text: str) -> str:
+        """Reads up to the first line that contains this."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while line := (await self._process.stdout.readline()).decode().rstrip("\n"):
+                self.seen.append(line)
+                if text in line:
+                    return line
+        raise AssertionError(f"The script ended without {text!r}: it printed {self.seen}.")
+
+
+@asynccontextmanager
+async def running_script(text: str, folder: Path) -> AsyncIterator[Lines]:
+    """A script that goes on until the block ends, as with Ctrl-C."""
+    file = folder / "script.py"
+    file.write_text(text, encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, file, cwd=folder, env=bare_environment(), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield Lines(process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.communicate()

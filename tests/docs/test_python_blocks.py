@@ -1,0 +1,122 @@
+"""The Python of the documentation runs as it stands there: against a real Redis, or a running system."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from academy.adapters.excel.sample import sample_workbook
+from embedded.group import Servers
+from embedded.home import PROJECT
+from realtime.publish import Publisher
+from realtime.transitions import Status
+from tests.docs.claims import claimed_by
+from tests.docs.pages import blocks, page
+from tests.docs.scripts import pointed_at, run_python, running_script
+from tests.system import System, import_workbook
+
+WITHOUT_DJANGO = "\nimport sys\nassert 'django' not in sys.modules\n"
+LEFT_BEHIND = {"README.md#python-1": "job:42", "docs/how-to/publish-from-your-worker.md#python-1": "report:2026-11"}
+PRINTED = {"docs/how-to/publish-from-your-worker.md#python-2": "another attempt has taken over: stop\n"}
+
+
+@pytest.mark.parametrize("name", claimed_by("test_a_publishing_block_runs_without_django"))
+def test_a_publishing_block_runs_without_django(
+    name: str, servers: Servers, redis: "Redis[bytes]", publisher: Publisher, tmp_path: Path
+) -> None:
+    output = run_python(pointed_at(blocks()[name], redis_url=servers.redis.url) + WITHOUT_DJANGO, tmp_path)
+    assert output == PRINTED.get(name, "")
+    if name in LEFT_BEHIND:
+        record = publisher.record(7, LEFT_BEHIND[name])
+        assert record is not None
+        assert record.status is Status.DONE
+
+
+def test_a_state_leaves_through_the_outbox_as_shown(system: System) -> None:
+    text = blocks()["docs/how-to/publish-from-your-worker.md#python-3"]
+    command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", text]
+    subprocess.run(command, cwd=PROJECT, env=system.environment, check=True)
+    publisher = Publisher.from_url(system.redis.url)
+    record = publisher.record(7, "report:2027-01")
+    publisher.close()
+    assert record is not None
+    assert record.status is Status.DONE
+
+
+async def test_the_readme_watches_an_import(system: System, tmp_path: Path) -> None:
+    text = pointed_at(blocks()["README.md#python-2"], address=system.address)
+    async with running_script(text, tmp_path) as lines, system.client() as client:
+        job_id = await import_workbook(client, sample_workbook(300, seed=11))
+        await lines.until(f"job:{job_id} DONE")
+
+
+async def test_the_tutorial_works_from_its_first_to_its_last_step(system: System, tmp_path: Path) -> None:
+    named = {name: pointed_at(blocks()[f"docs/tutorial.md#python-{name}"], address=system.address) for name in "123"}
+    async with running_script(named["1"], tmp_path) as lines, system.client() as client:
+        await lines.until("welcome")
+        await lines.until("snapshot")
+        await import_workbook(client, sample_workbook(2000, seed=12))
+        assert "'failed': " in await lines.until(" DONE ")
+    await _comes_back_without_missing_anything(system, named["2"], tmp_path)
+    assert run_python(named["3"], tmp_path).startswith("line ")
+
+
+async def _comes_back_without_missing_anything(system: System, text: str, folder: Path) -> None:
+    ((tenant_id,),) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")
+    publisher = Publisher.from_url(system.redis.url)
+
+    def publish(status: str) -> int:
+        published = publisher.status(tenant_id=tenant_id, topic="job:of-the-tutorial", attempt=1, status=status)
+        return published.offset
+
+    async with running_script(text, folder) as lines:
+        await lines.until("everything")
+        offset = publish("PROCESSING")
+        await lines.until(f"{offset} PROCESSING")
+    last = publish("PROCESSING"), publish("DONE")
+    async with running_script(text, folder) as lines:
+        await lines.until("only what changed")
+        await lines.until(f"{last[1]} DONE")
+        assert not any(f"{last[0]} " in line for line in lines.seen)
+    publisher.close()
+
+
+@pytest.mark.parametrize(("script", "number"), [("watch.py", 2), ("watch_on.py", 3), ("failed.py", 4)])
+def test_the_tutorial_runs_its_scripts_by_the_names_it_gave_them(script: str, number: int) -> None:
+    assert blocks()[f"docs/tutorial.md#sh-{number}"] == f".venv/bin/python {script}\n"
+    assert f"save this as `{script}`" in page("docs/tutorial.md").text.lower()
+
+
+def _fold() -> Any:
+    (name,) = claimed_by("test_the_fold_of_the_page_holds_what_the_contract_says")
+    scope: dict[str, Any] = {}
+    exec(compile(blocks()[name], name, "exec"), scope)  # noqa: S102 - our own page
+    return scope["Fold"]()
+
+
+def _record(topic: str, attempt: int, status: str, offset: int = 1) -> dict[str, Any]:
+    return {"topic": topic, "attempt": attempt, "status": status, "offset": offset}
+
+
+def _snapshot(*records: dict[str, Any], recovered: bool = False) -> dict[str, Any]:
+    return {"type": "snapshot", "place": "e.1.f", "recovered": recovered, "records": list(records)}
+
+
+def test_the_fold_of_the_page_holds_what_the_contract_says() -> None:
+    fold = _fold()
+    running, done, old = _record("job:a", 1, "PROCESSING"), _record("job:b", 1, "DONE"), _record("job:c", 2, "PENDING")
+    fold.apply(_snapshot(running, done, old))
+    fold.apply({"type": "records", "place": "e.2.f", "records": [_record("job:c", 1, "DONE")]})
+    assert fold.records["job:c"] == old
+    assert fold.place == "e.2.f"
+    fold.apply(_snapshot(recovered=True))
+    assert not fold.doubtful
+    fold.apply(_snapshot(_record("job:c", 2, "PROCESSING")))
+    assert fold.doubtful == {"job:a"}
+    assert fold.records["job:b"] == done
+    unknown = {"topic": "job:a", "status": "UNKNOWN"}
+    fold.apply({"type": "subscribed", "id": 1, "place": "e.3.f", "records": [unknown]})
+    assert sorted(fold.records) == ["job:b", "job:c"]
