@@ -38,7 +38,7 @@ def origin_allowed(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2).
 
     The own site and `REALTIME_ALLOWED_ORIGINS` pass. No Origin header means no browser page of another site, and
-    passes; `null` does not. The Host has to be one of ours, or another name that leads here would count as the own site.
+    passes; `null` does not. The Host has to be one of ours, or another name that leads here would be the own site.
     """
     host = headers.get(b"host", b"").decode("latin-1")
     domain, _port = split_domain_port(host)

@@ -108,9 +108,7 @@ def test_in_the_cost_saving_mode_terminal_records_expire(redis: Redis, tenant_id
     assert 86_000 < redis.ttl(f"tenant:{tenant_id}:{TOPIC}:status") <= 86_400
 
 
-def test_the_message_is_the_place_and_the_stored_record(
-    redis: Redis, publisher: Publisher, tenant_id: int
-) -> None:
+def test_the_message_is_the_place_and_the_stored_record(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
     channel = redis.pubsub()  # type: ignore[no-untyped-call]
     channel.subscribe(f"tenant:{tenant_id}:feed")
     assert channel.get_message(timeout=5)["type"] == "subscribe"
@@ -123,9 +121,7 @@ def test_the_message_is_the_place_and_the_stored_record(
     assert message["data"] == f"{said.epoch}.1 ".encode() + record.body
 
 
-def test_what_a_new_client_is_shown_is_bounded_and_what_leaves_raises_the_floor(
-    redis: Redis, tenant_id: int
-) -> None:
+def test_what_a_new_client_is_shown_is_bounded_and_what_leaves_raises_the_floor(redis: Redis, tenant_id: int) -> None:
     small = Publisher(redis, limits=Limits(recent_terminal=2, recent_unfinished=3))
     for number in range(5):
         small.status(tenant_id=tenant_id, topic=f"job:done{number}", attempt=1, status="DONE")
@@ -138,9 +134,7 @@ def test_what_a_new_client_is_shown_is_bounded_and_what_leaves_raises_the_floor(
     assert small.record(tenant_id, "job:done0") is not None
 
 
-def test_a_topic_that_left_the_index_is_still_protected_by_its_own_record(
-    redis: Redis, tenant_id: int
-) -> None:
+def test_a_topic_that_left_the_index_is_still_protected_by_its_own_record(redis: Redis, tenant_id: int) -> None:
     small = Publisher(redis, limits=Limits(recent_terminal=1))
     small.status(tenant_id=tenant_id, topic="job:old", attempt=3, status="DONE")
     small.status(tenant_id=tenant_id, topic="job:new", attempt=1, status="DONE")
@@ -149,9 +143,7 @@ def test_a_topic_that_left_the_index_is_still_protected_by_its_own_record(
     assert (late.verdict, again.verdict) == (Verdict.STALE_ATTEMPT, Verdict.DUPLICATE)
 
 
-def test_restoring_tells_nobody_and_overwrites_nothing(
-    redis: Redis, publisher: Publisher, tenant_id: int
-) -> None:
+def test_restoring_tells_nobody_and_overwrites_nothing(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
     from realtime.record import draft_record  # noqa: PLC0415 - only here
 
     draft = draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0, data={"result": {}})
