@@ -110,7 +110,8 @@ def _install_by_npm() -> None:
         for archive in _FOLDER.glob("*.tar"):
             with tarfile.open(archive) as opened:
                 # The filter came with 3.11.4; the package's checksum has been verified by npm either way.
-                opened.extraction_filter = getattr(tarfile, "data_filter", opened.extraction_filter)
+                if hasattr(tarfile, "data_filter"):
+                    opened.extraction_filter = tarfile.data_filter
                 opened.extractall(_FOLDER)  # noqa: S202
             archive.unlink()
         starter = _FOLDER / "chromium"

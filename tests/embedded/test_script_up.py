@@ -82,27 +82,14 @@ def test_up_sign_in_end_and_up_again_with_the_same_data(home: Path, started: lis
     started.append(again)
     again.ready()
     assert _query(again, "select count(*) from students") == students
-    again.send(signal.SIGKILL)
-    again.wait_end()
-
-    third = Run(home, "--no-demo", program=[SCRIPT])
-    started.append(third)
-    third.ready()
-    assert _sign_in(third, "hanbit", "owner") == 200
 
 
-def test_without_the_demo_nobody_can_sign_in(home: Path, started: list[Run]) -> None:
+def test_without_the_demo_nobody_can_sign_in_and_a_dead_redis_comes_back(home: Path, started: list[Run]) -> None:
     run = Run(home, "--no-demo", program=[SCRIPT])
     started.append(run)
     run.ready()
     assert "academy-demo" not in run.text
     assert _sign_in(run, "hanbit", "owner") == 401
-
-
-def test_the_web_process_says_that_it_is_not_ready_while_redis_is_away(home: Path, started: list[Run]) -> None:
-    run = Run(home, "--no-demo", program=[SCRIPT])
-    started.append(run)
-    run.ready()
     address = f"{run.run_file()['web']['address']}/readyz"
 
     def ready() -> bool:
