@@ -34,6 +34,9 @@ def logging_settings(level: str) -> dict[str, Any]:
         # A refused request is the caller's matter: its answer says what was wrong.
         "loggers": {
             "django.request": {"level": "ERROR"},
+            # One line a connection is a million lines a day; connections are counted, not logged.
+            "uvicorn.error": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
             "botocore": {"level": "WARNING"},
             "boto3": {"level": "WARNING"},
             "urllib3": {"level": "WARNING"},
