@@ -1,0 +1,525 @@
+"""Clients of two server processes against real hubs and a real Redis that forgets, step by step.
+
+Steps are small and do not wait for each other: a join may be under way while Redis is restarted. Nothing is waited for
+but in `settle`, which then compares every client's fold with a fresh snapshot (realtime.md, guarantees 2 and 3).
+
+The examples are the same in each run. `REALTIME_EXAMPLES=500` looks at other ones, so many.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from redis import Redis
+
+import realtime.hub
+from embedded.redis import RedisServer
+from embedded.scratch import scratch_folder
+from realtime import scripts
+from realtime.errors import FeedUnavailableError
+from realtime.hub import Hub
+from realtime.keys import Keys
+from realtime.place import Place, parse_place
+from realtime.publish import Publisher
+from realtime.reader import FeedReader
+from realtime.record import Progress, Record, draft_record
+from realtime.scripts import Limits
+from realtime.subscriber import Subscriber
+from realtime.topics import TopicFilter
+from realtime.transitions import Status, Verdict
+
+EXAMPLES = int(os.environ.get("REALTIME_EXAMPLES", "0"))
+BOUND_SECONDS = 15.0
+MAX_RESTARTS = 2  # an example; each costs a tenth of a second
+
+TOPICS = ["job:a", "job:b", "job:c", "video:a", "video:b"]
+NUDGE = "nudge:n"
+FILTERS = [
+    ["*"],
+    ["job:*"],
+    ["job:a"],
+    ["job:a", "video:b", "job:never"],
+    ["video:*", "job:c"],
+    ["*", "job:a", "video:a"],
+]
+
+T = TypeVar("T")
+_tenants = count(700_000)
+
+
+def strength(fields: dict[str, Any]) -> tuple[int, int]:
+    return fields["attempt"], Status(fields["status"]).rank
+
+
+class LossyHub(Hub):
+    """A hub whose Redis connection may swallow messages."""
+
+    swallow = 0
+
+    def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
+        lost, self.swallow = min(self.swallow, len(messages)), max(0, self.swallow - len(messages))
+        super().on_messages(messages[lost:])
+
+
+class Client:
+    """What a browser is: a fold and a place that outlive its connections. Each frame is checked as it comes."""
+
+    def __init__(self, tenant_id: int, patterns: list[str]) -> None:
+        self.tenant_id = tenant_id
+        self.topics = TopicFilter.of(patterns)
+        self.fold: dict[str, dict[str, Any]] = {}
+        self.place: Place | None = None
+        self.free = asyncio.Event()
+        self.free.set()
+        self.unknown: set[str] = set()
+        self.problems: list[AssertionError] = []
+        self._highest: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        self.hub: LossyHub | None = None
+        self.subscriber: Subscriber | None = None
+        self.joining: asyncio.Task[None] | None = None
+        self._begun = False
+
+    def connect(self, hub: LossyHub, since: Place | None) -> None:
+        subscriber = Subscriber(self.tenant_id, self.topics, lambda frame: self._receive(subscriber, frame))
+        self.hub, self.subscriber, self._begun = hub, subscriber, False
+        self.joining = asyncio.get_running_loop().create_task(self._join(hub, subscriber, since))
+
+    async def _join(self, hub: LossyHub, subscriber: Subscriber, since: Place | None) -> None:
+        try:
+            await hub.join(subscriber, since)
+        except FeedUnavailableError:
+            hub.leave(subscriber)
+            if self.subscriber is subscriber:
+                self.disconnect()
+
+    async def _receive(self, subscriber: Subscriber, frame: bytes) -> None:
+        await self.free.wait()
+        if self.subscriber is subscriber:  # else this connection is gone, and the frame with it
+            try:
+                self._apply(orjson.loads(frame))
+            except AssertionError as problem:
+                self.problems.append(problem)  # here it would count as a peer that is gone
+
+    def _apply(self, frame: dict[str, Any]) -> None:
+        place = parse_place(frame["place"])
+        assert place is not None, frame
+        assert str(place) == frame["place"]
+        kind = frame["type"]
+        assert kind in {"snapshot", "records", "subscribed"}
+        assert self._begun or kind == "snapshot", "the first frame is a snapshot"
+        self._check_place(kind, place, frame)
+        for fields in frame["records"]:
+            self._check_and_fold(place.epoch, fields)
+        if kind == "snapshot" and not frame["recovered"]:
+            self._drop_unfinished({fields["topic"] for fields in frame["records"]})
+        self.place, self._begun = place, True
+
+    def _check_place(self, kind: str, place: Place, frame: dict[str, Any]) -> None:
+        offsets = [fields["offset"] for fields in frame["records"] if "offset" in fields]
+        before = self.place
+        if kind == "records":
+            assert before is not None
+            assert place.epoch == before.epoch, "a new epoch begins with a snapshot"
+            assert offsets == sorted(set(offsets)), "records leave in the order of offsets"
+            assert offsets[0] > before.offset, "an earlier frame promised that all of that was sent"
+            assert offsets[-1] <= place.offset
+        if self._begun and before is not None and place.epoch == before.epoch:
+            assert place.offset >= before.offset
+        if kind == "snapshot" and frame["recovered"]:
+            assert before is not None
+            assert place.epoch == before.epoch
+            assert all(offset > before.offset for offset in offsets)
+
+    def _check_and_fold(self, epoch: str, fields: dict[str, Any]) -> None:
+        topic = fields["topic"]
+        assert self.topics.matches(topic), "nobody asked for this"
+        self.unknown.discard(topic)
+        if fields["status"] == "UNKNOWN":
+            assert topic in self.topics.named
+            self.unknown.add(topic)
+            return
+        assert fields["data"]["tenant"] == self.tenant_id, "this is another tenant's"
+        highest, same = self._highest.get((epoch, topic), (0, fields))
+        assert fields["offset"] >= highest, "within an epoch the offsets of a topic only grow"
+        assert fields["offset"] > highest or fields == same, "two records at one offset"
+        assert strength(fields) >= strength(same), "within an attempt the status never goes back"
+        self._highest[epoch, topic] = fields["offset"], fields
+        held = self.fold.get(topic)
+        if held is None or strength(fields) >= strength(held):
+            self.fold[topic] = fields
+
+    def _drop_unfinished(self, shown: set[str]) -> None:
+        """A client asks for these by name first; here the detail view always answers that there is no such thing."""
+        for topic, fields in list(self.fold.items()):
+            if topic not in shown and not Status(fields["status"]).terminal:
+                del self.fold[topic]
+
+
+class HubMachine(RuleBasedStateMachine):
+    """One tenant, watched through two hubs; another one whose topics have the same names."""
+
+    def __init__(self, server: RedisServer, folder: Path) -> None:
+        super().__init__()
+        self.server, self.folder = server, folder
+        self.dump = folder / "older.rdb"
+        self.redis: Redis[bytes] = Redis.from_url(server.url)
+        self.redis.flushall()
+        self.keys = Keys()
+        self.tenant_id, self.other_tenant = next(_tenants), next(_tenants)
+        self.publisher = Publisher(self.redis)
+        self.clients: list[Client] = []
+        self.restarts = 0
+        self.has_dump = False
+        self.database: dict[str, dict[str, Any]] = {}
+        """The truth: for each topic its last true state."""
+        self.told = True
+        """Whether the relay has said it all again since Redis came back."""
+        self.clock = 1_700_000_000.0
+        self.nudges = 0
+
+    @initialize(
+        linger=st.sampled_from([30.0, 0.0]),
+        recent_terminal=st.sampled_from([2, 100]),
+        filters=st.lists(st.sampled_from(FILTERS), min_size=2, max_size=4),
+    )
+    def begin(self, linger: float, recent_terminal: int, filters: list[list[str]]) -> None:
+        realtime.hub.LINGER_SECONDS = linger
+        limits = Limits(recent_terminal=recent_terminal)
+        self.publisher = Publisher(self.redis, limits=limits)
+        self.runner = asyncio.Runner()
+        self.hubs = self.run(self._make_hubs(limits))
+        for number, patterns in enumerate(filters):
+            self.run(self._come(patterns, number % 2))
+        self.turn(100)
+
+    async def _make_hubs(self, limits: Limits) -> list[LossyHub]:
+        return [LossyHub(FeedReader.from_url(self.server.url), limits).start() for _ in range(2)]
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "runner"):
+            return
+        try:
+            self.settle()
+        finally:
+            self.run(self._end())
+            self.runner.close()
+            self.redis.close()
+
+    async def _end(self) -> None:
+        for client in self.clients:
+            client.free.set()
+            if client.joining is not None:
+                await asyncio.wait([client.joining])
+            if client.hub is not None and client.subscriber is not None:
+                client.hub.leave(client.subscriber)
+        for hub in self.hubs:
+            await hub.close()
+
+    def _client(self, number: int) -> Client:
+        return self.clients[number % len(self.clients)]
+
+    # Steps.
+
+    @rule(patterns=st.sampled_from(FILTERS), hub=st.integers(0, 1))
+    @precondition(lambda self: len(self.clients) < 6)
+    def come(self, patterns: list[str], hub: int) -> None:
+        self.run(self._come(patterns, hub))
+
+    async def _come(self, patterns: list[str], hub: int) -> None:
+        client = Client(self.tenant_id, patterns)
+        self.clients.append(client)
+        client.connect(self.hubs[hub], None)
+
+    @rule(number=st.integers(0, 5), hub=st.integers(0, 1), with_place=st.sampled_from([True, True, False]))
+    def come_again(self, number: int, hub: int, with_place: bool) -> None:
+        """A lost connection, and a new one: to the same process or the other, mostly with the last place."""
+        self.run(self._come_again(self._client(number), hub, with_place=with_place))
+
+    async def _come_again(self, client: Client, hub: int, *, with_place: bool) -> None:
+        await self._lose(client)
+        client.connect(self.hubs[hub], client.place if with_place else None)
+
+    @rule(number=st.integers(0, 5))
+    def go(self, number: int) -> None:
+        self.run(self._lose(self._client(number)))
+
+    @staticmethod
+    async def _lose(client: Client) -> None:
+        hub, subscriber, joining = client.hub, client.subscriber, client.joining
+        client.disconnect()
+        if joining is not None and not joining.done():
+            await asyncio.wait([joining])  # as the consumer does: it sees the end of its socket only after the join
+        if hub is not None and subscriber is not None:
+            hub.leave(subscriber)
+
+    @rule(number=st.integers(0, 5), patterns=st.sampled_from(FILTERS))
+    def subscribe(self, number: int, patterns: list[str]) -> None:
+        """Adds topics to an open connection."""
+        self.run(self._subscribe(self._client(number), TopicFilter.of(patterns)))
+
+    @staticmethod
+    async def _subscribe(client: Client, added: TopicFilter) -> None:
+        if client.hub is None or client.subscriber is None or client.joining is None or not client.joining.done():
+            return
+        client.topics = TopicFilter.of(client.topics.patterns | added.patterns)
+        try:
+            await client.hub.subscribe(client.subscriber, 1, added)
+        except FeedUnavailableError:
+            client.hub.leave(client.subscriber)
+            client.disconnect()
+
+    @rule(number=st.integers(0, 5), stuck=st.booleans())
+    def hold_up(self, number: int, stuck: bool) -> None:
+        """A client that does not read what it is sent, or reads again."""
+        self.run(self._hold_up(self._client(number), stuck=stuck))
+
+    @staticmethod
+    async def _hold_up(client: Client, *, stuck: bool) -> None:
+        if stuck:
+            client.free.clear()
+        else:
+            client.free.set()
+
+    @rule(
+        topics=st.lists(st.sampled_from(TOPICS), min_size=1, max_size=6),
+        attempt=st.sampled_from([1, 1, 1, 2, 3]),
+        status=st.sampled_from(["PENDING", "PROCESSING", "PROCESSING", "DONE", "FAILED"]),
+        percent=st.integers(0, 100),
+        turns=st.sampled_from([0, 1, 5, 20, 100]),
+    )
+    def publish(self, topics: list[str], attempt: int, status: str, percent: int, turns: int) -> None:
+        for topic in topics:
+            self._publish(topic, attempt, status, percent)
+            self._publish_elsewhere(topic, attempt, status)
+        self.turn(turns)
+
+    def _publish(self, topic: str, attempt: int, status: str, percent: int) -> None:
+        """Live progress may come from a dead worker; a terminal state is only said when it is true."""
+        true = self.database.get(topic)
+        new = {"attempt": attempt, "status": status}
+        if true is None or (strength(new) >= strength(true) and (attempt > true["attempt"] or strength(true)[1] < 2)):
+            self.database[topic] = new
+        elif strength(new)[1] == 2 and new != true:
+            return
+        self.clock += 1
+        self._say(self.tenant_id, topic, attempt, status, percent)
+
+    def _publish_elsewhere(self, topic: str, attempt: int, status: str) -> None:
+        self._say(self.other_tenant, topic, attempt, status, 1)
+
+    def _say(self, tenant_id: int, topic: str, attempt: int, status: str, percent: int | None) -> Verdict:
+        draft = draft_record(
+            topic=topic,
+            attempt=attempt,
+            status=status,
+            published_at=self.clock,
+            progress=Progress(percent) if percent is not None and status == "PROCESSING" else None,
+            data={"tenant": tenant_id},
+        )
+        return self.publisher.publish(tenant_id, draft).verdict
+
+    @rule(hub=st.integers(0, 1), messages=st.integers(1, 3))
+    def lose_messages(self, hub: int, messages: int) -> None:
+        """The next ones that Redis sends to this process never arrive."""
+        self.hubs[hub].swallow = messages
+
+    @rule(
+        topics=st.lists(st.sampled_from(TOPICS), min_size=1, max_size=6),
+        percent=st.integers(0, 99),
+        turns=st.integers(0, 50),
+    )
+    def work_on(self, topics: list[str], percent: int, turns: int) -> None:
+        """What is unfinished goes on; what is finished begins anew."""
+        for topic in topics:
+            true = self.database.get(topic, {"attempt": 0, "status": "DONE"})
+            self._publish(topic, true["attempt"] + (strength(true)[1] == 2), "PROCESSING", percent)
+        self.turn(turns)
+
+    @rule(turns=st.integers(1, 100))
+    def turn(self, turns: int) -> None:
+        """Lets the event loop run for some turns."""
+        self.run(_turn(turns))
+
+    @rule()
+    def flush_redis(self) -> None:
+        """All data are gone, and no connection is."""
+        self.redis.flushall()
+        self.told = False
+
+    @rule()
+    @precondition(lambda self: not self.has_dump and self.restarts < MAX_RESTARTS)
+    def save(self) -> None:
+        shutil.copyfile(self.server.save(), self.dump)
+        self.has_dump = True
+
+    @rule(how=st.sampled_from(["older", "older", "older", "empty", "same"]))
+    @precondition(lambda self: self.restarts < MAX_RESTARTS)
+    def restart_redis(self, how: str) -> None:
+        """Killed, and back with older data, without any, or (after an orderly stop) with all."""
+        self.restarts += 1
+        self.told = False
+        if how == "same":
+            self.server.stop()
+            self.server.start()
+        else:
+            self.server.kill()
+            if how == "older" and self.has_dump:
+                self.server.start(dump=self.dump)
+            else:
+                self.server.start(empty=True)
+        self.server.wait_ready(BOUND_SECONDS)
+
+    @rule()
+    @precondition(lambda self: not self.told)
+    def say_again(self) -> None:
+        """What the relay and the workers do when Redis is another: each topic's true state, once more."""
+        self.told = True
+        for topic, true in self.database.items():
+            self._say(self.tenant_id, topic, true["attempt"], true["status"], 50)
+
+    @rule()
+    def settle(self) -> None:
+        """After a while without faults every client knows what a new one would be told."""
+        if not self.told:
+            self.say_again()
+        for hub in self.hubs:
+            hub.swallow = 0
+        self.run(self._come_to_rest())
+        read = self._read()
+        for client in self.clients:
+            self._compare(
+                client, {record.topic: record for record in read.records if client.topics.matches(record.topic)}
+            )
+        for number, hub in enumerate(self.hubs):
+            for client in list(self.clients):
+                self.run(self._compare_with_new(client, hub, number))
+
+    async def _come_to_rest(self) -> None:
+        for client in self.clients:
+            client.free.set()
+        for client in self.clients:
+            if client.joining is not None:
+                await asyncio.wait([client.joining])
+            if client.subscriber is None:
+                client.connect(self.hubs[0], client.place)
+        # Of a message that was lost the next one tells.
+        self.nudges += 1
+        self._say(self.tenant_id, NUDGE, self.nudges, "PENDING", None)
+        await until(self._rests, self._why_not)
+
+    def _rests(self) -> bool:
+        epoch, offset = (
+            value.decode() for value in self.redis.hmget(self.keys.feed(self.tenant_id), "epoch", "offset")
+        )
+        for client in self.clients:
+            if client.joining is None or not client.joining.done() or client.subscriber is None or client.hub is None:
+                return False
+            mirror = client.hub._feeds[self.tenant_id].mirror  # noqa: SLF001 - where it stands cannot be asked
+            if (mirror.epoch, mirror.offset) != (epoch, int(offset)) or client.subscriber.busy:
+                return False
+        return True
+
+    def _why_not(self) -> str:
+        feed = self.redis.hgetall(self.keys.feed(self.tenant_id))
+        mirrors = [
+            [(mirror.epoch, mirror.offset) for followed in hub._feeds.values() for mirror in [followed.mirror]]  # noqa: SLF001
+            for hub in self.hubs
+        ]
+        busy = [client.subscriber and client.subscriber.busy for client in self.clients]
+        return f"The mirrors stay behind: Redis has {feed}, the hubs {mirrors}, busy {busy}."
+
+    def _read(self) -> scripts.Snapshot:
+        names, values = scripts.snapshot_arguments(self.keys, self.tenant_id, "", 0)
+        script = self.redis.register_script(scripts.source("snapshot"))
+        return scripts.snapshot(cast("list[bytes]", script(names, values)))
+
+    def _compare(self, client: Client, fresh: dict[str, Record]) -> None:
+        """Guarantee 3; guarantee 2 was looked at as the frames came."""
+        for problem in client.problems:
+            raise problem
+        for topic, record in fresh.items():
+            assert client.fold.get(topic) == orjson.loads(record.body), f"{topic} of a client with {client.topics}"
+        for topic, held in client.fold.items():
+            if topic not in fresh and topic != NUDGE:
+                true = self.database[topic]
+                assert Status(held["status"]).terminal, f"{topic}: {held}"
+                assert (held["attempt"], held["status"]) == (true["attempt"], true["status"])
+        for topic in client.unknown:
+            assert self.publisher.record(self.tenant_id, topic) is None or topic in client.fold
+
+    async def _compare_with_new(self, client: Client, hub: LossyHub, number: int) -> None:
+        """A new client of either process is told the same, and by name also what is no longer shown."""
+        new = Client(self.tenant_id, sorted(client.topics.patterns))
+        new.connect(hub, None)
+        assert new.joining is not None
+        await asyncio.wait([new.joining])
+        assert new.subscriber is not None
+        await new.subscriber.drained()
+        for topic, fields in new.fold.items():
+            assert client.fold.get(topic) == fields, f"{topic} in the snapshot of hub {number}"
+        for topic in client.topics.named:
+            record = self.publisher.record(self.tenant_id, topic)
+            assert (topic in new.unknown) == (record is None)
+            assert record is None or new.fold[topic] == orjson.loads(record.body)
+        hub.leave(new.subscriber)
+
+
+async def _turn(turns: int) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+async def until(holds: Callable[[], bool], why_not: Callable[[], str]) -> None:
+    """Looks after each few turns of the loop, for a bounded time."""
+    try:
+        async with asyncio.timeout(BOUND_SECONDS):
+            while not holds():
+                await asyncio.sleep(0.002)
+    except TimeoutError:
+        raise AssertionError(why_not()) from None
+
+
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[tuple[RedisServer, Path]]:
+    """A Redis of these tests alone, which may be killed."""
+    with scratch_folder("hub-machine") as folder:
+        server = RedisServer(folder / "redis")
+        server.start()
+        try:
+            server.wait_ready(BOUND_SECONDS)
+            yield server, folder
+        finally:
+            server.stop()
+
+
+def test_every_client_ends_with_what_a_new_one_is_told(
+    own_redis: tuple[RedisServer, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realtime.hub, "LINGER_SECONDS", 30.0)  # each example chooses its own; put back at the end
+    run_state_machine_as_test(
+        lambda: HubMachine(*own_redis),
+        settings=settings(
+            max_examples=EXAMPLES or 150,
+            stateful_step_count=40,
+            derandomize=not EXAMPLES,
+            database=None,
+            deadline=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
