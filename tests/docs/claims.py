@@ -51,8 +51,14 @@ CLAIMS: dict[str, str] = {
     "docs/reference/http.md#json-4": "test_answers_have_the_fields_that_are_shown",
     "docs/reference/http.md#json-5": "test_answers_have_the_fields_that_are_shown",
     f"{_PROTOCOL}#json-1": "test_the_record_has_the_fields_that_are_shown",
-    **{f"{_PROTOCOL}#json-{number}": "test_frames_of_the_server_have_the_fields_that_are_shown" for number in range(2, 11)},
-    **{f"{_PROTOCOL}#json-{number}": "test_frames_of_the_client_are_taken_as_shown" for number in range(11, 15)},
+    **dict.fromkeys(
+        [f"{_PROTOCOL}#json-{number}" for number in range(2, 11)],
+        "test_frames_of_the_server_have_the_fields_that_are_shown",
+    ),
+    **dict.fromkeys(
+        [f"{_PROTOCOL}#json-{number}" for number in range(11, 15)],
+        "test_frames_of_the_client_are_taken_as_shown",
+    ),
 }
 
 

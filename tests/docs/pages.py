@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 from embedded.home import PROJECT
@@ -46,17 +47,8 @@ class Page:
         for line in lines:
             if line.startswith(f"| {first_column} |"):
                 next(lines)
-                return [_cells(row) for row in _table(lines)]
+                return [_cells(row) for row in takewhile(lambda row: row.startswith("|"), lines)]
         raise LookupError(f"{self.name} has no table that begins with {first_column!r}.")
-
-
-def _table(lines: "object") -> list[str]:
-    rows: list[str] = []
-    for line in lines:  # type: ignore[attr-defined]
-        if not line.startswith("|"):
-            break
-        rows.append(line)
-    return rows
 
 
 def _cells(row: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ PRINTED = {"docs/how-to/publish-from-your-worker.md#python-2": "another attempt 
 
 @pytest.mark.parametrize("name", claimed_by("test_a_publishing_block_runs_without_django"))
 def test_a_publishing_block_runs_without_django(
-    name: str, servers: Servers, redis: "Redis[bytes]", publisher: Publisher, tmp_path: Path
+    name: str, servers: Servers, redis: Redis, publisher: Publisher, tmp_path: Path
 ) -> None:
     output = run_python(pointed_at(blocks()[name], redis_url=servers.redis.url) + WITHOUT_DJANGO, tmp_path)
     assert output == PRINTED.get(name, "")
@@ -55,33 +57,33 @@ async def test_the_readme_watches_an_import(system: System, tmp_path: Path) -> N
 
 async def test_the_tutorial_works_from_its_first_to_its_last_step(system: System, tmp_path: Path) -> None:
     named = {name: pointed_at(blocks()[f"docs/tutorial.md#python-{name}"], address=system.address) for name in "123"}
-    async with running_script(named["1"], tmp_path) as lines, system.client() as client:
-        await lines.until("welcome")
-        await lines.until("snapshot")
-        await import_workbook(client, sample_workbook(2000, seed=12))
-        assert "'failed': " in await lines.until(" DONE ")
-    await _comes_back_without_missing_anything(system, named["2"], tmp_path)
+    with publishing_to_hanbit(system) as publish:
+        async with running_script(named["1"], tmp_path) as lines, system.client() as client:
+            await lines.until("welcome")
+            await lines.until("snapshot")
+            await lines.until(f"{publish('job:after-the-snapshot', 'DONE')} DONE")
+            await import_workbook(client, sample_workbook(2000, seed=12))
+            assert "'failed': " in await lines.until(" DONE ")
+        async with running_script(named["2"], tmp_path) as lines:
+            await lines.until("everything")
+            await lines.until(f"{publish('job:twice', 'PROCESSING')} PROCESSING")
+        between, last = publish("job:twice", "PROCESSING"), publish("job:twice", "DONE")
+        async with running_script(named["2"], tmp_path) as lines:
+            await lines.until("only what changed")
+            await lines.until(f"{last} DONE")
+            assert not any(f"{between} " in line for line in lines.seen)
     assert run_python(named["3"], tmp_path).startswith("line ")
 
 
-async def _comes_back_without_missing_anything(system: System, text: str, folder: Path) -> None:
+@contextmanager
+def publishing_to_hanbit(system: System) -> Iterator[Callable[[str, str], int]]:
+    """A function that publishes a status, and returns its offset."""
     ((tenant_id,),) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")
     publisher = Publisher.from_url(system.redis.url)
-
-    def publish(status: str) -> int:
-        published = publisher.status(tenant_id=tenant_id, topic="job:of-the-tutorial", attempt=1, status=status)
-        return published.offset
-
-    async with running_script(text, folder) as lines:
-        await lines.until("everything")
-        offset = publish("PROCESSING")
-        await lines.until(f"{offset} PROCESSING")
-    last = publish("PROCESSING"), publish("DONE")
-    async with running_script(text, folder) as lines:
-        await lines.until("only what changed")
-        await lines.until(f"{last[1]} DONE")
-        assert not any(f"{last[0]} " in line for line in lines.seen)
-    publisher.close()
+    try:
+        yield lambda topic, status: publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status=status).offset
+    finally:
+        publisher.close()
 
 
 @pytest.mark.parametrize(("script", "number"), [("watch.py", 2), ("watch_on.py", 3), ("failed.py", 4)])

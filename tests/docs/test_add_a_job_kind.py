@@ -1,0 +1,57 @@
+"""The page "Add a kind of job", done in a copy of the project on real servers."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from embedded.home import PROJECT
+from tests.docs.pages import blocks
+from tests.system import System, eventually
+
+PACKAGES = ("academy", "apps", "config", "realtime")
+PAGE = "docs/how-to/add-a-job-kind.md"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the product, changed as the page says."""
+    for package in PACKAGES:
+        shutil.copytree(PROJECT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "manage.py", tmp_path)
+    name, handler, dispatcher, _ = (blocks()[f"{PAGE}#python-{number}"] for number in range(1, 5))
+    jobs = tmp_path / "academy" / "domain" / "jobs.py"
+    jobs.write_text(jobs.read_text(encoding="utf-8") + name, encoding="utf-8")
+    worker = tmp_path / "apps" / "worker" / "ai_worker"
+    (worker / "student_count.py").write_text(handler, encoding="utf-8")
+    (worker / "dispatcher.py").write_text(dispatcher, encoding="utf-8")
+    return tmp_path
+
+
+async def test_a_job_kind_added_as_the_page_says_does_its_job(system: System, project: Path) -> None:
+    # Queues of its own: the system's worker does not know this kind.
+    environment = {**system.environment, "SQS_QUEUE_PREFIX": "docs-job-kind", "PYTHONPATH": str(project)}
+
+    def manage(*words: str) -> str:
+        return subprocess.check_output([sys.executable, "manage.py", *words], cwd=project, env=environment, text=True)
+
+    def ended() -> bool:
+        return system.query("SELECT status FROM aijob WHERE job_id = %s", job_id)[0][0] in {"DONE", "FAILED"}
+
+    manage("provision")
+    job_id = manage("shell", "-v", "0", "-c", blocks()[f"{PAGE}#python-4"]).split()[-1]
+    command = [sys.executable, "-m", "apps.worker.ai_worker"]
+    worker = await asyncio.create_subprocess_exec(*command, cwd=project, env=environment)
+    try:
+        await eventually(ended, 60)
+    finally:
+        worker.terminate()
+        await asyncio.wait_for(worker.wait(), 30)
+    ((status, result),) = system.query(
+        "SELECT j.status, r.result FROM aijob j JOIN aijob_result r ON r.job_id = j.id WHERE j.job_id = %s", job_id
+    )
+    assert status == "DONE"
+    assert sum(result["by_grade"].values()) >= 300

@@ -1,0 +1,118 @@
+"""The JSON of the documentation has the fields that the code has."""
+
+import json
+from inspect import isfunction
+from typing import Any, get_args
+
+import pytest
+
+from academy.adapters.excel.sample import sample_workbook
+from embedded.plan import Plan
+from realtime import frames
+from realtime.closing import CloseCode
+from realtime.place import Place, parse_place
+from realtime.record import Progress, Step, draft_record, join_record, parse_record, unknown_record
+from tests.docs.claims import claimed_by
+from tests.docs.pages import blocks
+from tests.system import System, import_workbook, new_ticket
+
+PLACE = Place("5f0c2a91", 1285, "1b16b1df")
+OF_THE_SERVER = [
+    frames.welcome("c-1", 25.0, 3600),
+    frames.snapshot(PLACE, [], recovered=False),
+    frames.records(PLACE, []),
+    frames.ping(PLACE),
+    frames.subscribed(2, PLACE, [unknown_record("job:9")]),
+    frames.unsubscribed(3, PLACE),
+    frames.refreshed(3600),
+    frames.error(2, "forbidden_topic", ""),
+    frames.closing(CloseCode.FEED_UNAVAILABLE, 2000),
+]
+
+
+def shown(name: str) -> Any:
+    return json.loads(blocks()[name])
+
+
+def shape(value: Any) -> Any:
+    """What fields there are, and of which kind: as {"percent": "number"}."""
+    if isinstance(value, dict):
+        return {name: shape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+
+
+def test_every_frame_of_the_server_is_shown() -> None:
+    functions = {name: made for name, made in vars(frames).items() if isfunction(made)}
+    builders = {name for name, made in functions.items() if made.__annotations__.get("return") is bytes}
+    names = claimed_by("test_frames_of_the_server_have_the_fields_that_are_shown")
+    assert {shown(name)["type"] for name in names} == builders
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    list(zip(claimed_by("test_frames_of_the_server_have_the_fields_that_are_shown"), OF_THE_SERVER, strict=True)),
+)
+def test_frames_of_the_server_have_the_fields_that_are_shown(name: str, frame: bytes) -> None:
+    assert shape(shown(name)) == shape(json.loads(frame))
+    if "place" in shown(name):
+        assert parse_place(shown(name)["place"])
+
+
+@pytest.mark.parametrize("name", claimed_by("test_frames_of_the_client_are_taken_as_shown"))
+def test_frames_of_the_client_are_taken_as_shown(name: str) -> None:
+    taken = frames.parse_client_frame(blocks()[name])
+    assert type(taken).__name__.lower() == shown(name)["type"]
+
+
+def test_every_frame_of_the_client_is_shown() -> None:
+    names = claimed_by("test_frames_of_the_client_are_taken_as_shown")
+    kinds = get_args(frames.ClientFrame)
+    assert {shown(name)["type"] for name in names} == {kind.__name__.lower() for kind in kinds}
+
+
+def test_the_record_has_the_fields_that_are_shown() -> None:
+    (name,) = claimed_by("test_the_record_has_the_fields_that_are_shown")
+    record = shown(name)
+    draft = draft_record(
+        topic=record["topic"],
+        attempt=record["attempt"],
+        status=record["status"],
+        published_at=record["published_at"],
+        progress=Progress(62.0, Step(2, 2, "import", 60.0), 1.2),
+        data=record["data"],
+    )
+    made = join_record(b'{"offset":1284' + draft.text, draft.progress)
+    assert json.loads(made.body) == record
+    assert list(json.loads(made.body)) == list(record)
+    assert parse_record(made.body) == made
+
+
+def test_the_run_file_has_the_entries_that_are_shown() -> None:
+    entries = shown("docs/reference/commands.md#json-1")
+    assert list(entries) == ["web", "postgres", "redis", "sqs", "ai_worker"]
+    assert entries["web"]["address"] == "http://127.0.0.1:8000"
+    assert Plan().worker_argv[-1].endswith("ai_worker")
+
+
+async def test_answers_have_the_fields_that_are_shown(system: System) -> None:
+    submitted, progress, unknown, ticket, refused = (
+        shown(name) for name in claimed_by("test_answers_have_the_fields_that_are_shown")
+    )
+    async with system.client() as client, await system.watcher(client) as watcher:
+        await watcher.read_until("snapshot")
+        job_id = await import_workbook(client, sample_workbook(600, seed=13))
+        assert submitted.keys() == {"job_id"}
+        polled = (await client.get(f"/api/v1/jobs/{job_id}/progress/")).json()
+        assert polled.keys() >= progress.keys()
+        await watcher.until_terminal(f"job:{job_id}")
+        running = [record["progress"] for record in watcher.history if record["progress"]]
+        assert running[-1].keys() == progress["progress"].keys()
+        assert running[-1]["step"].keys() == progress["progress"]["step"].keys()
+        absent = await client.get("/api/v1/jobs/00000000-0000-4000-8000-000000000000/progress/")
+        assert (absent.status_code, absent.json()) == (200, unknown)
+        assert shape(await new_ticket(client)) == shape(ticket)
+    async with system.client(username="student") as client:
+        answer = await client.get("/api/v1/lectures/")
+        assert (answer.status_code, answer.json()) == (403, refused)

@@ -1,0 +1,214 @@
+"""The reference pages say what the code says: each variable, endpoint, close code, key, command and limit."""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import get_commands
+from django.urls import URLPattern, URLResolver, get_resolver
+from pydantic_core import PydanticUndefined
+
+from academy.adapters.excel.errors import ERRORS_BY_CODE
+from academy.domain.roles import EVERYONE, FACULTY, OFFICE, Role
+from academy.domain.student_rows import ProblemCode
+from apps.core.topic_rules import MAX_NAMED_TOPICS
+from config.environment import Environment
+from embedded import up
+from embedded.home import PROJECT
+from realtime import consumers, frames, hub, keys, record, tickets, topics
+from realtime.closing import REASONS, CloseCode
+from tests.docs.pages import page
+
+ENVIRONMENT = page("docs/reference/environment.md")
+HTTP = page("docs/reference/http.md")
+PROTOCOL = page("docs/reference/realtime-protocol.md")
+KEYS = page("docs/reference/redis-keys.md")
+COMMANDS = page("docs/reference/commands.md")
+GLOSSARY = page("docs/reference/glossary.md")
+
+
+def bare(cell: str) -> str:
+    return cell.strip("`")
+
+
+# Environment variables.
+
+
+def test_every_field_of_the_environment_is_a_variable_of_the_page_and_nothing_else() -> None:
+    named = [bare(row[0]) for row in ENVIRONMENT.rows("variable")]
+    assert named == [name.upper() for name in Environment.model_fields]
+
+
+@pytest.mark.parametrize(("variable", "default"), [row[:2] for row in ENVIRONMENT.rows("variable")])
+def test_the_default_of_a_variable_is_the_one_of_the_page(variable: str, default: str) -> None:
+    real = Environment.model_fields[bare(variable).lower()].default
+    if real is PydanticUndefined:
+        assert default.startswith("none: has to be set")
+    elif real is None:
+        assert default == "none"
+    else:
+        text = ",".join(real) if isinstance(real, list) else str(real)
+        assert default == (f"`{text}`" if text else "empty")
+
+
+def test_the_limits_of_a_variable_are_those_of_the_code() -> None:
+    meanings = {bare(row[0]): row[2] for row in ENVIRONMENT.rows("variable")}
+    assert "1 to 200" in meanings["DATABASE_POOL_SIZE"]
+    assert "1 to 10,000" in meanings["REALTIME_RECENT_TERMINAL"]
+    metadata = {name: str(field.metadata) for name, field in Environment.model_fields.items()}
+    assert "le=200" in metadata["database_pool_size"]
+    assert "le=10000" in metadata["realtime_recent_terminal"]
+
+
+# HTTP.
+
+METHODS = ("get", "post", "put", "patch", "delete")
+WITHOUT_ROLES = {
+    "/api/v1/realtime/ticket/": ("POST", EVERYONE),
+    "/": ("GET", None),
+    "/healthz": ("GET", None),
+    "/readyz": ("GET", None),
+}
+
+
+def endpoints(resolver: Any = None, before: str = "/") -> Iterator[tuple[str, str, frozenset[Role] | None]]:
+    """Method, path and roles (None: anyone) of every endpoint."""
+    for entry in (resolver or get_resolver()).url_patterns:
+        path = before + re.sub(r"<\w+:(\w+)>", r"{\1}", str(entry.pattern))
+        if isinstance(entry, URLResolver):
+            yield from endpoints(entry, path)
+        elif isinstance(entry, URLPattern):
+            view = getattr(entry.callback, "view_class", None)
+            if view is None:
+                method, roles = WITHOUT_ROLES[path]
+                yield method, path, roles
+                continue
+            for method in METHODS:
+                if hasattr(view, method):
+                    allowed = getattr(view, "roles", {}).get(method.upper(), ())
+                    yield method.upper(), path, frozenset(allowed) if view.permission_classes else None
+
+
+def roles_of(cell: str) -> frozenset[Role] | None:
+    if cell == "anyone":
+        return None
+    words = {"office": OFFICE, "faculty": FACULTY, "everyone": EVERYONE}
+    return frozenset[Role]().union(*(words.get(word) or {Role(word)} for word in cell.split(", ")))
+
+
+def test_every_endpoint_is_in_the_page_with_its_roles_and_nothing_else() -> None:
+    shown = [(bare(method), bare(path), roles_of(who)) for method, path, who, _ in HTTP.rows("method")]
+    assert len(shown) == len(set(shown))
+    assert set(shown) == set(endpoints())
+
+
+def test_every_reason_for_which_a_workbook_or_a_row_is_refused_is_in_the_page() -> None:
+    codes = {bare(row[0]) for row in HTTP.rows("code")}
+    assert codes - {"lecture_missing", "dead_letter"} == set(ERRORS_BY_CODE)
+    assert all(f"`{code}`" in HTTP.prose for code in ProblemCode)
+
+
+CODE_AT = {"ApiError": 1, "AuthenticationFailed": 1, "PermissionDenied": 1, "JobStateError": 0, "_error": 1}
+"""Which argument of these calls is the code."""
+
+
+def error_codes(file: Path) -> Iterator[str]:
+    text = file.read_text(encoding="utf-8")
+    yield from re.findall(r'"([a-z]+_unavailable)"', text)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CODE_AT:
+            arguments = node.args[CODE_AT[node.func.id] :]
+            if arguments and isinstance(arguments[0], ast.Constant) and isinstance(arguments[0].value, str):
+                yield arguments[0].value
+
+
+def test_every_error_code_of_the_api_is_in_the_page() -> None:
+    files = [file for folder in ("apps", "academy", "realtime") for file in (PROJECT / folder).rglob("*.py")]
+    found = {code for file in files for code in error_codes(file)}
+    assert {"job_not_failed", "tenant_mismatch", "bad_topic", "redis_unavailable", "same_password"} <= found
+    named = set(re.findall(r"`(\w+)`", " ".join(row[1] for row in HTTP.rows("status"))))
+    assert found - named == set()
+
+
+# The protocol.
+
+
+def test_every_close_code_is_in_the_page_with_its_reason_and_nothing_else() -> None:
+    shown = {int(row[0]): row[1] for row in PROTOCOL.rows("code")}
+    assert shown == {int(code): reason for code, reason in REASONS.items()}
+
+
+def test_the_page_says_which_close_codes_are_sent() -> None:
+    files = [file for file in (PROJECT / "realtime").glob("*.py") if file.name != "closing.py"]
+    used = set(re.findall(r"CloseCode\.([A-Z_]+)", " ".join(file.read_text(encoding="utf-8") for file in files)))
+    said = {CloseCode(int(row[0])).name for row in PROTOCOL.rows("code") if row[3] == "yes"}
+    assert said == used
+
+
+def test_every_code_of_an_error_frame_is_in_the_page() -> None:
+    text = (PROJECT / "realtime" / "consumers.py").read_text(encoding="utf-8")
+    codes = set(re.findall(r'"([a-z]+_[a-z_]+|unavailable)", (?:str\(problem\)|f?")', text))
+    assert {"bad_frame", "forbidden_topic", "unavailable"} <= codes
+    section = PROTOCOL.text[PROTOCOL.text.index("The frame with this `id` was refused") :]
+    assert codes <= set(re.findall(r"`(\w+)`", section[: section.index("```")]))
+
+
+@pytest.mark.parametrize(
+    ("what", "numbers"),
+    [
+        ("a ticket", [tickets.MAX_TICKET_BYTES, tickets.CONNECT_SECONDS]),
+        ("topics of one connection", [topics.MAX_TOPICS]),
+        ("topics that a student or parent names", [MAX_NAMED_TOPICS]),
+        ("a frame from the client", [frames.MAX_FRAME_BYTES]),
+        ("frames from the client", [consumers.FRAMES_A_SECOND, consumers.FRAMES_BURST]),
+        ("frames answered with `error`", [consumers.MAX_BAD_FRAMES]),
+        ("pings without a pong", [consumers.MAX_PINGS_UNANSWERED]),
+        ("time to read the feed for a new connection", [int(hub.JOIN_SECONDS)]),
+        ("a record", [record.MAX_RECORD_BYTES]),
+    ],
+)
+def test_a_limit_of_the_protocol_is_the_one_of_the_page(what: str, numbers: list[int]) -> None:
+    limits = {row[0]: row[1] for row in PROTOCOL.rows("what")}
+    assert set(map(str, numbers)) <= set(re.findall(r"\d+", limits[what]))
+
+
+# Redis, commands, words.
+
+
+def test_every_redis_key_is_in_the_page_and_nothing_else() -> None:
+    shown = {bare(row[0]) for row in KEYS.rows("key")}
+    made = keys.Keys()
+    per_topic = {made.status(7, "job:42"), made.progress(7, "job:42")}
+    per_tenant = {make(7) for make in (made.feed, made.index, made.terminal, made.fence, made.leases)}
+    filled = {key.replace("{tenant_id}", "7").replace("{topic}", "job:42") for key in shown}
+    assert filled == per_topic | per_tenant | {made.relay()}
+
+
+def test_the_help_of_script_up_is_the_one_of_the_page(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit):
+        up.main(["--help"])
+    assert capsys.readouterr().out == COMMANDS.fenced("text")[0]
+
+
+def test_the_help_of_script_test_is_the_one_of_the_page() -> None:
+    lines = (PROJECT / "script" / "test").read_text(encoding="utf-8").splitlines()
+    shown = COMMANDS.fenced("text")[1].splitlines()
+    assert [line.removeprefix("#").removeprefix(" ") for line in lines[1 : 1 + len(shown)]] == shown
+    assert not lines[1 + len(shown)].startswith("#")
+
+
+def test_every_command_of_manage_py_that_is_ours_is_in_the_page() -> None:
+    ours = {name for name, app in get_commands().items() if app.partition(".")[0] in {"apps", "realtime", "academy"}}
+    assert {bare(row[0]) for row in COMMANDS.rows("command")} == ours
+
+
+def test_the_glossary_stands_in_the_order_of_letters_and_explains_each_word_once() -> None:
+    words = [row[0] for row in GLOSSARY.rows("word")]
+    assert all(before < after for before, after in pairwise(words))

@@ -1,0 +1,134 @@
+"""The shell of the documentation: executed, or its lines held against the programs that they call.
+
+That `script/up` and `script/test` do as wholes what the pages say is shown in `tests/embedded/`.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.management import get_commands
+
+from config.environment import Environment
+from embedded import up
+from embedded.home import PROJECT
+from embedded.plan import Plan
+from tests.docs.claims import claimed_by
+from tests.docs.pages import blocks, page
+from tests.docs.scripts import bare_environment, pointed_at, run_shell
+from tests.servers import SECRET
+from tests.system import System
+
+NOTHING_RUNS = 3
+PYTEST_OPTIONS = {"-x", "-q"}
+
+
+def lines_of(name: str) -> list[list[str]]:
+    return [shlex.split(line) for line in blocks()[name].splitlines()]
+
+
+def variables_of(words: list[str]) -> dict[str, str]:
+    """`NAME=value` in front of a command, or behind `export`."""
+    pairs = (word.partition("=") for word in words if word.partition("=")[0].isupper() and "=" in word)
+    return {name: value for name, _, value in pairs}
+
+
+@pytest.mark.parametrize("name", claimed_by("test_lines_of_script_up_are_understood"))
+def test_lines_of_script_up_are_understood(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in lines_of(name):
+        variables = variables_of(words)
+        known = {variable.lower(): value for variable, value in variables.items() if variable != "ACADEMY_HOME"}
+        assert known.keys() <= Environment.model_fields.keys()
+        Environment.model_validate({"secret_key": SECRET} | known)
+        command = [word for word in words if word != "export" and word.partition("=")[0] not in variables]
+        if command:
+            monkeypatch.setenv("ACADEMY_HOME", str(tmp_path))
+            assert command[0] == "script/up"
+            assert up.main([*command[1:], "--status"]) == NOTHING_RUNS
+
+
+@pytest.mark.parametrize("name", claimed_by("test_lines_of_script_test_are_understood"))
+def test_lines_of_script_test_are_understood(name: str) -> None:
+    script = (PROJECT / "script" / "test").read_text(encoding="utf-8")
+    for command, *options in lines_of(name):
+        assert command == "script/test"
+        for option in options:
+            assert option in PYTEST_OPTIONS or (PROJECT / option).exists() or f"= {option} " in script
+
+
+def test_the_screenshot_script_takes_an_address() -> None:
+    ((script, _address),) = lines_of("docs/reference/commands.md#sh-2")
+    assert "[address]" in subprocess.check_output([sys.executable, script, "--help"], cwd=PROJECT, text=True)
+
+
+def test_manage_py_finds_the_embedded_system_as_shown(system: System, tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text(SECRET)
+    entries = {
+        "postgres": {"pid": 1, "url": system.database_url},
+        "redis": {"pid": 2, "url": system.redis.url},
+        "sqs": {"pid": 3, "address": system.environment["SQS_ENDPOINT_URL"]},
+    }
+    (tmp_path / "run.json").write_text(json.dumps(entries))
+    done = run_shell(blocks()["docs/reference/commands.md#sh-3"], {"ACADEMY_HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert "[X] 0001_initial" in done.stdout
+
+
+@pytest.mark.parametrize("name", claimed_by("test_a_secret_key_is_made_as_shown"))
+def test_a_secret_key_is_made_as_shown(name: str) -> None:
+    *copies, command = blocks()[name].splitlines()
+    assert copies in ([], ["cp .env.example .env"])
+    assert (PROJECT / ".env.example").exists()
+    done = run_shell(command, {})
+    Environment.model_validate({"secret_key": done.stdout.strip()})
+
+
+def test_a_wrong_value_gets_the_sentence_that_is_shown() -> None:
+    done = run_shell(blocks()["docs/how-to/configure.md#sh-3"], {"SECRET_KEY": SECRET})
+    assert done.returncode != 0
+    (sentence,) = page("docs/how-to/configure.md").fenced("text")
+    assert sentence in done.stderr
+
+
+def test_processes_are_started_by_hand_as_script_up_starts_them() -> None:
+    *steps, web, worker = lines_of("docs/how-to/use-existing-servers.md#sh-2")
+    planned = [list(step.argv[1:]) for step in Plan().steps if not step.demo]
+    assert [words[1:] for words in steps] == planned
+    assert web[0] == "PROCESS_NAME=web"
+    assert set(web[2:]) <= set(Plan().web(8000))
+    assert worker[1:] == list(Plan().worker_argv[1:])
+
+
+def test_lines_of_docker_compose_name_what_there_is() -> None:
+    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))
+    known = {"docker", "compose", "up", "down", "run", "--rm", "--build", "--detach", *compose["services"]}
+    for name in claimed_by("test_lines_of_docker_compose_name_what_there_is"):
+        for words in lines_of(name):
+            ours = words.index("python") if "python" in words else len(words)
+            assert set(words[:ours]) <= known
+            assert not words[ours:] or (words[ours + 1] == "manage.py" and words[ours + 2] in get_commands())
+
+
+def test_what_runs_is_asked_as_shown(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, ready = blocks()["docs/how-to/when-something-is-down.md#sh-1"].splitlines()
+    monkeypatch.setenv("ACADEMY_HOME", str(tmp_path))
+    assert up.main(status.split()[1:]) == NOTHING_RUNS
+    done = run_shell(pointed_at(ready, address=system.address), {})
+    assert done.stdout == "ok\n", done.stderr
+
+
+@pytest.mark.parametrize("name", claimed_by("test_commands_of_manage_py_exist"))
+def test_commands_of_manage_py_exist(name: str) -> None:
+    for program, script, command in lines_of(name):
+        assert (program, script) == ("python", "manage.py")
+        shown = subprocess.check_output(
+            [sys.executable, script, "help", command],
+            cwd=PROJECT,
+            env=bare_environment(SECRET_KEY=SECRET),
+            text=True,
+        )
+        assert command in shown
