@@ -4,14 +4,18 @@ A mirror is loaded from a snapshot, then follows the messages one by one. A mess
 from another epoch, is not applied: the hub reads the feed again, and what was missed comes with that.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import islice
+from operator import attrgetter
 
 from realtime.errors import BadRecordError
 from realtime.record import Record, parse_record
 from realtime.scripts import Limits, Snapshot
+
+_MESSAGE_HEAD = re.compile(rb"([0-9a-f]{1,32})\.(\d{1,16}) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,13 @@ class Change:
 
 def parse_message(payload: bytes) -> Message:
     """Raises BadRecordError."""
-    head, _, body = payload.partition(b" ")
-    epoch, _, offset = head.partition(b".")
-    record = parse_record(body)
-    if not offset.isdigit() or int(offset) != record.offset:
+    match = _MESSAGE_HEAD.match(payload)
+    if match is None:
         raise BadRecordError(f"This is no message of a feed: {payload[:80]!r}.")
-    return Message(epoch.decode(), record.offset, record)
+    record = parse_record(payload[match.end() :])
+    if int(match[2]) != record.offset:
+        raise BadRecordError(f"This message names another offset than its record: {payload[:80]!r}.")
+    return Message(match[1].decode(), record.offset, record)
 
 
 class Mirror:
@@ -113,7 +118,9 @@ class Mirror:
             self._trim()
             return Change(reset=False, records=new)
         self.epoch, self.offset, self.floor = snapshot.epoch, snapshot.offset, snapshot.floor
-        self._records = {record.topic: record for record in snapshot.records}
+        # In the order of their own offsets, on which `above` relies: a record that a detail view restored has offset 0,
+        # while the index still knows its topic by the offset that it had before it was evicted or expired.
+        self._records = {record.topic: record for record in sorted(snapshot.records, key=attrgetter("offset"))}
         self._terminal_count = sum(record.terminal for record in snapshot.records)
         return Change(reset=True, records=list(snapshot.records))
 

@@ -37,6 +37,7 @@ class FollowedFeed:
         self._audiences = Audiences()
         self._buffer: list[Message] = []
         self._overflown = False
+        self._buffered_before_read = 0
         self._read_task: asyncio.Task[None] | None = None
         self._read_wanted = False
         self._waiting: list[asyncio.Future[None]] = []
@@ -75,8 +76,14 @@ class FollowedFeed:
 
     # What a client is told when it comes.
 
-    def may_be_behind(self, since: Place) -> bool:
-        """Whether the client has seen more than this mirror: it comes from a faster process, or a newer Redis."""
+    async def catch_up_with(self, since: Place) -> None:
+        """Reads the feed if the client has seen more than this mirror: in a faster process, or of a newer Redis."""
+        if self._may_be_behind(since):
+            await self.read_again("client_ahead")
+            # What Redis does not have now it had before: the next thousand clients of that epoch cost no read.
+            self._leave_behind({since.epoch})
+
+    def _may_be_behind(self, since: Place) -> bool:
         if since.epoch == self.mirror.epoch:
             return since.offset > self.mirror.offset
         return since.epoch not in self._epochs_seen
@@ -154,11 +161,15 @@ class FollowedFeed:
         """The feed, and of a whole one also what is watched by name and not in it. Tries until Redis answers."""
         delay = RETRY_SECONDS[0]
         while True:
+            self._buffered_before_read = len(self._buffer)
             try:
                 snapshot = await self._reader.read(self.tenant_id, self.mirror.epoch, self.mirror.offset)
                 return snapshot, await self._fetch_elsewhere(snapshot)
             except (RedisError, OSError) as problem:
                 log.debug("feed_read_failed", tenant=self.tenant_id, error=str(problem))
+            except Exception:
+                # An answer nobody thought of must not end the feed: it is asked again, and seen in the log.
+                log.exception("feed_read_failed", tenant=self.tenant_id)
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             delay = min(2 * delay, RETRY_SECONDS[1])
 
@@ -171,8 +182,12 @@ class FollowedFeed:
 
     def _load(self, snapshot: Snapshot, elsewhere: Mapping[str, Record]) -> None:
         """Applies what was read, then what arrived meanwhile, and tells the clients what changed."""
-        self._see_epoch(snapshot.epoch)
+        old_epoch = self.mirror.epoch
         change = self.mirror.load(snapshot)
+        # A message that was there before the read began, and is not of the epoch that it found, is of an older one. One
+        # that came since may be of a newer: it is kept for the next read.
+        older = {message.epoch for message in self._buffer[: self._buffered_before_read]}
+        self._leave_behind({old_epoch, *older} if old_epoch else older)
         self.loaded.set()
         if change.reset:
             for subscriber in self._audiences.subscribers():
@@ -182,16 +197,15 @@ class FollowedFeed:
         buffered, self._buffer = self._buffer, []
         self.receive(buffered)
         if self._buffer or self._overflown:
-            # Something is still missing, or a newer epoch has begun; an epoch that is not there then was an old one.
-            self._epochs_seen |= {message.epoch for message in self._buffer if message.epoch != self.mirror.epoch}
+            # Something is still missing, or a newer epoch has begun.
             self._overflown, self._read_wanted = False, True
 
-    def _see_epoch(self, epoch: str) -> None:
-        if self.mirror.loaded and epoch != self.mirror.epoch:
-            if len(self._epochs_seen) >= MAX_EPOCHS_SEEN:
-                self._epochs_seen.clear()
-            self._epochs_seen.add(self.mirror.epoch)
-        self._epochs_seen.discard(epoch)
+    def _leave_behind(self, epochs: set[str]) -> None:
+        """Notes epochs that are over, as far as they are not the present one."""
+        if len(self._epochs_seen) >= MAX_EPOCHS_SEEN:
+            self._epochs_seen.clear()
+        self._epochs_seen |= epochs
+        self._epochs_seen.discard(self.mirror.epoch)
 
     def _fan_out(self, records: list[Record]) -> None:
         if not records:

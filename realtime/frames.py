@@ -97,7 +97,7 @@ _FIELDS: dict[str, set[str]] = {
 
 def parse_client_frame(text: str | bytes) -> ClientFrame:
     """What the client sent. Raises BadFrameError with a sentence that says what was wrong with it."""
-    size = len(text.encode()) if isinstance(text, str) else len(text)
+    size = len(text.encode(errors="surrogatepass")) if isinstance(text, str) else len(text)
     if size > MAX_FRAME_BYTES:
         raise BadFrameError(f"The frame has {size} bytes; {MAX_FRAME_BYTES} are the most.")
     try:

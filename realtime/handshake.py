@@ -47,7 +47,10 @@ def origin_allowed(headers: Mapping[bytes, bytes]) -> bool:
     origin = headers.get(b"origin", b"").decode("latin-1")
     if b"origin" not in headers or origin in conf.allowed_origins():
         return True
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # such as "http://[", which no browser sends
+        return False
     return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
 
 

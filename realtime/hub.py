@@ -63,8 +63,8 @@ class Hub:
         Raises FeedUnavailableError.
         """
         async with self._held_feed(subscriber.tenant_id) as feed:
-            if since is not None and feed.may_be_behind(since):
-                await _in_time(feed.read_again("client_ahead"))
+            if since is not None:
+                await _in_time(feed.catch_up_with(since))
             elsewhere = await self._read_elsewhere(feed, subscriber.topics.named)
             # From here on nothing is awaited, so that the snapshot and what follows it fit together.
             feed.add(subscriber)
@@ -131,11 +131,13 @@ class Hub:
     async def _held_feed(self, tenant_id: int) -> AsyncIterator[FollowedFeed]:
         """The tenant's feed, loaded, and followed at least until the block ends. Raises FeedUnavailableError."""
         feed = self._feeds.get(tenant_id)
+        is_new = feed is None
         if feed is None:
             feed = self._feeds[tenant_id] = FollowedFeed(tenant_id, self._reader, self._limits)
-            await self._reader.subscribe(tenant_id)
         try:
             with feed.held():
+                if is_new:
+                    await self._reader.subscribe(tenant_id)
                 await _in_time(feed.loaded.wait())
                 yield feed
         finally:
@@ -143,13 +145,16 @@ class Hub:
 
     async def _read_elsewhere(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
         """The records of named topics that the mirror does not hold, as old as they may be."""
-        missing = [topic for topic in named if feed.mirror.get(topic) is None]
-        if not missing:
-            return {}
+        found: dict[str, Record] = {}
+        asked: set[str] = set()
         try:
-            return await self._reader.read_topics(feed.tenant_id, missing)
+            # More than once only if the mirror lost some of them meanwhile, to a new epoch.
+            while missing := [topic for topic in named if topic not in asked and feed.mirror.get(topic) is None]:
+                found |= await self._reader.read_topics(feed.tenant_id, missing)
+                asked.update(missing)
         except (RedisError, OSError):
             raise FeedUnavailableError("Redis cannot be reached at the moment; try again in a few seconds.") from None
+        return found
 
     def _drop_later(self, feed: FollowedFeed) -> None:
         if feed.empty:
@@ -159,9 +164,14 @@ class Hub:
         if feed.empty and self._feeds.get(feed.tenant_id) is feed:
             del self._feeds[feed.tenant_id]
             feed.close()
-            task = asyncio.get_running_loop().create_task(self._reader.unsubscribe(feed.tenant_id))
+            task = asyncio.get_running_loop().create_task(self._unsubscribe(feed.tenant_id))
             self._tasks.add(task)  # the loop itself holds tasks weakly
             task.add_done_callback(self._tasks.discard)
+
+    async def _unsubscribe(self, tenant_id: int) -> None:
+        # Somebody may have joined since this was put to the loop: their subscription stays.
+        if tenant_id not in self._feeds:
+            await self._reader.unsubscribe(tenant_id)
 
 
 async def _in_time(work: Coroutine[Any, Any, Any]) -> None:

@@ -110,6 +110,9 @@ class FeedReader:
                 if self.connected:
                     log.warning("pubsub_lost", error=str(problem))
                     delay = RECONNECT_SECONDS[0]
+            except Exception:
+                # A defect of ours, or an answer nobody thought of, must not end every feed of the process for ever.
+                log.exception("pubsub_failed")
             if self.connected:
                 self.connected = False
                 listener.on_lost()

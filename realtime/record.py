@@ -18,7 +18,9 @@ from realtime.transitions import Status
 
 MAX_RECORD_BYTES = 65_536
 
-_HEADER = re.compile(rb'\{"offset":(\d+),"topic":"([^"]+)","attempt":(\d+),"status":"([A-Z]+)"')
+_HEADER = re.compile(
+    rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
+)
 
 
 @dataclass(frozen=True, slots=True)

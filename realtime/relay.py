@@ -5,11 +5,11 @@ It runs in every worker process and as `manage.py realtime_relay`; an advisory l
 
 import threading
 import time
-from collections.abc import Iterable
 from datetime import timedelta
 
 import structlog
 from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from redis.exceptions import RedisError
 
@@ -24,6 +24,8 @@ LEFT_BEHIND = timedelta(seconds=2)
 """Younger rows belong to the process that wrote them, which is about to send them."""
 KEPT = timedelta(hours=24)
 BATCH = 200
+MAX_FAILURES = 3
+"""So many rows of a kind in succession that cannot be sent mean that its way is closed, and not that they are bad."""
 PAUSE_SECONDS = 1.0
 PURGE_SECONDS = 300.0
 
@@ -34,6 +36,7 @@ class Relay:
     def __init__(self) -> None:
         self._purged_at = 0.0
         self._failing: set[str] = set()
+        self._start_after: dict[str, int] = {}
 
     def run(self, stop: threading.Event) -> None:
         """Makes a round a second. No outage of the database, Redis or a queue ends it."""
@@ -44,24 +47,25 @@ class Relay:
             except (DatabaseError, RedisError, OSError) as problem:
                 log.warning("relay_round_failed", error=str(problem).strip())
                 busy = False
+            except Exception:
+                log.exception("relay_round_failed")
+                busy = False
             if not busy:
                 stop.wait(PAUSE_SECONDS)
         connection.close()
 
     def round(self) -> bool:
-        """One batch of rows, if no other relay is at work. True if there may be more at once."""
+        """One batch of rows of each kind, if no other relay is at work. True if there may be more at once."""
         with transaction.atomic():
             if not self._lock():
                 return False
             self._fill_new_redis()
-            rows = list(
-                OutboxEntry.objects.filter(sent_at=None, created_at__lt=timezone.now() - LEFT_BEHIND).order_by("id")[
-                    :BATCH
-                ]
-            )
-            sent = self._send_all(rows)
+            left = OutboxEntry.objects.filter(sent_at=None, created_at__lt=timezone.now() - LEFT_BEHIND)
+            # Kind by kind: a queue that is down for an hour must not fill the batch that a terminal record waits for.
+            kinds = list(left.order_by("kind").values_list("kind", flat=True).distinct())
+            busy = [self._send_batch(kind, left.filter(kind=kind)) for kind in kinds]
             self._purge()
-        return sent == BATCH
+        return any(busy)
 
     @staticmethod
     def _lock() -> bool:
@@ -69,23 +73,31 @@ class Relay:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
             return bool(cursor.fetchone()[0])
 
-    def _send_all(self, rows: Iterable[OutboxEntry]) -> int:
+    def _send_batch(self, kind: str, left: QuerySet[OutboxEntry]) -> bool:
+        """Sends the rows of one kind. True if there may be more."""
+        rows = list(left.filter(id__gt=self._start_after.pop(kind, 0)).order_by("id")[:BATCH])
         sent: list[int] = []
-        failing: set[str] = set()
+        failures, problem = 0, None
         for entry in rows:
-            if entry.kind in failing:
-                continue  # its way is closed; do not wait for the time-out of each row
             try:
                 send(entry)
-            except Exception as problem:  # noqa: BLE001 - a sender may raise what it likes; the row stays
-                failing.add(entry.kind)
-                if entry.kind not in self._failing:
-                    log.warning("outbox_way_closed", kind=entry.kind, error=str(problem))
+            except Exception as raised:  # noqa: BLE001 - a sender may raise what it likes; the row stays
+                failures, problem = failures + 1, raised
+                if failures == MAX_FAILURES:
+                    # Do not wait for the time-out of each row. The next round begins behind this one, since a few rows
+                    # that can never be sent must not hold up all others.
+                    self._start_after[kind] = entry.pk
+                    break
             else:
+                failures = 0
                 sent.append(entry.pk)
-        self._failing = failing
+        if problem is None:
+            self._failing.discard(kind)
+        elif kind not in self._failing:
+            self._failing.add(kind)
+            log.warning("outbox_rows_not_sent", kind=kind, error=str(problem))
         OutboxEntry.objects.filter(pk__in=sent).update(sent_at=timezone.now())
-        return len(sent)
+        return len(rows) == BATCH and bool(sent)
 
     def _fill_new_redis(self) -> None:
         """Publishes the records of the last 24 h again where Redis is another, older or empty one.
@@ -101,14 +113,25 @@ class Relay:
             rows = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=timezone.now() - KEPT).order_by("id")
             count = 0
             for entry in rows.iterator(BATCH):
-                send(entry)
-                count += 1
+                count += self._filled(entry)
             publisher.mark_filled(run_id)
         except RedisError as problem:
             if RECORD not in self._failing:
                 log.warning("redis_not_filled", error=str(problem))
             return
         log.info("redis_filled", records=count, seconds=round(time.monotonic() - started, 3))
+
+    @staticmethod
+    def _filled(entry: OutboxEntry) -> bool:
+        """Publishes one row again. False for one that can never be published. Raises RedisError."""
+        try:
+            send(entry)
+        except RedisError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - one bad row must not keep Redis empty of all others
+            log.warning("outbox_row_bad", id=entry.pk, error=str(problem))
+            return False
+        return True
 
     def _purge(self) -> None:
         if time.monotonic() - self._purged_at < PURGE_SECONDS:
