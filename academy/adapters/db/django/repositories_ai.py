@@ -12,9 +12,10 @@ from academy.domain.jobs import AttemptSupersededError, Claim, ClaimedJob, JobSt
 from apps.domains.ai.models import AIJob, AIJobResult, ImportedRow
 
 
-def jobs_of(tenant_id: int) -> QuerySet[AIJob]:
+def jobs_of(tenant_id: int, *, status: str | None = None) -> QuerySet[AIJob]:
     """A tenant's jobs with their results, newest first."""
-    return rows_of(tenant_id, AIJob).select_related("result").order_by("-created_at", "-id")
+    jobs = rows_of(tenant_id, AIJob).select_related("result").order_by("-created_at", "-id")
+    return jobs.filter(status=status) if status else jobs
 
 
 def find_job(tenant_id: int, job_id: UUID) -> AIJob | None:

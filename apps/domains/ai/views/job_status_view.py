@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from academy import jobs
 from academy.adapters.db.django import repositories_ai
-from academy.domain.jobs import JobStateError, shown_data
+from academy.domain.jobs import JobStateError, JobStatus, shown_data
 from academy.domain.roles import FACULTY, OFFICE
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
@@ -27,13 +27,16 @@ log = structlog.get_logger(__name__)
 
 
 class JobListView(ListAPIView[AIJob]):
-    """The academy's jobs, newest first."""
+    """The academy's jobs, newest first: `?status=PROCESSING`."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
     serializer_class = JobSerializer
 
     def get_queryset(self) -> Any:
-        return repositories_ai.jobs_of(caller_of(self.request).tenant_id)
+        status = self.request.query_params.get("status")
+        if status is not None and status not in JobStatus.__members__:
+            raise ApiError(400, "invalid", f"status is one of {', '.join(JobStatus)}.")
+        return repositories_ai.jobs_of(caller_of(self.request).tenant_id, status=status)
 
 
 class JobDetailView(APIView):

@@ -1,0 +1,96 @@
+"""What holds a connection, and what ends it: pings, its lifetime, and how little it costs Redis."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis
+from websockets.exceptions import ConnectionClosed
+
+from embedded.group import Servers
+from embedded.scratch import scratch_folder
+from tests.system import System, new_ticket, running_system
+from tests.watcher import Watcher
+
+
+@pytest.fixture(scope="module")
+def hasty_system(template: Servers) -> Iterator[System]:
+    """The product with short pings and short lives, so that a test need not wait for them."""
+    times = {"REALTIME_PING_SECONDS": "0.3", "REALTIME_CONNECTION_SECONDS": "4"}
+    with scratch_folder("system") as folder, running_system(template, folder, "hasty_system", **times) as running:
+        yield running
+
+
+async def test_a_quiet_connection_is_pinged_with_its_place_and_lives_while_it_answers(hasty_system: System) -> None:
+    async with hasty_system.client() as client, await hasty_system.watcher(client) as watcher:
+        place = (await watcher.read_until("snapshot"))["place"]
+        for _ in range(5):
+            ping = await watcher.read_until("ping")
+            await watcher.send({"type": "pong"})
+    assert ping == {"type": "ping", "place": place}
+
+
+async def test_a_connection_that_answers_no_ping_is_closed(hasty_system: System) -> None:
+    async with hasty_system.client() as client, await hasty_system.watcher(client) as watcher:
+        code, reason = await watcher.closed()
+    assert (code, reason) == (4001, "no pong for two periods")
+    assert [frame["type"] for frame in watcher.frames].count("ping") == 2
+    assert watcher.frames[-1] == {"type": "closing", "code": 4001, "reason": "no pong for two periods"}
+
+
+async def test_a_connection_ends_with_its_lifetime_unless_it_is_refreshed(hasty_system: System) -> None:
+    async with hasty_system.client() as client:
+        ticket = await new_ticket(client)
+        async with (
+            await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as left,
+            await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as refreshed,
+        ):
+            await refreshed.read_until("snapshot")
+            ends = asyncio.create_task(answer_pings(left))
+            answering = asyncio.create_task(answer_pings(refreshed))
+            # Halfway through, one of the two gets a new ticket.
+            for _ in range(6):
+                await asyncio.wait_for(pinged(refreshed), 10)
+            await refreshed.send({"type": "refresh", "ticket": (await new_ticket(client))["ticket"]})
+            assert (await ends)[0] == 4100
+            seen_when_the_other_ended = len(refreshed.frames)
+            await asyncio.wait_for(pinged(refreshed), 10)
+            assert (await answering)[0] == 4100
+    assert len(refreshed.frames) > seen_when_the_other_ended
+    assert any(frame["type"] == "refreshed" for frame in refreshed.frames)
+
+
+async def answer_pings(watcher: Watcher) -> tuple[int, str]:
+    """Like a good client, to the end; the close code and its reason."""
+    try:
+        while True:
+            if (await watcher.read())["type"] == "ping":
+                await watcher.send({"type": "pong"})
+    except ConnectionClosed:
+        return await watcher.closed()
+
+
+async def pinged(watcher: Watcher) -> None:
+    """Until one more ping than now has come; somebody else reads."""
+    count = sum(frame["type"] == "ping" for frame in watcher.frames)
+    while sum(frame["type"] == "ping" for frame in watcher.frames) == count:
+        await asyncio.sleep(0.01)
+
+
+async def test_a_hundred_connections_of_two_academies_are_two_subscriptions_in_redis(system: System) -> None:
+    redis: Redis = Redis.from_url(system.redis.url)
+    watchers: list[Watcher] = []
+    async with system.client("hanbit") as hanbit, system.client("saebom") as saebom:
+        try:
+            for number in range(100):
+                watchers.append(await system.watcher((hanbit, saebom)[number % 2]))
+                await watchers[-1].read_until("snapshot")
+            channels = redis.execute_command("PUBSUB", "CHANNELS", "*")
+            clients = len(redis.client_list())
+        finally:
+            for watcher in watchers:
+                await watcher.socket.close()
+    redis.close()
+    tenants = system.query("SELECT id FROM tenant WHERE code IN ('hanbit', 'saebom')")
+    assert sorted(channels) == sorted(f"tenant:{tenant_id}:feed".encode() for (tenant_id,) in tenants)
+    assert clients < 20
