@@ -1,0 +1,71 @@
+"""The indexes of the contract: there, valid, by name and column, and used by the queries that they are for."""
+
+from uuid import UUID
+
+import pytest
+from django.db import connection
+
+from academy.adapters.db.django.repositories_ai import find_job, jobs_of
+from apps.domains.ai.models import AIJob
+
+INDEXES = {
+    "idx_student_tenant_name_phone": ("students", "UNIQUE", "(tenant_id, name, parent_phone)", "deleted_at IS NULL"),
+    "idx_student_tenant_name_phone_deleted": (
+        "students",
+        "",
+        "(tenant_id, name, parent_phone)",
+        "deleted_at IS NOT NULL",
+    ),
+    "idx_aijob_tenant_status": ("aijob", "", "(tenant_id, status)", ""),
+    "idx_aijob_tenant_job_id": ("aijob", "", "(tenant_id, job_id)", ""),
+    "idx_video_tenant_status": ("video", "", "(tenant_id, status)", ""),
+    "idx_video_session_status": ("video", "", "(session_id, status)", ""),
+}
+JOBS, TENANTS = 100_000, 50
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", INDEXES)
+def test_each_index_of_the_contract_is_there_and_valid(name: str) -> None:
+    table, unique, columns, condition = INDEXES[name]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT indexdef, indisvalid FROM pg_indexes JOIN pg_index ON indexrelid = indexname::regclass"
+            " WHERE indexname = %s AND tablename = %s",
+            [name, table],
+        )
+        definition, valid = cursor.fetchone()
+    assert valid
+    assert columns in definition
+    assert condition in definition
+    assert ("UNIQUE" in definition) == bool(unique)
+
+
+@pytest.fixture
+def many_jobs(transactional_db: None) -> tuple[int, UUID]:
+    """A tenant among many and one of its jobs, in an analysed table."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tenant (code, name, active, created_at) SELECT 't' || n, '', true, now()"
+            " FROM generate_series(1, %s) n RETURNING id",
+            [TENANTS],
+        )
+        first = cursor.fetchone()[0]
+        cursor.execute(
+            "INSERT INTO aijob (job_id, tenant_id, job_type, status, attempt, payload, created_at, updated_at)"
+            " SELECT gen_random_uuid(), %s + n %% %s, 'x', CASE WHEN n %% 100 < 98 THEN 'DONE' ELSE 'PENDING' END, 1,"
+            " '{}', now(), now() FROM generate_series(1, %s) n",
+            [first, TENANTS, JOBS],
+        )
+        cursor.execute("ANALYZE aijob")
+    job = AIJob.objects.filter(tenant_id=first).order_by("id")[0]
+    return first, job.job_id
+
+
+def test_a_job_and_the_unfinished_ones_are_found_by_an_index(many_jobs: tuple[int, UUID]) -> None:
+    tenant_id, job_id = many_jobs
+    by_status = jobs_of(tenant_id, status="PENDING").explain()
+    by_id = jobs_of(tenant_id).filter(job_id=job_id).explain()
+    assert "idx_aijob_tenant_status" in by_status, by_status
+    assert "idx_aijob_tenant_job_id" in by_id or "aijob_job_id" in by_id, by_id
+    assert find_job(tenant_id, job_id) is not None
