@@ -12,8 +12,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BODY_BYTES = 21_000_000
 """A workbook of 20 MB and the form around it."""
-
-
+MAX_DIGITS = 18
+"""Of an announced length: Python itself refuses to read numbers of some thousand digits."""
 READ_ON_BYTES, READ_ON_SECONDS = 200_000_000, 30.0
 """A client that still sends sees a broken connection instead of the answer, so some more is read and thrown away."""
 
@@ -27,15 +27,16 @@ def limit_body(application: Application, max_bytes: int = MAX_BODY_BYTES) -> App
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > max_bytes:
-            await _refuse(receive, send, max_bytes)
+        if not announced.isdigit() or len(announced) > MAX_DIGITS or int(announced) > max_bytes:
+            await _refuse(receive, send, max_bytes, more=True)
             return
-        received = 0
+        received, more = 0, True
 
         async def counted() -> dict[str, Any]:
-            nonlocal received
+            nonlocal received, more
             message = await receive()
             received += len(message.get("body", b""))
+            more = message.get("more_body", False)
             if received > max_bytes:
                 raise _BodyTooLargeError
             return message
@@ -43,13 +44,14 @@ def limit_body(application: Application, max_bytes: int = MAX_BODY_BYTES) -> App
         try:
             await application(scope, counted, send)
         except _BodyTooLargeError:
-            await _refuse(receive, send, max_bytes)
+            await _refuse(receive, send, max_bytes, more=more)
 
     return limited
 
 
-async def _refuse(receive: Receive, send: Send, max_bytes: int) -> None:
-    await _read_on(receive)
+async def _refuse(receive: Receive, send: Send, max_bytes: int, *, more: bool) -> None:
+    if more:  # after the last part nothing comes any more, and to wait for it would keep the answer back
+        await _read_on(receive)
     message = f"The request is larger than {max_bytes // 1_000_000} MB; a workbook may have 20 MB."
     body = json.dumps({"code": "too_large", "message": message}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]

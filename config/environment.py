@@ -1,15 +1,19 @@
 """What the process is told by its environment: typed, with one clear sentence for each wrong value."""
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.connection import parse_url
 
 Names = Annotated[list[str], NoDecode]
 MIN_SECRET_LENGTH = 32
+SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
+"""Variables that hold a key or a password: what they say is never shown."""
 
 
 class Environment(BaseSettings):
@@ -35,8 +39,8 @@ class Environment(BaseSettings):
 
     ai_worker_max_concurrency: int = Field(5, ge=1, le=100)
     worker_heartbeat_seconds: float = Field(10, gt=0, le=60)
-    worker_lease_seconds: float = Field(30, gt=0, le=600)
-    worker_visibility_seconds: int = Field(40, ge=1, le=43_200)
+    worker_lease_seconds: float = Field(30, gt=0, le=600, validate_default=True)
+    worker_visibility_seconds: int = Field(40, ge=1, le=43_200, validate_default=True)
     worker_ready_file: str | None = None
 
     realtime_key_prefix: str = Field("", pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
@@ -50,6 +54,13 @@ class Environment(BaseSettings):
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _names_one(cls, value: list[str]) -> list[str]:
+        if not value:
+            raise ValueError("name at least one host, or no request is answered")
+        return value
 
     @field_validator("secret_key")
     @classmethod
@@ -65,8 +76,8 @@ class Environment(BaseSettings):
             raise ValueError("it has to begin with postgresql:// (PostgreSQL is the one database)")
         try:
             conninfo_to_dict(value)
-        except ProgrammingError as error:
-            raise ValueError(f"it is no PostgreSQL address: {str(error).strip()}") from None
+        except ProgrammingError:  # whose text may hold the password
+            raise ValueError("it is no address; write postgresql://user:password@host:5432/database") from None
         return value
 
     @field_validator("redis_url")
@@ -74,13 +85,31 @@ class Environment(BaseSettings):
     def _is_redis(cls, value: str) -> str:
         if not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("it has to begin with redis://, rediss:// or unix://")
+        try:
+            parse_url(value)  # type: ignore[no-untyped-call]
+        except ValueError:  # whose text may hold the password
+            raise ValueError("it is no address; write redis://:password@host:6379/0") from None
         return value
 
     @field_validator("sqs_endpoint_url", "s3_endpoint_url")
     @classmethod
     def _is_http(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("it has to begin with http:// or https:// (leave it out for AWS)")
+        if value is not None and not (value.startswith(("http://", "https://")) and _has_host(value)):
+            raise ValueError("it has to begin with http:// or https:// and a host (leave it out for AWS)")
+        return value
+
+    @field_validator("worker_lease_seconds")
+    @classmethod
+    def _outlives_a_heartbeat(cls, value: float, info: ValidationInfo) -> float:
+        if value <= info.data.get("worker_heartbeat_seconds", 0):
+            raise ValueError("a lease has to outlive WORKER_HEARTBEAT_SECONDS, or running jobs are taken for dead")
+        return value
+
+    @field_validator("worker_visibility_seconds")
+    @classmethod
+    def _outlives_a_lease(cls, value: int, info: ValidationInfo) -> int:
+        if value <= info.data.get("worker_lease_seconds", 0):
+            raise ValueError("it has to exceed WORKER_LEASE_SECONDS, or messages come back before their lease is over")
         return value
 
     @field_validator("realtime_allowed_origins")
@@ -90,6 +119,14 @@ class Environment(BaseSettings):
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:  # noqa: PLR2004 - scheme://host
                 raise ValueError(f"{origin!r} is no origin; write https://app.example.com, without a path")
         return value
+
+
+def _has_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def read_environment() -> Environment:
@@ -105,7 +142,7 @@ def _sentence(item: Any) -> str:
     if item["type"] == "missing":
         return f"{name} is not set: set it in the environment (script/up makes one for the embedded system)."
     reason = str(item["msg"]).removeprefix("Value error, ")
-    shown = "" if name == "SECRET_KEY" else f" (it is {item['input']!r})"
+    shown = "" if name in SECRETS else f" (it is {item['input']!r})"
     return f"{name} is wrong: {reason}{shown}."
 
 

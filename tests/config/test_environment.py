@@ -1,0 +1,151 @@
+"""The environment: each wrong value gives one sentence that names its variable, and no secret is ever shown."""
+
+import os
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from config.environment import Environment, database_settings, read_environment
+
+SECRET = "k" * 40
+OURS = {name.upper() for name in Environment.model_fields}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is set but a good key."""
+    for name in OURS & set(os.environ):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SECRET_KEY", SECRET)
+
+
+def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        read_environment()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ALLOWED_HOSTS", ",", "at least one"),
+        ("LOG_LEVEL", "LOUD", "'DEBUG'"),
+        ("PROCESS_NAME", "Web 1", "pattern"),
+        ("DATABASE_URL", "mysql://host/db", "begin with postgresql://"),
+        ("DATABASE_URL", "postgresql://user:pw@[::1/db", "postgresql://user:password@host"),
+        ("DATABASE_POOL_SIZE", "many", "integer"),
+        ("DATABASE_POOL_SIZE", "0", "greater than or equal to 1"),
+        ("REDIS_URL", "http://host", "begin with redis://"),
+        ("REDIS_URL", "redis://host:port/0", "redis://:password@host"),
+        ("SQS_ENDPOINT_URL", "host:9324", "begin with http://"),
+        ("SQS_ENDPOINT_URL", "http://", "a host"),
+        ("SQS_QUEUE_PREFIX", "a.b", "pattern"),
+        ("S3_ENDPOINT_URL", "s3://bucket", "begin with http://"),
+        ("AI_WORKER_MAX_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("WORKER_HEARTBEAT_SECONDS", "nan", "less than or equal to 60"),
+        ("WORKER_HEARTBEAT_SECONDS", "-1", "greater than 0"),
+        ("REALTIME_KEY_PREFIX", "a b", "pattern"),
+        ("REALTIME_ALLOWED_ORIGINS", "https://a.example/path", "is no origin"),
+        ("REALTIME_ALLOWED_ORIGINS", "https://a.example,*", "is no origin"),
+        ("REALTIME_PING_SECONDS", "0", "greater than 0"),
+        ("REALTIME_CONNECTION_SECONDS", "1.5", "integer"),
+    ],
+)
+def test_a_wrong_value_gives_one_sentence_that_names_its_variable(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
+    text = complaint(monkeypatch, **{name: value})
+    assert text.startswith(f"{name} is wrong: ")
+    assert words in text
+    assert text.endswith(".")
+    assert "\n" not in text
+
+
+def test_several_wrong_values_give_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = complaint(monkeypatch, LOG_LEVEL="LOUD", DATABASE_POOL_SIZE="x").splitlines()
+    assert [line.split()[0] for line in lines] == ["LOG_LEVEL", "DATABASE_POOL_SIZE"]
+
+
+@pytest.mark.parametrize("key", ["", "too-short-a-key"])
+def test_a_missing_or_short_key_is_asked_for(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    text = complaint(monkeypatch, SECRET_KEY=key)
+    assert text.startswith("SECRET_KEY is ")
+    assert not key or key not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", "hidden-word"),
+        ("DATABASE_URL", "mysql://user:hidden-word@host/db"),
+        ("DATABASE_URL", "postgresql://user:hidden-word@[::1/db"),
+        ("DATABASE_URL", "postgresql://host/db?password=hidden-word&nonsense=1"),
+        ("DATABASE_URL", "host=db password=hidden-word"),
+        ("REDIS_URL", "http://:hidden-word@host"),
+        ("REDIS_URL", "redis://:hidden-word@host:port"),
+    ],
+)
+def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    assert "hidden" not in complaint(monkeypatch, **{name: value})
+
+
+def test_nothing_that_is_printed_of_the_environment_shows_the_key() -> None:
+    assert SECRET not in repr(read_environment())
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"WORKER_HEARTBEAT_SECONDS": "30"}, "WORKER_LEASE_SECONDS is wrong"),
+        ({"WORKER_LEASE_SECONDS": "5"}, "WORKER_LEASE_SECONDS is wrong"),
+        ({"WORKER_LEASE_SECONDS": "40"}, "WORKER_VISIBILITY_SECONDS is wrong"),
+        ({"WORKER_VISIBILITY_SECONDS": "30"}, "WORKER_VISIBILITY_SECONDS is wrong"),
+    ],
+)
+def test_times_of_a_worker_that_would_take_running_jobs_for_dead_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], words: str
+) -> None:
+    assert words in complaint(monkeypatch, **variables)
+
+
+def test_lists_stand_between_commas_with_or_without_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", " a.example, b.example ,,")
+    monkeypatch.setenv("REALTIME_ALLOWED_ORIGINS", "https://a.example,http://b.example:8080")
+    environment = read_environment()
+    assert environment.allowed_hosts == ["a.example", "b.example"]
+    assert environment.realtime_allowed_origins == ["https://a.example", "http://b.example:8080"]
+
+
+def test_an_empty_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = read_environment()
+    for name in OURS - {"SECRET_KEY"}:
+        monkeypatch.setenv(name, "")
+    assert read_environment() == without
+
+
+def environment(monkeypatch: pytest.MonkeyPatch, process: str, url: str) -> Environment:
+    monkeypatch.setenv("PROCESS_NAME", process)
+    monkeypatch.setenv("DATABASE_URL", url)
+    return read_environment()
+
+
+def test_the_web_process_has_a_pool_of_a_fixed_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_POOL_SIZE", "7")
+    found = database_settings(environment(monkeypatch, "web", "postgresql://user:p%40ss@db.example:5433/academy"))
+    assert (found["USER"], found["PASSWORD"], found["HOST"], found["PORT"]) == ("user", "p@ss", "db.example", "5433")
+    assert found["NAME"] == "academy"
+    assert found["CONN_MAX_AGE"] == 0
+    assert found["OPTIONS"]["pool"]["max_size"] == 7
+    assert found["OPTIONS"]["application_name"] == "web"
+
+
+def test_every_other_process_keeps_its_connections_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://user@/academy?host=/run/postgresql&sslmode=require&connect_timeout=2"
+    found = database_settings(environment(monkeypatch, "ai_worker", url))
+    assert found["CONN_MAX_AGE"] == 15
+    assert found["HOST"] == "/run/postgresql"
+    assert "pool" not in found["OPTIONS"]
+    assert (found["OPTIONS"]["sslmode"], found["OPTIONS"]["connect_timeout"]) == ("require", "2")
+    assert found["OPTIONS"]["application_name"] == "ai_worker"
