@@ -14,6 +14,7 @@ from django.apps import apps
 from servestatic import ServeStaticASGI
 
 from config.body_limit import limit_body
+from config.charset import utf8_only
 from realtime.routing import websocket_application
 
 
@@ -27,7 +28,7 @@ def serve_static(wrapped: Any) -> Any:
     return server
 
 
-http_application = serve_static(limit_body(django_application))  # type: ignore[arg-type]
+http_application = serve_static(limit_body(utf8_only(django_application)))  # type: ignore[arg-type]
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:

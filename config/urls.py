@@ -3,7 +3,7 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from apps.core.errors import answer_not_found, answer_server_error
+from apps.core.errors import answer_bad_request, answer_not_found, answer_server_error
 from apps.domains.lectures.urls import enrolment_urlpatterns, lecture_urlpatterns
 
 urlpatterns = [
@@ -16,5 +16,6 @@ urlpatterns = [
     path("api/v1/jobs/", include("apps.domains.ai.urls")),
     path("api/v1/schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[])),
 ]
+handler400 = answer_bad_request
 handler404 = answer_not_found
 handler500 = answer_server_error

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_safe
 
 from realtime import conf
 from realtime.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, TicketError
@@ -23,12 +23,13 @@ class _BadRequestError(Exception):
 
 
 @csrf_exempt  # authenticated by a header, which no foreign page can send
-@require_POST
 def ticket_view(request: HttpRequest) -> JsonResponse:
     """A permission to connect: `{"ticket", "expires_in", "websocket_url", "events_url", "snapshot_url", "share"}`.
 
     The body may name topics: `{"topics": ["video:42"]}`. Costs no SQL for those whose role alone permits everything.
     """
+    if request.method != "POST":
+        return _error(405, "method_not_allowed", "Get a ticket by POST.")
     try:
         identity = conf.authenticator()(request)
         named = _topics_of(request)
@@ -76,20 +77,22 @@ def _answer(request: HttpRequest, ticket: Ticket, text: str) -> dict[str, Any]:
     }
 
 
-def _error(status: int, code: str, problem: Exception) -> JsonResponse:
+def _error(status: int, code: str, problem: Exception | str) -> JsonResponse:
     answer = JsonResponse({"code": code, "message": str(problem)}, status=status)
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
         answer["WWW-Authenticate"] = "Bearer"
+    if status == 405:  # noqa: PLR2004 - section 15.5.6: and a 405 the methods
+        answer["Allow"] = "POST"
     return answer
 
 
-@require_GET
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
     """Alive."""
     return HttpResponse("ok", content_type="text/plain")
 
 
-@require_GET
+@require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
     """Ready to take connections: Redis answers, and the reader of the feeds runs."""
     try:

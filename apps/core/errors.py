@@ -4,7 +4,13 @@ from typing import Any
 
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import (
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from psycopg_pool import PoolTimeout
@@ -22,6 +28,14 @@ UNAVAILABLE: list[tuple[tuple[type[BaseException], ...], str, str]] = [
     ((RedisError,), "redis_unavailable", "Redis cannot be reached"),
     ((QueueUnavailableError,), "queue_unavailable", "The queue cannot be reached"),
     ((BotoCoreError, ClientError), "storage_unavailable", "The file storage cannot be reached"),
+]
+
+
+BAD_REQUESTS: list[tuple[type[Exception], str]] = [
+    (DisallowedHost, "No site of this name is served here (ALLOWED_HOSTS names those that are)."),
+    (RequestDataTooBig, "The fields of the request are too large."),
+    (TooManyFieldsSent, "The request has too many fields."),
+    (TooManyFilesSent, "Send one file."),
 ]
 
 
@@ -69,6 +83,13 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
     if header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = header
     return headers
+
+
+def answer_bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django's signature
+    """Django's `handler400`, for what it refuses before or behind our views' back."""
+    found = [sentence for kind, sentence in BAD_REQUESTS if isinstance(exception, kind)]
+    message = found[0] if found else "The request is malformed."
+    return JsonResponse({"code": "bad_request", "message": message}, status=400)
 
 
 def answer_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django's signature

@@ -1,5 +1,7 @@
 """How often somebody may fail to sign in. Those who know their password are never kept waiting."""
 
+from hashlib import sha256
+
 import structlog
 from django.core.cache import cache
 from redis.exceptions import RedisError
@@ -19,7 +21,7 @@ class SignInFailures:
 
     def __init__(self, address: str, account: str) -> None:
         self._limits = {
-            f"sign-in:{address}:{account.encode().hex()[:400]}": FAILURES_FOR_ACCOUNT,
+            f"sign-in:{address}:{sha256(account.encode()).hexdigest()}": FAILURES_FOR_ACCOUNT,
             f"sign-in:{address}": FAILURES_FROM_ADDRESS,
         }
 

@@ -32,7 +32,7 @@ class Exchange:
     async def send(self, message: dict[str, Any]) -> None:
         self.sent.append(message)
 
-    async def application(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def application(self, _scope: Scope, receive: Receive, send: Send) -> None:
         body, more = b"", True
         while more:
             message = await receive()

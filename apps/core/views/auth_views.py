@@ -115,7 +115,10 @@ class PasswordView(APIView):
         user = repositories_core.find_user(caller_of(request).user_id)
         if user is None:
             raise AuthenticationFailed("The account is closed.", "account_closed")
+        failures = SignInFailures(request.META.get("REMOTE_ADDR", ""), f"password of {user.pk}")
+        failures.check()
         if not user.check_password(form.validated_data["old_password"]):
+            failures.count()
             raise ApiError(400, "wrong_password", "The old password is wrong.")
         if form.validated_data["new_password"] == form.validated_data["old_password"]:
             raise ApiError(400, "same_password", "The new password is the old one: choose another.")

@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 from academy.adapters.db.django import repositories_lectures, repositories_students
 from academy.domain.roles import FACULTY, OFFICE
 from apps.core.authentication import caller_of
+from apps.core.query_params import number_param
 from apps.domains.lectures.models import Enrollment
 from apps.domains.lectures.serializers import EnrolmentForm, EnrolmentSerializer
 
@@ -25,7 +26,9 @@ class EnrolmentListView(ListAPIView[Enrollment]):
 
     def get_queryset(self) -> Any:
         return repositories_lectures.enrolments_of(
-            caller_of(self.request).tenant_id, lecture_id=self._number("lecture"), student_id=self._number("student")
+            caller_of(self.request).tenant_id,
+            lecture_id=number_param(self.request, "lecture"),
+            student_id=number_param(self.request, "student"),
         )
 
     @extend_schema(request=EnrolmentForm, responses={201: EnrolmentSerializer})
@@ -42,14 +45,6 @@ class EnrolmentListView(ListAPIView[Enrollment]):
         repositories_students.enroll_student(tenant_id, student_id, lecture_id)
         rows = repositories_lectures.enrolments_of(tenant_id, lecture_id=lecture_id, student_id=student_id)
         return Response(EnrolmentSerializer(rows.get()).data, status=201)
-
-    def _number(self, name: str) -> int | None:
-        text = self.request.query_params.get(name)
-        if text is None:
-            return None
-        if not (text.isascii() and text.isdigit()):
-            raise ValidationError({name: ["An id is a whole number."]})
-        return int(text)
 
 
 class EnrolmentDetailView(APIView):

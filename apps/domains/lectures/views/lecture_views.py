@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from academy.adapters.db.django import repositories_lectures
 from academy.domain.roles import FACULTY, OFFICE
 from apps.core.authentication import caller_of
+from apps.core.query_params import search_param
 from apps.domains.lectures.models import Lecture
 from apps.domains.lectures.serializers import LectureSerializer
 
@@ -23,8 +24,7 @@ class LectureListView(ListAPIView[Lecture]):
     serializer_class = LectureSerializer
 
     def get_queryset(self) -> Any:
-        search = self.request.query_params.get("search")
-        return repositories_lectures.lectures_of(caller_of(self.request).tenant_id, search=search)
+        return repositories_lectures.lectures_of(caller_of(self.request).tenant_id, search=search_param(self.request))
 
     @extend_schema(request=LectureSerializer, responses={201: LectureSerializer})
     def post(self, request: Request) -> Response:

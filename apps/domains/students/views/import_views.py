@@ -18,10 +18,11 @@ from academy.domain.roles import OFFICE
 from academy.imports import submit_import
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
+from apps.core.query_params import number_param
 from apps.domains.students.serializers import ImportForm
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-MAX_SAMPLE_ROWS = 10_000
+SAMPLE_ROWS, MAX_SAMPLE_ROWS = 2_000, 10_000
 
 
 class StudentImportView(APIView):
@@ -64,10 +65,11 @@ class SampleWorkbookView(APIView):
 
     @extend_schema(parameters=[OpenApiParameter("rows", int)], responses={(200, XLSX): OpenApiTypes.BINARY})
     def get(self, request: Request) -> HttpResponse:
-        text = request.query_params.get("rows", "2000")
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_SAMPLE_ROWS):
+        rows = number_param(request, "rows")
+        rows = SAMPLE_ROWS if rows is None else rows
+        if not 1 <= rows <= MAX_SAMPLE_ROWS:
             raise ApiError(400, "invalid", f"rows is a whole number from 1 to {MAX_SAMPLE_ROWS}.")
-        answer = HttpResponse(sample_workbook(int(text)), content_type=XLSX)
+        answer = HttpResponse(sample_workbook(rows), content_type=XLSX)
         answer["Content-Disposition"] = 'attachment; filename="students.xlsx"'
         return answer
 

@@ -14,6 +14,7 @@ from academy.adapters.db.django import repositories_students
 from academy.domain.roles import FACULTY, OFFICE, Role
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
+from apps.core.query_params import number_param, search_param
 from apps.domains.students.models import Student
 from apps.domains.students.serializers import StudentForm, StudentSerializer
 from apps.domains.students.services.lecture_enroll import (
@@ -30,13 +31,10 @@ class StudentListView(ListAPIView[Student]):
 
     def get_queryset(self) -> Any:
         caller = caller_of(self.request)
-        lecture = self.request.query_params.get("lecture")
-        if lecture is not None and not (lecture.isascii() and lecture.isdigit()):
-            raise ValidationError({"lecture": ["A lecture's id is a whole number."]})
         found = repositories_students.students_of(
             caller.tenant_id,
-            search=self.request.query_params.get("search"),
-            lecture_id=int(lecture) if lecture else None,
+            search=search_param(self.request),
+            lecture_id=number_param(self.request, "lecture"),
         )
         return found.filter(user_id=caller.user_id) if caller.role is Role.STUDENT else found
 

@@ -1,0 +1,85 @@
+"""The wall between academies stands in one place: what may touch all rows is listed here, and nothing else does."""
+
+import ast
+from pathlib import Path
+
+from django.apps import apps
+from django.db.models import Model
+
+from embedded.home import PROJECT
+
+BEHIND_THE_WALL = ("academy/adapters/db/django/", "realtime/outbox.py", "realtime/relay.py")
+"""Repositories; and the outbox, whose rows are the installation's and carry their tenant along."""
+RAW_SQL = (
+    "academy/adapters/db/django/",
+    "realtime/relay.py",  # its advisory lock
+    "apps/domains/students/services/chunks.py",
+)
+MANAGERS = {"objects", "_default_manager", "_base_manager"}
+SQL_DOORS = {"cursor", "raw", "RawSQL", "extra"}
+
+
+def sources() -> list[Path]:
+    """The product's own code, without migrations."""
+    found = [path for root in ("academy", "apps", "config", "realtime") for path in (PROJECT / root).rglob("*.py")]
+    return [path for path in [*found, PROJECT / "asgi.py"] if "migrations" not in path.parts]
+
+
+def places(names: set[str]) -> set[str]:
+    """The files that say `<something>.<one of these names>`."""
+    found = set()
+    for path in sources():
+        nodes = ast.walk(ast.parse(path.read_text()))
+        if any(isinstance(node, ast.Attribute) and node.attr in names for node in nodes):
+            found.add(path.relative_to(PROJECT).as_posix())
+    return found
+
+
+def test_only_repositories_and_the_outbox_ask_for_rows() -> None:
+    assert [place for place in sorted(places(MANAGERS)) if not place.startswith(BEHIND_THE_WALL)] == []
+
+
+def test_only_repositories_write_sql() -> None:
+    assert [place for place in sorted(places(SQL_DOORS)) if not place.startswith(RAW_SQL)] == []
+
+
+def tenant_models() -> list[type[Model]]:
+    return [model for model in apps.get_models() if hasattr(model, "tenant_id")]
+
+
+def test_rows_of_a_tenant_are_read_through_the_wall() -> None:
+    """In the repositories too: a query on a model with a tenant begins at `rows_of`, or names the tenant itself."""
+    names = {model.__name__ for model in tenant_models()}
+    bare = [
+        f"{path.name}: {_model_of(node)}.objects, line {node.lineno}"
+        for path in sorted((PROJECT / "academy/adapters/db/django").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and _model_of(node) in names and not _names_tenant(node)
+    ]
+    assert [place for place in bare if not place.startswith(ACROSS_TENANTS)] == []
+
+
+ACROSS_TENANTS = (
+    "repositories_core.py: User.objects",  # the account that a token names, or an academy's code and a user name
+    "repositories_core.py: TenantMembership.objects",  # of a new account, whose tenant is given as an object
+    "repositories_ai.py: AIJob.objects",  # whose job this is, for messages of old senders
+)
+
+
+def _model_of(call: ast.Call) -> str | None:
+    """X of `X.objects.something(…)`."""
+    match call.func:
+        case ast.Attribute(value=ast.Attribute(value=ast.Name(id=name), attr="objects")):
+            return name
+    return None
+
+
+def _names_tenant(call: ast.Call) -> bool:
+    return any(word.arg in {"tenant", "tenant_id", "job__tenant_id"} for word in call.keywords)
+
+
+def test_every_row_that_is_an_academys_says_whose() -> None:
+    without = {model.__name__ for model in apps.get_models() if not hasattr(model, "tenant_id")}
+    django_s = {"Permission", "Group", "ContentType"}
+    behind_another_row = {"Tenant", "LoginSession", "AIJobResult", "ImportedRow", "Message"}
+    assert without <= django_s | behind_another_row

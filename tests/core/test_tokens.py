@@ -1,0 +1,155 @@
+"""Tokens: whoever did not sign them, for this purpose and with this algorithm, opens nothing."""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID, uuid4
+
+import jwt
+import pytest
+
+from academy.domain.roles import Role
+from apps.core import tokens
+from apps.core.tokens import (
+    Caller,
+    TokenError,
+    TokenExpiredError,
+    access_token,
+    read_access_token,
+    read_refresh_token,
+    refresh_token,
+)
+from realtime import conf
+from realtime.errors import TicketError
+from realtime.tickets import Ticket, issue_ticket, read_ticket
+from realtime.topics import TopicFilter
+
+CALLER = Caller(7, UUID(int=1), 3, "hanbit", Role.TEACHER, "김 선생", must_change_password=False)
+TICKET = Ticket(3, 7, "session", "teacher", TopicFilter.of(["*"]), 3600)
+
+
+def key() -> bytes:
+    return tokens._key()  # noqa: SLF001 - what an attacker does not have
+
+
+def signed(**changes: Any) -> str:
+    """An access token with other claims; None leaves one out."""
+    claims = jwt.decode(access_token(CALLER), options={"verify_signature": False}) | changes
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, key(), "HS256")
+
+
+def unsigned(header: dict[str, str], token: str) -> str:
+    head = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+    return f"{head}.{token.split('.')[1]}."
+
+
+def readers() -> dict[str, Callable[[str], object]]:
+    return {
+        "access": read_access_token,
+        "refresh": read_refresh_token,
+        "ticket": lambda text: read_ticket(text, conf.ticket_key()),
+    }
+
+
+def one_of_each() -> dict[str, str]:
+    return {
+        "access": access_token(CALLER),
+        "refresh": refresh_token(uuid4(), uuid4(), time.time() + 60),
+        "ticket": issue_ticket(TICKET, conf.ticket_key()),
+    }
+
+
+def test_a_token_says_again_what_it_was_made_of() -> None:
+    session, token = uuid4(), uuid4()
+    assert read_access_token(access_token(CALLER)) == CALLER
+    assert read_refresh_token(refresh_token(session, token, time.time() + 60)) == (session, token)
+
+
+@pytest.mark.parametrize("made", ["access", "refresh", "ticket"])
+def test_a_token_of_one_kind_is_none_of_another(made: str) -> None:
+    for kind, read in readers().items():
+        if kind == made:
+            read(one_of_each()[made])
+        else:
+            with pytest.raises((TokenError, TicketError)):
+                read(one_of_each()[made])
+
+
+def test_even_with_one_key_the_audience_keeps_the_kinds_apart() -> None:
+    claims = jwt.decode(access_token(CALLER), options={"verify_signature": False})
+    with pytest.raises(TicketError):
+        read_ticket(jwt.encode(claims, conf.ticket_key(), "HS256"), conf.ticket_key())
+    assert key() != conf.ticket_key()
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE"])
+def test_an_unsigned_token_is_refused(algorithm: str) -> None:
+    with pytest.raises(TokenError):
+        read_access_token(unsigned({"alg": algorithm, "typ": "JWT"}, access_token(CALLER)))
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_another_algorithm_is_refused_even_with_the_right_key(algorithm: str) -> None:
+    claims = jwt.decode(access_token(CALLER), options={"verify_signature": False})
+    with pytest.raises(TokenError):
+        read_access_token(jwt.encode(claims, key() * 2, algorithm))
+    with pytest.raises(TokenError):
+        read_access_token(unsigned({"alg": algorithm}, access_token(CALLER)) + access_token(CALLER).split(".")[2])
+
+
+def test_another_key_is_refused() -> None:
+    claims = jwt.decode(access_token(CALLER), options={"verify_signature": False})
+    with pytest.raises(TokenError):
+        read_access_token(jwt.encode(claims, b"another key of thirty-two letters", "HS256"))
+
+
+def test_a_changed_claim_breaks_the_signature() -> None:
+    head, _, signature = access_token(CALLER).split(".")
+    claims = jwt.decode(access_token(CALLER), options={"verify_signature": False}) | {"role": "owner"}
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    with pytest.raises(TokenError):
+        read_access_token(f"{head}.{body}.{signature}")
+
+
+def test_an_expired_token_says_that_it_has_expired() -> None:
+    with pytest.raises(TokenExpiredError, match="expired"):
+        read_access_token(signed(exp=int(time.time()) - 1))
+    with pytest.raises(TokenExpiredError):
+        read_refresh_token(refresh_token(uuid4(), uuid4(), time.time() - 1))
+
+
+@pytest.mark.parametrize(
+    "claim", ["exp", "aud", "user", "session", "tenant", "tenant_code", "role", "name", "must_change_password"]
+)
+def test_a_token_that_leaves_a_claim_out_is_refused(claim: str) -> None:
+    with pytest.raises(TokenError):
+        read_access_token(signed(**{claim: None}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"role": "superuser"},
+        {"role": ["owner"]},
+        {"user": "x"},
+        {"user": []},
+        {"session": "x"},
+        {"session": 7},
+        {"tenant": {}},
+        {"aud": ["refresh", "realtime"]},
+        {"exp": "tomorrow"},
+        {"nbf": int(time.time()) + 600},
+    ],
+)
+def test_a_token_with_a_claim_that_is_none_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(TokenError):
+        read_access_token(signed(**changes))
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "a.b.c", "\xff\xfe", "x" * 100_000, "e30.e30.e30", "김.이.박", "\0"])
+def test_what_is_no_token_is_refused(text: str) -> None:
+    for read in readers().values():
+        with pytest.raises((TokenError, TicketError)):
+            read(text)
