@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 EXCEL_PARSING = "excel_parsing"
-JOB_TYPES = frozenset({EXCEL_PARSING})
 
 MAX_RESULT_BYTES = 10_000
 """A larger result stays in the database; the record then has its address."""

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import structlog
+from django.db import InterfaceError, OperationalError
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.exceptions import RedisError
 
@@ -17,6 +18,8 @@ from apps.worker.timing import Timing
 from realtime import conf
 
 log = structlog.get_logger(__name__)
+
+DATABASE_RETRY_SECONDS = 5.0
 
 
 class JobMessage(BaseModel):
@@ -46,15 +49,19 @@ class Deliveries:
 
     def handle(self, delivery: Delivery) -> None:
         try:
-            tenant_id, job_id = self._read(delivery)
+            claimed = self._claim(delivery, *self._read(delivery))
         except RefusedMessageError as problem:
             log.warning("message_buried", message=delivery.message_id, reason=str(problem))
             self._queue.bury(delivery, str(problem))
             return
-        claimed = self._claim(delivery, tenant_id, job_id)
+        except (OperationalError, InterfaceError) as problem:
+            # The job was not begun: an outage of the database must not count as a failed try of it.
+            log.warning("database_unavailable", message=delivery.message_id, error=str(problem).strip())
+            self._queue.put_back(delivery, DATABASE_RETRY_SECONDS)
+            return
         if claimed is not None:
             with structlog.contextvars.bound_contextvars(
-                tenant=tenant_id, job=str(job_id), attempt=claimed.attempt, job_type=claimed.job_type
+                tenant=claimed.tenant_id, job=str(claimed.job_id), attempt=claimed.attempt, job_type=claimed.job_type
             ):
                 self._do(delivery, claimed)
 

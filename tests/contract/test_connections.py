@@ -85,7 +85,7 @@ async def test_a_hundred_connections_of_two_academies_are_two_subscriptions_in_r
             for number in range(100):
                 watchers.append(await system.watcher((hanbit, saebom)[number % 2]))
                 await watchers[-1].read_until("snapshot")
-            channels = redis.execute_command("PUBSUB", "CHANNELS", "*")
+            channels = redis.pubsub_channels("*")
             clients = len(redis.client_list())
         finally:
             for watcher in watchers:

@@ -31,7 +31,7 @@ TICKET = Ticket(3, 7, "session", "teacher", TopicFilter.of(["*"]), 3600)
 
 
 def key() -> bytes:
-    return tokens._key()  # noqa: SLF001 - what an attacker does not have
+    return tokens._key()
 
 
 def signed(**changes: Any) -> str:

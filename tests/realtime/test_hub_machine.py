@@ -174,7 +174,7 @@ class HubMachine(RuleBasedStateMachine):
         super().__init__()
         self.server, self.folder = server, folder
         self.dump = folder / "older.rdb"
-        self.redis: Redis[bytes] = Redis.from_url(server.url)
+        self.redis: Redis = Redis.from_url(server.url)
         self.redis.flushall()
         self.keys = Keys()
         self.tenant_id, self.other_tenant = next(_tenants), next(_tenants)
@@ -191,7 +191,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @initialize(
         linger=st.sampled_from([30.0, 0.0]),
-        recent_terminal=st.sampled_from([2, 100]),
+        recent_terminal=st.sampled_from([1, 2, 100]),
         filters=st.lists(st.sampled_from(FILTERS), min_size=2, max_size=4),
     )
     def begin(self, linger: float, recent_terminal: int, filters: list[list[str]]) -> None:
@@ -266,6 +266,21 @@ class HubMachine(RuleBasedStateMachine):
             await asyncio.wait([joining])  # as the consumer does: it sees the end of its socket only after the join
         if hub is not None and subscriber is not None:
             hub.leave(subscriber)
+
+    @rule(
+        number=st.integers(0, 5),
+        finished=st.lists(st.sampled_from(TOPICS), min_size=1, unique=True),
+        hub=st.integers(0, 1),
+    )
+    def miss_ends(self, number: int, finished: list[str], hub: int) -> None:
+        """A client is away while topics begin and end; so many that not all of them are shown any more."""
+        self.work_on(finished, 1, 100)
+        self.go(number)
+        for topic in finished:
+            true = self.database[topic]
+            self._publish(topic, true["attempt"], "DONE", 100)
+        self.turn(100)
+        self.come_again(number, hub, with_place=True)
 
     @rule(number=st.integers(0, 5), patterns=st.sampled_from(FILTERS))
     def subscribe(self, number: int, patterns: list[str]) -> None:
@@ -423,21 +438,20 @@ class HubMachine(RuleBasedStateMachine):
         await until(self._rests, self._why_not)
 
     def _rests(self) -> bool:
-        epoch, offset = (
-            value.decode() for value in self.redis.hmget(self.keys.feed(self.tenant_id), "epoch", "offset")
-        )
+        feed = cast("list[bytes]", self.redis.hmget(self.keys.feed(self.tenant_id), "epoch", "offset"))
+        epoch, offset = feed[0].decode(), int(feed[1])
         for client in self.clients:
             if client.joining is None or not client.joining.done() or client.subscriber is None or client.hub is None:
                 return False
-            mirror = client.hub._feeds[self.tenant_id].mirror  # noqa: SLF001 - where it stands cannot be asked
-            if (mirror.epoch, mirror.offset) != (epoch, int(offset)) or client.subscriber.busy:
+            mirror = client.hub._feeds[self.tenant_id].mirror
+            if (mirror.epoch, mirror.offset) != (epoch, offset) or client.subscriber.busy:
                 return False
         return True
 
     def _why_not(self) -> str:
         feed = self.redis.hgetall(self.keys.feed(self.tenant_id))
         mirrors = [
-            [(mirror.epoch, mirror.offset) for followed in hub._feeds.values() for mirror in [followed.mirror]]  # noqa: SLF001
+            [(mirror.epoch, mirror.offset) for followed in hub._feeds.values() for mirror in [followed.mirror]]
             for hub in self.hubs
         ]
         busy = [client.subscriber and client.subscriber.busy for client in self.clients]
@@ -512,7 +526,7 @@ def test_every_client_ends_with_what_a_new_one_is_told(
 ) -> None:
     monkeypatch.setattr(realtime.hub, "LINGER_SECONDS", 30.0)  # each example chooses its own; put back at the end
     run_state_machine_as_test(
-        lambda: HubMachine(*own_redis),
+        cast("type[RuleBasedStateMachine]", lambda: HubMachine(*own_redis)),
         settings=settings(
             max_examples=EXAMPLES or 150,
             stateful_step_count=40,
