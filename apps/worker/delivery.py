@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, close_old_connections
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.exceptions import RedisError
 
@@ -124,8 +124,8 @@ class Deliveries:
             self._try_again(running, problem)
         else:
             log.info("job_done")
+            self._tidy_up(running.job)  # before the message goes, which may fail
             self._queue.delete(running.delivery)
-            self._tidy_up(running.job)
 
     def _run_handler(self, job: ClaimedJob) -> dict[str, object]:
         handler = self._handlers.get(job.job_type)
@@ -159,6 +159,7 @@ class Deliveries:
         log.warning("job_attempt_failed", receives=running.delivery.receives, exc_info=problem)
         if not self._running.remove(running):
             return  # it was given back already, because this process stops
+        close_old_connections()  # one that broke would break the next write too
         if running.delivery.receives >= self._timing.max_receives:
             self._give_up(running.delivery, running.job, "It could not be done, although it was tried several times.")
         else:

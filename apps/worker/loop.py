@@ -81,13 +81,16 @@ class Worker:
             except QueueUnavailableError as problem:
                 log.warning("queue_unavailable", error=str(problem))
                 self._stop.wait(RETRY_SECONDS)
+            except Exception:  # a worker that no longer polls looks alive and does nothing
+                log.exception("poll_failed")
+                self._stop.wait(RETRY_SECONDS)
 
     def _take(self, pool: ThreadPoolExecutor, delivery: Delivery) -> None:
         with self._lock:
             if not self._stop.is_set():
                 self._futures.add(pool.submit(self._work, delivery))
                 return
-        self._queue.hide(delivery, 0)  # it came while this process was about to end
+        self._queue.put_back(delivery, 0)  # it came while this process was about to end
 
     def _work(self, delivery: Delivery) -> None:
         close_old_connections()

@@ -45,8 +45,10 @@ class RunningJobs:
     def beat(self) -> None:
         """Renews everything again and again, until `stop`."""
         while not self._stopped.wait(self._timing.heartbeat_seconds):
-            for running in self._all():
-                self._renew(running)
+            # All leases first: a queue that does not answer must not let them lapse.
+            for renew in (self._renew_lease, self._renew_visibility):
+                for running in self._all():
+                    renew(running)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -59,7 +61,7 @@ class RunningJobs:
             try:
                 close_old_connections()
                 jobs.give_back(running.job)
-                self._queue.hide(running.delivery, 0)
+                self._queue.put_back(running.delivery, 0)  # as new: to be stopped is no failed try
                 log.info("job_given_back", job=str(running.job.job_id), tenant=running.job.tenant_id)
             except (AttemptSupersededError, DatabaseError, QueueUnavailableError) as problem:
                 # It comes back by itself, when its lease and its message's visibility are over.
@@ -70,14 +72,21 @@ class RunningJobs:
         with self._lock:
             return list(self._held.values())
 
-    def _renew(self, running: Running) -> None:
+    def _renew_lease(self, running: Running) -> None:
         job = running.job
-        try:
-            self._queue.hide(running.delivery, self._timing.visibility_seconds)
-        except QueueUnavailableError as problem:
-            log.warning("visibility_not_renewed", job=str(job.job_id), error=str(problem))
         try:
             conf.publisher().renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
             refresh_job_progress_ttl(job.tenant_id, job.job_id)
         except RedisError as problem:
             log.warning("lease_not_renewed", job=str(job.job_id), error=str(problem))
+        except Exception:  # whatever it was, the heart goes on beating for the other jobs
+            log.exception("lease_not_renewed", job=str(job.job_id))
+
+    def _renew_visibility(self, running: Running) -> None:
+        job_id = str(running.job.job_id)
+        try:
+            self._queue.hide(running.delivery, self._timing.visibility_seconds)
+        except QueueUnavailableError as problem:
+            log.warning("visibility_not_renewed", job=job_id, error=str(problem))
+        except Exception:
+            log.exception("visibility_not_renewed", job=job_id)

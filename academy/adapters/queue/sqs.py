@@ -133,11 +133,13 @@ class SqsJobQueue:
 
     def bury(self, delivery: Delivery, reason: str) -> None:
         """Moves a message to the dead letters, with the reason."""
+        # The reason may quote the message, and SQS refuses an attribute with control characters.
+        shown = "".join(letter if letter.isprintable() else " " for letter in reason)
         with _translated():
             self._client.send_message(
                 QueueUrl=self._url(self.dead_letter_name),
                 MessageBody=delivery.body,
-                MessageAttributes={"reason": {"DataType": "String", "StringValue": reason[:500]}},
+                MessageAttributes={"reason": {"DataType": "String", "StringValue": shown[:500]}},
             )
         self.delete(delivery)
 
