@@ -1,0 +1,128 @@
+"""A worker's parts on real servers: a queue of its own for each test, an academy, and handlers of the test."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connections
+from pytest_django import Settings
+from redis import Redis
+
+from academy import jobs
+from academy.adapters.queue.sqs import AI_QUEUE, Delivery, SqsJobQueue, sqs_client
+from apps.core.models import Tenant
+from apps.domains.ai.models import AIJob
+from apps.worker.delivery import Deliveries
+from apps.worker.handlers import Handler, JobProgress
+from apps.worker.running import RunningJobs
+from apps.worker.timing import Timing
+from realtime import conf
+
+LEASE_SECONDS = 1.0
+QUICK = Timing(heartbeat_seconds=0.2, lease_seconds=LEASE_SECONDS, visibility_seconds=2, poll_seconds=1)
+PATIENCE_SECONDS = 15
+
+Do = Callable[[jobs.ClaimedJob, JobProgress], dict[str, Any]]
+
+
+@dataclass
+class Bench:
+    """What a test needs to send messages, to handle them as a worker does, and to look at what became of them."""
+
+    queue: SqsJobQueue
+    tenant: Tenant
+    handlers: dict[str, Handler] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.running = RunningJobs(self.queue, QUICK)
+        self.deliveries = Deliveries(self.queue, self.handlers, self.running, QUICK)
+
+    def knows(self, do: Do, job_type: str = "test") -> None:
+        self.handlers[job_type] = Handler(("step",), do)
+
+    def submit(self, job_type: str = "test", **payload: Any) -> UUID:
+        return jobs.submit(
+            tenant_id=self.tenant.pk, tenant_code=self.tenant.code, job_type=job_type, payload=payload, created_by=None
+        )
+
+    def receive(self) -> Delivery:
+        """The next message, waited for."""
+        (delivery,) = self.queue.receive(1, PATIENCE_SECONDS)
+        return delivery
+
+    def handle_next(self) -> Delivery:
+        delivery = self.receive()
+        self.deliveries.handle(delivery)
+        return delivery
+
+    def received_often(self, receives: int) -> Delivery:
+        """The next message, as it looks after so many receives of workers that all died."""
+        delivery = self.receive()
+        while delivery.receives < receives:
+            self.queue.hide(delivery, 0)
+            delivery = self.receive()
+        return delivery
+
+    def job(self, job_id: UUID) -> AIJob:
+        return AIJob.objects.get(job_id=job_id)
+
+    def state(self, job_id: UUID) -> tuple[str, int]:
+        job = self.job(job_id)
+        return job.status, job.attempt
+
+    def record(self, job_id: UUID) -> dict[str, Any]:
+        """What browsers see."""
+        record = conf.publisher().record(self.tenant.pk, jobs.job_topic(job_id))
+        assert record is not None
+        found: dict[str, Any] = json.loads(record.body)
+        return found
+
+    def send(self, body: str) -> None:
+        """A message as somebody else might send it."""
+        url = sqs_client().get_queue_url(QueueName=self.queue.name)["QueueUrl"]
+        sqs_client().send_message(QueueUrl=url, MessageBody=body)
+
+    def waiting(self) -> int:
+        """The messages in the queue, whether they show at the moment or not."""
+        url = sqs_client().get_queue_url(QueueName=self.queue.name)["QueueUrl"]
+        names: Any = [
+            "ApproximateNumberOfMessages",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateNumberOfMessagesDelayed",
+        ]
+        found = sqs_client().get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+        return sum(int(number) for number in found.values())
+
+    def dead(self) -> list[tuple[str, str]]:
+        """Body and reason of each dead letter."""
+        url = sqs_client().get_queue_url(QueueName=self.queue.dead_letter_name)["QueueUrl"]
+        answer = sqs_client().receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["reason"])
+        return [
+            (message["Body"], message["MessageAttributes"]["reason"]["StringValue"])
+            for message in answer.get("Messages", [])
+        ]
+
+
+@pytest.fixture
+def bench(transactional_db: None, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """Short leases; and no connection outlives the thread that used it, since the database goes with the tests."""
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    settings.SQS_QUEUE_PREFIX = f"bench-{secrets.token_hex(6)}"
+    settings.WORKER_VISIBILITY_SECONDS = QUICK.visibility_seconds
+    settings.REALTIME_LEASE_SECONDS = LEASE_SECONDS
+    forget_publisher()
+    queue = SqsJobQueue(AI_QUEUE)
+    queue.provision()
+    yield Bench(queue, Tenant.objects.create(code=f"t-{secrets.token_hex(8)}", name="Academy"))
+    forget_publisher()
+
+
+def forget_publisher() -> None:
+    """The next one is made with the settings of then."""
+    conf.publisher().close()
+    conf.publisher.cache_clear()
+    conf.limits.cache_clear()

@@ -1,0 +1,237 @@
+"""Attempts that fail, are overtaken, run long, or lose the database: how a job ends."""
+
+import threading
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection
+from psycopg import sql
+
+from academy import jobs
+from academy.adapters.queue.sqs import QueueUnavailableError
+from academy.domain.jobs import ClaimedJob, JobFailedError
+from apps.domains.ai.models import AIJob, AIJobResult
+from apps.worker.handlers import Handler, JobProgress
+from embedded.group import Servers
+from realtime import conf
+from tests.worker.conftest import LEASE_SECONDS, PATIENCE_SECONDS, QUICK, Bench
+
+
+def test_a_job_that_raises_each_time_is_given_up_after_the_third_receive(bench: Bench) -> None:
+    attempts: list[int] = []
+
+    def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
+        attempts.append(job.attempt)
+        raise RuntimeError("the disk is full")
+
+    bench.knows(do)
+    job_id = bench.submit()
+    for attempt in (1, 2):
+        bench.handle_next()
+        assert bench.state(job_id) == ("PENDING", attempt + 1)
+        assert bench.record(job_id)["status"] == "PENDING"
+    last = bench.handle_next()
+    error = bench.job(job_id).error
+    assert (attempts, last.receives, bench.state(job_id)) == ([1, 2, 3], 3, ("FAILED", 3))
+    assert error is not None
+    assert error["code"] == bench.record(job_id)["error"]["code"] == "dead_letter"
+    assert "disk" not in error["message"]  # for people; the log has the rest
+    ((body, reason),) = bench.dead()
+    assert (body, reason) == (last.body, "It could not be done, although it was tried several times.")
+    assert bench.waiting() == 0
+
+
+def test_a_job_that_cannot_be_done_fails_at_once(bench: Bench) -> None:
+    def do(_job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
+        raise JobFailedError("damaged", "The file is damaged.")
+
+    bench.knows(do)
+    job_id = bench.submit(password_hash="secret")
+    bench.handle_next()
+    job = bench.job(job_id)
+    assert bench.state(job_id) == ("FAILED", 1)
+    assert job.error == bench.record(job_id)["error"] == {"code": "damaged", "message": "The file is damaged."}
+    assert job.payload == {"secrets_erased": True}
+    assert (bench.waiting(), bench.dead()) == (0, [])
+
+
+def test_an_attempt_that_was_overtaken_can_neither_save_nor_publish(bench: Bench) -> None:
+    """Another worker takes the job over while this one still believes that it holds it."""
+
+    def do(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
+        AIJob.objects.filter(job_id=job.job_id).update(attempt=2)
+        conf.publisher().status(tenant_id=job.tenant_id, topic=job.topic, attempt=2, status="PROCESSING")
+        before = bench.record(job.job_id)
+        progress.report("step", 50)
+        assert bench.record(job.job_id) == before
+        with pytest.raises(jobs.AttemptSupersededError):
+            jobs.fail(job, "code", "message")
+        with pytest.raises(jobs.AttemptSupersededError):
+            jobs.give_back(job)
+        return {"mine": True}
+
+    bench.knows(do)
+    job_id = bench.submit()
+    bench.handle_next()
+    assert bench.state(job_id) == ("PROCESSING", 2)
+    assert (bench.record(job_id)["status"], bench.record(job_id)["attempt"]) == ("PROCESSING", 2)
+    assert AIJobResult.objects.count() == 0
+    assert bench.waiting() == 1  # it may be the other attempt's by now
+
+
+def test_an_attempt_that_was_overtaken_does_not_spoil_the_next_one_by_raising(bench: Bench) -> None:
+    def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
+        AIJob.objects.filter(job_id=job.job_id).update(attempt=2)
+        raise RuntimeError
+
+    bench.knows(do)
+    job_id = bench.submit()
+    bench.handle_next()
+    assert bench.state(job_id) == ("PROCESSING", 2)
+    assert bench.dead() == []
+
+
+def test_what_runs_longer_than_lease_and_visibility_is_kept_alive_meanwhile(bench: Bench) -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def do(_job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
+        begun.set()
+        assert released.wait(PATIENCE_SECONDS)
+        return {}
+
+    bench.knows(do)
+    job_id = bench.submit()
+    heart = threading.Thread(target=bench.running.beat)
+    worker = threading.Thread(target=lambda: (bench.handle_next(), connection.close()))
+    heart.start()
+    worker.start()
+    try:
+        assert begun.wait(PATIENCE_SECONDS)
+        seen_by_another = bench.queue.receive(1, wait_seconds=QUICK.visibility_seconds + 1)
+        lease_left = conf.publisher().lease_seconds_left(tenant_id=bench.tenant.pk, topic=f"job:{job_id}")
+    finally:
+        released.set()
+        worker.join()
+        bench.running.stop()
+        heart.join()
+    assert seen_by_another == []
+    assert 0 < lease_left <= LEASE_SECONDS
+    assert (bench.state(job_id), bench.waiting()) == (("DONE", 1), 0)
+
+
+def test_leases_are_renewed_even_while_the_queue_does_not_answer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    lapsed: list[bool] = []
+    asked = threading.Event()
+
+    def away(*_: object) -> None:
+        asked.set()
+        raise QueueUnavailableError("away")
+
+    def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
+        conf.publisher().renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=1)
+        for _ in range(10):  # two seconds of beats: twice the lease
+            asked.clear()
+            assert asked.wait(PATIENCE_SECONDS)
+        left = conf.publisher().lease_seconds_left(tenant_id=job.tenant_id, topic=job.topic)
+        lapsed.append(left == 0)
+        return {}
+
+    bench.knows(do)
+    bench.submit()
+    monkeypatch.setattr(bench.queue, "hide", away)
+    heart = threading.Thread(target=bench.running.beat)
+    heart.start()
+    try:
+        bench.handle_next()
+    finally:
+        bench.running.stop()
+        heart.join()
+    assert lapsed == [False]
+
+
+def test_what_a_finished_job_leaves_behind_is_tidied_up_even_if_its_message_cannot_be_deleted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A workbook holds phone numbers: it must not stay because the queue was away for a moment."""
+    tidied: list[object] = []
+
+    def away(_delivery: object) -> None:
+        raise QueueUnavailableError("away")
+
+    bench.handlers["test"] = Handler(("step",), lambda _job, _progress: {}, lambda job: tidied.append(job.job_id))
+    job_id = bench.submit()
+    monkeypatch.setattr(bench.queue, "delete", away)
+    with pytest.raises(QueueUnavailableError):
+        bench.handle_next()
+    assert tidied == [job_id]
+    monkeypatch.undo()
+    assert bench.state(job_id) == ("DONE", 1)
+
+
+def test_a_job_whose_tidying_up_fails_is_done_all_the_same(bench: Bench) -> None:
+    def fall(_job: ClaimedJob) -> None:
+        raise OSError
+
+    bench.handlers["test"] = Handler(("step",), lambda _job, _progress: {}, fall)
+    job_id = bench.submit()
+    bench.handle_next()
+    assert (bench.state(job_id), bench.waiting()) == (("DONE", 1), 0)
+
+
+def cut_connections(servers: Servers, *, allow: bool) -> None:
+    """Ends every connection to the tests' database, and lets new ones in or not."""
+    name = connection.settings_dict["NAME"]
+    with psycopg.connect(servers.postgres.url, autocommit=True) as admin:
+        words = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(sql.Identifier(name), sql.Literal(allow))
+        admin.execute(words)
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
+def test_a_connection_that_broke_under_a_job_costs_one_attempt_and_no_wait(bench: Bench, servers: Servers) -> None:
+    def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
+        if job.attempt == 1:
+            cut_connections(servers, allow=True)
+        return {}
+
+    bench.knows(do)
+    job_id = bench.submit()
+    bench.handle_next()
+    assert bench.state(job_id) == ("PENDING", 2)
+    bench.handle_next()
+    assert bench.state(job_id) == ("DONE", 2)
+
+
+def test_a_database_that_is_away_while_a_job_ends_costs_one_attempt(bench: Bench, servers: Servers) -> None:
+    def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
+        if job.attempt == 1:
+            cut_connections(servers, allow=False)
+        return {}
+
+    bench.knows(do)
+    job_id = bench.submit()
+    delivery = bench.receive()
+    try:
+        with pytest.raises(OperationalError):
+            bench.deliveries.handle(delivery)
+    finally:
+        cut_connections(servers, allow=True)
+        connection.close()
+    assert bench.state(job_id) == ("PROCESSING", 1)
+    while bench.state(job_id)[0] == "PROCESSING":  # first it meets the lease, then takes the job over
+        bench.handle_next()
+    assert (bench.state(job_id), bench.waiting()) == (("DONE", 2), 0)
+
+
+def test_a_database_that_is_away_for_long_never_counts_as_a_failed_try(bench: Bench, servers: Servers) -> None:
+    bench.knows(lambda _job, _progress: {})
+    job_id = bench.submit()
+    delivery = bench.received_often(5)
+    cut_connections(servers, allow=False)
+    try:
+        bench.deliveries.handle(delivery)
+    finally:
+        cut_connections(servers, allow=True)
+        connection.close()
+    again = bench.handle_next()
+    assert (again.receives, bench.state(job_id), bench.waiting()) == (1, ("DONE", 1), 0)
