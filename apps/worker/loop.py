@@ -27,7 +27,7 @@ RETRY_SECONDS = 2.0
 
 
 class Worker:
-    """One process: a thread that polls, one for each job, one heartbeat, and the relay of the outbox."""
+    """One process: a thread that polls, one for each job, two heartbeats, and the relay of the outbox."""
 
     def __init__(self, queue: SqsJobQueue, handlers: dict[str, Handler], concurrency: int, timing: Timing) -> None:
         self._queue = queue
@@ -44,18 +44,19 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         relay = threading.Thread(target=Relay().run, args=[self._stop], name="relay")
-        heartbeat = threading.Thread(target=self._running.beat, name="heartbeat")
+        leases = threading.Thread(target=self._running.renew_leases, name="leases")
+        visibility = threading.Thread(target=self._running.renew_visibility, name="visibility")
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="job")
         # A daemon: a long poll cannot be interrupted, and the end does not wait for it.
         poll = threading.Thread(target=self._poll, args=[pool], name="poll", daemon=True)
-        for thread in (relay, heartbeat, poll):
+        for thread in (relay, leases, visibility, poll):
             thread.start()
         log.info("worker_started", queue=self._queue.name, concurrency=self._concurrency)
         self._stop.wait()
         finished = self._drain()
         self._running.stop()
-        heartbeat.join()
-        relay.join()
+        for thread in (relay, leases, visibility):
+            thread.join()
         log.info("worker_stopped")
         if not finished:
             os._exit(0)  # what was given back is another worker's now; nothing that this process still does can count

@@ -1,6 +1,7 @@
 """The jobs that this process holds: renewed while they run, given back when it stops."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -24,7 +25,7 @@ class Running:
 
 
 class RunningJobs:
-    """Threads add and remove; the heartbeat renews each message's visibility and each job's lease."""
+    """Threads add and remove; the heartbeats renew each message's visibility and each job's lease."""
 
     def __init__(self, queue: SqsJobQueue, timing: Timing) -> None:
         self._queue = queue
@@ -42,13 +43,13 @@ class RunningJobs:
         with self._lock:
             return self._held.pop(running.delivery.receipt, None) is not None
 
-    def beat(self) -> None:
-        """Renews everything again and again, until `stop`."""
-        while not self._stopped.wait(self._timing.heartbeat_seconds):
-            # All leases first: a queue that does not answer must not let them lapse.
-            for renew in (self._renew_lease, self._renew_visibility):
-                for running in self._all():
-                    renew(running)
+    def renew_leases(self) -> None:
+        """Again and again, until `stop`. Needs a thread of its own: a queue that hangs must not let leases lapse."""
+        self._beat(self._renew_lease)
+
+    def renew_visibility(self) -> None:
+        """Again and again, until `stop`."""
+        self._beat(self._renew_visibility)
 
     def stop(self) -> None:
         self._stopped.set()
@@ -67,6 +68,12 @@ class RunningJobs:
                 # It comes back by itself, when its lease and its message's visibility are over.
                 log.warning("job_not_given_back", job=str(running.job.job_id), error=str(problem))
         connection.close()
+
+    def _beat(self, renew: Callable[[Running], None]) -> None:
+        while not self._stopped.wait(self._timing.heartbeat_seconds):
+            for running in self._all():
+                if not self._stopped.is_set():
+                    renew(running)
 
     def _all(self) -> list[Running]:
         with self._lock:

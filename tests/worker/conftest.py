@@ -14,6 +14,7 @@ from redis import Redis
 
 from academy import jobs
 from academy.adapters.queue.sqs import AI_QUEUE, Delivery, SqsJobQueue, sqs_client
+from academy.domain.jobs import ClaimedJob, job_topic
 from apps.core.models import Tenant
 from apps.domains.ai.models import AIJob
 from apps.worker.delivery import Deliveries
@@ -26,7 +27,7 @@ LEASE_SECONDS = 1.0
 QUICK = Timing(heartbeat_seconds=0.2, lease_seconds=LEASE_SECONDS, visibility_seconds=2, poll_seconds=1)
 PATIENCE_SECONDS = 15
 
-Do = Callable[[jobs.ClaimedJob, JobProgress], dict[str, Any]]
+Do = Callable[[ClaimedJob, JobProgress], dict[str, Any]]
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Bench:
 
     def record(self, job_id: UUID) -> dict[str, Any]:
         """What browsers see."""
-        record = conf.publisher().record(self.tenant.pk, jobs.job_topic(job_id))
+        record = conf.publisher().record(self.tenant.pk, job_topic(job_id))
         assert record is not None
         found: dict[str, Any] = json.loads(record.body)
         return found

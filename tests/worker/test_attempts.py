@@ -1,6 +1,8 @@
 """Attempts that fail, are overtaken, run long, or lose the database: how a job ends."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -9,12 +11,14 @@ from django.db import OperationalError, connection
 from psycopg import sql
 
 from academy import jobs
-from academy.adapters.queue.sqs import QueueUnavailableError
-from academy.domain.jobs import ClaimedJob, JobFailedError
+from academy.adapters.queue.sqs import Delivery, QueueUnavailableError
+from academy.domain.jobs import AttemptSupersededError, ClaimedJob, JobFailedError
 from apps.domains.ai.models import AIJob, AIJobResult
 from apps.worker.handlers import Handler, JobProgress
+from apps.worker.running import RunningJobs
 from embedded.group import Servers
 from realtime import conf
+from realtime.publish import Publisher
 from tests.worker.conftest import LEASE_SECONDS, PATIENCE_SECONDS, QUICK, Bench
 
 
@@ -65,9 +69,9 @@ def test_an_attempt_that_was_overtaken_can_neither_save_nor_publish(bench: Bench
         before = bench.record(job.job_id)
         progress.report("step", 50)
         assert bench.record(job.job_id) == before
-        with pytest.raises(jobs.AttemptSupersededError):
+        with pytest.raises(AttemptSupersededError):
             jobs.fail(job, "code", "message")
-        with pytest.raises(jobs.AttemptSupersededError):
+        with pytest.raises(AttemptSupersededError):
             jobs.give_back(job)
         return {"mine": True}
 
@@ -92,62 +96,63 @@ def test_an_attempt_that_was_overtaken_does_not_spoil_the_next_one_by_raising(be
     assert bench.dead() == []
 
 
-def test_what_runs_longer_than_lease_and_visibility_is_kept_alive_meanwhile(bench: Bench) -> None:
-    begun, released = threading.Event(), threading.Event()
+@contextmanager
+def heartbeats(running: RunningJobs) -> Iterator[None]:
+    threads = [threading.Thread(target=beat) for beat in (running.renew_leases, running.renew_visibility)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        running.stop()
+        for thread in threads:
+            thread.join()
 
-    def do(_job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
-        begun.set()
-        assert released.wait(PATIENCE_SECONDS)
+
+def test_what_runs_longer_than_lease_and_visibility_is_kept_alive_meanwhile(bench: Bench) -> None:
+    seen_by_another: list[Delivery] = []
+    leases: list[float] = []
+
+    def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
+        seen_by_another.extend(bench.queue.receive(1, wait_seconds=QUICK.visibility_seconds + 1))
+        leases.append(conf.publisher().lease_seconds_left(tenant_id=job.tenant_id, topic=job.topic))
         return {}
 
     bench.knows(do)
     job_id = bench.submit()
-    heart = threading.Thread(target=bench.running.beat)
-    worker = threading.Thread(target=lambda: (bench.handle_next(), connection.close()))
-    heart.start()
-    worker.start()
-    try:
-        assert begun.wait(PATIENCE_SECONDS)
-        seen_by_another = bench.queue.receive(1, wait_seconds=QUICK.visibility_seconds + 1)
-        lease_left = conf.publisher().lease_seconds_left(tenant_id=bench.tenant.pk, topic=f"job:{job_id}")
-    finally:
-        released.set()
-        worker.join()
-        bench.running.stop()
-        heart.join()
+    with heartbeats(bench.running):
+        bench.handle_next()
     assert seen_by_another == []
-    assert 0 < lease_left <= LEASE_SECONDS
+    assert 0 < leases[0] <= LEASE_SECONDS
     assert (bench.state(job_id), bench.waiting()) == (("DONE", 1), 0)
 
 
-def test_leases_are_renewed_even_while_the_queue_does_not_answer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    lapsed: list[bool] = []
-    asked = threading.Event()
+def test_leases_are_renewed_even_while_the_queue_hangs(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases: list[float] = []
+    renewals, released = threading.Semaphore(0), threading.Event()
+    renew_lease = Publisher.renew_lease
 
-    def away(*_: object) -> None:
-        asked.set()
-        raise QueueUnavailableError("away")
+    def counted(self: Publisher, **fields: Any) -> bool:
+        renewals.release()
+        return renew_lease(self, **fields)
+
+    def hang(*_: object) -> None:
+        released.wait(PATIENCE_SECONDS)
 
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
-        conf.publisher().renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=1)
         for _ in range(10):  # two seconds of beats: twice the lease
-            asked.clear()
-            assert asked.wait(PATIENCE_SECONDS)
-        left = conf.publisher().lease_seconds_left(tenant_id=job.tenant_id, topic=job.topic)
-        lapsed.append(left == 0)
+            assert renewals.acquire(timeout=PATIENCE_SECONDS)
+        leases.append(conf.publisher().lease_seconds_left(tenant_id=job.tenant_id, topic=job.topic))
+        released.set()
         return {}
 
     bench.knows(do)
     bench.submit()
-    monkeypatch.setattr(bench.queue, "hide", away)
-    heart = threading.Thread(target=bench.running.beat)
-    heart.start()
-    try:
+    monkeypatch.setattr(bench.queue, "hide", hang)
+    monkeypatch.setattr(Publisher, "renew_lease", counted)
+    with heartbeats(bench.running):
         bench.handle_next()
-    finally:
-        bench.running.stop()
-        heart.join()
-    assert lapsed == [False]
+    assert leases[0] > 0
 
 
 def test_what_a_finished_job_leaves_behind_is_tidied_up_even_if_its_message_cannot_be_deleted(
@@ -192,6 +197,7 @@ def test_a_connection_that_broke_under_a_job_costs_one_attempt_and_no_wait(bench
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
         if job.attempt == 1:
             cut_connections(servers, allow=True)
+            AIJob.objects.count()  # raises
         return {}
 
     bench.knows(do)
