@@ -158,13 +158,16 @@ class FollowedFeed:
             self._read_task = None
 
     async def _fetch(self) -> tuple[Snapshot, dict[str, Record]]:
-        """The feed, and of a whole one also what is watched by name and not in it. Tries until Redis answers."""
+        """The feed, and of a whole one also what is watched by name and not in it. Tries until Redis answers both."""
         delay = RETRY_SECONDS[0]
         while True:
             self._buffered_before_read = len(self._buffer)
             try:
                 snapshot = await self._reader.read(self.tenant_id, self.mirror.epoch, self.mirror.offset)
-                return snapshot, await self._fetch_elsewhere(snapshot)
+                epoch, elsewhere = await self._fetch_elsewhere(snapshot)
+                if epoch == snapshot.epoch:
+                    return snapshot, elsewhere
+                continue  # Redis has lost something between the two
             except (RedisError, OSError) as problem:
                 log.debug("feed_read_failed", tenant=self.tenant_id, error=str(problem))
             except Exception:
@@ -173,12 +176,12 @@ class FollowedFeed:
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             delay = min(2 * delay, RETRY_SECONDS[1])
 
-    async def _fetch_elsewhere(self, snapshot: Snapshot) -> dict[str, Record]:
+    async def _fetch_elsewhere(self, snapshot: Snapshot) -> tuple[str, dict[str, Record]]:
         if not snapshot.whole:
-            return {}
+            return snapshot.epoch, {}
         named = {topic for subscriber in self._audiences.subscribers() for topic in subscriber.topics.named}
         missing = sorted(named - {record.topic for record in snapshot.records})
-        return await self._reader.read_topics(self.tenant_id, missing) if missing else {}
+        return await self._reader.read_topics(self.tenant_id, missing) if missing else (snapshot.epoch, {})
 
     def _load(self, snapshot: Snapshot, elsewhere: Mapping[str, Record]) -> None:
         """Applies what was read, then what arrived meanwhile, and tells the clients what changed."""

@@ -6,9 +6,9 @@ out. A new or returning client is served from the mirror.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Self
 
 import structlog
 from redis.exceptions import RedisError
@@ -63,9 +63,10 @@ class Hub:
         Raises FeedUnavailableError.
         """
         async with self._held_feed(subscriber.tenant_id) as feed:
-            if since is not None:
-                await _in_time(feed.catch_up_with(since))
-            elsewhere = await self._read_elsewhere(feed, subscriber.topics.named)
+            async with _in_time():
+                if since is not None:
+                    await feed.catch_up_with(since)
+                elsewhere = await self._read_elsewhere(feed, subscriber.topics.named)
             # From here on nothing is awaited, so that the snapshot and what follows it fit together.
             feed.add(subscriber)
             subscriber.start(feed.mirror, feed.snapshot_frame(subscriber.topics, elsewhere, since))
@@ -86,7 +87,8 @@ class Hub:
         """Adds topics to a connection, and tells it their records. Raises FeedUnavailableError or BadTopicError."""
         topics = TopicFilter.of(subscriber.topics.patterns | added.patterns)
         async with self._held_feed(subscriber.tenant_id) as feed:
-            elsewhere = await self._read_elsewhere(feed, added.named)
+            async with _in_time():
+                elsewhere = await self._read_elsewhere(feed, added.named)
             feed.move(subscriber, topics)
             bodies = feed.bodies(added, elsewhere)
             subscriber.queue(frames.subscribed(request_id, subscriber.place, bodies))
@@ -138,23 +140,30 @@ class Hub:
             with feed.held():
                 if is_new:
                     await self._reader.subscribe(tenant_id)
-                await _in_time(feed.loaded.wait())
+                async with _in_time():
+                    await feed.loaded.wait()
                 yield feed
         finally:
             self._drop_later(feed)
 
     async def _read_elsewhere(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
-        """The records of named topics that the mirror does not hold, as old as they may be."""
-        found: dict[str, Record] = {}
-        asked: set[str] = set()
+        """The records of named topics that the mirror does not hold, as old as they may be.
+
+        They fit the mirror as it is when this returns: read again if it has begun a new epoch meanwhile, or let go of
+        topics, since one of these may have changed before.
+        """
+        mirror = feed.mirror
         try:
-            # More than once only if the mirror lost some of them meanwhile, to a new epoch.
-            while missing := [topic for topic in named if topic not in asked and feed.mirror.get(topic) is None]:
-                found |= await self._reader.read_topics(feed.tenant_id, missing)
-                asked.update(missing)
+            while missing := [topic for topic in named if mirror.get(topic) is None]:
+                before = mirror.epoch, mirror.floor
+                epoch, found = await self._reader.read_topics(feed.tenant_id, missing)
+                if epoch not in {mirror.epoch, before[0]}:
+                    await feed.read_again("epoch")
+                elif (mirror.epoch, mirror.floor) == before:
+                    return found
         except (RedisError, OSError):
             raise FeedUnavailableError("Redis cannot be reached at the moment; try again in a few seconds.") from None
-        return found
+        return {}
 
     def _drop_later(self, feed: FollowedFeed) -> None:
         if feed.empty:
@@ -174,8 +183,11 @@ class Hub:
             await self._reader.unsubscribe(tenant_id)
 
 
-async def _in_time(work: Coroutine[Any, Any, Any]) -> None:
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """Bounds what a client waits for. Not a task of its own: what it read has to fit the mirror when it goes on."""
     try:
-        await asyncio.wait_for(work, JOIN_SECONDS)
+        async with asyncio.timeout(JOIN_SECONDS):
+            yield
     except TimeoutError:
         raise FeedUnavailableError("The feed cannot be read at the moment; try again in a few seconds.") from None

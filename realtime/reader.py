@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import structlog
 from redis.asyncio import Redis
@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from realtime import scripts
 from realtime.keys import Keys
-from realtime.record import Record, join_record
+from realtime.record import Record
 from realtime.scripts import Snapshot
 
 log = structlog.get_logger(__name__)
@@ -52,6 +52,7 @@ class FeedReader:
         self._redis = redis
         self._keys = Keys(key_prefix)
         self._snapshot = redis.register_script(scripts.source("snapshot"))
+        self._topics = redis.register_script(scripts.source("topics"))
         self._reads = asyncio.Semaphore(MAX_READS)
         self._wanted: dict[int, str] = {}
         self._connection: AbstractConnection | None = None
@@ -76,13 +77,11 @@ class FeedReader:
         async with self._reads:
             return scripts.snapshot(await self._snapshot(names, values))
 
-    async def read_topics(self, tenant_id: int, topics: Sequence[str]) -> dict[str, Record]:
-        """The records of single topics, where Redis holds them in this tenant. Raises RedisError or OSError."""
-        names = [name(tenant_id, topic) for topic in topics for name in (self._keys.status, self._keys.progress)]
+    async def read_topics(self, tenant_id: int, topics: Sequence[str]) -> tuple[str, dict[str, Record]]:
+        """The epoch, and the records of single topics where Redis holds them. Raises RedisError or OSError."""
+        names, values = scripts.topics_arguments(self._keys, tenant_id, topics)
         async with self._reads:
-            values = cast("list[bytes | None]", await self._redis.mget(names))
-        pairs = zip(topics, values[::2], values[1::2], strict=True)
-        return {topic: join_record(text, progress) for topic, text, progress in pairs if text is not None}
+            return scripts.topics(await self._topics(names, values))
 
     async def ping(self) -> None:
         """Raises RedisError or OSError if Redis does not answer."""
@@ -123,7 +122,10 @@ class FeedReader:
         await self._redis.aclose()
 
     async def _hold_connection(self, listener: Listener) -> None:
-        connection: AbstractConnection = self._redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        pool = self._redis.connection_pool
+        # Without a time limit the library writes at once; with one it hands the write to a task of its own, which finds
+        # nothing to write to when the reading side has closed the connection meanwhile.
+        connection = pool.connection_class(**(pool.connection_kwargs | {"socket_timeout": None}))
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
             self._connection, self.connected = connection, True
@@ -160,7 +162,8 @@ class FeedReader:
 
     async def _command(self, *words: str) -> None:
         connection = self._connection
-        if connection is not None:
+        # One that is closed the library would open again, behind the reading side's back.
+        if connection is not None and connection.is_connected:
             # A write that fails is the reading side's to notice; it subscribes to all that is wanted when it is back.
             with suppress(RedisError, OSError):
                 await connection.send_command(*words)

@@ -23,7 +23,7 @@ _FOLDER = Path(__file__).with_name("lua")
 def source(name: str) -> str:
     """The text of a script; those that touch the feed open it first."""
     text = (_FOLDER / f"{name}.lua").read_text()
-    return (_FOLDER / "open_feed.lua").read_text() + text if name in {"publish", "snapshot"} else text
+    return (_FOLDER / "open_feed.lua").read_text() + text if name in {"publish", "snapshot", "topics"} else text
 
 
 def new_epoch() -> str:
@@ -105,6 +105,17 @@ def snapshot(answer: Sequence[bytes | None]) -> Snapshot:
     """What `snapshot.lua` returned. A topic whose status key was evicted is left out."""
     epoch, offset, floor, whole = (value or b"" for value in answer[:4])
     return Snapshot(epoch.decode(), int(offset), int(floor), whole == b"1", list(_join_records(answer[4:])))
+
+
+def topics_arguments(keys: Keys, tenant_id: int, topics: Sequence[str]) -> tuple[list[str], list[Any]]:
+    """KEYS and ARGV of `topics.lua`."""
+    names = [name(tenant_id, topic) for topic in topics for name in (keys.status, keys.progress)]
+    return [keys.feed(tenant_id), *names], [new_epoch()]
+
+
+def topics(answer: Sequence[bytes | None]) -> tuple[str, dict[str, Record]]:
+    """What `topics.lua` returned: the epoch, and the records of the topics that Redis holds."""
+    return (answer[0] or b"").decode(), {record.topic: record for record in _join_records(answer[1:])}
 
 
 def _join_records(values: Sequence[bytes | None]) -> Iterator[Record]:

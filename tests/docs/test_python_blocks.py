@@ -117,7 +117,8 @@ def test_the_fold_of_the_page_holds_what_the_contract_says() -> None:
     fold.apply(_snapshot(recovered=True))
     assert not fold.doubtful
     fold.apply(_snapshot(_record("job:c", 2, "PROCESSING")))
-    assert fold.doubtful == {"job:a"}
+    assert fold.doubtful == {"job:a", "job:b"}
+    fold.apply({"type": "subscribed", "id": 1, "place": "e.3.f", "records": [_record("job:b", 1, "PENDING")]})
     assert fold.records["job:b"] == done
     unknown = {"topic": "job:a", "status": "UNKNOWN"}
     fold.apply({"type": "subscribed", "id": 1, "place": "e.3.f", "records": [unknown]})

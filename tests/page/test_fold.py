@@ -82,6 +82,24 @@ CASES: dict[str, tuple[list[list[Any]], dict[str, str]]] = {
         ],
         {A: "1 DONE 2"},
     ),
+    "a terminal record that is absent stays while nobody knows of a later attempt": (
+        [
+            ["replace", [record(A, 1, "DONE", 9)], "e"],
+            ["replace", [], "f"],
+            ["settle", A, record(A, 1, "PROCESSING", 0), "f"],
+            ["replace", [], "g"],
+            ["settle", A, None, None],
+        ],
+        {A: "1 DONE 9"},
+    ),
+    "and gives way to one": (
+        [
+            ["replace", [record(A, 1, "FAILED", 9)], "e"],
+            ["replace", [], "f"],
+            ["settle", A, record(A, 2, "DONE", 3), "f"],
+        ],
+        {A: "2 DONE 3"},
+    ),
     "a terminal record that is absent is true, and stays": (
         [["apply", [record(A, 1, "DONE", 9), record(B, 1, "CANCELLED", 10)], "e"], ["replace", [], "f"]],
         {A: "1 DONE 9", B: "1 CANCELLED 10"},
@@ -95,13 +113,21 @@ async def test_the_record_that_stands(module_page: Page, name: str) -> None:
     assert (await module_page.evaluate(RUN, steps))["stands"] == expected
 
 
-async def test_only_the_unfinished_that_no_feed_confirmed_are_asked_for(module_page: Page) -> None:
+async def test_what_no_feed_confirmed_is_asked_for_but_not_an_end_that_the_database_has_just_told(
+    module_page: Page,
+) -> None:
     steps = [
-        ["apply", [RUNNING, record("job:done", 1, "DONE", 6), record("job:there", 1, "PENDING", 7)], "e"],
+        ["apply", [RUNNING, record("job:there", 1, "PENDING", 7)], "e"],
         ["learn", [record(B, 1, "PENDING", 0), record("job:old", 1, "FAILED", 0)]],
         ["replace", [record("job:there", 1, "PENDING", 1)], "f"],
     ]
     assert sorted((await module_page.evaluate(RUN, steps))["doubtful"]) == [A, B]
+    assert sorted((await module_page.evaluate(RUN, [*steps, ["replace", [], "g"]]))["doubtful"]) == [
+        A,
+        B,
+        "job:old",
+        "job:there",
+    ]
 
 
 async def test_a_dropped_topic_is_told_as_unknown(module_page: Page) -> None:

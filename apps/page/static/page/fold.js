@@ -44,8 +44,9 @@ export function supersedes(held, next) {
 export class Fold {
   /** @type {Map<string, Entry>} */
   #held = new Map();
-  /** Unfinished topics that no feed has confirmed: to be asked for by name. @type {Map<string, Entry>} */
+  /** Topics that no feed has confirmed: to be asked for by name. @type {Map<string, Entry>} */
   #doubtful = new Map();
+  #begun = false;
 
   /** @returns {Map<string, Record>} */
   get records() {
@@ -67,8 +68,11 @@ export class Fold {
     const changed = this.apply(records, epoch);
     const present = new Set(records.filter(isRecord).map((record) => record.topic));
     for (const [topic, entry] of this.#held) {
-      if (!present.has(topic) && !isTerminal(entry.record)) this.#doubtful.set(topic, entry);
+      // Even a terminal one: a later attempt may have ended meanwhile, and be shown no more. What the database told
+      // before the first snapshot is as new as that.
+      if (!present.has(topic) && (this.#begun || !isTerminal(entry.record))) this.#doubtful.set(topic, entry);
     }
+    this.#begun = true;
     return changed;
   }
 
@@ -91,10 +95,12 @@ export class Fold {
   settle(topic, answer, epoch) {
     const entry = this.#doubtful.get(topic);
     this.#doubtful.delete(topic);
+    const unfinished = entry && !isTerminal(entry.record);
     // Unfinished, and in no snapshot: the answer is the truth, even where it stands lower or is that there is none.
-    if (entry && (!answer || compare(answer, entry.record) < 0)) this.#held.delete(topic);
+    // What has ended stays so, until a later attempt.
+    if (unfinished && (!answer || compare(answer, entry.record) < 0)) this.#held.delete(topic);
     if (answer) return this.#put(answer, epoch) ? answer : null;
-    return entry ? { offset: 0, topic, attempt: entry.record.attempt, status: "UNKNOWN" } : null;
+    return unfinished ? { offset: 0, topic, attempt: entry.record.attempt, status: "UNKNOWN" } : null;
   }
 
   /** @param {Record} record @param {string | null} epoch */
