@@ -47,6 +47,4 @@ EXPOSE 8000
 ENV DJANGO_SETTINGS_MODULE=config.settings PROCESS_NAME=web
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=5 \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
-CMD ["python", "-m", "uvicorn", "asgi:application", "--host", "0.0.0.0", "--port", "8000", "--workers", "1", \
-     "--ws", "websockets-sansio", "--ws-per-message-deflate", "false", \
-     "--timeout-graceful-shutdown", "5", "--no-access-log"]
+CMD ["python", "-m", "realtime.serve", "asgi:application", "--host", "0.0.0.0", "--port", "8000"]

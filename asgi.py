@@ -1,4 +1,4 @@
-"""The web process: HTTP is Django's, `/ws/events/` the push engine's, `/static/` comes from the apps' own folders."""
+"""The web process: connections are the push engine's, `/static/` comes from the apps' folders, the rest is Django's."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from servestatic import ServeStaticASGI
 
 from config.body_limit import limit_body
 from config.charset import utf8_only
-from realtime.routing import websocket_application
+from realtime.routing import with_realtime
 
 
 def serve_static(wrapped: Any) -> Any:
@@ -31,10 +31,4 @@ def serve_static(wrapped: Any) -> Any:
 http_application = serve_static(limit_body(utf8_only(django_application)))  # type: ignore[arg-type]
 
 
-async def application(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] == "websocket":
-        await websocket_application(scope, receive, send)
-    elif scope["type"] == "http":
-        await http_application(scope, receive, send)
-    else:
-        raise ValueError(f"This application serves http and websocket, not {scope['type']}.")
+application = with_realtime(http_application)

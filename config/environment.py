@@ -46,9 +46,17 @@ class Environment(BaseSettings):
     realtime_key_prefix: str = Field("", pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
     realtime_allowed_origins: Names = []
     realtime_terminal_ttl_seconds: int = Field(0, ge=0)
+    realtime_legacy_keys: Literal["off", "read"] = "off"
     realtime_recent_terminal: int = Field(100, ge=1, le=10_000)
     realtime_ping_seconds: float = Field(25, gt=0, le=300)
     realtime_connection_seconds: int = Field(3600, ge=1, le=86_400)
+    realtime_flush_ms: int = Field(10, ge=5, le=20)
+    realtime_probe_seconds: float = Field(15, gt=0, le=60)
+    realtime_drain_seconds: float = Field(20, ge=0, le=600)
+    realtime_max_connections: int = Field(30_000, ge=1)
+    realtime_max_connections_per_tenant: int = Field(10_000, ge=1)
+    realtime_max_connections_per_user: int = Field(20, ge=1)
+    realtime_metrics_token: SecretStr = SecretStr("")
 
     @field_validator("allowed_hosts", "realtime_allowed_origins", mode="before")
     @classmethod

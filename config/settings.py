@@ -65,6 +65,14 @@ CACHES = {
     }
 }
 
+# For the few messages between server processes (revocations); one channel a process, none a connection.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [ENVIRONMENT.redis_url], "prefix": f"{ENVIRONMENT.realtime_key_prefix}realtime:channels"},
+    }
+}
+
 LANGUAGE_CODE = "en"
 TIME_ZONE = "Asia/Seoul"
 USE_TZ = True
@@ -123,9 +131,18 @@ REALTIME_TERMINAL_TTL_SECONDS = ENVIRONMENT.realtime_terminal_ttl_seconds
 REALTIME_RECENT_TERMINAL = ENVIRONMENT.realtime_recent_terminal
 REALTIME_PING_SECONDS = ENVIRONMENT.realtime_ping_seconds
 REALTIME_CONNECTION_SECONDS = ENVIRONMENT.realtime_connection_seconds
+REALTIME_FLUSH_MS = ENVIRONMENT.realtime_flush_ms
+REALTIME_PROBE_SECONDS = ENVIRONMENT.realtime_probe_seconds
+REALTIME_DRAIN_SECONDS = ENVIRONMENT.realtime_drain_seconds
+REALTIME_MAX_CONNECTIONS = ENVIRONMENT.realtime_max_connections
+REALTIME_MAX_CONNECTIONS_PER_TENANT = ENVIRONMENT.realtime_max_connections_per_tenant
+REALTIME_MAX_CONNECTIONS_PER_USER = ENVIRONMENT.realtime_max_connections_per_user
+REALTIME_METRICS_TOKEN = ENVIRONMENT.realtime_metrics_token.get_secret_value()
 REALTIME_LEASE_SECONDS = ENVIRONMENT.worker_lease_seconds
 REALTIME_TOPIC_RULES = "apps.core.topic_rules.allowed_topics"
 REALTIME_AUTHENTICATOR = "apps.core.topic_rules.authenticate"
+REALTIME_SOURCE = "academy.adapters.db.django.realtime_source.AcademySource"
+REALTIME_LEGACY_KEYS = ENVIRONMENT.realtime_legacy_keys
 REALTIME_OUTBOX_SENDERS = {"queue": "academy.adapters.queue.sqs.send_outbox_message"}
 
 SECURE_CONTENT_TYPE_NOSNIFF = True

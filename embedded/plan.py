@@ -38,10 +38,7 @@ def _manage(*words: str) -> list[str]:
 
 
 def _web(port: int) -> list[str]:
-    # One process: each holds its own mirror of the feeds. No compression: a record is smaller than its dictionary.
-    quick = ["--workers", "1", "--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
-    ends = ["--timeout-graceful-shutdown", "5", "--no-access-log"]
-    return [sys.executable, "-m", "uvicorn", "asgi:application", "--host", HOST, "--port", str(port), *quick, *ends]
+    return [sys.executable, "-m", "realtime.serve", "asgi:application", "--host", HOST, "--port", str(port)]
 
 
 @dataclass(frozen=True)
@@ -131,6 +128,7 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
         "ALLOWED_HOSTS": f"{HOST},localhost,[::1]",
         "AWS_REGION": _REGION,
         "MEDIA_ROOT": str(home.media),
+        "REALTIME_DRAIN_SECONDS": "2",  # whoever presses Ctrl-C does not want to wait for a rolling restart
     }
     loopback = ",".join(filter(None, (given.get("NO_PROXY") or given.get("no_proxy"), HOST, "localhost")))
     fixed = {

@@ -25,6 +25,9 @@ class Audiences:
     def __bool__(self) -> bool:
         return bool(self._by_filter)
 
+    def all(self) -> Iterable[Audience]:
+        return self._by_filter.values()
+
     def subscribers(self) -> Iterator[Subscriber]:
         for audience in self._by_filter.values():
             yield from audience.subscribers

@@ -8,9 +8,20 @@ from typing import Any, cast
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from realtime.connections import MaxConnections
+from realtime.legacy import OldKeys
 from realtime.publish import Publisher
+from realtime.record import Record
+from realtime.revocation import Revocations
 from realtime.scripts import Limits
+from realtime.source import Source
+
+REVOCATION_SECONDS = 1.0
+"""What a Redis that hangs may cost a request that asks whether its caller was revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +32,10 @@ class Identity:
     user_id: int
     session_id: str
     role: str
+    tenant_code: str = ""
+    """For the name of the tenant's cookie; without it there are no tickets in cookies."""
+    issued_at: float = 0.0
+    """When its token was issued, Unix seconds: a revocation since then ends it."""
 
 
 Authenticator = Callable[[Any], Identity]
@@ -55,6 +70,37 @@ def publisher() -> Publisher:
     return Publisher.from_url(redis_url(), key_prefix=key_prefix(), limits=limits())
 
 
+@cache
+def redis() -> Redis:
+    """The process's client for what goes beyond one publish: the relay, its sweeper, commands, old keys."""
+    return Redis.from_url(redis_url(), socket_timeout=5.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 1))
+
+
+def old_keys() -> OldKeys | None:
+    """Where `REALTIME_LEGACY_KEYS` says so: what also reads the progress that workers before tenants write."""
+    if getattr(settings, "REALTIME_LEGACY_KEYS", "off") != "read":
+        return None
+    return OldKeys(redis(), key_prefix=key_prefix(), limits=limits())
+
+
+def record(tenant_id: int, topic: str) -> Record | None:
+    """The latest record of one topic, or None if Redis holds nothing of it in this tenant. Raises RedisError."""
+    return (old_keys() or publisher()).record(tenant_id, topic)
+
+
+def source() -> Source:
+    """Who answers what is asked of the project's database; without `REALTIME_SOURCE` one that knows tenants alone."""
+    path = getattr(settings, "REALTIME_SOURCE", "realtime.outbox_source.OutboxSource")
+    return cast("Source", import_string(path)())
+
+
+@cache
+def revocations() -> Revocations:
+    """Who was revoked: what each authenticated request asks."""
+    client = Redis.from_url(redis_url(), socket_timeout=REVOCATION_SECONDS, socket_connect_timeout=REVOCATION_SECONDS)
+    return Revocations(client, key_prefix=key_prefix())
+
+
 def ticket_key() -> bytes:
     """What tickets are signed with: derived, so that no other signature of the project is ever a ticket's."""
     return salted_hmac("realtime.tickets", "signing key", algorithm="sha256").digest()
@@ -62,6 +108,32 @@ def ticket_key() -> bytes:
 
 def ping_seconds() -> float:
     return float(getattr(settings, "REALTIME_PING_SECONDS", 25))
+
+
+def flush_seconds() -> float:
+    """The tick of a busy feed."""
+    return float(getattr(settings, "REALTIME_FLUSH_MS", 10)) / 1000
+
+
+def probe_seconds() -> float:
+    return float(getattr(settings, "REALTIME_PROBE_SECONDS", 15))
+
+
+def metrics_token() -> str:
+    return str(getattr(settings, "REALTIME_METRICS_TOKEN", ""))
+
+
+def drain_seconds() -> float:
+    return float(getattr(settings, "REALTIME_DRAIN_SECONDS", 20))
+
+
+def max_connections() -> MaxConnections:
+    """Counted in each process."""
+    return MaxConnections(
+        of_a_user=getattr(settings, "REALTIME_MAX_CONNECTIONS_PER_USER", 20),
+        of_a_tenant=getattr(settings, "REALTIME_MAX_CONNECTIONS_PER_TENANT", 10_000),
+        of_the_process=getattr(settings, "REALTIME_MAX_CONNECTIONS", 30_000),
+    )
 
 
 def connection_seconds() -> int:
@@ -82,5 +154,5 @@ def authenticator() -> Authenticator:
 
 def outbox_senders() -> dict[str, OutboxSender]:
     """Kind → function, for outbox rows that are not records."""
-    senders: dict[str, str] = getattr(settings, "REALTIME_OUTBOX_SENDERS", {})
+    senders = {"revocation": "realtime.revoke.send_revocation", **getattr(settings, "REALTIME_OUTBOX_SENDERS", {})}
     return {kind: import_string(path) for kind, path in senders.items()}

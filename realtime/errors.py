@@ -1,5 +1,7 @@
 """What can go wrong, one class each; the sentence is for people."""
 
+from realtime.closing import CloseCode
+
 
 class RealtimeError(Exception):
     """Something in the push engine went wrong."""
@@ -21,6 +23,14 @@ class TicketExpiredError(TicketError):
     """The ticket has expired: get a new one."""
 
 
+class RevokedError(TicketError):
+    """The session was ended, or the account changed: sign in again."""
+
+
+class TooManyConnectionsError(RealtimeError):
+    """The user, the tenant or the process holds as many connections as it may."""
+
+
 class ForbiddenTopicError(RealtimeError):
     """The caller may not see this topic."""
 
@@ -31,3 +41,12 @@ class BadFrameError(RealtimeError):
 
 class FeedUnavailableError(RealtimeError):
     """The feed cannot be read at the moment, because Redis cannot be reached."""
+
+
+class RefusedError(RealtimeError):
+    """The connection is refused; `code` tells the client what to do, and `retry_after_ms` when."""
+
+    def __init__(self, code: CloseCode, message: str, retry_after_ms: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after_ms = retry_after_ms

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import islice
+from itertools import chain, takewhile
 from operator import attrgetter
 
 from realtime.errors import BadRecordError
@@ -60,8 +60,9 @@ class Mirror:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._records: dict[str, Record] = {}
-        self._terminal_count = 0
+        # Both in the order of offsets, and apart, so that the oldest of either is found at once.
+        self._unfinished: dict[str, Record] = {}
+        self._terminal: dict[str, Record] = {}
         self.epoch = ""
         self.offset = 0
         self.floor = 0
@@ -71,23 +72,20 @@ class Mirror:
         return self.epoch != ""
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._unfinished) + len(self._terminal)
 
     def get(self, topic: str) -> Record | None:
-        return self._records.get(topic)
+        return self._unfinished.get(topic) or self._terminal.get(topic)
 
     def records(self) -> Iterable[Record]:
-        return self._records.values()
+        return chain(self._unfinished.values(), self._terminal.values())
 
     def above(self, offset: int) -> list[Record]:
         """The records that changed above an offset, oldest first. Costs as many steps as records it returns."""
         changed: list[Record] = []
-        for record in reversed(self._records.values()):
-            if record.offset <= offset:
-                break
-            changed.append(record)
-        changed.reverse()
-        return changed
+        for records in (self._unfinished, self._terminal):
+            changed += takewhile(lambda record: record.offset > offset, reversed(records.values()))
+        return sorted(changed, key=attrgetter("offset"))
 
     def continues_from(self, epoch: str, offset: int) -> bool:
         """Whether a client that has everything up to there can go on with what changed since."""
@@ -120,29 +118,22 @@ class Mirror:
         self.epoch, self.offset, self.floor = snapshot.epoch, snapshot.offset, snapshot.floor
         # In the order of their own offsets, on which `above` relies: a record that a detail view restored has offset 0,
         # while the index still knows its topic by the offset that it had before it was evicted or expired.
-        self._records = {record.topic: record for record in sorted(snapshot.records, key=attrgetter("offset"))}
-        self._terminal_count = sum(record.terminal for record in snapshot.records)
+        self._unfinished, self._terminal = {}, {}
+        for record in sorted(snapshot.records, key=attrgetter("offset")):
+            self._put(record)
         return Change(reset=True, records=list(snapshot.records))
 
     def _put(self, record: Record) -> None:
-        old = self._records.pop(record.topic, None)
-        self._records[record.topic] = record
-        self._terminal_count += record.terminal - (old is not None and old.terminal)
+        self._unfinished.pop(record.topic, None)
+        self._terminal.pop(record.topic, None)
+        (self._terminal if record.terminal else self._unfinished)[record.topic] = record
 
     def _trim(self) -> None:
         """Forgets what a new client is no longer shown, by the same rule as the publish script."""
-        for topic in self._excess():
-            record = self._records.pop(topic)
-            self._terminal_count -= record.terminal
-            self.floor = max(self.floor, record.offset)
-
-    def _excess(self) -> list[str]:
-        terminal = max(0, self._terminal_count - self._limits.recent_terminal)
-        unfinished = max(0, len(self._records) - self._terminal_count - self._limits.recent_unfinished)
-        if not terminal and not unfinished:
-            return []
-        oldest_first = self._records.values()
-        return [
-            *islice((record.topic for record in oldest_first if record.terminal), terminal),
-            *islice((record.topic for record in oldest_first if not record.terminal), unfinished),
-        ]
+        for records, most in (
+            (self._terminal, self._limits.recent_terminal),
+            (self._unfinished, self._limits.recent_unfinished),
+        ):
+            while len(records) > most:
+                oldest = records.pop(next(iter(records)))
+                self.floor = max(self.floor, oldest.offset)

@@ -2,16 +2,22 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
 
 from realtime import frames
 from realtime.audience import Audiences
+from realtime.fan_out import FanOut
 from realtime.feed import Message, Mirror, Received
+from realtime.frames import Frame
+from realtime.metrics import LATENCY, counts
 from realtime.place import Place
+from realtime.rates import TokenBucket
 from realtime.reader import FeedReader
 from realtime.record import Record, unknown_record
 from realtime.scripts import Limits, Snapshot
@@ -24,13 +30,17 @@ MAX_BUFFERED = 10_000
 """Messages kept while the feed is read; beyond that they are dropped, and the feed is read once more."""
 RETRY_SECONDS = (0.05, 2.0)
 MAX_EPOCHS_SEEN = 100
+MAX_SHARED_SNAPSHOTS = 16
+CALM_RECORDS_A_SECOND = 50
+"""Up to so many leave as they come; what is above leaves in ticks, so that fewer writes carry it."""
 
 
 class FollowedFeed:
     """Follows from the first subscriber on until some time after the last one left."""
 
-    def __init__(self, tenant_id: int, reader: FeedReader, limits: Limits) -> None:
+    def __init__(self, tenant_id: int, reader: FeedReader, limits: Limits, flush_seconds: float) -> None:
         self.tenant_id = tenant_id
+        self.followed_since = asyncio.get_running_loop().time()
         self.mirror = Mirror(limits)
         self.loaded = asyncio.Event()
         self._reader = reader
@@ -43,6 +53,13 @@ class FollowedFeed:
         self._waiting: list[asyncio.Future[None]] = []
         self._epochs_seen: set[str] = set()
         self._joining = 0
+        self._fan_out = FanOut()
+        self._told = 0
+        self._unsent: dict[str, Record] = {}
+        self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
+        self._flush_seconds = flush_seconds
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._snapshots: dict[str, tuple[str, int, list[Frame]]] = {}
 
     @property
     def empty(self) -> bool:
@@ -58,14 +75,23 @@ class FollowedFeed:
         finally:
             self._joining -= 1
 
+    @property
+    def position(self) -> tuple[str, int] | None:
+        """Epoch and offset up to which every subscriber was told; None while some are still being told."""
+        return None if self._fan_out.busy else (self.mirror.epoch, self._told)
+
     def add(self, subscriber: Subscriber) -> None:
+        self.flush()
         self._audiences.add(subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
         self._audiences.remove(subscriber)
+        self._fan_out.forget(subscriber)
 
     def move(self, subscriber: Subscriber, topics: TopicFilter) -> None:
         """Changes what a subscriber watches."""
+        self.flush()
+        self._fan_out.settle(subscriber)
         self._audiences.remove(subscriber)
         subscriber.topics = topics
         self._audiences.add(subscriber)
@@ -73,6 +99,8 @@ class FollowedFeed:
     def close(self) -> None:
         if self._read_task is not None:
             self._read_task.cancel()
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
 
     # What a client is told when it comes.
 
@@ -88,17 +116,32 @@ class FollowedFeed:
             return since.offset > self.mirror.offset
         return since.epoch not in self._epochs_seen
 
-    def snapshot_frame(self, topics: TopicFilter, elsewhere: Mapping[str, Record], since: Place | None) -> bytes:
-        """The first frame of a connection, or of a new epoch (`since` None)."""
+    def snapshot_frames(
+        self, topics: TopicFilter, elsewhere: Mapping[str, Record], since: Place | None, max_bytes: int | None = None
+    ) -> list[Frame]:
+        """The first frames of a connection, or of a new epoch (`since` None)."""
         place = Place(self.mirror.epoch, self.mirror.offset, topics.hash)
+        size = max_bytes or frames.MAX_SNAPSHOT_BYTES
         if (
             since is not None
             and since.filter_hash == topics.hash
             and self.mirror.continues_from(since.epoch, since.offset)
         ):
             changed = [record.body for record in self.mirror.above(since.offset) if topics.matches(record.topic)]
-            return frames.snapshot(place, changed, recovered=True)
-        return frames.snapshot(place, self.bodies(topics, elsewhere), recovered=False)
+            return frames.snapshot(place, changed, recovered=True, max_bytes=size)
+        if topics.named or max_bytes is not None:
+            return frames.snapshot(place, self.bodies(topics, elsewhere), recovered=False, max_bytes=size)
+        return self._shared_snapshot(place, topics)
+
+    def _shared_snapshot(self, place: Place, topics: TopicFilter) -> list[Frame]:
+        """Written once for all who come while nothing changes."""
+        epoch, offset, made = self._snapshots.get(topics.hash, ("", 0, []))
+        if (epoch, offset) != (place.epoch, place.offset):
+            made = frames.snapshot(place, self.bodies(topics, {}), recovered=False)
+            if len(self._snapshots) >= MAX_SHARED_SNAPSHOTS:
+                self._snapshots.clear()
+            self._snapshots[topics.hash] = place.epoch, place.offset, made
+        return made
 
     def bodies(self, topics: TopicFilter, elsewhere: Mapping[str, Record]) -> list[bytes]:
         """The records of these topics; those asked for by name from elsewhere, or as unknown."""
@@ -110,20 +153,40 @@ class FollowedFeed:
 
     def receive(self, batch: Iterable[Message]) -> None:
         """Applies messages in order and fans them out; one that does not fit leads to a read."""
-        applied: dict[str, Record] = {}
+        applied = 0
+        ended = False
         for message in batch:
             received = self.mirror.receive(message) if self.mirror.loaded else Received.GAP
             if received is Received.APPLIED:
-                applied.pop(message.record.topic, None)
-                applied[message.record.topic] = message.record
+                applied += 1
+                ended |= message.record.terminal
+                self._unsent.pop(message.record.topic, None)
+                self._unsent[message.record.topic] = message.record
             elif received is not Received.OLD:
                 self._keep_for_later(message)
-        self._fan_out(list(applied.values()))
+        if applied:
+            self._flush_in_time(applied, ended=ended)
+
+    def _flush_in_time(self, applied: int, *, ended: bool) -> None:
+        """At once in a calm feed, and for an end; else with the next tick, the newest record of each topic."""
+        if self._calm.take(applied) or ended:
+            self.flush()
+        elif self._flush_timer is None:
+            self._flush_timer = asyncio.get_running_loop().call_later(self._flush_seconds, self.flush)
+
+    def flush(self) -> None:
+        """Fans out what has been applied."""
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        unsent, self._unsent = self._unsent, {}
+        self._tell(list(unsent.values()))
 
     def request_read(self, cause: str) -> None:
         """Reads the feed soon, once for all who ask meanwhile."""
         self._read_wanted = True
         if self._read_task is None:
+            counts.reads[cause] += 1
             log.debug("feed_read", tenant=self.tenant_id, cause=cause)
             self._read_task = asyncio.get_running_loop().create_task(self._read())
 
@@ -186,6 +249,7 @@ class FollowedFeed:
     def _load(self, snapshot: Snapshot, elsewhere: Mapping[str, Record]) -> None:
         """Applies what was read, then what arrived meanwhile, and tells the clients what changed."""
         old_epoch = self.mirror.epoch
+        self.flush()
         change = self.mirror.load(snapshot)
         # A message that was there before the read began, and is not of the epoch that it found, is of an older one. One
         # that came since may be of a newer: it is kept for the next read.
@@ -193,10 +257,9 @@ class FollowedFeed:
         self._leave_behind({old_epoch, *older} if old_epoch else older)
         self.loaded.set()
         if change.reset:
-            for subscriber in self._audiences.subscribers():
-                subscriber.start(self.mirror, self.snapshot_frame(subscriber.topics, elsewhere, None))
+            self._start_anew(elsewhere)
         else:
-            self._fan_out(change.records)
+            self._tell(change.records)
         buffered, self._buffer = self._buffer, []
         self.receive(buffered)
         if self._buffer or self._overflown:
@@ -210,11 +273,21 @@ class FollowedFeed:
         self._epochs_seen |= epochs
         self._epochs_seen.discard(self.mirror.epoch)
 
-    def _fan_out(self, records: list[Record]) -> None:
+    def _start_anew(self, elsewhere: Mapping[str, Record]) -> None:
+        """Everybody gets a snapshot of the new epoch; what some were still to be told of the old one is void."""
+        self._fan_out.clear()
+        self._told = self.mirror.offset
+        for audience in self._audiences.all():
+            snapshot = self.snapshot_frames(audience.topics, elsewhere, None)
+            self._fan_out.tell(partial(Subscriber.start, feed=self, snapshot=snapshot), audience.subscribers)
+
+    def _tell(self, records: list[Record]) -> None:
+        self._told = self.mirror.offset
         if not records:
             return
+        self._snapshots.clear()
+        LATENCY.observe(max(0.0, time.time() - records[0].published_at))
         for audience, told in self._audiences.concerned(records).items():
             place = Place(self.mirror.epoch, self.mirror.offset, audience.topics.hash)
             frame = frames.records(place, [record.body for record in told])
-            for subscriber in audience.subscribers:
-                subscriber.deliver(frame, told)
+            self._fan_out.tell(partial(Subscriber.deliver, frame=frame, records=told), audience.subscribers)

@@ -3,7 +3,7 @@
 Records travel as the bytes that Redis holds; nothing is decoded or encoded again on the way.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,50 +18,111 @@ MAX_FRAME_BYTES = 8192
 MAX_ID = 2**53
 
 
-def welcome(connection: str, ping_seconds: float, expires_in: int) -> bytes:
-    return orjson.dumps(
-        {"type": "welcome", "connection": connection, "ping_seconds": ping_seconds, "expires_in": expires_in}
-    )
+MAX_SNAPSHOT_BYTES = 262_144
+"""A larger snapshot comes in parts."""
 
 
-def snapshot(place: Place, records: Iterable[bytes], *, recovered: bool) -> bytes:
-    head = b'{"type":"snapshot","id":null,"place":"%s","recovered":%s,"more":false,"records":[' % (
-        str(place).encode(),
+class Frame:
+    """One frame of the server: written once, and its form for each transport made once, for all who get it."""
+
+    __slots__ = ("_event", "_text", "body", "kind", "place")
+
+    def __init__(self, kind: str, body: bytes, place: Place | None = None) -> None:
+        self.kind, self.body, self.place = kind, body, place
+        self._text: str | None = None
+        self._event: bytes | None = None
+
+    @property
+    def text(self) -> str:
+        """As a WebSocket's text message."""
+        if self._text is None:
+            self._text = self.body.decode()
+        return self._text
+
+    @property
+    def event(self) -> bytes:
+        """As a Server-Sent Event (WHATWG HTML, section 9.2.6): one line of data, and the place as its id."""
+        if self._event is None:
+            name = b"event: %s\n" % self.kind.encode()
+            if self.place is not None:
+                name += b"id: %s\n" % str(self.place).encode()
+            # Line ends can stand between the tokens of foreign JSON, never inside one.
+            data = self.body.translate(_ONE_LINE) if b"\n" in self.body or b"\r" in self.body else self.body
+            self._event = name + b"data: " + data + b"\n\n"
+        return self._event
+
+
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+
+
+def welcome(connection: str, ping_seconds: float, expires_in: int) -> Frame:
+    fields = {"type": "welcome", "connection": connection, "ping_seconds": ping_seconds, "expires_in": expires_in}
+    return Frame("welcome", orjson.dumps(fields))
+
+
+def snapshot(
+    place: Place, records: Iterable[bytes], *, recovered: bool, max_bytes: int = MAX_SNAPSHOT_BYTES
+) -> list[Frame]:
+    """The snapshot in as many parts as it needs; only the last has a place."""
+    parts = list(_parts(records, max_bytes))
+    return [_snapshot_part(None, part, recovered=recovered) for part in parts[:-1]] + [
+        _snapshot_part(place, parts[-1], recovered=recovered)
+    ]
+
+
+def _parts(records: Iterable[bytes], max_bytes: int) -> Iterator[list[bytes]]:
+    part: list[bytes] = []
+    size = 0
+    for record in records:
+        if part and size + len(record) > max_bytes:
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += len(record) + 1
+    yield part
+
+
+def _snapshot_part(place: Place | None, records: list[bytes], *, recovered: bool) -> Frame:
+    head = b'{"type":"snapshot","id":null,"place":%s,"recovered":%s,"more":%s,"records":[' % (
+        b"null" if place is None else b'"%s"' % str(place).encode(),
         b"true" if recovered else b"false",
+        b"true" if place is None else b"false",
     )
-    return head + b",".join(records) + b"]}"
+    return Frame("snapshot", head + b",".join(records) + b"]}", place)
 
 
-def records(place: Place, bodies: Iterable[bytes]) -> bytes:
-    return b'{"type":"records","place":"%s","records":[%s]}' % (str(place).encode(), b",".join(bodies))
+def records(place: Place, bodies: Iterable[bytes]) -> Frame:
+    body = b'{"type":"records","place":"%s","records":[%s]}' % (str(place).encode(), b",".join(bodies))
+    return Frame("records", body, place)
 
 
-def ping(place: Place) -> bytes:
-    return b'{"type":"ping","place":"%s"}' % str(place).encode()
+def ping(place: Place) -> Frame:
+    return Frame("ping", b'{"type":"ping","place":"%s"}' % str(place).encode(), place)
 
 
-def subscribed(request_id: int, place: Place, bodies: Iterable[bytes]) -> bytes:
+def subscribed(request_id: int, place: Place, bodies: Iterable[bytes]) -> Frame:
     head = b'{"type":"subscribed","id":%d,"place":"%s","records":[' % (request_id, str(place).encode())
-    return head + b",".join(bodies) + b"]}"
+    return Frame("subscribed", head + b",".join(bodies) + b"]}", place)
 
 
-def unsubscribed(request_id: int, place: Place) -> bytes:
-    return b'{"type":"unsubscribed","id":%d,"place":"%s"}' % (request_id, str(place).encode())
+def unsubscribed(request_id: int, place: Place) -> Frame:
+    body = b'{"type":"unsubscribed","id":%d,"place":"%s"}' % (request_id, str(place).encode())
+    return Frame("unsubscribed", body, place)
 
 
-def refreshed(expires_in: int) -> bytes:
-    return orjson.dumps({"type": "refreshed", "expires_in": expires_in})
+def refreshed(expires_in: int) -> Frame:
+    return Frame("refreshed", orjson.dumps({"type": "refreshed", "expires_in": expires_in}))
 
 
-def error(request_id: int | None, code: str, message: str) -> bytes:
-    return orjson.dumps({"type": "error", "id": request_id, "code": code, "message": message})
+def error(request_id: int | None, code: str, message: str) -> Frame:
+    return Frame("error", orjson.dumps({"type": "error", "id": request_id, "code": code, "message": message}))
 
 
-def closing(code: CloseCode, retry_after_ms: int | None = None, reason: str | None = None) -> bytes:
-    frame: dict[str, Any] = {"type": "closing", "code": int(code), "reason": reason or REASONS[code]}
+def closing(code: CloseCode, retry_after_ms: int | None = None, reason: str | None = None) -> Frame:
+    fields: dict[str, Any] = {"type": "closing", "code": int(code), "reason": reason or REASONS[code]}
     if retry_after_ms is not None:
-        frame["retry_after_ms"] = retry_after_ms
-    return orjson.dumps(frame)
+        fields["retry_after_ms"] = retry_after_ms
+    return Frame("closing", orjson.dumps(fields))
 
 
 @dataclass(frozen=True, slots=True)

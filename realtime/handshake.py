@@ -1,30 +1,23 @@
-"""What a WebSocket brings along: Origin, ticket, topics and place. Checked before anything is sent."""
+"""What a connection brings along: Origin, ticket, topics and place. Checked before anything is sent."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
-from django.conf import settings
-from django.http.request import split_domain_port, validate_host
+from django.http import parse_cookie
 
 from realtime import conf
 from realtime.closing import CloseCode
-from realtime.errors import BadTopicError, TicketError, TicketExpiredError
+from realtime.errors import BadTopicError, RefusedError, TicketError, TicketExpiredError
 from realtime.place import Place, parse_place
 from realtime.tickets import Ticket, read_ticket
 from realtime.topics import TopicFilter
 
 SUBPROTOCOL = "realtime.v1"
 TICKET_PREFIX = "ticket."
-
-
-class RefusedError(Exception):
-    """The connection is refused; `code` tells the client what to do."""
-
-    def __init__(self, code: CloseCode, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+_TENANT_CODE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,52 +27,61 @@ class Handshake:
     since: Place | None
 
 
-def origin_allowed(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2).
-
-    The own site and `REALTIME_ALLOWED_ORIGINS` pass. No Origin header means no browser page of another site, and
-    passes; `null` does not. The Host has to be one of ours, or another name that leads here would be the own site.
-    """
-    host = headers.get(b"host", b"").decode("latin-1")
-    domain, _port = split_domain_port(host)
-    if not validate_host(domain, settings.ALLOWED_HOSTS):
-        return False
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    if b"origin" not in headers or origin in conf.allowed_origins():
-        return True
-    try:
-        parts = urlsplit(origin)
-    except ValueError:  # such as "http://[", which no browser sends
-        return False
-    return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
+def cookie_name(tenant_code: str) -> str:
+    """The cookie that holds a tenant's ticket: a browser may be signed in to several."""
+    return f"realtime_{tenant_code}"
 
 
 def read_handshake(scope: Mapping[str, Any]) -> Handshake:
     """What the client may see and asked for. Raises RefusedError."""
-    try:
-        ticket = read_ticket(_ticket_of(scope), conf.ticket_key())
-    except TicketExpiredError as problem:
-        raise RefusedError(CloseCode.LIFETIME_OVER, str(problem)) from None
-    except TicketError as problem:
-        raise RefusedError(CloseCode.TICKET_INVALID, str(problem)) from None
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    ticket = _read_ticket(scope, headers, query)
     try:
         asked = TopicFilter.parse(",".join(query.get("topics", [])))
     except BadTopicError as problem:
         raise RefusedError(CloseCode.BAD_FRAMES, str(problem)) from None
+    return allow(ticket, asked, headers.get(b"last-event-id") or query.get("since", [""])[-1])
+
+
+def allow(ticket: Ticket, asked: TopicFilter, since: str) -> Handshake:
+    """The handshake, if the ticket allows what is asked for. Raises RefusedError."""
     for pattern in asked.patterns:
         if not ticket.topics.covers(pattern):
             raise RefusedError(CloseCode.NOT_ALLOWED, f"The ticket does not allow {pattern}.")
-    since = parse_place(query.get("since", [""])[-1])
-    return Handshake(ticket, asked if asked.patterns else ticket.topics, since)
+    return Handshake(ticket, asked if asked.patterns else ticket.topics, parse_place(since))
 
 
-def _ticket_of(scope: Mapping[str, Any]) -> str:
-    """The subprotocol `ticket.<jwt>` keeps it out of access logs; programs may send it as a bearer token."""
+def _read_ticket(scope: Mapping[str, Any], headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Ticket:
+    try:
+        if text := _ticket_of(scope, headers):
+            return read_ticket(text, conf.ticket_key())
+        if scope["type"] == "http" and (text := _ticket_of_cookie(headers, query.get("tenant", [""])[-1])):
+            # The browser's own EventSource comes back for hours with the cookie that it began with.
+            return read_ticket(text, conf.ticket_key(), reconnecting=b"last-event-id" in headers)
+    except TicketExpiredError as problem:
+        raise RefusedError(CloseCode.LIFETIME_OVER, str(problem)) from None
+    except TicketError as problem:
+        raise RefusedError(CloseCode.TICKET_INVALID, str(problem)) from None
+    raise RefusedError(CloseCode.TICKET_INVALID, _how_to_send(scope["type"]))
+
+
+def _how_to_send(kind: str) -> str:
+    if kind == "websocket":
+        return f"No ticket was sent: offer it as the subprotocol {TICKET_PREFIX}<ticket>, beside {SUBPROTOCOL}."
+    return "No ticket was sent: send Authorization: Bearer <ticket>, or name the tenant of your cookie by ?tenant=."
+
+
+def _ticket_of(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
+    """The subprotocol `ticket.<jwt>` keeps it out of access logs; others send it as a bearer token."""
     for offered in scope.get("subprotocols", []):
         if offered.startswith(TICKET_PREFIX):
             return str(offered.removeprefix(TICKET_PREFIX))
-    scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return str(token.strip())
-    raise TicketError(f"No ticket was sent: offer it as the subprotocol {TICKET_PREFIX}<ticket>, beside {SUBPROTOCOL}.")
+    scheme, _, token = headers.get(b"authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _ticket_of_cookie(headers: Mapping[bytes, str], tenant_code: str) -> str:
+    if not _TENANT_CODE.fullmatch(tenant_code):
+        return ""
+    return parse_cookie(headers.get(b"cookie", "")).get(cookie_name(tenant_code), "")

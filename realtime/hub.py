@@ -6,7 +6,8 @@ out. A new or returning client is served from the mirror.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -17,6 +18,7 @@ from realtime import frames
 from realtime.errors import BadRecordError, FeedUnavailableError
 from realtime.feed import Message, parse_message
 from realtime.followed_feed import FollowedFeed
+from realtime.frames import Frame
 from realtime.place import Place
 from realtime.reader import FeedReader
 from realtime.record import Record
@@ -28,14 +30,18 @@ log = structlog.get_logger(__name__)
 
 JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
+FLUSH_SECONDS = 0.01
 
 
 class Hub:
     """One for each server process (and event loop)."""
 
-    def __init__(self, reader: FeedReader, limits: Limits | None = None) -> None:
+    def __init__(
+        self, reader: FeedReader, limits: Limits | None = None, *, flush_seconds: float = FLUSH_SECONDS
+    ) -> None:
         self._reader = reader
         self._limits = limits or Limits()
+        self._flush_seconds = flush_seconds
         self._feeds: dict[int, FollowedFeed] = {}
         self._run_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,10 +63,10 @@ class Hub:
             await asyncio.wait([self._run_task])
         await self._reader.close()
 
-    async def join(self, subscriber: Subscriber, since: Place | None = None) -> None:
+    async def join(self, subscriber: Subscriber, since: Place | None = None, first: Frame | None = None) -> None:
         """Adds a connection, and queues its snapshot: what changed since its place, or everything it may see.
 
-        Raises FeedUnavailableError.
+        `first` goes before that, but only if there will be a snapshot. Raises FeedUnavailableError.
         """
         async with self._held_feed(subscriber.tenant_id) as feed:
             async with _in_time():
@@ -69,7 +75,18 @@ class Hub:
                 elsewhere = await self._read_elsewhere(feed, subscriber.topics.named)
             # From here on nothing is awaited, so that the snapshot and what follows it fit together.
             feed.add(subscriber)
-            subscriber.start(feed.mirror, feed.snapshot_frame(subscriber.topics, elsewhere, since))
+            if first is not None:
+                subscriber.queue(first)
+            subscriber.start(feed, feed.snapshot_frames(subscriber.topics, elsewhere, since))
+
+    async def snapshot(self, tenant_id: int, topics: TopicFilter, since: Place | None = None) -> Frame:
+        """What a connection would get first, in one piece, for one who only asks once. Raises FeedUnavailableError."""
+        async with self._held_feed(tenant_id) as feed:
+            async with _in_time():
+                if since is not None:
+                    await feed.catch_up_with(since)
+                elsewhere = await self._read_elsewhere(feed, topics.named)
+            return feed.snapshot_frames(topics, elsewhere, since, max_bytes=sys.maxsize)[0]
 
     def leave(self, subscriber: Subscriber) -> None:
         """Removes a connection that is gone."""
@@ -99,6 +116,17 @@ class Hub:
             subscriber, TopicFilter.of(subscriber.topics.patterns - removed.patterns)
         )
         subscriber.queue(frames.unsubscribed(request_id, subscriber.place))
+
+    def positions(self) -> dict[int, tuple[str, int]]:
+        """Epoch and offset of each feed that this process follows."""
+        return {tenant: (feed.mirror.epoch, feed.mirror.offset) for tenant, feed in self._feeds.items()}
+
+    def heal(self, tenant_ids: Iterable[int]) -> None:
+        """These feeds have gone on and this process was not told: reads them, and takes another connection to Redis."""
+        for tenant_id in tenant_ids:
+            if tenant_id in self._feeds:
+                self._feeds[tenant_id].request_read("probe")
+        self._reader.reconnect()
 
     async def ready(self) -> None:
         """Returns if this process can serve. Raises FeedUnavailableError with the reason."""
@@ -135,7 +163,7 @@ class Hub:
         feed = self._feeds.get(tenant_id)
         is_new = feed is None
         if feed is None:
-            feed = self._feeds[tenant_id] = FollowedFeed(tenant_id, self._reader, self._limits)
+            feed = self._feeds[tenant_id] = FollowedFeed(tenant_id, self._reader, self._limits, self._flush_seconds)
         try:
             with feed.held():
                 if is_new:

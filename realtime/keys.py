@@ -1,11 +1,28 @@
 """The one place that spells a Redis key. `tenant_id` is the required first argument: the tenant wall in Redis."""
 
+import re
 from dataclasses import dataclass
 
 from realtime.topics import check_topic
 
 STATUS_SUFFIX = ":status"
 PROGRESS_SUFFIX = ":progress"
+
+OLD_PROGRESS_PATTERN = "job:*:progress"
+"""What the version before tenants wrote (`old_progress`); it knew no prefix either."""
+_OLD_PROGRESS = re.compile(r"job:(video:)?([A-Za-z0-9_-]{1,64}):progress", re.ASCII)
+
+
+def old_progress(topic: str) -> str | None:
+    """Where the version before tenants kept the progress of a topic. The name does not say whose it is."""
+    kind, _, ident = check_topic(topic).partition(":")
+    return {"video": f"job:video:{ident}:progress", "job": f"job:{ident}:progress"}.get(kind)
+
+
+def topic_of_old_progress(name: str) -> str | None:
+    """The topic whose old key this is; None for any other key."""
+    match = _OLD_PROGRESS.fullmatch(name)
+    return f"{'video' if match[1] else 'job'}:{match[2]}" if match else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +57,17 @@ class Keys:
     def leases(self, tenant_id: int) -> str:
         return self.tenant(tenant_id) + "leases"
 
+    def revoked(self, tenant_id: int) -> str:
+        """Who was revoked, and when."""
+        return self.tenant(tenant_id) + "revoked"
+
     def relay(self) -> str:
         """The `run_id` of the Redis that the relay has filled; no tenant's."""
         return f"{self.prefix}realtime:relay"
+
+    def settling(self) -> str:
+        """There as long as leases say nothing yet, because Redis has only just come up; no tenant's."""
+        return f"{self.prefix}realtime:settling"
 
     def tenant_of_feed(self, channel: str) -> int:
         """The tenant whose feed this channel is."""

@@ -13,12 +13,12 @@ class TokenBucket:
         self._tokens = float(burst)
         self._updated = time.monotonic()
 
-    def take(self) -> bool:
-        """Whether one more is within the limit."""
+    def take(self, number: int = 1) -> bool:
+        """Whether so many more are within the limit."""
         now = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
         self._updated = now
-        if self._tokens < 1:
+        if self._tokens < number:
             return False
-        self._tokens -= 1
+        self._tokens -= number
         return True

@@ -7,8 +7,9 @@ messages were missed. So this uses the library's connection, and keeps the subsc
 import asyncio
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -30,6 +31,15 @@ RECONNECT_SECONDS = (0.05, 2.0)
 REDIS_TIMEOUT_SECONDS = 2.0
 MAX_READS = 32
 """Reads of feeds that run at once, so that a reconnect with thousands of tenants does not flood Redis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """Where a feed stands in Redis (no epoch: it has never been used), and its marks of revocation, subject → ms."""
+
+    epoch: str
+    offset: int
+    marks: dict[str, float]
 
 
 class Listener(Protocol):
@@ -56,6 +66,8 @@ class FeedReader:
         self._reads = asyncio.Semaphore(MAX_READS)
         self._wanted: dict[int, str] = {}
         self._connection: AbstractConnection | None = None
+        self._holding: asyncio.Task[None] | None = None
+        self._given_up = False
         self._awake = asyncio.Event()
         self.connected = False
 
@@ -83,6 +95,28 @@ class FeedReader:
         async with self._reads:
             return scripts.topics(await self._topics(names, values))
 
+    async def probe(self, tenants: Mapping[int, float]) -> dict[int, Probed]:
+        """Where the feeds of these tenants stand, and who was revoked there since a time (Unix ms). One round trip.
+
+        Raises RedisError or OSError.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        for tenant_id, since in tenants.items():
+            pipeline.hmget(self._keys.feed(tenant_id), "epoch", "offset")
+            pipeline.zrange(self._keys.revoked(tenant_id), since, "+inf", byscore=True, withscores=True)
+        async with self._reads:
+            answers = await pipeline.execute()
+        return {
+            tenant_id: Probed((epoch or b"").decode(), int(offset or 0), {name.decode(): at for name, at in marks})
+            for tenant_id, (epoch, offset), marks in zip(tenants, answers[::2], answers[1::2], strict=True)
+        }
+
+    def reconnect(self) -> None:
+        """Gives up the pub/sub connection for a new one: this one looks healthy, and brings nothing."""
+        if self._holding is not None:
+            self._given_up = True
+            self._holding.cancel()
+
     async def ping(self) -> None:
         """Raises RedisError or OSError if Redis does not answer."""
         await self._redis.ping()
@@ -103,8 +137,15 @@ class FeedReader:
         delay = RECONNECT_SECONDS[0]
         while True:
             await self._awake.wait()
+            # A task of its own, so that `reconnect` can end it and nothing else.
+            self._holding = asyncio.get_running_loop().create_task(self._hold_connection(listener))
             try:
-                await self._hold_connection(listener)
+                await self._holding
+            except asyncio.CancelledError:
+                if not self._given_up:
+                    raise
+                self._given_up, delay = False, RECONNECT_SECONDS[0]
+                log.warning("pubsub_given_up")
             except (RedisError, OSError) as problem:
                 if self.connected:
                     log.warning("pubsub_lost", error=str(problem))

@@ -6,6 +6,7 @@ hub has to decode JSON to compare records, and the bytes that a worker wrote are
 
 import math
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -21,6 +22,8 @@ MAX_RECORD_BYTES = 65_536
 _HEADER = re.compile(
     rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
 )
+
+_PUBLISHED_AT = re.compile(rb'"published_at":(\d{1,12}(?:\.\d{1,9})?)[,}]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,12 @@ class Record:
     @property
     def terminal(self) -> bool:
         return self.status.terminal
+
+    @property
+    def published_at(self) -> float:
+        """Unix seconds; now where the text does not say it."""
+        match = _PUBLISHED_AT.search(self.body)
+        return float(match[1]) if match else time.time()
 
 
 def draft_record(

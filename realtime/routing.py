@@ -1,21 +1,34 @@
-"""Where the engine's WebSocket lives: `GET /ws/events/`. Any other path is refused (403)."""
+"""Where the engine's connections live: `GET /ws/events/` (WebSocket) and `GET /api/v1/events/` (Server-Sent Events)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from realtime.consumers import EventsConsumer
+from realtime.sse import events_application
 
-EVENTS_PATH = "/ws/events/"
-_events = EventsConsumer.as_asgi()  # type: ignore[no-untyped-call]
+WEBSOCKET_PATH = "/ws/events/"
+EVENTS_PATH = "/api/v1/events/"
+_consumer = EventsConsumer.as_asgi()  # type: ignore[no-untyped-call]
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-async def websocket_application(
-    scope: dict[str, Any],
-    receive: Callable[[], Awaitable[dict[str, Any]]],
-    send: Callable[[dict[str, Any]], Awaitable[None]],
-) -> None:
-    if scope["path"] == EVENTS_PATH:
-        await _events(scope, receive, send)
-    else:
-        await receive()
-        await send({"type": "websocket.close"})
+def with_realtime(http_application: Application) -> Application:
+    """The project's ASGI application with the engine's two addresses in front. Any other WebSocket is refused (403)."""
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            chosen = events_application if scope["path"] == EVENTS_PATH else http_application
+            await chosen(scope, receive, send)
+        elif scope["type"] == "websocket" and scope["path"] == WEBSOCKET_PATH:
+            await _consumer(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close"})
+        else:
+            raise ValueError(f"This application serves http and websocket, not {scope['type']}.")
+
+    return application

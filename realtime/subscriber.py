@@ -7,96 +7,220 @@ because only a new attempt replaces it.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 import structlog
 
 from realtime import frames
-from realtime.feed import Mirror
+from realtime.eager import start
+from realtime.frames import Frame
+from realtime.metrics import counts
 from realtime.place import Place
 from realtime.record import Record
 from realtime.topics import TopicFilter
 
 log = structlog.get_logger(__name__)
 
-Send = Callable[[bytes], Awaitable[None]]
+SLOW_SECONDS = 30.0
+"""A connection whose buffer has not drained for so long is closed."""
+MAX_BUFFER_BYTES = 65_536
+MAX_PENDING_TOPICS = 5_000
+MAX_QUEUED_BYTES = 1_048_576
+"""Answers that a client asks for and does not read; snapshots, which it does not ask for, do not count."""
+
+
+class Transport(Protocol):
+    """How frames leave: through the consumer of a WebSocket, or as Server-Sent Events."""
+
+    waits_for_client: bool
+    """Whether `send` waits while the server's write buffer is above its high-water mark (64 KiB on uvicorn)."""
+
+    def send(self, frame: Frame) -> Coroutine[Any, Any, None]:
+        """Hands the frame to the server. Raises when the peer is gone."""
+
+
+class Position(Protocol):
+    """Where the subscribers of a feed stand."""
+
+    @property
+    def position(self) -> tuple[str, int] | None:
+        """Epoch and offset up to which every subscriber was told; None while some are still being told."""
 
 
 class Subscriber:
     """Frames leave in the order in which they were queued; records that wait leave after them, by offset."""
 
-    def __init__(self, tenant_id: int, topics: TopicFilter, send: Send) -> None:
+    def __init__(
+        self, tenant_id: int, topics: TopicFilter, transport: Transport, on_slow: Callable[[], None] = lambda: None
+    ) -> None:
         self.tenant_id = tenant_id
         self.topics = topics
-        self._send = send
-        self._mirror: Mirror | None = None
-        self._frames: deque[bytes] = deque()
+        self._transport = transport
+        self._on_slow = on_slow
+        self._feed: Position | None = None
+        self._told = ("", 0)
+        self._frames: deque[Frame] = deque()
+        self._queued_bytes = 0
         self._pending: dict[str, Record] = {}
-        self._flush_task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._slow_timer: asyncio.TimerHandle | None = None
         self._closed = False
+        # On servers whose `send` does not wait: bytes sent, bytes known to have arrived, and what each ping will tell.
+        self._sent = self._arrived = 0
+        self._pings: deque[int] = deque()
 
     @property
     def busy(self) -> bool:
-        """Whether something is being sent, or waits for it."""
-        return self._flush_task is not None
+        """Whether the client has not yet taken what was sent before."""
+        return self._task is not None or self._unanswered
+
+    @property
+    def _unanswered(self) -> bool:
+        return not self._transport.waits_for_client and self._sent - self._arrived > MAX_BUFFER_BYTES
 
     @property
     def place(self) -> Place:
         """Up to where this connection has everything: below the lowest offset that still waits for it."""
-        if self._mirror is None:
+        if self._feed is None:
             raise RuntimeError("The subscriber has not joined a feed yet.")
-        offset = self._mirror.offset
+        epoch, offset = self._feed.position or self._told
         if self._pending:
             offset = min(offset, min(record.offset for record in self._pending.values()) - 1)
-        return Place(self._mirror.epoch, offset, self.topics.hash)
+        return Place(epoch, offset, self.topics.hash)
 
-    def start(self, mirror: Mirror, frame: bytes) -> None:
+    def start(self, feed: Position, snapshot: Sequence[Frame]) -> None:
         """Begins, or begins anew after a change of epoch, with a snapshot; what waited is in it."""
-        self._mirror = mirror
+        self._feed = feed
         self._pending.clear()
-        self.queue(frame)
+        self._frames = deque(frame for frame in self._frames if frame.kind != "snapshot")
+        self._note(snapshot[-1])
+        for frame in snapshot:
+            self.queue(frame)
 
-    def queue(self, frame: bytes) -> None:
+    def queue(self, frame: Frame) -> None:
         """Sends a frame after those that were queued before it."""
         if self._closed:
             return
-        self._frames.append(frame)
-        if self._flush_task is None:
-            self._flush_task = asyncio.get_running_loop().create_task(self._flush())
-
-    def deliver(self, frame: bytes, records: Sequence[Record]) -> None:
-        """Sends records: as the ready-made frame if the connection is free, else later, the newest of each topic."""
         if not self.busy:
-            self.queue(frame)
+            self._send(frame)
+            return
+        self._frames.append(frame)
+        if frame.kind != "snapshot":
+            self._queued_bytes += len(frame.body)
+            if self._queued_bytes > MAX_QUEUED_BYTES:
+                self._give_up()
+
+    def deliver(self, frame: Frame, records: Sequence[Record]) -> None:
+        """Sends records: as the ready-made frame if the connection is free, else later, the newest of each topic."""
+        self._note(frame)
+        if self._closed:
+            return
+        if not self.busy:
+            self._send(frame)
+            counts.delivered += len(records)
             return
         for record in records:
-            self._pending.pop(record.topic, None)  # to the end: what waits stands in the order of offsets
-            self._pending[record.topic] = record
+            if self._pending.pop(record.topic, None) is not None:
+                counts.conflated += 1
+            self._pending[record.topic] = record  # at the end: what waits stands in the order of offsets
+        if len(self._pending) > MAX_PENDING_TOPICS:
+            self._give_up()
+
+    def answered(self) -> None:
+        """The client has answered the oldest ping: what was sent before that has arrived."""
+        if self._pings:
+            self._arrived = self._pings.popleft()
+            self._go_on()
 
     def close(self) -> None:
         """Sends nothing more."""
         self._closed = True
         self._frames.clear()
         self._pending.clear()
-        if self._flush_task is not None:
-            self._flush_task.cancel()
+        self._cancel_slow_timer()
+        if self._task is not None:
+            self._task.cancel()
 
     async def drained(self) -> None:
         """Waits until everything queued so far has been handed to the server."""
-        while self._flush_task is not None:
-            await asyncio.wait([self._flush_task])
+        while self._task is not None:
+            await asyncio.wait([self._task])
 
-    async def _flush(self) -> None:
+    def _note(self, frame: Frame) -> None:
+        if frame.place is not None:
+            self._told = frame.place.epoch, frame.place.offset
+
+    def _send(self, frame: Frame) -> None:
+        """Sends at once where the server takes it at once; else a task waits for that."""
         try:
-            while self._frames or self._pending:
-                await self._send(self._frames.popleft() if self._frames else self._take_pending())
+            rest = start(self._transport.send(frame))
         except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
-            self._closed = True
-            log.debug("send_failed", error=str(problem))
-        finally:
-            self._flush_task = None
+            self._lose(problem)
+            return
+        self._count(frame)
+        if rest is not None:
+            self._set_slow_timer()
+            self._task = asyncio.get_running_loop().create_task(self._flush(rest))
 
-    def _take_pending(self) -> bytes:
+    def _count(self, frame: Frame) -> None:
+        if self._transport.waits_for_client:
+            return
+        self._sent += len(frame.body)
+        if frame.kind == "ping":
+            self._pings.append(self._sent)
+        elif self._unanswered and self._slow_timer is None:
+            self._set_slow_timer()
+            if self._feed is not None:
+                self._send(frames.ping(self.place))
+
+    def _go_on(self) -> None:
+        """Sends what waited, as far as the client takes it."""
+        if self.busy:
+            return
+        self._cancel_slow_timer()
+        while not self.busy and not self._closed and (self._frames or self._pending):
+            self._send(self._take())
+
+    async def _flush(self, rest: Awaitable[None]) -> None:
+        try:
+            await rest
+            self._set_slow_timer()  # anew: something has left
+            while self._frames or self._pending:
+                await self._transport.send(self._take())
+                self._set_slow_timer()
+        except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
+            self._lose(problem)
+        finally:
+            self._task = None
+            self._cancel_slow_timer()
+
+    def _take(self) -> Frame:
+        if self._frames:
+            frame = self._frames.popleft()
+            if frame.kind != "snapshot":
+                self._queued_bytes -= len(frame.body)
+            return frame
+        counts.delivered += len(self._pending)
         bodies = [record.body for record in self._pending.values()]
         self._pending.clear()
         return frames.records(self.place, bodies)
+
+    def _lose(self, problem: Exception) -> None:
+        self._closed = True
+        log.debug("send_failed", error=str(problem))
+
+    def _give_up(self) -> None:
+        """The client is too slow. Only said once: what comes after is no longer kept."""
+        self._pending.clear()
+        self._cancel_slow_timer()
+        self._on_slow()
+
+    def _set_slow_timer(self) -> None:
+        self._cancel_slow_timer()
+        self._slow_timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._give_up)
+
+    def _cancel_slow_timer(self) -> None:
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
+            self._slow_timer = None

@@ -6,7 +6,7 @@ a ticket, nor the reverse. It says which tenant, who, which topics, and how long
 
 import hashlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jwt
@@ -17,6 +17,7 @@ from realtime.topics import TopicFilter
 ALGORITHM = "HS256"
 AUDIENCE = "realtime"
 CONNECT_SECONDS = 60
+RENEWABLE_SECONDS = 12 * 3600
 MAX_TICKET_BYTES = 4096
 
 
@@ -30,6 +31,10 @@ class Ticket:
     role: str
     topics: TopicFilter
     connection_seconds: int
+    issued_at: float = 0.0
+    """Unix seconds."""
+    first_issued_at: float = 0.0
+    """Of the ticket that this one renews, or of the one that that one renewed."""
 
     @property
     def share(self) -> str:
@@ -40,11 +45,12 @@ class Ticket:
 
 def issue_ticket(ticket: Ticket, key: bytes, *, seconds: int = CONNECT_SECONDS) -> str:
     """The signed ticket, to connect with for so many seconds. Raises BadTopicError if it names too much."""
-    now = int(time.time())
+    now = time.time()
     claims = {
         "aud": AUDIENCE,
         "iat": now,
         "exp": now + seconds,
+        "first": ticket.first_issued_at or now,
         "tenant": ticket.tenant_id,
         "user": ticket.user_id,
         "session": ticket.session_id,
@@ -58,19 +64,36 @@ def issue_ticket(ticket: Ticket, key: bytes, *, seconds: int = CONNECT_SECONDS) 
     return text
 
 
-def read_ticket(text: str, key: bytes) -> Ticket:
-    """The ticket, checked. Raises TicketExpiredError or TicketError."""
+def read_ticket(text: str, key: bytes, *, reconnecting: bool = False) -> Ticket:
+    """The ticket, checked. Raises TicketExpiredError or TicketError.
+
+    `reconnecting`: by a client that can only send the ticket it began with; good until the connection's lifetime ends,
+    and for what is left of it.
+    """
+    ticket = _read(text, key, check_expiry=not reconnecting)
+    if not reconnecting:
+        return ticket
+    left = ticket.issued_at + ticket.connection_seconds - time.time()
+    if left < 1:
+        raise TicketExpiredError("The ticket has expired: get a new one and connect again.")
+    return replace(ticket, connection_seconds=int(left))
+
+
+def read_renewable(text: str, key: bytes) -> Ticket:
+    """A ticket whose rights may be carried over into a new one, expired or not. Raises as `read_ticket` does."""
+    ticket = _read(text, key, check_expiry=False)
+    if ticket.first_issued_at + RENEWABLE_SECONDS < time.time():
+        raise TicketExpiredError("The ticket is too old to be renewed: ask for one as at first.")
+    return ticket
+
+
+def _read(text: str, key: bytes, *, check_expiry: bool) -> Ticket:
     if len(text) > MAX_TICKET_BYTES:
         raise TicketError(f"The ticket is longer than {MAX_TICKET_BYTES} bytes.")
+    # A server whose clock is a second behind the issuer's must not refuse a ticket as not yet valid.
+    options: Any = {"require": ["exp", "iat", "aud"], "verify_iat": False, "verify_exp": check_expiry}
     try:
-        claims: dict[str, Any] = jwt.decode(
-            text,
-            key,
-            [ALGORITHM],
-            audience=AUDIENCE,
-            # A server whose clock is a second behind the issuer's must not refuse a ticket as not yet valid.
-            options={"require": ["exp", "aud"], "verify_iat": False},
-        )
+        claims: dict[str, Any] = jwt.decode(text, key, [ALGORITHM], audience=AUDIENCE, options=options)
         return Ticket(
             tenant_id=int(claims["tenant"]),
             user_id=int(claims["user"]),
@@ -78,6 +101,8 @@ def read_ticket(text: str, key: bytes) -> Ticket:
             role=str(claims["role"]),
             topics=TopicFilter.of(claims["topics"]),
             connection_seconds=int(claims["life"]),
+            issued_at=float(claims["iat"]),
+            first_issued_at=float(claims["first"]),
         )
     except jwt.ExpiredSignatureError:
         raise TicketExpiredError("The ticket has expired: get a new one and connect again.") from None

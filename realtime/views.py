@@ -1,67 +1,135 @@
-"""`POST /api/v1/realtime/ticket/`, and whether this process can serve."""
+"""The HTTP endpoints of the engine: tickets, the one poll, and what operators look at."""
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import orjson
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, TicketError
-from realtime.process import hub
-from realtime.tickets import CONNECT_SECONDS, Ticket, issue_ticket
+from realtime.closing import CloseCode
+from realtime.conf import Identity
+from realtime.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, RefusedError, TicketError
+from realtime.handshake import Handshake, allow, cookie_name, read_handshake
+from realtime.origin import cors_headers
+from realtime.process import this_process
+from realtime.sse import CODES, STATUSES
+from realtime.tickets import CONNECT_SECONDS, Ticket, issue_ticket, read_renewable
 from realtime.topics import TopicFilter
 
 LIFETIME_JITTER = 0.1
 """Connections opened together do not end together."""
+EVENTS_PATH = "/api/v1/events/"
 
 
 class _BadRequestError(Exception):
     """What was sent is not what a ticket request holds."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The body of a ticket request."""
+
+    topics: list[str]
+    renew: str | None
+    cookie: bool
+
+
+def _answers_errors(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        try:
+            return view(request)
+        except TicketError as problem:
+            return _error(401, "token_invalid", problem)
+        except ForbiddenTopicError as problem:
+            return _error(403, "forbidden_topic", problem)
+        except BadTopicError as problem:
+            return _error(400, "bad_topic", problem)
+        except _BadRequestError as problem:
+            return _error(400, "invalid", problem)
+        except RedisError:
+            return _error(
+                503, "redis_unavailable", "Redis cannot be reached at the moment; try again in a few seconds."
+            )
+
+    return answer
+
+
 @csrf_exempt  # authenticated by a header, which no foreign page can send
-def ticket_view(request: HttpRequest) -> JsonResponse:
+@_answers_errors
+def ticket_view(request: HttpRequest) -> HttpResponse:
     """A permission to connect: `{"ticket", "expires_in", "websocket_url", "events_url", "snapshot_url", "share"}`.
 
-    The body may name topics: `{"topics": ["video:42"]}`. Costs no SQL for those whose role alone permits everything.
+    The body may name topics, `{"topics": ["video:42"]}`, carry over those of an earlier ticket,
+    `{"renew": "<ticket>"}`, and ask for the ticket as a cookie too, `{"cookie": true}`. Costs no SQL for those whose
+    role alone permits everything, nor to renew.
     """
+    if request.method == "OPTIONS":
+        return _with_cors(request, HttpResponse(status=204))
     if request.method != "POST":
         return _error(405, "method_not_allowed", "Get a ticket by POST.")
-    try:
-        identity = conf.authenticator()(request)
-        named = _topics_of(request)
-        permitted = TopicFilter.of(conf.topic_rules()(identity, named))
-        if not permitted.patterns:
-            raise ForbiddenTopicError("Name the topics to watch: this role may not watch everything.")
-        life = round(conf.connection_seconds() * random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER))  # noqa: S311
-        ticket = Ticket(identity.tenant_id, identity.user_id, identity.session_id, identity.role, permitted, life)
-        return JsonResponse(_answer(request, ticket, issue_ticket(ticket, conf.ticket_key())))
-    except TicketError as problem:
-        return _error(401, "token_invalid", problem)
-    except ForbiddenTopicError as problem:
-        return _error(403, "forbidden_topic", problem)
-    except BadTopicError as problem:
-        return _error(400, "bad_topic", problem)
-    except _BadRequestError as problem:
-        return _error(400, "invalid", problem)
+    identity = conf.authenticator()(request)
+    conf.revocations().check(identity)
+    wanted = _wanted(request)
+    first_issued_at, permitted = _permitted(identity, wanted)
+    life = round(conf.connection_seconds() * random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER))  # noqa: S311
+    ticket = Ticket(
+        identity.tenant_id,
+        identity.user_id,
+        identity.session_id,
+        identity.role,
+        permitted,
+        life,
+        first_issued_at=first_issued_at,
+    )
+    text = issue_ticket(ticket, conf.ticket_key())
+    answer = JsonResponse(_answer(request, ticket, text))
+    if wanted.cookie:
+        _set_cookie(request, answer, identity, text, life)
+    return _with_cors(request, answer)
 
 
-def _topics_of(request: HttpRequest) -> list[str]:
+def _permitted(identity: Identity, wanted: _Wanted) -> tuple[float, TopicFilter]:
+    """When the rights were first given (0: now), and the topics."""
+    if wanted.renew is not None:
+        old = read_renewable(wanted.renew, conf.ticket_key())
+        if (old.tenant_id, old.user_id, old.role) != (identity.tenant_id, identity.user_id, identity.role):
+            raise ForbiddenTopicError("Only the one whom a ticket was given to can renew it: ask for one as at first.")
+        return old.first_issued_at, old.topics
+    permitted = TopicFilter.of(conf.topic_rules()(identity, wanted.topics))
+    if not permitted.patterns:
+        raise ForbiddenTopicError("Name the topics to watch: this role may not watch everything.")
+    return 0.0, permitted
+
+
+def _wanted(request: HttpRequest) -> _Wanted:
     if not request.body:
-        return []
+        return _Wanted([], None, cookie=False)
     try:
         body = orjson.loads(request.body)
     except orjson.JSONDecodeError:
         raise _BadRequestError("The body is no JSON.") from None
-    if not isinstance(body, dict) or not set(body) <= {"topics"}:
-        raise _BadRequestError('The body is a JSON object; it may hold "topics".')
-    topics = body.get("topics", [])
+    if not isinstance(body, dict) or not set(body) <= {"topics", "renew", "cookie"}:
+        raise _BadRequestError('The body is a JSON object; it may hold "topics", "renew" and "cookie".')
+    topics, renew, cookie = body.get("topics", []), body.get("renew"), body.get("cookie", False)
     if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
         raise _BadRequestError("topics is a list of strings.")
-    return topics
+    if not isinstance(renew, str | None):
+        raise _BadRequestError("renew is a ticket.")
+    if renew is not None and topics:
+        raise _BadRequestError("A renewed ticket keeps its topics: leave topics out, or ask for a new ticket.")
+    if not isinstance(cookie, bool):
+        raise _BadRequestError("cookie is true or false.")
+    return _Wanted(topics, renew, cookie)
 
 
 def _answer(request: HttpRequest, ticket: Ticket, text: str) -> dict[str, Any]:
@@ -71,18 +139,98 @@ def _answer(request: HttpRequest, ticket: Ticket, text: str) -> dict[str, Any]:
         "ticket": text,
         "expires_in": CONNECT_SECONDS,
         "websocket_url": f"ws{secure}://{site}/ws/events/",
-        "events_url": f"http{secure}://{site}/api/v1/events/",
+        "events_url": f"http{secure}://{site}{EVENTS_PATH}",
         "snapshot_url": f"http{secure}://{site}/api/v1/realtime/snapshot/",
         "share": ticket.share,
     }
 
 
-def _error(status: int, code: str, problem: Exception | str) -> JsonResponse:
+def _set_cookie(request: HttpRequest, answer: HttpResponse, identity: Identity, text: str, life: int) -> None:
+    if not identity.tenant_code:
+        raise _BadRequestError("There are no tickets in cookies here: the project names no tenant codes.")
+    answer.set_cookie(
+        cookie_name(identity.tenant_code),
+        text,
+        max_age=life,
+        path=EVENTS_PATH,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Strict",
+    )
+
+
+@csrf_exempt
+async def snapshot_view(request: HttpRequest) -> HttpResponse:
+    """The JSON of a `snapshot` frame: one request for all jobs. Takes a ticket or an access token; 0 SQL."""
+    if request.method == "OPTIONS":
+        return _with_cors(request, HttpResponse(status=204))
+    if request.method != "GET":
+        return _error(405, "method_not_allowed", "Read a snapshot by GET.", allow="GET")
+    try:
+        handshake = await _read_handshake(request)
+        process = await this_process().admit(handshake.ticket)
+        frame = await process.hub.snapshot(handshake.ticket.tenant_id, handshake.topics, handshake.since)
+    except RefusedError as refused:
+        status = STATUSES[refused.code]
+        return _with_cors(request, _error(status, CODES[status], refused))
+    except FeedUnavailableError as problem:
+        return _with_cors(request, _error(503, "unavailable", problem))
+    answer = HttpResponse(frame.body, content_type="application/json")
+    answer["Cache-Control"] = "no-store"
+    return _with_cors(request, answer)
+
+
+async def _read_handshake(request: HttpRequest) -> Handshake:
+    """Of a ticket, or else of an access token, whose rights are those that a ticket would get. Raises RefusedError."""
+    scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
+    try:
+        return read_handshake(scope)
+    except RefusedError as refused:
+        if STATUSES[refused.code] != 401:  # noqa: PLR2004 - HTTP
+            raise
+        ticket = await sync_to_async(_ticket_of_token)(request)
+        if ticket is None:
+            raise
+    try:
+        asked = TopicFilter.parse(request.GET.get("topics", ""))
+    except BadTopicError as problem:
+        raise RefusedError(CloseCode.BAD_FRAMES, str(problem)) from None
+    return allow(ticket, asked, request.GET.get("since", ""))
+
+
+def _ticket_of_token(request: HttpRequest) -> Ticket | None:
+    try:
+        identity = conf.authenticator()(request)
+        permitted = TopicFilter.of(conf.topic_rules()(identity, []))
+    except (TicketError, ForbiddenTopicError, BadTopicError):
+        return None
+    except RedisError:
+        raise RefusedError(CloseCode.FEED_UNAVAILABLE, "Redis cannot be reached; try again.", 5000) from None
+    return Ticket(
+        identity.tenant_id,
+        identity.user_id,
+        identity.session_id,
+        identity.role,
+        permitted,
+        connection_seconds=0,
+        issued_at=identity.issued_at,
+    )
+
+
+def _with_cors(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
+    for name, value in cors_headers(request.headers.get("Origin", "")):
+        answer[name] = value
+    return answer
+
+
+def _error(status: int, code: str, problem: Exception | str, allow: str = "POST") -> JsonResponse:
     answer = JsonResponse({"code": code, "message": str(problem)}, status=status)
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
         answer["WWW-Authenticate"] = "Bearer"
     if status == 405:  # noqa: PLR2004 - section 15.5.6: and a 405 the methods
-        answer["Allow"] = "POST"
+        answer["Allow"] = allow
+    if status == 503:  # noqa: PLR2004
+        answer["Retry-After"] = "5"
     return answer
 
 
@@ -94,9 +242,21 @@ def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's si
 
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
-    """Ready to take connections: Redis answers, and the reader of the feeds runs."""
+    """Ready to take connections: Redis answers, the reader of the feeds runs, and the process is not about to end."""
+    process = this_process()
     try:
-        await hub().ready()
+        if process.connections.draining:
+            raise FeedUnavailableError("The process is about to end.")
+        await process.hub.ready()
     except FeedUnavailableError as problem:
         return HttpResponse(str(problem), status=503, content_type="text/plain")
     return HttpResponse("ok", content_type="text/plain")
+
+
+@require_safe
+def metrics_view(request: HttpRequest) -> HttpResponse:
+    """What this process counts, for Prometheus. Open to whom `REALTIME_METRICS_TOKEN` or the network lets in."""
+    token = conf.metrics_token()
+    if token and request.headers.get("Authorization") != f"Bearer {token}":
+        return _error(401, "token_invalid", "Send Authorization: Bearer <REALTIME_METRICS_TOKEN>.")
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)

@@ -47,6 +47,8 @@ def _environment(servers: Servers, name: str) -> dict[str, str]:
         "SQS_QUEUE_PREFIX": name,
         "DATABASE_URL": _url(servers, name),
         "PYTHONUNBUFFERED": "1",
+        "REALTIME_MAX_CONNECTIONS_PER_USER": "1000",  # all clients of a test may be one user's
+        "REALTIME_DRAIN_SECONDS": "0",
     }
 
 

@@ -9,6 +9,9 @@ from rest_framework.request import Request
 
 from academy.adapters.db.django import repositories_core
 from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
+from realtime import conf
+from realtime.conf import Identity
+from realtime.errors import RevokedError
 
 
 class TenantBackend(BaseBackend):
@@ -48,10 +51,26 @@ class AccessTokenAuthentication(BaseAuthentication):
             raise PermissionDenied(
                 f"X-Tenant-Code says {said!r}, but the token belongs to {caller.tenant_code!r}.", "tenant_mismatch"
             )
+        try:
+            conf.revocations().check(identity_of(caller))
+        except RevokedError as error:
+            raise AuthenticationFailed(str(error), "session_ended") from error
         return caller, parts[1]
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - DRF's signature
         return "Bearer"
+
+
+def identity_of(caller: Caller) -> Identity:
+    """The caller, as the push engine knows people."""
+    return Identity(
+        tenant_id=caller.tenant_id,
+        user_id=caller.user_id,
+        session_id=str(caller.session_id),
+        role=caller.role.value,
+        tenant_code=caller.tenant_code,
+        issued_at=caller.issued_at,
+    )
 
 
 def caller_of(request: Request) -> Caller:

@@ -7,7 +7,7 @@ from rest_framework.request import Request
 
 from academy.adapters.db.django import repositories_video
 from academy.domain.roles import FACULTY, Role
-from apps.core.authentication import AccessTokenAuthentication
+from apps.core.authentication import AccessTokenAuthentication, identity_of
 from realtime.conf import Identity
 from realtime.errors import ForbiddenTopicError, TicketError
 
@@ -26,7 +26,7 @@ def authenticate(request: Any) -> Identity:
     caller, _token = found
     if caller.must_change_password:
         raise ForbiddenTopicError("Change your password first (POST /api/v1/auth/password/).")
-    return Identity(caller.tenant_id, caller.user_id, str(caller.session_id), caller.role.value)
+    return identity_of(caller)
 
 
 def allowed_topics(identity: Identity, named: list[str]) -> list[str]:

@@ -19,7 +19,7 @@ from apps.core.topic_rules import MAX_NAMED_TOPICS
 from config.environment import Environment
 from embedded import up
 from embedded.home import PROJECT
-from realtime import consumers, frames, hub, keys, record, tickets, topics
+from realtime import connection, consumers, frames, hub, keys, record, tickets, topics
 from realtime.closing import REASONS, CloseCode
 from tests.docs.pages import page
 
@@ -166,7 +166,7 @@ def test_every_code_of_an_error_frame_is_in_the_page() -> None:
         ("a frame from the client", [frames.MAX_FRAME_BYTES]),
         ("frames from the client", [consumers.FRAMES_A_SECOND, consumers.FRAMES_BURST]),
         ("frames answered with `error`", [consumers.MAX_BAD_FRAMES]),
-        ("pings without a pong", [consumers.MAX_PINGS_UNANSWERED]),
+        ("pings without a pong", [connection.MAX_PINGS_UNANSWERED]),
         ("time to read the feed for a new connection", [int(hub.JOIN_SECONDS)]),
         ("a record", [record.MAX_RECORD_BYTES]),
     ],

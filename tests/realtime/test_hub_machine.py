@@ -26,6 +26,7 @@ from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
 from realtime import scripts
 from realtime.errors import FeedUnavailableError
+from realtime.frames import Frame
 from realtime.hub import Hub
 from realtime.keys import Keys
 from realtime.place import Place, parse_place
@@ -70,6 +71,18 @@ class LossyHub(Hub):
         super().on_messages(messages[lost:])
 
 
+class _Carrier:
+    """A socket of a client, whose buffer is full while the client is held up."""
+
+    waits_for_client = True
+
+    def __init__(self, client: "Client") -> None:
+        self.client = client
+
+    async def send(self, frame: Frame) -> None:
+        await self.client.receive(self, frame)
+
+
 class Client:
     """What a browser is: a fold and a place that outlive its connections. Each frame is checked as it comes."""
 
@@ -88,11 +101,13 @@ class Client:
     def disconnect(self) -> None:
         self.hub: LossyHub | None = None
         self.subscriber: Subscriber | None = None
+        self.carrier: _Carrier | None = None
         self.joining: asyncio.Task[None] | None = None
         self._begun = False
 
     def connect(self, hub: LossyHub, since: Place | None) -> None:
-        subscriber = Subscriber(self.tenant_id, self.topics, lambda frame: self._receive(subscriber, frame))
+        self.carrier = _Carrier(self)
+        subscriber = Subscriber(self.tenant_id, self.topics, self.carrier)
         self.hub, self.subscriber, self._begun = hub, subscriber, False
         self.joining = asyncio.get_running_loop().create_task(self._join(hub, subscriber, since))
 
@@ -104,11 +119,11 @@ class Client:
             if self.subscriber is subscriber:
                 self.disconnect()
 
-    async def _receive(self, subscriber: Subscriber, frame: bytes) -> None:
+    async def receive(self, carrier: "_Carrier", frame: Frame) -> None:
         await self.free.wait()
-        if self.subscriber is subscriber:  # else this connection is gone, and the frame with it
+        if self.carrier is carrier:  # else this connection is gone, and the frame with it
             try:
-                self._apply(orjson.loads(frame))
+                self._apply(orjson.loads(frame.body))
             except AssertionError as problem:
                 self.problems.append(problem)  # here it would count as a peer that is gone
 
@@ -210,7 +225,10 @@ class HubMachine(RuleBasedStateMachine):
         self.turn(100)
 
     async def _make_hubs(self, limits: Limits) -> list[LossyHub]:
-        return [LossyHub(FeedReader.from_url(self.server.url), limits).start() for _ in range(2)]
+        return [
+            LossyHub(FeedReader.from_url(self.server.url), limits, flush_seconds=flush).start()
+            for flush in (0.0, 0.002)
+        ]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)

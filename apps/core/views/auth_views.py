@@ -98,7 +98,8 @@ class LogoutView(APIView):
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:
-        repositories_core.end_session(caller_of(request).session_id)
+        caller = caller_of(request)
+        repositories_core.end_session(caller.tenant_id, caller.session_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from academy.domain.roles import Role
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
+from realtime.revoke import revoke_on_commit
 
 ROTATION_GRACE = timedelta(seconds=30)
 """Two tabs may refresh at the same moment: the token before the last is taken for so long."""
@@ -36,6 +37,14 @@ def find_user(user_id: int) -> User | None:
 
 def find_tenant_code(tenant_id: int) -> str | None:
     return Tenant.objects.filter(pk=tenant_id).values_list("code", flat=True).first()
+
+
+def find_tenant_id(tenant_code: str) -> int | None:
+    return Tenant.objects.filter(code=tenant_code).values_list("pk", flat=True).first()
+
+
+def all_tenant_ids() -> list[int]:
+    return list(Tenant.objects.order_by("pk").values_list("pk", flat=True))
 
 
 def find_user_by_password(tenant_code: str, username: str, password: str) -> User | None:
@@ -101,8 +110,11 @@ def _accept(session: LoginSession, token_id: UUID) -> bool:
     return False
 
 
-def end_session(session_id: UUID) -> None:
-    LoginSession.objects.filter(pk=session_id, ended_at=None).update(ended_at=timezone.now())
+def end_session(tenant_id: int, session_id: UUID) -> None:
+    """Ends it, with its connections and tokens."""
+    with transaction.atomic():
+        LoginSession.objects.filter(pk=session_id, ended_at=None).update(ended_at=timezone.now())
+        revoke_on_commit(tenant_id, session_id=str(session_id))
 
 
 def change_password(user: User, new_password: str) -> None:
@@ -112,6 +124,8 @@ def change_password(user: User, new_password: str) -> None:
         user.must_change_password = False
         user.save(update_fields=["password", "must_change_password"])
         LoginSession.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
+        if user.tenant_id is not None:
+            revoke_on_commit(user.tenant_id, user_id=user.pk)
 
 
 def _role(user: User) -> Role | None:

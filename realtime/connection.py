@@ -1,0 +1,161 @@
+"""One connection, whatever carries it: from its ticket to its end. `consumers.py` and `sse.py` are what carries it."""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+from realtime import frames
+from realtime.closing import REASONS, CloseCode
+from realtime.connections import Connections
+from realtime.errors import BadTopicError, FeedUnavailableError, RefusedError, TooManyConnectionsError
+from realtime.frames import Frame
+from realtime.hub import Hub
+from realtime.metrics import counts
+from realtime.place import Place
+from realtime.subscriber import Subscriber, Transport
+from realtime.tickets import Ticket
+from realtime.topics import TopicFilter
+
+log = structlog.get_logger(__name__)
+
+MAX_PINGS_UNANSWERED = 2
+CLOSE_SECONDS = 5.0
+RETRY_AFTER_MS = 2000
+
+
+class Carrier(Transport, Protocol):
+    """A transport that can also be ended."""
+
+    name: str
+    answers_pings: bool
+
+    def close(self, code: CloseCode, reason: str) -> Coroutine[Any, Any, None]:
+        """Ends it in good order, after what was sent before."""
+
+    def abort(self) -> None:
+        """Ends it at once: the peer takes nothing more, not even the end."""
+
+
+class Connection:
+    """Holds what a ticket permits for as long as it permits it."""
+
+    def __init__(
+        self, ticket: Ticket, topics: TopicFilter, carrier: Carrier, hub: Hub, connections: Connections
+    ) -> None:
+        self.id = f"c-{secrets.token_hex(8)}"
+        self.ticket = ticket
+        self.transport_name = carrier.name
+        self.closing = False
+        self.subscriber = Subscriber(ticket.tenant_id, topics, carrier, self._too_slow)
+        self._carrier, self._hub, self._connections = carrier, hub, connections
+        self._ping_seconds = 0.0
+        self._pings_unanswered = 0
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._end_task: asyncio.Task[None] | None = None
+        self._log = log.bind(tenant=self.ticket.tenant_id, connection=self.id, transport=carrier.name)
+
+    async def open(self, since: Place | None, ping_seconds: float) -> None:
+        """Welcome, then the snapshot; from then on what changes. Raises RefusedError."""
+        self._ping_seconds = ping_seconds
+        if self._connections.draining:
+            raise RefusedError(CloseCode.SERVER_RESTART, REASONS[CloseCode.SERVER_RESTART], RETRY_AFTER_MS)
+        try:
+            self._connections.add(self)
+        except TooManyConnectionsError as problem:
+            raise RefusedError(CloseCode.TOO_MANY_CONNECTIONS, str(problem), 5 * RETRY_AFTER_MS) from None
+        welcome = frames.welcome(self.id, self._ping_seconds, self.ticket.connection_seconds)
+        try:
+            await self._hub.join(self.subscriber, since, welcome)
+        except FeedUnavailableError as problem:
+            raise RefusedError(CloseCode.FEED_UNAVAILABLE, str(problem), RETRY_AFTER_MS) from None
+        if not self.closing:
+            self._set_timer("ping", self._ping_seconds, self._ping)
+            self._live_for(self.ticket.connection_seconds)
+        self._log.debug("connection_opened")
+
+    def pong(self) -> None:
+        """The client has answered a ping."""
+        self._pings_unanswered = 0
+        self.subscriber.answered()
+
+    async def subscribe(self, request_id: int, topics: TopicFilter) -> tuple[str, str] | None:
+        """Adds topics. What is wrong with that, as code and sentence, else None. Raises FeedUnavailableError."""
+        for pattern in sorted(topics.patterns):
+            if not self.ticket.topics.covers(pattern):
+                return "forbidden_topic", f"The ticket does not allow {pattern}."
+        try:
+            await self._hub.subscribe(self.subscriber, request_id, topics)
+        except BadTopicError as problem:
+            return "too_many_topics", str(problem)
+        return None
+
+    def unsubscribe(self, request_id: int, topics: TopicFilter) -> None:
+        self._hub.unsubscribe(self.subscriber, request_id, topics)
+
+    def refresh(self, new: Ticket) -> tuple[str, str] | None:
+        """Lives on with a new ticket. What is wrong with that, as code and sentence, else None."""
+        old = self.ticket
+        if (new.tenant_id, new.user_id) != (old.tenant_id, old.user_id):
+            return "ticket_invalid", "The ticket is another user's."
+        if not all(new.topics.covers(pattern) for pattern in self.subscriber.topics.patterns):
+            return "forbidden_topic", "The new ticket does not allow what this connection watches."
+        self.ticket = new
+        self._live_for(new.connection_seconds)
+        self.subscriber.queue(frames.refreshed(new.connection_seconds))
+        return None
+
+    def end(self, code: CloseCode, retry_after_ms: int | None = None, reason: str | None = None) -> None:
+        """Says why, and closes; from here on the connection gets no more records."""
+        if self.closing:
+            return
+        self.closing = True
+        counts.closed[str(int(code))] += 1
+        self._hub.detach(self.subscriber)
+        self.subscriber.queue(frames.closing(code, retry_after_ms, reason))
+        self._end_task = asyncio.get_running_loop().create_task(self._end(code, reason or REASONS[code]))
+        self._log.debug("connection_ended", code=int(code))
+
+    async def _end(self, code: CloseCode, reason: str) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.subscriber.drained()
+                await self._carrier.close(code, reason)
+        except TimeoutError:
+            self._carrier.abort()
+        except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
+            self._log.debug("close_failed", error=str(problem))
+
+    def stop(self) -> None:
+        """The peer is gone, or was sent away."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._connections.remove(self)
+        self._hub.leave(self.subscriber)
+
+    def _ping(self) -> None:
+        if self._pings_unanswered >= MAX_PINGS_UNANSWERED:
+            self.end(CloseCode.NO_PONG)
+            return
+        self._set_timer("ping", self._ping_seconds, self._ping)
+        if self.subscriber.busy:  # whether this one is still there, the time limit for slow clients decides
+            return
+        self._pings_unanswered += self._carrier.answers_pings
+        self.subscriber.queue(frames.ping(self.subscriber.place))
+
+    def _live_for(self, seconds: float) -> None:
+        self._set_timer("lifetime", seconds, self.end, CloseCode.LIFETIME_OVER)
+
+    def _too_slow(self) -> None:
+        self.end(CloseCode.TOO_SLOW, reason=REASONS[CloseCode.TOO_SLOW])
+
+    def _set_timer(self, name: str, seconds: float, callback: Callable[..., None], *arguments: Any) -> None:
+        if name in self._timers:
+            self._timers[name].cancel()
+        self._timers[name] = asyncio.get_running_loop().call_later(seconds, callback, *arguments)
+
+
+def refusal_frame(refused: RefusedError) -> Frame:
+    return frames.closing(refused.code, refused.retry_after_ms, str(refused))

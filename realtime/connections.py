@@ -1,0 +1,125 @@
+"""The connections of this process: how many there may be, and how they end together."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from realtime.closing import CloseCode
+from realtime.errors import TooManyConnectionsError
+from realtime.metrics import counts
+from realtime.revocation import Marks
+from realtime.tickets import Ticket
+
+log = structlog.get_logger(__name__)
+
+DRAIN_STEPS_A_SECOND = 20
+LAST_SECONDS = 5.0
+"""After the drain time, for those that are still closing."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaxConnections:
+    """How many connections one process takes."""
+
+    of_a_user: int
+    of_a_tenant: int
+    of_the_process: int
+
+
+class Held(Protocol):
+    """A connection, as far as it is counted and ended here."""
+
+    transport_name: str
+
+    @property
+    def ticket(self) -> Ticket: ...
+
+    def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:
+        """Says why, and closes."""
+
+
+class Connections:
+    """All that are open."""
+
+    def __init__(self, most: MaxConnections) -> None:
+        self._most = most
+        self._open: dict[int, set[Held]] = {}
+        self._of_user: Counter[tuple[int, int]] = Counter()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.draining = False
+
+    def __len__(self) -> int:
+        return self._of_user.total()
+
+    @property
+    def tenants(self) -> Iterable[int]:
+        return self._open.keys()
+
+    def add(self, connection: Held) -> None:
+        """Raises TooManyConnectionsError."""
+        ticket = connection.ticket
+        user = ticket.tenant_id, ticket.user_id
+        if len(self) >= self._most.of_the_process:
+            raise TooManyConnectionsError("This server has as many connections as it takes; try again later.")
+        if len(self._open.get(ticket.tenant_id, ())) >= self._most.of_a_tenant:
+            raise TooManyConnectionsError("Your organisation has as many connections as it may; try again later.")
+        if self._of_user[user] >= self._most.of_a_user:
+            raise TooManyConnectionsError("You have as many connections as you may; close another tab.")
+        self._open.setdefault(ticket.tenant_id, set()).add(connection)
+        self._of_user[user] += 1
+        counts.connections[connection.transport_name] += 1
+        self._empty.clear()
+
+    def remove(self, connection: Held) -> None:
+        ticket = connection.ticket
+        of_tenant = self._open.get(ticket.tenant_id, set())
+        if connection not in of_tenant:
+            return
+        of_tenant.discard(connection)
+        counts.connections[connection.transport_name] -= 1
+        user = ticket.tenant_id, ticket.user_id
+        self._of_user[user] -= 1
+        if not self._of_user[user]:
+            del self._of_user[user]
+        if not of_tenant:
+            del self._open[ticket.tenant_id]
+        if not self._open:
+            self._empty.set()
+
+    def revoke(self, tenant_id: int, marks: Marks) -> None:
+        """Ends those that these marks concern."""
+        for connection in list(self._open.get(tenant_id, ())):
+            if marks.concern(connection.ticket):
+                connection.end(CloseCode.REVOKED)
+
+    async def drain(self, seconds: float) -> None:
+        """Sends everybody away, evenly over this time; until its turn comes, each is served as before.
+
+        Each is also given a short time of its own to come back after. So the process that takes over sees them come
+        evenly, and none of them is without a connection for long. Ends early when nobody is left.
+        """
+        self.draining = True
+        waiting = [connection for of_tenant in self._open.values() for connection in of_tenant]
+        random.shuffle(waiting)
+        steps = max(1, round(seconds * DRAIN_STEPS_A_SECOND))
+        for step in range(steps):
+            for connection in waiting[len(waiting) * step // steps : len(waiting) * (step + 1) // steps]:
+                connection.end(CloseCode.SERVER_RESTART, round(seconds * random.uniform(0, 100)))  # noqa: S311 - jitter
+            if await self._emptied(seconds / steps):
+                return
+        if not await self._emptied(LAST_SECONDS):
+            log.warning("drain_left_connections", connections=len(self))
+
+    async def _emptied(self, within_seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(within_seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True

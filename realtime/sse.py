@@ -1,0 +1,156 @@
+"""`GET /api/v1/events/`: the same frames as Server-Sent Events (WHATWG HTML, section 9.2).
+
+An ASGI application of its own: Django's streaming responses cost three times as much CPU and memory a connection. The
+ticket comes as a bearer token (our client reads with `fetch`) or, for the browser's own `EventSource`, in a cookie.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import orjson
+
+from realtime import conf
+from realtime.asgi_server import abort, waits_for_client
+from realtime.closing import CloseCode
+from realtime.connection import Connection
+from realtime.errors import RefusedError
+from realtime.frames import Frame
+from realtime.handshake import read_handshake
+from realtime.metrics import counts
+from realtime.origin import cors_headers, origin_allowed
+from realtime.process import this_process
+
+RETRY_MS = (1000, 3000)
+"""After a lost connection the browser waits so long; each connection is told another time."""
+STATUSES = {
+    CloseCode.LIFETIME_OVER: 401,
+    CloseCode.TICKET_INVALID: 401,
+    CloseCode.REVOKED: 401,
+    CloseCode.NOT_ALLOWED: 403,
+    CloseCode.BAD_FRAMES: 400,
+    CloseCode.TOO_MANY_CONNECTIONS: 429,
+    CloseCode.FEED_UNAVAILABLE: 503,
+    CloseCode.SERVER_RESTART: 503,
+}
+CODES = {400: "invalid", 401: "ticket_invalid", 403: "forbidden_topic", 429: "too_many_connections", 503: "unavailable"}
+STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # nginx would keep events back
+]
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class EventStream:
+    """Frames as events in one response that does not end."""
+
+    name = "sse"
+    answers_pings = False  # a stream goes one way
+
+    def __init__(self, scope: Message, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        # Where `send` does not wait there are no pongs either that could tell: such a server is for development.
+        self.waits_for_client = True
+        self._waits = waits_for_client(scope)
+        self._send = send
+        self._headers = headers
+        self._begun = False
+        self.ended = asyncio.Event()
+
+    async def send(self, frame: Frame) -> None:
+        if not self._begun:
+            self._begun = True
+            await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
+            await self._write(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311 - jitter
+        body = frame.event
+        if frame.kind == "closing" and b'"retry_after_ms":' in frame.body:
+            # EventSource knows no close code, but it does know this.
+            body = b"retry: %d\n" % orjson.loads(frame.body)["retry_after_ms"] + body
+        await self._write(body)
+
+    async def close(self, code: CloseCode, reason: str) -> None:  # noqa: ARG002 - said in the `closing` event
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        self.ended.set()
+
+    def abort(self) -> None:
+        abort(self._send)
+        self.ended.set()
+
+    async def _write(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def events_application(scope: Message, receive: Receive, send: Send) -> None:
+    """Errors before the stream are plain HTTP: 400, 401, 403, 405, 429, 503."""
+    headers = dict(scope["headers"])
+    cors = _cors(headers)
+    if scope["method"] == "OPTIONS" and cors:
+        await _answer(send, 204, b"", cors)
+    elif scope["method"] != "GET":
+        await _refuse(send, 405, "method_not_allowed", "Read events by GET.", [*cors, (b"allow", b"GET")])
+    elif not origin_allowed(headers):
+        await _refuse(send, 403, "forbidden_origin", "A page of this origin may not read events.", [])
+    else:
+        await _stream(scope, receive, send, cors)
+
+
+async def _stream(scope: Message, receive: Receive, send: Send, cors: list[tuple[bytes, bytes]]) -> None:
+    stream = EventStream(scope, send, [*STREAM_HEADERS, *cors])
+    connection: Connection | None = None
+    try:
+        handshake = read_handshake(scope)
+        process = await this_process().admit(handshake.ticket)
+        connection = Connection(handshake.ticket, handshake.topics, stream, process.hub, process.connections)
+        await connection.open(handshake.since, conf.ping_seconds())
+        await _until_gone(receive, stream)
+    except RefusedError as refused:
+        counts.refused[str(int(refused.code))] += 1
+        await _refuse_connection(send, refused, cors)
+    finally:
+        if connection is not None:
+            connection.stop()
+
+
+async def _until_gone(receive: Receive, stream: EventStream) -> None:
+    """Until the client has gone or was sent away."""
+
+    async def disconnected() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    waits = [asyncio.ensure_future(disconnected()), asyncio.ensure_future(stream.ended.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _refuse_connection(send: Send, refused: RefusedError, cors: list[tuple[bytes, bytes]]) -> None:
+    status = STATUSES[refused.code]
+    more = list(cors)
+    if refused.retry_after_ms is not None:
+        more.append((b"retry-after", b"%d" % max(1, refused.retry_after_ms // 1000)))
+    if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
+        more.append((b"www-authenticate", b"Bearer"))
+    await _refuse(send, status, CODES[status], str(refused), more)
+
+
+async def _refuse(send: Send, status: int, code: str, message: str, headers: list[tuple[bytes, bytes]]) -> None:
+    body = orjson.dumps({"code": code, "message": message})
+    await _answer(send, status, body, [*headers, (b"content-type", b"application/json")])
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    common = [(b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *common]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _cors(headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    return [(name.lower().encode(), value.encode()) for name, value in cors_headers(origin)]
