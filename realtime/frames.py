@@ -12,7 +12,7 @@ import orjson
 from realtime.closing import REASONS, CloseCode
 from realtime.errors import BadFrameError, BadTopicError
 from realtime.place import Place
-from realtime.topics import TopicFilter
+from realtime.topics import MAX_TOPICS, TopicFilter
 
 MAX_FRAME_BYTES = 8192
 MAX_ID = 2**53
@@ -192,6 +192,8 @@ def _build_topics(kind: str, frame: dict[str, Any]) -> Subscribe | Unsubscribe:
         raise BadFrameError("The id of a frame is a whole number from 0 on.")
     if not isinstance(topics, list) or not topics or not all(isinstance(topic, str) for topic in topics):
         raise BadFrameError("The topics of a frame are a list of at least one string.")
+    if len(topics) > MAX_TOPICS:
+        raise BadFrameError(f"{len(topics)} topics are too many: a connection may name {MAX_TOPICS}.")
     try:
         chosen = TopicFilter.of(topics)
     except BadTopicError as problem:
