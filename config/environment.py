@@ -50,6 +50,7 @@ class Environment(BaseSettings):
     realtime_recent_terminal: int = Field(100, ge=1, le=10_000)
     realtime_ping_seconds: float = Field(25, gt=0, le=300)
     realtime_connection_seconds: int = Field(3600, ge=1, le=86_400)
+    realtime_slow_seconds: float = Field(30, gt=0, le=600)
     realtime_flush_ms: int = Field(10, ge=5, le=20)
     realtime_probe_seconds: float = Field(15, gt=0, le=60)
     realtime_drain_seconds: float = Field(20, ge=0, le=600)

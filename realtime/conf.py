@@ -12,6 +12,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from realtime.connection import Timing
 from realtime.connections import MaxConnections
 from realtime.legacy import OldKeys
 from realtime.publish import Publisher
@@ -106,8 +107,11 @@ def ticket_key() -> bytes:
     return salted_hmac("realtime.tickets", "signing key", algorithm="sha256").digest()
 
 
-def ping_seconds() -> float:
-    return float(getattr(settings, "REALTIME_PING_SECONDS", 25))
+def timing() -> Timing:
+    return Timing(
+        ping=float(getattr(settings, "REALTIME_PING_SECONDS", 25)),
+        slow=float(getattr(settings, "REALTIME_SLOW_SECONDS", 30)),
+    )
 
 
 def flush_seconds() -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -26,6 +27,14 @@ CLOSE_SECONDS = 5.0
 RETRY_AFTER_MS = 2000
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a connection may be silent, and how long behind, in seconds."""
+
+    ping: float = 25.0
+    slow: float = 30.0
+
+
 class Carrier(Transport, Protocol):
     """A transport that can also be ended."""
 
@@ -43,23 +52,28 @@ class Connection:
     """Holds what a ticket permits for as long as it permits it."""
 
     def __init__(
-        self, ticket: Ticket, topics: TopicFilter, carrier: Carrier, hub: Hub, connections: Connections
+        self,
+        ticket: Ticket,
+        topics: TopicFilter,
+        carrier: Carrier,
+        hub: Hub,
+        connections: Connections,
+        timing: Timing,
     ) -> None:
         self.id = f"c-{secrets.token_hex(8)}"
         self.ticket = ticket
         self.transport_name = carrier.name
         self.closing = False
-        self.subscriber = Subscriber(ticket.tenant_id, topics, carrier, self._too_slow)
+        self.subscriber = Subscriber(ticket.tenant_id, topics, carrier, self._too_slow, timing.slow)
         self._carrier, self._hub, self._connections = carrier, hub, connections
-        self._ping_seconds = 0.0
+        self._ping_seconds = timing.ping
         self._pings_unanswered = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._end_task: asyncio.Task[None] | None = None
         self._log = log.bind(tenant=self.ticket.tenant_id, connection=self.id, transport=carrier.name)
 
-    async def open(self, since: Place | None, ping_seconds: float) -> None:
+    async def open(self, since: Place | None) -> None:
         """Welcome, then the snapshot; from then on what changes. Raises RefusedError."""
-        self._ping_seconds = ping_seconds
         if self._connections.draining:
             raise RefusedError(CloseCode.SERVER_RESTART, REASONS[CloseCode.SERVER_RESTART], RETRY_AFTER_MS)
         try:

@@ -93,9 +93,9 @@ class EventsConsumer(AsyncConsumer):
             handshake = read_handshake(self.scope)
             process = await this_process().admit(handshake.ticket)
             self._connection = Connection(
-                handshake.ticket, handshake.topics, self._carrier, process.hub, process.connections
+                handshake.ticket, handshake.topics, self._carrier, process.hub, process.connections, conf.timing()
             )
-            await self._connection.open(handshake.since, conf.ping_seconds())
+            await self._connection.open(handshake.since)
         except RefusedError as refused:
             await self._refuse_connection(refused)
 

@@ -104,8 +104,10 @@ async def _stream(scope: Message, receive: Receive, send: Send, cors: list[tuple
     try:
         handshake = read_handshake(scope)
         process = await this_process().admit(handshake.ticket)
-        connection = Connection(handshake.ticket, handshake.topics, stream, process.hub, process.connections)
-        await connection.open(handshake.since, conf.ping_seconds())
+        connection = Connection(
+            handshake.ticket, handshake.topics, stream, process.hub, process.connections, conf.timing()
+        )
+        await connection.open(handshake.since)
         await _until_gone(receive, stream)
     except RefusedError as refused:
         counts.refused[str(int(refused.code))] += 1

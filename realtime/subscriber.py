@@ -22,8 +22,6 @@ from realtime.topics import TopicFilter
 
 log = structlog.get_logger(__name__)
 
-SLOW_SECONDS = 30.0
-"""A connection whose buffer has not drained for so long is closed."""
 MAX_BUFFER_BYTES = 65_536
 MAX_PENDING_TOPICS = 5_000
 MAX_QUEUED_BYTES = 1_048_576
@@ -52,12 +50,18 @@ class Subscriber:
     """Frames leave in the order in which they were queued; records that wait leave after them, by offset."""
 
     def __init__(
-        self, tenant_id: int, topics: TopicFilter, transport: Transport, on_slow: Callable[[], None] = lambda: None
+        self,
+        tenant_id: int,
+        topics: TopicFilter,
+        transport: Transport,
+        on_slow: Callable[[], None] = lambda: None,
+        slow_seconds: float = 30.0,
     ) -> None:
+        """`on_slow` is called when the buffer has not drained for `slow_seconds`, or too much waits for it."""
         self.tenant_id = tenant_id
         self.topics = topics
         self._transport = transport
-        self._on_slow = on_slow
+        self._on_slow, self._slow_seconds = on_slow, slow_seconds
         self._feed: Position | None = None
         self._told = ("", 0)
         self._frames: deque[Frame] = deque()
@@ -218,7 +222,7 @@ class Subscriber:
 
     def _set_slow_timer(self) -> None:
         self._cancel_slow_timer()
-        self._slow_timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, self._give_up)
+        self._slow_timer = asyncio.get_running_loop().call_later(self._slow_seconds, self._give_up)
 
     def _cancel_slow_timer(self) -> None:
         if self._slow_timer is not None:

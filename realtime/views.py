@@ -206,6 +206,8 @@ def _ticket_of_token(request: HttpRequest) -> Ticket | None:
         return None
     except RedisError:
         raise RefusedError(CloseCode.FEED_UNAVAILABLE, "Redis cannot be reached; try again.", 5000) from None
+    if not permitted.patterns:
+        raise RefusedError(CloseCode.NOT_ALLOWED, "Send a ticket that names the topics: this role may not see all.")
     return Ticket(
         identity.tenant_id,
         identity.user_id,

@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
+from django.utils.crypto import salted_hmac
 from psycopg import sql
+from websockets.asyncio.client import connect
 
 from embedded.group import Servers
 from embedded.home import PROJECT
@@ -21,6 +24,7 @@ from embedded.redis import RedisServer
 from tests.servers import SECRET
 from tests.watcher import Watcher
 
+_numbers = count(2)
 TEMPLATE = "academy_template"
 PASSWORD = "academy-demo"
 QUICK = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "4"}
@@ -114,6 +118,39 @@ class System:
             assert signed_in.status_code == 200, signed_in.text
             self._tokens[academy, username] = signed_in.json()["access"]
         return self._tokens[academy, username]
+
+    @contextmanager
+    def another_web(self, **environment: str) -> Iterator[str]:
+        """A second web process on the same servers; its address."""
+        port = free_port()
+        number = next(_numbers)
+        web = Web(
+            f"web_{number}",
+            Plan().web(port),
+            self.folder / f"web_{number}.log",
+            self.environment | {"PROCESS_NAME": "web"} | environment,
+        )
+        web.port = port
+        web.start()
+        try:
+            web.wait_ready()
+            yield web.address
+        finally:
+            web.stop()
+
+    def shell(self, code: str) -> None:
+        """Runs a line of Python in `manage.py shell`, as an operator would."""
+        command = [sys.executable, "manage.py", "shell", "--no-imports", "-v", "0", "-c", code]
+        subprocess.run(command, cwd=PROJECT, env=self.environment, check=True)
+
+    def ticket_key(self) -> bytes:
+        """What this product signs its tickets with, for tests that forge some."""
+        return salted_hmac("realtime.tickets", "signing key", SECRET, algorithm="sha256").digest()
+
+    async def refused(self, url: str, subprotocols: list[str] | None = None, **more: Any) -> tuple[int, str]:
+        """The code and reason with which a WebSocket is closed that is not let in."""
+        async with connect(url, subprotocols=subprotocols, additional_headers=more.get("headers")) as socket:  # type: ignore[arg-type]
+            return await Watcher(socket).closed()
 
     async def watcher(self, client: httpx.AsyncClient, **parameters: str) -> Watcher:
         """A connected WebSocket client with a ticket of this client's user."""

@@ -27,6 +27,7 @@ class Watcher:
         self.socket = socket
         self.frames: list[Frame] = []
         self.records: dict[str, Record] = {}
+        self.shown: set[str] = set()
         self.place: str | None = None
         self.history: list[Record] = []
 
@@ -81,13 +82,20 @@ class Watcher:
         self.frames.append(frame)
         if frame.get("place"):
             self.place = frame["place"]
-        if frame["type"] == "snapshot" and not frame["recovered"]:
-            shown = {record["topic"] for record in frame["records"]}
-            gone = [t for t, r in self.records.items() if rank(r["status"]) < 2 and t not in shown]
-            for topic in gone:
-                del self.records[topic]
         for record in frame.get("records", []):
             self._fold(record)
+        if frame["type"] == "snapshot":
+            self.shown |= {record["topic"] for record in frame["records"]}
+            if not frame["more"]:  # only the whole says what is absent
+                if not frame["recovered"]:
+                    self._drop_unfinished()
+                self.shown = set()
+
+    def _drop_unfinished(self) -> None:
+        """A client asks for these by name first; a watcher of tests has nobody to ask."""
+        for topic, record in list(self.records.items()):
+            if topic not in self.shown and rank(record["status"]) < 2:
+                del self.records[topic]
 
     def _fold(self, record: Record) -> None:
         if record["status"] == "UNKNOWN":
