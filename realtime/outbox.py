@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from realtime import conf
 from realtime.models import OutboxEntry
-from realtime.record import draft_record
+from realtime.record import Draft, draft_record
 
 log = structlog.get_logger(__name__)
 
@@ -63,9 +63,14 @@ def send(entry: OutboxEntry) -> None:
     Accepted, duplicate and rejected all count as sent: Redis knows that state, or a newer one.
     """
     if entry.kind == RECORD:
-        conf.publisher().publish(entry.tenant_id, draft_record(**entry.payload))
+        conf.publisher().publish(entry.tenant_id, draft_of(entry))
     else:
         conf.outbox_senders()[entry.kind](entry.payload)
+
+
+def draft_of(entry: OutboxEntry) -> Draft:
+    """The record of a row of the kind `RECORD`. Raises BadTopicError, BadRecordError, TypeError for a bad row."""
+    return draft_record(**entry.payload)
 
 
 def _send_after_commit(entry: OutboxEntry) -> None:

@@ -1,10 +1,11 @@
-"""The relay: sends what processes left behind in the outbox, and fills a Redis that has lost something.
+"""The relay: sends what processes left behind in the outbox, fills a Redis that has lost something, and sweeps.
 
 It runs in every worker process and as `manage.py realtime_relay`; an advisory lock lets one of them work at a time.
 """
 
 import threading
 import time
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 import structlog
@@ -14,8 +15,12 @@ from django.utils import timezone
 from redis.exceptions import RedisError
 
 from realtime import conf
+from realtime.batches import batched
 from realtime.models import OutboxEntry
-from realtime.outbox import RECORD, send
+from realtime.outbox import RECORD, draft_of, send
+from realtime.rebuild import Rebuild, Rebuilt
+from realtime.record import Draft
+from realtime.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +33,8 @@ MAX_FAILURES = 3
 """So many rows of a kind in succession that cannot be sent mean that its way is closed, and not that they are bad."""
 PAUSE_SECONDS = 1.0
 PURGE_SECONDS = 300.0
+FILL_AGAIN_SECONDS = 30.0
+"""The pause after a fill that failed although Redis answers; each try publishes a day's records."""
 
 
 class Relay:
@@ -37,6 +44,11 @@ class Relay:
         self._purged_at = 0.0
         self._failing: set[str] = set()
         self._start_after: dict[str, int] = {}
+        self._fill_at = 0.0
+        source, prefix, limits = conf.source(), conf.key_prefix(), conf.limits()
+        self._source = source
+        self._rebuild = Rebuild(conf.redis(), source, key_prefix=prefix, limits=limits)
+        self._sweeper = Sweeper(conf.redis(), source, key_prefix=prefix, limits=limits)
 
     def run(self, stop: threading.Event) -> None:
         """Makes a round a second. No outage of the database, Redis or a queue ends it."""
@@ -59,13 +71,30 @@ class Relay:
         with transaction.atomic():
             if not self._lock():
                 return False
-            self._fill_new_redis()
+            filled = self._fill_new_redis()
             left = OutboxEntry.objects.filter(sent_at=None, created_at__lt=timezone.now() - LEFT_BEHIND)
             # Kind by kind: a queue that is down for an hour must not fill the batch that a terminal record waits for.
             kinds = list(left.order_by("kind").values_list("kind", flat=True).distinct())
             busy = [self._send_batch(kind, left.filter(kind=kind)) for kind in kinds]
             self._purge()
+            if filled:
+                self._sweep()
         return any(busy)
+
+    def _sweep(self) -> None:
+        """A sweep that fails must not undo what the round has noted as sent."""
+        try:
+            with transaction.atomic():
+                self._sweeper.sweep_if_due()
+        except Exception as problem:  # noqa: BLE001 - the project's source may raise what it likes
+            self._say_once("sweep", "sweep_failed", problem)
+        else:
+            self._failing.discard("sweep")
+
+    def _say_once(self, what: str, event: str, problem: Exception) -> None:
+        if what not in self._failing:
+            self._failing.add(what)
+            log.warning(event, error=str(problem).strip(), exc_info=not isinstance(problem, RedisError))
 
     @staticmethod
     def _lock() -> bool:
@@ -99,8 +128,8 @@ class Relay:
         OutboxEntry.objects.filter(pk__in=sent).update(sent_at=timezone.now())
         return len(rows) == BATCH and bool(sent)
 
-    def _fill_new_redis(self) -> None:
-        """Publishes the records of the last 24 h again where Redis is another, older or empty one.
+    def _fill_new_redis(self) -> bool:
+        """Says what is true once more where Redis is another, older or empty one. False as long as that is not done.
 
         The mark stands in Redis itself: it goes with the data, and a relay that was not there meanwhile sees it too.
         """
@@ -108,33 +137,49 @@ class Relay:
         try:
             run_id = publisher.run_id()
             if publisher.filled_run_id() == run_id:
-                return
-            started = time.monotonic()
-            rows = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=timezone.now() - KEPT).order_by("id")
-            count = 0
-            for entry in rows.iterator(BATCH):
-                count += self._filled(entry)
+                return True
+            if time.monotonic() < self._fill_at:
+                return False
+            self._sweeper.settle()
+            with transaction.atomic():
+                self._fill()
             publisher.mark_filled(run_id)
         except RedisError as problem:
-            if RECORD not in self._failing:
-                log.warning("redis_not_filled", error=str(problem))
-            return
-        log.info("redis_filled", records=count, seconds=round(time.monotonic() - started, 3))
-
-    @staticmethod
-    def _filled(entry: OutboxEntry) -> bool:
-        """Publishes one row again. False for one that can never be published. Raises RedisError."""
-        try:
-            send(entry)
-        except RedisError:
-            raise
-        except Exception as problem:  # noqa: BLE001 - one bad row must not keep Redis empty of all others
-            log.warning("outbox_row_bad", id=entry.pk, error=str(problem))
+            self._say_once("fill", "redis_not_filled", problem)
             return False
+        except Exception as problem:  # noqa: BLE001 - the project's source may raise what it likes; rows go out all the same
+            self._say_once("fill", "redis_not_filled", problem)
+            self._fill_at = time.monotonic() + FILL_AGAIN_SECONDS
+            return False
+        self._failing.discard("fill")
         return True
+
+    def _fill(self) -> None:
+        """Publishes the records of the last 24 h again, then what is unfinished and what the index has wrong."""
+        started = time.monotonic()
+        rows = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=timezone.now() - KEPT).order_by("id")
+        accepted = self._rebuild.publish(_drafts(rows.iterator(BATCH)))
+        done = Rebuilt()
+        for tenant_ids in batched(self._source.tenants()):
+            done.add(self._rebuild.everything(tenant_ids))
+        log.info(
+            "redis_filled",
+            records=accepted,
+            rebuilt=done.published,
+            restored=done.restored,
+            seconds=round(time.monotonic() - started, 3),
+        )
 
     def _purge(self) -> None:
         if time.monotonic() - self._purged_at < PURGE_SECONDS:
             return
         self._purged_at = time.monotonic()
         OutboxEntry.objects.filter(sent_at__lt=timezone.now() - KEPT).delete()
+
+
+def _drafts(rows: Iterable[OutboxEntry]) -> Iterator[tuple[int, Draft]]:
+    for entry in rows:
+        try:
+            yield entry.tenant_id, draft_of(entry)
+        except Exception as problem:  # noqa: BLE001 - one bad row must not keep Redis empty of all others
+            log.warning("outbox_row_bad", id=entry.pk, error=str(problem))

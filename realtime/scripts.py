@@ -17,13 +17,17 @@ from realtime.transitions import Verdict
 log = structlog.get_logger(__name__)
 
 _FOLDER = Path(__file__).with_name("lua")
+_OPENING = frozenset({"publish", "snapshot", "topics"})
+_PUBLISHING = frozenset({"stall", "show", "copy_old"})
 
 
 @cache
 def source(name: str) -> str:
-    """The text of a script; those that touch the feed open it first."""
+    """The text of a script; those that touch the feed open it first, and some decide whether to publish at all."""
     text = (_FOLDER / f"{name}.lua").read_text()
-    return (_FOLDER / "open_feed.lua").read_text() + text if name in {"publish", "snapshot", "topics"} else text
+    if name in _PUBLISHING:
+        return f"local function publish()\n{source('publish')}\nend\n{text}"
+    return (_FOLDER / "open_feed.lua").read_text() + text if name in _OPENING else text
 
 
 def new_epoch() -> str:

@@ -1,0 +1,35 @@
+"""`manage.py migrate_progress_keys`: progress under names without tenant moves to its owner's key."""
+
+from argparse import ArgumentParser
+from collections import Counter
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from redis.exceptions import RedisError
+
+from realtime import conf
+from realtime.legacy import Moved, OldKeys
+
+
+class Command(BaseCommand):
+    help = (
+        "Moves the progress that the version before tenants wrote (job:video:<id>:progress, job:<id>:progress) to the "
+        "keys of the tenant that owns the topic, as the database says. Safe to repeat. Run it when no old worker runs."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        old_keys = OldKeys(conf.redis(), key_prefix=conf.key_prefix(), limits=conf.limits())
+        done: Counter[Moved] = Counter()
+        try:
+            for done in old_keys.move_all(conf.source(), dry=options["dry_run"]):
+                self.stdout.write(f"{done.total()} keys: {_said(done)}")
+        except RedisError as problem:
+            raise CommandError(f"Redis cannot be asked: {problem}. What is done stays; start again later.") from None
+        self.stdout.write(f"Done: {_said(done)}." + (" Nothing was written." if options["dry_run"] else ""))
+
+
+def _said(done: Counter[Moved]) -> str:
+    return ", ".join(f"{done[moved]} {moved}" for moved in Moved)

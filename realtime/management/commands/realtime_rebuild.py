@@ -1,0 +1,56 @@
+"""`manage.py realtime_rebuild`: Redis shows again what the database says."""
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from redis.exceptions import RedisError
+
+from realtime import conf
+from realtime.batches import batched
+from realtime.rebuild import Rebuild, Rebuilt
+
+DAY_SECONDS = 24 * 3600
+TENANTS_AT_ONCE = 50
+
+
+class Command(BaseCommand):
+    help = (
+        "Makes Redis show what the database says: unfinished topics are published where new clients are not shown "
+        "them, what ended in the last 24 hours is restored without telling anybody. Safe to repeat."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--tenant", metavar="CODE", help="only this tenant")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        source, dry = conf.source(), options["dry_run"]
+        rebuild = Rebuild(conf.redis(), source, key_prefix=conf.key_prefix(), limits=conf.limits(), dry=dry)
+        tenant_ids = self._tenants(source, options["tenant"])
+        done, looked_at = Rebuilt(), 0
+        try:
+            for batch in batched(tenant_ids, TENANTS_AT_ONCE):
+                done.add(rebuild.everything(batch))
+                done.restored += rebuild.ended(batch, time.time() - DAY_SECONDS)
+                looked_at += len(batch)
+                self.stdout.write(f"{looked_at} of {len(tenant_ids)} tenants: {_said(done, dry=dry)}")
+        except RedisError as problem:
+            raise CommandError(f"Redis cannot be asked: {problem}. What is done stays; start again later.") from None
+        self.stdout.write(f"Done: {_said(done, dry=dry)}.")
+
+    @staticmethod
+    def _tenants(source: Any, code: str | None) -> list[int]:
+        if code is None:
+            tenant_ids: list[int] = source.tenants()
+            return tenant_ids
+        tenant_id = source.tenant_id(code)
+        if tenant_id is None:
+            raise CommandError(f"There is no tenant {code!r}.")
+        return [tenant_id]
+
+
+def _said(done: Rebuilt, *, dry: bool) -> str:
+    would = "would be " if dry else ""
+    return f"{done.published} {would}published, {done.restored} {would}restored"

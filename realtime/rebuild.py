@@ -1,0 +1,175 @@
+"""What Redis should hold and does not, found by comparing it with the project's database (`realtime.source`).
+
+Unfinished topics are published, so that new clients are shown them; what has ended and what was evicted is restored,
+which tells nobody. All of it may be done again at any time: what is there already costs no offset.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import structlog
+from redis import Redis
+
+from realtime import scripts
+from realtime.batches import Call, batched, run_script
+from realtime.errors import BadRecordError, BadTopicError
+from realtime.keys import PROGRESS_SUFFIX, STATUS_SUFFIX, Keys
+from realtime.record import Draft
+from realtime.scripts import Limits
+from realtime.source import Source, TopicState
+from realtime.transitions import Status, Verdict
+
+log = structlog.get_logger(__name__)
+
+
+class Indexed(NamedTuple):
+    """A topic of a feed's index: the attempt and rank that Redis knows, and whether its status key is there."""
+
+    tenant_id: int
+    topic: str
+    attempt: int
+    rank: int
+    present: bool
+
+
+@dataclass
+class Rebuilt:
+    """How many topics were `published` (new clients are shown them) and how many `restored` (they can be asked for)."""
+
+    published: int = 0
+    restored: int = 0
+
+    def add(self, other: "Rebuilt") -> None:
+        self.published += other.published
+        self.restored += other.restored
+
+
+class Rebuild:
+    """Methods take at most some hundred tenants at once. They raise RedisError, or what the source raises."""
+
+    def __init__(
+        self, redis: Redis, source: Source, *, key_prefix: str = "", limits: Limits | None = None, dry: bool = False
+    ) -> None:
+        """`dry`: counts what would be done, and writes nothing."""
+        self._redis = redis
+        self._source = source
+        self._keys = Keys(key_prefix)
+        self._limits = limits or Limits()
+        self._dry = dry
+
+    def everything(self, tenant_ids: Sequence[int]) -> Rebuilt:
+        """A feed that lost something shows what is true again."""
+        done = self.tend(tenant_ids, compare=True)
+        done.published += self.unfinished(tenant_ids)
+        return done
+
+    def publish(self, drafts: Iterable[tuple[int, Draft]]) -> int:
+        """Publishes records, each with its tenant, many in a round trip. Returns how many were accepted."""
+        calls = (self._publish_call(tenant_id, draft) for tenant_id, draft in drafts)
+        return sum(self._count("publish", batch) for batch in batched(calls))
+
+    def unfinished(self, tenant_ids: Sequence[int]) -> int:
+        """Publishes the unfinished topics that the feeds do not show. Returns how many."""
+        states = self._source.unfinished(tenant_ids)
+        return sum(
+            self._count("show", [self._publish_call(tenant_id, draft, int(self._dry)) for tenant_id, draft in batch])
+            for batch in batched(_drafts(states))
+        )
+
+    def ended(self, tenant_ids: Sequence[int], since: float) -> int:
+        """Restores the statuses of what has ended since then (Unix seconds). Returns how many were not there."""
+        restored = 0
+        for batch in batched(_drafts(self._source.ended(tenant_ids, since))):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for tenant_id, draft in batch:
+                    name = self._keys.status(tenant_id, draft.topic)
+                    if self._dry:
+                        pipe.exists(name)
+                    else:
+                        pipe.set(name, b'{"offset":0' + draft.text, nx=True, ex=self._seconds(draft.status) or None)
+                answers = pipe.execute()
+            restored += sum(bool(answer) != self._dry for answer in answers)
+        return restored
+
+    def tend(self, tenant_ids: Sequence[int], *, compare: bool = False) -> Rebuilt:
+        """Lets unfinished topics live on, and mends those whose status is gone; `compare` looks at every topic."""
+        calls: list[Call] = [
+            (
+                [self._keys.fence(tenant_id), self._keys.terminal(tenant_id)],
+                [
+                    self._keys.tenant(tenant_id),
+                    STATUS_SUFFIX,
+                    PROGRESS_SUFFIX,
+                    0 if self._dry else self._limits.unfinished_ttl_seconds,
+                    self._limits.terminal_ttl_seconds,
+                    int(compare),
+                ],
+            )
+            for tenant_id in tenant_ids
+        ]
+        answers = run_script(self._redis, "tend", calls)
+        return self.mend(
+            indexed
+            for tenant_id, answer in zip(tenant_ids, answers, strict=True)
+            for indexed in _indexed(tenant_id, answer)
+        )
+
+    def mend(self, topics: Iterable[Indexed]) -> Rebuilt:
+        """Publishes what the database has further than Redis, and restores what has only lost its key."""
+        done = Rebuilt()
+        for batch in batched(topics):
+            states = self._source.states([indexed.topic for indexed in batch])
+            publish: list[Call] = []
+            repair: list[Call] = []
+            for indexed in batch:
+                state = states.get(indexed.topic)
+                draft = _draft(state) if state and state.tenant_id == indexed.tenant_id else None
+                if draft is None:
+                    continue  # its row is gone: nobody can say what is true of it
+                if (draft.attempt, draft.status.rank) > (indexed.attempt, indexed.rank):
+                    publish.append(self._publish_call(indexed.tenant_id, draft))
+                elif not indexed.present:
+                    repair.append(self._repair_call(indexed.tenant_id, draft))
+            done.published += len(publish) if self._dry else self._count("publish", publish)
+            done.restored += len(repair) if self._dry else sum(run_script(self._redis, "repair", repair))
+        return done
+
+    def _count(self, name: str, calls: Sequence[Call]) -> int:
+        """How many were accepted."""
+        answers = run_script(self._redis, name, calls)
+        verdicts = [answer[0] if isinstance(answer, list) else answer for answer in answers]
+        return verdicts.count(Verdict.ACCEPTED.encode())
+
+    def _publish_call(self, tenant_id: int, draft: Draft, *more: Any) -> Call:
+        names, values = scripts.publish_arguments(self._keys, self._limits, tenant_id, draft)
+        return names, [*values, *more]
+
+    def _repair_call(self, tenant_id: int, draft: Draft) -> Call:
+        names = [self._keys.status(tenant_id, draft.topic), self._keys.index(tenant_id)]
+        return names, [draft.topic, draft.text, self._seconds(draft.status)]
+
+    def _seconds(self, status: Status) -> int:
+        return self._limits.terminal_ttl_seconds if status.terminal else self._limits.unfinished_ttl_seconds
+
+
+def _indexed(tenant_id: int, answer: Sequence[bytes]) -> Iterable[Indexed]:
+    for topic, fence, present in zip(answer[::3], answer[1::3], answer[2::3], strict=True):
+        attempt, rank, _ = fence.split(b" ")
+        yield Indexed(tenant_id, topic.decode(), int(attempt), int(rank), present == b"1")
+
+
+def _drafts(states: Iterable[TopicState]) -> Iterable[tuple[int, Draft]]:
+    for state in states:
+        draft = _draft(state)
+        if draft is not None:
+            yield state.tenant_id, draft
+
+
+def _draft(state: TopicState) -> Draft | None:
+    try:
+        return state.draft()
+    except (BadTopicError, BadRecordError) as problem:
+        # One row that cannot be told must not keep all others from being told.
+        log.warning("state_not_told", topic=state.topic, tenant=state.tenant_id, error=str(problem))
+        return None

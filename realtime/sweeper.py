@@ -1,0 +1,161 @@
+"""The sweeper: says of jobs whose worker has gone silent that they are stalled, and keeps unfinished topics in Redis.
+
+Runs within the relay's rounds, so one at a time. A lease lasts 30 s from the last heartbeat; the sweeper looks every
+5 s, the relay rests 1 s: a browser shows "stalled" at most 36 s after its worker was killed, and a lost message's next
+delivery comes after 40.
+"""
+
+import time
+from dataclasses import dataclass
+from itertools import chain
+
+import orjson
+import structlog
+from redis import Redis
+
+from realtime import scripts
+from realtime.batches import Call, batched, run_script
+from realtime.errors import BadRecordError
+from realtime.keys import Keys
+from realtime.rebuild import Rebuild
+from realtime.record import Draft, draft_record, join_record
+from realtime.scripts import Limits
+from realtime.source import Source
+from realtime.transitions import Status, Verdict
+
+log = structlog.get_logger(__name__)
+
+SWEEPS_A_LEASE = 6
+TEND_SECONDS = 60.0
+"""How often keys are given a longer life. They have hours, so a sweeper that was away does no harm."""
+MOST_LAPSED = 100
+"""Of a tenant in one sweep; the next one goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """A lease that ran out."""
+
+    tenant_id: int
+    topic: str
+    deadline: float
+
+
+class Sweeper:
+    """Does what is due when it is asked, at most every few seconds."""
+
+    def __init__(self, redis: Redis, source: Source, *, key_prefix: str = "", limits: Limits | None = None) -> None:
+        self._redis = redis
+        self._source = source
+        self._keys = Keys(key_prefix)
+        self._limits = limits or Limits()
+        self._rebuild = Rebuild(redis, source, key_prefix=key_prefix, limits=self._limits)
+        self._swept_at = self._tended_at = float("-inf")
+
+    @property
+    def sweep_seconds(self) -> float:
+        """The time between two sweeps."""
+        return self._limits.lease_seconds / SWEEPS_A_LEASE
+
+    def settle(self) -> None:
+        """Leaves leases alone for as long as one lasts. For a Redis that has just come up: workers could not renew.
+
+        The mark stands in Redis, so that it holds for whichever process sweeps next. Raises RedisError.
+        """
+        self._redis.set(self._keys.settling(), 1, px=max(1, int(self._limits.lease_seconds * 1000)))
+
+    def sweep_if_due(self) -> None:
+        """Raises RedisError, or what the source raises; then it is tried again when the next sweep is due."""
+        now = time.monotonic()
+        if now - self._swept_at < self.sweep_seconds:
+            return
+        self._swept_at = now
+        tenant_ids = self._source.tenants()
+        if not self._redis.exists(self._keys.settling()):
+            self.stall(tenant_ids)
+        if now - self._tended_at >= TEND_SECONDS:
+            self._tended_at = now
+            self.tend(tenant_ids)
+
+    def stall(self, tenant_ids: list[int]) -> int:
+        """Marks the topics whose leases ran out. Returns how many."""
+        stalled = sum(self._stall(batch) for batch in batched(self._lapsed(tenant_ids)))
+        if stalled:
+            log.info("topics_stalled", count=stalled)
+        return stalled
+
+    def tend(self, tenant_ids: list[int]) -> None:
+        """Lets unfinished topics live on, and repairs what was evicted."""
+        for batch in batched(tenant_ids):
+            done = self._rebuild.tend(batch)
+            if done.published or done.restored:
+                log.info("topics_repaired", published=done.published, restored=done.restored)
+
+    def _lapsed(self, tenant_ids: list[int]) -> list[Lapsed]:
+        seconds, microseconds = self._redis.time()
+        now = seconds + microseconds / 1_000_000
+        found: list[Lapsed] = []
+        for batch in batched(tenant_ids):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for tenant_id in batch:
+                    pipe.zrangebyscore(
+                        self._keys.leases(tenant_id), "-inf", now, start=0, num=MOST_LAPSED, withscores=True
+                    )
+                answers = pipe.execute()
+            found += chain.from_iterable(
+                [Lapsed(tenant_id, topic.decode(), deadline) for topic, deadline in answer]
+                for tenant_id, answer in zip(batch, answers, strict=True)
+            )
+        return found
+
+    def _stall(self, lapsed: list[Lapsed]) -> int:
+        texts = self._texts(lapsed)
+        evicted = {lease.tenant_id for lease, text in zip(lapsed, texts, strict=True) if text is None}
+        if evicted:
+            self.tend(sorted(evicted))
+            texts = self._texts(lapsed)
+        marks: list[Call] = []
+        drops: list[Call] = []
+        for lease, text in zip(lapsed, texts, strict=True):
+            found = stalled_draft(text) if text is not None else None
+            if found is not None:
+                marks.append(self._mark_call(lease.tenant_id, *found))
+            else:
+                drops.append(([self._keys.leases(lease.tenant_id)], [lease.topic, repr(lease.deadline)]))
+        run_script(self._redis, "drop_lease", drops)
+        return run_script(self._redis, "stall", marks).count(Verdict.ACCEPTED.encode())
+
+    def _texts(self, leases: list[Lapsed]) -> list[bytes | None]:
+        with self._redis.pipeline(transaction=False) as pipe:
+            for lease in leases:
+                pipe.get(self._keys.status(lease.tenant_id, lease.topic))
+            return pipe.execute()
+
+    def _mark_call(self, tenant_id: int, draft: Draft, offset: int) -> Call:
+        names, values = scripts.publish_arguments(self._keys, self._limits, tenant_id, draft)
+        return names, [*values, offset]
+
+
+def stalled_draft(text: bytes) -> tuple[Draft, int] | None:
+    """A running record, marked, and the offset that it was read at; None for what is not running or marked already.
+
+    Progress stands in a key of its own and stays.
+    """
+    try:
+        record = join_record(text, None)
+        fields = orjson.loads(text)
+        if record.status is not Status.PROCESSING or fields["stalled"]:
+            return None
+        draft = draft_record(
+            topic=record.topic,
+            attempt=record.attempt,
+            status=record.status,
+            published_at=time.time(),
+            data=fields["data"],
+            error=fields["error"],
+            stalled=True,
+        )
+    except (BadRecordError, orjson.JSONDecodeError, KeyError, TypeError) as problem:
+        log.warning("bad_record", error=str(problem))
+        return None
+    return draft, record.offset

@@ -1,0 +1,23 @@
+"""What a process keeps of the engine, made anew for each test that asks."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from realtime import conf
+
+
+@pytest.fixture
+def anew() -> Iterator[Callable[[], None]]:
+    """Call it after settings have changed: publisher and clients are then made with the new ones."""
+    _forget()
+    yield _forget
+    _forget()
+
+
+def _forget() -> None:
+    conf.publisher().close()
+    conf.redis().close()
+    conf.publisher.cache_clear()
+    conf.redis.cache_clear()
+    conf.limits.cache_clear()

@@ -1,0 +1,80 @@
+"""The outbox: what a transaction makes true is said after its commit, and only then."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import transaction
+from pytest_django import Settings
+from redis import Redis
+
+from realtime import conf
+from realtime.errors import BadRecordError
+from realtime.models import OutboxEntry
+from realtime.outbox import publish_status_on_commit, send, send_on_commit
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
+TOPIC = "job:a1"
+delivered: list[dict[str, object]] = []
+
+
+def deliver(payload: dict[str, object]) -> None:
+    delivered.append(payload)
+
+
+def say_done(tenant_id: int) -> None:
+    publish_status_on_commit(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE", data={"result": {}})
+
+
+def test_a_state_is_published_at_the_commit_and_its_row_is_kept_as_sent(tenant_id: int) -> None:
+    with transaction.atomic():
+        say_done(tenant_id)
+        assert conf.publisher().record(tenant_id, TOPIC) is None
+    record = conf.publisher().record(tenant_id, TOPIC)
+    assert record is not None
+    assert record.status == "DONE"
+    assert OutboxEntry.objects.get().sent_at is not None
+
+
+def test_a_transaction_that_is_rolled_back_says_nothing(tenant_id: int) -> None:
+    with transaction.atomic():
+        say_done(tenant_id)
+        transaction.set_rollback(True)
+    assert conf.publisher().record(tenant_id, TOPIC) is None
+    assert not OutboxEntry.objects.exists()
+
+
+def test_outside_a_transaction_it_is_refused(tenant_id: int) -> None:
+    with pytest.raises(RuntimeError, match="inside atomic"):
+        say_done(tenant_id)
+
+
+def test_what_could_never_be_published_is_refused_at_once(tenant_id: int) -> None:
+    with pytest.raises(BadRecordError), transaction.atomic():
+        publish_status_on_commit(tenant_id=tenant_id, topic=TOPIC, attempt=0, status="DONE")
+
+
+def test_without_redis_the_commit_holds_and_the_row_stays_for_the_relay(
+    tenant_id: int, settings: Settings, anew: Callable[[], None]
+) -> None:
+    settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
+    anew()
+    with transaction.atomic():
+        say_done(tenant_id)
+    assert OutboxEntry.objects.get().sent_at is None
+
+
+def test_a_refused_record_counts_as_sent(redis: Redis, tenant_id: int) -> None:
+    """Redis knows a newer state: there is nothing left to say."""
+    conf.publisher().status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
+    with transaction.atomic():
+        say_done(tenant_id)
+    assert OutboxEntry.objects.get().sent_at is not None
+
+
+def test_other_kinds_leave_through_the_sender_that_the_settings_name(tenant_id: int, settings: Settings) -> None:
+    settings.REALTIME_OUTBOX_SENDERS = {"letter": f"{__name__}.deliver"}
+    with transaction.atomic():
+        send_on_commit("letter", tenant_id, {"to": "parents"})
+    assert delivered.pop() == {"to": "parents"}
+    with pytest.raises(KeyError):
+        send(OutboxEntry(kind="parcel", tenant_id=tenant_id, payload={}))

@@ -1,0 +1,197 @@
+"""What Redis should show and does not: found by comparing it with the project's database."""
+
+import time
+from collections.abc import Callable
+from itertools import count
+from typing import Any, cast
+
+import orjson
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+from redis import Redis
+
+from realtime import conf
+from realtime.publish import Publisher
+from realtime.rebuild import Rebuild, Rebuilt
+from realtime.scripts import Limits
+from tests.realtime.sources import ListedSource
+
+TOPIC = "job:a1"
+_others = count(910_000)
+
+
+@pytest.fixture
+def source(tenant_id: int) -> ListedSource:
+    return ListedSource(tenant_ids=[tenant_id])
+
+
+@pytest.fixture
+def rebuild(redis: Redis, source: ListedSource) -> Rebuild:
+    return Rebuild(redis, source)
+
+
+def shown(redis: Redis, tenant_id: int) -> list[str]:
+    """The topics that a new client is shown, oldest first."""
+    return [topic.decode() for topic in cast("list[bytes]", redis.zrange(f"tenant:{tenant_id}:feed:index", 0, -1))]
+
+
+def offset(redis: Redis, tenant_id: int) -> int:
+    return int(cast("bytes", redis.hget(f"tenant:{tenant_id}:feed", "offset") or b"0"))
+
+
+def fields_of(publisher: Publisher, tenant_id: int, topic: str = TOPIC) -> dict[str, Any]:
+    record = publisher.record(tenant_id, topic)
+    assert record is not None
+    fields: dict[str, Any] = orjson.loads(record.body)
+    return fields
+
+
+def test_on_an_empty_redis_unfinished_topics_are_shown_and_ended_ones_are_not(
+    redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    source.say(tenant_id, "job:waits", "PENDING")
+    source.say(tenant_id, "job:runs", "PROCESSING", attempt=2, data={"job_type": "x"})
+    source.say(tenant_id, "job:done", "DONE", published_at=time.time())
+    assert rebuild.everything([tenant_id]) == Rebuilt(published=2)
+    assert rebuild.ended([tenant_id], 0) == 1
+    assert shown(redis, tenant_id) == ["job:waits", "job:runs"]
+    runs, done = fields_of(publisher, tenant_id, "job:runs"), fields_of(publisher, tenant_id, "job:done")
+    assert (runs["attempt"], runs["data"], runs["published_at"]) == (2, {"job_type": "x"}, 1.0)
+    assert (done["status"], done["offset"]) == ("DONE", 0)
+    # Whether somebody is at work on it shows within a lease.
+    assert publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:runs") > 0
+
+
+def test_repeated_it_changes_nothing(
+    redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    source.say(tenant_id, "job:runs", "PROCESSING")
+    source.say(tenant_id, "job:done", "DONE")
+    rebuild.everything([tenant_id])
+    rebuild.ended([tenant_id], 0)
+    publisher.progress(tenant_id=tenant_id, topic="job:runs", attempt=1, percent=40, data={"rows_done": 3})
+    before = {name: redis.dump(name) for name in cast("list[bytes]", redis.keys(f"tenant:{tenant_id}:*"))}
+    assert rebuild.everything([tenant_id]) == Rebuilt()
+    assert rebuild.ended([tenant_id], 0) == 0
+    assert {name: redis.dump(name) for name in cast("list[bytes]", redis.keys(f"tenant:{tenant_id}:*"))} == before
+
+
+def test_what_only_a_detail_view_restored_is_shown_again(
+    redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    source.say(tenant_id, TOPIC, "PENDING")
+    publisher.restore(tenant_id, source.states([TOPIC])[TOPIC].draft())
+    assert shown(redis, tenant_id) == []
+    assert rebuild.unfinished([tenant_id]) == 1
+    assert shown(redis, tenant_id) == [TOPIC]
+
+
+def test_a_tenant_with_more_than_is_shown_gets_its_newest_and_keeps_them(
+    redis: Redis, source: ListedSource, tenant_id: int
+) -> None:
+    rebuild = Rebuild(redis, source, limits=Limits(recent_unfinished=3))
+    for number in range(6):
+        source.say(tenant_id, f"job:n{number}", "PENDING")
+    assert rebuild.unfinished([tenant_id]) == 6
+    assert rebuild.unfinished([tenant_id]) == 0
+    assert shown(redis, tenant_id) == ["job:n3", "job:n4", "job:n5"]
+
+
+@pytest.mark.parametrize("status", ["DONE", "PROCESSING"])
+def test_a_redis_of_an_older_dump_is_told_what_came_after_it(
+    redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int, status: str
+) -> None:
+    """However long ago: the outbox has the last day only."""
+    publisher.status(tenant_id=tenant_id, topic="job:open", attempt=1, status="PENDING")
+    publisher.status(tenant_id=tenant_id, topic="job:failed", attempt=1, status="FAILED")
+    source.say(tenant_id, "job:open", status)
+    source.say(tenant_id, "job:failed", status, attempt=2)
+    assert rebuild.tend([tenant_id]) == Rebuilt()  # the sweeper does not compare: nothing is lost here
+    assert rebuild.tend([tenant_id], compare=True) == Rebuilt(published=2)
+    assert fields_of(publisher, tenant_id, "job:open")["status"] == status
+    assert fields_of(publisher, tenant_id, "job:failed")["attempt"] == 2
+
+
+def test_nothing_of_redis_is_taken_back(
+    rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    """The database was read a moment ago; a worker has spoken since."""
+    source.say(tenant_id, TOPIC, "PENDING")
+    publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=50)
+    assert rebuild.everything([tenant_id]) == Rebuilt()
+    assert fields_of(publisher, tenant_id)["progress"]["percent"] == 50
+
+
+@pytest.mark.parametrize(("ttl", "left"), [(0, [-1]), (86_400, range(86_000, 86_401))])
+def test_restored_terminal_statuses_live_as_long_as_the_mode_says(
+    redis: Redis, source: ListedSource, tenant_id: int, ttl: int, left: Any
+) -> None:
+    source.say(tenant_id, TOPIC, "DONE")
+    Rebuild(redis, source, limits=Limits(terminal_ttl_seconds=ttl)).ended([tenant_id], 0)
+    assert redis.ttl(f"tenant:{tenant_id}:{TOPIC}:status") in left
+
+
+def test_a_state_that_cannot_be_told_keeps_no_other_from_being_told(
+    rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    source.say(tenant_id, "job:no such topic", "PENDING")
+    source.say(tenant_id, "job:large", "PENDING", data={"text": "x" * 70_000})
+    source.say(tenant_id, TOPIC, "PENDING")
+    assert rebuild.unfinished([tenant_id]) == 1
+    assert fields_of(publisher, tenant_id)["status"] == "PENDING"
+
+
+# The command.
+
+
+@pytest.mark.usefixtures("redis", "anew")
+class TestCommand:
+    source = ListedSource()
+
+    @pytest.fixture(autouse=True)
+    def fixed_source(self, settings: Settings) -> None:
+        type(self).source = ListedSource()
+        settings.REALTIME_SOURCE = f"{__name__}.the_source"
+
+    def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+        self, redis: Redis, tenant_id: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        conf.publisher().status(tenant_id=tenant_id, topic="job:evicted", attempt=1, status="PENDING")
+        redis.delete(f"tenant:{tenant_id}:job:evicted:status")
+        self.source.say(tenant_id, "job:evicted", "PENDING")
+        self.source.say(tenant_id, "job:waits", "PENDING")
+        self.source.say(tenant_id, "job:done", "DONE", published_at=time.time())
+        before = {name: redis.dump(name) for name in cast("list[bytes]", redis.keys("*"))}
+        call_command("realtime_rebuild", dry_run=True)
+        assert {name: redis.dump(name) for name in cast("list[bytes]", redis.keys("*"))} == before
+        assert capsys.readouterr().out.splitlines()[-1] == "Done: 1 would be published, 2 would be restored."
+        call_command("realtime_rebuild")
+        assert capsys.readouterr().out.splitlines()[-1] == "Done: 1 published, 2 restored."
+        call_command("realtime_rebuild")
+        assert capsys.readouterr().out.splitlines()[-1] == "Done: 0 published, 0 restored."
+
+    def test_only_one_tenant_if_wished_and_its_progress_is_shown(
+        self, redis: Redis, tenant_id: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        other = next(_others)
+        for tenant in (tenant_id, other):
+            self.source.say(tenant, f"job:of{tenant}", "PENDING")
+        call_command("realtime_rebuild", tenant=str(other))
+        assert capsys.readouterr().out.splitlines()[0] == "1 of 1 tenants: 1 published, 0 restored"
+        assert (shown(redis, tenant_id), shown(redis, other)) == ([], [f"job:of{other}"])
+
+    def test_what_is_no_tenant_is_said(self) -> None:
+        with pytest.raises(CommandError, match="There is no tenant '17'"):
+            call_command("realtime_rebuild", tenant="17")
+
+    def test_a_redis_that_is_down_is_said_in_one_sentence(self, settings: Settings, anew: Callable[[], None]) -> None:
+        self.source.say(1, TOPIC, "PENDING")
+        settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
+        anew()
+        with pytest.raises(CommandError, match="Redis cannot be asked"):
+            call_command("realtime_rebuild")
+
+
+def the_source() -> ListedSource:
+    return TestCommand.source

@@ -1,0 +1,287 @@
+"""Leases that ran out, keys that would expire, and keys that were evicted: the sweeper against a real Redis."""
+
+from itertools import count
+from typing import Any, cast
+
+import orjson
+import pytest
+from redis import Redis
+
+from realtime import relay
+from realtime.publish import Publisher, Step
+from realtime.record import draft_record
+from realtime.scripts import Limits
+from realtime.sweeper import Sweeper
+from tests.realtime.sources import ListedSource
+
+TOPIC = "job:a1"
+SHORT = Limits(lease_seconds=0)
+"""A lease that has run out when it is written."""
+
+_others = count(900_000)
+
+
+@pytest.fixture
+def source(tenant_id: int) -> ListedSource:
+    return ListedSource(tenant_ids=[tenant_id])
+
+
+@pytest.fixture
+def sweeper(redis: Redis, source: ListedSource) -> Sweeper:
+    return Sweeper(redis, source)
+
+
+@pytest.fixture
+def dying(redis: Redis) -> Publisher:
+    """The publisher of a worker that dies after each word: its leases have run out."""
+    return Publisher(redis, limits=SHORT)
+
+
+def record(publisher: Publisher, tenant_id: int, topic: str = TOPIC) -> dict[str, Any]:
+    found = publisher.record(tenant_id, topic)
+    assert found is not None
+    fields: dict[str, Any] = orjson.loads(found.body)
+    return fields
+
+
+def feed(redis: Redis, tenant_id: int) -> dict[str, str]:
+    fields = cast("dict[bytes, bytes]", redis.hgetall(f"tenant:{tenant_id}:feed"))
+    return {name.decode(): value.decode() for name, value in fields.items()}
+
+
+def progressing(publisher: Publisher, tenant_id: int, topic: str = TOPIC, attempt: int = 1) -> None:
+    publisher.progress(
+        tenant_id=tenant_id,
+        topic=topic,
+        attempt=attempt,
+        percent=40,
+        step=Step(1, 2, "parse", 80.0),
+        data={"job_type": "x", "list": [], "big": 2**53 - 1, '"stalled":false': "아"},
+    )
+
+
+# Stalled.
+
+
+def test_a_topic_whose_lease_ran_out_is_told_to_be_stalled_and_keeps_progress_and_data(
+    redis: Redis, sweeper: Sweeper, dying: Publisher, tenant_id: int
+) -> None:
+    progressing(dying, tenant_id)
+    before = record(dying, tenant_id)
+    channel = redis.pubsub()  # type: ignore[no-untyped-call]
+    channel.subscribe(f"tenant:{tenant_id}:feed")
+    assert channel.get_message(timeout=5)["type"] == "subscribe"
+    assert sweeper.stall([tenant_id]) == 1
+    message = channel.get_message(timeout=5)["data"]
+    channel.close()
+    after = record(dying, tenant_id)
+    assert after["stalled"] is True
+    assert after["offset"] == before["offset"] + 1
+    changed = {"offset", "stalled", "published_at"}
+    assert {k: v for k, v in after.items() if k not in changed} == {k: v for k, v in before.items() if k not in changed}
+    assert orjson.loads(message.partition(b" ")[2]) == after
+
+
+def test_what_is_stalled_is_said_once_and_holds_no_lease(
+    redis: Redis, sweeper: Sweeper, dying: Publisher, publisher: Publisher, tenant_id: int
+) -> None:
+    progressing(dying, tenant_id)
+    assert [sweeper.stall([tenant_id]) for _ in range(3)] == [1, 0, 0]
+    assert redis.zcard(f"tenant:{tenant_id}:leases") == 0
+    assert publisher.lease_seconds_left(tenant_id=tenant_id, topic=TOPIC) == 0
+
+
+def test_a_live_lease_is_left_alone(sweeper: Sweeper, publisher: Publisher, tenant_id: int) -> None:
+    progressing(publisher, tenant_id)
+    assert sweeper.stall([tenant_id]) == 0
+    assert record(publisher, tenant_id)["stalled"] is False
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_the_next_word_of_this_or_the_next_attempt_clears_it(
+    sweeper: Sweeper, dying: Publisher, tenant_id: int, attempt: int
+) -> None:
+    progressing(dying, tenant_id)
+    sweeper.stall([tenant_id])
+    progressing(dying, tenant_id, attempt=attempt)
+    assert record(dying, tenant_id)["stalled"] is False
+
+
+@pytest.mark.parametrize("meanwhile", ["a word", "a heartbeat"])
+def test_a_worker_that_speaks_between_the_look_and_the_mark_is_not_contradicted(
+    redis: Redis,
+    source: ListedSource,
+    dying: Publisher,
+    publisher: Publisher,
+    tenant_id: int,
+    meanwhile: str,
+) -> None:
+    """The offset is compared inside Redis, and so is the lease."""
+
+    class Late(Sweeper):
+        def _mark_call(self, *arguments: Any) -> Any:
+            if meanwhile == "a word":
+                progressing(dying, tenant_id)
+            else:
+                publisher.renew_lease(tenant_id=tenant_id, topic=TOPIC, attempt=1)
+            return super()._mark_call(*arguments)
+
+    progressing(dying, tenant_id)
+    assert Late(redis, source).stall([tenant_id]) == 0
+    assert record(dying, tenant_id)["stalled"] is False
+
+
+@pytest.mark.parametrize(
+    "text", [None, b"not ours", b'{"offset":1,"topic":"job:a1","attempt":1,"status":"PROCESSING"}']
+)
+def test_a_lease_of_nothing_that_runs_is_dropped(
+    redis: Redis, sweeper: Sweeper, tenant_id: int, text: bytes | None
+) -> None:
+    redis.zadd(f"tenant:{tenant_id}:leases", {TOPIC: 1.5})
+    if text is not None:
+        redis.set(f"tenant:{tenant_id}:{TOPIC}:status", text)
+    assert sweeper.stall([tenant_id]) == 0
+    assert redis.zcard(f"tenant:{tenant_id}:leases") == 0
+    assert not redis.exists(f"tenant:{tenant_id}:feed")
+
+
+def test_a_topic_that_lost_its_key_and_its_worker_is_repaired_and_then_stalled(
+    redis: Redis, sweeper: Sweeper, source: ListedSource, dying: Publisher, tenant_id: int
+) -> None:
+    progressing(dying, tenant_id)
+    source.say(tenant_id, TOPIC, "PROCESSING", data={"job_type": "x"})
+    redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
+    assert sweeper.stall([tenant_id]) == 1
+    assert record(dying, tenant_id)["stalled"] is True
+
+
+# When.
+
+
+def test_a_killed_worker_shows_within_45_seconds() -> None:
+    """Its last heartbeat, the sweep after the lease's end, the rest of the relay before that."""
+    sweeper = Sweeper(cast("Redis", None), ListedSource())
+    assert Limits().lease_seconds + sweeper.sweep_seconds + relay.PAUSE_SECONDS < 45
+    # And before the queue hands the message to the next worker, after 40 s: or it would never show.
+    assert Limits().lease_seconds + sweeper.sweep_seconds + relay.PAUSE_SECONDS < 40
+
+
+def test_sweeps_are_apart_and_rest_while_redis_settles(
+    redis: Redis, source: ListedSource, dying: Publisher, tenant_id: int
+) -> None:
+    sweeper = Sweeper(redis, source)
+    progressing(dying, tenant_id)
+    sweeper.settle()
+    assert 29_000 < redis.pttl("realtime:settling") <= 30_000
+    sweeper.sweep_if_due()
+    assert record(dying, tenant_id)["stalled"] is False
+    redis.delete("realtime:settling")
+    sweeper.sweep_if_due()  # it is not due yet
+    assert record(dying, tenant_id)["stalled"] is False
+    Sweeper(redis, source).sweep_if_due()
+    assert record(dying, tenant_id)["stalled"] is True
+
+
+# Keys that live on, and keys that are gone.
+
+
+def test_the_keys_of_what_is_unfinished_live_on_and_terminal_ones_keep_their_term(
+    redis: Redis, source: ListedSource, tenant_id: int
+) -> None:
+    limits = Limits(terminal_ttl_seconds=86_400)
+    publisher = Publisher(redis, limits=limits)
+    progressing(publisher, tenant_id)
+    publisher.status(tenant_id=tenant_id, topic="job:done", attempt=1, status="DONE")
+    names = [f"tenant:{tenant_id}:{part}" for part in (f"{TOPIC}:status", f"{TOPIC}:progress", "job:done:status")]
+    for name in names:
+        redis.expire(name, 100)
+    Sweeper(redis, source, limits=limits).tend([tenant_id])
+    assert [redis.ttl(name) > 1000 for name in names] == [True, True, False]
+
+
+def test_an_evicted_status_is_repaired_at_the_offset_of_the_index_and_nobody_is_told(
+    redis: Redis, sweeper: Sweeper, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    publisher.status(tenant_id=tenant_id, topic="job:other", attempt=1, status="PENDING")
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=3, status="PENDING")
+    source.say(tenant_id, TOPIC, "PENDING", attempt=3, data={"job_type": "x"})
+    redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
+    before = feed(redis, tenant_id)
+    sweeper.tend([tenant_id])
+    repaired = record(publisher, tenant_id)
+    assert (repaired["offset"], repaired["attempt"], repaired["data"]) == (2, 3, {"job_type": "x"})
+    assert 21_000 < redis.ttl(f"tenant:{tenant_id}:{TOPIC}:status") <= 21_600
+    assert feed(redis, tenant_id) == before
+
+
+def test_an_evicted_terminal_status_of_the_cost_saving_mode_is_repaired_but_not_an_expired_one(
+    redis: Redis, source: ListedSource, tenant_id: int
+) -> None:
+    limits = Limits(terminal_ttl_seconds=86_400)
+    publisher = Publisher(redis, limits=limits)
+    for topic in ("job:evicted", "job:expired"):
+        publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
+        source.say(tenant_id, topic, "DONE")
+        redis.delete(f"tenant:{tenant_id}:{topic}:status")
+    redis.zincrby(f"tenant:{tenant_id}:feed:terminal", -86_401, "job:expired")
+    Sweeper(redis, source, limits=limits).tend([tenant_id])
+    assert record(publisher, tenant_id, "job:evicted")["status"] == "DONE"
+    assert 86_000 < redis.ttl(f"tenant:{tenant_id}:job:evicted:status") <= 86_400
+    assert publisher.record(tenant_id, "job:expired") is None
+
+
+def test_what_the_database_has_further_than_redis_is_published_and_not_repaired(
+    redis: Redis, sweeper: Sweeper, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
+    source.say(tenant_id, TOPIC, "DONE", attempt=2)
+    redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
+    sweeper.tend([tenant_id])
+    told = record(publisher, tenant_id)
+    assert (told["offset"], told["status"], told["attempt"]) == (2, "DONE", 2)
+
+
+def test_a_topic_that_the_database_gives_to_another_tenant_is_not_repaired(
+    redis: Redis, sweeper: Sweeper, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
+    source.say(next(_others), TOPIC, "PROCESSING", data={"result": "of somebody else"})
+    redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
+    sweeper.tend([tenant_id])
+    assert publisher.record(tenant_id, TOPIC) is None
+
+
+def test_a_repair_never_overwrites(redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int) -> None:
+    """A worker speaks after the look and before the repair."""
+
+    class Talkative(ListedSource):
+        def states(self, topics: Any) -> Any:
+            progressing(publisher, tenant_id)
+            return super().states(topics)
+
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
+    talkative = Talkative(tenant_ids=[tenant_id])
+    talkative.say(tenant_id, TOPIC, "PROCESSING")
+    redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
+    Sweeper(redis, talkative).tend([tenant_id])
+    assert record(publisher, tenant_id)["progress"]["percent"] == 40
+
+
+def test_sweeping_costs_round_trips_by_the_hundred_and_asks_the_database_for_tenants_only(
+    redis: Redis, publisher: Publisher
+) -> None:
+    tenants = [next(_others) for _ in range(1000)]
+    source = ListedSource(tenant_ids=tenants)
+    for tenant_id in tenants[::100]:
+        publisher.restore(tenant_id, draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0))
+        publisher.status(tenant_id=tenant_id, topic="job:b", attempt=1, status="PENDING")
+    sweeper = Sweeper(redis, source)
+    sweeper.sweep_if_due()  # loads the scripts
+    sent = cast("dict[str, Any]", redis.info("commandstats"))
+    sweeper.stall(tenants)
+    sweeper.tend(tenants)
+    after = cast("dict[str, Any]", redis.info("commandstats"))
+    calls = {name: after[name]["calls"] - sent.get(name, {"calls": 0})["calls"] for name in after}
+    assert source.asked == 1
+    assert calls["cmdstat_zrangebyscore"] == 1000
+    assert calls["cmdstat_evalsha"] == 1000
