@@ -1,6 +1,5 @@
 """The life of a job. Each step is one transaction that changes the row and says so through the outbox."""
 
-import json
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,11 +9,11 @@ from django.utils import timezone
 from academy.adapters.db.django import repositories_ai
 from academy.adapters.queue.sqs import AI_QUEUE
 from academy.domain.jobs import (
-    MAX_RESULT_BYTES,
     ClaimedJob,
     JobStateError,
     JobStatus,
     job_topic,
+    result_data,
     shown_data,
 )
 from realtime.outbox import publish_status_on_commit, send_on_commit
@@ -101,13 +100,6 @@ def retry(tenant_id: int, tenant_code: str, job_id: UUID) -> bool:
         row.save(update_fields=["status", "attempt", "error", "finished_at", "updated_at"])
         _say_pending(tenant_id, tenant_code, job_id, row.attempt, row.job_type, row.payload)
     return True
-
-
-def result_data(job_id: UUID, result: dict[str, Any]) -> dict[str, Any]:
-    """How a record tells of a result: itself, or where it is to be had."""
-    if len(json.dumps(result).encode()) > MAX_RESULT_BYTES:
-        return {"result_url": f"/api/v1/jobs/{job_id}/result/"}
-    return {"result": result}
 
 
 def _say_pending(

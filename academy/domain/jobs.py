@@ -1,5 +1,6 @@
 """What holds for every long job: who may go on with it, and how it ends."""
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -86,3 +87,10 @@ def shown_data(job_type: str, payload: dict[str, Any]) -> dict[str, Any]:
     if "file_name" in payload:
         data["file_name"] = payload["file_name"]
     return data
+
+
+def result_data(job_id: UUID, result: dict[str, Any]) -> dict[str, Any]:
+    """How a record tells of a result: itself, or where it is to be had."""
+    if len(json.dumps(result).encode()) > MAX_RESULT_BYTES:
+        return {"result_url": f"/api/v1/jobs/{job_id}/result/"}
+    return {"result": result}

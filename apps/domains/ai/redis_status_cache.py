@@ -12,8 +12,11 @@ from realtime.record import draft_record
 
 
 def get_job_status_from_redis(tenant_id: int, job_id: UUID) -> dict[str, Any] | None:
-    """The job's record (realtime.md, section 3), or None if Redis knows nothing of it. Raises RedisError."""
-    record = conf.publisher().record(tenant_id, job_topic(job_id))
+    """The job's record (realtime.md, section 3), or None if Redis knows nothing of it. Asks no database.
+
+    Raises RedisError.
+    """
+    record = conf.record(tenant_id, job_topic(job_id))
     return orjson.loads(record.body) if record is not None else None
 
 

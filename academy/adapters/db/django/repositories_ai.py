@@ -1,5 +1,6 @@
 """Queries on AI jobs, their results and the outcomes of imported rows."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -8,8 +9,17 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from academy.adapters.db.django.tenancy import rows_of
-from academy.domain.jobs import AttemptSupersededError, Claim, ClaimedJob, JobStatus
+from academy.domain.jobs import (
+    AttemptSupersededError,
+    Claim,
+    ClaimedJob,
+    JobStatus,
+    job_topic,
+    result_data,
+    shown_data,
+)
 from apps.domains.ai.models import AIJob, AIJobResult, ImportedRow
+from realtime.source import TopicState
 
 
 def jobs_of(tenant_id: int, *, status: str | None = None) -> QuerySet[AIJob]:
@@ -20,6 +30,25 @@ def jobs_of(tenant_id: int, *, status: str | None = None) -> QuerySet[AIJob]:
 
 def find_job(tenant_id: int, job_id: UUID) -> AIJob | None:
     return jobs_of(tenant_id).filter(job_id=job_id).first()
+
+
+def jobs_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[AIJob]:
+    """The jobs of several tenants, with their results. For `realtime_source` alone: nothing that a user asked for."""
+    return AIJob.objects.filter(tenant_id__in=tenant_ids).select_related("result")
+
+
+def jobs_by_id(job_ids: Sequence[UUID]) -> QuerySet[AIJob]:
+    """Jobs with their results, whosever they are. For `realtime_source` alone: whoever asks it compares the tenant."""
+    return AIJob.objects.filter(job_id__in=job_ids).select_related("result")
+
+
+def state_of(job: AIJob) -> TopicState:
+    """The job as its record tells it, but for progress. Of a job that was read with its result."""
+    data = shown_data(job.job_type, job.payload)
+    if job.status == JobStatus.DONE and hasattr(job, "result"):
+        data |= result_data(job.job_id, job.result.result)
+    since = job.finished_at or job.updated_at
+    return TopicState(job.tenant_id, job_topic(job.job_id), job.attempt, job.status, since.timestamp(), data, job.error)
 
 
 def tenant_of_job(job_id: UUID) -> int | None:

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from academy import jobs
 from academy.adapters.db.django import repositories_ai
-from academy.domain.jobs import JobStateError, JobStatus, shown_data
+from academy.domain.jobs import JobStateError, JobStatus
 from academy.domain.roles import FACULTY, OFFICE
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
@@ -111,18 +111,16 @@ def change(request: Request, job_id: UUID, work: Any) -> Response:
 
 def restore(job: AIJob) -> None:
     """Puts the job's status into Redis if it is not there. The answer does not depend on it."""
-    data = shown_data(job.job_type, job.payload)
-    if hasattr(job, "result"):
-        data |= jobs.result_data(job.job_id, job.result.result)
+    state = repositories_ai.state_of(job)
     try:
         cache_job_status(
             job.tenant_id,
             job.job_id,
-            attempt=job.attempt,
-            status=job.status,
-            published_at=(job.finished_at or job.updated_at).timestamp(),
-            data=data,
-            error=job.error,
+            attempt=state.attempt,
+            status=state.status,
+            published_at=state.published_at,
+            data=state.data,
+            error=state.error,
         )
     except RedisError as problem:
         log.info("job_not_restored", job=str(job.job_id), error=str(problem))

@@ -1,0 +1,70 @@
+"""What the push engine asks of the academy's database: jobs and videos, as their records tell them."""
+
+import heapq
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
+from uuid import UUID
+
+from academy.adapters.db.django import repositories_ai, repositories_core, repositories_video
+from realtime.source import TopicState
+
+UNFINISHED = ("PENDING", "PROCESSING")
+ENDED_JOB = ("DONE", "FAILED", "CANCELLED")
+ENDED_VIDEO = ("READY", "FAILED", "CANCELLED")
+CHUNK = 500
+
+_VIDEO_ID = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
+
+
+class AcademySource:
+    """A `realtime.source.Source`. Reads across tenants, because the engine repairs those of all in one go."""
+
+    def tenants(self) -> list[int]:
+        return repositories_core.all_tenant_ids()
+
+    def tenant_id(self, code: str) -> int | None:
+        return repositories_core.find_tenant_id(code)
+
+    def unfinished(self, tenant_ids: Sequence[int]) -> Iterator[TopicState]:
+        jobs = repositories_ai.jobs_of_tenants(tenant_ids).filter(status__in=UNFINISHED).order_by("updated_at")
+        videos = repositories_video.videos_of_tenants(tenant_ids).filter(status__in=UNFINISHED).order_by("updated_at")
+        return heapq.merge(
+            map(repositories_ai.state_of, jobs.iterator(CHUNK)),
+            map(repositories_video.state_of, videos.iterator(CHUNK)),
+            key=attrgetter("published_at"),
+        )
+
+    def ended(self, tenant_ids: Sequence[int], since: float) -> Iterator[TopicState]:
+        from_then_on = datetime.fromtimestamp(since, UTC)
+        jobs = repositories_ai.jobs_of_tenants(tenant_ids).filter(status__in=ENDED_JOB, finished_at__gte=from_then_on)
+        videos = repositories_video.videos_of_tenants(tenant_ids).filter(
+            status__in=ENDED_VIDEO, updated_at__gte=from_then_on
+        )
+        yield from map(repositories_ai.state_of, jobs.iterator(CHUNK))
+        yield from map(repositories_video.state_of, videos.iterator(CHUNK))
+
+    def states(self, topics: Sequence[str]) -> dict[str, TopicState]:
+        jobs = repositories_ai.jobs_by_id(_job_ids(topics))
+        videos = repositories_video.videos_by_id(_video_ids(topics))
+        found = [*map(repositories_ai.state_of, jobs), *map(repositories_video.state_of, videos)]
+        return {state.topic: state for state in found}
+
+
+def _job_ids(topics: Iterable[str]) -> list[UUID]:
+    """Of topics that are jobs of ours; others may have any id."""
+    ids = []
+    for topic in topics:
+        kind, _, ident = topic.partition(":")
+        try:
+            if kind == "job":
+                ids.append(UUID(ident))
+        except ValueError:
+            continue
+    return ids
+
+
+def _video_ids(topics: Iterable[str]) -> list[int]:
+    idents = (topic.removeprefix("video:") for topic in topics if topic.startswith("video:"))
+    return [int(ident) for ident in idents if _VIDEO_ID.fullmatch(ident)]

@@ -1,0 +1,64 @@
+"""`kill -9` of a worker: whoever watches is told that the job is stalled, and then that it goes on."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from academy.adapters.excel.sample import sample_workbook
+from embedded.group import Servers
+from embedded.scratch import scratch_folder
+from tests.faults.test_killed_worker import percent
+from tests.system import System, import_workbook, running_system
+from tests.watcher import Record, Watcher
+
+LEASES = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "12"}
+"""As in production the message comes back well after the lease has ended; all of it shorter."""
+
+_systems = count(1)
+
+
+@pytest.fixture
+def stalling_system(template: Servers) -> Iterator[System]:
+    with scratch_folder("stalling") as folder:
+        with running_system(template, folder, f"stalling_system_{next(_systems)}", **LEASES) as running:
+            yield running
+
+
+def history(watcher: Watcher, job_id: str) -> list[Record]:
+    return [record for record in watcher.history if record["topic"] == f"job:{job_id}"]
+
+
+async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_done(stalling_system: System) -> None:
+    async with stalling_system.client() as client, await stalling_system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(8000, seed=12))
+        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        stalling_system.worker.kill()
+        stalling_system.worker.start()
+        await watcher.until(lambda: watcher.records[f"job:{job_id}"]["stalled"])
+        stalled = watcher.records[f"job:{job_id}"]
+        async with await stalling_system.watcher(client) as newcomer:
+            await newcomer.read_until("snapshot")
+        done = await watcher.until_terminal(f"job:{job_id}")
+    before = [record for record in history(watcher, job_id) if record["offset"] < stalled["offset"]][-1]
+    after = [record for record in history(watcher, job_id) if record["offset"] > stalled["offset"]]
+    assert (stalled["status"], stalled["attempt"], stalled["progress"]) == ("PROCESSING", 1, before["progress"])
+    assert stalled["data"] == before["data"]
+    assert newcomer.records[f"job:{job_id}"]["stalled"] is True
+    assert {record["stalled"] for record in after} == {False}
+    assert {record["attempt"] for record in after} == {2}
+    assert done["status"] == "DONE"
+
+
+async def test_with_a_redis_that_came_up_just_now_nobody_is_called_stalled(stalling_system: System) -> None:
+    """Its workers could not renew their leases, and each of them is at work."""
+    async with stalling_system.client() as client, await stalling_system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(8000, seed=13))
+        await watcher.until(lambda: percent(watcher, job_id) > 5)
+        stalling_system.redis.save()
+        stalling_system.redis.kill()
+        stalling_system.redis.start()
+        stalling_system.redis.wait_ready()
+        done = await watcher.until_terminal(f"job:{job_id}")
+    assert done["status"] == "DONE"
+    assert {record["stalled"] for record in history(watcher, job_id)} == {False}
