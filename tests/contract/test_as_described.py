@@ -1,0 +1,134 @@
+"""Whatever the running product sends is as the AsyncAPI document describes it; so what it describes is what is sent."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from realtime.publish import Publisher, Step
+from tests.asyncapi import hold, messages_of
+from tests.contract.test_websocket import publisher_of, tenant_of  # noqa: F401 - a fixture
+from tests.event_stream import EventStream
+from tests.system import System, new_ticket
+from tests.watcher import Watcher
+
+LARGE = 40_000
+SNAPSHOT_BYTES = 262_144
+
+
+@pytest.fixture(scope="module")
+def pinging(system: System) -> Iterator[str]:
+    """The address of a web process that pings at once."""
+    with system.another_web(REALTIME_PING_SECONDS="0.3") as address:
+        yield address
+
+
+async def ticket_at(address: str, client: httpx.AsyncClient) -> dict[str, str]:
+    async with httpx.AsyncClient(base_url=address, headers=client.headers, timeout=30) as there:
+        return await new_ticket(there)
+
+
+@contextmanager
+def large_records(publisher: Publisher, tenant_id: int) -> Iterator[int]:
+    """More of them than one part of a snapshot holds; small ones take their place in the end."""
+    number = SNAPSHOT_BYTES // LARGE + 2
+    for index in range(number):
+        topic = f"large:{index}"
+        publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="PENDING", data={"text": "x" * LARGE})
+    try:
+        yield number
+    finally:
+        for index in range(number):
+            publisher.status(tenant_id=tenant_id, topic=f"large:{index}", attempt=2, status="DONE")
+
+
+def publish_all_kinds(publisher: Publisher, tenant_id: int, topic: str) -> None:
+    """Each form that a record takes."""
+    of: dict[str, Any] = {"tenant_id": tenant_id, "topic": topic}
+    step = Step(index=1, total=2, name="read", percent=50)
+    publisher.status(**of, attempt=1, status="PENDING", data={"any": ["thing"]})
+    publisher.progress(**of, attempt=1, percent=25, step=step, remaining_seconds=3.5)
+    publisher.progress(**of, attempt=1, percent=30)
+    publisher.status(**of, attempt=1, status="FAILED", error={"code": "broken", "message": "It broke."})
+
+
+async def test_every_frame_of_a_websocket_is_as_described(
+    system: System,
+    pinging: str,
+    publisher_of: Publisher,  # noqa: F811 - the fixture
+) -> None:
+    tenant_id = tenant_of(system, "hanbit")
+    async with system.client() as client:
+        ticket = await ticket_at(pinging, client)
+        async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"], topics="told:*,told:no") as watcher:
+            place = (await watcher.read_until("snapshot"))["place"]
+            publish_all_kinds(publisher_of, tenant_id, "told:1")
+            await watcher.until_terminal("told:1")
+            await watcher.read_until("ping")
+            for frame in (
+                {"type": "pong"},
+                {"type": "subscribe", "id": 1, "topics": ["told:2", "else:*"]},
+                {"type": "unsubscribe", "id": 2, "topics": ["else:*"]},
+                {"type": "refresh", "ticket": (await new_ticket(client))["ticket"]},
+                {"type": "refresh", "ticket": "none"},
+                *[f"no JSON, {number}" for number in range(10)],
+            ):
+                await watcher.send(frame)
+            assert (await watcher.closed())[0] == 4400
+        async with await Watcher.connect(
+            ticket["websocket_url"], ticket["ticket"], topics="told:*,told:no", since=str(place)
+        ) as again:
+            assert (await again.read_until("snapshot"))["recovered"] is True
+    seen = [*watcher.frames, *again.frames]
+    for frame in seen:
+        hold(frame, "pushOverWebSocket")
+    assert {frame["type"] for frame in seen} == messages_of("pushOverWebSocket")
+
+
+async def test_every_event_of_a_stream_is_as_described(
+    system: System,
+    pinging: str,
+    publisher_of: Publisher,  # noqa: F811 - the fixture
+) -> None:
+    tenant_id = tenant_of(system, "hanbit")
+    account = {"tenant": "hanbit", "username": "staff", "password": "academy-demo"}
+    async with httpx.AsyncClient(base_url=system.address, timeout=30) as client:
+        tokens = (await client.post("/api/v1/auth/token/", json=account)).json()
+        client.headers["Authorization"] = f"Bearer {tokens['access']}"
+        ticket = await ticket_at(pinging, client)
+        async with await EventStream.open(ticket["events_url"], ticket["ticket"], topics="event:*,event:no") as stream:
+            await stream.read_until("snapshot")
+            publish_all_kinds(publisher_of, tenant_id, "event:1")
+            await stream.until_terminal("event:1")
+            await stream.read_until("ping")
+            await client.post("/api/v1/auth/logout/")
+            await stream.ended()
+    for frame in stream.frames:
+        hold(frame, "pushAsEvents")
+    assert {frame["type"] for frame in stream.frames} == messages_of("pushAsEvents")
+
+
+async def test_a_snapshot_in_parts_is_as_described(
+    system: System,
+    publisher_of: Publisher,  # noqa: F811 - the fixture
+) -> None:
+    with large_records(publisher_of, tenant_of(system, "saebom")) as number:
+        async with system.client("saebom") as client:
+            ticket = await new_ticket(client)
+            async with (
+                await Watcher.connect(ticket["websocket_url"], ticket["ticket"], topics="large:*") as watcher,
+                await EventStream.open(ticket["events_url"], ticket["ticket"], topics="large:*") as stream,
+            ):
+                for one in (watcher, stream):
+                    await one.until(lambda one=one: one.place is not None)  # type: ignore[misc]
+            headers = {"Authorization": f"Bearer {ticket['ticket']}"}
+            polled = (await client.get(ticket["snapshot_url"], headers=headers, params={"topics": "large:*"})).json()
+    for frame in [*watcher.frames, *stream.frames, polled]:
+        hold(frame, "pushAsEvents")
+    for one in (watcher, stream):
+        assert [frame["type"] for frame in one.frames] == ["welcome", "snapshot", "snapshot"]
+        assert [frame["more"] for frame in one.frames[1:]] == [True, False]
+        assert len(one.records) == number
+    assert (polled["more"], len(polled["records"])) == (False, number)
