@@ -1,55 +1,70 @@
 """Publishing, for workers: one round trip to Redis a record. No Django here: any Python process can publish.
 
-Progress is best effort: a job never fails because of it. Terminal states are certain, and leave through the outbox
+Progress is best effort: it never fails or stalls a job (`realtime.pacing` has the rules). Statuses are said at once or
+raise RedisError; terminal ones are certain if they leave through the outbox
 (`realtime.outbox.publish_status_on_commit`), which calls `Publisher.publish` after the commit.
 """
 
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self, cast
 
-import structlog
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from realtime import scripts
-from realtime.keys import Keys
+from realtime.async_publish import AsyncPublisher
+from realtime.batches import batched
+from realtime.commands import Commands
+from realtime.pacing import Pace, progress_update
+from realtime.progress_thread import ProgressThread
 from realtime.record import Draft, Progress, Record, Step, draft_record, join_record
 from realtime.scripts import Limits, Published
-from realtime.transitions import Status
 
-__all__ = ["Publisher", "Step"]
-
-log = structlog.get_logger(__name__)
+__all__ = ["AsyncPublisher", "Pace", "Publisher", "Step"]
 
 
 class Publisher:
-    """Puts records into tenants' feeds, and reads single ones back. Threads may share it."""
+    """Puts records into tenants' feeds, and reads single ones back. Threads may share it, and a fork may inherit it.
 
-    def __init__(self, redis: Redis, *, key_prefix: str = "", limits: Limits | None = None) -> None:
+    `close()` it in the end: the last progress may still wait for its turn.
+    """
+
+    def __init__(
+        self, redis: Redis, *, key_prefix: str = "", limits: Limits | None = None, pace: Pace | None = None
+    ) -> None:
         self._redis = redis
-        self._keys = Keys(key_prefix)
-        self._limits = limits or Limits()
+        self._commands = Commands(key_prefix, limits or Limits())
         self._publish = redis.register_script(scripts.source("publish"))
         self._renew = redis.register_script(scripts.source("lease"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
-        self.dropped = 0
-        """Progress records that Redis did not take."""
+        self._progress = ProgressThread(self._publish_batch, redis.ping, pace or Pace())
 
     @classmethod
     def from_url(
-        cls, url: str, *, key_prefix: str = "", limits: Limits | None = None, timeout_seconds: float = 1.0
+        cls,
+        url: str,
+        *,
+        key_prefix: str = "",
+        limits: Limits | None = None,
+        pace: Pace | None = None,
+        timeout_seconds: float = 1.0,
     ) -> Self:
-        """A publisher with its own connections. `timeout_seconds` bounds what one call may cost."""
+        """A publisher with its own connections. `timeout_seconds` bounds what a status may cost, twice."""
         redis = Redis.from_url(
             url,
             socket_timeout=timeout_seconds,
             socket_connect_timeout=timeout_seconds,
             retry=Retry(NoBackoff(), 1),  # once more at once: a connection that Redis closed while idle
         )
-        return cls(redis, key_prefix=key_prefix, limits=limits)
+        return cls(redis, key_prefix=key_prefix, limits=limits, pace=pace)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many progress records Redis did not take, by reason (`realtime.pacing`)."""
+        return self._progress.dropped
 
     def progress(
         self,
@@ -61,25 +76,16 @@ class Publisher:
         step: Step | None = None,
         remaining_seconds: float | None = None,
         data: Mapping[str, Any] | None = None,
+        milestone: bool = False,
     ) -> Published | None:
-        """Says how far a job is (0 to 100). None if Redis could not be reached: the job goes on all the same.
+        """Says how far a job is (0 to 100): at once, or within 0.2 s if it is not overtaken by newer progress.
 
-        Raises BadTopicError or BadRecordError for what could never be published.
+        The first progress of an attempt, a change of step and a `milestone` (a finished chunk) leave at once. Returns
+        Redis' answer to what left at once. None if it waits, was dropped, or Redis took longer than the job should
+        wait; the job goes on all the same. Raises BadTopicError or BadRecordError for what could never be published.
         """
-        draft = draft_record(
-            topic=topic,
-            attempt=attempt,
-            status=Status.PROCESSING,
-            published_at=time.time(),
-            progress=Progress(percent, step, remaining_seconds),
-            data=data,
-        )
-        try:
-            return self.publish(tenant_id, draft)
-        except RedisError as problem:
-            self.dropped += 1
-            log.debug("progress_dropped", topic=topic, error=str(problem))
-            return None
+        progress = Progress(percent, step, remaining_seconds)
+        return self._progress.send(progress_update(tenant_id, topic, attempt, progress, data=data, milestone=milestone))
 
     def status(
         self,
@@ -101,14 +107,27 @@ class Publisher:
         )
 
     def publish(self, tenant_id: int, draft: Draft) -> Published:
-        """Hands one record to Redis, which accepts or refuses it (see `realtime.transitions`). Raises RedisError."""
-        names, values = scripts.publish_arguments(self._keys, self._limits, tenant_id, draft)
-        return scripts.published(self._publish(names, values))
+        """Hands one record to Redis, which accepts or refuses it (see `realtime.transitions`). Raises RedisError.
+
+        Progress that waits and would go back behind it is discarded.
+        """
+        return self.publish_many([(tenant_id, draft)])[0]
+
+    def publish_many(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
+        """`publish` for many (tenant, record), 200 in a round trip; the answers in their order.
+
+        Raises RedisError; any of them may have been published then, and all may be published again.
+        """
+        answers: list[Published] = []
+        for batch in batched(records):
+            for tenant_id, draft in batch:
+                self._progress.settle(tenant_id, draft)
+            answers += self._publish_batch(batch)
+        return answers
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
         """The latest record of one topic, or None if Redis holds nothing of it in this tenant. Raises RedisError."""
-        names = [self._keys.status(tenant_id, topic), self._keys.progress(tenant_id, topic)]
-        text, progress = cast("list[bytes | None]", self._redis.mget(names))
+        text, progress = cast("list[bytes | None]", self._redis.mget(self._commands.record(tenant_id, topic)))
         return join_record(text, progress) if text is not None else None
 
     def restore(self, tenant_id: int, draft: Draft) -> bool:
@@ -116,24 +135,21 @@ class Publisher:
 
         Looking at a job of last year tells nobody anything. False if Redis holds it already. Raises RedisError.
         """
-        seconds = self._limits.terminal_ttl_seconds if draft.status.terminal else self._limits.unfinished_ttl_seconds
-        name = self._keys.status(tenant_id, draft.topic)
-        return bool(self._redis.set(name, b'{"offset":0' + draft.text, nx=True, ex=seconds or None))
+        return bool(self._redis.set(**self._commands.restore(tenant_id, draft)))
 
     def refresh(self, tenant_id: int, topic: str) -> None:
         """Lets the keys of an unfinished topic live on; those of a terminal one have their term. Raises RedisError."""
-        seconds = self._limits.unfinished_ttl_seconds
-        if self._redis.expire(self._keys.progress(tenant_id, topic), seconds):
-            self._redis.expire(self._keys.status(tenant_id, topic), seconds)
+        status, progress = self._commands.record(tenant_id, topic)
+        if self._redis.expire(progress, self._commands.limits.unfinished_ttl_seconds):
+            self._redis.expire(status, self._commands.limits.unfinished_ttl_seconds)
 
     def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
         """Says that this attempt is still at work. False if another one overtook it. Raises RedisError."""
-        names = [self._keys.leases(tenant_id), self._keys.fence(tenant_id)]
-        return bool(self._renew(names, [topic, attempt, self._limits.lease_seconds]))
+        return bool(self._renew(*self._commands.renew_lease(tenant_id, topic, attempt)))
 
     def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:
         """For how long somebody is still at work on a topic; 0 if nobody is. Raises RedisError."""
-        return int(cast("int", self._lease_left([self._keys.leases(tenant_id)], [topic]))) / 1000
+        return int(cast("int", self._lease_left(*self._commands.lease_left(tenant_id, topic)))) / 1000
 
     def run_id(self) -> str:
         """Which life of Redis answers. Raises RedisError."""
@@ -141,12 +157,28 @@ class Publisher:
 
     def filled_run_id(self) -> str | None:
         """The life of Redis that `mark_filled` named last; None if Redis lost even that. Raises RedisError."""
-        value = cast("bytes | None", self._redis.get(self._keys.relay()))
+        value = cast("bytes | None", self._redis.get(self._commands.relay()))
         return value.decode() if value is not None else None
 
     def mark_filled(self, run_id: str) -> None:
         """Notes in Redis itself that the relay has filled this life of it. Raises RedisError."""
-        self._redis.set(self._keys.relay(), run_id)
+        self._redis.set(self._commands.relay(), run_id)
 
     def close(self) -> None:
+        """Sends the progress that waits, for 0.1 s at the most, and closes the connections."""
+        self._progress.close()
         self._redis.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _publish_batch(self, records: Sequence[tuple[int, Draft]]) -> list[Published]:
+        """In one round trip."""
+        if len(records) == 1:
+            return [scripts.published(self._publish(*self._commands.publish(*records[0])))]
+        with self._redis.pipeline(transaction=False) as pipeline:
+            self._commands.publish_all(pipeline, self._publish.sha, records)
+            return [scripts.published(answer) for answer in pipeline.execute()]

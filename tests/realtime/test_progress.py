@@ -1,0 +1,300 @@
+"""Progress on its way to a real Redis: what leaves, what waits, and what a Redis that is down or hangs may cost.
+
+Everything here holds for both publishers.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+from embedded.redis import RedisServer
+from embedded.scratch import scratch_folder
+from realtime.pacing import CIRCUIT_OPEN, UNREACHABLE, Pacer
+from realtime.publish import Pace, Step
+from realtime.record import draft_record
+from realtime.transitions import Verdict
+from tests.realtime.twins import NEVER_DUE, MakeTwin, Twin, pacer_of, twins
+
+TOPIC = "job:a1"
+NOBODY = "redis://127.0.0.1:1/0"
+QUICK_PROBES = Pace(interval_seconds=0.0, overdue_seconds=0.2, first_probe_seconds=0.01, longest_probe_seconds=0.02)
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture(params=["sync", "async"])
+def make(request: pytest.FixtureRequest, redis: Redis) -> Iterator[MakeTwin]:
+    with twins(request.param, redis) as maker:
+        yield maker
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that may be stopped."""
+    with scratch_folder("own-redis") as folder:
+        server = RedisServer(folder)
+        server.start()
+        server.wait_ready()
+        try:
+            yield server
+        finally:
+            if server.running and server.pid:
+                os.kill(server.pid, signal.SIGCONT)
+            server.kill()
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each call waited for Redis that waited at all; infinity where it gave up."""
+    seen: list[float] = []
+    waited = Pacer.waited
+
+    def counted(self: Pacer, seconds: float) -> None:
+        seen.append(seconds)
+        waited(self, seconds)
+
+    monkeypatch.setattr(Pacer, "waited", counted)
+    return seen
+
+
+def say(publisher: Twin, tenant_id: int, percent: float, **fields: Any) -> Any:
+    return publisher.progress(**{"tenant_id": tenant_id, "topic": TOPIC, "attempt": 1, "percent": percent, **fields})
+
+
+def offset(redis: Redis, tenant_id: int) -> int:
+    """How many publishes were accepted."""
+    return int(redis.hget(f"tenant:{tenant_id}:feed", "offset") or 0)
+
+
+def percent_of(publisher: Twin, tenant_id: int) -> float:
+    percent: float = orjson.loads(publisher.record(tenant_id, TOPIC).body)["progress"]["percent"]
+    return percent
+
+
+def until_answered(publisher: Twin, tenant_id: int) -> None:
+    """Quickly, so that calls would wait for the next answer as long as at first."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    quick = False
+    while not quick:
+        answer = say(publisher, tenant_id, 50, milestone=True)
+        quick = answer is not None and pacer_of(publisher).patience_seconds > QUICK_PROBES.patience_seconds * 0.9
+        assert time.monotonic() < deadline
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[str]:
+    named = [record.msg["event"] for record in caplog.records if isinstance(record.msg, dict)]
+    return [name for name in named if name.startswith("progress_")]
+
+
+def test_of_much_progress_the_first_leaves_and_the_newest_waits(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+    publisher = make(NEVER_DUE)
+    answers = [say(publisher, tenant_id, percent) for percent in range(100)]
+    assert [answer is not None for answer in answers] == [True] + 99 * [False]
+    assert offset(redis, tenant_id) == 1
+    publisher.close()
+    assert (offset(redis, tenant_id), percent_of(publisher, tenant_id)) == (2, 99)
+    assert publisher.dropped.total() == 0
+
+
+def test_what_waits_leaves_when_its_turn_comes_though_nothing_more_is_said(
+    redis: Redis, make: MakeTwin, tenant_id: int
+) -> None:
+    channel = redis.pubsub()  # type: ignore[no-untyped-call]
+    channel.subscribe(f"tenant:{tenant_id}:feed")
+    assert channel.get_message(timeout=PATIENCE_SECONDS)["type"] == "subscribe"
+    publisher = make(Pace(interval_seconds=0.3, patience_seconds=PATIENCE_SECONDS))
+    for percent in range(10):
+        say(publisher, tenant_id, percent)
+    said = [channel.get_message(timeout=PATIENCE_SECONDS)["data"] for _ in range(2)]
+    channel.close()
+    percents = [orjson.loads(data.partition(b" ")[2])["progress"]["percent"] for data in said]
+    assert percents == [0, 9]
+
+
+def test_a_change_of_step_and_a_milestone_always_leave_at_once(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+    publisher = make(NEVER_DUE)
+    for number in range(20):
+        assert say(publisher, tenant_id, number, step=Step(number + 1, 20, f"step{number}")) is not None
+    for number in range(20, 40):
+        assert say(publisher, tenant_id, number, step=Step(20, 20, "step19"), milestone=True) is not None
+    assert offset(redis, tenant_id) == 40
+    assert percent_of(publisher, tenant_id) == 39
+
+
+def test_each_topic_has_its_own_turn(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+    publisher = make(NEVER_DUE)
+    for topic in ("job:a", "job:b", "video:a"):
+        assert say(publisher, tenant_id, 1, topic=topic) is not None
+    assert say(publisher, tenant_id + 500_000, 1, topic="job:a") is not None
+    assert offset(redis, tenant_id) == 3
+
+
+@pytest.mark.parametrize(("attempt", "status"), [(1, "DONE"), (2, "PROCESSING"), (2, "PENDING")])
+def test_a_status_discards_waiting_progress_that_would_go_back(
+    redis: Redis, make: MakeTwin, tenant_id: int, attempt: int, status: str
+) -> None:
+    publisher = make(NEVER_DUE)
+    say(publisher, tenant_id, 1)
+    say(publisher, tenant_id, 2)
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=attempt, status=status)
+    publisher.close()
+    assert offset(redis, tenant_id) == 2
+    assert publisher.record(tenant_id, TOPIC).status == status
+    assert publisher.dropped.total() == 0
+
+
+def test_a_status_that_leaves_the_outbox_discards_it_too(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+    publisher = make(NEVER_DUE)
+    say(publisher, tenant_id, 1)
+    say(publisher, tenant_id, 2)
+    publisher.publish(tenant_id, draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0))
+    assert pacer_of(publisher).next_at == float("inf")
+
+
+def test_a_status_of_the_running_attempt_lets_newer_progress_wait_on(
+    redis: Redis, make: MakeTwin, tenant_id: int
+) -> None:
+    publisher = make(NEVER_DUE)
+    say(publisher, tenant_id, 1)
+    say(publisher, tenant_id, 2)
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
+    publisher.close()
+    assert (offset(redis, tenant_id), percent_of(publisher, tenant_id)) == (3, 2)
+
+
+def test_an_overtaken_attempt_is_told_so(make: MakeTwin, tenant_id: int) -> None:
+    publisher = make(NEVER_DUE)
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
+    assert say(publisher, tenant_id, 99).verdict is Verdict.STALE_ATTEMPT
+
+
+def test_a_closed_publisher_may_be_used_again(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+    publisher = make(NEVER_DUE)
+    for number in range(3):
+        assert say(publisher, tenant_id, number) is not None
+        publisher.close()
+    assert offset(redis, tenant_id) == 3
+
+
+def test_a_redis_that_is_down_is_asked_once_and_then_not_by_calls(
+    make: MakeTwin, tenant_id: int, waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = make(Pace(first_probe_seconds=3600.0), url=NOBODY)
+    assert [say(publisher, tenant_id, 1, milestone=True) for _ in range(1000)] == 1000 * [None]
+    assert len(waits) == 1
+    assert publisher.dropped.total() == 1000
+    assert publisher.dropped[UNREACHABLE] == 1
+    assert events(caplog) == ["progress_circuit_opened"]
+
+
+def test_a_redis_that_hangs_costs_one_wait_and_is_found_again_in_the_background(
+    own_redis: RedisServer, make: MakeTwin, tenant_id: int, waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = make(QUICK_PROBES, url=own_redis.url, socket_timeout=0.3, socket_connect_timeout=0.3)
+    until_answered(publisher, tenant_id)
+    waits.clear()
+    caplog.clear()
+    assert own_redis.pid is not None
+    os.kill(own_redis.pid, signal.SIGSTOP)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while publisher.dropped[CIRCUIT_OPEN] < 1000:
+        assert say(publisher, tenant_id, 50, milestone=True) is None
+        assert time.monotonic() < deadline
+    assert waits == [float("inf")]  # given up after patience_seconds, and never waited again
+    os.kill(own_redis.pid, signal.SIGCONT)
+    until_answered(publisher, tenant_id)
+    assert events(caplog) == ["progress_circuit_opened", "progress_circuit_closed"]
+
+
+def test_a_redis_that_is_restarted_is_found_again_though_nothing_is_said(
+    own_redis: RedisServer, make: MakeTwin, tenant_id: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = make(QUICK_PROBES, url=own_redis.url)
+    own_redis.kill()
+    assert say(publisher, tenant_id, 1) is None
+    assert say(publisher, tenant_id, 2) is None
+    own_redis.start()
+    own_redis.wait_ready()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while "progress_circuit_closed" not in events(caplog):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # looks again for what the background does
+    (closed,) = [record.msg for record in caplog.records if "progress_circuit_closed" in str(record.msg)]
+    assert isinstance(closed, dict)
+    assert closed["dropped"] == 2
+
+
+def test_closing_does_not_wait_for_a_redis_that_hangs(own_redis: RedisServer, make: MakeTwin, tenant_id: int) -> None:
+    publisher = make(Pace(interval_seconds=3600.0), url=own_redis.url)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while publisher.record(tenant_id, TOPIC) is None:
+        say(publisher, tenant_id, 1)
+        assert time.monotonic() < deadline
+    say(publisher, tenant_id, 2)
+    assert own_redis.pid is not None
+    os.kill(own_redis.pid, signal.SIGSTOP)
+    publisher.close()  # no time-out of Redis is set: it would wait for ever
+    os.kill(own_redis.pid, signal.SIGCONT)
+
+
+def test_statuses_are_not_paced_and_say_where_redis_cannot_be_reached(
+    redis: Redis, make: MakeTwin, tenant_id: int
+) -> None:
+    publisher = make(NEVER_DUE)
+    for _ in range(20):
+        publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
+    assert offset(redis, tenant_id) == 20
+    away = make(Pace(first_probe_seconds=3600.0), url=NOBODY)
+    assert say(away, tenant_id, 1) is None
+    with pytest.raises(RedisError):
+        away.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
+
+
+def test_many_are_published_in_order_and_in_few_round_trips(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+    publisher = make()
+    redis.script_flush()
+    redis.config_resetstat()
+    records = [
+        (
+            tenant_id + 500_000 * (number % 2),
+            draft_record(topic=f"job:{number}", attempt=1, status="DONE", published_at=1.0),
+        )
+        for number in range(450)
+    ]
+    answers = publisher.publish_many(iter([*records, records[0]]))
+    assert [answer.verdict for answer in answers] == 450 * [Verdict.ACCEPTED] + [Verdict.DUPLICATE]
+    assert [answer.offset for answer in answers[:450:2]] == list(range(1, 226))
+    calls = {name: stats["calls"] for name, stats in redis.info("commandstats").items()}
+    assert (calls["cmdstat_eval"], calls["cmdstat_evalsha"]) == (3, 448)
+    assert "cmdstat_script|exists" not in calls
+    assert publisher.publish_many([]) == []
+
+
+def test_many_discard_progress_as_one_does(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+    publisher = make(NEVER_DUE)
+    say(publisher, tenant_id, 1)
+    say(publisher, tenant_id, 2)
+    done = draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0)
+    publisher.publish_many([(tenant_id, done), (tenant_id, done)])
+    assert pacer_of(publisher).next_at == float("inf")
+
+
+def test_single_records_are_read_and_kept_by_both(make: MakeTwin, tenant_id: int) -> None:
+    publisher = make()
+    draft = draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0)
+    assert publisher.record(tenant_id, TOPIC) is None
+    assert [publisher.restore(tenant_id, draft) for _ in range(2)] == [True, False]
+    assert publisher.record(tenant_id, TOPIC).status == "DONE"
+    say(publisher, tenant_id, 1, topic="job:b")
+    publisher.refresh(tenant_id, "job:b")
+    assert publisher.renew_lease(tenant_id=tenant_id, topic="job:b", attempt=1)
+    assert 25 < publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:b") <= 30
+    assert publisher.filled_run_id() is None
+    publisher.mark_filled(publisher.run_id())
+    assert publisher.filled_run_id() == publisher.run_id()

@@ -1,0 +1,176 @@
+"""The throttle and what it promises, in any order of what is said and whatever time passes between."""
+
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.record import Step
+from realtime.throttle import Throttle, Update
+from tests.realtime.updates import update
+
+INTERVAL = 0.25  # a binary fraction: times add up exactly
+
+TOPICS = st.sampled_from(["job:a", "job:b"])
+SAID = st.tuples(
+    st.just("say"),
+    TOPICS,
+    st.integers(1, 3),
+    st.sampled_from([None, "parse", "import"]),
+    st.booleans(),
+)
+SETTLED = st.tuples(st.just("settle"), TOPICS, st.integers(1, 3), st.booleans())
+PASSED = st.tuples(st.just("pass"), st.integers(0, 40).map(lambda ticks: ticks / 64))
+HISTORIES = st.lists(st.one_of(SAID, SAID, PASSED, SETTLED), max_size=60)
+
+
+@dataclass
+class Run:
+    """A throttle with its clock; remembers what was said and what left."""
+
+    throttle: Throttle = field(default_factory=lambda: Throttle(INTERVAL))
+    now: float = 1000.0
+    said: list[Update] = field(default_factory=list)
+    left: list[tuple[float, Update]] = field(default_factory=list)
+    at_once: set[int] = field(default_factory=set)
+    numbers: "count[int]" = field(default_factory=count)
+
+    def say(self, topic: str, attempt: int, step: str | None, milestone: bool) -> bool:
+        said = update(
+            next(self.numbers),
+            topic=topic,
+            attempt=attempt,
+            step=Step(1, 2, step) if step else None,
+            milestone=milestone,
+        )
+        self.said.append(said)
+        leaves = self.throttle.offer(said, self.now)
+        if leaves:
+            self.left.append((self.now, said))
+            self.at_once.add(id(said))
+        return leaves
+
+    def settle(self, topic: str, attempt: int, terminal: bool) -> None:
+        self.throttle.settle((7, topic), attempt, terminal=terminal)
+
+    def let_pass(self, seconds: float) -> None:
+        """As the sender does: wakes when something is due, and then."""
+        until = self.now + seconds
+        while self.throttle.next_at <= until:
+            self.now = max(self.now, self.throttle.next_at)
+            self.left += [(self.now, leaving) for leaving in self.throttle.due(self.now)]
+        self.now = until
+
+    def replay(self, history: list[tuple[object, ...]]) -> None:
+        for what, *arguments in history:
+            {"say": self.say, "settle": self.settle, "pass": self.let_pass}[str(what)](*arguments)  # type: ignore[operator]
+
+    def of(self, topic: str) -> list[tuple[float, Update]]:
+        return [(at, leaving) for at, leaving in self.left if leaving.draft.topic == topic]
+
+
+@given(HISTORIES)
+def test_within_a_topic_nothing_is_overtaken_and_nothing_leaves_twice(history: list[tuple[object, ...]]) -> None:
+    run = Run()
+    run.replay(history)
+    run.let_pass(10)
+    for topic in ("job:a", "job:b"):
+        places = [run.said.index(leaving) for _, leaving in run.of(topic)]
+        assert places == sorted(set(places))
+
+
+@given(HISTORIES)
+def test_what_may_wait_leaves_an_interval_after_the_last_one(history: list[tuple[object, ...]]) -> None:
+    run = Run()
+    run.replay([entry for entry in history if entry[0] != "settle"])
+    run.let_pass(10)
+    for topic in ("job:a", "job:b"):
+        left = run.of(topic)
+        for (before, earlier), (at, later) in pairwise(left):
+            forced = later.milestone or later.stage != earlier.stage or later.draft.attempt > earlier.draft.attempt
+            assert at - before >= INTERVAL or forced
+
+
+@given(HISTORIES)
+def test_the_newest_leaves_in_the_end_though_nothing_more_is_said(history: list[tuple[object, ...]]) -> None:
+    run = Run()
+    run.replay([entry for entry in history if entry[0] != "settle"])
+    run.let_pass(INTERVAL)
+    for topic in {said.draft.topic for said in run.said}:
+        said = [one for one in run.said if one.draft.topic == topic]
+        newest_attempt = max(one.draft.attempt for one in run.said if one.draft.topic == topic)
+        newest = [one for one in said if one.draft.attempt == newest_attempt][-1]
+        assert any(leaving is newest for _, leaving in run.of(topic))
+
+
+@given(HISTORIES, TOPICS, st.integers(1, 3))
+def test_behind_a_terminal_status_nothing_of_its_attempt_leaves_any_more(
+    history: list[tuple[object, ...]], topic: str, attempt: int
+) -> None:
+    run = Run()
+    run.replay(history)
+    run.settle(topic, attempt, terminal=True)
+    before = len(run.of(topic))
+    run.let_pass(10)
+    assert all(leaving.draft.attempt > attempt for _, leaving in run.of(topic)[before:])
+
+
+@given(HISTORIES)
+def test_a_topic_that_is_quiet_is_forgotten(history: list[tuple[object, ...]]) -> None:
+    run = Run()
+    run.replay(history)
+    run.let_pass(2 * INTERVAL)
+    assert run.throttle.next_at == float("inf")
+    assert run.throttle._lanes == {}
+
+
+@given(HISTORIES)
+def test_lanes_stand_in_the_order_in_which_they_are_free(history: list[tuple[object, ...]]) -> None:
+    run = Run()
+    run.replay(history)
+    free = [lane.free_at for lane in run.throttle._lanes.values()]
+    assert free == sorted(free)
+
+
+def test_five_a_second_leave_however_many_are_said() -> None:
+    run = Run(Throttle(0.2))
+    for _ in range(1000):
+        run.say("job:a", 1, "parse", milestone=False)
+        run.let_pass(0.001)
+    assert len(run.left) == 5
+    run.let_pass(1)
+    assert run.left[-1][1] is run.said[-1]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "step", "milestone"), [(1, "import", False), (2, "parse", False), (1, "parse", True)]
+)
+def test_a_change_of_step_a_new_attempt_and_a_milestone_leave_at_once(attempt: int, step: str, milestone: bool) -> None:
+    run = Run()
+    run.say("job:a", 1, "parse", milestone=False)
+    assert not run.say("job:a", 1, "parse", milestone=False)
+    assert run.say("job:a", attempt, step, milestone)
+    run.let_pass(10)
+    assert len(run.left) == 2  # what waited was older
+
+
+def test_a_status_of_the_same_attempt_that_is_not_terminal_lets_progress_wait_on() -> None:
+    run = Run()
+    run.say("job:a", 1, "parse", milestone=False)
+    run.say("job:a", 1, "parse", milestone=False)
+    run.settle("job:a", 1, terminal=False)
+    run.let_pass(INTERVAL)
+    assert len(run.left) == 2
+
+
+def test_a_newer_attempt_takes_the_word_from_an_older_one() -> None:
+    run = Run()
+    run.say("job:a", 2, "parse", milestone=False)
+    run.say("job:a", 2, "parse", milestone=False)
+    assert not run.say("job:a", 1, "parse", milestone=True)
+    run.let_pass(INTERVAL)
+    assert [leaving.draft.attempt for _, leaving in run.left] == [2, 2]
+    run.let_pass(INTERVAL)
+    assert run.say("job:a", 1, "parse", milestone=False)  # so that Redis can tell it
