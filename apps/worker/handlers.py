@@ -24,10 +24,12 @@ class JobProgress:
         step_percent: float = 0.0,
         remaining: float | None = None,
         counts: Mapping[str, int] | None = None,
+        milestone: bool = False,
     ) -> None:
         """`percent` of the whole job and `step_percent` of the step, 0 to 100; `remaining` in seconds.
 
-        `counts` joins the record's data, for people who watch: `{"rows_done": 1200, "rows_total": 2000}`.
+        `counts` joins the record's data, for people who watch: `{"rows_done": 1200, "rows_total": 2000}`. At most five
+        reports a second leave, the newest ones; a change of step and a `milestone` (a finished chunk) always do.
         """
         extra: dict[str, Any] = {
             "attempt": self.job.attempt,
@@ -37,6 +39,7 @@ class JobProgress:
             "step_percent": round(step_percent, 1),
             "remaining_seconds": remaining,
             "data": self.job.shown | dict(counts or {}),
+            "milestone": milestone,
         }
         self.adapter.record_progress(self.job.tenant_id, self.job.job_id, step, extra)
 

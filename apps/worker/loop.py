@@ -17,6 +17,7 @@ from apps.worker.delivery import Deliveries
 from apps.worker.handlers import Handler
 from apps.worker.running import RunningJobs
 from apps.worker.timing import Timing
+from realtime import conf
 from realtime.relay import Relay
 
 log = structlog.get_logger(__name__)
@@ -57,6 +58,7 @@ class Worker:
         self._running.stop()
         for thread in (relay, leases, visibility):
             thread.join()
+        conf.publisher().close()
         log.info("worker_stopped")
         if not finished:
             os._exit(0)  # what was given back is another worker's now; nothing that this process still does can count

@@ -12,6 +12,7 @@ CLAIMS: dict[str, str] = {
     "docs/how-to/publish-from-your-worker.md#python-1": "test_a_publishing_block_runs_without_django",
     "docs/how-to/publish-from-your-worker.md#python-2": "test_a_publishing_block_runs_without_django",
     "docs/how-to/publish-from-your-worker.md#python-3": "test_a_state_leaves_through_the_outbox_as_shown",
+    "docs/how-to/publish-from-your-worker.md#python-4": "test_a_publishing_block_runs_without_django",
     "docs/how-to/add-a-job-kind.md#python-1": "test_a_job_kind_added_as_the_page_says_does_its_job",
     "docs/how-to/add-a-job-kind.md#python-2": "test_a_job_kind_added_as_the_page_says_does_its_job",
     "docs/how-to/add-a-job-kind.md#python-3": "test_a_job_kind_added_as_the_page_says_does_its_job",

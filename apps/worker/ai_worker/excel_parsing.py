@@ -77,6 +77,7 @@ class ChunkReport:
             step_percent=100 * share,
             remaining=self._remaining(done, total),
             counts={"rows_done": done, "rows_total": total},
+            milestone=True,
         )
 
     def _remaining(self, done: int, total: int) -> float | None:

@@ -1,0 +1,27 @@
+"""The Excel import says each finished chunk, however fast they follow each other."""
+
+from uuid import uuid4
+
+import orjson
+from redis import Redis
+
+from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
+from academy.domain.jobs import ClaimedJob
+from apps.worker.ai_worker.excel_parsing import STEPS, ChunkReport
+from apps.worker.handlers import JobProgress
+from realtime.publish import Pace, Publisher
+
+
+def test_each_finished_chunk_leaves_at_once_and_other_reports_take_turns(redis: Redis, tenant_id: int) -> None:
+    publisher = Publisher(redis, pace=Pace(interval_seconds=3600.0, patience_seconds=30.0))
+    job = ClaimedJob(tenant_id, uuid4(), "excel_parsing", 1, {})
+    progress = JobProgress(job, RedisProgressAdapter(publisher), STEPS)
+    finished = ChunkReport(progress)
+    for chunk in range(1, 11):
+        finished(200 * chunk, 2000)
+        progress.report("import", 99)
+    record = publisher.record(tenant_id, job.topic)
+    assert record is not None
+    assert record.offset == 10
+    assert orjson.loads(record.body)["data"]["rows_done"] == 2000
+    publisher.close()
