@@ -1,5 +1,6 @@
 """Which test runs or checks each block of the documentation. A block that is not here fails `test_claims.py`."""
 
+_MINIMAL = "examples/minimal/README.md"
 _PROTOCOL = "docs/reference/realtime-protocol.md"
 
 CLAIMS: dict[str, str] = {
@@ -19,6 +20,7 @@ CLAIMS: dict[str, str] = {
     "docs/how-to/add-a-job-kind.md#python-4": "test_a_job_kind_added_as_the_page_says_does_its_job",
     "docs/explanation/epochs-and-places.md#python-1": "test_a_publishing_block_runs_without_django",
     "docs/explanation/attempts-and-leases.md#python-1": "test_a_publishing_block_runs_without_django",
+    f"{_MINIMAL}#python-1": "test_an_end_that_redis_could_not_take_comes_by_the_relay",
     f"{_PROTOCOL}#python-1": "test_the_fold_of_the_page_holds_what_the_contract_says",
     # Shell: script/up and script/test as wholes are the matter of tests/embedded/
     "README.md#sh-1": "test_lines_of_script_up_are_understood",
@@ -44,6 +46,15 @@ CLAIMS: dict[str, str] = {
     "docs/how-to/when-something-is-down.md#sh-1": "test_what_runs_is_asked_as_shown",
     "docs/how-to/when-something-is-down.md#sh-2": "test_commands_of_manage_py_exist",
     "docs/how-to/when-something-is-down.md#sh-3": "test_commands_of_manage_py_exist",
+    f"{_MINIMAL}#sh-1": "test_the_minimal_project_runs_on_the_folder_alone",
+    f"{_MINIMAL}#sh-2": "test_the_minimal_project_asks_for_what_the_engine_imports",
+    **dict.fromkeys(
+        [f"{_MINIMAL}#sh-{number}" for number in range(3, 7)], "test_the_minimal_project_runs_on_the_folder_alone"
+    ),
+    **dict.fromkeys(
+        [f"{_MINIMAL}#sh-{number}" for number in range(7, 9)],
+        "test_an_end_that_redis_could_not_take_comes_by_the_relay",
+    ),
     # JSON
     "docs/reference/commands.md#json-1": "test_the_run_file_has_the_entries_that_are_shown",
     "docs/reference/http.md#json-1": "test_answers_have_the_fields_that_are_shown",

@@ -62,7 +62,7 @@ def page(name: str) -> Page:
 
 def pages() -> list[Page]:
     """Every page of the project's documentation."""
-    own = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "realtime/README.md"]
+    own = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "realtime/README.md", "examples/minimal/README.md"]
     return [page(name) for name in [*own, *sorted(str(p.relative_to(PROJECT)) for p in PROJECT.glob("docs/**/*.md"))]]
 
 

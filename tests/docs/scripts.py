@@ -76,7 +76,8 @@ class Lines:
         """Reads up to the first line that contains this."""
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while line := (await self._process.stdout.readline()).decode().rstrip("\n"):
+            while read := await self._process.stdout.readline():
+                line = read.decode().rstrip("\n")
                 self.seen.append(line)
                 if text in line:
                     return line

@@ -1,0 +1,9 @@
+"""The ASGI application: the engine's connections in front, Django behind."""
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()
+
+from realtime.routing import with_realtime  # needs Django to be set up
+
+application = with_realtime(django_application)  # type: ignore[arg-type]

@@ -1,0 +1,20 @@
+"""Django's settings: all that the engine needs."""
+
+import os
+
+SECRET_KEY = os.environ["SECRET_KEY"]
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+INSTALLED_APPS = ["realtime"]
+ROOT_URLCONF = "realtime.urls"  # a project with addresses of its own includes it: path("", include("realtime.urls"))
+USE_TZ = True
+
+# Only the outbox is in a database; connections, tickets and polls never ask one. PGHOST, PGUSER … say where it is.
+DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.environ.get("PGDATABASE", "minimal")}}
+
+REALTIME_REDIS_URL = os.environ["REDIS_URL"]
+REALTIME_AUTHENTICATOR = "rules.authenticate"
+REALTIME_TOPIC_RULES = "rules.allowed_topics"
+# Carries revocations between processes.
+CHANNEL_LAYERS = {
+    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REALTIME_REDIS_URL]}}
+}

@@ -1,0 +1,169 @@
+"""`examples/minimal/` and a copy of `realtime/` in a folder of their own, without anything else of this project.
+
+What is run here are the page's own commands.
+"""
+
+import ast
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+from redis import Redis
+
+from embedded.group import Servers
+from embedded.home import PROJECT
+from embedded.ports import free_port
+from tests.docs.pages import blocks
+from tests.docs.scripts import DOCUMENTED_ADDRESS, DOCUMENTED_REDIS, PATIENCE_SECONDS, Lines, bare_environment
+from tests.event_stream import EventStream
+from tests.system import eventually, new_ticket
+from tests.watcher import Watcher
+
+PAGE = "examples/minimal/README.md"
+COPY, VARIABLES, SERVE, WATCH, WORK = (blocks()[f"{PAGE}#sh-{number}"] for number in (1, 3, 4, 5, 6))
+MIGRATE, RELAY = (blocks()[f"{PAGE}#sh-{number}"] for number in (7, 8))
+OUTBOX = blocks()[f"{PAGE}#python-1"]
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+class Minimal:
+    """The example in its folder: its commands, with the tests' addresses in place of the documented ones."""
+
+    def __init__(self, folder: Path, servers: Servers) -> None:
+        self.folder, self._redis_url = folder, servers.redis.url
+        self.address = f"http://127.0.0.1:{free_port()}"
+        database = urlsplit(servers.postgres.url)
+        where = {"PGHOST": database.hostname, "PGPORT": database.port, "PGUSER": database.username}
+        self.environment = bare_environment(
+            PGDATABASE="minimal",
+            PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            PGPASSWORD=database.password or "",
+            **{name: str(value) for name, value in where.items() if value is not None},
+        )
+        del self.environment["PYTHONPATH"]  # which would lead back to this project
+
+    def command(self, block: str, redis_url: str | None = None) -> list[str]:
+        """A block of the page, after the variables that the page sets in each terminal."""
+        variables = VARIABLES.replace(". .venv/bin/activate\n", "")  # this Python has the packages already
+        block = block.replace(DOCUMENTED_ADDRESS, self.address).replace("--port 8000", f"--port {self.address[17:]}")
+        return ["/bin/sh", "-euc", variables.replace(DOCUMENTED_REDIS, redis_url or self._redis_url) + "exec " + block]
+
+    def run(self, block: str, redis_url: str | None = None) -> str:
+        """Runs it to its end; its output."""
+        done = subprocess.run(
+            self.command(block, redis_url),
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    @asynccontextmanager
+    async def running(self, block: str) -> AsyncIterator[Lines]:
+        process = await asyncio.create_subprocess_exec(
+            *self.command(block), cwd=self.folder, env=self.environment, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            yield Lines(process)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.communicate()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client with an access token of the example's own."""
+        headers = {"Authorization": f"Bearer {await asyncio.to_thread(self.run, 'python rules.py')}"}
+        async with self.running(SERVE), httpx.AsyncClient(base_url=self.address, headers=headers) as client:
+            await eventually(self.ready)
+            yield client
+
+    def ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.address}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture
+def minimal(tmp_path: Path, servers: Servers, redis: Redis) -> Iterator[Minimal]:
+    subprocess.run(["/bin/sh", "-eu"], input=COPY.replace("/tmp", str(tmp_path)), cwd=PROJECT, text=True, check=True)  # noqa: S108 - the page's
+    folder = tmp_path / "minimal"
+    shutil.rmtree(folder / "__pycache__", ignore_errors=True)
+    with psycopg.connect(servers.postgres.url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE minimal")
+        yield Minimal(folder, servers)
+        admin.execute("DROP DATABASE minimal WITH (FORCE)")
+
+
+async def test_the_minimal_project_runs_on_the_folder_alone(minimal: Minimal) -> None:
+    async with minimal.serving() as client, minimal.running(WATCH) as printed:
+        await printed.until("event: snapshot")
+        ticket = await new_ticket(client)
+        async with (
+            await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher,
+            await EventStream.open(ticket["events_url"], ticket["ticket"]) as stream,
+        ):
+            await watcher.read_until("snapshot")
+            await stream.read_until("snapshot")
+            await asyncio.to_thread(minimal.run, WORK)
+            seen = [await watcher.until_terminal("job:1"), await stream.until_terminal("job:1")]
+        bearer = {"Authorization": f"Bearer {ticket['ticket']}"}
+        polled = (await client.get(ticket["snapshot_url"], headers=bearer)).json()["records"]
+        with_access_token = (await client.get("/api/v1/realtime/snapshot/")).json()["records"]
+        await printed.until('"status":"DONE"')
+        assert (await client.get("/api/v1/realtime/snapshot/", headers={"Authorization": "no"})).status_code == 401
+    assert [*seen, *polled, *with_access_token] == [seen[0]] * 4
+    assert (seen[0]["status"], seen[0]["data"]) == ("DONE", {"answer": 42})
+
+
+async def test_an_end_that_redis_could_not_take_comes_by_the_relay(minimal: Minimal) -> None:
+    await asyncio.to_thread(minimal.run, MIGRATE)
+    (minimal.folder / "finish.py").write_text("import django\n\ndjango.setup()\n" + OUTBOX)
+    async with minimal.serving() as client:
+        ticket = await new_ticket(client)
+        async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
+            await watcher.read_until("snapshot")
+            await asyncio.to_thread(minimal.run, "python finish.py", NOWHERE)
+            async with minimal.running(RELAY):
+                assert (await watcher.until_terminal("job:2"))["status"] == "DONE"
+
+
+def test_the_minimal_project_asks_for_what_the_engine_imports() -> None:
+    assert blocks()[f"{PAGE}#sh-2"].endswith("install -r requirements.txt\n")
+    asked = set((PROJECT / "examples" / "minimal" / "requirements.txt").read_text(encoding="utf-8").split())
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert asked <= set(project["dependencies"])
+    trees = [ast.parse(file.read_text(encoding="utf-8")) for file in (PROJECT / "realtime").rglob("*.py")]
+    imported = {name.partition(".")[0] for tree in trees for name in _imported(tree)}
+    distributions = packages_distributions()
+    needed = {
+        distributions[name][0].lower().replace("_", "-") for name in imported - sys.stdlib_module_names - {"realtime"}
+    }
+    names = {requirement.partition(">")[0].partition("[")[0] for requirement in asked}
+    assert needed - {"asgiref"} <= names  # which Django brings along
+    run_only = {"channels-redis", "uvloop", "httptools", "websockets", "psycopg"}  # chosen by name, not imported
+    assert names - needed == run_only
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
