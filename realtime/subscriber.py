@@ -143,8 +143,10 @@ class Subscriber:
         self._frames.clear()
         self._pending.clear()
         self._cancel_slow_timer()
-        if self._task is not None:
-            self._task.cancel()
+        # Forgotten here, because a task that is cancelled before it began never comes to its own end.
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
 
     async def drained(self) -> None:
         """Waits until everything queued so far has been handed to the server."""

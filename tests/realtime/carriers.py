@@ -1,0 +1,71 @@
+"""A transport of tests: keeps the frames that it is given, and waits where a full buffer would."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from realtime.frames import Frame
+from realtime.place import Place
+from realtime.record import Record, parse_record
+
+
+class RecordingCarrier:
+    """While `full`, a frame is taken only when `drain` says so."""
+
+    name = "recording"
+    answers_pings = True
+
+    def __init__(self, *, waits_for_client: bool = True) -> None:
+        self.waits_for_client = waits_for_client
+        self.taken: list[Frame] = []
+        self.aborted = False
+        self.closed_with: int | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def fill(self) -> None:
+        self._writable.clear()
+
+    def drain(self) -> None:
+        self._writable.set()
+
+    async def send(self, frame: Frame) -> None:
+        await self._writable.wait()
+        self.taken.append(frame)
+
+    async def close(self, code: int, reason: str) -> None:  # noqa: ARG002 - as transports have it
+        await self._writable.wait()
+        self.closed_with = int(code)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        return [orjson.loads(frame.body) for frame in self.taken]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [frame.kind for frame in self.taken]
+
+
+class Standing:
+    """A feed that stands still at an offset."""
+
+    def __init__(self, offset: int = 0, epoch: str = "e0") -> None:
+        self.position: tuple[str, int] | None = (epoch, offset)
+
+
+def record(offset: int, topic: str = "job:a", status: str = "PROCESSING", attempt: int = 1) -> Record:
+    body = b'{"offset":%d,"topic":"%s","attempt":%d,"status":"%s","published_at":1.5}' % (
+        offset,
+        topic.encode(),
+        attempt,
+        status.encode(),
+    )
+    return parse_record(body)
+
+
+def place(offset: int, epoch: str = "e0") -> Place:
+    return Place(epoch, offset, "f0")

@@ -1,0 +1,76 @@
+"""One thing for many connections, without holding the loop."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from realtime.fan_out import AT_ONCE, FanOut
+
+Who = Any  # a subscriber is only passed on
+
+
+@pytest.fixture
+async def fan_out() -> FanOut:
+    return FanOut()
+
+
+async def until_idle(fan_out: FanOut) -> None:
+    while fan_out.busy:
+        await asyncio.sleep(0)
+
+
+async def test_few_are_told_at_once(fan_out: FanOut) -> None:
+    told: list[Who] = []
+    fan_out.tell(told.append, range(AT_ONCE))  # type: ignore[arg-type]
+    assert sorted(told) == list(range(AT_ONCE))
+    assert not fan_out.busy
+
+
+async def test_with_many_the_loop_goes_on_in_between(fan_out: FanOut) -> None:
+    told: list[Who] = []
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: turns.append(len(told)))
+    fan_out.tell(told.append, range(3 * AT_ONCE))  # type: ignore[arg-type]
+    assert fan_out.busy
+    await until_idle(fan_out)
+    assert turns == [AT_ONCE]
+    assert sorted(told) == list(range(3 * AT_ONCE))
+
+
+async def test_everybody_hears_things_in_the_order_in_which_they_were_told(fan_out: FanOut) -> None:
+    heard: dict[Who, list[str]] = {}
+    for what in "abc":
+        fan_out.tell(lambda who, what=what: heard.setdefault(who, []).append(what), range(2 * AT_ONCE))  # type: ignore[misc,arg-type]
+    await until_idle(fan_out)
+    assert set(map(tuple, heard.values())) == {("a", "b", "c")}
+
+
+async def test_one_who_is_settled_has_heard_everything_and_hears_nothing_twice(fan_out: FanOut) -> None:
+    heard: dict[Who, list[str]] = {}
+    for what in "ab":
+        fan_out.tell(lambda who, what=what: heard.setdefault(who, []).append(what), range(3 * AT_ONCE))  # type: ignore[misc,arg-type]
+    last = next(who for who in range(3 * AT_ONCE) if who not in heard)
+    fan_out.settle(last)  # type: ignore[arg-type]
+    assert heard[last] == ["a", "b"]
+    await until_idle(fan_out)
+    assert heard[last] == ["a", "b"]
+
+
+async def test_one_who_is_gone_is_told_nothing_more(fan_out: FanOut) -> None:
+    told: list[Who] = []
+    fan_out.tell(told.append, range(2 * AT_ONCE))  # type: ignore[arg-type]
+    gone = next(who for who in range(2 * AT_ONCE) if who not in told)
+    fan_out.forget(gone)  # type: ignore[arg-type]
+    await until_idle(fan_out)
+    assert gone not in told
+    assert len(told) == 2 * AT_ONCE - 1
+
+
+async def test_what_is_overtaken_is_told_to_nobody(fan_out: FanOut) -> None:
+    told: list[Who] = []
+    fan_out.tell(told.append, range(2 * AT_ONCE))  # type: ignore[arg-type]
+    fan_out.clear()
+    await asyncio.sleep(0)
+    assert len(told) == AT_ONCE
+    assert not fan_out.busy
