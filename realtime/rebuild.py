@@ -64,11 +64,6 @@ class Rebuild:
         done.published += self.unfinished(tenant_ids)
         return done
 
-    def publish(self, drafts: Iterable[tuple[int, Draft]]) -> int:
-        """Publishes records, each with its tenant, many in a round trip. Returns how many were accepted."""
-        calls = (self._publish_call(tenant_id, draft) for tenant_id, draft in drafts)
-        return sum(self._count("publish", batch) for batch in batched(calls))
-
     def unfinished(self, tenant_ids: Sequence[int]) -> int:
         """Publishes the unfinished topics that the feeds do not show. Returns how many."""
         states = self._source.unfinished(tenant_ids)

@@ -21,6 +21,7 @@ from realtime.outbox import RECORD, draft_of, send
 from realtime.rebuild import Rebuild, Rebuilt
 from realtime.record import Draft
 from realtime.sweeper import Sweeper
+from realtime.transitions import Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -158,13 +159,13 @@ class Relay:
         """Publishes the records of the last 24 h again, then what is unfinished and what the index has wrong."""
         started = time.monotonic()
         rows = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=timezone.now() - KEPT).order_by("id")
-        accepted = self._rebuild.publish(_drafts(rows.iterator(BATCH)))
+        answers = conf.publisher().publish_many(_drafts(rows.iterator(BATCH)))
         done = Rebuilt()
         for tenant_ids in batched(self._source.tenants()):
             done.add(self._rebuild.everything(tenant_ids))
         log.info(
             "redis_filled",
-            records=accepted,
+            records=sum(answer.verdict is Verdict.ACCEPTED for answer in answers),
             rebuilt=done.published,
             restored=done.restored,
             seconds=round(time.monotonic() - started, 3),

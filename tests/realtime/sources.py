@@ -1,9 +1,11 @@
-"""A project's database for tests of the engine: the states are what the test says they are."""
+"""A project's database for tests of the engine, whose states are what the test says they are; and its worker."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from realtime.publish import Publisher, Step
+from realtime.record import Progress, draft_record
 from realtime.source import TopicState
 
 UNFINISHED = {"PENDING", "PROCESSING"}
@@ -16,7 +18,7 @@ class ListedSource:
     states_now: list[TopicState] = field(default_factory=list)
     tenant_ids: list[int] = field(default_factory=list)
     asked: int = 0
-    broken: bool = False
+    before_answer: Callable[[], object] = lambda: None
 
     def say(self, tenant_id: int, topic: str, status: str, attempt: int = 1, **more: Any) -> None:
         self.states_now = [state for state in self.states_now if state.topic != topic]
@@ -50,5 +52,19 @@ class ListedSource:
 
     def _ask(self) -> None:
         self.asked += 1
-        if self.broken:
-            raise RuntimeError("the database has another schema")
+        self.before_answer()
+
+
+def say_progress(
+    publisher: Publisher, tenant_id: int, topic: str, percent: float = 40, *, attempt: int = 1, **data: Any
+) -> None:
+    """At once, however much was said just before: a worker's own progress may wait or be dropped."""
+    draft = draft_record(
+        topic=topic,
+        attempt=attempt,
+        status="PROCESSING",
+        published_at=1.0,
+        progress=Progress(percent, Step(1, 2, "parse", 80.0)),
+        data=data,
+    )
+    publisher.publish(tenant_id, draft)

@@ -19,7 +19,7 @@ from realtime.record import Progress, Step, draft_record
 from realtime.scripts import Limits
 from realtime.source import TopicState
 from realtime.sweeper import Sweeper
-from tests.realtime.sources import ListedSource
+from tests.realtime.sources import ListedSource, say_progress
 
 TOPIC = "video:42"
 OLD_NAME = "job:video:42:progress"
@@ -122,9 +122,19 @@ def test_the_database_does_not_count_where_it_may_not_be_asked(redis: Redis, old
 def test_progress_of_ones_own_is_never_overwritten(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int
 ) -> None:
-    publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=90)
+    say_progress(publisher, tenant_id, TOPIC, 90)
     an_old_worker_writes(redis)
     assert percent(old_keys, tenant_id) == 90
+
+
+def test_progress_is_not_overwritten_where_its_status_was_evicted(
+    redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int
+) -> None:
+    say_progress(publisher, tenant_id, TOPIC, 90)
+    redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
+    an_old_worker_writes(redis)
+    assert old_keys.copy([Owned(TopicState(tenant_id, TOPIC, 1, "PROCESSING", 1.0))]) == [Moved.CHANGED]
+    assert b"90" in cast("bytes", redis.get(f"tenant:{tenant_id}:{TOPIC}:progress"))
 
 
 def test_an_ended_topic_keeps_its_end(redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int) -> None:
@@ -142,7 +152,7 @@ def test_what_a_new_worker_says_between_the_look_and_the_copy_stands(
     class Late(OldKeys):
         def _copy_call(self, *arguments: Any) -> Any:
             if word == "progress":
-                publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=90)
+                say_progress(publisher, tenant_id, TOPIC, 90)
             else:
                 processing(publisher, tenant_id, status="PROCESSING" if word == "status" else "READY")
             return super()._copy_call(*arguments)
@@ -268,7 +278,7 @@ def test_all_old_keys_move_to_their_owners_and_what_nobody_owns_stays(
     processing(publisher, other_tenant, "job:a")
     source.say(tenant_id, "video:3", "READY")
     source.say(tenant_id, "video:4", "PROCESSING")
-    publisher.progress(tenant_id=tenant_id, topic="video:4", attempt=1, percent=90)
+    say_progress(publisher, tenant_id, "video:4", 90)
     source.say(tenant_id, "video:5", "PROCESSING")
     names = ["job:video:1:progress", "job:a:progress", "job:video:3:progress", "job:video:4:progress"]
     for name in [*names, "job:nobodys:progress", "job:not:ours:progress"]:

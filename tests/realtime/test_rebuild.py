@@ -15,7 +15,7 @@ from realtime import conf
 from realtime.publish import Publisher
 from realtime.rebuild import Rebuild, Rebuilt
 from realtime.scripts import Limits
-from tests.realtime.sources import ListedSource
+from tests.realtime.sources import ListedSource, say_progress
 
 TOPIC = "job:a1"
 _others = count(910_000)
@@ -70,7 +70,7 @@ def test_repeated_it_changes_nothing(
     source.say(tenant_id, "job:done", "DONE")
     rebuild.everything([tenant_id])
     rebuild.ended([tenant_id], 0)
-    publisher.progress(tenant_id=tenant_id, topic="job:runs", attempt=1, percent=40, data={"rows_done": 3})
+    say_progress(publisher, tenant_id, "job:runs", rows_done=3)
     before = {name: redis.dump(name) for name in cast("list[bytes]", redis.keys(f"tenant:{tenant_id}:*"))}
     assert rebuild.everything([tenant_id]) == Rebuilt()
     assert rebuild.ended([tenant_id], 0) == 0
@@ -118,7 +118,7 @@ def test_nothing_of_redis_is_taken_back(
 ) -> None:
     """The database was read a moment ago; a worker has spoken since."""
     source.say(tenant_id, TOPIC, "PENDING")
-    publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=50)
+    say_progress(publisher, tenant_id, TOPIC, 50)
     assert rebuild.everything([tenant_id]) == Rebuilt()
     assert fields_of(publisher, tenant_id)["progress"]["percent"] == 50
 

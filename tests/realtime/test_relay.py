@@ -232,8 +232,20 @@ def stalled(tenant_id: int) -> bool:
 # A source that fails, or is not there.
 
 
-def test_a_source_that_fails_keeps_nothing_from_being_sent_once(redis: Redis, tenant_id: int) -> None:
-    the_source.broken = True
+def of_another_schema() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nothing FROM nowhere")
+
+
+def raises_anything() -> None:
+    raise RuntimeError("anything")
+
+
+@pytest.mark.parametrize("fails", [of_another_schema, raises_anything])
+def test_a_source_that_fails_keeps_nothing_from_being_sent_once(
+    redis: Redis, tenant_id: int, fails: Callable[[], None]
+) -> None:
+    the_source.before_answer = fails
     worker = Relay()
     first, second = left_behind(tenant_id, "job:first"), letter(tenant_id, 1)
     worker.round()

@@ -8,11 +8,12 @@ import pytest
 from redis import Redis
 
 from realtime import relay
-from realtime.publish import Publisher, Step
+from realtime.batches import run_script
+from realtime.publish import Publisher
 from realtime.record import draft_record
 from realtime.scripts import Limits
 from realtime.sweeper import Sweeper
-from tests.realtime.sources import ListedSource
+from tests.realtime.sources import ListedSource, say_progress
 
 TOPIC = "job:a1"
 SHORT = Limits(lease_seconds=0)
@@ -50,14 +51,8 @@ def feed(redis: Redis, tenant_id: int) -> dict[str, str]:
 
 
 def progressing(publisher: Publisher, tenant_id: int, topic: str = TOPIC, attempt: int = 1) -> None:
-    publisher.progress(
-        tenant_id=tenant_id,
-        topic=topic,
-        attempt=attempt,
-        percent=40,
-        step=Step(1, 2, "parse", 80.0),
-        data={"job_type": "x", "list": [], "big": 2**53 - 1, '"stalled":false': "아"},
-    )
+    data: dict[str, Any] = {"job_type": "x", "list": [], "big": 2**53 - 1, '"stalled":false': "아"}
+    say_progress(publisher, tenant_id, topic, attempt=attempt, **data)
 
 
 # Stalled.
@@ -253,18 +248,19 @@ def test_a_topic_that_the_database_gives_to_another_tenant_is_not_repaired(
 
 def test_a_repair_never_overwrites(redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int) -> None:
     """A worker speaks after the look and before the repair."""
-
-    class Talkative(ListedSource):
-        def states(self, topics: Any) -> Any:
-            progressing(publisher, tenant_id)
-            return super().states(topics)
-
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
-    talkative = Talkative(tenant_ids=[tenant_id])
-    talkative.say(tenant_id, TOPIC, "PROCESSING")
+    source.say(tenant_id, TOPIC, "PROCESSING", data={"job_type": "of the database"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
-    Sweeper(redis, talkative).tend([tenant_id])
-    assert record(publisher, tenant_id)["progress"]["percent"] == 40
+    source.before_answer = lambda: progressing(publisher, tenant_id)
+    Sweeper(redis, source).tend([tenant_id])
+    assert record(publisher, tenant_id)["data"]["job_type"] == "x"
+
+
+def test_a_lease_that_was_renewed_meanwhile_is_not_dropped(redis: Redis, tenant_id: int) -> None:
+    name = f"tenant:{tenant_id}:leases"
+    redis.zadd(name, {TOPIC: 2.5})
+    assert run_script(redis, "drop_lease", [([name], [TOPIC, "1.5"])]) == [0]
+    assert run_script(redis, "drop_lease", [([name], [TOPIC, "2.5"])]) == [1]
 
 
 def test_sweeping_costs_round_trips_by_the_hundred_and_asks_the_database_for_tenants_only(
@@ -277,10 +273,10 @@ def test_sweeping_costs_round_trips_by_the_hundred_and_asks_the_database_for_ten
         publisher.status(tenant_id=tenant_id, topic="job:b", attempt=1, status="PENDING")
     sweeper = Sweeper(redis, source)
     sweeper.sweep_if_due()  # loads the scripts
-    sent = cast("dict[str, Any]", redis.info("commandstats"))
+    sent = redis.info("commandstats")
     sweeper.stall(tenants)
     sweeper.tend(tenants)
-    after = cast("dict[str, Any]", redis.info("commandstats"))
+    after = redis.info("commandstats")
     calls = {name: after[name]["calls"] - sent.get(name, {"calls": 0})["calls"] for name in after}
     assert source.asked == 1
     assert calls["cmdstat_zrangebyscore"] == 1000
