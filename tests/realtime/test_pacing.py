@@ -151,3 +151,35 @@ def test_what_waits_when_the_circuit_opens_is_counted(caplog: pytest.LogCaptureF
     assert second.answer.result(0) is None
     assert pacer.dropped == {UNREACHABLE: 1, CIRCUIT_OPEN: 3}
     assert len(caplog.records) == 1
+
+
+def test_what_hangs_opens_the_circuit_though_no_time_out_of_redis_ever_ends_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pacer = Pacer(PACE)
+    pacer.offer(update(0), 0)
+    pacer.take(0)
+    pacer.offer(update(1), 0.9)
+    assert pacer.dropped.total() == 0
+    pacer.offer(update(2), 1.1)
+    assert pacer.dropped == {CIRCUIT_OPEN: 2}
+    assert pacer.next_at == math.inf  # the sender is still under way
+    pacer.answered(5)
+    assert pacer.next_at == 5.5
+    pacer.sent(5.5)
+    pacer.answered(5.5)
+    assert pacer.offer(update(3), 6) is not None
+    closed = caplog.records[-1].msg
+    assert isinstance(closed, dict)
+    assert (closed["event"], closed["dropped"], closed["seconds"]) == ("progress_circuit_closed", 2, 4.4)
+
+
+def test_what_nobody_waits_for_does_not_leave_behind_what_is_newer() -> None:
+    pacer = Pacer(PACE)
+    pacer.offer(update(0), 0)
+    pacer.take(0)
+    pacer.waited(math.inf)
+    pacer.offer(update(1, milestone=True), 0)
+    pacer.answered(0)  # quickly: calls wait again
+    pacer.offer(update(2, milestone=True), 0)
+    assert [number(sending) for sending in pacer.take(0)] == [b"0002"]

@@ -193,10 +193,16 @@ def test_a_redis_that_is_down_is_asked_once_and_then_not_by_calls(
     assert events(caplog) == ["progress_circuit_opened"]
 
 
+@pytest.mark.parametrize("timeout_seconds", [0.3, None], ids=["with a time-out", "without"])
 def test_a_redis_that_hangs_costs_one_wait_and_is_found_again_in_the_background(
-    own_redis: RedisServer, make: MakeTwin, tenant_id: int, waits: list[float], caplog: pytest.LogCaptureFixture
+    own_redis: RedisServer,
+    make: MakeTwin,
+    tenant_id: int,
+    waits: list[float],
+    caplog: pytest.LogCaptureFixture,
+    timeout_seconds: float | None,
 ) -> None:
-    publisher = make(QUICK_PROBES, url=own_redis.url, socket_timeout=0.3, socket_connect_timeout=0.3)
+    publisher = make(QUICK_PROBES, url=own_redis.url, socket_timeout=timeout_seconds)
     until_answered(publisher, tenant_id)
     waits.clear()
     caplog.clear()
