@@ -1,10 +1,12 @@
 """The connections of this process: how many there may be, and how they end together."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import structlog
@@ -108,8 +110,9 @@ class Connections:
         waiting = [connection for of_tenant in self._open.values() for connection in of_tenant]
         random.shuffle(waiting)
         steps = max(1, round(seconds * DRAIN_STEPS_A_SECOND))
-        for step in range(steps):
-            for connection in waiting[len(waiting) * step // steps : len(waiting) * (step + 1) // steps]:
+        turns = [math.ceil(len(waiting) * step / steps) for step in range(steps + 1)]
+        for first, end in pairwise(turns):
+            for connection in waiting[first:end]:
                 connection.end(CloseCode.SERVER_RESTART, round(seconds * random.uniform(0, 100)))  # noqa: S311 - jitter
             if await self._emptied(seconds / steps):
                 return

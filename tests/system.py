@@ -19,12 +19,16 @@ from websockets.asyncio.client import connect
 from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.plan import Plan, Web, Worker
-from embedded.ports import free_port
+from embedded.ports import HOST, free_port
 from embedded.redis import RedisServer
 from tests.servers import SECRET
 from tests.watcher import Watcher
 
 _numbers = count(2)
+SERVERS: dict[str, list[str] | None] = {
+    "uvicorn": None,  # the product's own command
+    "daphne": [sys.executable, "-m", "daphne", "-b", HOST, "-p", "{port}", "asgi:application"],
+}
 TEMPLATE = "academy_template"
 PASSWORD = "academy-demo"
 QUICK = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "4"}
@@ -59,14 +63,14 @@ def _environment(servers: Servers, name: str) -> dict[str, str]:
 class System:
     """One running product. `web`, `worker` and `redis` can be killed and started again, each by itself."""
 
-    def __init__(self, servers: Servers, folder: Path, name: str, **environment: str) -> None:
+    def __init__(self, servers: Servers, folder: Path, name: str, server: str = "uvicorn", **environment: str) -> None:
         self.folder, self.name, self._servers = folder / name, name, servers
         self._tokens: dict[tuple[str, str], str] = {}
         self.redis = RedisServer(self.folder / "redis")
         self.environment = _environment(servers, name) | {"REDIS_URL": self.redis.url} | environment
-        plan, port = Plan(), free_port()
-        self.web = Web("web", plan.web(port), self.folder / "web.log", self.environment | {"PROCESS_NAME": "web"})
-        self.web.port = port
+        self._plan = plan = Plan(web_argv=SERVERS[server])
+        self.sends_close_reasons = server != "daphne"
+        self.web = self._web("web")
         self.worker = Worker(
             "ai_worker",
             plan.worker_argv,
@@ -74,6 +78,13 @@ class System:
             self.environment | {"PROCESS_NAME": "ai_worker"},
             self.folder / "ai_worker.ready",
         )
+
+    def _web(self, name: str, **environment: str) -> Web:
+        port = free_port()
+        variables = self.environment | {"PROCESS_NAME": "web"} | environment
+        web = Web(name, self._plan.web(port), self.folder / f"{name}.log", variables)
+        web.port = port
+        return web
 
     @property
     def address(self) -> str:
@@ -120,21 +131,13 @@ class System:
         return self._tokens[academy, username]
 
     @contextmanager
-    def another_web(self, **environment: str) -> Iterator[str]:
-        """A second web process on the same servers; its address."""
-        port = free_port()
-        number = next(_numbers)
-        web = Web(
-            f"web_{number}",
-            Plan().web(port),
-            self.folder / f"web_{number}.log",
-            self.environment | {"PROCESS_NAME": "web"} | environment,
-        )
-        web.port = port
+    def another_web(self, **environment: str) -> Iterator[Web]:
+        """A second web process on the same servers."""
+        web = self._web(f"web_{next(_numbers)}", **environment)
         web.start()
         try:
             web.wait_ready()
-            yield web.address
+            yield web
         finally:
             web.stop()
 
@@ -166,8 +169,10 @@ async def new_ticket(client: httpx.AsyncClient, body: dict[str, Any] | None = No
 
 
 @contextmanager
-def running_system(servers: Servers, folder: Path, name: str, **environment: str) -> Iterator[System]:
-    system = System(servers, folder, name, **environment)
+def running_system(
+    servers: Servers, folder: Path, name: str, server: str = "uvicorn", **environment: str
+) -> Iterator[System]:
+    system = System(servers, folder, name, server, **environment)
     try:
         system.start()
         yield system

@@ -76,9 +76,9 @@ async def test_after_a_logout_neither_token_nor_ticket_opens_anything(
 
 
 async def test_another_process_hears_of_it_too(system: System, session: httpx.AsyncClient) -> None:
-    with system.another_web() as address:
+    with system.another_web() as web:
         ticket = await new_ticket(session)
-        url = ticket["websocket_url"].replace(system.address.removeprefix("http"), address.removeprefix("http"))
+        url = ticket["websocket_url"].replace(system.address.removeprefix("http"), web.address.removeprefix("http"))
         async with await Watcher.connect(url, ticket["ticket"]) as watcher:
             await watcher.read_until("snapshot")
             await session.post("/api/v1/auth/logout/")
@@ -87,9 +87,9 @@ async def test_another_process_hears_of_it_too(system: System, session: httpx.As
 
 async def test_a_lost_message_is_made_good_by_the_probe(system: System, session: httpx.AsyncClient) -> None:
     """The mark stands in Redis, and nobody is told: what a dropped group message leaves behind."""
-    with system.another_web(REALTIME_PROBE_SECONDS="0.2") as address:
+    with system.another_web(REALTIME_PROBE_SECONDS="0.2") as web:
         ticket = await new_ticket(session)
-        url = ticket["websocket_url"].replace(system.address.removeprefix("http"), address.removeprefix("http"))
+        url = ticket["websocket_url"].replace(system.address.removeprefix("http"), web.address.removeprefix("http"))
         async with await Watcher.connect(url, ticket["ticket"]) as watcher:
             await watcher.read_until("snapshot")
             (user_id,) = system.query(

@@ -1,0 +1,97 @@
+"""How many connections are let in, and what those beyond are told."""
+
+import asyncio
+import os
+import signal
+
+import httpx
+import pytest
+
+from embedded.plan import Web
+from realtime.publish import Publisher
+from tests.contract.test_websocket import tenant_of
+from tests.event_stream import EventStream, RefusedStreamError
+from tests.system import System, eventually, new_ticket
+from tests.watcher import Watcher
+
+
+def terminate(web: Web) -> None:
+    """What an orchestrator sends."""
+    assert web.pid is not None
+    os.kill(web.pid, signal.SIGTERM)
+
+
+async def test_beyond_the_limit_a_websocket_is_closed_with_4101_and_a_stream_answered_429(system: System) -> None:
+    with system.another_web(REALTIME_MAX_CONNECTIONS_PER_USER="1") as web:
+        async with system.client() as client:
+            ticket = (await new_ticket(client))["ticket"]
+            url = web.address.replace("http", "ws") + "/ws/events/"
+            async with await Watcher.connect(url, ticket) as watcher:
+                await watcher.read_until("snapshot")
+                async with await Watcher.connect(url, ticket) as second:
+                    closing = await second.read()
+                    assert (closing["type"], closing["code"]) == ("closing", 4101)
+                    assert closing["retry_after_ms"] > 0
+                    assert await second.closed() == (
+                        4101,
+                        "You have as many connections as you may; close another tab.",
+                    )
+                with pytest.raises(RefusedStreamError) as refused:
+                    await EventStream.open(f"{web.address}/api/v1/events/", ticket)
+                assert refused.value.answer.status_code == 429
+                assert int(refused.value.answer.headers["retry-after"]) >= 1
+            # One that is gone makes room.
+            async with await EventStream.open(f"{web.address}/api/v1/events/", ticket) as events:
+                await events.read_until("snapshot")
+
+
+async def test_a_process_that_ends_sends_its_clients_away_one_after_the_other_and_serves_the_rest(
+    system: System,
+) -> None:
+    publisher, tenant_id = Publisher.from_url(system.redis.url), tenant_of(system, "hanbit")
+    with system.another_web(REALTIME_DRAIN_SECONDS="3") as web:
+        async with system.client() as client:
+            ticket = (await new_ticket(client))["ticket"]
+            url = web.address.replace("http", "ws") + "/ws/events/"
+            watchers = [await Watcher.connect(url, ticket, topics="drain:*") for _ in range(20)]
+            stream = await EventStream.open(f"{web.address}/api/v1/events/", ticket, topics="drain:*")
+            for watcher in [*watchers, stream]:
+                await watcher.read_until("snapshot")
+            async with httpx.AsyncClient(base_url=web.address) as probe:
+                assert (await probe.get("/readyz")).status_code == 200
+                terminate(web)
+                ends = [asyncio.ensure_future(watcher.closed()) for watcher in watchers]
+                end_of_stream = asyncio.ensure_future(stream.ended())
+                await asyncio.wait([*ends, end_of_stream], return_when=asyncio.FIRST_COMPLETED)
+                publisher.status(tenant_id=tenant_id, topic="drain:late", attempt=1, status="DONE")
+                # On a connection that stands already, this process still says that it takes nobody new.
+                ready = await probe.get("/readyz")
+                assert (ready.status_code, ready.text) == (503, "The process is about to end.")
+            assert {code for code, _reason in await asyncio.gather(*ends)} == {1012}
+            closing = [watcher.frames[-1] for watcher in watchers]
+            last = await end_of_stream
+        for frame in [*closing, last]:
+            assert (frame["type"], frame["code"]) == ("closing", 1012)
+            assert 0 <= frame["retry_after_ms"] <= 300
+        assert stream.retry_ms == last["retry_after_ms"]
+        assert any("drain:late" in watcher.records for watcher in [*watchers, stream])
+    publisher.close()
+
+
+async def test_a_second_signal_ends_a_drain_at_once(system: System) -> None:
+    with system.another_web(REALTIME_DRAIN_SECONDS="600") as web:
+        async with system.client() as client:
+            ticket = (await new_ticket(client))["ticket"]
+            watchers = [
+                await Watcher.connect(web.address.replace("http", "ws") + "/ws/events/", ticket) for _ in range(5)
+            ]
+            for watcher in watchers:
+                await watcher.read_until("snapshot")
+            terminate(web)
+            ends = [asyncio.ensure_future(watcher.socket.wait_closed()) for watcher in watchers]
+            readers = [asyncio.ensure_future(watcher.closed()) for watcher in watchers]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            terminate(web)
+            await asyncio.wait_for(asyncio.wait(ends), 30)
+            await asyncio.gather(*readers, return_exceptions=True)
+            await eventually(lambda: web.pid is None)

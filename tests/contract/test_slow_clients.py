@@ -1,0 +1,105 @@
+"""A client that does not read: nobody else is slowed, it is sent away, and its socket is given up."""
+
+import asyncio
+import re
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from realtime.publish import Publisher
+from tests.contract.test_websocket import tenant_of
+from tests.event_stream import EventStream
+from tests.system import System, new_ticket
+from tests.watcher import Watcher
+
+BIG = {"text": "x" * 60_000}
+BIG_RECORDS = 150
+HEALTHY = 5
+
+
+@pytest.fixture
+async def address(system: System) -> AsyncIterator[str]:
+    """A web process that has no patience with slow clients."""
+    with system.another_web(REALTIME_SLOW_SECONDS="1") as web:
+        yield web.address
+
+
+async def metric(address: str, line: str) -> float:
+    async with httpx.AsyncClient() as client:
+        text = (await client.get(f"{address}/metrics")).text
+    found = re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def narrow_socket(address: str) -> socket.socket:
+    """One whose kernel keeps next to nothing of what is not read."""
+    host, port = address.removeprefix("http://").split(":")
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    narrow.connect((host, int(port)))
+    return narrow
+
+
+async def open_deaf_stream(address: str, path: str, ticket: str) -> socket.socket:
+    """Asks for Server-Sent Events and never reads the answer."""
+    deaf = narrow_socket(address)
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: {address.removeprefix('http://')}\r\nAuthorization: Bearer {ticket}\r\n\r\n"
+    )
+    deaf.sendall(request.encode())
+    return deaf
+
+
+async def test_one_client_that_does_not_read_slows_nobody_and_is_sent_away(system: System, address: str) -> None:
+    publisher, tenant_id = Publisher.from_url(system.redis.url), tenant_of(system, "hanbit")
+    websocket_url = address.replace("http", "ws") + "/ws/events/?topics=slow:*"
+    async with system.client() as client, AsyncExitStack() as stack:
+
+        async def ticket() -> str:
+            return str((await new_ticket(client))["ticket"])
+
+        deaf: Any = await connect(
+            websocket_url,
+            subprotocols=["realtime.v1", f"ticket.{await ticket()}"],  # type: ignore[list-item]
+            sock=narrow_socket(address),
+            max_queue=1,
+            max_size=None,
+            close_timeout=0.1,
+        )
+        deaf_stream = await open_deaf_stream(address, "/api/v1/events/?topics=slow:*", await ticket())
+        healthy: list[Watcher] = [
+            await stack.enter_async_context(await Watcher.connect(websocket_url, await ticket()))
+            for _ in range(HEALTHY)
+        ]
+        healthy.append(
+            await stack.enter_async_context(
+                await EventStream.open(f"{address}/api/v1/events/", await ticket(), topics="slow:*")
+            )
+        )
+        for watcher in healthy:
+            await watcher.read_until("snapshot")
+        # More than all buffers on the way hold.
+        for number in range(BIG_RECORDS):
+            publisher.status(tenant_id=tenant_id, topic=f"slow:{number}", attempt=1, status="PROCESSING", data=BIG)
+        publisher.status(tenant_id=tenant_id, topic="slow:last", attempt=1, status="DONE")
+        for watcher in healthy:
+            await watcher.until_terminal("slow:last")
+            assert len(watcher.records) == BIG_RECORDS + 1
+        async with asyncio.timeout(30):
+            while await metric(address, 'realtime_connections_closed_total{code="4002"}') < 2:
+                await asyncio.sleep(0.05)
+            # Neither reads even its end, so the sockets are given up.
+            while (
+                await metric(address, 'realtime_connections{transport="websocket"}') > HEALTHY
+                or await metric(address, 'realtime_connections{transport="sse"}') > 1
+            ):
+                await asyncio.sleep(0.05)
+        deaf.transport.abort()
+        await deaf.wait_closed()
+        deaf_stream.close()
+    publisher.close()

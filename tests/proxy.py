@@ -1,0 +1,107 @@
+"""A TCP proxy that misbehaves on command: cuts, delays, stalls, or lets bytes through in one direction only."""
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from embedded.ports import HOST
+
+
+class Proxy:
+    """Stands in front of a server at a loopback port. New connections behave as the present mode says."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.port = 0
+        self.delay_seconds = 0.0
+        self.connections = 0
+        self._open = asyncio.Event()  # bytes pass
+        self._open.set()
+        self._answers_pass = True
+        self._refusing = False
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, HOST, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        self.cut()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._server.wait_closed()
+
+    def cut(self) -> None:
+        """Ends all connections now; new ones are taken."""
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    def refuse(self, *, refusing: bool = True) -> None:
+        """Ends all connections and every new one."""
+        self._refusing = refusing
+        if refusing:
+            self.cut()
+
+    def stall(self) -> None:
+        """Takes bytes and passes none on, in either direction; nobody is told."""
+        self._open.clear()
+
+    def flow(self) -> None:
+        """Everything passes again, what was held back first."""
+        self._answers_pass = True
+        self._open.set()
+
+    def half_open(self) -> None:
+        """Connections that stand now look healthy, and nothing that the server says arrives on them any more.
+
+        New ones work.
+        """
+        for task in list(self._tasks):
+            if task.get_name() == "answers":
+                task.cancel()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        if self._refusing:
+            writer.transport.abort()
+            return
+        try:
+            server_reader, server_writer = await asyncio.open_connection(HOST, self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, server_writer}
+        asked = self._start("questions", reader, server_writer)
+        answered = self._start("answers", server_reader, writer)
+        try:
+            await asyncio.wait([asked])
+            if not answered.done():
+                await asyncio.wait([answered])
+        finally:
+            for end in (writer, server_writer):
+                end.transport.abort()
+                self._writers.discard(end)
+
+    def _start(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._pass_on(reader, writer), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                await self._open.wait()
+                if self.delay_seconds:
+                    await asyncio.sleep(self.delay_seconds)
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()

@@ -1,0 +1,109 @@
+"""How many connections a process takes, whom a revocation ends, and how all are sent away."""
+
+import asyncio
+
+import pytest
+
+from realtime.closing import CloseCode
+from realtime.connections import Connections, MaxConnections
+from realtime.errors import TooManyConnectionsError
+from realtime.revocation import Marks
+from realtime.tickets import Ticket
+from realtime.topics import TopicFilter
+
+EVERYTHING = TopicFilter.of(["*"])
+
+
+class Held:
+    """A connection that ends as soon as it is told to, unless it is stubborn."""
+
+    transport_name = "recording"
+
+    def __init__(self, connections: Connections, tenant_id: int = 7, user_id: int = 1, session: str = "s") -> None:
+        self.ticket = Ticket(tenant_id, user_id, session, "owner", EVERYTHING, 3600, issued_at=1000.0)
+        self.ended: list[tuple[CloseCode, int | None]] = []
+        self.stubborn = False
+        self._connections = connections
+
+    def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:
+        self.ended.append((code, retry_after_ms))
+        if not self.stubborn:
+            self._connections.remove(self)
+
+
+@pytest.fixture
+async def connections() -> Connections:
+    return Connections(MaxConnections(of_a_user=2, of_a_tenant=3, of_the_process=5))
+
+
+def opened(connections: Connections, tenant_id: int = 7, user_id: int = 1, session: str = "s") -> Held:
+    held = Held(connections, tenant_id, user_id, session)
+    connections.add(held)
+    return held
+
+
+async def test_a_user_a_tenant_and_the_process_have_limits_with_a_sentence_each(connections: Connections) -> None:
+    opened(connections), opened(connections)
+    with pytest.raises(TooManyConnectionsError, match="You have as many"):
+        opened(connections)
+    opened(connections, user_id=2)
+    with pytest.raises(TooManyConnectionsError, match="Your organisation"):
+        opened(connections, user_id=3)
+    opened(connections, tenant_id=8), opened(connections, tenant_id=9)
+    with pytest.raises(TooManyConnectionsError, match="This server"):
+        opened(connections, tenant_id=10)
+
+
+async def test_one_that_ends_makes_room(connections: Connections) -> None:
+    first = opened(connections)
+    opened(connections)
+    connections.remove(first)
+    connections.remove(first)
+    opened(connections)
+    assert len(connections) == 2
+
+
+async def test_a_mark_ends_whom_it_concerns(connections: Connections) -> None:
+    session = opened(connections, session="ends")
+    other_session = opened(connections, session="stays")
+    other_user = opened(connections, user_id=2)
+    other_tenant = opened(connections, tenant_id=8)
+    connections.revoke(7, Marks({"session:ends": 1_000_000.0}))
+    assert [held.ended for held in (session, other_session, other_user, other_tenant)] == [
+        [(CloseCode.REVOKED, None)],
+        [],
+        [],
+        [],
+    ]
+    connections.revoke(7, Marks({"user:2": 999_999.9}))  # before its ticket was issued
+    assert other_user.ended == []
+    connections.revoke(7, Marks({"tenant": 1_000_000.1}))
+    assert other_user.ended == other_session.ended == [(CloseCode.REVOKED, None)]
+    assert other_tenant.ended == []
+
+
+async def test_a_drain_sends_everybody_away_little_by_little_each_with_a_time_to_come_back() -> None:
+    connections = Connections(MaxConnections(1000, 1000, 1000))
+    held = [opened(connections) for _ in range(100)]
+    drain = asyncio.ensure_future(connections.drain(0.5))
+    await asyncio.sleep(0)
+    gone = sum(bool(one.ended) for one in held)
+    assert 0 < gone < 50
+    assert connections.draining
+    await drain
+    assert [one.ended[0][0] for one in held] == [CloseCode.SERVER_RESTART] * 100
+    waits = [one.ended[0][1] for one in held]
+    assert all(wait is not None and 0 <= wait <= 50 for wait in waits)
+    assert len(set(waits)) > 5
+
+
+async def test_a_drain_ends_early_when_nobody_is_left(connections: Connections) -> None:
+    opened(connections)
+    await asyncio.wait_for(connections.drain(10_000), 20)
+
+
+async def test_a_drain_does_not_wait_for_ever(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.connections.LAST_SECONDS", 0.01)
+    opened(connections).stubborn = True
+    await asyncio.wait_for(connections.drain(0.01), 20)
+    assert len(connections) == 1

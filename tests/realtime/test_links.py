@@ -1,0 +1,130 @@
+"""The hub's link to Redis, through a proxy that cuts it, stalls it, or leaves it half open."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+from redis import Redis
+
+import realtime.health
+from embedded.group import Servers
+from embedded.ports import HOST
+from realtime.connections import Connections, MaxConnections
+from realtime.health import Health
+from realtime.hub import Hub
+from realtime.publish import Publisher
+from realtime.reader import FeedReader
+from realtime.subscriber import Subscriber
+from realtime.topics import TopicFilter
+from tests.proxy import Proxy
+from tests.realtime.carriers import RecordingCarrier
+
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass
+class Watched:
+    """One client of a hub whose Redis stands behind a proxy."""
+
+    proxy: Proxy
+    hub: Hub
+    health: Health
+    carrier: RecordingCarrier
+    publisher: Publisher
+    tenant_id: int
+
+    def publish(self, topic: str, status: str = "PROCESSING") -> None:
+        self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=1, status=status)
+
+    def has(self, topic: str) -> bool:
+        return any(record["topic"] == topic for frame in self.carrier.frames for record in frame["records"])
+
+    async def until_told(self, topic: str) -> None:
+        await until(lambda: self.has(topic))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+async def watched(
+    servers: Servers, redis: Redis, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Watched]:
+    monkeypatch.setattr(realtime.health, "BEHIND_SECONDS", 0.05)
+    async with Proxy(servers.redis.port) as proxy:
+        reader = FeedReader.from_url(f"redis://{HOST}:{proxy.port}")
+        hub = Hub(reader).start()
+        carrier = RecordingCarrier()
+        subscriber = Subscriber(tenant_id, TopicFilter.of(["*"]), carrier)
+        await hub.join(subscriber)
+        health = Health(reader, hub, Connections(MaxConnections(1, 1, 1)), 1.0)
+        yield Watched(proxy, hub, health, carrier, publisher, tenant_id)
+        hub.leave(subscriber)
+        await hub.close()
+
+
+async def test_a_link_that_is_cut_comes_back_and_what_was_missed_is_told(watched: Watched) -> None:
+    watched.proxy.refuse()
+    watched.publish("job:missed", "DONE")
+    watched.proxy.refuse(refusing=False)
+    await watched.until_told("job:missed")
+    watched.publish("job:after")
+    await watched.until_told("job:after")
+
+
+async def test_a_link_that_looks_healthy_and_brings_nothing_is_found_by_the_probe(watched: Watched) -> None:
+    watched.proxy.half_open()
+    watched.publish("job:missed", "DONE")
+    connections = watched.proxy.connections
+    await watched.health.probe()
+    await watched.until_told("job:missed")
+    # And the link was replaced: the next message needs no probe.
+    await until(lambda: watched.proxy.connections > connections)
+    await until(lambda: watched.hub._reader.connected)
+    watched.publish("job:after")
+    await watched.until_told("job:after")
+
+
+async def test_a_stalled_link_delivers_what_it_held_back_once_and_in_order(watched: Watched) -> None:
+    watched.proxy.stall()
+    for number in range(20):
+        watched.publish(f"job:{number}")
+    watched.proxy.flow()
+    await watched.until_told("job:19")
+    offsets = [record["offset"] for frame in watched.carrier.frames for record in frame["records"]]
+    assert offsets == sorted(set(offsets))
+
+
+async def test_a_probe_of_a_healthy_link_changes_nothing(watched: Watched) -> None:
+    watched.publish("job:a")
+    await watched.until_told("job:a")
+    connections, frames = watched.proxy.connections, len(watched.carrier.taken)
+    await watched.health.probe()
+    assert (watched.proxy.connections, len(watched.carrier.taken)) == (connections, frames)
+
+
+async def test_a_redis_that_was_emptied_behind_an_open_link_is_noticed_by_the_probe(
+    watched: Watched, redis: Redis
+) -> None:
+    watched.publish("job:a")
+    await watched.until_told("job:a")
+    redis.flushdb()
+    await watched.health.probe()
+    await until(lambda: watched.carrier.kinds.count("snapshot") == 2)
+    assert watched.carrier.frames[-1]["records"] == []
+
+
+async def test_a_storm_of_reads_asks_redis_for_at_most_so_many_at_once(
+    servers: Servers, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Proxy(servers.redis.port) as proxy:
+        reader = FeedReader.from_url(f"redis://{HOST}:{proxy.port}")
+        proxy.delay_seconds = 0.005
+        answers = await asyncio.gather(*(reader.read(tenant, "", 0) for tenant in range(500_000, 500_200)))
+        assert len(answers) == 200
+        assert proxy.connections <= realtime.reader.MAX_READS
+        await reader.close()
