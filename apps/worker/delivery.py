@@ -14,6 +14,7 @@ from academy.adapters.queue.sqs import Delivery, SqsJobQueue
 from academy.domain.jobs import AttemptSupersededError, Claim, ClaimedJob, JobFailedError, JobStatus, job_topic
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.running import Running, RunningJobs
+from apps.worker.stopping import Stopping, WorkerStopsError
 from apps.worker.timing import Timing
 from realtime import conf
 
@@ -40,8 +41,16 @@ class RefusedMessageError(Exception):
 class Deliveries:
     """Handles messages, each in the thread that calls."""
 
-    def __init__(self, queue: SqsJobQueue, handlers: dict[str, Handler], running: RunningJobs, timing: Timing) -> None:
+    def __init__(
+        self,
+        queue: SqsJobQueue,
+        handlers: dict[str, Handler],
+        running: RunningJobs,
+        timing: Timing,
+        stopping: Stopping | None = None,
+    ) -> None:
         self._queue = queue
+        self._stopping = stopping or Stopping(timing.drain_seconds)
         self._handlers = handlers
         self._running = running
         self._timing = timing
@@ -116,6 +125,8 @@ class Deliveries:
             jobs.finish(running.job, self._run_handler(running.job))
         except AttemptSupersededError:
             raise
+        except WorkerStopsError:
+            self._running.give_back(running)
         except JobFailedError as problem:
             log.info("job_failed", code=problem.code, reason=str(problem))
             jobs.fail(running.job, problem.code, str(problem))
@@ -132,7 +143,7 @@ class Deliveries:
         if handler is None:
             raise JobFailedError("unknown_job_type", f"No worker knows jobs of the type {job.job_type!r}.")
         self._say_processing(job)
-        return handler.do(job, JobProgress(job, self._adapter, handler.steps))
+        return handler.do(job, JobProgress(job, self._adapter, handler.steps, self._stopping))
 
     def _tidy_up(self, job: ClaimedJob) -> None:
         handler = self._handlers[job.job_type]

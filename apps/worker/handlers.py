@@ -1,11 +1,12 @@
 """What a job kind is: a function that does one claimed job and returns its result."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
 from academy.domain.jobs import ClaimedJob
+from apps.worker.stopping import Stopping, WorkerStopsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,7 @@ class JobProgress:
     job: ClaimedJob
     adapter: RedisProgressAdapter
     steps: tuple[str, ...]
+    stopping: Stopping = field(default_factory=Stopping)
 
     def report(
         self,
@@ -43,13 +45,22 @@ class JobProgress:
         }
         self.adapter.record_progress(self.job.tenant_id, self.job.job_id, step, extra)
 
+    def go_on(self, remaining: float) -> None:
+        """To be called where a job can be left and taken up again.
+
+        Raises WorkerStopsError if this worker is about to end and `remaining` seconds of work are too many: the job is
+        then another worker's at once.
+        """
+        if not self.stopping.leaves_time_for(remaining):
+            raise WorkerStopsError
+
 
 @dataclass(frozen=True, slots=True)
 class Handler:
     """`do` returns the result of the job.
 
     It raises JobFailedError where trying again would not help, AttemptSupersededError where the job is no longer its
-    own, and anything else to be tried again.
+    own, lets WorkerStopsError of `progress.go_on` pass, and raises anything else to be tried again.
     """
 
     steps: tuple[str, ...]

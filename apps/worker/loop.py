@@ -16,6 +16,7 @@ from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQu
 from apps.worker.delivery import Deliveries
 from apps.worker.handlers import Handler
 from apps.worker.running import RunningJobs
+from apps.worker.stopping import Stopping
 from apps.worker.timing import Timing
 from realtime import conf
 from realtime.relay import Relay
@@ -34,16 +35,17 @@ class Worker:
         self._queue = queue
         self._concurrency = concurrency
         self._timing = timing
-        self._stop = threading.Event()
+        self._stopping = Stopping(timing.drain_seconds)
+        self._stop = self._stopping.asked
         self._running = RunningJobs(queue, timing)
-        self._deliveries = Deliveries(queue, handlers, self._running, timing)
+        self._deliveries = Deliveries(queue, handlers, self._running, timing, self._stopping)
         self._futures: set[Future[None]] = set()
         self._lock = threading.Lock()
 
     def run(self) -> None:
         """Works until SIGTERM or SIGINT; then takes nothing new, and finishes or gives back what runs."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+            signal.signal(number, lambda *_: self._stopping.ask())
         relay = threading.Thread(target=Relay().run, args=[self._stop], name="relay")
         leases = threading.Thread(target=self._running.renew_leases, name="leases")
         visibility = threading.Thread(target=self._running.renew_visibility, name="visibility")
@@ -108,6 +110,6 @@ class Worker:
         """Lets what runs finish for a while, then gives it back. False if something still runs."""
         with self._lock:
             running = set(self._futures)
-        _, unfinished = wait(running, self._timing.drain_seconds)
+        _, unfinished = wait(running, self._stopping.seconds_left)
         self._running.give_back_all()
         return not unfinished

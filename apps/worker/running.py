@@ -57,17 +57,21 @@ class RunningJobs:
     def give_back_all(self) -> None:
         """Makes what still runs PENDING again, and shows its messages to other workers at once."""
         for running in self._all():
-            if not self.remove(running):
-                continue
-            try:
-                close_old_connections()
-                jobs.give_back(running.job)
-                self._queue.put_back(running.delivery, 0)  # as new: to be stopped is no failed try
-                log.info("job_given_back", job=str(running.job.job_id), tenant=running.job.tenant_id)
-            except (AttemptSupersededError, DatabaseError, QueueUnavailableError) as problem:
-                # It comes back by itself, when its lease and its message's visibility are over.
-                log.warning("job_not_given_back", job=str(running.job.job_id), error=str(problem))
+            self.give_back(running)
         connection.close()
+
+    def give_back(self, running: Running) -> None:
+        """The same for one. Nothing happens if it was given back already."""
+        if not self.remove(running):
+            return
+        try:
+            close_old_connections()
+            jobs.give_back(running.job)
+            self._queue.put_back(running.delivery, 0)  # as new: to be stopped is no failed try
+            log.info("job_given_back", job=str(running.job.job_id), tenant=running.job.tenant_id)
+        except (AttemptSupersededError, DatabaseError, QueueUnavailableError) as problem:
+            # It comes back by itself, when its lease and its message's visibility are over.
+            log.warning("job_not_given_back", job=str(running.job.job_id), error=str(problem))
 
     def _beat(self, renew: Callable[[Running], None]) -> None:
         while not self._stopped.wait(self._timing.heartbeat_seconds):

@@ -25,6 +25,7 @@ class Timing:
             heartbeat_seconds=settings.WORKER_HEARTBEAT_SECONDS,
             lease_seconds=settings.WORKER_LEASE_SECONDS,
             visibility_seconds=settings.WORKER_VISIBILITY_SECONDS,
+            drain_seconds=settings.WORKER_DRAIN_SECONDS,
             ready_file=settings.WORKER_READY_FILE,
         )
 

@@ -57,6 +57,25 @@ async def test_on_sigterm_a_worker_finishes_what_it_has_begun(own_system: System
     assert own_system.query("SELECT status FROM aijob WHERE job_id = %s", job_id) == [("DONE",)]
 
 
+async def test_on_sigterm_a_long_import_goes_back_in_time_for_the_limit_of_whoever_runs_the_worker(
+    own_system: System,
+) -> None:
+    own_system.worker.environment = {**own_system.worker.environment, "WORKER_DRAIN_SECONDS": "0.2"}
+    own_system.worker.restart()
+    async with own_system.client() as client, await own_system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(10_000, seed=6))
+        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        own_system.worker.stop(timeout=30)
+        await watcher.until(lambda: watcher.records[f"job:{job_id}"]["attempt"] == 2)
+        waiting = watcher.records[f"job:{job_id}"]["status"]
+        half = len(own_system.query(ROWS, job_id))
+        own_system.worker.start()
+        done = await watcher.until_terminal(f"job:{job_id}")
+    assert (waiting, 0 < half < 10_000) == ("PENDING", True)
+    assert (done["status"], done["attempt"]) == ("DONE", 2)
+    assert own_system.query(TWINS, job_id) == []
+
+
 async def test_a_job_written_while_its_process_dies_before_sending_is_sent_by_the_relay(own_system: System) -> None:
     """The outbox: the crash between commit and send is played by rows that nobody has sent."""
     async with own_system.client() as client:

@@ -20,10 +20,12 @@ from apps.domains.ai.models import AIJob
 from apps.worker.delivery import Deliveries
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.running import RunningJobs
+from apps.worker.stopping import Stopping
 from apps.worker.timing import Timing
 from realtime import conf
 
 LEASE_SECONDS = 1.0
+DRAIN_SECONDS = 60.0
 QUICK = Timing(heartbeat_seconds=0.2, lease_seconds=LEASE_SECONDS, visibility_seconds=2, poll_seconds=1)
 PATIENCE_SECONDS = 15
 
@@ -40,7 +42,8 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.running = RunningJobs(self.queue, QUICK)
-        self.deliveries = Deliveries(self.queue, self.handlers, self.running, QUICK)
+        self.stopping = Stopping(DRAIN_SECONDS)
+        self.deliveries = Deliveries(self.queue, self.handlers, self.running, QUICK, self.stopping)
 
     def knows(self, do: Do, job_type: str = "test") -> None:
         self.handlers[job_type] = Handler(("step",), do)

@@ -61,7 +61,7 @@ def forget_file(job: ClaimedJob) -> None:
 
 
 class ChunkReport:
-    """Progress after each chunk; the remaining seconds from the pace so far."""
+    """Progress after each chunk; the remaining seconds from the pace so far. Raises WorkerStopsError."""
 
     def __init__(self, progress: JobProgress) -> None:
         self._progress = progress
@@ -71,14 +71,17 @@ class ChunkReport:
     def __call__(self, done: int, total: int) -> None:
         share = done / total
         percent = min(LAST_PERCENT, PARSE_PERCENT + share * (100 - PARSE_PERCENT))
+        remaining = self._remaining(done, total)
         self._progress.report(
             "import",
             percent,
             step_percent=100 * share,
-            remaining=self._remaining(done, total),
+            remaining=remaining,
             counts={"rows_done": done, "rows_total": total},
             milestone=True,
         )
+        if done < total:
+            self._progress.go_on(remaining or 0.0)
 
     def _remaining(self, done: int, total: int) -> float | None:
         if self._first is None:

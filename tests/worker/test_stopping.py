@@ -1,0 +1,114 @@
+"""A worker that was asked to end: what ends in time is finished, the rest goes back at once and is no failed try."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from pytest_django import Settings
+
+from academy.domain.jobs import EXCEL_PARSING, ClaimedJob
+from apps.domains.ai.models import ImportedRow
+from apps.domains.students.services.bulk_from_excel import CHUNK_ROWS
+from apps.worker.ai_worker import excel_parsing
+from apps.worker.ai_worker.dispatcher import HANDLERS
+from apps.worker.handlers import JobProgress
+from apps.worker.stopping import Stopping
+from tests.worker.conftest import DRAIN_SECONDS, Bench
+
+ROWS = 5 * CHUNK_ROWS
+
+
+@pytest.fixture
+def workbook(bench: Bench, settings: Settings, tmp_path: Path) -> str:
+    """A stored workbook of five chunks; the bench knows how to import it."""
+    local = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = {**settings.STORAGES, "default": local}
+    bench.handlers[EXCEL_PARSING] = HANDLERS[EXCEL_PARSING]
+    text = io.StringIO()
+    people = [(f"학생{number}", f"010-5500-{number:04d}") for number in range(ROWS)]
+    csv.writer(text).writerows([("이름", "학부모 전화"), *people])
+    return default_storage.save(f"imports/{bench.tenant.pk}/list.csv", ContentFile(text.getvalue().encode()))
+
+
+def submit(bench: Bench, workbook: str) -> UUID:
+    return bench.submit(EXCEL_PARSING, file=workbook, file_name="list.csv", lecture_id=None)
+
+
+class SlowImport(excel_parsing.ChunkReport):
+    """Says after two chunks that the worker was asked to end, and how long the rest would take."""
+
+    stopping: Stopping
+    needs_seconds: float
+
+    def __call__(self, done: int, total: int) -> None:
+        if done == 2 * CHUNK_ROWS:
+            self.stopping.ask()
+        super().__call__(done, total)
+
+    def _remaining(self, done: int, total: int) -> float | None:
+        return self.needs_seconds if done < total else None
+
+
+@pytest.fixture
+def stopped_after_two_chunks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> type[SlowImport]:
+    monkeypatch.setattr(SlowImport, "stopping", bench.stopping, raising=False)
+    monkeypatch.setattr(excel_parsing, "ChunkReport", SlowImport)
+    return SlowImport
+
+
+def test_a_long_import_goes_back_between_two_chunks_and_the_next_worker_goes_on_from_there(
+    bench: Bench, workbook: str, stopped_after_two_chunks: type[SlowImport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopped_after_two_chunks, "needs_seconds", 2 * DRAIN_SECONDS, raising=False)
+    job_id = submit(bench, workbook)
+    bench.handle_next()
+    assert ImportedRow.objects.count() == 2 * CHUNK_ROWS
+    assert bench.state(job_id) == ("PENDING", 2)
+    assert (bench.record(job_id)["status"], bench.record(job_id)["attempt"]) == ("PENDING", 2)
+
+    monkeypatch.setattr(excel_parsing, "ChunkReport", SlowImport.__base__)
+    again = bench.handle_next()  # at once: no lease is waited for
+    assert again.receives == 1
+    assert (bench.state(job_id), bench.waiting()) == (("DONE", 2), 0)
+    assert bench.record(job_id)["data"]["result"]["created"] == ROWS
+
+
+def test_an_import_that_ends_in_time_is_finished(
+    bench: Bench, workbook: str, stopped_after_two_chunks: type[SlowImport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopped_after_two_chunks, "needs_seconds", DRAIN_SECONDS / 100, raising=False)
+    job_id = submit(bench, workbook)
+    bench.handle_next()
+    assert (bench.state(job_id), bench.waiting()) == (("DONE", 1), 0)
+
+
+def test_a_stop_that_comes_three_times_takes_the_last_try_from_no_job(bench: Bench) -> None:
+    attempts: list[int] = []
+
+    def do(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
+        attempts.append(job.attempt)
+        if len(attempts) <= 3:
+            progress.go_on(2 * DRAIN_SECONDS)
+        return {}
+
+    bench.knows(do)
+    bench.stopping.ask()
+    job_id = bench.submit()
+    for _ in range(4):
+        bench.handle_next()
+    assert attempts == [1, 2, 3, 4]
+    assert (bench.state(job_id), bench.dead()) == (("DONE", 4), [])
+
+
+def test_asking_again_gives_no_more_time() -> None:
+    stopping = Stopping(0.0)
+    assert stopping.leaves_time_for(3600)
+    stopping.ask()
+    stopping.ask()
+    assert not stopping.leaves_time_for(1)
+    assert stopping.seconds_left == 0
