@@ -11,7 +11,7 @@ import pytest
 from openpyxl import Workbook
 
 from academy.adapters.excel.bounded import read_student_rows
-from academy.adapters.excel.errors import WorkbookError
+from academy.adapters.excel.errors import TooManyRowsError, WorkbookError
 from academy.domain.student_rows import ProblemCode, RowProblem, StudentRow
 from tests.excel.ole import ole_file, xls_file
 
@@ -114,9 +114,20 @@ def test_blank_cells_with_a_border_far_down_do_not_count(save: Save) -> None:
 
 
 def test_the_last_line_and_column_allowed(save: Save) -> None:
-    cells = {"A1": "이름", "IV1": "학부모 전화", "A50000": "김민준", "IV50000": "010-1234-5678"}
+    cells = {"A50": "이름", "IV50": "학부모 전화", "A50050": "김민준", "IV50050": "010-1234-5678"}
     rows = read_student_rows(save("list.xlsx", xlsx(cells)), "list.xlsx")
-    assert rows == [StudentRow(50_000, "김민준", "01012345678")]
+    assert rows == [StudentRow(50_050, "김민준", "01012345678")]
+
+
+@pytest.mark.parametrize("above", [0, 49])
+def test_fifty_thousand_students_pass_wherever_their_header_row_stands_and_one_more_does_not(
+    save: Save, above: int
+) -> None:
+    lines = [*["명단"] * above, "이름,학부모 전화", *["김민준,01012345678"] * 50_000]
+    rows = read_student_rows(save("list.csv", "\n".join(lines).encode()), "list.csv")
+    assert len(rows) == 50_000
+    with pytest.raises(TooManyRowsError):
+        read_student_rows(save("long.csv", "\n".join([*lines, lines[-1]]).encode()), "long.csv")
 
 
 BAD: list[tuple[str, str, Callable[[], bytes]]] = [
@@ -143,10 +154,10 @@ BAD: list[tuple[str, str, Callable[[], bytes]]] = [
     ("wrong_type", "list.xls", lambda: b"\xef\xbb\xbf\n<html><table>"),
     ("wrong_type", "list.xlsx", lambda: xlsx_with({}).replace(b"xl/workbook.xml", b"xl/document.xml")),
     ("too_many_rows", "list.xlsx", lambda: xlsx({**GOOD, "XFD1048576": "x"})),
-    ("too_many_rows", "list.xlsx", lambda: xlsx({**GOOD, "A50001": "x"})),
+    ("too_many_rows", "list.xlsx", lambda: xlsx({**GOOD, "A50051": "x"})),
     ("too_many_rows", "list.xlsx", lambda: xlsx({**GOOD, "IW1": "x"})),
     ("too_many_rows", "list.xls", lambda: xls_file({(65_535, 255): "x"})),
-    ("too_many_rows", "list.csv", lambda: "이름,학부모 전화\n".encode() + b"a\n" * 50_000),
+    ("too_many_rows", "list.csv", lambda: "이름,학부모 전화\n".encode() + b"\n" * 50_050),
     ("too_many_rows", "list.csv", lambda: b"," * 256),
     ("too_large", "list.xlsx", lambda: os.urandom(20_000_001)),
     ("too_large", "list.xlsx", lambda: xlsx_with({"xl/styles.xml": bytes(200_000_001)})),

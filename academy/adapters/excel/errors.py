@@ -44,7 +44,7 @@ class WorkbookTooLargeError(WorkbookError):
 
 
 class TooManyRowsError(WorkbookError):
-    """The sheet is too long or too wide: at most 50,000 rows and 256 columns. Delete what stands outside the list, or split the file."""  # noqa: E501 - the docstring is the message
+    """The sheet is too long or too wide: at most 50,000 rows of students and 256 columns. Delete what stands outside the list, or split the file."""  # noqa: E501 - the docstring is the message
 
     code = "too_many_rows"
 

@@ -5,9 +5,12 @@ MEGABYTE = 1_000_000
 MAX_FILE_BYTES = 20 * MEGABYTE
 MAX_UNPACKED_BYTES = 200 * MEGABYTE
 MAX_ROWS = 50_000
+"""Rows below the header row that say something: students, good or bad."""
 MAX_COLUMNS = 256
 MAX_HEADER_LINE = 50
 """The header row has to be among so many first lines."""
+MAX_LINES = MAX_HEADER_LINE + MAX_ROWS
+"""So that a full list passes wherever its header row stands. Beyond them nothing may stand."""
 
 MAX_MEMORY_BYTES = 1_500 * MEGABYTE
 MAX_CPU_SECONDS = 60

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from academy.adapters.excel.errors import EmptyWorkbookError, HeadersMissingError
-from academy.adapters.excel.limits import MAX_HEADER_LINE
+from academy.adapters.excel.errors import EmptyWorkbookError, HeadersMissingError, TooManyRowsError
+from academy.adapters.excel.limits import MAX_HEADER_LINE, MAX_ROWS
 from academy.adapters.excel.phones import normalise_korean_mobile
 from academy.adapters.excel.sheets import open_sheets
 from academy.domain.student_rows import Column, RowProblem, StudentRow, find_columns, is_header, read_row
@@ -32,12 +32,14 @@ def read_workbook(path: Path) -> Iterator[StudentRow | RowProblem]:
 def _student_rows(
     numbered: Iterator[tuple[int, list[str]]], places: dict[Column, int]
 ) -> Iterator[StudentRow | RowProblem]:
-    found = False
+    found = 0
     for line, cells in numbered:
         told = {column: cells[place] for column, place in places.items() if place < len(cells)}
         row = read_row(line, told, normalise_korean_mobile)
         if row is not None:
-            found = True
+            found += 1
+            if found > MAX_ROWS:
+                raise TooManyRowsError
             yield row
-    if not found:
+    if found == 0:
         raise EmptyWorkbookError

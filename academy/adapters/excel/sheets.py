@@ -16,7 +16,7 @@ from academy.adapters.excel.errors import (
     WrongTypeError,
 )
 from academy.adapters.excel.kinds import Kind, check_upload
-from academy.adapters.excel.limits import MAX_COLUMNS, MAX_ROWS
+from academy.adapters.excel.limits import MAX_COLUMNS, MAX_LINES
 from academy.adapters.excel.used_range import check_unpacked
 
 __all__ = ["check_upload", "open_sheets"]
@@ -81,7 +81,7 @@ def _excel_lines(sheet: calamine.CalamineSheet) -> Lines:
     if sheet.end is None:
         return
     last_row, last_column = sheet.end
-    if last_row >= MAX_ROWS or last_column >= MAX_COLUMNS:
+    if last_row >= MAX_LINES or last_column >= MAX_COLUMNS:
         raise TooManyRowsError
     # iter_rows begins at line 1, however far down the first cell is.
     for row in sheet.iter_rows():
@@ -101,7 +101,7 @@ def _csv_lines(path: Path) -> Lines:
             ) from error
     try:
         for line, row in enumerate(csv.reader(io.StringIO(text, newline="")), start=1):
-            if line > MAX_ROWS or len(row) > MAX_COLUMNS:
+            if line > MAX_LINES or len(row) > MAX_COLUMNS:
                 raise TooManyRowsError
             yield [cell_text(cell) for cell in row]
     except csv.Error as error:

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 
 from academy.adapters.excel.errors import TooManyRowsError, WorkbookTooLargeError
-from academy.adapters.excel.limits import MAX_COLUMNS, MAX_ROWS, MAX_UNPACKED_BYTES
+from academy.adapters.excel.limits import MAX_COLUMNS, MAX_LINES, MAX_UNPACKED_BYTES
 
 _PIECE_BYTES = 1 << 20
 _MAX_TAG_BYTES = 4096
@@ -15,7 +15,7 @@ _CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r=["']([A-Z]{1,4})([0-9]{1,10
 
 
 def check_unpacked(archive: zipfile.ZipFile) -> None:
-    """Raises WorkbookTooLargeError for more than 200 MB in sum, TooManyRowsError for a cell outside the used range.
+    """Raises WorkbookTooLargeError for more than 200 MB in sum, TooManyRowsError for a cell beyond what may be used.
 
     This is for a clear answer. Whoever hides a cell from the pattern meets the memory limit of the process instead.
     """
@@ -24,7 +24,7 @@ def check_unpacked(archive: zipfile.ZipFile) -> None:
     for entry in archive.infolist():
         if entry.filename.startswith("xl/worksheets/") and entry.filename.endswith(".xml"):
             for column, row in _cells(archive, entry):
-                if row > MAX_ROWS or column > MAX_COLUMNS:
+                if row > MAX_LINES or column > MAX_COLUMNS:
                     raise TooManyRowsError
 
 

@@ -114,7 +114,7 @@ const TEXT = {
   error_password_protected: ["비밀번호가 걸린 파일입니다. 암호를 풀고 다시 올려 주십시오.", "The file is protected by a password. Remove it and upload again."],
   error_headers_missing: ["‘이름’과 ‘학부모 전화’ 열을 찾을 수 없습니다. 제목 줄을 확인해 주십시오.", "The columns ‘name’ and ‘parent phone’ were not found. Check the header row."],
   error_too_large: ["파일의 내용이 너무 큽니다.", "What the file holds is too large."],
-  error_too_many_rows: ["행이 너무 많습니다. 한 번에 50,000행까지 가져올 수 있습니다.", "Too many rows: up to 50,000 can be imported at once."],
+  error_too_many_rows: ["행이 너무 많습니다. 학생을 한 번에 50,000행까지 가져올 수 있습니다. (제목 줄 제외)", "Too many rows: up to 50,000 rows of students can be imported at once, the header row not counted."],
   error_wrong_type: ["엑셀이나 CSV 파일이 아닙니다.", "This is not an Excel or CSV file."],
   error_timed_out: ["파일을 읽는 데 너무 오래 걸려 중단했습니다.", "Reading the file took too long."],
   error_lecture_missing: ["선택한 강의가 없습니다.", "The chosen lecture does not exist."],
