@@ -130,10 +130,14 @@ class System:
             self._tokens[academy, username] = signed_in.json()["access"]
         return self._tokens[academy, username]
 
+    def web_of(self, **environment: str) -> Web:
+        """A further web process on the same servers, not started."""
+        return self._web(f"web_{next(_numbers)}", **environment)
+
     @contextmanager
     def another_web(self, **environment: str) -> Iterator[Web]:
-        """A second web process on the same servers."""
-        web = self._web(f"web_{next(_numbers)}", **environment)
+        """A second web process on the same servers, running."""
+        web = self.web_of(**environment)
         web.start()
         try:
             web.wait_ready()

@@ -1,0 +1,119 @@
+"""A client that goes through everything: it comes back with its place, by another transport and to another process."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+from websockets.exceptions import WebSocketException
+
+from tests.event_stream import EventStream, RefusedStreamError
+from tests.watcher import Frame, Watcher, rank
+
+LOST = (OSError, EOFError, WebSocketException, httpx.HTTPError, RefusedStreamError, StopAsyncIteration, TimeoutError)
+PAUSE_SECONDS = 0.05
+
+
+class Roamer:
+    """Keeps one fold over all its connections, and judges every frame as it comes: `problems` says what was wrong."""
+
+    def __init__(
+        self,
+        name: str,
+        chance: random.Random,
+        addresses: list[str],
+        ticket: Callable[[], Any],
+        foreign: Callable[[], list[str]],
+    ) -> None:
+        self.name, self._chance, self._addresses, self._ticket = name, chance, addresses, ticket
+        self._foreign = foreign
+        self.fold: dict[str, dict[str, Any]] = {}
+        self.place = ""
+        self.problems: list[str] = []
+        self.connects = 0
+        self.frames = 0
+        self.free = asyncio.Event()
+        self.free.set()
+        self._highest: dict[tuple[str, str], int] = {}
+        self._shown: set[str] = set()
+        self._watcher: Watcher | None = None
+
+    async def run(self) -> None:
+        """Roams until it is cancelled."""
+        while True:
+            try:
+                await self._live()
+            except LOST:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _live(self) -> None:
+        """One connection, until it is lost; now and then this client leaves by itself."""
+        granted = await self._ticket()
+        address = self._chance.choice(self._addresses)
+        transport = self._chance.choice(["websocket", "websocket", "sse", "poll"])
+        self.connects += 1
+        self._shown = set()
+        parameters = {"since": self.place} if self.place else {}
+        if transport == "poll":
+            await self._poll(address, granted, parameters)
+            return
+        if transport == "sse":
+            watcher: Watcher = await EventStream.open(f"{address}/api/v1/events/", granted, **parameters)
+        else:
+            watcher = await Watcher.connect(address.replace("http", "ws") + "/ws/events/", granted, **parameters)
+        async with watcher:
+            for _ in range(self._chance.randint(3, 60)):
+                await self.free.wait()
+                self.take(await watcher.read())
+
+    async def _poll(self, address: str, granted: str, parameters: dict[str, str]) -> None:
+        async with httpx.AsyncClient(base_url=address, timeout=10) as client:
+            headers = {"Authorization": f"Bearer {granted}"}
+            for _ in range(self._chance.randint(1, 5)):
+                answer = await client.get("/api/v1/realtime/snapshot/", params=parameters, headers=headers)
+                if answer.status_code != 200:
+                    raise httpx.HTTPError(answer.text)
+                self.take(answer.json())
+                parameters = {"since": self.place}
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    def take(self, frame: Frame) -> None:
+        """Judges a frame, and folds it."""
+        self.frames += 1
+        text = str(frame)
+        self.problems += [
+            f"{self.name} was sent another academy's {topic}" for topic in self._foreign() if topic in text
+        ]
+        epoch = (frame.get("place") or "").partition(".")[0]
+        for record in frame.get("records", []):
+            self._judge(epoch, record)
+            self._keep(record)
+        if frame["type"] == "snapshot":
+            self._shown |= {record["topic"] for record in frame["records"]}
+            if not frame["more"] and not frame["recovered"]:
+                self._drop_unfinished()
+        if frame.get("place"):
+            self.place = frame["place"]
+
+    def _judge(self, epoch: str, record: dict[str, Any]) -> None:
+        if record["status"] == "UNKNOWN" or not epoch:
+            return
+        key = epoch, record["topic"]
+        if record["offset"] < self._highest.get(key, 0):
+            self.problems.append(f"{self.name}: {record['topic']} went back to {record['offset']} in {epoch}")
+        self._highest[key] = max(record["offset"], self._highest.get(key, 0))
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        held = self.fold.get(record["topic"])
+        if held is None or strength(record) >= strength(held):
+            self.fold[record["topic"]] = record
+
+    def _drop_unfinished(self) -> None:
+        for topic, record in list(self.fold.items()):
+            if topic not in self._shown and rank(record["status"]) < 2:
+                del self.fold[topic]
+
+
+def strength(record: dict[str, Any]) -> tuple[int, int]:
+    return record["attempt"], rank(record["status"])
