@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import MethodNotAllowed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -12,6 +12,7 @@ from apps.core.tokens import Caller
 class RoleAllows(BasePermission):
     """Reads the view's `roles`: method → roles, e.g. `{"GET": FACULTY, "POST": OFFICE}`. Deny by default.
 
+    A method that the view does not have is nobody's: 405.
     Until a password that must be changed is changed, a token opens only views that say
     `opens_before_password_change = True`.
     """
@@ -24,7 +25,10 @@ class RoleAllows(BasePermission):
             raise PermissionDenied(
                 "Change your password first (POST /api/v1/auth/password/).", "password_change_needed"
             )
+        method = request.method or ""
+        if method not in view.allowed_methods:
+            raise MethodNotAllowed(method)
         roles = getattr(view, "roles", {})
-        if caller.role not in roles.get("GET" if request.method == "HEAD" else request.method, ()):
+        if caller.role not in roles.get("GET" if method == "HEAD" else method, ()):
             raise PermissionDenied(f"The role {caller.role.value!r} may not do this.", "role_refused")
         return True
