@@ -21,8 +21,8 @@ SNAPSHOT_BYTES = 262_144
 @pytest.fixture(scope="module")
 def pinging(system: System) -> Iterator[str]:
     """The address of a web process that pings at once."""
-    with system.another_web(REALTIME_PING_SECONDS="0.3") as address:
-        yield address
+    with system.another_web(REALTIME_PING_SECONDS="0.3") as web:
+        yield web.address
 
 
 async def ticket_at(address: str, client: httpx.AsyncClient) -> dict[str, str]:
@@ -52,6 +52,13 @@ def publish_all_kinds(publisher: Publisher, tenant_id: int, topic: str) -> None:
     publisher.progress(**of, attempt=1, percent=25, step=step, remaining_seconds=3.5)
     publisher.progress(**of, attempt=1, percent=30)
     publisher.status(**of, attempt=1, status="FAILED", error={"code": "broken", "message": "It broke."})
+
+
+async def read_snapshot(watcher: Watcher) -> None:
+    """All its parts. Where `send` does not wait for the client (daphne), a pong may have to be given between them."""
+    while (frame := await watcher.read()) != frame | {"more": False}:
+        if frame["type"] == "ping":
+            await watcher.send({"type": "pong"})
 
 
 async def test_every_frame_of_a_websocket_is_as_described(
@@ -122,13 +129,13 @@ async def test_a_snapshot_in_parts_is_as_described(
                 await EventStream.open(ticket["events_url"], ticket["ticket"], topics="large:*") as stream,
             ):
                 for one in (watcher, stream):
-                    await one.until(lambda one=one: one.place is not None)  # type: ignore[misc]
+                    await read_snapshot(one)
             headers = {"Authorization": f"Bearer {ticket['ticket']}"}
             polled = (await client.get(ticket["snapshot_url"], headers=headers, params={"topics": "large:*"})).json()
     for frame in [*watcher.frames, *stream.frames, polled]:
         hold(frame, "pushAsEvents")
     for one in (watcher, stream):
-        assert [frame["type"] for frame in one.frames] == ["welcome", "snapshot", "snapshot"]
-        assert [frame["more"] for frame in one.frames[1:]] == [True, False]
+        parts = [frame for frame in one.frames if frame["type"] == "snapshot"]
+        assert [frame["more"] for frame in parts] == [True, False]
         assert len(one.records) == number
     assert (polled["more"], len(polled["records"])) == (False, number)

@@ -14,10 +14,11 @@ from tests.watcher import Watcher
 
 
 @pytest.fixture(scope="module")
-def hasty_system(template: Servers) -> Iterator[System]:
+def hasty_system(server: str, template: Servers) -> Iterator[System]:
     """The product with short pings and short lives, so that a test need not wait for them."""
     times = {"REALTIME_PING_SECONDS": "0.3", "REALTIME_CONNECTION_SECONDS": "4"}
-    with scratch_folder("system") as folder, running_system(template, folder, "hasty_system", **times) as running:
+    name = f"hasty_{server}_system"
+    with scratch_folder("system") as folder, running_system(template, folder, name, server, **times) as running:
         yield running
 
 
@@ -33,7 +34,8 @@ async def test_a_quiet_connection_is_pinged_with_its_place_and_lives_while_it_an
 async def test_a_connection_that_answers_no_ping_is_closed(hasty_system: System) -> None:
     async with hasty_system.client() as client, await hasty_system.watcher(client) as watcher:
         code, reason = await watcher.closed()
-    assert (code, reason) == (4001, "no pong for two periods")
+    assert code == 4001
+    assert reason == "no pong for two periods" or not hasty_system.sends_close_reasons
     assert [frame["type"] for frame in watcher.frames].count("ping") == 2
     assert watcher.frames[-1] == {"type": "closing", "code": 4001, "reason": "no pong for two periods"}
 

@@ -1,0 +1,79 @@
+"""On daphne `send` never waits: what a client has not yet read is told by its pongs alone."""
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from realtime.publish import Publisher
+from tests.contract.test_websocket import tenant_of
+from tests.system import System, new_ticket
+from tests.watcher import Watcher
+
+BIG = {"text": "x" * 40_000}
+SNAPSHOT_BYTES = 262_144
+
+
+def publish_big(system: System, topics: list[str], attempt: int, **more: object) -> None:
+    publisher, tenant_id = Publisher.from_url(system.redis.url), tenant_of(system, "saebom")
+    for topic in topics:
+        publisher.status(tenant_id=tenant_id, topic=topic, attempt=attempt, **({"status": "PROCESSING"} | more))  # type: ignore[arg-type]
+    publisher.close()
+
+
+async def watching(system: System, client: httpx.AsyncClient, **parameters: str) -> Watcher:
+    watcher = await system.watcher(client, **parameters)
+    await watcher.read_until("snapshot")
+    return watcher
+
+
+async def test_records_wait_for_the_pong_of_who_has_not_read_and_the_newest_of_each_topic_follows(
+    daphne_system: System,
+) -> None:
+    async with (
+        daphne_system.client("saebom") as client,
+        await watching(daphne_system, client, topics="pong:*") as watcher,
+    ):
+        for attempt in range(1, 9):
+            publish_big(daphne_system, ["pong:a"], attempt, data=BIG)
+        publish_big(daphne_system, ["pong:a"], 8, status="DONE")
+        ping = await watcher.read_until("ping")
+        assert ping["place"] == watcher.frames[-2]["place"]
+        held_back = watcher.records["pong:a"]["attempt"]
+        assert held_back < 8
+        await watcher.send({"type": "pong"})
+        done = await watcher.until_terminal("pong:a")
+    attempts = [record["attempt"] for record in watcher.history]
+    assert attempts == [*range(1, held_back + 1), 8]
+    assert (done["attempt"], done["status"]) == (8, "DONE")
+
+
+@pytest.mark.xfail(strict=True, reason="Subscriber._count pings with the place of parts that are still queued")
+async def test_no_ping_between_the_parts_of_a_snapshot_says_that_the_client_has_it_all(daphne_system: System) -> None:
+    topics = [f"part:{number}" for number in range(SNAPSHOT_BYTES // 40_000 + 2)]
+    publish_big(daphne_system, topics, 1, data=BIG)
+    try:
+        async with daphne_system.client("saebom") as client:
+            async with await daphne_system.watcher(client, topics="part:*") as watcher:
+                await watcher.until(lambda: watcher.place is not None)
+                first = set(watcher.records)
+            async with await daphne_system.watcher(client, topics="part:*", since=str(watcher.place)) as again:
+                await again.read_until("snapshot")
+        assert first | set(again.records) == set(topics)
+    finally:
+        publish_big(daphne_system, topics, 2, status="DONE")
+
+
+async def test_a_process_that_ends_breaks_its_connections_and_their_places_hold(daphne_system: System) -> None:
+    async with daphne_system.client("saebom") as client:
+        ticket = (await new_ticket(client))["ticket"]
+        with daphne_system.another_web() as web:
+            watcher = await Watcher.connect(web.address.replace("http", "ws") + "/ws/events/", ticket, topics="end:*")
+            await watcher.read_until("snapshot")
+        with pytest.raises(ConnectionClosed) as broken:
+            await watcher.read()
+        assert broken.value.rcvd is None
+        publish_big(daphne_system, ["end:a"], 1, status="DONE")
+        async with await daphne_system.watcher(client, topics="end:*", since=str(watcher.place)) as again:
+            snapshot = await again.read_until("snapshot")
+    assert snapshot["recovered"] is True
+    assert [record["topic"] for record in snapshot["records"]] == ["end:a"]
