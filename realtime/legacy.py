@@ -17,8 +17,8 @@ import structlog
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from realtime import scripts
 from realtime.batches import Call, batched, run_script
+from realtime.commands import Commands
 from realtime.errors import BadRecordError
 from realtime.keys import OLD_PROGRESS_PATTERN, Keys, old_progress, topic_of_old_progress
 from realtime.record import Draft, Progress, Record, Step, draft_record, join_record
@@ -63,7 +63,7 @@ class OldKeys:
     def __init__(self, redis: Redis, *, key_prefix: str = "", limits: Limits | None = None) -> None:
         self._redis = redis
         self._keys = Keys(key_prefix)
-        self._limits = limits or Limits()
+        self._commands = Commands(key_prefix, limits or Limits())
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
         """The latest record of one topic; None if the tenant has none, since nothing else proves whose the topic is.
@@ -144,7 +144,7 @@ class OldKeys:
         return [text or fields for text, fields in zip(readable[::2], readable[1::2], strict=True)]
 
     def _copy_call(self, owned: Owned, draft: Draft) -> Call:
-        names, values = scripts.publish_arguments(self._keys, self._limits, owned.state.tenant_id, draft)
+        names, values = self._commands.publish(owned.state.tenant_id, draft)
         return names, [*values, owned.offset]
 
 

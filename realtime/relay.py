@@ -18,7 +18,7 @@ from realtime import conf
 from realtime.batches import batched
 from realtime.models import OutboxEntry
 from realtime.outbox import RECORD, draft_of, send
-from realtime.rebuild import Rebuild, Rebuilt
+from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt
 from realtime.record import Draft
 from realtime.sweeper import Sweeper
 from realtime.transitions import Verdict
@@ -49,7 +49,8 @@ class Relay:
         source, prefix, limits = conf.source(), conf.key_prefix(), conf.limits()
         self._source = source
         self._rebuild = Rebuild(conf.redis(), source, key_prefix=prefix, limits=limits)
-        self._sweeper = Sweeper(conf.redis(), source, key_prefix=prefix, limits=limits)
+        old_workers = conf.old_keys() is not None
+        self._sweeper = Sweeper(conf.redis(), source, key_prefix=prefix, limits=limits, old_workers=old_workers)
 
     def run(self, stop: threading.Event) -> None:
         """Makes a round a second. No outage of the database, Redis or a queue ends it."""
@@ -161,7 +162,7 @@ class Relay:
         rows = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=timezone.now() - KEPT).order_by("id")
         answers = conf.publisher().publish_many(_drafts(rows.iterator(BATCH)))
         done = Rebuilt()
-        for tenant_ids in batched(self._source.tenants()):
+        for tenant_ids in batched(self._source.tenants(), TENANTS_AT_ONCE):
             done.add(self._rebuild.everything(tenant_ids))
         log.info(
             "redis_filled",

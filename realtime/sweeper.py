@@ -13,11 +13,11 @@ import orjson
 import structlog
 from redis import Redis
 
-from realtime import scripts
 from realtime.batches import Call, batched, run_script
+from realtime.commands import Commands
 from realtime.errors import BadRecordError
 from realtime.keys import Keys
-from realtime.rebuild import Rebuild
+from realtime.rebuild import TENANTS_AT_ONCE, Compare, Rebuild
 from realtime.record import Draft, draft_record, join_record
 from realtime.scripts import Limits
 from realtime.source import Source
@@ -44,11 +44,22 @@ class Lapsed:
 class Sweeper:
     """Does what is due when it is asked, at most every few seconds."""
 
-    def __init__(self, redis: Redis, source: Source, *, key_prefix: str = "", limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        source: Source,
+        *,
+        key_prefix: str = "",
+        limits: Limits | None = None,
+        old_workers: bool = False,
+    ) -> None:
+        """`old_workers`: some end their jobs in the database only, so each unfinished topic is compared with it."""
         self._redis = redis
+        self._compare: Compare = "unfinished" if old_workers else "none"
         self._source = source
         self._keys = Keys(key_prefix)
         self._limits = limits or Limits()
+        self._commands = Commands(key_prefix, self._limits)
         self._rebuild = Rebuild(redis, source, key_prefix=key_prefix, limits=self._limits)
         self._swept_at = self._tended_at = float("-inf")
 
@@ -86,8 +97,8 @@ class Sweeper:
 
     def tend(self, tenant_ids: list[int]) -> None:
         """Lets unfinished topics live on, and repairs what was evicted."""
-        for batch in batched(tenant_ids):
-            done = self._rebuild.tend(batch)
+        for batch in batched(tenant_ids, TENANTS_AT_ONCE):
+            done = self._rebuild.tend(batch, compare=self._compare)
             if done.published or done.restored:
                 log.info("topics_repaired", published=done.published, restored=done.restored)
 
@@ -132,7 +143,7 @@ class Sweeper:
             return pipe.execute()
 
     def _mark_call(self, tenant_id: int, draft: Draft, offset: int) -> Call:
-        names, values = scripts.publish_arguments(self._keys, self._limits, tenant_id, draft)
+        names, values = self._commands.publish(tenant_id, draft)
         return names, [*values, offset]
 
 

@@ -241,22 +241,39 @@ def raises_anything() -> None:
     raise RuntimeError("anything")
 
 
-@pytest.mark.parametrize("fails", [of_another_schema, raises_anything])
-def test_a_source_that_fails_keeps_nothing_from_being_sent_once(
-    redis: Redis, tenant_id: int, fails: Callable[[], None]
+FAILURES = pytest.mark.parametrize("fails", [of_another_schema, raises_anything])
+
+
+@FAILURES
+def test_a_source_that_fails_while_redis_is_filled_is_asked_again_but_not_at_once(
+    redis: Redis, tenant_id: int, fails: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     the_source.before_answer = fails
     worker = Relay()
-    first, second = left_behind(tenant_id, "job:first"), letter(tenant_id, 1)
+    entry = left_behind(tenant_id)
     worker.round()
-    assert sent(first, second) == [True, True]
-    assert redis.get("realtime:relay") is None  # not filled: it is tried again
+    assert sent(entry) == [True]
+    assert redis.get("realtime:relay") is None
     asked = the_source.asked
     worker.round()
-    assert the_source.asked == asked  # but not at once
-    conf.publisher().mark_filled(conf.publisher().run_id())
+    assert the_source.asked == asked
+    monkeypatch.setattr(worker, "_fill_at", 0.0)  # half a minute later
+    the_source.before_answer = lambda: None
     worker.round()
-    assert the_source.asked > asked
+    assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
+
+
+@FAILURES
+def test_a_source_that_fails_in_a_sweep_keeps_nothing_from_being_sent_once(
+    tenant_id: int, fails: Callable[[], None]
+) -> None:
+    conf.publisher().mark_filled(conf.publisher().run_id())
+    the_source.before_answer = fails
+    first, second = left_behind(tenant_id, "job:first"), letter(tenant_id, 1)
+    for _ in range(2):
+        Relay().round()
+    assert the_source.asked == 2
+    assert sent(first, second) == [True, True]
     assert [payload["number"] for payload in delivered] == [1]
 
 

@@ -236,6 +236,20 @@ def test_what_the_database_has_further_than_redis_is_published_and_not_repaired(
     assert (told["offset"], told["status"], told["attempt"]) == (2, "DONE", 2)
 
 
+@pytest.mark.parametrize(("old_workers", "status"), [(True, "DONE"), (False, "PENDING")])
+def test_beside_old_workers_what_the_database_alone_was_told_is_published(
+    redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int, old_workers: bool, status: str
+) -> None:
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
+    publisher.status(tenant_id=tenant_id, topic="job:ended", attempt=1, status="DONE")
+    source.say(tenant_id, TOPIC, "DONE")
+    sweeper = Sweeper(redis, source, old_workers=old_workers)
+    sweeper.tend([tenant_id])
+    sweeper.tend([tenant_id])
+    assert record(publisher, tenant_id)["status"] == status
+    assert source.asked == int(old_workers)  # what has ended is not asked for again
+
+
 def test_a_topic_that_the_database_gives_to_another_tenant_is_not_repaired(
     redis: Redis, sweeper: Sweeper, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:

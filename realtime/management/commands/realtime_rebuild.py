@@ -9,10 +9,9 @@ from redis.exceptions import RedisError
 
 from realtime import conf
 from realtime.batches import batched
-from realtime.rebuild import Rebuild, Rebuilt
+from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt
 
 DAY_SECONDS = 24 * 3600
-TENANTS_AT_ONCE = 50
 
 
 class Command(BaseCommand):
