@@ -43,9 +43,11 @@ CLAIMS: dict[str, str] = {
     "docs/how-to/deploy-with-compose.md#sh-1": "test_a_secret_key_is_made_as_shown",
     "docs/how-to/deploy-with-compose.md#sh-2": "test_lines_of_docker_compose_name_what_there_is",
     "docs/how-to/deploy-with-compose.md#sh-3": "test_lines_of_docker_compose_name_what_there_is",
+    "docs/how-to/move-old-progress-keys.md#sh-1": "test_commands_of_manage_py_exist",
     "docs/how-to/when-something-is-down.md#sh-1": "test_what_runs_is_asked_as_shown",
     "docs/how-to/when-something-is-down.md#sh-2": "test_commands_of_manage_py_exist",
     "docs/how-to/when-something-is-down.md#sh-3": "test_commands_of_manage_py_exist",
+    "docs/how-to/when-something-is-down.md#sh-4": "test_commands_of_manage_py_exist",
     f"{_MINIMAL}#sh-1": "test_the_minimal_project_runs_on_the_folder_alone",
     f"{_MINIMAL}#sh-2": "test_the_minimal_project_asks_for_what_the_engine_imports",
     **dict.fromkeys(
