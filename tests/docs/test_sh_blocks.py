@@ -123,7 +123,7 @@ def test_what_runs_is_asked_as_shown(system: System, tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("name", claimed_by("test_commands_of_manage_py_exist"))
 def test_commands_of_manage_py_exist(name: str) -> None:
-    for program, script, command in lines_of(name):
+    for program, script, command, *options in lines_of(name):
         assert (program, script) == ("python", "manage.py")
         shown = subprocess.check_output(
             [sys.executable, script, "help", command],
@@ -132,3 +132,4 @@ def test_commands_of_manage_py_exist(name: str) -> None:
             text=True,
         )
         assert command in shown
+        assert all(option in shown for option in options if option.startswith("--"))
