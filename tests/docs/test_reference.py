@@ -19,8 +19,9 @@ from apps.core.topic_rules import MAX_NAMED_TOPICS
 from config.environment import Environment
 from embedded import up
 from embedded.home import PROJECT
-from realtime import connection, consumers, frames, hub, keys, record, tickets, topics
+from realtime import connection, consumers, frames, hub, keys, record, subscriber, tickets, topics
 from realtime.closing import REASONS, CloseCode
+from tests.asyncapi import resolve
 from tests.docs.pages import page
 
 ENVIRONMENT = page("docs/reference/environment.md")
@@ -142,19 +143,32 @@ def test_every_close_code_is_in_the_page_with_its_reason_and_nothing_else() -> N
     assert shown == {int(code): reason for code, reason in REASONS.items()}
 
 
-def test_the_page_says_which_close_codes_are_sent() -> None:
-    files = [file for file in (PROJECT / "realtime").glob("*.py") if file.name != "closing.py"]
+def test_every_close_code_is_sent() -> None:
+    files = [file for file in (PROJECT / "realtime").glob("*.py") if file.name not in {"closing.py", "sse.py"}]
     used = set(re.findall(r"CloseCode\.([A-Z_]+)", " ".join(file.read_text(encoding="utf-8") for file in files)))
-    said = {CloseCode(int(row[0])).name for row in PROTOCOL.rows("code") if row[3] == "yes"}
-    assert said == used
+    assert used == set(CloseCode.__members__)
+
+
+def codes_of_error_frames() -> Iterator[str]:
+    """The words before a sentence, in what answers a frame of the client."""
+    for module in (consumers, connection):
+        for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))):
+            words = node.elts if isinstance(node, ast.Tuple) else node.args if isinstance(node, ast.Call) else []
+            for before, _sentence in pairwise(words):
+                yield from (
+                    found.value
+                    for found in ast.walk(before)
+                    if isinstance(found, ast.Constant)
+                    and isinstance(found.value, str)
+                    and re.fullmatch("[a-z]+_[a-z_]+|unavailable", found.value)
+                )
 
 
 def test_every_code_of_an_error_frame_is_in_the_page() -> None:
-    text = (PROJECT / "realtime" / "consumers.py").read_text(encoding="utf-8")
-    codes = set(re.findall(r'"([a-z]+_[a-z_]+|unavailable)", (?:str\(problem\)|f?")', text))
-    assert {"bad_frame", "forbidden_topic", "unavailable"} <= codes
     section = PROTOCOL.text[PROTOCOL.text.index("The frame with this `id` was refused") :]
-    assert codes <= set(re.findall(r"`(\w+)`", section[: section.index("```")]))
+    named = set(re.findall(r"`(\w+)`", section[: section.index("```")])) - {"id"}
+    described = set(resolve("#/components/schemas/error/properties/code/enum"))
+    assert set(codes_of_error_frames()) == named == described
 
 
 @pytest.mark.parametrize(
@@ -169,6 +183,7 @@ def test_every_code_of_an_error_frame_is_in_the_page() -> None:
         ("pings without a pong", [connection.MAX_PINGS_UNANSWERED]),
         ("time to read the feed for a new connection", [int(hub.JOIN_SECONDS)]),
         ("a record", [record.MAX_RECORD_BYTES]),
+        ("what waits for a slow client", [subscriber.MAX_BUFFER_BYTES]),
     ],
 )
 def test_a_limit_of_the_protocol_is_the_one_of_the_page(what: str, numbers: list[int]) -> None:
