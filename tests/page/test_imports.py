@@ -1,5 +1,6 @@
 """The page against a complete running system: what staff of an academy do with it and see."""
 
+import asyncio
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, FilePayload, Locator, Page, expect
+from playwright.async_api import Browser, FilePayload, Locator, Page, WebSocketRoute, expect
 
 from tests.system import PASSWORD, System
 
@@ -116,6 +117,37 @@ async def test_an_import_moves_in_every_browser_of_the_academy_and_in_no_other(s
     await expect(owner.locator("#spoken")).to_contain_text("봄학기.csv: 완료했습니다.")
     await is_live(stranger)
     await expect(card(stranger, "봄학기.csv")).to_have_count(0)
+
+
+async def test_after_a_reload_the_bar_is_indeterminate_until_the_feed_has_said_how_far_the_import_is(
+    sign_in: SignIn, system: System
+) -> None:
+    page = await sign_in("saebom", "owner")
+    await is_live(page)
+    await page.set_input_files("#file", workbook("여름학기"))
+    bar = card(page, "여름학기.csv").get_by_role("progressbar")
+    await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-8]\d$"), timeout=PATIENCE)
+    answers = asyncio.Event()
+
+    async def hold(socket: WebSocketRoute) -> None:
+        await answers.wait()
+        socket.connect_to_server()
+
+    await page.route_web_socket("**/ws/events/**", hold)
+    with worker_held(system):
+        before = await percent(page, "여름학기.csv")
+        await page.reload()
+        await expect(card(page, "여름학기.csv")).to_contain_text("불러오는 중…")
+        await expect(bar).to_have_attribute("aria-valuetext", re.compile("^불러오는 중…"))
+        assert await bar.get_attribute("aria-valuenow") is None
+        await expect(card(page, "여름학기.csv")).not_to_contain_text("%")
+        await page.get_by_role("button", name="English").click()
+        await expect(card(page, "여름학기.csv")).to_contain_text("Loading…")
+        answers.set()
+        await is_live(page)
+        assert before <= await percent(page, "여름학기.csv") < 100
+        await expect(card(page, "여름학기.csv")).not_to_contain_text("Loading…")
+    await ends(page, "여름학기.csv")
 
 
 async def test_failed_rows_are_told_with_line_and_reason_page_by_page(sign_in: SignIn) -> None:

@@ -34,6 +34,8 @@ export class Card {
   #record;
   #fileName = "";
   #percent = 0;
+  /** Whether a feed has said how far it is: the database does not know. */
+  #known = false;
   #readRows;
   /** @type {{[outcome: string]: number} | null} */
   #counts = null;
@@ -95,6 +97,7 @@ export class Card {
     const again = record.attempt > this.#record.attempt && this.#record.status !== "PROCESSING";
     this.#percent = Math.max(again ? 0 : this.#percent, record.progress?.percent ?? 0);
     if (record.status === "DONE") this.#percent = 100;
+    this.#known ||= record.progress !== undefined;
     if (record.attempt > this.#record.attempt) this.#forgetRows();
     // From not knowing to knowing the bar jumps; only real progress moves it.
     this.#fill.style.transition = this.#record.progress ? "" : "none";
@@ -124,7 +127,7 @@ export class Card {
   #renderBar() {
     const { progress, attempt, stalled, data } = this.#record;
     // Rounded down: 100 % stands for done and for nothing else.
-    const percent = Math.floor(this.#percent);
+    const share = this.#known ? `${Math.floor(this.#percent)}%` : t("loading");
     const step = progress?.step;
     const about = [
       step ? wordFor("step", step.name) : "",
@@ -132,12 +135,14 @@ export class Card {
       !stalled && progress?.remaining_seconds != null ? remaining(progress.remaining_seconds) : "",
       attempt > 1 ? t("attempt", { n: attempt }) : "",
     ].filter(Boolean).join(" · ");
-    this.#fill.style.transform = `translateX(${this.#percent - 100}%)`;
-    this.#share.textContent = `${percent}%`;
+    this.#bar.classList.toggle("unknown", !this.#known);
+    this.#fill.style.transform = this.#known ? `translateX(${this.#percent - 100}%)` : "";
+    this.#share.textContent = share;
     this.#meta.textContent = about;
     this.#bar.setAttribute("aria-label", t("progress_of", { name: this.name }));
-    this.#bar.setAttribute("aria-valuenow", `${percent}`);
-    this.#bar.setAttribute("aria-valuetext", [`${percent}%`, this.#chip.textContent, about].filter(Boolean).join(", "));
+    // Without a value it is an indeterminate bar.
+    if (this.#known) this.#bar.setAttribute("aria-valuenow", `${Math.floor(this.#percent)}`);
+    this.#bar.setAttribute("aria-valuetext", [share, this.#chip.textContent, about].filter(Boolean).join(", "));
   }
 
   #renderCounts() {

@@ -5,6 +5,7 @@
  *   step?: {index: number, total: number, name: string, percent?: number | null} | null}} Progress
  * @typedef {{offset: number, topic: string, attempt: number, status: string, progress?: Progress | null,
  *   data?: any, error?: {code: string, message: string} | null, stalled?: boolean, published_at?: number}} Record
+ *   Without `progress` it was told by the database, which does not know it; null: there is none.
  * @typedef {{record: Record, epoch: string | null}} Entry  An epoch of null: told by the database, not by a feed.
  */
 

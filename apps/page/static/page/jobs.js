@@ -14,7 +14,8 @@ const A_PAGE = 20;
  *   error_message: string | null}} Job
  */
 
-/** What the jobs endpoints tell, as a record: the shape that the feed has. @param {Job} job @returns {Record} */
+/** What the jobs endpoints tell, as a record: the shape that the feed has, but for `progress`, which the database does
+ *  not know. @param {Job} job @returns {Record} */
 export function recordOf(job) {
   return {
     offset: 0,

@@ -171,8 +171,8 @@ async function upload(file) {
   body.append("file", file);
   const { job_id } = await api.callJson("/api/v1/students/import/", { body, timeout: UPLOAD_MS });
   const data = { job_type: "excel_parsing", file_name: file.name };
-  // Shown at once; the feed takes over with its first word.
-  feed?.learn([{ offset: 0, topic: `job:${job_id}`, attempt: 1, status: "PENDING", data, published_at: Date.now() / 1000 }]);
+  // Shown at once; the feed takes over with its first word. Nothing is done yet, so its bar stands at 0.
+  feed?.learn([{ offset: 0, topic: `job:${job_id}`, attempt: 1, status: "PENDING", progress: null, data, published_at: Date.now() / 1000 }]);
 }
 
 /** @param {() => Promise<void>} work */

@@ -61,6 +61,7 @@ const TEXT = {
   FAILED: ["실패", "Failed"],
   CANCELLED: ["취소됨", "Cancelled"],
   stalled: ["멈춤 · 다시 시도할 예정입니다", "Stalled, will be tried again"],
+  loading: ["불러오는 중…", "Loading…"],
   attempt: ["{n}번째 시도", "Attempt {n}"],
   rows_done: ["{done} / {total}행", "{done} of {total} rows"],
   step_parse: ["파일 읽는 중", "Reading the file"],
