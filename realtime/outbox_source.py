@@ -7,6 +7,7 @@ from realtime.models import OutboxEntry
 from realtime.source import TopicState
 
 TENANTS_SECONDS = 60.0
+NOTHING_TO_ASK = "REALTIME_SOURCE is not set: nobody can say what is true, so there is nothing to rebuild or move from."
 
 
 class OutboxSource:
@@ -26,6 +27,10 @@ class OutboxSource:
     def tenant_id(self, code: str) -> int | None:
         """A tenant is called by its number here."""
         return int(code) if code.isdecimal() else None
+
+    def user_id(self, tenant_id: int, name: str) -> int | None:  # noqa: ARG002 - see the class
+        """So is a user."""
+        return int(name) if name.isdecimal() else None
 
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:  # noqa: ARG002 - see the class
         return ()

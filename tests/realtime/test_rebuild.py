@@ -15,6 +15,7 @@ from realtime import conf
 from realtime.publish import Publisher
 from realtime.rebuild import Rebuild, Rebuilt
 from realtime.scripts import Limits
+from realtime.transitions import Verdict
 from tests.realtime.sources import ListedSource, say_progress
 
 TOPIC = "job:a1"
@@ -132,6 +133,23 @@ def test_restored_terminal_statuses_live_as_long_as_the_mode_says(
     assert redis.ttl(f"tenant:{tenant_id}:{TOPIC}:status") in left
 
 
+@pytest.mark.parametrize(("ttl", "left"), [(0, [-1]), (86_400, range(86_000, 86_401))])
+def test_in_both_modes_what_was_lost_is_restored_by_a_look_and_republished_in_vain(
+    redis: Redis, source: ListedSource, tenant_id: int, ttl: int, left: Any
+) -> None:
+    publisher = Publisher(redis, limits=Limits(terminal_ttl_seconds=ttl))
+    name = f"tenant:{tenant_id}:{TOPIC}:status"
+    source.say(tenant_id, TOPIC, "DONE")
+    publisher.publish(tenant_id, source.states([TOPIC])[TOPIC].draft())
+    for lost in ([name], cast("list[bytes]", redis.keys(f"tenant:{tenant_id}:*"))):  # expired; and all of Redis
+        redis.delete(*lost)
+        assert publisher.restore(tenant_id, source.states([TOPIC])[TOPIC].draft())
+        again = publisher.publish(tenant_id, source.states([TOPIC])[TOPIC].draft())
+        assert again.verdict is Verdict.DUPLICATE
+        assert redis.ttl(name) in left
+        assert fields_of(publisher, tenant_id)["offset"] == 0
+
+
 def test_a_state_that_cannot_be_told_keeps_no_other_from_being_told(
     rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
@@ -180,6 +198,12 @@ class TestCommand:
         call_command("realtime_rebuild", tenant=str(other))
         assert capsys.readouterr().out.splitlines()[0] == "1 of 1 tenants: 1 published, 0 restored"
         assert (shown(redis, tenant_id), shown(redis, other)) == ([], [f"job:of{other}"])
+
+    @pytest.mark.parametrize("command", ["realtime_rebuild", "migrate_progress_keys"])
+    def test_without_a_source_it_is_said_that_there_is_nobody_to_ask(self, settings: Settings, command: str) -> None:
+        del settings.REALTIME_SOURCE
+        with pytest.raises(CommandError, match="REALTIME_SOURCE is not set"):
+            call_command(command)
 
     def test_what_is_no_tenant_is_said(self) -> None:
         with pytest.raises(CommandError, match="There is no tenant '17'"):

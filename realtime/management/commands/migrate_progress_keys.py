@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from realtime import conf
 from realtime.legacy import Moved, OldKeys
+from realtime.outbox_source import NOTHING_TO_ASK, OutboxSource
 
 
 class Command(BaseCommand):
@@ -22,9 +23,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         old_keys = OldKeys(conf.redis(), key_prefix=conf.key_prefix(), limits=conf.limits())
+        source = conf.source()
+        if isinstance(source, OutboxSource):
+            raise CommandError(NOTHING_TO_ASK)
         done: Counter[Moved] = Counter()
         try:
-            for done in old_keys.move_all(conf.source(), dry=options["dry_run"]):
+            for done in old_keys.move_all(source, dry=options["dry_run"]):
                 self.stdout.write(f"{done.total()} keys: {_said(done)}")
         except RedisError as problem:
             raise CommandError(f"Redis cannot be asked: {problem}. What is done stays; start again later.") from None

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from realtime import conf
 from realtime.batches import batched
+from realtime.outbox_source import NOTHING_TO_ASK, OutboxSource
 from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt
 
 DAY_SECONDS = 24 * 3600
@@ -26,6 +27,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         source, dry = conf.source(), options["dry_run"]
+        if isinstance(source, OutboxSource):
+            raise CommandError(NOTHING_TO_ASK)
         rebuild = Rebuild(conf.redis(), source, key_prefix=conf.key_prefix(), limits=conf.limits(), dry=dry)
         tenant_ids = self._tenants(source, options["tenant"])
         done, looked_at = Rebuilt(), 0
