@@ -1,0 +1,161 @@
+"""Break it and see: one defect for each guarantee, and the test that notices it.
+
+`script/break-guarantees` copies the project, puts in one defect after the other, and runs its test, which has to fail.
+The table in docs/explanation/broken-on-purpose.md is made of this list.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+TIMEOUT_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """A text of the project that is replaced by another, and the test that has to fail then."""
+
+    guarantee: str
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+DEFECTS = [
+    Defect(
+        "1. Terminal certainty",
+        "the relay does not look whether Redis is another one",
+        "realtime/relay.py",
+        "if publisher.filled_run_id() == run_id:",
+        "if True:",
+        "tests/faults/test_killed_redis.py::test_a_done_that_an_emptied_redis_forgot_is_told_again_by_itself",
+    ),
+    Defect(
+        "1. Terminal certainty",
+        "the hub does not read again after a gap",
+        "realtime/followed_feed.py",
+        'self.request_read("gap" if message.epoch == self.mirror.epoch else "epoch")',
+        "pass",
+        "tests/realtime/test_hub_machine.py",
+    ),
+    Defect(
+        "2. Monotone",
+        "Redis accepts late progress of an older attempt",
+        "realtime/lua/publish.lua",
+        "if attempt < old_attempt then return {'stale_attempt', epoch, offset} end",
+        "",
+        "tests/realtime/test_publish_machine.py",
+    ),
+    Defect(
+        "2. Monotone",
+        "a Redis of another life keeps its epoch (the epoch rule is dropped)",
+        "realtime/lua/open_feed.lua",
+        "if feed[1] and feed[3] == run_id then",
+        "if feed[1] then",
+        "tests/realtime/test_hub_machine.py",
+    ),
+    Defect(
+        "3. Snapshot + records = fresh snapshot",
+        "what arrived while the snapshot was read is not merged",
+        "realtime/followed_feed.py",
+        "self.receive(buffered)",
+        "self.receive([])",
+        "tests/realtime/test_hub_machine.py",
+    ),
+    Defect(
+        "3. Snapshot + records = fresh snapshot",
+        "a place claims what still waits for a slow client",
+        "realtime/subscriber.py",
+        "offset = min(offset, min(record.offset for record in self._pending.values()) - 1)",
+        "pass",
+        "tests/realtime/test_subscriber.py",
+    ),
+    Defect(
+        "4. Tenant walls",
+        "the names of keys and channels do not carry the tenant",
+        "realtime/keys.py",
+        'return f"{self.prefix}tenant:{int(tenant_id)}:"',
+        'return f"{self.prefix}tenant:{int(tenant_id) * 0}:"',
+        "tests/realtime/test_publish_machine.py",
+    ),
+    Defect(
+        "5. Zero database",
+        "authentication looks the caller up",
+        "apps/core/authentication.py",
+        "        said = request.headers.get(",
+        "        repositories_core.find_user(caller.user_id)\n        said = request.headers.get(",
+        "tests/contract/test_zero_database.py",
+    ),
+]
+
+
+def put_in(defect: Defect, project: Path) -> None:
+    """Changes the one place. Raises ValueError where it is not there, or there more than once."""
+    path = project / defect.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(defect.old) != 1:
+        raise ValueError(f"{defect.file} holds {text.count(defect.old)} times what is to be broken: {defect.old}")
+    path.write_text(text.replace(defect.old, defect.new), encoding="utf-8")
+
+
+def table() -> str:
+    """The defects as Markdown."""
+    rows = [f"| {d.guarantee} | {d.what} (`{d.file}`) | `{d.test}` |" for d in DEFECTS]
+    return "\n".join(["| guarantee | the defect | the test that fails |", "|---|---|---|", *rows])
+
+
+def noticed(defect: Defect, folder: Path) -> bool:
+    """Whether the defect's test fails, and not something else."""
+    project = folder / "project"
+    files = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT,
+        capture_output=True,
+        check=True,
+    ).stdout.split(b"\0")
+    for name in filter(None, map(os.fsdecode, files)):
+        if (PROJECT / name).is_file():
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, project / name)
+    put_in(defect, project)
+    command = [sys.executable, "-m", "pytest", defect.test, "-x", "-q", "-p", "no:cacheprovider"]
+    environment = os.environ | {"QUICK_FAILURE": "1"}
+    try:
+        ran = subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        print(f"  the test did not end within {TIMEOUT_SECONDS} s")
+        return False
+    failed = ran.returncode == 1 and re.search(r"^\d+ failed", ran.stdout, re.MULTILINE) is not None
+    if not failed:
+        print(ran.stdout[-3000:])
+    return failed
+
+
+def main(wanted: Iterable[str]) -> int:
+    """Tries the defects whose guarantee or file holds one of the words; all without words."""
+    words = list(wanted)
+    chosen = [d for d in DEFECTS if not words or any(word in f"{d.guarantee} {d.file} {d.what}" for word in words)]
+    missed = 0
+    for defect in chosen:
+        print(f"{defect.guarantee}: {defect.what}", flush=True)
+        with tempfile.TemporaryDirectory(prefix="broken-") as folder:
+            seen = noticed(defect, Path(folder))
+        print(f"  {'noticed by' if seen else 'NOT NOTICED by'} {defect.test}", flush=True)
+        missed += not seen
+    print(f"{len(chosen) - missed} of {len(chosen)} defects were noticed.")
+    return 1 if missed or not chosen else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

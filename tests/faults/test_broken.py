@@ -1,0 +1,34 @@
+"""The defects of `script/break-guarantees` can still be put in, and the documentation lists them as they are."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.broken import DEFECTS, PROJECT, Defect, noticed, put_in, table
+
+GUARANTEES = ["1. Terminal", "2. Monotone", "3. Snapshot", "4. Tenant", "5. Zero"]
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.what)
+def test_what_is_broken_stands_once_in_its_file_and_its_test_is_there(defect: Defect, tmp_path: Path) -> None:
+    (tmp_path / defect.file).parent.mkdir(parents=True)
+    shutil.copy(PROJECT / defect.file, tmp_path / defect.file)
+    put_in(defect, tmp_path)
+    assert (tmp_path / defect.file).read_text() != (PROJECT / defect.file).read_text()
+    path, _, name = defect.test.partition("::")
+    assert f"def {name}" in (PROJECT / path).read_text()
+
+
+def test_each_guarantee_is_broken_once_at_least() -> None:
+    assert {g for g in GUARANTEES if any(defect.guarantee.startswith(g) for defect in DEFECTS)} == set(GUARANTEES)
+
+
+def test_the_table_of_the_documentation_is_this_list() -> None:
+    assert table() in (PROJECT / "docs" / "explanation" / "broken-on-purpose.md").read_text(encoding="utf-8")
+
+
+def test_a_defect_is_noticed(tmp_path: Path) -> None:
+    """One that is quick to notice; `script/break-guarantees` tries all."""
+    quick = next(defect for defect in DEFECTS if defect.file == "realtime/subscriber.py")
+    assert noticed(quick, tmp_path)
