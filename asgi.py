@@ -8,7 +8,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.core.asgi import get_asgi_application
 
-django_application = get_asgi_application()
+from config.environment import sentences_alone
+
+with sentences_alone():
+    django_application = get_asgi_application()
 
 from django.apps import apps
 from servestatic import ServeStaticASGI

@@ -1,5 +1,8 @@
 """What the process is told by its environment: typed, with one clear sentence for each wrong value."""
 
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -43,6 +46,7 @@ class Environment(BaseSettings):
     worker_visibility_seconds: int = Field(40, ge=1, le=43_200, validate_default=True)
     worker_drain_seconds: float = Field(20, ge=0, le=600)
     worker_ready_file: str | None = None
+    worker_metrics_port: int = Field(0, ge=0, le=65_535)
 
     realtime_key_prefix: str = Field("", pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
     realtime_allowed_origins: Names = []
@@ -139,12 +143,29 @@ def _has_host(address: str) -> bool:
         return False
 
 
-def read_environment() -> Environment:
-    """The environment, checked. Raises ImproperlyConfigured with a line for each wrong value."""
+class WrongEnvironmentError(ImproperlyConfigured):
+    """Its text is a line for each wrong value."""
+
+
+def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
+    """The environment, checked; `variables` go before this process's own. Raises WrongEnvironmentError."""
+    fields = Environment.model_fields.keys()
+    given: dict[str, Any] = {
+        name.lower(): value for name, value in (variables or {}).items() if value and name.lower() in fields
+    }
     try:
-        return Environment()  # type: ignore[call-arg]
+        return Environment(**given)
     except ValidationError as error:
-        raise ImproperlyConfigured("\n".join(_sentence(item) for item in error.errors())) from None
+        raise WrongEnvironmentError("\n".join(_sentence(item) for item in error.errors())) from None
+
+
+@contextmanager
+def sentences_alone() -> Iterator[None]:
+    """For the outermost lines of a program: a wrong environment ends it with 1 and its sentences, and no traceback."""
+    try:
+        yield
+    except WrongEnvironmentError as problem:
+        sys.exit(str(problem))
 
 
 def _sentence(item: Any) -> str:

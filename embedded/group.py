@@ -109,11 +109,16 @@ def choose(
     return Servers(chosen)
 
 
-def start_all(services: Iterable[Service], timeout: float = 60.0, check: Callable[[], None] | None = None) -> None:
+def start_all(
+    services: Iterable[Service],
+    timeout: float = 60.0,
+    check: Callable[[], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> None:
     """Start all side by side and wait until every one is ready.
 
     Raises the first failure, and gives up waiting for the others then; what was started stays to be stopped by the
-    caller. `check` is called between looks, in several threads, and may raise.
+    caller. `check` is called between looks, in several threads, and may raise; `say` is told which one takes long.
     """
     todo = list(services)
     failed = threading.Event()
@@ -127,7 +132,7 @@ def start_all(services: Iterable[Service], timeout: float = 60.0, check: Callabl
     def bring_up(service: Service) -> None:
         try:
             service.start()
-            service.wait_ready(timeout, look)
+            service.wait_ready(timeout, look, say)
         except BaseException:
             failed.set()
             raise

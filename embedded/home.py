@@ -31,6 +31,7 @@ class Home:
         self.logs = folder / "logs"
         self.run_file = folder / "run.json"
         self.processes_file = folder / "processes.json"
+        self.environment_file = folder / "environment.json"
         self.worker_ready_file = folder / "ai_worker.ready"
         self.media = folder / "media"
 

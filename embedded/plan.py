@@ -7,6 +7,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from config.environment import Environment, WrongEnvironmentError, read_environment
+from embedded.errors import EmbeddedError
 from embedded.home import PROJECT, Home
 from embedded.ports import HOST, answers
 from embedded.service import Service
@@ -118,6 +120,24 @@ class Worker(Program):
 
     def _is_ready(self) -> bool:
         return self.ready_file.exists()
+
+
+def told_to_product(environment: Mapping[str, str], users: Mapping[str, str]) -> dict[str, str]:
+    """What of the product's environment a command that somebody runs later has to be told (`script/manage`)."""
+    ours = {name.upper() for name in Environment.model_fields} - {"PROCESS_NAME"}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in ours or name.startswith("AWS_") or users.get(name) != value
+    }
+
+
+def refuse_wrong_values(environment: Mapping[str, str]) -> None:
+    """Raises EmbeddedError with a line for each value that the product's processes would not start with."""
+    try:
+        read_environment(environment)
+    except WrongEnvironmentError as problem:
+        raise EmbeddedError(str(problem)) from None
 
 
 def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[str, str]) -> dict[str, str]:

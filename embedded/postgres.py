@@ -100,9 +100,10 @@ class PostgresServer(Server):
     def _refuse_other_version(self, version: int) -> None:
         made_by = (self.data_folder / "PG_VERSION").read_text(encoding="ascii").strip()
         if made_by != str(version):
+            other = f"put PostgreSQL {made_by} first on PATH, or " if programs.suits(made_by) else ""
             raise EmbeddedError(
                 f"The data in {self.data_folder} were made by PostgreSQL {made_by}, but this one is {version}: "
-                f"put PostgreSQL {made_by} first on PATH, or move that folder away to begin anew."
+                f"{other}move that folder away to begin anew."
             )
 
     def _clear_leftover(self) -> None:

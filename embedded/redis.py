@@ -71,11 +71,11 @@ class RedisServer(Server):
         argv = [str(programs.redis_server()), *self.arguments()]
         return Order(argv=argv, log_file=self.log_file, folder=self.data_folder)
 
-    def command(self, *words: str) -> str:
+    def command(self, *words: str, timeout: float = 30.0) -> str:
         """Send one command and return the first line of the answer, such as "+PONG"; an error starts with "-"."""
         parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
         with self._connect() as connection:
-            connection.settimeout(30.0)
+            connection.settimeout(timeout)
             connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
             with connection.makefile("rb") as answer:
                 return answer.readline().decode().rstrip("\r\n")
@@ -88,6 +88,6 @@ class RedisServer(Server):
         return self.dump_file
 
     def _is_ready(self) -> bool:
-        answer = self.command("PING")
+        answer = self.command("PING", timeout=2.0)
         # A password or TLS of an external server is the clients' matter: it is there, and that is what we ask.
         return answer == "+PONG" or (self.external is not None and bool(answer))

@@ -1,4 +1,8 @@
-"""`run.json`, for people and tests, and `processes.json`, by which an earlier run's leftovers are known for certain."""
+"""What one run writes into its home, for others to read.
+
+`run.json` is for people and tests, `environment.json` for `script/manage`, and by `processes.json` an earlier run's
+leftovers are known for certain.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from embedded.files import private_text
 from embedded.server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from embedded.home import Home
     from embedded.service import Service
@@ -57,6 +61,21 @@ def write(home: Home, services: Iterable[Service], web_address: str) -> None:
     private_text(home.run_file, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
 
 
+def write_environment(home: Home, environment: Mapping[str, str]) -> None:
+    """Write environment.json (0600: it holds secrets)."""
+    private_text(home.environment_file, json.dumps(environment, indent=1, ensure_ascii=False) + "\n")
+
+
+def environment_of_running(home: Home) -> dict[str, str]:
+    """What the product's processes are told; empty if nothing runs, or has not finished starting."""
+    return _read_json(home.environment_file) if anything_runs(home) else {}
+
+
+def anything_runs(home: Home) -> bool:
+    """Whether a process runs that `run.json` names and that was started by its run."""
+    return any(still_runs(home, name) for name, entry in read(home).items() if entry["pid"] is not None)
+
+
 class Ledger:
     """Each process that was started, with its identity; may be written to from several threads."""
 
@@ -75,8 +94,8 @@ class Ledger:
             private_text(self._home.processes_file, json.dumps(self._known, indent=1))
 
     def clear(self) -> None:
-        self._home.run_file.unlink(missing_ok=True)
-        self._home.processes_file.unlink(missing_ok=True)
+        for file in (self._home.run_file, self._home.processes_file, self._home.environment_file):
+            file.unlink(missing_ok=True)
 
 
 def still_runs(home: Home, name: str) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POLL = 0.02  # seconds between two looks at whether it is ready
+_SAY_AFTER = 5.0  # seconds after which people want to know what is waited for
 
 
 class Service(ABC):
@@ -88,12 +89,18 @@ class Service(ABC):
         except (OSError, ValueError):
             return False
 
-    def wait_ready(self, timeout: float = 30.0, check: Callable[[], None] | None = None) -> None:
-        """Wait until it answers. `check` is called between looks and may raise.
+    def wait_ready(
+        self,
+        timeout: float = 30.0,
+        check: Callable[[], None] | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        """Wait until it answers. `check` is called between looks and may raise; `say` is told if it takes long.
 
         Raises EmbeddedError, with the last lines of its log, if its process ends or `timeout` seconds pass.
         """
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
+        deadline = began + timeout
         while True:
             if not self.running:
                 raise EmbeddedError(self.failure())
@@ -101,10 +108,16 @@ class Service(ABC):
                 return
             if check is not None:
                 check()
+            if say is not None and time.monotonic() > began + _SAY_AFTER:
+                say(f"Waiting for {self.name}{self._at()} to answer, up to {timeout:.0f} s")
+                say = None
             if time.monotonic() > deadline:
-                late = f"{self.name} was not ready{self.where and f' at {self.where}'} within {timeout:.0f} s"
+                late = f"{self.name} was not ready{self._at()} within {timeout:.0f} s"
                 raise EmbeddedError(f"{late}." if self.external else f"{late}; {self._log_says()}")
             time.sleep(_POLL)
+
+    def _at(self) -> str:
+        return f" at {self.where}" if self.where else ""
 
     def failure(self) -> str:
         """What happened to the process, and the last lines of its log."""

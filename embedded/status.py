@@ -46,7 +46,6 @@ def show(home: Home) -> int:
         who = "external" if pid is None else f"pid {pid}"
         state = "runs" if runs else "does not run"
         print(f"{name:<10} {state:<13} {who:<13} {without_password(url)}".rstrip())
-    own = [name for name, entry in entries.items() if entry["pid"] is not None]
-    if not any(runfile.still_runs(home, name) for name in own):
+    if not runfile.anything_runs(home):
         return NOTHING_RUNS
     return ALL_RUN if alive == len(entries) else SOME_DOWN

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 from embedded import group, ports, runfile, status
 from embedded.errors import EmbeddedError, Stopped
 from embedded.home import AlreadyRunsError, Home
-from embedded.plan import Plan, Program, Step, Web, Worker, product_environment
+from embedded.plan import (
+    Plan,
+    Program,
+    Step,
+    Web,
+    Worker,
+    product_environment,
+    refuse_wrong_values,
+    told_to_product,
+)
 from embedded.spawn import Child, Order, last_lines, why_ended
 from embedded.supervisor import Supervisor
 
@@ -104,6 +113,7 @@ class Up:
                 raise EmbeddedError(service.failure())
 
     def _start(self) -> None:
+        refuse_wrong_values(product_environment(self.home, os.environ, {}))
         runfile.end_leftovers(self.home, say)
         self._refuse_taken_port()
         servers = group.choose(self.home.folder, environment=os.environ, durable=True, logs=self.home.logs)
@@ -112,6 +122,7 @@ class Up:
             say(f"{server.name}: {where}")
         self._bring_up(list(servers))
         self.environment = product_environment(self.home, os.environ, servers.environment())
+        runfile.write_environment(self.home, told_to_product(self.environment, os.environ))
         for step in self.plan.steps:
             if self.demo or not step.demo:
                 self._run_step(step, self._check)
@@ -130,7 +141,7 @@ class Up:
             service.on_start = self.ledger.record
             service.on_end = self.supervisor.ended
         self.services.extend(services)
-        group.start_all(services, _READY_SECONDS, self._check)
+        group.start_all(services, _READY_SECONDS, self._check, say)
 
     def _programs(self) -> list[Program]:
         def named(name: str) -> dict[str, str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -55,6 +57,17 @@ def _sign_in(run: Run, academy: str, account: str) -> int:
     return status
 
 
+def _manage(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROJECT / "script" / "manage", *words],
+        env={"PATH": os.environ["PATH"], "ACADEMY_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+
 def _query(run: Run, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(run.run_file()["postgres"]["url"]) as connection:
         return connection.execute(query.encode()).fetchall()
@@ -72,11 +85,18 @@ def test_up_sign_in_end_and_up_again_with_the_same_data(home: Path, started: lis
     names = {name for (name,) in _query(run, "select distinct application_name from pg_stat_activity")}
     assert "web" in names, "PostgreSQL's statistics can tell the processes apart"
 
+    shown = _manage(home, "showmigrations", "realtime")
+    assert (shown.returncode, "[X] 0001_initial" in shown.stdout) == (0, True), shown.stderr
+    assert _manage(home, "no_such_command").returncode == 1
+
     processes = run.processes()
     family = {**processes, **{pid: known for parent in processes for pid, known in process.children(parent).items()}}
     run.send(signal.SIGTERM)
     assert run.wait_end(10.0) == 0
     assert process.wait_gone(family, 0)
+    nothing = _manage(home, "check")
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert nothing.stderr == f"script/manage: Nothing runs in {home}: start script/up first.\n"
 
     again = Run(home, program=[SCRIPT])
     started.append(again)

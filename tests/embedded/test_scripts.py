@@ -66,6 +66,13 @@ def test_without_a_suitable_python_one_sentence_says_what_to_install(script: str
     )
 
 
+def test_manage_installs_nothing_and_says_that_nothing_runs(clone: Path, path: Path) -> None:
+    ended = _run(clone, path, "manage", "check")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "script/manage: Nothing runs: start script/up first.\n"
+    assert not (clone / ".tools").exists()
+
+
 def test_without_venv_and_pip_one_sentence_says_what_to_install(clone: Path, path: Path) -> None:
     _stub(
         path / "python3",

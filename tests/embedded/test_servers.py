@@ -158,6 +158,28 @@ def test_postgres_works_with_the_one_on_path_and_with_the_packaged_one(
         programs.postgres.cache_clear()
 
 
+@pytest.mark.parametrize(("version", "taken"), [("14.9", False), ("15.0", True), ("18devel", True)])
+def test_a_postgres_on_path_is_taken_from_version_15_on(
+    version: str, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("postgres", "initdb"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    programs.postgres.cache_clear()
+    try:
+        found = programs.postgres()
+        assert found.version >= 15
+        assert (found.bin == tmp_path) is taken
+        monkeypatch.setattr(programs, "_package_folder", lambda _package: None)
+        programs.postgres.cache_clear()
+        if not taken:
+            with pytest.raises(EmbeddedError, match=r"No postgres 15\+ with its initdb on PATH"):
+                programs.postgres()
+    finally:
+        programs.postgres.cache_clear()
+
+
 def test_sqs_and_s3_keep_queues_and_objects_over_a_stop(running: embedded.Servers) -> None:
     keys = {"region_name": "ap-northeast-2", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
     sqs = boto3.client("sqs", endpoint_url=running.sqs.url, **keys)  # type: ignore[call-overload]

@@ -268,6 +268,41 @@ def test_status_tells_by_its_code_what_runs(up: Up, home: Path) -> None:
     assert _ask(home, "--status").returncode == 3
 
 
+def test_wrong_values_get_their_sentences_before_anything_is_started(home: Path) -> None:
+    variables = {**os.environ, "ACADEMY_HOME": str(home), "LOG_LEVEL": "LOUD", "REDIS_URL": "redis://host:port"}
+    command = [sys.executable, str(STAND_IN), "--port", str(free_port())]
+    ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    sentences = (
+        "script/up: LOG_LEVEL is wrong: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (it is 'LOUD').\n"
+        "REDIS_URL is wrong: it is no address; write redis://:password@host:6379/0.\n"
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", sentences)
+    assert not (home / "postgres").exists()
+
+
+def test_a_server_that_does_not_answer_is_named_while_it_is_waited_for(up: Up) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = deaf.getsockname()[1]
+        run = up(REDIS_URL=f"redis://127.0.0.1:{port}/0")
+        assert run.wait_for("Waiting for") == f"Waiting for redis at 127.0.0.1:{port} to answer, up to 60 s"
+        run.send(signal.SIGTERM)
+        assert run.wait_end(ENDS_WITHIN) == 0
+
+
+def test_what_the_processes_are_told_is_kept_for_later_commands_as_long_as_they_run(up: Up, home: Path) -> None:
+    run = up(SQS_QUEUE_PREFIX="mine", UNRELATED="secret of somebody else").ready()
+    kept = json.loads((home / "environment.json").read_text(encoding="utf-8"))
+    seen = process_environment(run.run_file()["web"]["pid"])
+    assert kept.items() <= seen.items()
+    assert kept.keys() >= {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "SQS_ENDPOINT_URL", "S3_BUCKET"}
+    assert kept["SQS_QUEUE_PREFIX"] == "mine"
+    assert not kept.keys() & {"UNRELATED", "PROCESS_NAME"}
+    assert (home / "environment.json").stat().st_mode & 0o777 == 0o600
+    run.send(signal.SIGTERM)
+    assert run.wait_end(ENDS_WITHIN) == 0
+    assert not (home / "environment.json").exists()
+
+
 def test_the_users_own_variables_go_first_except_where_they_mean_another_project(up: Up) -> None:
     run = up(SECRET_KEY="the-users-own-key-of-more-than-32-letters", DJANGO_SETTINGS_MODULE="another.project").ready()
     seen = process_environment(run.run_file()["web"]["pid"])

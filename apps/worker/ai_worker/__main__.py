@@ -6,7 +6,10 @@ def main() -> None:
     os.environ.setdefault("PROCESS_NAME", "ai_worker")
     import django  # noqa: PLC0415 - the environment comes first
 
-    django.setup()
+    from config.environment import sentences_alone  # noqa: PLC0415
+
+    with sentences_alone():
+        django.setup()
     from django.conf import settings  # noqa: PLC0415 - needs set-up
 
     from academy.adapters.queue.sqs import AI_QUEUE, SqsJobQueue  # noqa: PLC0415 - needs set-up

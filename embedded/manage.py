@@ -1,0 +1,27 @@
+"""`script/manage`: runs manage.py with the environment that a running `script/up` gave to its processes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from embedded import runfile
+from embedded.home import PROJECT, Home
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(words: Sequence[str]) -> None:
+    """Becomes manage.py; ends with 1 and one sentence if nothing runs."""
+    home = Home.of(os.environ)
+    told = runfile.environment_of_running(home)
+    if not told:
+        sys.exit(f"script/manage: Nothing runs in {home.folder}: start script/up first.")
+    command = [sys.executable, str(PROJECT / "manage.py"), *words]
+    os.execve(sys.executable, command, {**os.environ, **told})  # noqa: S606 - no shell wanted
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

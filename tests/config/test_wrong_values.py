@@ -1,0 +1,35 @@
+"""Whoever starts a program with a wrong environment reads the sentences, and nothing else."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from embedded.home import PROJECT
+from embedded.ports import free_port
+
+SENTENCES = """\
+SECRET_KEY is not set: set it in the environment (script/up makes one for the embedded system).
+LOG_LEVEL is wrong: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (it is 'LOUD').
+"""
+PROGRAMS = [
+    ["manage.py", "check"],
+    ["manage.py", "provision"],
+    ["-m", "apps.worker.ai_worker"],
+    ["-m", "realtime.serve", "asgi:application", "--port", str(free_port())],
+]
+
+
+@pytest.mark.parametrize("words", PROGRAMS, ids=lambda words: " ".join(words[:2]))
+def test_a_program_says_what_is_wrong_and_ends(words: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, *words],
+        cwd=PROJECT,
+        env={"PATH": os.environ["PATH"], "LOG_LEVEL": "LOUD", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", SENTENCES)
