@@ -5,7 +5,7 @@ _PROTOCOL = "docs/reference/realtime-protocol.md"
 
 CLAIMS: dict[str, str] = {
     # Python
-    "README.md#python-1": "test_a_publishing_block_runs_without_django",
+    "README.md#python-1": "test_the_readme_publishes_from_the_projects_folder_to_a_running_system",
     "README.md#python-2": "test_the_readme_watches_an_import",
     "docs/tutorial.md#python-1": "test_the_tutorial_works_from_its_first_to_its_last_step",
     "docs/tutorial.md#python-2": "test_the_tutorial_works_from_its_first_to_its_last_step",
@@ -32,8 +32,8 @@ CLAIMS: dict[str, str] = {
     "docs/tutorial.md#sh-3": "test_the_tutorial_works_from_its_first_to_its_last_step",
     "docs/tutorial.md#sh-4": "test_the_tutorial_works_from_its_first_to_its_last_step",
     "docs/reference/commands.md#sh-1": "test_lines_of_script_up_are_understood",
-    "docs/reference/commands.md#sh-2": "test_the_screenshot_script_takes_an_address",
-    "docs/reference/commands.md#sh-3": "test_manage_py_finds_the_embedded_system_as_shown",
+    "docs/reference/commands.md#sh-2": "test_script_manage_reaches_the_embedded_system_as_shown",
+    "docs/reference/commands.md#sh-3": "test_the_screenshot_script_takes_an_address",
     "docs/how-to/configure.md#sh-1": "test_lines_of_script_up_are_understood",
     "docs/how-to/configure.md#sh-2": "test_a_secret_key_is_made_as_shown",
     "docs/how-to/configure.md#sh-3": "test_a_wrong_value_gets_the_sentence_that_is_shown",

@@ -1,6 +1,7 @@
 """Blocks of the documentation as programs: pointed at the servers of the tests, and run."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -8,7 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from embedded.home import PROJECT
+from embedded.home import PROJECT, Home
+from embedded.plan import told_to_product
+from embedded.runfile import Ledger, write_environment
+from tests.system import System
 
 DOCUMENTED_ADDRESS = "http://127.0.0.1:8000"
 DOCUMENTED_REDIS = "redis://127.0.0.1:6379/0"
@@ -30,14 +34,14 @@ def bare_environment(**variables: str) -> dict[str, str]:
     return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "error", "PYTHONUTF8": "1", **variables}
 
 
-def run_python(text: str, folder: Path) -> str:
-    """Runs a whole script to its end; its output."""
+def run_python(text: str, folder: Path, **environment: str) -> str:
+    """Runs a whole script to its end; its output. Packages of the project are found, unless PYTHONPATH is given."""
     file = folder / "script.py"
     file.write_text(text, encoding="utf-8")
     done = subprocess.run(
         [sys.executable, file],
         cwd=folder,
-        env=bare_environment(),
+        env=bare_environment(**environment),
         capture_output=True,
         text=True,
         check=False,
@@ -45,6 +49,19 @@ def run_python(text: str, folder: Path) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def write_run_files(system: System, folder: Path) -> None:
+    """What `script/up` would have written into its home, had it started this system."""
+    home = Home(folder)
+    Ledger(home).record(system.web)
+    entries = {
+        "web": {"pid": system.web.pid, "address": system.address},
+        "postgres": {"pid": None, "url": system.database_url},
+        "redis": {"pid": None, "url": system.redis.url},
+    }
+    home.run_file.write_text(json.dumps(entries), encoding="utf-8")
+    write_environment(home, told_to_product(system.environment, os.environ))
 
 
 def run_shell(text: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":

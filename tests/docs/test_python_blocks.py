@@ -1,5 +1,6 @@
 """The Python of the documentation runs as it stands there: against a real Redis, or a running system."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,11 +18,11 @@ from realtime.publish import Publisher
 from realtime.transitions import Status
 from tests.docs.claims import claimed_by
 from tests.docs.pages import blocks, page
-from tests.docs.scripts import pointed_at, run_python, running_script
+from tests.docs.scripts import pointed_at, run_python, running_script, write_run_files
 from tests.system import System, import_workbook
 
 WITHOUT_DJANGO = "\nimport sys\nassert 'django' not in sys.modules\n"
-LEFT_BEHIND = {"README.md#python-1": "job:42", "docs/how-to/publish-from-your-worker.md#python-1": "report:2026-11"}
+LEFT_BEHIND = {"docs/how-to/publish-from-your-worker.md#python-1": "report:2026-11"}
 PRINTED = {"docs/how-to/publish-from-your-worker.md#python-2": "another attempt has taken over: stop\n"}
 
 
@@ -46,6 +47,26 @@ def test_a_state_leaves_through_the_outbox_as_shown(system: System) -> None:
     publisher.close()
     assert record is not None
     assert record.status is Status.DONE
+
+
+def test_the_readme_publishes_from_the_projects_folder_to_a_running_system(system: System, tmp_path: Path) -> None:
+    """As a user has it: the folder with `realtime/` and `.academy/`, and nothing on PYTHONPATH."""
+    (tmp_path / "realtime").symlink_to(PROJECT / "realtime")
+    (tmp_path / ".academy").mkdir()
+    write_run_files(system, tmp_path / ".academy")
+    assert run_python(blocks()["README.md#python-1"] + WITHOUT_DJANGO, tmp_path, PYTHONPATH="") == ""
+    ((hanbit,),) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")
+    with Publisher.from_url(system.redis.url) as publisher:
+        record = publisher.record(hanbit, "report:42")
+    assert record is not None
+    assert record.status is Status.DONE
+
+
+def test_the_readme_saves_its_scripts_under_the_names_by_which_it_runs_them() -> None:
+    text = page("README.md").text
+    for script in ("publish.py", "watch.py"):
+        assert re.search(rf"[Ss]ave (this|it) as\s`{script}`", text)
+        assert f"`.venv/bin/python {script}`" in text
 
 
 async def test_the_readme_watches_an_import(system: System, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,16 @@ from django.core.management import get_commands
 from django.urls import URLPattern, URLResolver, get_resolver
 from pydantic_core import PydanticUndefined
 
-from academy.adapters.excel.errors import ERRORS_BY_CODE
+from academy.adapters.excel.errors import ERRORS_BY_CODE, TooManyRowsError, WorkbookError, WorkbookTooLargeError
+from academy.adapters.excel.kinds import check_upload
+from academy.adapters.excel.limits import MAX_COLUMNS, MAX_FILE_BYTES, MAX_LINES, MAX_ROWS
 from academy.domain.roles import EVERYONE, FACULTY, OFFICE, Role
 from academy.domain.student_rows import ProblemCode
 from apps.core.topic_rules import MAX_NAMED_TOPICS
 from config.environment import Environment
 from embedded import up
 from embedded.home import PROJECT
-from realtime import connection, consumers, frames, hub, keys, record, subscriber, tickets, topics
+from realtime import connection, consumers, frames, health, hub, keys, record, subscriber, tickets, topics
 from realtime.closing import REASONS, CloseCode
 from tests.asyncapi import resolve
 from tests.docs.pages import page
@@ -129,6 +131,25 @@ def error_codes(file: Path) -> Iterator[str]:
                 yield arguments[0].value
 
 
+@pytest.mark.parametrize(("name", "size"), [("list.pdf", 1), ("list.xlsx", 0), ("list.xlsx", MAX_FILE_BYTES + 1)])
+def test_every_code_with_which_an_upload_is_refused_at_once_is_in_the_page(name: str, size: int) -> None:
+    with pytest.raises(WorkbookError) as refused:
+        check_upload(name, size)
+    status = "413" if isinstance(refused.value, WorkbookTooLargeError) else "400"
+    (codes,) = [row[1] for row in HTTP.rows("status") if row[0] == status]
+    assert f"`{refused.value.code}`" in codes
+
+
+def test_the_limits_of_a_workbook_are_those_of_the_page() -> None:
+    (means,) = [row[1] for row in HTTP.rows("code") if bare(row[0]) == "too_many_rows"]
+    assert [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\d", means)] == [
+        MAX_ROWS,
+        MAX_LINES,
+        MAX_COLUMNS,
+    ]
+    assert f"at most {MAX_ROWS:,} rows of students and {MAX_COLUMNS} columns" in str(TooManyRowsError())
+
+
 def test_every_error_code_of_the_api_is_in_the_page() -> None:
     files = [file for folder in ("apps", "academy", "realtime") for file in (PROJECT / folder).rglob("*.py")]
     found = {code for file in files for code in error_codes(file)}
@@ -173,6 +194,11 @@ def test_every_code_of_an_error_frame_is_in_the_page() -> None:
     assert set(codes_of_error_frames()) == named == described
 
 
+def stale_seconds() -> float:
+    probe: float = Environment.model_fields["realtime_probe_seconds"].default
+    return health.STALE_PERIODS * probe
+
+
 @pytest.mark.parametrize(
     ("what", "numbers"),
     [
@@ -185,6 +211,7 @@ def test_every_code_of_an_error_frame_is_in_the_page() -> None:
         ("pings without a pong", [connection.MAX_PINGS_UNANSWERED]),
         ("time to read the feed for a new connection", [int(hub.JOIN_SECONDS)]),
         ("a record", [record.MAX_RECORD_BYTES]),
+        ("what is known of revocations, while Redis is away", [health.STALE_PERIODS, int(stale_seconds())]),
         ("what waits for a slow client", [subscriber.MAX_BUFFER_BYTES]),
     ],
 )
@@ -219,6 +246,16 @@ def test_the_help_of_script_test_is_the_one_of_the_page() -> None:
     shown = COMMANDS.fenced("text")[1].splitlines()
     assert [line.removeprefix("#").removeprefix(" ") for line in lines[1 : 1 + len(shown)]] == shown
     assert not lines[1 + len(shown)].startswith("#")
+
+
+def test_the_help_of_script_manage_is_the_one_of_the_page() -> None:
+    (shown,) = [text for text in COMMANDS.fenced("text") if text.startswith("Runs manage.py")]
+    comment = takewhile(lambda line: line.startswith("#"), script_lines("manage")[1:])
+    assert [line.removeprefix("#").removeprefix(" ") for line in comment] == shown.splitlines()
+
+
+def script_lines(name: str) -> list[str]:
+    return (PROJECT / "script" / name).read_text(encoding="utf-8").splitlines()
 
 
 def test_every_command_of_manage_py_that_is_ours_is_in_the_page() -> None:

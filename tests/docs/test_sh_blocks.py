@@ -3,10 +3,11 @@
 That `script/up` and `script/test` do as wholes what the pages say is shown in `tests/embedded/`.
 """
 
-import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,12 @@ from django.core.management import get_commands
 from config.environment import Environment
 from embedded import up
 from embedded.home import PROJECT
-from embedded.plan import Plan
+from embedded.plan import Plan, Web
+from embedded.ports import answers
 from tests.docs.claims import claimed_by
 from tests.docs.pages import blocks, page
-from tests.docs.scripts import bare_environment, pointed_at, run_shell
+from tests.docs.scripts import bare_environment, run_shell, write_run_files
+from tests.embedded.runs import eventually
 from tests.servers import SECRET
 from tests.system import System
 
@@ -61,19 +64,15 @@ def test_lines_of_script_test_are_understood(name: str) -> None:
 
 
 def test_the_screenshot_script_takes_an_address() -> None:
-    ((script, _address),) = lines_of("docs/reference/commands.md#sh-2")
+    ((script, _address),) = lines_of("docs/reference/commands.md#sh-3")
     assert "[address]" in subprocess.check_output([sys.executable, script, "--help"], cwd=PROJECT, text=True)
 
 
-def test_manage_py_finds_the_embedded_system_as_shown(system: System, tmp_path: Path) -> None:
-    (tmp_path / "secret_key").write_text(SECRET)
-    entries = {
-        "postgres": {"pid": 1, "url": system.database_url},
-        "redis": {"pid": 2, "url": system.redis.url},
-        "sqs": {"pid": 3, "address": system.environment["SQS_ENDPOINT_URL"]},
-    }
-    (tmp_path / "run.json").write_text(json.dumps(entries))
-    done = run_shell(blocks()["docs/reference/commands.md#sh-3"], {"ACADEMY_HOME": str(tmp_path)})
+def test_script_manage_reaches_the_embedded_system_as_shown(system: System, tmp_path: Path) -> None:
+    block, home = blocks()["docs/reference/commands.md#sh-2"], {"ACADEMY_HOME": str(tmp_path)}
+    assert run_shell(block, home).stderr == f"script/manage: Nothing runs in {tmp_path}: start script/up first.\n"
+    write_run_files(system, tmp_path)
+    done = run_shell(block, home)
     assert done.returncode == 0, done.stderr
     assert "[X] 0001_initial" in done.stdout
 
@@ -87,15 +86,23 @@ def test_a_secret_key_is_made_as_shown(name: str) -> None:
     Environment.model_validate({"secret_key": done.stdout.strip()})
 
 
-def test_a_wrong_value_gets_the_sentence_that_is_shown() -> None:
-    done = run_shell(blocks()["docs/how-to/configure.md#sh-3"], {"SECRET_KEY": SECRET})
-    assert done.returncode != 0
+def test_a_wrong_value_gets_the_sentence_that_is_shown(tmp_path: Path) -> None:
+    text = blocks()["docs/how-to/configure.md#sh-3"].replace("script/up", "python -m embedded.up")
+    done = run_shell(text, {"ACADEMY_HOME": str(tmp_path)})
     (sentence,) = page("docs/how-to/configure.md").fenced("text")
-    assert sentence in done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", sentence)
 
 
 def test_processes_are_started_by_hand_as_script_up_starts_them() -> None:
-    *steps, web, worker = lines_of("docs/how-to/use-existing-servers.md#sh-2")
+    lines = lines_of("docs/how-to/use-existing-servers.md#sh-2")
+    told = {
+        name.lower(): value for words in lines if words[0] == "export" for name, value in variables_of(words).items()
+    }
+    assert told.keys() >= {"secret_key", "database_url", "redis_url"}
+    assert told.keys() <= Environment.model_fields.keys()
+    Environment.model_validate(told | {"secret_key": SECRET})
+    *steps, web, worker = [words for words in lines if words[0] != "export"]
+    assert {words[words[0].startswith("PROCESS_NAME")] for words in (*steps, web, worker)} == {".venv/bin/python"}
     planned = [list(step.argv[1:]) for step in Plan().steps if not step.demo]
     assert [words[1:] for words in steps] == planned
     assert web[0] == "PROCESS_NAME=web"
@@ -117,16 +124,32 @@ def test_what_runs_is_asked_as_shown(system: System, tmp_path: Path, monkeypatch
     status, ready = blocks()["docs/how-to/when-something-is-down.md#sh-1"].splitlines()
     monkeypatch.setenv("ACADEMY_HOME", str(tmp_path))
     assert up.main(status.split()[1:]) == NOTHING_RUNS
-    done = run_shell(pointed_at(ready, address=system.address), {})
-    assert done.stdout == "ok\n", done.stderr
+    done = run_shell(ready.replace("127.0.0.1:8000", system.web.where), {})
+    assert done.stdout == "200 ok\n", done.stderr
+    with web_without_redis(system) as web:
+        done = run_shell(ready.replace("127.0.0.1:8000", web.where), {})
+    assert done.stdout.startswith("503 Redis cannot be reached: "), done.stderr
+
+
+@contextmanager
+def web_without_redis(system: System) -> Iterator[Web]:
+    """A web process whose Redis is away; it answers all the same."""
+    web = system.web_of(REDIS_URL="redis://127.0.0.1:1/0")
+    web.start()
+    try:
+        eventually(lambda: answers(web.port), "the web process")
+        yield web
+    finally:
+        web.stop()
 
 
 @pytest.mark.parametrize("name", claimed_by("test_commands_of_manage_py_exist"))
 def test_commands_of_manage_py_exist(name: str) -> None:
-    for program, script, command, *options in lines_of(name):
-        assert (program, script) == ("python", "manage.py")
+    for program, *words in lines_of(name):
+        command, *options = words if program == "script/manage" else words[1:]
+        assert program == "script/manage" or (program, words[0]) == (".venv/bin/python", "manage.py")
         shown = subprocess.check_output(
-            [sys.executable, script, "help", command],
+            [sys.executable, "manage.py", "help", command],
             cwd=PROJECT,
             env=bare_environment(SECRET_KEY=SECRET),
             text=True,
