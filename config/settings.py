@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "apps.demo",
 ]
 MIDDLEWARE = [
+    "config.requests.note_request",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -124,6 +125,7 @@ WORKER_LEASE_SECONDS = ENVIRONMENT.worker_lease_seconds
 WORKER_VISIBILITY_SECONDS = ENVIRONMENT.worker_visibility_seconds
 WORKER_DRAIN_SECONDS = ENVIRONMENT.worker_drain_seconds
 WORKER_READY_FILE = ENVIRONMENT.worker_ready_file
+WORKER_METRICS_PORT = ENVIRONMENT.worker_metrics_port
 
 REALTIME_REDIS_URL = ENVIRONMENT.redis_url
 REALTIME_KEY_PREFIX = ENVIRONMENT.realtime_key_prefix
@@ -146,6 +148,7 @@ REALTIME_AUTHENTICATOR = "apps.core.topic_rules.authenticate"
 REALTIME_SOURCE = "academy.adapters.db.django.realtime_source.AcademySource"
 REALTIME_LEGACY_KEYS = ENVIRONMENT.realtime_legacy_keys
 REALTIME_OUTBOX_SENDERS = {"queue": "academy.adapters.queue.sqs.send_outbox_message"}
+REALTIME_DOCTOR_CHECKS = ["academy.adapters.doctor.check_queues", "academy.adapters.doctor.check_storage"]
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

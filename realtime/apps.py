@@ -5,3 +5,8 @@ class RealtimeConfig(AppConfig):
     name = "realtime"
     label = "realtime"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from realtime.checks import register_checks  # noqa: PLC0415 - settings come first
+
+        register_checks()

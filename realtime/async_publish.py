@@ -12,6 +12,7 @@ from redis.backoff import NoBackoff
 from realtime import scripts
 from realtime.batches import batched
 from realtime.commands import Commands
+from realtime.metrics import count_published
 from realtime.pacing import Pace, progress_update
 from realtime.progress_task import ProgressTask
 from realtime.record import Draft, Progress, Record, Step, draft_record, join_record
@@ -156,7 +157,7 @@ class AsyncPublisher:
     async def _publish_batch(self, records: Sequence[tuple[int, Draft]]) -> list[Published]:
         """In one round trip."""
         if len(records) == 1:
-            return [scripts.published(await self._publish(*self._commands.publish(*records[0])))]
+            return count_published([scripts.published(await self._publish(*self._commands.publish(*records[0])))])
         async with self._redis.pipeline(transaction=False) as pipeline:
             self._commands.publish_all(pipeline, self._publish.sha, records)
-            return [scripts.published(answer) for answer in await pipeline.execute()]
+            return count_published(map(scripts.published, await pipeline.execute()))

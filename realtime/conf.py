@@ -1,6 +1,6 @@
 """The engine's settings, read from Django's (`REALTIME_…`), and what is made of them once a process."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -46,6 +46,9 @@ TopicRules = Callable[[Identity, list[str]], Iterable[str]]
 """From who asks and the topics named, the patterns permitted; raises `ForbiddenTopicError`. Deny by default."""
 
 OutboxSender = Callable[[dict[str, Any]], None]
+
+DoctorCheck = Callable[[], str]
+"""Returns what is right as a few words; raises CheckFailedError."""
 
 
 def redis_url() -> str:
@@ -160,3 +163,10 @@ def outbox_senders() -> dict[str, OutboxSender]:
     """Kind → function, for outbox rows that are not records."""
     senders = {"revocation": "realtime.revoke.send_revocation", **getattr(settings, "REALTIME_OUTBOX_SENDERS", {})}
     return {kind: import_string(path) for kind, path in senders.items()}
+
+
+def doctor_checks() -> Iterator[tuple[str, DoctorCheck]]:
+    """The project's own checks of `manage.py doctor`, each named by its function (`check_queues`: queues)."""
+    for path in getattr(settings, "REALTIME_DOCTOR_CHECKS", []):
+        name = path.rpartition(".")[2].removeprefix("check_").replace("_", " ")
+        yield name, import_string(path)

@@ -64,7 +64,7 @@ class Connection:
         self.ticket = ticket
         self.transport_name = carrier.name
         self.closing = False
-        self.subscriber = Subscriber(ticket.tenant_id, topics, carrier, self._too_slow, timing.slow)
+        self.subscriber = Subscriber(ticket.tenant_id, topics, carrier, self._too_slow, timing.slow, self.id)
         self._carrier, self._hub, self._connections = carrier, hub, connections
         self._ping_seconds = timing.ping
         self._pings_unanswered = 0

@@ -50,3 +50,11 @@ class RefusedError(RealtimeError):
         super().__init__(message)
         self.code = code
         self.retry_after_ms = retry_after_ms
+
+
+class CheckFailedError(RealtimeError):
+    """A check of the doctor found something wrong; `mend` says how to mend it."""
+
+    def __init__(self, message: str, mend: str) -> None:
+        super().__init__(message)
+        self.mend = mend

@@ -1,24 +1,34 @@
-"""What this process counts, and how Prometheus reads it (`/metrics`).
+"""What this process counts. Counting stands in the hottest paths, so it is plain addition; `exposition.py` names it."""
 
-Counting stands in the hottest paths, so it is plain addition; names and labels are made when somebody asks.
-"""
-
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
+from itertools import accumulate
 
-from prometheus_client import Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import REGISTRY, Collector
+from realtime.scripts import Published
 
-LATENCY = Histogram(
-    "realtime_publish_to_socket_seconds",
-    "From a record's published_at to the moment its frame was handed to the server, once for each frame.",
-    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 15, 60),
-)
+LATENCY_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
+
+
+class Histogram:
+    """How many observations fell below each bound, and their sum."""
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.sum = 0.0
+        self._counts = [0] * (len(bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def cumulative(self) -> list[int]:
+        """Of each bound, how many were at or below it; then how many there were."""
+        return list(accumulate(self._counts))
 
 
 class Counts:
-    """Counters since the process began, and the gauges that others keep (`gauges`: name → what to ask)."""
+    """Counters since the process began; of `connections`, how many there are now."""
 
     def __init__(self) -> None:
         self.delivered = 0
@@ -29,48 +39,15 @@ class Counts:
         self.refused: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
         self.sql: Counter[str] = Counter()
-        self.gauges: dict[str, tuple[str, Callable[[], float | None]]] = {}
 
 
 counts = Counts()
+LATENCY = Histogram(LATENCY_SECONDS)
 
 
-class _Counted(Collector):
-    def collect(self) -> Iterator[Metric]:
-        yield _counter("realtime_records_delivered", "Records handed to connections.", counts.delivered)
-        yield _counter(
-            "realtime_records_conflated", "Records skipped: a newer one of the topic came.", counts.conflated
-        )
-        yield _labelled("realtime_records_published", "Publishes by Redis' verdict.", "verdict", counts.published)
-        yield _labelled(
-            "realtime_connections_closed", "Connections this server closed, by code.", "code", counts.closed
-        )
-        yield _labelled("realtime_connections_refused", "Connections refused, by code.", "code", counts.refused)
-        yield _labelled("realtime_feed_reads", "Reads of a feed, by cause.", "cause", counts.reads)
-        yield _labelled("realtime_sql_statements", "SQL statements, by view.", "view", counts.sql)
-        gauge = GaugeMetricFamily("realtime_connections", "Open connections.", labels=["transport"])
-        for transport, number in counts.connections.items():
-            gauge.add_metric([transport], number)
-        yield gauge
-        yield from _gauges()
-
-
-def _gauges() -> Iterator[Metric]:
-    for name, (documentation, ask) in counts.gauges.items():
-        value = ask()
-        if value is not None:  # what cannot be known at the moment is left out, and its absence can be alerted on
-            yield GaugeMetricFamily(name, documentation, value)
-
-
-def _counter(name: str, documentation: str, value: float) -> Metric:
-    return CounterMetricFamily(name, documentation, value)
-
-
-def _labelled(name: str, documentation: str, label: str, values: Counter[str]) -> Metric:
-    family = CounterMetricFamily(name, documentation, labels=[label])
-    for key, number in sorted(values.items()):
-        family.add_metric([key], number)
-    return family
-
-
-REGISTRY.register(_Counted())
+def count_published(answers: Iterable[Published]) -> list[Published]:
+    """The answers of Redis to publishes, counted by their verdict."""
+    counted = list(answers)
+    for answer in counted:
+        counts.published[answer.verdict] += 1
+    return counted

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from contextvars import Context
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -91,7 +92,8 @@ def this_process() -> ServerProcess:
     loop = asyncio.get_running_loop()
     found = _processes.get(loop)
     if found is None:
-        found = _processes[loop] = ServerProcess().start()
+        # In a context of its own: its tasks outlive the request that came first, and must not log under its name.
+        found = _processes[loop] = Context().run(ServerProcess().start)
     return found
 
 

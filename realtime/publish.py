@@ -18,6 +18,7 @@ from realtime import scripts
 from realtime.async_publish import AsyncPublisher
 from realtime.batches import batched
 from realtime.commands import Commands
+from realtime.metrics import count_published
 from realtime.pacing import Pace, progress_update
 from realtime.progress_thread import ProgressThread
 from realtime.record import Draft, Progress, Record, Step, draft_record, join_record
@@ -178,7 +179,7 @@ class Publisher:
     def _publish_batch(self, records: Sequence[tuple[int, Draft]]) -> list[Published]:
         """In one round trip."""
         if len(records) == 1:
-            return [scripts.published(self._publish(*self._commands.publish(*records[0])))]
+            return count_published([scripts.published(self._publish(*self._commands.publish(*records[0])))])
         with self._redis.pipeline(transaction=False) as pipeline:
             self._commands.publish_all(pipeline, self._publish.sha, records)
-            return [scripts.published(answer) for answer in pipeline.execute()]
+            return count_published(map(scripts.published, pipeline.execute()))

@@ -48,6 +48,9 @@ class Source(Protocol):
     def tenant_id(self, code: str) -> int | None:
         """The tenant that people call so; None if there is none."""
 
+    def user_id(self, tenant_id: int, name: str) -> int | None:
+        """The user of this tenant who signs in so; None if there is none."""
+
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:
         """All unfinished topics of some tenants (at most some hundred), those that changed last at the end."""
 

@@ -56,12 +56,17 @@ class Subscriber:
         transport: Transport,
         on_slow: Callable[[], None] = lambda: None,
         slow_seconds: float = 30.0,
+        name: str = "",
     ) -> None:
-        """`on_slow` is called when the buffer has not drained for `slow_seconds`, or too much waits for it."""
+        """`on_slow` is called when the buffer has not drained for `slow_seconds`, or too much waits for it.
+
+        `name` is the connection's, in the log.
+        """
         self.tenant_id = tenant_id
         self.topics = topics
         self._transport = transport
         self._on_slow, self._slow_seconds = on_slow, slow_seconds
+        self._name = name
         self._feed: Position | None = None
         self._told = ("", 0)
         self._frames: deque[Frame] = deque()
@@ -214,7 +219,7 @@ class Subscriber:
 
     def _lose(self, problem: Exception) -> None:
         self._closed = True
-        log.debug("send_failed", error=str(problem))
+        log.debug("send_failed", tenant=self.tenant_id, connection=self._name, error=str(problem))
 
     def _give_up(self) -> None:
         """The client is too slow. Only said once: what comes after is no longer kept."""

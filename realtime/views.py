@@ -11,13 +11,14 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 
 from realtime import conf
 from realtime.closing import CloseCode
 from realtime.conf import Identity
 from realtime.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, RefusedError, TicketError
+from realtime.exposition import CONTENT_TYPE, exposition
 from realtime.handshake import Handshake, allow, cookie_name, read_handshake
 from realtime.origin import cors_headers
 from realtime.process import this_process
@@ -78,6 +79,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _error(405, "method_not_allowed", "Get a ticket by POST.")
     identity = conf.authenticator()(request)
+    bind_contextvars(tenant=identity.tenant_id)
     conf.revocations().check(identity)
     wanted = _wanted(request)
     first_issued_at, permitted = _permitted(identity, wanted)
@@ -168,6 +170,7 @@ async def snapshot_view(request: HttpRequest) -> HttpResponse:
         return _error(405, "method_not_allowed", "Read a snapshot by GET.", allow="GET")
     try:
         handshake = await _read_handshake(request)
+        bind_contextvars(tenant=handshake.ticket.tenant_id)
         process = await this_process().admit(handshake.ticket)
         frame = await process.hub.snapshot(handshake.ticket.tenant_id, handshake.topics, handshake.since)
     except RefusedError as refused:
@@ -261,4 +264,4 @@ def metrics_view(request: HttpRequest) -> HttpResponse:
     token = conf.metrics_token()
     if token and request.headers.get("Authorization") != f"Bearer {token}":
         return _error(401, "token_invalid", "Send Authorization: Bearer <REALTIME_METRICS_TOKEN>.")
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(exposition(), content_type=CONTENT_TYPE)

@@ -6,6 +6,7 @@ from django.contrib.auth.backends import BaseBackend
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
+from structlog.contextvars import bind_contextvars
 
 from academy.adapters.db.django import repositories_core
 from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
@@ -46,6 +47,7 @@ class AccessTokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed(str(error), "token_expired") from error
         except TokenError as error:
             raise AuthenticationFailed(str(error), "token_invalid") from error
+        bind_contextvars(tenant=caller.tenant_id)  # for each line that this request logs
         said = request.headers.get("X-Tenant-Code")
         if said is not None and said != caller.tenant_code:
             raise PermissionDenied(

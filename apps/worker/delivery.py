@@ -6,6 +6,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
 from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from academy import jobs
 from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
@@ -57,22 +58,23 @@ class Deliveries:
         self._adapter = RedisProgressAdapter()
 
     def handle(self, delivery: Delivery) -> None:
+        """Each line of its log carries the message and, once they are known, tenant, job and attempt."""
+        clear_contextvars()
+        bind_contextvars(message=delivery.message_id)
         try:
             claimed = self._claim(delivery, *self._read(delivery))
         except RefusedMessageError as problem:
-            log.warning("message_buried", message=delivery.message_id, reason=str(problem))
+            log.warning("message_buried", reason=str(problem))
             self._queue.bury(delivery, str(problem))
             return
         except (OperationalError, InterfaceError) as problem:
             # The job was not begun: an outage of the database must not count as a failed try of it.
-            log.warning("database_unavailable", message=delivery.message_id, error=str(problem).strip())
+            log.warning("database_unavailable", error=str(problem).strip())
             self._queue.put_back(delivery, DATABASE_RETRY_SECONDS)
             return
         if claimed is not None:
-            with structlog.contextvars.bound_contextvars(
-                tenant=claimed.tenant_id, job=str(claimed.job_id), attempt=claimed.attempt, job_type=claimed.job_type
-            ):
-                self._do(delivery, claimed)
+            log.info("job_started", receives=delivery.receives)
+            self._do(delivery, claimed)
 
     def _read(self, delivery: Delivery) -> tuple[int, UUID]:
         try:
@@ -88,6 +90,7 @@ class Deliveries:
             raise RefusedMessageError(f"Job {message.job_id} is not tenant {message.tenant_id}'s.")
         if message.tenant_code not in {None, repositories_core.find_tenant_code(owner)}:
             raise RefusedMessageError(f"Job {message.job_id} is not tenant {message.tenant_code!r}'s.")
+        bind_contextvars(tenant=owner, job=job_topic(message.job_id), job_type=message.job_type)
         return owner, message.job_id
 
     def _claim(self, delivery: Delivery, tenant_id: int, job_id: UUID) -> ClaimedJob | None:
@@ -95,10 +98,11 @@ class Deliveries:
             lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=job_topic(job_id))
         except RedisError as problem:
             # Whether somebody is at work on it cannot be known now; the attempt would protect the result all the same.
-            log.warning("lease_not_read", job=str(job_id), error=str(problem))
+            log.warning("lease_not_read", error=str(problem))
             lease_left = 0.0
         claimed = repositories_ai.claim(tenant_id, job_id, lease_alive=lease_left > 0)
         if isinstance(claimed, ClaimedJob):
+            bind_contextvars(attempt=claimed.attempt)
             if delivery.receives > self._timing.max_receives:
                 self._give_up(delivery, claimed, "Its worker died each time it was tried.")
                 return None
@@ -178,6 +182,6 @@ class Deliveries:
             self._queue.hide(running.delivery, 2.0**running.delivery.receives)
 
     def _give_up(self, delivery: Delivery, job: ClaimedJob, message: str) -> None:
-        log.error("job_given_up", job=str(job.job_id), reason=message)
+        log.error("job_given_up", reason=message)
         jobs.fail(job, "dead_letter", f"The job was given up. {message} The administrator can see why in the log.")
         self._queue.bury(delivery, message)

@@ -19,6 +19,7 @@ from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
 from apps.worker.timing import Timing
 from realtime import conf
+from realtime.exposition import serve_metrics
 from realtime.relay import Relay
 
 log = structlog.get_logger(__name__)
@@ -54,6 +55,7 @@ class Worker:
         poll = threading.Thread(target=self._poll, args=[pool], name="poll", daemon=True)
         for thread in (relay, leases, visibility, poll):
             thread.start()
+        serve_metrics(self._timing.metrics_port)
         log.info("worker_started", queue=self._queue.name, concurrency=self._concurrency)
         self._stop.wait()
         finished = self._drain()
@@ -102,7 +104,7 @@ class Worker:
         try:
             self._deliveries.handle(delivery)
         except Exception:  # nothing that a message brings about may end the loop
-            log.exception("delivery_failed", message=delivery.message_id)
+            log.exception("delivery_failed")
         finally:
             close_old_connections()
 

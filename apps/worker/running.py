@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, close_old_connections, connection
@@ -22,6 +23,11 @@ log = structlog.get_logger(__name__)
 class Running:
     delivery: Delivery
     job: ClaimedJob
+
+    @property
+    def log(self) -> Any:
+        """For lines that are written in other threads than the job's."""
+        return log.bind(tenant=self.job.tenant_id, job=self.job.topic, attempt=self.job.attempt)
 
 
 class RunningJobs:
@@ -68,10 +74,10 @@ class RunningJobs:
             close_old_connections()
             jobs.give_back(running.job)
             self._queue.put_back(running.delivery, 0)  # as new: to be stopped is no failed try
-            log.info("job_given_back", job=str(running.job.job_id), tenant=running.job.tenant_id)
+            running.log.info("job_given_back")
         except (AttemptSupersededError, DatabaseError, QueueUnavailableError) as problem:
             # It comes back by itself, when its lease and its message's visibility are over.
-            log.warning("job_not_given_back", job=str(running.job.job_id), error=str(problem))
+            running.log.warning("job_not_given_back", error=str(problem))
 
     def _beat(self, renew: Callable[[Running], None]) -> None:
         while not self._stopped.wait(self._timing.heartbeat_seconds):
@@ -89,15 +95,14 @@ class RunningJobs:
             conf.publisher().renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
             refresh_job_progress_ttl(job.tenant_id, job.job_id)
         except RedisError as problem:
-            log.warning("lease_not_renewed", job=str(job.job_id), error=str(problem))
+            running.log.warning("lease_not_renewed", error=str(problem))
         except Exception:  # whatever it was, the heart goes on beating for the other jobs
-            log.exception("lease_not_renewed", job=str(job.job_id))
+            running.log.exception("lease_not_renewed")
 
     def _renew_visibility(self, running: Running) -> None:
-        job_id = str(running.job.job_id)
         try:
             self._queue.hide(running.delivery, self._timing.visibility_seconds)
         except QueueUnavailableError as problem:
-            log.warning("visibility_not_renewed", job=job_id, error=str(problem))
+            running.log.warning("visibility_not_renewed", error=str(problem))
         except Exception:
-            log.exception("visibility_not_renewed", job=job_id)
+            running.log.exception("visibility_not_renewed")

@@ -18,6 +18,7 @@ class Timing:
     drain_seconds: float = 20.0
     max_receives: int = 3
     ready_file: str | None = None
+    metrics_port: int = 0
 
     @classmethod
     def from_settings(cls) -> "Timing":
@@ -27,6 +28,7 @@ class Timing:
             visibility_seconds=settings.WORKER_VISIBILITY_SECONDS,
             drain_seconds=settings.WORKER_DRAIN_SECONDS,
             ready_file=settings.WORKER_READY_FILE,
+            metrics_port=settings.WORKER_METRICS_PORT,
         )
 
     def say_ready(self) -> None:

@@ -34,6 +34,10 @@ class ListedSource:
         self._ask()
         return int(code) if int(code) in self.tenant_ids else None
 
+    def user_id(self, tenant_id: int, name: str) -> int | None:
+        self._ask()
+        return int(name) if tenant_id in self.tenant_ids else None
+
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:
         self._ask()
         return [s for s in self.states_now if s.tenant_id in tenant_ids and s.status in UNFINISHED]

@@ -143,6 +143,13 @@ class SqsJobQueue:
             )
         self.delete(delivery)
 
+    def depth(self) -> int:
+        """How many messages wait to be received, about."""
+        wanted: QueueAttributeNameType = "ApproximateNumberOfMessages"
+        with _translated():
+            found = self._client.get_queue_attributes(QueueUrl=self._url(self.name), AttributeNames=[wanted])
+        return int(found["Attributes"][wanted])
+
     def _url(self, name: str) -> str:
         if name not in self._urls:
             self._urls[name] = self._client.get_queue_url(QueueName=name)["QueueUrl"]

@@ -27,6 +27,9 @@ class AcademySource:
     def tenant_id(self, code: str) -> int | None:
         return repositories_core.find_tenant_id(code)
 
+    def user_id(self, tenant_id: int, name: str) -> int | None:
+        return repositories_core.find_user_id(tenant_id, name)
+
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterator[TopicState]:
         jobs = repositories_ai.jobs_of_tenants(tenant_ids).filter(status__in=UNFINISHED).order_by("updated_at")
         videos = repositories_video.videos_of_tenants(tenant_ids).filter(status__in=UNFINISHED).order_by("updated_at")

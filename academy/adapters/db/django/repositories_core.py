@@ -35,6 +35,10 @@ def find_user(user_id: int) -> User | None:
     return User.objects.filter(pk=user_id, is_active=True).first()
 
 
+def find_user_id(tenant_id: int, username: str) -> int | None:
+    return User.objects.filter(tenant_id=tenant_id, username=username).values_list("pk", flat=True).first()
+
+
 def find_tenant_code(tenant_id: int) -> str | None:
     return Tenant.objects.filter(pk=tenant_id).values_list("code", flat=True).first()
 

@@ -1,0 +1,39 @@
+"""What `manage.py doctor` looks at beside the push engine's own path (`REALTIME_DOCTOR_CHECKS`): queues and storage."""
+
+import secrets
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from academy.adapters.queue.sqs import QUEUES, QueueUnavailableError, SqsJobQueue
+from realtime.errors import CheckFailedError
+
+
+def check_queues() -> str:
+    """Each queue is there, and how much waits in it. Raises CheckFailedError."""
+    try:
+        waiting = [f"{queue.name} ({queue.depth()} waiting)" for queue in map(SqsJobQueue, QUEUES)]
+    except QueueUnavailableError as problem:
+        raise CheckFailedError(
+            str(problem).rstrip("."), "Look at SQS_ENDPOINT_URL and the AWS credentials, and run manage.py provision."
+        ) from None
+    return ", ".join(waiting)
+
+
+def check_storage() -> str:
+    """A small file can be written, read and deleted again. Raises CheckFailedError."""
+    try:
+        name = default_storage.save(f"doctor-{secrets.token_hex(4)}.txt", ContentFile(b"doctor"))
+        try:
+            with default_storage.open(name) as file:
+                content = file.read()
+        finally:
+            default_storage.delete(name)
+    except Exception as problem:  # noqa: BLE001 - storages raise what they like
+        raise CheckFailedError(
+            f"a file cannot be written and read: {problem}".rstrip("."),
+            "Look at S3_BUCKET, S3_ENDPOINT_URL and the AWS credentials, or at MEDIA_ROOT; run manage.py provision.",
+        ) from None
+    if content != b"doctor":
+        raise CheckFailedError("a file came back with other content", "Look what else writes into the storage.")
+    return f"a file was written, read and deleted ({default_storage.__class__.__name__})"

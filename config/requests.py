@@ -1,0 +1,71 @@
+"""What is noted of each request of the web process: who asks, on every line of its log, and how much SQL it costs."""
+
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from inspect import iscoroutinefunction
+from typing import Any
+
+import structlog
+from django.db.backends.signals import connection_created
+from django.http import HttpRequest, HttpResponseBase
+from django.utils.decorators import sync_and_async_middleware
+
+from realtime.metrics import counts
+
+NO_VIEW = "none"
+"""Addresses that lead nowhere, and statements that no request made."""
+
+_statements: ContextVar[list[int] | None] = ContextVar("statements", default=None)
+"""Of the request that this context serves. A list, because a view may run in other threads, with copies of it."""
+
+Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+@sync_and_async_middleware
+def note_request(get_response: Any) -> Answer:
+    """Begins the request's log anew; the authentication then binds its tenant. Counts its statements by its view."""
+    connection_created.connect(_count_statements_of, dispatch_uid="config.requests")
+
+    async def answer_async(request: HttpRequest) -> HttpResponseBase:
+        statements = _begin()
+        try:
+            answer: HttpResponseBase = await get_response(request)
+            return answer
+        finally:
+            counts.sql[_view(request)] += statements[0]
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        statements = _begin()
+        try:
+            answer: HttpResponseBase = get_response(request)
+            return answer
+        finally:
+            counts.sql[_view(request)] += statements[0]
+
+    return answer_async if iscoroutinefunction(get_response) else answer
+
+
+def _begin() -> list[int]:
+    structlog.contextvars.clear_contextvars()
+    statements = [0]
+    _statements.set(statements)
+    return statements
+
+
+def _view(request: HttpRequest) -> str:
+    return f"/{request.resolver_match.route}" if request.resolver_match else NO_VIEW
+
+
+def _count_statements_of(connection: Any, **_: Any) -> None:
+    """Django keeps the connection's object over reconnects, so it is told once."""
+    if _count not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_count)
+
+
+def _count(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 - Django's signature
+    statements = _statements.get()
+    if statements is None:
+        counts.sql[NO_VIEW] += 1
+    else:
+        statements[0] += 1
+    return execute(sql, params, many, context)

@@ -1,0 +1,208 @@
+"""What `manage.py doctor` looks at, one function each: the settings, the servers, and the relay."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from realtime import checks, conf
+from realtime.conf import DoctorCheck
+from realtime.errors import CheckFailedError
+from realtime.exposition import outbox_age
+from realtime.models import OutboxEntry
+from realtime.outbox import RECORD
+from realtime.redis_server import OLDEST_VERSION, WARN_ABOVE, RedisServer
+
+RESERVED_TENANT = 0
+"""The doctor's own feed; tenants of projects begin with 1."""
+RELAY_TOPIC = "doctor:relay"
+LAYER_SECONDS = 5.0
+RELAY_SECONDS = 10.0
+OLD_SECONDS = 30.0
+"""A row that has waited so long was left behind by the process that wrote it and by the relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`mend` is empty where nothing is wrong."""
+
+    name: str
+    said: str
+    mend: str = ""
+
+    @property
+    def wrong(self) -> bool:
+        return bool(self.mend)
+
+
+def examine(named: Iterable[tuple[str, DoctorCheck]]) -> Iterator[Finding]:
+    """Makes each check when its finding is asked for; no defect of one keeps the others from being made."""
+    for name, check in named:
+        try:
+            yield Finding(name, check())
+        except CheckFailedError as problem:
+            yield Finding(name, str(problem), problem.mend)
+        except Exception as problem:  # noqa: BLE001 - a project's checks may raise what they like
+            yield Finding(name, f"{type(problem).__name__}: {problem}", "Read the error; the check itself fell.")
+
+
+def check_settings() -> str:
+    """What `manage.py check` says of the engine, without what it asks of Redis."""
+    if messages := checks.check_settings():
+        said = " ".join(f"{message.msg} ({message.id})" for message in messages)
+        raise CheckFailedError(said, " ".join(message.hint or "Correct it." for message in messages))
+    return "complete; the secret is long enough, hosts and origins are named"
+
+
+def check_database() -> str:
+    try:
+        connection.ensure_connection()
+        plan = MigrationExecutor(connection)
+        missing = plan.migration_plan(plan.loader.graph.leaf_nodes())
+    except DatabaseError as problem:
+        raise CheckFailedError(
+            f"not reachable: {_first_line(problem)}", "Start it, or correct its address in DATABASES."
+        ) from None
+    if missing:
+        names = ", ".join(f"{migration.app_label}.{migration.name}" for migration, _ in missing[:3])
+        raise CheckFailedError(f"{len(missing)} migrations are missing ({names})", "Run manage.py migrate.")
+    return f"reachable ({connection.vendor}), all migrations are there"
+
+
+def check_redis() -> str:
+    server = _redis()
+    if server.too_old:
+        wanted = ".".join(map(str, OLDEST_VERSION))
+        raise CheckFailedError(f"version {server.version}", f"Use Redis or Valkey {wanted} or later.")
+    return f"version {server.version} at {_without_password(conf.redis_url())}"
+
+
+def check_policy() -> str:
+    server = _redis()
+    if server.evicts_anything:
+        raise CheckFailedError(f"maxmemory-policy {server.policy} evicts what has no expiry", checks.SET_POLICY)
+    return f"maxmemory-policy {server.policy}"
+
+
+def check_memory() -> str:
+    server = _redis()
+    used = f"{server.memory_bytes / 1e6:.0f} MB"
+    if not server.memory_limit:
+        return f"{used} used; no limit is set (maxmemory)"
+    said = f"{used} of {server.memory_limit / 1e6:.0f} MB used ({server.memory_share:.0%})"
+    if server.short_of_memory:
+        raise CheckFailedError(f"{said}, more than {WARN_ABOVE:.0%}", checks.GIVE_MEMORY)
+    return said
+
+
+def check_channel_layer() -> str:
+    """A message goes to a channel of our own and comes back."""
+    layer = get_channel_layer()  # type: ignore[no-untyped-call]
+    if layer is None:
+        raise CheckFailedError("none is configured: revocations are found by the probe alone", checks.SET_LAYER)
+
+    async def there_and_back() -> None:
+        async with asyncio.timeout(LAYER_SECONDS):
+            channel = await layer.new_channel()
+            await layer.send(channel, {"type": "realtime.doctor"})
+            await layer.receive(channel)
+
+    try:
+        async_to_sync(there_and_back)()
+    except (OSError, RedisError) as problem:  # TimeoutError is an OSError
+        raise CheckFailedError(
+            f"nothing comes through ({problem or 'time-out'})", "Look whether its server runs; see CHANNEL_LAYERS."
+        ) from None
+    return f"a message came through ({type(layer).__name__})"
+
+
+def check_outbox() -> str:
+    try:
+        age = outbox_age()
+    except DatabaseError as problem:
+        raise CheckFailedError(
+            f"cannot be read: {_first_line(problem)}", "Mend the database first (manage.py migrate)."
+        ) from None
+    if age > OLD_SECONDS:
+        raise CheckFailedError(
+            f"its oldest row waits for {age:.0f} s",
+            "Start a worker or manage.py realtime_relay; if one runs, its log says outbox_rows_not_sent and why.",
+        )
+    return f"the oldest row waits for {age:.0f} s" if age else "empty: everything was sent"
+
+
+def check_relay() -> str:
+    """A row as a process leaves it behind that dies after its commit: the relay has to send it."""
+    payload = {"topic": RELAY_TOPIC, "attempt": new_attempt(), "status": "DONE", "published_at": time.time()}
+    try:
+        entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=RESERVED_TENANT, payload=payload)
+        row = OutboxEntry.objects.filter(pk=entry.pk)
+        row.update(created_at=timezone.now() - timedelta(seconds=3))
+        try:
+            seconds = _seconds_until(row.filter(sent_at__isnull=False).exists)
+        finally:
+            row.delete()
+    except DatabaseError as problem:
+        raise CheckFailedError(
+            f"cannot be tried: {_first_line(problem)}", "Mend the database first (manage.py migrate)."
+        ) from None
+    if seconds is None:
+        raise CheckFailedError(
+            f"a row in the outbox was not sent within {RELAY_SECONDS:g} s",
+            "Start a worker or manage.py realtime_relay; if one runs, look into its log.",
+        )
+    return f"at work: it sent a row after {seconds:.1f} s"
+
+
+def check_fill() -> str:
+    """The mark that the relay leaves in each life of Redis."""
+    publisher = conf.publisher()
+    try:
+        filled = publisher.filled_run_id() == publisher.run_id()
+    except RedisError as problem:
+        raise CheckFailedError(f"cannot be asked: {problem}", "Mend Redis first.") from None
+    if not filled:
+        raise CheckFailedError(
+            "not filled since its last start: ended jobs of the last 24 h may be missing",
+            "Start a worker or manage.py realtime_relay; if one runs, its log says redis_not_filled and why.",
+        )
+    return "filled by the relay since its last start"
+
+
+def new_attempt() -> int:
+    """Higher than all before: so each look at the reserved feed is a new state of the same few topics."""
+    return time.time_ns() // 1_000_000
+
+
+def _redis() -> RedisServer:
+    try:
+        return RedisServer.ask(conf.redis())
+    except RedisError as problem:
+        raise CheckFailedError(f"not reachable: {problem}", "Start it, or correct REALTIME_REDIS_URL.") from None
+
+
+def _seconds_until(holds: Callable[[], bool]) -> float | None:
+    started = time.monotonic()
+    while (seconds := time.monotonic() - started) < RELAY_SECONDS:
+        if holds():
+            return seconds
+        time.sleep(0.1)
+    return None
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _first_line(problem: Exception) -> str:
+    return next(iter(str(problem).strip().splitlines()), type(problem).__name__)

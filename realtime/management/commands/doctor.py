@@ -1,0 +1,49 @@
+"""`manage.py doctor`: proves the whole path, and says how to mend what is wrong."""
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from realtime import conf, doctor, doctor_push
+from realtime.conf import DoctorCheck
+
+
+class Command(BaseCommand):
+    help = (
+        "Says in one line each what of the push path is right, and how to mend what is wrong: settings, database, "
+        "Redis, queue, channel layer, outbox, relay, and a record from publish to socket. Exit code 1 if anything is "
+        "wrong. It publishes into the feed of the reserved tenant 0 only."
+    )
+    requires_system_checks = ()  # what they say is among the lines
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--url", metavar="http://…", help="also try the WebSocket of the server that runs there")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        wrong = total = 0
+        for finding in doctor.examine(_checks(options["url"])):
+            total, wrong = total + 1, wrong + finding.wrong
+            if finding.wrong:
+                self.stdout.write(f"{self.style.ERROR('WRONG')} {finding.name}: {finding.said}. {finding.mend}")
+            else:
+                self.stdout.write(f"{self.style.SUCCESS('ok')}    {finding.name}: {finding.said}")
+        if wrong:
+            raise CommandError(f"{wrong} of {total} wrong.")
+
+
+def _checks(url: str | None) -> Iterator[tuple[str, DoctorCheck]]:
+    yield "settings", doctor.check_settings
+    yield "database", doctor.check_database
+    yield "redis", doctor.check_redis
+    yield "redis policy", doctor.check_policy
+    yield "redis memory", doctor.check_memory
+    yield from conf.doctor_checks()
+    yield "channel layer", doctor.check_channel_layer
+    yield "outbox", doctor.check_outbox
+    yield "relay", doctor.check_relay
+    yield "redis contents", doctor.check_fill
+    yield "publish to hub", doctor_push.check_hub
+    if url:
+        yield "publish to socket", doctor_push.check_server(url)

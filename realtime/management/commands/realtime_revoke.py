@@ -1,0 +1,49 @@
+"""`manage.py realtime_revoke`: ends what a session, a user or a whole tenant has open."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from channels.layers import get_channel_layer
+from django.core.management.base import BaseCommand, CommandError
+from redis.exceptions import RedisError
+
+from realtime import conf
+from realtime.revoke import revoke
+
+
+class Command(BaseCommand):
+    help = (
+        "Ends the connections of a session, of a user, or (with neither) of a whole tenant, and refuses the tokens and "
+        "tickets that were issued until now. It locks nobody out: who may still sign in can come back."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--tenant", metavar="CODE", required=True)
+        whom = parser.add_mutually_exclusive_group()
+        whom.add_argument("--user", metavar="NAME")
+        whom.add_argument("--session", metavar="ID")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        source, code, name, session_id = conf.source(), options["tenant"], options["user"], options["session"]
+        tenant_id = source.tenant_id(code)
+        if tenant_id is None:
+            raise CommandError(f"There is no tenant {code!r}.")
+        user_id = source.user_id(tenant_id, name) if name else None
+        if name and user_id is None:
+            raise CommandError(f"There is no user {name!r} in {code}.")
+        try:
+            revoke(tenant_id, user_id=user_id, session_id=session_id)
+        except RedisError as problem:
+            raise CommandError(f"Redis cannot be asked: {problem}. Nothing was ended.") from None
+        whom = (
+            f"Session {session_id} of" if session_id else f"User {name} (id {user_id}) of" if name else "Everybody of"
+        )
+        self.stdout.write(
+            f"{whom} {code} (id {tenant_id}): connections end within {_seconds():g} s, and what was issued until now "
+            "is refused. Who may still sign in can come back."
+        )
+
+
+def _seconds() -> float:
+    """When all processes know it: told by the channel layer, or found by the next probe."""
+    return 1.0 if get_channel_layer() is not None else conf.probe_seconds()  # type: ignore[no-untyped-call]

@@ -1,0 +1,117 @@
+"""The log of a running system: whose a line is stands on it, and nothing is logged for each record or frame."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from academy.adapters.excel.sample import sample_workbook
+from embedded.group import Servers
+from embedded.scratch import scratch_folder
+from realtime.publish import Publisher
+from tests.contract.test_websocket import tenant_of
+from tests.system import System, eventually, import_workbook, running_system
+
+Line = dict[str, Any]
+FLOOD = 300
+
+
+@pytest.fixture(scope="module")
+def talking(template: Servers) -> Iterator[System]:
+    """The product, which says all that it can."""
+    with scratch_folder("system") as folder:
+        with running_system(template, folder, "talking_system", LOG_LEVEL="DEBUG") as running:
+            yield running
+
+
+def lines_of(log_file: Path) -> list[Line]:
+    """Those that are complete."""
+    return [json.loads(line) for line in log_file.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+
+
+def of_our_code(lines: list[Line]) -> list[Line]:
+    return [line for line in lines if line.get("logger", "").partition(".")[0] in {"academy", "apps", "realtime"}]
+
+
+async def test_every_line_of_a_running_import_carries_its_tenant_job_and_attempt(talking: System) -> None:
+    log_file = talking.worker.log_file
+    before = len(lines_of(log_file))
+    async with talking.client() as client, await talking.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(30, seed=43))
+        await watcher.until_terminal(f"job:{job_id}")
+    await eventually(lambda: any(line["event"] == "job_done" for line in lines_of(log_file)[before:]))
+    lines = [line for line in of_our_code(lines_of(log_file)[before:]) if line["logger"] != "realtime.relay"]
+    assert [line["event"] for line in lines if line["level"] == "info"] == ["job_started", "job_done"]
+    said = {(line["tenant"], line["job"], line["attempt"], line["job_type"]) for line in lines}
+    assert said == {(tenant_of(talking, "hanbit"), f"job:{job_id}", 1, "excel_parsing")}
+
+
+async def test_a_job_that_goes_wrong_says_whose_it_is(talking: System) -> None:
+    log_file = talking.worker.log_file
+    async with talking.client("saebom") as client, await talking.watcher(client) as watcher:
+        job_id = await import_workbook(client, b"no workbook at all", "x.csv")
+        assert (await watcher.until_terminal(f"job:{job_id}"))["status"] == "FAILED"
+
+    def failed() -> list[Line]:
+        return [line for line in lines_of(log_file) if line["event"] == "job_failed"]
+
+    await eventually(lambda: bool(failed()))
+    (line,) = failed()
+    assert (line["tenant"], line["job"], line["attempt"]) == (tenant_of(talking, "saebom"), f"job:{job_id}", 1)
+
+
+async def test_the_lines_of_a_websocket_carry_its_tenant_and_its_connection(talking: System) -> None:
+    log_file = talking.web.log_file
+    async with talking.client("saebom") as client, await talking.watcher(client) as watcher:
+        await watcher.read_until("snapshot")
+        connection = watcher.frames[0]["connection"]
+        for _ in range(40):  # more than it may
+            await watcher.send({"type": "pong"})
+        assert (await watcher.closed())[0] == 4102
+
+    def lines() -> list[Line]:
+        return [line for line in lines_of(log_file) if line.get("connection") == connection]
+
+    await eventually(lambda: "connection_ended" in [line["event"] for line in lines()])
+    assert [line["event"] for line in lines()] == ["connection_opened", "connection_ended"]
+    assert {(line["tenant"], line["transport"]) for line in lines()} == {(tenant_of(talking, "saebom"), "websocket")}
+    of_connections = [line for line in lines_of(log_file) if line.get("logger") == "realtime.connection"]
+    assert all(line["tenant"] and line["connection"] for line in of_connections)
+
+
+async def test_the_lines_of_a_request_carry_its_tenant_and_not_that_of_another(talking: System) -> None:
+    log_file = talking.web.log_file
+    async with talking.client("hanbit") as hanbit, talking.client("saebom") as saebom:
+        talking.shell(
+            "from academy.adapters.queue.sqs import SqsJobQueue, AI_QUEUE; q = SqsJobQueue(AI_QUEUE);"
+            "q._client.delete_queue(QueueUrl=q._url(q.name))"
+        )
+        try:
+            await asyncio.gather(
+                *(import_workbook(client, sample_workbook(5, seed=44)) for client in (hanbit, saebom) * 3)
+            )
+        finally:
+            talking.shell("from academy.adapters.queue.sqs import provision_queues; provision_queues()")
+    left = [line for line in lines_of(log_file) if line["event"] == "outbox_left_to_relay"]
+    tenants = sorted(line["tenant"] for line in left)
+    assert tenants == sorted([tenant_of(talking, "hanbit"), tenant_of(talking, "saebom")] * 3)
+    # What lives longer than a request bears nobody's name.
+    process = {"realtime.process", "realtime.reader", "realtime.health"}
+    assert [line for line in lines_of(log_file) if line.get("logger") in process and "tenant" in line] == []
+
+
+async def test_nothing_is_logged_for_each_record_or_frame(talking: System) -> None:
+    log_file = talking.web.log_file
+    publisher, tenant_id = Publisher.from_url(talking.redis.url), tenant_of(talking, "hanbit")
+    async with talking.client() as client, await talking.watcher(client, topics="flood:*") as watcher:
+        await watcher.read_until("snapshot")
+        before = len(lines_of(log_file))
+        for number in range(FLOOD):
+            publisher.status(tenant_id=tenant_id, topic="flood:a", attempt=number + 1, status="PENDING")
+        publisher.status(tenant_id=tenant_id, topic="flood:a", attempt=FLOOD, status="DONE")
+        await watcher.until_terminal("flood:a")
+        assert len(lines_of(log_file)) - before < FLOOD / 10  # of all levels
+    publisher.close()
