@@ -1,4 +1,4 @@
-"""The contract of connections holds on every ASGI server: its tests run on the product's own and on daphne."""
+"""The contract of connections holds on every ASGI server: tests marked `every_server` run on ours and on daphne."""
 
 from collections.abc import Iterator
 
@@ -8,18 +8,11 @@ from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from tests.system import SERVERS, System, running_system
 
-ON_ALL_SERVERS = {"test_websocket", "test_connections", "test_sse", "test_revocation", "test_as_described"}
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "server" in metafunc.fixturenames and metafunc.module.__name__.rpartition(".")[2] in ON_ALL_SERVERS:
-        metafunc.parametrize("server", SERVERS, scope="module")
-
-
-@pytest.fixture(scope="module")
-def server() -> str:
-    """The server below the product."""
-    return "uvicorn"
+    if "server" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("every_server")
+        metafunc.parametrize("server", SERVERS if marked else ["uvicorn"], scope="module")
 
 
 @pytest.fixture(scope="session")

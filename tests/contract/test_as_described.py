@@ -14,6 +14,8 @@ from tests.event_stream import EventStream
 from tests.system import System, new_ticket
 from tests.watcher import Watcher
 
+pytestmark = pytest.mark.every_server
+
 LARGE = 40_000
 SNAPSHOT_BYTES = 262_144
 

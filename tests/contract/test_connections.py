@@ -12,6 +12,8 @@ from embedded.scratch import scratch_folder
 from tests.system import System, new_ticket, running_system
 from tests.watcher import Watcher
 
+pytestmark = pytest.mark.every_server
+
 
 @pytest.fixture(scope="module")
 def hasty_system(server: str, template: Servers) -> Iterator[System]:

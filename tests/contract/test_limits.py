@@ -11,7 +11,7 @@ from embedded.plan import Web
 from realtime.publish import Publisher
 from tests.contract.test_websocket import tenant_of
 from tests.event_stream import EventStream, RefusedStreamError
-from tests.system import SERVERS, System, eventually, new_ticket
+from tests.system import System, eventually, new_ticket
 from tests.watcher import Watcher
 
 
@@ -21,7 +21,7 @@ def terminate(web: Web) -> None:
     os.kill(web.pid, signal.SIGTERM)
 
 
-@pytest.mark.parametrize("server", SERVERS, scope="module")
+@pytest.mark.every_server
 async def test_beyond_the_limit_a_websocket_is_closed_with_4101_and_a_stream_answered_429(system: System) -> None:
     with system.another_web(REALTIME_MAX_CONNECTIONS_PER_USER="1") as web:
         async with system.client() as client:

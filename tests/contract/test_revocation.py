@@ -12,6 +12,8 @@ from tests.event_stream import EventStream
 from tests.system import PASSWORD, System, new_ticket
 from tests.watcher import Watcher
 
+pytestmark = pytest.mark.every_server
+
 
 async def signed_in(system: System, username: str = "staff", academy: str = "hanbit") -> httpx.AsyncClient:
     """A session of its own, which may be ended."""

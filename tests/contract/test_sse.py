@@ -13,6 +13,8 @@ from tests.contract.test_websocket import publisher_of, tenant_of  # noqa: F401 
 from tests.event_stream import EventStream, RefusedStreamError
 from tests.system import System, import_workbook, new_ticket
 
+pytestmark = pytest.mark.every_server
+
 ORIGIN = {"Origin": "https://evil.example"}
 
 

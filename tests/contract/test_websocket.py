@@ -16,6 +16,8 @@ from realtime.transitions import Verdict
 from tests.system import System, import_workbook, new_ticket
 from tests.watcher import Watcher, rank
 
+pytestmark = pytest.mark.every_server
+
 
 @pytest.fixture
 def publisher_of(system: System) -> Publisher:
