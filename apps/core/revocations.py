@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 
+from academy.adapters.db.django import repositories_core
 from apps.core.models import Tenant, TenantMembership, User
 from realtime.revoke import revoke_on_commit
 
@@ -21,8 +22,7 @@ def _revoke(tenant_id: int, user_id: int | None = None) -> None:
 @receiver(pre_save, sender=TenantMembership)
 def note_role(sender: Any, instance: TenantMembership, **kwargs: Any) -> None:  # noqa: ARG001 - Django's signature
     """Remembers the role that stands in the database, so that saving without a change ends nothing."""
-    stored = TenantMembership.objects.filter(pk=instance.pk).values_list("role", flat=True)
-    instance.role_before = stored.first() if instance.pk else None  # type: ignore[attr-defined]
+    instance.role_before = repositories_core.stored_role(instance) if instance.pk else None  # type: ignore[attr-defined]
 
 
 @receiver(post_save, sender=TenantMembership)

@@ -139,6 +139,11 @@ def _role(user: User) -> Role | None:
     return Role(value) if value else None
 
 
+def stored_role(membership: TenantMembership) -> str | None:
+    """The role that stands in the database."""
+    return TenantMembership.objects.filter(pk=membership.pk).values_list("role", flat=True).first()
+
+
 def create_tenant(code: str, name: str) -> Tenant | None:
     """The new academy, or None if the code is taken."""
     tenant, created = Tenant.objects.get_or_create(code=code, defaults={"name": name})
