@@ -1,5 +1,7 @@
 """On daphne `send` never waits: what a client has not yet read is told by its pongs alone."""
 
+from contextlib import AsyncExitStack
+
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -66,12 +68,14 @@ async def test_no_ping_between_the_parts_of_a_snapshot_says_that_the_client_has_
 async def test_a_process_that_ends_breaks_its_connections_and_their_places_hold(daphne_system: System) -> None:
     async with daphne_system.client("saebom") as client:
         ticket = (await new_ticket(client))["ticket"]
-        with daphne_system.another_web() as web:
-            watcher = await Watcher.connect(web.address.replace("http", "ws") + "/ws/events/", ticket, topics="end:*")
-            await watcher.read_until("snapshot")
-        with pytest.raises(ConnectionClosed) as broken:
-            await watcher.read()
-        assert broken.value.rcvd is None
+        async with AsyncExitStack() as stack:
+            with daphne_system.another_web() as web:
+                url = web.address.replace("http", "ws") + "/ws/events/"
+                watcher = await stack.enter_async_context(await Watcher.connect(url, ticket, topics="end:*"))
+                await watcher.read_until("snapshot")
+            with pytest.raises(ConnectionClosed) as broken:
+                await watcher.read()
+            assert broken.value.rcvd is None
         publish_big(daphne_system, ["end:a"], 1, status="DONE")
         async with await daphne_system.watcher(client, topics="end:*", since=str(watcher.place)) as again:
             snapshot = await again.read_until("snapshot")

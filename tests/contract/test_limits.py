@@ -71,6 +71,7 @@ async def test_a_process_that_ends_sends_its_clients_away_one_after_the_other_an
             assert {code for code, _reason in await asyncio.gather(*ends)} == {1012}
             closing = [watcher.frames[-1] for watcher in watchers]
             last = await end_of_stream
+            await stream.__aexit__()
         for frame in [*closing, last]:
             assert (frame["type"], frame["code"]) == ("closing", 1012)
             assert 0 <= frame["retry_after_ms"] <= 300
