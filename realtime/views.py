@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
@@ -29,6 +30,7 @@ from realtime.topics import TopicFilter
 LIFETIME_JITTER = 0.1
 """Connections opened together do not end together."""
 EVENTS_PATH = "/api/v1/events/"
+LOOPBACK = {"127.0.0.1", "::1"}
 
 
 class _BadRequestError(Exception):
@@ -74,7 +76,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
     `{"renew": "<ticket>"}`, and ask for the ticket as a cookie too, `{"cookie": true}`. Costs no SQL for those whose
     role alone permits everything, nor to renew.
     """
-    if request.method == "OPTIONS":
+    if _is_preflight(request):
         return _with_cors(request, HttpResponse(status=204))
     if request.method != "POST":
         return _error(405, "method_not_allowed", "Get a ticket by POST.")
@@ -164,7 +166,7 @@ def _set_cookie(request: HttpRequest, answer: HttpResponse, identity: Identity, 
 @csrf_exempt
 async def snapshot_view(request: HttpRequest) -> HttpResponse:
     """The JSON of a `snapshot` frame: one request for all jobs. Takes a ticket or an access token; 0 SQL."""
-    if request.method == "OPTIONS":
+    if _is_preflight(request):
         return _with_cors(request, HttpResponse(status=204))
     if request.method != "GET":
         return _error(405, "method_not_allowed", "Read a snapshot by GET.", allow="GET")
@@ -222,6 +224,11 @@ def _ticket_of_token(request: HttpRequest) -> Ticket | None:
     )
 
 
+def _is_preflight(request: HttpRequest) -> bool:
+    """Whether a page of an allowed foreign origin asks what it may send (Fetch, section 3.3.5)."""
+    return request.method == "OPTIONS" and bool(cors_headers(request.headers.get("Origin", "")))
+
+
 def _with_cors(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
     for name, value in cors_headers(request.headers.get("Origin", "")):
         answer[name] = value
@@ -260,8 +267,16 @@ async def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django
 
 @require_safe
 def metrics_view(request: HttpRequest) -> HttpResponse:
-    """What this process counts, for Prometheus. Open to whom `REALTIME_METRICS_TOKEN` or the network lets in."""
-    token = conf.metrics_token()
-    if token and request.headers.get("Authorization") != f"Bearer {token}":
+    """What this process counts, for Prometheus: for whoever sends `REALTIME_METRICS_TOKEN`.
+
+    Without such a token for whoever asks from this machine, and not through a proxy: strangers learn nothing.
+    """
+    if not _may_read_metrics(request):
         return _error(401, "token_invalid", "Send Authorization: Bearer <REALTIME_METRICS_TOKEN>.")
     return HttpResponse(exposition(), content_type=CONTENT_TYPE)
+
+
+def _may_read_metrics(request: HttpRequest) -> bool:
+    if token := conf.metrics_token():
+        return constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {token}")
+    return request.META.get("REMOTE_ADDR") in LOOPBACK and "X-Forwarded-For" not in request.headers

@@ -1,0 +1,31 @@
+"""Who may read the metrics."""
+
+from typing import Any
+
+import pytest
+from django.test import RequestFactory
+
+from realtime import conf, views
+
+
+@pytest.fixture
+def requests() -> RequestFactory:
+    return RequestFactory()
+
+
+def status(request: Any) -> int:
+    return views.metrics_view(request).status_code
+
+
+def test_without_a_token_the_machine_itself_may_and_no_stranger(requests: RequestFactory) -> None:
+    assert status(requests.get("/metrics", REMOTE_ADDR="127.0.0.1")) == 200
+    assert status(requests.get("/metrics", REMOTE_ADDR="10.0.0.9")) == 401
+    assert status(requests.get("/metrics", REMOTE_ADDR="127.0.0.1", headers={"X-Forwarded-For": "10.0.0.9"})) == 401
+
+
+def test_with_a_token_whoever_sends_it(requests: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conf, "metrics_token", lambda: "of-the-scraper")
+    right = {"Authorization": "Bearer of-the-scraper"}
+    assert status(requests.get("/metrics", REMOTE_ADDR="10.0.0.9", headers=right)) == 200
+    for wrong in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer ofthéscraper"}):
+        assert status(requests.get("/metrics", REMOTE_ADDR="127.0.0.1", headers=wrong)) == 401
