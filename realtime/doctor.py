@@ -58,7 +58,7 @@ def examine(named: Iterable[tuple[str, DoctorCheck]]) -> Iterator[Finding]:
 def check_settings() -> str:
     """What `manage.py check` says of the engine, without what it asks of Redis."""
     if messages := checks.check_settings():
-        said = " ".join(f"{message.msg} ({message.id})" for message in messages)
+        said = "; ".join(f"{message.msg.rstrip('.')} ({message.id})" for message in messages)
         raise CheckFailedError(said, " ".join(message.hint or "Correct it." for message in messages))
     return "complete; the secret is long enough, hosts and origins are named"
 
@@ -95,10 +95,10 @@ def check_policy() -> str:
 
 def check_memory() -> str:
     server = _redis()
-    used = f"{server.memory_bytes / 1e6:.0f} MB"
+    used = f"{server.memory_bytes / 1e6:.1f} MB"
     if not server.memory_limit:
         return f"{used} used; no limit is set (maxmemory)"
-    said = f"{used} of {server.memory_limit / 1e6:.0f} MB used ({server.memory_share:.0%})"
+    said = f"{used} of {server.memory_limit / 1e6:.1f} MB used ({server.memory_share:.0%})"
     if server.short_of_memory:
         raise CheckFailedError(f"{said}, more than {WARN_ABOVE:.0%}", checks.GIVE_MEMORY)
     return said

@@ -44,6 +44,9 @@ CLAIMS: dict[str, str] = {
     "docs/how-to/deploy-with-compose.md#sh-2": "test_lines_of_docker_compose_name_what_there_is",
     "docs/how-to/deploy-with-compose.md#sh-3": "test_lines_of_docker_compose_name_what_there_is",
     "docs/how-to/move-old-progress-keys.md#sh-1": "test_commands_of_manage_py_exist",
+    **dict.fromkeys(
+        [f"docs/how-to/watch-it.md#sh-{number}" for number in range(1, 5)], "test_commands_of_manage_py_exist"
+    ),
     "docs/how-to/when-something-is-down.md#sh-1": "test_what_runs_is_asked_as_shown",
     "docs/how-to/when-something-is-down.md#sh-2": "test_commands_of_manage_py_exist",
     "docs/how-to/when-something-is-down.md#sh-3": "test_commands_of_manage_py_exist",

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         wrong = total = 0
-        for finding in doctor.examine(_checks(options["url"])):
+        for finding in doctor.examine(named_checks(options["url"])):
             total, wrong = total + 1, wrong + finding.wrong
             if finding.wrong:
                 self.stdout.write(f"{self.style.ERROR('WRONG')} {finding.name}: {finding.said}. {finding.mend}")
@@ -33,7 +33,8 @@ class Command(BaseCommand):
             raise CommandError(f"{wrong} of {total} wrong.")
 
 
-def _checks(url: str | None) -> Iterator[tuple[str, DoctorCheck]]:
+def named_checks(url: str | None) -> Iterator[tuple[str, DoctorCheck]]:
+    """All of them in their order; `url` is a server's."""
     yield "settings", doctor.check_settings
     yield "database", doctor.check_database
     yield "redis", doctor.check_redis

@@ -1,0 +1,5 @@
+"""What a process keeps of the engine, made anew as in the engine's own tests."""
+
+from tests.realtime.conftest import anew
+
+__all__ = ["anew"]

@@ -1,0 +1,96 @@
+"""The system checks of the engine: what each of them finds, and that a plain `check` asks no Redis."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.core.checks import run_checks
+from pytest_django import Settings
+from redis import Redis
+
+from embedded.home import PROJECT
+from embedded.redis import RedisServer
+from embedded.scratch import scratch_folder
+from realtime.checks import REALTIME
+from tests.servers import SECRET
+
+
+def found(*, deploy: bool = False) -> list[str]:
+    messages = run_checks(tags=[REALTIME], include_deployment_checks=deploy)
+    assert all(message.hint or message.id == "realtime.E001" for message in messages)
+    return [str(message.id) for message in messages]
+
+
+def test_the_product_as_it_is_has_nothing_to_complain_of(redis: Redis) -> None:
+    assert found(deploy=True) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "identifier"),
+    [
+        ("REALTIME_REDIS_URL", "", "realtime.E001"),
+        ("REALTIME_AUTHENTICATOR", "", "realtime.E001"),
+        ("REALTIME_AUTHENTICATOR", "apps.core.topic_rules.nothing", "realtime.E001"),
+        ("REALTIME_TOPIC_RULES", None, "realtime.E001"),
+        ("SECRET_KEY", "", "realtime.E002"),
+        ("SECRET_KEY", "short", "realtime.W005"),
+        ("CHANNEL_LAYERS", {}, "realtime.W003"),
+        ("ALLOWED_HOSTS", ["*"], "realtime.W004"),
+        ("REALTIME_ALLOWED_ORIGINS", ["https://a.example", "http://b.example"], "realtime.W004"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_found(settings: Settings, name: str, value: object, identifier: str) -> None:
+    setattr(settings, name, value)
+    assert found() == [identifier]
+
+
+def test_a_page_on_this_machine_may_connect_and_so_may_any_while_debugging(settings: Settings) -> None:
+    settings.REALTIME_ALLOWED_ORIGINS = ["http://localhost:3000", "http://127.0.0.1:5173", "http://[::1]:80"]
+    assert found() == []
+    settings.REALTIME_ALLOWED_ORIGINS = ["http://b.example"]
+    settings.ALLOWED_HOSTS = ["*"]
+    settings.DEBUG = True
+    assert found() == []
+
+
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[RedisServer]:
+    with scratch_folder("redis") as folder:
+        server = RedisServer(folder)
+        server.start()
+        server.wait_ready()
+        yield server
+        server.stop()
+
+
+def test_a_redis_that_is_set_or_filled_wrongly_is_found_by_a_check_before_deploying(
+    own_redis: RedisServer, settings: Settings, anew: Callable[[], None]
+) -> None:
+    settings.REALTIME_REDIS_URL = own_redis.url
+    anew()
+    client: Redis = Redis.from_url(own_redis.url)
+    assert found(deploy=True) == []
+    client.config_set("maxmemory-policy", "allkeys-lfu")
+    assert found(deploy=True) == ["realtime.W001"]
+    client.config_set("maxmemory-policy", "noeviction")
+    assert found(deploy=True) == []
+    client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.3))
+    assert found(deploy=True) == ["realtime.W002"]
+    client.config_set("maxmemory", 0)
+    assert found(deploy=True) == []
+    client.close()
+
+
+def test_a_plain_check_needs_no_redis_and_one_before_deploying_says_that_it_is_away() -> None:
+    environment = {"SECRET_KEY": SECRET, "REDIS_URL": "redis://127.0.0.1:1/0", "PATH": "/usr/bin"}
+
+    def check(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "manage.py", "check", *words],
+            cwd=PROJECT, env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
+    assert "no issues" in check()
+    assert "realtime.W006" in check("--deploy")

@@ -1,0 +1,158 @@
+"""`manage.py doctor`: all is well with a running system, and for each thing that is broken it says how to mend it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from redis import Redis
+
+from embedded.group import Servers
+from embedded.home import PROJECT
+from embedded.ports import HOST
+from embedded.scratch import scratch_folder
+from realtime.doctor import Finding, examine
+from realtime.errors import CheckFailedError
+from tests.system import System, running_system
+
+ALL = [
+    "settings", "database", "redis", "redis policy", "redis memory", "queues", "storage", "channel layer", "outbox",
+    "relay", "redis contents", "publish to hub",
+]  # fmt: skip
+NOWHERE = f"{HOST}:1"
+
+
+@pytest.fixture(scope="module")
+def ailing(template: Servers) -> Iterator[System]:
+    """A system whose parts are broken one after another, and mended again."""
+    with scratch_folder("system") as folder, running_system(template, folder, "ailing_system") as running:
+        yield running
+
+
+def doctor(system: System, *words: str, **environment: str) -> tuple[int, dict[str, str], str]:
+    """The exit code; what it says of each thing; and all that it wrote."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "doctor", *words],
+        cwd=PROJECT,
+        env={**system.environment, "PYTHONWARNINGS": "error", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    said = {}
+    for line in done.stdout.splitlines():
+        name, _, words_said = line.partition(": ")
+        said[name.removeprefix("ok").removeprefix("WRONG").strip()] = f"{line.split()[0]} {words_said}"
+    return done.returncode, said, done.stdout + done.stderr
+
+
+def wrong(said: dict[str, str]) -> set[str]:
+    return {name for name, text in said.items() if text.startswith("WRONG ")}
+
+
+def test_all_is_well_with_a_running_system_up_to_its_sockets(ailing: System) -> None:
+    code, said, text = doctor(ailing, "--url", ailing.address)
+    assert (code, list(said), wrong(said)) == (0, [*ALL, "publish to socket"], set()), text
+    assert f"a record arrived from {ailing.address}" in said["publish to socket"]
+    assert "at work: it sent a row" in said["relay"]
+    assert "volatile-lru" in said["redis policy"]
+
+
+def test_it_leaves_nothing_behind_but_two_topics_of_its_own_feed(ailing: System) -> None:
+    redis: Redis = Redis.from_url(ailing.redis.url)
+    for _ in range(2):
+        assert doctor(ailing)[0] == 0
+    topics = redis.zrange("tenant:0:feed:index", 0, -1)
+    redis.close()
+    assert set(topics) == {b"doctor:push", b"doctor:relay"}
+    assert ailing.query("SELECT count(*) FROM realtime_outbox WHERE tenant_id = 0") == [(0,)]
+
+
+def test_each_line_of_what_is_wrong_says_how_to_mend_it(ailing: System) -> None:
+    ailing.worker.stop()
+    redis: Redis = Redis.from_url(ailing.redis.url)
+    redis.config_set("maxmemory-policy", "allkeys-lru")
+    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] * 1.2))
+    redis.delete("realtime:relay")
+    try:
+        code, said, text = doctor(
+            ailing,
+            "--url",
+            f"http://{NOWHERE}",
+            SQS_QUEUE_PREFIX="no-such",
+            S3_BUCKET="no-such-bucket",
+            REALTIME_ALLOWED_ORIGINS="http://app.example.com",
+            ALLOWED_HOSTS="*",
+        )
+    finally:
+        redis.config_set("maxmemory-policy", "volatile-lru")
+        redis.config_set("maxmemory", 256_000_000)
+        redis.close()
+        ailing.worker.start()
+        ailing.worker.wait_ready()
+    assert code == 1
+    expected = {
+        "settings": "https://app.example.com",
+        "redis policy": "volatile-lru",
+        "redis memory": "Raise maxmemory",
+        "queues": "manage.py provision",
+        "storage": "S3_BUCKET",
+        "relay": "realtime_relay",
+        "redis contents": "realtime_relay",
+        "publish to socket": "ALLOWED_HOSTS",
+    }
+    assert wrong(said) == set(expected), text
+    assert {name for name, words in expected.items() if words not in said[name]} == set(), text
+    assert "8 of 13 wrong." in text
+    assert "Traceback" not in text
+
+
+def test_a_redis_that_is_away_is_said_on_each_line_that_needs_it(ailing: System) -> None:
+    code, said, text = doctor(ailing, REDIS_URL=f"redis://:hidden@{NOWHERE}/0")
+    assert code == 1
+    needs = {"redis", "redis policy", "redis memory", "channel layer", "relay", "redis contents", "publish to hub"}
+    assert wrong(said) - {"relay"} == needs - {"relay"}, text
+    assert "hidden" not in text
+    assert "Traceback" not in text
+
+
+def test_a_database_that_is_away_or_not_migrated_is_said(ailing: System) -> None:
+    away = ailing.database_url.replace(ailing.database_url.partition("@")[2], f"{NOWHERE}/academy")
+    code, said, text = doctor(ailing, DATABASE_URL=away)
+    assert (code, wrong(said)) == (1, {"database", "outbox", "relay"}), text
+    assert "Traceback" not in text
+    with psycopg.connect(ailing.database_url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE bare_database")
+    bare = ailing.database_url.rpartition("/")[0] + "/bare_database"
+    _code, said, text = doctor(ailing, DATABASE_URL=bare)
+    assert "manage.py migrate" in said["database"], text
+    assert wrong(said) == {"database", "outbox", "relay"}
+
+
+def test_a_server_with_another_secret_is_found_by_its_close_code(ailing: System) -> None:
+    code, said, text = doctor(ailing, "--url", ailing.address, SECRET_KEY="another-key-of-the-tests-0123456789abcdef")
+    assert (code, wrong(said)) == (1, {"publish to socket"}), text
+    assert "4401" in said["publish to socket"]
+    assert "SECRET_KEY" in said["publish to socket"]
+
+
+def test_a_server_on_another_redis_gets_nothing(ailing: System, redis: Redis, servers: Servers) -> None:
+    code, said, text = doctor(ailing, "--url", ailing.address, REALTIME_KEY_PREFIX="elsewhere:")
+    assert code == 1
+    assert "REALTIME_KEY_PREFIX" in said["publish to socket"], text
+
+
+def test_a_check_of_the_project_that_falls_keeps_no_other_from_being_made() -> None:
+    def falls() -> str:
+        raise ZeroDivisionError("oh")
+
+    def fails() -> str:
+        raise CheckFailedError("it is cold", "Heat it.")
+
+    assert list(examine([("a", falls), ("b", fails), ("c", lambda: "warm")])) == [
+        Finding("a", "ZeroDivisionError: oh", "Read the error; the check itself fell."),
+        Finding("b", "it is cold", "Heat it."),
+        Finding("c", "warm"),
+    ]

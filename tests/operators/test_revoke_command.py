@@ -1,0 +1,72 @@
+"""`manage.py realtime_revoke` against a running system."""
+
+import subprocess
+import sys
+
+import pytest
+
+from embedded.home import PROJECT
+from tests.system import PASSWORD, System, new_ticket
+
+
+def revoke(system: System, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "realtime_revoke", *words],
+        cwd=PROJECT,
+        env={**system.environment, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+async def test_a_user_is_ended_and_nobody_else(own_system: System) -> None:
+    async with own_system.client() as owner, own_system.client("saebom") as other:
+        async with await own_system.watcher(owner) as watcher, await own_system.watcher(other) as unconcerned:
+            await watcher.read_until("snapshot")
+            await unconcerned.read_until("snapshot")
+            done = revoke(own_system, "--tenant", "hanbit", "--user", "owner")
+            assert done.returncode == 0, done.stderr
+            assert (await watcher.closed())[0] == 4410
+            assert "User owner (id " in done.stdout
+            assert "of hanbit (id " in done.stdout
+            assert "within 1 s" in done.stdout
+            assert (await owner.post("/api/v1/realtime/ticket/", json={})).status_code == 401
+            await new_ticket(other)
+            # Nobody is locked out.
+            account = {"tenant": "hanbit", "username": "owner", "password": PASSWORD}
+            assert (await owner.post("/api/v1/auth/token/", json=account)).status_code == 200
+
+
+async def test_a_session_or_a_whole_tenant_is_ended(own_system: System) -> None:
+    async with own_system.client("saebom") as client, await own_system.watcher(client) as watcher:
+        await watcher.read_until("snapshot")
+        ((session_id,),) = own_system.query(
+            'SELECT s.id FROM login_session s JOIN "user" u ON u.id = s.user_id JOIN tenant t ON t.id = u.tenant_id '
+            "WHERE t.code = 'saebom' AND u.username = 'owner'"
+        )
+        done = revoke(own_system, "--tenant", "saebom", "--session", str(session_id))
+        assert f"Session {session_id} of saebom" in done.stdout
+        assert (await watcher.closed())[0] == 4410
+    async with own_system.client("hanbit") as client, await own_system.watcher(client) as watcher:
+        await watcher.read_until("snapshot")
+        assert "Everybody of hanbit" in revoke(own_system, "--tenant", "hanbit").stdout
+        assert (await watcher.closed())[0] == 4410
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "complaint"),
+    [
+        (["--tenant", "nobody"], {}, "There is no tenant 'nobody'."),
+        (["--tenant", "hanbit", "--user", "nobody"], {}, "There is no user 'nobody' in hanbit."),
+        (["--tenant", "hanbit"], {"REDIS_URL": "redis://127.0.0.1:1/0"}, "Nothing was ended."),
+    ],
+)
+def test_what_cannot_be_revoked_is_answered_with_a_sentence(
+    system: System, words: list[str], environment: dict[str, str], complaint: str
+) -> None:
+    done = revoke(system, *words, **environment)
+    assert done.returncode == 1
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,163 @@
+"""`manage.py realtime_tail` against a running system: what stands, what comes, and what it says when Redis goes."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from academy.adapters.excel.sample import sample_workbook
+from embedded.home import PROJECT
+from realtime.publish import Publisher, Step
+from realtime.tail import line_of
+from tests.contract.test_websocket import tenant_of
+from tests.docs.scripts import PATIENCE_SECONDS, Lines
+from tests.system import System, import_workbook
+
+LIVE = "Live from here."
+
+
+class Tail:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.records = Lines(process)
+        self._said: list[str] = []
+
+    async def says(self, text: str) -> None:
+        """Waits for a sentence about the feed itself."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while line := (await self.process.stderr.readline()).decode():
+                self._said.append(line)
+                if text in line:
+                    return
+        raise AssertionError(f"It ended without {text!r}: it said {self._said}.")
+
+
+@asynccontextmanager
+async def tailing(system: System, *words: str) -> AsyncIterator[Tail]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "manage.py", "realtime_tail", *words),
+        cwd=PROJECT,
+        env=system.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Tail(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def publisher_of(system: System) -> Publisher:
+    return Publisher.from_url(system.redis.url)
+
+
+async def test_an_import_is_told_from_what_stands_to_its_end_and_ctrl_c_ends_it(system: System) -> None:
+    with publisher_of(system) as publisher:
+        publisher.status(tenant_id=tenant_of(system, "hanbit"), topic="tail:stands", attempt=1, status="PENDING")
+    async with tailing(system, "--tenant", "hanbit") as tail, system.client() as client:
+        await tail.says(LIVE)
+        assert "attempt 1  PENDING" in await tail.records.until("tail:stands")
+        job_id = await import_workbook(client, sample_workbook(300, seed=45))
+        ended = await tail.records.until("DONE")
+        assert f"job:{job_id}" in ended
+        assert any("%  2/2 import" in line for line in tail.records.seen)
+        tail.process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(tail.process.wait(), PATIENCE_SECONDS) == 0
+
+
+async def test_json_of_some_topics_is_what_browsers_get(system: System) -> None:
+    async with tailing(system, "--tenant", "saebom", "--topics", "tail:*", "--json") as tail:
+        await tail.says(LIVE)
+        with publisher_of(system) as publisher:
+            of_tenant: dict[str, Any] = {"tenant_id": tenant_of(system, "saebom"), "attempt": 1}
+            publisher.status(**of_tenant, topic="other:1", status="DONE")
+            publisher.status(**of_tenant, topic="tail:1", status="DONE", data={"x": 1})
+        record = json.loads(await tail.records.until("{"))
+    assert (record["topic"], record["status"], record["data"]) == ("tail:1", "DONE", {"x": 1})
+
+
+async def test_a_redis_that_goes_and_comes_back_is_told_and_what_was_missed_is_shown(own_system: System) -> None:
+    tenant_id = tenant_of(own_system, "hanbit")
+    async with tailing(own_system, "--tenant", "hanbit") as tail:
+        await tail.says(LIVE)
+        own_system.redis.kill()
+        await tail.says("Redis is away")
+        own_system.redis.start()
+        own_system.redis.wait_ready()
+        await tail.says("Redis is back.")
+        with publisher_of(own_system) as publisher:
+            publisher.status(tenant_id=tenant_id, topic="tail:after", attempt=1, status="DONE")
+        await tail.records.until("tail:after")
+
+
+async def test_a_tail_into_a_closed_pipe_ends_in_silence(system: System) -> None:
+    command = f"'{sys.executable}' manage.py realtime_tail --tenant hanbit --json | head -n 1"
+    with publisher_of(system) as publisher:
+        said: dict[str, Any] = {"tenant_id": tenant_of(system, "hanbit"), "status": "PENDING"}
+        publisher.status(**said, topic="tail:first", attempt=1)
+        process = await asyncio.create_subprocess_shell(
+            command,
+            cwd=PROJECT,
+            env=system.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        ended = asyncio.create_task(process.communicate())
+        for attempt in range(2, 1000):
+            publisher.status(**said, topic="tail:first", attempt=attempt)
+            if (await asyncio.wait([ended], timeout=0.2))[0]:
+                break
+        out, error = await ended
+    assert json.loads(out)
+    assert "Traceback" not in error.decode()
+    assert "BrokenPipe" not in error.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [(["--tenant", "nobody"], "There is no tenant 'nobody'."), (["--tenant", "hanbit", "--topics", "A B"], "topic")],
+)
+async def test_what_cannot_be_tailed_is_answered_with_a_sentence(
+    system: System, words: list[str], complaint: str
+) -> None:
+    async with tailing(system, *words) as tail:
+        await tail.says(complaint)
+        assert await tail.process.wait() == 1
+
+
+def record(**more: Any) -> dict[str, Any]:
+    return {"topic": "job:9", "attempt": 2, "status": "PROCESSING", "published_at": 1771234567.1234, **more}
+
+
+def test_a_line_holds_what_somebody_on_call_asks_for() -> None:
+    progress = {"percent": 37.5, "step": vars_of(Step(3, 6, "transcode", 61.0)), "remaining_seconds": 80.2}
+    line = line_of(record(progress=progress, stalled=True))
+    assert [part.strip() for part in line.split("  ") if part.strip()][1:] == [
+        "job:9",
+        "attempt 2",
+        "PROCESSING",
+        "37.5 %",
+        "3/6 transcode 61 %",
+        "81 s left",
+        "stalled",
+    ]
+    failed = line_of(record(status="FAILED", error={"code": "too_large", "message": "It has 60,000 rows."}))
+    assert failed.endswith("FAILED      too_large: It has 60,000 rows.")
+    assert line_of({"topic": "job:1", "status": "UNKNOWN"}).split() == ["job:1", "UNKNOWN"]
+
+
+def vars_of(step: Step) -> dict[str, Any]:
+    return {"index": step.index, "total": step.total, "name": step.name, "percent": step.percent}
+
+
+def test_what_a_worker_wrote_cannot_move_the_cursor() -> None:
+    error = {"code": "x", "message": "\x1b[2J\r\nimport 학생"}
+    assert line_of(record(status="FAILED", error=error)).endswith("x: �[2J��import 학생")
