@@ -141,6 +141,7 @@ class Connection:
             self._carrier.abort()
         except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
             self._log.debug("close_failed", error=str(problem))
+            self._carrier.abort()
 
     def stop(self) -> None:
         """The peer is gone, or was sent away."""

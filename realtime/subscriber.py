@@ -77,6 +77,7 @@ class Subscriber:
         self._closed = False
         # On servers whose `send` does not wait: bytes sent, bytes known to have arrived, and what each ping will tell.
         self._sent = self._arrived = 0
+        self._sent_place: Place | None = None
         self._pings: deque[int] = deque()
 
     @property
@@ -86,7 +87,12 @@ class Subscriber:
 
     @property
     def _unanswered(self) -> bool:
-        return not self._transport.waits_for_client and self._sent - self._arrived > MAX_BUFFER_BYTES
+        # Before the client has a place, in the middle of its first snapshot, no ping can go out, nor a pong come.
+        return (
+            not self._transport.waits_for_client
+            and self._sent_place is not None
+            and self._sent - self._arrived > MAX_BUFFER_BYTES
+        )
 
     @property
     def place(self) -> Place:
@@ -178,12 +184,12 @@ class Subscriber:
         if self._transport.waits_for_client:
             return
         self._sent += len(frame.body)
+        self._sent_place = frame.place or self._sent_place
         if frame.kind == "ping":
             self._pings.append(self._sent)
-        elif self._unanswered and self._slow_timer is None:
+        elif self._unanswered and self._slow_timer is None and self._sent_place is not None:
             self._set_slow_timer()
-            if self._feed is not None:
-                self._send(frames.ping(self.place))
+            self._send(frames.ping(self._sent_place))  # and not the place of what is still queued
 
     def _go_on(self) -> None:
         """Sends what waited, as far as the client takes it."""

@@ -49,7 +49,6 @@ async def test_records_wait_for_the_pong_of_who_has_not_read_and_the_newest_of_e
     assert (done["attempt"], done["status"]) == (8, "DONE")
 
 
-@pytest.mark.xfail(strict=True, reason="Subscriber._count pings with the place of parts that are still queued")
 async def test_no_ping_between_the_parts_of_a_snapshot_says_that_the_client_has_it_all(daphne_system: System) -> None:
     topics = [f"part:{number}" for number in range(SNAPSHOT_BYTES // 40_000 + 2)]
     publish_big(daphne_system, topics, 1, data=BIG)

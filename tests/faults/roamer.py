@@ -54,28 +54,27 @@ class Roamer:
         transport = self._chance.choice(["websocket", "websocket", "sse", "poll"])
         self.connects += 1
         self._shown = set()
-        parameters = {"since": self.place} if self.place else {}
         if transport == "poll":
-            await self._poll(address, granted, parameters)
+            await self._poll(address, granted)
             return
         if transport == "sse":
-            watcher: Watcher = await EventStream.open(f"{address}/api/v1/events/", granted, **parameters)
+            watcher: Watcher = await EventStream.open(f"{address}/api/v1/events/", granted, since=self.place)
         else:
-            watcher = await Watcher.connect(address.replace("http", "ws") + "/ws/events/", granted, **parameters)
+            watcher = await Watcher.connect(address.replace("http", "ws") + "/ws/events/", granted, since=self.place)
         async with watcher:
             for _ in range(self._chance.randint(3, 60)):
                 await self.free.wait()
                 self.take(await watcher.read())
 
-    async def _poll(self, address: str, granted: str, parameters: dict[str, str]) -> None:
+    async def _poll(self, address: str, granted: str) -> None:
         async with httpx.AsyncClient(base_url=address, timeout=10) as client:
             headers = {"Authorization": f"Bearer {granted}"}
             for _ in range(self._chance.randint(1, 5)):
-                answer = await client.get("/api/v1/realtime/snapshot/", params=parameters, headers=headers)
+                since = {"since": self.place}
+                answer = await client.get("/api/v1/realtime/snapshot/", params=since, headers=headers)
                 if answer.status_code != 200:
                     raise httpx.HTTPError(answer.text)
                 self.take(answer.json())
-                parameters = {"since": self.place}
                 await asyncio.sleep(PAUSE_SECONDS)
 
     def take(self, frame: Frame) -> None:

@@ -7,7 +7,8 @@ agrees with a fresh snapshot. `script/test --faults` tries 50 seeds, CI 5; `HIST
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -84,6 +85,9 @@ class Academy:
         )
         return {f"job:{job_id}": (status, attempt) for job_id, status, attempt in rows}
 
+    def all_ended(self) -> bool:
+        return all(rank(status) == 2 for status, _attempt in self.truth().values())
+
     def _client(self, address: str | None = None) -> httpx.AsyncClient:
         headers = {"Authorization": f"Bearer {self.token}"}
         return httpx.AsyncClient(base_url=address or self.system.address, headers=headers, timeout=30)
@@ -119,7 +123,7 @@ async def test_whatever_fails_every_client_ends_on_the_truth(faulty: tuple[Syste
                 random.Random(chance.random()),
                 [web.address for web in webs],
                 academy.ticket,
-                foreign=lambda other=academies[ACADEMIES[code]]: other.jobs,
+                foreign=partial(list, academies[ACADEMIES[code]].jobs),
             )
             for number in range(ROAMERS)
         ]
@@ -149,7 +153,7 @@ async def _submit(academies: dict[str, Academy], chance: random.Random) -> None:
 
 
 async def _until_settled(
-    academies: dict[str, Academy], roamers: dict[str, list[Roamer]], roaming: list[asyncio.Future[None]]
+    academies: dict[str, Academy], roamers: dict[str, list[Roamer]], roaming: Sequence[asyncio.Future[None]]
 ) -> None:
     """Until each job has ended, and each client has heard of it."""
 
@@ -163,8 +167,7 @@ async def _until_settled(
         ]
 
     for academy in academies.values():
-        ended = lambda academy=academy: all(rank(status) == 2 for status, _ in academy.truth().values())  # noqa: E731
-        await eventually(ended, SETTLE_SECONDS)
+        await eventually(academy.all_ended, SETTLE_SECONDS)
     try:
         async with asyncio.timeout(SETTLE_SECONDS):
             while unheard():

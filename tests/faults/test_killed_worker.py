@@ -1,5 +1,9 @@
 """`kill -9` and SIGTERM of the worker in the middle of an import: the end is that of an undisturbed run."""
 
+from typing import Any
+
+import boto3
+
 from academy.adapters.excel.sample import sample_workbook
 from tests.system import System, import_workbook
 from tests.watcher import Watcher
@@ -19,6 +23,16 @@ RESULT = "SELECT result FROM aijob_result r JOIN aijob j ON j.id = r.job_id WHER
 def percent(watcher: Watcher, job_id: str) -> float:
     progress = watcher.records.get(f"job:{job_id}", {}).get("progress")
     return float(progress["percent"]) if progress else 0.0
+
+
+def messages(system: System) -> dict[str, int]:
+    """How many messages of the worker's queue show, and how many somebody has received."""
+    sqs = boto3.client("sqs", "ap-northeast-2", endpoint_url=system.environment["SQS_ENDPOINT_URL"])
+    url = sqs.get_queue_url(QueueName=f"{system.name}-ai")["QueueUrl"]
+    names: Any = {"shown": "ApproximateNumberOfMessages", "hidden": "ApproximateNumberOfMessagesNotVisible"}
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(names.values()))["Attributes"]
+    sqs.close()
+    return {word: int(found[name]) for word, name in names.items()}
 
 
 async def undisturbed(system: System, workbook: bytes) -> str:
@@ -66,6 +80,9 @@ async def test_on_sigterm_a_long_import_goes_back_in_time_for_the_limit_of_whoev
         job_id = await import_workbook(client, sample_workbook(10_000, seed=6))
         await watcher.until(lambda: percent(watcher, job_id) > 20)
         own_system.worker.stop(timeout=30)
+        assert messages(own_system) == {"shown": 1, "hidden": 0}, (
+            own_system.worker.log_file.read_text()
+        )  # its own last poll has not taken it again
         await watcher.until(lambda: watcher.records[f"job:{job_id}"]["attempt"] == 2)
         waiting = watcher.records[f"job:{job_id}"]["status"]
         half = len(own_system.query(ROWS, job_id))

@@ -59,7 +59,7 @@ class Client:
     async def run(self) -> None:
         while True:
             wait = 0.1
-            with suppress(LOST):
+            with suppress(*LOST):
                 wait = await self._hold()
             self.live.clear()
             await asyncio.sleep(wait * random.random())
@@ -79,7 +79,7 @@ class Client:
                     await socket.send('{"type":"pong"}')
                 elif frame["type"] == "closing":
                     self.sent_away.append(time.monotonic())
-                    return frame["retry_after_ms"] / 1000
+                    return float(frame["retry_after_ms"]) / 1000
 
 
 @contextmanager
@@ -135,7 +135,7 @@ async def test_nobody_misses_an_end_and_clients_come_back_one_after_the_other(sy
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await asyncio.gather(*(client.live.wait() for client in clients[first : first + 100]))
             rolling = asyncio.ensure_future(roll(webs))
-            topics = []
+            topics: list[str] = []
             while not rolling.done():
                 topics.append(f"roll:{len(topics)}")
                 publisher.status(tenant_id=tenant_id, topic=topics[-1], attempt=1, status="DONE")

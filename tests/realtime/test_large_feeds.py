@@ -28,7 +28,7 @@ def publish_all(publisher: Publisher, tenant_id: int, number: int, status: str) 
 
 def read(redis: Redis, tenant_id: int, epoch: str = "", offset: int = 0) -> scripts.Snapshot:
     names, values = scripts.snapshot_arguments(Keys(), tenant_id, epoch, offset)
-    answer: list[bytes | None] = redis.register_script(scripts.source("snapshot"))(names, values)  # type: ignore[assignment]
+    answer: list[bytes | None] = redis.register_script(scripts.source("snapshot"))(names, values)
     return scripts.snapshot(answer)
 
 
@@ -75,7 +75,7 @@ def test_a_full_mirror_trims_as_redis_does(redis: Redis, tenant_id: int) -> None
     publisher = Publisher(redis, limits=limits)
     mirror = Mirror(limits)
     mirror.load(read(redis, tenant_id))
-    listening = redis.pubsub()
+    listening = redis.pubsub()  # type: ignore[no-untyped-call]
     listening.subscribe(Keys().feed(tenant_id))
     publish_all(publisher, tenant_id, 400, "PROCESSING")
     publish_all(publisher, tenant_id, 150, "DONE")
