@@ -47,7 +47,6 @@ class Environment(BaseSettings):
     worker_drain_seconds: float = Field(20, ge=0, le=600)
     worker_ready_file: str | None = None
     worker_metrics_port: int = Field(0, ge=0, le=65_535)
-    worker_metrics_port: int = Field(0, ge=0, le=65_535)
 
     realtime_key_prefix: str = Field("", pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
     realtime_allowed_origins: Names = []

@@ -130,6 +130,7 @@ class Deliveries:
         except AttemptSupersededError:
             raise
         except WorkerStopsError:
+            self._stopping.wait_for_polls(self._timing.poll_end_seconds)
             self._running.give_back(running)
         except JobFailedError as problem:
             log.info("job_failed", code=problem.code, reason=str(problem))

@@ -51,7 +51,7 @@ class Worker:
         leases = threading.Thread(target=self._running.renew_leases, name="leases")
         visibility = threading.Thread(target=self._running.renew_visibility, name="visibility")
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="job")
-        # A daemon: a long poll cannot be interrupted, and the end does not wait for it.
+        # A daemon: the end does not wait for a queue that hangs.
         poll = threading.Thread(target=self._poll, args=[pool], name="poll", daemon=True)
         for thread in (relay, leases, visibility, poll):
             thread.start()
@@ -68,6 +68,12 @@ class Worker:
             os._exit(0)  # what was given back is another worker's now; nothing that this process still does can count
 
     def _poll(self, pool: ThreadPoolExecutor) -> None:
+        try:
+            self._poll_until_asked(pool)
+        finally:
+            self._stopping.polls_ended.set()
+
+    def _poll_until_asked(self, pool: ThreadPoolExecutor) -> None:
         ready = False
         while not self._stop.is_set():
             with self._lock:
@@ -113,5 +119,6 @@ class Worker:
         with self._lock:
             running = set(self._futures)
         _, unfinished = wait(running, self._stopping.seconds_left)
+        self._stopping.wait_for_polls(self._timing.poll_end_seconds)
         self._running.give_back_all()
         return not unfinished

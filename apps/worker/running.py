@@ -38,6 +38,7 @@ class RunningJobs:
         self._timing = timing
         self._held: dict[str, Running] = {}
         self._lock = threading.Lock()
+        self._giving_back = threading.Lock()
         self._stopped = threading.Event()
 
     def add(self, running: Running) -> None:
@@ -62,12 +63,17 @@ class RunningJobs:
 
     def give_back_all(self) -> None:
         """Makes what still runs PENDING again, and shows its messages to other workers at once."""
-        for running in self._all():
-            self.give_back(running)
+        with self._giving_back:  # and waits for those that give back theirs: afterwards this process may end
+            for running in self._all():
+                self._give_back(running)
         connection.close()
 
     def give_back(self, running: Running) -> None:
         """The same for one. Nothing happens if it was given back already."""
+        with self._giving_back:
+            self._give_back(running)
+
+    def _give_back(self, running: Running) -> None:
         if not self.remove(running):
             return
         try:

@@ -14,7 +14,7 @@ class Timing:
     heartbeat_seconds: float
     lease_seconds: float
     visibility_seconds: int
-    poll_seconds: int = 20
+    poll_seconds: int = 2  # a poll cannot be interrupted, and whoever stops waits for its end
     drain_seconds: float = 20.0
     max_receives: int = 3
     ready_file: str | None = None
@@ -30,6 +30,11 @@ class Timing:
             ready_file=settings.WORKER_READY_FILE,
             metrics_port=settings.WORKER_METRICS_PORT,
         )
+
+    @property
+    def poll_end_seconds(self) -> float:
+        """How long after a stop the last poll may still last; a queue that hangs is not waited for."""
+        return self.poll_seconds + 3.0
 
     def say_ready(self) -> None:
         """Tells whoever started this worker that it polls its queue."""

@@ -43,6 +43,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.running = RunningJobs(self.queue, QUICK)
         self.stopping = Stopping(DRAIN_SECONDS)
+        self.stopping.polls_ended.set()  # nobody polls but the test
         self.deliveries = Deliveries(self.queue, self.handlers, self.running, QUICK, self.stopping)
 
     def knows(self, do: Do, job_type: str = "test") -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -9,8 +11,10 @@ from uuid import UUID
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import connection
 from pytest_django import Settings
 
+from academy.adapters.queue.sqs import Delivery
 from academy.domain.jobs import EXCEL_PARSING, ClaimedJob
 from apps.domains.ai.models import ImportedRow
 from apps.domains.students.services.bulk_from_excel import CHUNK_ROWS
@@ -18,7 +22,7 @@ from apps.worker.ai_worker import excel_parsing
 from apps.worker.ai_worker.dispatcher import HANDLERS
 from apps.worker.handlers import JobProgress
 from apps.worker.stopping import Stopping
-from tests.worker.conftest import DRAIN_SECONDS, Bench
+from tests.worker.conftest import DRAIN_SECONDS, PATIENCE_SECONDS, Bench
 
 ROWS = 5 * CHUNK_ROWS
 
@@ -112,3 +116,40 @@ def test_asking_again_gives_no_more_time() -> None:
     stopping.ask()
     assert not stopping.leaves_time_for(1)
     assert stopping.seconds_left == 0
+
+
+def handle_next_and_disconnect(bench: Bench) -> None:
+    bench.handle_next()
+    connection.close()
+
+
+def test_a_process_ends_only_when_every_job_is_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One handler gives its job back at the moment at which the drain is over."""
+    begun, finish = threading.Event(), threading.Event()
+    put_back = bench.queue.put_back
+
+    def slow(delivery: Delivery, seconds: float) -> None:
+        begun.set()
+        assert finish.wait(PATIENCE_SECONDS)
+        put_back(delivery, seconds)
+
+    monkeypatch.setattr(bench.queue, "put_back", slow)
+
+    def do(_job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
+        progress.go_on(2 * DRAIN_SECONDS)
+        raise AssertionError("it goes on")
+
+    bench.knows(do)
+    bench.stopping.ask()
+    job_id = bench.submit()
+    with ThreadPoolExecutor() as pool:
+        handling = pool.submit(handle_next_and_disconnect, bench)
+        assert begun.wait(PATIENCE_SECONDS)
+        ending = pool.submit(bench.running.give_back_all)
+        with pytest.raises(TimeoutError):
+            ending.result(0.1)
+        finish.set()
+        ending.result(PATIENCE_SECONDS)
+        assert bench.state(job_id) == ("PENDING", 2)
+        assert bench.receive().receives == 1
+        handling.result(PATIENCE_SECONDS)
