@@ -31,6 +31,7 @@ HTTP = page("docs/reference/http.md")
 PROTOCOL = page("docs/reference/realtime-protocol.md")
 KEYS = page("docs/reference/redis-keys.md")
 COMMANDS = page("docs/reference/commands.md")
+README = page("README.md")
 GLOSSARY = page("docs/reference/glossary.md")
 
 
@@ -246,6 +247,12 @@ def test_the_help_of_script_test_is_the_one_of_the_page() -> None:
     shown = COMMANDS.fenced("text")[1].splitlines()
     assert [line.removeprefix("#").removeprefix(" ") for line in lines[1 : 1 + len(shown)]] == shown
     assert not lines[1 + len(shown)].startswith("#")
+
+
+def test_the_readme_says_what_script_test_may_change_outside_the_folder() -> None:
+    installs = "apt-get" in (PROJECT / "embedded" / "chromium.py").read_text(encoding="utf-8")
+    claim = README.prose[README.prose.index("outside the project's\nfolder") :].split("\n\n")[0]
+    assert installs == ("`apt-get`" in claim)
 
 
 def test_the_help_of_script_manage_is_the_one_of_the_page() -> None:
