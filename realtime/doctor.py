@@ -2,24 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from urllib.parse import urlsplit
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.utils import timezone
 from redis.exceptions import RedisError
 
 from realtime import checks, conf
 from realtime.conf import DoctorCheck
 from realtime.errors import CheckFailedError
-from realtime.exposition import outbox_age
-from realtime.models import OutboxEntry
-from realtime.outbox import RECORD
+from realtime.outbox import oldest_unsent_seconds, seconds_until_relayed
 from realtime.redis_server import OLDEST_VERSION, WARN_ABOVE, RedisServer
 
 RESERVED_TENANT = 0
@@ -127,7 +123,7 @@ def check_channel_layer() -> str:
 
 def check_outbox() -> str:
     try:
-        age = outbox_age()
+        age = oldest_unsent_seconds()
     except DatabaseError as problem:
         raise CheckFailedError(
             f"cannot be read: {_first_line(problem)}", "Mend the database first (manage.py migrate)."
@@ -144,13 +140,7 @@ def check_relay() -> str:
     """A row as a process leaves it behind that dies after its commit: the relay has to send it."""
     payload = {"topic": RELAY_TOPIC, "attempt": new_attempt(), "status": "DONE", "published_at": time.time()}
     try:
-        entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=RESERVED_TENANT, payload=payload)
-        row = OutboxEntry.objects.filter(pk=entry.pk)
-        row.update(created_at=timezone.now() - timedelta(seconds=3))
-        try:
-            seconds = _seconds_until(row.filter(sent_at__isnull=False).exists)
-        finally:
-            row.delete()
+        seconds = seconds_until_relayed(RESERVED_TENANT, payload, RELAY_SECONDS)
     except DatabaseError as problem:
         raise CheckFailedError(
             f"cannot be tried: {_first_line(problem)}", "Mend the database first (manage.py migrate)."
@@ -188,15 +178,6 @@ def _redis() -> RedisServer:
         return RedisServer.ask(conf.redis())
     except RedisError as problem:
         raise CheckFailedError(f"not reachable: {problem}", "Start it, or correct REALTIME_REDIS_URL.") from None
-
-
-def _seconds_until(holds: Callable[[], bool]) -> float | None:
-    started = time.monotonic()
-    while (seconds := time.monotonic() - started) < RELAY_SECONDS:
-        if holds():
-            return seconds
-        time.sleep(0.1)
-    return None
 
 
 def _without_password(url: str) -> str:

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import structlog
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import connection
 from prometheus_client import CONTENT_TYPE_LATEST as CONTENT_TYPE
 from prometheus_client import generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -20,11 +19,11 @@ from prometheus_client.utils import floatToGoString
 from realtime import conf
 from realtime.closing import CloseCode
 from realtime.metrics import LATENCY, Histogram, counts
-from realtime.models import OutboxEntry
+from realtime.outbox import oldest_unsent_seconds
 from realtime.redis_server import RedisServer
 from realtime.transitions import Verdict
 
-__all__ = ["CONTENT_TYPE", "exposition", "outbox_age", "serve_metrics"]
+__all__ = ["CONTENT_TYPE", "exposition", "serve_metrics"]
 
 log = structlog.get_logger(__name__)
 
@@ -46,18 +45,9 @@ Ask = Callable[[], dict[str, float]]
 """Returns gauges by their names; may raise what it likes."""
 
 
-def outbox_age() -> float:
-    """Seconds since the oldest unsent row was written. Raises DatabaseError."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = 1000")
-        oldest = OutboxEntry.objects.filter(sent_at=None).order_by("id").values_list("created_at", flat=True).first()
-    return max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
-
-
 def _ask_database() -> dict[str, float]:
     try:
-        return {"realtime_outbox_age_seconds": outbox_age()}
+        return {"realtime_outbox_age_seconds": oldest_unsent_seconds()}
     finally:
         connection.close()  # of this thread, which ends
 

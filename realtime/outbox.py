@@ -6,6 +6,7 @@ behind (a crash, a Redis or a queue that is down) the relay sends.
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -80,3 +81,31 @@ def _send_after_commit(entry: OutboxEntry) -> None:
         log.warning("outbox_left_to_relay", kind=entry.kind, tenant=entry.tenant_id, error=str(problem))
     else:
         OutboxEntry.objects.filter(pk=entry.pk).update(sent_at=timezone.now())
+
+
+def oldest_unsent_seconds() -> float:
+    """The age of the oldest row that was not sent; 0 if all were. Raises DatabaseError, within a second."""
+    with transaction.atomic():
+        with transaction.get_connection().cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 1000")
+        oldest = OutboxEntry.objects.filter(sent_at=None).order_by("id").values_list("created_at", flat=True).first()
+    return max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
+
+
+def seconds_until_relayed(tenant_id: int, fields: dict[str, Any], patience_seconds: float) -> float | None:
+    """Leaves a record behind as a process does that dies after its commit; how long it took the relay to send it.
+
+    None if no relay did. The row is gone afterwards. Raises DatabaseError.
+    """
+    entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=fields)
+    row = OutboxEntry.objects.filter(pk=entry.pk)
+    row.update(created_at=timezone.now() - timedelta(seconds=5))
+    started = time.monotonic()
+    try:
+        while (seconds := time.monotonic() - started) < patience_seconds:
+            if row.filter(sent_at__isnull=False).exists():
+                return seconds
+            time.sleep(0.1)
+        return None
+    finally:
+        row.delete()

@@ -18,6 +18,7 @@ BEHIND_THE_WALL = (
 RAW_SQL = (
     "academy/adapters/db/django/",
     "realtime/relay.py",  # its advisory lock
+    "realtime/outbox.py",  # the time limit of what a scrape asks
     "apps/domains/students/services/chunks.py",
 )
 MANAGERS = {"objects", "_default_manager", "_base_manager"}

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
+from realtime.health import Health
+from realtime.process import this_process
 from realtime.publish import Publisher
 from tests.contract.test_websocket import tenant_of
 from tests.system import System, eventually, import_workbook, running_system
@@ -83,24 +87,36 @@ async def test_the_lines_of_a_websocket_carry_its_tenant_and_its_connection(talk
 
 
 async def test_the_lines_of_a_request_carry_its_tenant_and_not_that_of_another(talking: System) -> None:
-    log_file = talking.web.log_file
-    async with talking.client("hanbit") as hanbit, talking.client("saebom") as saebom:
-        talking.shell(
-            "from academy.adapters.queue.sqs import SqsJobQueue, AI_QUEUE; q = SqsJobQueue(AI_QUEUE);"
-            "q._client.delete_queue(QueueUrl=q._url(q.name))"
-        )
-        try:
-            await asyncio.gather(
-                *(import_workbook(client, sample_workbook(5, seed=44)) for client in (hanbit, saebom) * 3)
-            )
-        finally:
-            talking.shell("from academy.adapters.queue.sqs import provision_queues; provision_queues()")
-    left = [line for line in lines_of(log_file) if line["event"] == "outbox_left_to_relay"]
-    tenants = sorted(line["tenant"] for line in left)
-    assert tenants == sorted([tenant_of(talking, "hanbit"), tenant_of(talking, "saebom")] * 3)
-    # What lives longer than a request bears nobody's name.
-    process = {"realtime.process", "realtime.reader", "realtime.health"}
-    assert [line for line in lines_of(log_file) if line.get("logger") in process and "tenant" in line] == []
+    academies = ["hanbit", "saebom"] * 5
+    with talking.another_web(S3_BUCKET="no-such-bucket") as web:
+        async with httpx.AsyncClient(base_url=web.address, timeout=30) as client:
+            await asyncio.gather(*(upload(client, talking.access_token(academy, "owner")) for academy in academies))
+        lines = [line for line in lines_of(web.log_file) if line["event"] == "storage_unavailable"]
+    assert sorted(line["tenant"] for line in lines) == sorted(tenant_of(talking, academy) for academy in academies)
+
+
+async def upload(client: httpx.AsyncClient, token: str) -> None:
+    """Which the storage cannot take."""
+    files = {"file": ("x.xlsx", sample_workbook(1, seed=44))}
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await client.post("/api/v1/students/import/", files=files, headers=headers)).status_code == 503
+
+
+async def test_what_outlives_a_request_does_not_log_under_its_name(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound: list[dict[str, Any]] = []
+
+    async def run(_health: Health) -> None:
+        bound.append(get_contextvars())
+
+    monkeypatch.setattr(Health, "run", run)
+    with bound_contextvars(tenant=7):
+        process = this_process()
+        while not bound:
+            await asyncio.sleep(0)
+        await process.close()
+    assert bound == [{}]
 
 
 async def test_nothing_is_logged_for_each_record_or_frame(talking: System) -> None:
