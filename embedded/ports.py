@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from pathlib import Path
@@ -41,15 +42,18 @@ def free_port() -> int:
     """A free port below those of outgoing connections.
 
     One of theirs could be taken while our server is down, even by a client that tries to reach that very server and
-    then meets itself.
+    then meets itself. Programs that choose at the same moment keep to a share of the ports each, and never choose the
+    same one: `PORT_SHARE=0/2` is the first half.
     """
     chance = random.SystemRandom()
-    last = _below_ephemeral() - 1
+    share, shares = map(int, os.environ.get("PORT_SHARE", "0/1").split("/"))
+    size = (_below_ephemeral() - _LOWEST) // shares
+    first = _LOWEST + share * size
     for _ in range(200):
-        port = chance.randint(_LOWEST, last)
+        port = first + chance.randrange(size)
         if is_free(port):
             return port
-    raise EmbeddedError(f"No free TCP port was found between {_LOWEST} and {last} on {HOST}.")
+    raise EmbeddedError(f"No free TCP port was found between {first} and {first + size - 1} on {HOST}.")
 
 
 def why_not(port: int) -> str | None:

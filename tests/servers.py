@@ -15,6 +15,11 @@ from embedded.scratch import scratch_folder
 
 SECRET = "a-key-of-the-tests-only-0123456789abcdef"
 
+# Tests that run in several processes at once (pytest-xdist) choose their ports from different ones.
+os.environ["PORT_SHARE"] = "{}/{}".format(
+    os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+)
+
 _stack = ExitStack()
 _folder = _stack.enter_context(scratch_folder())
 _servers = choose(_folder)
