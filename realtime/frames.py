@@ -83,8 +83,8 @@ def _parts(records: Iterable[bytes], max_bytes: int) -> Iterator[list[bytes]]:
 
 
 def _snapshot_part(place: Place | None, records: list[bytes], *, recovered: bool) -> Frame:
-    head = b'{"type":"snapshot","id":null,"place":%s,"recovered":%s,"more":%s,"records":[' % (
-        b"null" if place is None else b'"%s"' % str(place).encode(),
+    head = b'{"type":"snapshot","id":null,%s"recovered":%s,"more":%s,"records":[' % (
+        b"" if place is None else b'"place":"%s",' % str(place).encode(),
         b"true" if recovered else b"false",
         b"true" if place is None else b"false",
     )

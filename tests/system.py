@@ -21,6 +21,8 @@ from embedded.home import PROJECT
 from embedded.plan import Plan, Web, Worker
 from embedded.ports import HOST, free_port
 from embedded.redis import RedisServer
+from realtime.tickets import Ticket, issue_ticket
+from realtime.topics import TopicFilter
 from tests.servers import SECRET
 from tests.watcher import Watcher
 
@@ -153,6 +155,11 @@ class System:
     def ticket_key(self) -> bytes:
         """What this product signs its tickets with, for tests that forge some."""
         return salted_hmac("realtime.tickets", "signing key", SECRET, algorithm="sha256").digest()
+
+    def ticket_of(self, tenant_id: int) -> str:
+        """A ticket for everything of a tenant that need not exist: for tests that would crowd an academy's feed."""
+        rights = Ticket(tenant_id, 1, "s", "owner", TopicFilter.of(["*"]), 3600)
+        return issue_ticket(rights, self.ticket_key())
 
     async def refused(self, url: str, subprotocols: list[str] | None = None, **more: Any) -> tuple[int, str]:
         """The code and reason with which a WebSocket is closed that is not let in."""

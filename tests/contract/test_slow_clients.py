@@ -12,9 +12,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from realtime.publish import Publisher
-from tests.contract.test_websocket import tenant_of
 from tests.event_stream import EventStream
-from tests.system import System, new_ticket
+from tests.system import System
 from tests.watcher import Watcher
 
 BIG = {"text": "x" * 60_000}
@@ -56,29 +55,25 @@ async def open_deaf_stream(address: str, path: str, ticket: str) -> socket.socke
 
 
 async def test_one_client_that_does_not_read_slows_nobody_and_is_sent_away(system: System, address: str) -> None:
-    publisher, tenant_id = Publisher.from_url(system.redis.url), tenant_of(system, "hanbit")
+    publisher, tenant_id = Publisher.from_url(system.redis.url), 77_001
+    ticket = system.ticket_of(tenant_id)
     websocket_url = address.replace("http", "ws") + "/ws/events/?topics=slow:*"
-    async with system.client() as client, AsyncExitStack() as stack:
-
-        async def ticket() -> str:
-            return str((await new_ticket(client))["ticket"])
-
+    async with AsyncExitStack() as stack:
         deaf: Any = await connect(
             websocket_url,
-            subprotocols=["realtime.v1", f"ticket.{await ticket()}"],  # type: ignore[list-item]
+            subprotocols=["realtime.v1", f"ticket.{ticket}"],  # type: ignore[list-item]
             sock=narrow_socket(address),
             max_queue=1,
             max_size=None,
             close_timeout=0.1,
         )
-        deaf_stream = await open_deaf_stream(address, "/api/v1/events/?topics=slow:*", await ticket())
+        deaf_stream = await open_deaf_stream(address, "/api/v1/events/?topics=slow:*", ticket)
         healthy: list[Watcher] = [
-            await stack.enter_async_context(await Watcher.connect(websocket_url, await ticket()))
-            for _ in range(HEALTHY)
+            await stack.enter_async_context(await Watcher.connect(websocket_url, ticket)) for _ in range(HEALTHY)
         ]
         healthy.append(
             await stack.enter_async_context(
-                await EventStream.open(f"{address}/api/v1/events/", await ticket(), topics="slow:*")
+                await EventStream.open(f"{address}/api/v1/events/", ticket, topics="slow:*")
             )
         )
         for watcher in healthy:

@@ -14,10 +14,11 @@ from redis import Redis
 from websockets.asyncio.client import connect
 
 from tests.event_stream import EventStream
-from tests.system import System, new_ticket
+from tests.system import System
 
 CHURN = int(os.environ.get("CHURN", "0")) or (20_000 if os.environ.get("LONG_FAULTS") else 600)
 AT_ONCE = 25
+TENANT = 77_002
 MEMORY_BYTES = 12_000_000
 
 pytestmark = pytest.mark.slow
@@ -42,9 +43,9 @@ async def come_and_go(url: str, ticket: str, number: int) -> None:
     await socket.close()
 
 
-async def churn(client: httpx.AsyncClient, url: str, number: int) -> None:
+async def churn(system: System, url: str, number: int) -> None:
     for first in range(0, number, AT_ONCE):
-        ticket = (await new_ticket(client))["ticket"]
+        ticket = system.ticket_of(TENANT)
         await asyncio.gather(*(come_and_go(url, ticket, first + one) for one in range(AT_ONCE)))
 
 
@@ -58,17 +59,16 @@ async def test_after_thousands_of_connections_the_server_holds_what_it_held_befo
     redis: Redis = Redis.from_url(system.redis.url)
     with system.another_web() as web:
         assert web.pid is not None
-        async with system.client() as client:
-            await churn(client, web.address, max(200, CHURN // 10))
-            memory, files = held(web.pid)
-            await churn(client, web.address, CHURN)
-            async with httpx.AsyncClient(base_url=web.address) as probe, asyncio.timeout(60):
-                while True:
-                    text = (await probe.get("/metrics")).text
-                    open_now = [line for line in text.splitlines() if line.startswith("realtime_connections{")]
-                    if all(line.endswith(" 0.0") for line in open_now) and held(web.pid)[1] <= files + 2:
-                        break
-                    await asyncio.sleep(0.05)
+        await churn(system, web.address, max(200, CHURN // 10))
+        memory, files = held(web.pid)
+        await churn(system, web.address, CHURN)
+        async with httpx.AsyncClient(base_url=web.address) as probe, asyncio.timeout(60):
+            while True:
+                text = (await probe.get("/metrics")).text
+                open_now = [line for line in text.splitlines() if line.startswith("realtime_connections{")]
+                if all(line.endswith(" 0.0") for line in open_now) and held(web.pid)[1] <= files + 2:
+                    break
+                await asyncio.sleep(0.05)
         grown = held(web.pid)[0] - memory
         print(f"{CHURN} connections: {grown / 1e6:+.1f} MB, {held(web.pid)[1] - files:+d} files")
         assert grown < MEMORY_BYTES
