@@ -1,0 +1,152 @@
+"""What a feed tells its subscribers, and when: at once, in ticks, in one snapshot for all who come."""
+
+import asyncio
+from itertools import count
+from typing import Any, cast
+
+import pytest
+
+from realtime.feed import Message
+from realtime.followed_feed import CALM_RECORDS_A_SECOND, FollowedFeed
+from realtime.reader import FeedReader
+from realtime.scripts import Limits, Snapshot
+from realtime.subscriber import Subscriber
+from realtime.topics import TopicFilter
+from tests.realtime.carriers import RecordingCarrier, record
+
+EVERYTHING = TopicFilter.of(["*"])
+NEVER = 1000.0
+
+
+class Case:
+    """A feed that is followed, and whose ticks come when the test says so."""
+
+    def __init__(self, flush_seconds: float = NEVER) -> None:
+        self.feed = FollowedFeed(7, cast("FeedReader", None), Limits(), flush_seconds)
+        self.feed._load(Snapshot("e0", 0, 0, whole=True, records=[]), {})
+        self.offsets = count(1)
+
+    def join(self, *patterns: str) -> RecordingCarrier:
+        topics = TopicFilter.of(patterns or ["*"])
+        carrier = RecordingCarrier()
+        subscriber = Subscriber(7, topics, carrier)
+        self.feed.add(subscriber)
+        subscriber.start(self.feed, self.feed.snapshot_frames(topics, {}, None))
+        return carrier
+
+    def arrive(self, *topics: str, status: str = "PROCESSING") -> None:
+        """One read from Redis that brings these."""
+        records = [record(next(self.offsets), topic, status) for topic in topics]
+        self.feed.receive([Message("e0", entry.offset, entry) for entry in records])
+
+
+@pytest.fixture
+async def case() -> Case:
+    return Case()
+
+
+def told(carrier: RecordingCarrier) -> list[tuple[str, int]]:
+    return [
+        (entry["topic"], entry["offset"])
+        for frame in carrier.frames
+        if frame["type"] == "records"
+        for entry in frame["records"]
+    ]
+
+
+def make_busy(case: Case) -> None:
+    """More in one moment than a calm feed sends as it comes."""
+    for _ in range(CALM_RECORDS_A_SECOND + 5):
+        case.arrive("job:busy")
+
+
+async def test_a_calm_feed_sends_what_comes_as_it_comes(case: Case) -> None:
+    carrier = case.join()
+    case.arrive("job:a")
+    case.arrive("job:b")
+    assert told(carrier) == [("job:a", 1), ("job:b", 2)]
+
+
+async def test_what_one_read_brings_leaves_in_one_frame_the_newest_of_each_topic(case: Case) -> None:
+    carrier = case.join()
+    case.arrive("job:a", "job:b", "job:a")
+    assert told(carrier) == [("job:b", 2), ("job:a", 3)]
+    assert carrier.kinds == ["snapshot", "records"]
+
+
+async def test_a_busy_feed_waits_for_the_tick_and_an_end_does_not(case: Case) -> None:
+    carrier = case.join()
+    make_busy(case)
+    frames = len(carrier.taken)
+    case.arrive("job:a")
+    case.arrive("job:a")
+    assert len(carrier.taken) == frames
+    case.arrive("job:b", status="DONE")
+    assert len(carrier.taken) == frames + 1
+    assert [topic for topic, _ in told(carrier)][-3:] == ["job:busy", "job:a", "job:b"]
+
+
+async def test_the_tick_comes_by_itself() -> None:
+    case = Case(flush_seconds=0.001)
+    carrier = case.join()
+    make_busy(case)
+    case.arrive("job:last")
+    async with asyncio.timeout(20):
+        while told(carrier)[-1][0] != "job:last":
+            await asyncio.sleep(0.001)
+    assert case.feed.position == ("e0", CALM_RECORDS_A_SECOND + 6)
+
+
+async def test_who_joins_before_the_tick_is_told_nothing_twice(case: Case) -> None:
+    early = case.join()
+    make_busy(case)
+    case.arrive("job:a")
+    late = case.join()
+    assert "job:a" in {entry["topic"] for entry in late.frames[0]["records"]}
+    assert told(early)[-1][0] == "job:a"
+    case.arrive("job:b", status="DONE")
+    assert [topic for topic, _ in told(late)] == ["job:b"]
+
+
+async def test_before_the_tick_no_place_claims_what_was_not_sent(case: Case) -> None:
+    case.join()
+    make_busy(case)
+    position = case.feed.position
+    assert position is not None
+    case.arrive("job:a")
+    assert case.feed.position == position
+    case.feed.flush()
+    assert case.feed.position == ("e0", case.feed.mirror.offset)
+
+
+async def test_all_who_come_while_nothing_changes_get_the_same_snapshot(case: Case) -> None:
+    case.arrive("job:a")
+    first, second = case.join(), case.join()
+    assert first.taken[0] is second.taken[0]
+    case.arrive("job:b")
+    third = case.join()
+    assert third.taken[0] is not first.taken[0]
+    assert len(third.frames[0]["records"]) == 2
+
+
+async def test_a_new_epoch_begins_with_a_snapshot_for_everybody_and_takes_back_what_waits(case: Case) -> None:
+    carriers = [case.join() for _ in range(600)]  # more than are told at once
+    case.arrive("job:old")
+    case.feed._load(Snapshot("e1", 3, 0, whole=True, records=[record(3, "job:new")]), {})
+    async with asyncio.timeout(20):
+        while case.feed.position is None:
+            await asyncio.sleep(0)
+    for carrier in carriers:
+        last: dict[str, Any] = carrier.frames[-1]
+        assert (last["type"], last["place"].partition(".")[0], last["recovered"]) == ("snapshot", "e1", False)
+
+
+async def test_an_event_concerns_only_those_who_watch_it(case: Case) -> None:
+    everything, kind, one = case.join("*"), case.join("video:*"), case.join("job:a")
+    case.arrive("video:1")
+    case.arrive("job:a")
+    assert [told(carrier) for carrier in (everything, kind, one)] == [
+        [("video:1", 1), ("job:a", 2)],
+        [("video:1", 1)],
+        [("job:a", 2)],
+    ]
