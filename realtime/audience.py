@@ -1,6 +1,6 @@
 """Who watches the same topics of a feed, so that a frame is written once for all of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from realtime.record import Record
 from realtime.subscriber import Subscriber
@@ -28,9 +28,9 @@ class Audiences:
     def all(self) -> Iterable[Audience]:
         return self._by_filter.values()
 
-    def subscribers(self) -> Iterator[Subscriber]:
-        for audience in self._by_filter.values():
-            yield from audience.subscribers
+    def named(self) -> set[str]:
+        """The topics that somebody asked for by name."""
+        return {topic for topics in self._by_filter for topic in topics.named}
 
     def add(self, subscriber: Subscriber) -> None:
         audience = self._by_filter.get(subscriber.topics)

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -72,19 +72,27 @@ class Connection:
         self._end_task: asyncio.Task[None] | None = None
         self._log = log.bind(tenant=self.ticket.tenant_id, connection=self.id, transport=carrier.name)
 
-    async def open(self, since: Place | None) -> None:
-        """Welcome, then the snapshot; from then on what changes. Raises RefusedError."""
+    async def open(self, since: Place | None, admit: Callable[[Ticket], Awaitable[object]]) -> None:
+        """Welcome, then the snapshot; from then on what changes. `admit` looks whether the ticket still holds.
+
+        Raises RefusedError, and what `admit` raises; it is stopped then. One that was ended meanwhile raises nothing.
+        """
         if self._connections.draining:
             raise RefusedError(CloseCode.SERVER_RESTART, REASONS[CloseCode.SERVER_RESTART], RETRY_AFTER_MS)
         try:
             self._connections.add(self)
-        except TooManyConnectionsError as problem:
-            raise RefusedError(CloseCode.TOO_MANY_CONNECTIONS, str(problem), 5 * RETRY_AFTER_MS) from None
-        welcome = frames.welcome(self.id, self._ping_seconds, self.ticket.connection_seconds)
-        try:
+            await admit(self.ticket)
+            welcome = frames.welcome(self.id, self._ping_seconds, self.ticket.connection_seconds)
             await self._hub.join(self.subscriber, since, welcome)
-        except FeedUnavailableError as problem:
-            raise RefusedError(CloseCode.FEED_UNAVAILABLE, str(problem), RETRY_AFTER_MS) from None
+        except BaseException as problem:
+            if self.closing and isinstance(problem, RefusedError | FeedUnavailableError):
+                return  # it has been told already why
+            self.stop()
+            if isinstance(problem, TooManyConnectionsError):
+                raise RefusedError(CloseCode.TOO_MANY_CONNECTIONS, str(problem), 5 * RETRY_AFTER_MS) from None
+            if isinstance(problem, FeedUnavailableError):
+                raise RefusedError(CloseCode.FEED_UNAVAILABLE, str(problem), RETRY_AFTER_MS) from None
+            raise
         if not self.closing:
             self._set_timer("ping", self._ping_seconds, self._ping)
             self._live_for(self.ticket.connection_seconds)
@@ -127,8 +135,7 @@ class Connection:
             return
         self.closing = True
         counts.closed[str(int(code))] += 1
-        self._hub.detach(self.subscriber)
-        self.subscriber.queue(frames.closing(code, retry_after_ms, reason))
+        self._hub.detach(self.subscriber, frames.closing(code, retry_after_ms, reason))
         self._end_task = asyncio.get_running_loop().create_task(self._end(code, reason or REASONS[code]))
         self._log.debug("connection_ended", code=int(code))
 
@@ -139,6 +146,7 @@ class Connection:
                 await self._carrier.close(code, reason)
         except TimeoutError:
             self._carrier.abort()
+            self.stop()  # whether or not the server could give the socket up
         except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
             self._log.debug("close_failed", error=str(problem))
             self._carrier.abort()

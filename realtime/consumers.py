@@ -91,11 +91,12 @@ class EventsConsumer(AsyncConsumer):
         await self.base_send({"type": "websocket.accept", "subprotocol": offered})
         try:
             handshake = read_handshake(self.scope)
-            process = await this_process().admit(handshake.ticket)
-            self._connection = Connection(
+            process = this_process()
+            connection = Connection(
                 handshake.ticket, handshake.topics, self._carrier, process.hub, process.connections, conf.timing()
             )
-            await self._connection.open(handshake.since)
+            await connection.open(handshake.since, process.admit)
+            self._connection = connection
         except RefusedError as refused:
             await self._refuse_connection(refused)
 

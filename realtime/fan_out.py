@@ -9,7 +9,8 @@ from realtime.subscriber import Subscriber
 AT_ONCE = 256
 """Subscribers served before the loop runs something else: a few milliseconds."""
 
-Deliver = Callable[[Subscriber], None]
+Deliver = Callable[[Subscriber], int | None]
+"""Hands something over, and may say that this cost as much as telling so many subscribers."""
 
 
 class FanOut:
@@ -17,7 +18,8 @@ class FanOut:
 
     def __init__(self) -> None:
         self._queue: deque[tuple[Deliver, set[Subscriber]]] = deque()
-        self._scheduled = False
+        self._left = AT_ONCE
+        self._working = self._scheduled = False
 
     @property
     def busy(self) -> bool:
@@ -27,8 +29,7 @@ class FanOut:
     def tell(self, deliver: Deliver, subscribers: Iterable[Subscriber]) -> None:
         """Calls `deliver` for each of them: at once for the first, the others when the loop comes round again."""
         self._queue.append((deliver, set(subscribers)))
-        if not self._scheduled:
-            self._work()
+        self._work()
 
     def settle(self, subscriber: Subscriber) -> None:
         """Hands over at once what this one still has to be told, because something else must follow it."""
@@ -47,15 +48,23 @@ class FanOut:
         self._queue.clear()
 
     def _work(self) -> None:
-        self._scheduled = False
-        left = AT_ONCE
-        while self._queue and left:
+        """As much as is left for this turn of the loop, however many things are told in it."""
+        if self._working:  # told by one who is being told something: in its turn
+            return
+        self._working = True
+        while self._queue and self._left > 0:
             deliver, waiting = self._queue[0]
-            while waiting and left:
-                left -= 1
-                deliver(waiting.pop())
-            if not waiting:
+            while waiting and self._left > 0:
+                self._left -= deliver(waiting.pop()) or 1
+            if not waiting and self._queue and self._queue[0][1] is waiting:
                 self._queue.popleft()
-        if self._queue:
+        self._working = False
+        if not self._scheduled and self._left < AT_ONCE:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._work)
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        self._left = AT_ONCE
+        if self._queue:
+            self._work()

@@ -31,6 +31,8 @@ MAX_BUFFERED = 10_000
 RETRY_SECONDS = (0.05, 2.0)
 MAX_EPOCHS_SEEN = 100
 MAX_SHARED_SNAPSHOTS = 16
+SNAPSHOT_COST = 16
+"""Writing a snapshot holds the loop as long as telling so many subscribers something."""
 CALM_RECORDS_A_SECOND = 50
 """Up to so many leave as they come; what is above leaves in ticks, so that fewer writes carry it."""
 
@@ -59,7 +61,7 @@ class FollowedFeed:
         self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
         self._flush_seconds = flush_seconds
         self._flush_timer: asyncio.TimerHandle | None = None
-        self._snapshots: dict[str, tuple[str, int, list[Frame]]] = {}
+        self._snapshots: dict[TopicFilter, tuple[str, int, list[Frame]]] = {}
 
     @property
     def empty(self) -> bool:
@@ -135,12 +137,12 @@ class FollowedFeed:
 
     def _shared_snapshot(self, place: Place, topics: TopicFilter) -> list[Frame]:
         """Written once for all who come while nothing changes."""
-        epoch, offset, made = self._snapshots.get(topics.hash, ("", 0, []))
+        epoch, offset, made = self._snapshots.get(topics, ("", 0, []))
         if (epoch, offset) != (place.epoch, place.offset):
             made = frames.snapshot(place, self.bodies(topics, {}), recovered=False)
             if len(self._snapshots) >= MAX_SHARED_SNAPSHOTS:
                 self._snapshots.clear()
-            self._snapshots[topics.hash] = place.epoch, place.offset, made
+            self._snapshots[topics] = place.epoch, place.offset, made
         return made
 
     def bodies(self, topics: TopicFilter, elsewhere: Mapping[str, Record]) -> list[bytes]:
@@ -240,11 +242,16 @@ class FollowedFeed:
             delay = min(2 * delay, RETRY_SECONDS[1])
 
     async def _fetch_elsewhere(self, snapshot: Snapshot) -> tuple[str, dict[str, Record]]:
-        if not snapshot.whole:
-            return snapshot.epoch, {}
-        named = {topic for subscriber in self._audiences.subscribers() for topic in subscriber.topics.named}
-        missing = sorted(named - {record.topic for record in snapshot.records})
-        return await self._reader.read_topics(self.tenant_id, missing) if missing else (snapshot.epoch, {})
+        found: dict[str, Record] = {}
+        asked = {record.topic for record in snapshot.records}
+        # More than once only if somebody joined meanwhile who names others.
+        while snapshot.whole and (missing := sorted(self._audiences.named() - asked)):
+            epoch, more = await self._reader.read_topics(self.tenant_id, missing)
+            if epoch != snapshot.epoch:
+                return epoch, {}
+            found |= more
+            asked.update(missing)
+        return snapshot.epoch, found
 
     def _load(self, snapshot: Snapshot, elsewhere: Mapping[str, Record]) -> None:
         """Applies what was read, then what arrived meanwhile, and tells the clients what changed."""
@@ -277,9 +284,9 @@ class FollowedFeed:
         """Everybody gets a snapshot of the new epoch; what some were still to be told of the old one is void."""
         self._fan_out.clear()
         self._told = self.mirror.offset
+        self._snapshots.clear()
         for audience in self._audiences.all():
-            snapshot = self.snapshot_frames(audience.topics, elsewhere, None)
-            self._fan_out.tell(partial(Subscriber.start, feed=self, snapshot=snapshot), audience.subscribers)
+            self._fan_out.tell(_StartAnew(self, audience.topics, elsewhere), audience.subscribers)
 
     def _tell(self, records: list[Record]) -> None:
         self._told = self.mirror.offset
@@ -291,3 +298,21 @@ class FollowedFeed:
             place = Place(self.mirror.epoch, self.mirror.offset, audience.topics.hash)
             frame = frames.records(place, [record.body for record in told])
             self._fan_out.tell(partial(Subscriber.deliver, frame=frame, records=told), audience.subscribers)
+
+
+class _StartAnew:
+    """Gives each of an audience the feed's snapshot, made when its turn comes: a thousand audiences take a while."""
+
+    def __init__(self, feed: FollowedFeed, topics: TopicFilter, elsewhere: Mapping[str, Record]) -> None:
+        self._feed, self._topics, self._elsewhere = feed, topics, elsewhere
+        self._made: list[Frame] = []
+
+    def __call__(self, subscriber: Subscriber) -> int:
+        """What it cost, in subscribers."""
+        cost = 1
+        if not self._made:
+            self._feed.flush()
+            self._made = self._feed.snapshot_frames(self._topics, self._elsewhere, None)
+            cost = SNAPSHOT_COST
+        subscriber.start(self._feed, self._made)
+        return cost

@@ -74,6 +74,8 @@ class Hub:
                     await feed.catch_up_with(since)
                 elsewhere = await self._read_elsewhere(feed, subscriber.topics.named)
             # From here on nothing is awaited, so that the snapshot and what follows it fit together.
+            if subscriber.ended:
+                return
             feed.add(subscriber)
             if first is not None:
                 subscriber.queue(first)
@@ -93,8 +95,10 @@ class Hub:
         subscriber.close()
         self.detach(subscriber)
 
-    def detach(self, subscriber: Subscriber) -> None:
-        """Removes a connection that still has a last frame to send."""
+    def detach(self, subscriber: Subscriber, last: Frame | None = None) -> None:
+        """Removes a connection that still has a last frame to send, and is sent nothing after that."""
+        if last is not None:
+            subscriber.finish(last)
         feed = self._feeds.get(subscriber.tenant_id)
         if feed is not None:
             feed.remove(subscriber)
@@ -106,25 +110,37 @@ class Hub:
         async with self._held_feed(subscriber.tenant_id) as feed:
             async with _in_time():
                 elsewhere = await self._read_elsewhere(feed, added.named)
+            if subscriber.ended:
+                return
             feed.move(subscriber, topics)
             bodies = feed.bodies(added, elsewhere)
             subscriber.queue(frames.subscribed(request_id, subscriber.place, bodies))
 
     def unsubscribe(self, subscriber: Subscriber, request_id: int, removed: TopicFilter) -> None:
         """Takes topics from a connection."""
+        if subscriber.ended:
+            return
         self._feeds[subscriber.tenant_id].move(
             subscriber, TopicFilter.of(subscriber.topics.patterns - removed.patterns)
         )
         subscriber.queue(frames.unsubscribed(request_id, subscriber.place))
 
     def positions(self) -> dict[int, tuple[str, int]]:
-        """Epoch and offset of each feed that this process follows."""
+        """Epoch and offset of each feed that this process follows; no epoch: it was never loaded."""
         return {tenant: (feed.mirror.epoch, feed.mirror.offset) for tenant, feed in self._feeds.items()}
+
+    def waits_for_load(self, tenant_id: int, seconds: float) -> bool:
+        """Whether this feed has been followed for so long and was not loaded."""
+        feed = self._feeds.get(tenant_id)
+        if feed is None or feed.mirror.loaded:
+            return False
+        return asyncio.get_running_loop().time() - feed.followed_since > seconds
 
     def heal(self, tenant_ids: Iterable[int]) -> None:
         """These feeds have gone on and this process was not told: reads them, and takes another connection to Redis."""
         for tenant_id in tenant_ids:
-            if tenant_id in self._feeds:
+            # One that was never loaded is read once its subscription is confirmed.
+            if tenant_id in self._feeds and self._feeds[tenant_id].mirror.loaded:
                 self._feeds[tenant_id].request_read("probe")
         self._reader.reconnect()
 
@@ -136,6 +152,8 @@ class Hub:
             raise FeedUnavailableError(f"Redis cannot be reached: {problem}") from None
         if not self.running:
             raise FeedUnavailableError("The reader of the feeds does not run.")
+        if not self._reader.idle and not self._reader.connected:
+            raise FeedUnavailableError("The link that brings the feeds is being made anew.")
 
     # What the reader tells (`realtime.reader.Listener`).
 

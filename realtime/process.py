@@ -22,8 +22,6 @@ from realtime.tickets import Ticket
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER_MS = 2000
-GROUP_SECONDS = 3600.0
-"""How often the process says again that it belongs to the group, whose members expire after a day."""
 
 
 class ServerProcess:
@@ -71,9 +69,10 @@ class ServerProcess:
             try:
                 channel = await layer.new_channel()
                 while True:
+                    # Again and again: members expire after a day, and an emptied Redis has forgotten them.
                     await layer.group_add(GROUP, channel)
                     with suppress(TimeoutError):
-                        async with asyncio.timeout(GROUP_SECONDS):
+                        async with asyncio.timeout(conf.probe_seconds()):
                             while True:
                                 self._hear(await layer.receive(channel))
             except Exception as problem:  # noqa: BLE001 - layers raise what they like; the probe finds what was missed

@@ -7,7 +7,7 @@ messages were missed. So this uses the library's connection, and keeps the subsc
 import asyncio
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -68,6 +68,8 @@ class FeedReader:
         self._connection: AbstractConnection | None = None
         self._holding: asyncio.Task[None] | None = None
         self._given_up = False
+        self._link_asked = False
+        """Whether the connection owes an answer."""
         self._awake = asyncio.Event()
         self.connected = False
 
@@ -95,15 +97,16 @@ class FeedReader:
         async with self._reads:
             return scripts.topics(await self._topics(names, values))
 
-    async def probe(self, tenants: Mapping[int, float]) -> dict[int, Probed]:
-        """Where the feeds of these tenants stand, and who was revoked there since a time (Unix ms). One round trip.
+    async def probe(self, tenants: Sequence[int]) -> dict[int, Probed]:
+        """Where the feeds of these tenants stand, and who was revoked there. One round trip.
 
         Raises RedisError or OSError.
         """
         pipeline = self._redis.pipeline(transaction=False)
-        for tenant_id, since in tenants.items():
+        for tenant_id in tenants:
             pipeline.hmget(self._keys.feed(tenant_id), "epoch", "offset")
-            pipeline.zrange(self._keys.revoked(tenant_id), since, "+inf", byscore=True, withscores=True)
+            # All of them, and not those since the last look: one that an outage held back comes with its old time.
+            pipeline.zrange(self._keys.revoked(tenant_id), 0, -1, withscores=True)
         async with self._reads:
             answers = await pipeline.execute()
         return {
@@ -113,9 +116,24 @@ class FeedReader:
 
     def reconnect(self) -> None:
         """Gives up the pub/sub connection for a new one: this one looks healthy, and brings nothing."""
-        if self._holding is not None:
+        if self._holding is not None and not self._holding.done():
             self._given_up = True
             self._holding.cancel()
+
+    async def check_link(self) -> None:
+        """Asks the pub/sub connection whether it lives; one that has not answered the last time is given up."""
+        if not self.connected:
+            return
+        if self._link_asked:
+            self.reconnect()
+            return
+        self._link_asked = True
+        await self._command("PING")
+
+    @property
+    def idle(self) -> bool:
+        """Whether no tenant's messages are wanted."""
+        return not self._wanted
 
     async def ping(self) -> None:
         """Raises RedisError or OSError if Redis does not answer."""
@@ -138,6 +156,7 @@ class FeedReader:
         while True:
             await self._awake.wait()
             # A task of its own, so that `reconnect` can end it and nothing else.
+            self._given_up = False
             self._holding = asyncio.get_running_loop().create_task(self._hold_connection(listener))
             try:
                 await self._holding
@@ -168,10 +187,11 @@ class FeedReader:
         # nothing to write to when the reading side has closed the connection meanwhile.
         connection = pool.connection_class(**(pool.connection_kwargs | {"socket_timeout": None}))
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-            self._connection, self.connected = connection, True
-            if self._wanted:
-                await connection.send_command("SUBSCRIBE", *self._wanted.values())
+            async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
+                await connection.connect()  # type: ignore[no-untyped-call]
+                self._connection, self.connected, self._link_asked = connection, True, False
+                if self._wanted:
+                    await connection.send_command("SUBSCRIBE", *self._wanted.values())
             while True:
                 self._deliver(await self._read_batch(connection), listener)
         finally:
@@ -189,8 +209,11 @@ class FeedReader:
 
     def _deliver(self, replies: list[Any], listener: Listener) -> None:
         messages: list[tuple[int, bytes]] = []
-        for kind, channel, payload in replies:
-            tenant_id = self._keys.tenant_of_feed(channel.decode())
+        for kind, channel, *rest in replies:
+            if kind == b"pong":
+                self._link_asked = False
+                continue
+            tenant_id, payload = self._keys.tenant_of_feed(channel.decode()), rest[0]
             if kind == b"message":
                 messages.append((tenant_id, payload))
             elif kind == b"subscribe":

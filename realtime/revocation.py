@@ -1,12 +1,13 @@
 """Revocation: a session that ends, or an account that changes, ends what was permitted before (realtime.md, section 7).
 
-A mark says from when on whose older tickets and tokens count for nothing. It is written into Redis, where each
+A mark says from when on whose older tickets and tokens count for nothing; that of a session needs no comparing of
+times, since a session that has ended never comes back. It is written into Redis, where each
 authenticated request looks, and told to every process at once through a Channels group; a process that was not told
 finds it when it probes Redis.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from redis import Redis
@@ -53,17 +54,19 @@ class Marks:
     def __init__(self, at: Mapping[str, float]) -> None:
         self._at = dict(at)
 
-    @property
-    def newest(self) -> float:
-        return max(self._at.values(), default=0.0)
+    def forget_before(self, oldest: float) -> None:
+        """Drops marks older than this; nothing that they concern is still valid."""
+        self._at = {subject: when for subject, when in self._at.items() if when >= oldest}
 
     def add(self, at: Mapping[str, float]) -> None:
         for subject, when in at.items():
             self._at[subject] = max(when, self._at.get(subject, 0.0))
 
     def concern(self, issued: Issued) -> bool:
-        """Whether something that it depends on was revoked after it was issued."""
-        found = [self._at[subject] for subject in subjects_of(issued) if subject in self._at]
+        """Whether its session was ended, or something else that it depends on was revoked after it was issued."""
+        if session_subject(issued.session_id) in self._at:
+            return True
+        found = [self._at[subject] for subject in (TENANT, user_subject(issued.user_id)) if subject in self._at]
         return bool(found) and issued.issued_at * 1000 <= max(found)
 
 
@@ -76,10 +79,15 @@ class Revocations:
 
     def add(self, tenant_id: int, subject: str, at: float) -> None:
         """Marks a subject as revoked at a time, in Unix milliseconds. Raises RedisError."""
-        key = self._keys.revoked(tenant_id)
+        self.add_all([(tenant_id, subject, at)])
+
+    def add_all(self, marks: Iterable[tuple[int, str, float]]) -> None:
+        """The same of several: tenant, subject, time. Raises RedisError."""
         pipeline = self._redis.pipeline()
-        pipeline.zadd(key, {subject: at}, gt=True)
-        pipeline.zremrangebyscore(key, "-inf", 1000 * (time.time() - KEPT_SECONDS))
+        for tenant_id, subject, at in marks:
+            key = self._keys.revoked(tenant_id)
+            pipeline.zadd(key, {subject: at}, gt=True)
+            pipeline.zremrangebyscore(key, "-inf", 1000 * (time.time() - KEPT_SECONDS))
         pipeline.execute()
 
     def check(self, issued: Issued) -> None:

@@ -103,11 +103,11 @@ async def _stream(scope: Message, receive: Receive, send: Send, cors: list[tuple
     connection: Connection | None = None
     try:
         handshake = read_handshake(scope)
-        process = await this_process().admit(handshake.ticket)
+        process = this_process()
         connection = Connection(
             handshake.ticket, handshake.topics, stream, process.hub, process.connections, conf.timing()
         )
-        await connection.open(handshake.since)
+        await connection.open(handshake.since, process.admit)
         await _until_gone(receive, stream)
     except RefusedError as refused:
         counts.refused[str(int(refused.code))] += 1

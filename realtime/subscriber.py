@@ -74,7 +74,9 @@ class Subscriber:
         self._pending: dict[str, Record] = {}
         self._task: asyncio.Task[None] | None = None
         self._slow_timer: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._closed = self._finished = False
+        self._in_snapshot = False
+        """Whether the last snapshot's last part has not left yet."""
         # On servers whose `send` does not wait: bytes sent, bytes known to have arrived, and what each ping will tell.
         self._sent = self._arrived = 0
         self._sent_place: Place | None = None
@@ -108,14 +110,25 @@ class Subscriber:
         """Begins, or begins anew after a change of epoch, with a snapshot; what waited is in it."""
         self._feed = feed
         self._pending.clear()
-        self._frames = deque(frame for frame in self._frames if frame.kind != "snapshot")
+        self._drop_snapshots()
         self._note(snapshot[-1])
         for frame in snapshot:
             self.queue(frame)
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more may be sent: the peer is gone, or has been told the end."""
+        return self._closed or self._finished
+
+    def finish(self, frame: Frame) -> None:
+        """Sends a last frame; what waits as a record is not sent any more."""
+        self._pending.clear()
+        self.queue(frame)
+        self._finished = True
+
     def queue(self, frame: Frame) -> None:
         """Sends a frame after those that were queued before it."""
-        if self._closed:
+        if self.ended:
             return
         if not self.busy:
             self._send(frame)
@@ -128,9 +141,9 @@ class Subscriber:
 
     def deliver(self, frame: Frame, records: Sequence[Record]) -> None:
         """Sends records: as the ready-made frame if the connection is free, else later, the newest of each topic."""
-        self._note(frame)
-        if self._closed:
+        if self.ended or self._has(frame):
             return
+        self._note(frame)
         if not self.busy:
             self._send(frame)
             counts.delivered += len(records)
@@ -164,6 +177,22 @@ class Subscriber:
         while self._task is not None:
             await asyncio.wait([self._task])
 
+    def _has(self, frame: Frame) -> bool:
+        """Whether a snapshot that was made meanwhile holds all of it."""
+        epoch, offset = self._told
+        return frame.place is not None and frame.place.epoch == epoch and frame.place.offset <= offset
+
+    def _drop_snapshots(self) -> None:
+        """Of what is queued, those that a newer one replaces; but one that has begun is sent to its last part."""
+        kept: deque[Frame] = deque()
+        begun = self._in_snapshot
+        for frame in self._frames:
+            if frame.kind != "snapshot" or begun:
+                kept.append(frame)
+            if frame.kind == "snapshot" and frame.place is not None:
+                begun = False
+        self._frames = kept
+
     def _note(self, frame: Frame) -> None:
         if frame.place is not None:
             self._told = frame.place.epoch, frame.place.offset
@@ -175,12 +204,15 @@ class Subscriber:
         except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
             self._lose(problem)
             return
-        self._count(frame)
+        self._leave(frame)
         if rest is not None:
             self._set_slow_timer()
             self._task = asyncio.get_running_loop().create_task(self._flush(rest))
 
-    def _count(self, frame: Frame) -> None:
+    def _leave(self, frame: Frame) -> None:
+        """Notes a frame that the server has taken, or is taking."""
+        if frame.kind == "snapshot":
+            self._in_snapshot = frame.place is None
         if self._transport.waits_for_client:
             return
         self._sent += len(frame.body)
@@ -204,7 +236,9 @@ class Subscriber:
             await rest
             self._set_slow_timer()  # anew: something has left
             while self._frames or self._pending:
-                await self._transport.send(self._take())
+                frame = self._take()
+                self._leave(frame)
+                await self._transport.send(frame)
                 self._set_slow_timer()
         except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
             self._lose(problem)

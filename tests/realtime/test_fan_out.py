@@ -38,6 +38,41 @@ async def test_with_many_the_loop_goes_on_in_between(fan_out: FanOut) -> None:
     assert sorted(told) == list(range(3 * AT_ONCE))
 
 
+async def test_many_small_things_told_in_one_turn_do_not_hold_the_loop_either(fan_out: FanOut) -> None:
+    told: list[Who] = []
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: turns.append(len(told)))
+    for who in range(2 * AT_ONCE):
+        fan_out.tell(told.append, [who])  # type: ignore[list-item]
+    await until_idle(fan_out)
+    assert turns == [AT_ONCE]
+    assert told == list(range(2 * AT_ONCE))
+
+
+async def test_what_costs_more_is_told_to_fewer_at_once(fan_out: FanOut) -> None:
+    told: list[Who] = []
+
+    def costly(who: Who) -> int:
+        told.append(who)
+        return 16
+
+    fan_out.tell(costly, range(AT_ONCE))  # type: ignore[arg-type]
+    assert len(told) == AT_ONCE // 16
+    await until_idle(fan_out)
+    assert len(told) == AT_ONCE
+
+
+async def test_something_told_by_one_who_is_being_told_comes_after_it(fan_out: FanOut) -> None:
+    heard: list[str] = []
+
+    def first(_who: Who) -> None:
+        fan_out.tell(lambda _: heard.append("second"), [2])  # type: ignore[list-item]
+        heard.append("first")
+
+    fan_out.tell(first, [1])  # type: ignore[list-item]
+    assert heard == ["first", "second"]
+
+
 async def test_everybody_hears_things_in_the_order_in_which_they_were_told(fan_out: FanOut) -> None:
     heard: dict[Who, list[str]] = {}
     for what in "abc":

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from redis import Redis
 
+import realtime.fan_out
 import realtime.hub
 from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
@@ -213,11 +214,13 @@ class HubMachine(RuleBasedStateMachine):
 
     @initialize(
         linger=st.sampled_from([30.0, 0.0]),
+        at_once=st.sampled_from([256, 1]),
         recent_terminal=st.sampled_from([1, 2, 100]),
         filters=st.lists(st.sampled_from(FILTERS), min_size=2, max_size=4),
     )
-    def begin(self, linger: float, recent_terminal: int, filters: list[list[str]]) -> None:
+    def begin(self, linger: float, at_once: int, recent_terminal: int, filters: list[list[str]]) -> None:
         realtime.hub.LINGER_SECONDS = linger
+        realtime.fan_out.AT_ONCE = at_once
         limits = Limits(recent_terminal=recent_terminal)
         self.publisher = Publisher(self.redis, limits=limits)
         self.runner = asyncio.Runner()
@@ -465,14 +468,14 @@ class HubMachine(RuleBasedStateMachine):
     def _rests(self) -> bool:
         feed = cast("list[bytes]", self.redis.hmget(self.keys.feed(self.tenant_id), "epoch", "offset"))
         epoch, offset = feed[0].decode(), int(feed[1])
-        mirrors = [followed.mirror for hub in self.hubs for followed in hub._feeds.values()]
+        feeds = [followed for hub in self.hubs for followed in hub._feeds.values()]
         return all(
             client.joining is not None
             and client.joining.done()
             and client.subscriber is not None
             and not client.subscriber.busy
             for client in self.clients
-        ) and all((mirror.epoch, mirror.offset) == (epoch, offset) for mirror in mirrors)
+        ) and all((feed.mirror.epoch, feed.position) == (epoch, (epoch, offset)) for feed in feeds)
 
     def _why_not(self) -> str:
         feed = self.redis.hgetall(self.keys.feed(self.tenant_id))
@@ -550,7 +553,9 @@ def own_redis() -> Iterator[tuple[RedisServer, Path]]:
 def test_every_client_ends_with_what_a_new_one_is_told(
     own_redis: tuple[RedisServer, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realtime.hub, "LINGER_SECONDS", 30.0)  # each example chooses its own; put back at the end
+    # Each example chooses its own; put back at the end.
+    monkeypatch.setattr(realtime.hub, "LINGER_SECONDS", 30.0)
+    monkeypatch.setattr(realtime.fan_out, "AT_ONCE", 256)
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: HubMachine(*own_redis)),
         settings=settings(

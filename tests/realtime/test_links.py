@@ -128,3 +128,34 @@ async def test_a_storm_of_reads_asks_redis_for_at_most_so_many_at_once(
         assert len(answers) == 200
         assert proxy.connections <= realtime.reader.MAX_READS
         await reader.close()
+
+
+async def test_a_connection_that_is_taken_and_never_answered_is_given_up(
+    servers: Servers, redis: Redis, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime.reader.REDIS_TIMEOUT_SECONDS", 0.1)
+    async with Proxy(servers.redis.port) as proxy:
+        proxy.stall()
+        hub = Hub(FeedReader.from_url(f"redis://{HOST}:{proxy.port}")).start()
+        carrier = RecordingCarrier()
+        subscriber = Subscriber(tenant_id, TopicFilter.of(["*"]), carrier)
+        joining = asyncio.ensure_future(hub.join(subscriber))
+        await until(lambda: proxy.connections > 0)
+        proxy.half_open()  # whatever was opened so far stays silent for ever
+        proxy.flow()
+        await asyncio.wait_for(joining, PATIENCE_SECONDS)
+        assert carrier.kinds == ["snapshot"]
+        hub.leave(subscriber)
+        await hub.close()
+
+
+async def test_a_silent_link_of_a_quiet_feed_is_found_before_anybody_needs_it(watched: Watched) -> None:
+    watched.proxy.half_open()
+    connections = watched.proxy.connections
+    await watched.health.probe()  # asks the link
+    await watched.health.probe()  # which has not answered
+    await until(lambda: watched.proxy.connections > connections)
+    newcomer = RecordingCarrier()
+    subscriber = Subscriber(watched.tenant_id + 500_000, TopicFilter.of(["*"]), newcomer)
+    await asyncio.wait_for(watched.hub.join(subscriber), PATIENCE_SECONDS)
+    watched.hub.leave(subscriber)

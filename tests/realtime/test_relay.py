@@ -1,24 +1,29 @@
 """The relay's rounds: what was left behind, a Redis that lost something, and a project's source that fails."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import orjson
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
 from embedded.group import Servers
 from realtime import conf, relay
+from realtime.conf import Identity
+from realtime.errors import RevokedError
 from realtime.models import OutboxEntry
 from realtime.outbox import RECORD
 from realtime.publish import Publisher
 from realtime.relay import ADVISORY_LOCK, Relay
+from realtime.revoke import REVOCATION, revoke, revoke_on_commit
 from realtime.scripts import Limits
 from tests.realtime.sources import ListedSource
 
@@ -208,6 +213,39 @@ class TestFill:
         mark_sent()
         Relay().round()
         assert status_of(tenant_id) == "DONE"
+
+
+def test_a_redis_that_was_emptied_hears_again_who_is_revoked(redis: Redis, tenant_id: int) -> None:
+    before = time.time()
+    with transaction.atomic():
+        revoke_on_commit(tenant_id, user_id=1)
+    revoke(tenant_id, session_id="s")
+    after = time.time()
+    ended_long_ago = OutboxEntry.objects.create(kind=REVOCATION, tenant_id=tenant_id, payload={"subject": "user:2"})
+    bad = OutboxEntry.objects.create(kind=REVOCATION, tenant_id=tenant_id, payload={})
+    OutboxEntry.objects.filter(pk=ended_long_ago.pk).update(sent_at=timezone.now() - timedelta(hours=13.1))
+    OutboxEntry.objects.filter(pk=bad.pk).update(sent_at=timezone.now())
+    redis.flushall()
+    Relay().round()
+    revoked = {issued for issued in product((1, 2, 3), ("s", "t"), (before, after)) if is_revoked(tenant_id, *issued)}
+    assert revoked == {(1, "t", before), *product((1, 2, 3), ("s",), (before, after))}
+    assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
+
+
+def is_revoked(tenant_id: int, user_id: int, session_id: str, issued_at: float) -> bool:
+    try:
+        conf.revocations().check(Identity(tenant_id, user_id, session_id, "owner", issued_at=issued_at))
+    except RevokedError:
+        return True
+    return False
+
+
+def test_what_was_given_before_the_commit_of_a_revocation_is_ended_by_it(redis: Redis, tenant_id: int) -> None:
+    with transaction.atomic():
+        revoke_on_commit(tenant_id, user_id=1)
+        meanwhile = time.time()
+    assert is_revoked(tenant_id, 1, "s", meanwhile)
+    assert not is_revoked(tenant_id, 1, "s", time.time())
 
 
 def test_leases_are_left_alone_after_redis_came_up(redis: Redis, tenant_id: int) -> None:

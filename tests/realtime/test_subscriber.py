@@ -111,6 +111,25 @@ async def test_a_new_epoch_overtakes_what_waits_and_an_older_snapshot(case: Case
     assert [frame["place"].partition(".")[0] for frame in case.carrier.frames] == ["e0", "e2"]
 
 
+async def test_a_snapshot_that_has_begun_is_sent_to_its_last_part_before_a_newer_one(case: Case) -> None:
+    def snapshot(epoch: str) -> list[frames.Frame]:
+        bodies = [record(offset, f"job:{offset}").body for offset in (1, 2, 3)]
+        return frames.snapshot(place(3, epoch), bodies, recovered=False, max_bytes=10)
+
+    case.carrier.fill()
+    for epoch in ("e1", "e2", "e3"):
+        case.subscriber.start(case.feed, snapshot(epoch))
+    await until_drained(case)
+    assert [frame["more"] for frame in case.carrier.frames] == [True, True, False] * 2
+    assert [frame["place"].partition(".")[0] for frame in case.carrier.frames if "place" in frame] == ["e1", "e3"]
+
+
+async def test_a_record_that_a_snapshot_held_already_is_not_sent_again(case: Case) -> None:
+    case.subscriber.start(case.feed, frames.snapshot(place(5), [], recovered=False))
+    case.deliver(record(4))
+    assert case.told == []
+
+
 async def test_a_hundred_thousand_records_leave_no_more_than_one_a_topic_in_memory(case: Case) -> None:
     case.carrier.fill()
     for offset in range(1, 100_001):

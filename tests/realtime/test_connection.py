@@ -1,0 +1,174 @@
+"""One connection from its ticket to its end, whatever happens in between."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis import Redis
+
+from embedded.group import Servers
+from realtime.closing import CloseCode
+from realtime.connection import Connection, Timing
+from realtime.connections import Connections, MaxConnections
+from realtime.errors import FeedUnavailableError, RefusedError
+from realtime.health import Health
+from realtime.hub import Hub
+from realtime.publish import Publisher
+from realtime.reader import FeedReader
+from realtime.tickets import Ticket
+from realtime.topics import TopicFilter
+from tests.realtime.carriers import RecordingCarrier
+
+EVERYTHING = TopicFilter.of(["*"])
+
+
+class Process:
+    """A hub and its connections, and what opens one."""
+
+    def __init__(self, url: str, tenant_id: int, publisher: Publisher) -> None:
+        self.reader = FeedReader.from_url(url)
+        self.hub = Hub(self.reader).start()
+        self.connections = Connections(MaxConnections(2, 10, 10))
+        self.tenant_id, self.publisher = tenant_id, publisher
+
+    def new(self, timing: Timing | None = None) -> tuple[Connection, RecordingCarrier]:
+        carrier = RecordingCarrier()
+        ticket = Ticket(self.tenant_id, 1, "s", "owner", EVERYTHING, 3600)
+        return Connection(ticket, EVERYTHING, carrier, self.hub, self.connections, timing or Timing()), carrier
+
+    async def tell(self, topic: str) -> None:
+        """Publishes, and waits until the hub has heard of it."""
+        offset = self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=1, status="DONE").offset
+        async with asyncio.timeout(20):
+            while self.hub.positions()[self.tenant_id][1] < offset:
+                await asyncio.sleep(0.001)
+
+
+async def admit(ticket: Ticket) -> None:
+    """Everybody."""
+
+
+@pytest.fixture
+async def process(servers: Servers, redis: Redis, tenant_id: int, publisher: Publisher) -> AsyncIterator[Process]:
+    found = Process(servers.redis.url, tenant_id, publisher)
+    yield found
+    await found.hub.close()
+
+
+async def until_closed(carrier: RecordingCarrier) -> None:
+    async with asyncio.timeout(20):
+        while carrier.closed_with is None:
+            await asyncio.sleep(0.001)
+
+
+async def test_welcome_then_snapshot_then_what_changes(process: Process) -> None:
+    connection, carrier = process.new()
+    await connection.open(None, admit)
+    await process.tell("job:a")
+    assert carrier.kinds == ["welcome", "snapshot", "records"]
+    connection.stop()
+    assert len(process.connections) == 0
+
+
+async def test_one_that_is_ended_while_it_opens_is_told_the_end_and_nothing_else(process: Process) -> None:
+    connection, carrier = process.new()
+
+    async def revoke(ticket: Ticket) -> None:
+        connection.end(CloseCode.REVOKED)
+
+    await connection.open(None, revoke)
+    await until_closed(carrier)
+    other, _ = process.new()
+    await other.open(None, admit)
+    await process.tell("job:a")
+    assert carrier.kinds == ["closing"]
+    assert carrier.closed_with == 4410
+    connection.stop()
+    other.stop()
+
+
+async def test_one_that_is_ended_while_it_subscribes_is_told_nothing_after_the_end(process: Process) -> None:
+    connection, carrier = process.new()
+    await connection.open(None, admit)
+    subscribing = asyncio.ensure_future(connection.subscribe(1, TopicFilter.of(["job:named"])))
+    await asyncio.sleep(0)
+    connection.end(CloseCode.REVOKED)
+    await subscribing
+    await until_closed(carrier)
+    assert carrier.kinds[-1] == "closing"
+    connection.unsubscribe(2, TopicFilter.of(["job:named"]))
+    assert carrier.kinds[-1] == "closing"
+    connection.stop()
+
+
+async def test_one_that_was_ended_is_not_also_refused(process: Process) -> None:
+    connection, carrier = process.new()
+
+    async def revoked_while_redis_hangs(ticket: Ticket) -> None:
+        connection.end(CloseCode.REVOKED)
+        raise FeedUnavailableError("Redis hangs.")
+
+    await connection.open(None, revoked_while_redis_hangs)
+    await until_closed(carrier)
+    connection.stop()
+
+
+async def test_one_that_is_refused_leaves_nothing_behind(process: Process) -> None:
+    opened = [process.new()[0] for _ in range(2)]
+    for connection in opened:
+        await connection.open(None, admit)
+    third, carrier = process.new()
+    with pytest.raises(RefusedError) as refused:
+        await third.open(None, admit)
+    assert refused.value.code is CloseCode.TOO_MANY_CONNECTIONS
+    assert carrier.kinds == []
+    assert len(process.connections) == 2
+    for connection in opened:
+        connection.stop()
+
+
+async def test_a_second_end_says_nothing_more(process: Process) -> None:
+    connection, carrier = process.new()
+    await connection.open(None, admit)
+    connection.end(CloseCode.SERVER_RESTART, 5)
+    connection.end(CloseCode.REVOKED)
+    await until_closed(carrier)
+    assert carrier.kinds.count("closing") == 1
+    assert carrier.closed_with == 1012
+    connection.stop()
+
+
+async def test_one_that_takes_not_even_its_end_is_given_up(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.connection.CLOSE_SECONDS", 0.01)
+    connection, carrier = process.new(Timing(slow=0.01))
+    await connection.open(None, admit)
+    carrier.fill()
+    await process.tell("job:a")
+    async with asyncio.timeout(20):
+        while not carrier.aborted:
+            await asyncio.sleep(0.001)
+    assert len(process.connections) == 0
+
+
+async def test_a_client_that_answers_no_ping_is_closed(process: Process) -> None:
+    connection, carrier = process.new(Timing(ping=0.01))
+    await connection.open(None, admit)
+    await until_closed(carrier)
+    assert carrier.closed_with == 4001
+    assert carrier.kinds.count("ping") == 2
+    connection.stop()
+
+
+async def test_however_many_come_at_once_redis_is_asked_once_who_was_revoked(process: Process) -> None:
+    health = Health(process.reader, process.hub, process.connections, 15.0)
+    asked = 0
+    probe = process.reader.probe
+
+    async def counted(tenants: list[int]) -> object:
+        nonlocal asked
+        asked += 1
+        return await probe(tenants)
+
+    process.reader.probe = counted  # type: ignore[assignment]
+    await asyncio.gather(*(health.marks(process.tenant_id) for _ in range(300)))
+    assert asked == 1
