@@ -20,6 +20,7 @@ from realtime.models import OutboxEntry
 from realtime.outbox import RECORD, draft_of, send
 from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt
 from realtime.record import Draft
+from realtime.revoke import restore_marks
 from realtime.sweeper import Sweeper
 from realtime.transitions import Verdict
 
@@ -157,8 +158,9 @@ class Relay:
         return True
 
     def _fill(self) -> None:
-        """Publishes the records of the last 24 h again, then what is unfinished and what the index has wrong."""
+        """Marks again what is revoked, publishes the records of the last 24 h, what is unfinished and what is wrong."""
         started = time.monotonic()
+        marks = restore_marks(conf.redis(), key_prefix=conf.key_prefix())
         rows = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=timezone.now() - KEPT).order_by("id")
         answers = conf.publisher().publish_many(_drafts(rows.iterator(BATCH)))
         done = Rebuilt()
@@ -169,6 +171,7 @@ class Relay:
             records=sum(answer.verdict is Verdict.ACCEPTED for answer in answers),
             rebuilt=done.published,
             restored=done.restored,
+            revocations=marks,
             seconds=round(time.monotonic() - started, 3),
         )
 
