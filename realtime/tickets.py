@@ -34,7 +34,7 @@ class Ticket:
     topics: TopicFilter
     connection_seconds: int
     issued_at: float = 0.0
-    """Unix seconds."""
+    """Unix seconds, taken before anything was read that it depends on: a revocation since then ends it."""
     first_issued_at: float = 0.0
     """Of the ticket that this one renews, or of the one that that one renewed."""
 
@@ -46,8 +46,11 @@ class Ticket:
 
 
 def issue_ticket(ticket: Ticket, key: bytes, *, seconds: int = CONNECT_SECONDS) -> str:
-    """The signed ticket, to connect with for so many seconds. Raises BadTopicError if it names too much."""
-    now = time.time()
+    """The signed ticket, to connect with for so many seconds since it was issued (0: now).
+
+    Raises BadTopicError if it names too much.
+    """
+    now = ticket.issued_at or time.time()
     claims = {
         "aud": AUDIENCE,
         "iat": now,

@@ -1,6 +1,7 @@
 """The HTTP endpoints of the engine: tickets, the one poll, and what operators look at."""
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -80,6 +81,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
         return _with_cors(request, HttpResponse(status=204))
     if request.method != "POST":
         return _error(405, "method_not_allowed", "Get a ticket by POST.")
+    issued_at = time.time()  # before anything is read: what is revoked meanwhile ends this ticket too
     identity = conf.authenticator()(request)
     bind_contextvars(tenant=identity.tenant_id)
     conf.revocations().check(identity)
@@ -93,6 +95,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
         identity.role,
         permitted,
         life,
+        issued_at=issued_at,
         first_issued_at=first_issued_at,
     )
     text = issue_ticket(ticket, conf.ticket_key())
@@ -108,6 +111,7 @@ def _permitted(identity: Identity, wanted: _Wanted) -> tuple[float, TopicFilter]
         old = read_renewable(wanted.renew, conf.ticket_key())
         if (old.tenant_id, old.user_id, old.role) != (identity.tenant_id, identity.user_id, identity.role):
             raise ForbiddenTopicError("Only the one whom a ticket was given to can renew it: ask for one as at first.")
+        conf.revocations().check(old)
         return old.first_issued_at, old.topics
     permitted = TopicFilter.of(conf.topic_rules()(identity, wanted.topics))
     if not permitted.patterns:

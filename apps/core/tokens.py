@@ -42,7 +42,7 @@ class Caller:
     name: str
     must_change_password: bool
     issued_at: float = 0.0
-    """Of the token, in Unix seconds."""
+    """Of the token, in Unix seconds; taken before anything was read that the token says."""
     is_authenticated: Literal[True] = True
 
     @property
@@ -55,7 +55,8 @@ def _key() -> bytes:
 
 
 def access_token(caller: Caller) -> str:
-    now = time.time()  # to the millisecond: a revocation ends what was issued before it, and nothing after
+    # To the millisecond: a revocation ends what was issued before it, and nothing after.
+    now = caller.issued_at or time.time()
     claims = {
         "aud": ACCESS,
         "iat": now,

@@ -158,6 +158,8 @@ def test_changing_the_password_ends_other_sessions(own_system: System) -> None:
     assert (wrong.status_code, wrong.json()["code"]) == (400, "wrong_password")
     assert (weak.status_code, list(weak.json()["fields"])) == (400, ["new_password"])
     assert changed.status_code == 200
+    assert get(own_system, "/api/v1/students/", tokens["access"]).status_code == 401
+    assert get(own_system, "/api/v1/students/", changed.json()["access"]).status_code == 200
     assert post(own_system, "/api/v1/auth/refresh/", {"refresh": other["refresh"]}).status_code == 401
     assert post(own_system, "/api/v1/auth/refresh/", {"refresh": changed.json()["refresh"]}).status_code == 200
     assert sign_in(own_system).status_code == 401

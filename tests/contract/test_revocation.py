@@ -1,15 +1,19 @@
 """What a logout or a change of an account ends: at once, in every process, and also when the message was lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
 from redis import Redis
 
 from tests.contract.test_websocket import tenant_of
 from tests.event_stream import EventStream
-from tests.system import PASSWORD, System, new_ticket
+from tests.system import PASSWORD, System, eventually, new_ticket
 from tests.watcher import Watcher
 
 pytestmark = pytest.mark.every_server
@@ -17,10 +21,17 @@ pytestmark = pytest.mark.every_server
 
 async def signed_in(system: System, username: str = "staff", academy: str = "hanbit") -> httpx.AsyncClient:
     """A session of its own, which may be ended."""
-    account = {"tenant": academy, "username": username, "password": PASSWORD}
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as once:
-        tokens = (await once.post("/api/v1/auth/token/", json=account)).json()
-    headers = {"Authorization": f"Bearer {tokens['access']}"}
+        tokens = (await once.post("/api/v1/auth/token/", json=account_of(username, academy))).json()
+    return with_token(system, tokens["access"])
+
+
+def account_of(username: str, academy: str = "hanbit") -> dict[str, str]:
+    return {"tenant": academy, "username": username, "password": PASSWORD}
+
+
+def with_token(system: System, access: str) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {access}"}
     return httpx.AsyncClient(base_url=system.address, timeout=30, headers=headers)
 
 
@@ -75,6 +86,139 @@ async def test_after_a_logout_neither_token_nor_ticket_opens_anything(
     }
     subprotocols = ["realtime.v1", f"ticket.{ticket['ticket']}"]
     assert (await system.refused(ticket["websocket_url"], subprotocols))[0] == 4410
+
+
+async def test_a_refresh_token_used_twice_ends_all_of_that_session(system: System) -> None:
+    async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
+        tokens = (await bare.post("/api/v1/auth/token/", json=account_of("staff"))).json()
+        refresh = tokens["refresh"]
+        for _ in range(2):
+            newer = (await bare.post("/api/v1/auth/refresh/", json={"refresh": refresh})).json()
+            refresh = newer["refresh"]
+        async with with_token(system, newer["access"]) as thief, await watching(system, thief) as watcher:
+            ticket = await new_ticket(thief)
+            again = await bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})
+            assert again.status_code == 401
+            assert (await watcher.closed())[0] == 4410
+            assert (await thief.get("/api/v1/jobs/")).status_code == 401
+            subprotocols = ["realtime.v1", f"ticket.{ticket['ticket']}"]
+            assert (await system.refused(ticket["websocket_url"], subprotocols))[0] == 4410
+
+
+@contextmanager
+def held_up(system: System, table: str) -> Iterator[Callable[[int], Awaitable[None]]]:
+    """Who reads this table waits until the end of the block; the function given waits until so many do."""
+    with psycopg.connect(system.database_url) as connection:
+        connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
+
+        async def held(number: int) -> None:
+            await eventually(lambda: system.query(waiting, table)[0][0] == number)
+
+        yield held
+
+
+STUDENT_OF_A_VIDEO = """
+    WITH student AS (
+        SELECT s.id, s.user_id, s.tenant_id FROM students s JOIN "user" u ON u.id = s.user_id
+        JOIN tenant t ON t.id = s.tenant_id WHERE t.code = 'hanbit' AND u.username = 'student'
+    ), attended AS (
+        INSERT INTO lecture (tenant_id, title, description, active, created_at)
+        SELECT tenant_id, 'L', '', true, now() FROM student RETURNING id, tenant_id
+    ), enrolment AS (
+        INSERT INTO enrollment (tenant_id, lecture_id, student_id, created_at)
+        SELECT student.tenant_id, attended.id, student.id, now() FROM student, attended RETURNING id
+    ), lesson AS (
+        INSERT INTO lecture_session (tenant_id, lecture_id, title, "order")
+        SELECT tenant_id, id, '1', 1 FROM attended RETURNING id, tenant_id
+    ), film AS (
+        INSERT INTO video (tenant_id, session_id, title, status, attempt, hls_path, created_at, updated_at)
+        SELECT tenant_id, id, 'V', 'PROCESSING', 1, '', now(), now() FROM lesson RETURNING id
+    )
+    SELECT film.id, enrolment.id, student.tenant_id, student.user_id FROM film, enrolment, student
+"""
+
+
+async def test_what_is_asked_for_before_a_revocation_and_given_after_it_opens_nothing(own_system: System) -> None:
+    ((video_id, _, tenant_id, user_id),) = own_system.query(STUDENT_OF_A_VIDEO)
+    revoking = f"from realtime.revoke import revoke; revoke({tenant_id}, user_id={user_id})"
+
+    async def meanwhile(table: str, asked: Awaitable[httpx.Response]) -> Any:
+        with held_up(own_system, table) as held:
+            asking = asyncio.ensure_future(asked)
+            await held(1)
+            await asyncio.to_thread(own_system.shell, revoking)
+        answer = await asking
+        assert answer.status_code == 200
+        return answer.json()
+
+    async with (
+        await signed_in(own_system, "student") as student,
+        httpx.AsyncClient(base_url=own_system.address, timeout=30) as bare,
+    ):
+        named = student.post("/api/v1/realtime/ticket/", json={"topics": [f"video:{video_id}"]})
+        ticket = await meanwhile("enrollment", named)
+        subprotocols = ["realtime.v1", f"ticket.{ticket['ticket']}"]
+        assert (await own_system.refused(ticket["websocket_url"], subprotocols))[0] == 4410
+        sign_in = bare.post("/api/v1/auth/token/", json=account_of("student"))
+        first = await meanwhile("tenant_membership", sign_in)
+        refreshing = bare.post("/api/v1/auth/refresh/", json={"refresh": first["refresh"]})
+        second = await meanwhile("tenant_membership", refreshing)
+        for tokens in (first, second):
+            async with with_token(own_system, tokens["access"]) as client:
+                assert (await client.get("/api/v1/students/")).status_code == 401
+        third = (await bare.post("/api/v1/auth/refresh/", json={"refresh": second["refresh"]})).json()
+        async with with_token(own_system, third["access"]) as client:
+            assert (await client.get("/api/v1/students/")).status_code == 200
+
+
+async def test_a_refresh_that_a_logout_overtakes_gives_nothing_that_opens(system: System) -> None:
+    async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
+        tokens = (await bare.post("/api/v1/auth/token/", json=account_of("staff"))).json()
+        async with with_token(system, tokens["access"]) as session:
+            with held_up(system, "tenant_membership") as held:
+                refreshing = asyncio.ensure_future(
+                    bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})
+                )
+                await held(1)
+                assert (await session.post("/api/v1/auth/logout/")).status_code == 204
+            newer = (await refreshing).json()
+        async with with_token(system, newer["access"]) as client:
+            assert (await client.get("/api/v1/jobs/")).status_code == 401
+
+
+async def test_a_sign_in_with_the_old_password_that_a_new_one_overtakes_opens_nothing(own_system: System) -> None:
+    new = {"old_password": PASSWORD, "new_password": "호랑이 담배 피우던"}
+    async with (
+        await signed_in(own_system) as session,
+        httpx.AsyncClient(base_url=own_system.address, timeout=30) as bare,
+    ):
+        with held_up(own_system, "tenant_membership") as held:
+            old = asyncio.ensure_future(bare.post("/api/v1/auth/token/", json=account_of("staff")))
+            await held(1)
+            changing = asyncio.ensure_future(session.post("/api/v1/auth/password/", json=new))
+            await held(2)
+        assert (await changing).status_code == 200
+        assert (await old).status_code == 401
+
+
+async def test_an_enrolment_that_ends_ends_what_the_student_watches_through_it(own_system: System) -> None:
+    ((video_id, enrolment_id, _, _),) = own_system.query(STUDENT_OF_A_VIDEO)
+    topics = {"topics": [f"video:{video_id}"]}
+    async with httpx.AsyncClient(base_url=own_system.address, timeout=30) as bare, own_system.client() as owner:
+        tokens = (await bare.post("/api/v1/auth/token/", json=account_of("student"))).json()
+        async with with_token(own_system, tokens["access"]) as student:
+            ticket = await new_ticket(student, topics)
+            async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
+                await watcher.read_until("snapshot")
+                assert (await owner.delete(f"/api/v1/enrolments/{enrolment_id}/")).status_code == 204
+                assert (await watcher.closed())[0] == 4410
+        newer = (await bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})).json()
+        async with with_token(own_system, newer["access"]) as student:
+            renewing = {"renew": ticket["ticket"]}
+            assert (await student.post("/api/v1/realtime/ticket/", json=renewing)).status_code == 401
+            assert (await student.post("/api/v1/realtime/ticket/", json=topics)).status_code == 403
+            assert (await student.get("/api/v1/students/")).status_code == 200
 
 
 async def test_another_process_hears_of_it_too(system: System, session: httpx.AsyncClient) -> None:

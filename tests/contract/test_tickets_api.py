@@ -9,6 +9,7 @@ import jwt
 import pytest
 
 from realtime.publish import Publisher
+from tests.contract.test_revocation import signed_in
 from tests.contract.test_websocket import publisher_of, tenant_of  # noqa: F401 - a fixture
 from tests.system import System, new_ticket
 
@@ -54,6 +55,16 @@ async def test_after_twelve_hours_the_rights_are_looked_at_again(system: System,
     answer = await renew(client, aged(system, renewed, 2 * 3600))
     assert answer.status_code == 401
     assert answer.json()["message"] == "The ticket is too old to be renewed: ask for one as at first."
+
+
+async def test_a_ticket_of_a_session_that_has_ended_is_not_renewed_by_another_session(system: System) -> None:
+    async with await signed_in(system) as ended, await signed_in(system) as session:
+        old = (await new_ticket(ended))["ticket"]
+        assert (await renew(session, old)).status_code == 200
+        await ended.post("/api/v1/auth/logout/")
+        answer = await renew(session, old)
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
+        assert (await session.post(TICKET)).status_code == 200
 
 
 async def test_nobody_renews_the_ticket_of_another(system: System, client: httpx.AsyncClient) -> None:

@@ -70,6 +70,22 @@ def test_a_token_says_again_what_it_was_made_of() -> None:
     assert read_refresh_token(refresh_token(session, token, time.time() + 60)) == (session, token)
 
 
+def test_a_token_and_a_ticket_are_as_old_as_what_was_read_for_them() -> None:
+    asked_at = time.time() - 20
+    access = access_token(replace(CALLER, issued_at=asked_at))
+    ticket = issue_ticket(replace(TICKET, issued_at=asked_at), conf.ticket_key())
+    assert read_access_token(access).issued_at == asked_at
+    read = read_ticket(ticket, conf.ticket_key())
+    assert read.issued_at == read.first_issued_at == asked_at
+    lives = [claims["exp"] - claims["iat"] for claims in (unchecked(access), unchecked(ticket))]
+    assert lives == pytest.approx([600, 60])
+
+
+def unchecked(token: str) -> dict[str, Any]:
+    claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return claims
+
+
 @pytest.mark.parametrize("made", ["access", "refresh", "ticket"])
 def test_a_token_of_one_kind_is_none_of_another(made: str) -> None:
     for kind, read in readers().items():

@@ -1,5 +1,6 @@
 """Signing in and out: `/api/v1/auth/…`."""
 
+import time
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
@@ -37,7 +38,8 @@ class NewPassword(serializers.Serializer[Any]):
     new_password = serializers.CharField(max_length=200, trim_whitespace=False)
 
 
-def tokens_of(signed_in: SignedIn) -> dict[str, str]:
+def tokens_of(signed_in: SignedIn, issued_at: float) -> dict[str, str]:
+    """`issued_at` was taken before the first read for this sign-in: what is revoked meanwhile ends these tokens too."""
     session, user = signed_in.session, signed_in.user
     caller = Caller(
         user_id=user.pk,
@@ -47,6 +49,7 @@ def tokens_of(signed_in: SignedIn) -> dict[str, str]:
         role=signed_in.role,
         name=user.name or user.username,
         must_change_password=user.must_change_password,
+        issued_at=issued_at,
     )
     refresh = refresh_token(session.pk, session.token_id, session.expires_at.timestamp())
     return {"access": access_token(caller), "refresh": refresh}
@@ -65,12 +68,13 @@ class TokenView(APIView):
         account = f"{form.validated_data['tenant']}/{form.validated_data['username']}"
         failures = SignInFailures(request.META.get("REMOTE_ADDR", ""), account)
         failures.check()
+        issued_at = time.time()
         user = TenantBackend().authenticate(None, **form.validated_data)
         signed_in = repositories_core.open_session(user) if user is not None else None
         if signed_in is None:
             failures.count()
             raise ApiError(401, "bad_credentials", "The academy, the user name or the password is wrong.")
-        return Response(tokens_of(signed_in))
+        return Response(tokens_of(signed_in, issued_at))
 
 
 class RefreshView(APIView):
@@ -83,11 +87,12 @@ class RefreshView(APIView):
     def post(self, request: Request) -> Response:
         form = RefreshToken(data=request.data)
         form.is_valid(raise_exception=True)
+        issued_at = time.time()
         try:
             signed_in = repositories_core.rotate_session(*read_refresh_token(form.validated_data["refresh"]))
         except (TokenError, SessionEndedError) as problem:
             raise ApiError(401, "token_invalid", str(problem)) from None
-        return Response(tokens_of(signed_in))
+        return Response(tokens_of(signed_in, issued_at))
 
 
 class LogoutView(APIView):
@@ -128,7 +133,8 @@ class PasswordView(APIView):
         except ValidationError as problem:
             raise serializers.ValidationError({"new_password": problem.messages}) from None
         repositories_core.change_password(user, form.validated_data["new_password"])
+        issued_at = time.time()  # after the change, which ended everything until then
         signed_in = repositories_core.open_session(user)
         if signed_in is None:
             raise AuthenticationFailed("The account has no role in this academy.", "account_closed")
-        return Response(tokens_of(signed_in))
+        return Response(tokens_of(signed_in, issued_at))

@@ -65,24 +65,29 @@ def find_user_by_password(tenant_code: str, username: str, password: str) -> Use
 
 
 def open_session(user: User) -> SignedIn | None:
-    """A new session, or None if the account has no membership."""
+    """A new session, or None if the account has no membership, or was closed or given another password meanwhile."""
     role = _role(user)
     if role is None or user.tenant is None:
         return None
     now = timezone.now()
-    session = LoginSession.objects.create(
-        user=user,
-        token_id=uuid4(),
-        rotated_at=now,
-        expires_at=now + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS),
-    )
+    with transaction.atomic():
+        # Whoever changes the password ends the sessions that are there: this one is among them, or not opened.
+        same = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
+        if not same.exists():
+            return None
+        session = LoginSession.objects.create(
+            user=user,
+            token_id=uuid4(),
+            rotated_at=now,
+            expires_at=now + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS),
+        )
     return SignedIn(session, user, user.tenant, role)
 
 
 def rotate_session(session_id: UUID, token_id: UUID) -> SignedIn:
     """The session with a new token. A token that was used before ends the session: somebody has a copy of it.
 
-    Raises SessionEndedError.
+    Raises SessionEndedError, after the commit: what ended stays ended.
     """
     with transaction.atomic():
         session = (
@@ -95,6 +100,8 @@ def rotate_session(session_id: UUID, token_id: UUID) -> SignedIn:
             raise SessionEndedError("The session has ended: sign in again.")
         stolen = not _accept(session, token_id)
         session.save()
+        if stolen and session.user.tenant_id is not None:
+            revoke_on_commit(session.user.tenant_id, session_id=str(session.pk))
     user, role = session.user, _role(session.user)
     if stolen:
         raise SessionEndedError("The refresh token was used twice: the session has ended, sign in again.")
@@ -119,6 +126,13 @@ def end_session(tenant_id: int, session_id: UUID) -> None:
     with transaction.atomic():
         LoginSession.objects.filter(pk=session_id, ended_at=None).update(ended_at=timezone.now())
         revoke_on_commit(tenant_id, session_id=str(session_id))
+
+
+def revoke_users(tenant_id: int, *user_ids: int | None) -> None:
+    """Ends what these have open and were permitted; they stay signed in, and ask anew. Call it inside `atomic()`."""
+    for user_id in user_ids:
+        if user_id is not None:
+            revoke_on_commit(tenant_id, user_id=user_id)
 
 
 def change_password(user: User, new_password: str) -> None:
