@@ -6,11 +6,14 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from academy.adapters.db.django import repositories_lectures as lectures
 from academy.adapters.db.django import repositories_students as students
 from academy.adapters.db.django import students_chunk_sql
-from apps.core.models import LoginSession
+from apps.core.models import LoginSession, User
 from apps.domains.lectures.models import Enrollment
 from apps.domains.students.models import Parent
+from realtime.models import OutboxEntry
+from realtime.revoke import REVOCATION
 from tests.students.people import Academy, phone
 
 
@@ -87,6 +90,38 @@ def test_a_deleted_student_is_signed_out_and_marked(academy: Academy) -> None:
     assert student.deleted_at == session.ended_at is not None
     assert not student.user.is_active
     assert students.find_student(academy.id, student.pk) is None
+    assert revoked(academy) == {f"user:{student.user_id}"}
+
+
+def revoked(academy: Academy) -> set[str]:
+    rows = OutboxEntry.objects.filter(kind=REVOCATION, tenant_id=academy.id)
+    return set(rows.values_list("payload__subject", flat=True))
+
+
+def with_account(parent: Parent) -> Parent:
+    parent.user = User.objects.create(tenant=parent.tenant, username=f"parent-{parent.phone}")
+    parent.save()
+    return parent
+
+
+def test_a_parent_watches_no_child_that_is_deleted_or_anothers(academy: Academy) -> None:
+    deleted, moved, stays = (academy.student(name, phone(number)) for number, name in enumerate("가나다"))
+    parents = [with_account(student.parent) for student in (deleted, moved, stays)]
+    students.delete_student(academy.id, deleted.pk)
+    students.change_student(academy.id, moved.pk, {"parent_phone": phone(9)})
+    students.change_student(academy.id, stays.pk, {"school": "한빛중"})
+    assert revoked(academy) == {f"user:{user}" for user in (deleted.user_id, parents[0].user_id, parents[1].user_id)}
+
+
+def test_whose_enrolment_ends_asks_anew_what_may_be_watched(academy: Academy) -> None:
+    student = academy.student("가", phone(1))
+    parent, other = with_account(student.parent), Academy()
+    enrolment = Enrollment.objects.create(tenant=academy.tenant, lecture=academy.lecture(), student=student)
+    assert not lectures.delete_enrolment(other.id, enrolment.pk)
+    assert revoked(academy) == revoked(other) == set()
+    assert lectures.delete_enrolment(academy.id, enrolment.pk)
+    assert revoked(academy) == {f"user:{student.user_id}", f"user:{parent.user_id}"}
+    assert not lectures.delete_enrolment(academy.id, enrolment.pk)
 
 
 # --- indexes ----------------------------------------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
+from academy.adapters.db.django.repositories_core import revoke_users
 from academy.adapters.db.django.tenancy import rows_of
 from apps.domains.lectures.models import Enrollment, Lecture
 
@@ -43,6 +45,10 @@ def enrolments_of(
 
 
 def delete_enrolment(tenant_id: int, enrolment_id: int) -> bool:
-    """False if there is none."""
-    deleted, _ = rows_of(tenant_id, Enrollment).filter(pk=enrolment_id).delete()
+    """Ends it, and what the student or the parent may watch through it; False if there is none."""
+    with transaction.atomic():
+        enrolments = rows_of(tenant_id, Enrollment).filter(pk=enrolment_id)
+        concerned = enrolments.values_list("student__user_id", "student__parent__user_id").first()
+        deleted, _ = enrolments.delete()
+        revoke_users(tenant_id, *(concerned or ()))
     return bool(deleted)

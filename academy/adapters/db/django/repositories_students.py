@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from academy.adapters.db.django import students_chunk_sql
+from academy.adapters.db.django.repositories_core import revoke_users
 from academy.adapters.db.django.tenancy import rows_of
 from academy.domain.roles import Role
 from academy.domain.student_rows import StudentRow
@@ -187,8 +188,11 @@ def change_student(tenant_id: int, student_id: int, changes: Mapping[str, Any]) 
                 return None
             for field in ("name", "phone", "parent_phone", "school", "grade"):
                 setattr(student, field, changes.get(field, getattr(student, field)))
+            parent_before = student.parent
             student.parent, _ = Parent.objects.get_or_create(tenant_id=tenant_id, phone=student.parent_phone)
             student.save()
+            if student.parent != parent_before:
+                revoke_users(tenant_id, parent_before.user_id)
             rows_of(tenant_id, User).filter(id=student.user_id).update(name=student.name)
     except IntegrityError as error:
         raise StudentExistsError(StudentExistsError.__doc__) from error
@@ -206,4 +210,5 @@ def delete_student(tenant_id: int, student_id: int) -> bool:
         student.save(update_fields=["deleted_at", "updated_at"])
         rows_of(tenant_id, User).filter(id=student.user_id).update(is_active=False)
         LoginSession.objects.filter(user_id=student.user_id, ended_at=None).update(ended_at=student.deleted_at)
+        revoke_users(tenant_id, student.user_id, student.parent.user_id)
         return True
