@@ -5,13 +5,14 @@ behind (a crash, a Redis or a queue that is down) the relay sends.
 """
 
 import time
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from realtime import conf
@@ -56,6 +57,17 @@ def send_on_commit(kind: str, tenant_id: int, payload: dict[str, Any]) -> None:
         )
     entry = OutboxEntry.objects.create(kind=kind, tenant_id=tenant_id, payload=payload)
     transaction.on_commit(partial(_send_after_commit, entry), robust=True)
+
+
+def note_sent(kind: str, tenant_id: int, payload: dict[str, Any]) -> None:
+    """Keeps what was sent without the outbox, as if it had gone through it: for a Redis that is emptied later."""
+    OutboxEntry.objects.create(kind=kind, tenant_id=tenant_id, payload=payload, sent_at=timezone.now())
+
+
+def entries_since(kind: str, since: datetime) -> Iterator[OutboxEntry]:
+    """The rows of a kind that were sent since then, or written since then and not sent."""
+    rows = OutboxEntry.objects.filter(kind=kind).alias(at=Coalesce("sent_at", "created_at"))
+    return rows.filter(at__gt=since).iterator()
 
 
 def send(entry: OutboxEntry) -> None:

@@ -8,14 +8,12 @@ import structlog
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
 from django.db import DatabaseError, transaction
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.models import OutboxEntry
-from realtime.outbox import send_on_commit
+from realtime.outbox import entries_since, note_sent, send_on_commit
 from realtime.revocation import GROUP, KEPT_SECONDS, TENANT, Revocations, session_subject, user_subject
 
 log = structlog.get_logger(__name__)
@@ -39,7 +37,7 @@ def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None
     send_revocation(payload)
     try:
         with transaction.atomic():  # for a Redis that is emptied later
-            OutboxEntry.objects.create(kind=REVOCATION, tenant_id=tenant_id, payload=payload, sent_at=timezone.now())
+            note_sent(REVOCATION, tenant_id, payload)
     except DatabaseError as problem:
         log.warning("revocation_not_kept", tenant=tenant_id, error=str(problem).strip())
 
@@ -70,11 +68,9 @@ def restore_marks(redis: Redis, *, key_prefix: str = "") -> int:
 
     Tells no process: connections were ended when they were revoked, or are with the next probe. Raises RedisError.
     """
-    since = timezone.now() - timedelta(seconds=KEPT_SECONDS)
-    rows = OutboxEntry.objects.filter(kind=REVOCATION).annotate(marked_at=Coalesce("sent_at", "created_at"))
     marks = [
-        (entry.tenant_id, str(entry.payload["subject"]), entry.marked_at.timestamp() * 1000)
-        for entry in rows.filter(marked_at__gt=since).iterator()
+        (entry.tenant_id, str(entry.payload["subject"]), (entry.sent_at or entry.created_at).timestamp() * 1000)
+        for entry in entries_since(REVOCATION, timezone.now() - timedelta(seconds=KEPT_SECONDS))
         if "subject" in entry.payload
     ]
     Revocations(redis, key_prefix=key_prefix).add_all(marks)
