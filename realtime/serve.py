@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import uvicorn
 
 from realtime.process import drain_process
+from realtime.server_protocols import HEAD_SECONDS, BoundedWebSocket, http_protocol
 
 GRACEFUL_SECONDS = 5
 """For requests that are still being answered after the drain."""
@@ -57,11 +58,18 @@ def listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     return listening
 
 
-def server_of(application: str, *, forwarded_allow_ips: str = "127.0.0.1", access_log: bool = False) -> DrainingServer:
+def server_of(
+    application: str,
+    *,
+    forwarded_allow_ips: str = "127.0.0.1",
+    access_log: bool = False,
+    head_seconds: float = HEAD_SECONDS,
+) -> DrainingServer:
     return DrainingServer(
         uvicorn.Config(
             application,
-            ws="websockets-sansio",
+            http=http_protocol(head_seconds),
+            ws=BoundedWebSocket,
             ws_per_message_deflate=False,  # 34 KB a connection, for records smaller than its dictionary
             ws_ping_interval=None,  # the protocol has pings of its own, which carry the place
             ws_max_size=65_536,  # a frame of a client has at most 8 KiB; a little more is read so that we can say so
@@ -83,9 +91,17 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--reuse-port", action="store_true", help="share the port with other processes (SO_REUSEPORT)")
     parser.add_argument("--forwarded-allow-ips", default="127.0.0.1", help="proxies whose X-Forwarded-* is believed")
     parser.add_argument("--access-log", action="store_true")
+    parser.add_argument(
+        "--head-seconds", type=float, default=HEAD_SECONDS, help="how long the head of a request may take to come"
+    )
     given = parser.parse_args(words)
     listening = listen(given.host, given.port, reuse_port=given.reuse_port)
-    server = server_of(given.application, forwarded_allow_ips=given.forwarded_allow_ips, access_log=given.access_log)
+    server = server_of(
+        given.application,
+        forwarded_allow_ips=given.forwarded_allow_ips,
+        access_log=given.access_log,
+        head_seconds=given.head_seconds,
+    )
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
 
