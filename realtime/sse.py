@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from realtime import conf
-from realtime.asgi_server import abort, waits_for_client
+from realtime.asgi_server import abort
 from realtime.closing import CloseCode
 from realtime.connection import Connection
 from realtime.errors import RefusedError
@@ -52,10 +52,9 @@ class EventStream:
     name = "sse"
     answers_pings = False  # a stream goes one way
 
-    def __init__(self, scope: Message, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
         # Where `send` does not wait there are no pongs either that could tell: such a server is for development.
         self.waits_for_client = True
-        self._waits = waits_for_client(scope)
         self._send = send
         self._headers = headers
         self._begun = False
@@ -99,7 +98,7 @@ async def events_application(scope: Message, receive: Receive, send: Send) -> No
 
 
 async def _stream(scope: Message, receive: Receive, send: Send, cors: list[tuple[bytes, bytes]]) -> None:
-    stream = EventStream(scope, send, [*STREAM_HEADERS, *cors])
+    stream = EventStream(send, [*STREAM_HEADERS, *cors])
     connection: Connection | None = None
     try:
         handshake = read_handshake(scope)
