@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _STEP_SECONDS = 600.0
 _READY_SECONDS = 60.0
 # Everything ends within 10 s: first the programs, which use the servers, then the servers with the rest of the time.
-_END_SECONDS = 9.0
+END_SECONDS = 9.0
 _PROGRAM_END_SECONDS = 6.0
 _HIGHEST_PORT = 65_535
 _POLL = 0.05
@@ -209,7 +209,7 @@ class Up:
             self._step.end(0.5)
         programs = [service for service in self.services if isinstance(service, Program)]
         group.stop_all(programs, _PROGRAM_END_SECONDS)
-        left = _END_SECONDS - (time.monotonic() - began)
+        left = END_SECONDS - (time.monotonic() - began)
         group.stop_all([service for service in self.services if service not in programs], left)
         self.ledger.clear()
         self.home.worker_ready_file.unlink(missing_ok=True)

@@ -56,6 +56,7 @@ class FollowedFeed:
         self._epochs_seen: set[str] = set()
         self._joining = 0
         self._fan_out = FanOut()
+        self._elsewhere: dict[str, Record] = {}
         self._told = 0
         self._unsent: dict[str, Record] = {}
         self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
@@ -285,23 +286,36 @@ class FollowedFeed:
         self._fan_out.clear()
         self._told = self.mirror.offset
         self._snapshots.clear()
+        self._elsewhere = dict(elsewhere)
         for audience in self._audiences.all():
-            self._fan_out.tell(_StartAnew(self, audience.topics, elsewhere), audience.subscribers)
+            self._fan_out.tell(_StartAnew(self, audience.topics, self._elsewhere), audience.subscribers)
 
     def _tell(self, records: list[Record]) -> None:
         self._told = self.mirror.offset
         if not records:
             return
         self._snapshots.clear()
+        self._keep_elsewhere(records)
         LATENCY.observe(max(0.0, time.time() - records[0].published_at))
         for audience, told in self._audiences.concerned(records).items():
             place = Place(self.mirror.epoch, self.mirror.offset, audience.topics.hash)
             frame = frames.records(place, [record.body for record in told])
             self._fan_out.tell(partial(Subscriber.deliver, frame=frame, records=told), audience.subscribers)
 
+    def _keep_elsewhere(self, records: list[Record]) -> None:
+        """A snapshot that is still to be made says what is watched by name, even if the mirror lets go of it before."""
+        if self._fan_out.busy:
+            named = self._audiences.named()
+            self._elsewhere.update((record.topic, record) for record in records if record.topic in named)
+        else:
+            self._elsewhere = {}
+
 
 class _StartAnew:
-    """Gives each of an audience the feed's snapshot, made when its turn comes: a thousand audiences take a while."""
+    """Gives each of an audience the feed's snapshot, made when its turn comes: a thousand audiences take a while.
+
+    `elsewhere` grows with what is told meanwhile.
+    """
 
     def __init__(self, feed: FollowedFeed, topics: TopicFilter, elsewhere: Mapping[str, Record]) -> None:
         self._feed, self._topics, self._elsewhere = feed, topics, elsewhere

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+import realtime.fan_out
 from realtime.feed import Message
 from realtime.followed_feed import CALM_RECORDS_A_SECOND, FollowedFeed
 from realtime.reader import FeedReader
@@ -21,8 +22,8 @@ NEVER = 1000.0
 class Case:
     """A feed that is followed, and whose ticks come when the test says so."""
 
-    def __init__(self, flush_seconds: float = NEVER) -> None:
-        self.feed = FollowedFeed(7, cast("FeedReader", None), Limits(), flush_seconds)
+    def __init__(self, flush_seconds: float = NEVER, limits: Limits | None = None) -> None:
+        self.feed = FollowedFeed(7, cast("FeedReader", None), limits or Limits(), flush_seconds)
         self.feed._load(Snapshot("e0", 0, 0, whole=True, records=[]), {})
         self.offsets = count(1)
 
@@ -37,7 +38,12 @@ class Case:
     def arrive(self, *topics: str, status: str = "PROCESSING") -> None:
         """One read from Redis that brings these."""
         records = [record(next(self.offsets), topic, status) for topic in topics]
-        self.feed.receive([Message("e0", entry.offset, entry) for entry in records])
+        self.feed.receive([Message(self.feed.mirror.epoch, entry.offset, entry) for entry in records])
+
+    def restart(self, offset: int = 0) -> None:
+        """Redis is another, and its feed stands there, without a record."""
+        self.offsets = count(offset + 1)
+        self.feed._load(Snapshot("e1", offset, 0, whole=True, records=[]), {})
 
 
 @pytest.fixture
@@ -139,6 +145,31 @@ async def test_a_new_epoch_begins_with_a_snapshot_for_everybody_and_takes_back_w
     for carrier in carriers:
         last: dict[str, Any] = carrier.frames[-1]
         assert (last["type"], last["place"].partition(".")[0], last["recovered"]) == ("snapshot", "e1", False)
+
+
+@pytest.mark.parametrize("pattern", ["job:a", "*"])
+async def test_what_ends_and_is_let_go_of_while_a_new_epoch_is_told_still_reaches_who_named_it(
+    pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realtime.fan_out, "AT_ONCE", 1)
+    case = Case(limits=Limits(recent_terminal=1))
+    carriers = [case.join("job:a", pattern, f"video:{number}") for number in range(5)]
+    case.arrive("job:a", status="DONE")
+    case.restart(offset=5)
+    case.arrive("job:a", status="DONE")
+    case.arrive("job:b", status="DONE")
+    async with asyncio.timeout(20):
+        while case.feed.position is None:
+            await asyncio.sleep(0)
+    for carrier in carriers:
+        seen = [
+            entry["offset"]
+            for frame in carrier.frames
+            if frame["place"].startswith("e1.")
+            for entry in frame["records"]
+            if entry["topic"] == "job:a" and entry["status"] == "DONE"
+        ]
+        assert seen == [6]
 
 
 async def test_an_event_concerns_only_those_who_watch_it(case: Case) -> None:

@@ -1,0 +1,109 @@
+"""One client that has stopped reading, among many that read, while a feed brings more than every buffer holds.
+
+`script/test --faults` passes 100,000 records by a hundred clients, CI 8,000 by twenty.
+"""
+
+import asyncio
+import os
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+import orjson
+import psutil
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from realtime.publish import Publisher
+from realtime.record import Draft, Progress, draft_record
+from tests.contract.test_slow_clients import metric, narrow_socket
+from tests.system import System
+
+CLIENTS, RECORDS, PADDING = (100, 100_000, 400) if os.environ.get("LONG_FAULTS") else (20, 8_000, 5_000)
+"""Also the bytes in each record: all together have to be more than the kernel's own buffers, of some 4 MB."""
+TENANT = 77_003
+TOPICS = 300
+LAST = "job:last"
+MEMORY_BYTES = 25_000_000  # of allocators and all connections' buffers; what passes is more than that
+
+pytestmark = pytest.mark.slow
+
+
+class Client:
+    """Keeps the newest record of each topic and how many came, and answers pings."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.newest: dict[str, dict[str, Any]] = {}
+        self.received = 0
+
+    async def read(self) -> None:
+        frame = orjson.loads(await self.socket.recv())
+        if frame["type"] == "ping":
+            await self.socket.send('{"type":"pong"}')
+        for record in frame.get("records", []):
+            self.received += 1
+            self.newest[record["topic"]] = record
+
+    async def read_to_the_end(self) -> None:
+        while LAST not in self.newest:
+            await self.read()
+
+
+def drafts() -> list[tuple[int, Draft]]:
+    padding = {"text": "x" * PADDING}
+
+    def draft(topic: str, status: str, percent: float | None) -> tuple[int, Draft]:
+        progress = None if percent is None else Progress(percent)
+        return TENANT, draft_record(
+            topic=topic, attempt=1, status=status, published_at=time.time(), progress=progress, data=padding
+        )
+
+    passing = [
+        draft(f"job:{number % TOPICS}", "PROCESSING", 100 * number / RECORDS) for number in range(RECORDS - TOPICS)
+    ]
+    return [*passing, *(draft(f"job:{number}", "DONE", None) for number in range(TOPICS)), draft(LAST, "DONE", None)]
+
+
+async def test_one_stuck_client_slows_nobody_and_costs_no_memory_and_has_everything_when_it_reads_again(
+    system: System,
+) -> None:
+    ticket = system.ticket_of(TENANT)
+    # Nobody is sent away for being slow, so that the stuck one stays to the end; and pings do not end it either.
+    patience = {"REALTIME_SLOW_SECONDS": "600", "REALTIME_PING_SECONDS": "300"}
+    with system.another_web(**patience) as web, Publisher.from_url(system.redis.url) as publisher:
+        assert web.pid is not None
+        async with AsyncExitStack() as stack:
+
+            async def come(**more: Any) -> Client:
+                url = web.address.replace("http", "ws") + "/ws/events/?topics=job:*"
+                protocols: Any = ["realtime.v1", f"ticket.{ticket}"]
+                socket = connect(
+                    url, subprotocols=protocols, max_size=None, compression=None, ping_interval=None, **more
+                )
+                return Client(await stack.enter_async_context(socket))
+
+            stuck = await come(sock=narrow_socket(web.address), max_queue=1)
+            others = [await come() for _ in range(CLIENTS - 1)]
+            for client in (stuck, *others):
+                await client.read()  # welcome
+                await client.read()  # snapshot
+            before = psutil.Process(web.pid).memory_info().rss
+            reading = [asyncio.ensure_future(client.read_to_the_end()) for client in others]
+            await asyncio.to_thread(publisher.publish_many, drafts())
+            await asyncio.gather(*reading)
+            grown = psutil.Process(web.pid).memory_info().rss - before
+            conflated = await metric(web.address, "realtime_records_conflated_total")
+            least = min(client.received for client in others)
+            print(
+                f"{RECORDS} records past one of {CLIENTS}: {grown / 1e6:+.1f} MB, {conflated:.0f} conflated,", end=" "
+            )
+            print(f"at least {least} at each that reads")
+            for client in others:
+                assert {record["status"] for record in client.newest.values()} == {"DONE"}
+                assert len(client.newest) == TOPICS + 1
+            assert grown < MEMORY_BYTES
+            # Its buffers are full; what did not fit was kept once a topic, and is complete.
+            await stuck.read_to_the_end()
+            assert stuck.newest == others[0].newest
+            assert stuck.received < least

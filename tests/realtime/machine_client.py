@@ -1,0 +1,152 @@
+"""A client of the hub machine: a fold and a place that outlive its connections; it checks each frame as it comes."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from realtime.errors import FeedUnavailableError
+from realtime.frames import Frame
+from realtime.hub import Hub
+from realtime.place import Place, parse_place
+from realtime.subscriber import Subscriber
+from realtime.topics import TopicFilter
+from realtime.transitions import Status
+
+
+def strength(fields: dict[str, Any]) -> tuple[int, int]:
+    return fields["attempt"], Status(fields["status"]).rank
+
+
+class LossyHub(Hub):
+    """A hub whose Redis connection may swallow messages."""
+
+    swallow = 0
+    name = ""
+
+    def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
+        lost, self.swallow = min(self.swallow, len(messages)), max(0, self.swallow - len(messages))
+        super().on_messages(messages[lost:])
+
+
+class _Carrier:
+    """A socket of a client, whose buffer is full while the client is held up."""
+
+    waits_for_client = True
+
+    def __init__(self, client: "Client") -> None:
+        self.client = client
+
+    async def send(self, frame: Frame) -> None:
+        await self.client.receive(self, frame)
+
+
+class Client:
+    """What a browser is: a fold and a place that outlive its connections. Each frame is checked as it comes."""
+
+    def __init__(self, tenant_id: int, patterns: list[str], database: dict[str, dict[str, Any]]) -> None:
+        self.tenant_id, self.database = tenant_id, database
+        self.topics = TopicFilter.of(patterns)
+        self.fold: dict[str, dict[str, Any]] = {}
+        self.place: Place | None = None
+        self.free = asyncio.Event()
+        self.free.set()
+        self.unknown: set[str] = set()
+        self.problems: list[AssertionError] = []
+        self.history: list[str] = []
+        self._highest: dict[tuple[str, str], tuple[int, dict[str, Any]]] = {}
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        self.hub: LossyHub | None = None
+        self.subscriber: Subscriber | None = None
+        self.carrier: _Carrier | None = None
+        self.joining: asyncio.Task[None] | None = None
+        self._begun = False
+
+    def connect(self, hub: LossyHub, since: Place | None) -> None:
+        self.carrier = _Carrier(self)
+        self.history.append(f"connects to {hub.name} with {since}")
+        if since is None:  # nobody can tell that this client has seen more than a slower process knows yet
+            self._highest = {}
+        subscriber = Subscriber(self.tenant_id, self.topics, self.carrier)
+        self.hub, self.subscriber, self._begun = hub, subscriber, False
+        self.joining = asyncio.get_running_loop().create_task(self._join(hub, subscriber, since))
+
+    async def _join(self, hub: LossyHub, subscriber: Subscriber, since: Place | None) -> None:
+        try:
+            await hub.join(subscriber, since)
+        except FeedUnavailableError:
+            hub.leave(subscriber)
+            if self.subscriber is subscriber:
+                self.disconnect()
+
+    async def receive(self, carrier: "_Carrier", frame: Frame) -> None:
+        await self.free.wait()
+        if self.carrier is carrier:  # else this connection is gone, and the frame with it
+            self.history.append(frame.body.decode())
+            try:
+                self._apply(orjson.loads(frame.body))
+            except AssertionError as problem:
+                problem.add_note("\n".join(["What this client saw, the last of it:", *self.history[-20:]]))
+                self.problems.append(problem)  # here it would count as a peer that is gone
+
+    def _apply(self, frame: dict[str, Any]) -> None:
+        place = parse_place(frame["place"])
+        assert place is not None, frame
+        assert str(place) == frame["place"]
+        kind = frame["type"]
+        assert kind in {"snapshot", "records", "subscribed"}
+        assert self._begun or kind == "snapshot", "the first frame is a snapshot"
+        self._check_place(kind, place, frame)
+        for fields in frame["records"]:
+            self._check_and_fold(place.epoch, fields)
+        if kind == "snapshot" and not frame["recovered"]:
+            self._ask_for_what_is_absent({fields["topic"] for fields in frame["records"]})
+        self.place, self._begun = place, True
+
+    def _check_place(self, kind: str, place: Place, frame: dict[str, Any]) -> None:
+        offsets = [fields["offset"] for fields in frame["records"] if "offset" in fields]
+        before = self.place
+        if kind == "records":
+            assert before is not None
+            assert place.epoch == before.epoch, "a new epoch begins with a snapshot"
+            assert offsets == sorted(set(offsets)), "records leave in the order of offsets"
+            assert offsets[0] > before.offset, "an earlier frame promised that all of that was sent"
+            assert offsets[-1] <= place.offset
+        if self._begun and before is not None and place.epoch == before.epoch:
+            assert place.offset >= before.offset
+        if kind == "snapshot" and frame["recovered"]:
+            assert before is not None
+            assert place.epoch == before.epoch
+            assert all(offset > before.offset for offset in offsets)
+
+    def _check_and_fold(self, epoch: str, fields: dict[str, Any]) -> None:
+        topic = fields["topic"]
+        assert self.topics.matches(topic), "nobody asked for this"
+        self.unknown.discard(topic)
+        if fields["status"] == "UNKNOWN":
+            assert topic in self.topics.named
+            self.unknown.add(topic)
+            return
+        assert fields["data"]["tenant"] == self.tenant_id, "this is another tenant's"
+        highest, same = self._highest.get((epoch, topic), (0, fields))
+        assert fields["offset"] >= highest, "within an epoch the offsets of a topic only grow"
+        assert fields["offset"] > highest or fields == same, "two records at one offset"
+        assert strength(fields) >= strength(same), "within an attempt the status never goes back"
+        self._highest[epoch, topic] = fields["offset"], fields
+        held = self.fold.get(topic)
+        if held is None or strength(fields) >= strength(held):
+            self.fold[topic] = fields
+
+    def _ask_for_what_is_absent(self, shown: set[str]) -> None:
+        """By name. The detail view answers: of what has ended with the truth, else that there is no such thing."""
+        for topic, held in list(self.fold.items()):
+            if topic in shown:
+                continue
+            true = self.database.get(topic, {"attempt": 0, "status": "PENDING"})
+            if strength(true)[1] == 2 and strength(true) >= strength(held):
+                self.fold[topic] = true
+            elif strength(held)[1] < 2:
+                del self.fold[topic]
