@@ -42,6 +42,7 @@ COPY config ./config
 COPY realtime ./realtime
 COPY academy ./academy
 COPY apps ./apps
+RUN install --directory --owner=academy /data
 USER academy
 EXPOSE 8000
 ENV DJANGO_SETTINGS_MODULE=config.settings PROCESS_NAME=web

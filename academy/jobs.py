@@ -7,8 +7,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from academy.adapters.db.django import repositories_ai
-from academy.adapters.queue.sqs import AI_QUEUE
+from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE
 from academy.domain.jobs import (
+    BULK_MESSAGE,
     ClaimedJob,
     JobStateError,
     JobStatus,
@@ -20,6 +21,8 @@ from realtime.outbox import publish_status_on_commit, send_on_commit
 
 SECRETS = ("password_hash",)
 """What is erased from a payload when the job ends."""
+QUEUES = {BULK_MESSAGE: MESSAGING_QUEUE}
+"""Whose worker does which kind of job; every other kind is the AI worker's."""
 
 
 def submit(
@@ -113,7 +116,7 @@ def _say_pending(
         data=shown_data(job_type, payload),
     )
     message = {"job_id": str(job_id), "job_type": job_type, "tenant_id": tenant_id, "tenant_code": tenant_code}
-    send_on_commit("queue", tenant_id, {"queue": AI_QUEUE, "body": message})
+    send_on_commit("queue", tenant_id, {"queue": QUEUES.get(job_type, AI_QUEUE), "body": message})
 
 
 def _say_ended(

@@ -15,7 +15,7 @@ from redis.connection import parse_url
 
 Names = Annotated[list[str], NoDecode]
 MIN_SECRET_LENGTH = 32
-SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL"})
+SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "MESSAGE_SMTP_URL", "MESSAGE_HTTP_TOKEN"})
 """Variables that hold a key or a password: what they say is never shown."""
 
 
@@ -39,8 +39,21 @@ class Environment(BaseSettings):
     s3_bucket: str | None = None
     s3_endpoint_url: str | None = None
     media_root: str = "media"
+    video_max_bytes: int = Field(2_000_000_000, ge=1_000_000, le=5_000_000_000)
+
+    message_provider: Literal["folder", "smtp", "http"] = "folder"
+    message_folder: str = "messages"
+    message_smtp_url: SecretStr = SecretStr("")
+    message_smtp_from: str = ""
+    message_http_url: str | None = None
+    message_http_token: SecretStr = SecretStr("")
+    message_rate_per_minute: int = Field(600, ge=1, le=1_000_000)
 
     ai_worker_max_concurrency: int = Field(5, ge=1, le=100)
+    video_worker_max_concurrency: int = Field(3, ge=1, le=100)
+    messaging_worker_max_concurrency: int = Field(5, ge=1, le=100)
+    worker_concurrency: int = Field(100, ge=1, le=100)
+    worker_poll_seconds: int = Field(10, ge=1, le=20)
     worker_heartbeat_seconds: float = Field(10, gt=0, le=60)
     worker_lease_seconds: float = Field(30, gt=0, le=600, validate_default=True)
     worker_visibility_seconds: int = Field(40, ge=1, le=43_200, validate_default=True)

@@ -99,6 +99,14 @@ if ENVIRONMENT.s3_bucket:
     }
 # Uploads: a workbook has at most 20 MB, and a little more is taken so that the answer can say so.
 MAX_WORKBOOK_BYTES = 20_000_000
+MAX_VIDEO_BYTES = ENVIRONMENT.video_max_bytes
+MESSAGE_PROVIDER = ENVIRONMENT.message_provider
+MESSAGE_FOLDER = ENVIRONMENT.message_folder
+MESSAGE_SMTP_URL = ENVIRONMENT.message_smtp_url.get_secret_value()
+MESSAGE_SMTP_FROM = ENVIRONMENT.message_smtp_from
+MESSAGE_HTTP_URL = ENVIRONMENT.message_http_url
+MESSAGE_HTTP_TOKEN = ENVIRONMENT.message_http_token.get_secret_value()
+MESSAGE_RATE_PER_MINUTE = ENVIRONMENT.message_rate_per_minute
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 DATA_UPLOAD_MAX_NUMBER_FILES = 1
@@ -120,6 +128,10 @@ AWS_REGION = ENVIRONMENT.aws_region
 SQS_ENDPOINT_URL = ENVIRONMENT.sqs_endpoint_url
 SQS_QUEUE_PREFIX = ENVIRONMENT.sqs_queue_prefix
 AI_WORKER_MAX_CONCURRENCY = ENVIRONMENT.ai_worker_max_concurrency
+VIDEO_WORKER_MAX_CONCURRENCY = ENVIRONMENT.video_worker_max_concurrency
+MESSAGING_WORKER_MAX_CONCURRENCY = ENVIRONMENT.messaging_worker_max_concurrency
+WORKER_CONCURRENCY = ENVIRONMENT.worker_concurrency
+WORKER_POLL_SECONDS = ENVIRONMENT.worker_poll_seconds
 WORKER_HEARTBEAT_SECONDS = ENVIRONMENT.worker_heartbeat_seconds
 WORKER_LEASE_SECONDS = ENVIRONMENT.worker_lease_seconds
 WORKER_VISIBILITY_SECONDS = ENVIRONMENT.worker_visibility_seconds

@@ -32,8 +32,12 @@ class Home:
         self.run_file = folder / "run.json"
         self.processes_file = folder / "processes.json"
         self.environment_file = folder / "environment.json"
-        self.worker_ready_file = folder / "ai_worker.ready"
         self.media = folder / "media"
+        self.messages = folder / "messages"
+
+    def ready_file(self, worker: str) -> Path:
+        """What a worker writes once it polls its queue."""
+        return self.folder / f"{worker}.ready"
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Home:

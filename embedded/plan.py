@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+WORKERS = ("ai_worker", "video_worker", "messaging_worker")
 _REGION = "ap-northeast-2"
 
 
@@ -56,7 +57,9 @@ class Plan:
         ]
     )
     web_argv: Sequence[str] | None = None
-    worker_argv: Sequence[str] = (sys.executable, "-m", "apps.worker.ai_worker")
+    workers: Mapping[str, Sequence[str]] = field(
+        default_factory=lambda: {name: (sys.executable, "-m", f"apps.worker.{name}") for name in WORKERS}
+    )
 
     def web(self, port: int) -> Sequence[str]:
         return [word.replace("{port}", str(port)) for word in self.web_argv] if self.web_argv else _web(port)
@@ -151,6 +154,8 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
         # Whoever presses Ctrl-C does not want to wait for a rolling restart; see embedded.up for what ends when.
         "REALTIME_DRAIN_SECONDS": "2",
         "WORKER_DRAIN_SECONDS": "3",
+        "WORKER_POLL_SECONDS": "2",
+        "MESSAGE_FOLDER": str(home.messages),
     }
     loopback = ",".join(filter(None, (given.get("NO_PROXY") or given.get("no_proxy"), HOST, "localhost")))
     fixed = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ADDRESS_KEY = {"web": "address", "sqs": "address", "postgres": "url", "redis": "url"}
 # The order of ending: first those that use the others.
-_ORDER = ("web", "ai_worker", "sqs", "redis", "postgres")
+_ORDER = ("web", "ai_worker", "video_worker", "messaging_worker", "sqs", "redis", "postgres")
 
 
 class Entry(TypedDict):

@@ -126,7 +126,7 @@ class Up:
         for step in self.plan.steps:
             if self.demo or not step.demo:
                 self._run_step(step, self._check)
-        say("Starting the web server and the AI worker")
+        say("Starting the web server and the workers")
         self._bring_up(self._programs())
         self._write_run_file()
         self._greet()
@@ -150,13 +150,13 @@ class Up:
         logs = self.home.logs
         web = Web("web", self.plan.web(self.port), logs / "web.log", named("web"))
         web.port = self.port
-        ready_file = self.home.worker_ready_file
-        worker = Worker(
-            "ai_worker", self.plan.worker_argv, logs / "ai_worker.log", named("ai_worker"), ready_file=ready_file
-        )
-        for program in (web, worker):
+        workers = [
+            Worker(name, argv, logs / f"{name}.log", named(name), self.home.ready_file(name))
+            for name, argv in self.plan.workers.items()
+        ]
+        for program in (web, *workers):
             program.folder = self.plan.folder
-        return [web, worker]
+        return [web, *workers]
 
     def _run_step(self, step: Step, check: Callable[[], None]) -> None:
         say(step.says)
@@ -190,7 +190,7 @@ class Up:
 
     def _write_run_file(self) -> None:
         by_name = {service.name: service for service in self.services}
-        order = ("web", "postgres", "redis", "sqs", "ai_worker")
+        order = ("web", "postgres", "redis", "sqs", *self.plan.workers)
         address = f"http://{ports.HOST}:{self.port}"
         runfile.write(self.home, [by_name[name] for name in order if name in by_name], address)
 
@@ -212,7 +212,8 @@ class Up:
         left = END_SECONDS - (time.monotonic() - began)
         group.stop_all([service for service in self.services if service not in programs], left)
         self.ledger.clear()
-        self.home.worker_ready_file.unlink(missing_ok=True)
+        for name in self.plan.workers:
+            self.home.ready_file(name).unlink(missing_ok=True)
 
 
 def _parse(words: Sequence[str] | None) -> argparse.Namespace:

@@ -75,7 +75,7 @@ class System:
         self.web = self._web("web")
         self.worker = Worker(
             "ai_worker",
-            plan.worker_argv,
+            plan.workers["ai_worker"],
             self.folder / "ai_worker.log",
             self.environment | {"PROCESS_NAME": "ai_worker"},
             self.folder / "ai_worker.ready",

@@ -3,10 +3,12 @@
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 EXCEL_PARSING = "excel_parsing"
+STUDENT_EXPORT = "student_export"
+BULK_MESSAGE = "bulk_message"
 
 MAX_RESULT_BYTES = 10_000
 """A larger result stays in the database; the record then has its address."""
@@ -47,9 +49,29 @@ class JobStateError(Exception):
         self.code = code
 
 
+class Claimed(Protocol):
+    """Something that this process is to do: nobody else holds this attempt of it."""
+
+    @property
+    def tenant_id(self) -> int: ...
+
+    @property
+    def attempt(self) -> int: ...
+
+    @property
+    def job_type(self) -> str: ...
+
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What everybody in the academy may see of it, in each of its records."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job that this process is to do: nobody else holds this attempt of it."""
+    """A row of `aijob`, claimed."""
 
     tenant_id: int
     job_id: UUID

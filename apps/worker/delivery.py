@@ -1,21 +1,19 @@
 """What becomes of one message: its job is claimed and done, or the message is put back, dropped or buried."""
 
-from uuid import UUID
+from typing import Any
 
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
-from pydantic import BaseModel, ConfigDict, ValidationError
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from academy import jobs
-from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
-from academy.adapters.db.django import repositories_ai, repositories_core
+from academy.adapters.db.django import repositories_core
 from academy.adapters.queue.sqs import Delivery, SqsJobQueue
-from academy.domain.jobs import AttemptSupersededError, Claim, ClaimedJob, JobFailedError, JobStatus, job_topic
+from academy.domain.jobs import AttemptSupersededError, Claim, Claimed, JobFailedError, JobStatus
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.running import Running, RunningJobs
 from apps.worker.stopping import Stopping, WorkerStopsError
+from apps.worker.store import JobStore, RefusedMessageError
 from apps.worker.timing import Timing
 from realtime import conf
 
@@ -24,38 +22,24 @@ log = structlog.get_logger(__name__)
 DATABASE_RETRY_SECONDS = 5.0
 
 
-class JobMessage(BaseModel):
-    """The body of a message. Old senders name no tenant; then it is looked up."""
-
-    model_config = ConfigDict(extra="ignore", strict=False)
-
-    job_id: UUID
-    job_type: str
-    tenant_id: int | None = None
-    tenant_code: str | None = None
-
-
-class RefusedMessageError(Exception):
-    """The message cannot be worked on, now or ever; the sentence goes to the dead letters with it."""
-
-
 class Deliveries:
     """Handles messages, each in the thread that calls."""
 
     def __init__(
         self,
         queue: SqsJobQueue,
-        handlers: dict[str, Handler],
+        store: JobStore[Any],
+        handlers: dict[str, Handler[Any]],
         running: RunningJobs,
         timing: Timing,
         stopping: Stopping | None = None,
     ) -> None:
         self._queue = queue
+        self._store = store
         self._stopping = stopping or Stopping(timing.drain_seconds)
         self._handlers = handlers
         self._running = running
         self._timing = timing
-        self._adapter = RedisProgressAdapter()
 
     def handle(self, delivery: Delivery) -> None:
         """Each line of its log carries the message and, once they are known, tenant, job and attempt."""
@@ -76,33 +60,28 @@ class Deliveries:
             log.info("job_started", receives=delivery.receives)
             self._do(delivery, claimed)
 
-    def _read(self, delivery: Delivery) -> tuple[int, UUID]:
-        try:
-            message = JobMessage.model_validate_json(delivery.body)
-        except ValidationError as problem:
-            first = problem.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise RefusedMessageError(f"The message is malformed: {field} {first['msg']}") from None
-        owner = repositories_ai.tenant_of_job(message.job_id)
+    def _read(self, delivery: Delivery) -> tuple[int, Any]:
+        message, ident = self._store.ident(delivery.body)
+        owner, name = self._store.owner(ident), self._store.name(ident)
         if owner is None:
-            raise RefusedMessageError(f"There is no job {message.job_id}.")
+            raise RefusedMessageError(f"There is no {name}.")
         if message.tenant_id not in {None, owner}:
-            raise RefusedMessageError(f"Job {message.job_id} is not tenant {message.tenant_id}'s.")
+            raise RefusedMessageError(f"{name.capitalize()} is not tenant {message.tenant_id}'s.")
         if message.tenant_code not in {None, repositories_core.find_tenant_code(owner)}:
-            raise RefusedMessageError(f"Job {message.job_id} is not tenant {message.tenant_code!r}'s.")
-        bind_contextvars(tenant=owner, job=job_topic(message.job_id), job_type=message.job_type)
-        return owner, message.job_id
+            raise RefusedMessageError(f"{name.capitalize()} is not tenant {message.tenant_code!r}'s.")
+        bind_contextvars(tenant=owner, job=self._store.topic(ident))
+        return owner, ident
 
-    def _claim(self, delivery: Delivery, tenant_id: int, job_id: UUID) -> ClaimedJob | None:
+    def _claim(self, delivery: Delivery, tenant_id: int, ident: Any) -> Claimed | None:
         try:
-            lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=job_topic(job_id))
+            lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=self._store.topic(ident))
         except RedisError as problem:
             # Whether somebody is at work on it cannot be known now; the attempt would protect the result all the same.
             log.warning("lease_not_read", error=str(problem))
             lease_left = 0.0
-        claimed = repositories_ai.claim(tenant_id, job_id, lease_alive=lease_left > 0)
-        if isinstance(claimed, ClaimedJob):
-            bind_contextvars(attempt=claimed.attempt)
+        claimed: Claimed | Claim = self._store.claim(tenant_id, ident, lease_alive=lease_left > 0)
+        if not isinstance(claimed, Claim):
+            bind_contextvars(attempt=claimed.attempt, job_type=claimed.job_type)
             if delivery.receives > self._timing.max_receives:
                 self._give_up(delivery, claimed, "Its worker died each time it was tried.")
                 return None
@@ -113,7 +92,7 @@ class Deliveries:
             self._queue.delete(delivery)
         return None
 
-    def _do(self, delivery: Delivery, job: ClaimedJob) -> None:
+    def _do(self, delivery: Delivery, job: Claimed) -> None:
         running = Running(delivery, job)
         self._running.add(running)
         try:
@@ -126,7 +105,7 @@ class Deliveries:
 
     def _do_attempt(self, running: Running) -> None:
         try:
-            jobs.finish(running.job, self._run_handler(running.job))
+            self._store.finish(running.job, self._run_handler(running.job))
         except AttemptSupersededError:
             raise
         except WorkerStopsError:
@@ -134,7 +113,7 @@ class Deliveries:
             self._running.give_back(running)
         except JobFailedError as problem:
             log.info("job_failed", code=problem.code, reason=str(problem))
-            jobs.fail(running.job, problem.code, str(problem))
+            self._store.fail(running.job, problem.code, str(problem))
             self._queue.delete(running.delivery)
         except Exception as problem:  # noqa: BLE001 - whatever a handler raises
             self._try_again(running, problem)
@@ -143,14 +122,14 @@ class Deliveries:
             self._tidy_up(running.job)  # before the message goes, which may fail
             self._queue.delete(running.delivery)
 
-    def _run_handler(self, job: ClaimedJob) -> dict[str, object]:
+    def _run_handler(self, job: Claimed) -> dict[str, Any]:
         handler = self._handlers.get(job.job_type)
         if handler is None:
             raise JobFailedError("unknown_job_type", f"No worker knows jobs of the type {job.job_type!r}.")
         self._say_processing(job)
-        return handler.do(job, JobProgress(job, self._adapter, handler.steps, self._stopping))
+        return handler.do(job, JobProgress(job, self._store, handler.steps, self._stopping))
 
-    def _tidy_up(self, job: ClaimedJob) -> None:
+    def _tidy_up(self, job: Claimed) -> None:
         handler = self._handlers[job.job_type]
         try:
             if handler.after_done:
@@ -158,7 +137,7 @@ class Deliveries:
         except Exception:  # the job is done, whatever is left lying about
             log.exception("job_not_tidied_up")
 
-    def _say_processing(self, job: ClaimedJob) -> None:
+    def _say_processing(self, job: Claimed) -> None:
         try:
             conf.publisher().status(
                 tenant_id=job.tenant_id,
@@ -179,10 +158,11 @@ class Deliveries:
         if running.delivery.receives >= self._timing.max_receives:
             self._give_up(running.delivery, running.job, "It could not be done, although it was tried several times.")
         else:
-            jobs.give_back(running.job)
+            self._store.give_back(running.job)
             self._queue.hide(running.delivery, 2.0**running.delivery.receives)
 
-    def _give_up(self, delivery: Delivery, job: ClaimedJob, message: str) -> None:
+    def _give_up(self, delivery: Delivery, job: Claimed, message: str) -> None:
         log.error("job_given_up", reason=message)
-        jobs.fail(job, "dead_letter", f"The job was given up. {message} The administrator can see why in the log.")
+        sentence = f"The job was given up. {message} The administrator can see why in the log."
+        self._store.fail(job, "dead_letter", sentence)
         self._queue.bury(delivery, message)

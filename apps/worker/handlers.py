@@ -1,22 +1,35 @@
 """What a job kind is: a function that does one claimed job and returns its result."""
 
+import math
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic
 
-from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
-from academy.domain.jobs import ClaimedJob
+import structlog
+from redis.exceptions import RedisError
+
+from academy.domain.jobs import AttemptSupersededError, Claimed
 from apps.worker.stopping import Stopping, WorkerStopsError
+from apps.worker.store import C, JobStore
+from realtime import conf
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True)
 class JobProgress:
-    """How a handler says how far it is: best effort, never an error."""
+    """How a handler says how far it is (best effort, never an error), and learns whether it may go on."""
 
-    job: ClaimedJob
-    adapter: RedisProgressAdapter
-    steps: tuple[str, ...]
-    stopping: Stopping = field(default_factory=Stopping)
+    def __init__(
+        self, job: Claimed, store: JobStore[Any], steps: tuple[str, ...], stopping: Stopping | None = None
+    ) -> None:
+        self.job = job
+        self._store = store
+        self._steps = steps
+        self._stopping = stopping or Stopping()
+        self._looked_at = -math.inf
 
     def report(
         self,
@@ -36,34 +49,49 @@ class JobProgress:
         extra: dict[str, Any] = {
             "attempt": self.job.attempt,
             "percent": round(percent, 1),
-            "step_index": self.steps.index(step) + 1,
-            "step_total": len(self.steps),
+            "step_index": self._steps.index(step) + 1,
+            "step_total": len(self._steps),
             "step_percent": round(step_percent, 1),
             "remaining_seconds": remaining,
             "data": self.job.shown | dict(counts or {}),
             "milestone": milestone,
         }
-        self.adapter.record_progress(self.job.tenant_id, self.job.job_id, step, extra)
+        self._store.record_progress(self.job, step, extra)
 
     def go_on(self, remaining: float) -> None:
-        """To be called where a job can be left and taken up again.
+        """To be called where a job can be left and taken up again, as often as one likes.
 
         Raises WorkerStopsError if this worker is about to end and `remaining` seconds of work are too many: the job is
-        then another worker's at once.
+        then another worker's at once. Raises AttemptSupersededError if the job was cancelled, or is another attempt's.
         """
-        if not self.stopping.leaves_time_for(remaining):
+        if not self._stopping.leaves_time_for(remaining):
             raise WorkerStopsError
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            self._check_still_ours()
+
+    def _check_still_ours(self) -> None:
+        job = self.job
+        try:
+            ours = conf.publisher().renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
+        except RedisError as problem:
+            # The write at the end is fenced all the same.
+            log.debug("lease_not_read", error=str(problem))
+        else:
+            if not ours:
+                raise AttemptSupersededError
 
 
 @dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(Generic[C]):
     """`do` returns the result of the job.
 
-    It raises JobFailedError where trying again would not help, AttemptSupersededError where the job is no longer its
-    own, lets WorkerStopsError of `progress.go_on` pass, and raises anything else to be tried again.
+    It raises JobFailedError where trying again would not help, lets AttemptSupersededError and WorkerStopsError (of
+    `progress.go_on` and of writes) pass, and raises anything else to be tried again.
     """
 
     steps: tuple[str, ...]
-    do: Callable[[ClaimedJob, JobProgress], dict[str, Any]]
-    after_done: Callable[[ClaimedJob], None] | None = None
+    do: Callable[[C, JobProgress], dict[str, Any]]
+    after_done: Callable[[C], None] | None = None
     """Tidies up after DONE; what it raises is only logged."""

@@ -8,15 +8,18 @@ import os
 import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 import structlog
 from django.db import close_old_connections
 
 from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQueue
 from apps.worker.delivery import Deliveries
+from apps.worker.fleet import FleetSlots
 from apps.worker.handlers import Handler
 from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
+from apps.worker.store import JobStore
 from apps.worker.timing import Timing
 from realtime import conf
 from realtime.exposition import serve_metrics
@@ -24,22 +27,35 @@ from realtime.relay import Relay
 
 log = structlog.get_logger(__name__)
 
-MOST_AT_ONCE = 10  # SQS hands over ten messages at the most
 IDLE_SECONDS = 0.2
 RETRY_SECONDS = 2.0
 
 
 class Worker:
-    """One process: a thread that polls, one for each job, two heartbeats, and the relay of the outbox."""
+    """One process: a thread that polls, one for each job, two heartbeats, and the relay of the outbox.
 
-    def __init__(self, queue: SqsJobQueue, handlers: dict[str, Handler], concurrency: int, timing: Timing) -> None:
+    It polls for one message at a time, and holds one of the fleet's slots for that: what waits is spread over all
+    processes, and none takes a message that it may not begin.
+    """
+
+    def __init__(
+        self,
+        queue: SqsJobQueue,
+        store: JobStore[Any],
+        handlers: dict[str, Handler[Any]],
+        fleet: FleetSlots,
+        concurrency: int,
+        timing: Timing,
+    ) -> None:
+        """`concurrency` is how many jobs this process runs at once, whatever the fleet has free."""
         self._queue = queue
+        self._fleet = fleet
         self._concurrency = concurrency
         self._timing = timing
         self._stopping = Stopping(timing.drain_seconds)
         self._stop = self._stopping.asked
-        self._running = RunningJobs(queue, timing)
-        self._deliveries = Deliveries(queue, handlers, self._running, timing, self._stopping)
+        self._running = RunningJobs(queue, store, timing)
+        self._deliveries = Deliveries(queue, store, handlers, self._running, timing, self._stopping)
         self._futures: set[Future[None]] = set()
         self._lock = threading.Lock()
 
@@ -48,7 +64,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.ask())
         relay = threading.Thread(target=Relay().run, args=[self._stop], name="relay")
-        leases = threading.Thread(target=self._running.renew_leases, name="leases")
+        leases = threading.Thread(target=self._running.renew_leases, args=[self._fleet.renew], name="leases")
         visibility = threading.Thread(target=self._running.renew_visibility, name="visibility")
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="job")
         # A daemon: the end does not wait for a queue that hangs.
@@ -76,21 +92,13 @@ class Worker:
     def _poll_until_asked(self, pool: ThreadPoolExecutor) -> None:
         ready = False
         while not self._stop.is_set():
-            with self._lock:
-                self._futures = {future for future in self._futures if not future.done()}
-                free = self._concurrency - len(self._futures)
-            if free == 0:
-                self._stop.wait(IDLE_SECONDS)
-                continue
             try:
-                # The first look does not wait: it shows that the queue is there.
-                wait_seconds = self._timing.poll_seconds if ready else 0
-                deliveries = self._queue.receive(min(free, MOST_AT_ONCE), wait_seconds)
                 if not ready:
-                    ready = True
+                    self._queue.depth()  # it is there
                     self._timing.say_ready()
-                for delivery in deliveries:
-                    self._take(pool, delivery)
+                    ready = True
+                if not self._poll_once(pool):
+                    self._stop.wait(IDLE_SECONDS)
             except QueueUnavailableError as problem:
                 log.warning("queue_unavailable", error=str(problem))
                 self._stop.wait(RETRY_SECONDS)
@@ -98,20 +106,41 @@ class Worker:
                 log.exception("poll_failed")
                 self._stop.wait(RETRY_SECONDS)
 
-    def _take(self, pool: ThreadPoolExecutor, delivery: Delivery) -> None:
+    def _poll_once(self, pool: ThreadPoolExecutor) -> bool:
+        """Takes a message, if there is one and it may be begun. False if it may not."""
+        with self._lock:
+            self._futures = {future for future in self._futures if not future.done()}
+            full = len(self._futures) >= self._concurrency
+        slot = None if full else self._fleet.take()
+        if slot is None:
+            return False
+        try:
+            deliveries = self._queue.receive(1, self._timing.poll_seconds)
+        except BaseException:
+            self._fleet.give(slot)
+            raise
+        if not deliveries:
+            self._fleet.give(slot)
+        for delivery in deliveries:
+            self._take(pool, delivery, slot)
+        return True
+
+    def _take(self, pool: ThreadPoolExecutor, delivery: Delivery, slot: str) -> None:
         with self._lock:
             if not self._stop.is_set():
-                self._futures.add(pool.submit(self._work, delivery))
+                self._futures.add(pool.submit(self._work, delivery, slot))
                 return
+        self._fleet.give(slot)
         self._queue.put_back(delivery, 0)  # it came while this process was about to end
 
-    def _work(self, delivery: Delivery) -> None:
+    def _work(self, delivery: Delivery, slot: str) -> None:
         close_old_connections()
         try:
             self._deliveries.handle(delivery)
         except Exception:  # nothing that a message brings about may end the loop
             log.exception("delivery_failed")
         finally:
+            self._fleet.give(slot)
             close_old_connections()
 
     def _drain(self) -> bool:

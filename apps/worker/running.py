@@ -9,10 +9,9 @@ import structlog
 from django.db import DatabaseError, close_old_connections, connection
 from redis.exceptions import RedisError
 
-from academy import jobs
 from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQueue
-from academy.domain.jobs import AttemptSupersededError, ClaimedJob
-from apps.domains.ai.redis_status_cache import refresh_job_progress_ttl
+from academy.domain.jobs import AttemptSupersededError, Claimed
+from apps.worker.store import JobStore
 from apps.worker.timing import Timing
 from realtime import conf
 
@@ -22,7 +21,7 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Running:
     delivery: Delivery
-    job: ClaimedJob
+    job: Claimed
 
     @property
     def log(self) -> Any:
@@ -33,8 +32,9 @@ class Running:
 class RunningJobs:
     """Threads add and remove; the heartbeats renew each message's visibility and each job's lease."""
 
-    def __init__(self, queue: SqsJobQueue, timing: Timing) -> None:
+    def __init__(self, queue: SqsJobQueue, store: JobStore[Any], timing: Timing) -> None:
         self._queue = queue
+        self._store = store
         self._timing = timing
         self._held: dict[str, Running] = {}
         self._lock = threading.Lock()
@@ -50,9 +50,9 @@ class RunningJobs:
         with self._lock:
             return self._held.pop(running.delivery.receipt, None) is not None
 
-    def renew_leases(self) -> None:
+    def renew_leases(self, and_then: Callable[[], None] = lambda: None) -> None:
         """Again and again, until `stop`. Needs a thread of its own: a queue that hangs must not let leases lapse."""
-        self._beat(self._renew_lease)
+        self._beat(self._renew_lease, and_then)
 
     def renew_visibility(self) -> None:
         """Again and again, until `stop`."""
@@ -78,18 +78,19 @@ class RunningJobs:
             return
         try:
             close_old_connections()
-            jobs.give_back(running.job)
+            self._store.give_back(running.job)
             self._queue.put_back(running.delivery, 0)  # as new: to be stopped is no failed try
             running.log.info("job_given_back")
         except (AttemptSupersededError, DatabaseError, QueueUnavailableError) as problem:
             # It comes back by itself, when its lease and its message's visibility are over.
             running.log.warning("job_not_given_back", error=str(problem))
 
-    def _beat(self, renew: Callable[[Running], None]) -> None:
+    def _beat(self, renew: Callable[[Running], None], and_then: Callable[[], None] = lambda: None) -> None:
         while not self._stopped.wait(self._timing.heartbeat_seconds):
             for running in self._all():
                 if not self._stopped.is_set():
                     renew(running)
+            and_then()
 
     def _all(self) -> list[Running]:
         with self._lock:
@@ -99,7 +100,7 @@ class RunningJobs:
         job = running.job
         try:
             conf.publisher().renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
-            refresh_job_progress_ttl(job.tenant_id, job.job_id)
+            self._store.refresh(job)
         except RedisError as problem:
             running.log.warning("lease_not_renewed", error=str(problem))
         except Exception:  # whatever it was, the heart goes on beating for the other jobs

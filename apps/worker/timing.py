@@ -14,7 +14,8 @@ class Timing:
     heartbeat_seconds: float
     lease_seconds: float
     visibility_seconds: int
-    poll_seconds: int = 2  # a poll cannot be interrupted, and whoever stops waits for its end
+    poll_seconds: int = 10
+    """A poll cannot be interrupted, and whoever stops waits for its end; each costs a request."""
     drain_seconds: float = 20.0
     max_receives: int = 3
     ready_file: str | None = None
@@ -26,6 +27,7 @@ class Timing:
             heartbeat_seconds=settings.WORKER_HEARTBEAT_SECONDS,
             lease_seconds=settings.WORKER_LEASE_SECONDS,
             visibility_seconds=settings.WORKER_VISIBILITY_SECONDS,
+            poll_seconds=settings.WORKER_POLL_SECONDS,
             drain_seconds=settings.WORKER_DRAIN_SECONDS,
             ready_file=settings.WORKER_READY_FILE,
             metrics_port=settings.WORKER_METRICS_PORT,

@@ -42,11 +42,11 @@ def _interpolated(value: str) -> str:
 
 
 def test_each_variable_of_the_compose_file_is_one_that_the_system_reads(compose: dict[str, Any]) -> None:
-    for name in ("prepare", "web", "ai_worker"):
+    for name in ("prepare", "web", *plan.WORKERS):
         assert set(compose["services"][name]["environment"]) <= KNOWN | OTHERS
 
 
-@pytest.mark.parametrize("name", ["prepare", "web", "ai_worker"])
+@pytest.mark.parametrize("name", ["prepare", "web", *plan.WORKERS])
 def test_the_environment_of_each_service_is_accepted(
     name: str, compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +66,12 @@ def test_services_that_are_named_exist_and_stores_are_kept(compose: dict[str, An
         assert set(service.get("depends_on", {})) <= set(services)
         for volume in service.get("volumes", []):
             assert volume.split(":")[0] in compose["volumes"]
-    assert {name for name, service in services.items() if "volumes" in service} == {"postgres", "redis", "sqs"}
+    assert {name for name, service in services.items() if "volumes" in service} == {
+        "postgres",
+        "redis",
+        "sqs",
+        "messaging_worker",
+    }
 
 
 def test_only_the_web_server_is_reachable_and_from_this_machine_only(compose: dict[str, Any]) -> None:
@@ -87,7 +92,8 @@ def test_the_containers_run_what_script_up_runs(compose: dict[str, Any], dockerf
     served = ast.literal_eval([rest for name, rest in dockerfile if name == "CMD"][-1])
     here = [word.replace("127.0.0.1", "0.0.0.0") for word in plan.Plan().web(8000)[1:]]  # noqa: S104
     assert served[1:] == here
-    assert compose["services"]["ai_worker"]["command"][1:] == list(plan.Plan().worker_argv[1:])
+    for name, argv in plan.Plan().workers.items():
+        assert compose["services"][name]["command"][1:] == list(argv[1:])
     prepared = [shlex.split(part)[2] for part in compose["services"]["prepare"]["command"][2].split("&&")]
     assert prepared == [step.name for step in plan.Plan().steps if not step.demo]
 

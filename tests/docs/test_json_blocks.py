@@ -90,9 +90,9 @@ def test_the_record_has_the_fields_that_are_shown() -> None:
 
 def test_the_run_file_has_the_entries_that_are_shown() -> None:
     entries = shown("docs/reference/commands.md#json-1")
-    assert list(entries) == ["web", "postgres", "redis", "sqs", "ai_worker"]
+    assert list(entries) == ["web", "postgres", "redis", "sqs", *Plan().workers]
     assert entries["web"]["address"] == "http://127.0.0.1:8000"
-    assert Plan().worker_argv[-1].endswith("ai_worker")
+    assert all(argv[-1].endswith(name) for name, argv in Plan().workers.items())
 
 
 async def test_answers_have_the_fields_that_are_shown(system: System) -> None:

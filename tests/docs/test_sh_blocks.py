@@ -101,13 +101,15 @@ def test_processes_are_started_by_hand_as_script_up_starts_them() -> None:
     assert told.keys() >= {"secret_key", "database_url", "redis_url"}
     assert told.keys() <= Environment.model_fields.keys()
     Environment.model_validate(told | {"secret_key": SECRET})
-    *steps, web, worker = [words for words in lines if words[0] != "export"]
-    assert {words[words[0].startswith("PROCESS_NAME")] for words in (*steps, web, worker)} == {".venv/bin/python"}
+    commands = [words for words in lines if words[0] != "export"]
+    workers = [list(argv[1:]) for argv in Plan().workers.values()]
+    *steps, web = commands[: -len(workers)]
+    assert {words[words[0].startswith("PROCESS_NAME")] for words in commands} == {".venv/bin/python"}
     planned = [list(step.argv[1:]) for step in Plan().steps if not step.demo]
     assert [words[1:] for words in steps] == planned
     assert web[0] == "PROCESS_NAME=web"
     assert set(web[2:]) <= set(Plan().web(8000))
-    assert worker[1:] == list(Plan().worker_argv[1:])
+    assert [words[1:] for words in commands[-len(workers) :]] == workers
 
 
 def test_lines_of_docker_compose_name_what_there_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,16 @@ def home() -> Iterator[Path]:
     """An ACADEMY_HOME whose path has blanks and letters beyond ASCII, as those of people do."""
     with scratch_folder("home of 학원") as folder:
         yield folder
+
+
+@pytest.fixture(scope="package", autouse=True)
+def hang_ups_end_processes() -> Iterator[None]:
+    """Even if the tests themselves were started with nohup, which processes pass on to those that they start."""
+    ours = signal.getsignal(signal.SIGHUP)
+    if ours is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, ours)
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def up() -> int:
-    from embedded.plan import Plan, Step  # noqa: PLC0415 (the other roles start faster without)
+    from embedded.plan import WORKERS, Plan, Step  # noqa: PLC0415 (the other roles start faster without)
     from embedded.up import main as run  # noqa: PLC0415
 
     me = [sys.executable, str(Path(__file__))]
@@ -74,7 +74,7 @@ def up() -> int:
             Step("provision", "Making queues", [*me, "as-provision"], again_after="sqs"),
         ],
         web_argv=[*me, "as-web", "{port}"],
-        worker_argv=[*me, "as-worker"],
+        workers={name: [*me, "as-worker"] for name in WORKERS},
     )
     return run(plan=plan)
 

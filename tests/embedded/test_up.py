@@ -15,6 +15,7 @@ import pytest
 
 from embedded import RedisServer, process, runfile, scratch_folder
 from embedded.home import Home
+from embedded.plan import WORKERS
 from embedded.ports import free_port
 from embedded.up import END_SECONDS
 from tests.embedded.runs import PATIENCE, STAND_IN, Run, eventually
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     Up = Callable[..., Run]
 
 PROMISED_END_SECONDS = 10.0
+ALL = 4 + len(WORKERS)
 
 
 def _redis_at(run: Run) -> RedisServer:
@@ -48,16 +50,16 @@ def _ask(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_it_starts_everything_and_says_where_in_the_run_file(up: Up, home: Path) -> None:
     run = up().ready()
     entries = run.run_file()
-    assert list(entries) == ["web", "postgres", "redis", "sqs", "ai_worker"]
+    assert list(entries) == ["web", "postgres", "redis", "sqs", *WORKERS]
     assert {name: sorted(entry) for name, entry in entries.items()} == {
         "web": ["address", "pid"],
         "postgres": ["pid", "url"],
         "redis": ["pid", "url"],
         "sqs": ["address", "pid"],
-        "ai_worker": ["pid"],
+        **{name: ["pid"] for name in WORKERS},
     }
     assert entries["web"]["address"] == f"http://127.0.0.1:{run.port}"
-    assert len(run.processes()) == 5
+    assert len(run.processes()) == ALL
     words = {name: " ".join(process.command_line(entry["pid"])) for name, entry in entries.items()}
     assert not [name for name, line in words.items() if "child.py" in line], "a wrapper's pid"
     with urllib.request.urlopen(f"{entries['web']['address']}/readyz", timeout=PATIENCE) as answer:  # noqa: S310
@@ -65,7 +67,8 @@ def test_it_starts_everything_and_says_where_in_the_run_file(up: Up, home: Path)
     modes = {name: (home / name).stat().st_mode & 0o777 for name in ("run.json", "secret_key", "processes.json")}
     assert set(modes.values()) == {0o600}
     assert sorted(log.name for log in (home / "logs").iterdir()) == [
-        "ai_worker.log", "migrate.log", "postgres.log", "provision.log", "redis.log", "sqs.log", "web.log",
+        "ai_worker.log", "messaging_worker.log", "migrate.log", "postgres.log", "provision.log", "redis.log", "sqs.log",
+        "video_worker.log", "web.log",
     ]  # fmt: skip
 
 
@@ -101,7 +104,7 @@ def test_a_second_one_says_where_the_first_runs(up: Up, home: Path) -> None:
     first = up().ready()
     second = _ask(home, "--port", str(free_port()))
     assert (second.returncode, second.stdout) == (0, f"It runs already, at http://127.0.0.1:{first.port}, in {home}.\n")
-    assert len(first.processes()) == 5
+    assert len(first.processes()) == ALL
 
 
 def test_after_a_kill_nothing_is_left_and_the_next_one_has_the_data(up: Up) -> None:
@@ -155,7 +158,7 @@ def test_what_dies_is_started_again_at_its_place(up: Up, name: str) -> None:
         each: entry | {"pid": 0} for each, entry in before.items()
     }
     assert [each for each in before if each != name and after[each] != before[each]] == []
-    assert len(run.processes()) == 5
+    assert len(run.processes()) == ALL
 
 
 def test_a_server_that_somebody_puts_in_its_place_is_left_alone(up: Up) -> None:
@@ -182,7 +185,7 @@ def test_two_run_side_by_side(up: Up, home: Path) -> None:
         assert not set(one.processes()) & set(two.processes())
         one.send(signal.SIGTERM)
         assert one.wait_end() == 0
-        assert len(two.processes()) == 5
+        assert len(two.processes()) == ALL
         two.end_for_certain()
 
 

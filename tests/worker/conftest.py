@@ -21,6 +21,7 @@ from apps.worker.delivery import Deliveries
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
+from apps.worker.store import AiJobs
 from apps.worker.timing import Timing
 from realtime import conf
 
@@ -38,13 +39,14 @@ class Bench:
 
     queue: SqsJobQueue
     tenant: Tenant
-    handlers: dict[str, Handler] = field(default_factory=dict)
+    handlers: dict[str, Handler[ClaimedJob]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.running = RunningJobs(self.queue, QUICK)
+        self.store = AiJobs()
+        self.running = RunningJobs(self.queue, self.store, QUICK)
         self.stopping = Stopping(DRAIN_SECONDS)
         self.stopping.polls_ended.set()  # nobody polls but the test
-        self.deliveries = Deliveries(self.queue, self.handlers, self.running, QUICK, self.stopping)
+        self.deliveries = Deliveries(self.queue, self.store, self.handlers, self.running, QUICK, self.stopping)
 
     def knows(self, do: Do, job_type: str = "test") -> None:
         self.handlers[job_type] = Handler(("step",), do)

@@ -9,13 +9,14 @@ from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
 from academy.domain.jobs import ClaimedJob
 from apps.worker.ai_worker.excel_parsing import STEPS, ChunkReport
 from apps.worker.handlers import JobProgress
+from apps.worker.store import AiJobs
 from realtime.publish import Pace, Publisher
 
 
 def test_each_finished_chunk_leaves_at_once_and_other_reports_take_turns(redis: Redis, tenant_id: int) -> None:
     publisher = Publisher(redis, pace=Pace(interval_seconds=3600.0, patience_seconds=30.0))
     job = ClaimedJob(tenant_id, uuid4(), "excel_parsing", 1, {})
-    progress = JobProgress(job, RedisProgressAdapter(publisher), STEPS)
+    progress = JobProgress(job, AiJobs(RedisProgressAdapter(publisher)), STEPS)
     finished = ChunkReport(progress)
     for chunk in range(1, 11):
         finished(200 * chunk, 2000)

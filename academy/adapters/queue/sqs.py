@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
 
-AI_QUEUE = "ai"
-QUEUES = (AI_QUEUE,)
+AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE = "ai", "video", "messaging"
+QUEUES = (AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE)
 LONG_POLL_SECONDS = 20
 RETENTION_SECONDS = 14 * 86_400
 MAX_VISIBILITY_SECONDS = 43_200

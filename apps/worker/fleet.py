@@ -1,0 +1,90 @@
+"""How many jobs of one kind run at once, over all processes of the fleet: slots in Redis, held by leases.
+
+A process that dies stops renewing, and its slots are free when their leases are over. While Redis cannot be reached
+nobody can be counted, and work goes on: each process then keeps to its own limit.
+"""
+
+import threading
+from secrets import token_hex
+
+import structlog
+from redis import Redis
+from redis.exceptions import RedisError
+
+log = structlog.get_logger(__name__)
+
+# KEYS: 1 slots (a sorted set: token → end of its lease). ARGV: 1 most, 2 seconds, 3 token. By the clock of Redis.
+_TAKE = """
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[3])
+redis.call('PEXPIRE', KEYS[1], math.ceil(tonumber(ARGV[2]) * 1000))
+return 1
+"""
+# ARGV: 1 seconds, then tokens. One that was lost is taken again: its job runs, whoever counts.
+_RENEW = """
+local clock = redis.call('TIME')
+local ends = tonumber(clock[1]) + tonumber(clock[2]) / 1000000 + tonumber(ARGV[1])
+for number = 2, #ARGV do redis.call('ZADD', KEYS[1], ends, ARGV[number]) end
+redis.call('PEXPIRE', KEYS[1], math.ceil(tonumber(ARGV[1]) * 1000))
+return #ARGV - 1
+"""
+
+
+class FleetSlots:
+    """This process's part of the slots. Methods may be called from any thread; none raises for a Redis that is away."""
+
+    def __init__(self, redis: Redis, key: str, most: int, lease_seconds: float) -> None:
+        self._redis = redis
+        self._key, self._most, self._seconds = key, most, lease_seconds
+        self._take_script = redis.register_script(_TAKE)
+        self._renew_script = redis.register_script(_RENEW)
+        self._held: set[str] = set()
+        self._lock = threading.Lock()
+        self._reachable = True
+
+    def take(self) -> str | None:
+        """A slot, to be given back; None if the fleet holds as many as may run."""
+        token = token_hex(8)
+        try:
+            granted = bool(self._take_script([self._key], [self._most, self._seconds, token]))
+            self._note_reachable()
+        except RedisError as problem:
+            granted = True
+            self._note_away(problem)
+        if not granted:
+            return None
+        with self._lock:
+            self._held.add(token)
+        return token
+
+    def give(self, token: str) -> None:
+        """Frees a slot; where Redis cannot be told, its lease ends by itself."""
+        with self._lock:
+            self._held.discard(token)
+        try:
+            self._redis.zrem(self._key, token)
+        except RedisError as problem:
+            self._note_away(problem)
+
+    def renew(self) -> None:
+        """Lets all that this process holds live on. To be called well within each lease."""
+        with self._lock:
+            held = sorted(self._held)
+        if not held:
+            return
+        try:
+            self._renew_script([self._key], [self._seconds, *held])
+            self._note_reachable()
+        except RedisError as problem:
+            self._note_away(problem)
+
+    def _note_away(self, problem: RedisError) -> None:
+        if self._reachable:  # once an outage
+            log.warning("fleet_not_counted", error=str(problem))
+        self._reachable = False
+
+    def _note_reachable(self) -> None:
+        self._reachable = True

@@ -1,0 +1,1 @@
+"""The worker of bulk messages: `python -m apps.worker.messaging_worker`."""

@@ -1,0 +1,12 @@
+from apps.worker.start import Parts, start
+
+
+def parts() -> Parts:
+    from apps.worker.messaging_worker.dispatcher import HANDLERS  # noqa: PLC0415 - needs set-up
+    from apps.worker.store import AiJobs  # noqa: PLC0415 - needs set-up
+
+    return AiJobs(), HANDLERS
+
+
+if __name__ == "__main__":
+    start("messaging_worker", "messaging", parts)

@@ -1,0 +1,38 @@
+"""The outermost lines of every worker: the environment, Django, then the loop."""
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from apps.worker.handlers import Handler
+    from apps.worker.store import JobStore
+
+Parts = tuple["JobStore[Any]", "dict[str, Handler[Any]]"]
+
+
+def start(name: str, queue_name: str, parts: Callable[[], Parts]) -> None:
+    """Works off a queue until SIGTERM. `parts` is called once Django is set up, and imports what needs that."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("PROCESS_NAME", name)
+    import django  # noqa: PLC0415 - the environment comes first
+
+    from config.environment import sentences_alone  # noqa: PLC0415
+
+    with sentences_alone():
+        django.setup()
+    from django.conf import settings  # noqa: PLC0415 - needs set-up
+    from redis import Redis  # noqa: PLC0415
+
+    from academy.adapters.queue.sqs import SqsJobQueue  # noqa: PLC0415 - needs set-up
+    from apps.worker.fleet import FleetSlots  # noqa: PLC0415 - needs set-up
+    from apps.worker.loop import Worker  # noqa: PLC0415 - needs set-up
+    from apps.worker.timing import Timing  # noqa: PLC0415 - needs set-up
+
+    most: int = getattr(settings, f"{name.upper()}_MAX_CONCURRENCY")
+    redis: Redis = Redis.from_url(settings.REALTIME_REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
+    key = f"{settings.REALTIME_KEY_PREFIX}worker:{queue_name}:slots"
+    fleet = FleetSlots(redis, key, most, settings.WORKER_LEASE_SECONDS)
+    concurrency = min(most, settings.WORKER_CONCURRENCY)
+    Worker(SqsJobQueue(queue_name), *parts(), fleet, concurrency, Timing.from_settings()).run()
+    redis.close()

@@ -1,0 +1,111 @@
+"""Where a worker's jobs stand: what its messages name, and how a row is claimed, ended and given back."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from academy import jobs
+from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
+from academy.adapters.db.django import repositories_ai
+from academy.domain.jobs import Claim, Claimed, ClaimedJob, job_topic
+from apps.domains.ai.redis_status_cache import refresh_job_progress_ttl
+
+C = TypeVar("C", bound=Claimed)
+M = TypeVar("M", bound=BaseModel)
+
+
+class RefusedMessageError(Exception):
+    """The message cannot be worked on, now or ever; the sentence goes to the dead letters with it."""
+
+
+class Message(BaseModel):
+    """The body of a message. Old senders name no tenant; then it is looked up."""
+
+    model_config = ConfigDict(extra="ignore", strict=False)
+
+    tenant_id: int | None = None
+    tenant_code: str | None = None
+
+
+class JobMessage(Message):
+    job_id: UUID
+    job_type: str
+
+
+class JobStore(Protocol[C]):
+    """One kind of row that is worked on. `finish`, `fail` and `give_back` raise AttemptSupersededError."""
+
+    def ident(self, body: str) -> tuple[Message, Any]:
+        """What a message names. Raises RefusedMessageError."""
+
+    def name(self, ident: Any) -> str:
+        """For sentences: `job 7f…`."""
+
+    def topic(self, ident: Any) -> str: ...
+
+    def owner(self, ident: Any) -> int | None:
+        """The tenant whose row this is; None if there is none."""
+
+    def claim(self, tenant_id: int, ident: Any, *, lease_alive: bool) -> C | Claim: ...
+
+    def finish(self, job: C, result: dict[str, Any]) -> None: ...
+
+    def fail(self, job: C, code: str, message: str) -> None: ...
+
+    def give_back(self, job: C) -> None: ...
+
+    def record_progress(self, job: C, step: str, extra: Mapping[str, Any]) -> None:
+        """Best effort: never raises for a Redis that is away."""
+
+    def refresh(self, job: C) -> None:
+        """Lets the keys of a running one live on. Raises RedisError."""
+
+
+class AiJobs:
+    """The rows of `aijob`: AI jobs, exports and bulk messages. A JobStore."""
+
+    def __init__(self, adapter: RedisProgressAdapter | None = None) -> None:
+        self._adapter = adapter or RedisProgressAdapter()
+
+    def ident(self, body: str) -> tuple[Message, UUID]:
+        message = read_message(JobMessage, body)
+        return message, message.job_id
+
+    def name(self, ident: UUID) -> str:
+        return f"job {ident}"
+
+    def topic(self, ident: UUID) -> str:
+        return job_topic(ident)
+
+    def owner(self, ident: UUID) -> int | None:
+        return repositories_ai.tenant_of_job(ident)
+
+    def claim(self, tenant_id: int, ident: UUID, *, lease_alive: bool) -> ClaimedJob | Claim:
+        return repositories_ai.claim(tenant_id, ident, lease_alive=lease_alive)
+
+    def finish(self, job: ClaimedJob, result: dict[str, Any]) -> None:
+        jobs.finish(job, result)
+
+    def fail(self, job: ClaimedJob, code: str, message: str) -> None:
+        jobs.fail(job, code, message)
+
+    def give_back(self, job: ClaimedJob) -> None:
+        jobs.give_back(job)
+
+    def record_progress(self, job: ClaimedJob, step: str, extra: Mapping[str, Any]) -> None:
+        self._adapter.record_progress(job.tenant_id, job.job_id, step, extra)
+
+    def refresh(self, job: ClaimedJob) -> None:
+        refresh_job_progress_ttl(job.tenant_id, job.job_id)
+
+
+def read_message(kind: type[M], body: str) -> M:
+    """Raises RefusedMessageError."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise RefusedMessageError(f"The message is malformed: {field} {first['msg']}") from None

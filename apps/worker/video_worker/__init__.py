@@ -1,0 +1,1 @@
+"""The worker of videos: `python -m apps.worker.video_worker`."""

@@ -1,0 +1,80 @@
+"""Slots of a fleet: so many jobs at once over all processes, whatever dies."""
+
+import threading
+from secrets import token_hex
+
+import pytest
+from redis import Redis
+
+from apps.worker.fleet import FleetSlots
+
+LONG = 600.0
+
+
+@pytest.fixture
+def key() -> str:
+    return f"slots-{token_hex(6)}"
+
+
+def fleet(redis: Redis, key: str, *, most: int = 2, seconds: float = LONG) -> FleetSlots:
+    return FleetSlots(redis, key, most, seconds)
+
+
+def test_two_processes_never_hold_more_than_the_fleet_may(redis: Redis, key: str) -> None:
+    one, two = fleet(redis, key), fleet(redis, key)
+    first, second = one.take(), two.take()
+    assert first
+    assert second
+    assert one.take() is None
+    assert two.take() is None
+    one.give(first)
+    assert two.take() is not None
+    assert one.take() is None
+
+
+def test_many_that_ask_at_once_are_granted_exactly_so_many(redis: Redis, key: str) -> None:
+    granted: list[str] = []
+    start = threading.Barrier(10)
+
+    def ask() -> None:
+        slots = fleet(redis, key, most=3)
+        start.wait()
+        if token := slots.take():
+            granted.append(token)
+
+    threads = [threading.Thread(target=ask) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(granted) == 3
+
+
+def test_the_slot_of_a_process_that_died_is_free_when_its_lease_is_over(redis: Redis, key: str) -> None:
+    dead, alive = fleet(redis, key, most=1, seconds=0.05), fleet(redis, key, most=1)
+    assert dead.take()
+    while alive.take() is None:
+        assert redis.zcard(key) <= 1
+    assert redis.zcard(key) == 1
+
+
+def test_a_slot_that_is_renewed_outlives_its_lease_and_one_that_was_lost_is_counted_again(
+    redis: Redis, key: str
+) -> None:
+    slots = fleet(redis, key, most=1)
+    token = slots.take()
+    redis.delete(key)  # Redis came back empty
+    slots.renew()
+    assert fleet(redis, key, most=1).take() is None
+    assert token is not None
+    slots.give(token)
+    assert redis.zcard(key) == 0
+
+
+def test_while_redis_is_away_work_goes_on() -> None:
+    nowhere: Redis = Redis(port=1, socket_connect_timeout=0.2)
+    slots = fleet(nowhere, "slots")
+    token = slots.take()
+    assert token is not None
+    slots.renew()
+    slots.give(token)
