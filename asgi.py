@@ -16,6 +16,7 @@ with sentences_alone():
 from django.apps import apps
 from servestatic import ServeStaticASGI
 
+from apps.core.allowance import allowed_bytes
 from config.body_limit import limit_body
 from config.charset import utf8_only
 from realtime.routing import with_realtime
@@ -31,7 +32,7 @@ def serve_static(wrapped: Any) -> Any:
     return server
 
 
-http_application = serve_static(limit_body(utf8_only(django_application)))  # type: ignore[arg-type]
+http_application = serve_static(limit_body(utf8_only(django_application), allowed_bytes))  # type: ignore[arg-type]
 
 
 application = with_realtime(http_application)

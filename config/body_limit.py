@@ -10,8 +10,11 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+Allowance = Callable[[Scope], int]
+
 MAX_BODY_BYTES = 21_000_000
 """A workbook of 20 MB and the form around it."""
+FORM_BYTES = 1_000_000
 MAX_DIGITS = 18
 """Of an announced length: Python itself refuses to read numbers of some thousand digits."""
 READ_ON_BYTES, READ_ON_SECONDS = 200_000_000, 30.0
@@ -22,10 +25,14 @@ class _BodyTooLargeError(Exception):
     """More arrived than was announced, or than is taken."""
 
 
-def limit_body(application: Application, max_bytes: int = MAX_BODY_BYTES) -> Application:
-    """Answers 413 to a larger body: at once if it is announced, else when it has grown too large."""
+def limit_body(application: Application, allowance: Allowance = lambda _scope: MAX_BODY_BYTES) -> Application:
+    """Answers 413 to a larger body: at once if it is announced, else when it has grown too large.
+
+    `allowance` says how many bytes a request may have.
+    """
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        max_bytes = allowance(scope)
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or len(announced) > MAX_DIGITS or int(announced) > max_bytes:
             await _refuse(receive, send, max_bytes, more=True)
@@ -52,7 +59,7 @@ def limit_body(application: Application, max_bytes: int = MAX_BODY_BYTES) -> App
 async def _refuse(receive: Receive, send: Send, max_bytes: int, *, more: bool) -> None:
     if more:  # after the last part nothing comes any more, and to wait for it would keep the answer back
         await _read_on(receive)
-    message = f"The request is larger than {max_bytes // 1_000_000} MB; a workbook may have 20 MB."
+    message = f"The request is larger than {max_bytes // 1_000_000} MB, which is all that is taken here."
     body = json.dumps({"code": "too_large", "message": message}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})

@@ -95,6 +95,7 @@ if ENVIRONMENT.s3_bucket:
             "endpoint_url": ENVIRONMENT.s3_endpoint_url,
             "region_name": ENVIRONMENT.aws_region,
             "file_overwrite": False,
+            "signature_version": "s3v4",  # which signs the length of an upload too
         },
     }
 # Uploads: a workbook has at most 20 MB, and a little more is taken so that the answer can say so.

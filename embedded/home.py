@@ -34,6 +34,7 @@ class Home:
         self.environment_file = folder / "environment.json"
         self.media = folder / "media"
         self.messages = folder / "messages"
+        self.temporary = folder / "tmp"
 
     def ready_file(self, worker: str) -> Path:
         """What a worker writes once it polls its queue."""
@@ -52,7 +53,8 @@ class Home:
         try:
             self.folder.mkdir(mode=mode, parents=True, exist_ok=True)
             self.logs.mkdir(mode=0o700, exist_ok=True)
-            self.media.mkdir(mode=0o700, exist_ok=True)
+            for private in (self.media, self.messages, self.temporary):
+                private.mkdir(mode=0o700, exist_ok=True)
             for log in self.logs.glob("*.log"):
                 if log.stat().st_size > _LOG_LIMIT:
                     log.replace(log.with_suffix(".log.old"))

@@ -156,6 +156,7 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
         "WORKER_DRAIN_SECONDS": "3",
         "WORKER_POLL_SECONDS": "2",
         "MESSAGE_FOLDER": str(home.messages),
+        "TMPDIR": str(home.temporary),
     }
     loopback = ",".join(filter(None, (given.get("NO_PROXY") or given.get("no_proxy"), HOST, "localhost")))
     fixed = {

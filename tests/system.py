@@ -59,6 +59,7 @@ def _environment(servers: Servers, name: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "REALTIME_MAX_CONNECTIONS_PER_USER": "1000",  # all clients of a test may be one user's
         "REALTIME_DRAIN_SECONDS": "0",
+        "WORKER_POLL_SECONDS": "2",
     }
 
 
@@ -68,18 +69,13 @@ class System:
     def __init__(self, servers: Servers, folder: Path, name: str, server: str = "uvicorn", **environment: str) -> None:
         self.folder, self.name, self._servers = folder / name, name, servers
         self._tokens: dict[tuple[str, str], str] = {}
+        self._names: set[str] = set()
         self.redis = RedisServer(self.folder / "redis")
         self.environment = _environment(servers, name) | {"REDIS_URL": self.redis.url} | environment
-        self._plan = plan = Plan(web_argv=SERVERS[server])
+        self._plan = Plan(web_argv=SERVERS[server])
         self.sends_close_reasons = server != "daphne"
         self.web = self._web("web")
-        self.worker = Worker(
-            "ai_worker",
-            plan.workers["ai_worker"],
-            self.folder / "ai_worker.log",
-            self.environment | {"PROCESS_NAME": "ai_worker"},
-            self.folder / "ai_worker.ready",
-        )
+        self.worker = self.worker_of("ai_worker")
 
     def _web(self, name: str, **environment: str) -> Web:
         port = free_port()
@@ -87,6 +83,25 @@ class System:
         web = Web(name, self._plan.web(port), self.folder / f"{name}.log", variables)
         web.port = port
         return web
+
+    def worker_of(self, kind: str, **environment: str) -> Worker:
+        """A worker of a kind (`video_worker`), not started; there may be several."""
+        name = kind if kind not in self._names else f"{kind}_{next(_numbers)}"
+        self._names.add(name)
+        variables = self.environment | {"PROCESS_NAME": kind} | environment
+        log_file, ready_file = self.folder / f"{name}.log", self.folder / f"{name}.ready"
+        return Worker(name, self._plan.workers[kind], log_file, variables, ready_file)
+
+    @contextmanager
+    def running_worker(self, kind: str, **environment: str) -> Iterator[Worker]:
+        """The same, running."""
+        worker = self.worker_of(kind, **environment)
+        worker.start()
+        try:
+            worker.wait_ready()
+            yield worker
+        finally:
+            worker.stop()
 
     @property
     def address(self) -> str:

@@ -34,7 +34,7 @@ return #ARGV - 1
 
 
 class FleetSlots:
-    """This process's part of the slots. Methods may be called from any thread; none raises for a Redis that is away."""
+    """The slots that one process holds. Called from any thread; nothing raises for a Redis that is away."""
 
     def __init__(self, redis: Redis, key: str, most: int, lease_seconds: float) -> None:
         self._redis = redis

@@ -21,6 +21,7 @@ from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
 from apps.worker.store import JobStore
 from apps.worker.timing import Timing
+from apps.worker.workspace import sweep_workspaces
 from realtime import conf
 from realtime.exposition import serve_metrics
 from realtime.relay import Relay
@@ -72,6 +73,7 @@ class Worker:
         for thread in (relay, leases, visibility, poll):
             thread.start()
         serve_metrics(self._timing.metrics_port)
+        sweep_workspaces()
         log.info("worker_started", queue=self._queue.name, concurrency=self._concurrency)
         self._stop.wait()
         finished = self._drain()

@@ -43,7 +43,7 @@ class Exchange:
 
     async def answer(self) -> tuple[int, bytes]:
         async with asyncio.timeout(10):
-            await limit_body(self.application, MOST)(self.scope, self.receive, self.send)
+            await limit_body(self.application, lambda _scope: MOST)(self.scope, self.receive, self.send)
         return self.sent[0]["status"], self.sent[1]["body"]
 
 

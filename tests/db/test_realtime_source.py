@@ -43,7 +43,8 @@ def make_job(tenant: Tenant, status: str = "PENDING", **fields: object) -> AIJob
 def make_video(tenant: Tenant, status: str = "PENDING", **fields: object) -> Video:
     lecture = Lecture.objects.create(tenant=tenant, title="Lecture")
     session = Session.objects.create(tenant=tenant, lecture=lecture, title="1")
-    return Video.objects.create(tenant=tenant, session=session, title="Video", status=status, **fields)
+    given = {"uploaded_at": timezone.now(), **fields}
+    return Video.objects.create(tenant=tenant, session=session, title="Video", status=status, **given)
 
 
 def claimed(tenant: Tenant, payload: dict[str, object]) -> ClaimedJob:
@@ -95,8 +96,19 @@ def test_a_video_is_told_with_where_it_is_to_be_had(tenant: Tenant) -> None:
         [f"video:{ready.pk}", f"video:{failed.pk}", "video:0", "video:99999999999999999999"]
     )
     assert set(states) == {f"video:{ready.pk}", f"video:{failed.pk}"}
-    assert states[f"video:{ready.pk}"].data == {"hls_path": "hls/1/master.m3u8", "duration": 61.5}
+    assert states[f"video:{ready.pk}"].data == {
+        "job_type": "video_encoding",
+        "title": "Video",
+        "hls_path": "hls/1/master.m3u8",
+        "duration": 61.5,
+    }
     assert states[f"video:{failed.pk}"].error == failed.error
+
+
+def test_a_video_whose_file_has_not_arrived_is_nobodys_yet(tenant: Tenant) -> None:
+    video = make_video(tenant, uploaded_at=None)
+    assert AcademySource().states([f"video:{video.pk}"]) == {}
+    assert list(AcademySource().unfinished([tenant.pk])) == []
 
 
 def test_unfinished_topics_come_for_the_tenants_asked_for_and_the_last_changed_last(
@@ -113,7 +125,7 @@ def test_what_ended_is_told_from_a_moment_on(tenant: Tenant) -> None:
     now = timezone.now()
     recent = make_job(tenant, "DONE", finished_at=now)
     make_job(tenant, "FAILED", finished_at=now - timedelta(hours=25), error={"code": "x", "message": "y"})
-    video = make_video(tenant, "READY")
+    video = make_video(tenant, "READY", finished_at=now)
     make_job(tenant)
     topics = {state.topic for state in AcademySource().ended([tenant.pk], time.time() - 24 * 3600)}
     assert topics == {job_topic(recent.job_id), f"video:{video.pk}"}

@@ -25,16 +25,7 @@ class RedisProgressAdapter:
         `step_total`, `step_percent`, `remaining_seconds`, `data` (what everybody may see of the job) and
         `milestone` (True: it leaves at once, however much was said just before).
         """
-        self._publisher.progress(
-            tenant_id=tenant_id,
-            topic=job_topic(UUID(str(job_id))),
-            attempt=extra.get("attempt", 1),
-            percent=extra["percent"],
-            step=Step(extra.get("step_index", 1), extra.get("step_total", 1), step, extra.get("step_percent", 0.0)),
-            remaining_seconds=extra.get("remaining_seconds"),
-            data=extra.get("data"),
-            milestone=extra.get("milestone", False),
-        )
+        record_topic_progress(self._publisher, tenant_id, job_topic(UUID(str(job_id))), step, extra)
 
     def get_progress(self, tenant_id: int, job_id: UUID | str) -> dict[str, Any] | None:
         """`{"percent", "step", "remaining_seconds"}`, or None if nothing is known. Raises RedisError."""
@@ -43,3 +34,19 @@ class RedisProgressAdapter:
             return None
         progress: dict[str, Any] | None = orjson.loads(record.body)["progress"]
         return progress
+
+
+def record_topic_progress(
+    publisher: Publisher, tenant_id: int, topic: str, step: str, extra: Mapping[str, Any]
+) -> None:
+    """What `RedisProgressAdapter.record_progress` does, for any topic."""
+    publisher.progress(
+        tenant_id=tenant_id,
+        topic=topic,
+        attempt=extra.get("attempt", 1),
+        percent=extra["percent"],
+        step=Step(extra.get("step_index", 1), extra.get("step_total", 1), step, extra.get("step_percent", 0.0)),
+        remaining_seconds=extra.get("remaining_seconds"),
+        data=extra.get("data"),
+        milestone=extra.get("milestone", False),
+    )

@@ -6,16 +6,24 @@ VIDEO_STATUSES = [(name, name) for name in ("PENDING", "PROCESSING", "READY", "F
 
 
 class Video(models.Model):
+    """`attempt` is the fence: who does not hold the current one can neither save nor publish."""
+
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
     session = models.ForeignKey("lectures.Session", models.CASCADE, related_name="videos", db_index=False)
     title = models.CharField(max_length=200)
     status = models.CharField(max_length=10, choices=VIDEO_STATUSES, default="PENDING")
     attempt = models.PositiveIntegerField(default=1)
+    file_name = models.CharField(max_length=200, blank=True)
+    source = models.CharField(max_length=500, blank=True, help_text="Where the storage keeps what was uploaded.")
+    size = models.BigIntegerField(null=True, help_text="Bytes of it.")
+    uploaded_at = models.DateTimeField(null=True, help_text="Until then it is nobody's work.")
     hls_path = models.CharField(max_length=500, blank=True)
     duration = models.FloatField(null=True, help_text="Seconds.")
     error = models.JSONField(null=True)
+    created_by = models.ForeignKey("core.User", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    finished_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "video"

@@ -43,7 +43,7 @@ class AcademySource:
         from_then_on = datetime.fromtimestamp(since, UTC)
         jobs = repositories_ai.jobs_of_tenants(tenant_ids).filter(status__in=ENDED_JOB, finished_at__gte=from_then_on)
         videos = repositories_video.videos_of_tenants(tenant_ids).filter(
-            status__in=ENDED_VIDEO, updated_at__gte=from_then_on
+            status__in=ENDED_VIDEO, finished_at__gte=from_then_on
         )
         yield from map(repositories_ai.state_of, jobs.iterator(CHUNK))
         yield from map(repositories_video.state_of, videos.iterator(CHUNK))

@@ -3,11 +3,11 @@
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
 from academy.adapters.db.django.repositories_core import revoke_users
 from academy.adapters.db.django.tenancy import rows_of
-from apps.domains.lectures.models import Enrollment, Lecture
+from apps.domains.lectures.models import Enrollment, Lecture, Session
 
 
 def lectures_of(tenant_id: int, *, search: str | None = None) -> QuerySet[Lecture]:
@@ -30,6 +30,25 @@ def change_lecture(tenant_id: int, lecture_id: int, fields: dict[str, Any]) -> b
     if not fields:
         return find_lecture(tenant_id, lecture_id) is not None
     return bool(rows_of(tenant_id, Lecture).filter(pk=lecture_id).update(**fields))
+
+
+def sessions_of(tenant_id: int, lecture_id: int) -> QuerySet[Session]:
+    """The lessons of a lecture, in their order."""
+    return rows_of(tenant_id, Session).filter(lecture_id=lecture_id).order_by("order")
+
+
+def session_exists(tenant_id: int, session_id: int) -> bool:
+    return rows_of(tenant_id, Session).filter(pk=session_id).exists()
+
+
+def add_session(tenant_id: int, lecture_id: int, title: str) -> Session | None:
+    """A new lesson, the last one of its lecture; None if there is no such lecture."""
+    with transaction.atomic():
+        # Locked: two that are added at once would get one number.
+        if rows_of(tenant_id, Lecture).select_for_update().filter(pk=lecture_id).first() is None:
+            return None
+        last = sessions_of(tenant_id, lecture_id).aggregate(last=Max("order"))["last"] or 0
+        return Session.objects.create(tenant_id=tenant_id, lecture_id=lecture_id, title=title, order=last + 1)
 
 
 def enrolments_of(

@@ -3,36 +3,107 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 
 from academy.adapters.db.django.tenancy import rows_of
+from academy.domain.jobs import AttemptSupersededError, Claim
+from academy.domain.videos import ClaimedVideo, VideoStatus, ready_data, shown_data, video_topic
 from apps.support.video.models import Video
 from realtime.source import TopicState
 
 
+def videos_of(tenant_id: int) -> QuerySet[Video]:
+    """A tenant's videos with their lessons, newest first."""
+    return rows_of(tenant_id, Video).select_related("session").order_by("-created_at", "-id")
+
+
+def videos_watched_by(tenant_id: int, user_id: int) -> QuerySet[Video]:
+    """The videos of the lectures that this student, or a child of this parent, attends."""
+    return videos_of(tenant_id).filter(pk__in=_watched(tenant_id, user_id).values("pk"))
+
+
 def videos_visible_to(tenant_id: int, user_id: int, video_ids: set[int]) -> set[int]:
     """Which of these videos belong to a lecture that this student, or a child of this parent, attends."""
+    return set(_watched(tenant_id, user_id).filter(pk__in=video_ids).values_list("pk", flat=True))
+
+
+def _watched(tenant_id: int, user_id: int) -> QuerySet[Video]:
     attends = Q(session__lecture__enrollments__student__user_id=user_id)
     child_attends = Q(session__lecture__enrollments__student__parent__user_id=user_id)
     present = Q(session__lecture__enrollments__student__deleted_at=None)
-    rows = rows_of(tenant_id, Video).filter((attends | child_attends) & present, pk__in=video_ids)
-    return set(rows.values_list("pk", flat=True))
+    return rows_of(tenant_id, Video).filter((attends | child_attends) & present)
+
+
+def lock_video(tenant_id: int, video_id: int) -> Video | None:
+    """The video, locked until the transaction ends."""
+    return rows_of(tenant_id, Video).select_for_update().filter(pk=video_id).first()
+
+
+def create_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
+    return Video.objects.create(tenant_id=tenant_id, session_id=session_id, **fields)
 
 
 def videos_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[Video]:
-    """The videos of several tenants. For `realtime_source` alone: nothing that a user asked for."""
-    return Video.objects.filter(tenant_id__in=tenant_ids)
+    """The uploaded videos of several tenants. For `realtime_source` alone: nothing that a user asked for."""
+    return Video.objects.filter(tenant_id__in=tenant_ids, uploaded_at__isnull=False)
 
 
 def videos_by_id(video_ids: Sequence[int]) -> QuerySet[Video]:
-    """Videos, whosever they are. For `realtime_source` alone: whoever asks it compares the tenant."""
-    return Video.objects.filter(pk__in=video_ids)
+    """Uploaded videos, whosever they are. For `realtime_source` alone: whoever asks it compares the tenant."""
+    return Video.objects.filter(pk__in=video_ids, uploaded_at__isnull=False)
+
+
+def tenant_of_video(video_id: int) -> int | None:
+    """Whose video this is: for messages of old senders, which did not say. Nothing else may ask across tenants."""
+    return Video.objects.filter(pk=video_id).values_list("tenant_id", flat=True).first()
 
 
 def state_of(video: Video) -> TopicState:
     """The video as its record tells it, but for progress."""
-    data: dict[str, Any] = {}
-    if video.status == "READY":
-        data = {"hls_path": video.hls_path, "duration": video.duration}
-    since = video.updated_at.timestamp()
-    return TopicState(video.tenant_id, f"video:{video.pk}", video.attempt, video.status, since, data, video.error)
+    ready = video.status == VideoStatus.READY
+    data = ready_data(video.title, video.hls_path, video.duration) if ready else shown_data(video.title)
+    since = (video.finished_at or video.updated_at).timestamp()
+    return TopicState(video.tenant_id, video_topic(video.pk), video.attempt, video.status, since, data, video.error)
+
+
+def claim(tenant_id: int, video_id: int, *, lease_alive: bool) -> ClaimedVideo | Claim:
+    """Takes a video to encode it, as `repositories_ai.claim` does with a job."""
+    with transaction.atomic():
+        video = lock_video(tenant_id, video_id)
+        if video is None or video.uploaded_at is None:
+            return Claim.ABSENT
+        if VideoStatus(video.status).terminal:
+            return Claim.ENDED
+        if video.status == VideoStatus.PROCESSING:
+            if lease_alive:
+                return Claim.BUSY
+            video.attempt += 1
+        video.status = VideoStatus.PROCESSING
+        video.save(update_fields=["status", "attempt", "updated_at"])
+    return claimed(video)
+
+
+def claimed(video: Video) -> ClaimedVideo:
+    return ClaimedVideo(video.tenant_id, video.pk, video.attempt, video.title, video.source)
+
+
+def save(video: ClaimedVideo, *, status: VideoStatus, **fields: Any) -> None:
+    """Ends a video that this attempt holds. Raises AttemptSupersededError, and writes nothing, if it does not."""
+    now = timezone.now()
+    if not _held(video).update(status=status, finished_at=now, updated_at=now, **fields):
+        raise AttemptSupersededError
+
+
+def give_back(video: ClaimedVideo) -> None:
+    """Makes a claimed video PENDING again, as the next attempt. Raises AttemptSupersededError."""
+    given = _held(video).update(status=VideoStatus.PENDING, attempt=F("attempt") + 1, updated_at=timezone.now())
+    if not given:
+        raise AttemptSupersededError
+
+
+def _held(video: ClaimedVideo) -> QuerySet[Video]:
+    return rows_of(video.tenant_id, Video).filter(
+        pk=video.video_id, attempt=video.attempt, status=VideoStatus.PROCESSING
+    )

@@ -1,7 +1,7 @@
 """A job's progress for clients that poll: from Redis only, never a query."""
 
-import time
-from hashlib import sha256
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from rest_framework.views import APIView
 
 from academy.domain.roles import FACULTY
 from apps.core.authentication import caller_of
+from apps.core.polling import answer_poll
 from apps.domains.ai.redis_status_cache import get_job_status_from_redis
 
 
@@ -28,15 +29,10 @@ class JobProgressView(APIView):
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, job_id: UUID) -> Response:
         record = get_job_status_from_redis(caller_of(request).tenant_id, job_id)
-        if record is None:
-            return Response({"status": "UNKNOWN"}, headers={"Retry-After": "5"})
-        headers = {"Retry-After": str(_retry_after(record)), "ETag": _etag(record), "Cache-Control": "no-cache"}
-        if headers["ETag"] in request.headers.get("If-None-Match", ""):
-            return Response(status=304, headers=headers)
-        return Response(_answer(job_id, record), headers=headers)
+        return answer_poll(request, record, partial(_answer, job_id))
 
 
-def _answer(job_id: UUID, record: dict[str, Any]) -> dict[str, Any]:
+def _answer(job_id: UUID, record: Mapping[str, Any]) -> dict[str, Any]:
     data, error = record["data"], record["error"]
     answer = {
         "job_id": str(job_id),
@@ -49,14 +45,3 @@ def _answer(job_id: UUID, record: dict[str, Any]) -> dict[str, Any]:
     if error:
         answer |= {"error_code": error["code"], "error_message": error["message"]}
     return answer
-
-
-def _etag(record: dict[str, Any]) -> str:
-    parts = (record["topic"], record["attempt"], record["offset"], record["status"], record["published_at"])
-    return f'"{sha256(repr(parts).encode()).hexdigest()[:20]}"'
-
-
-def _retry_after(record: dict[str, Any]) -> int:
-    """Often while something moves, seldom when nothing has for a while."""
-    quiet_seconds = time.time() - record["published_at"]
-    return 1 if quiet_seconds < 10 else 2 if quiet_seconds < 60 else 5  # noqa: PLR2004 - the client's old rhythm

@@ -1,0 +1,84 @@
+"""How videos look in the API, and what a new one is made of."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.support.video.models import Video
+from apps.support.video.playback import Playable, playback_address
+
+
+class VideoSerializer(serializers.ModelSerializer[Video]):
+    session_title = serializers.CharField(source="session.title")
+    lecture_id = serializers.IntegerField(source="session.lecture_id")
+    error_code = serializers.SerializerMethodField()
+    error_reason = serializers.SerializerMethodField()
+    hls_url = serializers.SerializerMethodField(help_text="Good for six hours.")
+    thumbnail_url = serializers.SerializerMethodField(help_text="Good for six hours.")
+
+    class Meta:
+        model = Video
+        fields = (
+            "id",
+            "title",
+            "session_id",
+            "session_title",
+            "lecture_id",
+            "status",
+            "attempt",
+            "file_name",
+            "size",
+            "duration",
+            "hls_path",
+            "hls_url",
+            "thumbnail_url",
+            "error_code",
+            "error_reason",
+            "created_at",
+            "uploaded_at",
+            "finished_at",
+        )
+
+    def get_error_code(self, video: Video) -> str | None:
+        return str(video.error["code"]) if video.error else None
+
+    def get_error_reason(self, video: Video) -> str | None:
+        return str(video.error["message"]) if video.error else None
+
+    def get_hls_url(self, video: Video) -> str | None:
+        return _address(video, "master.m3u8")
+
+    def get_thumbnail_url(self, video: Video) -> str | None:
+        return _address(video, "thumbnail.jpg")
+
+
+def _address(video: Video, name: str) -> str | None:
+    if video.status != "READY":
+        return None
+    return playback_address(Playable(video.tenant_id, video.pk, video.attempt), name)
+
+
+class VideoForm(serializers.Serializer[Any]):
+    """`session` (a lesson), or `lecture`: the video then becomes a new lesson of it."""
+
+    title = serializers.CharField(max_length=100)
+    session = serializers.IntegerField(min_value=1, required=False)
+    lecture = serializers.IntegerField(min_value=1, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("session" in attrs) == ("lecture" in attrs):
+            raise serializers.ValidationError({"session": ["Name the lesson (session) or the lecture, one of them."]})
+        return attrs
+
+
+class UploadForm(VideoForm):
+    """Multipart: the file comes with it."""
+
+    file = serializers.FileField(allow_empty_file=True)
+
+
+class PresignedForm(VideoForm):
+    """JSON: the file will be put into the storage at the address that is answered."""
+
+    file_name = serializers.CharField(max_length=200)
+    size = serializers.IntegerField(min_value=1)

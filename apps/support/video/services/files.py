@@ -1,0 +1,89 @@
+"""The files of videos in the storage: what was uploaded, and what each attempt made of it."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePath
+from uuid import uuid4
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+
+from academy.domain.videos import ClaimedVideo, video_folder
+
+MAX_FILE_NAME = 200
+COPY_BYTES = 4_000_000
+
+
+def source_name(tenant_id: int, file_name: str) -> str:
+    """Where an upload will be kept. Only the suffix is taken from its sender."""
+    suffix = PurePath(file_name).suffix.lower()
+    kept = suffix if suffix.isascii() and suffix[1:].isalnum() else ""
+    return f"uploads/videos/{tenant_id}/{uuid4()}{kept[:10]}"
+
+
+def shown_name(file_name: str) -> str:
+    """The name of an upload without the folders that some browsers send."""
+    return PurePath(file_name.replace("\\", "/")).name[-MAX_FILE_NAME:]
+
+
+def fetch_source(video: ClaimedVideo, folder: Path, report: Callable[[float], None]) -> Path:
+    """The uploaded file on this machine: itself where the storage is a folder here, else a copy in `folder`.
+
+    `report` is told how far the copy is, 0 to 100; what it raises ends the copy.
+    """
+    try:
+        return Path(default_storage.path(video.source))
+    except NotImplementedError:
+        pass  # a storage elsewhere
+    path = folder / f"source{PurePath(video.source).suffix}"
+    with default_storage.open(video.source, "rb") as stored, path.open("wb") as local:
+        total, copied = max(1, stored.size), 0
+        while part := stored.read(COPY_BYTES):
+            local.write(part)
+            copied += len(part)
+            report(min(100.0, 100 * copied / total))
+    return path
+
+
+def keep_files(video: ClaimedVideo, folder: Path, files: Sequence[Path], report: Callable[[float], None]) -> None:
+    """Stores what this attempt made; nothing of it, if `report` or the storage raises."""
+    try:
+        for number, name in enumerate(files, 1):
+            with (folder / name).open("rb") as local:
+                default_storage.save(f"{video.folder}/{name.as_posix()}", File(local))
+            report(100 * number / len(files))
+    except BaseException:
+        drop_folder(video.folder)
+        raise
+
+
+def drop_other_attempts(video: ClaimedVideo) -> None:
+    """What workers left behind that died."""
+    made = video_folder(video.tenant_id, video.video_id)
+    for attempt in _listed(made)[0]:
+        if attempt != str(video.attempt):
+            drop_folder(f"{made}/{attempt}")
+
+
+def drop_all_made(tenant_id: int, video_id: int) -> None:
+    """Everything that was made of a video that has not become READY."""
+    drop_folder(video_folder(tenant_id, video_id))
+
+
+def drop_folder(name: str) -> None:
+    folders, files = _listed(name)
+    for folder in folders:
+        drop_folder(f"{name}/{folder}")
+    for file in files:
+        default_storage.delete(f"{name}/{file}")
+    with suppress(NotImplementedError):  # a bucket has no folders
+        shutil.rmtree(default_storage.path(name), ignore_errors=True)
+
+
+def _listed(name: str) -> tuple[list[str], list[str]]:
+    try:
+        folders, files = default_storage.listdir(name)
+    except FileNotFoundError:
+        return [], []
+    return folders, files

@@ -1,0 +1,120 @@
+"""The life of a video. Each step is one transaction that changes the row and says so through the outbox."""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from academy.adapters.db.django import repositories_video
+from academy.adapters.queue.sqs import VIDEO_QUEUE
+from academy.domain.jobs import Claim, JobStateError
+from academy.domain.videos import ClaimedVideo, VideoStatus, ready_data, video_topic
+from apps.support.video.models import Video
+from realtime.outbox import publish_status_on_commit, send_on_commit
+
+
+def submit_video(tenant_id: int, tenant_code: str, session_id: int, **fields: Any) -> Video:
+    """Writes a video whose file is stored; its record and its message leave once this is committed."""
+    with transaction.atomic():
+        video = repositories_video.create_video(tenant_id, session_id, uploaded_at=timezone.now(), **fields)
+        _say_pending(video, tenant_code)
+    return video
+
+
+def mark_uploaded(tenant_id: int, tenant_code: str, video_id: int) -> bool:
+    """The file of a video has arrived by another way. False if there is no such video. Raises JobStateError."""
+    with transaction.atomic():
+        video = repositories_video.lock_video(tenant_id, video_id)
+        if video is None:
+            return False
+        if video.uploaded_at is not None:
+            raise JobStateError("uploaded_already", "The file of this video has been uploaded already.")
+        video.uploaded_at = timezone.now()
+        video.save(update_fields=["uploaded_at", "updated_at"])
+        _say_pending(video, tenant_code)
+    return True
+
+
+def mark_processing(tenant_id: int, video_id: int, *, lease_alive: bool) -> ClaimedVideo | Claim:
+    """Takes a video to encode it; says why not, if it is not to be had."""
+    return repositories_video.claim(tenant_id, video_id, lease_alive=lease_alive)
+
+
+def complete_video(video: ClaimedVideo, *, hls_path: str, duration: float) -> None:
+    """READY, to be played from there. Raises AttemptSupersededError."""
+    with transaction.atomic():
+        repositories_video.save(video, status=VideoStatus.READY, hls_path=hls_path, duration=duration, error=None)
+        _say(video, VideoStatus.READY, ready_data(video.title, hls_path, duration))
+
+
+def fail_video(video: ClaimedVideo, code: str, message: str) -> None:
+    """FAILED, with the reason. Raises AttemptSupersededError."""
+    error = {"code": code, "message": message}
+    with transaction.atomic():
+        repositories_video.save(video, status=VideoStatus.FAILED, error=error)
+        _say(video, VideoStatus.FAILED, video.shown, error)
+
+
+def give_back_video(video: ClaimedVideo) -> None:
+    """PENDING, as the next attempt, for another worker. Raises AttemptSupersededError."""
+    with transaction.atomic():
+        repositories_video.give_back(video)
+        publish_status_on_commit(
+            tenant_id=video.tenant_id,
+            topic=video.topic,
+            attempt=video.attempt + 1,
+            status=VideoStatus.PENDING,
+            data=video.shown,
+        )
+
+
+def cancel_video(tenant_id: int, video_id: int) -> bool:
+    """CANCELLED; a worker that encodes it stops within a second. False if there is none. Raises JobStateError."""
+    with transaction.atomic():
+        row = repositories_video.lock_video(tenant_id, video_id)
+        if row is None:
+            return False
+        if VideoStatus(row.status).terminal:
+            raise JobStateError("video_ended", f"There is nothing to cancel: the video is {row.status}.")
+        row.status, row.finished_at = VideoStatus.CANCELLED, timezone.now()
+        row.save(update_fields=["status", "finished_at", "updated_at"])
+        if row.uploaded_at is not None:
+            video = repositories_video.claimed(row)
+            _say(video, VideoStatus.CANCELLED, video.shown)
+    return True
+
+
+def retry_video(tenant_id: int, tenant_code: str, video_id: int) -> bool:
+    """PENDING again, as the next attempt. False if there is none. Raises JobStateError."""
+    with transaction.atomic():
+        video = repositories_video.lock_video(tenant_id, video_id)
+        if video is None:
+            return False
+        if video.status not in {VideoStatus.FAILED, VideoStatus.CANCELLED}:
+            raise JobStateError(
+                "video_not_failed", f"Only a failed or cancelled video is tried again; this is {video.status}."
+            )
+        if video.uploaded_at is None:
+            raise JobStateError("not_uploaded", "The file of this video was never uploaded: upload it anew.")
+        video.status, video.attempt, video.error, video.finished_at = VideoStatus.PENDING, video.attempt + 1, None, None
+        video.save(update_fields=["status", "attempt", "error", "finished_at", "updated_at"])
+        _say_pending(video, tenant_code)
+    return True
+
+
+def _say_pending(row: Video, tenant_code: str) -> None:
+    video = repositories_video.claimed(row)
+    _say(video, VideoStatus.PENDING, video.shown)
+    message = {"video_id": row.pk, "tenant_id": row.tenant_id, "tenant_code": tenant_code}
+    send_on_commit("queue", row.tenant_id, {"queue": VIDEO_QUEUE, "body": message})
+
+
+def _say(video: ClaimedVideo, status: VideoStatus, data: dict[str, Any], error: dict[str, str] | None = None) -> None:
+    publish_status_on_commit(
+        tenant_id=video.tenant_id,
+        topic=video_topic(video.video_id),
+        attempt=video.attempt,
+        status=status,
+        data=data,
+        error=error,
+    )

@@ -1,0 +1,25 @@
+"""The files that a player asks for. In production a CDN before the bucket serves them; the addresses stay signed."""
+
+from django.core.files.storage import default_storage
+from django.http import FileResponse, HttpRequest, HttpResponseBase, JsonResponse
+from django.views.decorators.http import require_safe
+
+from apps.support.video.playback import FILES, PLAYBACK_SECONDS, TYPES, PlaybackError, read_playback
+
+
+@require_safe
+def playback(request: HttpRequest, signed: str, name: str) -> HttpResponseBase:  # noqa: ARG001 - Django's signature
+    """A playlist, a segment or the picture of a READY video. Asks no database: the address itself is the permission."""
+    try:
+        playable = read_playback(signed)
+    except PlaybackError as problem:
+        return JsonResponse({"code": "address_invalid", "message": str(problem)}, status=403)
+    if not FILES.fullmatch(name):
+        return JsonResponse({"code": "not_found", "message": "There is no such file."}, status=404)
+    try:
+        file = default_storage.open(f"{playable.folder}/{name}", "rb")
+    except FileNotFoundError:
+        return JsonResponse({"code": "not_found", "message": "There is no such file."}, status=404)
+    answer = FileResponse(file, content_type=TYPES[name.rpartition(".")[2]])
+    answer["Cache-Control"] = f"private, max-age={PLAYBACK_SECONDS}, immutable"
+    return answer

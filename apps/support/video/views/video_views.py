@@ -1,0 +1,229 @@
+"""Videos from the database: list, detail, upload, retry, cancel. To watch one being encoded there is push."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import structlog
+from django.conf import settings
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from redis.exceptions import RedisError
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.generics import ListAPIView
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from academy.adapters.db.django import repositories_lectures, repositories_video
+from academy.adapters.storage.presigned import presigned_upload
+from academy.domain.jobs import JobStateError
+from academy.domain.roles import EVERYONE, FACULTY
+from academy.domain.videos import VideoStatus
+from apps.core.authentication import caller_of
+from apps.core.errors import ApiError
+from apps.core.parsers import BoundedJSONParser
+from apps.core.query_params import number_param
+from apps.core.tokens import Caller
+from apps.support.video.models import Video
+from apps.support.video.redis_status_cache import cache_video_status
+from apps.support.video.serializers import PresignedForm, UploadForm, VideoSerializer
+from apps.support.video.services import sqs_queue
+from apps.support.video.services.files import drop_all_made, shown_name, source_name
+
+log = structlog.get_logger(__name__)
+
+
+class VideoListView(ListAPIView[Video]):
+    """`?status=`, `?session=`, `?lecture=`; students and parents: the finished ones of their lectures.
+
+    `POST` takes a video: as multipart with its `file`; or as JSON with `file_name` and `size`, and answers where the
+    file is to be put (`upload`), after which `POST …/{id}/uploaded/` begins the encoding.
+    """
+
+    roles = {"GET": EVERYONE, "POST": FACULTY}  # noqa: RUF012 - read only
+    serializer_class = VideoSerializer
+    parser_classes = (MultiPartParser, BoundedJSONParser)
+
+    def get_queryset(self) -> Any:
+        status = self.request.query_params.get("status")
+        if status is not None and status not in VideoStatus.__members__:
+            raise ApiError(400, "invalid", f"status is one of {', '.join(VideoStatus)}.")
+        wanted = {
+            "status": status,
+            "session_id": number_param(self.request, "session"),
+            "session__lecture_id": number_param(self.request, "lecture"),
+        }
+        videos = visible_videos(caller_of(self.request))
+        return videos.filter(**{name: value for name, value in wanted.items() if value is not None})
+
+    @extend_schema(
+        request={"multipart/form-data": UploadForm, "application/json": PresignedForm},
+        responses={202: VideoSerializer, 201: OpenApiResponse(OpenApiTypes.OBJECT)},
+    )
+    def post(self, request: Request) -> Response:
+        multipart = (request.content_type or "").startswith("multipart/")
+        if multipart and "file" not in request.data:
+            raise ApiError(400, "file_missing", "No file was sent: choose a video.")
+        form = (UploadForm if multipart else PresignedForm)(data=request.data)
+        form.is_valid(raise_exception=True)
+        sent = form.validated_data
+        check_size(sent["file"].size if multipart else sent["size"])
+        caller = caller_of(request)
+        return take_upload(caller, sent) if multipart else expect_upload(caller, sent)
+
+
+class VideoDetailView(APIView):
+    """One video. Looking at it restores its status in Redis, where that was lost."""
+
+    roles = {"GET": EVERYONE}  # noqa: RUF012 - read only
+
+    @extend_schema(responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
+    def get(self, request: Request, video_id: int) -> Response:
+        video = find_video(request, video_id)
+        restore(video)
+        return Response(VideoSerializer(video).data)
+
+
+class VideoUploadedView(APIView):
+    """The file has been put where the answer to `POST /media/videos/` said: its encoding begins."""
+
+    roles = {"POST": FACULTY}  # noqa: RUF012 - read only
+
+    @extend_schema(request=None, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
+    def post(self, request: Request, video_id: int) -> Response:
+        video = find_video(request, video_id)
+        if not default_storage.exists(video.source) or default_storage.size(video.source) != video.size:
+            raise ApiError(409, "not_uploaded", f"The file of {video.size} bytes has not arrived yet: upload it first.")
+        caller = caller_of(request)
+        return change(request, video_id, lambda: sqs_queue.mark_uploaded(video.tenant_id, caller.tenant_code, video_id))
+
+
+class VideoCancelView(APIView):
+    """Ends the encoding of a video; what was made of it is removed, the uploaded file stays for another try."""
+
+    roles = {"POST": FACULTY}  # noqa: RUF012 - read only
+
+    @extend_schema(request=None, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
+    def post(self, request: Request, video_id: int) -> Response:
+        tenant_id = caller_of(request).tenant_id
+        answer = change(request, video_id, lambda: sqs_queue.cancel_video(tenant_id, video_id))
+        # Of attempts whose workers died. One that lives removes its own when it notices.
+        drop_all_made(tenant_id, video_id)
+        return answer
+
+
+class VideoRetryView(APIView):
+    """Encodes a failed or cancelled video again, as its next attempt."""
+
+    roles = {"POST": FACULTY}  # noqa: RUF012 - read only
+
+    @extend_schema(request=None, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
+    def post(self, request: Request, video_id: int) -> Response:
+        caller = caller_of(request)
+        return change(request, video_id, lambda: sqs_queue.retry_video(caller.tenant_id, caller.tenant_code, video_id))
+
+
+def visible_videos(caller: Caller) -> QuerySet[Video]:
+    if caller.role in FACULTY:
+        return repositories_video.videos_of(caller.tenant_id)
+    return repositories_video.videos_watched_by(caller.tenant_id, caller.user_id).filter(status=VideoStatus.READY)
+
+
+def find_video(request: Request, video_id: int) -> Video:
+    video = visible_videos(caller_of(request)).filter(pk=video_id).first()
+    if video is None:
+        raise NotFound("There is no such video.")
+    return video
+
+
+def check_size(size: int) -> None:
+    if size == 0:
+        raise ApiError(400, "empty_file", "The file is empty: choose the video again.")
+    if size > settings.MAX_VIDEO_BYTES:
+        most = settings.MAX_VIDEO_BYTES // 1_000_000
+        raise ApiError(413, "too_large", f"The video is larger than {most} MB: export it with a lower quality.")
+
+
+def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
+    file = cast("File[bytes]", sent["file"])
+    session_id = lesson_of(caller.tenant_id, sent)
+    stored = default_storage.save(source_name(caller.tenant_id, file.name or ""), file)
+    try:
+        video = sqs_queue.submit_video(
+            caller.tenant_id,
+            caller.tenant_code,
+            session_id,
+            title=sent["title"],
+            file_name=shown_name(file.name or ""),
+            source=stored,
+            size=file.size,
+            created_by_id=caller.user_id,
+        )
+    except Exception:
+        default_storage.delete(stored)
+        raise
+    return Response(VideoSerializer(video).data, status=202)
+
+
+def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
+    name = source_name(caller.tenant_id, sent["file_name"])
+    upload = presigned_upload(name, sent["size"])
+    if upload is None:
+        raise ApiError(
+            409, "no_presigned_upload", "Files are kept in a folder of this server: send the file as multipart instead."
+        )
+    video = repositories_video.create_video(
+        caller.tenant_id,
+        lesson_of(caller.tenant_id, sent),
+        title=sent["title"],
+        file_name=shown_name(sent["file_name"]),
+        source=name,
+        size=sent["size"],
+        created_by_id=caller.user_id,
+    )
+    return Response({**VideoSerializer(video).data, "upload": upload}, status=201)
+
+
+def lesson_of(tenant_id: int, sent: dict[str, Any]) -> int:
+    """The lesson that the video is of; a lecture gets a new one. Raises ValidationError."""
+    if "session" in sent:
+        if not repositories_lectures.session_exists(tenant_id, sent["session"]):
+            raise serializers.ValidationError({"session": ["There is no such lesson."]})
+        return int(sent["session"])
+    session = repositories_lectures.add_session(tenant_id, sent["lecture"], sent["title"])
+    if session is None:
+        raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
+    return session.pk
+
+
+def change(request: Request, video_id: int, work: Callable[[], bool]) -> Response:
+    try:
+        if not work():
+            raise NotFound("There is no such video.")
+    except JobStateError as problem:
+        raise ApiError(409, problem.code, str(problem)) from None
+    return Response(VideoSerializer(find_video(request, video_id)).data)
+
+
+def restore(video: Video) -> None:
+    """Puts the video's status into Redis if it is not there. The answer does not depend on it."""
+    if video.uploaded_at is None:
+        return
+    state = repositories_video.state_of(video)
+    try:
+        cache_video_status(
+            video.tenant_id,
+            video.pk,
+            attempt=state.attempt,
+            status=state.status,
+            published_at=state.published_at,
+            data=state.data,
+            error=state.error,
+        )
+    except RedisError as problem:
+        log.info("video_not_restored", video=video.pk, error=str(problem))

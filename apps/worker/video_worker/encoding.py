@@ -1,0 +1,62 @@
+"""The encoding as a job: the file is fetched, encoded by ffmpeg, verified and stored."""
+
+from typing import Any
+
+from academy.adapters.video import encode as encoder
+from academy.adapters.video.errors import VideoError
+
+from academy.domain.jobs import JobFailedError
+from academy.domain.videos import VIDEO_ENCODING, ClaimedVideo
+from apps.support.video.services.files import drop_other_attempts, fetch_source, keep_files
+from apps.worker.handlers import Handler, JobProgress
+from apps.worker.workspace import workspace
+
+STEPS = ("fetch", *encoder.STEPS, "store")
+FETCHED_PERCENT, ENCODED_PERCENT, LAST_PERCENT = 2.0, 95.0, 99.0
+"""How much of the bar each part is worth; 100 is READY's alone."""
+
+
+def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
+    """`{"hls_path", "duration"}`. Raises JobFailedError for a file that is no whole video."""
+    report = _Report(progress)
+    with workspace() as folder:
+        made = folder / "made"
+        made.mkdir()
+        report.fetched(0)
+        source = fetch_source(video, folder, report.fetched)
+        try:
+            encoded = encoder.encode(source, made, report.encoded)
+        except VideoError as problem:
+            raise JobFailedError(problem.code, problem.message) from problem
+        keep_files(video, made, encoded.files, report.stored)
+    return {"hls_path": f"{video.folder}/{encoded.playlist}", "duration": encoded.duration}
+
+
+class _Report:
+    """Each part of the work on one bar. Raises what `JobProgress.go_on` raises."""
+
+    def __init__(self, progress: JobProgress) -> None:
+        self._progress = progress
+        self._remaining: float | None = None
+
+    def fetched(self, percent: float) -> None:
+        self._say("fetch", percent, 0.0, FETCHED_PERCENT)
+
+    def encoded(self, encoding: encoder.Encoding) -> None:
+        self._remaining = encoding.remaining_seconds
+        whole = FETCHED_PERCENT + encoding.percent / 100 * (ENCODED_PERCENT - FETCHED_PERCENT)
+        self._progress.report(
+            encoding.step, whole, step_percent=encoding.step_percent, remaining=encoding.remaining_seconds
+        )
+        # Half an encoding is worth nothing to another worker: what is nearly done is finished, the rest given back.
+        self._progress.go_on(encoding.remaining_seconds or 0.0)
+
+    def stored(self, percent: float) -> None:
+        self._say("store", percent, ENCODED_PERCENT, LAST_PERCENT)
+
+    def _say(self, step: str, percent: float, begin: float, end: float) -> None:
+        self._progress.report(step, begin + percent / 100 * (end - begin), step_percent=percent)
+        self._progress.go_on(0.0)
+
+
+HANDLERS: dict[str, Handler[ClaimedVideo]] = {VIDEO_ENCODING: Handler(STEPS, encode_video, drop_other_attempts)}

@@ -1,0 +1,55 @@
+"""Where the video worker's jobs stand: the rows of `video`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import PositiveInt
+
+from academy.adapters.db.django import repositories_video
+from academy.domain.jobs import Claim
+from academy.domain.videos import ClaimedVideo, video_topic
+from apps.support.video.encoding_progress import record_encoding_progress
+from apps.support.video.redis_status_cache import refresh_video_progress_ttl
+from apps.support.video.services import sqs_queue
+from apps.support.video.services.files import drop_all_made
+from apps.worker.store import Message, read_message
+
+
+class VideoMessage(Message):
+    video_id: PositiveInt
+
+
+class Videos:
+    """A JobStore."""
+
+    def ident(self, body: str) -> tuple[Message, int]:
+        message = read_message(VideoMessage, body)
+        return message, message.video_id
+
+    def name(self, ident: int) -> str:
+        return f"video {ident}"
+
+    def topic(self, ident: int) -> str:
+        return video_topic(ident)
+
+    def owner(self, ident: int) -> int | None:
+        return repositories_video.tenant_of_video(ident)
+
+    def claim(self, tenant_id: int, ident: int, *, lease_alive: bool) -> ClaimedVideo | Claim:
+        return sqs_queue.mark_processing(tenant_id, ident, lease_alive=lease_alive)
+
+    def finish(self, job: ClaimedVideo, result: dict[str, Any]) -> None:
+        sqs_queue.complete_video(job, hls_path=result["hls_path"], duration=result["duration"])
+
+    def fail(self, job: ClaimedVideo, code: str, message: str) -> None:
+        sqs_queue.fail_video(job, code, message)
+        drop_all_made(job.tenant_id, job.video_id)  # of attempts whose workers died
+
+    def give_back(self, job: ClaimedVideo) -> None:
+        sqs_queue.give_back_video(job)
+
+    def record_progress(self, job: ClaimedVideo, step: str, extra: Mapping[str, Any]) -> None:
+        record_encoding_progress(job.tenant_id, job.video_id, step, extra)
+
+    def refresh(self, job: ClaimedVideo) -> None:
+        refresh_video_progress_ttl(job.tenant_id, job.video_id)
