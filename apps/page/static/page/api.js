@@ -133,6 +133,26 @@ export async function callJson(path, options) {
   return (await call(path, options)).json();
 }
 
+/** Sends a large file, and says how much of it has left. A fresh token goes with it: it has to be good at the end, too.
+ *  @param {string} path @param {FormData} body @param {(percent: number) => void} onPercent @returns {Promise<any>} */
+export async function upload(path, body, onPercent) {
+  const token = await renew(stored()?.access ?? "");
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how far a body is
+    request.open("POST", path);
+    request.responseType = "json";
+    request.setRequestHeader("Authorization", `Bearer ${token}`);
+    request.setRequestHeader("Accept", "application/json");
+    request.upload.onprogress = ({ loaded, total }) => onPercent(total ? Math.floor((100 * loaded) / total) : 0);
+    request.onerror = () => reject(new ApiError(0, {}));
+    request.onload = () => {
+      if (request.status < 300) resolve(request.response);
+      else reject(new ApiError(request.status, request.response ?? {}));
+    };
+    request.send(body);
+  });
+}
+
 /** @param {{tenant: string, username: string, password: string}} json */
 export async function signIn(json) {
   store(await (await send("/api/v1/auth/token/", { json })).json());

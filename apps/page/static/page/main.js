@@ -1,23 +1,29 @@
 // The page: who is signed in, which view stands, and what its forms do.
 
 import * as api from "./api.js";
+import { Cards } from "./cards.js";
 import { connect } from "./feed.js";
-import { Jobs, recordOf } from "./jobs.js";
+import * as imports from "./imports.js";
 import { currentLanguage, explain, setLanguage, t, wordFor } from "./strings.js";
+import * as videos from "./videos.js";
 
-const MAX_BYTES = 20_000_000;
-const UPLOAD_MS = 10 * 60_000;
-const VIEWS = ["sign-in", "change", "refused", "imports"];
+const VIEWS = ["sign-in", "change", "refused", "work"];
+const TABS = ["imports", "videos"];
 const FACULTY = ["owner", "staff", "teacher"];
 const OFFICE = ["owner", "staff"];
 
 /** @param {string} id @returns {any} the element, of whichever kind the page has there */
 const at = (id) => document.getElementById(id);
 
-const jobs = new Jobs(
-  { list: at("list"), none: at("none"), more: at("more"), spoken: at("spoken") },
-  (jobId, page) => api.callJson(`/api/v1/jobs/${encodeURIComponent(jobId)}/result/?outcome=failed&page=${page}`),
-);
+/** @param {string} name */
+const place = (name) => ({ list: at(`${name}-list`), none: at(`${name}-none`), more: at(`${name}-more`), spoken: at("spoken") });
+
+const player = new videos.Player(at("player"));
+/** What this page knows of each kind of work. */
+const KINDS = {
+  job: { ...imports, cards: new Cards(place("imports"), imports.makeCard, imports.ending) },
+  video: { ...videos, cards: new Cards(place("videos"), videos.cardMaker(play), videos.ending) },
+};
 /** @type {import("./feed.js").Feed | null} */
 let feed = null;
 /** @type {import("./feed.js").State} */
@@ -43,11 +49,12 @@ function sentenceFor(error) {
 
 function translate() {
   document.documentElement.lang = currentLanguage();
-  document.title = t("title");
+  document.title = t("product");
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(/** @type {HTMLElement} */ (node).dataset.t ?? "");
+  for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", t(/** @type {HTMLElement} */ (node).dataset.label ?? ""));
   for (const [id, sentence] of said) at(id).textContent = sentence();
   at("language").lang = currentLanguage() === "ko" ? "en" : "ko";
-  jobs.render();
+  for (const { cards } of Object.values(KINDS)) cards.render();
   showState();
   showWho();
 }
@@ -60,9 +67,9 @@ function showWho() {
 
 function showState() {
   const state = feedState === "connecting" && !navigator.onLine ? "offline" : feedState;
-  const place = at("connection");
-  place.hidden = !feed;
-  place.dataset.state = state;
+  const shown = at("connection");
+  shown.hidden = !feed;
+  shown.dataset.state = state;
   at("connection-text").textContent = t(state);
 }
 
@@ -77,14 +84,15 @@ function enter(moveFocus = false) {
   entered = signature();
   feed?.close();
   feed = null;
-  jobs.clear();
+  for (const { cards } of Object.values(KINDS)) cards.clear();
+  player.close();
   const faculty = claims !== null && FACULTY.includes(claims.role);
-  const view = !claims ? "sign-in" : claims.must_change_password ? "change" : faculty ? "imports" : "refused";
+  const view = !claims ? "sign-in" : claims.must_change_password ? "change" : faculty ? "work" : "refused";
   for (const name of VIEWS) at(name).hidden = name !== view;
-  if (claims && view === "imports") watch(claims);
+  if (claims && view === "work") watch(claims);
   showWho();
   showState();
-  if (moveFocus) at(view === "sign-in" ? "tenant" : view === "change" ? "old-password" : `${view}-title`).focus();
+  if (moveFocus) at(view === "sign-in" ? "tenant" : view === "change" ? "old-password" : view === "work" ? `${tab}-title` : `${view}-title`).focus();
 }
 
 /** @param {unknown} [error] the reason, where it was not the user's own wish */
@@ -101,36 +109,74 @@ function watch(claims) {
   at("lead").dataset.t = office ? "lead" : "watch_only";
   at("lead").textContent = t(office ? "lead" : "watch_only");
   say("import-problem", null);
+  say("video-problem", null);
   feed = connect({ ticket, resolve, onState: onFeedState });
-  feed.watch("*", (record) => jobs.show(record));
+  feed.watch("*", (record) => kindOf(record.topic)?.cards.show(record));
   const mine = feed;
-  api.callJson("/api/v1/jobs/?page=1").then(({ results }) => {
-    if (feed !== mine) return;
-    mine.learn(results.map(recordOf), { prove: true });
-    for (const job of results) jobs.began(`job:${job.job_id}`, Date.parse(job.created_at) / 1000);
-  }).catch(() => undefined); // a convenience: the feed brings what runs and what has just ended
+  for (const { recent, cards } of Object.values(KINDS)) {
+    recent().then((found) => {
+      if (feed !== mine) return;
+      mine.learn(found.map(({ record }) => record), { prove: true });
+      for (const { record, began } of found) cards.began(record.topic, began);
+    }).catch(() => undefined); // a convenience: the feed brings what runs and what has just ended
+  }
+  listLectures();
 }
 
 const ticket = () => api.callJson("/api/v1/realtime/ticket/", { method: "POST" });
 
+/** @param {string} topic @returns {typeof KINDS.job | typeof KINDS.video | undefined} */
+function kindOf(topic) {
+  const kind = topic.split(":")[0];
+  return kind === "job" || kind === "video" ? KINDS[kind] : undefined;
+}
+
 /** @param {string} topic */
 async function resolve(topic) {
-  if (!topic.startsWith("job:")) return null;
   try {
-    return recordOf(await api.callJson(`/api/v1/jobs/${encodeURIComponent(topic.slice(4))}/`));
+    return await kindOf(topic)?.read(topic.slice(topic.indexOf(":") + 1)) ?? null;
   } catch (error) {
     if (error instanceof api.ApiError && error.status === 404) return null;
     throw error;
   }
 }
 
+async function listLectures() {
+  const choice = at("lecture");
+  try {
+    const found = await videos.lectures();
+    choice.replaceChildren(...found.map(({ id, title }) => new Option(title, `${id}`)));
+  } catch (error) {
+    say("video-problem", sentenceFor(error));
+  }
+}
+
+/** @param {string} id */
+function play(id) {
+  player.play(id).catch((error) => say("video-problem", sentenceFor(error)));
+}
+
+let tab = "imports";
+
+/** @param {string} name @param {boolean} [moveFocus] */
+function showTab(name, moveFocus = false) {
+  tab = name;
+  for (const one of TABS) {
+    const chosen = one === name;
+    at(one).hidden = !chosen;
+    at(`tab-${one}`).setAttribute("aria-selected", `${chosen}`);
+    at(`tab-${one}`).tabIndex = chosen ? 0 : -1;
+  }
+  if (moveFocus) at(`tab-${name}`).focus();
+}
+
 /** @param {import("./feed.js").State} state @param {number} code */
 function onFeedState(state, code) {
   feedState = state;
-  if (state === "live") jobs.speaking = true;
+  if (state === "live") for (const { cards } of Object.values(KINDS)) cards.speaking = true;
   if (state === "stopped" && code === 4410) leave({ code: "revoked" });
   else if (state === "stopped" && !api.signedIn()) leave({ code: "token_invalid" });
-  else if (state === "stopped") say("import-problem", () => t("stopped_lead", { code: `${code}` }));
+  else if (state === "stopped") for (const form of ["import", "video"]) say(`${form}-problem`, () => t("stopped_lead", { code: `${code}` }));
   showState();
 }
 
@@ -147,7 +193,7 @@ async function attempt(form, work) {
   await work().catch((error) => { problem = error; });
   fields.removeAttribute("disabled");
   if (!problem) return;
-  if (form === "import" && problem.status === 401) return leave(problem);
+  if ((form === "import" || form === "video") && problem.status === 401) return leave(problem);
   say(`${form}-problem`, sentenceFor(problem));
   focused?.focus();
 }
@@ -162,22 +208,18 @@ function onSubmit(form, work) {
   });
 }
 
+/** @param {(() => string) | null} sentence */
+const doing = (sentence) => say("import-doing", sentence);
+
 /** @param {File} file */
 async function upload(file) {
-  if (!/\.(xlsx|xls|csv)$/i.test(file.name)) throw new api.ApiError(400, { code: "file_type" });
-  if (file.size > MAX_BYTES) throw new api.ApiError(413, { code: "file_too_large" });
-  say("import-doing", () => t("uploading", { name: file.name }));
-  const body = new FormData();
-  body.append("file", file);
-  const { job_id } = await api.callJson("/api/v1/students/import/", { body, timeout: UPLOAD_MS });
-  const data = { job_type: "excel_parsing", file_name: file.name };
-  // Shown at once; the feed takes over with its first word. Nothing is done yet, so its bar stands at 0.
-  feed?.learn([{ offset: 0, topic: `job:${job_id}`, attempt: 1, status: "PENDING", progress: null, data, published_at: Date.now() / 1000 }]);
+  const record = await imports.upload(file, doing);
+  feed?.learn([record]);
 }
 
 /** @param {() => Promise<void>} work */
 function importing(work) {
-  return attempt("import", () => work().finally(() => say("import-doing", null)));
+  return attempt("import", () => work().finally(() => doing(null)));
 }
 
 /** @param {FileList | null | undefined} files */
@@ -190,12 +232,7 @@ function uploadAll(files) {
 }
 
 function trySample() {
-  importing(async () => {
-    say("import-doing", () => t("making_sample"));
-    const sample = await api.call("/api/v1/students/import/sample/?rows=2000", { timeout: UPLOAD_MS });
-    const name = currentLanguage() === "ko" ? "샘플 학생 2000명.xlsx" : "sample of 2000 students.xlsx";
-    await upload(new File([await sample.blob()], name));
-  });
+  importing(async () => upload(await imports.sample(doing)));
 }
 
 function takeDrops() {
@@ -234,6 +271,39 @@ function bindForms() {
   });
 }
 
+/** @param {KeyboardEvent} event */
+function onTabKey(event) {
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (step) showTab(TABS[(TABS.indexOf(tab) + step + TABS.length) % TABS.length], true);
+}
+
+function bindTabs() {
+  for (const name of TABS) at(`tab-${name}`).addEventListener("click", () => showTab(name));
+  at("tabs").addEventListener("keydown", onTabKey);
+  showTab(tab);
+}
+
+function bindVideo() {
+  at("video-file").addEventListener("change", () => {
+    const file = at("video-file").files[0];
+    at("video-name").textContent = file?.name ?? "";
+    if (file && !at("video-title").value) at("video-title").value = file.name.replace(/\.[^.]*$/, "").slice(0, 100);
+  });
+  onSubmit("video", async () => {
+    const file = at("video-file").files[0];
+    if (!file) throw new api.ApiError(400, { code: "video_missing" });
+    const title = at("video-title").value.trim();
+    try {
+      const record = await videos.upload(file, title, at("lecture").value, (percent) => say("video-doing", () => t("uploading_percent", { name: file.name, percent })));
+      feed?.learn([record]);
+      at("video-form").reset();
+      at("video-name").textContent = "";
+    } finally {
+      say("video-doing", null);
+    }
+  });
+}
+
 function bindImport() {
   /** @type {HTMLInputElement} */
   const file = at("file");
@@ -246,7 +316,9 @@ function bindImport() {
 }
 
 bindForms();
+bindTabs();
 bindImport();
+bindVideo();
 api.onOtherTab(() => {
   if (signature() !== entered) enter();
 });

@@ -5,7 +5,39 @@ const KEY = "academy.language";
 /** @typedef {"ko" | "en"} Language */
 /** @type {{[key: string]: [ko: string, en: string]}} */
 const TEXT = {
+  product: ["학원 작업 현황", "Academy work"],
+  tabs: ["작업 종류", "Kinds of work"],
+  tab_imports: ["학생 명단", "Students"],
+  tab_videos: ["동영상", "Videos"],
   title: ["학생 명단 가져오기", "Import students"],
+  videos_title: ["강의 동영상", "Lecture videos"],
+  videos_lead: [
+    "동영상을 올리면 재생할 수 있는 형식으로 변환하고, 진행 상황을 학원의 모든 화면에 실시간으로 표시합니다.",
+    "Upload a video and watch it being prepared for playing, live on every screen of your academy.",
+  ],
+  lecture: ["강의", "Lecture"],
+  video_title: ["제목", "Title"],
+  video_choose: ["동영상 선택", "Choose a video"],
+  video_formats: ["MP4, MOV, MKV, WebM, AVI 등", "MP4, MOV, MKV, WebM, AVI and others"],
+  video_send: ["올리기", "Upload"],
+  videos: ["동영상 내역", "Videos"],
+  videos_none: ["아직 올린 동영상이 없습니다.", "No videos yet."],
+  unnamed_video: ["동영상", "Video"],
+  uploading_percent: ["{name} 올리는 중… {percent}%", "Uploading {name}… {percent}%"],
+  READY: ["재생 가능", "Ready"],
+  encoding: ["변환하는 중", "Encoding"],
+  play: ["재생", "Play"],
+  play_named: ["{name} 재생", "Play {name}"],
+  cancel: ["취소", "Cancel"],
+  retry: ["다시 시도", "Try again"],
+  close: ["닫기", "Close"],
+  step_fetch: ["파일 가져오는 중", "Fetching the file"],
+  step_probe: ["동영상 확인 중", "Looking at the video"],
+  step_transcode: ["변환 중", "Encoding"],
+  step_thumbnail: ["미리 보기 만드는 중", "Making the picture"],
+  step_verify: ["결과 확인 중", "Checking the result"],
+  step_store: ["저장 중", "Storing"],
+  said_ready: ["{name}: 재생할 수 있습니다.", "{name}: ready to be played."],
   lead: [
     "엑셀 파일을 올리면 진행 상황이 학원의 모든 화면에 실시간으로 표시됩니다.",
     "Upload a workbook and watch it arrive, live on every screen of your academy.",
@@ -79,7 +111,7 @@ const TEXT = {
   line: ["행", "Line"],
   name: ["이름", "Name"],
   reason: ["이유", "Reason"],
-  said_started: ["{name}: 가져오기를 시작했습니다.", "{name}: the import has started."],
+  said_started: ["{name}: 시작했습니다.", "{name}: started."],
   said_stalled: ["{name}: 멈췄습니다. 다시 시도할 예정입니다.", "{name}: stalled, will be tried again."],
   said_done: [
     "{name}: 완료했습니다. 새로 등록 {created}명, 복원 {restored}명, 이미 있음 {existing}명, 실패 {failed}행.",
@@ -104,6 +136,16 @@ const TEXT = {
   error_wrong_password: ["현재 비밀번호가 맞지 않습니다.", "The current password is wrong."],
   error_same_password: ["새 비밀번호가 현재 비밀번호와 같습니다.", "The new password is the current one. Choose another."],
   error_role_refused: ["이 작업을 할 권한이 없습니다.", "Your role may not do this."],
+  error_video_missing: ["동영상 파일을 선택해 주십시오.", "Choose a video, please."],
+  error_empty_file: ["파일이 비어 있습니다. 동영상을 다시 선택해 주십시오.", "The file is empty: choose the video again."],
+  error_not_a_video: ["동영상 파일이 아닙니다. MP4로 저장한 파일을 올려 주십시오.", "This is no video. Upload one that was saved as MP4."],
+  error_no_video_stream: ["파일에 화면이 없습니다. 소리만 있는 파일은 올릴 수 없습니다.", "The file has no picture, only sound."],
+  error_truncated: ["동영상이 중간에 끊겨 있습니다. 원본을 확인하고 다시 올려 주십시오.", "The video breaks off. Look at the original and upload it again."],
+  error_too_long: ["동영상이 6시간보다 깁니다. 나누어 올려 주십시오.", "The video is longer than 6 hours. Upload it in parts."],
+  error_encoding_failed: ["동영상을 변환하지 못했습니다. MP4로 다시 저장해 올려 주십시오.", "The video could not be encoded. Save it as MP4 and upload that."],
+  error_video_ended: ["이미 끝난 동영상입니다.", "This video has already ended."],
+  error_video_not_failed: ["실패했거나 취소된 동영상만 다시 시도할 수 있습니다.", "Only a failed or cancelled video is tried again."],
+  error_storage_unavailable: ["지금 파일 저장소에 연결할 수 없습니다. 잠시 후 다시 시도해 주십시오.", "The file storage cannot be reached at the moment. Try again in a few seconds."],
   error_file_missing: ["파일을 선택해 주십시오.", "Choose a file, please."],
   error_file_too_large: ["파일이 20 MB보다 큽니다.", "The file is larger than 20 MB."],
   error_file_type: [".xlsx, .xls, .csv 파일만 올릴 수 있습니다.", "Only .xlsx, .xls and .csv files can be imported."],
@@ -119,7 +161,7 @@ const TEXT = {
   error_wrong_type: ["엑셀이나 CSV 파일이 아닙니다.", "This is not an Excel or CSV file."],
   error_timed_out: ["파일을 읽는 데 너무 오래 걸려 중단했습니다.", "Reading the file took too long."],
   error_lecture_missing: ["선택한 강의가 없습니다.", "The chosen lecture does not exist."],
-  error_dead_letter: ["여러 번 시도했지만 끝내지 못했습니다. 파일을 다시 올려 주십시오.", "It was tried several times without success. Upload the file again."],
+  error_dead_letter: ["여러 번 시도했지만 끝내지 못했습니다. 관리자에게 문의해 주십시오.", "It was tried several times without success. Ask your administrator, please."],
   error_internal: ["서버에 문제가 생겼습니다. 잠시 후 다시 시도해 주십시오.", "Something went wrong on the server. Try again in a moment."],
 
   row_name_missing: ["이름이 없습니다.", "The name is missing."],
@@ -168,6 +210,14 @@ export function wordFor(kind, word) {
 /** @param {number} value */
 export function number(value) {
   return new Intl.NumberFormat(language).format(value);
+}
+
+/** A video's length, as players show it. @param {number} seconds */
+export function length(seconds) {
+  const whole = Math.round(seconds);
+  const parts = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60), whole % 60];
+  const shown = parts[0] ? parts : parts.slice(1);
+  return shown.map((part, index) => (index ? `${part}`.padStart(2, "0") : `${part}`)).join(":");
 }
 
 /** A time of today as a time, an older one with its day. @param {number} seconds since 1970 */

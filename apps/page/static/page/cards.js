@@ -1,6 +1,5 @@
-// The list of imports: which cards stand, in which order, and what is said aloud about them.
+// A list of cards: which stand, in which order, and what is said aloud about them.
 
-import { Card, reasonOf } from "./card.js";
 import { isTerminal } from "./fold.js";
 import { t } from "./strings.js";
 
@@ -9,41 +8,29 @@ const A_PAGE = 20;
 
 /**
  * @typedef {import("./fold.js").Record} Record
- * @typedef {{job_id: string, job_type: string, status: string, attempt: number, created_at: string,
- *   finished_at: string | null, file_name: string | null, result: object | null, error_code: string | null,
- *   error_message: string | null}} Job
+ * @typedef {{node: HTMLElement, name: string, record: Record, update(record: Record): void, render(): void}} Card
+ * @typedef {(record: Record) => Card | null} MakeCard  Null: this record is no matter of the list.
+ * @typedef {(record: Record, name: string) => string} Ending  The sentence for something that has ended.
  */
 
-/** What the jobs endpoints tell, as a record: the shape that the feed has, but for `progress`, which the database does
- *  not know. @param {Job} job @returns {Record} */
-export function recordOf(job) {
-  return {
-    offset: 0,
-    topic: `job:${job.job_id}`,
-    attempt: job.attempt,
-    status: job.status,
-    data: { job_type: job.job_type, file_name: job.file_name, ...(job.result && { result: job.result }) },
-    error: job.status === "FAILED" ? { code: job.error_code ?? "internal", message: job.error_message ?? "" } : null,
-    published_at: Date.parse(job.finished_at ?? job.created_at) / 1000,
-  };
-}
-
-export class Jobs {
+export class Cards {
   /** @type {Map<string, Card>} */
   #cards = new Map();
-  /** When each import began, as far as this page knows: its place in the list. @type {Map<string, number>} */
+  /** When each began, as far as this page knows: its place in the list. @type {Map<string, number>} */
   #began = new Map();
   #shown = AT_FIRST;
   #place;
-  #readRows;
+  #make;
+  #ending;
   /** Sentences are for what happens, not for what was there when the page came. */
   speaking = false;
 
   /** @param {{list: HTMLElement, none: HTMLElement, more: HTMLButtonElement, spoken: HTMLElement}} place
-   *  @param {import("./card.js").ReadRows} readRows */
-  constructor(place, readRows) {
+   *  @param {MakeCard} make @param {Ending} ending */
+  constructor(place, make, ending) {
     this.#place = place;
-    this.#readRows = readRows;
+    this.#make = make;
+    this.#ending = ending;
     place.more.onclick = () => {
       this.#shown += A_PAGE;
       this.#arrange();
@@ -61,13 +48,19 @@ export class Jobs {
       const before = card.record;
       card.update(record);
       this.#speak(card.name, before, record);
-    } else if (topic.startsWith("job:") && record.data?.job_type === "excel_parsing") {
-      const added = new Card(record, this.#readRows);
-      this.#cards.set(topic, added);
-      if (!this.#began.has(topic)) this.#began.set(topic, record.published_at ?? Date.now() / 1000);
-      this.#speak(added.name, null, record);
-      this.#arrange();
+    } else {
+      this.#add(topic, record);
     }
+  }
+
+  /** @param {string} topic @param {Record} record */
+  #add(topic, record) {
+    const added = this.#make(record);
+    if (!added) return;
+    this.#cards.set(topic, added);
+    if (!this.#began.has(topic)) this.#began.set(topic, record.published_at ?? Date.now() / 1000);
+    this.#speak(added.name, null, record);
+    this.#arrange();
   }
 
   /** @param {string} topic @param {number} seconds since 1970 */
@@ -107,13 +100,7 @@ export class Jobs {
     let said = "";
     if (!before && !isTerminal(record)) said = t("said_started", { name });
     else if (before && record.stalled && !before.stalled) said = t("said_stalled", { name });
-    else if (before && isTerminal(record) && !isTerminal(before)) said = ending(record, name);
+    else if (before && isTerminal(record) && !isTerminal(before)) said = this.#ending(record, name);
     if (said) this.#place.spoken.textContent = said;
   }
-}
-
-/** @param {Record} record @param {string} name */
-function ending(record, name) {
-  if (record.status === "DONE") return t("said_done", { name, ...record.data?.result });
-  return record.status === "FAILED" ? t("said_failed", { name, reason: reasonOf(record) }) : t("said_cancelled", { name });
 }

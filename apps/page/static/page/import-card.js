@@ -1,6 +1,9 @@
 // One import on the page: its bar, its counts, its failed rows.
 
-import { explain, number, t, when, wordFor } from "./strings.js";
+import { Bar } from "./bar.js";
+import { cell, element } from "./dom.js";
+import { isTerminal } from "./fold.js";
+import { explain, number, t, when } from "./strings.js";
 
 /**
  * @typedef {import("./fold.js").Record} Record
@@ -11,31 +14,16 @@ import { explain, number, t, when, wordFor } from "./strings.js";
 
 const OUTCOMES = ["created", "restored", "existing", "failed"];
 
-/** @param {string} tag @param {{[name: string]: string}} [attributes] @param {Node[]} children */
-export function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 /** @param {Record} record */
 export function reasonOf(record) {
   return explain("error", record.error?.code ?? "internal", record.error?.message);
 }
 
-/** @param {number} seconds */
-function remaining(seconds) {
-  return seconds < 90 ? t("seconds_left", { n: Math.max(1, Math.round(seconds)) }) : t("minutes_left", { n: Math.round(seconds / 60) });
-}
-
-export class Card {
+export class ImportCard {
   /** @type {Record} */
   #record;
   #fileName = "";
-  #percent = 0;
-  /** Whether a feed has said how far it is: the database does not know. */
-  #known = false;
+  #bar = new Bar();
   #readRows;
   /** @type {{[outcome: string]: number} | null} */
   #counts = null;
@@ -48,11 +36,6 @@ export class Card {
   #title = element("h3");
   #chip = element("span", { class: "chip" });
   #time = element("time");
-  #fill = element("div", { class: "fill" });
-  #bar = element("div", { class: "bar", role: "progressbar", "aria-valuemin": "0", "aria-valuemax": "100" }, this.#fill);
-  #share = element("strong", { class: "percent" });
-  #meta = element("span", { class: "meta" });
-  #running = element("div", { class: "running" }, this.#bar, element("p", {}, this.#share, this.#meta));
   #tally = element("dl", { class: "counts" });
   #problem = element("p", { class: "problem" });
   #toggle = element("button", { type: "button", class: "quiet", "aria-expanded": "false" });
@@ -68,7 +51,7 @@ export class Card {
     "li",
     { class: "card" },
     element("header", {}, this.#title, this.#chip, this.#time),
-    this.#running, this.#tally, this.#problem, this.#toggle, this.#details,
+    this.#bar.node, this.#tally, this.#problem, this.#toggle, this.#details,
   );
 
   /** @param {Record} record @param {ReadRows} readRows */
@@ -93,14 +76,8 @@ export class Card {
 
   /** @param {Record} record */
   update(record) {
-    // The work of an attempt that died is kept by the next one, so the bar waits for it; a finished try starts anew.
-    const again = record.attempt > this.#record.attempt && this.#record.status !== "PROCESSING";
-    this.#percent = Math.max(again ? 0 : this.#percent, record.progress?.percent ?? 0);
-    if (record.status === "DONE") this.#percent = 100;
-    this.#known ||= record.progress !== undefined;
+    this.#bar.update(this.#record, record);
     if (record.attempt > this.#record.attempt) this.#forgetRows();
-    // From not knowing to knowing the bar jumps; only real progress moves it.
-    this.#fill.style.transition = this.#record.progress ? "" : "none";
     this.#record = record;
     this.#fileName = record.data?.file_name || this.#fileName;
     this.#counts = record.data?.result ?? this.#counts;
@@ -110,39 +87,18 @@ export class Card {
 
   /** Draws all texts anew: after a change of the record or of the language. */
   render() {
-    const { status, stalled, published_at: time } = this.#record;
-    const unfinished = status === "PENDING" || status === "PROCESSING";
-    this.node.dataset.status = stalled && unfinished ? "STALLED" : status;
+    const { status, stalled, published_at: time, data } = this.#record;
+    const stands = stalled && !isTerminal(this.#record);
+    this.node.dataset.status = stands ? "STALLED" : status;
     this.#title.textContent = this.name;
-    this.#chip.textContent = t(stalled && unfinished ? "stalled" : status);
-    this.#time.textContent = !unfinished && time ? when(time) : "";
-    this.#running.hidden = !unfinished;
-    if (unfinished) this.#renderBar();
+    this.#chip.textContent = t(stands ? "stalled" : status);
+    this.#time.textContent = isTerminal(this.#record) && time ? when(time) : "";
+    const counted = data?.rows_total ? t("rows_done", { done: data.rows_done ?? 0, total: data.rows_total }) : "";
+    this.#bar.render(this.#record, this.name, this.#chip.textContent, counted);
     this.#renderCounts();
     this.#problem.hidden = status !== "FAILED";
     this.#problem.textContent = status === "FAILED" ? reasonOf(this.#record) : "";
     this.#renderRows();
-  }
-
-  #renderBar() {
-    const { progress, attempt, stalled, data } = this.#record;
-    // Rounded down: 100 % stands for done and for nothing else.
-    const share = this.#known ? `${Math.floor(this.#percent)}%` : t("loading");
-    const step = progress?.step;
-    const about = [
-      step ? wordFor("step", step.name) : "",
-      data?.rows_total ? t("rows_done", { done: data.rows_done ?? 0, total: data.rows_total }) : "",
-      !stalled && progress?.remaining_seconds != null ? remaining(progress.remaining_seconds) : "",
-      attempt > 1 ? t("attempt", { n: attempt }) : "",
-    ].filter(Boolean).join(" · ");
-    this.#bar.classList.toggle("unknown", !this.#known);
-    this.#fill.style.transform = this.#known ? `translateX(${this.#percent - 100}%)` : "";
-    this.#share.textContent = share;
-    this.#meta.textContent = about;
-    this.#bar.setAttribute("aria-label", t("progress_of", { name: this.name }));
-    // Without a value it is an indeterminate bar.
-    if (this.#known) this.#bar.setAttribute("aria-valuenow", `${Math.floor(this.#percent)}`);
-    this.#bar.setAttribute("aria-valuetext", [share, this.#chip.textContent, about].filter(Boolean).join(", "));
   }
 
   #renderCounts() {
@@ -209,11 +165,4 @@ export class Card {
     this.#details.hidden = true;
     this.#toggle.setAttribute("aria-expanded", "false");
   }
-}
-
-/** @param {string} tag @param {string} text @param {{[name: string]: string}} [attributes] */
-function cell(tag, text, attributes) {
-  const node = element(tag, attributes);
-  node.textContent = text;
-  return node;
 }

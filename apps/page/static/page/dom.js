@@ -1,0 +1,16 @@
+// Making nodes.
+
+/** @param {string} tag @param {{[name: string]: string}} [attributes] @param {Node[]} children */
+export function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** @param {string} tag @param {string} text @param {{[name: string]: string}} [attributes] */
+export function cell(tag, text, attributes) {
+  const node = element(tag, attributes);
+  node.textContent = text;
+  return node;
+}

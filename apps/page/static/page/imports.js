@@ -1,0 +1,77 @@
+// Imports of students: their cards, and what their form does.
+
+import * as api from "./api.js";
+import { ImportCard, reasonOf } from "./import-card.js";
+import { currentLanguage, t } from "./strings.js";
+
+const MAX_BYTES = 20_000_000;
+const UPLOAD_MS = 10 * 60_000;
+
+/**
+ * @typedef {import("./fold.js").Record} Record
+ * @typedef {{job_id: string, job_type: string, status: string, attempt: number, created_at: string,
+ *   finished_at: string | null, file_name: string | null, result: object | null, error_code: string | null,
+ *   error_message: string | null}} Job
+ * @typedef {(sentence: (() => string) | null) => void} Say
+ */
+
+/** What the jobs endpoints tell, as a record: the shape that the feed has, but for `progress`, which the database does
+ *  not know. @param {Job} job @returns {Record} */
+export function recordOf(job) {
+  return {
+    offset: 0,
+    topic: `job:${job.job_id}`,
+    attempt: job.attempt,
+    status: job.status,
+    data: { job_type: job.job_type, file_name: job.file_name, ...(job.result && { result: job.result }) },
+    error: job.status === "FAILED" ? { code: job.error_code ?? "internal", message: job.error_message ?? "" } : null,
+    published_at: Date.parse(job.finished_at ?? job.created_at) / 1000,
+  };
+}
+
+/** @param {string} jobId @param {number} page */
+const readRows = (jobId, page) => api.callJson(`/api/v1/jobs/${encodeURIComponent(jobId)}/result/?outcome=failed&page=${page}`);
+
+/** @param {Record} record */
+export function makeCard(record) {
+  const ours = record.topic.startsWith("job:") && record.data?.job_type === "excel_parsing";
+  return ours ? new ImportCard(record, readRows) : null;
+}
+
+/** @param {Record} record @param {string} name */
+export function ending(record, name) {
+  if (record.status === "DONE") return t("said_done", { name, ...record.data?.result });
+  return record.status === "FAILED" ? t("said_failed", { name, reason: reasonOf(record) }) : t("said_cancelled", { name });
+}
+
+/** @returns {Promise<{record: Record, began: number}[]>} */
+export async function recent() {
+  const { results } = await api.callJson("/api/v1/jobs/?page=1");
+  return results.map((/** @type {Job} */ job) => ({ record: recordOf(job), began: Date.parse(job.created_at) / 1000 }));
+}
+
+/** @param {string} jobId */
+export async function read(jobId) {
+  return recordOf(await api.callJson(`/api/v1/jobs/${encodeURIComponent(jobId)}/`));
+}
+
+/** Sends a workbook; the first word on its job. @param {File} file @param {Say} say @returns {Promise<Record>} */
+export async function upload(file, say) {
+  if (!/\.(xlsx|xls|csv)$/i.test(file.name)) throw new api.ApiError(400, { code: "file_type" });
+  if (file.size > MAX_BYTES) throw new api.ApiError(413, { code: "file_too_large" });
+  say(() => t("uploading", { name: file.name }));
+  const body = new FormData();
+  body.append("file", file);
+  const { job_id } = await api.callJson("/api/v1/students/import/", { body, timeout: UPLOAD_MS });
+  const data = { job_type: "excel_parsing", file_name: file.name };
+  // Shown at once; the feed takes over with its first word. Nothing is done yet, so its bar stands at 0.
+  return { offset: 0, topic: `job:${job_id}`, attempt: 1, status: "PENDING", progress: null, data, published_at: Date.now() / 1000 };
+}
+
+/** A workbook with made-up students. @param {Say} say */
+export async function sample(say) {
+  say(() => t("making_sample"));
+  const answer = await api.call("/api/v1/students/import/sample/?rows=2000", { timeout: UPLOAD_MS });
+  const name = currentLanguage() === "ko" ? "샘플 학생 2000명.xlsx" : "sample of 2000 students.xlsx";
+  return new File([await answer.blob()], name);
+}

@@ -1,0 +1,112 @@
+// One video on the page: its bar while it is encoded, then its picture and a button that plays it.
+
+import { Bar } from "./bar.js";
+import { element } from "./dom.js";
+import { isTerminal } from "./fold.js";
+import { explain, length, t, when } from "./strings.js";
+
+/**
+ * @typedef {import("./fold.js").Record} Record
+ * @typedef {{title: string, hls_url: string | null, thumbnail_url: string | null, duration: number | null}} Playable
+ * @typedef {{read(id: string): Promise<Playable>, play(id: string): void, cancel(id: string): Promise<void>,
+ *   retry(id: string): Promise<void>}} Deeds
+ */
+
+export class VideoCard {
+  /** @type {Record} */
+  #record;
+  #deeds;
+  #bar = new Bar();
+  #title = element("h3");
+  #chip = element("span", { class: "chip" });
+  #time = element("time");
+  #picture = /** @type {HTMLImageElement} */ (element("img", { alt: "", class: "picture", width: "160", height: "90", loading: "lazy" }));
+  #length = element("p", { class: "meta" });
+  #play = element("button", { type: "button", class: "main" });
+  #cancel = element("button", { type: "button", class: "quiet" });
+  #retry = element("button", { type: "button", class: "quiet" });
+  #problem = element("p", { class: "problem", role: "alert" });
+  #trouble = "";
+  #ready = element("div", { class: "ready" }, this.#picture, element("div", {}, this.#length, this.#play));
+
+  node = element(
+    "li",
+    { class: "card" },
+    element("header", {}, this.#title, this.#chip, this.#time),
+    this.#bar.node, this.#ready, this.#problem, this.#cancel, this.#retry,
+  );
+
+  /** @param {Record} record @param {Deeds} deeds */
+  constructor(record, deeds) {
+    this.#record = record;
+    this.#deeds = deeds;
+    this.#play.addEventListener("click", () => deeds.play(this.#id));
+    this.#cancel.addEventListener("click", () => this.#do(this.#cancel, deeds.cancel));
+    this.#retry.addEventListener("click", () => this.#do(this.#retry, deeds.retry));
+    this.update(record);
+  }
+
+  get #id() {
+    return this.#record.topic.slice("video:".length);
+  }
+
+  get record() {
+    return this.#record;
+  }
+
+  get name() {
+    return this.#record.data?.title || t("unnamed_video");
+  }
+
+  /** @param {Record} record */
+  update(record) {
+    this.#bar.update(this.#record, record);
+    this.#record = record;
+    this.#trouble = "";
+    if (record.status === "READY" && !this.#picture.src) this.#showPicture();
+    this.render();
+  }
+
+  /** Draws all texts anew: after a change of the record or of the language. */
+  render() {
+    const { status, stalled, published_at: time, data, error } = this.#record;
+    const ended = isTerminal(this.#record);
+    this.node.dataset.status = stalled && !ended ? "STALLED" : status;
+    this.#title.textContent = this.name;
+    this.#chip.textContent = t(stalled && !ended ? "stalled" : status === "PROCESSING" ? "encoding" : status);
+    this.#time.textContent = ended && time ? when(time) : "";
+    this.#bar.render(this.#record, this.name, this.#chip.textContent);
+    this.#ready.hidden = status !== "READY";
+    this.#length.textContent = data?.duration ? length(data.duration) : "";
+    this.#play.textContent = t("play");
+    this.#play.setAttribute("aria-label", t("play_named", { name: this.name }));
+    this.#cancel.hidden = ended;
+    this.#cancel.textContent = t("cancel");
+    this.#retry.hidden = status !== "FAILED" && status !== "CANCELLED";
+    this.#retry.textContent = t("retry");
+    this.#problem.textContent = this.#trouble || (status === "FAILED" ? explain("error", error?.code ?? "internal", error?.message) : "");
+  }
+
+  async #showPicture() {
+    try {
+      const { thumbnail_url } = await this.#deeds.read(this.#id);
+      if (thumbnail_url) this.#picture.src = thumbnail_url;
+    } catch {
+      // It plays without its picture, too.
+    }
+  }
+
+  /** @param {HTMLElement} button @param {(id: string) => Promise<void>} deed */
+  async #do(button, deed) {
+    button.setAttribute("disabled", "");
+    this.#trouble = "";
+    try {
+      await deed(this.#id);
+    } catch (error) {
+      const { code, message } = /** @type {{code: string, message: string}} */ (error);
+      this.#trouble = explain("error", code, message);
+    }
+    button.removeAttribute("disabled");
+    this.render();
+  }
+}

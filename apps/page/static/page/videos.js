@@ -1,0 +1,124 @@
+// Videos of lectures: their cards, what their form does, and the player.
+
+import * as api from "./api.js";
+import { explain, t } from "./strings.js";
+import { VideoCard } from "./video-card.js";
+
+const HLS = "application/vnd.apple.mpegurl";
+
+/**
+ * @typedef {import("./fold.js").Record} Record
+ * @typedef {{id: number, title: string, status: string, attempt: number, duration: number | null, hls_path: string,
+ *   hls_url: string | null, thumbnail_url: string | null, error_code: string | null, error_reason: string | null,
+ *   created_at: string, finished_at: string | null}} Video
+ */
+
+/** What the videos endpoints tell, as a record; `progress` the database does not know. @param {Video} video @returns {Record} */
+export function recordOf(video) {
+  return {
+    offset: 0,
+    topic: `video:${video.id}`,
+    attempt: video.attempt,
+    status: video.status,
+    data: { title: video.title, hls_path: video.hls_path, duration: video.duration },
+    error: video.status === "FAILED" ? { code: video.error_code ?? "internal", message: video.error_reason ?? "" } : null,
+    published_at: Date.parse(video.finished_at ?? video.created_at) / 1000,
+  };
+}
+
+/** @param {string} id @returns {Promise<Video>} */
+const readVideo = (id) => api.callJson(`/media/videos/${encodeURIComponent(id)}/`);
+
+/** @param {string} id */
+export async function read(id) {
+  return recordOf(await readVideo(id));
+}
+
+/** @returns {Promise<{record: Record, began: number}[]>} */
+export async function recent() {
+  const { results } = await api.callJson("/media/videos/?page=1");
+  return results.map((/** @type {Video} */ video) => ({ record: recordOf(video), began: Date.parse(video.created_at) / 1000 }));
+}
+
+/** @param {string} deed */
+const doTo = (deed) => async (/** @type {string} */ id) => {
+  await api.callJson(`/media/videos/${encodeURIComponent(id)}/${deed}/`, { method: "POST" });
+};
+
+/** @param {(id: string) => void} play */
+export function cardMaker(play) {
+  const deeds = { read: readVideo, play, cancel: doTo("cancel"), retry: doTo("retry") };
+  return (/** @type {Record} */ record) => (record.topic.startsWith("video:") ? new VideoCard(record, deeds) : null);
+}
+
+/** @param {Record} record @param {string} name */
+export function ending(record, name) {
+  if (record.status === "READY") return t("said_ready", { name });
+  const reason = explain("error", record.error?.code ?? "internal", record.error?.message);
+  return record.status === "FAILED" ? t("said_failed", { name, reason }) : t("said_cancelled", { name });
+}
+
+/** Sends a video; the first word on it. @param {File} file @param {string} title @param {string} lecture
+ *  @param {(percent: number) => void} onPercent @returns {Promise<Record>} */
+export async function upload(file, title, lecture, onPercent) {
+  const body = new FormData();
+  body.append("title", title);
+  body.append("lecture", lecture);
+  body.append("file", file);
+  return { ...recordOf(await api.upload("/media/videos/", body, onPercent)), progress: null };
+}
+
+/** @returns {Promise<{id: number, title: string}[]>} */
+export async function lectures() {
+  return (await api.callJson("/api/v1/lectures/?page_size=200")).results;
+}
+
+/** Plays a video in the dialog; its address is asked for at each play, since it is good for some hours only. */
+export class Player {
+  #dialog;
+  #video;
+  #title;
+  /** @type {{destroy(): void} | null} */
+  #hls = null;
+
+  /** @param {HTMLDialogElement} dialog */
+  constructor(dialog) {
+    this.#dialog = dialog;
+    this.#video = /** @type {HTMLVideoElement} */ (dialog.querySelector("video"));
+    this.#title = /** @type {HTMLElement} */ (dialog.querySelector("h2"));
+    dialog.querySelector("button")?.addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => this.#stop());
+  }
+
+  /** @param {string} id */
+  async play(id) {
+    const { title, hls_url } = await readVideo(id);
+    if (!hls_url) return;
+    this.#title.textContent = title;
+    this.#dialog.showModal();
+    if (this.#video.canPlayType(HLS)) this.#video.src = hls_url;
+    else await this.#playByScript(hls_url);
+    await this.#video.play().catch(() => undefined); // a browser may want a click first: its controls are there
+  }
+
+  close() {
+    if (this.#dialog.open) this.#dialog.close();
+  }
+
+  /** @param {string} address */
+  async #playByScript(address) {
+    const { default: Hls } = await import("./vendor/hls.light.min.mjs");
+    const hls = new Hls();
+    this.#hls = hls;
+    hls.loadSource(address);
+    hls.attachMedia(this.#video);
+  }
+
+  #stop() {
+    this.#hls?.destroy();
+    this.#hls = null;
+    this.#video.pause();
+    this.#video.removeAttribute("src");
+    this.#video.load();
+  }
+}
