@@ -95,3 +95,5 @@ class Handler(Generic[C]):
     do: Callable[[C, JobProgress], dict[str, Any]]
     after_done: Callable[[C], None] | None = None
     """Tidies up after DONE; what it raises is only logged."""
+    sweep: Callable[[], None] | None = None
+    """Deletes what this kind of job keeps for a while only: called when a worker begins, and every hour."""

@@ -20,6 +20,7 @@ from apps.worker.handlers import Handler
 from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
 from apps.worker.store import JobStore
+from apps.worker.sweeping import sweep_until
 from apps.worker.timing import Timing
 from apps.worker.workspace import sweep_workspaces
 from realtime import conf
@@ -33,7 +34,7 @@ RETRY_SECONDS = 2.0
 
 
 class Worker:
-    """One process: a thread that polls, one for each job, two heartbeats, and the relay of the outbox.
+    """One process: a thread that polls, one for each job, two heartbeats, a sweep, and the relay of the outbox.
 
     It polls for one message at a time, and holds one of the fleet's slots for that: what waits is spread over all
     processes, and none takes a message that it may not begin.
@@ -56,6 +57,7 @@ class Worker:
         self._stopping = Stopping(timing.drain_seconds)
         self._stop = self._stopping.asked
         self._running = RunningJobs(queue, store, timing)
+        self._sweeps = [handler.sweep for handler in handlers.values() if handler.sweep]
         self._deliveries = Deliveries(queue, store, handlers, self._running, timing, self._stopping)
         self._futures: set[Future[None]] = set()
         self._lock = threading.Lock()
@@ -68,9 +70,10 @@ class Worker:
         leases = threading.Thread(target=self._running.renew_leases, args=[self._fleet.renew], name="leases")
         visibility = threading.Thread(target=self._running.renew_visibility, name="visibility")
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="job")
-        # A daemon: the end does not wait for a queue that hangs.
+        # Daemons: the end does not wait for a queue or a storage that hangs.
         poll = threading.Thread(target=self._poll, args=[pool], name="poll", daemon=True)
-        for thread in (relay, leases, visibility, poll):
+        sweep = threading.Thread(target=sweep_until, args=[self._stop, self._sweeps], name="sweep", daemon=True)
+        for thread in (relay, leases, visibility, poll, sweep):
             thread.start()
         serve_metrics(self._timing.metrics_port)
         sweep_workspaces()

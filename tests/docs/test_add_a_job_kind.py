@@ -26,7 +26,8 @@ def project(tmp_path: Path) -> Path:
     jobs = tmp_path / "academy" / "domain" / "jobs.py"
     jobs.write_text(jobs.read_text(encoding="utf-8") + name, encoding="utf-8")
     worker = tmp_path / "apps" / "worker" / "ai_worker"
-    (worker / "student_count.py").write_text(handler, encoding="utf-8")
+    (worker / "student_count").mkdir()
+    (worker / "student_count" / "__init__.py").write_text(handler, encoding="utf-8")
     (worker / "dispatcher.py").write_text(dispatcher, encoding="utf-8")
     return tmp_path
 

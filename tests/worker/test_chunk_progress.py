@@ -7,7 +7,8 @@ from redis import Redis
 
 from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
 from academy.domain.jobs import ClaimedJob
-from apps.worker.ai_worker.excel_parsing import STEPS, ChunkReport
+from apps.worker.ai_worker.excel_parsing import STEPS
+from apps.worker.chunk_report import ChunkReport
 from apps.worker.handlers import JobProgress
 from apps.worker.store import AiJobs
 from realtime.publish import Pace, Publisher
@@ -17,7 +18,7 @@ def test_each_finished_chunk_leaves_at_once_and_other_reports_take_turns(redis: 
     publisher = Publisher(redis, pace=Pace(interval_seconds=3600.0, patience_seconds=30.0))
     job = ClaimedJob(tenant_id, uuid4(), "excel_parsing", 1, {})
     progress = JobProgress(job, AiJobs(RedisProgressAdapter(publisher)), STEPS)
-    finished = ChunkReport(progress)
+    finished = ChunkReport(progress, "import")
     for chunk in range(1, 11):
         finished(200 * chunk, 2000)
         progress.report("import", 99)

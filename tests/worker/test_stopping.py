@@ -20,6 +20,7 @@ from apps.domains.ai.models import ImportedRow
 from apps.domains.students.services.bulk_from_excel import CHUNK_ROWS
 from apps.worker.ai_worker import excel_parsing
 from apps.worker.ai_worker.dispatcher import HANDLERS
+from apps.worker.chunk_report import ChunkReport
 from apps.worker.handlers import JobProgress
 from apps.worker.stopping import Stopping
 from tests.worker.conftest import DRAIN_SECONDS, PATIENCE_SECONDS, Bench
@@ -43,7 +44,7 @@ def submit(bench: Bench, workbook: str) -> UUID:
     return bench.submit(EXCEL_PARSING, file=workbook, file_name="list.csv", lecture_id=None)
 
 
-class SlowImport(excel_parsing.ChunkReport):
+class SlowImport(ChunkReport):
     """Says after two chunks that the worker was asked to end, and how long the rest would take."""
 
     stopping: Stopping
@@ -75,7 +76,7 @@ def test_a_long_import_goes_back_between_two_chunks_and_the_next_worker_goes_on_
     assert bench.state(job_id) == ("PENDING", 2)
     assert (bench.record(job_id)["status"], bench.record(job_id)["attempt"]) == ("PENDING", 2)
 
-    monkeypatch.setattr(excel_parsing, "ChunkReport", SlowImport.__base__)
+    monkeypatch.setattr(excel_parsing, "ChunkReport", ChunkReport)
     again = bench.handle_next()  # at once: no lease is waited for
     assert again.receives == 1
     assert (bench.state(job_id), bench.waiting()) == (("DONE", 2), 0)

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from academy.adapters.excel.phones import normalise_korean_mobile
 from academy.domain.student_rows import Column, RowProblem, StudentRow, read_row
+from apps.core.query_params import MAX_SEARCH_LETTERS
 from apps.domains.students.models import Student
 
 
@@ -44,3 +45,10 @@ class ImportForm(serializers.Serializer[Any]):
     file = serializers.FileField(allow_empty_file=True)
     lecture = serializers.IntegerField(required=False, min_value=1)
     initial_password = serializers.CharField(required=False, max_length=200, trim_whitespace=False)
+
+
+class ExportForm(serializers.Serializer[Any]):
+    """Which students: the filters of their list."""
+
+    lecture = serializers.IntegerField(required=False, allow_null=True, min_value=1)
+    search = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=MAX_SEARCH_LETTERS)

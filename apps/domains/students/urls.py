@@ -1,9 +1,10 @@
 from django.urls import path
 
-from apps.domains.students.views import import_views, student_views
+from apps.domains.students.views import export_views, import_views, student_views
 
 urlpatterns = [
     path("", student_views.StudentListView.as_view()),
+    path("export/", export_views.StudentExportView.as_view()),
     path("import/", import_views.StudentImportView.as_view()),
     path("import/sample/", import_views.SampleWorkbookView.as_view()),
     path("<int:student_id>/", student_views.StudentDetailView.as_view()),

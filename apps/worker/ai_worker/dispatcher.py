@@ -1,9 +1,10 @@
-"""Which function does which kind of AI job. A new kind is a module beside this one, and a line here."""
+"""Who does which kind of AI job. A new kind is a folder beside this file, and a line here."""
 
-from academy.domain.jobs import EXCEL_PARSING, ClaimedJob
-from apps.worker.ai_worker import excel_parsing
+from academy.domain.jobs import EXCEL_PARSING, STUDENT_EXPORT, ClaimedJob
+from apps.worker.ai_worker import excel_parsing, student_export
 from apps.worker.handlers import Handler
 
 HANDLERS: dict[str, Handler[ClaimedJob]] = {
-    EXCEL_PARSING: Handler(excel_parsing.STEPS, excel_parsing.import_students, excel_parsing.forget_file),
+    EXCEL_PARSING: excel_parsing.HANDLER,
+    STUDENT_EXPORT: student_export.HANDLER,
 }

@@ -1,6 +1,7 @@
 """Queries on AI jobs, their results and the outcomes of imported rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -90,6 +91,18 @@ def give_back(job: ClaimedJob) -> None:
     """Makes a claimed job PENDING again, as the next attempt. Raises AttemptSupersededError."""
     if not _held(job).update(status=JobStatus.PENDING, attempt=F("attempt") + 1, updated_at=timezone.now()):
         raise AttemptSupersededError
+
+
+@contextmanager
+def holding(job: ClaimedJob) -> Iterator[None]:
+    """While this is open the job is this attempt's: no other begins, and nobody ends it.
+
+    Raises AttemptSupersededError if it is not.
+    """
+    with transaction.atomic():
+        if _held(job).select_for_update().first() is None:
+            raise AttemptSupersededError
+        yield
 
 
 def save(

@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import time
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -14,13 +13,12 @@ from academy.domain.jobs import ClaimedJob, JobFailedError
 from academy.domain.student_rows import RowProblem, StudentRow
 from apps.domains.students.services.bulk_from_excel import bulk_create_students_from_excel_rows_optimized
 from apps.domains.students.services.lecture_enroll import LectureMissingError
-from apps.worker.handlers import JobProgress
+from apps.worker.chunk_report import ChunkReport
+from apps.worker.handlers import Handler, JobProgress
 
 STEPS = ("parse", "import")
 PARSE_PERCENT = 5.0
 """How much of the bar reading the file is worth."""
-LAST_PERCENT = 99.0
-"""100 is DONE's alone."""
 
 
 def import_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
@@ -36,7 +34,7 @@ def import_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
             rows=rows,
             lecture_id=job.payload.get("lecture_id"),
             password_hash=job.payload.get("password_hash"),
-            on_chunk=ChunkReport(progress),
+            on_chunk=ChunkReport(progress, "import", PARSE_PERCENT),
         )
     except LectureMissingError as problem:
         raise JobFailedError("lecture_missing", str(problem)) from None
@@ -60,33 +58,4 @@ def forget_file(job: ClaimedJob) -> None:
     default_storage.delete(job.payload["file"])
 
 
-class ChunkReport:
-    """Progress after each chunk; the remaining seconds from the pace so far. Raises WorkerStopsError."""
-
-    def __init__(self, progress: JobProgress) -> None:
-        self._progress = progress
-        self._started = time.monotonic()
-        self._first: int | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        share = done / total
-        percent = min(LAST_PERCENT, PARSE_PERCENT + share * (100 - PARSE_PERCENT))
-        remaining = self._remaining(done, total)
-        self._progress.report(
-            "import",
-            percent,
-            step_percent=100 * share,
-            remaining=remaining,
-            counts={"rows_done": done, "rows_total": total},
-            milestone=True,
-        )
-        if done < total:
-            self._progress.go_on(remaining or 0.0)
-
-    def _remaining(self, done: int, total: int) -> float | None:
-        if self._first is None:
-            # What an earlier attempt did says nothing about the pace of this one; neither does the first chunk.
-            self._first, self._started = done, time.monotonic()
-            return None
-        pace = (time.monotonic() - self._started) / max(1, done - self._first)
-        return round(pace * (total - done), 1)
+HANDLER = Handler(STEPS, import_students, forget_file)

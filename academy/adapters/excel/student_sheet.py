@@ -1,0 +1,68 @@
+"""Students as an .xlsx that people read, and that the import understands again."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.worksheet._writer import WorksheetWriter
+
+from academy.domain.student_rows import Column
+
+StudentCells = tuple[str, ...]
+
+_HEADERS = {
+    Column.NAME: "이름",
+    Column.SCHOOL: "학교",
+    Column.GRADE: "학년",
+    Column.PHONE: "학생 전화번호",
+    Column.PARENT_PHONE: "학부모 전화번호",
+}
+COLUMNS = tuple(_HEADERS)
+"""In the order of the sheet."""
+_WIDTHS = (14, 18, 10, 18, 18)
+_TITLE = "학생 명단"
+_TEXT = "@"
+_NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class _Writer(WorksheetWriter):  # type: ignore[misc]  # openpyxl is untyped
+    """Writes rows to a file of ours: openpyxl's own temporary file would outlive a killed process, names and all."""
+
+    def cleanup(self) -> None:
+        Path(self.out).unlink()
+
+
+def write_students(path: Path, students: Iterable[StudentCells]) -> int:
+    """Writes the workbook to `path`, with something of its own beside it meanwhile; how many students there were.
+
+    `students` give the cells of each as `COLUMNS` say. Holds none of them in memory.
+    """
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(_TITLE)
+    for letter, width in zip("ABCDE", _WIDTHS, strict=True):
+        sheet.column_dimensions[letter].width = width
+    sheet.freeze_panes = "A2"
+    sheet._writer = _Writer(sheet, str(path.with_suffix(".rows")))  # noqa: SLF001 - there is no other way to choose
+    sheet._writer.write_top()  # noqa: SLF001 - as it does itself
+    written = 0
+    try:
+        sheet.append(list(_HEADERS.values()))
+        for student in students:
+            sheet.append([_text_cell(sheet, text) for text in student])
+            written += 1
+    finally:
+        sheet.close()
+    book.save(path)
+    return written
+
+
+def _text_cell(sheet: Any, text: str) -> Any:
+    """A cell that stays a text in every program, also when somebody edits it: `=1+1` is no formula, 010… no number."""
+    cell = WriteOnlyCell(sheet, _NOT_IN_XML.sub("", text))
+    cell.data_type = "s"
+    cell.number_format = _TEXT
+    cell.quotePrefix = True
+    return cell

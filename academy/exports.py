@@ -1,0 +1,77 @@
+"""Students as a workbook to download: asked for, kept for a day, and deleted. It holds personal data."""
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from academy import jobs
+from academy.adapters.db.django import repositories_ai
+from academy.domain.jobs import STUDENT_EXPORT, ClaimedJob
+
+KEPT = timedelta(hours=24)
+_FOLDER = "exports"
+
+
+class ExportGoneError(Exception):
+    """The file is no longer kept: an export is deleted after 24 hours. Export the students again."""
+
+    def __init__(self) -> None:
+        super().__init__(type(self).__doc__)
+
+
+def submit_export(
+    *, tenant_id: int, tenant_code: str, created_by: int | None, lecture_id: int | None, search: str | None
+) -> UUID:
+    """The id of the new job. The students are chosen when it runs."""
+    payload = {
+        "file_name": f"학생 명단 {timezone.localdate()}.xlsx",
+        "lecture_id": lecture_id,
+        "search": search,
+    }
+    return jobs.submit(
+        tenant_id=tenant_id, tenant_code=tenant_code, job_type=STUDENT_EXPORT, payload=payload, created_by=created_by
+    )
+
+
+def keep_export(job: ClaimedJob, path: Path) -> None:
+    """Stores the workbook of this attempt in the place of what an earlier one left. Raises AttemptSupersededError.
+
+    All attempts have one name, and only who holds the job writes there: the file is always that of the attempt that
+    wrote last, and none that was overtaken comes after the winner.
+    """
+    name = _name(job.tenant_id, job.job_id)
+    with repositories_ai.holding(job), path.open("rb") as workbook:
+        default_storage.delete(name)
+        default_storage.save(name, File(workbook))
+
+
+def open_export(tenant_id: int, job_id: UUID, finished_at: datetime) -> "File[bytes]":
+    """The file of an export that is DONE. Raises ExportGoneError, to the minute, whether it was deleted yet or not."""
+    if timezone.now() - finished_at >= KEPT:
+        raise ExportGoneError
+    try:
+        return default_storage.open(_name(tenant_id, job_id), "rb")
+    except FileNotFoundError:
+        raise ExportGoneError from None
+
+
+def sweep_exports() -> None:
+    """Deletes every export that has been kept long enough, whatever became of its job."""
+    with suppress(FileNotFoundError):  # nothing was exported yet, or another worker was faster
+        for tenant in default_storage.listdir(_FOLDER)[0]:
+            for file in default_storage.listdir(f"{_FOLDER}/{tenant}")[1]:
+                _sweep(f"{_FOLDER}/{tenant}/{file}")
+
+
+def _sweep(name: str) -> None:
+    if timezone.now() - default_storage.get_modified_time(name) >= KEPT:
+        default_storage.delete(name)
+
+
+def _name(tenant_id: int, job_id: UUID) -> str:
+    return f"{_FOLDER}/{tenant_id}/{job_id}.xlsx"

@@ -1,0 +1,54 @@
+"""The file that a job made, to be downloaded."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from django.core.files.base import File
+from django.http import StreamingHttpResponse
+from django.utils.http import content_disposition_header
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from academy.domain.jobs import STUDENT_EXPORT, JobStatus
+from academy.domain.roles import OFFICE
+from academy.exports import ExportGoneError, open_export
+from apps.core.errors import ApiError
+from apps.domains.ai.views.job_status_view import find_job
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PART_BYTES = 100_000
+
+
+class JobFileView(APIView):
+    """The workbook of an export, within 24 hours of its end. For those who may make one: it holds personal data."""
+
+    roles = {"GET": OFFICE}  # noqa: RUF012 - read only
+
+    @extend_schema(responses={(200, XLSX): OpenApiTypes.BINARY})
+    def get(self, request: Request, job_id: UUID) -> StreamingHttpResponse:
+        job = find_job(request, job_id)
+        if (job.job_type, job.status) != (STUDENT_EXPORT, JobStatus.DONE) or job.finished_at is None:
+            raise NotFound("This job has no file to download.")
+        try:
+            file = open_export(job.tenant_id, job_id, job.finished_at)
+        except ExportGoneError as problem:
+            raise ApiError(410, "file_gone", str(problem)) from None
+        headers = {
+            "Content-Length": str(file.size),
+            "Content-Disposition": str(content_disposition_header(True, job.payload["file_name"])),  # noqa: FBT003
+            "Cache-Control": "private, no-store",
+        }
+        return StreamingHttpResponse(parts_of(file), content_type=XLSX, headers=headers)
+
+
+async def parts_of(file: "File[bytes]") -> AsyncIterator[bytes]:
+    """Reads in a thread: the web process serves its connections meanwhile."""
+    try:
+        while part := await asyncio.to_thread(file.read, PART_BYTES):
+            yield part
+    finally:
+        await asyncio.to_thread(file.close)

@@ -1,0 +1,46 @@
+"""The students of a search or a lecture as a workbook to download."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from academy.adapters.db.django.repositories_students import students_of
+from academy.adapters.excel.student_sheet import COLUMNS, StudentCells, write_students
+from academy.domain.jobs import ClaimedJob, JobFailedError
+from academy.exports import keep_export, sweep_exports
+from apps.worker.chunk_report import LAST_PERCENT, ChunkReport
+from apps.worker.handlers import Handler, JobProgress
+from apps.worker.workspace import workspace
+
+STEPS = ("write", "store")
+CHUNK_ROWS = 1_000
+MAX_STUDENTS = 100_000
+
+
+def export_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
+    """`{"rows", "file_name"}`. Raises JobFailedError for too many students."""
+    progress.report("write", 0)
+    chosen = students_of(job.tenant_id, search=job.payload["search"], lecture_id=job.payload["lecture_id"])
+    total = chosen.count()
+    if total > MAX_STUDENTS:
+        raise JobFailedError(
+            "too_many_students",
+            f"{total:,} students are too many for one file, which holds {MAX_STUDENTS:,}: export lecture by lecture.",
+        )
+    # The database keeps the rows, and hands them out chunk by chunk.
+    rows = chosen.values_list(*COLUMNS)[:total].iterator(CHUNK_ROWS)
+    with workspace() as folder:
+        path = folder / "students.xlsx"
+        written = write_students(path, _reported(rows, total, ChunkReport(progress, "write")))
+        progress.report("store", LAST_PERCENT)
+        keep_export(job, path)
+    return {"rows": written, "file_name": job.payload["file_name"]}
+
+
+def _reported(rows: Iterator[StudentCells], total: int, report: ChunkReport) -> Iterator[StudentCells]:
+    for number, row in enumerate(rows, 1):
+        yield row
+        if number % CHUNK_ROWS == 0 or number == total:
+            report(number, total)
+
+
+HANDLER = Handler(STEPS, export_students, sweep=sweep_exports)

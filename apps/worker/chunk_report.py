@@ -1,0 +1,44 @@
+"""Progress of a job that works through rows chunk by chunk."""
+
+import time
+
+from apps.worker.handlers import JobProgress
+
+LAST_PERCENT = 99.0
+"""100 is DONE's alone."""
+
+
+class ChunkReport:
+    """Progress after each chunk; the remaining seconds from the pace so far. Raises what `JobProgress.go_on` raises.
+
+    `begin_percent` is how much of the bar was worth what came before.
+    """
+
+    def __init__(self, progress: JobProgress, step: str, begin_percent: float = 0.0) -> None:
+        self._progress = progress
+        self._step, self._begin_percent = step, begin_percent
+        self._started = time.monotonic()
+        self._first: int | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        share = done / total
+        percent = min(LAST_PERCENT, self._begin_percent + share * (100 - self._begin_percent))
+        remaining = self._remaining(done, total)
+        self._progress.report(
+            self._step,
+            percent,
+            step_percent=100 * share,
+            remaining=remaining,
+            counts={"rows_done": done, "rows_total": total},
+            milestone=True,
+        )
+        if done < total:
+            self._progress.go_on(remaining or 0.0)
+
+    def _remaining(self, done: int, total: int) -> float | None:
+        if self._first is None:
+            # What an earlier attempt did says nothing about the pace of this one; neither does the first chunk.
+            self._first, self._started = done, time.monotonic()
+            return None
+        pace = (time.monotonic() - self._started) / max(1, done - self._first)
+        return round(pace * (total - done), 1)

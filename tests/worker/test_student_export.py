@@ -1,0 +1,270 @@
+"""The export: who is in it, what its cells are, which attempt's file is kept, and for how long."""
+
+import tempfile
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import openpyxl
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from pytest_django import Settings
+
+from academy import exports, jobs
+from academy.adapters.excel.bounded import read_student_rows
+from academy.adapters.excel.student_sheet import write_students
+from academy.domain.jobs import STUDENT_EXPORT
+from academy.domain.student_rows import StudentRow
+from apps.domains.ai.models import AIJob
+from apps.domains.students.models import Student
+from apps.worker import sweeping
+from apps.worker.ai_worker import student_export
+from apps.worker.ai_worker.dispatcher import HANDLERS
+from apps.worker.chunk_report import ChunkReport
+from embedded.group import Servers
+from tests.students.people import Academy, phone
+from tests.worker.conftest import PATIENCE_SECONDS, Bench
+
+HEADERS = ("이름", "학교", "학년", "학생 전화번호", "학부모 전화번호")
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def _storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers, tmp_path: Path) -> None:
+    """Both storages that the product knows, empty."""
+    options: dict[str, Any] = {"location": str(tmp_path / "media")}
+    backend = "django.core.files.storage.FileSystemStorage"
+    if request.param == "bucket":
+        backend = "storages.backends.s3.S3Storage"
+        options = {
+            "bucket_name": f"export-{tmp_path.name[-20:].replace('_', '-').strip('-')}",
+            "endpoint_url": servers.environment()["S3_ENDPOINT_URL"],
+            "region_name": settings.AWS_REGION,
+            "file_overwrite": False,
+        }
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": backend, "OPTIONS": options}}
+    if request.param == "bucket":
+        region: Any = {"LocationConstraint": settings.AWS_REGION}
+        default_storage.bucket.create(CreateBucketConfiguration=region)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def exporting(bench: Bench, _storage: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A bench that knows how to export, and whose temporary files are to be seen."""
+    bench.handlers[STUDENT_EXPORT] = HANDLERS[STUDENT_EXPORT]
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return bench
+
+
+def ask(bench: Bench, lecture_id: int | None = None, search: str | None = None) -> UUID:
+    return exports.submit_export(
+        tenant_id=bench.tenant.pk,
+        tenant_code=bench.tenant.code,
+        created_by=None,
+        lecture_id=lecture_id,
+        search=search,
+    )
+
+
+def kept(bench: Bench) -> list[str]:
+    """The files of this academy's exports."""
+    try:
+        return default_storage.listdir(f"exports/{bench.tenant.pk}")[1]
+    except FileNotFoundError:
+        return []
+
+
+def sheet_of(bench: Bench, job_id: UUID) -> list[tuple[Any, ...]]:
+    with default_storage.open(f"exports/{bench.tenant.pk}/{job_id}.xlsx", "rb") as file:
+        book = openpyxl.load_workbook(file)
+    cells = [cell for row in book.active.iter_rows() for cell in row if cell.value is not None]
+    assert {(cell.data_type, type(cell.value)) for cell in cells} == {("s", str)}
+    assert all(cell.number_format == "@" and cell.quotePrefix for cell in cells if cell.row > 1)
+    return list(book.active.values)
+
+
+def students(academy: Academy, number: int) -> None:
+    academy.run([StudentRow(line, f"학생{line:05d}", phone(line)) for line in range(1, number + 1)])
+
+
+def test_every_student_is_in_it_and_each_chunk_is_told(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+
+    class Listening(ChunkReport):
+        def __call__(self, done: int, total: int) -> None:
+            super().__call__(done, total)
+            told.append((done, exporting.record(job_id)["data"]["rows_done"]))
+
+    monkeypatch.setattr(student_export, "ChunkReport", Listening)
+    monkeypatch.setattr(student_export, "CHUNK_ROWS", 100)
+    students(Academy(exporting.tenant), 250)
+    job_id = ask(exporting)
+    exporting.handle_next()
+    assert told == [(100, 100), (200, 200), (250, 250)]
+    name = f"학생 명단 {timezone.localdate()}.xlsx"
+    assert exporting.record(job_id)["data"]["result"] == {"rows": 250, "file_name": name}
+    assert exporting.state(job_id) == ("DONE", 1)
+    header, *rows = sheet_of(exporting, job_id)
+    assert header == HEADERS
+    assert [row[0] for row in rows] == [f"학생{line:05d}" for line in range(1, 251)]
+    assert list(Path(tempfile.gettempdir()).iterdir()) == []
+
+
+def test_it_has_who_the_list_of_students_has(exporting: Bench) -> None:
+    academy = Academy(exporting.tenant)
+    lecture, people = academy.lecture(), [("나하나", "한빛고"), ("나두리", "새봄고"), ("다세나", "한빛고")]
+    rows: list[Any] = [StudentRow(line, name, phone(line), school=school) for line, (name, school) in enumerate(people)]
+    academy.run(rows[:2], lecture_id=lecture.pk)
+    academy.run(rows[2:])
+    academy.student("나지움", phone(8), school="한빛고", deleted_at=timezone.now())
+    Academy().run(rows)
+
+    def names(**filters: Any) -> list[str]:
+        job_id = ask(exporting, **filters)
+        exporting.handle_next()
+        return [row[0] for row in sheet_of(exporting, job_id)[1:]]
+
+    assert names() == ["나두리", "나하나", "다세나"]
+    assert names(lecture_id=lecture.pk) == ["나두리", "나하나"]
+    assert names(search="한빛 고") == ["나하나", "다세나"]
+    assert names(lecture_id=lecture.pk, search="한빛") == ["나하나"]
+
+
+def test_no_student_at_all_is_a_sheet_of_headers(exporting: Bench) -> None:
+    job_id = ask(exporting, search="nobody")
+    exporting.handle_next()
+    assert exporting.state(job_id) == ("DONE", 1)
+    assert exporting.record(job_id)["data"]["result"]["rows"] == 0
+    assert sheet_of(exporting, job_id) == [HEADERS]
+
+
+NAMES = ["=1+1", "=HYPERLINK(A1)", "+82", "-가", "@sum(A1)", "#N/A", "1", "TRUE", "<&>", "나 세나", "金", "🙂"]
+
+
+def test_what_was_exported_is_imported_again_as_it_was(exporting: Bench, tmp_path: Path) -> None:
+    here, there = Academy(exporting.tenant), Academy()
+    rows: list[Any] = [
+        StudentRow(line, name, phone(line), phone(900 + line), name, name[:20]) for line, name in enumerate(NAMES, 1)
+    ]
+    here.run([*rows, StudentRow(99, "혼자", phone(99))])
+    job_id = ask(exporting)
+    exporting.handle_next()
+    assert {row[0] for row in sheet_of(exporting, job_id)[1:]} == {*NAMES, "혼자"}
+    with default_storage.open(f"exports/{here.id}/{job_id}.xlsx", "rb") as file:
+        (tmp_path / "again.xlsx").write_bytes(file.read())
+    there.run(read_student_rows(tmp_path / "again.xlsx", "again.xlsx"))
+
+    def whole(academy: Academy) -> list[tuple[Any, ...]]:
+        fields = ("name", "parent_phone", "phone", "school", "grade")
+        return sorted(Student.objects.filter(tenant=academy.tenant).values_list(*fields))
+
+    assert whole(there) == whole(here)
+    assert len(whole(here)) == len(NAMES) + 1
+
+
+def test_letters_that_no_workbook_may_hold_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "odd.xlsx"
+    assert write_students(path, [("김\x00\x0b\ufffe\uffff철수", "", "", "", phone(1))]) == 1
+    assert read_student_rows(path, path.name) == [StudentRow(2, "김철수", phone(1))]
+
+
+def test_too_many_students_are_told_so(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(student_export, "MAX_STUDENTS", 2)
+    students(Academy(exporting.tenant), 3)
+    job_id = ask(exporting)
+    exporting.handle_next()
+    error = exporting.job(job_id).error
+    assert error == {
+        "code": "too_many_students",
+        "message": "3 students are too many for one file, which holds 2: export lecture by lecture.",
+    }
+    assert kept(exporting) == []
+
+
+def before_keeping(monkeypatch: pytest.MonkeyPatch, happens: Callable[[UUID], object]) -> None:
+    def keep(job: Any, path: Path) -> None:
+        happens(job.job_id)
+        exports.keep_export(job, path)
+
+    monkeypatch.setattr(student_export, "keep_export", keep)
+
+
+def test_an_attempt_that_was_overtaken_keeps_no_file(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    before_keeping(monkeypatch, lambda job_id: AIJob.objects.filter(job_id=job_id).update(attempt=2))
+    job_id = ask(exporting)
+    exporting.handle_next()
+    assert (exporting.state(job_id), kept(exporting)) == (("PROCESSING", 2), [])
+
+
+def test_what_a_killed_attempt_left_is_replaced(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave_half(job_id: UUID) -> None:
+        default_storage.save(f"exports/{exporting.tenant.pk}/{job_id}.xlsx", ContentFile(b"half"))
+
+    before_keeping(monkeypatch, leave_half)
+    job_id = ask(exporting)
+    exporting.handle_next()
+    assert kept(exporting) == [f"{job_id}.xlsx"]
+    assert sheet_of(exporting, job_id) == [HEADERS]
+
+
+def test_a_cancelled_export_stops_at_the_next_chunk_and_leaves_nothing(
+    exporting: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done_rows: list[int] = []
+
+    class Cancelled(ChunkReport):
+        def __call__(self, done: int, total: int) -> None:
+            done_rows.append(done)
+            jobs.cancel(exporting.tenant.pk, job_id)
+            super().__call__(done, total)
+
+    monkeypatch.setattr(student_export, "ChunkReport", Cancelled)
+    monkeypatch.setattr(student_export, "CHUNK_ROWS", 2)
+    students(Academy(exporting.tenant), 5)
+    job_id = ask(exporting)
+    exporting.handle_next()
+    assert (done_rows, exporting.state(job_id)) == ([2], ("CANCELLED", 1))
+    assert (kept(exporting), list(Path(tempfile.gettempdir()).iterdir())) == ([], [])
+
+
+def test_a_file_is_deleted_when_its_time_is_over_and_not_before(
+    exporting: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = ask(exporting)
+    exports.sweep_exports()  # nothing was exported yet
+    exporting.handle_next()
+    exports.sweep_exports()
+    assert kept(exporting) == [f"{job_id}.xlsx"]
+    ended = exporting.job(job_id).finished_at
+    assert ended is not None
+    exports.open_export(exporting.tenant.pk, job_id, ended).close()
+    with pytest.raises(exports.ExportGoneError):
+        exports.open_export(exporting.tenant.pk, job_id, ended - timedelta(hours=24))
+
+    monkeypatch.setattr(exports, "KEPT", timedelta())
+    exports.sweep_exports()
+    assert kept(exporting) == []
+    monkeypatch.undo()
+    with pytest.raises(exports.ExportGoneError):
+        exports.open_export(exporting.tenant.pk, job_id, ended)
+
+
+def test_a_worker_sweeps_when_it_begins_and_again_and_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, swept = threading.Event(), threading.Semaphore(0)
+    monkeypatch.setattr(sweeping, "SWEEP_SECONDS", 0.01)
+
+    def fall() -> None:
+        raise OSError("the storage is away")
+
+    thread = threading.Thread(target=sweeping.sweep_until, args=[stop, [fall, swept.release]])
+    thread.start()
+    for _ in range(3):
+        assert swept.acquire(timeout=PATIENCE_SECONDS)
+    stop.set()
+    thread.join(PATIENCE_SECONDS)
+    assert not thread.is_alive()
