@@ -130,19 +130,6 @@ class AsyncPublisher:
         """For how long somebody is still at work on a topic; 0 if nobody is. Raises RedisError."""
         return int(await self._lease_left(*self._commands.lease_left(tenant_id, topic))) / 1000
 
-    async def run_id(self) -> str:
-        """Which life of Redis answers. Raises RedisError."""
-        return str((await self._redis.info("server"))["run_id"])
-
-    async def filled_run_id(self) -> str | None:
-        """The life of Redis that `mark_filled` named last; None if Redis lost even that. Raises RedisError."""
-        value = cast("bytes | None", await self._redis.get(self._commands.relay()))
-        return value.decode() if value is not None else None
-
-    async def mark_filled(self, run_id: str) -> None:
-        """Notes in Redis itself that the relay has filled this life of it. Raises RedisError."""
-        await self._redis.set(self._commands.relay(), run_id)
-
     async def close(self) -> None:
         """Sends the progress that waits, for 0.1 s at the most, and closes the connections."""
         await self._progress.close()

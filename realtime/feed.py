@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from heapq import heapify, heappop, heappush
 from itertools import chain, takewhile
 from operator import attrgetter
 
@@ -60,9 +61,11 @@ class Mirror:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        # Both in the order of offsets, and apart, so that the oldest of either is found at once.
+        # Both in the order of offsets, and apart, because they leave by different rules.
         self._unfinished: dict[str, Record] = {}
         self._terminal: dict[str, Record] = {}
+        self._ends: list[tuple[float, str, int]] = []
+        """A heap: when each ended, its topic and offset; one that stands there no more is passed over."""
         self.epoch = ""
         self.offset = 0
         self.floor = 0
@@ -118,7 +121,7 @@ class Mirror:
         self.epoch, self.offset, self.floor = snapshot.epoch, snapshot.offset, snapshot.floor
         # In the order of their own offsets, on which `above` relies: a record that a detail view restored has offset 0,
         # while the index still knows its topic by the offset that it had before it was evicted or expired.
-        self._unfinished, self._terminal = {}, {}
+        self._unfinished, self._terminal, self._ends = {}, {}, []
         for record in sorted(snapshot.records, key=attrgetter("offset")):
             self._put(record)
         return Change(reset=True, records=list(snapshot.records))
@@ -127,13 +130,34 @@ class Mirror:
         self._unfinished.pop(record.topic, None)
         self._terminal.pop(record.topic, None)
         (self._terminal if record.terminal else self._unfinished)[record.topic] = record
+        if record.terminal:
+            self._note_end(record)
 
     def _trim(self) -> None:
         """Forgets what a new client is no longer shown, by the same rule as the publish script."""
-        for records, most in (
-            (self._terminal, self._limits.recent_terminal),
-            (self._unfinished, self._limits.recent_unfinished),
-        ):
-            while len(records) > most:
-                oldest = records.pop(next(iter(records)))
-                self.floor = max(self.floor, oldest.offset)
+        while len(self._terminal) > self._limits.recent_terminal:
+            self._drop(self._terminal, self._ended_first())
+        while len(self._unfinished) > self._limits.recent_unfinished:
+            self._drop(self._unfinished, next(iter(self._unfinished.values())))
+
+    def _ended_first(self) -> Record:
+        while True:
+            _at, topic, offset = heappop(self._ends)
+            record = self._terminal.get(topic)
+            if record is not None and record.offset == offset:
+                return record
+
+    def _note_end(self, record: Record) -> None:
+        if len(self._ends) > 2 * len(self._terminal) + 100:  # mostly of attempts that were tried again since
+            self._ends = [_end(known) for known in self._terminal.values()]
+            heapify(self._ends)
+        else:
+            heappush(self._ends, _end(record))
+
+    def _drop(self, records: dict[str, Record], oldest: Record) -> None:
+        del records[oldest.topic]
+        self.floor = max(self.floor, oldest.offset)
+
+
+def _end(record: Record) -> tuple[float, str, int]:
+    return record.published_at, record.topic, record.offset

@@ -161,9 +161,16 @@ class Publisher:
         value = cast("bytes | None", self._redis.get(self._commands.relay()))
         return value.decode() if value is not None else None
 
-    def mark_filled(self, run_id: str) -> None:
-        """Notes in Redis itself that the relay has filled this life of it. Raises RedisError."""
-        self._redis.set(self._commands.relay(), run_id)
+    def mark_filling(self) -> None:
+        """Notes in Redis itself that the relay is filling it. Raises RedisError."""
+        self._redis.set(self._commands.relay(), b"filling")
+
+    def mark_filled(self, run_id: str) -> bool:
+        """Notes that the relay has filled this life of Redis. Raises RedisError.
+
+        False if it was emptied meanwhile: then even the note of the beginning is gone.
+        """
+        return bool(self._redis.set(self._commands.relay(), run_id, xx=True))
 
     def close(self) -> None:
         """Sends the progress that waits, for 0.1 s at the most, and closes the connections."""

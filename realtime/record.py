@@ -23,7 +23,7 @@ _HEADER = re.compile(
     rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
 )
 
-_PUBLISHED_AT = re.compile(rb'"published_at":(\d{1,12}(?:\.\d{1,9})?)[,}]')
+_PUBLISHED_AT = re.compile(rb'"published_at":(\d{1,12}(?:\.\d{1,9})?),"progress":')
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,8 @@ class Record:
     @property
     def published_at(self) -> float:
         """Unix seconds; now where the text does not say it."""
-        match = _PUBLISHED_AT.search(self.body)
+        # The last one: the data before it may have a field of that name.
+        match = _PUBLISHED_AT.match(self.body, max(0, self.body.rfind(b'"published_at":')))
         return float(match[1]) if match else time.time()
 
 

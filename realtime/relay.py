@@ -144,9 +144,11 @@ class Relay:
             if time.monotonic() < self._fill_at:
                 return False
             self._sweeper.settle()
+            publisher.mark_filling()
             with transaction.atomic():
                 self._fill()
-            publisher.mark_filled(run_id)
+            if not publisher.mark_filled(run_id):
+                return False  # Redis was emptied meanwhile: the next round begins anew
         except RedisError as problem:
             self._say_once("fill", "redis_not_filled", problem)
             return False

@@ -59,7 +59,8 @@ end
 redis.call('ZADD', KEYS[4], offset, topic)
 redis.call('HSET', KEYS[6], topic, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. status)
 if rank == TERMINAL then
-    redis.call('ZADD', KEYS[5], now, topic)
+    -- By when it ended, not by when it came here: a Redis that is filled again learns of the oldest last.
+    redis.call('ZADD', KEYS[5], string.match(ARGV[5], '"published_at":([^,}]+)}$'), topic)
 else
     redis.call('ZREM', KEYS[5], topic)
 end

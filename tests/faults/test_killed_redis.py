@@ -49,8 +49,11 @@ async def test_a_done_that_an_emptied_redis_forgot_is_told_again_by_itself(own_s
         own_system.redis.kill()
         own_system.redis.start(empty=True)
         own_system.redis.wait_ready()
-        async with await own_system.watcher(client) as late:
-            done = await late.until_terminal(f"job:{job_id}")
+        # Of a process that did not know it before: the other one's mirror still does.
+        with own_system.another_web() as web:
+            async with httpx.AsyncClient(base_url=web.address, headers=client.headers) as there:
+                async with await own_system.watcher(there) as late:
+                    done = await late.until_terminal(f"job:{job_id}")
     assert done["status"] == "DONE"
 
 

@@ -1,5 +1,6 @@
 """A feed of a hundred thousand topics: publishing, reading, mirroring and showing it stay what they are."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -18,8 +19,9 @@ UNBOUNDED = Limits(recent_terminal=TOPICS, recent_unfinished=TOPICS)
 
 
 def drafts(number: int, status: str) -> Iterator[Draft]:
+    began = time.time() - 3600
     for index in range(number):
-        yield draft_record(topic=f"job:{index}", attempt=1, status=status, published_at=1.0)
+        yield draft_record(topic=f"job:{index}", attempt=1, status=status, published_at=began + index / 1000)
 
 
 def publish_all(publisher: Publisher, tenant_id: int, number: int, status: str) -> None:

@@ -301,6 +301,3 @@ def test_single_records_are_read_and_kept_by_both(make: MakeTwin, tenant_id: int
     publisher.refresh(tenant_id, "job:b")
     assert publisher.renew_lease(tenant_id=tenant_id, topic="job:b", attempt=1)
     assert 25 < publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:b") <= 30
-    assert publisher.filled_run_id() is None
-    publisher.mark_filled(publisher.run_id())
-    assert publisher.filled_run_id() == publisher.run_id()

@@ -7,6 +7,7 @@ The examples are the same in each run. `REALTIME_EXAMPLES=500` looks at other on
 """
 
 import os
+import time
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, cast
@@ -34,6 +35,9 @@ PHASES = [Phase.generate] if os.environ.get("QUICK_FAILURE") else list(Phase)
 _tenants = count(500_000)
 
 
+A_DAY_AND_MORE = 100_000
+
+
 @dataclass
 class Model:
     """One feed, as the contract tells it."""
@@ -43,7 +47,7 @@ class Model:
     floor: int = 0
     records: dict[str, dict[str, Any]] = field(default_factory=dict)  # as the keys hold them, in the index or not
     index: dict[str, int] = field(default_factory=dict)
-    finished: list[str] = field(default_factory=list)  # in the index, oldest first
+    finished: list[str] = field(default_factory=list)  # in the index, which ended first
     aged: set[str] = field(default_factory=set)  # of these, finished more than 24 h ago
 
     def publish(self, fields: dict[str, Any]) -> Verdict:
@@ -80,6 +84,10 @@ class Model:
             self.finished.remove(topic)
         if rank(new) == TERMINAL:
             self.finished.append(topic)
+            self.finished.sort(key=self._ended)
+
+    def _ended(self, topic: str) -> tuple[bool, float, str]:
+        return topic not in self.aged, self.records[topic]["published_at"], topic
 
     def _forget_what_is_too_much(self) -> None:
         """The newest unfinished ones stay, and the newest terminal ones of the last 24 h."""
@@ -113,7 +121,7 @@ class PublishMachine(RuleBasedStateMachine):
         self.redis = redis
         self.keys = Keys()
         self.tenants = (next(_tenants), next(_tenants))
-        self.clock = 1_700_000_000.5
+        self.clock = float(int(time.time()) - 3600)
         self.epochs: dict[int, str] = {}
         self.past_epochs: set[str] = set()
         self.channel = redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
@@ -142,9 +150,11 @@ class PublishMachine(RuleBasedStateMachine):
         data=datas,
         failed=st.sampled_from([None, {"code": "empty", "message": "빈 파일"}]),
         stalled=st.booleans(),
+        late=st.sampled_from([0, 0, 0, 30]),
     )
     def publish(
         self,
+        *,
         tenant: int,
         topic: str,
         attempt: int,
@@ -153,14 +163,17 @@ class PublishMachine(RuleBasedStateMachine):
         data: dict[str, Any],
         failed: dict[str, str] | None,
         stalled: bool,
+        late: int,
     ) -> None:
+        """`late`: Redis learns of it so many seconds after others that ended later."""
         tenant_id = self.tenants[tenant]
         self.clock += 1
+        published_at = self.clock - late - late / 100
         draft = draft_record(
             topic=topic,
             attempt=attempt,
             status=status,
-            published_at=self.clock,
+            published_at=published_at,
             progress=progress,
             data=data,
             error=failed,
@@ -174,7 +187,7 @@ class PublishMachine(RuleBasedStateMachine):
             "data": data,
             "error": failed,
             "stalled": stalled,
-            "published_at": self.clock,
+            "published_at": published_at,
         }
         model = self.models[tenant_id]
         expected = model.publish(fields)
@@ -199,7 +212,7 @@ class PublishMachine(RuleBasedStateMachine):
         """For what is terminal by now; it leaves with the next publish."""
         tenant_id = self.tenants[tenant]
         for topic in self.models[tenant_id].finished:
-            self.redis.zincrby(self.keys.terminal(tenant_id), -86_401, topic)
+            self.redis.zincrby(self.keys.terminal(tenant_id), -A_DAY_AND_MORE, topic)
         self.models[tenant_id].aged |= set(self.models[tenant_id].finished)
 
     @rule(tenant=st.sampled_from([0, 1]))

@@ -55,7 +55,7 @@ def this_source(settings: Settings) -> None:
 
 def left_behind(tenant_id: int, topic: str = TOPIC, *, age_seconds: float = 60, **fields: Any) -> OutboxEntry:
     """A row that its process did not send."""
-    payload = {"topic": topic, "attempt": 1, "status": "DONE", "published_at": 1.0} | fields
+    payload = {"topic": topic, "attempt": 1, "status": "DONE", "published_at": time.time() - age_seconds} | fields
     return aged(OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=payload), age_seconds)
 
 
@@ -81,11 +81,18 @@ def status_of(tenant_id: int, topic: str = TOPIC) -> str | None:
     return record.status.value if record else None
 
 
+def note_filled() -> None:
+    """As a relay does that has found nothing to fill in."""
+    publisher = conf.publisher()
+    publisher.mark_filling()
+    assert publisher.mark_filled(publisher.run_id())
+
+
 # What was left behind.
 
 
 def test_a_row_that_its_process_left_behind_is_sent_and_a_young_one_is_left_to_its_process(tenant_id: int) -> None:
-    conf.publisher().mark_filled(conf.publisher().run_id())
+    note_filled()
     old, young = left_behind(tenant_id), left_behind(tenant_id, "job:young", age_seconds=0)
     Relay().round()
     assert sent(old, young) == [True, False]
@@ -207,6 +214,38 @@ class TestFill:
         Relay().round()
         assert (status_of(tenant_id), status_of(tenant_id, "job:long_ago")) == ("DONE", "FAILED")
 
+    def test_a_redis_that_is_emptied_while_it_is_filled_is_filled_again(
+        self, redis: Redis, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        left_behind(tenant_id)
+        mark_sent()
+        relay = Relay()
+        fill = relay._fill
+
+        def fill_and_lose() -> None:
+            fill()
+            redis.flushall()
+
+        monkeypatch.setattr(relay, "_fill", fill_and_lose)
+        relay.round()
+        assert status_of(tenant_id) is None
+        monkeypatch.setattr(relay, "_fill", fill)
+        relay.round()
+        assert status_of(tenant_id) == "DONE"
+        assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
+
+    def test_what_ended_last_is_shown_however_late_redis_learns_of_the_rest(self, redis: Redis, tenant_id: int) -> None:
+        """A job that ends between the return of an empty Redis and its filling."""
+        many = conf.limits().recent_terminal
+        for number in range(many):
+            left_behind(tenant_id, f"job:old-{number}", age_seconds=3600)
+        mark_sent()
+        conf.publisher().status(tenant_id=tenant_id, topic="job:newest", attempt=1, status="DONE")
+        Relay().round()
+        shown = redis.zrange(f"tenant:{tenant_id}:feed:index", 0, -1)
+        assert len(shown) == many
+        assert b"job:newest" in shown
+
     def test_a_bad_row_keeps_no_other_away(self, tenant_id: int) -> None:
         left_behind(tenant_id, "job:bad", status="DOWN")
         left_behind(tenant_id)
@@ -291,7 +330,7 @@ def test_a_source_that_fails_while_redis_is_filled_is_asked_again_but_not_at_onc
     entry = left_behind(tenant_id)
     worker.round()
     assert sent(entry) == [True]
-    assert redis.get("realtime:relay") is None
+    assert redis.get("realtime:relay") == b"filling"
     asked = the_source.asked
     worker.round()
     assert the_source.asked == asked
@@ -305,7 +344,7 @@ def test_a_source_that_fails_while_redis_is_filled_is_asked_again_but_not_at_onc
 def test_a_source_that_fails_in_a_sweep_keeps_nothing_from_being_sent_once(
     tenant_id: int, fails: Callable[[], None]
 ) -> None:
-    conf.publisher().mark_filled(conf.publisher().run_id())
+    note_filled()
     the_source.before_answer = fails
     first, second = left_behind(tenant_id, "job:first"), letter(tenant_id, 1)
     for _ in range(2):
