@@ -1,5 +1,6 @@
 """What the process is told by its environment: typed, with one clear sentence for each wrong value."""
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from redis.connection import parse_url
 
 Names = Annotated[list[str], NoDecode]
 MIN_SECRET_LENGTH = 32
+_E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "MESSAGE_SMTP_URL", "MESSAGE_HTTP_TOKEN"})
 """Variables that hold a key or a password: what they say is never shown."""
 
@@ -43,9 +45,10 @@ class Environment(BaseSettings):
 
     message_provider: Literal["folder", "smtp", "http"] = "folder"
     message_folder: str = "messages"
-    message_smtp_url: SecretStr = SecretStr("")
-    message_smtp_from: str = ""
-    message_http_url: str | None = None
+    message_smtp_url: SecretStr = Field(SecretStr(""), validate_default=True)
+    message_smtp_from: str = Field("", validate_default=True)
+    message_smtp_to: str = "{recipient}"
+    message_http_url: str | None = Field(None, validate_default=True)
     message_http_token: SecretStr = SecretStr("")
     message_rate_per_minute: int = Field(600, ge=1, le=1_000_000)
 
@@ -125,6 +128,38 @@ class Environment(BaseSettings):
             raise ValueError("it has to begin with http:// or https:// and a host (leave it out for AWS)")
         return value
 
+    @field_validator("message_smtp_url")
+    @classmethod
+    def _is_smtp(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        address = value.get_secret_value()
+        _need_for("smtp", address, info)
+        if address and not (address.startswith(("smtp://", "smtps://")) and _has_host(address)):
+            raise ValueError("it is no address; write smtp:// or smtps://user:password@host:port")
+        return value
+
+    @field_validator("message_smtp_from")
+    @classmethod
+    def _is_sender(cls, value: str, info: ValidationInfo) -> str:
+        _need_for("smtp", value, info)
+        if value and not _E_MAIL.fullmatch(value):
+            raise ValueError("it has to be an e-mail address and nothing else, as academy@example.com")
+        return value
+
+    @field_validator("message_smtp_to")
+    @classmethod
+    def _names_recipient(cls, value: str) -> str:
+        if "{recipient}" not in value:
+            raise ValueError("it has to say {recipient} where the phone number goes, as {recipient}@sms.example.com")
+        return value
+
+    @field_validator("message_http_url")
+    @classmethod
+    def _is_gateway(cls, value: str | None, info: ValidationInfo) -> str | None:
+        _need_for("http", value, info)
+        if value and not (value.startswith(("http://", "https://")) and _has_host(value)):
+            raise ValueError("it has to begin with http:// or https:// and a host")
+        return value
+
     @field_validator("worker_lease_seconds")
     @classmethod
     def _outlives_a_heartbeat(cls, value: float, info: ValidationInfo) -> float:
@@ -146,6 +181,11 @@ class Environment(BaseSettings):
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:  # noqa: PLR2004 - scheme://host
                 raise ValueError(f"{origin!r} is no origin; write https://app.example.com, without a path")
         return value
+
+
+def _need_for(provider: str, value: str | None, info: ValidationInfo) -> None:
+    if not value and info.data.get("message_provider") == provider:
+        raise ValueError(f"it is needed where MESSAGE_PROVIDER is {provider}")
 
 
 def _has_host(address: str) -> bool:
@@ -186,7 +226,7 @@ def _sentence(item: Any) -> str:
     if item["type"] == "missing":
         return f"{name} is not set: set it in the environment (script/up makes one for the embedded system)."
     reason = str(item["msg"]).removeprefix("Value error, ")
-    shown = "" if name in SECRETS else f" (it is {item['input']!r})"
+    shown = "" if name in SECRETS or not item["input"] else f" (it is {item['input']!r})"
     return f"{name} is wrong: {reason}{shown}."
 
 

@@ -105,6 +105,7 @@ MESSAGE_PROVIDER = ENVIRONMENT.message_provider
 MESSAGE_FOLDER = ENVIRONMENT.message_folder
 MESSAGE_SMTP_URL = ENVIRONMENT.message_smtp_url.get_secret_value()
 MESSAGE_SMTP_FROM = ENVIRONMENT.message_smtp_from
+MESSAGE_SMTP_TO = ENVIRONMENT.message_smtp_to
 MESSAGE_HTTP_URL = ENVIRONMENT.message_http_url
 MESSAGE_HTTP_TOKEN = ENVIRONMENT.message_http_token.get_secret_value()
 MESSAGE_RATE_PER_MINUTE = ENVIRONMENT.message_rate_per_minute

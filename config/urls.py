@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/v1/lectures/", include((lecture_urlpatterns, "lectures"))),
     path("api/v1/enrolments/", include((enrolment_urlpatterns, "enrolments"))),
     path("api/v1/jobs/", include("apps.domains.ai.urls")),
+    path("api/v1/messages/", include("apps.domains.messaging.urls")),
     path("media/", include("apps.support.video.urls")),
     path("api/v1/schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[])),
 ]

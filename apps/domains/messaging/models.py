@@ -1,46 +1,45 @@
-"""Bulk messages: one job, and one row for each recipient."""
-
-import uuid
+"""Bulk messages: what a job of `aijob` sends, and a row for each message of it."""
 
 from django.db import models
 
-JOB_STATUSES = [(name, name) for name in ("PENDING", "PROCESSING", "DONE", "FAILED", "CANCELLED")]
 MESSAGE_STATUSES = [(name, name) for name in ("PENDING", "CLAIMED", "SENT", "FAILED")]
 
 
 class MessageJob(models.Model):
-    job_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
+    """The text of a bulk message. Status, attempt and error are its job's: `job`."""
+
+    job = models.OneToOneField("ai.AIJob", models.CASCADE, related_name="message_job")
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+")
-    status = models.CharField(max_length=10, choices=JOB_STATUSES, default="PENDING")
-    attempt = models.PositiveIntegerField(default=1)
     text = models.TextField(max_length=2000)
-    error = models.JSONField(null=True)
-    created_by = models.ForeignKey("core.User", models.SET_NULL, null=True, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-    finished_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "message_job"
 
     def __str__(self) -> str:
-        return str(self.job_id)
+        return f"message job {self.pk}"
 
 
 class Message(models.Model):
-    """One recipient's message, claimed before it is sent, so that a redelivered job sends nothing twice."""
+    """One message, about one student, claimed before it is sent, so that a redelivered job sends nothing twice.
 
-    job = models.ForeignKey(MessageJob, models.CASCADE, related_name="messages")
+    `recipient` is where it goes, and two students may share that: a parent of both is told of each.
+    """
+
+    job = models.ForeignKey(MessageJob, models.CASCADE, related_name="messages", db_index=False)
+    tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
     student = models.ForeignKey("students.Student", models.SET_NULL, null=True, related_name="+")
     recipient = models.CharField(max_length=100)
     text = models.TextField(max_length=2000)
     status = models.CharField(max_length=10, choices=MESSAGE_STATUSES, default="PENDING")
+    code = models.CharField(max_length=20, blank=True)
     error = models.CharField(max_length=300, blank=True)
     claimed_at = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "message"
-        constraints = [models.UniqueConstraint(fields=["job", "recipient"], name="uq_message_job_recipient")]  # noqa: RUF012
+        constraints = [models.UniqueConstraint(fields=["job", "student"], name="uq_message_job_student")]  # noqa: RUF012
+        indexes = [models.Index(fields=["job", "status", "id"], name="idx_message_job_status")]  # noqa: RUF012
 
     def __str__(self) -> str:
         return f"{self.recipient}: {self.status}"

@@ -1,0 +1,149 @@
+"""Queries on bulk messages: made with their job, claimed one by one, and saved as what became of each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+
+from academy.adapters.db.django.repositories_ai import holding
+from academy.adapters.db.django.repositories_students import students_of
+from academy.adapters.db.django.tenancy import rows_of
+from academy.domain.jobs import ClaimedJob
+from academy.domain.messages import OUTCOME_UNKNOWN, MessageCode, MessageStatus, To
+from apps.domains.ai.models import AIJob
+from apps.domains.messaging.models import Message, MessageJob
+
+MAX_ERROR_LETTERS = 300
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """A student, and the phone that is written to; '' if there is none."""
+
+    student_id: int
+    name: str
+    phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message to be. One that has failed already is never sent."""
+
+    student_id: int
+    recipient: str
+    text: str
+    code: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTotals:
+    sent: int
+    failed: int
+    total: int
+
+    def as_result(self) -> dict[str, int]:
+        """`{"sent": n, "failed": n, "total": n}`."""
+        return asdict(self)
+
+    @property
+    def left(self) -> int:
+        return self.total - self.sent - self.failed
+
+
+def addressees(
+    tenant_id: int, to: To, *, lecture_id: int | None = None, student_ids: Iterable[int] = (), most: int
+) -> list[Addressee]:
+    """The active students of a lecture, or those of these ids; at most so many."""
+    students = students_of(tenant_id, lecture_id=lecture_id)
+    if lecture_id is None:
+        students = students.filter(id__in=student_ids)
+    phone = "parent_phone" if to is To.PARENT else "phone"
+    return [Addressee(*row) for row in students.values_list("id", "name", phone)[:most]]
+
+
+def create_messages(tenant_id: int, job_id: UUID, text: str, drafts: Sequence[Draft]) -> None:
+    """What a job of this transaction sends; few statements, however many messages."""
+    job = rows_of(tenant_id, AIJob).get(job_id=job_id)
+    message_job = MessageJob.objects.create(tenant_id=tenant_id, job=job, text=text)
+    Message.objects.bulk_create(
+        (
+            Message(
+                tenant_id=tenant_id,
+                job=message_job,
+                status=MessageStatus.FAILED if draft.code else MessageStatus.PENDING,
+                **asdict(draft),
+            )
+            for draft in drafts
+        ),
+        batch_size=_BATCH,
+    )
+
+
+def message_jobs_of(tenant_id: int) -> QuerySet[MessageJob]:
+    """A tenant's bulk messages with their jobs, newest first."""
+    return rows_of(tenant_id, MessageJob).select_related("job").order_by("-id")
+
+
+def find_message_job(tenant_id: int, job_id: UUID) -> MessageJob | None:
+    return message_jobs_of(tenant_id).filter(job__job_id=job_id).first()
+
+
+def messages_of(tenant_id: int, job_id: UUID, status: MessageStatus | None = None) -> QuerySet[Message]:
+    """A job's messages with their students, in the order in which they leave."""
+    messages = rows_of(tenant_id, Message).filter(job__job__job_id=job_id).select_related("student").order_by("id")
+    return messages.filter(status=status) if status else messages
+
+
+def totals_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, MessageTotals]:
+    """How far each of these jobs is, by one query."""
+    messages = rows_of(tenant_id, Message).filter(job__job__job_id__in=job_ids)
+    counts: dict[UUID, dict[str, int]] = {job_id: {} for job_id in job_ids}
+    for job_id, status, number in messages.values_list("job__job__job_id", "status").annotate(number=Count("id")):
+        counts[job_id][status] = number
+    return {
+        job_id: MessageTotals(found.get(MessageStatus.SENT, 0), found.get(MessageStatus.FAILED, 0), sum(found.values()))
+        for job_id, found in counts.items()
+    }
+
+
+def claim_next_message(job: ClaimedJob) -> Message | None:
+    """Takes the next message to send it; None if all have been taken. Raises AttemptSupersededError."""
+    with holding(job):
+        message = messages_of(job.tenant_id, job.job_id, MessageStatus.PENDING).select_related(None).first()
+        if message is not None:
+            message.status, message.claimed_at = MessageStatus.CLAIMED, timezone.now()
+            message.save(update_fields=["status", "claimed_at"])
+    return message
+
+
+def fail_claimed_messages(job: ClaimedJob) -> None:
+    """For messages that an earlier attempt claimed and did not live to tell of. Raises AttemptSupersededError."""
+    with holding(job):
+        messages_of(job.tenant_id, job.job_id, MessageStatus.CLAIMED).update(
+            status=MessageStatus.FAILED, code=MessageCode.OUTCOME_UNKNOWN, error=OUTCOME_UNKNOWN
+        )
+
+
+def save_sent(message: Message) -> None:
+    """It left. Saved whoever holds the job by now, unless a later attempt has already said that nobody knows."""
+    _save(message, status=MessageStatus.SENT, sent_at=timezone.now())
+
+
+def save_failed(message: Message, code: MessageCode, error: str) -> None:
+    """Saved whoever holds the job by now."""
+    _save(message, status=MessageStatus.FAILED, code=code, error=error[:MAX_ERROR_LETTERS])
+
+
+def release_message(message: Message) -> None:
+    """It has not left, for certain, and may be claimed again."""
+    _save(message, status=MessageStatus.PENDING, claimed_at=None)
+
+
+def _save(message: Message, **fields: Any) -> None:
+    claimed = rows_of(message.tenant_id, Message).filter(pk=message.pk, status=MessageStatus.CLAIMED)
+    claimed.update(**fields)

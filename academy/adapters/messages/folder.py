@@ -1,0 +1,41 @@
+"""Messages as files, for a machine that has no provider: nothing leaves, and everybody can see what would have."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from academy.adapters.messages.provider import Outgoing, ProviderUnavailableError
+
+
+class FolderProvider:
+    """One JSON file a message, named by its key. A Provider."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def send(self, message: Outgoing) -> None:
+        """There is the whole file or none, and never a second one of the same key."""
+        content = {"key": message.key, "recipient": message.recipient, "text": message.text}
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._write(f"{message.key}.json", json.dumps(content, ensure_ascii=False, indent=2))
+        except OSError as problem:
+            raise ProviderUnavailableError(
+                f"The folder {self._folder} cannot be written to: {problem.strerror}."
+            ) from problem
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _write(self, name: str, text: str) -> None:
+        number, draft = tempfile.mkstemp(prefix=".draft-", dir=self._folder)
+        try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(draft).replace(self._folder / name)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise

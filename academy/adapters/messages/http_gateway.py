@@ -1,0 +1,86 @@
+"""Messages to an HTTP gateway: each is a POST of JSON, on a connection of its own.
+
+A kept connection could be closed by the other side at the very moment at which the next message is written to it, and
+nobody would know then whether that one arrived.
+"""
+
+import json
+import ssl
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
+
+from academy.adapters.messages.provider import (
+    MessageRefusedError,
+    OutcomeUnknownError,
+    Outgoing,
+    ProviderUnavailableError,
+)
+
+MAX_REPLY_BYTES = 10_000
+NOTHING_TAKEN = {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""What says that the gateway takes nothing from us at the moment, whoever the recipient is."""
+
+
+class HttpProvider:
+    """A Provider."""
+
+    def __init__(self, url: str, *, token: str, timeout: float) -> None:
+        self._url = urlsplit(url)
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._timeout = timeout
+
+    def send(self, message: Outgoing) -> None:
+        body = json.dumps({"id": message.key, "to": message.recipient, "text": message.text}, ensure_ascii=False)
+        connection = self._connect()
+        try:
+            connection.request("POST", self._target, body.encode(), self._headers | {"Idempotency-Key": message.key})
+            answer = connection.getresponse()
+            status, reply = answer.status, answer.read(MAX_REPLY_BYTES)
+        except (OSError, HTTPException) as problem:
+            raise OutcomeUnknownError(str(problem)) from problem
+        finally:
+            connection.close()
+        _judge(status, reply)
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    @property
+    def _target(self) -> str:
+        return (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
+
+    def _connect(self) -> HTTPConnection:
+        host, port = self._url.hostname or "", self._url.port
+        connection = (
+            HTTPSConnection(host, port, timeout=self._timeout, context=ssl.create_default_context())
+            if self._url.scheme == "https"
+            else HTTPConnection(host, port, timeout=self._timeout)
+        )
+        try:
+            connection.connect()
+        except OSError as problem:
+            connection.close()
+            raise ProviderUnavailableError(f"The gateway {host} cannot be reached: {problem}") from problem
+        return connection
+
+
+def _judge(status: int, reply: bytes) -> None:
+    """2xx: accepted. 4xx: refused, but for what concerns every message. Any other 5xx: it broke, who knows where."""
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return
+    answered = f"{status} {' '.join(reply.decode('utf-8', 'replace').split())}"
+    if status in NOTHING_TAKEN or status < HTTPStatus.BAD_REQUEST:  # a redirection leads elsewhere: the URL is wrong
+        raise ProviderUnavailableError(f"The gateway takes no messages: {answered}")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise OutcomeUnknownError(answered)
+    raise MessageRefusedError(f"The gateway refused the message: {answered}")

@@ -1,0 +1,92 @@
+"""How many messages of one academy leave in a minute, over all workers: a bucket of tokens for each tenant, in Redis.
+
+A bucket holds one second's worth, so that what waited may leave together and no minute sees a second minute's worth.
+While Redis is away each process keeps to the same rate by itself.
+"""
+
+import threading
+import time
+from functools import cache
+
+import structlog
+from django.conf import settings
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+log = structlog.get_logger(__name__)
+
+REDIS_SECONDS = 0.2
+"""Longer than this no answer of Redis is waited for: whoever asks has to look at other things too."""
+AWAY_SECONDS = 2.0
+"""How long Redis is not asked again after it gave no answer."""
+
+# KEYS: 1 bucket (a hash: tokens, and when they were counted). ARGV: 1 tokens a second, 2 most. By the clock of Redis.
+# Takes a token and returns '0', or returns the seconds until there is one.
+_TAKE = """
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
+local rate, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local kept = redis.call('HMGET', KEYS[1], 'tokens', 'counted_at')
+local gone = math.max(0, now - (tonumber(kept[2]) or now))
+local tokens = math.min(most, (tonumber(kept[1]) or most) + gone * rate)
+local wait = 0
+if tokens >= 1 then tokens = tokens - 1 else wait = (1 - tokens) / rate end
+redis.call('HSET', KEYS[1], 'tokens', string.format('%.9f', tokens), 'counted_at', string.format('%.6f', now))
+redis.call('PEXPIRE', KEYS[1], math.ceil(most / rate * 1000) + 1000)
+return string.format('%.6f', wait)
+"""
+
+
+class LocalBuckets:
+    """The same in this process. Called from any thread."""
+
+    def __init__(self, rate: float, most: float) -> None:
+        self._rate, self._most = rate, most
+        self._kept: dict[int, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, tenant_id: int) -> float:
+        with self._lock:
+            now = time.monotonic()
+            tokens, counted_at = self._kept.get(tenant_id, (self._most, now))
+            tokens = min(self._most, tokens + (now - counted_at) * self._rate)
+            wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate
+            self._kept[tenant_id] = (tokens if wait else tokens - 1), now
+        return wait
+
+
+class MessageRate:
+    """One for each process. Called from any thread; nothing raises for a Redis that is away."""
+
+    def __init__(self, redis: Redis, key_prefix: str, per_minute: int) -> None:
+        self._prefix = f"{key_prefix}worker:messaging:rate:"
+        self._rate = per_minute / 60
+        self._most = max(1.0, self._rate)
+        self._local = LocalBuckets(self._rate, self._most)
+        self._script = redis.register_script(_TAKE)
+        self._away_until = 0.0
+
+    def take(self, tenant_id: int) -> float:
+        """Takes a token and returns 0, or returns the seconds after which it is worth asking again."""
+        if time.monotonic() < self._away_until:
+            return self._local.take(tenant_id)
+        try:
+            return float(self._script([f"{self._prefix}{tenant_id}"], [self._rate, self._most]))
+        except RedisError as problem:
+            log.warning("messages_counted_locally", error=str(problem))
+            self._away_until = time.monotonic() + AWAY_SECONDS
+            return self._local.take(tenant_id)
+
+
+@cache
+def message_rate() -> MessageRate:
+    """The process's, as the settings say."""
+    redis: Redis = Redis.from_url(
+        settings.REALTIME_REDIS_URL,
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=REDIS_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    return MessageRate(redis, settings.REALTIME_KEY_PREFIX, settings.MESSAGE_RATE_PER_MINUTE)

@@ -1,0 +1,41 @@
+"""What holds for bulk messages: who is written to, what is written, and what can become of a message."""
+
+from enum import StrEnum
+
+MAX_TEXT_LETTERS = 2000
+MAX_RECIPIENTS = 5000
+NAME = "{name}"
+
+
+class To(StrEnum):
+    """Whose phone a message goes to. It is about the student in both cases."""
+
+    PARENT = "parent"
+    STUDENT = "student"
+
+
+class MessageStatus(StrEnum):
+    PENDING = "PENDING"
+    CLAIMED = "CLAIMED"
+    SENT = "SENT"
+    FAILED = "FAILED"
+
+
+class MessageCode(StrEnum):
+    """Why a message failed."""
+
+    NO_PHONE = "no_phone"
+    REFUSED = "refused"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+
+NO_PHONE = {
+    To.PARENT: "The parent's phone number is missing.",
+    To.STUDENT: "The student's own phone number is missing.",
+}
+OUTCOME_UNKNOWN = "It is not known whether this message left; it was not sent again."
+
+
+def fill(text: str, name: str) -> str:
+    """The text with the student's name for each `{name}`. Any other brace is a brace."""
+    return text.replace(NAME, name)

@@ -1,0 +1,103 @@
+"""`/api/v1/messages/`: a text for many, and what became of each message. To watch a running job there is push."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from academy.adapters.db.django import repositories_messages
+from academy.domain.messages import MessageStatus, To
+from academy.domain.roles import FACULTY, OFFICE
+from academy.messages import WrongMessageError, submit_messages
+from apps.core.authentication import caller_of
+from apps.core.errors import ApiError
+from apps.core.pagination import Pages
+from apps.domains.messaging.models import MessageJob
+from apps.domains.messaging.serializers import (
+    MessageForm,
+    MessageJobDetailSerializer,
+    MessageJobSerializer,
+    MessageSerializer,
+)
+
+STATUSES = [status.lower() for status in MessageStatus]
+
+
+class MessageListView(APIView):
+    """The academy's bulk messages, newest first. `POST` takes one and answers at once; the work is a job to watch."""
+
+    roles = {"GET": FACULTY, "POST": OFFICE}  # noqa: RUF012 - read only
+
+    @extend_schema(
+        parameters=[OpenApiParameter("page", int), OpenApiParameter("page_size", int)],
+        responses=MessageJobSerializer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        tenant_id = caller_of(request).tenant_id
+        pages = Pages()
+        page = pages.paginate_queryset(repositories_messages.message_jobs_of(tenant_id), request) or []
+        return pages.get_paginated_response(shown(tenant_id, page))
+
+    @extend_schema(
+        request=MessageForm, responses={202: inline_serializer("MessageJobId", {"job_id": serializers.UUIDField()})}
+    )
+    def post(self, request: Request) -> Response:
+        form = MessageForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        caller, sent = caller_of(request), form.validated_data
+        try:
+            job_id = submit_messages(
+                tenant_id=caller.tenant_id,
+                tenant_code=caller.tenant_code,
+                created_by=caller.user_id,
+                text=sent["text"],
+                to=To(sent["to"]),
+                lecture_id=sent.get("lecture"),
+                student_ids=sent.get("students", ()),
+            )
+        except WrongMessageError as problem:
+            raise serializers.ValidationError({problem.field: [str(problem)]}) from None
+        return Response({"job_id": str(job_id)}, status=202)
+
+
+class MessageDetailView(APIView):
+    """One bulk message, and what became of each message of it, paged: `?status=failed&page=2`."""
+
+    roles = {"GET": FACULTY}  # noqa: RUF012 - read only
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("status", enum=STATUSES),
+            OpenApiParameter("page", int),
+            OpenApiParameter("page_size", int),
+        ],
+        responses=MessageJobDetailSerializer,
+    )
+    def get(self, request: Request, job_id: UUID) -> Response:
+        tenant_id = caller_of(request).tenant_id
+        status = status_param(request)
+        message_job = repositories_messages.find_message_job(tenant_id, job_id)
+        if message_job is None:
+            raise NotFound("There is no such bulk message.")
+        pages = Pages()
+        page = pages.paginate_queryset(repositories_messages.messages_of(tenant_id, job_id, status), request) or []
+        listed = pages.get_paginated_response(MessageSerializer(page, many=True).data).data
+        return Response({**shown(tenant_id, [message_job])[0], **listed})
+
+
+def status_param(request: Request) -> MessageStatus | None:
+    """Raises ApiError."""
+    status = request.query_params.get("status")
+    if status is not None and status not in STATUSES:
+        raise ApiError(400, "invalid", f"status is one of {', '.join(STATUSES)}.")
+    return MessageStatus(status.upper()) if status else None
+
+
+def shown(tenant_id: int, message_jobs: list[MessageJob]) -> Any:
+    totals = repositories_messages.totals_of(tenant_id, [message_job.job.job_id for message_job in message_jobs])
+    return MessageJobSerializer(message_jobs, many=True, context={"totals": totals}).data
