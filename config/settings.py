@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "apps.domains.ai",
     "apps.domains.messaging",
     "apps.support.video",
+    "apps.worker",
     "apps.page",
     "apps.demo",
 ]

@@ -7,13 +7,12 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from academy.adapters.db.django import repositories_core
 from academy.adapters.queue.sqs import Delivery, SqsJobQueue
 from academy.domain.jobs import AttemptSupersededError, Claim, Claimed, JobFailedError, JobStatus
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.running import Running, RunningJobs
 from apps.worker.stopping import Stopping, WorkerStopsError
-from apps.worker.store import JobStore, RefusedMessageError
+from apps.worker.store import JobStore, RefusedMessageError, find_row
 from apps.worker.timing import Timing
 from realtime import conf
 
@@ -46,7 +45,7 @@ class Deliveries:
         clear_contextvars()
         bind_contextvars(message=delivery.message_id)
         try:
-            claimed = self._claim(delivery, *self._read(delivery))
+            claimed = self._claim(delivery, *find_row(self._store, delivery.body))
         except RefusedMessageError as problem:
             log.warning("message_buried", reason=str(problem))
             self._queue.bury(delivery, str(problem))
@@ -60,19 +59,8 @@ class Deliveries:
             log.info("job_started", receives=delivery.receives)
             self._do(delivery, claimed)
 
-    def _read(self, delivery: Delivery) -> tuple[int, Any]:
-        message, ident = self._store.ident(delivery.body)
-        owner, name = self._store.owner(ident), self._store.name(ident)
-        if owner is None:
-            raise RefusedMessageError(f"There is no {name}.")
-        if message.tenant_id not in {None, owner}:
-            raise RefusedMessageError(f"{name.capitalize()} is not tenant {message.tenant_id}'s.")
-        if message.tenant_code not in {None, repositories_core.find_tenant_code(owner)}:
-            raise RefusedMessageError(f"{name.capitalize()} is not tenant {message.tenant_code!r}'s.")
-        bind_contextvars(tenant=owner, job=self._store.topic(ident))
-        return owner, ident
-
     def _claim(self, delivery: Delivery, tenant_id: int, ident: Any) -> Claimed | None:
+        bind_contextvars(tenant=tenant_id, job=self._store.topic(ident))
         try:
             lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=self._store.topic(ident))
         except RedisError as problem:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from academy import jobs
 from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
-from academy.adapters.db.django import repositories_ai
+from academy.adapters.db.django import repositories_ai, repositories_core
 from academy.domain.jobs import Claim, Claimed, ClaimedJob, job_topic
 from apps.domains.ai.redis_status_cache import refresh_job_progress_ttl
 
@@ -99,6 +99,22 @@ class AiJobs:
 
     def refresh(self, job: ClaimedJob) -> None:
         refresh_job_progress_ttl(job.tenant_id, job.job_id)
+
+
+def find_row(store: JobStore[Any], body: str) -> tuple[int, Any]:
+    """The tenant and the row that a message names.
+
+    Raises RefusedMessageError: it is malformed, there is no such row, or the row is another tenant's.
+    """
+    message, ident = store.ident(body)
+    owner, name = store.owner(ident), store.name(ident)
+    if owner is None:
+        raise RefusedMessageError(f"There is no {name}.")
+    if message.tenant_id not in {None, owner}:
+        raise RefusedMessageError(f"{name.capitalize()} is not tenant {message.tenant_id}'s.")
+    if message.tenant_code not in {None, repositories_core.find_tenant_code(owner)}:
+        raise RefusedMessageError(f"{name.capitalize()} is not tenant {message.tenant_code!r}'s.")
+    return owner, ident
 
 
 def read_message(kind: type[M], body: str) -> M:

@@ -48,6 +48,10 @@ CLAIMS: dict[str, str] = {
     **dict.fromkeys(
         [f"docs/how-to/watch-it.md#sh-{number}" for number in range(1, 5)], "test_commands_of_manage_py_exist"
     ),
+    **dict.fromkeys(
+        [f"docs/how-to/look-at-dead-letters.md#sh-{number}" for number in range(1, 4)],
+        "test_commands_of_manage_py_exist",
+    ),
     "docs/how-to/when-something-is-down.md#sh-1": "test_what_runs_is_asked_as_shown",
     "docs/how-to/when-something-is-down.md#sh-2": "test_commands_of_manage_py_exist",
     "docs/how-to/when-something-is-down.md#sh-3": "test_commands_of_manage_py_exist",

@@ -70,7 +70,7 @@ class SqsJobQueue:
 
     def provision(self) -> None:
         """Makes the queue and its dead letters, or brings their settings up to date."""
-        with _translated():
+        with translated():
             kept: Mapping[QueueAttributeNameType, str] = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
             dead = self._client.create_queue(QueueName=self.dead_letter_name, Attributes=kept)["QueueUrl"]
             answer = self._client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
@@ -86,14 +86,18 @@ class SqsJobQueue:
             )
 
     def send(self, body: dict[str, Any]) -> None:
-        with _translated():
-            self._client.send_message(QueueUrl=self._url(self.name), MessageBody=json.dumps(body, ensure_ascii=False))
+        self.send_text(json.dumps(body, ensure_ascii=False))
+
+    def send_text(self, body: str) -> None:
+        """Sends a message whose body is, or should be, JSON already."""
+        with translated():
+            self._client.send_message(QueueUrl=self.url_of(self.name), MessageBody=body)
 
     def receive(self, most: int, wait_seconds: int = LONG_POLL_SECONDS) -> list[Delivery]:
         """Waits for messages, and takes at most so many (1 to 10)."""
-        with _translated():
+        with translated():
             answer = self._client.receive_message(
-                QueueUrl=self._url(self.name),
+                QueueUrl=self.url_of(self.name),
                 MaxNumberOfMessages=most,
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=settings.WORKER_VISIBILITY_SECONDS,
@@ -112,52 +116,57 @@ class SqsJobQueue:
     def hide(self, delivery: Delivery, seconds: float) -> None:
         """Shows the message to nobody for so long from now; 0 gives it back at once."""
         whole = min(MAX_VISIBILITY_SECONDS, max(0, round(seconds)))
-        with _translated():
+        with translated():
             self._client.change_message_visibility(
-                QueueUrl=self._url(self.name), ReceiptHandle=delivery.receipt, VisibilityTimeout=whole
+                QueueUrl=self.url_of(self.name), ReceiptHandle=delivery.receipt, VisibilityTimeout=whole
             )
 
     def put_back(self, delivery: Delivery, seconds: float) -> None:
         """Lets the message come again after so long as if it were new: this receive of it was nobody's failure."""
-        with _translated():
+        with translated():
             self._client.send_message(
-                QueueUrl=self._url(self.name),
+                QueueUrl=self.url_of(self.name),
                 MessageBody=delivery.body,
                 DelaySeconds=min(MAX_DELAY_SECONDS, math.ceil(seconds)),
             )
         self.delete(delivery)
 
     def delete(self, delivery: Delivery) -> None:
-        with _translated():
-            self._client.delete_message(QueueUrl=self._url(self.name), ReceiptHandle=delivery.receipt)
+        with translated():
+            self._client.delete_message(QueueUrl=self.url_of(self.name), ReceiptHandle=delivery.receipt)
 
     def bury(self, delivery: Delivery, reason: str) -> None:
-        """Moves a message to the dead letters, with the reason."""
+        """Moves a message to the dead letters, with the reason and how often it was received."""
         # The reason may quote the message, and SQS refuses an attribute with control characters.
         shown = "".join(letter if letter.isprintable() else " " for letter in reason)
-        with _translated():
+        with translated():
             self._client.send_message(
-                QueueUrl=self._url(self.dead_letter_name),
+                QueueUrl=self.url_of(self.dead_letter_name),
                 MessageBody=delivery.body,
-                MessageAttributes={"reason": {"DataType": "String", "StringValue": shown[:500]}},
+                MessageAttributes={
+                    "reason": {"DataType": "String", "StringValue": shown[:500]},
+                    "receives": {"DataType": "Number", "StringValue": str(delivery.receives)},
+                },
             )
         self.delete(delivery)
 
     def depth(self) -> int:
         """How many messages wait to be received, about."""
         wanted: QueueAttributeNameType = "ApproximateNumberOfMessages"
-        with _translated():
-            found = self._client.get_queue_attributes(QueueUrl=self._url(self.name), AttributeNames=[wanted])
+        with translated():
+            found = self._client.get_queue_attributes(QueueUrl=self.url_of(self.name), AttributeNames=[wanted])
         return int(found["Attributes"][wanted])
 
-    def _url(self, name: str) -> str:
+    def url_of(self, name: str) -> str:
+        """Of this queue or of its dead letters."""
         if name not in self._urls:
             self._urls[name] = self._client.get_queue_url(QueueName=name)["QueueUrl"]
         return self._urls[name]
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raises QueueUnavailableError for whatever boto3 raises."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:

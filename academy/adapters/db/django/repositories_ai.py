@@ -57,6 +57,10 @@ def tenant_of_job(job_id: UUID) -> int | None:
     return AIJob.objects.filter(job_id=job_id).values_list("tenant_id", flat=True).first()
 
 
+def status_of_job(tenant_id: int, job_id: UUID) -> str | None:
+    return rows_of(tenant_id, AIJob).filter(job_id=job_id).values_list("status", flat=True).first()
+
+
 def lock_job(tenant_id: int, job_id: UUID) -> AIJob | None:
     """The job, locked until the transaction ends."""
     return rows_of(tenant_id, AIJob).select_for_update().filter(job_id=job_id).first()

@@ -36,6 +36,10 @@ def _watched(tenant_id: int, user_id: int) -> QuerySet[Video]:
     return rows_of(tenant_id, Video).filter((attends | child_attends) & present)
 
 
+def status_of_video(tenant_id: int, video_id: int) -> str | None:
+    return rows_of(tenant_id, Video).filter(pk=video_id).values_list("status", flat=True).first()
+
+
 def lock_video(tenant_id: int, video_id: int) -> Video | None:
     """The video, locked until the transaction ends."""
     return rows_of(tenant_id, Video).select_for_update().filter(pk=video_id).first()

@@ -1,0 +1,105 @@
+"""The dead letters of a queue: what its worker gave up, each with the reason."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from academy.adapters.queue.sqs import BACKSTOP_RECEIVES, SqsJobQueue, sqs_client, translated
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+HELD_SECONDS = 120
+"""How long letters hide at most from others that look, should this process be killed while it looks."""
+WAIT_SECONDS = 1
+"""Makes SQS look on all its servers; a question that does not wait may overlook letters."""
+BATCH = 10
+NEVER_JUDGED = f"The queue itself gave it up after {BACKSTOP_RECEIVES} receives: no worker lived to judge it."
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter. `receives` counts the receives before it was given up; `sent_at` is when that was."""
+
+    message_id: str
+    receipt: str
+    body: str
+    reason: str
+    receives: int
+    sent_at: datetime
+
+
+class DeadLetters:
+    """The dead letters of the queue of this name. Every method raises QueueUnavailableError."""
+
+    def __init__(self, queue_name: str) -> None:
+        self.queue_name = queue_name
+        self._queue = SqsJobQueue(queue_name)
+        self._client = sqs_client()
+        self._held: dict[str, Letter] = {}
+
+    @contextmanager
+    def opened(self) -> Iterator[list[Letter]]:
+        """All letters, the oldest first. Meanwhile nobody else is given them; what is left shows again afterwards."""
+        try:
+            while self._take_some():
+                pass
+            yield sorted(self._held.values(), key=lambda letter: letter.sent_at)
+        finally:
+            self._show_again()
+
+    def delete(self, letter: Letter) -> None:
+        with translated():
+            self._client.delete_message(QueueUrl=self._url, ReceiptHandle=letter.receipt)
+        self._held.pop(letter.message_id, None)
+
+    def put_back(self, letter: Letter) -> None:
+        """Moves the letter to its queue, as it is."""
+        self._queue.send_text(letter.body)
+        self.delete(letter)
+
+    @property
+    def _url(self) -> str:
+        return self._queue.url_of(self._queue.dead_letter_name)
+
+    def _take_some(self) -> bool:
+        """False if there was none that is not held already."""
+        with translated():
+            answer = self._client.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=BATCH,
+                WaitTimeSeconds=WAIT_SECONDS,
+                VisibilityTimeout=HELD_SECONDS,
+                MessageSystemAttributeNames=["SentTimestamp"],
+                MessageAttributeNames=["reason", "receives"],
+            )
+        letters = {letter.message_id: letter for letter in map(_letter, answer.get("Messages", []))}
+        some = letters.keys() - self._held.keys()
+        self._held |= letters
+        return bool(some)
+
+    def _show_again(self) -> None:
+        left = list(self._held.values())
+        self._held.clear()
+        for first in range(0, len(left), BATCH):
+            entries: Any = [
+                {"Id": str(number), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0}
+                for number, letter in enumerate(left[first : first + BATCH])
+            ]
+            with translated():
+                self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+
+
+def _letter(message: "MessageTypeDef") -> Letter:
+    told: Mapping[str, Any] = message.get("MessageAttributes", {})
+    sent_ms = int(message["Attributes"]["SentTimestamp"])
+    return Letter(
+        message["MessageId"],
+        message["ReceiptHandle"],
+        message["Body"],
+        told["reason"]["StringValue"] if "reason" in told else NEVER_JUDGED,
+        int(told["receives"]["StringValue"]) if "receives" in told else BACKSTOP_RECEIVES,
+        datetime.fromtimestamp(sent_ms / 1000, UTC),
+    )
