@@ -17,13 +17,11 @@ _NEW_SECONDS = 60.0
 @contextmanager
 def workspace() -> Iterator[Path]:
     """An empty folder of this process's own."""
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
-        # The kernel gives the lock up with the process, however that ends.
-        with Path(name, _HELD).open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            folder = Path(name, "work")
-            folder.mkdir()
-            yield folder
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, Path(name, _HELD).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # which the kernel gives up with the process, however that ends
+        folder = Path(name, "work")
+        folder.mkdir()
+        yield folder
 
 
 def sweep_workspaces() -> int:

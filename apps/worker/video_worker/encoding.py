@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from academy.adapters.video import encode as encoder
+from academy.adapters.video.encode import STEPS as ENCODING_STEPS
+from academy.adapters.video.encode import Encoding, encode
 from academy.adapters.video.errors import VideoError
-
 from academy.domain.jobs import JobFailedError
 from academy.domain.videos import VIDEO_ENCODING, ClaimedVideo
 from apps.support.video.services.files import drop_other_attempts, fetch_source, keep_files
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.workspace import workspace
 
-STEPS = ("fetch", *encoder.STEPS, "store")
+STEPS = ("fetch", *ENCODING_STEPS, "store")
 FETCHED_PERCENT, ENCODED_PERCENT, LAST_PERCENT = 2.0, 95.0, 99.0
 """How much of the bar each part is worth; 100 is READY's alone."""
 
@@ -25,7 +25,7 @@ def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
         report.fetched(0)
         source = fetch_source(video, folder, report.fetched)
         try:
-            encoded = encoder.encode(source, made, report.encoded)
+            encoded = encode(source, made, report.encoded)
         except VideoError as problem:
             raise JobFailedError(problem.code, problem.message) from problem
         keep_files(video, made, encoded.files, report.stored)
@@ -42,7 +42,7 @@ class _Report:
     def fetched(self, percent: float) -> None:
         self._say("fetch", percent, 0.0, FETCHED_PERCENT)
 
-    def encoded(self, encoding: encoder.Encoding) -> None:
+    def encoded(self, encoding: Encoding) -> None:
         self._remaining = encoding.remaining_seconds
         whole = FETCHED_PERCENT + encoding.percent / 100 * (ENCODED_PERCENT - FETCHED_PERCENT)
         self._progress.report(

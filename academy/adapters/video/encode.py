@@ -1,0 +1,201 @@
+"""From an uploaded file to what players want: HLS in one or two sizes, and a picture (RFC 8216)."""
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from academy.adapters.video.errors import EncodingFailedError, TooLongError, TruncatedError
+from academy.adapters.video.ffmpeg import SAFE_INPUT, FfmpegError, run_ffmpeg
+from academy.adapters.video.probe import MAX_SECONDS, Probe, probe
+from academy.adapters.video.renditions import AUDIO_KBITS, Rendition, master_playlist, read_segments, renditions_of
+
+STEPS = ("probe", "transcode", "thumbnail", "verify")
+SEGMENT_SECONDS = 6
+MASTER, THUMBNAIL = "master.m3u8", "thumbnail.jpg"
+THUMBNAIL_WIDTH = 640
+TOLERANCE_SECONDS = 1.0
+
+_BEGINS = {"probe": 0.0, "transcode": 1.0, "thumbnail": 97.0, "verify": 98.0}
+_ENDS = {"probe": 1.0, "transcode": 97.0, "thumbnail": 98.0, "verify": 100.0}
+_PACE_SECONDS = 8.0
+"""The remaining time goes by the pace of the last seconds: what else the machine does changes."""
+_LEAST_PACE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How far it is: `step_percent` of the step, `percent` of all; `remaining_seconds` once that can be told."""
+
+    step: str
+    step_percent: float
+    percent: float
+    remaining_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What was made: `files` relative to the folder; `duration` in seconds."""
+
+    duration: float
+    files: list[Path]
+    renditions: tuple[str, ...]
+    playlist: str = MASTER
+    thumbnail: str = THUMBNAIL
+
+
+Report = Callable[[Encoding], None]
+
+
+def encode(source: Path, folder: Path, report: Report) -> Encoded:
+    """Makes everything in `folder`. Raises VideoError, and what `report` raises, with ffmpeg ended.
+
+    `report` is called several times a second. What is in the folder after an error is the caller's to remove.
+    """
+    say = _Progress(report)
+    say("probe", 0.0)
+    found = probe(source)
+    renditions = renditions_of(found)
+    try:
+        reached = _transcode(source, folder, found, renditions, say)
+        if _picture_ends_early(folder, found, renditions, reached):
+            _transcode(source, folder, found, renditions, say, hold_picture=True)
+        say("thumbnail", 0.0)
+        _picture(source, folder, found, say)
+    except FfmpegError as problem:
+        raise EncodingFailedError(str(problem)) from problem
+    say("verify", 0.0)
+    duration = _verify(folder, found, renditions)
+    (folder / MASTER).write_text(master_playlist(folder, renditions, has_audio=found.has_audio), encoding="utf-8")
+    say("verify", 100.0)
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return Encoded(duration, files, tuple(rendition.name for rendition in renditions))
+
+
+class _Progress:
+    """Percent that never goes back, and the remaining time by the pace of the last seconds."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._percent = 0.0
+        self._paces: deque[tuple[float, float]] = deque()
+
+    def __call__(self, step: str, step_percent: float, remaining: float | None = None) -> None:
+        share = min(100.0, max(0.0, step_percent))
+        percent = _BEGINS[step] + share / 100 * (_ENDS[step] - _BEGINS[step])
+        self._percent = max(self._percent, percent)
+        self._report(Encoding(step, share, self._percent, remaining))
+
+    def transcoded(self, seconds: float, duration: float | None) -> None:
+        """So many seconds of the video are done."""
+        if seconds > MAX_SECONDS:
+            raise TooLongError
+        remaining = self._remaining(seconds, duration)
+        self("transcode", 100 * seconds / duration if duration else 0.0, remaining)
+
+    def _remaining(self, seconds: float, duration: float | None) -> float | None:
+        now = time.monotonic()
+        self._paces.append((now, seconds))
+        while now - self._paces[0][0] > _PACE_SECONDS:
+            self._paces.popleft()
+        began, done = self._paces[0]
+        if duration is None or now - began < _LEAST_PACE_SECONDS or seconds <= done:
+            return None
+        return round(max(0.0, duration - seconds) * (now - began) / (seconds - done), 1)
+
+
+def _transcode(
+    source: Path,
+    folder: Path,
+    found: Probe,
+    renditions: list[Rendition],
+    say: _Progress,
+    *,
+    hold_picture: bool = False,
+) -> float:
+    """All sizes in one run, since reading and decoding are then done once. Returns how many seconds were read."""
+    hold = f"tpad=stop=-1:stop_mode=clone,trim=duration={found.duration}," if hold_picture else ""
+    arguments: list[str | Path] = [*SAFE_INPUT, "-i", source, "-filter_complex", _scaling(renditions, hold)]
+    for number, rendition in enumerate(renditions):
+        target = folder / rendition.name
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+        arguments += _output(target, rendition, f"[v{number}]", has_audio=found.has_audio)
+    say("transcode", 0.0)
+    reached = 0.0
+
+    def on_progress(report: dict[str, str]) -> None:
+        nonlocal reached
+        out_time = report.get("out_time_us", "")
+        reached = max(reached, int(out_time) / 1e6 if out_time.isdigit() else 0.0)
+        say.transcoded(reached, found.duration)
+
+    run_ffmpeg(arguments, on_progress)
+    return reached
+
+
+def _scaling(renditions: list[Rendition], hold: str) -> str:
+    """The filters that make each size, `[v0]` and so on, of one picture."""
+    numbers = range(len(renditions))
+    split = f"[0:v:0]{hold}split={len(renditions)}" + "".join(f"[s{number}]" for number in numbers)
+    scales = [
+        f"[s{number}]scale={rendition.width}:{rendition.height},setsar=1,format=yuv420p[v{number}]"
+        for number, rendition in enumerate(renditions)
+    ]
+    return ";".join([split, *scales])
+
+
+def _picture_ends_early(folder: Path, found: Probe, renditions: list[Rendition], reached: float) -> bool:
+    """Whether the sound goes on alone, to the end that the file announces: the last picture then stands.
+
+    Where neither reaches that end, the file breaks off.
+    """
+    if found.duration is None or reached < found.duration - TOLERANCE_SECONDS:
+        return False
+    played = sum(read_segments(folder / renditions[0].name / "index.m3u8").seconds)
+    return played < found.duration - TOLERANCE_SECONDS
+
+
+def _output(folder: Path, rendition: Rendition, label: str, *, has_audio: bool) -> list[str | Path]:
+    video = (
+        f"-map {label} -c:v libx264 -preset veryfast -profile:v main -level:v 4.0 -crf 23 -fps_mode vfr "
+        f"-maxrate {rendition.kbits}k -bufsize {2 * rendition.kbits}k -sc_threshold 0"
+    ).split()
+    # A picture that players may begin with, where each segment begins.
+    keys = ["-force_key_frames", f"expr:gte(t,n_forced*{SEGMENT_SECONDS})"]
+    audio = f"-map 0:a:0 -c:a aac -b:a {AUDIO_KBITS}k -ac 2 -ar 48000".split() if has_audio else []
+    hls = f"-map_metadata -1 -f hls -hls_time {SEGMENT_SECONDS} -hls_playlist_type vod -hls_list_size 0".split()
+    flags = ["-hls_flags", "independent_segments"]
+    return [*video, *keys, *audio, *hls, *flags, "-hls_segment_filename", folder / "%05d.ts", folder / "index.m3u8"]
+
+
+def _picture(source: Path, folder: Path, found: Probe, say: _Progress) -> None:
+    """A still from a tenth of the way in."""
+    scale = f"scale='min({THUMBNAIL_WIDTH},iw*sar)':-2,setsar=1"
+    at = f"{(found.duration or 0.0) / 10:.3f}"
+    target = folder / THUMBNAIL
+    options: list[str | Path] = ["-map", "0:v:0", "-frames:v", "1", "-vf", scale, "-q:v", "4", "-update", "1", target]
+    seeks: tuple[list[str | Path], ...] = (["-ss", at], [])
+    for seek in seeks:  # some files cannot be entered in the middle
+        run_ffmpeg([*SAFE_INPUT, *seek, "-i", source, *options], lambda _report: say("thumbnail", 50.0))
+        if target.exists() and target.stat().st_size:
+            return
+    raise EncodingFailedError("No picture came out.")
+
+
+def _verify(folder: Path, found: Probe, renditions: list[Rendition]) -> float:
+    """Every segment is there, and nothing is missing at the end; the seconds that play. Raises VideoError."""
+    played: list[float] = []
+    for rendition in renditions:
+        segments = read_segments(folder / rendition.name / "index.m3u8")
+        files = [folder / rendition.name / name for name in segments.names]
+        if not files or any(not file.is_file() or file.stat().st_size == 0 for file in files):
+            raise EncodingFailedError(f"A segment of {rendition.name} is missing or empty.")
+        played.append(sum(segments.seconds))
+    if found.duration is not None and found.duration - min(played) > TOLERANCE_SECONDS:
+        raise TruncatedError(f"{min(played):.1f} s play of {found.duration:.1f} s.")
+    if found.duration is not None and max(played) - found.duration > TOLERANCE_SECONDS:
+        raise EncodingFailedError(f"{max(played):.1f} s play of {found.duration:.1f} s.")
+    return round(min(played), 3)

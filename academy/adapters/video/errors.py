@@ -1,0 +1,46 @@
+"""What can be wrong with a video, in sentences for the teacher who sent it."""
+
+
+class VideoError(Exception):
+    """`code` is for programs, `message` for people: what is wrong, and what to do."""
+
+    code = "encoding_failed"
+    message = "The video could not be encoded. Save it as MP4 (H.264) and upload that."
+
+    def __init__(self, detail: str = "") -> None:
+        """`detail` is for the log."""
+        super().__init__(f"{self.message} {detail}".strip())
+
+
+class EmptyFileError(VideoError):
+    code = "empty_file"
+    message = "The file is empty. Choose the video again."
+
+
+class NotAVideoError(VideoError):
+    code = "not_a_video"
+    message = "This file is no video. Choose another one, for example one that was saved as MP4."
+
+
+class NoVideoStreamError(VideoError):
+    code = "no_video_stream"
+    message = "The file has no picture, only sound. Choose a file with a video in it."
+
+
+class TruncatedError(VideoError):
+    code = "truncated"
+    message = "The video breaks off in the middle, so it was not copied or recorded to its end. Upload the whole file."
+
+
+class TooLongError(VideoError):
+    code = "too_long"
+    message = "The video is longer than 6 hours. Upload it in parts."
+
+
+class PictureTooLargeError(VideoError):
+    code = "picture_too_large"
+    message = "The picture is larger than 8K. Save the video with a smaller picture and upload that."
+
+
+class EncodingFailedError(VideoError):
+    """ffmpeg could not do it, although the file looked well."""

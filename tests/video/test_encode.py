@@ -1,0 +1,147 @@
+"""Real videos through a real ffmpeg: what comes out, how it is told, and what is said of files that are none."""
+
+from pathlib import Path
+
+import pytest
+
+from academy.adapters.video import encode as encoder
+from academy.adapters.video.encode import STEPS, Encoding, encode
+from academy.adapters.video.errors import TooLongError, VideoError
+from academy.adapters.video.probe import probe
+from academy.adapters.video.renditions import read_segments
+from academy.adapters.video.sample import make_sample
+from tests.video.conftest import Make, cut_in_half, ffmpeg, picture, tone, turned, uneven
+
+
+def nothing(_encoding: Encoding) -> None:
+    """For who is not asked."""
+
+
+def test_a_video_becomes_playlists_segments_and_a_picture(sample: Path, tmp_path: Path) -> None:
+    encoded = encode(sample, tmp_path, nothing)
+    assert encoded.duration == pytest.approx(13, abs=0.2)
+    segments = read_segments(tmp_path / "360p" / "index.m3u8")
+    assert segments.seconds == pytest.approx([6, 6, 1], abs=0.1)
+    assert encoded.files == [
+        Path("360p/00000.ts"), Path("360p/00001.ts"), Path("360p/00002.ts"), Path("360p/index.m3u8"),
+        Path("master.m3u8"), Path("thumbnail.jpg"),
+    ]  # fmt: skip
+    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")) == encoded.files
+    master = (tmp_path / encoded.playlist).read_text()
+    assert 'RESOLUTION=640x360,CODECS="avc1.4d4028,mp4a.40.2"\n360p/index.m3u8\n' in master
+    played = probe(tmp_path / "360p" / "00000.ts")
+    assert (played.width, played.height, played.has_audio) == (640, 360, True)
+
+
+def test_percent_never_goes_back_and_the_steps_follow_each_other(sample: Path, tmp_path: Path) -> None:
+    told: list[Encoding] = []
+    encode(sample, tmp_path, told.append)
+    percents = [encoding.percent for encoding in told]
+    assert percents == sorted(percents)
+    assert (percents[0], percents[-1]) == (0.0, 100.0)
+    assert len({encoding.percent for encoding in told if encoding.step == "transcode"}) > 2
+    steps = [encoding.step for encoding in told]
+    assert list(dict.fromkeys(steps)) == list(STEPS)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "sizes", "seconds"),
+    [
+        ("넓은 수업.mp4", lambda path: make_sample(path, 1, width=1280, height=720), [(640, 360), (1280, 720)], 1),
+        ("세로 영상.mp4", lambda path: make_sample(path, 1, width=720, height=1280), [(360, 640), (720, 1280)], 1),
+        ("turned.mp4", turned, [(360, 640)], 1),
+        ("odd.mkv", lambda path: ffmpeg(*picture(1, "641x359"), "-c:v", "ffv1", path), [(640, 358)], 1),
+        ("small.mp4", lambda path: make_sample(path, 1, width=160, height=120), [(160, 120)], 1),
+        ("silent.mp4", lambda path: make_sample(path, 1, audio=False), [(640, 360)], 1),
+        ("uneven.mp4", uneven, [(640, 360)], 3.6),
+        ("browser.webm", lambda path: ffmpeg(*picture(1), "-c:v", "libvpx", path), [(640, 360)], 1),
+        ("sound goes on.mp4", lambda path: ffmpeg(*picture(1), *tone(4), path), [(640, 360)], 4),
+        ("sound ends.mp4", lambda path: ffmpeg(*picture(4), *tone(1), path), [(640, 360)], 4),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_videos_as_people_have_them_all_pass(
+    name: str, make: Make, sizes: list[tuple[int, int]], seconds: float, tmp_path: Path
+) -> None:
+    source, folder = tmp_path / name, tmp_path / "made"
+    make(source)
+    folder.mkdir()
+    encoded = encode(source, folder, nothing)
+    assert encoded.duration == pytest.approx(seconds, abs=0.6)
+    assert len(encoded.renditions) == len(sizes)
+    for rendition, size in zip(encoded.renditions, sizes, strict=True):
+        found = probe(folder / rendition / "00000.ts")
+        assert (found.width, found.height) == size
+    picture_made = probe_picture(folder / encoded.thumbnail)
+    assert picture_made[0] < picture_made[1] if sizes[0][0] < sizes[0][1] else picture_made[0] > picture_made[1]
+
+
+def probe_picture(path: Path) -> tuple[int, int]:
+    """Width and height of a JPEG, from its start-of-frame segment."""
+    content = path.read_bytes()
+    place = next(at for at in range(len(content)) if content[at] == 0xFF and content[at + 1] in {0xC0, 0xC2})
+    return int.from_bytes(content[place + 7 : place + 9]), int.from_bytes(content[place + 5 : place + 7])
+
+
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n/etc/passwd\n#EXT-X-ENDLIST\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "code"),
+    [
+        ("nothing.mp4", lambda path: path.write_bytes(b""), "empty_file"),
+        ("text.mp4", lambda path: path.write_text("수업 노트\n" * 100), "not_a_video"),
+        ("playlist.mp4", lambda path: path.write_text(PLAYLIST), "not_a_video"),
+        ("playlist.m3u8", lambda path: path.write_text(PLAYLIST), "not_a_video"),
+        ("script.mp4", lambda path: path.write_text("ffconcat version 1.0\nfile /etc/passwd\n"), "not_a_video"),
+        ("noise.mp4", lambda path: path.write_bytes(bytes(range(256)) * 40), "not_a_video"),
+        ("sound.m4a", lambda path: ffmpeg(*tone(1), path), "no_video_stream"),
+        ("sound.wav", lambda path: ffmpeg(*tone(1), path), "no_video_stream"),
+        ("half.mp4", cut_in_half, "truncated"),
+        ("half of a streamed one.mp4", lambda path: cut_in_half(path, "-movflags", "+faststart"), "truncated"),
+        ("half.mkv", cut_in_half, "truncated"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_whole_video_gets_its_sentence(name: str, make: Make, code: str, tmp_path: Path) -> None:
+    source, folder = tmp_path / name, tmp_path / "made"
+    make(source)
+    folder.mkdir()
+    with pytest.raises(VideoError) as problem:
+        encode(source, folder, nothing)
+    assert problem.value.code == code
+    assert problem.value.message.endswith(".")
+
+
+class Stopped(Exception):  # noqa: N818 - as a worker that is told to stop
+    pass
+
+
+def test_whatever_the_report_raises_ends_the_encoding(sample: Path, tmp_path: Path) -> None:
+    def stop(encoding: Encoding) -> None:
+        if encoding.step == "transcode":
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        encode(sample, tmp_path, stop)
+
+
+def test_a_video_without_a_length_is_bounded_all_the_same(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "MAX_SECONDS", 3)
+    with pytest.raises(TooLongError):
+        encode(sample, tmp_path, nothing)
+
+
+def test_the_remaining_time_is_told_by_the_pace_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("academy.adapters.video.encode.time.monotonic", lambda: now)
+    told: list[Encoding] = []
+    progress = encoder._Progress(told.append)
+    for second in range(21):  # ten times as fast as it plays, then, from the tenth second on, twice as fast
+        now = float(second)
+        progress.transcoded(10.0 * min(second, 10) + 2.0 * max(0, second - 10), 200.0)
+    assert told[0].remaining_seconds is None
+    assert told[5].remaining_seconds == pytest.approx(15.0)
+    assert told[20].remaining_seconds == pytest.approx(40.0)

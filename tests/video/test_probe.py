@@ -1,0 +1,52 @@
+"""What ffmpeg says of a file, read."""
+
+import pytest
+
+from academy.adapters.video.errors import NoVideoStreamError, PictureTooLargeError, TooLongError
+from academy.adapters.video.probe import Probe, read_description
+
+TEXT = """Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'x.mp4':
+  Metadata:
+    title           : Video: none, 1x1
+  Duration: {duration}, start: 0.000000, bitrate: 1000 kb/s
+  Stream #0:0[0x1](und): Video: h264 (High) (avc1 / 0x31637661), yuv420p(progressive), {size}, 29.97 fps, 30 tbr
+    Side data:
+      {side}
+  Stream #0:1[0x2](und): Audio: aac (LC) (mp4a / 0x6134706D), 44100 Hz, stereo, fltp, 128 kb/s
+"""
+
+
+def description(duration: str = "00:01:02.50", size: str = "1280x720 [SAR 1:1 DAR 16:9]", side: str = "-") -> str:
+    return TEXT.format(duration=duration, size=size, side=side)
+
+
+@pytest.mark.parametrize(
+    ("size", "side", "width", "height"),
+    [
+        ("1280x720", "-", 1280, 720),
+        ("1280x720 [SAR 1:1 DAR 16:9]", "-", 1280, 720),
+        ("720x576 [SAR 16:15 DAR 4:3]", "-", 768, 576),
+        ("1920x1080", "displaymatrix: rotation of -90.00 degrees", 1080, 1920),
+        ("1920x1080", "displaymatrix: rotation of 180.00 degrees", 1920, 1080),
+        ("720x576 [SAR 0:1 DAR 0:1]", "-", 720, 576),
+    ],
+)
+def test_the_size_is_that_of_the_picture_as_it_is_shown(size: str, side: str, width: int, height: int) -> None:
+    assert read_description(description(size=size, side=side)) == Probe(62.5, width, height, True, 29.97)
+
+
+def test_a_length_that_is_not_told_is_none() -> None:
+    assert read_description(description("N/A")).duration is None
+
+
+def test_the_picture_of_a_record_is_no_video() -> None:
+    text = description().replace("30 tbr", "30 tbr (attached pic)")
+    with pytest.raises(NoVideoStreamError):
+        read_description(text)
+
+
+def test_more_than_six_hours_or_8k_are_refused() -> None:
+    with pytest.raises(TooLongError):
+        read_description(description("06:00:01.00"))
+    with pytest.raises(PictureTooLargeError):
+        read_description(description(size="16384x16384"))

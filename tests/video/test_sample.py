@@ -1,0 +1,39 @@
+"""`script/sample-video`, as people call it."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from academy.adapters.video.probe import probe
+from embedded.home import PROJECT
+
+
+def sample_video(*options: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROJECT / "script" / "sample-video", *options], cwd=folder, capture_output=True, text=True, check=False
+    )
+
+
+def test_it_makes_a_video_of_the_length_and_size_asked_for(tmp_path: Path) -> None:
+    made = sample_video("--seconds", "2", "--size", "320x240", "--no-audio", "수업 1.mp4", folder=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.endswith("수업 1.mp4: 2 s, 320x240\n")
+    found = probe(tmp_path / "수업 1.mp4")
+    assert (found.width, found.height, found.has_audio) == (320, 240, False)
+    assert found.duration == pytest.approx(2, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--size", "3x3", "a.mp4"], "'3x3' is no size; write two even numbers, like 1280x720"),
+        (["--seconds", "soon", "a.mp4"], "'soon' is no length; give seconds"),
+        (["a.unknown"], "a.unknown could not be made: "),
+    ],
+)
+def test_what_cannot_be_made_is_said_in_a_sentence(options: list[str], sentence: str, tmp_path: Path) -> None:
+    made = sample_video(*options, folder=tmp_path)
+    assert made.returncode != 0
+    assert sentence in made.stderr
+    assert "Traceback" not in made.stderr
