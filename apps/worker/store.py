@@ -124,4 +124,5 @@ def read_message(kind: type[M], body: str) -> M:
     except ValidationError as problem:
         first = problem.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise RefusedMessageError(f"The message is malformed: {field} {first['msg']}") from None
+        said = f"{field} {first['msg']}".strip()
+        raise RefusedMessageError(f"The message is malformed: {said}") from None

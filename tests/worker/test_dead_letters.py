@@ -69,7 +69,7 @@ def test_a_job_that_raised_each_time_is_listed_sent_back_and_done(bench: Bench, 
     listed = deadletters()
     (letter,) = ids()
     assert f"ai  {letter}  20" in listed
-    assert f"  3 receives  tenant {bench.tenant.code}, job {job_id}\n" in listed
+    assert f"  receives: 3  tenant {bench.tenant.code}, job {job_id}\n" in listed
     assert "\n    It could not be done, although it was tried several times.\n" in listed
 
     cured.append(True)
@@ -84,7 +84,7 @@ def test_a_job_whose_workers_all_died_is_listed_sent_back_and_done(bench: Bench,
     job_id = bench.submit()
     bench.deliveries.handle(bench.received_often(QUICK.max_receives + 1))
     assert bench.state(job_id) == ("FAILED", 1)
-    assert "4 receives" in deadletters()
+    assert "receives: 4  " in deadletters()
     assert "Its worker died each time it was tried." in deadletters()
     deadletters("send-back", "--all")
     bench.handle_next()

@@ -54,7 +54,7 @@ class Command(BaseCommand):
                     sent = timezone.localtime(letter.sent_at)
                     self.stdout.write(
                         f"{queue.queue_name}  {letter.message_id}  {sent:%Y-%m-%d %H:%M:%S}  "
-                        f"{letter.receives} receives  {describe(queue.queue_name, letter)}\n    {letter.reason}"
+                        f"receives: {letter.receives}  {describe(queue.queue_name, letter)}\n    {letter.reason}"
                     )
         if not number:
             self.stdout.write("There are no dead letters.")
