@@ -9,6 +9,8 @@ from django.db import transaction
 from academy.adapters.db.django import repositories_core, repositories_lectures, repositories_students
 from academy.domain.roles import Role
 from academy.domain.student_rows import StudentRow
+from apps.core.models import Tenant
+from apps.demo.videos import load_videos
 from apps.domains.students.demo import load_students
 
 ACADEMIES = {"hanbit": "한빛학원", "saebom": "새봄학원"}
@@ -19,19 +21,22 @@ STUDENT = StudentRow(line=1, name="최학생", parent_phone="01000000001", schoo
 
 
 class Command(BaseCommand):
-    help = f"Loads two academies with accounts, lectures and students (password of all accounts: {PASSWORD})."
+    help = f"Loads two academies with accounts, lectures, students and videos (password of all accounts: {PASSWORD})."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         password_hash = make_password(PASSWORD)
         for code, name in ACADEMIES.items():
             with transaction.atomic():
-                self._load(code, name, password_hash)
+                tenant = repositories_core.create_tenant(code, name)
+                lecture_id = self._load(tenant, password_hash) if tenant else None
+            if tenant is None or lecture_id is None:
+                self.stdout.write(f"{code}: is there already.")
+                continue
+            load_videos(tenant, lecture_id)
+            self.stdout.write(f"{code}: loaded, with {repositories_students.students_of(tenant.pk).count()} students.")
 
-    def _load(self, code: str, name: str, password_hash: str) -> None:
-        tenant = repositories_core.create_tenant(code, name)
-        if tenant is None:
-            self.stdout.write(f"{code}: is there already.")
-            return
+    def _load(self, tenant: Tenant, password_hash: str) -> int:
+        """Accounts, lectures and students; the lecture that the student attends."""
         for role, person in ACCOUNTS.items():
             repositories_core.create_account(tenant, role.value, person, role, password_hash)
         lectures = [repositories_lectures.create_lecture(tenant.pk, {"title": title}) for title in LECTURES]
@@ -39,4 +44,4 @@ class Command(BaseCommand):
         repositories_core.keep_password(tenant.pk, Role.STUDENT.value)
         repositories_students.enroll_student(tenant.pk, student_id, lectures[0].pk)
         load_students(tenant, lectures)
-        self.stdout.write(f"{code}: loaded, with {repositories_students.students_of(tenant.pk).count()} students.")
+        return lectures[0].pk

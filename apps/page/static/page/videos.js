@@ -108,7 +108,7 @@ export class Player {
   /** @param {string} address */
   async #playByScript(address) {
     const { default: Hls } = await import("./vendor/hls.light.min.mjs");
-    const hls = new Hls();
+    const hls = new Hls({ enableWorker: false }); // a worker of its own would need a script from a blob
     this.#hls = hls;
     hls.loadSource(address);
     hls.attachMedia(this.#video);

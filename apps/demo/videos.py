@@ -1,0 +1,57 @@
+"""Demo videos of an academy: one that plays, and one that could not be encoded. Made by the product's own encoder."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from django.core.files.base import File
+from django.core.files.storage import default_storage
+
+from academy.adapters.db.django import repositories_lectures, repositories_video
+from academy.adapters.video.sample import make_sample
+from academy.domain.jobs import Claim, JobFailedError
+from apps.core.models import Tenant
+from apps.support.video.services import sqs_queue
+from apps.support.video.services.files import source_name
+from apps.worker.handlers import JobProgress
+from apps.worker.video_worker.encoding import STEPS, encode_video
+from apps.worker.video_worker.store import Videos
+from apps.worker.workspace import workspace
+
+SECONDS = 8.0
+NOTES = "1강 수업 노트: 이 파일은 동영상이 아닙니다.\n"
+
+
+def load_videos(tenant: Tenant, lecture_id: int) -> None:
+    """Once an academy; each takes a second."""
+    _load(tenant, lecture_id, "1강 수업 영상", "1강.mp4", lambda path: make_sample(path, SECONDS))
+    _load(tenant, lecture_id, "1강 수업 노트", "1강 노트.mp4", lambda path: path.write_text(NOTES, encoding="utf-8"))
+
+
+def _load(tenant: Tenant, lecture_id: int, title: str, file_name: str, make: Callable[[Path], object]) -> None:
+    session = repositories_lectures.add_session(tenant.pk, lecture_id, title)
+    if session is None:
+        return
+    with workspace() as folder:
+        path = folder / file_name
+        make(path)
+        with path.open("rb") as local:
+            stored = default_storage.save(source_name(tenant.pk, file_name), File(local))
+        size = path.stat().st_size
+    video = repositories_video.create_video(
+        tenant.pk, session.pk, title=title, file_name=file_name, source=stored, size=size
+    )
+    _encode(tenant, video.pk)
+
+
+def _encode(tenant: Tenant, video_id: int) -> None:
+    """As the worker does, but at once, so that there is something to see as soon as the page opens."""
+    sqs_queue.mark_uploaded(tenant.pk, tenant.code, video_id)
+    claimed = sqs_queue.mark_processing(tenant.pk, video_id, lease_alive=False)
+    if isinstance(claimed, Claim):  # a worker was faster
+        return
+    try:
+        made = encode_video(claimed, JobProgress(claimed, Videos(), STEPS))
+    except JobFailedError as problem:
+        sqs_queue.fail_video(claimed, problem.code, str(problem))
+    else:
+        sqs_queue.complete_video(claimed, hls_path=made["hls_path"], duration=made["duration"])

@@ -1,0 +1,270 @@
+"""Videos over HTTP and as records: uploaded, watched, played, cancelled, tried again, and refused with a sentence."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from academy.adapters.video.sample import make_sample
+from embedded.plan import Worker
+from tests.system import System, eventually, new_ticket
+from tests.watcher import Record
+
+PROGRESS_FIELDS = {
+    "id", "status", "encoding_progress", "encoding_remaining_seconds", "encoding_step_index", "encoding_step_total",
+    "encoding_step_name", "encoding_step_percent",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def worker(system: System) -> Iterator[Worker]:
+    with system.running_worker("video_worker", WORKER_HEARTBEAT_SECONDS="1") as running:
+        yield running
+
+
+def sample(folder: Path, seconds: float) -> bytes:
+    path = folder / "sample.mp4"
+    make_sample(path, seconds)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return sample(tmp_path_factory.mktemp("clip"), 2)
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Some ten seconds of work for an idle machine."""
+    return sample(tmp_path_factory.mktemp("long_clip"), 120)
+
+
+@pytest.fixture
+async def client(system: System) -> AsyncIterator[httpx.AsyncClient]:
+    async with system.client() as signed_in:
+        yield signed_in
+
+
+async def lecture_of(client: httpx.AsyncClient) -> int:
+    found: int = (await client.get("/api/v1/lectures/")).json()["results"][0]["id"]
+    return found
+
+
+async def upload(
+    client: httpx.AsyncClient, content: bytes, name: str = "수업 영상.mp4", **fields: Any
+) -> httpx.Response:
+    data = {"title": "수업", "lecture": await lecture_of(client)} | fields
+    return await client.post("/media/videos/", data=data, files={"file": (name, content)})
+
+
+async def uploaded(client: httpx.AsyncClient, content: bytes) -> int:
+    answer = await upload(client, content)
+    assert answer.status_code == 202, answer.text
+    video_id: int = answer.json()["id"]
+    return video_id
+
+
+def seen(history: list[Record], video_id: int) -> list[Record]:
+    return [record for record in history if record["topic"] == f"video:{video_id}"]
+
+
+async def test_a_video_is_watched_from_pending_to_ready_polled_meanwhile_and_played(
+    system: System, worker: Worker, client: httpx.AsyncClient, clip: bytes
+) -> None:
+    async with await system.watcher(client) as watcher:
+        video_id = await uploaded(client, clip)
+        end = await watcher.until_terminal(f"video:{video_id}")
+    records = seen(watcher.history, video_id)
+    assert records[0]["status"] == "PENDING"
+    percents = [record["progress"]["percent"] for record in records if record["progress"]]
+    assert percents == sorted(percents)
+    assert max(percents) < 100
+    assert end["status"] == "READY"
+    detail = (await client.get(f"/media/videos/{video_id}/")).json()
+    polled = (await client.get(f"/media/videos/{video_id}/progress/")).json()
+    assert end["data"]["hls_path"] == detail["hls_path"] == polled["hls_path"]
+    assert end["data"]["duration"] == detail["duration"] == polled["duration"] == pytest.approx(2, abs=0.2)
+    assert (polled["encoding_progress"], detail["file_name"]) == (100.0, "수업 영상.mp4")
+    await is_played(system, detail)
+
+
+async def is_played(system: System, detail: dict[str, Any]) -> None:
+    """By whoever has its address, without a token."""
+    async with httpx.AsyncClient(base_url=system.address) as player:
+        master = await player.get(detail["hls_url"])
+        assert master.headers["content-type"] == "application/vnd.apple.mpegurl"
+        folder = detail["hls_url"].rpartition("/")[0]
+        playlists = [line for line in master.text.splitlines() if not line.startswith("#")]
+        for playlist in playlists:
+            listed = await player.get(f"{folder}/{playlist}")
+            segment = next(line for line in listed.text.splitlines() if line.endswith(".ts"))
+            answer = await player.get(f"{folder}/{playlist.partition('/')[0]}/{segment}")
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp2t")
+            assert len(answer.content) % 188 == 0  # of a transport stream
+        picture = await player.get(detail["thumbnail_url"])
+        assert picture.headers["content-type"] == "image/jpeg"
+        for name in ("..%2f..%2fsecret", "360p%2f..%2f..%2f1%2fmaster.m3u8", "index.html", "360p/00099.ts"):
+            assert (await player.get(f"{folder}/{name}")).status_code == 404
+        forged = detail["hls_url"].replace("/hls/", "/hls/9")
+        assert (await player.get(forged)).json()["code"] == "address_invalid"
+
+
+async def test_progress_is_answered_as_old_clients_know_it(
+    system: System, worker: Worker, client: httpx.AsyncClient, long_clip: bytes
+) -> None:
+    video_id = await uploaded(client, long_clip)
+    async with await system.watcher(client) as watcher:
+        topic = f"video:{video_id}"
+        await watcher.until(lambda: (watcher.records.get(topic, {}).get("progress") or {}).get("percent", 0) > 3)
+        answer = await client.get(f"/media/videos/{video_id}/progress/")
+        assert answer.json().keys() == PROGRESS_FIELDS
+        assert answer.json()["status"] == "PROCESSING"
+        assert answer.headers["Retry-After"] == "1"
+        assert (answer.json()["encoding_step_name"], answer.json()["encoding_step_total"]) == ("transcode", 6)
+        cancelled = await client.post(f"/media/videos/{video_id}/cancel/")
+        assert cancelled.json()["status"] == "CANCELLED"
+        assert (await watcher.until_terminal(topic))["status"] == "CANCELLED"
+    etag = {"If-None-Match": (await client.get(f"/media/videos/{video_id}/progress/")).headers["ETag"]}
+    assert (await client.get(f"/media/videos/{video_id}/progress/", headers=etag)).status_code == 304
+    again = await client.post(f"/media/videos/{video_id}/cancel/")
+    assert (again.status_code, again.json()["code"]) == (409, "video_ended")
+
+
+async def test_a_cancelled_encoding_ends_at_once_and_can_be_tried_again(
+    system: System, worker: Worker, client: httpx.AsyncClient, long_clip: bytes, clip: bytes
+) -> None:
+    video_id = await uploaded(client, long_clip)
+    log = system.folder / f"{worker.name}.log"
+    await eventually(lambda: f'"job": "video:{video_id}"' in log.read_text() and "job_started" in log.read_text())
+    await client.post(f"/media/videos/{video_id}/cancel/")
+    await eventually(lambda: any(said(line, video_id, "job_superseded") for line in log.read_text().splitlines()))
+    retried = await client.post(f"/media/videos/{video_id}/retry/")
+    assert (retried.json()["status"], retried.json()["attempt"]) == ("PENDING", 2)
+    async with await system.watcher(client) as watcher:
+        await watcher.until(lambda: watcher.records.get(f"video:{video_id}", {}).get("status") == "PROCESSING")
+        await client.post(f"/media/videos/{video_id}/cancel/")
+        other = await uploaded(client, clip)  # the worker is free again
+        assert (await watcher.until_terminal(f"video:{other}"))["status"] == "READY"
+
+
+def said(line: str, video_id: int, event: str) -> bool:
+    return f'"job": "video:{video_id}"' in line and f'"event": "{event}"' in line
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [("notes.mp4", "수업 노트\n".encode() * 50, "not_a_video"), ("noise.avi", bytes(range(256)) * 50, "not_a_video")],
+)
+async def test_what_is_no_video_fails_with_a_sentence(
+    system: System, worker: Worker, client: httpx.AsyncClient, name: str, content: bytes, code: str
+) -> None:
+    async with await system.watcher(client) as watcher:
+        video_id = (await upload(client, content, name)).json()["id"]
+        end = await watcher.until_terminal(f"video:{video_id}")
+    assert (end["status"], end["error"]["code"]) == ("FAILED", code)
+    polled = (await client.get(f"/media/videos/{video_id}/progress/")).json()
+    assert polled["error_reason"] == end["error"]["message"]
+    assert polled["error_reason"].endswith(".")
+
+
+async def test_a_video_that_goes_to_the_bucket_itself_is_encoded_once_it_has_arrived(
+    system: System, worker: Worker, client: httpx.AsyncClient, clip: bytes
+) -> None:
+    wanted = {"title": "직접", "lecture": await lecture_of(client), "file_name": "clip.mp4", "size": len(clip)}
+    answer = await client.post("/media/videos/", json=wanted)
+    assert answer.status_code == 201
+    video_id, way = answer.json()["id"], answer.json()["upload"]
+    early = await client.post(f"/media/videos/{video_id}/uploaded/")
+    assert (early.status_code, early.json()["code"]) == (409, "not_uploaded")
+    assert (await client.get(f"/media/videos/{video_id}/progress/")).json() == {"status": "UNKNOWN"}
+    async with httpx.AsyncClient() as browser:
+        put = await browser.request(way["method"], way["url"], content=clip)
+    assert put.status_code == 200
+    assert "content-length" in way["url"]  # signed: another length is refused by the bucket itself
+    async with await system.watcher(client) as watcher:
+        assert (await client.post(f"/media/videos/{video_id}/uploaded/")).json()["status"] == "PENDING"
+        assert (await watcher.until_terminal(f"video:{video_id}"))["status"] == "READY"
+    late = await client.post(f"/media/videos/{video_id}/uploaded/")
+    assert (late.status_code, late.json()["code"]) == (409, "uploaded_already")
+
+
+Send = Callable[[httpx.AsyncClient], Any]
+
+
+@pytest.mark.parametrize(
+    ("send", "status", "code"),
+    [
+        (lambda client: upload(client, b""), 400, "empty_file"),
+        (lambda client: upload(client, b"x", title=""), 400, "invalid"),
+        (lambda client: upload(client, b"x", lecture=""), 400, "invalid"),
+        (lambda client: upload(client, b"x", lecture=999_999_999), 400, "invalid"),
+        (lambda client: upload(client, b"x", lecture="", session=999_999_999), 400, "invalid"),
+        (lambda client: client.post("/media/videos/", data={"title": "x"}, files={"other": b"x"}), 400, "file_missing"),
+        (lambda client: client.post("/media/videos/", json={"title": "x", "lecture": 1}), 400, "invalid"),
+        (
+            lambda client: client.post(
+                "/media/videos/", json={"title": "x", "lecture": 1, "file_name": "x.mp4", "size": 10**12}
+            ),
+            413,
+            "too_large",
+        ),
+        (lambda client: client.get("/media/videos/?status=DONE"), 400, "invalid"),
+        (lambda client: client.get("/media/videos/999999999/"), 404, "not_found"),
+        (lambda client: client.post("/media/videos/999999999/cancel/"), 404, "not_found"),
+        (lambda client: client.post("/media/videos/999999999/retry/"), 404, "not_found"),
+    ],
+)
+async def test_wrong_requests_get_a_sentence(client: httpx.AsyncClient, send: Send, status: int, code: str) -> None:
+    answer = await send(client)
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert answer.json()["message"]
+
+
+async def test_another_academys_video_is_not_there(system: System, client: httpx.AsyncClient) -> None:
+    """The demo's own: it is READY, and plays for its academy."""
+    ours = (await client.get("/media/videos/?status=READY")).json()["results"][-1]
+    async with system.client("saebom") as stranger:
+        assert ours["id"] not in {video["id"] for video in (await stranger.get("/media/videos/")).json()["results"]}
+        assert (await stranger.get(f"/media/videos/{ours['id']}/")).status_code == 404
+        assert (await stranger.get(f"/media/videos/{ours['id']}/progress/")).json() == {"status": "UNKNOWN"}
+        for deed in ("cancel", "retry", "uploaded"):
+            assert (await stranger.post(f"/media/videos/{ours['id']}/{deed}/")).status_code == 404
+
+
+async def test_students_see_what_is_ready_of_their_lectures_and_poll_with_a_ticket(system: System) -> None:
+    async with system.client(username="student") as student:
+        shown = (await student.get("/media/videos/")).json()["results"]
+        assert {video["status"] for video in shown} == {"READY"}
+        video_id = shown[-1]["id"]
+        await is_played(system, shown[-1])
+        bare = await student.get(f"/media/videos/{video_id}/progress/")
+        assert (bare.status_code, bare.json()["code"]) == (403, "ticket_needed")
+        ticket = await new_ticket(student, {"topics": [f"video:{video_id}"]})
+        headers = {"X-Realtime-Ticket": ticket["ticket"]}
+        polled = await student.get(f"/media/videos/{video_id}/progress/", headers=headers)
+        assert polled.status_code == 200
+        other = await student.get(f"/media/videos/{video_id + 1}/progress/", headers=headers)
+        assert other.status_code == 403
+        sent = await student.post("/media/videos/", data={"title": "x"}, files={"file": b"x"})
+        assert (sent.status_code, sent.json()["code"]) == (403, "role_refused")
+    async with system.client(username="teacher") as teacher:
+        foreign = await teacher.get(f"/media/videos/{video_id}/progress/", headers=headers)
+        assert foreign.status_code == 200  # who works there needs no ticket
+
+
+async def test_only_who_may_upload_sends_more_than_a_workbook(system: System) -> None:
+    async def send(client: httpx.AsyncClient) -> int:
+        announced = {"Content-Length": "22000000", "Content-Type": "multipart/form-data; boundary=x"}
+        async with asyncio.timeout(30):
+            answer = await client.post("/media/videos/", headers=announced, content=bytes(22_000_000))
+        return answer.status_code
+
+    async with system.client(username="student") as student:
+        assert await send(student) == 413
+    async with httpx.AsyncClient(base_url=system.address) as nobody:
+        assert await send(nobody) == 413
+    async with system.client(username="teacher") as teacher:
+        assert await send(teacher) == 400  # taken, and no form
