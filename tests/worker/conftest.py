@@ -3,8 +3,9 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -114,17 +115,26 @@ class Bench:
         ]
 
 
+B = TypeVar("B", bound=Bench)
+
+
 @pytest.fixture
 def bench(transactional_db: None, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    with bench_of(Bench, AI_QUEUE, settings, monkeypatch) as made:
+        yield made
+
+
+@contextmanager
+def bench_of(kind: type[B], queue_name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[B]:
     """Short leases; and no connection outlives the thread that used it, since the database goes with the tests."""
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     settings.SQS_QUEUE_PREFIX = f"bench-{secrets.token_hex(6)}"
     settings.WORKER_VISIBILITY_SECONDS = QUICK.visibility_seconds
     settings.REALTIME_LEASE_SECONDS = LEASE_SECONDS
     forget_publisher()
-    queue = SqsJobQueue(AI_QUEUE)
+    queue = SqsJobQueue(queue_name)
     queue.provision()
-    yield Bench(queue, Tenant.objects.create(code=f"t-{secrets.token_hex(8)}", name="Academy"))
+    yield kind(queue, Tenant.objects.create(code=f"t-{secrets.token_hex(8)}", name="Academy"))
     forget_publisher()
 
 

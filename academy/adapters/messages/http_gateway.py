@@ -44,8 +44,8 @@ class HttpProvider:
         connection = self._connect()
         try:
             connection.request("POST", self._target, body.encode(), self._headers | {"Idempotency-Key": message.key})
-            answer = connection.getresponse()
-            status, reply = answer.status, answer.read(MAX_REPLY_BYTES)
+            with connection.getresponse() as answer:
+                status, reply = answer.status, answer.read(MAX_REPLY_BYTES)
         except (OSError, HTTPException) as problem:
             raise OutcomeUnknownError(str(problem)) from problem
         finally:

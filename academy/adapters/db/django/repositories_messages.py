@@ -70,7 +70,7 @@ def create_messages(tenant_id: int, job_id: UUID, text: str, drafts: Sequence[Dr
     """What a job of this transaction sends; few statements, however many messages."""
     job = rows_of(tenant_id, AIJob).get(job_id=job_id)
     message_job = MessageJob.objects.create(tenant_id=tenant_id, job=job, text=text)
-    Message.objects.bulk_create(
+    rows_of(tenant_id, Message).bulk_create(
         (
             Message(
                 tenant_id=tenant_id,

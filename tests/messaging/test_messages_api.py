@@ -1,0 +1,153 @@
+"""Bulk messages over HTTP: what is taken, what is refused, and what is told of each message."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.system import System
+
+ABSENT = "6b7a9c2e-0000-4000-8000-000000000000"
+PATH = "/api/v1/messages/"
+
+
+async def students_of(client: httpx.AsyncClient, number: int, **filters: Any) -> list[dict[str, Any]]:
+    answer = await client.get("/api/v1/students/", params={"page_size": number, **filters})
+    students: list[dict[str, Any]] = answer.json()["results"]
+    return students
+
+
+async def lecture_of(client: httpx.AsyncClient) -> dict[str, Any]:
+    lecture: dict[str, Any] = (await client.get("/api/v1/lectures/")).json()["results"][0]
+    return lecture
+
+
+async def write(client: httpx.AsyncClient, **body: Any) -> str:
+    answer = await client.post(PATH, json=body)
+    assert answer.status_code == 202, answer.text
+    job_id: str = answer.json()["job_id"]
+    return job_id
+
+
+def texts_in(folder: Path) -> list[str]:
+    return [json.loads(file.read_text(encoding="utf-8"))["text"] for file in folder.iterdir()]
+
+
+async def test_a_lecture_is_written_to_and_everybody_sees_how_far_it_is(system: System, tmp_path: Path) -> None:
+    async with system.client() as client, await system.watcher(client) as watcher:
+        lecture = await lecture_of(client)
+        job_id = await write(client, text="{name} 학생, 내일 휴강입니다.", lecture=lecture["id"])
+        rate = {"MESSAGE_FOLDER": str(tmp_path), "MESSAGE_RATE_PER_MINUTE": "100000"}
+        with system.running_worker("messaging_worker", **rate):
+            done = await watcher.until_terminal(f"job:{job_id}")
+        detail = (await client.get(f"{PATH}{job_id}/")).json()
+        names = [student["name"] for student in await students_of(client, 200, lecture=lecture["id"])]
+    totals = {"sent": lecture["student_count"], "failed": 0, "total": lecture["student_count"]}
+    assert done["data"] == {"job_type": "bulk_message", "result": totals}
+    assert (detail["status"], detail["totals"], detail["count"]) == ("DONE", totals, totals["total"])
+    texts = texts_in(tmp_path)
+    assert sorted(texts) == sorted(f"{name} 학생, 내일 휴강입니다." for name in names)
+    running = [record["data"] for record in watcher.history if record["progress"]]
+    assert all(data["total"] == totals["total"] for data in running)
+
+
+async def test_what_became_of_each_message_is_told_in_pages(system: System, tmp_path: Path) -> None:
+    async with system.client() as client, await system.watcher(client) as watcher:
+        with_phone = {"name": "전화하나", "parent_phone": "01077770001", "phone": "01077770002"}
+        without = {"name": "전화없음", "parent_phone": "01077770001"}
+        ids = [(await client.post("/api/v1/students/", json=body)).json()["id"] for body in (with_phone, without)]
+        job_id = await write(client, text="{name}", students=ids, to="student")
+        with system.running_worker("messaging_worker", MESSAGE_FOLDER=str(tmp_path)):
+            await watcher.until_terminal(f"job:{job_id}")
+        failed = (await client.get(f"{PATH}{job_id}/", params={"status": "failed"})).json()
+        second = (await client.get(f"{PATH}{job_id}/", params={"page_size": 1, "page": 2})).json()
+        odd = await client.get(f"{PATH}{job_id}/", params={"status": "lost"})
+        result = (await client.get(f"/api/v1/jobs/{job_id}/result/")).json()["result"]
+    (row,) = failed["results"]
+    assert {name: row[name] for name in ("student_id", "name", "recipient", "status", "code", "error", "sent_at")} == {
+        "student_id": ids[1],
+        "name": "전화없음",
+        "recipient": "",
+        "status": "FAILED",
+        "code": "no_phone",
+        "error": "The student's own phone number is missing.",
+        "sent_at": None,
+    }
+    assert (failed["to"], failed["lecture"], failed["text"]) == ("student", None, "{name}")
+    assert failed["totals"] == second["totals"] == result == {"sent": 1, "failed": 1, "total": 2}
+    assert (second["count"], len(second["results"])) == (2, 1)
+    assert (odd.status_code, odd.json()["code"]) == (400, "invalid")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "words"),
+    [
+        ({"text": ""}, "text", "blank"),
+        ({"text": "x" * 2001}, "text", "2000"),
+        ({"text": "a\0b"}, "text", "Null"),
+        ({"text": "\ud800"}, "text", "urrogate"),
+        ({"to": "teacher"}, "to", "teacher"),
+        ({"lecture": 1}, "non_field_errors", "either a lecture, or students"),
+        ({"students": None}, "students", "null"),
+        ({"students": []}, "students", "empty"),
+        ({"students": list(range(1, 5002))}, "students", "5000"),
+        ({"students": [2**63]}, "students", "9223372036854775807"),
+        ({"students": [999_999_999, 888_888_888]}, "students", "these ids: 888888888, 999999999."),
+    ],
+)
+async def test_what_cannot_be_sent_is_refused_with_a_sentence(
+    system: System, change: dict[str, Any], field: str, words: str
+) -> None:
+    async with system.client() as client:
+        (student,) = await students_of(client, 1)
+        body = {"text": "{name}", "students": [student["id"]]} | change
+        answer = await client.post(PATH, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400, answer.text
+    assert list(answer.json()["fields"]) == [field]
+    assert words in json.dumps(answer.json(), ensure_ascii=False)
+
+
+async def test_a_lecture_that_is_not_there_or_has_nobody_is_refused(system: System) -> None:
+    async with system.client() as client:
+        empty = (await client.post("/api/v1/lectures/", json={"title": "빈 강의"})).json()["id"]
+        answers = [
+            await client.post(PATH, json={"text": "a", "lecture": lecture}) for lecture in (999_999_999, empty, 2**63)
+        ]
+    assert [answer.status_code for answer in answers] == [400] * 3
+    assert answers[0].json()["message"] == "lecture: There is no such lecture."
+    assert answers[1].json()["message"] == "lecture: The lecture has no students."
+
+
+async def test_another_academys_students_and_messages_are_not_there(system: System) -> None:
+    async with system.client("hanbit") as mine, system.client("saebom") as other:
+        (theirs,) = await students_of(other, 1)
+        (ours,) = await students_of(mine, 1)
+        lecture = await lecture_of(other)
+        by_id = await mine.post(PATH, json={"text": "a", "students": [ours["id"], theirs["id"]]})
+        by_lecture = await mine.post(PATH, json={"text": "a", "lecture": lecture["id"]})
+        job_id = await write(other, text="a", students=[theirs["id"]])
+        detail, absent = await mine.get(f"{PATH}{job_id}/"), await mine.get(f"{PATH}{ABSENT}/")
+        listed = (await mine.get(PATH)).json()["results"]
+        cancelled = await other.post(f"/api/v1/jobs/{job_id}/cancel/")
+        theirs_listed = (await other.get(PATH)).json()["results"]
+    assert (by_id.status_code, by_id.json()["message"]) == (
+        400,
+        f"students: There are no students with these ids: {theirs['id']}.",
+    )
+    assert (by_lecture.status_code, by_lecture.json()["message"]) == (400, "lecture: There is no such lecture.")
+    assert (detail.status_code, detail.json()) == (absent.status_code, absent.json())
+    assert detail.status_code == 404
+    assert job_id not in {job["job_id"] for job in listed}
+    assert cancelled.status_code == 200
+    assert (theirs_listed[0]["job_id"], theirs_listed[0]["status"]) == (job_id, "CANCELLED")
+    assert theirs_listed[0]["totals"] == {"sent": 0, "failed": 0, "total": 1}
+
+
+@pytest.mark.parametrize(("username", "read", "written"), [("teacher", 200, 403), ("student", 403, 403)])
+async def test_the_office_writes_and_teachers_read(system: System, username: str, read: int, written: int) -> None:
+    async with system.client(username=username) as client:
+        assert (await client.get(PATH)).status_code == read
+        assert (await client.get(f"{PATH}{ABSENT}/")).status_code == (404 if read == 200 else 403)
+        assert (await client.post(PATH, json={"text": "a", "students": [1]})).status_code == written

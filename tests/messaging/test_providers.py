@@ -1,0 +1,133 @@
+"""Providers against real servers: what was accepted, what was refused, and of what nobody knows."""
+
+import json
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from academy.adapters.messages.choice import open_provider
+from academy.adapters.messages.folder import FolderProvider
+from academy.adapters.messages.http_gateway import HttpProvider
+from academy.adapters.messages.provider import (
+    MessageRefusedError,
+    OutcomeUnknownError,
+    Outgoing,
+    ProviderUnavailableError,
+)
+from academy.adapters.messages.smtp import SmtpProvider
+from tests.messaging.gateway import DeafListener, Gateway, running_gateway
+
+MESSAGE = Outgoing("job-7", "01055550001", "김하나 학생, 내일 쉽니다.")
+SHORT = 0.3
+
+
+def of(gateway: Gateway) -> HttpProvider:
+    return HttpProvider(gateway.url, token="gateway-token", timeout=SHORT)
+
+
+# Folder.
+
+
+def test_a_message_is_one_whole_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    folder = tmp_path / "messages"
+    FolderProvider(folder).send(MESSAGE)
+    (file,) = folder.iterdir()
+    assert file.name == "job-7.json"
+    assert json.loads(file.read_text(encoding="utf-8")) == {
+        "key": "job-7",
+        "recipient": "01055550001",
+        "text": MESSAGE.text,
+    }
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_message_that_came_twice_would_still_be_one_file(tmp_path: Path) -> None:
+    provider = FolderProvider(tmp_path)
+    for _ in range(2):
+        provider.send(MESSAGE)
+    assert [file.name for file in tmp_path.iterdir()] == ["job-7.json"]
+
+
+def test_a_folder_that_cannot_be_written_to_takes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ProviderUnavailableError, match="cannot be written to"):
+        FolderProvider(tmp_path / "file").send(MESSAGE)
+    assert os.listdir(tmp_path) == ["file"]  # noqa: PTH208 - hidden files too
+
+
+# HTTP gateway.
+
+
+def test_the_gateway_is_sent_the_text_the_number_the_token_and_a_key(gateway: Gateway) -> None:
+    of(gateway).send(MESSAGE)
+    assert gateway.received == [{"id": "job-7", "to": "01055550001", "text": MESSAGE.text}]
+    (headers,) = gateway.headers
+    assert headers["Authorization"] == "Bearer gateway-token"
+    assert headers["Idempotency-Key"] == "job-7"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["path"] == "/send?from=academy"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, MessageRefusedError),
+        (410, MessageRefusedError),
+        (422, MessageRefusedError),
+        (302, ProviderUnavailableError),
+        (401, ProviderUnavailableError),
+        (403, ProviderUnavailableError),
+        (404, ProviderUnavailableError),
+        (429, ProviderUnavailableError),
+        (503, ProviderUnavailableError),
+        (500, OutcomeUnknownError),
+        (502, OutcomeUnknownError),
+        (504, OutcomeUnknownError),
+        (0, OutcomeUnknownError),
+    ],
+)
+def test_what_the_gateway_answers_decides_the_outcome(gateway: Gateway, status: int, error: type[Exception]) -> None:
+    gateway.answer = lambda _message: status
+    with pytest.raises(error) as raised:
+        of(gateway).send(MESSAGE)
+    assert status == 0 or f"answer {status}" in str(raised.value)
+
+
+def test_a_gateway_that_does_not_answer_in_time_may_have_taken_the_message(gateway: Gateway) -> None:
+    def dawdle(_message: object) -> int:
+        time.sleep(2 * SHORT)
+        return 202
+
+    gateway.answer = dawdle
+    with pytest.raises(OutcomeUnknownError):
+        of(gateway).send(MESSAGE)
+    assert len(gateway.received) == 1
+
+
+def test_a_gateway_that_cannot_be_reached_took_nothing() -> None:
+    with running_gateway() as gone:
+        url = gone.url
+    with pytest.raises(ProviderUnavailableError, match="cannot be reached"):
+        HttpProvider(url, token="", timeout=SHORT).send(MESSAGE)
+
+
+def test_a_gateway_with_which_no_secure_connection_comes_about_took_nothing() -> None:
+    deaf = DeafListener()
+    with pytest.raises(ProviderUnavailableError, match="cannot be reached"):
+        HttpProvider(deaf.url, token="", timeout=SHORT).send(MESSAGE)
+    deaf.close()
+
+
+# Which one.
+
+
+@pytest.mark.parametrize(("name", "kind"), [("folder", FolderProvider), ("smtp", SmtpProvider), ("http", HttpProvider)])
+def test_the_settings_choose(settings: Settings, name: str, kind: type) -> None:
+    settings.MESSAGE_PROVIDER = name
+    provider = open_provider()
+    assert isinstance(provider, kind)
+    provider.close()
