@@ -43,6 +43,13 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
         ("SQS_ENDPOINT_URL", "http://", "a host"),
         ("SQS_QUEUE_PREFIX", "a.b", "pattern"),
         ("S3_ENDPOINT_URL", "s3://bucket", "begin with http://"),
+        ("MESSAGE_PROVIDER", "pigeon", "'folder', 'smtp' or 'http'"),
+        ("MESSAGE_SMTP_URL", "mail.example.com:25", "write smtp:// or smtps://"),
+        ("MESSAGE_SMTP_URL", "smtp://", "write smtp:// or smtps://"),
+        ("MESSAGE_SMTP_FROM", "The office <office@example.com>", "an e-mail address and nothing else"),
+        ("MESSAGE_SMTP_TO", "office@example.com", "{recipient}@sms.example.com"),
+        ("MESSAGE_HTTP_URL", "sms.example.com/send", "begin with http://"),
+        ("MESSAGE_RATE_PER_MINUTE", "0", "greater than or equal to 1"),
         ("AI_WORKER_MAX_CONCURRENCY", "0", "greater than or equal to 1"),
         ("WORKER_HEARTBEAT_SECONDS", "nan", "less than or equal to 60"),
         ("WORKER_HEARTBEAT_SECONDS", "-1", "greater than 0"),
@@ -61,6 +68,17 @@ def test_a_wrong_value_gives_one_sentence_that_names_its_variable(
     assert words in text
     assert text.endswith(".")
     assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("provider", "needed"), [("smtp", ["MESSAGE_SMTP_URL", "MESSAGE_SMTP_FROM"]), ("http", ["MESSAGE_HTTP_URL"])]
+)
+def test_a_provider_of_messages_asks_for_what_it_needs(
+    monkeypatch: pytest.MonkeyPatch, provider: str, needed: list[str]
+) -> None:
+    assert complaint(monkeypatch, MESSAGE_PROVIDER=provider).splitlines() == [
+        f"{name} is wrong: it is needed where MESSAGE_PROVIDER is {provider}." for name in needed
+    ]
 
 
 def test_several_wrong_values_give_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,6 +101,7 @@ def test_a_missing_or_short_key_is_asked_for(monkeypatch: pytest.MonkeyPatch, ke
         ("DATABASE_URL", "postgresql://user:hidden-word@[::1/db"),
         ("DATABASE_URL", "postgresql://host/db?password=hidden-word&nonsense=1"),
         ("DATABASE_URL", "host=db password=hidden-word"),
+        ("MESSAGE_SMTP_URL", "smtps://office:hidden-word@host:port"),
         ("REDIS_URL", "http://:hidden-word@host"),
         ("REDIS_URL", "redis://:hidden-word@host:port"),
     ],

@@ -1,6 +1,6 @@
 """A bulk message as a job: each message is claimed, sent, and saved as what became of it. None is ever sent twice.
 
-docs/explanation/at-most-once.md says why.
+What happens when a worker dies in between, and why: docs/explanation/at-most-once.md.
 """
 
 import time
