@@ -1,0 +1,81 @@
+"""The video worker is killed in the middle of an encoding: the video becomes READY all the same, once.
+
+`script/test --faults` kills it at ten random moments, CI at two.
+"""
+
+import os
+import random
+from pathlib import Path
+
+import boto3
+import psutil
+import pytest
+
+from academy.adapters.video.sample import make_sample
+from embedded.plan import Worker
+from tests.contract.test_videos import uploaded
+from tests.system import System, eventually
+from tests.watcher import Watcher
+
+MOMENTS = 10 if os.environ.get("LONG_FAULTS") else 2
+SECONDS = 60
+
+pytestmark = pytest.mark.slow
+
+
+def made_of(system: System, video_id: int) -> set[str]:
+    """The names that the storage has below the video."""
+    variables = system.environment
+    storage = boto3.client(
+        "s3",
+        endpoint_url=variables["S3_ENDPOINT_URL"],
+        region_name=variables["AWS_REGION"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+    )
+    ((tenant_id,),) = system.query("SELECT tenant_id FROM video WHERE id = %s", video_id)
+    prefix = f"videos/{tenant_id}/{video_id}/"
+    listed = storage.list_objects_v2(Bucket=variables["S3_BUCKET"], Prefix=prefix)
+    return {entry["Key"].removeprefix(prefix) for entry in listed.get("Contents", [])}
+
+
+def percent(watcher: Watcher, topic: str) -> float:
+    progress = watcher.records.get(topic, {}).get("progress")
+    return float(progress["percent"]) if progress else 0.0
+
+
+def kill_in_the_middle(worker: Worker) -> list[psutil.Process]:
+    """Returns what the worker had started."""
+    assert worker.pid is not None
+    children: list[psutil.Process] = psutil.Process(worker.pid).children(recursive=True)
+    worker.kill()
+    return children
+
+
+async def test_after_kill_9_at_any_moment_the_video_is_ready_with_one_set_of_files(
+    own_system: System, tmp_path: Path
+) -> None:
+    chance = random.Random(7)
+    make_sample(tmp_path / "lesson.mp4", SECONDS)
+    content = (tmp_path / "lesson.mp4").read_bytes()
+    for _ in range(MOMENTS):
+        moment = chance.uniform(0, 90)
+        print(f"killed at {moment:.1f} %")
+        async with own_system.client() as client, await own_system.watcher(client) as watcher:
+            with own_system.running_worker("video_worker") as worker:
+                video_id = await uploaded(client, content)
+                topic = f"video:{video_id}"
+                await watcher.until(lambda topic=topic, moment=moment: percent(watcher, topic) > moment)  # type: ignore[misc]
+                children = kill_in_the_middle(worker)
+                assert children, "no ffmpeg was at work"
+                await eventually(lambda children=children: not any(child.is_running() for child in children))  # type: ignore[misc]
+                await watcher.until(lambda topic=topic: watcher.records[topic]["stalled"])  # type: ignore[misc]
+                worker.start()
+                end = await watcher.until_terminal(topic)
+        assert (end["status"], end["attempt"]) == ("READY", 2)
+        percents = [record["progress"]["percent"] for record in watcher.history if record["progress"]]
+        assert max(percents) < 100
+        names = made_of(own_system, video_id)
+        assert {name.partition("/")[0] for name in names} == {"2"}
+        assert {"2/master.m3u8", "2/thumbnail.jpg", "2/360p/index.m3u8"} <= names
+        assert len({name for name in names if name.endswith(".ts")}) == SECONDS // 6

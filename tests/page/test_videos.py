@@ -1,0 +1,122 @@
+"""The page's videos against a complete running system: uploaded, watched in two browsers, played, cancelled."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from academy.adapters.video.sample import make_sample
+from embedded.plan import Worker
+from tests.page.test_imports import PATIENCE, SignIn, card, is_live, percent, sign_in
+from tests.system import System
+
+__all__ = ["sign_in"]  # a fixture
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest.fixture(scope="module")
+def worker(system: System) -> Iterator[Worker]:
+    with system.running_worker("video_worker") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("lesson") / "수업.mp4"
+    make_sample(path, 40)
+    return path
+
+
+async def open_videos(page: Page) -> None:
+    await is_live(page)
+    await page.get_by_role("tab", name="동영상").click()
+    await expect(page.get_by_role("tabpanel", name="강의 동영상")).to_be_visible()
+
+
+async def upload(page: Page, file: Path, title: str) -> None:
+    await page.set_input_files("#video-file", file)
+    await page.get_by_label("제목").fill(title)
+    await page.get_by_role("button", name="올리기").click()
+
+
+async def test_a_video_moves_in_both_browsers_and_plays(sign_in: SignIn, worker: Worker, lesson: Path) -> None:
+    owner, teacher = await sign_in("hanbit", "owner"), await sign_in("hanbit", "teacher")
+    stranger = await sign_in("saebom", "owner")
+    for page in (owner, teacher, stranger):
+        await open_videos(page)
+    await upload(owner, lesson, "함수의 극한")
+    for page in (owner, teacher):
+        bar = card(page, "함수의 극한").get_by_role("progressbar")
+        await expect(bar).to_have_attribute("aria-valuenow", re.compile(r"^[1-9]\d?$"), timeout=PATIENCE)
+        await expect(bar).to_have_attribute("aria-valuetext", re.compile("변환 중.*남음"), timeout=PATIENCE)
+    before = await percent(teacher, "함수의 극한")
+    await teacher.reload()
+    await open_videos(teacher)
+    assert await percent(teacher, "함수의 극한") >= before
+    for page in (owner, teacher):
+        await expect(card(page, "함수의 극한")).to_have_attribute("data-status", "READY", timeout=PATIENCE)
+    await expect(owner.locator("#spoken")).to_contain_text("함수의 극한: 재생할 수 있습니다.")
+    await expect(card(stranger, "함수의 극한")).to_have_count(0)
+    await plays(teacher, "함수의 극한")
+
+
+async def plays(page: Page, title: str) -> None:
+    await page.get_by_role("button", name=f"{title} 재생").click()
+    dialog = page.get_by_role("dialog", name=title)
+    await expect(dialog).to_be_visible()
+    moves = (
+        "video => new Promise(done => video.addEventListener('timeupdate', () => video.currentTime > 0.2 && done()))"
+    )
+    await dialog.locator("video").evaluate(moves)
+    assert await dialog.locator("video").evaluate("video => Math.round(video.duration)") == 40
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    assert await page.locator("dialog video").evaluate("video => video.paused")
+
+
+async def test_a_running_one_is_cancelled_and_tried_again_from_its_card(
+    sign_in: SignIn, worker: Worker, lesson: Path
+) -> None:
+    page = await sign_in("saebom", "teacher")
+    await open_videos(page)
+    await upload(page, lesson, "광합성")
+    shown = card(page, "광합성")
+    await expect(shown).to_have_attribute("data-status", "PROCESSING", timeout=PATIENCE)
+    await shown.get_by_role("button", name="취소").click()
+    await expect(shown).to_have_attribute("data-status", "CANCELLED", timeout=PATIENCE)
+    await shown.get_by_role("button", name="다시 시도").click()
+    await expect(shown).to_have_attribute("data-status", "READY", timeout=PATIENCE)
+
+
+async def test_what_is_no_video_says_why_in_both_languages(sign_in: SignIn, worker: Worker, tmp_path: Path) -> None:
+    page = await sign_in("saebom", "owner")
+    await open_videos(page)
+    notes = tmp_path / "노트.mp4"
+    notes.write_text("수업 노트\n" * 50)
+    await upload(page, notes, "수업 노트")
+    shown = card(page, "수업 노트").filter(has_text="동영상 파일이 아닙니다.")
+    await expect(shown.first).to_have_attribute("data-status", "FAILED", timeout=PATIENCE)
+    await page.get_by_role("button", name="English").click()
+    await expect(page.get_by_text("This is no video.").first).to_be_visible()
+    await expect(page.get_by_role("tab", name="Videos")).to_have_attribute("aria-selected", "true")
+
+
+async def test_tabs_are_moved_between_with_the_arrow_keys_and_the_demo_is_there(sign_in: SignIn) -> None:
+    page = await sign_in("hanbit", "staff")
+    await is_live(page)
+    await page.get_by_role("tab", name="학생 명단").focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(page.get_by_role("tab", name="동영상")).to_be_focused()
+    await expect(card(page, "1강 수업 영상")).to_have_attribute("data-status", "READY", timeout=PATIENCE)
+    await expect(card(page, "1강 수업 노트")).to_have_attribute("data-status", "FAILED")
+    await expect(card(page, "1강 수업 영상").locator("img")).to_have_js_property("naturalWidth", 640)
+
+
+async def test_without_a_file_the_form_says_so(sign_in: SignIn) -> None:
+    page = await sign_in("hanbit", "owner")
+    await open_videos(page)
+    await page.get_by_label("제목").fill("제목만")
+    await page.get_by_role("button", name="올리기").click()
+    await expect(page.locator("#video-problem")).to_have_text("동영상 파일을 선택해 주십시오.")
