@@ -1,11 +1,13 @@
 """`/api/v1/messages/`: a text for many, and what became of each message. To watch a running job there is push."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -28,20 +30,18 @@ from apps.domains.messaging.serializers import (
 STATUSES = [status.lower() for status in MessageStatus]
 
 
-class MessageListView(APIView):
+class MessageListView(ListAPIView[MessageJob]):
     """The academy's bulk messages, newest first. `POST` takes one and answers at once; the work is a job to watch."""
 
     roles = {"GET": FACULTY, "POST": OFFICE}  # noqa: RUF012 - read only
+    serializer_class = MessageJobSerializer
 
-    @extend_schema(
-        parameters=[OpenApiParameter("page", int), OpenApiParameter("page_size", int)],
-        responses=MessageJobSerializer(many=True),
-    )
-    def get(self, request: Request) -> Response:
-        tenant_id = caller_of(request).tenant_id
-        pages = Pages()
-        page = pages.paginate_queryset(repositories_messages.message_jobs_of(tenant_id), request) or []
-        return pages.get_paginated_response(shown(tenant_id, page))
+    def get_queryset(self) -> Any:
+        return repositories_messages.message_jobs_of(caller_of(self.request).tenant_id)
+
+    def list(self, request: Request, *_args: Any, **_words: Any) -> Response:
+        page = self.paginate_queryset(self.get_queryset()) or []
+        return self.get_paginated_response(shown(caller_of(request).tenant_id, page))
 
     @extend_schema(
         request=MessageForm, responses={202: inline_serializer("MessageJobId", {"job_id": serializers.UUIDField()})}
@@ -98,6 +98,6 @@ def status_param(request: Request) -> MessageStatus | None:
     return MessageStatus(status.upper()) if status else None
 
 
-def shown(tenant_id: int, message_jobs: list[MessageJob]) -> Any:
+def shown(tenant_id: int, message_jobs: Sequence[MessageJob]) -> Any:
     totals = repositories_messages.totals_of(tenant_id, [message_job.job.job_id for message_job in message_jobs])
     return MessageJobSerializer(message_jobs, many=True, context={"totals": totals}).data
