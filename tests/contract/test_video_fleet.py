@@ -1,0 +1,123 @@
+"""Several video workers: no more at once than the fleet may, and what one gives back another one finishes."""
+
+import json
+import signal
+from typing import Any
+
+import boto3
+import psutil
+import pytest
+
+from tests.contract.test_videos import sample, uploaded
+from tests.system import System, eventually
+from tests.watcher import Record, Watcher
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return sample(tmp_path_factory.mktemp("short"), 6)
+
+
+@pytest.fixture(scope="module")
+def lesson(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Long enough to be met in the middle."""
+    return sample(tmp_path_factory.mktemp("lesson"), 40)
+
+
+def most_at_once(history: list[Record]) -> int:
+    """How many topics were PROCESSING at the same time, by the order of the feed."""
+    running: set[str] = set()
+    most = 0
+    for record in history:
+        if record["status"] == "PROCESSING":
+            running.add(record["topic"])
+        else:
+            running.discard(record["topic"])
+        most = max(most, len(running))
+    return most
+
+
+async def all_ready(watcher: Watcher, video_ids: list[int]) -> None:
+    for video_id in video_ids:
+        assert (await watcher.until_terminal(f"video:{video_id}"))["status"] == "READY"
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_two_workers_together_run_no_more_than_the_fleet_may(system: System, short: bytes, most: int) -> None:
+    limit = {"VIDEO_WORKER_MAX_CONCURRENCY": str(most)}
+    async with system.client() as client, await system.watcher(client) as watcher:
+        await watcher.read_until("snapshot")
+        watcher.history.clear()
+        with system.running_worker("video_worker", **limit), system.running_worker("video_worker", **limit):
+            video_ids = [await uploaded(client, short) for _ in range(4)]
+            await all_ready(watcher, video_ids)
+    ours = {f"video:{video_id}" for video_id in video_ids}
+    assert most_at_once([record for record in watcher.history if record["topic"] in ours]) == most
+
+
+async def test_a_worker_that_is_told_to_end_gives_its_video_back_and_leaves_nothing_behind(
+    system: System, lesson: bytes
+) -> None:
+    async with system.client() as client, await system.watcher(client) as watcher:
+        with system.running_worker("video_worker", WORKER_DRAIN_SECONDS="0") as worker:
+            video_id = await uploaded(client, lesson)
+            topic = f"video:{video_id}"
+            await watcher.until(lambda: bool(watcher.records.get(topic, {}).get("progress")))
+            assert worker.pid is not None
+            process = psutil.Process(worker.pid)
+            await eventually(lambda: bool(process.children()))
+            children = process.children()
+            process.send_signal(signal.SIGTERM)
+            await watcher.until(lambda: watcher.records[topic]["attempt"] == 2)
+            assert watcher.records[topic]["status"] == "PENDING"
+            await eventually(lambda: not any(child.is_running() for child in children))
+        with system.running_worker("video_worker"):
+            end = await watcher.until_terminal(topic)
+    assert (end["status"], end["attempt"]) == ("READY", 2)
+
+
+class VideoQueue:
+    """The queue of a system's video workers, as somebody else sees it."""
+
+    def __init__(self, system: System) -> None:
+        variables = system.environment
+        self._sqs = boto3.client(
+            "sqs",
+            endpoint_url=variables["SQS_ENDPOINT_URL"],
+            region_name=variables["AWS_REGION"],
+            aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        )
+        self._name = f"{variables['SQS_QUEUE_PREFIX']}-video"
+
+    def send(self, body: object) -> None:
+        url = self._sqs.get_queue_url(QueueName=self._name)["QueueUrl"]
+        self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
+
+    def buried(self) -> int:
+        """How many messages were given up."""
+        url = self._sqs.get_queue_url(QueueName=f"{self._name}-dead")["QueueUrl"]
+        wanted: Any = "ApproximateNumberOfMessages"
+        return int(self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[wanted])["Attributes"][wanted])
+
+    def waiting(self) -> int:
+        url = self._sqs.get_queue_url(QueueName=self._name)["QueueUrl"]
+        wanted: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+        return sum(map(int, found.values()))
+
+
+async def test_a_message_that_names_no_video_of_its_tenant_is_buried_and_one_without_a_tenant_is_done(
+    system: System, short: bytes
+) -> None:
+    queue = VideoQueue(system)
+    before = queue.buried()
+    async with system.client() as client, await system.watcher(client) as watcher:
+        video_id = await uploaded(client, short)
+        wrong = [{"video_id": video_id, "tenant_id": 10**6}, {"video_id": 10**9}, {"video_id": "first"}, {}]
+        for body in (*wrong, {"video_id": video_id, "tenant_code": "saebom"}, {"video_id": video_id}):
+            queue.send(body)
+        with system.running_worker("video_worker"):
+            await all_ready(watcher, [video_id])
+            await eventually(lambda: queue.waiting() == 0)
+    assert queue.buried() == before + len(wrong) + 1
