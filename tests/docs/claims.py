@@ -2,6 +2,8 @@
 
 _MINIMAL = "examples/minimal/README.md"
 _PROTOCOL = "docs/reference/realtime-protocol.md"
+_VIDEOS = "docs/how-to/upload-and-play-a-video.md"
+_VIDEO_STEPS = "test_the_page_works_from_its_first_to_its_last_step"
 
 CLAIMS: dict[str, str] = {
     # Python
@@ -18,6 +20,8 @@ CLAIMS: dict[str, str] = {
     "docs/how-to/add-a-job-kind.md#python-2": "test_a_job_kind_added_as_the_page_says_does_its_job",
     "docs/how-to/add-a-job-kind.md#python-3": "test_a_job_kind_added_as_the_page_says_does_its_job",
     "docs/how-to/add-a-job-kind.md#python-4": "test_a_job_kind_added_as_the_page_says_does_its_job",
+    **dict.fromkeys([f"{_VIDEOS}#python-{number}" for number in range(1, 7)], _VIDEO_STEPS),
+    f"{_VIDEOS}#python-7": "test_a_bucket_is_told_as_shown_which_pages_may_upload",
     "docs/explanation/epochs-and-places.md#python-1": "test_a_publishing_block_runs_without_django",
     "docs/explanation/attempts-and-leases.md#python-1": "test_a_publishing_block_runs_without_django",
     "docs/explanation/revocation.md#python-1": "test_accounts_that_are_closed_as_shown_are_revoked",
@@ -26,6 +30,7 @@ CLAIMS: dict[str, str] = {
     # Shell: script/up and script/test as wholes are the matter of tests/embedded/
     "README.md#sh-1": "test_lines_of_script_up_are_understood",
     "README.md#sh-2": "test_lines_of_script_test_are_understood",
+    "README.md#sh-3": "test_lines_of_the_sample_script_are_understood",
     "CONTRIBUTING.md#sh-1": "test_lines_of_script_test_are_understood",
     "CONTRIBUTING.md#sh-2": "test_lines_of_script_test_are_understood",
     "docs/tutorial.md#sh-1": "test_lines_of_script_up_are_understood",
@@ -34,7 +39,8 @@ CLAIMS: dict[str, str] = {
     "docs/tutorial.md#sh-4": "test_the_tutorial_works_from_its_first_to_its_last_step",
     "docs/reference/commands.md#sh-1": "test_lines_of_script_up_are_understood",
     "docs/reference/commands.md#sh-2": "test_script_manage_reaches_the_embedded_system_as_shown",
-    "docs/reference/commands.md#sh-3": "test_the_screenshot_script_takes_an_address",
+    "docs/reference/commands.md#sh-3": "test_lines_of_the_sample_script_are_understood",
+    "docs/reference/commands.md#sh-4": "test_the_screenshot_script_takes_an_address",
     "docs/how-to/configure.md#sh-1": "test_lines_of_script_up_are_understood",
     "docs/how-to/configure.md#sh-2": "test_a_secret_key_is_made_as_shown",
     "docs/how-to/configure.md#sh-3": "test_a_wrong_value_gets_the_sentence_that_is_shown",
@@ -58,6 +64,7 @@ CLAIMS: dict[str, str] = {
     "docs/how-to/when-something-is-down.md#sh-2": "test_commands_of_manage_py_exist",
     "docs/how-to/when-something-is-down.md#sh-3": "test_commands_of_manage_py_exist",
     "docs/how-to/when-something-is-down.md#sh-4": "test_commands_of_manage_py_exist",
+    **dict.fromkeys([f"{_VIDEOS}#sh-{number}" for number in range(1, 7)], _VIDEO_STEPS),
     f"{_MINIMAL}#sh-1": "test_the_minimal_project_runs_on_the_folder_alone",
     f"{_MINIMAL}#sh-2": "test_the_minimal_project_asks_for_what_the_engine_imports",
     **dict.fromkeys(
@@ -72,8 +79,11 @@ CLAIMS: dict[str, str] = {
     "docs/reference/http.md#json-1": "test_answers_have_the_fields_that_are_shown",
     "docs/reference/http.md#json-2": "test_answers_have_the_fields_that_are_shown",
     "docs/reference/http.md#json-3": "test_answers_have_the_fields_that_are_shown",
-    "docs/reference/http.md#json-4": "test_answers_have_the_fields_that_are_shown",
-    "docs/reference/http.md#json-5": "test_answers_have_the_fields_that_are_shown",
+    "docs/reference/http.md#json-4": "test_a_video_has_the_fields_that_are_shown",
+    "docs/reference/http.md#json-5": "test_the_page_works_from_its_first_to_its_last_step",
+    "docs/reference/http.md#json-6": "test_a_video_has_the_fields_that_are_shown",
+    "docs/reference/http.md#json-7": "test_answers_have_the_fields_that_are_shown",
+    "docs/reference/http.md#json-8": "test_answers_have_the_fields_that_are_shown",
     f"{_PROTOCOL}#json-1": "test_the_record_has_the_fields_that_are_shown",
     **dict.fromkeys(
         [f"{_PROTOCOL}#json-{number}" for number in range(2, 11)],

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -15,9 +16,12 @@ from pydantic_core import PydanticUndefined
 from academy.adapters.excel.errors import ERRORS_BY_CODE, TooManyRowsError, WorkbookError, WorkbookTooLargeError
 from academy.adapters.excel.kinds import check_upload
 from academy.adapters.excel.limits import MAX_COLUMNS, MAX_FILE_BYTES, MAX_LINES, MAX_ROWS
+from academy.adapters.video import sample
+from academy.adapters.video.errors import VideoError
 from academy.domain.roles import EVERYONE, FACULTY, OFFICE, Role
 from academy.domain.student_rows import ProblemCode
 from apps.core.topic_rules import MAX_NAMED_TOPICS
+from apps.worker.video_worker.encoding import STEPS
 from config.environment import Environment
 from embedded import up
 from embedded.home import PROJECT
@@ -74,6 +78,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 WITHOUT_ROLES = {
     "/api/v1/realtime/ticket/": ("POST", EVERYONE),
     "/api/v1/realtime/snapshot/": ("GET", None),
+    "/media/hls/{signed}/{name}": ("GET", None),
     "/metrics": ("GET", None),
     "/": ("GET", None),
     "/healthz": ("GET", None),
@@ -118,13 +123,23 @@ def test_every_reason_for_which_a_workbook_or_a_row_is_refused_is_in_the_page() 
     assert all(f"`{code}`" in HTTP.prose for code in ProblemCode)
 
 
+def test_every_reason_for_which_a_video_fails_is_in_the_page() -> None:
+    codes = {bare(row[0]) for row in HTTP.rows("a video's code")}
+    assert codes - {"dead_letter"} == {VideoError.code, *(kind.code for kind in VideoError.__subclasses__())}
+
+
+def test_the_steps_of_an_encoding_are_those_of_the_page() -> None:
+    (sentence,) = re.findall(r"The steps are (.*?)\.", HTTP.prose)
+    assert tuple(re.findall(r"`(\w+)`", sentence)) == STEPS
+
+
 CODE_AT = {"ApiError": 1, "AuthenticationFailed": 1, "PermissionDenied": 1, "JobStateError": 0, "_error": 1}
 """Which argument of these calls is the code."""
 
 
 def error_codes(file: Path) -> Iterator[str]:
     text = file.read_text(encoding="utf-8")
-    yield from re.findall(r'"([a-z]+_unavailable)"', text)
+    yield from re.findall(r'(?<!log\.warning\()"([a-z]+_unavailable)"', text)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CODE_AT:
             arguments = node.args[CODE_AT[node.func.id] :]
@@ -259,6 +274,17 @@ def test_the_help_of_script_manage_is_the_one_of_the_page() -> None:
     (shown,) = [text for text in COMMANDS.fenced("text") if text.startswith("Runs manage.py")]
     comment = takewhile(lambda line: line.startswith("#"), script_lines("manage")[1:])
     assert [line.removeprefix("#").removeprefix(" ") for line in comment] == shown.splitlines()
+
+
+def test_the_help_of_script_sample_video_is_the_one_of_the_page(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(sys, "argv", ["sample.py", "--help"])
+    with pytest.raises(SystemExit):
+        sample.main()
+    (shown,) = [text for text in COMMANDS.fenced("text") if "sample-video" in text]
+    assert capsys.readouterr().out == shown
 
 
 def script_lines(name: str) -> list[str]:

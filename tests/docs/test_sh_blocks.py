@@ -64,7 +64,8 @@ def test_lines_of_script_test_are_understood(name: str) -> None:
 
 
 def test_the_screenshot_script_takes_an_address() -> None:
-    ((script, _address),) = lines_of("docs/reference/commands.md#sh-3")
+    (name,) = claimed_by("test_the_screenshot_script_takes_an_address")
+    ((script, _address),) = lines_of(name)
     assert "[address]" in subprocess.check_output([sys.executable, script, "--help"], cwd=PROJECT, text=True)
 
 
