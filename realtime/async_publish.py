@@ -32,6 +32,7 @@ class AsyncPublisher:
         self._commands = Commands(key_prefix, limits or Limits())
         self._publish = redis.register_script(scripts.source("publish"))
         self._renew = redis.register_script(scripts.source("lease"))
+        self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
         self._progress = ProgressTask(self._publish_batch, redis.ping, pace or Pace())
 
@@ -114,7 +115,7 @@ class AsyncPublisher:
 
     async def restore(self, tenant_id: int, draft: Draft) -> bool:
         """Writes the status of a topic that Redis no longer holds; tells nobody. Raises RedisError."""
-        return bool(await self._redis.set(**self._commands.restore(tenant_id, draft)))
+        return bool(await self._repair(*self._commands.repair(tenant_id, draft)))
 
     async def refresh(self, tenant_id: int, topic: str) -> None:
         """Lets the keys of an unfinished topic live on. Raises RedisError."""

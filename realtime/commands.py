@@ -34,11 +34,11 @@ class Commands:
         """The two keys of a record."""
         return [self._keys.status(tenant_id, topic), self._keys.progress(tenant_id, topic)]
 
-    def restore(self, tenant_id: int, draft: Draft) -> dict[str, Any]:
-        """Of SET."""
+    def repair(self, tenant_id: int, draft: Draft) -> Call:
+        """Of `repair.lua`."""
         seconds = self.limits.terminal_ttl_seconds if draft.status.terminal else self.limits.unfinished_ttl_seconds
-        name = self._keys.status(tenant_id, draft.topic)
-        return {"name": name, "value": b'{"offset":0' + draft.text, "nx": True, "ex": seconds or None}
+        names = [self._keys.status(tenant_id, draft.topic), self._keys.index(tenant_id)]
+        return names, [draft.topic, draft.text, seconds]
 
     def renew_lease(self, tenant_id: int, topic: str, attempt: int) -> Call:
         """Of `lease.lua`."""

@@ -146,7 +146,9 @@ class EventsConsumer(AsyncConsumer):
         except TicketError as problem:
             return "ticket_invalid", str(problem)
         except RefusedError as refused:
-            return ("unavailable" if refused.retry_after_ms else "ticket_invalid"), str(refused)
+            if refused.code is CloseCode.FEED_UNAVAILABLE:
+                raise FeedUnavailableError(str(refused)) from None  # which is no fault of the client's
+            return "ticket_invalid", str(refused)
         return connection.refresh(ticket)
 
     def _refuse(self, connection: Connection, request_id: int | None, code: str, message: str) -> None:

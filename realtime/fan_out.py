@@ -4,7 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
+import structlog
+
 from realtime.subscriber import Subscriber
+
+log = structlog.get_logger(__name__)
 
 AT_ONCE = 256
 """Subscribers served before the loop runs something else: a few milliseconds."""
@@ -55,7 +59,7 @@ class FanOut:
         while self._queue and self._left > 0:
             deliver, waiting = self._queue[0]
             while waiting and self._left > 0:
-                self._left -= deliver(waiting.pop()) or 1
+                self._left -= _hand_over(deliver, waiting.pop())
             if not waiting and self._queue and self._queue[0][1] is waiting:
                 self._queue.popleft()
         self._working = False
@@ -68,3 +72,12 @@ class FanOut:
         self._left = AT_ONCE
         if self._queue:
             self._work()
+
+
+def _hand_over(deliver: Deliver, subscriber: Subscriber) -> int:
+    """What it cost, in subscribers. A defect at one of them must not keep it from all others."""
+    try:
+        return deliver(subscriber) or 1
+    except Exception:
+        log.exception("delivery_failed")
+        return 1

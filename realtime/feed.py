@@ -5,6 +5,7 @@ from another epoch, is not applied: the hub reads the feed again, and what was m
 """
 
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -135,17 +136,17 @@ class Mirror:
 
     def _trim(self) -> None:
         """Forgets what a new client is no longer shown, by the same rule as the publish script."""
-        while len(self._terminal) > self._limits.recent_terminal:
-            self._drop(self._terminal, self._ended_first())
+        oldest = time.time() - self._limits.recent_terminal_seconds
+        while self._terminal and (len(self._terminal) > self._limits.recent_terminal or self._ends[0][0] < oldest):
+            self._drop_first_end()
         while len(self._unfinished) > self._limits.recent_unfinished:
             self._drop(self._unfinished, next(iter(self._unfinished.values())))
 
-    def _ended_first(self) -> Record:
-        while True:
-            _at, topic, offset = heappop(self._ends)
-            record = self._terminal.get(topic)
-            if record is not None and record.offset == offset:
-                return record
+    def _drop_first_end(self) -> None:
+        _at, topic, offset = heappop(self._ends)
+        record = self._terminal.get(topic)
+        if record is not None and record.offset == offset:
+            self._drop(self._terminal, record)
 
     def _note_end(self, record: Record) -> None:
         if len(self._ends) > 2 * len(self._terminal) + 100:  # mostly of attempts that were tried again since

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
@@ -62,6 +62,7 @@ class FollowedFeed:
         self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
         self._flush_seconds = flush_seconds
         self._flush_timer: asyncio.TimerHandle | None = None
+        self._drop_timer: asyncio.TimerHandle | None = None
         self._snapshots: dict[TopicFilter, tuple[str, int, list[Frame]]] = {}
 
     @property
@@ -77,6 +78,17 @@ class FollowedFeed:
             yield
         finally:
             self._joining -= 1
+
+    def drop_after(self, seconds: float, drop: Callable[["FollowedFeed"], None]) -> None:
+        """Nobody watches any more: calls `drop` after so long, unless somebody comes before."""
+        self.stay()
+        self._drop_timer = asyncio.get_running_loop().call_later(seconds, drop, self)
+
+    def stay(self) -> None:
+        """Somebody has come."""
+        if self._drop_timer is not None:
+            self._drop_timer.cancel()
+            self._drop_timer = None
 
     @property
     def position(self) -> tuple[str, int] | None:
@@ -96,7 +108,7 @@ class FollowedFeed:
         self.flush()
         self._fan_out.settle(subscriber)
         self._audiences.remove(subscriber)
-        subscriber.topics = topics
+        subscriber.narrow(topics)
         self._audiences.add(subscriber)
 
     def close(self) -> None:
@@ -104,6 +116,7 @@ class FollowedFeed:
             self._read_task.cancel()
         if self._flush_timer is not None:
             self._flush_timer.cancel()
+        self.stay()
 
     # What a client is told when it comes.
 
@@ -231,9 +244,9 @@ class FollowedFeed:
             try:
                 snapshot = await self._reader.read(self.tenant_id, self.mirror.epoch, self.mirror.offset)
                 epoch, elsewhere = await self._fetch_elsewhere(snapshot)
-                if epoch == snapshot.epoch:
+                if epoch == snapshot.epoch and all(record.offset <= snapshot.offset for record in elsewhere.values()):
                     return snapshot, elsewhere
-                continue  # Redis has lost something between the two
+                continue  # Redis has lost something between the two, or gone on
             except (RedisError, OSError) as problem:
                 log.debug("feed_read_failed", tenant=self.tenant_id, error=str(problem))
             except Exception:

@@ -29,7 +29,7 @@ STALE_PERIODS = 3
 @dataclass
 class _Known:
     marks: Marks = field(default_factory=lambda: Marks({}))
-    read_at: float = 0.0
+    read_at: float = float("-inf")
 
 
 class Health:

@@ -182,6 +182,7 @@ class Hub:
         is_new = feed is None
         if feed is None:
             feed = self._feeds[tenant_id] = FollowedFeed(tenant_id, self._reader, self._limits, self._flush_seconds)
+        feed.stay()
         try:
             with feed.held():
                 if is_new:
@@ -205,6 +206,8 @@ class Hub:
                 epoch, found = await self._reader.read_topics(feed.tenant_id, missing)
                 if epoch not in {mirror.epoch, before[0]}:
                     await feed.read_again("epoch")
+                elif any(record.offset > mirror.offset for record in found.values()):
+                    await feed.read_again("client_ahead")  # what the mirror is still to be told would go back behind it
                 elif (mirror.epoch, mirror.floor) == before:
                     return found
         except (RedisError, OSError):
@@ -213,7 +216,7 @@ class Hub:
 
     def _drop_later(self, feed: FollowedFeed) -> None:
         if feed.empty:
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._drop_if_unused, feed)
+            feed.drop_after(LINGER_SECONDS, self._drop_if_unused)
 
     def _drop_if_unused(self, feed: FollowedFeed) -> None:
         if feed.empty and self._feeds.get(feed.tenant_id) is feed:

@@ -5,7 +5,6 @@ the project's database, proves that the topic is the tenant's: else tenant B cou
 and be given A's progress.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +70,8 @@ class OldKeys:
         Asks no database. Raises RedisError.
         """
         record, has_progress = self._own([(tenant_id, topic)])[0]
-        if record is None or record.terminal or has_progress:
+        # The old name knows no attempt: what stands there is the first one's.
+        if record is None or record.terminal or has_progress or record.attempt > 1:
             return record
         if self.copy([_owned(tenant_id, record)]) != [Moved.COPIED]:
             return record
@@ -108,7 +108,8 @@ class OldKeys:
         open_topics: list[Owned] = []
         needless: list[str] = []
         for state, (record, has_progress) in zip(states.values(), self._own(owners), strict=True):
-            if has_progress or Status(state.status).terminal or (record is not None and record.terminal):
+            ended = Status(state.status).terminal or (record is not None and record.terminal)
+            if has_progress or ended or state.attempt > 1:
                 needless.append(state.topic)
             else:
                 open_topics.append(Owned(state) if record is None else _owned(state.tenant_id, record))
@@ -146,6 +147,10 @@ class OldKeys:
     def _copy_call(self, owned: Owned, draft: Draft) -> Call:
         names, values = self._commands.publish(owned.state.tenant_id, draft)
         return names, [*values, owned.offset]
+
+
+_MOST = 1e9
+"""No step, percent or remaining second of a real job is more."""
 
 
 def read_old_progress(value: bytes | Mapping[bytes, bytes] | None) -> Progress | None:
@@ -188,7 +193,7 @@ def _number(value: Any) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return number if 0 <= number <= _MOST else None
 
 
 def _draft(state: TopicState, value: Any) -> Draft | None:

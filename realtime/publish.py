@@ -40,6 +40,7 @@ class Publisher:
         self._commands = Commands(key_prefix, limits or Limits())
         self._publish = redis.register_script(scripts.source("publish"))
         self._renew = redis.register_script(scripts.source("lease"))
+        self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
         self._progress = ProgressThread(self._publish_batch, redis.ping, pace or Pace())
 
@@ -132,11 +133,11 @@ class Publisher:
         return join_record(text, progress) if text is not None else None
 
     def restore(self, tenant_id: int, draft: Draft) -> bool:
-        """Writes the status of a topic that Redis no longer holds: no offset, no index, nobody is told.
+        """Writes the status of a topic that Redis no longer holds: no new offset, and nobody is told.
 
         Looking at a job of last year tells nobody anything. False if Redis holds it already. Raises RedisError.
         """
-        return bool(self._redis.set(**self._commands.restore(tenant_id, draft)))
+        return bool(self._repair(*self._commands.repair(tenant_id, draft)))
 
     def refresh(self, tenant_id: int, topic: str) -> None:
         """Lets the keys of an unfinished topic live on; those of a terminal one have their term. Raises RedisError."""

@@ -122,7 +122,7 @@ class FeedReader:
 
     async def check_link(self) -> None:
         """Asks the pub/sub connection whether it lives; one that has not answered the last time is given up."""
-        if not self.connected:
+        if not self.connected or self.idle:
             return
         if self._link_asked:
             self.reconnect()
@@ -161,7 +161,7 @@ class FeedReader:
             try:
                 await self._holding
             except asyncio.CancelledError:
-                if not self._given_up:
+                if not self._given_up or _is_cancelled():
                     raise
                 self._given_up, delay = False, RECONNECT_SECONDS[0]
                 log.warning("pubsub_given_up")
@@ -209,10 +209,12 @@ class FeedReader:
 
     def _deliver(self, replies: list[Any], listener: Listener) -> None:
         messages: list[tuple[int, bytes]] = []
-        for kind, channel, *rest in replies:
-            if kind == b"pong":
+        for reply in replies:
+            # Without a subscription, the answer to a PING is another one.
+            if reply == b"PONG" or reply[0] == b"pong":
                 self._link_asked = False
                 continue
+            kind, channel, *rest = reply
             tenant_id, payload = self._keys.tenant_of_feed(channel.decode()), rest[0]
             if kind == b"message":
                 messages.append((tenant_id, payload))
@@ -231,3 +233,9 @@ class FeedReader:
             # A write that fails is the reading side's to notice; it subscribes to all that is wanted when it is back.
             with suppress(RedisError, OSError):
                 await connection.send_command(*words)
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that is to end, and not only one that it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

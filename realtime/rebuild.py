@@ -18,7 +18,7 @@ from realtime.keys import PROGRESS_SUFFIX, STATUS_SUFFIX, Keys
 from realtime.record import Draft
 from realtime.scripts import Limits
 from realtime.source import Source, TopicState
-from realtime.transitions import Status, Verdict
+from realtime.transitions import Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -82,14 +82,11 @@ class Rebuild:
         """Restores the statuses of what has ended since then (Unix seconds). Returns how many were not there."""
         restored = 0
         for batch in batched(_drafts(self._source.ended(tenant_ids, since))):
-            with self._redis.pipeline(transaction=False) as pipe:
-                for tenant_id, draft in batch:
-                    if self._dry:
-                        pipe.exists(self._keys.status(tenant_id, draft.topic))
-                    else:
-                        pipe.set(**self._commands.restore(tenant_id, draft))
-                answers = pipe.execute()
-            restored += sum(bool(answer) != self._dry for answer in answers)
+            if self._dry:
+                names = [self._keys.status(tenant_id, draft.topic) for tenant_id, draft in batch]
+                restored += sum(text is None for text in self._redis.mget(names))
+            else:
+                restored += sum(run_script(self._redis, "repair", [self._commands.repair(*one) for one in batch]))
         return restored
 
     def tend(self, tenant_ids: Sequence[int], *, compare: Compare = "none") -> Rebuilt:
@@ -133,7 +130,7 @@ class Rebuild:
                 if (draft.attempt, draft.status.rank) > (indexed.attempt, indexed.rank):
                     publish.append(self._publish_call(indexed.tenant_id, draft))
                 elif not indexed.present:
-                    repair.append(self._repair_call(indexed.tenant_id, draft))
+                    repair.append(self._commands.repair(indexed.tenant_id, draft))
             done.published += len(publish) if self._dry else self._count("publish", publish)
             done.restored += len(repair) if self._dry else sum(run_script(self._redis, "repair", repair))
         return done
@@ -147,13 +144,6 @@ class Rebuild:
     def _publish_call(self, tenant_id: int, draft: Draft, *more: Any) -> Call:
         names, values = self._commands.publish(tenant_id, draft)
         return names, [*values, *more]
-
-    def _repair_call(self, tenant_id: int, draft: Draft) -> Call:
-        names = [self._keys.status(tenant_id, draft.topic), self._keys.index(tenant_id)]
-        return names, [draft.topic, draft.text, self._seconds(draft.status)]
-
-    def _seconds(self, status: Status) -> int:
-        return self._limits.terminal_ttl_seconds if status.terminal else self._limits.unfinished_ttl_seconds
 
 
 def _indexed(tenant_id: int, answer: Sequence[bytes]) -> Iterable[Indexed]:

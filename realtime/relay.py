@@ -6,6 +6,7 @@ It runs in every worker process and as `manage.py realtime_relay`; an advisory l
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 
 import structlog
@@ -112,7 +113,8 @@ class Relay:
         failures, problem = 0, None
         for entry in rows:
             try:
-                send(entry)
+                with transaction.atomic() if kind != RECORD else nullcontext():  # a sender may use SQL, and fail in it
+                    send(entry)
             except Exception as raised:  # noqa: BLE001 - a sender may raise what it likes; the row stays
                 failures, problem = failures + 1, raised
                 if failures == MAX_FAILURES:

@@ -92,6 +92,7 @@ async def events_application(scope: Message, receive: Receive, send: Send) -> No
     elif scope["method"] != "GET":
         await _refuse(send, 405, "method_not_allowed", "Read events by GET.", [*cors, (b"allow", b"GET")])
     elif not origin_allowed(headers):
+        counts.refused["403"] += 1
         await _refuse(send, 403, "forbidden_origin", "A page of this origin may not read events.", [])
     else:
         await _stream(scope, receive, send, cors)

@@ -126,6 +126,11 @@ class Subscriber:
         self.queue(frame)
         self._finished = True
 
+    def narrow(self, topics: TopicFilter) -> None:
+        """Watches these from now on; what waits of others is not sent any more."""
+        self.topics = topics
+        self._pending = {topic: record for topic, record in self._pending.items() if topics.matches(topic)}
+
     def queue(self, frame: Frame) -> None:
         """Sends a frame after those that were queued before it."""
         if self.ended:
@@ -133,11 +138,12 @@ class Subscriber:
         if not self.busy:
             self._send(frame)
             return
-        self._frames.append(frame)
         if frame.kind != "snapshot":
-            self._queued_bytes += len(frame.body)
-            if self._queued_bytes > MAX_QUEUED_BYTES:
+            if self._queued_bytes and self._queued_bytes + len(frame.body) > MAX_QUEUED_BYTES:
                 self._give_up()
+                return
+            self._queued_bytes += len(frame.body)  # one answer fits, however long it is
+        self._frames.append(frame)
 
     def deliver(self, frame: Frame, records: Sequence[Record]) -> None:
         """Sends records: as the ready-made frame if the connection is free, else later, the newest of each topic."""
@@ -208,6 +214,8 @@ class Subscriber:
         if rest is not None:
             self._set_slow_timer()
             self._task = asyncio.get_running_loop().create_task(self._flush(rest))
+        else:
+            self._ask_for_answer()
 
     def _leave(self, frame: Frame) -> None:
         """Notes a frame that the server has taken, or is taking."""
@@ -219,7 +227,11 @@ class Subscriber:
         self._sent_place = frame.place or self._sent_place
         if frame.kind == "ping":
             self._pings.append(self._sent)
-        elif self._unanswered and self._slow_timer is None and self._sent_place is not None:
+
+    def _ask_for_answer(self) -> None:
+        """A ping, where the server does not say whether what was sent has arrived, and no ping behind it is out."""
+        asked = self._pings[-1] if self._pings else self._arrived
+        if self._unanswered and self._sent - asked > MAX_BUFFER_BYTES and not self._closed and self._sent_place:
             self._set_slow_timer()
             self._send(frames.ping(self._sent_place))  # and not the place of what is still queued
 
@@ -244,7 +256,9 @@ class Subscriber:
             self._lose(problem)
         finally:
             self._task = None
-            self._cancel_slow_timer()
+            if not self._unanswered:
+                self._cancel_slow_timer()
+        self._ask_for_answer()
 
     def _take(self) -> Frame:
         if self._frames:

@@ -1,4 +1,4 @@
--- Writes the status of a topic whose key was evicted, at the offset by which the index knows it: nobody is told.
+-- Writes the status of a topic that has none, at the offset by which the index knows it (0: not at all). Nobody is told.
 -- KEYS: 1 status, 2 index. ARGV: 1 topic, 2 text (without its opening {"offset":N), 3 ttl (0: none)
 -- Returns 1 if written.
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end

@@ -1,6 +1,7 @@
 """A transport of tests: keeps the frames that it is given, and waits where a full buffer would."""
 
 import asyncio
+import time
 from typing import Any
 
 import orjson
@@ -58,11 +59,12 @@ class Standing:
 
 
 def record(offset: int, topic: str = "job:a", status: str = "PROCESSING", attempt: int = 1) -> Record:
-    body = b'{"offset":%d,"topic":"%s","attempt":%d,"status":"%s","published_at":1.5}' % (
+    body = b'{"offset":%d,"topic":"%s","attempt":%d,"status":"%s","published_at":%.3f,"progress":null}' % (
         offset,
         topic.encode(),
         attempt,
         status.encode(),
+        time.time(),
     )
     return parse_record(body)
 

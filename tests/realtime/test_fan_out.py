@@ -109,3 +109,17 @@ async def test_what_is_overtaken_is_told_to_nobody(fan_out: FanOut) -> None:
     await asyncio.sleep(0)
     assert len(told) == AT_ONCE
     assert not fan_out.busy
+
+
+async def test_a_defect_at_one_keeps_nothing_from_the_others(fan_out: FanOut) -> None:
+    told: list[Who] = []
+
+    def tell(who: Who) -> None:
+        if who == 1:
+            raise ValueError("a defect")
+        told.append(who)
+
+    fan_out.tell(tell, range(3))  # type: ignore[arg-type]
+    fan_out.tell(told.append, [3])  # type: ignore[list-item]
+    await until_idle(fan_out)
+    assert sorted(told) == [0, 2, 3]

@@ -159,3 +159,21 @@ async def test_a_silent_link_of_a_quiet_feed_is_found_before_anybody_needs_it(wa
     subscriber = Subscriber(watched.tenant_id + 500_000, TopicFilter.of(["*"]), newcomer)
     await asyncio.wait_for(watched.hub.join(subscriber), PATIENCE_SECONDS)
     watched.hub.leave(subscriber)
+
+
+async def test_a_process_that_nobody_watches_keeps_its_link_through_the_probes(watched: Watched) -> None:
+    reader = watched.hub._reader
+    for tenant_id in list(watched.hub._feeds):
+        await reader.unsubscribe(tenant_id)
+    await reader._command("PING")  # as one that overtakes its UNSUBSCRIBE
+    for _ in range(3):
+        await reader.check_link()
+        await asyncio.sleep(0.02)
+    assert reader.connected
+    assert not reader._link_asked
+
+
+async def test_a_link_that_is_given_up_while_the_hub_closes_does_not_hold_it(watched: Watched) -> None:
+    watched.hub._reader.reconnect()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await watched.hub.close()

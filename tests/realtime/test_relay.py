@@ -41,6 +41,8 @@ def source() -> ListedSource:
 def deliver(payload: dict[str, Any]) -> None:
     if "letter" in closed_ways:
         raise OSError("no stamps")
+    if payload["number"] < 0:
+        connection.cursor().execute("SELECT * FROM no_such_table")
     delivered.append(payload)
 
 
@@ -120,6 +122,15 @@ def test_a_way_that_is_closed_holds_up_no_other_kind(tenant_id: int, monkeypatch
     while worker.round():
         pass
     assert sorted(payload["number"] for payload in delivered) == [0, 1, 2, 3]
+
+
+def test_a_sender_that_fails_in_sql_fails_alone(tenant_id: int) -> None:
+    bad, good = letter(tenant_id, -1), letter(tenant_id, 7)
+    worker = Relay()
+    for _ in range(3):
+        worker.round()
+    assert sent(bad, good) == [False, True]
+    assert [payload["number"] for payload in delivered] == [7]
 
 
 def test_one_relay_works_at_a_time(servers: Servers, tenant_id: int) -> None:

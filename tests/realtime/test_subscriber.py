@@ -193,6 +193,24 @@ async def test_closing_ends_the_task_that_waits(case: Case) -> None:
     assert case.told == []
 
 
+async def test_one_answer_fits_however_long_it_is(case: Case) -> None:
+    case.carrier.fill()
+    case.deliver(record(1))
+    case.subscriber.queue(frames.subscribed(1, place(1), [record(1).body] * (MAX_QUEUED_BYTES // 80)))
+    assert not case.slow.is_set()
+    case.subscriber.queue(frames.subscribed(2, place(1), [record(1).body]))
+    assert case.slow.is_set()
+
+
+async def test_what_waits_of_topics_that_are_watched_no_more_is_not_sent(case: Case) -> None:
+    case.carrier.fill()
+    case.deliver(record(1))
+    case.deliver(record(2, "job:a"), record(3, "video:b"))
+    case.subscriber.narrow(TopicFilter.of(["video:*"]))
+    await until_drained(case)
+    assert case.told == [("job:a", 1), ("video:b", 3)]
+
+
 class TestOnAServerWhoseSendNeverWaits:
     """There, what was sent since the last answered ping is what may stand in the buffer."""
 
@@ -238,3 +256,15 @@ class TestOnAServerWhoseSendNeverWaits:
         for offset in range(1, 5):
             self.deliver_big(case, offset)
         await asyncio.wait_for(case.slow.wait(), 20)
+
+    async def test_one_whose_send_waits_once_is_asked_for_its_pong_all_the_same(self, case: Case) -> None:
+        case.carrier.fill()
+        for offset in range(1, 6):
+            big = record(offset, f"job:{offset}")
+            case.deliver(Record(offset, big.topic, 1, big.status, big.body[:-1] + b',"data":"%s"}' % self.BIG.encode()))
+        case.carrier.drain()
+        await case.subscriber.drained()
+        assert case.carrier.kinds == ["records", "records", "ping"]
+        assert case.subscriber.busy
+        case.subscriber.answered()
+        assert not case.subscriber.busy

@@ -5,10 +5,12 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 import pytest
+from django.core.files.storage import default_storage
 from django.db import connections
 from pytest_django import Settings
 from redis import Redis
@@ -24,6 +26,7 @@ from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
 from apps.worker.store import AiJobs
 from apps.worker.timing import Timing
+from embedded.group import Servers
 from realtime import conf
 
 LEASE_SECONDS = 1.0
@@ -136,6 +139,25 @@ def bench_of(kind: type[B], queue_name: str, settings: Settings, monkeypatch: py
     queue.provision()
     yield kind(queue, Tenant.objects.create(code=f"t-{secrets.token_hex(8)}", name="Academy"))
     forget_publisher()
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers, tmp_path: Path) -> None:
+    """Both storages that the product knows, empty."""
+    options: dict[str, Any] = {"location": str(tmp_path / "media")}
+    backend = "django.core.files.storage.FileSystemStorage"
+    if request.param == "bucket":
+        backend = "storages.backends.s3.S3Storage"
+        options = {
+            "bucket_name": f"test-{tmp_path.name[-20:].replace('_', '-').strip('-')}",
+            "endpoint_url": servers.environment()["S3_ENDPOINT_URL"],
+            "region_name": settings.AWS_REGION,
+            "file_overwrite": False,
+        }
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": backend, "OPTIONS": options}}
+    if request.param == "bucket":
+        region: Any = {"LocationConstraint": settings.AWS_REGION}
+        default_storage.bucket.create(CreateBucketConfiguration=region)  # type: ignore[attr-defined]
 
 
 def forget_publisher() -> None:

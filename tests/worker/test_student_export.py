@@ -13,7 +13,6 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
-from pytest_django import Settings
 
 from academy import exports, jobs
 from academy.adapters.excel.bounded import read_student_rows
@@ -26,34 +25,14 @@ from apps.worker import sweeping
 from apps.worker.ai_worker import student_export
 from apps.worker.ai_worker.dispatcher import HANDLERS
 from apps.worker.chunk_report import ChunkReport
-from embedded.group import Servers
 from tests.students.people import Academy, phone
 from tests.worker.conftest import PATIENCE_SECONDS, Bench
 
 HEADERS = ("이름", "학교", "학년", "학생 전화번호", "학부모 전화번호")
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def _storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers, tmp_path: Path) -> None:
-    """Both storages that the product knows, empty."""
-    options: dict[str, Any] = {"location": str(tmp_path / "media")}
-    backend = "django.core.files.storage.FileSystemStorage"
-    if request.param == "bucket":
-        backend = "storages.backends.s3.S3Storage"
-        options = {
-            "bucket_name": f"export-{tmp_path.name[-20:].replace('_', '-').strip('-')}",
-            "endpoint_url": servers.environment()["S3_ENDPOINT_URL"],
-            "region_name": settings.AWS_REGION,
-            "file_overwrite": False,
-        }
-    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": backend, "OPTIONS": options}}
-    if request.param == "bucket":
-        region: Any = {"LocationConstraint": settings.AWS_REGION}
-        default_storage.bucket.create(CreateBucketConfiguration=region)  # type: ignore[attr-defined]
-
-
 @pytest.fixture
-def exporting(bench: Bench, _storage: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def exporting(bench: Bench, storage: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A bench that knows how to export, and whose temporary files are to be seen."""
     bench.handlers[STUDENT_EXPORT] = HANDLERS[STUDENT_EXPORT]
     (tmp_path / "temporary").mkdir()

@@ -8,7 +8,7 @@ from django.core.signing import BadSignature, TimestampSigner
 from academy.domain.videos import video_folder
 
 PLAYBACK_SECONDS = 6 * 3600
-FILES = re.compile(r"master\.m3u8|thumbnail\.jpg|[0-9]{2,4}p/(?:index\.m3u8|[0-9]{5}\.ts)", re.ASCII)
+FILES = re.compile(r"master\.m3u8|thumbnail\.jpg|[0-9]{1,4}p/(?:index\.m3u8|[0-9]{5}\.ts)", re.ASCII)
 """What may be asked for: what the encoder makes, and nothing else below the folder."""
 TYPES = {"m3u8": "application/vnd.apple.mpegurl", "ts": "video/mp2t", "jpg": "image/jpeg"}
 

@@ -6,12 +6,12 @@ from typing import Any
 from pydantic import PositiveInt
 
 from academy.adapters.db.django import repositories_video
-from academy.domain.jobs import Claim
+from academy.domain.jobs import AttemptSupersededError, Claim
 from academy.domain.videos import ClaimedVideo, video_topic
 from apps.support.video.encoding_progress import record_encoding_progress
 from apps.support.video.redis_status_cache import refresh_video_progress_ttl
 from apps.support.video.services import sqs_queue
-from apps.support.video.services.files import drop_all_made
+from apps.support.video.services.files import drop_all_made, drop_folder
 from apps.worker.store import Message, read_message
 
 
@@ -39,7 +39,11 @@ class Videos:
         return sqs_queue.mark_processing(tenant_id, ident, lease_alive=lease_alive)
 
     def finish(self, job: ClaimedVideo, result: dict[str, Any]) -> None:
-        sqs_queue.complete_video(job, hls_path=result["hls_path"], duration=result["duration"])
+        try:
+            sqs_queue.complete_video(job, hls_path=result["hls_path"], duration=result["duration"])
+        except AttemptSupersededError:
+            drop_folder(job.folder)  # cancelled, or another's, while the last of it was stored
+            raise
 
     def fail(self, job: ClaimedVideo, code: str, message: str) -> None:
         sqs_queue.fail_video(job, code, message)

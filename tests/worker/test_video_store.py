@@ -1,0 +1,139 @@
+"""The files of videos: those of one attempt stay, whatever other attempts left behind."""
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from academy.adapters.db.django import repositories_lectures
+from academy.domain.jobs import AttemptSupersededError
+from academy.domain.videos import ClaimedVideo
+from apps.core.models import Tenant
+from apps.support.video.models import Video
+from apps.support.video.playback import FILES, Playable, PlaybackError, playback_address, read_playback
+from apps.support.video.services import sqs_queue
+from apps.support.video.services.files import keep_files, shown_name, source_name
+from apps.worker.video_worker.encoding import HANDLERS
+from apps.worker.video_worker.store import Videos
+
+RESULT = {"hls_path": "videos/x/master.m3u8", "duration": 2.0}
+NAMES = [Path("master.m3u8"), Path("360p/index.m3u8"), Path("360p/00000.ts")]
+
+
+@pytest.fixture
+def video(transactional_db: None, redis: object, storage: None) -> ClaimedVideo:
+    tenant = Tenant.objects.create(code=f"t-{uuid4()}", name="Academy")
+    lecture = repositories_lectures.create_lecture(tenant.pk, {"title": "Lecture"})
+    session = repositories_lectures.add_session(tenant.pk, lecture.pk, "Lesson")
+    assert session is not None
+    row = Video.objects.create(tenant=tenant, session=session, title="Video", uploaded_at=timezone.now())
+    claimed = sqs_queue.mark_processing(tenant.pk, row.pk, lease_alive=False)
+    assert isinstance(claimed, ClaimedVideo)
+    return claimed
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Path:
+    folder = tmp_path / "made"
+    for name in NAMES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"content")
+    return folder
+
+
+def kept(video: ClaimedVideo) -> list[str]:
+    """The attempts of which the storage has files."""
+    folder = video.folder.rpartition("/")[0]
+    try:
+        return sorted(default_storage.listdir(folder)[0])
+    except FileNotFoundError:
+        return []
+
+
+def leave_behind(video: ClaimedVideo, attempt: int) -> None:
+    folder = video.folder.rpartition("/")[0]
+    default_storage.save(f"{folder}/{attempt}/360p/00000.ts", ContentFile(b"half"))
+
+
+def nothing(_percent: float) -> None:
+    """For who is not asked."""
+
+
+def test_after_the_end_the_files_of_dead_attempts_are_gone(video: ClaimedVideo, made: Path) -> None:
+    leave_behind(video, 7)
+    keep_files(video, made, NAMES, nothing)
+    Videos().finish(video, RESULT)
+    after_done = HANDLERS[video.job_type].after_done
+    assert after_done is not None
+    after_done(video)
+    assert kept(video) == ["1"]
+    with default_storage.open(f"{video.folder}/360p/00000.ts") as file:
+        assert file.read() == b"content"
+
+
+def test_a_video_that_was_cancelled_while_the_last_file_was_stored_leaves_none(video: ClaimedVideo, made: Path) -> None:
+    keep_files(video, made, NAMES, nothing)
+    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    with pytest.raises(AttemptSupersededError):
+        Videos().finish(video, RESULT)
+    assert kept(video) == []
+
+
+def test_storing_that_is_stopped_leaves_nothing(video: ClaimedVideo, made: Path) -> None:
+    def stop(percent: float) -> None:
+        if percent > 50:
+            raise AttemptSupersededError
+
+    with pytest.raises(AttemptSupersededError):
+        keep_files(video, made, NAMES, stop)
+    assert kept(video) == []
+
+
+def test_a_failed_video_keeps_nothing_of_any_attempt(video: ClaimedVideo) -> None:
+    leave_behind(video, 1)
+    leave_behind(video, 2)
+    Videos().fail(video, "dead_letter", "It was given up.")
+    assert kept(video) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "suffix"),
+    [
+        ("수업.MP4", ".mp4"),
+        ("a.tar.gz", ".gz"),
+        ("no suffix", ""),
+        ("../../x.m p4", ""),
+        ("x." + "a" * 50, ".aaaaaaaaa"),
+    ],
+)
+def test_of_a_senders_name_only_a_plain_suffix_is_taken(sent: str, suffix: str) -> None:
+    folder, _, name = source_name(7, sent).rpartition("/")
+    assert folder == "uploads/videos/7"
+    assert name[36:] == suffix
+    assert len(name[:36]) == 36
+
+
+def test_the_shown_name_is_without_folders() -> None:
+    assert shown_name("C:\\Users\\kim\\수업.mp4") == "수업.mp4"
+
+
+def test_an_address_says_what_may_be_played_and_for_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    playable = Playable(7, 42, 3)
+    signed = playback_address(playable, "master.m3u8").split("/")[3]
+    assert read_playback(signed) == playable
+    for wrong in (signed[:-1], signed.replace("42", "43", 1), "", "7-42-3"):
+        with pytest.raises(PlaybackError):
+            read_playback(wrong)
+    monkeypatch.setattr("apps.support.video.playback.PLAYBACK_SECONDS", -1)
+    with pytest.raises(PlaybackError):
+        read_playback(signed)
+
+
+@pytest.mark.parametrize(
+    "name", ["../1/master.m3u8", "360p/../master.m3u8", "master.m3u8/", "360p/1.ts", "/etc/passwd"]
+)
+def test_only_names_that_the_encoder_makes_are_served(name: str) -> None:
+    assert not FILES.fullmatch(name)
