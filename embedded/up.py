@@ -41,7 +41,7 @@ _HIGHEST_PORT = 65_535
 _POLL = 0.05
 
 _HELP = """\
-Starts PostgreSQL, Redis, an SQS/S3 emulator, the web server and an AI worker on this machine, and stays in the
+Starts PostgreSQL, Redis, an SQS/S3 emulator, the web server and the workers on this machine, and stays in the
 foreground; Ctrl-C ends all of them. A server whose address is in the environment (DATABASE_URL, REDIS_URL,
 SQS_ENDPOINT_URL) is used and not started. All data, logs and secrets are in ACADEMY_HOME (default: .academy in the
 project); delete that folder to begin anew."""

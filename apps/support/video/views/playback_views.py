@@ -1,5 +1,6 @@
 """The files that a player asks for. In production a CDN before the bucket serves them; the addresses stay signed."""
 
+from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import default_storage
 from django.http import FileResponse, HttpRequest, HttpResponseBase, JsonResponse
 from django.views.decorators.http import require_safe
@@ -20,6 +21,9 @@ def playback(request: HttpRequest, signed: str, name: str) -> HttpResponseBase: 
         file = default_storage.open(f"{playable.folder}/{name}", "rb")
     except FileNotFoundError:
         return JsonResponse({"code": "not_found", "message": "There is no such file."}, status=404)
+    except (BotoCoreError, ClientError):
+        body = {"code": "storage_unavailable", "message": "The file storage cannot be reached; try again in a moment."}
+        return JsonResponse(body, status=503, headers={"Retry-After": "5"})
     answer = FileResponse(file, content_type=TYPES[name.rpartition(".")[2]])
     answer["Cache-Control"] = f"private, max-age={PLAYBACK_SECONDS}, immutable"
     return answer
