@@ -1,12 +1,17 @@
 """Videos of all kinds, made on the spot."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from academy.adapters.video.ffmpeg import run_ffmpeg
 from academy.adapters.video.sample import make_sample
+
+os.environ.setdefault("FFMPEG", imageio_ffmpeg.get_ffmpeg_exe())
+"""The same one everywhere: some options that these videos are made with are new. `FFMPEG=…` tries another."""
 
 Make = Callable[[Path], object]
 
@@ -15,7 +20,7 @@ def ffmpeg(*arguments: str | Path) -> None:
     run_ffmpeg(arguments, lambda _report: None)
 
 
-def picture(seconds: float, size: str = "640x360", rate: int = 25) -> list[str]:
+def picture(seconds: float, size: str = "640x360", rate: float | str = 25) -> list[str]:
     return ["-f", "lavfi", "-i", f"testsrc2=size={size}:rate={rate}:duration={seconds}"]
 
 
@@ -31,8 +36,26 @@ def turned(path: Path) -> None:
 
 
 def uneven(path: Path) -> None:
-    """Of variable frame rate: smooth at first, then seven times slower."""
-    ffmpeg(*picture(4, rate=30), "-vf", "select='not(mod(n\\,7))+lt(n\\,30)'", "-fps_mode", "vfr", path)
+    """Of variable frame rate, as a screen is recorded: smooth at first, then nothing until a last picture."""
+    ffmpeg(*picture(5, rate=30), "-vf", "select='lt(n\\,30)+eq(n\\,117)'", "-fps_mode", "vfr", path)
+
+
+def late(path: Path) -> None:
+    """Five seconds of sound; the picture comes after two of them, and ends after three."""
+    moving, sounding = path.with_name("moving.mkv"), path.with_name("sounding.mkv")
+    ffmpeg(*picture(1), moving)
+    ffmpeg(*tone(5), sounding)
+    ffmpeg("-itsoffset", "2", "-i", moving, "-i", sounding, "-map", "0:v", "-map", "1:a", "-c:v", "copy", path)
+
+
+def titled(path: Path) -> None:
+    """Its title reads like what ffmpeg says of a file."""
+    plain = path.with_name("plain.mp4")
+    make_sample(plain, 1)
+    title = (
+        "x\n  Duration: 09:00:00.00\n      Display Matrix: rotation of 90.00 degrees\n  Stream #0:9: Video: h264, 2x2"
+    )
+    ffmpeg("-i", plain, "-c", "copy", "-metadata", f"title={title}", path)
 
 
 def cut_in_half(path: Path, *options: str) -> None:

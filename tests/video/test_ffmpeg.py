@@ -4,12 +4,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import imageio_ffmpeg
 import psutil
 import pytest
 
-from academy.adapters.video.ffmpeg import FfmpegError, ffmpeg_program, run_ffmpeg
+from academy.adapters.video.ffmpeg import (
+    FfmpegError,
+    FfmpegKilledError,
+    FfmpegMissingError,
+    ffmpeg_program,
+    run_ffmpeg,
+)
 from embedded.home import PROJECT
 from tests.embedded.runs import eventually
 
@@ -50,7 +58,7 @@ def test_it_dies_with_its_parent_however_that_ends() -> None:
     while not parent.stdout.readline().strip():
         pass
     (child,) = psutil.Process(parent.pid).children(recursive=True)
-    assert child.exe() == ffmpeg_program()
+    assert child.exe() == str(Path(ffmpeg_program()).resolve())
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
     eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the end of ffmpeg")
@@ -62,7 +70,7 @@ def test_it_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
     def look(report: dict[str, str]) -> None:
         if report:
-            environments.extend(process.environ() for process in children() if process.exe() == ffmpeg_program())
+            environments.extend(process.environ() for process in children())
             raise Enough
 
     with pytest.raises(Enough):
@@ -74,8 +82,23 @@ def test_it_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_one_that_says_nothing_is_given_up(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)  # nobody ever writes into it
-    with pytest.raises(FfmpegError, match="It said nothing for 1 s"):
-        run_ffmpeg(["-i", pipe, "-f", "null", "-"], lambda _report: None, quiet_seconds=1.0)
+    reports: list[dict[str, str]] = []
+    with pytest.raises(FfmpegKilledError, match="It got no further for 1 s"):
+        run_ffmpeg(["-i", pipe, "-f", "null", "-"], reports.append, quiet_seconds=1.0)
+    assert len(reports) > 1, "who wants to end it was not asked"
+
+
+def test_one_that_says_the_same_again_and_again_is_given_up() -> None:
+    reports: list[dict[str, str]] = []
+    stuck = "testsrc2=duration=60,realtime=speed=0.001:limit=3600"
+
+    def watch(report: dict[str, str]) -> None:
+        reports.append(report)
+        assert len(reports) < 200, "it was not given up"
+
+    with pytest.raises(FfmpegKilledError, match="It got no further for 2 s"):
+        run_ffmpeg(["-f", "lavfi", "-i", stuck, "-f", "null", "-"], watch, quiet_seconds=2.0)
+    assert reports[-1]["progress"] == "continue"
 
 
 def test_what_it_said_comes_with_its_error(tmp_path: Path) -> None:
@@ -83,10 +106,44 @@ def test_what_it_said_comes_with_its_error(tmp_path: Path) -> None:
         run_ffmpeg(["-i", tmp_path / "missing.mp4", "-f", "null", "-"], lambda _report: None)
 
 
-def test_the_one_that_is_named_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_not_blamed_on_the_video() -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        run_ffmpeg(["-f", "lavfi", "-i", "testsrc2=duration=1", "-f", "rawvideo", "/dev/full"], lambda _report: None)
+
+
+@pytest.fixture
+def chosen_anew() -> Iterator[None]:
     ffmpeg_program.cache_clear()
-    monkeypatch.setenv("FFMPEG", sys.executable)
-    try:
-        assert ffmpeg_program() == str(Path(sys.executable).resolve())
-    finally:
-        ffmpeg_program.cache_clear()
+    yield
+    ffmpeg_program.cache_clear()
+
+
+def program(path: Path, line: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_one_that_is_named_goes_first(tmp_path: Path, chosen_anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = program(tmp_path / "ours", f'exec {ffmpeg_program()} "$@"')
+    ffmpeg_program.cache_clear()
+    monkeypatch.setenv("FFMPEG", str(ours))
+    assert ffmpeg_program() == str(ours)
+
+
+@pytest.mark.parametrize("line", ["exit 1", "exit 0", "kill -9 $$"])
+def test_one_that_is_named_but_no_use_is_said_to_be_none(
+    line: str, tmp_path: Path, chosen_anew: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FFMPEG", str(program(tmp_path / "broken", line)))
+    with pytest.raises(FfmpegMissingError, match=r"\$FFMPEG is .*broken', which cannot be run or cannot encode H.264"):
+        ffmpeg_program()
+
+
+def test_one_on_the_path_that_is_no_use_is_passed_over(
+    tmp_path: Path, chosen_anew: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path / "ffmpeg", "exit 1")
+    monkeypatch.delenv("FFMPEG", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ffmpeg_program() == imageio_ffmpeg.get_ffmpeg_exe()
