@@ -1,16 +1,23 @@
 """Real videos through a real ffmpeg: what comes out, how it is told, and what is said of files that are none."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from academy.adapters.video import encode as encoder
 from academy.adapters.video.encode import STEPS, Encoding, encode
 from academy.adapters.video.errors import TooLongError, VideoError
+from academy.adapters.video.ffmpeg import run_ffmpeg
 from academy.adapters.video.probe import probe
 from academy.adapters.video.renditions import read_segments
 from academy.adapters.video.sample import make_sample
-from tests.video.conftest import Make, cut_in_half, ffmpeg, picture, tone, turned, uneven
+from embedded.home import PROJECT
+from tests.embedded.runs import eventually
+from tests.video.conftest import Make, cut_in_half, ffmpeg, late, picture, titled, tone, turned, uneven
 
 
 def nothing(_encoding: Encoding) -> None:
@@ -53,7 +60,11 @@ def test_percent_never_goes_back_and_the_steps_follow_each_other(sample: Path, t
         ("odd.mkv", lambda path: ffmpeg(*picture(1, "641x359"), "-c:v", "ffv1", path), [(640, 358)], 1),
         ("small.mp4", lambda path: make_sample(path, 1, width=160, height=120), [(160, 120)], 1),
         ("silent.mp4", lambda path: make_sample(path, 1, audio=False), [(640, 360)], 1),
-        ("uneven.mp4", uneven, [(640, 360)], 3.6),
+        ("uneven.mp4", uneven, [(640, 360)], 4),
+        ("uneven.mkv", uneven, [(640, 360)], 4),
+        ("late.mkv", late, [(640, 360)], 5),
+        ("titled.mp4", titled, [(640, 360)], 1),
+        ("length unknown.m1v", lambda path: ffmpeg(*picture(3), "-c:v", "mpeg1video", path), [(640, 360)], 3),
         ("browser.webm", lambda path: ffmpeg(*picture(1), "-c:v", "libvpx", path), [(640, 360)], 1),
         ("sound goes on.mp4", lambda path: ffmpeg(*picture(1), *tone(4), path), [(640, 360)], 4),
         ("sound ends.mp4", lambda path: ffmpeg(*picture(4), *tone(1), path), [(640, 360)], 4),
@@ -67,13 +78,21 @@ def test_videos_as_people_have_them_all_pass(
     make(source)
     folder.mkdir()
     encoded = encode(source, folder, nothing)
-    assert encoded.duration == pytest.approx(seconds, abs=0.6)
+    assert encoded.duration == pytest.approx(seconds, abs=0.2)
     assert len(encoded.renditions) == len(sizes)
     for rendition, size in zip(encoded.renditions, sizes, strict=True):
         found = probe(folder / rendition / "00000.ts")
         assert (found.width, found.height) == size
+        assert seconds_played(folder / rendition / "00000.ts") == pytest.approx(encoded.duration, abs=0.1)
     picture_made = probe_picture(folder / encoded.thumbnail)
     assert picture_made[0] < picture_made[1] if sizes[0][0] < sizes[0][1] else picture_made[0] > picture_made[1]
+
+
+def seconds_played(segment: Path) -> float:
+    """Until its last picture ends, counted from where the first sound or picture begins."""
+    report: dict[str, str] = {}
+    run_ffmpeg(["-i", segment, "-map", "0:v", "-f", "null", "-"], report.update)
+    return int(report["out_time_us"]) / 1e6
 
 
 def probe_picture(path: Path) -> tuple[int, int]:
@@ -83,7 +102,19 @@ def probe_picture(path: Path) -> tuple[int, int]:
     return int.from_bytes(content[place + 7 : place + 9]), int.from_bytes(content[place + 5 : place + 7])
 
 
-PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n/etc/passwd\n#EXT-X-ENDLIST\n"
+def naming_another(text: str) -> Make:
+    """Writes a playlist or a script that names a video of somebody else."""
+
+    def make(path: Path) -> None:
+        other = path.with_name("other.ts")
+        make_sample(other, 1)
+        path.write_text(text.format(other=other))
+
+    return make
+
+
+PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{other}\n#EXT-X-ENDLIST\n"
+SCRIPT = "ffconcat version 1.0\nfile {other}\n"
 
 
 @pytest.mark.parametrize(
@@ -91,9 +122,9 @@ PLAYLIST = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n/etc/passwd\n#EXT-X-
     [
         ("nothing.mp4", lambda path: path.write_bytes(b""), "empty_file"),
         ("text.mp4", lambda path: path.write_text("수업 노트\n" * 100), "not_a_video"),
-        ("playlist.mp4", lambda path: path.write_text(PLAYLIST), "not_a_video"),
-        ("playlist.m3u8", lambda path: path.write_text(PLAYLIST), "not_a_video"),
-        ("script.mp4", lambda path: path.write_text("ffconcat version 1.0\nfile /etc/passwd\n"), "not_a_video"),
+        ("playlist.mp4", naming_another(PLAYLIST), "not_a_video"),
+        ("playlist.m3u8", naming_another(PLAYLIST), "not_a_video"),
+        ("script.ffconcat", naming_another(SCRIPT), "not_a_video"),
         ("noise.mp4", lambda path: path.write_bytes(bytes(range(256)) * 40), "not_a_video"),
         ("sound.m4a", lambda path: ffmpeg(*tone(1), path), "no_video_stream"),
         ("sound.wav", lambda path: ffmpeg(*tone(1), path), "no_video_stream"),
@@ -117,13 +148,70 @@ class Stopped(Exception):  # noqa: N818 - as a worker that is told to stop
     pass
 
 
-def test_whatever_the_report_raises_ends_the_encoding(sample: Path, tmp_path: Path) -> None:
+def running() -> list[psutil.Process]:
+    """What this process has started."""
+    children: list[psutil.Process] = psutil.Process().children(recursive=True)
+    return children
+
+
+@pytest.mark.parametrize("step", ["probe", "transcode", "thumbnail"])
+def test_whatever_the_report_raises_ends_ffmpeg_in_every_step(step: str, sample: Path, tmp_path: Path) -> None:
+    before = set(running())
+    seen: list[psutil.Process] = []
+
     def stop(encoding: Encoding) -> None:
-        if encoding.step == "transcode":
-            raise Stopped
+        if encoding.step == step:
+            seen.extend(process for process in running() if process not in before)
+            if seen:
+                raise Stopped
 
     with pytest.raises(Stopped):
         encode(sample, tmp_path, stop)
+    assert not any(process.is_running() for process in seen)
+
+
+ENCODE = """
+import sys
+from pathlib import Path
+from academy.adapters.video.encode import encode
+encode(Path(sys.argv[1]), Path(sys.argv[2]), lambda encoding: print(encoding.step, flush=True))
+"""
+
+
+def test_no_ffmpeg_outlives_a_killed_encoding(sample: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENCODE, str(sample), str(tmp_path)]
+    parent = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    while parent.stdout.readline().strip() != "transcode":
+        pass
+    children: list[psutil.Process] = psutil.Process(parent.pid).children(recursive=True)
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    assert children, "no ffmpeg was at work"
+    eventually(lambda: not any(alive(child) for child in children), "the end of ffmpeg")
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_name_that_reads_like_an_address_is_a_name(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("1강:30.mp4").symlink_to(sample)
+    Path("http:lesson.mp4").symlink_to(sample)
+    assert probe(Path("1강:30.mp4")) == probe(Path("http:lesson.mp4")) == probe(sample)
+
+
+def test_keys_stand_where_segments_begin_whatever_the_rate(tmp_path: Path) -> None:
+    source = tmp_path / "slides.mkv"
+    ffmpeg(*picture(20, "160x120", rate="1/5"), source)
+    encode(source, tmp_path, nothing)
+    assert read_segments(tmp_path / "120p" / "index.m3u8").seconds == pytest.approx([6, 6, 6, 2], abs=0.1)
 
 
 def test_a_video_without_a_length_is_bounded_all_the_same(

@@ -1,18 +1,30 @@
 """What ffmpeg says of a file, read."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
 import pytest
 
-from academy.adapters.video.errors import NoVideoStreamError, PictureTooLargeError, TooLongError
-from academy.adapters.video.probe import Probe, read_description
+from academy.adapters.video import probe as prober
+from academy.adapters.video.errors import EncodingFailedError, NoVideoStreamError, PictureTooLargeError, TooLongError
+from academy.adapters.video.ffmpeg import FfmpegKilledError
+from academy.adapters.video.probe import Probe, probe, read_description
 
 TEXT = """Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'x.mp4':
   Metadata:
     title           : Video: none, 1x1
+                    :   Display Matrix: rotation of 90.00 degrees
   Duration: {duration}, start: 0.000000, bitrate: 1000 kb/s
   Stream #0:0[0x1](und): Video: h264 (High) (avc1 / 0x31637661), yuv420p(progressive), {size}, 29.97 fps, 30 tbr
-    Side data:
-      {side}
+      Metadata:
+        handler_name    : x
+                        :   Display Matrix: rotation of 90.00 degrees
+      Side data:
+        {side}
   Stream #0:1[0x2](und): Audio: aac (LC) (mp4a / 0x6134706D), 44100 Hz, stereo, fltp, 128 kb/s
+  Stream #0:2: Video: mjpeg (Baseline), yuvj420p(pc), 300x200, 90k tbr, 90k tbn (attached pic)
+      Side data:
+        displaymatrix: rotation of 90.00 degrees
 """
 
 
@@ -27,16 +39,32 @@ def description(duration: str = "00:01:02.50", size: str = "1280x720 [SAR 1:1 DA
         ("1280x720 [SAR 1:1 DAR 16:9]", "-", 1280, 720),
         ("720x576 [SAR 16:15 DAR 4:3]", "-", 768, 576),
         ("1920x1080", "displaymatrix: rotation of -90.00 degrees", 1080, 1920),
+        ("1920x1080", "Display Matrix: rotation of 90.00 degrees", 1080, 1920),
         ("1920x1080", "displaymatrix: rotation of 180.00 degrees", 1920, 1080),
         ("720x576 [SAR 0:1 DAR 0:1]", "-", 720, 576),
     ],
 )
 def test_the_size_is_that_of_the_picture_as_it_is_shown(size: str, side: str, width: int, height: int) -> None:
-    assert read_description(description(size=size, side=side)) == Probe(62.5, width, height, True, 29.97)
+    assert read_description(description(size=size, side=side)) == Probe(62.5, width, height, True, 29.97, 30)
 
 
 def test_a_length_that_is_not_told_is_none() -> None:
     assert read_description(description("N/A")).duration is None
+
+
+def test_a_length_that_ffmpeg_guesses_is_none() -> None:
+    warning = "[mpegvideo @ 0x5] Estimating duration from bitrate, this may be inaccurate\n"
+    assert read_description(warning + description()).duration is None
+
+
+def test_an_ffmpeg_that_was_killed_says_nothing_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(_arguments: Sequence[str | Path], _look: Callable[[], None], *, quiet_seconds: float) -> str:
+        raise FfmpegKilledError(f"It got no further for {quiet_seconds:.0f} s.")
+
+    monkeypatch.setattr(prober, "run_ffmpeg", killed)
+    (tmp_path / "lesson.mp4").write_bytes(b"anything")
+    with pytest.raises(EncodingFailedError, match="It got no further for 30 s"):
+        probe(tmp_path / "lesson.mp4")
 
 
 def test_the_picture_of_a_record_is_no_video() -> None:

@@ -1,14 +1,16 @@
-"""In which sizes a video is offered."""
+"""In which sizes a video is offered, and how many pictures a second."""
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from academy.adapters.video.probe import Probe
-from academy.adapters.video.renditions import renditions_of
+from academy.adapters.video.renditions import rate_of, renditions_of
 
 sides = st.integers(2, 8192)
 
 
+@settings(deadline=None)
 @given(width=sides, height=sides)
 def test_sizes_are_even_upright_as_the_source_never_above_it_and_of_its_shape(width: int, height: int) -> None:
     renditions = renditions_of(Probe(1.0, width, height, True, 25.0))
@@ -21,3 +23,22 @@ def test_sizes_are_even_upright_as_the_source_never_above_it_and_of_its_shape(wi
         assert (rendition.width < rendition.height) == (width < height) or min(width, height) < 4 or width == height
         exact = max(width, height) * rendition.short_side / min(width, height)
         assert abs(max(rendition.width, rendition.height) - exact) <= 1
+
+
+@pytest.mark.parametrize(
+    ("average", "finest", "rate"),
+    [
+        (25, 25, 25),
+        (8.4, 30, 30),  # a recorded screen
+        (29.97, 600, 30),  # a phone, which tells its clock
+        (None, 1000, 30),  # a browser, the same
+        (240, 240, 60),
+        (0.2, 0.2, 10),  # slides
+        (24, None, 24),
+        (None, None, 30),
+    ],
+)
+def test_the_rate_is_that_of_the_closest_pictures_within_what_players_take(
+    average: float | None, finest: float | None, rate: float
+) -> None:
+    assert rate_of(Probe(1.0, 640, 360, True, average, finest)) == rate

@@ -10,7 +10,14 @@ from pathlib import Path
 from academy.adapters.video.errors import EncodingFailedError, TooLongError, TruncatedError
 from academy.adapters.video.ffmpeg import SAFE_INPUT, FfmpegError, run_ffmpeg
 from academy.adapters.video.probe import MAX_SECONDS, Probe, probe
-from academy.adapters.video.renditions import AUDIO_KBITS, Rendition, master_playlist, read_segments, renditions_of
+from academy.adapters.video.renditions import (
+    AUDIO_KBITS,
+    Rendition,
+    master_playlist,
+    rate_of,
+    read_segments,
+    renditions_of,
+)
 
 STEPS = ("probe", "transcode", "thumbnail", "verify")
 SEGMENT_SECONDS = 6
@@ -23,6 +30,8 @@ _ENDS = {"probe": 1.0, "transcode": 97.0, "thumbnail": 98.0, "verify": 100.0}
 _PACE_SECONDS = 8.0
 """The remaining time goes by the pace of the last seconds: what else the machine does changes."""
 _LEAST_PACE_SECONDS = 0.5
+_SEEK_SECONDS = 600.0
+"""Some recorders write one picture that can be entered at: all up to the wanted one is then decoded, without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +61,23 @@ Report = Callable[[Encoding], None]
 def encode(source: Path, folder: Path, report: Report) -> Encoded:
     """Makes everything in `folder`. Raises VideoError, and what `report` raises, with ffmpeg ended.
 
-    `report` is called several times a second. What is in the folder after an error is the caller's to remove.
+    What is not the video's fault is no VideoError: FfmpegMissingError, or OSError where the disk is full. `report` is
+    called several times a second. What is in the folder after an error is the caller's to remove.
     """
     say = _Progress(report)
     say("probe", 0.0)
-    found = probe(source)
+    found = probe(source, lambda: say("probe", 50.0))
     renditions = renditions_of(found)
     try:
         reached = _transcode(source, folder, found, renditions, say)
-        if _picture_ends_early(folder, found, renditions, reached):
-            _transcode(source, folder, found, renditions, say, hold_picture=True)
+        if _sound_alone(source, folder, found, renditions, say):
+            reached = _transcode(source, folder, found, renditions, say, hold_picture=True)
         say("thumbnail", 0.0)
-        _picture(source, folder, found, say)
+        _picture(source, folder, found.duration or reached, say)
     except FfmpegError as problem:
         raise EncodingFailedError(str(problem)) from problem
     say("verify", 0.0)
-    duration = _verify(folder, found, renditions)
+    duration = _verify(folder, found, renditions, reached)
     (folder / MASTER).write_text(master_playlist(folder, renditions, has_audio=found.has_audio), encoding="utf-8")
     say("verify", 100.0)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -116,30 +126,37 @@ def _transcode(
     hold_picture: bool = False,
 ) -> float:
     """All sizes in one run, since reading and decoding are then done once. Returns how many seconds were read."""
-    hold = f"tpad=stop=-1:stop_mode=clone,trim=duration={found.duration}," if hold_picture else ""
-    arguments: list[str | Path] = [*SAFE_INPUT, "-i", source, "-filter_complex", _scaling(renditions, hold)]
+    # The first picture stands from the beginning.
+    timing = f"fps={rate_of(found):g}:start_time=0"
+    if hold_picture:
+        timing += f",tpad=stop=-1:stop_mode=clone,trim=duration={found.duration}"
+    arguments: list[str | Path] = [*SAFE_INPUT, "-i", source, "-filter_complex", _scaling(renditions, timing)]
     for number, rendition in enumerate(renditions):
         target = folder / rendition.name
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir()
         arguments += _output(target, rendition, f"[v{number}]", has_audio=found.has_audio)
-    say("transcode", 0.0)
     reached = 0.0
 
     def on_progress(report: dict[str, str]) -> None:
         nonlocal reached
-        out_time = report.get("out_time_us", "")
-        reached = max(reached, int(out_time) / 1e6 if out_time.isdigit() else 0.0)
+        reached = max(reached, _out_seconds(report))
         say.transcoded(reached, found.duration)
 
     run_ffmpeg(arguments, on_progress)
     return reached
 
 
-def _scaling(renditions: list[Rendition], hold: str) -> str:
-    """The filters that make each size, `[v0]` and so on, of one picture."""
+def _out_seconds(report: dict[str, str]) -> float:
+    """0 as long as it is not told, or negative."""
+    out_time = report.get("out_time_us", "")
+    return int(out_time) / 1e6 if out_time.isdigit() else 0.0
+
+
+def _scaling(renditions: list[Rendition], timing: str) -> str:
+    """The filters that make each size, `[v0]` and so on, of one picture, after those of `timing`."""
     numbers = range(len(renditions))
-    split = f"[0:v:0]{hold}split={len(renditions)}" + "".join(f"[s{number}]" for number in numbers)
+    split = f"[0:V:0]{timing},split={len(renditions)}" + "".join(f"[s{number}]" for number in numbers)
     scales = [
         f"[s{number}]scale={rendition.width}:{rendition.height},setsar=1,format=yuv420p[v{number}]"
         for number, rendition in enumerate(renditions)
@@ -147,20 +164,31 @@ def _scaling(renditions: list[Rendition], hold: str) -> str:
     return ";".join([split, *scales])
 
 
-def _picture_ends_early(folder: Path, found: Probe, renditions: list[Rendition], reached: float) -> bool:
-    """Whether the sound goes on alone, to the end that the file announces: the last picture then stands.
+def _sound_alone(source: Path, folder: Path, found: Probe, renditions: list[Rendition], say: _Progress) -> bool:
+    """Whether the picture is short, and the sound goes to the end that the file announces: the picture then stands.
 
-    Where neither reaches that end, the file breaks off.
+    Where neither reaches that end, the file breaks off. The sound is read by itself, since ffmpeg's report of a run
+    with both means the shorter or the longer, by its version.
     """
-    if found.duration is None or reached < found.duration - TOLERANCE_SECONDS:
+    if found.duration is None or not found.has_audio:
         return False
-    played = sum(read_segments(folder / renditions[0].name / "index.m3u8").seconds)
-    return played < found.duration - TOLERANCE_SECONDS
+    least = found.duration - TOLERANCE_SECONDS
+    if sum(read_segments(folder / renditions[0].name / "index.m3u8").seconds) >= least:
+        return False
+    heard = 0.0
+
+    def on_progress(report: dict[str, str]) -> None:
+        nonlocal heard
+        heard = max(heard, _out_seconds(report))
+        say("transcode", 100.0)
+
+    run_ffmpeg([*SAFE_INPUT, "-i", source, "-map", "0:a:0", "-c", "copy", "-f", "null", "-"], on_progress)
+    return heard >= least
 
 
 def _output(folder: Path, rendition: Rendition, label: str, *, has_audio: bool) -> list[str | Path]:
     video = (
-        f"-map {label} -c:v libx264 -preset veryfast -profile:v main -level:v 4.0 -crf 23 -fps_mode vfr "
+        f"-map {label} -c:v libx264 -preset veryfast -profile:v main -level:v 4.0 -crf 23 "
         f"-maxrate {rendition.kbits}k -bufsize {2 * rendition.kbits}k -sc_threshold 0"
     ).split()
     # A picture that players may begin with, where each segment begins.
@@ -171,22 +199,26 @@ def _output(folder: Path, rendition: Rendition, label: str, *, has_audio: bool) 
     return [*video, *keys, *audio, *hls, *flags, "-hls_segment_filename", folder / "%05d.ts", folder / "index.m3u8"]
 
 
-def _picture(source: Path, folder: Path, found: Probe, say: _Progress) -> None:
+def _picture(source: Path, folder: Path, seconds: float, say: _Progress) -> None:
     """A still from a tenth of the way in."""
     scale = f"scale='min({THUMBNAIL_WIDTH},iw*sar)':-2,setsar=1"
-    at = f"{(found.duration or 0.0) / 10:.3f}"
+    at = f"{seconds / 10:.3f}"
     target = folder / THUMBNAIL
-    options: list[str | Path] = ["-map", "0:v:0", "-frames:v", "1", "-vf", scale, "-q:v", "4", "-update", "1", target]
+    options: list[str | Path] = ["-map", "0:V:0", "-frames:v", "1", "-vf", scale, "-q:v", "4", "-update", "1", target]
     seeks: tuple[list[str | Path], ...] = (["-ss", at], [])
     for seek in seeks:  # some files cannot be entered in the middle
-        run_ffmpeg([*SAFE_INPUT, *seek, "-i", source, *options], lambda _report: say("thumbnail", 50.0))
+        arguments = [*SAFE_INPUT, *seek, "-i", source, *options]
+        run_ffmpeg(arguments, lambda _report: say("thumbnail", 50.0), quiet_seconds=_SEEK_SECONDS)
         if target.exists() and target.stat().st_size:
             return
     raise EncodingFailedError("No picture came out.")
 
 
-def _verify(folder: Path, found: Probe, renditions: list[Rendition]) -> float:
-    """Every segment is there, and nothing is missing at the end; the seconds that play. Raises VideoError."""
+def _verify(folder: Path, found: Probe, renditions: list[Rendition], reached: float) -> float:
+    """Every segment is there, and nothing is missing at the end; the seconds that play. Raises VideoError.
+
+    The source is as long as it announces, or longer: as far as it was read.
+    """
     played: list[float] = []
     for rendition in renditions:
         segments = read_segments(folder / rendition.name / "index.m3u8")
@@ -194,8 +226,9 @@ def _verify(folder: Path, found: Probe, renditions: list[Rendition]) -> float:
         if not files or any(not file.is_file() or file.stat().st_size == 0 for file in files):
             raise EncodingFailedError(f"A segment of {rendition.name} is missing or empty.")
         played.append(sum(segments.seconds))
-    if found.duration is not None and found.duration - min(played) > TOLERANCE_SECONDS:
-        raise TruncatedError(f"{min(played):.1f} s play of {found.duration:.1f} s.")
-    if found.duration is not None and max(played) - found.duration > TOLERANCE_SECONDS:
-        raise EncodingFailedError(f"{max(played):.1f} s play of {found.duration:.1f} s.")
+    announced = found.duration or 0.0
+    if announced - min(played) > TOLERANCE_SECONDS:
+        raise TruncatedError(f"{min(played):.1f} s play of {announced:.1f} s.")
+    if max(played) - max(announced, reached) > TOLERANCE_SECONDS:
+        raise EncodingFailedError(f"{max(played):.1f} s play of {max(announced, reached):.1f} s.")
     return round(min(played), 3)

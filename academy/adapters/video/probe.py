@@ -1,47 +1,57 @@
 """What a file holds, as ffmpeg tells it when it opens it (there is no ffprobe in the wheel)."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from academy.adapters.video.errors import (
     EmptyFileError,
+    EncodingFailedError,
     NotAVideoError,
     NoVideoStreamError,
     PictureTooLargeError,
     TooLongError,
     TruncatedError,
 )
-from academy.adapters.video.ffmpeg import SAFE_INPUT, FfmpegError, run_ffmpeg
+from academy.adapters.video.ffmpeg import SAFE_INPUT, FfmpegError, FfmpegKilledError, run_ffmpeg
 
 MAX_SECONDS = 6 * 3600
 MAX_PIXELS = 8192 * 4608
 _PROBE_QUIET_SECONDS = 30.0
 
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
-_STREAM = re.compile(r"^  Stream #0:\d+.*?: (Video|Audio): (.*)$", re.MULTILINE)
+_GUESS = "Estimating duration from bitrate"
+_STREAM = re.compile(r"^ +Stream #0:\d+.*?: (Video|Audio): (.*)\n((?:(?! +Stream #) .*\n)*)", re.MULTILINE)
+"""Its kind, what it is, and the lines that belong to it."""
 _SIZE = re.compile(r", (\d{1,5})x(\d{1,5})(?: \[SAR (\d+):(\d+) )?")
 _RATE = re.compile(r", (\d+(?:\.\d+)?) fps")
-_ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
+_FINEST_RATE = re.compile(r", (\d+(?:\.\d+)?) tbr")
+_ROTATION = re.compile(r"^ +(?:Display Matrix|displaymatrix): rotation of (-?\d+(?:\.\d+)?) degrees", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """`width` and `height` as the picture is shown: square pixels, turned upright. `duration` in seconds, if told."""
+    """`width` and `height` as the picture is shown: square pixels, turned upright. `duration` in seconds, if told.
+
+    Neither browsers' recordings nor raw streams tell it. `frame_rate` is the average, `finest_rate` that of the closest
+    pictures; without the latter, the pictures come at any time.
+    """
 
     duration: float | None
     width: int
     height: int
     has_audio: bool
     frame_rate: float | None
+    finest_rate: float | None = None
 
 
-def probe(path: Path) -> Probe:
-    """Raises VideoError for a file that is no video."""
+def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
+    """Raises VideoError for a file that is no video, and what `look` raises, which is called several times a second."""
     if path.stat().st_size == 0:
         raise EmptyFileError
-    text = _ask(path)
+    text = _ask(path, look)
     if "Input #0" not in text:
         raise TruncatedError(text) if _is_headless_mp4(path, text) else NotAVideoError(text[-300:])
     return read_description(text)
@@ -56,20 +66,25 @@ def _is_headless_mp4(path: Path, text: str) -> bool:
 def read_description(text: str) -> Probe:
     """What ffmpeg says of its input 0. Raises VideoError."""
     streams = _STREAM.findall(text)
-    pictures = [what for kind, what in streams if kind == "Video" and "attached pic" not in what]
-    size = _SIZE.search(pictures[0]) if pictures else None
+    pictures = [(what, more) for kind, what, more in streams if kind == "Video" and "attached pic" not in what]
+    what, more = pictures[0] if pictures else ("", "")
+    size = _SIZE.search(what)
     if size is None:
         raise NoVideoStreamError
-    width, height = _shown_size(size, _ROTATION.search(text))
+    width, height = _shown_size(size, _ROTATION.search(more))
     if width * height > MAX_PIXELS:
         raise PictureTooLargeError(f"{width}x{height}")
-    duration = _DURATION.search(text)
+    duration = None if _GUESS in text else _DURATION.search(text)
     seconds = int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3]) if duration else None
     if seconds is not None and seconds > MAX_SECONDS:
         raise TooLongError
-    rate = _RATE.search(pictures[0])
-    has_audio = any(kind == "Audio" for kind, _ in streams)
-    return Probe(seconds, width, height, has_audio, float(rate[1]) if rate else None)
+    rate, finest = _RATE.search(what), _FINEST_RATE.search(what)
+    has_audio = any(kind == "Audio" for kind, _, _ in streams)
+    return Probe(seconds, width, height, has_audio, _number(rate), _number(finest))
+
+
+def _number(found: "re.Match[str] | None") -> float | None:
+    return float(found[1]) if found else None
 
 
 def _shown_size(size: "re.Match[str]", rotation: "re.Match[str] | None") -> tuple[int, int]:
@@ -80,8 +95,10 @@ def _shown_size(size: "re.Match[str]", rotation: "re.Match[str] | None") -> tupl
     return (height, width) if turned else (width, height)
 
 
-def _ask(path: Path) -> str:
+def _ask(path: Path, look: Callable[[], None]) -> str:
     try:
-        return run_ffmpeg([*SAFE_INPUT, "-i", path], lambda _report: None, quiet_seconds=_PROBE_QUIET_SECONDS)
+        return run_ffmpeg([*SAFE_INPUT, "-i", path], lambda _report: look(), quiet_seconds=_PROBE_QUIET_SECONDS)
+    except FfmpegKilledError as problem:
+        raise EncodingFailedError(str(problem)) from problem
     except FfmpegError as told:  # always: no output was named
         return told.log

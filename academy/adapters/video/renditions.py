@@ -9,6 +9,8 @@ from academy.adapters.video.probe import Probe
 SHORT_SIDES = (360, 720)
 VIDEO_KBITS = {360: 800, 720: 2800}
 AUDIO_KBITS = 128
+FEWEST_PICTURES, USUAL_PICTURES, MOST_PICTURES = 10.0, 30.0, 60.0
+"""A second. The most is what level 4.0 allows."""
 CODECS = "avc1.4d4028"
 """H.264, main profile, level 4.0, as the encoder is told."""
 AUDIO_CODECS = "mp4a.40.2"
@@ -43,6 +45,18 @@ def renditions_of(probe: Probe) -> list[Rendition]:
     source = min(probe.width, probe.height)
     sides = [side for side in SHORT_SIDES if side <= source] or [max(2, source - source % 2)]
     return [_scaled(probe, side) for side in sides]
+
+
+def rate_of(probe: Probe) -> float:
+    """Pictures a second, always the same: ffmpeg's playlists tell wrong lengths of a varying rate.
+
+    As the source's closest pictures come, so that no motion is lost. Recorders of varying rate give their clock for
+    that, 1000 or 90000 a second.
+    """
+    rate = probe.finest_rate or probe.frame_rate or USUAL_PICTURES
+    if rate > MOST_PICTURES:
+        rate = max(USUAL_PICTURES, probe.frame_rate or 0.0)
+    return min(MOST_PICTURES, max(FEWEST_PICTURES, rate))
 
 
 def _scaled(probe: Probe, side: int) -> Rendition:
