@@ -29,7 +29,10 @@ def test_it_makes_a_video_of_the_length_and_size_asked_for(tmp_path: Path) -> No
     [
         (["--size", "3x3", "a.mp4"], "'3x3' is no size; write two even numbers, like 1280x720"),
         (["--seconds", "soon", "a.mp4"], "'soon' is no length; give seconds"),
-        (["a.unknown"], "a.unknown could not be made: "),
+        (["--seconds", "0", "a.mp4"], "'0' is no length; give seconds"),
+        (["a.unknown"], "'a.unknown' does not end like a video; name it with one of .mp4"),
+        (["missing/a.mp4"], "'missing/a.mp4' is in a folder that does not exist; make the folder first"),
+        ([], "the following arguments are required: FILE"),
     ],
 )
 def test_what_cannot_be_made_is_said_in_a_sentence(options: list[str], sentence: str, tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ import re
 import sys
 from pathlib import Path
 
-from academy.adapters.video.ffmpeg import FfmpegError, run_ffmpeg
+from academy.adapters.video.ffmpeg import FfmpegError, FfmpegMissingError, run_ffmpeg
 
 MAX_SECONDS = 6 * 3600.0
+SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".ts", ".flv")
 
 
 def make_sample(
@@ -18,6 +19,17 @@ def make_sample(
     tone = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"] if audio else []
     options = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-t", str(seconds)]
     run_ffmpeg(["-f", "lavfi", "-i", picture, *tone, *options, path], lambda _report: None)
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in SUFFIXES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} does not end like a video; name it with one of {' '.join(SUFFIXES)}"
+        )
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is in a folder that does not exist; make the folder first")
+    return path
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -35,7 +47,7 @@ def _seconds(text: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="script/sample-video", description="Makes a video to try the system with.")
-    parser.add_argument("file", type=Path, metavar="FILE", help="where to; its suffix says the format (.mp4, .mkv)")
+    parser.add_argument("file", type=_file, metavar="FILE", help="where to; its suffix says the format (.mp4, .mkv)")
     parser.add_argument("--seconds", type=_seconds, default=30.0, metavar="N", help="its length (default: 30)")
     parser.add_argument("--size", type=_size, default=(640, 360), metavar="WxH", help="its picture (default: 640x360)")
     parser.add_argument("--no-audio", action="store_true", help="without a tone")
@@ -43,7 +55,7 @@ def main() -> int:
     width, height = chosen.size
     try:
         make_sample(chosen.file, chosen.seconds, width=width, height=height, audio=not chosen.no_audio)
-    except FfmpegError as problem:
+    except (FfmpegError, FfmpegMissingError, OSError) as problem:
         sys.stderr.write(f"{chosen.file} could not be made: {str(problem).splitlines()[-1]}\n")
         return 1
     sys.stdout.write(f"{chosen.file}: {chosen.seconds:g} s, {width}x{height}\n")
