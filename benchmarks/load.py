@@ -1,0 +1,150 @@
+"""Videos and imports that run all the time, as many as one likes: where one ends, the next is submitted."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from academy.adapters.excel.sample import sample_workbook
+from academy.adapters.video.sample import make_sample
+from tests.system import PASSWORD, import_workbook, new_ticket
+from tests.watcher import Frame, Watcher, rank
+
+CLIP_SECONDS, CLIP_WIDTH, CLIP_HEIGHT, CLIP_RATE = 300, 160, 90, 50
+"""Small and smooth: some ten seconds of one core each, which twenty-odd share."""
+WORKBOOKS, WORKBOOK_ROWS = 4, 10_000
+LOOK_SECONDS = 0.25
+FILL_SECONDS = 300.0
+SUBMITTED_AT_ONCE = 3
+"""Fewer than the web process has connections to the database."""
+
+
+@dataclass(frozen=True)
+class Material:
+    clip: bytes
+    workbooks: list[bytes]
+
+    @classmethod
+    def make(cls, folder: Path) -> Self:
+        path = folder / "clip.mp4"
+        make_sample(path, CLIP_SECONDS, width=CLIP_WIDTH, height=CLIP_HEIGHT, audio=False, frame_rate=CLIP_RATE)
+        return cls(path.read_bytes(), [sample_workbook(WORKBOOK_ROWS, seed) for seed in range(WORKBOOKS)])
+
+
+class JobEndedBadlyError(Exception):
+    pass
+
+
+class Client(Watcher):
+    """A watcher that stays: it answers pings."""
+
+    async def read(self) -> Frame:
+        frame = await super().read()
+        if frame["type"] == "ping":
+            await self.send({"type": "pong"})
+        return frame
+
+
+class Load:
+    """`topics` are the jobs of the moment, one a place: at even places videos, at odd ones imports.
+
+    What is submitted, and how it ends, goes through the web process that `client` asks, which should not be the
+    watched one.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, watcher: Client, material: Material, jobs: int) -> None:
+        self._client, self._watcher, self._material = client, watcher, material
+        self._numbers = itertools.count()
+        self._turn = asyncio.Semaphore(SUBMITTED_AT_ONCE)
+        self.topics = [""] * jobs
+        self.submitted = 0
+
+    def status(self, topic: str) -> str:
+        return str(self._watcher.records.get(topic, {}).get("status", "PENDING"))
+
+    def has_ended(self, topic: str) -> bool:
+        return rank(self.status(topic)) > 1
+
+    def running(self) -> int:
+        return sum(self.status(topic) == "PROCESSING" for topic in self.topics)
+
+    async def keep(self, place: int) -> None:
+        """For ever: a job at this place, then another. Raises JobEndedBadlyError."""
+        while True:
+            async with self._turn:
+                topic = await (self._submit_video() if place % 2 == 0 else self._submit_import())
+            self.topics[place] = topic
+            self.submitted += 1
+            while not self.has_ended(topic):
+                await asyncio.sleep(LOOK_SECONDS)
+            if self.status(topic) not in {"DONE", "READY"}:
+                raise JobEndedBadlyError(f"{self._watcher.records[topic]}")
+
+    async def listen(self) -> None:
+        """For ever: reads how the jobs stand."""
+        while True:
+            await self._watcher.read()
+
+    async def fill(self) -> None:
+        """Waits until a job runs at each place."""
+        seen: set[int] = set()
+        async with asyncio.timeout(FILL_SECONDS):
+            while len(seen) < len(self.topics):
+                await asyncio.sleep(LOOK_SECONDS)
+                seen |= {place for place, topic in enumerate(self.topics) if self.status(topic) != "PENDING"}
+
+    async def _submit_video(self) -> str:
+        lectures = (await self._client.get("/api/v1/lectures/")).json()["results"]
+        form = {"title": "수업", "lecture": lectures[0]["id"]}
+        answer = await self._client.post("/media/videos/", data=form, files={"file": ("a.mp4", self._material.clip)})
+        answer.raise_for_status()
+        return f"video:{answer.json()['id']}"
+
+    async def _submit_import(self) -> str:
+        workbook = self._material.workbooks[next(self._numbers) % len(self._material.workbooks)]
+        return f"job:{await import_workbook(self._client, workbook)}"
+
+
+@asynccontextmanager
+async def signed_in(address: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with a token of its own, which lives 600 s.
+
+    The server closes a connection that was idle for 5 s: those are not used again shortly before.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
+    async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
+        account = {"tenant": "hanbit", "username": "owner", "password": PASSWORD}
+        answer = await client.post("/api/v1/auth/token/", json=account)
+        answer.raise_for_status()
+        client.headers["Authorization"] = f"Bearer {answer.json()['access']}"
+        yield client
+
+
+async def look(client: httpx.AsyncClient, address: str) -> None:
+    """A GET that has to be answered; as in browsers once more, where the server was just closing the connection."""
+    try:
+        answer = await client.get(address)
+    except (httpx.RemoteProtocolError, httpx.NetworkError):
+        answer = await client.get(address)
+    answer.raise_for_status()
+
+
+@asynccontextmanager
+async def running_load(address: str, material: Material, jobs: int) -> AsyncIterator[Load]:
+    """A load that runs at all places; its jobs are left as they are when the block ends."""
+    async with signed_in(address) as client:
+        client.headers["Connection"] = "close"  # an upload is not sent again where the server closed an idle one
+        ticket = await new_ticket(client)
+        async with await Client.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
+            load = Load(client, watcher, material, jobs)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(load.listen()), *(group.create_task(load.keep(n)) for n in range(jobs))]
+                await load.fill()
+                yield load
+                for task in tasks:
+                    task.cancel()
