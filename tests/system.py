@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -33,6 +34,7 @@ SERVERS: dict[str, list[str] | None] = {
 }
 TEMPLATE = "academy_template"
 PASSWORD = "academy-demo"
+TOKEN_SECONDS = 240.0  # a token lasts ten minutes, and has to outlast the test that begins with it
 QUICK = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "4"}
 
 
@@ -68,7 +70,7 @@ class System:
 
     def __init__(self, servers: Servers, folder: Path, name: str, server: str = "uvicorn", **environment: str) -> None:
         self.folder, self.name, self._servers = folder / name, name, servers
-        self._tokens: dict[tuple[str, str], str] = {}
+        self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
         self._names: set[str] = set()
         self.redis = RedisServer(self.folder / "redis")
         self.environment = _environment(servers, name) | {"REDIS_URL": self.redis.url} | environment
@@ -141,11 +143,13 @@ class System:
     def access_token(self, academy: str, username: str) -> str:
         """Of a sign-in that the tests share: a password's hash is slow on purpose."""
         account = {"tenant": academy, "username": username, "password": PASSWORD}
-        if (academy, username) not in self._tokens:
+        token, since = self._tokens.get((academy, username), ("", 0.0))
+        if not token or time.monotonic() - since > TOKEN_SECONDS:
             signed_in = httpx.post(f"{self.address}/api/v1/auth/token/", json=account, timeout=30)
             assert signed_in.status_code == 200, signed_in.text
-            self._tokens[academy, username] = signed_in.json()["access"]
-        return self._tokens[academy, username]
+            token = signed_in.json()["access"]
+            self._tokens[academy, username] = token, time.monotonic()
+        return token
 
     def web_of(self, **environment: str) -> Web:
         """A further web process on the same servers, not started."""

@@ -42,7 +42,7 @@ async def all_ready(watcher: Watcher, video_ids: list[int]) -> None:
         assert (await watcher.until_terminal(f"video:{video_id}"))["status"] == "READY"
 
 
-@pytest.mark.parametrize("most", [1, 2])
+@pytest.mark.parametrize("most", [2])
 async def test_two_workers_together_run_no_more_than_the_fleet_may(system: System, short: bytes, most: int) -> None:
     limit = {"VIDEO_WORKER_MAX_CONCURRENCY": str(most)}
     async with system.client() as client, await system.watcher(client) as watcher:
