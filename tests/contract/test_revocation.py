@@ -132,7 +132,8 @@ STUDENT_OF_A_VIDEO = """
         INSERT INTO lecture_session (tenant_id, lecture_id, title, "order")
         SELECT tenant_id, id, '1', 1 FROM attended RETURNING id, tenant_id
     ), film AS (
-        INSERT INTO video (tenant_id, session_id, title, status, attempt, hls_path, file_name, source, created_at, updated_at)
+        INSERT INTO video
+            (tenant_id, session_id, title, status, attempt, hls_path, file_name, source, created_at, updated_at)
         SELECT tenant_id, id, 'V', 'PROCESSING', 1, '', '', '', now(), now() FROM lesson RETURNING id
     )
     SELECT film.id, enrolment.id, student.tenant_id, student.user_id FROM film, enrolment, student
