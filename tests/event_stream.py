@@ -59,11 +59,12 @@ class EventStream(Watcher):
         self.apply(frame)
         return frame
 
-    async def ended(self) -> Frame:
+    async def ended(self, within_seconds: float = PATIENCE_SECONDS) -> Frame:
         """Reads to the end; the last frame."""
         try:
-            while True:
-                await self.read()
+            async with self.waiting_for("the end of the stream", within_seconds):
+                while True:
+                    await self.read()
         except StopAsyncIteration:
             return self.frames[-1]
 

@@ -183,7 +183,7 @@ class System:
     async def refused(self, url: str, subprotocols: list[str] | None = None, **more: Any) -> tuple[int, str]:
         """The code and reason with which a WebSocket is closed that is not let in."""
         async with connect(url, subprotocols=subprotocols, additional_headers=more.get("headers")) as socket:  # type: ignore[arg-type]
-            return await Watcher(socket).closed()
+            return await Watcher(socket).refused()
 
     async def watcher(self, client: httpx.AsyncClient, **parameters: str) -> Watcher:
         """A connected WebSocket client with a ticket of this client's user."""
@@ -218,8 +218,11 @@ async def import_workbook(client: httpx.AsyncClient, content: bytes, name: str =
     return job_id
 
 
-async def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Waits until something outside this process holds: looks often, and fails with a time-out."""
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(holds):
-            await asyncio.sleep(0.02)
+async def eventually(holds: Callable[[], bool], seconds: float = 20.0, what: str = "what the test waits for") -> None:
+    """Waits until something outside this process holds: looks often, and fails with a sentence that says for what."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await asyncio.to_thread(holds):
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"Waited in vain, for {seconds:g} s, for {what}.") from None

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -11,6 +13,8 @@ from websockets.exceptions import ConnectionClosed
 
 RANKS = {"PENDING": 0, "PROCESSING": 1}
 PATIENCE_SECONDS = 30.0
+LONG_PATIENCE_SECONDS = 120.0
+"""For what takes many frames. Pings come for as long as a connection lives: they must not let a test wait for ever."""
 
 Frame = dict[str, Any]
 Record = dict[str, Any]
@@ -52,31 +56,53 @@ class Watcher:
 
     async def read_until(self, kind: str) -> Frame:
         """Reads up to the next frame of this type."""
-        while (frame := await self.read())["type"] != kind:
-            pass
+        async with self.waiting_for(f"a frame of the type {kind}", LONG_PATIENCE_SECONDS):
+            while (frame := await self.read())["type"] != kind:
+                pass
         return frame
 
-    async def until(self, holds: Callable[[], bool]) -> None:
+    async def until(self, holds: Callable[[], bool], what: str = "what the test waits for") -> None:
         """Reads frames until something holds."""
-        while not holds():
-            await self.read()
+        async with self.waiting_for(what, LONG_PATIENCE_SECONDS):
+            while not holds():
+                await self.read()
 
     async def until_terminal(self, topic: str) -> Record:
         """Reads frames until this topic has ended; its record."""
-        await self.until(lambda: rank(self.records.get(topic, {}).get("status", "PENDING")) == 2)
+        ended = f"the end of {topic}"
+        await self.until(lambda: rank(self.records.get(topic, {}).get("status", "PENDING")) == 2, ended)
         return self.records[topic]
+
+    @asynccontextmanager
+    async def waiting_for(self, what: str, seconds: float) -> AsyncIterator[None]:
+        """Whoever waits in vain in this block fails with a sentence that says for what, and what came instead."""
+        before = len(self.frames)
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError:
+            came = dict(Counter(frame["type"] for frame in self.frames[before:]))
+            raise AssertionError(f"Waited in vain for {what}. Frames that came meanwhile: {came}") from None
 
     async def send(self, frame: Any) -> None:
         await self.socket.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
 
-    async def closed(self) -> tuple[int, str]:
+    async def closed(self, within_seconds: float = PATIENCE_SECONDS) -> tuple[int, str]:
         """Reads to the end; the close code and its reason."""
         try:
-            while True:
-                await self.read()
+            async with self.waiting_for("the end of the connection", within_seconds):
+                while True:
+                    await self.read()
         except ConnectionClosed as end:
             assert end.rcvd is not None, "the connection broke without a close frame"
             return end.rcvd.code, end.rcvd.reason
+
+    async def refused(self) -> tuple[int, str]:
+        """The same of one that is not let in: nothing comes before the end but the reason of it."""
+        with suppress(ConnectionClosed):
+            frame = await self.read()
+            assert frame["type"] == "closing", f"It should have been refused, but was let in: {frame}"
+        return await self.closed()
 
     def apply(self, frame: Frame) -> None:
         self.frames.append(frame)

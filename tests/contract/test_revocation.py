@@ -18,6 +18,10 @@ from tests.watcher import Watcher
 
 pytestmark = pytest.mark.every_server
 
+REVOKED = 4410
+SOON_SECONDS = 10.0
+"""A revocation ends what is open within a second, on a busy machine a little later: who waits longer waits in vain."""
+
 
 async def signed_in(system: System, username: str = "staff", academy: str = "hanbit") -> httpx.AsyncClient:
     """A session of its own, which may be ended."""
@@ -59,10 +63,10 @@ async def test_a_logout_ends_the_connections_of_that_session_and_of_no_other(
     ):
         await events.read_until("snapshot")
         assert (await session.post("/api/v1/auth/logout/")).status_code == 204
-        assert (await watcher.closed())[0] == 4410
-        assert watcher.frames[-1]["code"] == 4410
-        last = await events.ended()
-        assert (last["type"], last["code"]) == ("closing", 4410)
+        assert (await watcher.closed(SOON_SECONDS))[0] == REVOKED
+        assert watcher.frames[-1]["code"] == REVOKED
+        last = await events.ended(SOON_SECONDS)
+        assert (last["type"], last["code"]) == ("closing", REVOKED)
         assert untouched.socket.state.name == "OPEN"
         assert (await other.get("/api/v1/jobs/")).status_code == 200
 
@@ -85,7 +89,7 @@ async def test_after_a_logout_neither_token_nor_ticket_opens_anything(
         "message": "The session was ended, or the account changed: sign in again.",
     }
     subprotocols = ["realtime.v1", f"ticket.{ticket['ticket']}"]
-    assert (await system.refused(ticket["websocket_url"], subprotocols))[0] == 4410
+    assert (await system.refused(ticket["websocket_url"], subprotocols))[0] == REVOKED
 
 
 async def test_a_refresh_token_used_twice_ends_all_of_that_session(system: System) -> None:
@@ -99,10 +103,10 @@ async def test_a_refresh_token_used_twice_ends_all_of_that_session(system: Syste
             ticket = await new_ticket(thief)
             again = await bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})
             assert again.status_code == 401
-            assert (await watcher.closed())[0] == 4410
+            assert (await watcher.closed(SOON_SECONDS))[0] == REVOKED
             assert (await thief.get("/api/v1/jobs/")).status_code == 401
             subprotocols = ["realtime.v1", f"ticket.{ticket['ticket']}"]
-            assert (await system.refused(ticket["websocket_url"], subprotocols))[0] == 4410
+            assert (await system.refused(ticket["websocket_url"], subprotocols))[0] == REVOKED
 
 
 @contextmanager
@@ -113,7 +117,8 @@ def held_up(system: System, table: str) -> Iterator[Callable[[int], Awaitable[No
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
 
         async def held(number: int) -> None:
-            await eventually(lambda: system.query(waiting, table)[0][0] == number)
+            seen = f"{number} statement(s) that wait for the table {table}"
+            await eventually(lambda: system.query(waiting, table)[0][0] == number, what=seen)
 
         yield held
 
@@ -160,7 +165,7 @@ async def test_what_is_asked_for_before_a_revocation_and_given_after_it_opens_no
         named = student.post("/api/v1/realtime/ticket/", json={"topics": [f"video:{video_id}"]})
         ticket = await meanwhile("enrollment", named)
         subprotocols = ["realtime.v1", f"ticket.{ticket['ticket']}"]
-        assert (await own_system.refused(ticket["websocket_url"], subprotocols))[0] == 4410
+        assert (await own_system.refused(ticket["websocket_url"], subprotocols))[0] == REVOKED
         sign_in = bare.post("/api/v1/auth/token/", json=account_of("student"))
         first = await meanwhile("tenant_membership", sign_in)
         refreshing = bare.post("/api/v1/auth/refresh/", json={"refresh": first["refresh"]})
@@ -213,7 +218,9 @@ async def test_an_enrolment_that_ends_ends_what_the_student_watches_through_it(o
             async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
                 await watcher.read_until("snapshot")
                 assert (await owner.delete(f"/api/v1/enrolments/{enrolment_id}/")).status_code == 204
-                assert (await watcher.closed())[0] == 4410
+                asked = await student.get("/api/v1/students/")
+                assert asked.status_code == 401, "The enrolment ended, but what the student holds was not revoked."
+                assert (await watcher.closed(SOON_SECONDS))[0] == REVOKED
         newer = (await bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})).json()
         async with with_token(own_system, newer["access"]) as student:
             renewing = {"renew": ticket["ticket"]}
@@ -229,7 +236,7 @@ async def test_another_process_hears_of_it_too(system: System, session: httpx.As
         async with await Watcher.connect(url, ticket["ticket"]) as watcher:
             await watcher.read_until("snapshot")
             await session.post("/api/v1/auth/logout/")
-            assert (await watcher.closed())[0] == 4410
+            assert (await watcher.closed(SOON_SECONDS))[0] == REVOKED
 
 
 async def test_a_lost_message_is_made_good_by_the_probe(system: System, session: httpx.AsyncClient) -> None:
@@ -247,7 +254,7 @@ async def test_a_lost_message_is_made_good_by_the_probe(system: System, session:
             seconds, microseconds = redis.time()
             key = f"tenant:{tenant_of(system, 'hanbit')}:revoked"
             redis.zadd(key, {f"user:{user_id}": 1000 * seconds + microseconds / 1000})
-            assert (await watcher.closed())[0] == 4410
+            assert (await watcher.closed(SOON_SECONDS))[0] == REVOKED
             redis.zrem(key, f"user:{user_id}")
             redis.close()
 
@@ -271,7 +278,7 @@ async def test_a_changed_role_a_removed_membership_and_a_suspended_academy_end_w
                 await watching(own_system, client) as watcher,
             ):
                 await asyncio.to_thread(own_system.shell, f"from apps.core.models import *; {change}")
-                assert (await watcher.closed())[0] == 4410
+                assert (await watcher.closed(SOON_SECONDS))[0] == REVOKED
                 assert (await client.get("/api/v1/jobs/")).status_code == 401
         assert stays.socket.state.name == "OPEN"
 
