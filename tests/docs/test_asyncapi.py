@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
@@ -23,7 +23,6 @@ from realtime.routing import EVENTS_PATH, WEBSOCKET_PATH
 from realtime.transitions import Status
 from tests.asyncapi import describes, document, hold, messages_of, resolve
 
-untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 OFFICIAL = PROJECT / "tests" / "docs" / "asyncapi" / "schema-3.0.0.json"
 
 
@@ -136,7 +135,6 @@ def test_it_has_each_frame_that_the_code_can_write_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("kind", BUILT)
-@untimed
 @given(data=st.data())
 def test_whatever_the_code_writes_is_as_described(kind: str, data: st.DataObject) -> None:
     built = data.draw(BUILT[kind])
@@ -194,7 +192,6 @@ def accepted(text: bytes) -> bool:
     return True
 
 
-@untimed
 @given(good_frames | mutated_frames() | values)
 @example({"type": "subscribe", "id": 1, "topics": ["a:1"] * 200})
 @example({"type": "subscribe", "id": 1, "topics": ["a:1"] * 201})
@@ -208,7 +205,6 @@ def test_the_server_takes_what_is_described_and_nothing_else(frame: Any) -> None
     assert accepted(text) == describes(orjson.loads(text), "hearOverWebSocket")
 
 
-@untimed
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_what_is_no_json_is_no_frame(text: bytes) -> None:
     try:

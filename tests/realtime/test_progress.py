@@ -5,8 +5,10 @@ Everything here holds for both publishers.
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -20,12 +22,11 @@ from realtime.pacing import CIRCUIT_OPEN, UNREACHABLE, Pacer
 from realtime.publish import Pace, Step
 from realtime.record import draft_record
 from realtime.transitions import Verdict
-from tests.realtime.twins import NEVER_DUE, MakeTwin, Twin, pacer_of, twins
+from tests.realtime.twins import NEVER_DUE, PATIENCE_SECONDS, PATIENT, MakeTwin, Twin, clock_of, pacer_of, twins
 
 TOPIC = "job:a1"
 NOBODY = "redis://127.0.0.1:1/0"
 QUICK_PROBES = Pace(interval_seconds=0.0, overdue_seconds=0.2, first_probe_seconds=0.01, longest_probe_seconds=0.02)
-PATIENCE_SECONDS = 30.0
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -84,7 +85,15 @@ def until_answered(publisher: Twin, tenant_id: int) -> None:
     while not quick:
         answer = say(publisher, tenant_id, 50, milestone=True)
         quick = answer is not None and pacer_of(publisher).patience_seconds > QUICK_PROBES.patience_seconds * 0.9
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, "Redis runs, and answered no progress quickly."
+
+
+def until_found_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Says nothing meanwhile: it is the background that asks."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while "progress_circuit_closed" not in events(caplog):
+        assert time.monotonic() < deadline, f"Redis runs again, and nobody noticed: {events(caplog)}"
+        time.sleep(0.01)  # looks again for what the background does
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -108,9 +117,11 @@ def test_what_waits_leaves_when_its_turn_comes_though_nothing_more_is_said(
     channel = redis.pubsub()  # type: ignore[no-untyped-call]
     channel.subscribe(f"tenant:{tenant_id}:feed")
     assert channel.get_message(timeout=PATIENCE_SECONDS)["type"] == "subscribe"
-    publisher = make(Pace(interval_seconds=0.3, patience_seconds=PATIENCE_SECONDS))
+    publisher = make(replace(PATIENT, interval_seconds=0.3))
+    clock = clock_of(publisher)
     for percent in range(10):
         say(publisher, tenant_id, percent)
+    clock.now += 0.3
     said = [channel.get_message(timeout=PATIENCE_SECONDS)["data"] for _ in range(2)]
     channel.close()
     percents = [orjson.loads(data.partition(b" ")[2])["progress"]["percent"] for data in said]
@@ -185,7 +196,7 @@ def test_a_closed_publisher_may_be_used_again(redis: Redis, make: MakeTwin, tena
 def test_a_redis_that_is_down_is_asked_once_and_then_not_by_calls(
     make: MakeTwin, tenant_id: int, waits: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    publisher = make(Pace(first_probe_seconds=3600.0), url=NOBODY)
+    publisher = make(replace(PATIENT, first_probe_seconds=3600.0), url=NOBODY)
     assert [say(publisher, tenant_id, 1, milestone=True) for _ in range(1000)] == 1000 * [None]
     assert len(waits) == 1
     assert publisher.dropped.total() == 1000
@@ -208,14 +219,16 @@ def test_a_redis_that_hangs_costs_one_wait_and_is_found_again_in_the_background(
     caplog.clear()
     assert own_redis.pid is not None
     os.kill(own_redis.pid, signal.SIGSTOP)
+    before = publisher.dropped[CIRCUIT_OPEN]  # the machine may have been slow, and opened it, already
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while publisher.dropped[CIRCUIT_OPEN] < 1000:
+    while publisher.dropped[CIRCUIT_OPEN] < before + 1000:
         assert say(publisher, tenant_id, 50, milestone=True) is None
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, "Redis hangs, and the circuit did not open."
     assert waits == [float("inf")]  # given up after patience_seconds, and never waited again
     os.kill(own_redis.pid, signal.SIGCONT)
-    until_answered(publisher, tenant_id)
+    until_found_again(caplog)
     assert events(caplog) == ["progress_circuit_opened", "progress_circuit_closed"]
+    until_answered(publisher, tenant_id)
 
 
 def test_a_redis_that_is_restarted_is_found_again_though_nothing_is_said(
@@ -227,26 +240,27 @@ def test_a_redis_that_is_restarted_is_found_again_though_nothing_is_said(
     assert say(publisher, tenant_id, 2) is None
     own_redis.start()
     own_redis.wait_ready()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while "progress_circuit_closed" not in events(caplog):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)  # looks again for what the background does
+    until_found_again(caplog)
     (closed,) = [record.msg for record in caplog.records if "progress_circuit_closed" in str(record.msg)]
     assert isinstance(closed, dict)
     assert closed["dropped"] == 2
 
 
 def test_closing_does_not_wait_for_a_redis_that_hangs(own_redis: RedisServer, make: MakeTwin, tenant_id: int) -> None:
-    publisher = make(Pace(interval_seconds=3600.0), url=own_redis.url)
+    publisher = make(replace(NEVER_DUE, patience_seconds=0.1), url=own_redis.url, socket_timeout=None)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while publisher.record(tenant_id, TOPIC) is None:
         say(publisher, tenant_id, 1)
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, "Redis runs, and took no progress."
     say(publisher, tenant_id, 2)
     assert own_redis.pid is not None
     os.kill(own_redis.pid, signal.SIGSTOP)
-    publisher.close()  # no time-out of Redis is set: it would wait for ever
+    closing = threading.Thread(target=publisher.close, daemon=True)
+    closing.start()
+    closing.join(PATIENCE_SECONDS)
+    waits_still = closing.is_alive()
     os.kill(own_redis.pid, signal.SIGCONT)
+    assert not waits_still, "close() waited for a Redis that hangs."
 
 
 def test_statuses_are_not_paced_and_say_where_redis_cannot_be_reached(
@@ -299,5 +313,8 @@ def test_single_records_are_read_and_kept_by_both(make: MakeTwin, tenant_id: int
     assert publisher.record(tenant_id, TOPIC).status == "DONE"
     say(publisher, tenant_id, 1, topic="job:b")
     publisher.refresh(tenant_id, "job:b")
+    before = time.monotonic()
     assert publisher.renew_lease(tenant_id=tenant_id, topic="job:b", attempt=1)
-    assert 25 < publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:b") <= 30
+    left = publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:b")
+    passed = time.monotonic() - before
+    assert 30 - passed - 0.1 <= left <= 30  # a tenth: the clock of Redis is another one

@@ -5,17 +5,21 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
 from realtime.pacing import Pacer
+from realtime.progress_task import ProgressTask
+from realtime.progress_thread import ProgressThread
 from realtime.publish import AsyncPublisher, Pace, Publisher
 
-PATIENT = Pace(patience_seconds=30.0)
-"""For a noisy machine: a test that reads an answer waits for it."""
-NEVER_DUE = Pace(interval_seconds=3600.0, patience_seconds=30.0)
+PATIENCE_SECONDS = 30.0
+PATIENT = Pace(patience_seconds=PATIENCE_SECONDS, overdue_seconds=PATIENCE_SECONDS)
+"""For a busy machine: a test that reads an answer waits for it, and one that comes late does not open the circuit."""
+NEVER_DUE = replace(PATIENT, interval_seconds=3600.0)
 """What waits leaves with `close` only."""
 
 
@@ -58,11 +62,18 @@ def twins(kind: str, redis: Redis) -> Iterator[MakeTwin]:
     url = f"redis://{options['host']}:{options['port']}/{options.get('db', 0)}"
     made: list[Publisher | InLoop] = []
 
-    def make(pace: Pace = PATIENT, *, url: str = url, **options: Any) -> Twin:
+    def make(
+        pace: Pace = PATIENT,
+        *,
+        url: str = url,
+        socket_timeout: float | None = PATIENCE_SECONDS,  # the library's is 5 s
+    ) -> Twin:
         if kind == "sync":
-            made.append(Publisher(Redis.from_url(url, **options), pace=pace))
+            made.append(Publisher(Redis.from_url(url, socket_timeout=socket_timeout), pace=pace))
         else:
-            made.append(InLoop(lambda: AsyncPublisher(AsyncRedis.from_url(url, **options), pace=pace)))
+            made.append(
+                InLoop(lambda: AsyncPublisher(AsyncRedis.from_url(url, socket_timeout=socket_timeout), pace=pace))
+            )
         return made[-1]
 
     try:
@@ -73,5 +84,25 @@ def twins(kind: str, redis: Redis) -> Iterator[MakeTwin]:
 
 
 def pacer_of(publisher: Twin) -> Pacer:
+    return _progress_of(publisher)._pacer
+
+
+def _progress_of(publisher: Twin) -> ProgressThread | ProgressTask:
     own: Publisher | AsyncPublisher = publisher.twin if isinstance(publisher, InLoop) else publisher
-    return own._progress._pacer
+    return own._progress
+
+
+@dataclass
+class Clock:
+    """Time that passes when a test says so."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def clock_of(publisher: Twin) -> Clock:
+    """From here on the clock that a publisher which has not said anything yet goes by."""
+    clock = _progress_of(publisher)._clock = Clock()
+    return clock

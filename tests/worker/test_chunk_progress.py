@@ -11,11 +11,12 @@ from apps.worker.ai_worker.excel_parsing import STEPS
 from apps.worker.chunk_report import ChunkReport
 from apps.worker.handlers import JobProgress
 from apps.worker.store import AiJobs
-from realtime.publish import Pace, Publisher
+from realtime.publish import Publisher
+from tests.realtime.twins import NEVER_DUE
 
 
 def test_each_finished_chunk_leaves_at_once_and_other_reports_take_turns(redis: Redis, tenant_id: int) -> None:
-    publisher = Publisher(redis, pace=Pace(interval_seconds=3600.0, patience_seconds=30.0))
+    publisher = Publisher(redis, pace=NEVER_DUE)
     job = ClaimedJob(tenant_id, uuid4(), "excel_parsing", 1, {})
     progress = JobProgress(job, AiJobs(RedisProgressAdapter(publisher)), STEPS)
     finished = ChunkReport(progress, "import")
