@@ -18,6 +18,7 @@ from academy.adapters.video.sample import make_sample
 from embedded.home import PROJECT
 from tests.embedded.runs import eventually
 from tests.video.conftest import Make, cut_in_half, ffmpeg, late, picture, titled, tone, turned, uneven
+from tests.video.started import children
 
 
 def nothing(_encoding: Encoding) -> None:
@@ -148,20 +149,14 @@ class Stopped(Exception):  # noqa: N818 - as a worker that is told to stop
     pass
 
 
-def running() -> list[psutil.Process]:
-    """What this process has started."""
-    children: list[psutil.Process] = psutil.Process().children(recursive=True)
-    return children
-
-
 @pytest.mark.parametrize("step", ["probe", "transcode", "thumbnail"])
 def test_whatever_the_report_raises_ends_ffmpeg_in_every_step(step: str, sample: Path, tmp_path: Path) -> None:
-    before = set(running())
+    before = set(children())
     seen: list[psutil.Process] = []
 
     def stop(encoding: Encoding) -> None:
         if encoding.step == step:
-            seen.extend(process for process in running() if process not in before)
+            seen.extend(process for process in children() if process not in before)
             if seen:
                 raise Stopped
 
@@ -184,11 +179,11 @@ def test_no_ffmpeg_outlives_a_killed_encoding(sample: Path, tmp_path: Path) -> N
     assert parent.stdout is not None
     while parent.stdout.readline().strip() != "transcode":
         pass
-    children: list[psutil.Process] = psutil.Process(parent.pid).children(recursive=True)
+    started = psutil.Process(parent.pid).children(recursive=True)
     parent.send_signal(signal.SIGKILL)
     parent.communicate()
-    assert children, "no ffmpeg was at work"
-    eventually(lambda: not any(alive(child) for child in children), "the end of ffmpeg")
+    assert started, "no ffmpeg was at work"
+    eventually(lambda: not any(alive(child) for child in started), "the end of ffmpeg")
 
 
 def alive(process: psutil.Process) -> bool:

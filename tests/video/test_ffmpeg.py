@@ -20,6 +20,7 @@ from academy.adapters.video.ffmpeg import (
 )
 from embedded.home import PROJECT
 from tests.embedded.runs import eventually
+from tests.video.started import children
 
 FOREVER = ["-re", "-f", "lavfi", "-i", "testsrc2=duration=3600", "-f", "null", "-"]
 HOLD = f"""
@@ -30,11 +31,6 @@ run_ffmpeg({FOREVER!r}, lambda report: print(report.get("frame", ""), flush=True
 
 class Enough(Exception):  # noqa: N818 - what a report may raise
     pass
-
-
-def children() -> list[psutil.Process]:
-    found: list[psutil.Process] = psutil.Process().children(recursive=True)
-    return found
 
 
 def test_it_is_gone_when_the_report_raises() -> None:
