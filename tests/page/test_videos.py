@@ -111,7 +111,9 @@ async def test_tabs_are_moved_between_with_the_arrow_keys_and_the_demo_is_there(
     await expect(page.get_by_role("tab", name="동영상")).to_be_focused()
     await expect(card(page, "1강 수업 영상")).to_have_attribute("data-status", "READY", timeout=PATIENCE)
     await expect(card(page, "1강 수업 노트")).to_have_attribute("data-status", "FAILED")
-    await expect(card(page, "1강 수업 영상").locator("img")).to_have_js_property("naturalWidth", 640)
+    picture = card(page, "1강 수업 영상").locator("img")
+    await picture.scroll_into_view_if_needed()  # loading="lazy": below the videos of other tests it is not fetched
+    await expect(picture).to_have_js_property("naturalWidth", 640)
 
 
 async def test_without_a_file_the_form_says_so(sign_in: SignIn) -> None:
