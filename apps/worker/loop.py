@@ -57,7 +57,7 @@ class Worker:
         self._stopping = Stopping(timing.drain_seconds)
         self._stop = self._stopping.asked
         self._running = RunningJobs(queue, store, timing)
-        self._sweeps = [handler.sweep for handler in handlers.values() if handler.sweep]
+        self._sweeps = [sweep_workspaces, *(handler.sweep for handler in handlers.values() if handler.sweep)]
         self._deliveries = Deliveries(queue, store, handlers, self._running, timing, self._stopping)
         self._futures: set[Future[None]] = set()
         self._lock = threading.Lock()
@@ -76,7 +76,6 @@ class Worker:
         for thread in (relay, leases, visibility, poll, sweep):
             thread.start()
         serve_metrics(self._timing.metrics_port)
-        sweep_workspaces()
         log.info("worker_started", queue=self._queue.name, concurrency=self._concurrency)
         self._stop.wait()
         finished = self._drain()

@@ -1,4 +1,4 @@
-"""What handlers keep for a while only, cleared away while their worker runs."""
+"""What is kept for a while only, or was left by killed processes, cleared away while a worker runs."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 SWEEP_SECONDS = 3600.0
 
 
-def sweep_until(stop: threading.Event, sweeps: Iterable[Callable[[], None]]) -> None:
+def sweep_until(stop: threading.Event, sweeps: Iterable[Callable[[], object]]) -> None:
     """Calls each at once and then every hour. What one raises is logged, and stops no other."""
     while True:
         for sweep in sweeps:

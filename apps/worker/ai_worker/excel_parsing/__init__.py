@@ -1,8 +1,7 @@
 """The Excel import as a job: the file is fetched, read in a bounded process, and its rows become students."""
 
 import shutil
-import tempfile
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from django.core.files.storage import default_storage
@@ -15,6 +14,7 @@ from apps.domains.students.services.bulk_from_excel import bulk_create_students_
 from apps.domains.students.services.lecture_enroll import LectureMissingError
 from apps.worker.chunk_report import ChunkReport
 from apps.worker.handlers import Handler, JobProgress
+from apps.worker.workspace import workspace
 
 STEPS = ("parse", "import")
 PARSE_PERCENT = 5.0
@@ -43,8 +43,8 @@ def import_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
 
 def read_rows(job: ClaimedJob) -> list[StudentRow | RowProblem]:
     file_name = str(job.payload["file_name"])
-    with tempfile.TemporaryDirectory(prefix="academy-import-") as folder:
-        path = Path(folder) / f"workbook{PurePath(file_name).suffix.lower()}"
+    with workspace() as folder:
+        path = folder / f"workbook{PurePath(file_name).suffix.lower()}"
         with default_storage.open(job.payload["file"], "rb") as stored, path.open("wb") as local:
             shutil.copyfileobj(stored, local)
         try:
