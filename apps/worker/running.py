@@ -90,7 +90,10 @@ class RunningJobs:
             for running in self._all():
                 if not self._stopped.is_set():
                     renew(running)
-            and_then()
+            try:
+                and_then()
+            except Exception:  # the heart goes on beating for the jobs, whatever else it was to do
+                log.exception("heartbeat_failed")
 
     def _all(self) -> list[Running]:
         with self._lock:
