@@ -32,6 +32,10 @@ class Audiences:
         """The topics that somebody asked for by name."""
         return {topic for topics in self._by_filter for topic in topics.named}
 
+    def is_named(self, topic: str) -> bool:
+        """Whether somebody asked for this one by name."""
+        return topic in self._by_pattern
+
     def add(self, subscriber: Subscriber) -> None:
         audience = self._by_filter.get(subscriber.topics)
         if audience is None:

@@ -318,8 +318,9 @@ class FollowedFeed:
     def _keep_elsewhere(self, records: list[Record]) -> None:
         """A snapshot that is still to be made says what is watched by name, even if the mirror lets go of it before."""
         if self._fan_out.busy:
-            named = self._audiences.named()
-            self._elsewhere.update((record.topic, record) for record in records if record.topic in named)
+            self._elsewhere.update(
+                (record.topic, record) for record in records if self._audiences.is_named(record.topic)
+            )
         else:
             self._elsewhere = {}
 
