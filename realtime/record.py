@@ -94,6 +94,8 @@ def draft_record(
         raise BadRecordError(f"{status!r} is no status: use one of {', '.join(Status)}.")
     if attempt < 1 or attempt >= 2**53:
         raise BadRecordError(f"The attempt is {attempt}: it has to be a whole number from 1 on.")
+    if not (math.isfinite(published_at) and published_at >= 0):
+        raise BadRecordError(f"The time of {topic} is {published_at}: it has to be Unix seconds.")
     _check_progress(progress)
     try:
         rest = orjson.dumps({"data": data or {}, "error": error, "stalled": stalled, "published_at": published_at})

@@ -10,6 +10,7 @@ from redis import Redis
 from realtime.errors import BadRecordError, BadTopicError
 from realtime.keys import Keys
 from realtime.publish import Publisher, Step
+from realtime.record import draft_record
 from realtime.scripts import Limits
 from realtime.transitions import Verdict
 from tests.realtime.twins import PATIENT
@@ -209,3 +210,9 @@ def test_a_record_that_cannot_be_is_refused_with_one_sentence(
     with pytest.raises(BadRecordError, match=sentence):
         publisher.status(**record)
     assert not redis.exists(f"tenant:{tenant_id}:feed")
+
+
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), -1.0])
+def test_a_record_has_a_time_by_which_ends_can_be_ordered(at: float) -> None:
+    with pytest.raises(BadRecordError, match="Unix seconds"):
+        draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=at)
