@@ -138,9 +138,13 @@ async def test_a_cancelled_encoding_ends_at_once_and_can_be_tried_again(
 ) -> None:
     video_id = await uploaded(client, long_clip)
     log = system.folder / f"{worker.name}.log"
-    await eventually(lambda: f'"job": "video:{video_id}"' in log.read_text() and "job_started" in log.read_text())
+
+    async def has_said(event: str) -> None:
+        await eventually(lambda: any(said(line, video_id, event) for line in log.read_text().splitlines()))
+
+    await has_said("job_started")
     await client.post(f"/media/videos/{video_id}/cancel/")
-    await eventually(lambda: any(said(line, video_id, "job_superseded") for line in log.read_text().splitlines()))
+    await has_said("job_superseded")
     retried = await client.post(f"/media/videos/{video_id}/retry/")
     assert (retried.json()["status"], retried.json()["attempt"]) == ("PENDING", 2)
     async with await system.watcher(client) as watcher:

@@ -10,12 +10,16 @@ from django.utils import timezone
 
 from academy.adapters.db.django import repositories_lectures
 from academy.domain.jobs import AttemptSupersededError
+from academy.domain.roles import Role
 from academy.domain.videos import ClaimedVideo
 from apps.core.models import Tenant
+from apps.core.tokens import Caller
+from apps.domains.lectures.models import Session
 from apps.support.video.models import Video
 from apps.support.video.playback import FILES, Playable, PlaybackError, playback_address, read_playback
 from apps.support.video.services import sqs_queue
 from apps.support.video.services.files import keep_files, shown_name, source_name
+from apps.support.video.views.video_views import take_upload
 from apps.worker.video_worker.encoding import HANDLERS
 from apps.worker.video_worker.store import Videos
 
@@ -97,6 +101,38 @@ def test_a_failed_video_keeps_nothing_of_any_attempt(video: ClaimedVideo) -> Non
     leave_behind(video, 2)
     Videos().fail(video, "dead_letter", "It was given up.")
     assert kept(video) == []
+
+
+def test_an_end_is_written_even_if_the_storage_is_away(video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_name: str) -> None:
+        raise OSError("the storage is away")
+
+    monkeypatch.setattr("apps.support.video.services.files.drop_folder", away)
+    Videos().fail(video, "dead_letter", "It was given up.")
+    assert Video.objects.get(pk=video.video_id).status == "FAILED"
+
+
+def test_an_upload_that_cannot_be_written_down_leaves_neither_lesson_nor_file(
+    video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the database is full")
+
+    lecture = Session.objects.get(tenant_id=video.tenant_id).lecture
+    caller = Caller(1, uuid4(), video.tenant_id, "code", Role.OWNER, "Owner", must_change_password=False)
+    monkeypatch.setattr(sqs_queue, "submit_video", broken)
+    sent = {"title": "Another", "lecture": lecture.pk, "file": ContentFile(b"video", name="a.mp4")}
+    with pytest.raises(RuntimeError):
+        take_upload(caller, sent)
+    assert Session.objects.filter(lecture=lecture).count() == 1
+    assert stored_uploads(video.tenant_id) == []
+
+
+def stored_uploads(tenant_id: int) -> list[str]:
+    try:
+        return default_storage.listdir(f"uploads/videos/{tenant_id}")[1]
+    except FileNotFoundError:
+        return []
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,13 @@ from contextlib import suppress
 from pathlib import Path, PurePath
 from uuid import uuid4
 
+import structlog
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
 from academy.domain.videos import ClaimedVideo, video_folder
+
+log = structlog.get_logger(__name__)
 
 MAX_FILE_NAME = 200
 COPY_BYTES = 4_000_000
@@ -67,8 +70,14 @@ def drop_other_attempts(video: ClaimedVideo) -> None:
 
 
 def drop_all_made(tenant_id: int, video_id: int) -> None:
-    """Everything that was made of a video that has not become READY."""
-    drop_folder(video_folder(tenant_id, video_id))
+    """Everything that was made of a video that has not become READY. A storage that is away is no error.
+
+    Its end is written and told by then; what stays is dropped when another attempt ends.
+    """
+    try:
+        drop_folder(video_folder(tenant_id, video_id))
+    except Exception:  # storages raise what they like
+        log.exception("video_files_not_dropped", tenant=tenant_id, video=video_id)
 
 
 def drop_folder(name: str) -> None:

@@ -7,6 +7,7 @@ import structlog
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
+from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -151,19 +152,20 @@ def check_size(size: int) -> None:
 
 def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
     file = cast("File[bytes]", sent["file"])
-    session_id = lesson_of(caller.tenant_id, sent)
+    check_place(caller.tenant_id, sent)
     stored = default_storage.save(source_name(caller.tenant_id, file.name or ""), file)
     try:
-        video = sqs_queue.submit_video(
-            caller.tenant_id,
-            caller.tenant_code,
-            session_id,
-            title=sent["title"],
-            file_name=shown_name(file.name or ""),
-            source=stored,
-            size=file.size,
-            created_by_id=caller.user_id,
-        )
+        with transaction.atomic():
+            video = sqs_queue.submit_video(
+                caller.tenant_id,
+                caller.tenant_code,
+                lesson_of(caller.tenant_id, sent),
+                title=sent["title"],
+                file_name=shown_name(file.name or ""),
+                source=stored,
+                size=file.size,
+                created_by_id=caller.user_id,
+            )
     except Exception:
         default_storage.delete(stored)
         raise
@@ -177,26 +179,34 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
         raise ApiError(
             409, "no_presigned_upload", "Files are kept in a folder of this server: send the file as multipart instead."
         )
-    video = repositories_video.create_video(
-        caller.tenant_id,
-        lesson_of(caller.tenant_id, sent),
-        title=sent["title"],
-        file_name=shown_name(sent["file_name"]),
-        source=name,
-        size=sent["size"],
-        created_by_id=caller.user_id,
-    )
+    check_place(caller.tenant_id, sent)
+    with transaction.atomic():
+        video = repositories_video.create_video(
+            caller.tenant_id,
+            lesson_of(caller.tenant_id, sent),
+            title=sent["title"],
+            file_name=shown_name(sent["file_name"]),
+            source=name,
+            size=sent["size"],
+            created_by_id=caller.user_id,
+        )
     return Response({**VideoSerializer(video).data, "upload": upload}, status=201)
 
 
+def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
+    """Before a large file is stored for nothing. Raises ValidationError."""
+    if "session" in sent and not repositories_lectures.session_exists(tenant_id, sent["session"]):
+        raise serializers.ValidationError({"session": ["There is no such lesson."]})
+    if "lecture" in sent and repositories_lectures.find_lecture(tenant_id, sent["lecture"]) is None:
+        raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
+
+
 def lesson_of(tenant_id: int, sent: dict[str, Any]) -> int:
-    """The lesson that the video is of; a lecture gets a new one. Raises ValidationError."""
+    """The lesson that the video is of; a lecture gets a new one, in the transaction of its video."""
     if "session" in sent:
-        if not repositories_lectures.session_exists(tenant_id, sent["session"]):
-            raise serializers.ValidationError({"session": ["There is no such lesson."]})
         return int(sent["session"])
     session = repositories_lectures.add_session(tenant_id, sent["lecture"], sent["title"])
-    if session is None:
+    if session is None:  # deleted since
         raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
     return session.pk
 
