@@ -45,7 +45,7 @@ def show(home: Home) -> int:
         alive += runs
         who = "external" if pid is None else f"pid {pid}"
         state = "runs" if runs else "does not run"
-        print(f"{name:<10} {state:<13} {who:<13} {without_password(url)}".rstrip())
+        print(f"{name:<16} {state:<13} {who:<13} {without_password(url)}".rstrip())
     if not runfile.anything_runs(home):
         return NOTHING_RUNS
     return ALL_RUN if alive == len(entries) else SOME_DOWN

@@ -185,9 +185,13 @@ def test_publishing_needs_no_client_of_prometheus() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, text=True).split() == ["False", "False"]
 
 
-def test_a_worker_whose_port_is_taken_works_all_the_same() -> None:
+def test_a_worker_whose_port_is_taken_says_so_and_works_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
-        serve_metrics(taken.getsockname()[1])
+        port = taken.getsockname()[1]
+        serve_metrics(port)
     serve_metrics(0)
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "realtime.exposition"]
+    assert "metrics_not_served" in line
+    assert str(port) in line
