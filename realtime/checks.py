@@ -11,11 +11,11 @@ from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 
 from realtime import conf
+from realtime.origin import LOOPBACK
 from realtime.redis_server import WARN_ABOVE, RedisServer
 
 REALTIME = "realtime"
 MIN_SECRET_LENGTH = 32
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 SET_POLICY = "Set maxmemory-policy to volatile-lru: then only what has an expiry is evicted, and repaired."
 GIVE_MEMORY = "Raise maxmemory, or set REALTIME_TERMINAL_TTL_SECONDS so that ended jobs are forgotten."

@@ -6,6 +6,9 @@ are for applications; 1012 is registered as "Service Restart".)
 
 from enum import IntEnum
 
+RETRY_AFTER_MS = 2000
+"""So long a client that was refused waits, if nothing else is said."""
+
 
 class CloseCode(IntEnum):
     SERVER_RESTART = 1012

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import structlog
 
 from realtime import frames
-from realtime.closing import REASONS, CloseCode
+from realtime.closing import REASONS, RETRY_AFTER_MS, CloseCode
 from realtime.connections import Connections
 from realtime.errors import BadTopicError, FeedUnavailableError, RefusedError, TooManyConnectionsError
 from realtime.frames import Frame
@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 MAX_PINGS_UNANSWERED = 2
 CLOSE_SECONDS = 5.0
-RETRY_AFTER_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 1.0
 """What a scrape waits for the answers of Redis and the database."""
-LOOPBACK = "127.0.0.1"
+HOST = "127.0.0.1"
 
 TRANSPORTS = ("websocket", "sse")
 CLOSE_CODES = [str(int(code)) for code in CloseCode]
@@ -169,7 +169,7 @@ def serve_metrics(port: int) -> None:
     if not port:
         return
     try:
-        start_http_server(port, LOOPBACK)
+        start_http_server(port, HOST)
     except OSError as problem:
         log.warning("metrics_not_served", port=port, error=str(problem))
 

@@ -8,6 +8,9 @@ from django.http.request import split_domain_port, validate_host
 
 from realtime import conf
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The names and addresses of this machine for itself."""
+
 
 def origin_allowed(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2).

@@ -10,7 +10,7 @@ import structlog
 from channels.layers import get_channel_layer
 
 from realtime import conf
-from realtime.closing import CloseCode
+from realtime.closing import RETRY_AFTER_MS, CloseCode
 from realtime.connections import Connections
 from realtime.errors import FeedUnavailableError, RefusedError
 from realtime.health import Health
@@ -20,8 +20,6 @@ from realtime.revocation import GROUP
 from realtime.tickets import Ticket
 
 log = structlog.get_logger(__name__)
-
-RETRY_AFTER_MS = 2000
 
 
 class ServerProcess:

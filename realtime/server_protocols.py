@@ -28,7 +28,7 @@ HEAD_FIELDS = 128
 """As many as websockets takes in a handshake."""
 HEAD_SECONDS = 15.0
 PIPELINED_REQUESTS = 16
-LINGER_SECONDS = 2.0
+FAREWELL_SECONDS = 2.0
 """So long a peer may take to read why it is closed, and the kernel to send it."""
 PINGS_A_SECOND, PINGS_AT_ONCE = 10, 30
 PARTS_OF_A_MESSAGE = 1024
@@ -54,7 +54,7 @@ def _end_gently(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, l
     transport.write(last)
     if transport.can_write_eof():
         transport.write_eof()
-    return loop.call_later(LINGER_SECONDS, transport.abort)
+    return loop.call_later(FAREWELL_SECONDS, transport.abort)
 
 
 class TooMuchError(Exception):
@@ -145,7 +145,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _close(self) -> None:
         self.transport.close()
-        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 
     def _refuse(self) -> None:
         """Answers 431."""
@@ -214,7 +214,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def _close(self) -> None:
         self.transport.close()
-        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+        self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 
 
 def http_protocol(head_seconds: float = HEAD_SECONDS) -> type[BoundedHttp]:

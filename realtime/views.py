@@ -22,16 +22,15 @@ from realtime.conf import Identity
 from realtime.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, RefusedError, TicketError
 from realtime.exposition import CONTENT_TYPE, exposition
 from realtime.handshake import Handshake, allow, cookie_name, read_handshake
-from realtime.origin import cors_headers
+from realtime.origin import LOOPBACK, cors_headers
 from realtime.process import this_process
+from realtime.routing import EVENTS_PATH, WEBSOCKET_PATH
 from realtime.sse import CODES, STATUSES
 from realtime.tickets import CONNECT_SECONDS, Ticket, issue_ticket, read_renewable
 from realtime.topics import TopicFilter
 
 LIFETIME_JITTER = 0.1
 """Connections opened together do not end together."""
-EVENTS_PATH = "/api/v1/events/"
-LOOPBACK = {"127.0.0.1", "::1"}
 
 
 class _BadRequestError(Exception):
@@ -146,7 +145,7 @@ def _answer(request: HttpRequest, ticket: Ticket, text: str) -> dict[str, Any]:
     return {
         "ticket": text,
         "expires_in": CONNECT_SECONDS,
-        "websocket_url": f"ws{secure}://{site}/ws/events/",
+        "websocket_url": f"ws{secure}://{site}{WEBSOCKET_PATH}",
         "events_url": f"http{secure}://{site}{EVENTS_PATH}",
         "snapshot_url": f"http{secure}://{site}/api/v1/realtime/snapshot/",
         "share": ticket.share,
