@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -28,10 +29,12 @@ class _BodyTooLargeError(Exception):
 def limit_body(application: Application, allowance: Allowance = lambda _scope: MAX_BODY_BYTES) -> Application:
     """Answers 413 to a larger body: at once if it is announced, else when it has grown too large.
 
-    `allowance` says how many bytes a request may have.
+    `allowance` says how many bytes a request may have. `scope["arrived_at"]` (Unix seconds) tells what comes after when
+    the request began: a large body may take longer than a token lives.
     """
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["arrived_at"] = time.time()
         max_bytes = allowance(scope)
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or len(announced) > MAX_DIGITS or int(announced) > max_bytes:

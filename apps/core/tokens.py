@@ -20,6 +20,8 @@ ALGORITHM = "HS256"
 OPTIONS: Any = {"require": ["exp", "aud"], "verify_iat": False}
 ACCESS: Literal["api"] = "api"
 REFRESH: Literal["refresh"] = "refresh"
+UPLOAD_SECONDS = 6 * 3600.0
+"""So long a request may take whose token was good when it began; a revocation is kept for longer."""
 
 
 class TokenError(Exception):
@@ -72,9 +74,10 @@ def access_token(caller: Caller) -> str:
     return jwt.encode(claims, _key(), ALGORITHM)
 
 
-def read_access_token(token: str) -> Caller:
-    """The caller. Raises TokenExpiredError or TokenError."""
-    claims = _decode(token, ACCESS)
+def read_access_token(token: str, arrived_at: float | None = None) -> Caller:
+    """The caller, if the token was good when the request arrived. Raises TokenExpiredError or TokenError."""
+    took = time.time() - arrived_at if arrived_at else 0.0
+    claims = _decode(token, ACCESS, min(took, UPLOAD_SECONDS))
     try:
         return Caller(
             user_id=int(claims["user"]),
@@ -104,9 +107,9 @@ def read_refresh_token(token: str) -> tuple[UUID, UUID]:
         raise TokenError("The refresh token is not valid: sign in again.") from error
 
 
-def _decode(token: str, audience: str) -> dict[str, Any]:
+def _decode(token: str, audience: str, leeway: float = 0.0) -> dict[str, Any]:
     try:
-        return jwt.decode(token, _key(), [ALGORITHM], audience=audience, options=OPTIONS)
+        return jwt.decode(token, _key(), [ALGORITHM], audience=audience, options=OPTIONS, leeway=leeway)
     except jwt.ExpiredSignatureError:
         raise TokenExpiredError("The token has expired: refresh it, or sign in again.") from None
     except jwt.InvalidTokenError:

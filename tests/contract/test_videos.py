@@ -1,7 +1,9 @@
 """Videos over HTTP and as records: uploaded, watched, played, cancelled, tried again, and refused with a sentence."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import httpx
 import pytest
 
 from academy.adapters.video.sample import make_sample
+from apps.core.tokens import access_token, read_access_token
+from config.settings import ACCESS_TOKEN_SECONDS
 from embedded.plan import Worker
 from tests.system import System, eventually, new_ticket
 from tests.watcher import Record
@@ -69,6 +73,29 @@ async def uploaded(client: httpx.AsyncClient, content: bytes) -> int:
 
 def seen(history: list[Record], video_id: int) -> list[Record]:
     return [record for record in history if record["topic"] == f"video:{video_id}"]
+
+
+async def test_an_upload_may_last_longer_than_its_token_lives(
+    system: System, client: httpx.AsyncClient, clip: bytes
+) -> None:
+    caller = read_access_token(system.access_token("hanbit", "owner"))
+    token = access_token(replace(caller, issued_at=time.time() - ACCESS_TOKEN_SECONDS + 5))
+    dying = {"Authorization": f"Bearer {token}"}
+    form = {"title": "긴 수업", "lecture": await lecture_of(client)}
+    request = client.build_request("POST", "/media/videos/", headers=dying, data=form, files={"file": ("a.mp4", clip)})
+
+    async def slowly() -> AsyncIterator[bytes]:
+        first = True
+        async for part in request.stream:  # type: ignore[union-attr]
+            yield part
+            while first and (await client.get("/api/v1/jobs/", headers=dying)).status_code != 401:
+                await asyncio.sleep(0.1)
+            first = False
+
+    answer = await client.post("/media/videos/", headers=request.headers, content=slowly())
+    assert answer.status_code == 202, answer.text
+    refused = await client.post("/media/videos/", headers=dying, data=form)
+    assert (refused.status_code, refused.json()["code"]) == (401, "token_expired")
 
 
 async def test_a_video_is_watched_from_pending_to_ready_polled_meanwhile_and_played(

@@ -86,6 +86,17 @@ def unchecked(token: str) -> dict[str, Any]:
     return claims
 
 
+def test_a_token_that_expired_while_a_long_upload_went_on_was_good_when_it_began() -> None:
+    now = time.time()
+    expired = access_token(replace(CALLER, issued_at=now - 700))  # 100 s ago
+    assert read_access_token(expired, arrived_at=now - 200).user_id == CALLER.user_id
+    for arrived_at in (now - 50, now, now + 50, None):
+        with pytest.raises(TokenExpiredError):
+            read_access_token(expired, arrived_at)
+    with pytest.raises(TokenExpiredError):  # nor does a request go on for ever
+        read_access_token(access_token(replace(CALLER, issued_at=now - 24 * 3600)), arrived_at=now - 24 * 3600)
+
+
 @pytest.mark.parametrize("made", ["access", "refresh", "ticket"])
 def test_a_token_of_one_kind_is_none_of_another(made: str) -> None:
     for kind, read in readers().items():

@@ -133,7 +133,7 @@ export async function callJson(path, options) {
   return (await call(path, options)).json();
 }
 
-/** Sends a large file, and says how much of it has left. A fresh token goes with it: it has to be good at the end, too.
+/** Sends a large file, and says how much of it has left. A fresh token goes with it: a 401 would come when all is sent.
  *  @param {string} path @param {FormData} body @param {(percent: number) => void} onPercent @returns {Promise<any>} */
 export async function upload(path, body, onPercent) {
   const token = await renew(stored()?.access ?? "");
