@@ -5,7 +5,9 @@
 
 import asyncio
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import httpx
 import psutil
@@ -13,13 +15,19 @@ import pytest
 from redis import Redis
 from websockets.asyncio.client import connect
 
+from embedded.plan import Web
+from embedded.redis import RedisServer
+from realtime.reader import MAX_READS
 from tests.event_stream import EventStream
-from tests.system import System
+from tests.system import System, eventually
 
 CHURN = int(os.environ.get("CHURN", "0")) or (20_000 if os.environ.get("LONG_FAULTS") else 600)
 AT_ONCE = 25
 TENANT = 77_002
 MEMORY_BYTES = 20_000_000  # what allocators keep; of 20,000 connections a kilobyte each would show
+
+MOST_LINKS = 2 * MAX_READS + 8
+"""To Redis: the pool of reads, the subscriptions, the channel layer, the polls."""
 
 pytestmark = pytest.mark.slow
 
@@ -49,10 +57,30 @@ async def churn(system: System, url: str, number: int) -> None:
         await asyncio.gather(*(come_and_go(url, ticket, first + one) for one in range(AT_ONCE)))
 
 
-def held(pid: int) -> tuple[int, int]:
-    """Resident bytes and open files of a process."""
-    process = psutil.Process(pid)
-    return process.memory_info().rss, len(list(Path(f"/proc/{pid}/fd").iterdir()))
+@dataclass(frozen=True)
+class Held:
+    """What a web process holds at a moment; its links to Redis stand in pools, which are filled as they are needed."""
+
+    memory: int
+    """Resident bytes."""
+    files: int
+    """Open ones, without the links."""
+    links: int
+
+    @classmethod
+    def by(cls, web: Web, redis: RedisServer) -> Self:
+        process = psutil.Process(web.pid)
+        links = [
+            socket for socket in process.net_connections("tcp") if socket.raddr and socket.raddr.port == redis.port
+        ]
+        files = len(list(Path(f"/proc/{web.pid}/fd").iterdir()))
+        return cls(process.memory_info().rss, files - len(links), len(links))
+
+
+def counted(web: Web) -> list[str]:
+    """The connections that the process still counts as open, by tenant and transport."""
+    lines = httpx.get(f"{web.address}/metrics").text.splitlines()
+    return [line for line in lines if line.startswith("realtime_connections{") and not line.endswith(" 0.0")]
 
 
 async def test_after_thousands_of_connections_the_server_holds_what_it_held_before(system: System) -> None:
@@ -60,17 +88,13 @@ async def test_after_thousands_of_connections_the_server_holds_what_it_held_befo
     with system.another_web() as web:
         assert web.pid is not None
         await churn(system, web.address, max(200, CHURN // 10))
-        memory, files = held(web.pid)
+        before = Held.by(web, system.redis)
         await churn(system, web.address, CHURN)
-        async with httpx.AsyncClient(base_url=web.address) as probe, asyncio.timeout(60):
-            while True:
-                text = (await probe.get("/metrics")).text
-                open_now = [line for line in text.splitlines() if line.startswith("realtime_connections{")]
-                if all(line.endswith(" 0.0") for line in open_now) and held(web.pid)[1] <= files + 2:
-                    break
-                await asyncio.sleep(0.05)
-        grown = held(web.pid)[0] - memory
-        print(f"{CHURN} connections: {grown / 1e6:+.1f} MB, {held(web.pid)[1] - files:+d} files")
-        assert grown < MEMORY_BYTES
+        await eventually(lambda: not counted(web), 60, "the end of the last connection")
+        await eventually(lambda: Held.by(web, system.redis).files <= before.files + 2, 60, "the closing of files")
+        after = Held.by(web, system.redis)
+        print(f"{CHURN} connections, before and after: {before}, {after}")
+        assert after.memory - before.memory < MEMORY_BYTES
+        assert after.links <= MOST_LINKS
         assert len(redis.pubsub_channels()) <= 2
     redis.close()
