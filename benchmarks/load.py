@@ -1,4 +1,4 @@
-"""Videos and imports that run all the time, as many as one likes: where one ends, the next is submitted."""
+"""Videos and imports that run all the time, as many as one likes: others wait, and where one ends, one is submitted."""
 
 import asyncio
 import itertools
@@ -53,6 +53,8 @@ class Client(Watcher):
 class Load:
     """`topics` are the jobs of the moment, one a place: at even places videos, at odd ones imports.
 
+    There are more places than workers run at a time (`jobs`), so that the next one waits where one ends.
+
     What is submitted, and how it ends, goes through the web process that `client` asks, which should not be the
     watched one.
     """
@@ -61,7 +63,8 @@ class Load:
         self._client, self._watcher, self._material = client, watcher, material
         self._numbers = itertools.count()
         self._turn = asyncio.Semaphore(SUBMITTED_AT_ONCE)
-        self.topics = [""] * jobs
+        self.jobs = jobs
+        self.topics = [""] * (jobs + max(2, jobs // 8 * 2))
         self.submitted = 0
 
     def status(self, topic: str) -> str:
@@ -91,12 +94,10 @@ class Load:
             await self._watcher.read()
 
     async def fill(self) -> None:
-        """Waits until a job runs at each place."""
-        seen: set[int] = set()
+        """Waits until there is a job at each place, and as many run as are to."""
         async with asyncio.timeout(FILL_SECONDS):
-            while len(seen) < len(self.topics):
+            while not all(self.topics) or self.running() < self.jobs:
                 await asyncio.sleep(LOOK_SECONDS)
-                seen |= {place for place, topic in enumerate(self.topics) if self.status(topic) != "PENDING"}
 
     async def _submit_video(self) -> str:
         lectures = (await self._client.get("/api/v1/lectures/")).json()["results"]
@@ -125,13 +126,19 @@ async def signed_in(address: str) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def look(client: httpx.AsyncClient, address: str) -> None:
-    """A GET that has to be answered; as in browsers once more, where the server was just closing the connection."""
+async def look(client: httpx.AsyncClient, address: str) -> bool:
+    """Whether a GET was answered with what it asked for, and not with "try again later" (503).
+
+    As in browsers once more, where the server was just closing the connection. Raises httpx.HTTPError.
+    """
     try:
         answer = await client.get(address)
     except (httpx.RemoteProtocolError, httpx.NetworkError):
         answer = await client.get(address)
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return False
     answer.raise_for_status()
+    return True
 
 
 @asynccontextmanager
@@ -143,7 +150,10 @@ async def running_load(address: str, material: Material, jobs: int) -> AsyncIter
         async with await Client.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
             load = Load(client, watcher, material, jobs)
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(load.listen()), *(group.create_task(load.keep(n)) for n in range(jobs))]
+                tasks = [
+                    group.create_task(load.listen()),
+                    *(group.create_task(load.keep(n)) for n in range(len(load.topics))),
+                ]
                 await load.fill()
                 yield load
                 for task in tasks:

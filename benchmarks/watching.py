@@ -1,7 +1,7 @@
 """`python -m benchmarks.watching [--seconds 120] [--jobs 45]`: what watching jobs costs, by push and by the database.
 
-A complete product is started for it. `jobs` videos and imports run all the time, submitted through one web process;
-another is only watched through, one client a job, in two phases of `seconds` each:
+A complete product is started for it. `jobs` videos and imports run all the time, and some more wait for their turn,
+submitted through one web process; another is only watched through, one client a job, in two phases of `seconds` each:
 
 A. each client holds a WebSocket with a ticket for its job, and also polls `…/progress/` once a second, as old pages do;
 B. each client polls the job's detail once a second instead, which is read from the database.
@@ -40,6 +40,8 @@ class Phase:
     client: httpx.AsyncClient
     ends: float
     requests: int = 0
+    put_off: int = 0
+    """Of these, those that were answered with 503."""
     records: int = 0
     running: list[int] = field(default_factory=list)
     cpu: float = 0.0
@@ -85,8 +87,9 @@ class Phase:
         due = loop.time() + place / len(self.load.topics)
         while due < self.ends:
             await asyncio.sleep(due - loop.time())
-            await look(self.client, address_of(self.load.topics[place]) + suffix)
+            answered = await look(self.client, address_of(self.load.topics[place]) + suffix)
             self.requests += 1
+            self.put_off += not answered
             due = max(due + 1.0, loop.time())
 
     async def count_running(self) -> None:
@@ -146,6 +149,7 @@ def table(push: Phase, details: Phase) -> list[str]:
         ("jobs that ran, on average", fmean(push.running), fmean(details.running), ".1f"),
         ("jobs that ran, at least", min(push.running), min(details.running), "d"),
         ("requests", push.requests, details.requests, "d"),
+        ("answered with 503", push.put_off, details.put_off, "d"),
         ("records delivered by push", push.records, details.records, "d"),
         ("SELECTs of the web process", push.selects, details.selects, "d"),
         ("all its statements", len(push.statements), len(details.statements), "d"),

@@ -50,7 +50,7 @@ class ChildDiedError(Exception):
 
 
 def _run(path: Path, answer: int, log: int, timeout_seconds: float) -> int:
-    """The exit code. The process gets neither our environment (it holds secrets) nor a terminal."""
+    """The exit code. The process gets none of our environment: it holds secrets."""
     process = subprocess.Popen(
         [sys.executable, "-m", _CHILD, str(path)],
         cwd=_ROOT,
@@ -58,7 +58,7 @@ def _run(path: Path, answer: int, log: int, timeout_seconds: float) -> int:
         stdin=subprocess.DEVNULL,
         stdout=answer,
         stderr=log,
-        start_new_session=True,
+        process_group=0,  # no Ctrl-C of ours; in our session, as Linux shares the processor out by session
     )
     try:
         return process.wait(timeout_seconds)

@@ -99,7 +99,7 @@ def _run(program: str, arguments: Sequence[str | Path], on_progress: OnProgress,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            start_new_session=True,
+            process_group=0,  # no Ctrl-C of ours; in our session, as Linux shares the processor out by session
         )
         try:
             _watch(process, on_progress, quiet_seconds)
