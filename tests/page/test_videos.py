@@ -109,11 +109,23 @@ async def test_tabs_are_moved_between_with_the_arrow_keys_and_the_demo_is_there(
     await page.get_by_role("tab", name="학생 명단").focus()
     await page.keyboard.press("ArrowRight")
     await expect(page.get_by_role("tab", name="동영상")).to_be_focused()
+    for title in ("1강 수업 영상", "1강 수업 노트"):
+        await look_further_for(page, title)
     await expect(card(page, "1강 수업 영상")).to_have_attribute("data-status", "READY", timeout=PATIENCE)
     await expect(card(page, "1강 수업 노트")).to_have_attribute("data-status", "FAILED")
     picture = card(page, "1강 수업 영상").locator("img")
     await picture.scroll_into_view_if_needed()  # loading="lazy": below the videos of other tests it is not fetched
     await expect(picture).to_have_js_property("naturalWidth", 640)
+
+
+async def look_further_for(page: Page, title: str) -> None:
+    """The list has pages, and the videos of other tests are newer."""
+    cards = page.locator("#videos-list > li")
+    await expect(cards).not_to_have_count(0)
+    while not await card(page, title).count():
+        shown = await cards.count()
+        await page.get_by_role("button", name="더 보기").click()
+        await expect(cards).not_to_have_count(shown)
 
 
 async def test_without_a_file_the_form_says_so(sign_in: SignIn) -> None:
