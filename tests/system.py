@@ -210,6 +210,13 @@ def running_system(
         system.stop()
 
 
+async def demo_lecture(client: httpx.AsyncClient) -> dict[str, Any]:
+    """One with students: those that tests add have none, and may stand first."""
+    lectures = (await client.get("/api/v1/lectures/")).json()["results"]
+    (found,) = [lecture for lecture in lectures if lecture["title"] == "중등 수학 A"]
+    return dict(found)
+
+
 async def import_workbook(client: httpx.AsyncClient, content: bytes, name: str = "학생.xlsx", **fields: str) -> str:
     """The job's id."""
     answer = await client.post("/api/v1/students/import/", files={"file": (name, content)}, data=fields)

@@ -7,7 +7,7 @@ import openpyxl
 import psycopg
 import pytest
 
-from tests.system import System, import_workbook
+from tests.system import System, demo_lecture, import_workbook
 
 ABSENT = "6b7a9c2e-0000-4000-8000-000000000000"
 EXPORT = "/api/v1/students/export/"
@@ -46,7 +46,7 @@ async def test_students_are_exported_downloaded_and_imported_again(system: Syste
 
 async def test_filters_are_those_of_the_list(system: System) -> None:
     async with system.client() as client:
-        lecture = (await client.get("/api/v1/lectures/")).json()["results"][0]["id"]
+        lecture = (await demo_lecture(client))["id"]
         number = (await client.get("/api/v1/students/", params={"lecture": lecture, "search": "김"})).json()["count"]
         job_id = await exported(system, lecture=lecture, search="김")
         result = (await client.get(f"/api/v1/jobs/{job_id}/")).json()["result"]

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.system import System
+from tests.system import System, demo_lecture
 
 ABSENT = "6b7a9c2e-0000-4000-8000-000000000000"
 PATH = "/api/v1/messages/"
@@ -17,11 +17,6 @@ async def students_of(client: httpx.AsyncClient, number: int, **filters: Any) ->
     answer = await client.get("/api/v1/students/", params={"page_size": number, **filters})
     students: list[dict[str, Any]] = answer.json()["results"]
     return students
-
-
-async def lecture_of(client: httpx.AsyncClient) -> dict[str, Any]:
-    lecture: dict[str, Any] = (await client.get("/api/v1/lectures/")).json()["results"][0]
-    return lecture
 
 
 async def write(client: httpx.AsyncClient, **body: Any) -> str:
@@ -37,7 +32,7 @@ def texts_in(folder: Path) -> list[str]:
 
 async def test_a_lecture_is_written_to_and_everybody_sees_how_far_it_is(system: System, tmp_path: Path) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
-        lecture = await lecture_of(client)
+        lecture = await demo_lecture(client)
         job_id = await write(client, text="{name} 학생, 내일 휴강입니다.", lecture=lecture["id"])
         rate = {"MESSAGE_FOLDER": str(tmp_path), "MESSAGE_RATE_PER_MINUTE": "100000"}
         with system.running_worker("messaging_worker", **rate):
@@ -124,7 +119,7 @@ async def test_another_academys_students_and_messages_are_not_there(system: Syst
     async with system.client("hanbit") as mine, system.client("saebom") as other:
         (theirs,) = await students_of(other, 1)
         (ours,) = await students_of(mine, 1)
-        lecture = await lecture_of(other)
+        lecture = await demo_lecture(other)
         by_id = await mine.post(PATH, json={"text": "a", "students": [ours["id"], theirs["id"]]})
         by_lecture = await mine.post(PATH, json={"text": "a", "lecture": lecture["id"]})
         job_id = await write(other, text="a", students=[theirs["id"]])
