@@ -16,8 +16,12 @@ from redis.connection import parse_url
 
 Names = Annotated[list[str], NoDecode]
 MIN_SECRET_LENGTH = 32
+MAX_FALLBACKS = 3
+"""Each old key is tried for each token that is not valid."""
 _E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
-SECRETS = frozenset({"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "MESSAGE_SMTP_URL", "MESSAGE_HTTP_TOKEN"})
+SECRETS = frozenset(
+    {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL", "MESSAGE_SMTP_URL", "MESSAGE_HTTP_TOKEN"}
+)
 """Variables that hold a key or a password: what they say is never shown."""
 
 
@@ -27,6 +31,7 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     secret_key: SecretStr
+    secret_key_fallbacks: Annotated[list[SecretStr], NoDecode] = []
     allowed_hosts: Names = ["127.0.0.1", "localhost", "[::1]"]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     process_name: str = Field("manage", pattern=r"^[a-z_0-9-]{1,40}$")
@@ -80,7 +85,7 @@ class Environment(BaseSettings):
     realtime_max_connections_per_user: int = Field(20, ge=1)
     realtime_metrics_token: SecretStr = SecretStr("")
 
-    @field_validator("allowed_hosts", "realtime_allowed_origins", mode="before")
+    @field_validator("secret_key_fallbacks", "allowed_hosts", "realtime_allowed_origins", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -97,6 +102,15 @@ class Environment(BaseSettings):
     def _long_enough(cls, value: SecretStr) -> SecretStr:
         if len(value.get_secret_value()) < MIN_SECRET_LENGTH:
             raise ValueError(f"it has to be a random text of at least {MIN_SECRET_LENGTH} characters")
+        return value
+
+    @field_validator("secret_key_fallbacks")
+    @classmethod
+    def _long_enough_too(cls, value: list[SecretStr]) -> list[SecretStr]:
+        if len(value) > MAX_FALLBACKS:
+            raise ValueError(f"it may hold {MAX_FALLBACKS} old keys: take out those that signed nothing still valid")
+        if any(len(key.get_secret_value()) < MIN_SECRET_LENGTH for key in value):
+            raise ValueError(f"each key has to be a random text of at least {MIN_SECRET_LENGTH} characters")
         return value
 
     @field_validator("database_url")

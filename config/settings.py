@@ -10,6 +10,7 @@ ENVIRONMENT = read_environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 SECRET_KEY = ENVIRONMENT.secret_key.get_secret_value()
+SECRET_KEY_FALLBACKS = [key.get_secret_value() for key in ENVIRONMENT.secret_key_fallbacks]
 DEBUG = False
 ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
 PROCESS_NAME = ENVIRONMENT.process_name

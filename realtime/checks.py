@@ -103,6 +103,12 @@ def _secret() -> Iterator[CheckMessage]:
             hint=hint,
             id="realtime.W005",
         )
+    if any(len(old) < MIN_SECRET_LENGTH for old in settings.SECRET_KEY_FALLBACKS):
+        yield Warning(
+            "SECRET_KEY_FALLBACKS holds a short key: who guesses it can sign a ticket for any tenant.",
+            hint="Take it out; tickets that it signed are refused from then on.",
+            id="realtime.W005",
+        )
 
 
 def _redis(server: RedisServer) -> Iterator[CheckMessage]:

@@ -105,9 +105,19 @@ def revocations() -> Revocations:
     return Revocations(client, key_prefix=key_prefix())
 
 
+def ticket_keys() -> list[bytes]:
+    """Return the keys of tickets: the first signs, and each of them verifies.
+
+    They are derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`, so that no other signature of the project is ever a
+    ticket's.
+    """
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [salted_hmac("realtime.tickets", "signing key", secret, algorithm="sha256").digest() for secret in secrets]
+
+
 def ticket_key() -> bytes:
-    """What tickets are signed with: derived, so that no other signature of the project is ever a ticket's."""
-    return salted_hmac("realtime.tickets", "signing key", algorithm="sha256").digest()
+    """Return the key that signs tickets."""
+    return ticket_keys()[0]
 
 
 def timing() -> Timing:

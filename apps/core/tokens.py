@@ -11,9 +11,9 @@ from uuid import UUID
 
 import jwt
 from django.conf import settings
-from django.utils.crypto import salted_hmac
 
 from academy.domain.roles import Role
+from apps.core.keys import FOR_ACCESS, FOR_REFRESH, signing_keys
 
 ALGORITHM = "HS256"
 # A server whose clock is a second behind the issuer's must not refuse a token as not yet valid.
@@ -52,8 +52,7 @@ class Caller:
         return self.user_id
 
 
-def _key() -> bytes:
-    return salted_hmac("academy.tokens", "signing key", algorithm="sha256").digest()
+PURPOSES = {ACCESS: FOR_ACCESS, REFRESH: FOR_REFRESH}
 
 
 def access_token(caller: Caller) -> str:
@@ -71,7 +70,7 @@ def access_token(caller: Caller) -> str:
         "name": caller.name,
         "must_change_password": caller.must_change_password,
     }
-    return jwt.encode(claims, _key(), ALGORITHM)
+    return _encode(claims)
 
 
 def read_access_token(token: str, arrived_at: float | None = None) -> Caller:
@@ -95,7 +94,7 @@ def read_access_token(token: str, arrived_at: float | None = None) -> Caller:
 
 def refresh_token(session_id: UUID, token_id: UUID, expires_at: float) -> str:
     claims = {"aud": REFRESH, "exp": int(expires_at), "session": str(session_id), "token": str(token_id)}
-    return jwt.encode(claims, _key(), ALGORITHM)
+    return _encode(claims)
 
 
 def read_refresh_token(token: str) -> tuple[UUID, UUID]:
@@ -107,10 +106,18 @@ def read_refresh_token(token: str) -> tuple[UUID, UUID]:
         raise TokenError("The refresh token is not valid: sign in again.") from error
 
 
+def _encode(claims: dict[str, Any]) -> str:
+    return jwt.encode(claims, signing_keys(PURPOSES[claims["aud"]])[0], ALGORITHM)
+
+
 def _decode(token: str, audience: str, leeway: float = 0.0) -> dict[str, Any]:
-    try:
-        return jwt.decode(token, _key(), [ALGORITHM], audience=audience, options=OPTIONS, leeway=leeway)
-    except jwt.ExpiredSignatureError:
-        raise TokenExpiredError("The token has expired: refresh it, or sign in again.") from None
-    except jwt.InvalidTokenError:
-        raise TokenError("The token is not valid: sign in again.") from None
+    for key in signing_keys(PURPOSES[audience]):
+        try:
+            return jwt.decode(token, key, [ALGORITHM], audience=audience, options=OPTIONS, leeway=leeway)
+        except jwt.InvalidSignatureError:
+            continue  # it may have been signed with the key before the last rotation
+        except jwt.ExpiredSignatureError:
+            raise TokenExpiredError("The token has expired: refresh it, or sign in again.") from None
+        except jwt.InvalidTokenError:
+            break
+    raise TokenError("The token is not valid: sign in again.")

@@ -97,6 +97,8 @@ def test_a_missing_or_short_key_is_asked_for(monkeypatch: pytest.MonkeyPatch, ke
     ("name", "value"),
     [
         ("SECRET_KEY", "hidden-word"),
+        ("SECRET_KEY_FALLBACKS", "hidden-word"),
+        ("SECRET_KEY_FALLBACKS", ",".join(["hidden-word-of-more-than-thirty-two-letters"] * 4)),
         ("DATABASE_URL", "mysql://user:hidden-word@host/db"),
         ("DATABASE_URL", "postgresql://user:hidden-word@[::1/db"),
         ("DATABASE_URL", "postgresql://host/db?password=hidden-word&nonsense=1"),
@@ -110,8 +112,15 @@ def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch, name: str, val
     assert "hidden" not in complaint(monkeypatch, **{name: value})
 
 
+def test_old_keys_are_as_long_as_a_key_and_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY_FALLBACKS", f"{SECRET}1, {SECRET}2")
+    assert [key.get_secret_value() for key in read_environment().secret_key_fallbacks] == [f"{SECRET}1", f"{SECRET}2"]
+    assert "at least 32" in complaint(monkeypatch, SECRET_KEY_FALLBACKS=f"{SECRET},short")
+    assert "3 old keys" in complaint(monkeypatch, SECRET_KEY_FALLBACKS=",".join([SECRET] * 4))
+
+
 def test_nothing_that_is_printed_of_the_environment_shows_the_key() -> None:
-    assert SECRET not in repr(read_environment())
+    assert SECRET not in repr(read_environment({"SECRET_KEY_FALLBACKS": SECRET}))
 
 
 @pytest.mark.parametrize(

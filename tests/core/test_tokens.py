@@ -10,9 +10,10 @@ from uuid import UUID, uuid4
 
 import jwt
 import pytest
+from pytest_django import Settings
 
 from academy.domain.roles import Role
-from apps.core import tokens
+from apps.core.keys import FOR_ACCESS, FOR_REFRESH, signing_keys
 from apps.core.tokens import (
     Caller,
     TokenError,
@@ -32,7 +33,7 @@ TICKET = Ticket(3, 7, "session", "teacher", TopicFilter.of(["*"]), 3600)
 
 
 def key() -> bytes:
-    return tokens._key()
+    return signing_keys(FOR_ACCESS)[0]
 
 
 def signed(**changes: Any) -> str:
@@ -111,7 +112,7 @@ def test_even_with_one_key_the_audience_keeps_the_kinds_apart() -> None:
     claims = jwt.decode(access_token(CALLER), options={"verify_signature": False})
     with pytest.raises(TicketError):
         read_ticket(jwt.encode(claims, conf.ticket_key(), "HS256"), conf.ticket_key())
-    assert key() != conf.ticket_key()
+    assert len({*signing_keys(FOR_ACCESS), *signing_keys(FOR_REFRESH), *conf.ticket_keys()}) == 3
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE"])
@@ -133,6 +134,41 @@ def test_another_key_is_refused() -> None:
     claims = jwt.decode(access_token(CALLER), options={"verify_signature": False})
     with pytest.raises(TokenError):
         read_access_token(jwt.encode(claims, b"another key of thirty-two letters", "HS256"))
+
+
+OLD, NEW = "an old secret key of thirty-two letters", "a new secret key of thirty-two letters"
+
+
+def test_a_replaced_key_verifies_as_a_fallback_and_never_signs(settings: Settings) -> None:
+    settings.SECRET_KEY = OLD
+    of_old = one_of_each()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
+    of_new = one_of_each()
+    for kind in ("access", "refresh"):
+        readers()[kind](of_old[kind])
+        readers()[kind](of_new[kind])
+    settings.SECRET_KEY_FALLBACKS = []
+    for kind, read in readers().items():
+        read(of_new[kind])
+        with pytest.raises((TokenError, TicketError)):
+            read(of_old[kind])
+
+
+def test_tickets_have_a_key_for_each_secret_and_the_first_is_that_of_the_secret_key(settings: Settings) -> None:
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = OLD, []
+    old = conf.ticket_keys()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
+    new, *fallbacks = conf.ticket_keys()
+    assert fallbacks == old
+    assert new not in old
+
+
+def test_an_expired_token_of_a_fallback_says_that_it_has_expired(settings: Settings) -> None:
+    settings.SECRET_KEY = OLD
+    expired = signed(exp=int(time.time()) - 1)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
+    with pytest.raises(TokenExpiredError):
+        read_access_token(expired)
 
 
 def test_a_changed_claim_breaks_the_signature() -> None:

@@ -1,0 +1,20 @@
+"""Signing keys: one for each purpose, derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`.
+
+A signature made for one purpose is never valid for another, and a key that leaks does not give away `SECRET_KEY`.
+Django's own signers (`django.core.signing`) derive theirs from their salt in the same way, and know the fallbacks too.
+"""
+
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+FOR_ACCESS = "access token"
+FOR_REFRESH = "refresh token"
+
+
+def signing_keys(purpose: str) -> list[bytes]:
+    """Return the keys of a purpose: the first signs, and each of them verifies.
+
+    There are as many as secrets: `SECRET_KEY` first, then each of `SECRET_KEY_FALLBACKS`.
+    """
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [salted_hmac("academy.keys", purpose, secret, algorithm="sha256").digest() for secret in secrets]
