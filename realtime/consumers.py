@@ -11,6 +11,7 @@ from realtime import conf, frames
 from realtime.asgi_server import abort, waits_for_client
 from realtime.closing import CloseCode
 from realtime.connection import Connection, refusal_frame
+from realtime.doors import Door, read
 from realtime.errors import BadFrameError, FeedUnavailableError, RefusedError, TicketError
 from realtime.frames import Frame
 from realtime.handshake import SUBPROTOCOL, read_handshake
@@ -18,7 +19,6 @@ from realtime.metrics import counts
 from realtime.origin import origin_allowed
 from realtime.process import this_process
 from realtime.rates import TokenBucket
-from realtime.tickets import read_ticket
 
 FRAMES_A_SECOND, FRAMES_BURST = 10, 30
 MAX_BAD_FRAMES = 10
@@ -90,7 +90,7 @@ class EventsConsumer(AsyncConsumer):
         offered = SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", []) else None
         await self.base_send({"type": "websocket.accept", "subprotocol": offered})
         try:
-            handshake = read_handshake(self.scope)
+            handshake = read_handshake(Door.WEBSOCKET, self.scope)
             process = this_process()
             connection = Connection(
                 handshake.ticket, handshake.topics, self._carrier, process.hub, process.connections, conf.timing()
@@ -141,7 +141,7 @@ class EventsConsumer(AsyncConsumer):
     async def _refresh(connection: Connection, text: str) -> tuple[str, str] | None:
         """A new ticket lengthens the connection's life."""
         try:
-            ticket = read_ticket(text, conf.ticket_key())
+            ticket = read(Door.REFRESH, text)
             await this_process().admit(ticket)
         except TicketError as problem:
             return "ticket_invalid", str(problem)

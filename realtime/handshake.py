@@ -8,11 +8,11 @@ from urllib.parse import parse_qs
 
 from django.http import parse_cookie
 
-from realtime import conf
 from realtime.closing import CloseCode
+from realtime.doors import Door, read, read_cookie
 from realtime.errors import BadTopicError, RefusedError, TicketError, TicketExpiredError
 from realtime.place import Place, parse_place
-from realtime.tickets import Ticket, read_ticket
+from realtime.tickets import Ticket
 from realtime.topics import TopicFilter
 
 SUBPROTOCOL = "realtime.v1"
@@ -27,16 +27,14 @@ class Handshake:
     since: Place | None
 
 
-def cookie_name(tenant_code: str) -> str:
-    """The cookie that holds a tenant's ticket: a browser may be signed in to several."""
-    return f"realtime_{tenant_code}"
+def read_handshake(door: Door, scope: Mapping[str, Any]) -> Handshake:
+    """Return what the client may see and asked for; whether the ticket was revoked is still to be asked.
 
-
-def read_handshake(scope: Mapping[str, Any]) -> Handshake:
-    """What the client may see and asked for. Raises RefusedError."""
+    Raises RefusedError.
+    """
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    ticket = _read_ticket(scope, headers, query)
+    ticket = _read_ticket(door, scope, headers, query)
     try:
         asked = TopicFilter.parse(",".join(query.get("topics", [])))
     except BadTopicError as problem:
@@ -52,24 +50,27 @@ def allow(ticket: Ticket, asked: TopicFilter, since: str) -> Handshake:
     return Handshake(ticket, asked if asked.patterns else ticket.topics, parse_place(since))
 
 
-def _read_ticket(scope: Mapping[str, Any], headers: Mapping[bytes, str], query: Mapping[str, list[str]]) -> Ticket:
+def _read_ticket(
+    door: Door, scope: Mapping[str, Any], headers: Mapping[bytes, str], query: Mapping[str, list[str]]
+) -> Ticket:
     try:
         if text := _ticket_of(scope, headers):
-            return read_ticket(text, conf.ticket_key())
-        if scope["type"] == "http" and (text := _ticket_of_cookie(headers, query.get("tenant", [""])[-1])):
-            # The browser's own EventSource comes back for hours with the cookie that it began with.
-            return read_ticket(text, conf.ticket_key(), reconnecting=b"last-event-id" in headers)
+            return read(door, text)
+        if door is Door.EVENTS and (ticket := _ticket_of_cookie(headers, query.get("tenant", [""])[-1])):
+            return ticket
     except TicketExpiredError as problem:
         raise RefusedError(CloseCode.LIFETIME_OVER, str(problem)) from None
     except TicketError as problem:
         raise RefusedError(CloseCode.TICKET_INVALID, str(problem)) from None
-    raise RefusedError(CloseCode.TICKET_INVALID, _how_to_send(scope["type"]))
+    raise RefusedError(CloseCode.TICKET_INVALID, _how_to_send(door))
 
 
-def _how_to_send(kind: str) -> str:
-    if kind == "websocket":
+def _how_to_send(door: Door) -> str:
+    if door is Door.WEBSOCKET:
         return f"No ticket was sent: offer it as the subprotocol {TICKET_PREFIX}<ticket>, beside {SUBPROTOCOL}."
-    return "No ticket was sent: send Authorization: Bearer <ticket>, or name the tenant of your cookie by ?tenant=."
+    if door is Door.EVENTS:
+        return "No ticket was sent: send Authorization: Bearer <ticket>, or name the tenant of your cookie by ?tenant=."
+    return "No ticket was sent: send Authorization: Bearer <ticket>."
 
 
 def _ticket_of(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
@@ -81,7 +82,9 @@ def _ticket_of(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _ticket_of_cookie(headers: Mapping[bytes, str], tenant_code: str) -> str:
+def _ticket_of_cookie(headers: Mapping[bytes, str], tenant_code: str) -> Ticket | None:
     if not _TENANT_CODE.fullmatch(tenant_code):
-        return ""
-    return parse_cookie(headers.get(b"cookie", "")).get(cookie_name(tenant_code), "")
+        return None
+    cookies = parse_cookie(headers.get(b"cookie", ""))
+    # The browser's own EventSource comes back for hours with the cookie that it began with.
+    return read_cookie(cookies, tenant_code, reconnecting=b"last-event-id" in headers)

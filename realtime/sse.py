@@ -15,6 +15,7 @@ from realtime import conf
 from realtime.asgi_server import abort
 from realtime.closing import CloseCode
 from realtime.connection import Connection
+from realtime.doors import Door
 from realtime.errors import RefusedError
 from realtime.frames import Frame
 from realtime.handshake import read_handshake
@@ -102,7 +103,7 @@ async def _stream(scope: Message, receive: Receive, send: Send, cors: list[tuple
     stream = EventStream(send, [*STREAM_HEADERS, *cors])
     connection: Connection | None = None
     try:
-        handshake = read_handshake(scope)
+        handshake = read_handshake(Door.EVENTS, scope)
         process = this_process()
         connection = Connection(
             handshake.ticket, handshake.topics, stream, process.hub, process.connections, conf.timing()

@@ -19,14 +19,15 @@ from structlog.contextvars import bind_contextvars
 from realtime import conf
 from realtime.closing import CloseCode
 from realtime.conf import Identity
+from realtime.doors import Door, admit, cookie_name
 from realtime.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, RefusedError, TicketError
 from realtime.exposition import CONTENT_TYPE, exposition
-from realtime.handshake import Handshake, allow, cookie_name, read_handshake
+from realtime.handshake import Handshake, allow, read_handshake
 from realtime.origin import LOOPBACK, cors_headers
 from realtime.process import this_process
 from realtime.routing import EVENTS_PATH, WEBSOCKET_PATH
 from realtime.sse import CODES, STATUSES
-from realtime.tickets import CONNECT_SECONDS, Ticket, issue_ticket, read_renewable
+from realtime.tickets import CONNECT_SECONDS, Ticket, issue_cookie_ticket, issue_ticket
 from realtime.topics import TopicFilter
 
 LIFETIME_JITTER = 0.1
@@ -97,20 +98,18 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
         issued_at=issued_at,
         first_issued_at=first_issued_at,
     )
-    text = issue_ticket(ticket, conf.ticket_key())
-    answer = JsonResponse(_answer(request, ticket, text))
+    answer = JsonResponse(_answer(request, ticket, issue_ticket(ticket, conf.ticket_key())))
     if wanted.cookie:
-        _set_cookie(request, answer, identity, text, life)
+        _set_cookie(request, answer, identity.tenant_code, ticket)
     return _with_cors(request, answer)
 
 
 def _permitted(identity: Identity, wanted: _Wanted) -> tuple[float, TopicFilter]:
     """When the rights were first given (0: now), and the topics."""
     if wanted.renew is not None:
-        old = read_renewable(wanted.renew, conf.ticket_key())
+        old = admit(Door.RENEWAL, wanted.renew)
         if (old.tenant_id, old.user_id, old.role) != (identity.tenant_id, identity.user_id, identity.role):
             raise ForbiddenTopicError("Only the one whom a ticket was given to can renew it: ask for one as at first.")
-        conf.revocations().check(old)
         return old.first_issued_at, old.topics
     permitted = TopicFilter.of(conf.topic_rules()(identity, wanted.topics))
     if not permitted.patterns:
@@ -152,13 +151,14 @@ def _answer(request: HttpRequest, ticket: Ticket, text: str) -> dict[str, Any]:
     }
 
 
-def _set_cookie(request: HttpRequest, answer: HttpResponse, identity: Identity, text: str, life: int) -> None:
-    if not identity.tenant_code:
+def _set_cookie(request: HttpRequest, answer: HttpResponse, tenant_code: str, ticket: Ticket) -> None:
+    if not tenant_code:
         raise _BadRequestError("There are no tickets in cookies here: the project names no tenant codes.")
+    name = cookie_name(tenant_code, secure=request.is_secure())
     answer.set_cookie(
-        cookie_name(identity.tenant_code),
-        text,
-        max_age=life,
+        name,
+        issue_cookie_ticket(ticket, conf.ticket_key(), name),
+        max_age=ticket.connection_seconds,
         path=EVENTS_PATH,
         secure=request.is_secure(),
         httponly=True,
@@ -192,7 +192,7 @@ async def _read_handshake(request: HttpRequest) -> Handshake:
     """Of a ticket, or else of an access token, whose rights are those that a ticket would get. Raises RefusedError."""
     scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
     try:
-        return read_handshake(scope)
+        return read_handshake(Door.SNAPSHOT, scope)
     except RefusedError as refused:
         if STATUSES[refused.code] != 401:  # noqa: PLR2004 - HTTP
             raise

@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 
 import jwt
 import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
 from pytest_django import Settings
 
 from academy.domain.roles import Role
@@ -24,9 +26,20 @@ from apps.core.tokens import (
     refresh_token,
 )
 from realtime import conf
+from realtime.doors import Door
 from realtime.errors import TicketError
-from realtime.tickets import Ticket, issue_ticket, read_ticket
+from realtime.handshake import read_handshake
+from realtime.tickets import (
+    Ticket,
+    issue_cookie_ticket,
+    issue_ticket,
+    read_cookie_ticket,
+    read_renewable,
+    read_rights,
+    read_ticket,
+)
 from realtime.topics import TopicFilter
+from realtime.views import _set_cookie
 
 CALLER = Caller(7, UUID(int=1), 3, "hanbit", Role.TEACHER, "김 선생", must_change_password=False)
 TICKET = Ticket(3, 7, "session", "teacher", TopicFilter.of(["*"]), 3600)
@@ -51,7 +64,8 @@ def readers() -> dict[str, Callable[[str], object]]:
     return {
         "access": read_access_token,
         "refresh": read_refresh_token,
-        "ticket": lambda text: read_ticket(text, conf.ticket_key()),
+        "ticket": lambda text: read_ticket(text, *conf.ticket_keys()),
+        "cookie": lambda text: read_cookie_ticket(text, "realtime_x", *conf.ticket_keys(), reconnecting=True),
     }
 
 
@@ -60,6 +74,7 @@ def one_of_each() -> dict[str, str]:
         "access": access_token(CALLER),
         "refresh": refresh_token(uuid4(), uuid4(), time.time() + 60),
         "ticket": issue_ticket(TICKET, conf.ticket_key()),
+        "cookie": issue_cookie_ticket(TICKET, conf.ticket_key(), "realtime_x"),
     }
 
 
@@ -98,7 +113,7 @@ def test_a_token_that_expired_while_a_long_upload_went_on_was_good_when_it_began
         read_access_token(access_token(replace(CALLER, issued_at=now - 24 * 3600)), arrived_at=now - 24 * 3600)
 
 
-@pytest.mark.parametrize("made", ["access", "refresh", "ticket"])
+@pytest.mark.parametrize("made", ["access", "refresh", "ticket", "cookie"])
 def test_a_token_of_one_kind_is_none_of_another(made: str) -> None:
     for kind, read in readers().items():
         if kind == made:
@@ -113,6 +128,27 @@ def test_even_with_one_key_the_audience_keeps_the_kinds_apart() -> None:
     with pytest.raises(TicketError):
         read_ticket(jwt.encode(claims, conf.ticket_key(), "HS256"), conf.ticket_key())
     assert len({*signing_keys(FOR_ACCESS), *signing_keys(FOR_REFRESH), *conf.ticket_keys()}) == 3
+
+
+def test_the_ticket_of_a_cookie_is_that_cookies_and_carries_no_rights_elsewhere() -> None:
+    key = conf.ticket_key()
+    text = issue_cookie_ticket(TICKET, key, "realtime_x")
+    for name in ("realtime_y", "__Secure-realtime_x", ""):
+        with pytest.raises(TicketError):
+            read_cookie_ticket(text, name, key, reconnecting=True)
+    for read in (read_rights, read_renewable):
+        with pytest.raises(TicketError):
+            read(text, key)
+
+
+def test_behind_tls_the_cookie_has_a_name_that_no_page_without_tls_can_set() -> None:
+    answer = HttpResponse()
+    _set_cookie(RequestFactory().post("/", secure=True), answer, "hanbit", TICKET)
+    (cookie,) = answer.cookies.values()
+    assert (cookie.key, cookie["secure"], cookie["path"]) == ("__Secure-realtime_hanbit", True, "/api/v1/events/")
+    headers = [(b"cookie", f"realtime_hanbit=planted; {cookie.key}={cookie.value}".encode()), (b"last-event-id", b"x")]
+    scope = {"type": "http", "headers": headers, "query_string": b"tenant=hanbit"}
+    assert read_handshake(Door.EVENTS, scope).ticket.user_id == TICKET.user_id
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE"])
@@ -144,9 +180,9 @@ def test_a_replaced_key_verifies_as_a_fallback_and_never_signs(settings: Setting
     of_old = one_of_each()
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [OLD]
     of_new = one_of_each()
-    for kind in ("access", "refresh"):
-        readers()[kind](of_old[kind])
-        readers()[kind](of_new[kind])
+    for kind, read in readers().items():
+        read(of_old[kind])
+        read(of_new[kind])
     settings.SECRET_KEY_FALLBACKS = []
     for kind, read in readers().items():
         read(of_new[kind])

@@ -41,7 +41,7 @@ async def age_cookie(page: Page, system: System, web: Web, seconds: int) -> None
     (cookie,) = await page.context.cookies(web.address + "/api/v1/events/")
     assert cookie["name"] == "realtime_hanbit"
     assert cookie["httpOnly"]
-    claims = jwt.decode(cookie["value"], system.ticket_key(), ["HS256"], audience="realtime")
+    claims = jwt.decode(cookie["value"], system.ticket_key(), ["HS256"], audience="realtime-cookie")
     for name in ("iat", "exp"):
         claims[name] -= seconds
     aged = jwt.encode(claims, system.ticket_key(), "HS256")

@@ -16,9 +16,8 @@ from apps.core.polling import answer_poll
 from apps.core.tokens import Caller
 from apps.support.video.encoding_progress import progress_answer
 from apps.support.video.redis_status_cache import get_video_status_from_redis
-from realtime import conf
+from realtime.doors import Door, admit
 from realtime.errors import TicketError
-from realtime.tickets import read_ticket
 
 TICKET_HEADER = "X-Realtime-Ticket"
 
@@ -46,9 +45,12 @@ class VideoProgressView(APIView):
 
 
 def check_ticket(caller: Caller, text: str, topic: str) -> None:
-    """Raises PermissionDenied unless it is the caller's, and for this topic."""
+    """Raises PermissionDenied unless it holds, is the caller's, and for this topic.
+
+    An enrolment that ends revokes the student's tickets: a newer access token must not keep an older ticket alive.
+    """
     try:
-        ticket = read_ticket(text, conf.ticket_key(), reconnecting=True)
+        ticket = admit(Door.PROGRESS, text)
     except TicketError as problem:
         raise PermissionDenied(f"Send a ticket for {topic} as {TICKET_HEADER}: {problem}", "ticket_needed") from None
     if (ticket.tenant_id, ticket.user_id) != (caller.tenant_id, caller.user_id) or not ticket.topics.matches(topic):

@@ -1,0 +1,257 @@
+"""Every door that takes a ticket asks whether it was revoked; a ticket opens only what it was made for."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.exceptions import ConnectionClosed
+
+from embedded.home import PROJECT
+from realtime.doors import Door
+from tests.contract.test_revocation import STUDENT_OF_A_VIDEO, account_of, with_token
+from tests.event_stream import EventStream, RefusedStreamError
+from tests.system import System, eventually, new_ticket
+from tests.watcher import Watcher
+
+TICKET = "/api/v1/realtime/ticket/"
+COOKIE = re.compile(r"((?:__Secure-)?realtime_hanbit)=([^;]+);")
+
+
+@dataclass
+class Visitor:
+    """Somebody with a ticket, the cookie that came with it, and an access token that is as new as can be."""
+
+    address: str
+    client: httpx.AsyncClient
+    ticket: str
+    cookie: str
+    video_id: int
+
+    @property
+    def websocket(self) -> str:
+        return self.address.replace("http", "ws") + "/ws/events/"
+
+    @property
+    def events(self) -> str:
+        return self.address + "/api/v1/events/"
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.ticket}"}
+
+
+async def at_the_websocket(visitor: Visitor) -> str:
+    async with await Watcher.connect(visitor.websocket, visitor.ticket) as watcher:
+        with suppress(ConnectionClosed):
+            if (await watcher.read())["type"] == "welcome":
+                return "open"
+        return str((await watcher.closed())[0])
+
+
+async def at_the_events(visitor: Visitor, **sent: Any) -> str:
+    try:
+        async with await EventStream.open(visitor.events, **(sent or {"ticket": visitor.ticket})) as events:
+            assert (await events.read())["type"] == "welcome"
+            return "open"
+    except RefusedStreamError as refused:
+        return str(refused.answer.status_code)
+
+
+async def at_the_events_with_the_cookie(visitor: Visitor) -> str:
+    return await at_the_events(
+        visitor, headers={"Cookie": f"realtime_hanbit={visitor.cookie}", "Last-Event-ID": "x"}, tenant="hanbit"
+    )
+
+
+async def at_the_snapshot(visitor: Visitor) -> str:
+    async with httpx.AsyncClient(timeout=30) as bare:
+        answer = await bare.get(visitor.address + "/api/v1/realtime/snapshot/", headers=visitor.bearer)
+    return "open" if answer.status_code == 200 else str(answer.status_code)
+
+
+async def at_a_refresh(visitor: Visitor) -> str:
+    fresh = await new_ticket(visitor.client, {"topics": [f"video:{visitor.video_id}"]})
+    async with await Watcher.connect(visitor.websocket, fresh["ticket"]) as watcher:
+        await watcher.read_until("snapshot")
+        return await refreshed(watcher, visitor.ticket)
+
+
+async def refreshed(watcher: Watcher, ticket: str) -> str:
+    await watcher.send({"type": "refresh", "ticket": ticket})
+    while (frame := await watcher.read())["type"] not in {"refreshed", "error"}:
+        pass
+    return "open" if frame["type"] == "refreshed" else str(frame["code"])
+
+
+async def at_a_renewal(visitor: Visitor) -> str:
+    answer = await visitor.client.post(TICKET, json={"renew": visitor.ticket})
+    return "open" if answer.status_code == 200 else str(answer.status_code)
+
+
+async def at_the_progress(visitor: Visitor) -> str:
+    path = f"/media/videos/{visitor.video_id}/progress/"
+    answer = await visitor.client.get(path, headers={"X-Realtime-Ticket": visitor.ticket})
+    return "open" if answer.status_code == 200 else str(answer.status_code)
+
+
+KNOCKS: dict[Door, list[tuple[Callable[[Visitor], Awaitable[str]], str]]] = {
+    Door.WEBSOCKET: [(at_the_websocket, "4410")],
+    Door.EVENTS: [(at_the_events, "401"), (at_the_events_with_the_cookie, "401")],
+    Door.SNAPSHOT: [(at_the_snapshot, "401")],
+    Door.REFRESH: [(at_a_refresh, "ticket_invalid")],
+    Door.RENEWAL: [(at_a_renewal, "401")],
+    Door.PROGRESS: [(at_the_progress, "403")],
+}
+ALL_KNOCKS = [knock for door in Door for knock in KNOCKS[door]]
+
+
+async def knock_at_all(visitor: Visitor) -> dict[str, str]:
+    return {knock.__name__: await knock(visitor) for knock, _ in ALL_KNOCKS}
+
+
+async def sign_in(system: System) -> dict[str, str]:
+    async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
+        answer = await bare.post("/api/v1/auth/token/", json=account_of("student"))
+    assert answer.status_code == 200, answer.text
+    tokens: dict[str, str] = answer.json()
+    return tokens
+
+
+async def get_ticket(client: httpx.AsyncClient, video_id: int) -> tuple[str, str]:
+    """The ticket, and the ticket of the cookie."""
+    answer = await client.post(TICKET, json={"topics": [f"video:{video_id}"], "cookie": True})
+    assert answer.status_code == 200, answer.text
+    found = COOKIE.match(answer.headers["set-cookie"])
+    assert found is not None
+    return answer.json()["ticket"], found[2]
+
+
+@asynccontextmanager
+async def visitor_of(system: System, video_id: int) -> AsyncIterator[Visitor]:
+    tokens = await sign_in(system)
+    async with with_token(system, tokens["access"]) as client:
+        yield Visitor(system.address, client, *await get_ticket(client, video_id), video_id)
+
+
+def test_every_door_is_knocked_at_here_and_used_in_one_place() -> None:
+    """A place that begins to take tickets needs a door of its own, and a line in `KNOCKS`."""
+    code = {
+        path: path.read_text()
+        for folder in ("realtime", "apps", "academy")
+        for path in (PROJECT / folder).rglob("*.py")
+    }
+    doors = PROJECT / "realtime" / "doors.py"
+    readers = [
+        path
+        for path, text in code.items()
+        if re.search(r"\b(read_(cookie_)?ticket|read_rights|read_renewable)\(", text)
+    ]
+    assert sorted(readers) == sorted([doors, PROJECT / "realtime" / "tickets.py"])
+    assert set(KNOCKS) == set(Door)
+    uses = {door: [path for path, text in code.items() if path != doors for _ in uses_of(door, text)] for door in Door}
+    assert {door: len(places) for door, places in uses.items()} == dict.fromkeys(Door, 1), uses
+    unnamed = [path for path, text in code.items() if "jwt.decode(" in text]
+    assert {path.relative_to(PROJECT) for path in unnamed} == {Path("realtime/tickets.py"), Path("apps/core/tokens.py")}
+
+
+def uses_of(door: Door, text: str) -> list[str]:
+    """The calls that read a ticket at this door."""
+    return re.findall(rf"\b(?:read|read_handshake|admit)\(Door\.{door.name}\b", text)
+
+
+async def test_no_door_opens_once_what_a_ticket_depends_on_was_revoked(own_system: System) -> None:
+    """The access token is newer than the revocation each time, so the ticket alone can be what is refused."""
+    ((video_id, enrolment_id, tenant_id, user_id),) = own_system.query(STUDENT_OF_A_VIDEO)
+
+    async def log_out(held: Visitor) -> None:
+        assert (await held.client.post("/api/v1/auth/logout/")).status_code == 204
+
+    async def revoke(subject: str) -> None:
+        line = f"from realtime.revoke import revoke; revoke({tenant_id}{subject})"
+        await asyncio.to_thread(own_system.shell, line)
+
+    async def end_enrolment(_held: Visitor) -> None:
+        async with own_system.client() as owner:
+            assert (await owner.delete(f"/api/v1/enrolments/{enrolment_id}/")).status_code == 204
+
+    revocations: dict[str, Callable[[Visitor], Awaitable[None]]] = {
+        "session": log_out,
+        "user": lambda _: revoke(f", user_id={user_id}"),
+        "tenant": lambda _: revoke(""),
+    }
+    refused = {knock.__name__: answer for knock, answer in ALL_KNOCKS}
+    for subject, revoked in revocations.items():
+        async with visitor_of(own_system, video_id) as held:
+            assert set((await knock_at_all(held)).values()) == {"open"}
+            await revoked(held)
+            async with visitor_of(own_system, video_id) as newer:
+                held.client = newer.client
+                assert await knock_at_all(held) == refused, subject
+    async with visitor_of(own_system, video_id) as held:
+        await end_enrolment(held)
+        tokens = await sign_in(own_system)
+        async with with_token(own_system, tokens["access"]) as student:
+            held.client = student
+            answers = {knock.__name__: await knock(held) for knock, _ in ALL_KNOCKS if knock is not at_a_refresh}
+        assert answers == {name: answer for name, answer in refused.items() if name != "at_a_refresh"}
+
+
+async def test_where_the_marks_cannot_be_read_no_door_opens(own_system: System) -> None:
+    ((video_id, *_),) = own_system.query(STUDENT_OF_A_VIDEO)
+    with own_system.another_web(REALTIME_PROBE_SECONDS="0.2") as web:
+        async with visitor_of(own_system, video_id) as visitor:
+            visitor.address = web.address
+            async with await Watcher.connect(visitor.websocket, visitor.ticket) as watcher:
+                await watcher.read_until("snapshot")
+                own_system.redis.kill()
+                await eventually(lambda: httpx.get(web.address + "/readyz").status_code == 503)
+                while await refreshed(watcher, visitor.ticket) == "open":
+                    await asyncio.sleep(0.2)  # as long as the marks that this process knows are new enough
+                assert await refreshed(watcher, visitor.ticket) == "unavailable"
+            answers = {knock.__name__: await knock(visitor) for knock, _ in ALL_KNOCKS if knock is not at_a_refresh}
+    assert answers == {
+        "at_the_websocket": "4003",
+        "at_the_events": "503",
+        "at_the_events_with_the_cookie": "503",
+        "at_the_snapshot": "503",
+        "at_a_renewal": "503",
+        "at_the_progress": "503",
+    }
+
+
+async def test_a_ticket_opens_nothing_as_a_cookie_and_a_cookie_nothing_else(system: System) -> None:
+    async with system.client() as client:
+        answer = await client.post(TICKET, json={"cookie": True})
+        found = COOKIE.match(answer.headers["set-cookie"])
+        assert found is not None
+        ticket, cookie = answer.json()["ticket"], found[2]
+        swapped = Visitor(system.address, client, cookie, ticket, 1)
+        assert await at_the_websocket(swapped) == "4401"
+        assert await at_the_events(swapped) == "401"
+        assert await at_the_events_with_the_cookie(swapped) == "401"
+        assert await at_the_snapshot(swapped) == "401"
+        assert await at_a_renewal(swapped) == "401"
+        assert await at_the_snapshot(Visitor(system.address, client, ticket, cookie, 1)) == "open"
+        # Nor is it another cookie's: not of another academy, nor of the same one's where TLS guards the name.
+        for name, tenant in (("realtime_saebom", "saebom"), ("__Secure-realtime_hanbit", "hanbit")):
+            headers = {"Cookie": f"{name}={cookie}", "Last-Event-ID": "x"}
+            assert await at_the_events(swapped, headers=headers, tenant=tenant) == "401"
+        async with await Watcher.connect(swapped.websocket, ticket) as watcher:
+            await watcher.read_until("snapshot")
+            assert await refreshed(watcher, cookie) == "ticket_invalid"
+
+
+async def test_only_at_the_events_is_a_cookie_taken(system: System) -> None:
+    async with system.client() as client, httpx.AsyncClient(base_url=system.address) as bare:
+        answer = await client.post(TICKET, json={"cookie": True})
+        cookie = answer.headers["set-cookie"].partition(";")[0]
+        polled = await bare.get("/api/v1/realtime/snapshot/?tenant=hanbit", headers={"Cookie": cookie})
+    assert (polled.status_code, polled.json()["message"]) == (
+        401,
+        "No ticket was sent: send Authorization: Bearer <ticket>.",
+    )
