@@ -45,6 +45,9 @@ Authenticator = Callable[[Any], Identity]
 TopicRules = Callable[[Identity, list[str]], Iterable[str]]
 """From who asks and the topics named, the patterns permitted; raises `ForbiddenTopicError`. Deny by default."""
 
+SessionEnder = Callable[[int, int | None, str | None], None]
+"""Ends sign-ins in the project: of a tenant, a user of it, or a session of it. Takes their ids; None means all."""
+
 OutboxSender = Callable[[dict[str, Any]], None]
 
 DoctorCheck = Callable[[], str]
@@ -167,6 +170,12 @@ def topic_rules() -> TopicRules:
 
 def authenticator() -> Authenticator:
     return cast("Authenticator", import_string(settings.REALTIME_AUTHENTICATOR))
+
+
+def session_ender() -> SessionEnder | None:
+    """Return the project's function that ends sign-ins, or None: then a refresh token outlives a revocation."""
+    path = getattr(settings, "REALTIME_END_SESSIONS", "")
+    return cast("SessionEnder", import_string(path)) if path else None
 
 
 def outbox_senders() -> dict[str, OutboxSender]:

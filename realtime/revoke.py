@@ -32,9 +32,15 @@ def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: 
 
 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """The same at once, where no transaction is concerned. Raises RedisError where it could not be recorded."""
+    """The same at once, where no transaction is concerned, and the sign-ins too (`REALTIME_END_SESSIONS`).
+
+    Raises RedisError where it could not be recorded.
+    """
     payload = _payload(tenant_id, user_id, session_id)
     send_revocation(payload)
+    if (end_sessions := conf.session_ender()) is not None:
+        end_sessions(tenant_id, user_id, session_id)
+        send_revocation(payload)  # for whoever refreshed a token in between
     try:
         with transaction.atomic():  # for a Redis that is emptied later
             note_sent(REVOCATION, tenant_id, payload)

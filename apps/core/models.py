@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
+from django.db.models.functions import Now
 
 from academy.domain.roles import Role
 
@@ -75,6 +76,10 @@ class LoginSession(models.Model):
     rotated_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(db_default=Now(), help_text="When its tokens were last refreshed.")
+    address = models.GenericIPAddressField(null=True, help_text="From where it was last used.")
+    user_agent = models.CharField(max_length=200, db_default="", help_text="The browser or program, shortened.")
 
     class Meta:
         db_table = "login_session"

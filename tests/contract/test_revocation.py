@@ -147,7 +147,10 @@ STUDENT_OF_A_VIDEO = """
 
 async def test_what_is_asked_for_before_a_revocation_and_given_after_it_opens_nothing(own_system: System) -> None:
     ((video_id, _, tenant_id, user_id),) = own_system.query(STUDENT_OF_A_VIDEO)
-    revoking = f"from realtime.revoke import revoke; revoke({tenant_id}, user_id={user_id})"
+    revoking = (
+        "from academy.adapters.db.django.repositories_core import revoke_users; from django.db import transaction\n"
+        f"with transaction.atomic(): revoke_users({tenant_id}, {user_id})"
+    )
 
     async def meanwhile(table: str, asked: Awaitable[httpx.Response]) -> Any:
         with held_up(own_system, table) as held:
@@ -281,6 +284,43 @@ async def test_a_changed_role_a_removed_membership_and_a_suspended_academy_end_w
                 assert (await watcher.closed(SOON_SECONDS))[0] == REVOKED
                 assert (await client.get("/api/v1/jobs/")).status_code == 401
         assert stays.socket.state.name == "OPEN"
+
+
+async def test_a_password_a_closed_account_and_a_password_to_be_changed_end_what_they_concern_whoever_set_them(
+    own_system: System,
+) -> None:
+    shell = "from apps.core.models import *; u = User.objects.get(username='teacher', tenant__code='hanbit'); "
+    changes: dict[str, Callable[[], object]] = {
+        "teacher": lambda: own_system.shell(f"{shell} u.set_password('another password'); u.save()"),
+        "student": lambda: own_system.query(WHOSE.format("is_active = false"), "student"),
+        "staff": lambda: own_system.query(WHOSE.format("must_change_password = true"), "staff"),
+    }
+    async with httpx.AsyncClient(base_url=own_system.address, timeout=30) as bare:
+        for username, change in changes.items():
+            tokens = (await bare.post("/api/v1/auth/token/", json=account_of(username))).json()
+            async with with_token(own_system, tokens["access"]) as client:
+                ticket = await new_ticket(client, {"topics": []} if username != "student" else topics_of(own_system))
+                async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
+                    await watcher.read_until("snapshot")
+                    await asyncio.to_thread(change)
+                    assert (await watcher.closed(SOON_SECONDS))[0] == REVOKED
+                assert (await client.get("/api/v1/students/")).status_code == 401
+            again = await bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})
+            assert again.status_code == (200 if username == "staff" else 401)
+        async with with_token(own_system, again.json()["access"]) as client:
+            refused = await client.get("/api/v1/students/")
+            assert (refused.status_code, refused.json()["code"]) == (403, "password_change_needed")
+
+
+WHOSE = """
+    UPDATE "user" SET {} WHERE username = %s AND tenant_id = (SELECT id FROM tenant WHERE code = 'hanbit')
+    RETURNING id
+"""
+
+
+def topics_of(system: System) -> dict[str, list[str]]:
+    ((video_id, _, _, _),) = system.query(STUDENT_OF_A_VIDEO)
+    return {"topics": [f"video:{video_id}"]}
 
 
 async def test_where_the_marks_cannot_be_read_nobody_passes(own_system: System) -> None:

@@ -24,7 +24,6 @@ CLAIMS: dict[str, str] = {
     f"{_VIDEOS}#python-7": "test_a_bucket_is_told_as_shown_which_pages_may_upload",
     "docs/explanation/epochs-and-places.md#python-1": "test_a_publishing_block_runs_without_django",
     "docs/explanation/attempts-and-leases.md#python-1": "test_a_publishing_block_runs_without_django",
-    "docs/explanation/revocation.md#python-1": "test_accounts_that_are_closed_as_shown_are_revoked",
     f"{_MINIMAL}#python-1": "test_an_end_that_redis_could_not_take_comes_by_the_relay",
     f"{_PROTOCOL}#python-1": "test_the_fold_of_the_page_holds_what_the_contract_says",
     # Shell: script/up and script/test as wholes are the matter of tests/embedded/

@@ -12,7 +12,6 @@ import pytest
 from redis import Redis
 
 from academy.adapters.excel.sample import sample_workbook
-from apps.core.models import Tenant, User
 from embedded.group import Servers
 from embedded.home import PROJECT
 from realtime.publish import Publisher
@@ -48,18 +47,6 @@ def test_a_state_leaves_through_the_outbox_as_shown(system: System) -> None:
     publisher.close()
     assert record is not None
     assert record.status is Status.DONE
-
-
-@pytest.mark.django_db(transaction=True)
-def test_accounts_that_are_closed_as_shown_are_revoked(redis: Redis) -> None:
-    academy = Tenant.objects.create(code="closing", name="A")
-    users = [User.objects.create(tenant=academy, username=name) for name in ("one", "two", "stays")]
-    page_says: dict[str, Any] = {}
-    exec(blocks()["docs/explanation/revocation.md#python-1"], page_says)  # noqa: S102 - the page's own text
-    page_says["close_accounts"](academy.pk, [user.pk for user in users[:2]])
-    assert list(User.objects.order_by("pk").values_list("is_active", flat=True)) == [False, False, True]
-    marks = redis.zmscore(f"tenant:{academy.pk}:revoked", [f"user:{user.pk}" for user in users])
-    assert [mark is not None for mark in marks] == [True, True, False]
 
 
 def test_the_readme_publishes_from_the_projects_folder_to_a_running_system(system: System, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import httpx
+import jwt
 import pytest
 
 from embedded.home import PROJECT
@@ -37,6 +39,18 @@ async def test_a_user_is_ended_and_nobody_else(own_system: System) -> None:
             # Nobody is locked out.
             account = {"tenant": "hanbit", "username": "owner", "password": PASSWORD}
             assert (await owner.post("/api/v1/auth/token/", json=account)).status_code == 200
+
+
+async def test_who_is_ended_cannot_refresh_a_token_either(own_system: System) -> None:
+    async with httpx.AsyncClient(base_url=own_system.address, timeout=30) as client:
+        for words in (["--user", "staff"], ["--session", ""], []):
+            account = {"tenant": "hanbit", "username": "staff", "password": PASSWORD}
+            tokens = (await client.post("/api/v1/auth/token/", json=account)).json()
+            claims = jwt.decode(tokens["access"], options={"verify_signature": False})
+            done = revoke(own_system, "--tenant", "hanbit", *(word or claims["session"] for word in words))
+            assert done.returncode == 0, done.stderr
+            answer = await client.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})
+            assert answer.status_code == 401
 
 
 async def test_a_session_or_a_whole_tenant_is_ended(own_system: System) -> None:

@@ -87,10 +87,11 @@ def test_a_deleted_student_is_signed_out_and_marked(academy: Academy) -> None:
     assert not students.delete_student(academy.id, student.pk)
     student.refresh_from_db()
     session.refresh_from_db()
-    assert student.deleted_at == session.ended_at is not None
+    assert student.deleted_at is not None
+    assert session.ended_at is not None
     assert not student.user.is_active
     assert students.find_student(academy.id, student.pk) is None
-    assert revoked(academy) == {f"user:{student.user_id}"}
+    assert revoked(academy) == {f"user:{student.user_id}", f"session:{session.pk}"}
 
 
 def revoked(academy: Academy) -> set[str]:

@@ -27,6 +27,17 @@ class SignedIn:
     role: Role
 
 
+@dataclass(frozen=True, slots=True)
+class Device:
+    """From where somebody signs in or refreshes a token, for the list of sessions."""
+
+    address: str | None = None
+    user_agent: str = ""
+
+
+NO_DEVICE = Device()
+
+
 class SessionEndedError(Exception):
     """The session has ended, or its token was used twice: sign in again."""
 
@@ -64,7 +75,7 @@ def find_user_by_password(tenant_code: str, username: str, password: str) -> Use
     return user if check_password(password, user.password) else None
 
 
-def open_session(user: User) -> SignedIn | None:
+def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
     """A new session, or None if the account has no membership, or was closed or given another password meanwhile."""
     role = _role(user)
     if role is None or user.tenant is None:
@@ -80,25 +91,30 @@ def open_session(user: User) -> SignedIn | None:
             token_id=uuid4(),
             rotated_at=now,
             expires_at=now + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS),
+            address=device.address,
+            user_agent=device.user_agent,
         )
     return SignedIn(session, user, user.tenant, role)
 
 
-def rotate_session(session_id: UUID, token_id: UUID) -> SignedIn:
+def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE) -> SignedIn:
     """The session with a new token. A token that was used before ends the session: somebody has a copy of it.
 
     Raises SessionEndedError, after the commit: what ended stays ended.
     """
+    now = timezone.now()
     with transaction.atomic():
         session = (
             LoginSession.objects.select_for_update(of=("self",))
             .select_related("user__tenant")
-            .filter(pk=session_id, ended_at=None, expires_at__gt=timezone.now())
+            .filter(pk=session_id, ended_at=None, expires_at__gt=now)
             .first()
         )
         if session is None:
             raise SessionEndedError("The session has ended: sign in again.")
         stolen = not _accept(session, token_id)
+        if not stolen:
+            session.last_used_at, session.address, session.user_agent = now, device.address, device.user_agent
         session.save()
         if stolen and session.user.tenant_id is not None:
             revoke_on_commit(session.user.tenant_id, session_id=str(session.pk))
@@ -140,8 +156,7 @@ def change_password(user: User, new_password: str) -> None:
     with transaction.atomic():
         user.set_password(new_password)
         user.must_change_password = False
-        user.save(update_fields=["password", "must_change_password"])
-        LoginSession.objects.filter(user=user, ended_at=None).update(ended_at=timezone.now())
+        user.save(update_fields=["password", "must_change_password"])  # a trigger ends the sessions
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)
 
@@ -151,11 +166,6 @@ def _role(user: User) -> Role | None:
         return None
     value = TenantMembership.objects.filter(user=user, tenant_id=user.tenant_id).values_list("role", flat=True).first()
     return Role(value) if value else None
-
-
-def stored_role(membership: TenantMembership) -> str | None:
-    """The role that stands in the database."""
-    return TenantMembership.objects.filter(pk=membership.pk).values_list("role", flat=True).first()
 
 
 def create_tenant(code: str, name: str) -> Tenant | None:

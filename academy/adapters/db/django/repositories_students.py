@@ -13,7 +13,7 @@ from academy.adapters.db.django.repositories_core import revoke_users
 from academy.adapters.db.django.tenancy import rows_of
 from academy.domain.roles import Role
 from academy.domain.student_rows import StudentRow
-from apps.core.models import LoginSession, TenantMembership, User
+from apps.core.models import TenantMembership, User
 from apps.domains.lectures.models import Enrollment, Lecture
 from apps.domains.students.models import Parent, Student
 
@@ -209,6 +209,5 @@ def delete_student(tenant_id: int, student_id: int) -> bool:
         student.deleted_at = timezone.now()
         student.save(update_fields=["deleted_at", "updated_at"])
         rows_of(tenant_id, User).filter(id=student.user_id).update(is_active=False)
-        LoginSession.objects.filter(user_id=student.user_id, ended_at=None).update(ended_at=student.deleted_at)
         revoke_users(tenant_id, student.user_id, student.parent.user_id)
         return True

@@ -1,0 +1,69 @@
+"""Queries on the sessions in which people are signed in: who lists them, and who ends them.
+
+Whatever ends a session, its tokens, tickets and connections end with it: a trigger on the table sees to that.
+"""
+
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from academy.adapters.db.django.tenancy import rows_of
+from apps.core.models import LoginSession, User
+from realtime.revoke import revoke_on_commit
+
+
+def open_sessions(tenant_id: int, user_id: int) -> QuerySet[LoginSession]:
+    """Return the sessions in which an account of the tenant is signed in now, the last used first."""
+    return _open(tenant_id).filter(user_id=user_id).order_by("-last_used_at", "pk")
+
+
+def account_exists(tenant_id: int, user_id: int) -> bool:
+    """Return whether the tenant has this account."""
+    return rows_of(tenant_id, User).filter(pk=user_id).exists()
+
+
+def owner_of_session(tenant_id: int, session_id: UUID) -> int | None:
+    """Return the id of the account whose open session this is, or None if the tenant has no such session."""
+    return _open(tenant_id).filter(pk=session_id).values_list("user_id", flat=True).first()
+
+
+def end_open_sessions(tenant_id: int, sessions: QuerySet[LoginSession]) -> int:
+    """End these sessions with all that belongs to them, and return how many they were."""
+    with transaction.atomic():
+        ended = list(sessions.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+        LoginSession.objects.filter(pk__in=ended).update(ended_at=timezone.now())
+        for session_id in ended:
+            revoke_on_commit(tenant_id, session_id=str(session_id))
+    return len(ended)
+
+
+def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) -> None:
+    """End one session, or all of an account, or (with neither) all of the tenant: `REALTIME_END_SESSIONS`.
+
+    The engine revokes what was issued; this sees to it that no refresh token brings it back.
+    """
+    sessions = _open(tenant_id)
+    if session_id is not None:
+        ours = _uuid(session_id)
+        sessions = sessions.filter(pk=ours) if ours else sessions.none()
+    elif user_id is not None:
+        sessions = sessions.filter(user_id=user_id)
+    with transaction.atomic():
+        if session_id is None and user_id is None:
+            with connection.cursor() as cursor:  # one mark for the tenant instead of one for each session
+                cursor.execute("SELECT set_config('academy.tenant_revoked', 'on', true)")
+        sessions.update(ended_at=timezone.now())
+
+
+def _open(tenant_id: int) -> QuerySet[LoginSession]:
+    of_tenant = rows_of(tenant_id, User)
+    return LoginSession.objects.filter(user__in=of_tenant, ended_at=None, expires_at__gt=timezone.now())
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None  # no session of ours

@@ -1,0 +1,211 @@
+"""Whoever changes an account, and however: what it was permitted ends, and so do its sign-ins."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Event, Thread
+from uuid import uuid4
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from redis import Redis
+
+from academy.adapters.db.django import repositories_core
+from academy.adapters.db.django.repositories_sessions import end_sessions
+from academy.domain.roles import Role
+from apps.core.models import LoginSession, Tenant, TenantMembership, User
+from realtime.models import OutboxEntry
+from realtime.relay import Relay
+from realtime.revoke import REVOCATION, revoke
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def user(tenant: Tenant) -> User:
+    return account(tenant)
+
+
+def account(tenant: Tenant) -> User:
+    user = User.objects.create(tenant=tenant, username=f"{uuid4()}")
+    TenantMembership.objects.create(tenant=tenant, user=user, role=Role.STAFF)
+    return user
+
+
+def session_of(user: User) -> LoginSession:
+    now = timezone.now()
+    return LoginSession.objects.create(user=user, token_id=uuid4(), rotated_at=now, expires_at=now + timedelta(days=1))
+
+
+def revoked() -> set[tuple[int, str]]:
+    """Who is revoked by rows that nobody has sent yet: tenant and subject."""
+    rows = OutboxEntry.objects.filter(kind=REVOCATION, sent_at=None)
+    for tenant_id, payload in rows.values_list("tenant_id", "payload"):
+        assert tenant_id == payload["tenant"]
+    return {(tenant_id, payload["subject"]) for tenant_id, payload in rows.values_list("tenant_id", "payload")}
+
+
+def by_sql(text: str) -> Callable[[User], None]:
+    def change(user: User) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(text, {"user": user.pk})
+
+    return change
+
+
+def in_a_shell(user: User) -> None:
+    user.set_password("another password")
+    user.save()
+
+
+ENDING = {
+    "a password set in a shell": in_a_shell,
+    "a password set by update": lambda user: User.objects.filter(pk=user.pk).update(password="!"),
+    "a password set in SQL": by_sql("""UPDATE "user" SET password = 'x' WHERE id = %(user)s"""),
+    "an account closed by update": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
+    "an account closed in SQL": by_sql("""UPDATE "user" SET is_active = false WHERE id = %(user)s"""),
+    "a session ended in SQL": by_sql("UPDATE login_session SET ended_at = now() WHERE user_id = %(user)s"),
+    "a session that is deleted": by_sql("DELETE FROM login_session WHERE user_id = %(user)s"),
+}
+
+
+@pytest.mark.parametrize("what", ENDING)
+def test_a_new_password_a_closed_account_and_an_ended_session_end_the_sign_ins(user: User, what: str) -> None:
+    session, other = session_of(user), session_of(account(user.tenant))  # type: ignore[arg-type]
+    ENDING[what](user)
+    assert revoked() == {(user.tenant_id, f"session:{session.pk}")}
+    assert not LoginSession.objects.filter(pk=session.pk, ended_at=None).exists()
+    other.refresh_from_db()
+    assert other.ended_at is None
+
+
+def rename(role: str) -> Callable[[User], object]:
+    return lambda user: TenantMembership.objects.filter(user=user).update(role=role)
+
+
+MARKING = {
+    "a password that must be changed": lambda user: User.objects.filter(pk=user.pk).update(must_change_password=True),
+    "another role": rename("parent"),
+    "a membership that is removed": lambda user: TenantMembership.objects.filter(user=user).delete(),
+    "a membership deleted in SQL": by_sql("DELETE FROM tenant_membership WHERE user_id = %(user)s"),
+}
+
+
+@pytest.mark.parametrize("what", MARKING)
+def test_what_a_token_says_no_longer_is_read_again_and_the_sign_in_goes_on(user: User, what: str) -> None:
+    session = session_of(user)
+    MARKING[what](user)
+    assert revoked() == {(user.tenant_id, f"user:{user.pk}")}
+    session.refresh_from_db()
+    assert session.ended_at is None
+
+
+def test_an_academy_that_is_suspended_is_one_mark(user: User) -> None:
+    session_of(user)
+    Tenant.objects.filter(users=user).update(active=False)
+    assert revoked() == {(user.tenant_id, "tenant")}
+
+
+def test_what_permits_more_or_the_same_ends_nothing(user: User) -> None:
+    session_of(user)
+    User.objects.filter(pk=user.pk).update(name="x", last_login=timezone.now(), must_change_password=False)
+    user.save()
+    TenantMembership.objects.get(user=user).save()
+    Tenant.objects.filter(users=user).update(name="x", active=True)
+    LoginSession.objects.filter(user=user).update(rotated_at=timezone.now())
+    assert revoked() == set()
+
+
+def test_a_change_that_is_rolled_back_ends_nothing(user: User) -> None:
+    session_of(user)
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(is_active=False)
+        transaction.set_rollback(True)
+    assert revoked() == set()
+
+
+def test_an_account_that_is_deleted_takes_its_sessions_along(user: User) -> None:
+    session = session_of(user)
+    tenant_id, user_id = user.tenant_id, user.pk
+    user.delete()
+    assert revoked() == {(tenant_id, f"user:{user_id}"), (tenant_id, f"session:{session.pk}")}
+
+
+def test_a_superuser_who_belongs_to_no_academy_can_be_changed() -> None:
+    operator = User.objects.create(username="operator", is_superuser=True)
+    session_of(operator)
+    in_a_shell(operator)
+    operator.delete()
+    assert revoked() == set()
+
+
+def test_a_revoked_user_and_session_cannot_refresh_and_a_revoked_tenant_costs_one_mark(
+    user: User, redis: Redis
+) -> None:
+    first, second = session_of(user), session_of(user)
+    colleague, stranger = session_of(account(user.tenant)), session_of(account(other_tenant()))  # type: ignore[arg-type]
+    assert user.tenant_id is not None
+    revoke(user.tenant_id, session_id=str(first.pk))
+    assert may_refresh(first, second, colleague, stranger) == [False, True, True, True]
+    revoke(user.tenant_id, user_id=user.pk)
+    assert may_refresh(first, second, colleague, stranger) == [False, False, True, True]
+    unsent = revoked()
+    revoke(user.tenant_id)
+    assert may_refresh(first, second, colleague, stranger) == [False, False, False, True]
+    assert revoked() == unsent
+
+
+def test_another_tenants_session_and_what_is_none_are_left_alone(user: User) -> None:
+    session = session_of(user)
+    end_sessions(other_tenant().pk, None, str(session.pk))
+    end_sessions(other_tenant().pk, user.pk, None)
+    end_sessions(user.tenant_id or 0, None, "no session")
+    assert may_refresh(session) == [True]
+
+
+def other_tenant() -> Tenant:
+    return Tenant.objects.create(code=f"{uuid4()}", name="Other")
+
+
+def may_refresh(*sessions: LoginSession) -> list[bool]:
+    return [LoginSession.objects.filter(pk=session.pk, ended_at=None).exists() for session in sessions]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_relay_sends_a_revocation_at_once_also_while_another_one_is_at_work(tenant: Tenant, redis: Redis) -> None:
+    user = account(tenant)
+    session = session_of(user)
+    working, done = Event(), Event()
+
+    def hold_the_lock() -> None:
+        with transaction.atomic():
+            assert Relay._lock()
+            working.set()
+            done.wait(30)
+        connection.close()
+
+    other = Thread(target=hold_the_lock)
+    other.start()
+    try:
+        assert working.wait(30)
+        User.objects.filter(pk=user.pk).update(is_active=False)
+        before = time.time()
+        Relay().round()
+    finally:
+        done.set()
+        other.join()
+    assert revoked() == set()
+    marked_at = redis.zscore(f"tenant:{tenant.pk}:revoked", f"session:{session.pk}")
+    assert marked_at is not None
+    assert marked_at >= before * 1000 - 1
+
+
+def test_a_refresh_says_when_and_from_where_a_session_was_used_last(user: User) -> None:
+    session = session_of(user)
+    device = repositories_core.Device("2001:db8::7", "Mozilla/5.0")
+    repositories_core.rotate_session(session.pk, session.token_id, device)
+    before = session.last_used_at
+    session.refresh_from_db()
+    assert (session.address, session.user_agent) == ("2001:db8::7", "Mozilla/5.0")
+    assert session.last_used_at > before
