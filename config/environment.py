@@ -14,6 +14,9 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.connection import parse_url
 
+from realtime.proxies import DEFAULT as PROXIES_BY_DEFAULT
+from realtime.proxies import TrustedProxies
+
 Names = Annotated[list[str], NoDecode]
 MIN_SECRET_LENGTH = 32
 MAX_FALLBACKS = 3
@@ -33,6 +36,7 @@ class Environment(BaseSettings):
     secret_key: SecretStr
     secret_key_fallbacks: Annotated[list[SecretStr], NoDecode] = []
     allowed_hosts: Names = ["127.0.0.1", "localhost", "[::1]"]
+    forwarded_allow_ips: str = PROXIES_BY_DEFAULT
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     process_name: str = Field("manage", pattern=r"^[a-z_0-9-]{1,40}$")
 
@@ -95,6 +99,12 @@ class Environment(BaseSettings):
     def _names_one(cls, value: list[str]) -> list[str]:
         if not value:
             raise ValueError("name at least one host, or no request is answered")
+        return value
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        TrustedProxies.parse(value)
         return value
 
     @field_validator("secret_key")

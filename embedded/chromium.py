@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
 from embedded.errors import EmbeddedError
-from embedded.home import PROJECT
+from embedded.tools import TOOLS, run_installer, runs
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PACKAGE = "@sparticuz/chromium@147.0.0"
-_TOOLS = PROJECT / ".tools"
-_FOLDER = _TOOLS / "chromium"
+_FOLDER = TOOLS / "chromium"
 _MISSING = (
     "No Chromium was found for the browser tests, and none could be installed: set CHROMIUM to the path of one, "
     "install chromium (on Debian: apt install chromium fonts-noto-cjk), or install npm and run this again."
@@ -43,23 +41,16 @@ exec "$here/chromium-bin" "$@"
 """
 
 
-def _works(program: str | Path) -> bool:
-    """Whether it runs at all (Ubuntu's chromium-browser, without snap, is only a hint to install one)."""
-    try:
-        return subprocess.run([program, "--version"], capture_output=True, timeout=30, check=False).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
 def find() -> Path | None:
     """A Chromium that is there already. Raises EmbeddedError if `$CHROMIUM` names one that does not run."""
     named = os.environ.get("CHROMIUM")
     if named:
-        if not _works(named):
+        if not runs(named, "--version"):
             raise EmbeddedError(f"CHROMIUM is {named}, which does not run as a Chromium.")
         return Path(named)
     on_path = (Path(found) for name in _NAMES if (found := shutil.which(name)))
-    return next(filter(_works, (*on_path, _FOLDER / "chromium")), None)
+    # Ubuntu's chromium-browser, without snap, is only a hint to install one.
+    return next((place for place in (*on_path, _FOLDER / "chromium") if runs(place, "--version")), None)
 
 
 def get() -> Path:
@@ -76,26 +67,11 @@ def get() -> Path:
     return found
 
 
-def _run(*argv: str | Path, environment: dict[str, str] | None = None) -> bool:
-    """Run an installer; what it says is shown only if it fails."""
-    run = subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, **(environment or {})},
-        check=False,
-    )
-    if run.returncode != 0:
-        print(run.stdout.decode("utf-8", "replace")[-2000:], file=sys.stderr)
-    return run.returncode == 0
-
-
 def _install_by_apt() -> None:
     print("Installing Chromium and Korean fonts for the browser tests with apt-get", file=sys.stderr)
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    if _run("apt-get", "update", environment=environment):
-        _run("apt-get", "install", "-y", "chromium", "fonts-noto-cjk", environment=environment)
+    if run_installer("apt-get", "update", environment=environment):
+        run_installer("apt-get", "install", "-y", "chromium", "fonts-noto-cjk", environment=environment)
 
 
 def _install_by_npm() -> None:
@@ -103,10 +79,10 @@ def _install_by_npm() -> None:
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
     options = ["--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev", "--loglevel=error"]
-    cache = {"npm_config_cache": str(_TOOLS / "cache" / "npm")}
-    if not _run("npm", "install", *options, "--prefix", _FOLDER, _PACKAGE, environment=cache):
+    cache = {"npm_config_cache": str(TOOLS / "cache" / "npm")}
+    if not run_installer("npm", "install", *options, "--prefix", _FOLDER, _PACKAGE, environment=cache):
         return
-    if _run("node", "-e", _UNPACK, _FOLDER / "node_modules" / "@sparticuz" / "chromium" / "bin", _FOLDER):
+    if run_installer("node", "-e", _UNPACK, _FOLDER / "node_modules" / "@sparticuz" / "chromium" / "bin", _FOLDER):
         for archive in _FOLDER.glob("*.tar"):
             with tarfile.open(archive) as opened:
                 # The filter came with 3.11.4; the package's checksum has been verified by npm either way.

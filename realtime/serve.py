@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -15,11 +16,23 @@ from collections.abc import Sequence
 import uvicorn
 
 from realtime.process import drain_process
+from realtime.proxies import DEFAULT as LOOPBACK_PROXIES
+from realtime.proxies import ProxyAddressError, TrustedProxies, behind_proxies
 from realtime.server_protocols import HEAD_SECONDS, BoundedWebSocket, http_protocol
 
 GRACEFUL_SECONDS = 5
 """For requests that are still being answered after the drain."""
 LISTEN_BACKLOG = 2048
+
+
+class _Config(uvicorn.Config):
+    """uvicorn's settings, with our own reading of the proxies' headers."""
+
+    trusted_proxies: TrustedProxies
+
+    def load(self) -> None:
+        super().load()
+        self.loaded_app = behind_proxies(self.loaded_app, self.trusted_proxies)
 
 
 class DrainingServer(uvicorn.Server):
@@ -61,25 +74,36 @@ def listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
 def server_of(
     application: str,
     *,
-    forwarded_allow_ips: str = "127.0.0.1",
+    trusted_proxies: TrustedProxies | None = None,
     access_log: bool = False,
     head_seconds: float = HEAD_SECONDS,
 ) -> DrainingServer:
-    return DrainingServer(
-        uvicorn.Config(
-            application,
-            http=http_protocol(head_seconds),
-            ws=BoundedWebSocket,
-            ws_per_message_deflate=False,  # 34 KB a connection, for records smaller than its dictionary
-            ws_ping_interval=None,  # the protocol has pings of its own, which carry the place
-            ws_max_size=65_536,  # a frame of a client has at most 8 KiB; a little more is read so that we can say so
-            lifespan="off",
-            backlog=LISTEN_BACKLOG,
-            timeout_graceful_shutdown=GRACEFUL_SECONDS,
-            forwarded_allow_ips=forwarded_allow_ips,
-            access_log=access_log,
-        )
+    config = _Config(
+        application,
+        http=http_protocol(head_seconds),
+        ws=BoundedWebSocket,
+        ws_per_message_deflate=False,  # 34 KB a connection, for records smaller than its dictionary
+        ws_ping_interval=None,  # the protocol has pings of its own, which carry the place
+        ws_max_size=65_536,  # a frame of a client has at most 8 KiB; a little more is read so that we can say so
+        lifespan="off",
+        backlog=LISTEN_BACKLOG,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        proxy_headers=False,  # uvicorn's reading believes a client that writes X-Forwarded-For where all are trusted
+        access_log=access_log,
     )
+    config.trusted_proxies = trusted_proxies or TrustedProxies.parse(LOOPBACK_PROXIES)
+    return DrainingServer(config)
+
+
+def read_trusted_proxies(option: str | None) -> TrustedProxies:
+    """Read the option, else `FORWARDED_ALLOW_IPS`, else the loopback addresses. Ends the program if it is wrong."""
+    name, text = "--forwarded-allow-ips", option
+    if text is None:
+        name, text = "FORWARDED_ALLOW_IPS", os.environ.get("FORWARDED_ALLOW_IPS") or LOOPBACK_PROXIES
+    try:
+        return TrustedProxies.parse(text)
+    except ProxyAddressError as problem:
+        sys.exit(f"{name} is wrong: {problem}.")
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -89,16 +113,21 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--reuse-port", action="store_true", help="share the port with other processes (SO_REUSEPORT)")
-    parser.add_argument("--forwarded-allow-ips", default="127.0.0.1", help="proxies whose X-Forwarded-* is believed")
+    parser.add_argument(
+        "--forwarded-allow-ips",
+        help="addresses and networks of the proxies whose X-Forwarded-For and -Proto are believed, with commas between,"
+        f" or * for every peer (FORWARDED_ALLOW_IPS, else {LOOPBACK_PROXIES})",
+    )
     parser.add_argument("--access-log", action="store_true")
     parser.add_argument(
         "--head-seconds", type=float, default=HEAD_SECONDS, help="how long the head of a request may take to come"
     )
     given = parser.parse_args(words)
+    trusted_proxies = read_trusted_proxies(given.forwarded_allow_ips)
     listening = listen(given.host, given.port, reuse_port=given.reuse_port)
     server = server_of(
         given.application,
-        forwarded_allow_ips=given.forwarded_allow_ips,
+        trusted_proxies=trusted_proxies,
         access_log=given.access_log,
         head_seconds=given.head_seconds,
     )

@@ -30,6 +30,8 @@ from realtime.sse import CODES, STATUSES
 from realtime.tickets import CONNECT_SECONDS, Ticket, issue_cookie_ticket, issue_ticket
 from realtime.topics import TopicFilter
 
+HEADERS_OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+"""A request with one of these did not begin on this machine, whatever its address says."""
 LIFETIME_JITTER = 0.1
 """Connections opened together do not end together."""
 
@@ -282,4 +284,5 @@ def metrics_view(request: HttpRequest) -> HttpResponse:
 def _may_read_metrics(request: HttpRequest) -> bool:
     if token := conf.metrics_token():
         return constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {token}")
-    return request.META.get("REMOTE_ADDR") in LOOPBACK and "X-Forwarded-For" not in request.headers
+    came_through_a_proxy = any(name in request.headers for name in HEADERS_OF_PROXIES)
+    return request.META.get("REMOTE_ADDR") in LOOPBACK and not came_through_a_proxy

@@ -1,0 +1,130 @@
+"""Reads a request's client address and scheme from the headers of trusted proxies.
+
+`X-Forwarded-For` is read from the right, because each proxy appends the address that it saw: the last address that is
+not a trusted proxy's is the client. What stands to the left of it was sent by the client, and is not believed.
+
+`X-Forwarded-Proto` has one value; where a chain of proxies left several, the last one counts, which the nearest proxy
+wrote. `X-Forwarded-Host`, `X-Forwarded-Port` and `Forwarded` are not read: the proxy passes `Host` on unchanged.
+"""
+
+from collections.abc import Awaitable, Callable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Self
+
+EVERYBODY = "*"
+DEFAULT = "127.0.0.1,::1"
+MAX_HOPS = 16
+"""How many addresses of `X-Forwarded-For` are looked at. A client can send thousands of them."""
+SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class ProxyAddressError(ValueError):
+    """An entry of the list of trusted proxies is no address and no network."""
+
+
+class TrustedProxies:
+    """The addresses whose `X-Forwarded-*` headers are believed."""
+
+    def __init__(self, networks: tuple[Network, ...], *, everybody: bool = False) -> None:
+        self._networks = networks
+        self._everybody = everybody
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a list such as `10.0.0.0/8, 192.0.2.7, ::1`, or `*` for every peer. Raises ProxyAddressError."""
+        entries = [entry.strip() for entry in text.split(",") if entry.strip()]
+        if entries == [EVERYBODY]:
+            return cls((), everybody=True)
+        return cls(tuple(_network(entry) for entry in entries))
+
+    def believes(self, peer: str) -> bool:
+        """Whether the headers of a connection from this address are believed."""
+        address, _port = parse_hop(peer)
+        return self._everybody or (address is not None and self._contain(address))
+
+    def client(self, forwarded_for: str) -> tuple[str, int] | None:
+        """The client's address and port (0: unknown) in an `X-Forwarded-For` from a believed peer.
+
+        None if it names no usable address. An entry that is no address ends the search: a proxy that does not say whom
+        it served is itself the last address known.
+        """
+        found: tuple[str, int] | None = None
+        hops = forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]
+        for hop in reversed(hops):
+            address, port = parse_hop(hop)
+            if address is None:
+                return found
+            found = str(address), port
+            if self._everybody or not self._contain(address):
+                return found
+        return found
+
+    def _contain(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def parse_hop(text: str) -> tuple[Address | None, int]:
+    """Read `192.0.2.7`, `192.0.2.7:4711`, `2001:db8::7` or `[2001:db8::7]:4711`. The address is None in any other text.
+
+    An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.7`) is read as what it is.
+    """
+    host, port = text.strip(), ""
+    if host.startswith("["):
+        host, bracket, rest = host[1:].partition("]")
+        if not bracket or rest[:1] not in {"", ":"}:
+            return None, 0
+        port = rest[1:]
+    elif host.count(":") == 1:
+        host, _, port = host.partition(":")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None, 0
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:  # of one machine's own interfaces, and free text after the %
+            return None, 0
+        address = address.ipv4_mapped or address
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5  # noqa: PLR2004 - digits of 65535
+    return address, int(port) if is_port and int(port) <= 65_535 else 0  # noqa: PLR2004
+
+
+def behind_proxies(application: Application, proxies: TrustedProxies) -> Application:
+    """Wrap an ASGI application, so that `client` and `scheme` of its scope are those that a believed peer names."""
+
+    async def forwarded(scope: Message, receive: Receive, send: Send) -> None:
+        peer = scope.get("client")
+        if peer and scope["type"] in {"http", "websocket"} and proxies.believes(peer[0]):
+            _read_headers(scope, proxies)
+        await application(scope, receive, send)
+
+    return forwarded
+
+
+def _read_headers(scope: Message, proxies: TrustedProxies) -> None:
+    if (scheme := SCHEMES.get(_joined(scope, b"x-forwarded-proto").rpartition(",")[2].strip().lower())) is not None:
+        scope["scheme"] = scheme.replace("http", "ws") if scope["type"] == "websocket" else scheme
+    if (client := proxies.client(_joined(scope, b"x-forwarded-for"))) is not None:
+        scope["client"] = client
+
+
+def _joined(scope: Message, name: bytes) -> str:
+    """All headers of this name as one list, in their order (RFC 9110, section 5.3)."""
+    return b",".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
+
+
+def _network(entry: str) -> Network:
+    try:
+        network = ip_network(entry)
+    except ValueError as problem:
+        hint = " (`*` stands alone)" if entry == EVERYBODY else ""
+        raise ProxyAddressError(f"{entry!r} is no address and no network such as 10.0.0.0/8: {problem}{hint}") from None
+    if isinstance(network, IPv6Network) and (mapped := network.network_address.ipv4_mapped) is not None:
+        return ip_network(f"{mapped}/{max(0, network.prefixlen - 96)}")
+    return network
