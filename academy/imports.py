@@ -3,7 +3,6 @@
 from pathlib import PurePath
 from uuid import uuid4
 
-from django.contrib.auth.hashers import make_password
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
@@ -21,19 +20,19 @@ def submit_import(
     created_by: int,
     file: "File[bytes]",
     lecture_id: int | None,
-    initial_password: str | None,
+    password_hash: str | None,
 ) -> str:
     """The id of the new job. Raises WorkbookError for a file that is none by its name or size.
 
-    The password is hashed here, once and at full strength: only the hash goes on, and is erased when the job ends.
+    `password_hash` is that of the initial password of all accounts; it is erased when the job ends.
     """
     file_name = PurePath((file.name or "").replace("\\", "/")).name[-MAX_FILE_NAME:]
     check_upload(file_name, file.size)
     job_id = uuid4()
     stored = default_storage.save(f"imports/{tenant_id}/{job_id}{PurePath(file_name).suffix.lower()}", file)
     payload = {"file_name": file_name, "file": stored, "lecture_id": lecture_id}
-    if initial_password:
-        payload["password_hash"] = make_password(initial_password)
+    if password_hash:
+        payload["password_hash"] = password_hash
     try:
         jobs.submit(
             tenant_id=tenant_id,

@@ -44,6 +44,11 @@ class Environment(BaseSettings):
     database_pool_size: int = Field(4, ge=1, le=200)
     redis_url: str = "redis://127.0.0.1:6379/0"
 
+    password_hashing_threads: int = Field(0, ge=0, le=64)
+    sign_in_account_limit: int = Field(30, ge=10, le=100_000)
+    sign_in_address_limit: int = Field(100, ge=10, le=1_000_000)
+    sign_in_tenant_limit: int = Field(300, ge=10, le=1_000_000)
+
     aws_region: str = "ap-northeast-2"
     sqs_endpoint_url: str | None = None
     sqs_queue_prefix: str = Field("academy", pattern=r"^[A-Za-z0-9_-]{1,40}$")

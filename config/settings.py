@@ -58,15 +58,10 @@ AUTH_PASSWORD_VALIDATORS = [
 ACCESS_TOKEN_SECONDS = 600
 REFRESH_TOKEN_SECONDS = 14 * 86_400
 
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": ENVIRONMENT.redis_url,
-        "KEY_PREFIX": f"{ENVIRONMENT.realtime_key_prefix}cache",
-        # A Redis that hangs costs a sign-in so much, and no more.
-        "OPTIONS": {"socket_timeout": 1.0, "socket_connect_timeout": 1.0},
-    }
-}
+PASSWORD_HASHING_THREADS = ENVIRONMENT.password_hashing_threads
+SIGN_IN_ACCOUNT_LIMIT = ENVIRONMENT.sign_in_account_limit
+SIGN_IN_ADDRESS_LIMIT = ENVIRONMENT.sign_in_address_limit
+SIGN_IN_TENANT_LIMIT = ENVIRONMENT.sign_in_tenant_limit
 
 # For the few messages between server processes (revocations); one channel a process, none a connection.
 CHANNEL_LAYERS = {

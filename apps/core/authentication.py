@@ -9,6 +9,8 @@ from rest_framework.request import Request
 from structlog.contextvars import bind_contextvars
 
 from academy.adapters.db.django import repositories_core
+from academy.passwords import password_matches
+from apps.core.hashing import Origin, hashing
 from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
 from realtime import conf
 from realtime.conf import Identity
@@ -20,7 +22,7 @@ class TenantBackend(BaseBackend):
 
     def authenticate(
         self,
-        request: Any,  # noqa: ARG002 - Django's signature
+        request: Any,
         username: str | None = None,
         password: str | None = None,
         tenant: str | None = None,
@@ -28,7 +30,10 @@ class TenantBackend(BaseBackend):
     ) -> Any:
         if not (username and password and tenant):
             return None
-        return repositories_core.find_user_by_password(tenant, username, password)
+        user = repositories_core.find_account(tenant, username)
+        password_hash = user.password if user else None
+        origin = Origin(tenant, address_of(request) if request else "")
+        return user if hashing().run(lambda: password_matches(password, password_hash), origin) else None
 
     def get_user(self, user_id: int) -> Any:
         return repositories_core.find_user(user_id)
@@ -68,6 +73,11 @@ def arrived_at(request: Request) -> float | None:
     """When the request began, in Unix seconds: its body was read before anybody asks who sent it."""
     scope: dict[str, Any] = getattr(request, "scope", {})  # under ASGI; a test's request has none
     return scope.get("arrived_at")
+
+
+def address_of(request: Any) -> str:
+    """The address of the client: behind a proxy that is believed, the one that the proxy names."""
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def identity_of(caller: Caller) -> Identity:

@@ -7,7 +7,9 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Now
 
+from academy.domain.passwords import normalised
 from academy.domain.roles import Role
+from academy.passwords import password_matches
 
 
 class Tenant(models.Model):
@@ -48,6 +50,14 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.username
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Set the password in its normalised spelling, which is the one that signing in compares."""
+        super().set_password(None if raw_password is None else normalised(raw_password))
+
+    def check_password(self, raw_password: str | None) -> bool:
+        """Compare a password, in any spelling, with the account's."""
+        return raw_password is not None and password_matches(raw_password, self.password)
 
 
 class TenantMembership(models.Model):

@@ -1,44 +1,215 @@
-"""How often somebody may fail to sign in. Those who know their password are never kept waiting."""
+"""How often somebody may try to sign in. Each attempt is counted before its password is looked at.
 
+Four counters, each for a minute: of the account from one address, of the address, of the account from all addresses,
+and of the academy. A failed attempt counts 1, a successful one half: it costs a hash, too.
+
+An address from which the account signed in successfully of late is known. The last two counters do not apply there,
+so a stranger who tries an account from elsewhere does not lock its owner out.
+
+The counters are in Redis, for all processes together, and in this process's memory as well. The memory decides where
+Redis is away or takes no writes: the limits never stop.
+"""
+
+import ipaddress
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
+from typing import TypeVar
 
 import structlog
-from django.core.cache import cache
+from django.conf import settings
+from redis import Redis
 from redis.exceptions import RedisError
 from rest_framework.exceptions import Throttled
 
+from realtime import conf
+
 log = structlog.get_logger(__name__)
+V = TypeVar("V")
 
 WINDOW_SECONDS = 60
-FAILURES_FOR_ACCOUNT = 10
-"""From one address, for one account."""
-FAILURES_FROM_ADDRESS = 100
-"""From one address, whatever the account: an academy's computers share one."""
+FAILURES_OF_ACCOUNT_AT_ADDRESS = 10
+KNOWN_SECONDS = 14 * 86_400
+"""How long an address stays known after a successful sign-in."""
+REDIS_SECONDS = 0.5
+AWAY_SECONDS = 5.0
+"""How long Redis is not asked again after it failed."""
+MAX_REMEMBERED = 50_000
+FAILURE, SUCCESS = 2, 1
+"""In units of the counters: what an attempt costs in advance, and what remains of it after a success."""
+_ALWAYS, _ALL = 2, 4
+"""How many of the four counters apply: at a known address, and elsewhere."""
+
+# KEYS: 1 known, 2 to 5 the counters. ARGV: 1 window in ms, 2 to 5 their limits in units. Returns known (0 or 1) and the
+# wait in ms (0: the attempt is counted). What is refused is not counted, so that the wait ends.
+_TAKE = """
+local known = redis.call('EXISTS', KEYS[1])
+local last = known == 1 and 3 or 5
+for number = 2, last do
+  if tonumber(redis.call('GET', KEYS[number]) or '0') + 2 > tonumber(ARGV[number]) then
+    return {known, math.max(1, redis.call('PTTL', KEYS[number]))}
+  end
+end
+for number = 2, last do
+  if redis.call('INCRBY', KEYS[number], 2) == 2 then redis.call('PEXPIRE', KEYS[number], ARGV[1]) end
+end
+return {known, 0}
+"""
+# KEYS: 1 known, then the counters that were charged. ARGV: 1 units to give back, 2 seconds to stay known (0: leave it).
+_GIVE = """
+for number = 2, #KEYS do
+  if tonumber(redis.call('GET', KEYS[number]) or '0') >= tonumber(ARGV[1]) then
+    redis.call('DECRBY', KEYS[number], ARGV[1])
+  end
+end
+if ARGV[2] ~= '0' then redis.call('SET', KEYS[1], '1', 'EX', ARGV[2]) end
+return 1
+"""
 
 
-class SignInFailures:
-    """Counts the failures of the last minute. Without Redis nobody is locked out."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that was counted. It stands as a failure until one of its methods says otherwise."""
 
-    def __init__(self, address: str, account: str) -> None:
-        self._limits = {
-            f"sign-in:{address}:{sha256(account.encode()).hexdigest()}": FAILURES_FOR_ACCOUNT,
-            f"sign-in:{address}": FAILURES_FROM_ADDRESS,
-        }
+    known: bool
+    _keys: tuple[str, ...]
 
-    def check(self) -> None:
-        """Raises Throttled (429, with Retry-After) after too many failures."""
-        try:
-            counts = cache.get_many(self._limits)
-        except RedisError as problem:
-            log.warning("sign_in_not_throttled", error=str(problem))
-            return
-        if any(counts.get(key, 0) >= most for key, most in self._limits.items()):
-            raise Throttled(WINDOW_SECONDS, "Too many failed attempts: wait a minute, then try again.")
+    def succeeded(self) -> None:
+        """Give back half of what was counted, and know the address from now on."""
+        _counters().give(self._keys, FAILURE - SUCCESS, KNOWN_SECONDS)
 
-    def count(self) -> None:
-        try:
-            for key in self._limits:
-                if not cache.add(key, 1, WINDOW_SECONDS):
-                    cache.incr(key)
-        except (RedisError, ValueError) as problem:  # ValueError: the minute ended in between
-            log.info("sign_in_failure_not_counted", error=str(problem))
+    def withdraw(self) -> None:
+        """Give back all that was counted: nothing was checked."""
+        _counters().give(self._keys, FAILURE, 0)
+
+
+def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Attempt:
+    """Count an attempt. Raises Throttled (429, with Retry-After) if there were too many.
+
+    `kind` keeps the counters of two doors apart: strangers at the one must not close the other.
+    """
+    address, tenant = network_of(address), _short(tenant)
+    account = f"{tenant}:{_short(account)}"
+    names = (f"known:{account}:{address}", f"{account}:{address}", address, f"account:{account}", f"tenant:{tenant}")
+    keys = tuple(f"{conf.key_prefix()}sign-in:{kind}:{name}" for name in names)
+    limits = (
+        FAILURES_OF_ACCOUNT_AT_ADDRESS,
+        settings.SIGN_IN_ADDRESS_LIMIT,
+        settings.SIGN_IN_ACCOUNT_LIMIT,
+        settings.SIGN_IN_TENANT_LIMIT,
+    )
+    known, wait_seconds = _counters().take(keys, [FAILURE * limit for limit in limits])
+    if wait_seconds:
+        whole = math.ceil(wait_seconds)
+        raise Throttled(whole, f"Too many attempts to sign in: wait {whole} s, then try again.")
+    return Attempt(known, keys[: 1 + (_ALWAYS if known else _ALL)])
+
+
+def network_of(address: str) -> str:
+    """The address, or the /64 of an IPv6 address: one household has that many."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return _short(address)
+    if found.version == 6:  # noqa: PLR2004
+        mapped = found.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((found, 64), strict=False).network_address)
+    return str(found)
+
+
+def _short(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:32]
+
+
+class Counters:
+    """The counters in Redis, with those of this process for the times when Redis does not answer or refuses."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._memory = MemoryCounters()
+        self._take_script = redis.register_script(_TAKE)
+        self._give_script = redis.register_script(_GIVE)
+        self._away_until = 0.0
+        self._failing = False
+
+    def take(self, keys: Sequence[str], limits: Sequence[int]) -> tuple[bool, float]:
+        """Count an attempt. Returns whether the address is known, and the seconds to wait if it is refused."""
+        if time.monotonic() >= self._away_until:
+            try:
+                known, wait_ms = self._take_script(keys, [WINDOW_SECONDS * 1000, *limits])
+            except RedisError as problem:
+                self._failed(problem)
+            else:
+                self._answered()
+                self._memory.take(keys, limits, known=bool(known))
+                return bool(known), wait_ms / 1000
+        return self._memory.take(keys, limits)
+
+    def give(self, keys: Sequence[str], units: int, known_seconds: int) -> None:
+        self._memory.give(keys, units, known_seconds)
+        if time.monotonic() >= self._away_until:
+            try:
+                self._give_script(keys, [units, known_seconds])
+            except RedisError as problem:
+                self._failed(problem)
+
+    def _failed(self, problem: RedisError) -> None:
+        self._away_until = time.monotonic() + AWAY_SECONDS
+        if not self._failing:
+            self._failing = True
+            log.warning("sign_ins_counted_in_this_process", error=str(problem))
+
+    def _answered(self) -> None:
+        if self._failing:
+            self._failing = False
+            log.info("sign_ins_counted_in_redis_again")
+
+
+class MemoryCounters:
+    """The same counters in memory. Holds at most `MAX_REMEMBERED` keys; the oldest goes first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._units: dict[str, tuple[int, float]] = {}
+        self._known: dict[str, float] = {}
+
+    def take(self, keys: Sequence[str], limits: Sequence[int], *, known: bool = False) -> tuple[bool, float]:
+        now = time.monotonic()
+        with self._lock:
+            known = known or self._known.get(keys[0], 0.0) > now
+            applying = list(zip(keys[1:], limits, strict=True))[: _ALWAYS if known else _ALL]
+            for key, limit in applying:
+                units, ends_at = self._units.get(key, (0, 0.0))
+                if ends_at > now and units + FAILURE > limit:
+                    return known, ends_at - now
+            for key, _ in applying:
+                units, ends_at = self._units.pop(key, (0, 0.0))
+                if ends_at <= now:
+                    units, ends_at = 0, now + WINDOW_SECONDS
+                _put(self._units, key, (units + FAILURE, ends_at))
+        return known, 0.0
+
+    def give(self, keys: Sequence[str], units: int, known_seconds: int) -> None:
+        with self._lock:
+            for key in keys[1:]:
+                if key in self._units:
+                    counted, ends_at = self._units[key]
+                    self._units[key] = max(0, counted - units), ends_at
+            if known_seconds:
+                self._known.pop(keys[0], None)
+                _put(self._known, keys[0], time.monotonic() + known_seconds)
+
+
+def _put(remembered: dict[str, V], key: str, value: V) -> None:
+    remembered[key] = value
+    if len(remembered) > MAX_REMEMBERED:
+        del remembered[next(iter(remembered))]
+
+
+@cache
+def _counters() -> Counters:
+    redis: Redis = Redis.from_url(conf.redis_url(), socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    return Counters(redis)

@@ -14,10 +14,14 @@ from rest_framework.views import APIView
 
 from academy.adapters.db.django import repositories_core
 from academy.adapters.db.django.repositories_core import SessionEndedError, SignedIn
+from academy.domain.passwords import normalised
 from academy.domain.roles import EVERYONE
-from apps.core.authentication import TenantBackend, caller_of
+from academy.passwords import hash_password, password_matches
+from apps.core.authentication import address_of, caller_of
 from apps.core.errors import ApiError
-from apps.core.throttling import SignInFailures
+from apps.core.hashing import HashingBusyError, Origin, hashing
+from apps.core.models import User
+from apps.core.throttling import Attempt, count_attempt
 from apps.core.tokens import Caller, TokenError, access_token, read_refresh_token, refresh_token
 
 TOKENS = inline_serializer("Tokens", {"access": serializers.CharField(), "refresh": serializers.CharField()})
@@ -55,6 +59,16 @@ def tokens_of(signed_in: SignedIn, issued_at: float) -> dict[str, str]:
     return {"access": access_token(caller), "refresh": refresh}
 
 
+def check_password(attempt: Attempt, origin: Origin, user: User | None, password: str) -> bool:
+    """Compare the password without holding a connection. Raises HashingBusyError (503, with Retry-After)."""
+    password_hash = user.password if user else None
+    try:
+        return hashing().run(lambda: password_matches(password, password_hash), origin)
+    except HashingBusyError:
+        attempt.withdraw()
+        raise
+
+
 class TokenView(APIView):
     """Sign in."""
 
@@ -65,15 +79,16 @@ class TokenView(APIView):
     def post(self, request: Request) -> Response:
         form = SignIn(data=request.data)
         form.is_valid(raise_exception=True)
-        account = f"{form.validated_data['tenant']}/{form.validated_data['username']}"
-        failures = SignInFailures(request.META.get("REMOTE_ADDR", ""), account)
-        failures.check()
+        tenant, username, password = (form.validated_data[name] for name in ("tenant", "username", "password"))
+        address = address_of(request)
+        attempt = count_attempt("sign-in", address=address, tenant=tenant, account=username)
         issued_at = time.time()
-        user = TenantBackend().authenticate(None, **form.validated_data)
-        signed_in = repositories_core.open_session(user) if user is not None else None
+        user = repositories_core.find_account(tenant, username)
+        right = check_password(attempt, Origin(tenant, address, attempt.known), user, password)
+        signed_in = repositories_core.open_session(user) if right and user else None
         if signed_in is None:
-            failures.count()
             raise ApiError(401, "bad_credentials", "The academy, the user name or the password is wrong.")
+        attempt.succeeded()
         return Response(tokens_of(signed_in, issued_at))
 
 
@@ -118,21 +133,25 @@ class PasswordView(APIView):
     def post(self, request: Request) -> Response:
         form = NewPassword(data=request.data)
         form.is_valid(raise_exception=True)
-        user = repositories_core.find_user(caller_of(request).user_id)
+        old, new = form.validated_data["old_password"], form.validated_data["new_password"]
+        caller, address = caller_of(request), address_of(request)
+        attempt = count_attempt("password", address=address, tenant=caller.tenant_code, account=str(caller.user_id))
+        user = repositories_core.find_user(caller.user_id)
         if user is None:
             raise AuthenticationFailed("The account is closed.", "account_closed")
-        failures = SignInFailures(request.META.get("REMOTE_ADDR", ""), f"password of {user.pk}")
-        failures.check()
-        if not user.check_password(form.validated_data["old_password"]):
-            failures.count()
+        origin = Origin(caller.tenant_code, address, known=True)
+        if not check_password(attempt, origin, user, old):
             raise ApiError(400, "wrong_password", "The old password is wrong.")
-        if form.validated_data["new_password"] == form.validated_data["old_password"]:
+        attempt.succeeded()
+        if normalised(new) == normalised(old):
             raise ApiError(400, "same_password", "The new password is the old one: choose another.")
         try:
-            validate_password(form.validated_data["new_password"], user)
+            validate_password(new, user)
         except ValidationError as problem:
             raise serializers.ValidationError({"new_password": problem.messages}) from None
-        repositories_core.change_password(user, form.validated_data["new_password"])
+        new_hash = hashing().run(lambda: hash_password(new), origin)
+        if not repositories_core.change_password(user, new_hash):
+            raise ApiError(409, "account_changed", "The account was changed at the same moment: sign in again.")
         issued_at = time.time()  # after the change, which ended everything until then
         signed_in = repositories_core.open_session(user)
         if signed_in is None:

@@ -5,7 +5,6 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.contrib.auth.hashers import check_password, make_password
 from django.db import transaction
 from django.utils import timezone
 
@@ -62,17 +61,10 @@ def all_tenant_ids() -> list[int]:
     return list(Tenant.objects.order_by("pk").values_list("pk", flat=True))
 
 
-def find_user_by_password(tenant_code: str, username: str, password: str) -> User | None:
-    """The active account, or None. A wrong name costs as long as a wrong password, so that nobody can try names."""
-    user = (
-        User.objects.select_related("tenant")
-        .filter(tenant__code=tenant_code, tenant__active=True, username=username, is_active=True)
-        .first()
-    )
-    if user is None:
-        make_password(password)
-        return None
-    return user if check_password(password, user.password) else None
+def find_account(tenant_code: str, username: str) -> User | None:
+    """Return the active account, to compare its password; None if there is none."""
+    found = User.objects.select_related("tenant").filter(tenant__code=tenant_code, tenant__active=True)
+    return found.filter(username=username, is_active=True).first()
 
 
 def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
@@ -151,14 +143,20 @@ def revoke_users(tenant_id: int, *user_ids: int | None) -> None:
             revoke_on_commit(tenant_id, user_id=user_id)
 
 
-def change_password(user: User, new_password: str) -> None:
-    """Sets the password and ends all the account's sessions."""
+def change_password(user: User, password_hash: str) -> bool:
+    """Set the password and end all the account's sessions.
+
+    False if the account was closed or given another password since `user` was read.
+    """
     with transaction.atomic():
-        user.set_password(new_password)
-        user.must_change_password = False
+        same = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
+        if not same.exists():
+            return False
+        user.password, user.must_change_password = password_hash, False
         user.save(update_fields=["password", "must_change_password"])  # a trigger ends the sessions
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)
+    return True
 
 
 def _role(user: User) -> Role | None:

@@ -16,8 +16,10 @@ from academy.adapters.excel.errors import WorkbookError, WorkbookTooLargeError
 from academy.adapters.excel.sample import sample_workbook
 from academy.domain.roles import OFFICE
 from academy.imports import submit_import
-from apps.core.authentication import caller_of
+from academy.passwords import hash_password
+from apps.core.authentication import address_of, caller_of
 from apps.core.errors import ApiError
+from apps.core.hashing import Origin, hashing
 from apps.core.query_params import number_param
 from apps.domains.students.serializers import ImportForm
 
@@ -41,8 +43,11 @@ class StudentImportView(APIView):
         lecture_id, password = sent.get("lecture"), sent.get("initial_password")
         if lecture_id is not None and not lecture_exists(caller.tenant_id, lecture_id):
             raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
+        password_hash = None
         if password:
             check_password_rules(password)
+            origin = Origin(caller.tenant_code, address_of(request), known=True)
+            password_hash = hashing().run(lambda: hash_password(password), origin)
         try:
             job_id = submit_import(
                 tenant_id=caller.tenant_id,
@@ -50,7 +55,7 @@ class StudentImportView(APIView):
                 created_by=caller.user_id,
                 file=sent["file"],
                 lecture_id=lecture_id,
-                initial_password=password,
+                password_hash=password_hash,
             )
         except WorkbookError as problem:
             status = 413 if isinstance(problem, WorkbookTooLargeError) else 400

@@ -1,0 +1,136 @@
+"""Where the web process hashes passwords: a few threads of their own, and a short waiting line before them.
+
+A hash takes a good part of a second of one processor. The line keeps a flood of sign-ins away from everything else:
+who waits in it holds no database connection, and at most `MAX_WAITING` requests wait.
+
+The line is fair. A request's rank is how many of its tenant's requests, or of its address's, are in the line before it;
+the lowest rank is served first. So one tenant's or one address's flood waits behind everybody else's first request.
+When the line is full, the last place in this order is given up.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, TypeVar
+
+from django.conf import settings
+from rest_framework.exceptions import APIException
+
+from academy.adapters.db.django.connections import give_back_connection
+
+T = TypeVar("T")
+
+MAX_WAITING = 32
+PATIENCE_SECONDS = 20.0
+
+
+class HashingBusyError(APIException):
+    """503: too many passwords wait to be checked. Nothing was checked."""
+
+    status_code = 503
+    default_code = "busy"
+    default_detail = "Too many people are signing in at this moment: try again in a few seconds."
+    wait = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request comes from, for the fairness of the line."""
+
+    tenant: str
+    address: str
+    known: bool = False
+    """Somebody who is signed in, or signed in from this address of late: the tenant's crowd does not count."""
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    work: Callable[[], Any]
+    origin: Origin
+    order: tuple[int, bool, int]
+    future: "Future[Any]" = field(default_factory=Future)
+
+
+class HashingLine:
+    """Threads that start with the first request, and end with the process."""
+
+    def __init__(
+        self, threads: int, max_waiting: int = MAX_WAITING, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._threads, self._max_waiting, self._patience = threads, max_waiting, patience_seconds
+        self._changed = threading.Condition()
+        self._waiting: list[_Entry] = []
+        self._running: list[_Entry] = []
+        self._number = 0
+        self._started = 0
+
+    def run(self, work: Callable[[], T], origin: Origin) -> T:
+        """Do `work` in one of the threads and return what it returns. Raises HashingBusyError, or what it raises.
+
+        The caller's database connection goes back to the pool first: call this outside `atomic()`.
+        """
+        give_back_connection()
+        entry = self._join(work, origin)
+        try:
+            return entry.future.result(self._patience)  # type: ignore[no-any-return]
+        except TimeoutError:
+            if entry.future.cancel():
+                self._leave(entry)
+                raise HashingBusyError from None
+            return entry.future.result()  # type: ignore[no-any-return]
+
+    def _join(self, work: Callable[[], Any], origin: Origin) -> _Entry:
+        with self._changed:
+            self._number += 1
+            entry = _Entry(work, origin, (self._rank(origin), not origin.known, self._number))
+            self._waiting.append(entry)
+            if len(self._waiting) > self._max_waiting:
+                last = max(self._waiting, key=lambda waiting: waiting.order)
+                self._waiting.remove(last)
+                if last.future.set_running_or_notify_cancel():  # its caller may have lost patience just now
+                    last.future.set_exception(HashingBusyError())
+            if self._started < self._threads:
+                self._started += 1
+                threading.Thread(target=self._work, name=f"hashing-{self._started}", daemon=True).start()
+            self._changed.notify()
+        return entry
+
+    def _rank(self, origin: Origin) -> int:
+        others = [entry.origin for entry in (*self._waiting, *self._running)]
+        of_address = sum(other.address == origin.address for other in others)
+        of_tenant = sum(other.tenant == origin.tenant for other in others)
+        return of_address if origin.known else max(of_address, of_tenant)
+
+    def _leave(self, entry: _Entry) -> None:
+        with self._changed:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+
+    def _work(self) -> None:
+        while True:
+            entry = self._next()
+            if entry.future.set_running_or_notify_cancel():
+                try:
+                    entry.future.set_result(entry.work())
+                except BaseException as problem:  # noqa: BLE001 - the caller's thread raises it
+                    entry.future.set_exception(problem)
+            with self._changed:
+                self._running.remove(entry)
+
+    def _next(self) -> _Entry:
+        with self._changed:
+            while not self._waiting:
+                self._changed.wait()
+            entry = min(self._waiting, key=lambda waiting: waiting.order)
+            self._waiting.remove(entry)
+            self._running.append(entry)
+            return entry
+
+
+@cache
+def hashing() -> HashingLine:
+    """The process's line: as many threads as it has processors, unless `PASSWORD_HASHING_THREADS` says otherwise."""
+    return HashingLine(settings.PASSWORD_HASHING_THREADS or len(os.sched_getaffinity(0)))

@@ -1,0 +1,51 @@
+"""A flood of sign-ins, from people without an account or with one, takes nothing from other academies."""
+
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.system import PASSWORD, System
+
+FLOOD = 30
+
+
+def sign_in(address: str, username: str, password: str) -> httpx.Response:
+    account = {"tenant": "hanbit", "username": username, "password": password}
+    return httpx.post(f"{address}/api/v1/auth/token/", json=account, timeout=60)
+
+
+def statuses(flood: "list[Future[httpx.Response]]") -> Counter[int]:
+    return Counter(future.result().status_code for future in flood)
+
+
+@pytest.mark.parametrize("password", ["wrong", PASSWORD])
+def test_thirty_sign_ins_leave_the_only_connection_to_others(own_system: System, password: str) -> None:
+    headers = {"Authorization": f"Bearer {own_system.access_token('saebom', 'owner')}"}
+    name = "student" if password == PASSWORD else "stranger-{}"
+    with (
+        own_system.another_web(DATABASE_POOL_SIZE="1", PASSWORD_HASHING_THREADS="1") as web,
+        ThreadPoolExecutor(FLOOD) as pool,
+        httpx.Client(timeout=60, headers=headers) as other,
+    ):
+        flood = [pool.submit(sign_in, web.address, name.format(number), password) for number in range(FLOOD)]
+        answers = []
+        while not all(future.done() for future in flood):
+            answers.append(other.get(f"{web.address}/api/v1/lectures/").status_code)
+        found = statuses(flood)
+    assert set(answers) == {200}
+    assert len(answers) >= FLOOD  # other requests were answered more often than passwords were compared
+    if password == PASSWORD:
+        assert found == {200: 10, 429: 20}  # one account has ten attempts under way at once
+    else:
+        assert found == {401: FLOOD}
+
+
+def test_who_tries_too_often_is_told_before_anything_is_hashed(own_system: System) -> None:
+    with own_system.another_web(SIGN_IN_ADDRESS_LIMIT="10") as web, ThreadPoolExecutor(FLOOD) as pool:
+        flood = [pool.submit(sign_in, web.address, f"stranger-{number}", "wrong") for number in range(FLOOD)]
+        refused = [future.result() for future in flood if future.result().status_code == 429]
+    assert statuses(flood) == {401: 10, 429: FLOOD - 10}
+    assert {answer.json()["code"] for answer in refused} == {"throttled"}
+    assert all(0 < int(answer.headers["Retry-After"]) <= 60 for answer in refused)
