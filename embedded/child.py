@@ -3,9 +3,10 @@
     python -I -S embedded/child.py '{"parent": 12, "signal": 2, "user": "map", "argv": ["postgres", …]}'
 
 * `signal`: sent to us by the kernel when the parent dies, even by `kill -9`, so that nothing is left running.
-* `user`: absent for the same user; "set" to become `NOBODY` for real; "map" for a user namespace in which root *looks*
-  like `NOBODY` (PostgreSQL refuses to run as root, and under /root the real one cannot read a thing).
-* `check` instead of `argv`: a list of paths; ends with 0 if all of them can be used by that user.
+* `user`: absent for the same user; "set" to become `NOBODY` for real; "map" for a user namespace in which we *look*
+  like `NOBODY` (PostgreSQL refuses to run as root, and under /root the real one cannot read a thing; and its programs
+  want a user that has a name).
+* `check`, beside `argv`: a folder; ends with `FAILED` if that user cannot use it.
 
 Kept free of imports from the package: it starts with `-I -S`, which takes some 15 ms.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from typing import Any
 NOBODY = 65534  # nobody and nogroup on every common Linux
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWUSER = 0x10000000
-_FAILED = 126  # as shells do for "found but cannot be run"
+FAILED = 126  # as shells do for "found but cannot be run"
 
 
 def become_nobody() -> None:
@@ -31,15 +33,15 @@ def become_nobody() -> None:
     os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-def map_to_nobody() -> None:
-    """A user namespace in which we are NOBODY. Raises OSError where the kernel does not allow it."""
-    uid, gid = os.getuid(), os.getgid()
+def map_to(user: int) -> None:
+    """Enter a user namespace in which we are this user. Raises OSError where the kernel does not allow it."""
+    uid, gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     Path("/proc/self/setgroups").write_text("deny")  # the kernel wants it before gid_map
-    Path("/proc/self/uid_map").write_text(f"{NOBODY} {uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{NOBODY} {gid} 1")
+    Path("/proc/self/uid_map").write_text(f"{user} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{user} {gid} 1")
 
 
 def end_with_parent(parent: int, number: int) -> None:
@@ -48,11 +50,15 @@ def end_with_parent(parent: int, number: int) -> None:
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:  # it died before we could ask
-        sys.exit(_FAILED)
+        sys.exit(FAILED)
 
 
-def usable(path: str) -> bool:
-    return os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0))  # noqa: PTH112 (no pathlib call says it)
+def reset_signals() -> None:
+    """Make every signal act as it does by default. A shell's background jobs ignore SIGINT, and pass that on."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def main() -> None:
@@ -60,10 +66,11 @@ def main() -> None:
     if order.get("user") == "set":
         become_nobody()
     elif order.get("user") == "map":
-        map_to_nobody()
-    if "check" in order:
-        sys.exit(0 if all(usable(path) for path in order["check"]) else 1)
+        map_to(NOBODY)
+    if "check" in order and not os.access(order["check"], os.R_OK | os.X_OK):
+        sys.exit(FAILED)
     end_with_parent(order["parent"], order["signal"])
+    reset_signals()
     argv = [str(part) for part in order["argv"]]
     os.execvp(argv[0], argv)  # noqa: S606 (a list of our own; no shell is meant)
 
@@ -73,4 +80,4 @@ if __name__ == "__main__":
         main()
     except OSError as error:
         print(f"cannot start: {error}", file=sys.stderr)
-        sys.exit(_FAILED)
+        sys.exit(FAILED)

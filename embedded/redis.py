@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
-from typing import TYPE_CHECKING
+import tempfile
+from functools import cache
+from pathlib import Path
 
 from embedded import programs
-from embedded.errors import EmbeddedError
+from embedded.errors import EmbeddedError, NotReadyError
 from embedded.ports import HOST
 from embedded.server import Server
-from embedded.spawn import Order
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from embedded.spawn import Order, last_lines
 
 _MEMORY = "256mb"
+_AT_LEAST = 7  # sharded pub/sub came with it
+_TRY_SECONDS = 10.0
+_SCRIPT = "return redis.call('INFO', 'server')"
 
 
 class RedisServer(Server):
@@ -27,6 +31,8 @@ class RedisServer(Server):
     `durable=True` (script/up): an append-only file, at most the last second is lost.
     """
 
+    program: Path | None = None
+    """The server program; by default the first one found that works."""
     kind = "redis"
     variable = "REDIS_URL"
     default_port = 6379
@@ -68,17 +74,21 @@ class RedisServer(Server):
 
     def _prepare(self) -> Order:
         self.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        argv = [str(programs.redis_server()), *self.arguments()]
+        program = self.program or working_program(os.environ.get("PATH", ""))
+        argv = [str(program), *self.arguments()]
         return Order(argv=argv, log_file=self.log_file, folder=self.data_folder)
 
     def command(self, *words: str, timeout: float = 30.0) -> str:
-        """Send one command and return the first line of the answer, such as "+PONG"; an error starts with "-"."""
+        """Send one command and return its answer: a text, or else a line such as "+PONG"; an error starts with "-"."""
         parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
         with self._connect() as connection:
             connection.settimeout(timeout)
             connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
             with connection.makefile("rb") as answer:
-                return answer.readline().decode().rstrip("\r\n")
+                first = answer.readline().decode()
+                if first.startswith("$"):  # a text of this length comes next
+                    return answer.read(max(0, int(first[1:]))).decode()
+                return first.rstrip("\r\n")
 
     def save(self) -> Path:
         """Write the dump now; returns its file, to be copied and given to `start(dump=…)` later."""
@@ -91,3 +101,39 @@ class RedisServer(Server):
         answer = self.command("PING", timeout=2.0)
         # A password or TLS of an external server is the clients' matter: it is there, and that is what we ask.
         return answer == "+PONG" or (self.external is not None and bool(answer))
+
+
+@cache
+def working_program(_search_path: str) -> Path:
+    """The first redis-server that works, of those on this PATH and the packaged one. Raises EmbeddedError."""
+    return programs.first_working(programs.redis_servers(), _tried)
+
+
+def _tried(program: Path) -> Path:
+    """The program itself, once it has run for a moment with our options. Raises EmbeddedError if it does not suit."""
+    if program == programs.packaged_redis():
+        return program
+    with tempfile.TemporaryDirectory() as folder:
+        server = RedisServer(Path(folder), durable=True)
+        server.program = program
+        try:
+            server.start()
+            server.wait_ready(_TRY_SECONDS)
+            _refuse_unsuitable(program, server)
+        except NotReadyError as problem:
+            said = last_lines(server.log_file, 1).strip()
+            raise EmbeddedError(f"{program} does not work: {problem.how}{': ' if said else ''}{said}") from None
+        finally:
+            server.kill()
+    return program
+
+
+def _refuse_unsuitable(program: Path, server: RedisServer) -> None:
+    """Raises EmbeddedError if it is too old, or was built without what the product uses."""
+    for words in (("EVAL", _SCRIPT, "0"), ("SPUBLISH", "channel", "message")):
+        answer = server.command(*words)
+        if answer.startswith("-"):
+            raise EmbeddedError(f"{program} refuses {words[0]}: {answer.lstrip('-')}.")
+        version = re.search(r"redis_version:(\d+)", answer)
+        if version and int(version.group(1)) < _AT_LEAST:
+            raise EmbeddedError(f"{program} is Redis {version.group(1)}, and {_AT_LEAST} is needed.")

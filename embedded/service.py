@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
-from embedded.errors import EmbeddedError
+from embedded.errors import EmbeddedError, NotReadyError
 from embedded.spawn import Child, Order, last_lines, why_ended
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POLL = 0.02  # seconds between two looks at whether it is ready
+_END_SECONDS = 5.0  # for one that did not get ready; it may hang
 _SAY_AFTER = 5.0  # seconds after which people want to know what is waited for
 
 
@@ -97,13 +98,21 @@ class Service(ABC):
     ) -> None:
         """Wait until it answers. `check` is called between looks and may raise; `say` is told if it takes long.
 
-        Raises EmbeddedError, with the last lines of its log, if its process ends or `timeout` seconds pass.
+        Raises NotReadyError, with the last lines of its log, if its process ends or `timeout` seconds pass. Then the
+        process is ended; after any other error it goes on.
         """
+        try:
+            self._wait_ready(timeout, check, say)
+        except NotReadyError:
+            self.stop(_END_SECONDS)
+            raise
+
+    def _wait_ready(self, timeout: float, check: Callable[[], None] | None, say: Callable[[str], None] | None) -> None:
         began = time.monotonic()
         deadline = began + timeout
         while True:
             if not self.running:
-                raise EmbeddedError(self.failure())
+                raise NotReadyError(self._how_it_ended(), self._log_says())
             if self.is_ready():
                 return
             if check is not None:
@@ -113,7 +122,7 @@ class Service(ABC):
                 say = None
             if time.monotonic() > deadline:
                 late = f"{self.name} was not ready{self._at()} within {timeout:.0f} s"
-                raise EmbeddedError(f"{late}." if self.external else f"{late}; {self._log_says()}")
+                raise NotReadyError(late, "" if self.external else self._log_says())
             time.sleep(_POLL)
 
     def _at(self) -> str:
@@ -121,8 +130,10 @@ class Service(ABC):
 
     def failure(self) -> str:
         """What happened to the process, and the last lines of its log."""
-        how = why_ended(self._child) if self._child else "was not started"
-        return f"{self.name} {how}; {self._log_says()}"
+        return f"{self._how_it_ended()}; {self._log_says()}"
+
+    def _how_it_ended(self) -> str:
+        return f"{self.name} {why_ended(self._child) if self._child else 'was not started'}"
 
     def _log_says(self) -> str:
         return f"its log is {self.log_file}:\n{last_lines(self.log_file)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +26,8 @@ _WRAPPER = Path(__file__).with_name("child.py")
 # The kernel sends the "parent died" signal when the *thread* that made the child ends. So one thread, which lives as
 # long as this process does, makes all of them, whoever asks.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedded-spawn")
+_running: set[Child] = set()
+_LAST_PATIENCE = 2.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,7 @@ class Child:
         self._process = _spawner.submit(self._spawn).result()
         self.pid = self._process.pid
         self.identity = process.identity(self.pid) or ""
+        _running.add(self)
         threading.Thread(target=self._watch, name=f"embedded-wait-{self.pid}", daemon=True).start()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -80,6 +85,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        _running.discard(self)
         self._ended.set()
         if self._on_end is not None:
             self._on_end(self)
@@ -115,6 +121,15 @@ class Child:
         self.send(signal.SIGKILL)
         self.wait()
         process.wait_gone(kids, 2.0)
+
+
+@atexit.register
+def kill_what_is_left() -> None:
+    """When this process ends, the kernel asks its children to end; one that hangs does not listen."""
+    deadline = time.monotonic() + _LAST_PATIENCE
+    for child in list(_running):
+        child.wait(max(0.0, deadline - time.monotonic()))
+        child.kill()
 
 
 def why_ended(child: Child) -> str:

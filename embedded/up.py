@@ -89,9 +89,11 @@ class Up:
         return 0
 
     def _catch_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # started with nohup: a closed terminal is no reason
-                signal.signal(number, self._on_signal)
+        # A shell's background jobs ignore SIGINT from their start; whoever sends one to us means it all the same.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # started with nohup: a closed terminal is no reason
+            signal.signal(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self, number: int, _frame: object) -> None:
         if self._ending:  # asked again, so no more patience

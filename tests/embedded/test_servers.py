@@ -19,7 +19,9 @@ import pytest
 import redis
 
 import embedded
-from embedded import EmbeddedError, PostgresServer, RedisServer, SqsServer, group, process, programs
+from embedded import EmbeddedError, PostgresServer, RedisServer, SqsServer, group, process
+from embedded.errors import NotReadyError
+from embedded.plan import Worker
 from embedded.ports import free_port
 from tests.embedded.runs import PATIENCE, eventually
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from embedded.server import Server
+    from embedded.service import Service
 
 
 @pytest.fixture(scope="module")
@@ -144,42 +147,6 @@ def test_a_stale_pid_file_with_another_programs_pid_is_no_obstacle(scratch: Path
         assert _ask(server, "select 1") == 1
 
 
-@pytest.mark.parametrize("version", ["on PATH", "from PyPI"])
-def test_postgres_works_with_the_one_on_path_and_with_the_packaged_one(
-    version: str, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    programs.postgres.cache_clear()
-    if version == "from PyPI":
-        monkeypatch.setenv("PATH", "/nonexistent")
-    try:
-        with PostgresServer(scratch / f"postgres {version}") as server:
-            assert _ask(server, "select 1") == 1
-    finally:
-        programs.postgres.cache_clear()
-
-
-@pytest.mark.parametrize(("version", "taken"), [("14.9", False), ("15.0", True), ("18devel", True)])
-def test_a_postgres_on_path_is_taken_from_version_15_on(
-    version: str, taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("postgres", "initdb"):
-        (tmp_path / name).write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}'\n")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    programs.postgres.cache_clear()
-    try:
-        found = programs.postgres()
-        assert found.version >= 15
-        assert (found.bin == tmp_path) is taken
-        monkeypatch.setattr(programs, "_package_folder", lambda _package: None)
-        programs.postgres.cache_clear()
-        if not taken:
-            with pytest.raises(EmbeddedError, match=r"No postgres 15\+ with its initdb on PATH"):
-                programs.postgres()
-    finally:
-        programs.postgres.cache_clear()
-
-
 def test_sqs_and_s3_keep_queues_and_objects_over_a_stop(running: embedded.Servers) -> None:
     keys = {"region_name": "ap-northeast-2", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
     sqs = boto3.client("sqs", endpoint_url=running.sqs.url, **keys)  # type: ignore[call-overload]
@@ -285,6 +252,50 @@ def test_nothing_outlives_a_parent_that_is_killed(scratch: Path) -> None:
         family = {pid: process.identity(pid) or "" for pid in pids}
         assert len(family) == 3
         parent.kill()
+    assert process.wait_gone(family, PATIENCE)
+
+
+class _Deaf(RedisServer):
+    """Runs, and is never seen to answer."""
+
+    def _is_ready(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("what", ["a server", "a worker"])
+def test_what_misses_its_start_deadline_does_not_go_on(what: str, scratch: Path) -> None:
+    argv = [sys.executable, "-c", "import threading; threading.Event().wait()"]
+    worker = Worker("deaf", argv, scratch / "deaf.log", dict(os.environ), scratch / "deaf.ready")
+    late: Service = _Deaf(scratch / "deaf") if what == "a server" else worker
+    late.start()
+    pid = late.pid
+    assert pid is not None
+    family = {pid: process.identity(pid) or ""}
+    with pytest.raises(NotReadyError, match="was not ready"):
+        late.wait_ready(0.2)
+    assert process.wait_gone(family, 0)
+
+
+_FORGETFUL = """
+import os, signal, sys
+from pathlib import Path
+from embedded import RedisServer
+server = RedisServer(Path(sys.argv[1]))
+server.start()
+server.wait_ready()
+os.kill(server.pid, signal.SIGSTOP)
+print(server.pid, flush=True)
+input()
+"""
+
+
+def test_a_server_that_hangs_ends_with_the_program_that_forgot_it(scratch: Path) -> None:
+    argv = [sys.executable, "-c", _FORGETFUL, str(scratch / "forgotten")]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        pid = int(program.stdout.readline())
+        family = {pid: process.identity(pid) or ""}
+        program.communicate("\n")
     assert process.wait_gone(family, PATIENCE)
 
 

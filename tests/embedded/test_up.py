@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,6 @@ from tests.embedded.runs import PATIENCE, STAND_IN, Run, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Up = Callable[..., Run]
 
@@ -329,3 +329,37 @@ def process_environment(pid: int) -> dict[str, str]:
     with open(f"/proc/{pid}/environ", "rb") as raw:  # noqa: PTH123
         pairs = raw.read().decode().split("\0")
     return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+IN_THE_BACKGROUND = """
+import json, signal, subprocess, sys
+from pathlib import Path
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+import os
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_in_the_background_of_a_script_a_signal_ends_everything(number: int, home: Path) -> None:
+    """A shell without job control makes its background jobs ignore SIGINT and SIGQUIT."""
+    run = Run(home, program=[sys.executable, "-c", IN_THE_BACKGROUND, STAND_IN])
+    try:
+        run.ready()
+        processes = run.processes()
+        assert {pid: _ignored(pid) & BACKGROUND for pid in processes} == dict.fromkeys(processes, 0)
+        run.send(number)
+        assert run.wait_end(10.0) == 0
+        assert process.wait_gone(processes, 0)
+    finally:
+        run.end_for_certain()
+
+
+BACKGROUND = (1 << signal.SIGINT - 1) | (1 << signal.SIGQUIT - 1)
+
+
+def _ignored(pid: int) -> int:
+    """The mask of the signals that a process ignores."""
+    (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:")]
+    return int(line.split()[1], 16)
