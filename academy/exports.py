@@ -24,18 +24,14 @@ class ExportGoneError(Exception):
         super().__init__(type(self).__doc__)
 
 
-def submit_export(
-    *, tenant_id: int, tenant_code: str, created_by: int | None, lecture_id: int | None, search: str | None
-) -> UUID:
+def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | None, search: str | None) -> UUID:
     """The id of the new job. The students are chosen when it runs."""
     payload = {
         "file_name": f"학생 명단 {timezone.localdate()}.xlsx",
         "lecture_id": lecture_id,
         "search": search,
     }
-    return jobs.submit(
-        tenant_id=tenant_id, tenant_code=tenant_code, job_type=STUDENT_EXPORT, payload=payload, created_by=created_by
-    )
+    return jobs.submit(tenant_id=tenant_id, job_type=STUDENT_EXPORT, payload=payload, created_by=created_by)
 
 
 def keep_export(job: ClaimedJob, path: Path) -> None:

@@ -16,7 +16,6 @@ MAX_FILE_NAME = 200
 def submit_import(
     *,
     tenant_id: int,
-    tenant_code: str,
     created_by: int,
     file: "File[bytes]",
     lecture_id: int | None,
@@ -36,7 +35,6 @@ def submit_import(
     try:
         jobs.submit(
             tenant_id=tenant_id,
-            tenant_code=tenant_code,
             job_type=EXCEL_PARSING,
             payload=payload,
             created_by=created_by,

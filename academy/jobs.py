@@ -7,9 +7,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from academy.adapters.db.django import repositories_ai
-from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE
+from academy.dispatch import queue_of, release_on_commit
 from academy.domain.jobs import (
-    BULK_MESSAGE,
     ClaimedJob,
     JobStateError,
     JobStatus,
@@ -17,30 +16,27 @@ from academy.domain.jobs import (
     result_data,
     shown_data,
 )
-from realtime.outbox import publish_status_on_commit, send_on_commit
+from realtime.outbox import publish_status_on_commit
 
 SECRETS = ("password_hash",)
 """What is erased from a payload when the job ends."""
-QUEUES = {BULK_MESSAGE: MESSAGING_QUEUE}
-"""Whose worker does which kind of job; every other kind is the AI worker's."""
 
 
 def submit(
     *,
     tenant_id: int,
-    tenant_code: str,
     job_type: str,
     payload: dict[str, Any],
     created_by: int | None,
     job_id: UUID | None = None,
 ) -> UUID:
-    """Writes a job; its record and its message leave once this is committed."""
+    """Writes a job. Its record leaves once this is committed, and its message when it is its turn."""
     job_id = job_id or uuid4()
     with transaction.atomic():
         job = repositories_ai.create_job(
             tenant_id=tenant_id, job_id=job_id, job_type=job_type, payload=payload, created_by=created_by
         )
-        _say_pending(tenant_id, tenant_code, job_id, job.attempt, job_type, payload)
+        _say_pending(tenant_id, job_id, job.attempt, job_type, payload)
     return job_id
 
 
@@ -87,7 +83,7 @@ def cancel(tenant_id: int, job_id: UUID) -> bool:
     return True
 
 
-def retry(tenant_id: int, tenant_code: str, job_id: UUID) -> bool:
+def retry(tenant_id: int, job_id: UUID) -> bool:
     """PENDING again, as the next attempt. False if there is none. Raises JobStateError."""
     with transaction.atomic():
         row = repositories_ai.lock_job(tenant_id, job_id)
@@ -100,14 +96,13 @@ def retry(tenant_id: int, tenant_code: str, job_id: UUID) -> bool:
         if row.payload.get("secrets_erased"):
             raise JobStateError("upload_again", "The initial password was erased: upload the workbook again.")
         row.status, row.attempt, row.error, row.finished_at = JobStatus.PENDING, row.attempt + 1, None, None
-        row.save(update_fields=["status", "attempt", "error", "finished_at", "updated_at"])
-        _say_pending(tenant_id, tenant_code, job_id, row.attempt, row.job_type, row.payload)
+        row.dispatched_at = None
+        row.save(update_fields=["status", "attempt", "error", "finished_at", "dispatched_at", "updated_at"])
+        _say_pending(tenant_id, job_id, row.attempt, row.job_type, row.payload)
     return True
 
 
-def _say_pending(
-    tenant_id: int, tenant_code: str, job_id: UUID, attempt: int, job_type: str, payload: dict[str, Any]
-) -> None:
+def _say_pending(tenant_id: int, job_id: UUID, attempt: int, job_type: str, payload: dict[str, Any]) -> None:
     publish_status_on_commit(
         tenant_id=tenant_id,
         topic=job_topic(job_id),
@@ -115,8 +110,7 @@ def _say_pending(
         status=JobStatus.PENDING,
         data=shown_data(job_type, payload),
     )
-    message = {"job_id": str(job_id), "job_type": job_type, "tenant_id": tenant_id, "tenant_code": tenant_code}
-    send_on_commit("queue", tenant_id, {"queue": QUEUES.get(job_type, AI_QUEUE), "body": message})
+    release_on_commit(queue_of(job_type))
 
 
 def _say_ended(
@@ -125,6 +119,7 @@ def _say_ended(
     publish_status_on_commit(
         tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt, status=status, data=data, error=error
     )
+    release_on_commit(queue_of(job.job_type))
 
 
 def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,6 @@ class WrongMessageError(Exception):
 def submit_messages(
     *,
     tenant_id: int,
-    tenant_code: str,
     created_by: int,
     text: str,
     to: To,
@@ -43,7 +42,6 @@ def submit_messages(
             )
         job_id = jobs.submit(
             tenant_id=tenant_id,
-            tenant_code=tenant_code,
             job_type=BULK_MESSAGE,
             payload={"to": to, "lecture_id": lecture_id},
             created_by=created_by,

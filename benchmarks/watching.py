@@ -185,6 +185,7 @@ def main() -> int:
     print(f"{videos} videos and {imports} imports at once, {chosen.seconds} s a phase, {cores()} cores", flush=True)
     limits = {
         "AI_WORKER_MAX_CONCURRENCY": str(imports),
+        "WORKER_RESERVED_SLOTS": "0",  # all jobs are of one academy
         "VIDEO_WORKER_MAX_CONCURRENCY": str(videos),
         "WORKER_POLL_SECONDS": "1",
         "WORKER_DRAIN_SECONDS": "0",

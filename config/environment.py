@@ -70,6 +70,7 @@ class Environment(BaseSettings):
     video_worker_max_concurrency: int = Field(3, ge=1, le=100)
     messaging_worker_max_concurrency: int = Field(5, ge=1, le=100)
     worker_concurrency: int = Field(100, ge=1, le=100)
+    worker_reserved_slots: int = Field(1, ge=0, le=99)
     worker_poll_seconds: int = Field(10, ge=1, le=20)
     worker_heartbeat_seconds: float = Field(10, gt=0, le=60)
     worker_lease_seconds: float = Field(30, gt=0, le=600, validate_default=True)

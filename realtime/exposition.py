@@ -7,6 +7,7 @@ threads, and waited for a second at the most, so that no scrape hangs; what cann
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 import structlog
 from django.db import connection
@@ -23,7 +24,7 @@ from realtime.outbox import oldest_unsent_seconds
 from realtime.redis_server import RedisServer
 from realtime.transitions import Verdict
 
-__all__ = ["CONTENT_TYPE", "exposition", "serve_metrics"]
+__all__ = ["CONTENT_TYPE", "PATIENCE_SECONDS", "Question", "exposition", "serve_metrics"]
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ GAUGES = {
     "realtime_redis_memory_limit_bytes": "Redis' maxmemory; 0 for none.",
 }
 
+A = TypeVar("A", bound=Mapping[Any, Any])
 Ask = Callable[[], dict[str, float]]
 """Returns gauges by their names; may raise what it likes."""
 
@@ -60,24 +62,24 @@ def _ask_redis() -> dict[str, float]:
     }
 
 
-class _Question:
+class Question(Generic[A]):
     """Asked in a thread; while one is still waiting for an answer no other is started."""
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Callable[[], A]) -> None:
         self._ask = ask
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._answer: dict[str, float] = {}
+        self._answer: A | None = None
 
     def start(self) -> None:
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                self._answer = {}
+                self._answer = None
                 self._thread = threading.Thread(target=self._work, name="scrape", daemon=True)
                 self._thread.start()
 
-    def answer(self, within_seconds: float) -> dict[str, float]:
-        """Empty if there is none so far."""
+    def answer(self, within_seconds: float) -> A | None:
+        """None if there is none so far."""
         if self._thread is not None:
             self._thread.join(within_seconds)
         return self._answer
@@ -93,7 +95,7 @@ class Exposed(Collector):
     """All that this process counts and asks."""
 
     def __init__(self, questions: Iterable[Ask] = (_ask_database, _ask_redis)) -> None:
-        self._questions = [_Question(ask) for ask in questions]
+        self._questions = [Question(ask) for ask in questions]
 
     def describe(self) -> list[Metric]:
         """Nothing: to be registered must not ask anybody anything."""
@@ -134,7 +136,7 @@ class Exposed(Collector):
         until = time.monotonic() + PATIENCE_SECONDS
         answers: dict[str, float] = {}
         for question in self._questions:
-            answers |= question.answer(max(0.0, until - time.monotonic()))
+            answers |= question.answer(max(0.0, until - time.monotonic())) or {}
         return answers
 
 

@@ -45,7 +45,7 @@ def _load(tenant: Tenant, lecture_id: int, title: str, file_name: str, make: Cal
 
 def _encode(tenant: Tenant, video_id: int) -> None:
     """As the worker does, but at once, so that there is something to see as soon as the page opens."""
-    sqs_queue.mark_uploaded(tenant.pk, tenant.code, video_id)
+    sqs_queue.mark_uploaded(tenant.pk, video_id)
     claimed = sqs_queue.mark_processing(tenant.pk, video_id, lease_alive=False)
     if isinstance(claimed, Claim):  # a worker was faster
         return

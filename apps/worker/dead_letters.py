@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from academy import jobs
-from academy.adapters.db.django import repositories_ai, repositories_core, repositories_video
+from academy.adapters.db.django import repositories_ai, repositories_video
 from academy.adapters.queue.dead_letters import DeadLetters, Letter
 from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE, VIDEO_QUEUE
 from academy.domain.jobs import JobStateError, JobStatus
@@ -22,7 +22,7 @@ class Kind:
 
     store: Callable[[], JobStore[Any]]
     status: Callable[[int, Any], str | None]
-    retry: Callable[[int, str, Any], bool]
+    retry: Callable[[int, Any], bool]
 
 
 _JOBS = Kind(AiJobs, repositories_ai.status_of_job, jobs.retry)
@@ -60,7 +60,7 @@ def send_back(letters: DeadLetters, letter: Letter) -> str:
         return f"went back to its queue as it is. {problem}"
     name, status = store.name(ident), kind.status(tenant_id, ident)
     if status == JobStatus.FAILED:
-        kind.retry(tenant_id, repositories_core.find_tenant_code(tenant_id) or "", ident)
+        kind.retry(tenant_id, ident)
         letters.delete(letter)
         return f"{name} is tried again, by a new message."
     if status not in {JobStatus.PENDING, JobStatus.PROCESSING}:

@@ -15,6 +15,7 @@ from django.db import close_old_connections
 
 from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQueue
 from apps.worker.delivery import Deliveries
+from apps.worker.dispatching import Dispatching
 from apps.worker.fleet import FleetSlots
 from apps.worker.handlers import Handler
 from apps.worker.running import RunningJobs
@@ -34,7 +35,7 @@ RETRY_SECONDS = 2.0
 
 
 class Worker:
-    """One process: a thread that polls, one for each job, two heartbeats, a sweep, and the relay of the outbox.
+    """One process: threads for the poll, each job, two heartbeats, a sweep, turns, and the relay of the outbox.
 
     It polls for one message at a time, and holds one of the fleet's slots for that: what waits is spread over all
     processes, and none takes a message that it may not begin.
@@ -57,6 +58,7 @@ class Worker:
         self._stopping = Stopping(timing.drain_seconds)
         self._stop = self._stopping.asked
         self._running = RunningJobs(queue, store, timing)
+        self._dispatching = Dispatching(queue, store, timing.visibility_seconds)
         self._sweeps = [sweep_workspaces, *(handler.sweep for handler in handlers.values() if handler.sweep)]
         self._deliveries = Deliveries(queue, store, handlers, self._running, timing, self._stopping)
         self._futures: set[Future[None]] = set()
@@ -73,7 +75,8 @@ class Worker:
         # Daemons: the end does not wait for a queue or a storage that hangs.
         poll = threading.Thread(target=self._poll, args=[pool], name="poll", daemon=True)
         sweep = threading.Thread(target=sweep_until, args=[self._stop, self._sweeps], name="sweep", daemon=True)
-        for thread in (relay, leases, visibility, poll, sweep):
+        turns = threading.Thread(target=self._dispatching.run, args=[self._stop], name="turns", daemon=True)
+        for thread in (relay, leases, visibility, poll, sweep, turns):
             thread.start()
         serve_metrics(self._timing.metrics_port)
         log.info("worker_started", queue=self._queue.name, concurrency=self._concurrency)

@@ -10,6 +10,7 @@ from academy import jobs
 from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
 from academy.adapters.db.django import repositories_ai, repositories_core
 from academy.domain.jobs import Claim, Claimed, ClaimedJob, job_topic
+from apps.domains.ai.models import AIJob
 from apps.domains.ai.redis_status_cache import refresh_job_progress_ttl
 
 C = TypeVar("C", bound=Claimed)
@@ -45,6 +46,9 @@ class JobStore(Protocol[C]):
 
     def topic(self, ident: Any) -> str: ...
 
+    def topic_of(self, row: Any) -> str:
+        """The topic of a row of its table."""
+
     def owner(self, ident: Any) -> int | None:
         """The tenant whose row this is; None if there is none."""
 
@@ -78,6 +82,9 @@ class AiJobs:
 
     def topic(self, ident: UUID) -> str:
         return job_topic(ident)
+
+    def topic_of(self, row: AIJob) -> str:
+        return job_topic(row.job_id)
 
     def owner(self, ident: UUID) -> int | None:
         return repositories_ai.tenant_of_job(ident)

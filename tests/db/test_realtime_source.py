@@ -48,9 +48,7 @@ def make_video(tenant: Tenant, status: str = "PENDING", **fields: object) -> Vid
 
 
 def claimed(tenant: Tenant, payload: dict[str, object]) -> ClaimedJob:
-    job_id = jobs.submit(
-        tenant_id=tenant.pk, tenant_code=tenant.code, job_type="test", payload=payload, created_by=None
-    )
+    job_id = jobs.submit(tenant_id=tenant.pk, job_type="test", payload=payload, created_by=None)
     found = repositories_ai.claim(tenant.pk, job_id, lease_alive=False)
     assert isinstance(found, ClaimedJob)
     return found

@@ -44,7 +44,6 @@ class MessagingBench(Bench):
         owner, _ = User.objects.get_or_create(tenant=self.tenant, username="owner")
         return submit_messages(
             tenant_id=self.tenant.pk,
-            tenant_code=self.tenant.code,
             created_by=owner.pk,
             text=text,
             to=to,

@@ -105,7 +105,7 @@ def test_a_job_whose_provider_never_came_back_fails_and_can_be_tried_again(
         bench.handle_next()
     assert (bench.state(job_id), bench.outcomes(job_id)) == (("FAILED", 3), [PENDING])
     gateway.answer = lambda _message: 202
-    jobs.retry(bench.tenant.pk, bench.tenant.code, job_id)
+    jobs.retry(bench.tenant.pk, job_id)
     bench.handle_next()
     assert (bench.state(job_id), bench.outcomes(job_id)) == (("DONE", 4), [SENT])
 
@@ -210,7 +210,7 @@ def test_cancel_stops_within_half_a_second_and_what_was_sent_stays_sent(
     assert bench.outcomes(job_id) == [SENT, PENDING, PENDING]
     settings.MESSAGE_RATE_PER_MINUTE = 6000
     message_rate.cache_clear()
-    jobs.retry(bench.tenant.pk, bench.tenant.code, job_id)
+    jobs.retry(bench.tenant.pk, job_id)
     while bench.state(job_id)[0] != "DONE":
         bench.handle_next()
     assert bench.result(job_id) == {"sent": 3, "failed": 0, "total": 3}

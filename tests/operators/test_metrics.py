@@ -29,6 +29,7 @@ from tests.system import System, import_workbook, new_ticket, running_system
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 METRICS = page("docs/reference/metrics.md").rows("metric")
+OURS = ("realtime_", "academy_")
 
 
 def families_of(address: str, **headers: str) -> list[Metric]:
@@ -48,7 +49,7 @@ def scrape(address: str) -> Samples:
 
 def names_and_types(address: str) -> set[tuple[str, str]]:
     """Of what is ours, as the page writes it."""
-    families = [family for family in families_of(address) if family.name.startswith("realtime_")]
+    families = [family for family in families_of(address) if family.name.startswith(OURS)]
     return {(family.name + "_total" * (family.type == "counter"), family.type) for family in families}
 
 
@@ -83,7 +84,7 @@ def labels_of(address: str) -> dict[str, set[str]]:
     return {
         family.name + "_total" * (family.type == "counter"): {label for s in family.samples for label in s.labels}
         for family in families_of(address)
-        if family.name.startswith("realtime_")
+        if family.name.startswith(OURS)
     }
 
 
@@ -195,3 +196,23 @@ def test_a_worker_whose_port_is_taken_says_so_and_works_all_the_same(caplog: pyt
     (line,) = [record.getMessage() for record in caplog.records if record.name == "realtime.exposition"]
     assert "metrics_not_served" in line
     assert str(port) in line
+
+
+async def test_jobs_that_wait_and_run_are_counted_by_queue(measured: System) -> None:
+    def jobs() -> dict[str, float]:
+        samples = scrape(measured.address)
+        names = ("academy_jobs_waiting", "academy_jobs_running", "academy_jobs_oldest_waiting_seconds")
+        return {name.removeprefix("academy_jobs_"): samples[name]["messaging",] for name in names}
+
+    before = await asyncio.to_thread(jobs)
+    measured.query(  # no worker of messages runs here
+        "INSERT INTO aijob (job_id, tenant_id, job_type, status, attempt, payload, created_at, updated_at)"
+        " SELECT gen_random_uuid(), tenant.id, 'bulk_message', status, 1, '{}', now(), now() - interval '1 hour'"
+        " FROM tenant, unnest(ARRAY['PENDING', 'PENDING', 'PROCESSING', 'DONE']) AS status"
+        " WHERE code = 'saebom' RETURNING id"
+    )
+    after = await asyncio.to_thread(jobs)
+    measured.query("DELETE FROM aijob WHERE job_type = 'bulk_message' RETURNING id")
+    assert before == {"waiting": 0, "running": 0, "oldest_waiting_seconds": 0}
+    assert (after["waiting"], after["running"]) == (2, 1)
+    assert 3600 <= after["oldest_waiting_seconds"] < 3700

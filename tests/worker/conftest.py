@@ -56,9 +56,7 @@ class Bench:
         self.handlers[job_type] = Handler(("step",), do)
 
     def submit(self, job_type: str = "test", **payload: Any) -> UUID:
-        return jobs.submit(
-            tenant_id=self.tenant.pk, tenant_code=self.tenant.code, job_type=job_type, payload=payload, created_by=None
-        )
+        return jobs.submit(tenant_id=self.tenant.pk, job_type=job_type, payload=payload, created_by=None)
 
     def receive(self) -> Delivery:
         """The next message, waited for."""

@@ -203,7 +203,7 @@ def test_queues_that_are_not_there_are_a_sentence(settings: Settings) -> None:
 def test_a_video_is_tried_again(bench: Bench, cured: Cured) -> None:
     lecture = Lecture.objects.create(tenant=bench.tenant, title="Lecture")
     session = Session.objects.create(tenant=bench.tenant, lecture=lecture, title="Lesson")
-    video = submit_video(bench.tenant.pk, bench.tenant.code, session.pk, title="Video", source="a.mp4")
+    video = submit_video(bench.tenant.pk, session.pk, title="Video", source="a.mp4")
     queue = SqsJobQueue(VIDEO_QUEUE)
     (message,) = queue.receive(1, 15)
     queue.bury(message, "reason")
@@ -222,7 +222,7 @@ def test_a_retry_by_hand_meanwhile_makes_the_letter_harmless(bench: Bench, cured
     for _ in range(3):
         bench.handle_next()
     cured.append(True)
-    jobs.retry(bench.tenant.pk, bench.tenant.code, job_id)
+    jobs.retry(bench.tenant.pk, job_id)
     deadletters("send-back", "--all")
     bench.handle_next()
     bench.handle_next()

@@ -43,7 +43,6 @@ def exporting(bench: Bench, storage: None, tmp_path: Path, monkeypatch: pytest.M
 def ask(bench: Bench, lecture_id: int | None = None, search: str | None = None) -> UUID:
     return exports.submit_export(
         tenant_id=bench.tenant.pk,
-        tenant_code=bench.tenant.code,
         created_by=None,
         lecture_id=lecture_id,
         search=search,

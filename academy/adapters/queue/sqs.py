@@ -1,7 +1,7 @@
 """Queues on SQS (boto3): one for each worker, and one of dead letters for each.
 
-A message is JSON: `{"job_id", "job_type", "tenant_id", "tenant_code"}`. It leaves through the outbox, so a job whose
-transaction was committed always gets one, perhaps twice; the worker's claim makes the second harmless.
+A message is JSON: `{"job_id", "job_type", "tenant_id", "tenant_code"}`. It leaves through the outbox when it is
+the job's turn (`academy.dispatch`), perhaps twice; the worker's claim makes the second harmless.
 """
 
 import json
@@ -63,6 +63,7 @@ class SqsJobQueue:
     """One worker's queue. Every method raises QueueUnavailableError."""
 
     def __init__(self, name: str, client: "SQSClient | None" = None) -> None:
+        self.short_name = name
         self.name = f"{settings.SQS_QUEUE_PREFIX}-{name}"
         self.dead_letter_name = f"{self.name}-dead"
         self._client = client or sqs_client()

@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 
+UNFINISHED = ("PENDING", "PROCESSING")
 JOB_STATUSES = [(name, name) for name in ("PENDING", "PROCESSING", "DONE", "FAILED", "CANCELLED")]
 OUTCOMES = [(name, name) for name in ("created", "restored", "existing", "failed")]
 
@@ -22,12 +23,16 @@ class AIJob(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True)
+    dispatched_at = models.DateTimeField(null=True, help_text="When it had its turn, and a message was sent.")
 
     class Meta:
         db_table = "aijob"
         indexes = [  # noqa: RUF012
             models.Index(fields=["tenant", "status"], name="idx_aijob_tenant_status"),
             models.Index(fields=["tenant", "job_id"], name="idx_aijob_tenant_job_id"),
+            models.Index(
+                fields=["tenant", "id"], condition=models.Q(status__in=UNFINISHED), name="idx_aijob_unfinished"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from django.db import models
 
+UNFINISHED = ("PENDING", "PROCESSING")
 VIDEO_STATUSES = [(name, name) for name in ("PENDING", "PROCESSING", "READY", "FAILED", "CANCELLED")]
 
 
@@ -24,12 +25,16 @@ class Video(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True)
+    dispatched_at = models.DateTimeField(null=True, help_text="When it had its turn, and a message was sent.")
 
     class Meta:
         db_table = "video"
         indexes = [  # noqa: RUF012
             models.Index(fields=["tenant", "status"], name="idx_video_tenant_status"),
             models.Index(fields=["session", "status"], name="idx_video_session_status"),
+            models.Index(
+                fields=["tenant", "id"], condition=models.Q(status__in=UNFINISHED), name="idx_video_unfinished"
+            ),
         ]
 
     def __str__(self) -> str:

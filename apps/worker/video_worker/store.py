@@ -9,6 +9,7 @@ from academy.adapters.db.django import repositories_video
 from academy.domain.jobs import AttemptSupersededError, Claim
 from academy.domain.videos import ClaimedVideo, video_topic
 from apps.support.video.encoding_progress import record_encoding_progress
+from apps.support.video.models import Video
 from apps.support.video.redis_status_cache import refresh_video_progress_ttl
 from apps.support.video.services import sqs_queue
 from apps.support.video.services.files import drop_all_made, drop_folder
@@ -31,6 +32,9 @@ class Videos:
 
     def topic(self, ident: int) -> str:
         return video_topic(ident)
+
+    def topic_of(self, row: Video) -> str:
+        return video_topic(row.pk)
 
     def owner(self, ident: int) -> int | None:
         return repositories_video.tenant_of_video(ident)

@@ -19,7 +19,7 @@ from academy.domain.jobs import (
     result_data,
     shown_data,
 )
-from apps.domains.ai.models import AIJob, AIJobResult, ImportedRow
+from apps.domains.ai.models import UNFINISHED, AIJob, AIJobResult, ImportedRow
 from realtime.source import TopicState
 
 
@@ -50,6 +50,22 @@ def state_of(job: AIJob) -> TopicState:
         data |= result_data(job.job_id, job.result.result)
     since = job.finished_at or job.updated_at
     return TopicState(job.tenant_id, job_topic(job.job_id), job.attempt, job.status, since.timestamp(), data, job.error)
+
+
+def unfinished_jobs(*, only: Sequence[str] = (), but: Sequence[str] = ()) -> QuerySet[AIJob]:
+    """All tenants' jobs that have not ended, of these types or of all others. For `academy.dispatch` alone."""
+    jobs = AIJob.objects.filter(status__in=UNFINISHED).exclude(job_type__in=but)
+    return jobs.filter(job_type__in=only) if only else jobs
+
+
+def message_of(job: AIJob) -> dict[str, Any]:
+    """The message that starts a job; of a row that was read with its tenant."""
+    return {
+        "job_id": str(job.job_id),
+        "job_type": job.job_type,
+        "tenant_id": job.tenant_id,
+        "tenant_code": job.tenant.code,
+    }
 
 
 def tenant_of_job(job_id: UUID) -> int | None:
@@ -87,7 +103,8 @@ def claim(tenant_id: int, job_id: UUID, *, lease_alive: bool) -> ClaimedJob | Cl
                 return Claim.BUSY
             job.attempt += 1
         job.status = JobStatus.PROCESSING
-        job.save(update_fields=["status", "attempt", "updated_at"])
+        job.dispatched_at = job.dispatched_at or timezone.now()  # of an old sender, who did not wait for its turn
+        job.save(update_fields=["status", "attempt", "dispatched_at", "updated_at"])
     return ClaimedJob(tenant_id, job_id, job.job_type, job.attempt, job.payload)
 
 

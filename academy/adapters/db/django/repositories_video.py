@@ -10,7 +10,7 @@ from django.utils import timezone
 from academy.adapters.db.django.tenancy import rows_of
 from academy.domain.jobs import AttemptSupersededError, Claim
 from academy.domain.videos import ClaimedVideo, VideoStatus, ready_data, shown_data, video_topic
-from apps.support.video.models import Video
+from apps.support.video.models import UNFINISHED, Video
 from realtime.source import TopicState
 
 
@@ -59,6 +59,16 @@ def videos_by_id(video_ids: Sequence[int]) -> QuerySet[Video]:
     return Video.objects.filter(pk__in=video_ids, uploaded_at__isnull=False)
 
 
+def unfinished_videos() -> QuerySet[Video]:
+    """All tenants' uploaded videos that have not ended. For `academy.dispatch` alone."""
+    return Video.objects.filter(status__in=UNFINISHED, uploaded_at__isnull=False)
+
+
+def message_of(video: Video) -> dict[str, Any]:
+    """The message that starts an encoding; of a row that was read with its tenant."""
+    return {"video_id": video.pk, "tenant_id": video.tenant_id, "tenant_code": video.tenant.code}
+
+
 def tenant_of_video(video_id: int) -> int | None:
     """Whose video this is: for messages of old senders, which did not say. Nothing else may ask across tenants."""
     return Video.objects.filter(pk=video_id).values_list("tenant_id", flat=True).first()
@@ -85,7 +95,8 @@ def claim(tenant_id: int, video_id: int, *, lease_alive: bool) -> ClaimedVideo |
                 return Claim.BUSY
             video.attempt += 1
         video.status = VideoStatus.PROCESSING
-        video.save(update_fields=["status", "attempt", "updated_at"])
+        video.dispatched_at = video.dispatched_at or timezone.now()  # of an old sender, who did not wait for its turn
+        video.save(update_fields=["status", "attempt", "dispatched_at", "updated_at"])
     return claimed(video)
 
 

@@ -89,8 +89,7 @@ class JobRetryView(APIView):
 
     @extend_schema(request=None, responses=JobSerializer)
     def post(self, request: Request, job_id: UUID) -> Response:
-        caller = caller_of(request)
-        return change(request, job_id, lambda: jobs.retry(caller.tenant_id, caller.tenant_code, job_id))
+        return change(request, job_id, lambda: jobs.retry(caller_of(request).tenant_id, job_id))
 
 
 def find_job(request: Request, job_id: UUID) -> AIJob:

@@ -53,7 +53,6 @@ class MessageListView(ListAPIView[MessageJob]):
         try:
             job_id = submit_messages(
                 tenant_id=caller.tenant_id,
-                tenant_code=caller.tenant_code,
                 created_by=caller.user_id,
                 text=sent["text"],
                 to=To(sent["to"]),

@@ -29,7 +29,6 @@ class StudentExportView(APIView):
             raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
         job_id = submit_export(
             tenant_id=caller.tenant_id,
-            tenant_code=caller.tenant_code,
             created_by=caller.user_id,
             lecture_id=lecture_id,
             search=form.validated_data.get("search"),

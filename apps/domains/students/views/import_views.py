@@ -51,7 +51,6 @@ class StudentImportView(APIView):
         try:
             job_id = submit_import(
                 tenant_id=caller.tenant_id,
-                tenant_code=caller.tenant_code,
                 created_by=caller.user_id,
                 file=sent["file"],
                 lecture_id=lecture_id,

@@ -7,21 +7,22 @@ from django.utils import timezone
 
 from academy.adapters.db.django import repositories_video
 from academy.adapters.queue.sqs import VIDEO_QUEUE
+from academy.dispatch import release_on_commit
 from academy.domain.jobs import Claim, JobStateError
 from academy.domain.videos import ClaimedVideo, VideoStatus, ready_data, video_topic
 from apps.support.video.models import Video
-from realtime.outbox import publish_status_on_commit, send_on_commit
+from realtime.outbox import publish_status_on_commit
 
 
-def submit_video(tenant_id: int, tenant_code: str, session_id: int, **fields: Any) -> Video:
-    """Writes a video whose file is stored; its record and its message leave once this is committed."""
+def submit_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
+    """Writes a video whose file is stored. Its record leaves at the commit, and its message when it is its turn."""
     with transaction.atomic():
         video = repositories_video.create_video(tenant_id, session_id, uploaded_at=timezone.now(), **fields)
-        _say_pending(video, tenant_code)
+        _say_pending(video)
     return video
 
 
-def mark_uploaded(tenant_id: int, tenant_code: str, video_id: int) -> bool:
+def mark_uploaded(tenant_id: int, video_id: int) -> bool:
     """The file of a video has arrived by another way. False if there is no such video. Raises JobStateError."""
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -31,7 +32,7 @@ def mark_uploaded(tenant_id: int, tenant_code: str, video_id: int) -> bool:
             raise JobStateError("uploaded_already", "The file of this video has been uploaded already.")
         video.uploaded_at = timezone.now()
         video.save(update_fields=["uploaded_at", "updated_at"])
-        _say_pending(video, tenant_code)
+        _say_pending(video)
     return True
 
 
@@ -84,7 +85,7 @@ def cancel_video(tenant_id: int, video_id: int) -> bool:
     return True
 
 
-def retry_video(tenant_id: int, tenant_code: str, video_id: int) -> bool:
+def retry_video(tenant_id: int, video_id: int) -> bool:
     """PENDING again, as the next attempt. False if there is none. Raises JobStateError."""
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -97,16 +98,16 @@ def retry_video(tenant_id: int, tenant_code: str, video_id: int) -> bool:
         if video.uploaded_at is None:
             raise JobStateError("not_uploaded", "The file of this video was never uploaded: upload it anew.")
         video.status, video.attempt, video.error, video.finished_at = VideoStatus.PENDING, video.attempt + 1, None, None
-        video.save(update_fields=["status", "attempt", "error", "finished_at", "updated_at"])
-        _say_pending(video, tenant_code)
+        video.dispatched_at = None
+        video.save(update_fields=["status", "attempt", "error", "finished_at", "dispatched_at", "updated_at"])
+        _say_pending(video)
     return True
 
 
-def _say_pending(row: Video, tenant_code: str) -> None:
+def _say_pending(row: Video) -> None:
     video = repositories_video.claimed(row)
     _say(video, VideoStatus.PENDING, video.shown)
-    message = {"video_id": row.pk, "tenant_id": row.tenant_id, "tenant_code": tenant_code}
-    send_on_commit("queue", row.tenant_id, {"queue": VIDEO_QUEUE, "body": message})
+    release_on_commit(VIDEO_QUEUE)
 
 
 def _say(video: ClaimedVideo, status: VideoStatus, data: dict[str, Any], error: dict[str, str] | None = None) -> None:
@@ -118,3 +119,5 @@ def _say(video: ClaimedVideo, status: VideoStatus, data: dict[str, Any], error: 
         data=data,
         error=error,
     )
+    if status.terminal:
+        release_on_commit(VIDEO_QUEUE)

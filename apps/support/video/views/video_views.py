@@ -100,8 +100,7 @@ class VideoUploadedView(APIView):
         video = find_video(request, video_id)
         if not default_storage.exists(video.source) or default_storage.size(video.source) != video.size:
             raise ApiError(409, "not_uploaded", f"The file of {video.size} bytes has not arrived yet: upload it first.")
-        caller = caller_of(request)
-        return change(request, video_id, lambda: sqs_queue.mark_uploaded(video.tenant_id, caller.tenant_code, video_id))
+        return change(request, video_id, lambda: sqs_queue.mark_uploaded(video.tenant_id, video_id))
 
 
 class VideoCancelView(APIView):
@@ -125,8 +124,8 @@ class VideoRetryView(APIView):
 
     @extend_schema(request=None, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
     def post(self, request: Request, video_id: int) -> Response:
-        caller = caller_of(request)
-        return change(request, video_id, lambda: sqs_queue.retry_video(caller.tenant_id, caller.tenant_code, video_id))
+        tenant_id = caller_of(request).tenant_id
+        return change(request, video_id, lambda: sqs_queue.retry_video(tenant_id, video_id))
 
 
 def visible_videos(caller: Caller) -> QuerySet[Video]:
@@ -158,7 +157,6 @@ def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
         with transaction.atomic():
             video = sqs_queue.submit_video(
                 caller.tenant_id,
-                caller.tenant_code,
                 lesson_of(caller.tenant_id, sent),
                 title=sent["title"],
                 file_name=shown_name(file.name or ""),

@@ -1,0 +1,79 @@
+"""Queries on the jobs that wait for their turn, of all tenants: for `academy.dispatch` and the gauges alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db import connection
+from django.db.models import Count, Min, Q, QuerySet
+from django.utils import timezone
+
+from academy.domain.turns import Line
+
+_LOCKS = 7322
+"""The first half of the advisory locks of queues; the second one is the queue's name, hashed."""
+WAITS = Q(status="PENDING", dispatched_at=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How many jobs of a queue have not begun, since when the oldest of these exists, and how many run."""
+
+    waiting: int
+    running: int
+    oldest: datetime | None
+
+
+def lock_queue(queue: str) -> None:
+    """Let one process at a time choose what is sent to this queue, until its transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCKS, queue])
+
+
+def somebody_waits(unfinished: QuerySet[Any]) -> bool:
+    return unfinished.filter(WAITS).exists()
+
+
+def lines_of(unfinished: QuerySet[Any]) -> list[Line]:
+    """Each tenant with unfinished jobs: how many of them were sent to the queue, and which ones wait, oldest first."""
+    found = unfinished.values("tenant_id").annotate(
+        running=Count("pk", filter=~WAITS), waiting=ArrayAgg("pk", filter=WAITS, order_by="pk")
+    )
+    return [
+        Line(tenant_id, running, tuple(waiting or ()))
+        for tenant_id, running, waiting in found.values_list("tenant_id", "running", "waiting")
+    ]
+
+
+def mark_sent(unfinished: QuerySet[Any], ids: Sequence[int]) -> list[Any]:
+    """Give those of these jobs that still wait their turn; return their rows with tenants, in the order of the ids.
+
+    One that is being cancelled at this moment is left out.
+    """
+    free = unfinished.filter(WAITS, pk__in=ids).select_for_update(skip_locked=True, of=("self",), no_key=True)
+    rows = {row.pk: row for row in free.select_related("tenant")}
+    unfinished.filter(pk__in=rows).update(dispatched_at=timezone.now())
+    return [rows[pk] for pk in ids if pk in rows]
+
+
+def mark_sent_again(unfinished: QuerySet[Any], pk: int, sent_at: datetime) -> Any:
+    """The row of a job, with its tenant, that is to be sent again; None if that was done or it ended meanwhile."""
+    if not unfinished.filter(pk=pk, dispatched_at=sent_at).update(dispatched_at=timezone.now()):
+        return None
+    return unfinished.select_related("tenant").filter(pk=pk).first()
+
+
+def sent_before(unfinished: QuerySet[Any], then: datetime) -> list[Any]:
+    """The unfinished jobs that were sent before then."""
+    return list(unfinished.filter(dispatched_at__lt=then).order_by("pk"))
+
+
+def load_of(unfinished: QuerySet[Any]) -> Load:
+    found = unfinished.aggregate(
+        waiting=Count("pk", filter=Q(status="PENDING")),
+        running=Count("pk", filter=Q(status="PROCESSING")),
+        oldest=Min("updated_at", filter=Q(status="PENDING")),
+    )
+    return Load(**found)

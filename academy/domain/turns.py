@@ -1,0 +1,44 @@
+"""The rule by which waiting jobs get their turn: the slots of a fleet are shared fairly between tenants."""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The unfinished jobs of one tenant in one queue.
+
+    `running` counts those that were sent to the queue and have not ended. `waiting` has the others, the oldest first.
+    """
+
+    tenant_id: int
+    running: int
+    waiting: tuple[int, ...] = ()
+
+
+def choose(lines: Iterable[Line], *, slots: int, reserved: int) -> list[int]:
+    """Return the jobs to send to the queue now, in this order.
+
+    The tenant that runs the fewest jobs is next; among equals, the one whose job has waited longest. A tenant that runs
+    nothing always gets a turn: with more tenants than slots, each has one job in the queue. Any further job of a tenant
+    needs a free slot beyond the `reserved` ones, which are kept for tenants that run nothing. At least one slot is
+    never reserved.
+    """
+    lines = list(lines)
+    shared = max(1, slots - reserved)
+    total = sum(line.running for line in lines)
+    heads = [(line.running, line.waiting[0], line.waiting[1:]) for line in lines if line.waiting]
+    heapq.heapify(heads)
+    chosen: list[int] = []
+    while heads:
+        running, job, rest = heads[0]
+        if running and total >= shared:
+            break  # everybody else runs as many or more
+        chosen.append(job)
+        total += 1
+        if rest:
+            heapq.heapreplace(heads, (running + 1, rest[0], rest[1:]))
+        else:
+            heapq.heappop(heads)
+    return chosen

@@ -1,0 +1,209 @@
+"""Who gets a turn: the rows, the queue and the locks; and what a worker does for jobs that were left behind."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection, transaction
+from pytest_django import Settings
+from redis import Redis
+
+from academy import dispatch, jobs
+from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE, sqs_client
+from academy.domain.jobs import BULK_MESSAGE
+from apps.core.models import Tenant
+from apps.domains.ai.models import AIJob
+from apps.worker.dispatching import Dispatching
+from realtime import conf
+from tests.worker.conftest import QUICK, Bench
+
+SLOTS = 3
+
+
+@pytest.fixture(autouse=True)
+def fleet(settings: Settings) -> None:
+    settings.AI_WORKER_MAX_CONCURRENCY = SLOTS
+    settings.WORKER_RESERVED_SLOTS = 1
+
+
+@pytest.fixture
+def other(bench: Bench) -> Tenant:
+    return Tenant.objects.create(code=f"other-{uuid4()}"[:40], name="Other")
+
+
+def submit_for(tenant: Tenant) -> UUID:
+    return jobs.submit(tenant_id=tenant.pk, job_type="test", payload={}, created_by=None)
+
+
+def sent(tenant: Tenant) -> list[UUID]:
+    """The unfinished jobs of a tenant that have a place in the queue, the oldest first."""
+    rows = AIJob.objects.filter(tenant=tenant, dispatched_at__isnull=False, finished_at=None)
+    return list(rows.order_by("pk").values_list("job_id", flat=True))
+
+
+def test_one_tenant_alone_has_all_slots_but_the_reserved_one(bench: Bench) -> None:
+    job_ids = [bench.submit() for _ in range(6)]
+    assert (sent(bench.tenant), bench.waiting()) == (job_ids[:2], 2)
+
+
+def test_without_reserved_slots_one_tenant_has_them_all(bench: Bench, settings: Settings) -> None:
+    settings.WORKER_RESERVED_SLOTS = 0
+    for _ in range(6):
+        bench.submit()
+    assert bench.waiting() == SLOTS
+
+
+def test_a_fleet_of_one_slot_reserves_none(bench: Bench, settings: Settings) -> None:
+    settings.AI_WORKER_MAX_CONCURRENCY = 1
+    for _ in range(3):
+        bench.submit()
+    assert bench.waiting() == 1
+
+
+def test_a_tenant_that_runs_nothing_is_sent_at_once_past_the_backlog_of_another(bench: Bench, other: Tenant) -> None:
+    for _ in range(6):
+        bench.submit()
+    theirs = submit_for(other)
+    assert (sent(other), bench.waiting()) == ([theirs], 3)
+
+
+def test_the_end_of_a_job_gives_the_next_turn_to_the_tenant_that_runs_fewest(bench: Bench, other: Tenant) -> None:
+    bench.knows(lambda _job, _progress: {})
+    ours = [bench.submit() for _ in range(6)]
+    theirs = [submit_for(other) for _ in range(2)]
+    assert (sent(bench.tenant), sent(other)) == (ours[:2], theirs[:1])
+    bench.handle_next()
+    assert (sent(bench.tenant), sent(other)) == (ours[1:2], theirs[:1])  # the third slot stays free for somebody new
+    bench.handle_next()
+    assert (sent(bench.tenant), sent(other)) == ([ours[2]], theirs[:1])
+    bench.handle_next()
+    assert (sent(bench.tenant), sent(other)) == ([ours[2]], theirs[1:])
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_cancelled_job_waits_no_longer_and_gives_its_place_up(bench: Bench, waits: bool) -> None:
+    job_ids = [bench.submit() for _ in range(4)]
+    jobs.cancel(bench.tenant.pk, job_ids[3 if waits else 0])
+    assert sent(bench.tenant) == (job_ids[:2] if waits else job_ids[1:3])
+
+
+def test_the_next_attempt_of_a_job_keeps_its_place(bench: Bench) -> None:
+    def fails(_job: Any, _progress: Any) -> dict[str, Any]:
+        raise OSError("once more")
+
+    bench.knows(fails)
+    job_ids = [bench.submit() for _ in range(4)]
+    bench.handle_next()
+    assert bench.state(job_ids[0]) == ("PENDING", 2)
+    assert (sent(bench.tenant), bench.waiting()) == (job_ids[:2], 2)
+
+
+def test_a_retried_job_waits_for_a_new_turn(bench: Bench) -> None:
+    first, *others = [bench.submit() for _ in range(4)]
+    jobs.cancel(bench.tenant.pk, first)
+    jobs.retry(bench.tenant.pk, first)
+    assert (sent(bench.tenant), bench.job(first).dispatched_at) == (others[:2], None)
+
+
+def test_each_queue_has_slots_of_its_own(bench: Bench) -> None:
+    for _ in range(6):
+        bench.submit()
+    job_id = bench.submit(BULK_MESSAGE)
+    assert bench.job(job_id).dispatched_at is not None
+    loads = {queue: dispatch.load_of(queue) for queue in (AI_QUEUE, MESSAGING_QUEUE)}
+    assert [(load.waiting, load.running) for load in loads.values()] == [(6, 0), (1, 0)]
+
+
+def test_releases_at_the_same_time_send_no_job_twice_and_not_too_many(bench: Bench, settings: Settings) -> None:
+    leave_behind(bench, 40)
+    barrier = threading.Barrier(8)
+
+    def work(_number: int) -> int:
+        try:
+            barrier.wait()
+            return dispatch.release(AI_QUEUE)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(work, range(8))) == SLOTS - 1
+    assert bench.waiting() == SLOTS - 1
+
+
+def test_a_transaction_that_is_rolled_back_sends_nothing(bench: Bench) -> None:
+    with transaction.atomic():
+        bench.submit()
+        transaction.set_rollback(True)
+    assert (AIJob.objects.count(), bench.waiting()) == (0, 0)
+
+
+def leave_behind(bench: Bench, number: int) -> None:
+    """As processes do that die after their commit."""
+    AIJob.objects.bulk_create(AIJob(tenant=bench.tenant, job_type="test") for _ in range(number))
+
+
+def dispatching(bench: Bench) -> Dispatching:
+    return Dispatching(bench.queue, bench.store, QUICK.visibility_seconds)
+
+
+def test_a_worker_gives_the_turns_that_a_dead_process_did_not_give(bench: Bench) -> None:
+    leave_behind(bench, 4)
+    dispatching(bench).look(0.0)
+    assert bench.waiting() == SLOTS - 1
+
+
+PATIENCE = 2.0 * QUICK.visibility_seconds
+
+
+@pytest.fixture
+def lost(bench: Bench) -> UUID:
+    """A job that was sent a while ago, and whose message is nowhere."""
+    job_id = bench.submit()
+    bench.queue.delete(bench.receive())
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE aijob SET dispatched_at = now() - interval '1 hour' WHERE job_id = %s", [job_id])
+    return job_id
+
+
+@pytest.mark.parametrize("status", ["PENDING", "PROCESSING"])
+def test_a_lost_message_is_sent_again_after_a_while_and_once(bench: Bench, lost: UUID, status: str) -> None:
+    AIJob.objects.filter(job_id=lost).update(status=status)
+    bench.knows(lambda _job, _progress: {})
+    workers = [dispatching(bench), dispatching(bench)]
+    for now in (0.0, PATIENCE / 2):
+        for worker in workers:
+            worker.look(now)
+    assert bench.waiting() == 0
+    for worker in workers:
+        worker.look(PATIENCE)
+    assert bench.waiting() == 1
+    bench.handle_next()
+    assert bench.state(lost)[0] == "DONE"
+
+
+def test_a_job_that_somebody_is_at_work_on_is_not_sent_again(bench: Bench, lost: UUID) -> None:
+    worker = dispatching(bench)
+    worker.look(0.0)
+    conf.publisher().status(tenant_id=bench.tenant.pk, topic=f"job:{lost}", attempt=1, status="PROCESSING")
+    worker.look(PATIENCE)
+    assert bench.waiting() == 0
+
+
+def test_a_job_is_not_sent_again_while_the_queue_is_busy_or_redis_is_away(
+    bench: Bench, lost: UUID, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from realtime.publish import Publisher  # noqa: PLC0415 - one place
+
+    worker = dispatching(bench)
+    worker.look(0.0)
+    monkeypatch.setattr(conf, "publisher", lambda: Publisher.from_url("redis://127.0.0.1:1/0", timeout_seconds=0.2))
+    worker.look(PATIENCE)
+    monkeypatch.undo()
+    worker.look(2 * PATIENCE)
+    url = sqs_client().get_queue_url(QueueName=bench.queue.name)["QueueUrl"]
+    sqs_client().send_message(QueueUrl=url, MessageBody="another")
+    worker.look(3 * PATIENCE)
+    assert bench.waiting() == 1
+    assert bench.job(lost).status == "PENDING"
