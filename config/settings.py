@@ -161,7 +161,11 @@ REALTIME_SOURCE = "academy.adapters.db.django.realtime_source.AcademySource"
 REALTIME_LEGACY_KEYS = ENVIRONMENT.realtime_legacy_keys
 REALTIME_END_SESSIONS = "academy.adapters.db.django.repositories_sessions.end_sessions"
 REALTIME_OUTBOX_SENDERS = {"queue": "academy.adapters.queue.sqs.send_outbox_message"}
-REALTIME_DOCTOR_CHECKS = ["academy.adapters.doctor.check_queues", "academy.adapters.doctor.check_storage"]
+REALTIME_DOCTOR_CHECKS = [
+    "academy.adapters.doctor.check_queues",
+    "academy.adapters.doctor.check_storage",
+    "academy.adapters.doctor.check_parsers",
+]
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

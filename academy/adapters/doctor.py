@@ -1,4 +1,4 @@
-"""What `manage.py doctor` looks at beside the push engine's own path (`REALTIME_DOCTOR_CHECKS`): queues and storage."""
+"""What `manage.py doctor` looks at beside the push engine's own path (`REALTIME_DOCTOR_CHECKS`)."""
 
 import secrets
 
@@ -6,6 +6,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from academy.adapters.queue.sqs import QUEUES, QueueUnavailableError, SqsJobQueue
+from academy.adapters.sandbox.start import missing_walls
 from realtime.errors import CheckFailedError
 
 
@@ -37,3 +38,13 @@ def check_storage() -> str:
     if content != b"doctor":
         raise CheckFailedError("a file came back with other content", "Look what else writes into the storage.")
     return f"a file was written, read and deleted ({default_storage.__class__.__name__})"
+
+
+def check_parsers() -> str:
+    """Whether this machine can confine the programs that read uploads. Raises CheckFailedError."""
+    if missing := missing_walls():
+        raise CheckFailedError(
+            f"not confined fully: this machine lacks {'; and '.join(missing)}",
+            "Run workers on Linux 5.13 or later, on x86-64 or ARM64, as a user that may read only what they need.",
+        )
+    return "ffmpeg and the reader of workbooks are confined: no other files, no network, no other processes"

@@ -10,7 +10,7 @@ import pytest
 
 from academy.adapters.video import encode as encoder
 from academy.adapters.video.encode import STEPS, Encoding, encode
-from academy.adapters.video.errors import TooLongError, VideoError
+from academy.adapters.video.errors import TooHeavyError, TooLongError, VideoError
 from academy.adapters.video.ffmpeg import run_ffmpeg
 from academy.adapters.video.probe import probe
 from academy.adapters.video.renditions import read_segments
@@ -87,6 +87,22 @@ def test_videos_as_people_have_them_all_pass(
         assert seconds_played(folder / rendition / "00000.ts") == pytest.approx(encoded.duration, abs=0.1)
     picture_made = probe_picture(folder / encoded.thumbnail)
     assert picture_made[0] < picture_made[1] if sizes[0][0] < sizes[0][1] else picture_made[0] > picture_made[1]
+
+
+@pytest.mark.parametrize("limit", ["memory", "time"])
+def test_a_video_that_needs_too_much_says_so(
+    limit: str, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / "long.mp4"
+    if limit == "memory":
+        monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", 60_000_000)
+    else:
+        monkeypatch.setattr(encoder, "_cpu_seconds", lambda _found: 1)
+        make_sample(long, 60, width=1280, height=720)
+    with pytest.raises(TooHeavyError) as caught:
+        encode(long if limit == "time" else sample, tmp_path, nothing)
+    assert caught.value.code == "too_heavy"
+    assert "at most 1920×1080" in caught.value.message
 
 
 def seconds_played(segment: Path) -> float:

@@ -1,6 +1,7 @@
 """ffmpeg is never left behind, says what is wrong, and is given up when it hangs."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,15 +15,18 @@ import pytest
 from academy.adapters.video.ffmpeg import (
     FfmpegError,
     FfmpegKilledError,
+    FfmpegLimitError,
     FfmpegMissingError,
     ffmpeg_program,
     run_ffmpeg,
 )
+from academy.adapters.video.sample import make_sample
 from embedded.home import PROJECT
 from tests.embedded.runs import eventually
 from tests.video.started import children
 
 FOREVER = ["-re", "-f", "lavfi", "-i", "testsrc2=duration=3600", "-f", "null", "-"]
+NOWHERE = ["-c:v", "libx264", "-f", "null", "-"]
 HOLD = f"""
 from academy.adapters.video.ffmpeg import run_ffmpeg
 run_ffmpeg({FOREVER!r}, lambda report: print(report.get("frame", ""), flush=True))
@@ -105,7 +109,42 @@ def test_what_it_said_comes_with_its_error(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_not_blamed_on_the_video() -> None:
     with pytest.raises(OSError, match="No space left on device"):
-        run_ffmpeg(["-f", "lavfi", "-i", "testsrc2=duration=1", "-f", "rawvideo", "/dev/full"], lambda _report: None)
+        run_ffmpeg(
+            ["-f", "lavfi", "-i", "testsrc2=duration=1", "-f", "rawvideo", Path("/dev/full")], lambda _report: None
+        )
+
+
+def test_a_playlist_opens_no_file_but_itself_even_where_ffmpeg_would_follow_it(tmp_path: Path) -> None:
+    (tmp_path / "others").mkdir()
+    make_sample(tmp_path / "others" / "lesson.ts", 1)
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\nothers/lesson.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(FfmpegError, match=r"Error when loading first segment '.*others/lesson.ts'"):
+        run_ffmpeg(["-i", playlist, "-f", "null", "-"], lambda _report: None)
+
+
+@pytest.mark.parametrize("most", [100_000_000, 400_000_000])
+def test_one_that_needs_too_much_memory_is_told_from_one_that_fails(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", most)
+    with pytest.raises(FfmpegLimitError):
+        run_ffmpeg(["-f", "lavfi", "-i", "testsrc2=size=7680x4320:duration=1", *NOWHERE], lambda _report: None)
+
+
+def test_one_that_computes_too_long_is_ended() -> None:
+    with pytest.raises(FfmpegLimitError):
+        run_ffmpeg(
+            ["-f", "lavfi", "-i", "testsrc2=size=1920x1080:duration=3600", *NOWHERE],
+            lambda _report: None,
+            cpu_seconds=1,
+        )
+
+
+def test_words_of_the_file_are_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
+    make_sample(tmp_path / "plain.mp4", 1)
+    titled = tmp_path / "titled.mp4"
+    title = ["-metadata", "title=x\nCannot allocate memory"]
+    run_ffmpeg(["-i", tmp_path / "plain.mp4", "-c", "copy", *title, titled], lambda _report: None)
+    assert "Cannot allocate memory" in run_ffmpeg(["-i", titled, *NOWHERE], lambda _report: None)
 
 
 @pytest.fixture
@@ -122,7 +161,8 @@ def program(path: Path, line: str) -> Path:
 
 
 def test_the_one_that_is_named_goes_first(tmp_path: Path, chosen_anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = program(tmp_path / "ours", f'exec {ffmpeg_program()} "$@"')
+    copy = shutil.copy(ffmpeg_program(), tmp_path / "real")
+    ours = program(tmp_path / "ours", f'exec {copy} "$@"')
     ffmpeg_program.cache_clear()
     monkeypatch.setenv("FFMPEG", str(ours))
     assert ffmpeg_program() == str(ours)

@@ -1,6 +1,6 @@
 """What ffmpeg says of a file, read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -58,7 +58,7 @@ def test_a_length_that_ffmpeg_guesses_is_none() -> None:
 
 
 def test_an_ffmpeg_that_was_killed_says_nothing_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(_arguments: Sequence[str | Path], _look: Callable[[], None], *, quiet_seconds: float) -> str:
+    def killed(_arguments: Sequence[str | Path], _look: object, *, quiet_seconds: float, cpu_seconds: int) -> str:
         raise FfmpegKilledError(f"It got no further for {quiet_seconds:.0f} s.")
 
     monkeypatch.setattr(prober, "run_ffmpeg", killed)

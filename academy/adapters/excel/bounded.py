@@ -1,22 +1,21 @@
-"""Reading a workbook in a process of its own, with limits on memory, CPU, time and output.
+"""Reading a workbook in a process of its own, behind walls, with limits on memory, CPU, time and output.
 
 A hostile file can make the reader abort, eat memory or run for ever: that costs the process and gives one clear error.
 """
 
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
+from typing import IO
 
-import academy
 from academy.adapters.excel import wire
 from academy.adapters.excel.errors import DamagedWorkbookError, TimedOutError, WorkbookError, WorkbookTooLargeError
 from academy.adapters.excel.kinds import find_kind
-from academy.adapters.excel.limits import TIMEOUT_SECONDS
+from academy.adapters.excel.limits import MAX_CPU_SECONDS, MAX_MEMORY_BYTES, MAX_OUTPUT_BYTES, TIMEOUT_SECONDS
+from academy.adapters.sandbox.start import Walls, start_reader
 from academy.domain.student_rows import RowProblem, StudentRow
 
-_ROOT = Path(academy.__file__).resolve().parent.parent
 _CHILD = "academy.adapters.excel.child"
 _LOG_BYTES = 500
 
@@ -33,7 +32,7 @@ def read_student_rows(
         # calamine goes by the suffix, and neither a stored file nor its sender is bound to have the right one.
         link = Path(folder, f"workbook{kind}")
         link.symlink_to(path.resolve())
-        code = _run(link, answer.fileno(), log.fileno(), timeout_seconds)
+        code = _run(link, answer, log, timeout_seconds)
         answer.seek(0)
         rows = wire.read_answer(answer)
         if rows is not None:
@@ -49,17 +48,16 @@ class ChildDiedError(Exception):
         super().__init__(f"The reading process ended with {code}: {log.strip()}")
 
 
-def _run(path: Path, answer: int, log: int, timeout_seconds: float) -> int:
-    """The exit code. The process gets none of our environment: it holds secrets."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", _CHILD, str(path)],
-        cwd=_ROOT,
-        env={"PATH": "", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=answer,
-        stderr=log,
-        process_group=0,  # no Ctrl-C of ours; in our session, as Linux shares the processor out by session
+def _run(path: Path, answer: IO[bytes], log: IO[bytes], timeout_seconds: float) -> int:
+    """The exit code."""
+    walls = Walls(
+        memory_bytes=MAX_MEMORY_BYTES,
+        address_bytes=MAX_MEMORY_BYTES,
+        cpu_seconds=MAX_CPU_SECONDS,
+        file_bytes=MAX_OUTPUT_BYTES,
+        reads=[path],
     )
+    process = start_reader(_CHILD, [str(path)], walls, stdout=answer, stderr=log)
     try:
         return process.wait(timeout_seconds)
     except subprocess.TimeoutExpired as error:

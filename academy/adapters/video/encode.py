@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from academy.adapters.video.errors import EncodingFailedError, TooLongError, TruncatedError
-from academy.adapters.video.ffmpeg import SAFE_INPUT, FfmpegError, run_ffmpeg
+from academy.adapters.video.errors import EncodingFailedError, TooHeavyError, TooLongError, TruncatedError
+from academy.adapters.video.ffmpeg import SAFE_INPUT, THREADS, FfmpegError, FfmpegLimitError, run_ffmpeg
 from academy.adapters.video.probe import MAX_SECONDS, Probe, probe
 from academy.adapters.video.renditions import (
     AUDIO_KBITS,
@@ -30,6 +30,10 @@ _ENDS = {"probe": 1.0, "transcode": 97.0, "thumbnail": 98.0, "verify": 100.0}
 _PACE_SECONDS = 8.0
 """The remaining time goes by the pace of the last seconds: what else the machine does changes."""
 _LEAST_PACE_SECONDS = 0.5
+_BASE_CPU_SECONDS = 600
+_CPU_SECONDS_A_SECOND = 8.0
+"""Of full HD at 30 pictures a second; a modern core needs half of one."""
+_FULL_HD = 1920 * 1080 * 30
 _SEEK_SECONDS = 600.0
 """Some recorders write one picture that can be entered at: all up to the wanted one is then decoded, without a word."""
 
@@ -73,7 +77,9 @@ def encode(source: Path, folder: Path, report: Report) -> Encoded:
         if _sound_alone(source, folder, found, renditions, say):
             reached = _transcode(source, folder, found, renditions, say, hold_picture=True)
         say("thumbnail", 0.0)
-        _picture(source, folder, found.duration or reached, say)
+        _picture(source, folder, found, reached, say)
+    except FfmpegLimitError as problem:
+        raise TooHeavyError(str(problem)) from problem
     except FfmpegError as problem:
         raise EncodingFailedError(str(problem)) from problem
     say("verify", 0.0)
@@ -130,7 +136,15 @@ def _transcode(
     timing = f"fps={rate_of(found):g}:start_time=0"
     if hold_picture:
         timing += f",tpad=stop=-1:stop_mode=clone,trim=duration={found.duration}"
-    arguments: list[str | Path] = [*SAFE_INPUT, "-i", source, "-filter_complex", _scaling(renditions, timing)]
+    arguments: list[str | Path] = [
+        *SAFE_INPUT,
+        "-filter_complex_threads",
+        THREADS[1],
+        "-i",
+        source,
+        "-filter_complex",
+        _scaling(renditions, timing),
+    ]
     for number, rendition in enumerate(renditions):
         target = folder / rendition.name
         shutil.rmtree(target, ignore_errors=True)
@@ -143,8 +157,14 @@ def _transcode(
         reached = max(reached, _out_seconds(report))
         say.transcoded(reached, found.duration)
 
-    run_ffmpeg(arguments, on_progress)
+    run_ffmpeg(arguments, on_progress, cpu_seconds=_cpu_seconds(found))
     return reached
+
+
+def _cpu_seconds(found: Probe) -> int:
+    """More than any honest file of this length and size takes."""
+    size = found.width * found.height * (found.frame_rate or 30) / _FULL_HD
+    return int(_BASE_CPU_SECONDS + (found.duration or MAX_SECONDS) * _CPU_SECONDS_A_SECOND * max(1.0, size))
 
 
 def _out_seconds(report: dict[str, str]) -> float:
@@ -182,7 +202,11 @@ def _sound_alone(source: Path, folder: Path, found: Probe, renditions: list[Rend
         heard = max(heard, _out_seconds(report))
         say("transcode", 100.0)
 
-    run_ffmpeg([*SAFE_INPUT, "-i", source, "-map", "0:a:0", "-c", "copy", "-f", "null", "-"], on_progress)
+    run_ffmpeg(
+        [*SAFE_INPUT, "-i", source, "-map", "0:a:0", "-c", "copy", "-f", "null", "-"],
+        on_progress,
+        cpu_seconds=_cpu_seconds(found),
+    )
     return heard >= least
 
 
@@ -196,19 +220,34 @@ def _output(folder: Path, rendition: Rendition, label: str, *, has_audio: bool) 
     audio = f"-map 0:a:0 -c:a aac -b:a {AUDIO_KBITS}k -ac 2 -ar 48000".split() if has_audio else []
     hls = f"-map_metadata -1 -f hls -hls_time {SEGMENT_SECONDS} -hls_playlist_type vod -hls_list_size 0".split()
     flags = ["-hls_flags", "independent_segments"]
-    return [*video, *keys, *audio, *hls, *flags, "-hls_segment_filename", folder / "%05d.ts", folder / "index.m3u8"]
+    return [
+        *video,
+        *THREADS,
+        *keys,
+        *audio,
+        *hls,
+        *flags,
+        "-hls_segment_filename",
+        folder / "%05d.ts",
+        folder / "index.m3u8",
+    ]
 
 
-def _picture(source: Path, folder: Path, seconds: float, say: _Progress) -> None:
+def _picture(source: Path, folder: Path, found: Probe, reached: float, say: _Progress) -> None:
     """A still from a tenth of the way in."""
     scale = f"scale='min({THUMBNAIL_WIDTH},iw*sar)':-2,setsar=1"
-    at = f"{seconds / 10:.3f}"
+    at = f"{(found.duration or reached) / 10:.3f}"
     target = folder / THUMBNAIL
     options: list[str | Path] = ["-map", "0:V:0", "-frames:v", "1", "-vf", scale, "-q:v", "4", "-update", "1", target]
     seeks: tuple[list[str | Path], ...] = (["-ss", at], [])
     for seek in seeks:  # some files cannot be entered in the middle
         arguments = [*SAFE_INPUT, *seek, "-i", source, *options]
-        run_ffmpeg(arguments, lambda _report: say("thumbnail", 50.0), quiet_seconds=_SEEK_SECONDS)
+        run_ffmpeg(
+            arguments,
+            lambda _report: say("thumbnail", 50.0),
+            quiet_seconds=_SEEK_SECONDS,
+            cpu_seconds=_cpu_seconds(found),
+        )
         if target.exists() and target.stat().st_size:
             return
     raise EncodingFailedError("No picture came out.")

@@ -42,5 +42,15 @@ class PictureTooLargeError(VideoError):
     message = "The picture is larger than 8K. Save the video with a smaller picture and upload that."
 
 
+class TooHeavyError(VideoError):
+    """It met a limit on memory or computing time."""
+
+    code = "too_heavy"
+    message = (
+        "The video needs more memory or computing time than one video may take. Save it as MP4 (H.264) with a picture "
+        "of at most 1920×1080 and upload that."
+    )
+
+
 class EncodingFailedError(VideoError):
     """ffmpeg could not do it, although the file looked well."""

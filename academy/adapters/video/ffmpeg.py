@@ -2,10 +2,11 @@
 
 import errno
 import os
+import re
 import selectors
 import shutil
+import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -16,7 +17,8 @@ from typing import IO
 
 import imageio_ffmpeg
 
-_CHILD = Path(__file__).with_name("child.py")
+from academy.adapters.sandbox.start import Walls, start
+
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mp3,wav,aac,flac"
 """The last four only to be told that they hold no picture."""
 _LOG_BYTES = 20_000
@@ -24,7 +26,20 @@ LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
 """An ffmpeg that gets no further for so long hangs."""
 
-SAFE_INPUT = ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS)
+MAX_MEMORY_BYTES = 4_000_000_000
+"""8K with eight threads fills half of it."""
+MAX_FILE_BYTES = 2_000_000_000
+CPU_SECONDS = 6 * 3600
+THREADS = ("-threads", str(min(8, len(os.sched_getaffinity(0)))))
+"""Before an input and before an output: a machine of many cores does not multiply the memory that one video takes."""
+_NO_MEMORY = re.compile(
+    r"^(?! ).*(?:Cannot allocate memory|malloc of size \d+ failed|pthread_create\(\) failed)", re.MULTILINE
+)
+"""Lines that begin with a blank may be the file's own words."""
+_NO_MORE_CPU = re.compile(rf"received signal {signal.SIGXCPU:d}\b|Received > 3 system signals")
+"""The kernel sends one each second, until ffmpeg has ended what it had begun, or gives up."""
+
+SAFE_INPUT = ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS, *THREADS)
 """Before `-i`: a playlist or a script in place of a video must not make ffmpeg read other files, or the network."""
 
 _TRIAL_INPUT = ["-f", "lavfi", "-i", "color=size=64x64:duration=0.1"]
@@ -46,6 +61,10 @@ class FfmpegKilledError(FfmpegError):
     """It did not end by itself: we killed it, as it hung, or a signal did. Says nothing of the file."""
 
 
+class FfmpegLimitError(FfmpegError):
+    """The file needs more memory or computing time than it may take."""
+
+
 class FfmpegMissingError(Exception):
     """There is no ffmpeg that can do what we need: for who runs the system, not for the teacher."""
 
@@ -62,8 +81,9 @@ def ffmpeg_program() -> str:
         return str(Path(found).absolute())
     if named:
         raise FfmpegMissingError(
-            f"$FFMPEG is {named!r}, which cannot be run or cannot encode H.264. Name an ffmpeg with libx264, or unset "
-            "FFMPEG for the one that came with the packages."
+            f"$FFMPEG is {named!r}, which cannot be run or cannot encode H.264. Name an ffmpeg with libx264 that needs "
+            "no files but those in its own folder, in lib beside that and in the system's folders, or unset FFMPEG for "
+            "the one that came with the packages."
         )
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
@@ -77,30 +97,34 @@ def _can_encode(program: str) -> bool:
 
 
 def run_ffmpeg(
-    arguments: Sequence[str | Path], on_progress: OnProgress, *, quiet_seconds: float = QUIET_SECONDS
+    arguments: Sequence[str | Path],
+    on_progress: OnProgress,
+    *,
+    quiet_seconds: float = QUIET_SECONDS,
+    cpu_seconds: int = CPU_SECONDS,
 ) -> str:
     """Runs it to its end, and returns what it said. Raises FfmpegError, or OSError where the disk is full.
 
+    It can read those `arguments` that are a Path after `-i`, and write in the folders of all other Paths.
     `on_progress` is called at once and then several times a second, with the values of ffmpeg's last report
     (`-progress`; `out_time_us`, `speed`), none at first. Whatever it raises ends ffmpeg at once, and is raised.
     """
-    return _run(ffmpeg_program(), arguments, on_progress, quiet_seconds)
+    return _run(ffmpeg_program(), arguments, on_progress, quiet_seconds, cpu_seconds)
 
 
-def _run(program: str, arguments: Sequence[str | Path], on_progress: OnProgress, quiet_seconds: float) -> str:
-    """It gets none of our environment: it holds secrets."""
+def _run(
+    program: str,
+    arguments: Sequence[str | Path],
+    on_progress: OnProgress,
+    quiet_seconds: float,
+    cpu_seconds: int = CPU_SECONDS,
+) -> str:
     # A Path is made absolute, as ffmpeg takes `1:30.mp4` for a protocol.
     words = [str(word.absolute()) if isinstance(word, Path) else word for word in arguments]
     options = ["-hide_banner", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", *words]
+    walls = _walls(arguments, cpu_seconds)
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-I", str(_CHILD), str(os.getpid()), program, *options],
-            env={"PATH": "", "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            process_group=0,  # no Ctrl-C of ours; in our session, as Linux shares the processor out by session
-        )
+        process = start([program, *options], walls, stdout=subprocess.PIPE, stderr=log)
         try:
             _watch(process, on_progress, quiet_seconds)
         finally:
@@ -111,9 +135,26 @@ def _run(program: str, arguments: Sequence[str | Path], on_progress: OnProgress,
     return text
 
 
+def _walls(arguments: Sequence[str | Path], cpu_seconds: int) -> Walls:
+    before = ["", *arguments]
+    paths = [
+        (word, previous == "-i") for previous, word in zip(before, arguments, strict=False) if isinstance(word, Path)
+    ]
+    return Walls(
+        memory_bytes=MAX_MEMORY_BYTES,
+        cpu_seconds=cpu_seconds,
+        file_bytes=MAX_FILE_BYTES,
+        reads=[path for path, is_input in paths if is_input],
+        writes=[path.absolute().parent for path, is_input in paths if not is_input],
+    )
+
+
 def _judge(code: int, log: str) -> None:
     if code and os.strerror(errno.ENOSPC) in log:  # not the video's fault, and worth another try
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    # Without memory some of its parts go on and leave pictures out.
+    if _NO_MEMORY.search(log) or code == -signal.SIGXCPU or (code and _NO_MORE_CPU.search(log)):
+        raise FfmpegLimitError(log)
     if code < 0:
         raise FfmpegKilledError(f"{log}\nIt was ended by signal {-code}.")
     if code:

@@ -12,14 +12,16 @@ from academy.adapters.video.errors import (
     NotAVideoError,
     NoVideoStreamError,
     PictureTooLargeError,
+    TooHeavyError,
     TooLongError,
     TruncatedError,
 )
-from academy.adapters.video.ffmpeg import SAFE_INPUT, FfmpegError, FfmpegKilledError, run_ffmpeg
+from academy.adapters.video.ffmpeg import SAFE_INPUT, FfmpegError, FfmpegKilledError, FfmpegLimitError, run_ffmpeg
 
 MAX_SECONDS = 6 * 3600
 MAX_PIXELS = 8192 * 4608
 _PROBE_QUIET_SECONDS = 30.0
+_PROBE_CPU_SECONDS = 60
 
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
 _GUESS = "Estimating duration from bitrate"
@@ -97,7 +99,14 @@ def _shown_size(size: "re.Match[str]", rotation: "re.Match[str] | None") -> tupl
 
 def _ask(path: Path, look: Callable[[], None]) -> str:
     try:
-        return run_ffmpeg([*SAFE_INPUT, "-i", path], lambda _report: look(), quiet_seconds=_PROBE_QUIET_SECONDS)
+        return run_ffmpeg(
+            [*SAFE_INPUT, "-i", path],
+            lambda _report: look(),
+            quiet_seconds=_PROBE_QUIET_SECONDS,
+            cpu_seconds=_PROBE_CPU_SECONDS,
+        )
+    except FfmpegLimitError as problem:
+        raise TooHeavyError(str(problem)) from problem
     except FfmpegKilledError as problem:
         raise EncodingFailedError(str(problem)) from problem
     except FfmpegError as told:  # always: no output was named

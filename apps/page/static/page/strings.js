@@ -142,6 +142,8 @@ const TEXT = {
   error_no_video_stream: ["파일에 화면이 없습니다. 소리만 있는 파일은 올릴 수 없습니다.", "The file has no picture, only sound."],
   error_truncated: ["동영상이 중간에 끊겨 있습니다. 원본을 확인하고 다시 올려 주십시오.", "The video breaks off. Look at the original and upload it again."],
   error_too_long: ["동영상이 6시간보다 깁니다. 나누어 올려 주십시오.", "The video is longer than 6 hours. Upload it in parts."],
+  error_picture_too_large: ["화면이 8K보다 큽니다. 화면 크기를 줄여 저장한 뒤 올려 주십시오.", "The picture is larger than 8K. Save the video with a smaller picture and upload that."],
+  error_too_heavy: ["동영상을 처리하는 데 메모리나 시간이 너무 많이 듭니다. 1920×1080 이하의 MP4로 저장해 올려 주십시오.", "The video needs more memory or computing time than one video may take. Save it as MP4 with a picture of at most 1920×1080 and upload that."],
   error_encoding_failed: ["동영상을 변환하지 못했습니다. MP4로 다시 저장해 올려 주십시오.", "The video could not be encoded. Save it as MP4 and upload that."],
   error_video_ended: ["이미 끝난 동영상입니다.", "This video has already ended."],
   error_video_not_failed: ["실패했거나 취소된 동영상만 다시 시도할 수 있습니다.", "Only a failed or cancelled video is tried again."],

@@ -1,0 +1,37 @@
+"""Calls of the Linux kernel that Python does not have.
+
+This package runs inside the confined process before its program does, and loads the standard library alone.
+"""
+
+import ctypes
+import os
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_GET_SECCOMP = 21
+PR_SET_SECCOMP = 22
+PR_CAPBSET_DROP = 24
+PR_SET_NO_NEW_PRIVS = 38
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, *arguments: Any) -> int:
+    """Raises OSError."""
+    words = [word if isinstance(word, ctypes._SimpleCData) else ctypes.c_ulong(word) for word in arguments]  # noqa: SLF001 - the base of all C numbers
+    words += [ctypes.c_ulong(0)] * (4 - len(words))
+    return checked(LIBC.prctl(option, *words), f"prctl({option})")
+
+
+def syscall(number: int, *arguments: Any) -> int:
+    """Raises OSError."""
+    return checked(LIBC.syscall(ctypes.c_long(number), *arguments), f"syscall({number})")
+
+
+def checked(result: int, what: str) -> int:
+    """`result`, or an OSError of the C library's `errno` if it is -1."""
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result

@@ -1,0 +1,111 @@
+"""Which calls of the kernel a process may make (seccomp): no sockets, no further processes, no other one's business.
+
+Containers, too, allow such a filter, where they forbid new namespaces.
+"""
+
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Iterable
+
+from academy.adapters.sandbox.kernel import PR_GET_SECCOMP, PR_SET_SECCOMP, prctl
+
+_FILTER = 2
+_CLONE_THREAD = 0x10000
+_X32 = 0x40000000
+
+# Of what comes in: struct seccomp_data. On both machines the low half of an argument comes first.
+_NUMBER, _ARCHITECTURE, _ARGUMENT_0 = 0, 4, 16
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
+
+_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_REFUSED = {
+    "x86_64": {
+        "socket": 41, "fork": 57, "vfork": 58, "ptrace": 101, "pivot_root": 155, "chroot": 161, "mount": 165,
+        "umount2": 166, "init_module": 175, "rt_sigqueueinfo": 129, "kexec_load": 246, "add_key": 248,
+        "request_key": 249, "keyctl": 250, "unshare": 272, "rt_tgsigqueueinfo": 297, "perf_event_open": 298,
+        "open_by_handle_at": 304, "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311,
+        "finit_module": 313, "bpf": 321, "userfaultfd": 323,
+    },
+    "aarch64": {
+        "socket": 198, "umount2": 39, "mount": 40, "pivot_root": 41, "chroot": 51, "unshare": 97, "kexec_load": 104,
+        "init_module": 105, "ptrace": 117, "rt_sigqueueinfo": 138, "add_key": 217, "request_key": 218, "keyctl": 219,
+        "rt_tgsigqueueinfo": 240, "perf_event_open": 241, "open_by_handle_at": 265, "setns": 268,
+        "process_vm_readv": 270, "process_vm_writev": 271, "finit_module": 273, "bpf": 280, "userfaultfd": 282,
+    },
+}  # fmt: skip
+_REFUSED_EVERYWHERE = {
+    "pidfd_send_signal": 424, "io_uring_setup": 425, "open_tree": 428, "move_mount": 429, "fsopen": 430,
+    "pidfd_open": 434, "pidfd_getfd": 438, "mount_setattr": 442,
+}  # fmt: skip
+_CLONE3 = 435
+_CLONE = {"x86_64": 56, "aarch64": 220}
+_SIGNALS = {"x86_64": (62, 200, 234), "aarch64": (129, 130, 131)}
+"""kill, tkill and tgkill: for the process itself alone."""
+_PRLIMIT = {"x86_64": 302, "aarch64": 261}
+
+_Line = tuple[int, int, int, int]
+"""The operation, how many lines to skip if it holds and if not, and its operand."""
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("lines", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def available() -> bool:
+    """Whether this kernel takes a filter, and we have one for this machine."""
+    try:
+        prctl(PR_GET_SECCOMP)
+    except OSError:
+        return False
+    return os.uname().machine in _ARCHITECTURES and struct.calcsize("P") == 8  # noqa: PLR2004 - bytes of a pointer
+
+
+def restrict_calls(*, may_execute: bool) -> None:
+    """From now on this thread, and what it becomes, makes no refused call. Needs no_new_privs. Raises OSError.
+
+    A refused call fails as one without permission does. Does nothing where no filter is available.
+    """
+    if not available():
+        return
+    lines = list(_lines(os.uname().machine, os.getpid(), may_execute=may_execute))
+    code = b"".join(struct.pack("=HBBI", *line) for line in lines)
+    program = _Program(len(lines), code)
+    prctl(PR_SET_SECCOMP, _FILTER, ctypes.c_void_p(ctypes.addressof(program)))
+
+
+def _lines(machine: str, pid: int, *, may_execute: bool) -> Iterable[_Line]:
+    refuse = (_RETURN, 0, 0, _REFUSE | errno.EPERM)
+    yield _LOAD, 0, 0, _ARCHITECTURE
+    yield _EQUAL, 1, 0, _ARCHITECTURES[machine]
+    yield _RETURN, 0, 0, _KILL
+    yield _LOAD, 0, 0, _NUMBER
+    if machine == "x86_64":
+        yield _AT_LEAST, 0, 1, _X32
+        yield refuse
+    refused = [*_REFUSED[machine].values(), *_REFUSED_EVERYWHERE.values()]
+    if not may_execute:
+        refused += {"x86_64": [59, 322], "aarch64": [221, 281]}[machine]  # execve, execveat
+    for number in refused:
+        yield _EQUAL, 0, 1, number
+        yield refuse
+    # The C library then uses clone, whose flags can be looked at.
+    yield _EQUAL, 0, 1, _CLONE3
+    yield _RETURN, 0, 0, _REFUSE | errno.ENOSYS
+    yield from _unless_argument(_CLONE[machine], (_ANY_BIT, _CLONE_THREAD), refuse)
+    for number in _SIGNALS[machine]:
+        yield from _unless_argument(number, (_EQUAL, pid), refuse)
+    yield from _unless_argument(_PRLIMIT[machine], (_EQUAL, 0), refuse)
+    yield _RETURN, 0, 0, _ALLOW
+
+
+def _unless_argument(number: int, allowed: tuple[int, int], refuse: _Line) -> Iterable[_Line]:
+    """Refuses call `number` unless its first argument is as told."""
+    test, operand = allowed
+    yield _EQUAL, 0, 4, number
+    yield _LOAD, 0, 0, _ARGUMENT_0
+    yield test, 1, 0, operand
+    yield refuse
+    yield _LOAD, 0, 0, _NUMBER

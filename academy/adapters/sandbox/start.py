@@ -1,0 +1,151 @@
+"""Starting a program that reads strangers' files: without our environment, and behind walls.
+
+The walls: only the named files, no network, no further processes, nothing of other processes, limits on memory, CPU and
+output. What the kernel does not have is said in the log once, and by `manage.py doctor`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+import academy
+from academy.adapters.sandbox import landlock, seccomp
+
+log = structlog.get_logger(__name__)
+
+ROOT = Path(academy.__file__).resolve().parent.parent
+ENVIRONMENT = {"PATH": "", "LC_ALL": "C", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+"""All that a confined program is told."""
+MAX_FILES = 256
+MAX_PROCESSES = 8192
+"""Of the user, threads counted: the kernel knows no other count. Root is exempt. A process makes threads alone."""
+
+_BOOT = "import importlib, sys; sys.path.insert(0, sys.argv.pop(1)); importlib.import_module(sys.argv.pop(1)).main()"
+_CHILD = "academy.adapters.sandbox.child"
+_LIBRARIES = (
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/bin",
+    "/usr/share",
+    "/usr/local/bin",
+    "/usr/local/lib",
+    "/usr/local/share",
+    "/nix/store",
+    "/gnu/store",
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+)
+_BESIDE_PROGRAM = ("lib", "lib64", "libexec", "share")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walls:
+    """What a program may use. `reads` are files and folders, `writes` folders; both with all that is below them.
+
+    `memory_bytes` counts what it fills, `address_bytes` all that it reserves (None: no limit). `file_bytes` is the
+    largest file that it may write.
+    """
+
+    memory_bytes: int
+    cpu_seconds: int
+    file_bytes: int
+    reads: Sequence[Path] = ()
+    writes: Sequence[Path] = ()
+    address_bytes: int | None = None
+
+    def limits(self) -> dict[str, int]:
+        limits = {
+            "memory": self.memory_bytes,
+            "cpu": self.cpu_seconds,
+            "file": self.file_bytes,
+            "files": MAX_FILES,
+            "core": 0,
+            "processes": MAX_PROCESSES,
+        }
+        return limits if self.address_bytes is None else {**limits, "address_space": self.address_bytes}
+
+    def allowed(self) -> list[tuple[str, int]]:
+        """As `landlock.restrict_files` takes it."""
+        read = [(str(path.absolute()), landlock.READ) for path in self.reads]
+        return read + [(str(path.absolute()), landlock.WRITE) for path in self.writes]
+
+
+def start(
+    program: Sequence[str], walls: Walls, *, stdout: int | IO[bytes], stderr: int | IO[bytes]
+) -> "subprocess.Popen[bytes]":
+    """The process becomes `program`, whose first word is its path. It is killed when the calling thread ends.
+
+    Where it cannot be started, its exit code is `child.CANNOT_START` and its standard error says why.
+    """
+    order = _order(walls, _parts_of(program[0]))
+    return _start(["-S", "-c", _BOOT, str(ROOT), _CHILD, order, *program], stdout, stderr)
+
+
+def start_reader(
+    module: str, words: Sequence[str], walls: Walls, *, stdout: int | IO[bytes], stderr: int | IO[bytes]
+) -> "subprocess.Popen[bytes]":
+    """Calls `main` of a module of ours, which loads what it needs and then raises the walls itself.
+
+    Its arguments are an `enter.Order`, then `words`. It is killed when the calling thread ends.
+    """
+    return _start(["-c", _BOOT, str(ROOT), module, _order(walls, _parts_of_python()), *words], stdout, stderr)
+
+
+def _order(walls: Walls, parts: Sequence[tuple[str, int]]) -> str:
+    return json.dumps({"parent": os.getpid(), "limits": walls.limits(), "allowed": [*walls.allowed(), *parts]})
+
+
+def _start(words: Sequence[str], stdout: int | IO[bytes], stderr: int | IO[bytes]) -> "subprocess.Popen[bytes]":
+    say_what_is_missing()
+    return subprocess.Popen(
+        [sys.executable, "-I", *words],
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        process_group=0,  # no Ctrl-C of ours; in our session, as Linux shares the processor out by session
+    )
+
+
+def _parts_of(program: str) -> list[tuple[str, int]]:
+    """The program's folder, the libraries beside it, and the system's."""
+    folder = Path(program).resolve().parent
+    own = [folder, *(folder.parent / name for name in _BESIDE_PROGRAM)] if folder != folder.parent else []
+    return [(program, landlock.RUN), *((str(path), landlock.RUN) for path in own)] + [
+        (path, landlock.RUN) for path in _LIBRARIES
+    ]
+
+
+def _parts_of_python() -> list[tuple[str, int]]:
+    """What a Python may load while it runs: the standard library, the packages and our code."""
+    own = [Path(folder, "lib") for folder in (sys.prefix, sys.base_prefix)]
+    return [(str(path), landlock.READ) for path in [*own, ROOT / "academy", *_LIBRARIES]]
+
+
+def missing_walls() -> list[str]:
+    """In words, what this kernel does not have of the walls."""
+    missing = []
+    if not landlock.version():
+        missing.append("Landlock (Linux 5.13), so that parsers read what this user may read")
+    if not seccomp.available():
+        missing.append("a seccomp filter for this machine, so that parsers reach the network")
+    return missing
+
+
+@cache
+def say_what_is_missing() -> None:
+    if missing := missing_walls():
+        log.warning("parser_walls_missing", missing=missing)
