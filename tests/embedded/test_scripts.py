@@ -112,6 +112,40 @@ def test_an_environment_that_is_current_is_not_made_again(clone: Path, path: Pat
     assert len((path / "calls").read_text(encoding="utf-8").splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        (["tests/relatime"], ["tests/relatime"]),
+        (["-x", "tests/core", "tests/cor/test_x.py::test_y"], ["tests/cor/test_x.py"]),
+        (["-k", "name", "--maxfail", "3", "one", "two"], ["one", "two"]),
+        (["--faults", "tests/nowhere"], ["tests/nowhere"]),
+    ],
+)
+def test_a_path_that_does_not_exist_is_named_before_anything_runs(words: list[str], missing: list[str]) -> None:
+    ended = subprocess.run([PROJECT / "script" / "test", *words], capture_output=True, text=True, check=False)
+    said = [f"script/test: {path} does not exist, so no test was run." for path in missing]
+    assert (ended.returncode, ended.stdout, ended.stderr.splitlines()) == (1, "", said)
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ([], "all"),
+        (["-x", "-q", "--maxfail", "3", "--durations=5", "-n", "2"], "all"),
+        (["tests/core", "-q"], "some"),
+        (["tests/core/test_tokens.py::test_any"], "some"),
+        (["-k", "tokens and not slow"], "some"),
+        (["-m", "browser"], "some"),
+        (["--lf"], "some"),
+    ],
+)
+def test_the_words_for_script_test_are_read_as_pytest_reads_them(words: list[str], chosen: str) -> None:
+    read = subprocess.run(
+        [sys.executable, "-m", "tests.chosen", *words], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert (read.returncode, read.stdout, read.stderr) == (0, f"{chosen}\n", "")
+
+
 _FAKE_PYTHON = 'printf "#!/bin/sh\\n" >.venv/bin/python; chmod +x .venv/bin/python'
 
 
