@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from embedded.server import Server
     from embedded.service import Service
 
-_KINDS: dict[str, type[PostgresServer | RedisServer | SqsServer]] = {
+KINDS: dict[str, type[PostgresServer | RedisServer | SqsServer]] = {
     "postgres": PostgresServer,
     "redis": RedisServer,
     "sqs": SqsServer,
 }
-NAMES = tuple(_KINDS)
+NAMES = tuple(KINDS)
 BUCKET = "academy"
 
 
@@ -49,7 +49,7 @@ class Servers:
     @property
     def postgres(self) -> PostgresServer:
         found = self["postgres"]
-        assert isinstance(found, PostgresServer)  # noqa: S101 (tells the type; `_KINDS` made it so)
+        assert isinstance(found, PostgresServer)  # noqa: S101 (tells the type; `KINDS` made it so)
         return found
 
     @property
@@ -102,10 +102,10 @@ def choose(
     """
     chosen: dict[str, Server] = {}
     for name in names:
-        if name not in _KINDS:
-            raise EmbeddedError(f"There is no server {name!r}: use {', '.join(_KINDS)}.")
+        if name not in KINDS:
+            raise EmbeddedError(f"There is no server {name!r}: use {', '.join(KINDS)}.")
         log_file = logs / f"{name}.log" if logs else None
-        chosen[name] = _KINDS[name].choose(folder / name, environment or {}, durable=durable, log_file=log_file)
+        chosen[name] = KINDS[name].choose(folder / name, environment or {}, durable=durable, log_file=log_file)
     return Servers(chosen)
 
 

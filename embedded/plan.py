@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORKERS = ("ai_worker", "video_worker", "messaging_worker")
+_POLLS_WITHIN = 60.0  # seconds; one poll may last 20, and a queue that fails is asked again later
 _REGION = "ap-northeast-2"
 
 
@@ -109,7 +111,7 @@ class Web(Program):
 
 
 class Worker(Program):
-    """Ready when it has written its ready file, which it does once it polls the queue."""
+    """Ready when it has written its ready file, which it does each time that it polls its queue."""
 
     def __init__(
         self, name: str, argv: Sequence[str], log_file: Path, environment: Mapping[str, str], ready_file: Path
@@ -122,7 +124,12 @@ class Worker(Program):
         return super()._prepare()
 
     def _is_ready(self) -> bool:
-        return self.ready_file.exists()
+        if not self.ready_file.exists():
+            return False
+        silent = time.time() - self.ready_file.stat().st_mtime
+        if silent > _POLLS_WITHIN:
+            raise TimeoutError(f"{self.name} has not polled its queue for {silent:.0f} s")
+        return True
 
 
 def told_to_product(environment: Mapping[str, str], users: Mapping[str, str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _BUILTIN_LOCALE_SINCE = 17
 _PROTOCOL_3 = 196_608
+_UNAVAILABLE = (b"53", b"57", b"58", b"XX")  # classes of SQLSTATE: too many clients, starting, ending, defects
 _DATABASE = "academy"
 _MAKE_SECONDS = 120.0
 
@@ -173,13 +174,21 @@ class PostgresServer(Server):
             )
 
     def _is_ready(self) -> bool:
-        """Knock as a client would: while it starts or recovers, it refuses; when ready, it asks for the password."""
+        """Knock as a client would: while it starts or recovers, it refuses; when ready, it asks for the password.
+
+        One that somebody else runs may refuse our name or want TLS: it is there, and the rest is its clients' matter.
+        """
         words = b"user\0academy\0database\0academy\0application_name\0readiness\0\0"
         message = struct.pack("!ii", len(words) + 8, _PROTOCOL_3) + words
         with self._connect() as connection:
             connection.sendall(message)
-            answer = connection.recv(1)
-        return answer == b"R" or (self.external is not None and answer == b"E")
+            with connection.makefile("rb") as answer:
+                kind, length = struct.unpack("!ci", answer.read(5).ljust(5, b"\0"))
+                said = answer.read(max(0, length - 4)) if kind == b"E" else b""
+        if kind != b"E":
+            return bool(kind == b"R")
+        codes = [part[1:] for part in said.split(b"\0") if part.startswith(b"C")]
+        return self.external is not None and not any(code.startswith(_UNAVAILABLE) for code in codes)
 
 
 def _locale_options(version: int) -> list[str]:

@@ -100,7 +100,9 @@ class RedisServer(Server):
     def _is_ready(self) -> bool:
         answer = self.command("PING", timeout=2.0)
         # A password or TLS of an external server is the clients' matter: it is there, and that is what we ask.
-        return answer == "+PONG" or (self.external is not None and bool(answer))
+        if self.external is None:
+            return answer == "+PONG"
+        return bool(answer) and not answer.startswith(("-LOADING", "-MASTERDOWN", "-ERR max number of clients"))
 
 
 @cache

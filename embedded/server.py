@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_HTTPS_PORT = 443
+
 
 class Server(Service):
     """One server in one folder at one port.
@@ -42,7 +44,7 @@ class Server(Service):
         super().__init__(self.kind, log_file.absolute() if log_file else self.folder / f"{self.kind}.log")
         self._external = external
         self.durable = durable
-        self.port: int = urlsplit(external).port or self.default_port if external else port or self._choose_port()
+        self.port: int = self._port_of(external) if external else port or self._choose_port()
 
     @classmethod
     def choose(
@@ -50,6 +52,10 @@ class Server(Service):
     ) -> Self:
         """The one that the environment names if it does, else one of our own in `folder`."""
         return cls(folder, external=environment.get(cls.variable) or None, durable=durable, log_file=log_file)
+
+    def _port_of(self, address: str) -> int:
+        parts = urlsplit(address)
+        return parts.port or (_HTTPS_PORT if parts.scheme == "https" else self.default_port)
 
     def _choose_port(self) -> int:
         """That of the last time, if `durable`: queues are known by addresses that name it, and people by heart."""

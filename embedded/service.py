@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _POLL = 0.02  # seconds between two looks at whether it is ready
 _END_SECONDS = 5.0  # for one that did not get ready; it may hang
 _SAY_AFTER = 5.0  # seconds after which people want to know what is waited for
+RUNS = "runs"
 
 
 class Service(ABC):
@@ -39,7 +40,7 @@ class Service(ABC):
 
     @abstractmethod
     def _is_ready(self) -> bool:
-        """Whether it answers as itself. May raise OSError or ValueError for "not yet"."""
+        """Ask it in its own protocol whether it works. May raise OSError or ValueError where it does not answer."""
 
     @property
     def external(self) -> str | None:
@@ -89,6 +90,13 @@ class Service(ABC):
             return self._is_ready()
         except (OSError, ValueError):
             return False
+
+    def answer(self) -> str:
+        """`RUNS`, "is not ready" or "does not answer", whichever is true now."""
+        try:
+            return RUNS if self._is_ready() else "is not ready"
+        except (OSError, ValueError):
+            return "does not answer"
 
     def wait_ready(
         self,

@@ -61,14 +61,20 @@ class SqsServer(Server):
         }
 
     def _is_ready(self) -> bool:
-        if self.external is not None:
-            self._connect().close()
-            return True
-        connection = http.client.HTTPConnection(HOST, self.port or 0, timeout=2.0)
+        if self.external is not None:  # of one that somebody else runs, any answer of a web server will do
+            secure = self.external.startswith("https:")
+            kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+            return self._answer_to(kind(self.host, self.port, timeout=2.0), "/") is not None
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=2.0)
+        return self._answer_to(connection, "/_ministack/health") == http.HTTPStatus.OK
+
+    @staticmethod
+    def _answer_to(connection: http.client.HTTPConnection, path: str) -> int | None:
+        """The status of the answer; None if it is not HTTP. Raises OSError if nothing answers."""
         try:
-            connection.request("GET", "/_ministack/health")
-            return connection.getresponse().status == http.HTTPStatus.OK
+            connection.request("GET", path)
+            return connection.getresponse().status
         except http.client.HTTPException:
-            return False
+            return None
         finally:
             connection.close()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from embedded import runfile
+from embedded import group, runfile
+from embedded.plan import Web, Worker
+from embedded.service import RUNS
 
 if TYPE_CHECKING:
     from embedded.home import Home
+    from embedded.service import Service
 
 ALL_RUN, SOME_DOWN, NOTHING_RUNS = 0, 1, 3
 
@@ -20,32 +23,40 @@ def without_password(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//", url)
 
 
-def _accepts(url: str) -> bool:
-    parts = urlsplit(url)
-    usual = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379, "https": 443}
-    try:
-        port = parts.port or usual.get(parts.scheme, 80)
-        socket.create_connection((parts.hostname or "127.0.0.1", port), timeout=2.0).close()
-    except (OSError, ValueError):
-        return False
-    return True
+def _service(home: Home, name: str, entry: runfile.Entry) -> Service:
+    """What can ask the process of this name whether it works; it starts nothing."""
+    url = entry.get("address") or entry.get("url") or ""
+    log_file = home.logs / f"{name}.log"
+    if name in group.KINDS:
+        kind = group.KINDS[name]
+        ours = entry["pid"] is not None
+        return kind(home.folder / name, urlsplit(url).port if ours else None, external=None if ours else url)
+    if name == "web":
+        web = Web(name, [], log_file, {})
+        web.port = urlsplit(url).port or web.port
+        return web
+    return Worker(name, [], log_file, {}, home.ready_file(name))
+
+
+def _state(home: Home, name: str, entry: runfile.Entry) -> str:
+    if entry["pid"] is not None and not runfile.still_runs(home, name):
+        return "does not run"
+    return _service(home, name, entry).answer()
 
 
 def show(home: Home) -> int:
-    """Print a line for each process; returns the exit code of `script/up --status`."""
+    """Ask each process in its own protocol, and print a line for it; returns the exit code of `script/up --status`."""
     entries = runfile.read(home)
     if not entries:
         print(f"Nothing runs in {home.folder}.")
         return NOTHING_RUNS
-    alive = 0
-    for name, entry in entries.items():
+    # At once: each one that hangs is waited for.
+    with ThreadPoolExecutor(max_workers=len(entries)) as pool:
+        states = list(pool.map(lambda each: _state(home, *each), entries.items()))
+    for (name, entry), state in zip(entries.items(), states, strict=True):
+        who = "external" if entry["pid"] is None else f"pid {entry['pid']}"
         url = entry.get("address") or entry.get("url") or ""
-        pid = entry["pid"]
-        runs = _accepts(url) if pid is None else runfile.still_runs(home, name)
-        alive += runs
-        who = "external" if pid is None else f"pid {pid}"
-        state = "runs" if runs else "does not run"
-        print(f"{name:<16} {state:<13} {who:<13} {without_password(url)}".rstrip())
+        print(f"{name:<16} {state:<15} {who:<13} {without_password(url)}".rstrip())
     if not runfile.anything_runs(home):
         return NOTHING_RUNS
-    return ALL_RUN if alive == len(entries) else SOME_DOWN
+    return ALL_RUN if all(state == RUNS for state in states) else SOME_DOWN

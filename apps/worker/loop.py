@@ -102,8 +102,8 @@ class Worker:
             try:
                 if not ready:
                     self._queue.depth()  # it is there
-                    self._timing.say_ready()
                     ready = True
+                self._timing.say_ready()
                 if not self._poll_once(pool):
                     self._stop.wait(IDLE_SECONDS)
             except QueueUnavailableError as problem:

@@ -39,6 +39,6 @@ class Timing:
         return self.poll_seconds + 3.0
 
     def say_ready(self) -> None:
-        """Tells whoever started this worker that it polls its queue."""
+        """Tell whoever started this worker that it polls its queue now: the file's time is that of the last poll."""
         if self.ready_file:
             Path(self.ready_file).write_text(str(os.getpid()))

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -38,8 +39,9 @@ def web(port: int) -> None:
 
 def worker() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    Path(os.environ["WORKER_READY_FILE"]).write_text("ready", encoding="utf-8")
-    threading.Event().wait()
+    while True:
+        Path(os.environ["WORKER_READY_FILE"]).write_text("ready", encoding="utf-8")
+        time.sleep(1.0)
 
 
 def migrate() -> None:

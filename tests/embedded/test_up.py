@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from embedded import RedisServer, process, runfile, scratch_folder
@@ -22,7 +25,7 @@ from embedded.up import END_SECONDS
 from tests.embedded.runs import PATIENCE, STAND_IN, Run, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Up = Callable[..., Run]
 
@@ -262,16 +265,72 @@ def test_status_tells_by_its_code_what_runs(up: Up, home: Path) -> None:
     assert everything.returncode == 0
     assert [line.split()[0] for line in everything.stdout.splitlines()] == list(run.run_file())
     assert (home / "postgres" / "password").read_text() not in everything.stdout
-    os.kill(run.run_file()["ai_worker"]["pid"], signal.SIGKILL)
-    run.wait_for("ai_worker (pid")
+    _make_unstartable(run.home)
+    os.kill(run.run_file()["postgres"]["pid"], signal.SIGKILL)
+    run.wait_for("postgres (pid")
     some = _ask(home, "--status")
     assert some.returncode == 1
-    assert said_of("ai_worker", some.stdout).startswith("ai_worker does not run pid ")
+    assert said_of("postgres", some.stdout).startswith("postgres does not run pid ")
     run.send(signal.SIGKILL)
     started = run.processes()
     run.wait_end()
     assert process.wait_gone(started, PATIENCE)
     assert _ask(home, "--status").returncode == 3
+
+
+def _make_unstartable(home: Path) -> None:
+    """So that a PostgreSQL that ended is not back before it is looked at."""
+    (home / "postgres" / "data" / "postgresql.conf").write_text("no_such_setting = 1\n")
+
+
+def test_status_asks_each_process_whether_it_works(up: Up, home: Path) -> None:
+    run = up().ready()
+    entries = run.run_file()
+    for name, entry in entries.items():
+        with _frozen(entry["pid"]):
+            if name in WORKERS:  # as if it had been frozen for a while
+                long_ago = time.time() - 3600
+                os.utime(Home(home).ready_file(name), (long_ago, long_ago))
+            status = _ask(home, "--status")
+        assert status.returncode == 1
+        said = {each: said_of(each, status.stdout) for each in entries}
+        assert said[name].startswith(f"{name} does not answer pid "), said
+        assert all(line.startswith(f"{each} runs pid ") for each, line in said.items() if each != name), said
+
+
+@contextlib.contextmanager
+def _frozen(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_status_tells_a_server_that_refuses_from_one_that_serves(up: Up, home: Path) -> None:
+    run = up().ready()
+    entries = run.run_file()
+    clients = []
+    with contextlib.suppress(psycopg.OperationalError):
+        while True:
+            clients.append(psycopg.connect(entries["postgres"]["url"]))
+    status = _ask(home, "--status")
+    for client in clients:
+        client.close()
+    assert status.returncode == 1
+    assert said_of("postgres", status.stdout).startswith("postgres is not ready pid ")
+
+
+def test_status_asks_servers_of_others_too(up: Up, home: Path) -> None:
+    with RedisServer(home / "mine") as mine:
+        run = up(REDIS_URL=mine.url).ready()
+        assert mine.pid is not None
+        assert said_of("redis", _ask(home, "--status").stdout) == f"redis runs external {mine.url}"
+        with _frozen(mine.pid):
+            status = _ask(home, "--status")
+        assert (status.returncode, said_of("redis", status.stdout)) == (1, f"redis does not answer external {mine.url}")
+        run.send(signal.SIGTERM)
+        assert run.wait_end() == 0
 
 
 def said_of(name: str, table: str) -> str:
