@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 from academy.adapters.sandbox.start import Walls, start
-from embedded.child import map_to_nobody
+from embedded.child import NOBODY, map_to
 
 user, spy, secret_file, allowed_file, allowed_folder = sys.argv[1:]
 if user == "nobody":
-    map_to_nobody()  # a program that is started now has no capability
+    map_to(NOBODY)  # a program that is started now has no capability
 walls = Walls(
     memory_bytes=200_000_000,
     cpu_seconds=20,
