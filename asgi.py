@@ -14,6 +14,7 @@ with sentences_alone():
     django_application = get_asgi_application()
 
 from django.apps import apps
+from django.conf import settings
 from servestatic import ServeStaticASGI
 
 from apps.core.allowance import allowed_bytes
@@ -26,6 +27,8 @@ def serve_static(wrapped: Any) -> Any:
     """Serves each app's `static/` folder; everything else goes on to the wrapped application."""
     server = ServeStaticASGI(wrapped, max_age=60, allow_all_origins=False)
     for app in apps.get_app_configs():
+        if app.label == "admin" and not settings.ADMIN_SITE:
+            continue
         folder = Path(app.path) / "static"
         if folder.is_dir():
             server.add_files(folder, prefix="static/")

@@ -38,6 +38,8 @@ class Environment(BaseSettings):
     allowed_hosts: Names = ["127.0.0.1", "localhost", "[::1]"]
     forwarded_allow_ips: str = PROXIES_BY_DEFAULT
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    admin_site: Literal["off", "on"] = "off"
+    audit_log_file: str | None = None
     process_name: str = Field("manage", pattern=r"^[a-z_0-9-]{1,40}$")
 
     database_url: str = "postgresql://academy@127.0.0.1:5432/academy"

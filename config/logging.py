@@ -13,8 +13,15 @@ _SHARED: list[Any] = [
 ]
 
 
-def logging_settings(level: str) -> dict[str, Any]:
-    """The dictionary of `logging.config.dictConfig`; libraries' own records take the same form as ours."""
+def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any]:
+    """The dictionary of `logging.config.dictConfig`; libraries' own records take the same form as ours.
+
+    The audit log is written whatever the level: to standard error with the rest, or to a file of its own, which may be
+    moved away while it is written.
+    """
+    audit: dict[str, Any] = {"class": "logging.StreamHandler"}
+    if audit_file:
+        audit = {"class": "logging.handlers.WatchedFileHandler", "filename": audit_file, "encoding": "utf-8"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -29,10 +36,14 @@ def logging_settings(level: str) -> dict[str, Any]:
                 ],
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
+            "audit": {**audit, "formatter": "json"},
+        },
         "root": {"handlers": ["stderr"], "level": level},
         # A refused request is the caller's matter: its answer says what was wrong.
         "loggers": {
+            "academy.audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
             "django.request": {"level": "ERROR"},
             # One line a connection is a million lines a day; connections are counted, not logged.
             "uvicorn.error": {"level": "WARNING"},

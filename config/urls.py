@@ -1,5 +1,6 @@
 """Every address of the product; `/ws/events/` and `/static/` are `asgi.py`'s."""
 
+from django.conf import settings
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
@@ -18,6 +19,10 @@ urlpatterns = [
     path("media/", include("apps.support.video.urls")),
     path("api/v1/schema/", SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[])),
 ]
+if settings.ADMIN_SITE:
+    from apps.core.operators.site import site
+
+    urlpatterns.append(path("admin/", site.urls))
 handler400 = answer_bad_request
 handler404 = answer_not_found
 handler500 = answer_server_error

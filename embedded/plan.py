@@ -158,6 +158,7 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
         "ALLOWED_HOSTS": f"{HOST},localhost,[::1]",
         "AWS_REGION": _REGION,
         "MEDIA_ROOT": str(home.media),
+        "ADMIN_SITE": "on",
         # Whoever presses Ctrl-C does not want to wait for a rolling restart; see embedded.up for what ends when.
         "REALTIME_DRAIN_SECONDS": "2",
         "WORKER_DRAIN_SECONDS": "3",

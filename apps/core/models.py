@@ -1,7 +1,7 @@
 """Academies, their people, and the sessions in which these are signed in."""
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
@@ -27,6 +27,16 @@ class Tenant(models.Model):
         return self.code
 
 
+class UserManager(BaseUserManager["User"]):
+    """Knows how `manage.py createsuperuser` makes an operator."""
+
+    def create_superuser(self, username: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(username=username, is_superuser=True, tenant=None, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
 class User(AbstractBaseUser):
     """An account of one academy; superusers belong to none. Names are unique within the academy."""
 
@@ -40,7 +50,7 @@ class User(AbstractBaseUser):
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
-    objects = BaseUserManager["User"]()
+    objects = UserManager()
 
     class Meta:
         db_table = "user"
@@ -58,6 +68,17 @@ class User(AbstractBaseUser):
     def check_password(self, raw_password: str | None) -> bool:
         """Compare a password, in any spelling, with the account's."""
         return raw_password is not None and password_matches(raw_password, self.password)
+
+    @property
+    def is_staff(self) -> bool:
+        """Whether the account opens the admin: that of an operator does, and none of an academy."""
+        return self.is_active and self.is_superuser and self.tenant_id is None
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
+        return self.is_staff
+
+    def has_module_perms(self, app_label: str) -> bool:  # noqa: ARG002 - Django's signature
+        return self.is_staff
 
 
 class TenantMembership(models.Model):

@@ -43,6 +43,7 @@ CLAIMS: dict[str, str] = {
     "docs/how-to/configure.md#sh-1": "test_lines_of_script_up_are_understood",
     "docs/how-to/configure.md#sh-2": "test_a_secret_key_is_made_as_shown",
     "docs/how-to/configure.md#sh-3": "test_a_wrong_value_gets_the_sentence_that_is_shown",
+    "docs/how-to/use-the-admin.md#sh-1": "test_commands_of_manage_py_exist",
     "docs/how-to/rotate-keys.md#sh-1": "test_a_secret_key_is_made_as_shown",
     "docs/how-to/send-messages.md#sh-1": "test_lines_of_script_up_are_understood",
     "docs/how-to/send-messages.md#sh-2": "test_lines_of_script_up_are_understood",

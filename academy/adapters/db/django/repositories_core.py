@@ -45,6 +45,11 @@ def find_user(user_id: int) -> User | None:
     return User.objects.filter(pk=user_id, is_active=True).first()
 
 
+def find_operator(username: str) -> User | None:
+    """Return the active account of an operator, who belongs to no academy."""
+    return User.objects.filter(tenant=None, username=username, is_active=True, is_superuser=True).first()
+
+
 def find_user_id(tenant_id: int, username: str) -> int | None:
     return User.objects.filter(tenant_id=tenant_id, username=username).values_list("pk", flat=True).first()
 

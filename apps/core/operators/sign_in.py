@@ -1,0 +1,49 @@
+"""How operators sign in to the admin: through the same limits and the same hashing line as everybody."""
+
+from typing import Any
+
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.core.exceptions import ValidationError
+from rest_framework.exceptions import APIException, Throttled
+
+from academy.adapters.db.django import repositories_core
+from academy.passwords import password_matches
+from apps.core.audit import Event, account_mark, audit
+from apps.core.authentication import address_of
+from apps.core.hashing import Origin, hashing
+from apps.core.throttling import count_attempt
+
+BACKEND = "apps.core.authentication.TenantBackend"
+
+
+class OperatorSignInForm(AdminAuthenticationForm):
+    """Finds operators alone: superusers, who belong to no academy."""
+
+    def clean(self) -> dict[str, Any]:
+        username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if username is not None and password:
+            try:
+                self._sign_in(username, password)
+            except APIException as problem:  # too many attempts, or too many passwords to check
+                code = Event.SIGN_IN_LIMITED if isinstance(problem, Throttled) else Event.OPERATOR_SIGN_IN_FAILED
+                self._note(code, username, outcome="refused")
+                raise ValidationError(str(problem.detail)) from None
+        return self.cleaned_data
+
+    def _sign_in(self, username: str, password: str) -> None:
+        address = address_of(self.request)
+        attempt = count_attempt("operator", address=address, tenant="", account=username)
+        user = repositories_core.find_operator(username)
+        password_hash = user.password if user else None
+        right = hashing().run(lambda: password_matches(password, password_hash), Origin("", address, attempt.known))
+        if user is None or not right:
+            self._note(Event.OPERATOR_SIGN_IN_FAILED, username, outcome="failed")
+            raise self.get_invalid_login_error()
+        attempt.succeeded()
+        user.backend = BACKEND  # as `authenticate` leaves it
+        self.user_cache = user
+        audit(Event.OPERATOR_SIGNED_IN, tenant=None, user=user.pk, address=address, subject=f"user:{user.pk}")
+
+    def _note(self, event: Event, username: str, *, outcome: str) -> None:
+        mark = account_mark("", username)
+        audit(event, tenant=None, address=address_of(self.request), subject=f"account:{mark}", outcome=outcome)

@@ -1,0 +1,161 @@
+"""The admin at `/admin/`: academies, accounts and sign-ins, for operators.
+
+Operators are superusers, who belong to no academy, so they see across the tenant wall. What they change is written into
+the audit log, and what it ends ends within a second: triggers in the database see to that.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from apps.core.audit import Event, audit
+from apps.core.authentication import address_of
+from apps.core.models import LoginSession, Tenant, TenantMembership, User
+from apps.core.operators.sign_in import OperatorSignInForm
+
+if TYPE_CHECKING:  # generic for the type checker alone
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+    BaseUserAdmin = UserAdmin[User]
+else:
+    ModelAdmin, TabularInline, BaseUserAdmin = admin.ModelAdmin, admin.TabularInline, UserAdmin
+
+
+class OperatorSite(admin.AdminSite):
+    site_header = site_title = "Academy operators"
+    index_title = "Academies, accounts and sign-ins"
+    site_url = "/"
+    login_form = OperatorSignInForm
+    enable_nav_sidebar = False
+
+
+site = OperatorSite(name="admin")
+
+
+class AuditedAdmin(ModelAdmin):
+    """Writes each change into the audit log. Nothing is deleted here: academies and accounts are closed instead."""
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return False
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        _audit(request, obj, message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        _audit(request, obj, message)
+        return super().log_change(request, obj, message)
+
+
+def _audit(request: HttpRequest, changed: Model, message: Any) -> None:
+    tenant_id = changed.pk if isinstance(changed, Tenant) else getattr(changed, "tenant_id", None)
+    audit(
+        Event.OPERATOR_CHANGED,
+        tenant=tenant_id,
+        user=request.user.pk,
+        address=address_of(request),
+        subject=f"{changed._meta.model_name}:{changed.pk}",  # noqa: SLF001 - Django's documented name
+        fields=_fields(message),
+    )
+
+
+def _fields(message: Any) -> list[str]:
+    """Return which fields changed, of the message that the admin makes; their values stay out of the log."""
+    if not isinstance(message, list):
+        return ["password"]
+    return sorted({field for part in message for change in part.values() for field in change.get("fields", [])})
+
+
+@admin.register(Tenant, site=site)
+class TenantAdmin(AuditedAdmin):
+    list_display = ("code", "name", "active", "created_at")
+    list_filter = ("active",)
+    search_fields = ("code", "name")
+    fields = ("code", "name", "active", "created_at")
+    readonly_fields = ("created_at",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:  # noqa: ARG002
+        """The code stands in tokens, addresses and the names of cookies: it stays."""
+        return self.readonly_fields if obj is None else ("code", *self.readonly_fields)
+
+
+class MembershipInline(TabularInline):
+    model = TenantMembership
+    fields = ("tenant", "role")
+    readonly_fields = ("tenant",)
+    extra = 0
+    can_delete = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # noqa: ARG002
+        return False
+
+
+@admin.register(User, site=site)
+class AccountAdmin(AuditedAdmin, BaseUserAdmin):
+    """Sets passwords, closes accounts, and says who has to choose another password."""
+
+    list_display = ("username", "tenant", "name", "is_active", "must_change_password", "is_superuser")
+    list_filter = ("is_active", "must_change_password", "is_superuser", "tenant")
+    list_select_related = ("tenant",)
+    search_fields = ("username", "name", "tenant__code")
+    ordering = ("tenant__code", "username")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("tenant", "username", "name", "password")}),
+        ("May sign in", {"fields": ("is_active", "must_change_password")}),
+        ("Since", {"fields": ("is_superuser", "created_at", "last_login")}),
+    )
+    readonly_fields = ("tenant", "is_superuser", "created_at", "last_login")
+    inlines = (MembershipInline,)
+    actions = ("end_sessions",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        return False
+
+    @admin.action(description="End all sign-ins of the chosen accounts")
+    def end_sessions(self, request: HttpRequest, accounts: QuerySet[User]) -> None:
+        for account in accounts:
+            ended = account.sessions.filter(ended_at=None).update(ended_at=timezone.now())
+            self.message_user(request, f"{account.username}: {ended} sign-ins ended.")
+            _audit(request, account, [{"changed": {"fields": ["sessions"]}}])
+
+
+@admin.register(LoginSession, site=site)
+class LoginSessionAdmin(AuditedAdmin):
+    """Who is signed in where; an action ends it."""
+
+    list_display = ("user", "tenant", "created_at", "last_used_at", "address", "user_agent", "expires_at", "ended_at")
+    list_filter = (("ended_at", admin.EmptyFieldListFilter), "user__tenant")
+    list_select_related = ("user__tenant",)
+    search_fields = ("user__username", "user__tenant__code", "address")
+    ordering = ("-last_used_at",)
+    actions = ("end",)
+
+    @admin.display(ordering="user__tenant__code")
+    def tenant(self, session: LoginSession) -> str:
+        return str(session.user.tenant or "")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        return obj is None  # actions need it; each session is read only
+
+    @admin.action(description="End the chosen sign-ins")
+    def end(self, request: HttpRequest, sessions: QuerySet[LoginSession]) -> None:
+        chosen = list(sessions.filter(ended_at=None).select_related("user"))
+        sessions.filter(pk__in=[session.pk for session in chosen]).update(ended_at=timezone.now())
+        for session in chosen:
+            audit(
+                Event.SESSION_ENDED,
+                tenant=session.user.tenant_id,
+                user=request.user.pk,
+                address=address_of(request),
+                subject=f"session:{session.pk}",
+                of_user=session.user_id,
+            )
+        self.message_user(request, f"{len(chosen)} sign-ins ended.")

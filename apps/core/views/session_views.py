@@ -1,0 +1,102 @@
+"""Where somebody is signed in: `/api/v1/auth/sessions/…`. The owner ends them, and so does the office."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from rest_framework import serializers, status
+from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from academy.adapters.db.django import repositories_sessions
+from academy.domain.roles import EVERYONE, OFFICE
+from apps.core.audit import Event, audit
+from apps.core.authentication import address_of, caller_of
+from apps.core.models import LoginSession
+from apps.core.query_params import number_param
+
+ENDED = inline_serializer("EndedSessions", {"ended": serializers.IntegerField()})
+USER = OpenApiParameter("user", int, description="An account of the own academy; for owner and staff.")
+
+
+class SessionSerializer(serializers.ModelSerializer[LoginSession]):
+    """One sign-in, on one device."""
+
+    current = serializers.SerializerMethodField(help_text="Whether this request belongs to it.")
+
+    class Meta:
+        model = LoginSession
+        fields = ("id", "current", "created_at", "last_used_at", "expires_at", "address", "user_agent")
+
+    def get_current(self, session: LoginSession) -> bool:
+        return session.pk == caller_of(self.context["request"]).session_id
+
+
+def account_asked_for(request: Request) -> int:
+    """Return the caller's id, or that of `?user=`. Raises PermissionDenied, or NotFound beyond the tenant wall."""
+    caller = caller_of(request)
+    user_id = number_param(request, "user")
+    if user_id is None or user_id == caller.user_id:
+        return caller.user_id
+    if caller.role not in OFFICE:
+        raise PermissionDenied(f"The role {caller.role.value!r} sees its own sessions only.", "role_refused")
+    if not repositories_sessions.account_exists(caller.tenant_id, user_id):
+        raise NotFound("There is no such account.")
+    return user_id
+
+
+class SessionListView(ListAPIView[LoginSession]):
+    """Where the caller is signed in, or the account of `?user=`; the last used comes first."""
+
+    roles = {"GET": EVERYONE, "DELETE": EVERYONE}  # noqa: RUF012 - read only
+    serializer_class = SessionSerializer
+
+    def get_queryset(self) -> Any:
+        return repositories_sessions.open_sessions(caller_of(self.request).tenant_id, account_asked_for(self.request))
+
+    @extend_schema(parameters=[USER])
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(parameters=[USER], responses=ENDED)
+    def delete(self, request: Request) -> Response:
+        """Ends all of them but the one that this request belongs to."""
+        caller, user_id = caller_of(request), account_asked_for(request)
+        others = repositories_sessions.open_sessions(caller.tenant_id, user_id).exclude(pk=caller.session_id)
+        ended = repositories_sessions.end_open_sessions(caller.tenant_id, others)
+        note_ended(request, f"user:{user_id}", user_id, ended)
+        return Response({"ended": ended})
+
+
+class SessionView(APIView):
+    """Ends one session, with its tokens, tickets and connections."""
+
+    roles = {"DELETE": EVERYONE}  # noqa: RUF012 - read only
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, session_id: UUID) -> Response:
+        caller = caller_of(request)
+        user_id = repositories_sessions.owner_of_session(caller.tenant_id, session_id)
+        if user_id is None or (user_id != caller.user_id and caller.role not in OFFICE):
+            raise NotFound("There is no such session.")
+        chosen = repositories_sessions.open_sessions(caller.tenant_id, user_id).filter(pk=session_id)
+        ended = repositories_sessions.end_open_sessions(caller.tenant_id, chosen)
+        note_ended(request, f"session:{session_id}", user_id, ended)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def note_ended(request: Request, subject: str, user_id: int, ended: int) -> None:
+    caller = caller_of(request)
+    audit(
+        Event.SESSION_ENDED,
+        tenant=caller.tenant_id,
+        user=caller.user_id,
+        session=caller.session_id,
+        address=address_of(request),
+        subject=subject,
+        of_user=user_id,
+        ended=ended,
+    )

@@ -1,0 +1,152 @@
+"""The admin at /admin/: who gets in, what its changes end, and that nobody else pays for it."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from embedded.plan import Web
+from tests.system import PASSWORD, System, new_ticket
+from tests.watcher import Watcher
+
+OPERATOR = "operator-password-1"
+
+
+@pytest.fixture(scope="module")
+def admin(system: System) -> Iterator[Web]:
+    system.shell(
+        "from apps.core.models import User; User.objects.filter(username='operator').exists() or "
+        f"User.objects.create_superuser('operator', '{OPERATOR}')"
+    )
+    with system.another_web(ADMIN_SITE="on") as web:
+        yield web
+
+
+@contextmanager
+def browser(admin: Web) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=admin.address, timeout=30, follow_redirects=True) as client:
+        yield client
+
+
+def send(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    page = client.get(path)
+    assert page.status_code == 200, page.text[:500]
+    (token,) = set(re.findall(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text))
+    headers = {"Origin": str(client.base_url).rstrip("/"), "Referer": f"{client.base_url}{path}"}
+    return client.post(path, data={"csrfmiddlewaretoken": token, **fields}, headers=headers)
+
+
+def sign_in(client: httpx.Client, username: str = "operator", password: str = OPERATOR) -> httpx.Response:
+    return send(client, "/admin/login/", username=username, password=password, next="/admin/")
+
+
+def account(system: System, username: str) -> int:
+    ((found,),) = system.query(
+        'SELECT u.id FROM "user" u JOIN tenant t ON t.id = u.tenant_id WHERE t.code = %s AND u.username = %s',
+        "hanbit",
+        username,
+    )
+    return int(found)
+
+
+def test_an_operator_signs_in_and_sees_the_academies(admin: Web) -> None:
+    with browser(admin) as client:
+        answer = sign_in(client)
+        assert "Academies, accounts and sign-ins" in answer.text
+        assert "hanbit" in client.get("/admin/core/tenant/").text
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert "script-src" not in answer.headers["Content-Security-Policy"]
+        (cookie,) = [cookie for cookie in client.cookies.jar if cookie.name == "operator"]
+        assert cookie.path == "/admin/"
+        assert cookie.has_nonstandard_attr("HttpOnly")
+        assert client.get("/static/admin/css/base.css").status_code == 200
+
+
+@pytest.mark.parametrize(("username", "password"), [("operator", "wrong"), ("owner", PASSWORD), ("nobody", "wrong")])
+def test_nobody_else_signs_in_there(admin: Web, username: str, password: str) -> None:
+    with browser(admin) as client:
+        assert "Please enter the correct username and password" in sign_in(client, username, password).text
+        assert "/admin/login/" in str(client.get("/admin/core/user/").url)
+
+
+def test_guessing_the_password_of_an_operator_is_slowed_as_anybodys(admin: Web) -> None:
+    with browser(admin) as client:
+        for _ in range(10):
+            assert "Please enter" in sign_in(client, "guessed-operator", "wrong").text
+        assert "Too many" in sign_in(client, "guessed-operator", "wrong").text
+
+
+def test_without_the_setting_there_is_no_admin(system: System) -> None:
+    assert httpx.get(f"{system.address}/admin/").status_code == 404
+    assert httpx.get(f"{system.address}/admin/login/").status_code == 404
+    assert httpx.get(f"{system.address}/static/admin/css/base.css").status_code == 404
+
+
+def test_the_api_knows_no_cookie_of_the_admin_and_costs_no_statement_more(system: System, admin: Web) -> None:
+    with browser(admin) as client:
+        sign_in(client)
+        token = system.access_token("hanbit", "owner")
+        answer = client.get(f"/api/v1/jobs/{uuid4()}/progress/", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+        assert "Set-Cookie" not in answer.headers
+        view = 'realtime_sql_statements_total{view="/api/v1/jobs/<uuid:job_id>/progress/"} 0.0'
+        assert view in httpx.get(f"{admin.address}/metrics").text
+        assert client.get("/api/v1/students/").status_code == 401
+
+
+async def test_a_password_set_in_the_admin_ends_what_the_account_has(system: System, admin: Web) -> None:
+    system.shell(
+        "from apps.core.models import *; from academy.adapters.db.django.repositories_core import create_account\n"
+        "from academy.domain.roles import Role; from django.contrib.auth.hashers import make_password\n"
+        f"create_account(Tenant.objects.get(code='hanbit'), 'renewed', '', Role.TEACHER, make_password('{PASSWORD}'))"
+    )
+    name, new = {"tenant": "hanbit", "username": "renewed", "password": PASSWORD}, "호랑이 담배 피우던 시절에"
+    async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
+        tokens = (await bare.post("/api/v1/auth/token/", json=name)).json()
+        bare.headers["Authorization"] = f"Bearer {tokens['access']}"
+        ticket = await new_ticket(bare)
+        with browser(admin) as client:
+            sign_in(client)
+            async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
+                await watcher.read_until("snapshot")
+                path = f"/admin/core/user/{account(system, 'renewed')}/password/"
+                done = send(client, path, password1=new, password2=new, usable_password="true")
+                assert "Password changed successfully" in done.text
+                assert (await watcher.closed(10.0))[0] == 4410
+        assert (await bare.get("/api/v1/jobs/")).status_code == 401
+        assert (await bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})).status_code == 401
+        assert (await bare.post("/api/v1/auth/token/", json={**name, "password": new})).status_code == 200
+
+
+async def test_a_sign_in_that_is_ended_in_the_admin_ends(system: System, admin: Web) -> None:
+    name = {"tenant": "hanbit", "username": "student", "password": PASSWORD}
+    async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
+        tokens = (await bare.post("/api/v1/auth/token/", json=name)).json()
+        with browser(admin) as client:
+            sign_in(client)
+            user = account(system, "student")
+            done = send(client, "/admin/core/user/", action="end_sessions", _selected_action=str(user), index="0")
+            assert "sign-ins ended" in done.text
+        assert (await bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})).status_code == 401
+        bare.headers["Authorization"] = f"Bearer {tokens['access']}"
+        async with asyncio.timeout(10):
+            while (await bare.get("/api/v1/students/")).status_code != 401:
+                await asyncio.sleep(0.05)
+
+
+def test_pages_of_the_admin_can_be_opened(system: System, admin: Web) -> None:
+    ((tenant,),) = system.query("SELECT id FROM tenant WHERE code = 'saebom'")
+    with browser(admin) as client:
+        sign_in(client)
+        for path in ("tenant/", f"tenant/{tenant}/change/", "user/", "loginsession/", "tenant/add/"):
+            assert client.get(f"/admin/core/{path}").status_code == 200, path
+        assert client.get(f"/admin/core/user/{account(system, 'owner')}/change/").status_code == 200
+        assert client.get(f"/admin/core/tenant/{tenant}/delete/").status_code == 403
+        assert client.get("/admin/core/user/add/").status_code == 403
+        saved = send(client, f"/admin/core/tenant/{tenant}/change/", name="Saebom", active="on")
+        assert "was changed successfully" in saved.text
+    assert system.query("SELECT name FROM tenant WHERE code = 'saebom'") == [("Saebom",)]

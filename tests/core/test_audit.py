@@ -1,0 +1,40 @@
+"""The audit log: its events and fields are those of the page, and it is written whatever the level of the others."""
+
+import json
+import logging.config
+from pathlib import Path
+
+import pytest
+
+from apps.core.audit import Event, account_mark, audit
+from config.logging import logging_settings
+from tests.docs.pages import page
+
+PAGE = page("docs/reference/audit-log.md")
+
+
+def test_each_event_is_in_the_page_and_no_other() -> None:
+    assert {row[0].strip("`") for row in PAGE.rows("event")} == {event.value for event in Event}
+
+
+def test_a_line_is_json_with_the_fields_of_the_page_and_goes_to_the_file_at_any_level(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(lambda: logging.config.dictConfig(logging_settings("INFO")))
+    file = tmp_path / "audit.log"
+    logging.config.dictConfig(logging_settings("ERROR", str(file)))
+    audit(Event.SESSION_ENDED, tenant=3, user=7, session="s", address="127.0.0.1", subject="session:t", of_user=8)
+    line = json.loads(file.read_text(encoding="utf-8"))
+    assert line["event"] == "session_ended"
+    assert line["logger"] == "academy.audit"
+    fields = {row[0].strip("`") for row in PAGE.rows("field")}
+    assert fields <= set(line)
+    assert (line["tenant"], line["user"], line["of_user"], line["outcome"]) == (3, 7, 8, "ok")
+
+
+def test_what_was_typed_as_a_name_cannot_be_read_from_its_mark_and_breaks_no_line() -> None:
+    marks = {account_mark("hanbit", name) for name in ("owner", "my password", 'x"}\n{"event": "signed_in"')}
+    assert len(marks) == 3
+    assert all(mark.isalnum() and len(mark) == 16 for mark in marks)
+    assert account_mark("hanbit", "owner") == account_mark("hanbit", "owner")
+    assert account_mark("hanbit", "owner") != account_mark("saebom", "owner")
