@@ -17,8 +17,9 @@ from django.apps import apps
 from django.conf import settings
 from servestatic import ServeStaticASGI
 
-from apps.core.allowance import allowed_bytes
-from config.body_limit import limit_body
+from apps.core.allowance import admit_body, slot_limits
+from config.body_limit import BodyLimits, limit_body
+from config.body_pace import PaceLimits
 from config.charset import utf8_only
 from realtime.routing import with_realtime
 
@@ -35,7 +36,8 @@ def serve_static(wrapped: Any) -> Any:
     return server
 
 
-http_application = serve_static(limit_body(utf8_only(django_application), allowed_bytes))  # type: ignore[arg-type]
+body_limits = BodyLimits(PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND), slot_limits())
+http_application = serve_static(limit_body(utf8_only(django_application), admit_body, body_limits))  # type: ignore[arg-type]
 
 
 application = with_realtime(http_application)

@@ -1,79 +1,181 @@
-"""A limit on request bodies, before Django reads one to its end and writes it to disk."""
+"""Guards request bodies before the application reads them, since Django reads each to its end and writes it to disk.
+
+A small body is read whoever sends it. A larger one is read only after `admit` has said that its sender may send it, and
+while there is a slot for it (`config.body_slots`). Every body has to keep a least pace (`config.body_pace`).
+"""
 
 import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
+from config.body_pace import Pace, PaceLimits
+from config.body_slots import NoSlotError, Sender, Slot, SlotLimits, Slots
+
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-Allowance = Callable[[Scope], int]
-
-MAX_BODY_BYTES = 21_000_000
-"""A workbook of 20 MB and the form around it."""
+SMALL_BODY_BYTES = 65_536
+"""The largest body that is read before anybody knows who sends it."""
 FORM_BYTES = 1_000_000
+"""The form around an uploaded file."""
 MAX_DIGITS = 18
 """Of an announced length: Python itself refuses to read numbers of some thousand digits."""
-READ_ON_BYTES, READ_ON_SECONDS = 200_000_000, 30.0
-"""A client that still sends sees a broken connection instead of the answer, so some more is read and thrown away."""
+READ_ON_BYTES, READ_ON_SECONDS = 32_000_000, 10.0
+SENDER_READ_ON_BYTES, SENDER_READ_ON_SECONDS = 200_000_000, 30.0
+"""For a sender who is known. A client that still sends when its connection ends may never see the answer."""
+RETRY_SECONDS = 10
 
 
-class _BodyTooLargeError(Exception):
-    """More arrived than was announced, or than is taken."""
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What `admit` says of a larger body."""
+
+    max_bytes: int
+    sender: Sender
 
 
-def limit_body(application: Application, allowance: Allowance = lambda _scope: MAX_BODY_BYTES) -> Application:
-    """Answers 413 to a larger body: at once if it is announced, else when it has grown too large.
+class BodyRefusedError(Exception):
+    """The body is not read. The text is the answer's message."""
 
-    `allowance` says how many bytes a request may have. `scope["arrived_at"]` (Unix seconds) tells what comes after when
-    the request began: a large body may take longer than a token lives.
+    def __init__(
+        self, status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = (), *, known: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.headers, self.known = status, code, headers, known
+
+
+Admit = Callable[[Scope], Awaitable[Allowance]]
+"""Says whose larger body this is, and how large it may be. Raises BodyRefusedError."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    pace: PaceLimits = field(default_factory=PaceLimits)
+    slots: SlotLimits = field(default_factory=SlotLimits)
+
+
+def limit_body(application: Application, admit: Admit, limits: BodyLimits | None = None) -> Application:
+    """Wrap an ASGI application: it gets bodies that their senders may send, and no others.
+
+    `scope["arrived_at"]` (Unix seconds) tells the application when the request began: a large body may take longer than
+    a token lives.
     """
+    limits = limits or BodyLimits()
+    slots = Slots(limits.slots)
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         scope["arrived_at"] = time.time()
-        max_bytes = allowance(scope)
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or len(announced) > MAX_DIGITS or int(announced) > max_bytes:
-            await _refuse(receive, send, max_bytes, more=True)
-            return
-        received, more = 0, True
-
-        async def counted() -> dict[str, Any]:
-            nonlocal received, more
-            message = await receive()
-            received += len(message.get("body", b""))
-            more = message.get("more_body", False)
-            if received > max_bytes:
-                raise _BodyTooLargeError
-            return message
-
+        body = _Body(scope, receive, admit, slots, Pace(limits.pace))
         try:
-            await application(scope, counted, send)
-        except _BodyTooLargeError:
-            await _refuse(receive, send, max_bytes, more=more)
+            await body.begin()
+            await application(scope, body.receive, send)
+        except BodyRefusedError as refused:
+            await _refuse(refused, receive if body.more else None, send)
+        finally:
+            body.end()
 
     return limited
 
 
-async def _refuse(receive: Receive, send: Send, max_bytes: int, *, more: bool) -> None:
-    if more:  # after the last part nothing comes any more, and to wait for it would keep the answer back
-        await _read_on(receive)
-    message = f"The request is larger than {max_bytes // 1_000_000} MB, which is all that is taken here."
-    body = json.dumps({"code": "too_large", "message": message}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})
-    await send({"type": "http.response.body", "body": body})
+class _Body:
+    """The body of one request."""
+
+    def __init__(self, scope: Scope, receive: Receive, admit: Admit, slots: Slots, pace: Pace) -> None:
+        self._scope, self._receive, self._admit, self._slots, self._pace = scope, receive, admit, slots, pace
+        self._max_bytes = SMALL_BODY_BYTES
+        self._received = 0
+        self._slot: Slot | None = None
+        self._known = False
+        self.more = True
+
+    async def begin(self) -> None:
+        """Look at the announced length. Raises BodyRefusedError."""
+        announced = dict(self._scope["headers"]).get(b"content-length", b"0")
+        if not announced.isdigit() or len(announced) > MAX_DIGITS:
+            raise BodyRefusedError(413, "too_large", "The length that the request announces is not one that is taken.")
+        if int(announced) > SMALL_BODY_BYTES:
+            await self._ask(int(announced))
+
+    async def receive(self) -> Message:
+        """Read on, as the application asks. Raises BodyRefusedError."""
+        if not self.more:  # what comes now is that the client has gone, which may be never
+            return await self._receive()
+        message = await self._next()
+        self._received += len(message.get("body", b""))
+        self.more = message.get("more_body", False)
+        if self._received > self._max_bytes and self._slot is None:
+            await self._ask(None)
+        if self._received > self._max_bytes:
+            raise self._too_large()
+        if not self.more and self._slot is not None:
+            self._slot.finish()
+        return message
+
+    def end(self) -> None:
+        if self._slot is not None:
+            self._slot.release()
+
+    async def _next(self) -> Message:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(self._pace.seconds_left):
+                message = await self._receive()
+        except TimeoutError:
+            raise BodyRefusedError(408, "too_slow", "The body of the request comes too slowly.") from None
+        self._pace.waited(time.monotonic() - began, len(message.get("body", b"")))
+        return message
+
+    async def _ask(self, announced: int | None) -> None:
+        """Ask who sends it, and take a slot."""
+        allowance = await self._admit(self._scope)
+        self._max_bytes, self._known = allowance.max_bytes, True
+        if announced is not None and announced > allowance.max_bytes:
+            raise self._too_large()
+        try:
+            self._slot = self._slots.take(allowance.sender, allowance.max_bytes if announced is None else announced)
+        except NoSlotError as problem:
+            status, code = (429, "too_many_uploads") if problem.is_own else (503, "no_room")
+            raise BodyRefusedError(
+                status, code, str(problem), (("retry-after", str(RETRY_SECONDS)),), known=True
+            ) from None
+
+    def _too_large(self) -> BodyRefusedError:
+        message = f"The request is larger than {_shown(self._max_bytes)}, which is all that is taken here."
+        return BodyRefusedError(413, "too_large", message, known=self._known)
 
 
-async def _read_on(receive: Receive) -> None:
+def _shown(count: int) -> str:
+    return f"{count // 1_000_000} MB" if count >= 1_000_000 else f"{count // 1024} KiB"  # noqa: PLR2004 - one of these
+
+
+async def _refuse(refused: BodyRefusedError, receive: Receive | None, send: Send) -> None:
+    """Answer at once; then read on for a while, because a client may look at the answer only when it has sent all."""
+    body = json.dumps({"code": refused.code, "message": str(refused)}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+        *((name.encode(), value.encode()) for name, value in refused.headers),
+    ]
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    if receive is not None and refused.status != 408:  # noqa: PLR2004 - a slow client has had its time
+        most = (SENDER_READ_ON_BYTES, SENDER_READ_ON_SECONDS) if refused.known else (READ_ON_BYTES, READ_ON_SECONDS)
+        await _read_on(receive, *most)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _read_on(receive: Receive, max_bytes: int, seconds: float) -> None:
     received = 0
     try:
-        async with asyncio.timeout(READ_ON_SECONDS):
-            while received < READ_ON_BYTES:
+        async with asyncio.timeout(seconds):
+            while received < max_bytes:
                 message = await receive()
                 received += len(message.get("body", b""))
                 if message["type"] != "http.request" or not message.get("more_body", False):

@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.connection import parse_url
 
+from config.body_limit import FORM_BYTES
 from realtime.proxies import DEFAULT as PROXIES_BY_DEFAULT
 from realtime.proxies import TrustedProxies
 
@@ -58,6 +59,13 @@ class Environment(BaseSettings):
     s3_endpoint_url: str | None = None
     media_root: str = "media"
     video_max_bytes: int = Field(2_000_000_000, ge=1_000_000, le=5_000_000_000)
+
+    body_grace_seconds: float = Field(20, gt=0, le=600)
+    body_min_bytes_per_second: int = Field(2_000, ge=1, le=1_000_000)
+    body_max_unfinished: int = Field(64, ge=1, le=10_000)
+    body_max_unfinished_per_tenant: int = Field(16, ge=1, le=10_000)
+    body_max_unfinished_per_user: int = Field(4, ge=1, le=10_000)
+    body_total_bytes: int = Field(8_000_000_000, ge=1_000_000, validate_default=True)
 
     message_provider: Literal["folder", "smtp", "http"] = "folder"
     message_folder: str = "messages"
@@ -158,6 +166,13 @@ class Environment(BaseSettings):
     def _is_http(cls, value: str | None) -> str | None:
         if value is not None and not (value.startswith(("http://", "https://")) and _has_host(value)):
             raise ValueError("it has to begin with http:// or https:// and a host (leave it out for AWS)")
+        return value
+
+    @field_validator("body_total_bytes")
+    @classmethod
+    def _holds_a_video(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("video_max_bytes", 0) + FORM_BYTES:
+            raise ValueError("it has to exceed VIDEO_MAX_BYTES by 1 MB, or the largest video is never taken")
         return value
 
     @field_validator("message_smtp_url")

@@ -126,6 +126,12 @@ if ENVIRONMENT.s3_bucket:
 # Uploads: a workbook has at most 20 MB, and a little more is taken so that the answer can say so.
 MAX_WORKBOOK_BYTES = 20_000_000
 MAX_VIDEO_BYTES = ENVIRONMENT.video_max_bytes
+BODY_GRACE_SECONDS = ENVIRONMENT.body_grace_seconds
+BODY_MIN_BYTES_PER_SECOND = ENVIRONMENT.body_min_bytes_per_second
+BODY_MAX_UNFINISHED = ENVIRONMENT.body_max_unfinished
+BODY_MAX_UNFINISHED_PER_TENANT = ENVIRONMENT.body_max_unfinished_per_tenant
+BODY_MAX_UNFINISHED_PER_USER = ENVIRONMENT.body_max_unfinished_per_user
+BODY_TOTAL_BYTES = ENVIRONMENT.body_total_bytes
 MESSAGE_PROVIDER = ENVIRONMENT.message_provider
 MESSAGE_FOLDER = ENVIRONMENT.message_folder
 MESSAGE_SMTP_URL = ENVIRONMENT.message_smtp_url.get_secret_value()

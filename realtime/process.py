@@ -16,8 +16,7 @@ from realtime.errors import FeedUnavailableError, RefusedError
 from realtime.health import Health
 from realtime.hub import Hub
 from realtime.reader import FeedReader
-from realtime.revocation import GROUP
-from realtime.tickets import Ticket
+from realtime.revocation import GROUP, Issued
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +44,7 @@ class ServerProcess:
             await asyncio.wait(self._tasks)
         await self.hub.close()
 
-    async def admit(self, ticket: Ticket) -> Self:
+    async def admit(self, ticket: Issued) -> Self:
         """Lets a ticket in, unless it was revoked since it was issued. Raises RefusedError."""
         try:
             marks = await self.health.marks(ticket.tenant_id)

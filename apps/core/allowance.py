@@ -1,26 +1,91 @@
-"""How large a request may be: only who is signed in and may upload videos sends more than a workbook."""
+"""Who may send a large body: looked at before it is read, from the token and the marks of revocation, without SQL.
 
+A view that takes files says so by `max_upload_bytes`, a function without arguments; its `roles` say who may send them.
+Every other request may have a JSON body of `DATA_UPLOAD_MAX_MEMORY_SIZE`, if its sender is signed in.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.urls import Resolver404, resolve
 
-from academy.domain.roles import FACULTY
-from apps.core.tokens import TokenError, read_access_token
-from config.body_limit import FORM_BYTES, MAX_BODY_BYTES
+from apps.core.authentication import identity_of
+from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
+from config.body_limit import SMALL_BODY_BYTES, Allowance, BodyRefusedError
+from config.body_slots import Sender, SlotLimits
+from realtime.closing import CloseCode
+from realtime.errors import RefusedError
+from realtime.process import this_process
 
-UPLOAD_PATH = "/media/videos/"
-
-
-def allowed_bytes(scope: dict[str, Any]) -> int:
-    """Looked at before a byte of the body is read. Whether the session was ended meanwhile the view looks at."""
-    if scope.get("method") == "POST" and scope.get("path") == UPLOAD_PATH and _may_upload(scope):
-        return int(settings.MAX_VIDEO_BYTES) + FORM_BYTES
-    return MAX_BODY_BYTES
+MULTIPART = b"multipart/form-data"
 
 
-def _may_upload(scope: dict[str, Any]) -> bool:
-    scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1").partition(" ")
+async def admit_body(scope: dict[str, Any]) -> Allowance:
+    """Say whose body this is, and how large it may be. Raises BodyRefusedError."""
+    headers = dict(scope["headers"])
+    view = _view_of(scope["path"])
+    takes_files = hasattr(view, "max_upload_bytes")
+    caller = _caller_of(headers.get(b"authorization", b"").decode("latin-1"), takes_files=takes_files)
+    if caller.must_change_password:
+        message = "Change your password first (POST /api/v1/auth/password/)."
+        raise BodyRefusedError(403, "password_change_needed", message, known=True)
+    await _check_revocations(caller)
+    sender = Sender(caller.tenant_id, caller.user_id)
+    if not (takes_files and scope["method"] == "POST" and _is_multipart(headers)):
+        return Allowance(settings.DATA_UPLOAD_MAX_MEMORY_SIZE, sender)
+    if caller.role not in view.roles.get("POST", ()):
+        raise BodyRefusedError(403, "role_refused", f"The role {caller.role.value!r} may not do this.", known=True)
+    max_upload_bytes: Callable[[], int] = view.max_upload_bytes
+    return Allowance(max_upload_bytes(), sender)
+
+
+def _view_of(path: str) -> Any:
     try:
-        return scheme.lower() == "bearer" and read_access_token(token.strip()).role in FACULTY
-    except TokenError:
-        return False
+        return getattr(resolve(path).func, "view_class", None)
+    except Resolver404:
+        return None
+
+
+def _is_multipart(headers: dict[bytes, bytes]) -> bool:
+    return headers.get(b"content-type", b"").strip().lower().startswith(MULTIPART)
+
+
+def _caller_of(authorization: str, *, takes_files: bool) -> Caller:
+    scheme, _, token = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer":
+        if takes_files:
+            raise _unauthorized("not_authenticated", "Sign in: files are taken from those who are signed in.")
+        message = f"A request without an access token may have {SMALL_BODY_BYTES // 1024} KiB."
+        raise BodyRefusedError(413, "too_large", message)
+    try:
+        return read_access_token(token.strip())
+    except TokenExpiredError as problem:
+        raise _unauthorized("token_expired", str(problem)) from None
+    except TokenError as problem:
+        raise _unauthorized("token_invalid", str(problem)) from None
+
+
+async def _check_revocations(caller: Caller) -> None:
+    """Look at the marks that this process holds or reads. The view looks again when the body has arrived."""
+    try:
+        await this_process().admit(identity_of(caller))
+    except RefusedError as refused:
+        if refused.code is CloseCode.FEED_UNAVAILABLE:
+            message = "Whether this session still holds cannot be known at the moment; try again in a few seconds."
+            raise BodyRefusedError(503, "redis_unavailable", message, (("retry-after", "5"),)) from None
+        raise _unauthorized("session_ended", str(refused)) from None
+
+
+def _unauthorized(code: str, message: str) -> BodyRefusedError:
+    return BodyRefusedError(401, code, message, (("www-authenticate", "Bearer"),))
+
+
+def slot_limits() -> SlotLimits:
+    """As the settings have them."""
+    return SlotLimits(
+        unfinished=settings.BODY_MAX_UNFINISHED,
+        unfinished_per_tenant=settings.BODY_MAX_UNFINISHED_PER_TENANT,
+        unfinished_per_user=settings.BODY_MAX_UNFINISHED_PER_USER,
+        total_bytes=settings.BODY_TOTAL_BYTES,
+    )

@@ -294,8 +294,8 @@ async def test_only_who_may_upload_sends_more_than_a_workbook(system: System) ->
         return answer.status_code
 
     async with system.client(username="student") as student:
-        assert await send(student) == 413
+        assert await send(student) == 403
     async with httpx.AsyncClient(base_url=system.address) as nobody:
-        assert await send(nobody) == 413
+        assert await send(nobody) == 401
     async with system.client(username="teacher") as teacher:
         assert await send(teacher) == 400  # taken, and no form

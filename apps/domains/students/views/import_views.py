@@ -1,5 +1,6 @@
 """`POST /api/v1/students/import/`, and a workbook to try it with."""
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
@@ -22,6 +23,7 @@ from apps.core.errors import ApiError
 from apps.core.hashing import Origin, hashing
 from apps.core.query_params import number_param
 from apps.domains.students.serializers import ImportForm
+from config.body_limit import FORM_BYTES
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 SAMPLE_ROWS, MAX_SAMPLE_ROWS = 2_000, 10_000
@@ -32,6 +34,10 @@ class StudentImportView(APIView):
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
     parser_classes = (MultiPartParser,)
+
+    @staticmethod
+    def max_upload_bytes() -> int:
+        return int(settings.MAX_WORKBOOK_BYTES) + FORM_BYTES
 
     @extend_schema(request=ImportForm, responses={202: inline_serializer("Job", {"job_id": serializers.UUIDField()})})
     def post(self, request: Request) -> Response:

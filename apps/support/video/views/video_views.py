@@ -35,6 +35,7 @@ from apps.support.video.redis_status_cache import cache_video_status
 from apps.support.video.serializers import PresignedForm, UploadForm, VideoSerializer
 from apps.support.video.services import sqs_queue
 from apps.support.video.services.files import drop_all_made, shown_name, source_name
+from config.body_limit import FORM_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,10 @@ class VideoListView(ListAPIView[Video]):
     roles = {"GET": EVERYONE, "POST": FACULTY}  # noqa: RUF012 - read only
     serializer_class = VideoSerializer
     parser_classes = (MultiPartParser, BoundedJSONParser)
+
+    @staticmethod
+    def max_upload_bytes() -> int:
+        return int(settings.MAX_VIDEO_BYTES) + FORM_BYTES
 
     def get_queryset(self) -> Any:
         status = self.request.query_params.get("status")

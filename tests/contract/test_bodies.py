@@ -1,0 +1,213 @@
+"""Large, slow and unfinished request bodies, as a stranger's sockets send them to the running product."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.system import System, eventually
+
+LARGE = 20_900_000
+UPLOAD, IMPORT, TOKEN = "/media/videos/", "/api/v1/students/import/", "/api/v1/auth/token/"
+MULTIPART = "multipart/form-data; boundary=B"
+LARGE_FORM = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n' + b"x" * 200_000
+
+
+class Socket:
+    """A client that writes what it likes, and reads answers."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    def begin(self, path: str, length: int, *headers: str, token: str = "", version: str = "1.1") -> None:
+        lines = [f"POST {path} HTTP/{version}", "Host: 127.0.0.1", f"Content-Length: {length}", *headers]
+        if token:
+            lines.append(f"Authorization: Bearer {token}")
+        self.writer.write("\r\n".join([*lines, "", ""]).encode())
+
+    async def send(self, body: bytes) -> None:
+        """As much as the server takes: it may close at any time."""
+        with suppress(ConnectionError):
+            self.writer.write(body)
+            await self.writer.drain()
+
+    async def answer(self) -> tuple[int, dict[str, str]]:
+        async with asyncio.timeout(30):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+            length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+            body: dict[str, str] = json.loads(await self.reader.readexactly(length))
+        return int(head.split()[1]), body
+
+    async def rest(self) -> bytes:
+        """What else comes until the server closes."""
+        async with asyncio.timeout(30):
+            try:
+                return await self.reader.read()
+            except ConnectionResetError:
+                return b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+Connect = Callable[..., Awaitable[Socket]]
+
+
+@pytest.fixture
+async def connect(system: System) -> AsyncIterator[Connect]:
+    async with AsyncExitStack() as stack:
+
+        async def connected(address: str = system.address) -> Socket:
+            url = httpx.URL(address)
+            socket = Socket(*await asyncio.open_connection(url.host, url.port))
+            stack.push_async_callback(socket.close)
+            return socket
+
+        yield connected
+
+
+@pytest.fixture
+def token(system: System) -> str:
+    return system.access_token("hanbit", "owner")
+
+
+def bytes_in_files(system: System) -> int:
+    """What the web process holds in files that nobody else sees."""
+    total = 0
+    for entry in Path(f"/proc/{system.web.pid}/fd").iterdir():
+        try:
+            if entry.readlink().name.endswith(" (deleted)"):
+                total += entry.stat().st_size
+        except FileNotFoundError:
+            continue
+    return total
+
+
+async def test_unfinished_bodies_of_strangers_hold_nothing(system: System, connect: Connect) -> None:
+    before = bytes_in_files(system)
+    sockets = [await connect() for _ in range(15)]
+    for number, socket in enumerate(sockets):
+        socket.begin((TOKEN, UPLOAD, "/nowhere/")[number % 3], LARGE + 100, "Content-Type: application/json")
+    sending = [asyncio.create_task(socket.send(b"x" * LARGE)) for socket in sockets]
+    answers = await asyncio.gather(*(socket.answer() for socket in sockets))
+    assert {status for status, _body in answers} == {401, 413}
+    await asyncio.gather(*sending)
+    await asyncio.gather(*(socket.rest() for socket in sockets))
+    assert bytes_in_files(system) <= before
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_anonymous_body_has_at_most_64_kib(system: System, chunked: bool) -> None:
+    account = {"tenant": "hanbit", "username": "nobody-here", "password": "x" * 150}
+    body = json.dumps(account).encode()
+
+    async def status(size: int) -> int:
+        async def parts() -> AsyncIterator[bytes]:
+            yield body + b" " * (size - len(body))
+
+        headers = {"Content-Type": "application/json"}
+        content = parts() if chunked else body + b" " * (size - len(body))
+        async with httpx.AsyncClient(base_url=system.address, timeout=30) as client:
+            return (await client.post(TOKEN, content=content, headers=headers)).status_code
+
+    assert await status(65_536) == (400 if chunked else 401)  # the views read no body without a length
+    assert await status(65_537) == 413
+
+
+async def test_who_asks_first_is_refused_before_a_byte_of_the_body_was_sent(system: System, connect: Connect) -> None:
+    socket = await connect()
+    socket.begin(UPLOAD, LARGE, "Expect: 100-continue", f"Content-Type: {MULTIPART}")
+    status, body = await socket.answer()
+    assert (status, body["code"]) == (401, "not_authenticated")
+
+
+async def test_what_a_refused_client_sends_behind_its_body_is_no_request(
+    system: System, connect: Connect, token: str
+) -> None:
+    """Pipelined: a body that was not read must not be taken for the next request, nor what follows it."""
+    socket = await connect()
+    socket.begin(TOKEN, 70_000)
+    follows = f"GET /api/v1/lectures/ HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+    await socket.send(follows + b"x" * (70_000 - len(follows)) + follows)
+    assert (await socket.answer())[0] == 413
+    assert await socket.rest() == b""
+
+
+async def test_a_client_of_the_old_protocol_is_refused_alike(system: System, connect: Connect) -> None:
+    socket = await connect()
+    socket.begin(TOKEN, 70_000, version="1.0")
+    assert (await socket.answer())[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("username", "path", "content_type", "status"),
+    [
+        ("owner", IMPORT, MULTIPART, 200),
+        ("teacher", IMPORT, MULTIPART, 403),
+        ("student", UPLOAD, MULTIPART, 403),
+        ("teacher", UPLOAD, MULTIPART, 200),
+        ("owner", UPLOAD, "application/json", 413),
+        ("owner", "/api/v1/lectures/", MULTIPART, 413),
+        ("owner", "/api/v1/nowhere/", MULTIPART, 413),
+    ],
+)
+async def test_only_an_upload_of_who_may_upload_is_waited_for(
+    system: System, connect: Connect, username: str, path: str, content_type: str, status: int
+) -> None:
+    socket = await connect()
+    token = system.access_token("hanbit", username)
+    socket.begin(path, LARGE, "Expect: 100-continue", f"Content-Type: {content_type}", token=token)
+    if status == 200:
+        async with asyncio.timeout(30):
+            assert await socket.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    else:
+        assert (await socket.answer())[0] == status
+
+
+async def test_a_session_that_has_ended_sends_no_large_body(system: System, connect: Connect) -> None:
+    async with httpx.AsyncClient(base_url=system.address, timeout=30) as client:
+        account = {"tenant": "saebom", "username": "staff", "password": "academy-demo"}
+        token = (await client.post(TOKEN, json=account)).json()["access"]
+        out = await client.post("/api/v1/auth/logout/", headers={"Authorization": f"Bearer {token}"})
+        assert out.status_code == 204
+    socket = await connect()
+    socket.begin(IMPORT, LARGE, "Expect: 100-continue", f"Content-Type: {MULTIPART}", token=token)
+    assert (await socket.answer())[1]["code"] == "session_ended"
+
+
+async def test_one_user_holds_only_some_unfinished_uploads(system: System, connect: Connect, token: str) -> None:
+    before = bytes_in_files(system)
+    sockets = [await connect() for _ in range(4)]
+    for socket in sockets:
+        socket.begin(IMPORT, LARGE, f"Content-Type: {MULTIPART}", token=token)
+        await socket.send(LARGE_FORM)
+    one_more = await connect()
+    async with asyncio.timeout(30):
+        while True:  # until the server has begun with all four
+            one_more.begin(IMPORT, LARGE, "Expect: 100-continue", f"Content-Type: {MULTIPART}", token=token)
+            first = await one_more.reader.readuntil(b"\r\n")
+            await one_more.close()
+            if b"429" in first:
+                break
+            one_more = await connect()
+    for socket in sockets:
+        await socket.close()
+    await eventually(lambda: bytes_in_files(system) <= before, what="the files of uploads that were given up to go")
+
+
+async def test_a_body_that_stops_coming_is_given_up(system: System, connect: Connect, token: str) -> None:
+    with system.another_web(BODY_GRACE_SECONDS="0.5") as web:
+        small, large = await connect(web.address), await connect(web.address)
+        small.begin(TOKEN, 1000, "Content-Type: application/json")
+        await small.send(b"{")
+        large.begin(IMPORT, LARGE, f"Content-Type: {MULTIPART}", token=token)
+        await large.send(LARGE_FORM)
+        for socket in (small, large):
+            status, body = await socket.answer()
+            assert (status, body["code"]) == (408, "too_slow")
