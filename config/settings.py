@@ -39,6 +39,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.requests.note_request",
+    "realtime.middleware.tell_untold_revocations",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -90,14 +91,6 @@ PASSWORD_HASHING_THREADS = ENVIRONMENT.password_hashing_threads
 SIGN_IN_ACCOUNT_LIMIT = ENVIRONMENT.sign_in_account_limit
 SIGN_IN_ADDRESS_LIMIT = ENVIRONMENT.sign_in_address_limit
 SIGN_IN_TENANT_LIMIT = ENVIRONMENT.sign_in_tenant_limit
-
-# For the few messages between server processes (revocations); one channel a process, none a connection.
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [ENVIRONMENT.redis_url], "prefix": f"{ENVIRONMENT.realtime_key_prefix}realtime:channels"},
-    }
-}
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "Asia/Seoul"

@@ -19,12 +19,11 @@ MIN_SECRET_LENGTH = 32
 
 SET_POLICY = "Set maxmemory-policy to volatile-lru: then only what has an expiry is evicted, and repaired."
 GIVE_MEMORY = "Raise maxmemory, or set REALTIME_TERMINAL_TTL_SECONDS so that ended jobs are forgotten."
-SET_LAYER = "Set CHANNEL_LAYERS to a layer that all processes share, such as channels_redis.core.RedisChannelLayer."
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
     """What can be said without asking anybody."""
-    return [*_missing(), *_layer(), *_origins(), *_secret()]
+    return [*_missing(), *_origins(), *_secret()]
 
 
 def check_redis(**_: Any) -> list[CheckMessage]:
@@ -57,16 +56,6 @@ def _missing() -> Iterator[CheckMessage]:
             import_string(path)
         except ImportError as problem:
             yield Error(f"{name} names nothing that can be imported: {problem}", id="realtime.E001")
-
-
-def _layer() -> Iterator[CheckMessage]:
-    if "default" not in getattr(settings, "CHANNEL_LAYERS", {}):
-        seconds = conf.probe_seconds()
-        yield Warning(
-            f"There is no channel layer: other processes hear of a revocation up to {seconds:g} s late.",
-            hint=SET_LAYER,
-            id="realtime.W003",
-        )
 
 
 def _origins() -> Iterator[CheckMessage]:

@@ -20,6 +20,7 @@ from realtime.record import Record
 from realtime.revocation import Revocations
 from realtime.scripts import Limits
 from realtime.source import Source
+from realtime.unwritten import Committed, UnwrittenMarks
 
 REVOCATION_SECONDS = 1.0
 """What a Redis that hangs may cost a request that asks whether its caller was revoked."""
@@ -104,8 +105,15 @@ def source() -> Source:
 @cache
 def revocations() -> Revocations:
     """Who was revoked: what each authenticated request asks."""
-    client = Redis.from_url(redis_url(), socket_timeout=REVOCATION_SECONDS, socket_connect_timeout=REVOCATION_SECONDS)
-    return Revocations(client, key_prefix=key_prefix())
+    client = Redis.from_url(
+        redis_url(),
+        socket_timeout=REVOCATION_SECONDS,
+        socket_connect_timeout=REVOCATION_SECONDS,
+        retry=Retry(NoBackoff(), 1),
+    )
+    committed = cast("Committed", import_string("realtime.revoke.committed_marks"))
+    unwritten = UnwrittenMarks(client, committed, key_prefix=key_prefix())
+    return Revocations(client, key_prefix=key_prefix(), unwritten=unwritten)
 
 
 def ticket_keys() -> list[bytes]:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -14,7 +14,6 @@ import structlog
 from realtime.closing import CloseCode
 from realtime.errors import TooManyConnectionsError
 from realtime.metrics import counts
-from realtime.revocation import Marks
 from realtime.tickets import Ticket
 
 log = structlog.get_logger(__name__)
@@ -94,10 +93,10 @@ class Connections:
         if not self._open:
             self._empty.set()
 
-    def revoke(self, tenant_id: int, marks: Marks) -> None:
-        """Ends those that these marks concern."""
+    def end_revoked(self, tenant_id: int, is_revoked: Callable[[Ticket], bool]) -> None:
+        """Ends those whose ticket was revoked."""
         for connection in list(self._open.get(tenant_id, ())):
-            if marks.concern(connection.ticket):
+            if is_revoked(connection.ticket):
                 connection.end(CloseCode.REVOKED)
 
     async def drain(self, seconds: float) -> None:

@@ -59,7 +59,7 @@ class EventsConsumer(AsyncConsumer):
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        """As Channels does it, but without a channel-layer channel, which is one Redis subscription a connection."""
+        """As Channels does it, but without a channel layer, which would be one Redis subscription a connection."""
         self.scope, self.base_send = scope, send
         self._carrier = WebSocketCarrier(scope, send)
         self._bad_frames = 0

@@ -1,28 +1,34 @@
 """What `manage.py doctor` looks at, one function each: the settings, the servers, and the relay."""
 
-import asyncio
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from redis.exceptions import RedisError
 
-from realtime import checks, conf
+from realtime import checks, conf, scripts
 from realtime.conf import DoctorCheck
 from realtime.errors import CheckFailedError
+from realtime.keys import Keys
 from realtime.outbox import oldest_unsent_seconds, seconds_until_relayed
 from realtime.redis_server import OLDEST_VERSION, WARN_ABOVE, RedisServer
+from realtime.refusals import refusal, sentence
 
 RESERVED_TENANT = 0
 """The doctor's own feed; tenants of projects begin with 1."""
 RELAY_TOPIC = "doctor:relay"
-LAYER_SECONDS = 5.0
 RELAY_SECONDS = 10.0
+MEND_WRITES = {
+    "OOM": checks.GIVE_MEMORY,
+    "READONLY": "Redis is a replica: let REALTIME_REDIS_URL name the master, or promote this one (REPLICAOF NO ONE).",
+    "MISCONF": "Redis cannot write to its disk: make room, or mend the folder; its log says which file.",
+    "NOREPLICAS": "Redis has fewer replicas than min-replicas-to-write asks for: mend them, or ask for fewer.",
+    "NOPERM": "Let the ACL of this user permit all commands on these keys and channels.",
+    "MASTERDOWN": "Redis is a replica whose master is away: let REALTIME_REDIS_URL name the master.",
+}
 OLD_SECONDS = 30.0
 """A row that has waited so long was left behind by the process that wrote it and by the relay."""
 
@@ -100,25 +106,17 @@ def check_memory() -> str:
     return said
 
 
-def check_channel_layer() -> str:
-    """A message goes to a channel of our own and comes back."""
-    layer = get_channel_layer()  # type: ignore[no-untyped-call]
-    if layer is None:
-        raise CheckFailedError("none is configured: revocations are found by the probe alone", checks.SET_LAYER)
-
-    async def there_and_back() -> None:
-        async with asyncio.timeout(LAYER_SECONDS):
-            channel = await layer.new_channel()
-            await layer.send(channel, {"type": "realtime.doctor"})
-            await layer.receive(channel)
-
+def check_writes() -> str:
+    """A write as any other, and what marks of revocation need: scripts, and messages to all processes."""
+    redis, keys = conf.redis(), Keys(conf.key_prefix())
     try:
-        async_to_sync(there_and_back)()
-    except (OSError, RedisError) as problem:  # TimeoutError is an OSError
-        raise CheckFailedError(
-            f"nothing comes through ({problem or 'time-out'})", "Look whether its server runs; see CHANNEL_LAYERS."
-        ) from None
-    return f"a message came through ({type(layer).__name__})"
+        redis.script_load(scripts.source("note"))
+        redis.publish(keys.writable(), b"")
+        redis.set(keys.writable(), 1, ex=60)
+    except RedisError as problem:
+        mend = MEND_WRITES.get(refusal(problem) or "", "Mend Redis first.")
+        raise CheckFailedError(f"refused: {sentence(problem)}", mend) from None
+    return "taken"
 
 
 def check_outbox() -> str:

@@ -1,5 +1,7 @@
 """What can go wrong, one class each; the sentence is for people."""
 
+from redis.exceptions import RedisError
+
 from realtime.closing import CloseCode
 
 
@@ -25,6 +27,14 @@ class TicketExpiredError(TicketError):
 
 class RevokedError(TicketError):
     """The session was ended, or the account changed: sign in again."""
+
+
+class WritesRefusedError(RealtimeError, RedisError):
+    """Redis takes no writes: all processes were told of the revocation, but its mark is still to be written."""
+
+
+class MarksUnreadableError(RealtimeError, RedisError):
+    """Who was revoked cannot be known: Redis takes no writes, and the database cannot be asked."""
 
 
 class TooManyConnectionsError(RealtimeError):

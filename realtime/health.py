@@ -1,21 +1,27 @@
 """Looks after what nobody tells: links that look healthy and bring nothing, and revocations whose message was lost.
 
 Every 15 seconds the mirrors' epochs and offsets are compared with Redis, and the marks of revocation are read, for all
-tenants in one round trip.
+tenants in one round trip. Every second it is seen whether Redis takes writes; while it takes none, the marks that it
+does not hold are read from the database (`realtime.unwritten`).
 """
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
 
 from realtime.connections import Connections
-from realtime.errors import FeedUnavailableError
+from realtime.errors import BadRecordError, FeedUnavailableError
 from realtime.hub import Hub
+from realtime.marks import KEPT_SECONDS, Issued, Marks
 from realtime.reader import FeedReader, Probed
-from realtime.revocation import KEPT_SECONDS, Marks
+from realtime.revocation import Revocations
+from realtime.unwritten import LOOK_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +30,7 @@ BEHIND_SECONDS = 1.0
 MARKS_SECONDS = 5.0
 STALE_PERIODS = 3
 """Marks that could not be read for so many periods are not trusted any more."""
+UNKNOWN = "Whether this session still holds cannot be known at the moment."
 
 
 @dataclass
@@ -35,22 +42,45 @@ class _Known:
 class Health:
     """Of one process."""
 
-    def __init__(self, reader: FeedReader, hub: Hub, connections: Connections, period_seconds: float) -> None:
+    def __init__(
+        self,
+        reader: FeedReader,
+        hub: Hub,
+        connections: Connections,
+        period_seconds: float,
+        revocations: Revocations,
+        look: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`look` calls that of `revocations.unwritten` without blocking the event loop."""
         self._reader, self._hub, self._connections = reader, hub, connections
         self._period = period_seconds
+        self._revocations = revocations
+        self._look = look or partial(asyncio.to_thread, revocations.unwritten.look)
+        self._probe_soon = asyncio.Event()
+        self._seen = False
         self._known: dict[int, _Known] = {}
         self._readings: dict[int, asyncio.Task[Marks]] = {}
 
     async def run(self) -> None:
         """Probes for ever. Ends by cancellation only."""
         while True:
-            await asyncio.sleep(self._period)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._probe_soon.wait(), self._period)
+            self._probe_soon.clear()
             try:
                 await self.probe()
             except (RedisError, OSError) as problem:
                 log.debug("probe_failed", error=str(problem))
             except Exception:
                 log.exception("probe_failed")
+
+    async def watch(self) -> None:
+        """Looks for ever whether Redis takes writes, and ends whom a mark concerns that it does not hold."""
+        while True:
+            await self._see()
+            for tenant_id in self._revocations.unwritten.tenants:
+                self._connections.end_revoked(tenant_id, self._revocations.unwritten.concern)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def probe(self) -> None:
         """One look at everything. Raises RedisError or OSError."""
@@ -80,18 +110,63 @@ class Health:
             try:
                 return await asyncio.wait_for(asyncio.shield(reading), MARKS_SECONDS)
             except (RedisError, OSError):
-                raise FeedUnavailableError("Whether this session still holds cannot be known at the moment.") from None
+                raise FeedUnavailableError(UNKNOWN) from None
         return known.marks
+
+    async def is_revoked(self, issued: Issued) -> bool:
+        """Whether a mark ends this, in Redis or not yet there. Raises FeedUnavailableError where that is not known."""
+        marks = await self.marks(issued.tenant_id)
+        await self._know()
+        return marks.concern(issued) or self._revocations.unwritten.concern(issued)
+
+    async def redis_problem(self) -> str:
+        """What Redis answers to a write, in one sentence; empty where it takes them.
+
+        Raises FeedUnavailableError where revocations cannot be known.
+        """
+        await self._know()
+        return self._revocations.unwritten.problem
+
+    @property
+    def refuses_marks(self) -> bool:
+        """Whether Redis takes no writes at all, as far as this process knows."""
+        return self._revocations.unwritten.refuses_marks
+
+    async def _know(self) -> None:
+        """Raises FeedUnavailableError where it is not known who was revoked."""
+        if not self._seen:
+            await self._see()  # later `watch` does so
+        if self._revocations.unwritten.unreadable:
+            raise FeedUnavailableError(self._revocations.unwritten.unreadable)
+
+    async def _see(self) -> None:
+        """Looks once. A Redis that cannot be reached changes nothing: no revocation is said to be done meanwhile."""
+        try:
+            await self._look()
+            self._seen = True
+        except (RedisError, OSError) as problem:
+            log.debug("look_failed", error=str(problem))
+        except Exception:
+            log.exception("look_failed")
 
     async def _read_marks(self, tenant_id: int) -> Marks:
         await self._read({tenant_id})
         return self._known[tenant_id].marks
 
-    def revoked(self, tenant_id: int, subject: str, at: float) -> None:
-        """Another process says that a subject was revoked (Unix ms)."""
-        known = self._known.setdefault(tenant_id, _Known())
-        known.marks.add({subject: at})
-        self._connections.revoke(tenant_id, known.marks)
+    def on_revocation(self, message: bytes) -> None:
+        """Some process, perhaps this one, has revoked somebody (`realtime.reader.RevocationListener`)."""
+        try:
+            told = self._revocations.hear(message)
+        except BadRecordError as problem:
+            log.warning("bad_revocation", error=str(problem))
+            return
+        known = self._known.setdefault(told.tenant_id, _Known())
+        known.marks.add({told.subject: told.at})
+        self._connections.end_revoked(told.tenant_id, known.marks.concern)
+
+    def on_revocations_confirmed(self) -> None:
+        """Some may have been missed before: the marks are read again, now."""
+        self._probe_soon.set()
 
     async def _read(self, tenants: set[int]) -> dict[int, Probed]:
         probed = await self._reader.probe(sorted(tenants))
@@ -103,7 +178,7 @@ class Health:
             entry.marks.add(found.marks)
             entry.marks.forget_before(oldest)
             if found.marks:
-                self._connections.revoke(tenant, entry.marks)
+                self._connections.end_revoked(tenant, entry.marks.concern)
         return probed
 
     def _behind(self, probed: dict[int, Probed]) -> set[int]:

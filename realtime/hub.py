@@ -153,7 +153,7 @@ class Hub:
         if not self.running:
             raise FeedUnavailableError("The reader of the feeds does not run.")
         if not self._reader.idle and not self._reader.connected:
-            raise FeedUnavailableError("The link that brings the feeds is being made anew.")
+            raise FeedUnavailableError("The link to Redis that brings the feeds is being made again.")
 
     # What the reader tells (`realtime.reader.Listener`).
 

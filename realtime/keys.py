@@ -69,6 +69,18 @@ class Keys:
         """There as long as leases say nothing yet, because Redis has only just come up; no tenant's."""
         return f"{self.prefix}realtime:settling"
 
+    def revocations(self) -> str:
+        """The pub/sub channel that tells all processes who was revoked; no tenant's."""
+        return f"{self.prefix}realtime:revocations"
+
+    def writable(self) -> str:
+        """Written each second to see whether Redis takes writes; no tenant's."""
+        return f"{self.prefix}realtime:writable"
+
+    def unwritten(self) -> str:
+        """There for as long as marks may stand in the database that are still to be written here; no tenant's."""
+        return f"{self.prefix}realtime:unwritten"
+
     def tenant_of_feed(self, channel: str) -> int:
         """The tenant whose feed this channel is."""
         return int(channel.removeprefix(f"{self.prefix}tenant:").removesuffix(":feed"))

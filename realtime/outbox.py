@@ -5,13 +5,14 @@ behind (a crash, a Redis or a queue that is down) the relay sends.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -49,19 +50,33 @@ def publish_status_on_commit(
     send_on_commit(RECORD, tenant_id, fields)
 
 
-def send_on_commit(kind: str, tenant_id: int, payload: dict[str, Any]) -> None:
-    """Sends something once the current transaction is committed; `kind` names a sender of `REALTIME_OUTBOX_SENDERS`."""
+def send_on_commit(
+    kind: str,
+    tenant_id: int,
+    payload: dict[str, Any],
+    *,
+    after_commit: Callable[[OutboxEntry], None] | None = None,
+) -> None:
+    """Sends something once the current transaction is committed; `kind` names a sender of `REALTIME_OUTBOX_SENDERS`.
+
+    `after_commit` sends the row in this process, and notes that it was sent; the default calls the sender.
+    """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(
             "Call this inside atomic(), beside the write that it tells of: else a crash may lose either."
         )
-    entry = OutboxEntry.objects.create(kind=kind, tenant_id=tenant_id, payload=payload)
-    transaction.on_commit(partial(_send_after_commit, entry), robust=True)
+    entry = new_entry(kind, tenant_id, payload)
+    transaction.on_commit(partial(after_commit or _send_after_commit, entry), robust=True)
 
 
-def note_sent(kind: str, tenant_id: int, payload: dict[str, Any]) -> None:
-    """Keeps what was sent without the outbox, as if it had gone through it: for a Redis that is emptied later."""
-    OutboxEntry.objects.create(kind=kind, tenant_id=tenant_id, payload=payload, sent_at=timezone.now())
+def new_entry(kind: str, tenant_id: int, payload: dict[str, Any]) -> OutboxEntry:
+    """A row that is still to be sent; the relay does so if nobody else does."""
+    return OutboxEntry.objects.create(kind=kind, tenant_id=tenant_id, payload=payload)
+
+
+def unsent(kind: str) -> QuerySet[OutboxEntry]:
+    """The rows of a kind that are still to be sent."""
+    return OutboxEntry.objects.filter(kind=kind, sent_at=None)
 
 
 def entries_since(kind: str, since: datetime) -> Iterator[OutboxEntry]:
@@ -95,11 +110,18 @@ def _send_after_commit(entry: OutboxEntry) -> None:
         OutboxEntry.objects.filter(pk=entry.pk).update(sent_at=timezone.now())
 
 
+def bound_statements() -> None:
+    """Lets no statement of the current transaction take longer than a second, where the database can be told so."""
+    connection = transaction.get_connection()
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 1000")
+
+
 def oldest_unsent_seconds() -> float:
     """The age of the oldest row that was not sent; 0 if all were. Raises DatabaseError, within a second."""
     with transaction.atomic():
-        with transaction.get_connection().cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = 1000")
+        bound_statements()
         oldest = OutboxEntry.objects.filter(sent_at=None).order_by("id").values_list("created_at", flat=True).first()
     return max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
 

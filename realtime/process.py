@@ -1,13 +1,13 @@
 """What one server process has once: the hub, its connections, and who looks after them. Made when first needed."""
 
 import asyncio
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from typing import Any, Self
+from typing import Self
 from weakref import WeakKeyDictionary
 
 import structlog
-from channels.layers import get_channel_layer
+from django.db import connection
 
 from realtime import conf
 from realtime.closing import RETRY_AFTER_MS, CloseCode
@@ -16,7 +16,7 @@ from realtime.errors import FeedUnavailableError, RefusedError
 from realtime.health import Health
 from realtime.hub import Hub
 from realtime.reader import FeedReader
-from realtime.revocation import GROUP, Issued
+from realtime.revocation import ENDED, Issued
 
 log = structlog.get_logger(__name__)
 
@@ -28,13 +28,16 @@ class ServerProcess:
         reader = FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix())
         self.hub = Hub(reader, conf.limits(), flush_seconds=conf.flush_seconds())
         self.connections = Connections(conf.max_connections())
-        self.health = Health(reader, self.hub, self.connections, conf.probe_seconds())
+        # A thread of its own: others may be busy for long.
+        self._looking = ThreadPoolExecutor(1, "realtime-look")
+        self.health = Health(reader, self.hub, self.connections, conf.probe_seconds(), conf.revocations(), self._look)
+        reader.listen_to_revocations(self.health)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> Self:
         self.hub.start()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self.health.run()), loop.create_task(self._listen())]
+        self._tasks = [loop.create_task(self.health.run()), loop.create_task(self.health.watch())]
         return self
 
     async def close(self) -> None:
@@ -43,41 +46,49 @@ class ServerProcess:
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self.hub.close()
+        self._looking.shutdown(wait=False)
 
     async def admit(self, ticket: Issued) -> Self:
         """Lets a ticket in, unless it was revoked since it was issued. Raises RefusedError."""
         try:
-            marks = await self.health.marks(ticket.tenant_id)
+            revoked = await self.health.is_revoked(ticket)
         except FeedUnavailableError as problem:
             raise RefusedError(CloseCode.FEED_UNAVAILABLE, str(problem), RETRY_AFTER_MS) from None
-        if marks.concern(ticket):
-            raise RefusedError(CloseCode.REVOKED, "The session was ended, or the account changed: sign in again.")
+        if revoked:
+            raise RefusedError(CloseCode.REVOKED, ENDED)
         return self
+
+    async def _look(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._looking, _look)
+
+    async def ready(self) -> str:
+        """Returns "ok", or a sentence on what is short, if this process can serve.
+
+        Raises FeedUnavailableError with the reason.
+        """
+        if self.connections.draining:
+            raise FeedUnavailableError("The process is about to end.")
+        await self.hub.ready()
+        problem = await self.health.redis_problem()
+        if self.health.refuses_marks:
+            raise FeedUnavailableError(
+                f"Redis takes no writes: {problem}. Ends of jobs wait in the outbox; revocations are read from the "
+                "database."
+            )
+        return f"ok, but Redis is at its memory limit: {problem}. Progress is dropped." if problem else "ok"
 
     async def drain(self) -> None:
         """Sends all connections away, over the drain time."""
         log.info("draining", connections=len(self.connections))
         await self.connections.drain(conf.drain_seconds())
 
-    async def _listen(self) -> None:
-        """Hears of revocations through a Channels group: one channel for the process, none for a connection."""
-        layer = get_channel_layer()  # type: ignore[no-untyped-call]
-        while layer is not None:
-            try:
-                channel = await layer.new_channel()
-                while True:
-                    # Again and again: members expire after a day, and an emptied Redis has forgotten them.
-                    await layer.group_add(GROUP, channel)
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(conf.probe_seconds()):
-                            while True:
-                                self._hear(await layer.receive(channel))
-            except Exception as problem:  # noqa: BLE001 - layers raise what they like; the probe finds what was missed
-                log.debug("revocations_not_heard", error=str(problem))
-                await asyncio.sleep(1)
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        self.health.revoked(int(message["tenant"]), str(message["subject"]), float(message["at"]))
+def _look() -> None:
+    """The database connection, if one was needed, is this thread's own, and goes back at once."""
+    try:
+        conf.revocations().unwritten.look(in_background=True)
+    finally:
+        connection.close()
 
 
 _processes: WeakKeyDictionary[asyncio.AbstractEventLoop, ServerProcess] = WeakKeyDictionary()

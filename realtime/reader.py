@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from realtime import scripts
 from realtime.keys import Keys
@@ -55,16 +55,45 @@ class Listener(Protocol):
         """The connection is gone; it will come back, and each subscription will be confirmed anew."""
 
 
+class RevocationListener(Protocol):
+    """Who is told what the channel of revocations brings. Called in the event loop; neither may block."""
+
+    def on_revocation(self, message: bytes) -> None:
+        """Somebody was revoked."""
+
+    def on_revocations_confirmed(self) -> None:
+        """From now on no revocation is missed; some may have been before."""
+
+
+class _Reading:
+    """A script that reads a feed, and opens it if it is new.
+
+    Redis refuses scripts that may write where it takes no writes at all; so this one says nothing of writing, and only
+    at the memory limit, where a new feed cannot be opened otherwise, is it called with the flag `allow-oom`.
+    """
+
+    def __init__(self, redis: Redis, name: str) -> None:
+        self._script = redis.register_script(scripts.source(name))
+        self._at_the_limit = redis.register_script(scripts.source(name, at_the_limit=True))
+
+    async def __call__(self, names: list[str], values: list[Any]) -> Any:
+        try:
+            return await self._script(names, values)
+        except OutOfMemoryError:
+            return await self._at_the_limit(names, values)
+
+
 class FeedReader:
     """Subscribes to feeds and reads them, for one process."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = "") -> None:
         self._redis = redis
         self._keys = Keys(key_prefix)
-        self._snapshot = redis.register_script(scripts.source("snapshot"))
-        self._topics = redis.register_script(scripts.source("topics"))
+        self._snapshot = _Reading(redis, "snapshot")
+        self._topics = _Reading(redis, "topics")
         self._reads = asyncio.Semaphore(MAX_READS)
         self._wanted: dict[int, str] = {}
+        self._revocations: RevocationListener | None = None
         self._connection: AbstractConnection | None = None
         self._holding: asyncio.Task[None] | None = None
         self._given_up = False
@@ -84,6 +113,11 @@ class FeedReader:
             max_connections=2 * MAX_READS,
         )
         return cls(redis, key_prefix=key_prefix)
+
+    def listen_to_revocations(self, listener: RevocationListener) -> None:
+        """Holds the pub/sub connection also while no tenant's messages are wanted. Call it before `run`."""
+        self._revocations = listener
+        self._awake.set()
 
     async def read(self, tenant_id: int, epoch: str, offset: int) -> Snapshot:
         """The feed above an offset of an epoch, or the whole of it for an empty epoch. Raises RedisError or OSError."""
@@ -132,8 +166,8 @@ class FeedReader:
 
     @property
     def idle(self) -> bool:
-        """Whether no tenant's messages are wanted."""
-        return not self._wanted
+        """Whether nothing is wanted of the pub/sub connection."""
+        return not self._channels()
 
     async def ping(self) -> None:
         """Raises RedisError or OSError if Redis does not answer."""
@@ -190,8 +224,8 @@ class FeedReader:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
                 self._connection, self.connected, self._link_asked = connection, True, False
-                if self._wanted:
-                    await connection.send_command("SUBSCRIBE", *self._wanted.values())
+                if channels := self._channels():
+                    await connection.send_command("SUBSCRIBE", *channels)
             while True:
                 self._deliver(await self._read_batch(connection), listener)
         finally:
@@ -215,6 +249,9 @@ class FeedReader:
                 self._link_asked = False
                 continue
             kind, channel, *rest = reply
+            if channel == self._keys.revocations().encode():
+                self._deliver_revocation(kind, rest[0])
+                continue
             tenant_id, payload = self._keys.tenant_of_feed(channel.decode()), rest[0]
             if kind == b"message":
                 messages.append((tenant_id, payload))
@@ -225,6 +262,18 @@ class FeedReader:
                 listener.on_confirmed(tenant_id)
         if messages:
             listener.on_messages(messages)
+
+    def _deliver_revocation(self, kind: bytes, payload: bytes) -> None:
+        if self._revocations is None:
+            return
+        if kind == b"message":
+            self._revocations.on_revocation(payload)
+        elif kind == b"subscribe":
+            self._revocations.on_revocations_confirmed()
+
+    def _channels(self) -> list[str]:
+        told = [self._keys.revocations()] if self._revocations is not None else []
+        return [*told, *self._wanted.values()]
 
     async def _command(self, *words: str) -> None:
         connection = self._connection

@@ -8,8 +8,8 @@ from redis import Redis
 
 WARN_ABOVE = 0.7
 """The share of its memory from which on it is time to give Redis more."""
-OLDEST_VERSION = (6, 2)
-"""ZADD GT, ZMSCORE and ZRANGE BYSCORE are of 6.2."""
+OLDEST_VERSION = (7, 0)
+"""Scripts that still write at the memory limit (`allow-oom`) are of 7.0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from realtime.models import OutboxEntry
 from realtime.outbox import RECORD, draft_of, send
 from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt
 from realtime.record import Draft
-from realtime.revoke import REVOCATION, restore_marks
+from realtime.revoke import REVOCATION, note_times, restore_marks
 from realtime.sweeper import Sweeper
 from realtime.transitions import Verdict
 
@@ -121,6 +121,8 @@ class Relay:
     def _send_batch(self, kind: str, left: QuerySet[OutboxEntry]) -> bool:
         """Sends the rows of one kind. True if there may be more."""
         rows = list(left.filter(id__gt=self._start_after.pop(kind, 0)).order_by("id")[:BATCH])
+        if kind == REVOCATION:
+            note_times(rows)
         sent: list[int] = []
         failures, problem = 0, None
         for entry in rows:

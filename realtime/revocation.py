@@ -1,99 +1,123 @@
-"""Revocation: a session that ends, or an account that changes, ends what was permitted before (realtime.md, section 7).
+"""Revocation: a session that ends, or an account that changes, ends what was permitted before.
 
 A mark says from when on whose older tickets and tokens count for nothing; that of a session needs no comparing of
-times, since a session that has ended never comes back. It is written into Redis, where each
-authenticated request looks, and told to every process at once through a Channels group; a process that was not told
-finds it when it probes Redis.
+times, since a session that has ended never comes back. It is written into Redis, where each authenticated request
+looks, and told to every process in the same step; a process that was not told finds it when it probes Redis. What Redis
+does not take is in `realtime.unwritten`.
 """
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable
+from dataclasses import dataclass
 
+import orjson
 from redis import Redis
+from redis.exceptions import ResponseError
 
-from realtime.errors import RevokedError
+from realtime import scripts
+from realtime.batches import Call, run_script
+from realtime.errors import BadRecordError, RevokedError, WritesRefusedError
 from realtime.keys import Keys
+from realtime.marks import KEPT_SECONDS, TENANT, Issued, Marks, session_subject, subjects_of, user_subject
+from realtime.refusals import refusal, sentence
+from realtime.unwritten import UnwrittenMarks
 
-KEPT_SECONDS = 13 * 3600
-"""A ticket can be renewed for 12 h; what is older is invalid anyway."""
-TENANT = "tenant"
-GROUP = "realtime.revocations"
-"""The Channels group of all server processes."""
+__all__ = [
+    "KEPT_SECONDS",
+    "TENANT",
+    "Issued",
+    "Marks",
+    "Revocations",
+    "Told",
+    "parse_told",
+    "session_subject",
+    "subjects_of",
+    "user_subject",
+]
 
-
-class Issued(Protocol):
-    """A ticket, or who a token says that asks."""
-
-    @property
-    def tenant_id(self) -> int: ...
-    @property
-    def user_id(self) -> int: ...
-    @property
-    def session_id(self) -> str: ...
-    @property
-    def issued_at(self) -> float:
-        """Unix seconds."""
+ENDED = "The session was ended, or the account changed: sign in again."
 
 
-def user_subject(user_id: int) -> str:
-    return f"user:{user_id}"
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What all processes are told of a revocation. `written`: Redis holds the mark."""
+
+    tenant_id: int
+    subject: str
+    at: float
+    written: bool
+
+    def message(self) -> bytes:
+        return orjson.dumps([self.tenant_id, self.subject, self.at, self.written])
 
 
-def session_subject(session_id: str) -> str:
-    return f"session:{session_id}"
-
-
-def subjects_of(issued: Issued) -> list[str]:
-    return [TENANT, user_subject(issued.user_id), session_subject(issued.session_id)]
-
-
-class Marks:
-    """Marks of one tenant: subject → Unix milliseconds."""
-
-    def __init__(self, at: Mapping[str, float]) -> None:
-        self._at = dict(at)
-
-    def forget_before(self, oldest: float) -> None:
-        """Drops marks older than this; nothing that they concern is still valid."""
-        self._at = {subject: when for subject, when in self._at.items() if when >= oldest}
-
-    def add(self, at: Mapping[str, float]) -> None:
-        for subject, when in at.items():
-            self._at[subject] = max(when, self._at.get(subject, 0.0))
-
-    def concern(self, issued: Issued) -> bool:
-        """Whether its session was ended, or something else that it depends on was revoked after it was issued."""
-        if session_subject(issued.session_id) in self._at:
-            return True
-        found = [self._at[subject] for subject in (TENANT, user_subject(issued.user_id)) if subject in self._at]
-        return bool(found) and issued.issued_at * 1000 <= max(found)
+def parse_told(message: bytes) -> Told:
+    """Raises BadRecordError."""
+    try:
+        tenant_id, subject, at, written = orjson.loads(message)
+        return Told(int(tenant_id), str(subject), float(at), bool(written))
+    except (ValueError, TypeError):
+        raise BadRecordError(f"This tells of no revocation: {message[:80]!r}.") from None
 
 
 class Revocations:
-    """The marks in Redis, for synchronous code."""
+    """The marks in Redis, for synchronous code, and those that Redis does not take."""
 
-    def __init__(self, redis: Redis, *, key_prefix: str = "") -> None:
+    def __init__(self, redis: Redis, *, key_prefix: str = "", unwritten: UnwrittenMarks | None = None) -> None:
         self._redis = redis
         self._keys = Keys(key_prefix)
+        self._record = redis.register_script(scripts.source("revoke"))
+        self.unwritten = unwritten or UnwrittenMarks(redis, key_prefix=key_prefix)
 
     def add(self, tenant_id: int, subject: str, at: float) -> None:
-        """Marks a subject as revoked at a time, in Unix milliseconds. Raises RedisError."""
-        self.add_all([(tenant_id, subject, at)])
+        """Marks a subject as revoked at a time, in Unix milliseconds, and tells all processes.
+
+        Raises WritesRefusedError where Redis takes no writes: all processes were told, but the mark is still to be
+        written. Raises RedisError for anything else: nobody may have been told then.
+        """
+        told = Told(tenant_id, subject, at, written=True)
+        try:
+            self._record(*self._call(told, told.message()))
+        except ResponseError as problem:
+            if refusal(problem) is None:
+                raise
+            self.unwritten.add(tenant_id, subject, at)
+            self.unwritten.refused(problem)
+            said = sentence(problem)
+        else:
+            self.unwritten.drop(tenant_id, subject, at)
+            return
+        self._redis.publish(self._keys.revocations(), Told(tenant_id, subject, at, written=False).message())
+        raise WritesRefusedError(f"Redis takes no writes: {said}.")
 
     def add_all(self, marks: Iterable[tuple[int, str, float]]) -> None:
-        """The same of several: tenant, subject, time. Raises RedisError."""
-        pipeline = self._redis.pipeline()
-        for tenant_id, subject, at in marks:
-            key = self._keys.revoked(tenant_id)
-            pipeline.zadd(key, {subject: at}, gt=True)
-            pipeline.zremrangebyscore(key, "-inf", 1000 * (time.time() - KEPT_SECONDS))
-        pipeline.execute()
+        """Writes several marks (tenant, subject, time), and tells nobody. Raises RedisError."""
+        run_script(self._redis, "revoke", (self._call(Told(*mark, written=True), b"") for mark in marks))
 
     def check(self, issued: Issued) -> None:
         """Raises RevokedError, or RedisError where the marks cannot be read: never a pass."""
+        self.unwritten.look()
         subjects = subjects_of(issued)
         scores = self._redis.zmscore(self._keys.revoked(issued.tenant_id), subjects)
         marks = Marks({subject: at for subject, at in zip(subjects, scores, strict=True) if at is not None})
-        if marks.concern(issued):
-            raise RevokedError("The session was ended, or the account changed: sign in again.")
+        if marks.concern(issued) or self.unwritten.concern(issued):
+            raise RevokedError(ENDED)
+
+    def hear(self, message: bytes) -> Told:
+        """Takes in what another process told. Raises BadRecordError."""
+        told = parse_told(message)
+        if told.written:
+            self.unwritten.drop(told.tenant_id, told.subject, told.at)
+        else:
+            self.unwritten.add(told.tenant_id, told.subject, told.at)
+        return told
+
+    def _call(self, told: Told, message: bytes) -> Call:
+        oldest = 1000 * (time.time() - KEPT_SECONDS)
+        return [self._keys.revoked(told.tenant_id)], [
+            told.subject,
+            told.at,
+            oldest,
+            self._keys.revocations(),
+            message,
+        ]

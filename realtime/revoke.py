@@ -1,67 +1,78 @@
 """Revoking, for the project's own code: a logout, a changed role, a removed membership, a suspended tenant."""
 
 import time
+from collections.abc import Iterable
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
 import structlog
-from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.outbox import entries_since, note_sent, send_on_commit
-from realtime.revocation import GROUP, KEPT_SECONDS, TENANT, Revocations, session_subject, user_subject
+from realtime.errors import WritesRefusedError
+from realtime.marks import KEPT_SECONDS, TENANT, session_subject, user_subject
+from realtime.models import OutboxEntry
+from realtime.outbox import bound_statements, entries_since, new_entry, send_on_commit, unsent
+from realtime.revocation import Revocations
+from realtime.unwritten import CommittedMark
 
 log = structlog.get_logger(__name__)
 
 REVOCATION = "revocation"
 """The kind of its outbox rows (`realtime.conf.outbox_senders`)."""
 
+untold: ContextVar[list[str] | None] = ContextVar("untold", default=None)
+"""Of the request that this context serves: revocations that were committed, and that no process could be told of."""
+
 
 def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
     """Ends a session, or all that a user has, or (with neither) all of a tenant, once the transaction is committed.
 
-    Connections end within a second, tokens and tickets with their next use. Call it inside `atomic()`, beside the write
-    that it tells of: like a record it leaves through the outbox, and is not lost with a Redis that is away or emptied.
+    Connections end within a second, tokens and tickets with their next use, also while Redis takes no writes. Call it
+    inside `atomic()`, beside the write that it tells of: like a record it leaves through the outbox, and is not lost
+    with a Redis that is away or emptied. Where Redis cannot be reached, `realtime.middleware` answers 503.
     """
-    send_on_commit(REVOCATION, tenant_id, _payload(tenant_id, user_id, session_id))
+    send_on_commit(REVOCATION, tenant_id, _payload(tenant_id, user_id, session_id), after_commit=_tell)
 
 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
     """The same at once, where no transaction is concerned, and the sign-ins too (`REALTIME_END_SESSIONS`).
 
-    Raises RedisError where it could not be recorded.
+    Raises RedisError where no process could be told; the relay then tells it as soon as Redis can be reached, unless
+    the database cannot be written either.
     """
     payload = _payload(tenant_id, user_id, session_id)
-    send_revocation(payload)
+    try:
+        with transaction.atomic():
+            entry = new_entry(REVOCATION, tenant_id, payload)
+    except DatabaseError as problem:
+        # Without a row only Redis can hold it: then it has to be written there.
+        log.warning("revocation_not_kept", tenant=tenant_id, error=str(problem).strip())
+        send_revocation(payload)
+        if conf.session_ender() is not None:
+            raise  # the sign-ins go on
+        return
+    failure = _send_and_note(entry)
     if (end_sessions := conf.session_ender()) is not None:
         end_sessions(tenant_id, user_id, session_id)
-        send_revocation(payload)  # for whoever refreshed a token in between
-    try:
-        with transaction.atomic():  # for a Redis that is emptied later
-            note_sent(REVOCATION, tenant_id, payload)
-    except DatabaseError as problem:
-        log.warning("revocation_not_kept", tenant=tenant_id, error=str(problem).strip())
+        entry.payload = payload  # with a later time, for whoever refreshed a token in between
+        failure = _send_and_note(entry)
+    if failure is not None:
+        raise failure
 
 
 def send_revocation(payload: dict[str, Any]) -> None:
-    """Records the mark, then tells all processes. Raises RedisError where it could not be recorded.
+    """Records the mark, and tells all processes in the same step. Raises RedisError where it could not be recorded.
 
-    The time is that of the sending, after the commit: whoever read before the commit what it changed read it before.
+    The time is that of the first sending, after the commit: whoever read before the commit what it changed read it
+    before. One that is written late keeps it, so that it does not end who has signed in since.
     """
-    payload = {**payload, "at": time.time() * 1000}
-    conf.revocations().add(payload["tenant"], payload["subject"], payload["at"])
-    layer = get_channel_layer()  # type: ignore[no-untyped-call]
-    if layer is None:
-        return  # each process finds the mark when it probes Redis
-    try:
-        async_to_sync(layer.group_send)(GROUP, {"type": "realtime.revoked", **payload})
-    except (RedisError, OSError) as problem:
-        log.warning("revocation_not_told", tenant=payload["tenant"], error=str(problem))
+    at = float(payload.get("at") or time.time() * 1000)
+    conf.revocations().add(int(payload["tenant"]), str(payload["subject"]), at)
 
 
 def _payload(tenant_id: int, user_id: int | None, session_id: str | None) -> dict[str, Any]:
@@ -69,15 +80,71 @@ def _payload(tenant_id: int, user_id: int | None, session_id: str | None) -> dic
     return {"tenant": tenant_id, "subject": subject}
 
 
+def _with_time(payload: dict[str, Any]) -> dict[str, Any]:
+    return payload if "at" in payload else {**payload, "at": time.time() * 1000}
+
+
+def _tell(entry: OutboxEntry) -> None:
+    """Runs after the commit. Never raises for Redis: the request that revoked is told by `realtime.middleware`."""
+    if (failure := _send_and_note(entry)) is not None:
+        log.warning("revocation_not_told", tenant=entry.tenant_id, error=str(failure))
+        waiting = untold.get()
+        if waiting is not None:
+            waiting.append(str(entry.payload["subject"]))
+
+
+def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
+    """Sends a committed revocation, and notes its time. What kept every process from being told, if anything did."""
+    entry.payload = _with_time(entry.payload)
+    failure: RedisError | OSError | None = None
+    try:
+        send_revocation(entry.payload)
+    except WritesRefusedError as problem:
+        # All processes were told, and read it from the database. The relay writes the mark later.
+        log.warning("revocation_not_written", tenant=entry.tenant_id, error=str(problem))
+    except (RedisError, OSError) as problem:
+        failure = problem
+    else:
+        entry.sent_at = timezone.now()
+    try:
+        OutboxEntry.objects.filter(pk=entry.pk).update(payload=entry.payload, sent_at=entry.sent_at)
+    except DatabaseError as problem:
+        log.warning("revocation_not_noted", tenant=entry.tenant_id, error=str(problem).strip())  # the relay sends again
+    return failure
+
+
+def note_times(entries: Iterable[OutboxEntry]) -> None:
+    """Gives those that nobody has tried to send yet their time, which they keep however late they are written."""
+    new = [entry for entry in entries if "at" not in entry.payload]
+    for entry in new:
+        entry.payload = _with_time(entry.payload)
+    OutboxEntry.objects.bulk_update(new, ["payload"])
+
+
 def restore_marks(redis: Redis, *, key_prefix: str = "") -> int:
     """Records the marks of all revocations that still end something, for a Redis that lost them; their number.
 
     Tells no process: connections were ended when they were revoked, or are with the next probe. Raises RedisError.
     """
-    marks = [
-        (entry.tenant_id, str(entry.payload["subject"]), (entry.sent_at or entry.created_at).timestamp() * 1000)
-        for entry in entries_since(REVOCATION, timezone.now() - timedelta(seconds=KEPT_SECONDS))
-        if "subject" in entry.payload
-    ]
+    now = time.time() * 1000
+    marks = [(mark.tenant_id, mark.subject, mark.at or now) for mark in _marks(_still_valid())]
     Revocations(redis, key_prefix=key_prefix).add_all(marks)
     return len(marks)
+
+
+def committed_marks(everything: bool) -> list[CommittedMark]:  # noqa: FBT001 - `realtime.unwritten.Committed`
+    """The marks that the database holds: those that are still to be written, or all. Raises DatabaseError, soon."""
+    with transaction.atomic():
+        bound_statements()
+        return list(_marks(_still_valid() if everything else unsent(REVOCATION)))
+
+
+def _still_valid() -> Iterable[OutboxEntry]:
+    return entries_since(REVOCATION, timezone.now() - timedelta(seconds=KEPT_SECONDS))
+
+
+def _marks(entries: Iterable[OutboxEntry]) -> Iterable[CommittedMark]:
+    for entry in entries:
+        if "subject" in entry.payload:
+            at = entry.payload.get("at") or (entry.sent_at.timestamp() * 1000 if entry.sent_at else None)
+            yield CommittedMark(entry.pk, entry.tenant_id, str(entry.payload["subject"]), at, entry.sent_at is not None)

@@ -19,14 +19,25 @@ log = structlog.get_logger(__name__)
 _FOLDER = Path(__file__).with_name("lua")
 _OPENING = frozenset({"publish", "snapshot", "topics"})
 _PUBLISHING = frozenset({"stall", "show", "copy_old"})
+_AT_THE_LIMIT = frozenset({"revoke", "note", "repair", "show", "stall", "tend", "lease", "drop_lease"})
+"""Marks, and what heals: written also when Redis is at its memory limit. All other writes are refused there."""
+ALLOW_OOM = "#!lua flags=allow-oom\n"
 
 
 @cache
-def source(name: str) -> str:
-    """The text of a script; those that touch the feed open it first, and some decide whether to publish at all."""
+def source(name: str, *, at_the_limit: bool = False) -> str:
+    """The text of a script; those that touch the feed open it first, and some decide whether to publish at all.
+
+    `at_the_limit`: one that writes also when Redis is at its memory limit. Terminal states are published by such a one.
+    """
+    header = ALLOW_OOM if at_the_limit or name in _AT_THE_LIMIT else ""
+    return header + _body(name)
+
+
+def _body(name: str) -> str:
     text = (_FOLDER / f"{name}.lua").read_text()
     if name in _PUBLISHING:
-        return f"local function publish()\n{source('publish')}\nend\n{text}"
+        return f"local function publish()\n{_body('publish')}\nend\n{text}"
     return (_FOLDER / "open_feed.lua").read_text() + text if name in _OPENING else text
 
 

@@ -15,6 +15,7 @@ from realtime.frames import Frame
 from realtime.health import Health
 from realtime.hub import Hub
 from realtime.reader import FeedReader
+from realtime.revocation import Revocations
 from realtime.scripts import Limits
 from realtime.subscriber import Subscriber
 from realtime.topics import TopicFilter
@@ -62,11 +63,12 @@ class _TailedHub(Hub):
         super().on_confirmed(tenant_id)
 
 
-async def tail(
+async def tail(  # noqa: PLR0913 - what the command reads from the settings
     reader: FeedReader,
     tenant_id: int,
     topics: TopicFilter,
     *,
+    revocations: Revocations,
     write: Say,
     say: Say,
     as_json: bool = False,
@@ -87,7 +89,7 @@ async def tail(
                 failed.set_exception(problem)
 
     hub = _TailedHub(reader, limits or Limits(), say).start()
-    health = Health(reader, hub, Connections(MaxConnections(0, 0, 0)), probe_seconds)
+    health = Health(reader, hub, Connections(MaxConnections(0, 0, 0)), probe_seconds, revocations)
     subscriber = Subscriber(tenant_id, topics, _Printer(written, say, _json_line if as_json else line_of))
     probing = asyncio.get_running_loop().create_task(health.run())
     try:

@@ -259,15 +259,12 @@ def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's si
 
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
-    """Ready to take connections: Redis answers, the reader of the feeds runs, and the process is not about to end."""
-    process = this_process()
+    """Ready to take connections. Where it is not, it says in one sentence what fails (`ServerProcess.ready`)."""
     try:
-        if process.connections.draining:
-            raise FeedUnavailableError("The process is about to end.")
-        await process.hub.ready()
+        said = await this_process().ready()
     except FeedUnavailableError as problem:
         return HttpResponse(str(problem), status=503, content_type="text/plain")
-    return HttpResponse("ok", content_type="text/plain")
+    return HttpResponse(said, content_type="text/plain")
 
 
 @require_safe

@@ -233,3 +233,11 @@ async def eventually(holds: Callable[[], bool], seconds: float = 20.0, what: str
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"Waited in vain, for {seconds:g} s, for {what}.") from None
+
+
+def eventually_now(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    """The same outside an event loop."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, f"Waited in vain, for {seconds:g} s, for {what}."
+        time.sleep(0.02)

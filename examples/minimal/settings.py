@@ -14,7 +14,3 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.e
 REALTIME_REDIS_URL = os.environ["REDIS_URL"]
 REALTIME_AUTHENTICATOR = "rules.authenticate"
 REALTIME_TOPIC_RULES = "rules.allowed_topics"
-# Carries revocations between processes.
-CHANNEL_LAYERS = {
-    "default": {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [REALTIME_REDIS_URL]}}
-}

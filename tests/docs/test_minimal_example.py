@@ -157,7 +157,7 @@ def test_the_minimal_project_asks_for_what_the_engine_imports() -> None:
     }
     names = {requirement.partition(">")[0].partition("[")[0] for requirement in asked}
     assert needed - {"asgiref"} <= names  # which Django brings along
-    run_only = {"channels-redis", "uvloop", "httptools", "psycopg"}  # chosen by name, not imported
+    run_only = {"uvloop", "httptools", "psycopg"}  # chosen by name, not imported
     assert names - needed <= run_only
 
 

@@ -27,7 +27,7 @@ TENANT = 77_002
 MEMORY_BYTES = 20_000_000  # what allocators keep; of 20,000 connections a kilobyte each would show
 
 MOST_LINKS = 2 * MAX_READS + 8
-"""To Redis: the pool of reads, the subscriptions, the channel layer, the polls."""
+"""To Redis: the pool of reads, the subscriptions, the polls."""
 
 pytestmark = pytest.mark.slow
 

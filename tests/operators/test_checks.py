@@ -36,7 +36,6 @@ def test_the_product_as_it_is_has_nothing_to_complain_of(redis: Redis) -> None:
         ("SECRET_KEY", "", "realtime.E002"),
         ("SECRET_KEY", "short", "realtime.W005"),
         ("SECRET_KEY_FALLBACKS", ["short"], "realtime.W005"),
-        ("CHANNEL_LAYERS", {}, "realtime.W003"),
         ("ALLOWED_HOSTS", ["*"], "realtime.W004"),
         ("REALTIME_ALLOWED_ORIGINS", ["https://a.example", "http://b.example"], "realtime.W004"),
     ],

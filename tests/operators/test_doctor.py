@@ -17,7 +17,7 @@ from realtime.errors import CheckFailedError
 from tests.system import System, running_system
 
 ALL = [
-    "settings", "database", "redis", "redis policy", "redis memory", "queues", "storage", "parsers", "channel layer",
+    "settings", "database", "redis", "redis policy", "redis memory", "redis writes", "queues", "storage", "parsers",
     "outbox", "relay", "redis contents", "publish to hub",
 ]  # fmt: skip
 NOWHERE = f"{HOST}:1"
@@ -112,7 +112,7 @@ def test_each_line_of_what_is_wrong_says_how_to_mend_it(ailing: System) -> None:
 def test_a_redis_that_is_away_is_said_on_each_line_that_needs_it(ailing: System) -> None:
     code, said, text = doctor(ailing, REDIS_URL=f"redis://:hidden@{NOWHERE}/0")
     assert code == 1
-    needs = {"redis", "redis policy", "redis memory", "channel layer", "relay", "redis contents", "publish to hub"}
+    needs = {"redis", "redis policy", "redis memory", "redis writes", "relay", "redis contents", "publish to hub"}
     assert wrong(said) - {"relay"} == needs - {"relay"}, text
     assert "hidden" not in text
     assert "Traceback" not in text

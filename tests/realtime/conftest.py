@@ -20,4 +20,5 @@ def _forget() -> None:
     conf.redis().close()
     conf.publisher.cache_clear()
     conf.redis.cache_clear()
+    conf.revocations.cache_clear()
     conf.limits.cache_clear()

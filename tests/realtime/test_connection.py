@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 
 from embedded.group import Servers
+from realtime import conf
 from realtime.closing import CloseCode
 from realtime.connection import Connection, Timing
 from realtime.connections import Connections, MaxConnections
@@ -160,7 +161,7 @@ async def test_a_client_that_answers_no_ping_is_closed(process: Process) -> None
 
 
 async def test_however_many_come_at_once_redis_is_asked_once_who_was_revoked(process: Process) -> None:
-    health = Health(process.reader, process.hub, process.connections, 15.0)
+    health = Health(process.reader, process.hub, process.connections, 15.0, conf.revocations())
     asked = 0
     probe = process.reader.probe
 

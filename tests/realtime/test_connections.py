@@ -68,16 +68,18 @@ async def test_a_mark_ends_whom_it_concerns(connections: Connections) -> None:
     other_session = opened(connections, session="stays")
     other_user = opened(connections, user_id=2)
     other_tenant = opened(connections, tenant_id=8)
-    connections.revoke(7, Marks({"session:ends": 999_999.9}))  # of a session also before: it never comes back
+    connections.end_revoked(
+        7, Marks({"session:ends": 999_999.9}).concern
+    )  # of a session also before: it never comes back
     assert [held.ended for held in (session, other_session, other_user, other_tenant)] == [
         [(CloseCode.REVOKED, None)],
         [],
         [],
         [],
     ]
-    connections.revoke(7, Marks({"user:2": 999_999.9}))  # before its ticket was issued
+    connections.end_revoked(7, Marks({"user:2": 999_999.9}).concern)  # before its ticket was issued
     assert other_user.ended == []
-    connections.revoke(7, Marks({"tenant": 1_000_000.1}))
+    connections.end_revoked(7, Marks({"tenant": 1_000_000.1}).concern)
     assert other_user.ended == other_session.ended == [(CloseCode.REVOKED, None)]
     assert other_tenant.ended == []
 

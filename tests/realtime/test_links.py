@@ -15,6 +15,7 @@ from realtime.health import Health
 from realtime.hub import Hub
 from realtime.publish import Publisher
 from realtime.reader import FeedReader
+from realtime.revocation import Revocations
 from realtime.subscriber import Subscriber
 from realtime.topics import TopicFilter
 from tests.proxy import Proxy
@@ -61,7 +62,7 @@ async def watched(
         carrier = RecordingCarrier()
         subscriber = Subscriber(tenant_id, TopicFilter.of(["*"]), carrier)
         await hub.join(subscriber)
-        health = Health(reader, hub, Connections(MaxConnections(1, 1, 1)), 1.0)
+        health = Health(reader, hub, Connections(MaxConnections(1, 1, 1)), 1.0, Revocations(redis))
         yield Watched(proxy, hub, health, carrier, publisher, tenant_id)
         hub.leave(subscriber)
         await hub.close()

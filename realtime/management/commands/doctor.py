@@ -13,7 +13,7 @@ from realtime.conf import DoctorCheck
 class Command(BaseCommand):
     help = (
         "Says in one line each what of the push path is right, and how to mend what is wrong: settings, database, "
-        "Redis, queue, channel layer, outbox, relay, and a record from publish to socket. Exit code 1 if anything is "
+        "Redis, queue, outbox, relay, and a record from publish to socket. Exit code 1 if anything is "
         "wrong. It publishes into the feed of the reserved tenant 0 only."
     )
     requires_system_checks = ()  # what they say is among the lines
@@ -40,8 +40,8 @@ def named_checks(url: str | None) -> Iterator[tuple[str, DoctorCheck]]:
     yield "redis", doctor.check_redis
     yield "redis policy", doctor.check_policy
     yield "redis memory", doctor.check_memory
+    yield "redis writes", doctor.check_writes
     yield from conf.doctor_checks()
-    yield "channel layer", doctor.check_channel_layer
     yield "outbox", doctor.check_outbox
     yield "relay", doctor.check_relay
     yield "redis contents", doctor.check_fill

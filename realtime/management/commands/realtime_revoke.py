@@ -3,7 +3,6 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from channels.layers import get_channel_layer
 from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
@@ -34,16 +33,13 @@ class Command(BaseCommand):
         try:
             revoke(tenant_id, user_id=user_id, session_id=session_id)
         except RedisError as problem:
-            raise CommandError(f"Redis cannot be asked: {problem}. Nothing was ended.") from None
+            raise CommandError(
+                f"Redis cannot be reached: {problem}. What was issued opens until it can; the relay then ends it."
+            ) from None
         whom = (
             f"Session {session_id} of" if session_id else f"User {name} (id {user_id}) of" if name else "Everybody of"
         )
         self.stdout.write(
-            f"{whom} {code} (id {tenant_id}): connections end within {_seconds():g} s, and what was issued until now "
+            f"{whom} {code} (id {tenant_id}): connections end within a second, and what was issued until now "
             "is refused. Who may still sign in can come back."
         )
-
-
-def _seconds() -> float:
-    """When all processes know it: told by the channel layer, or found by the next probe."""
-    return 1.0 if get_channel_layer() is not None else conf.probe_seconds()  # type: ignore[no-untyped-call]

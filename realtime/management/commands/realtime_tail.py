@@ -49,6 +49,7 @@ class Command(BaseCommand):
             FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix()),
             tenant_id,
             topics,
+            revocations=conf.revocations(),
             write=self._write,
             say=self._say,
             as_json=as_json,

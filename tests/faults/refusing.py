@@ -1,0 +1,79 @@
+"""A Redis that answers and takes no writes: the ways in which that happens, for tests."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import cast
+
+from redis import Redis
+
+from embedded.ports import HOST, free_port
+from embedded.redis import RedisServer
+from tests.system import eventually_now
+
+Refusing = Callable[[RedisServer], AbstractContextManager[None]]
+
+
+@contextmanager
+def _client(server: RedisServer) -> Iterator[Redis]:
+    client: Redis = Redis.from_url(server.url)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def read_only(server: RedisServer) -> Iterator[None]:
+    """It is a replica whose master is away: READONLY."""
+    with _client(server) as client:
+        client.replicaof(HOST, free_port())
+        try:
+            yield
+        finally:
+            client.replicaof("NO", "ONE")
+
+
+@contextmanager
+def disk_full(server: RedisServer) -> Iterator[None]:
+    """Its dump cannot be written: MISCONF. A folder stands where the file should be, which stops root too."""
+    with _client(server) as client:
+        server.dump_file.unlink(missing_ok=True)
+        server.dump_file.mkdir()
+        client.bgsave()
+        eventually_now(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err", "the dump to fail")
+        try:
+            yield
+        finally:
+            shutil.rmtree(server.dump_file)
+            client.bgsave()
+            eventually_now(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "ok", "the dump")
+
+
+@contextmanager
+def replicas_missing(server: RedisServer) -> Iterator[None]:
+    """It has fewer replicas than it asks for: NOREPLICAS."""
+    with _client(server) as client:
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            yield
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+
+
+@contextmanager
+def memory_full(server: RedisServer) -> Iterator[None]:
+    """It is at maxmemory, and has nothing that it may evict: OOM."""
+    with _client(server) as client:
+        before = cast("dict[str, str]", client.config_get("maxmemory", "maxmemory-policy"))
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
+        try:
+            yield
+        finally:
+            for name in ("maxmemory", "maxmemory-policy"):  # in this order, or what has an expiry is evicted
+                client.config_set(name, before[name])
+
+
+REFUSING: dict[str, Refusing] = {"READONLY": read_only, "MISCONF": disk_full, "NOREPLICAS": replicas_missing}
+"""No write at all. At OOM the engine's own scripts still write."""

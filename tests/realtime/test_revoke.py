@@ -1,0 +1,167 @@
+"""Revocations that Redis does not take at once: their time, their way into Redis, and what the request answers."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
+from pytest_django import Settings
+from redis import Redis
+
+from embedded.redis import RedisServer
+from embedded.scratch import scratch_folder
+from realtime import conf
+from realtime.conf import Identity
+from realtime.errors import BadRecordError, MarksUnreadableError, RevokedError
+from realtime.middleware import tell_untold_revocations
+from realtime.models import OutboxEntry
+from realtime.relay import Relay
+from realtime.revocation import Revocations, parse_told
+from realtime.revoke import REVOCATION, committed_marks, revoke, revoke_on_commit
+from realtime.unwritten import CommittedMark, UnwrittenMarks
+from tests.faults.refusing import REFUSING, memory_full, read_only
+from tests.realtime.test_relay import aged, note_filled
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
+
+
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[RedisServer]:
+    with scratch_folder("redis") as folder:
+        server = RedisServer(folder)
+        server.start()
+        server.wait_ready()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def server(own_redis: RedisServer, settings: Settings, anew: Callable[[], None]) -> RedisServer:
+    """A Redis of this module, whole at the beginning of each test, that the engine uses."""
+    settings.REALTIME_REDIS_URL = own_redis.url
+    anew()
+    conf.redis().flushall()
+    note_filled()
+    return own_redis
+
+
+def is_revoked(tenant_id: int, issued_at: float, revocations: Revocations | None = None, session_id: str = "s") -> bool:
+    try:
+        (revocations or conf.revocations()).check(Identity(tenant_id, 1, session_id, "owner", issued_at=issued_at))
+    except RevokedError:
+        return True
+    return False
+
+
+def another_process(server: RedisServer) -> Revocations:
+    """What a process knows that was told nothing."""
+    redis: Redis = Redis.from_url(server.url)
+    return Revocations(redis, unwritten=UnwrittenMarks(redis, committed_marks))
+
+
+@pytest.mark.parametrize("code", REFUSING)
+def test_a_mark_that_redis_refuses_is_true_at_once_and_written_later_with_its_own_time(
+    server: RedisServer, tenant_id: int, code: str
+) -> None:
+    before = time.time()
+    with REFUSING[code](server):
+        with transaction.atomic():
+            revoke_on_commit(tenant_id, user_id=1)
+        after = time.time()
+        for process in (None, another_process(server)):
+            assert is_revoked(tenant_id, before, process)
+            assert not is_revoked(tenant_id, after, process)
+        entry = OutboxEntry.objects.get(kind=REVOCATION)
+        assert entry.sent_at is None
+    aged(entry, 60)
+    Relay().round()
+    assert OutboxEntry.objects.get(kind=REVOCATION).sent_at is not None
+    written = conf.redis().zscore(f"tenant:{tenant_id}:revoked", "user:1")
+    assert written is not None
+    assert 1000 * before <= written <= 1000 * after
+
+
+def test_at_the_memory_limit_a_mark_is_written_at_once(server: RedisServer, tenant_id: int) -> None:
+    before = time.time()
+    with memory_full(server):
+        revoke(tenant_id, session_id="s")
+        assert conf.redis().zscore(f"tenant:{tenant_id}:revoked", "session:s") is not None
+        assert is_revoked(tenant_id, before, another_process(server))
+    assert OutboxEntry.objects.get(kind=REVOCATION).sent_at is not None
+
+
+def test_one_that_nobody_sent_gets_its_time_from_the_relay_and_keeps_it(server: RedisServer, tenant_id: int) -> None:
+    """The process died after its commit, and Redis takes no writes."""
+    payload = {"tenant": tenant_id, "subject": "user:1"}
+    entry = aged(OutboxEntry.objects.create(kind=REVOCATION, tenant_id=tenant_id, payload=payload), 60)
+    with read_only(server):
+        Relay().round()
+        noted = OutboxEntry.objects.get(pk=entry.pk).payload["at"]
+        Relay().round()
+    Relay().round()
+    assert OutboxEntry.objects.get(pk=entry.pk).payload["at"] == noted
+    assert conf.redis().zscore(f"tenant:{tenant_id}:revoked", "user:1") == noted
+
+
+def test_an_emptied_redis_that_takes_no_writes_lets_nobody_back_in(server: RedisServer, tenant_id: int) -> None:
+    before = time.time()
+    revoke(tenant_id, session_id="s")
+    conf.redis().flushall()
+    with read_only(server):
+        assert is_revoked(tenant_id, before, another_process(server))
+    note_filled()
+
+
+def test_a_process_that_starts_right_after_the_fault_knows_what_is_still_to_be_written(
+    server: RedisServer, tenant_id: int
+) -> None:
+    before = time.time()
+    with read_only(server):
+        revoke(tenant_id, session_id="s")
+    conf.revocations().unwritten.look()  # of a process that was there before
+    starting = another_process(server)
+    starting.unwritten.look(in_background=True)
+    assert is_revoked(tenant_id, before, starting)
+
+
+def test_where_the_database_cannot_be_asked_either_nobody_passes(server: RedisServer, tenant_id: int) -> None:
+    def fails(everything: bool) -> list[CommittedMark]:
+        raise OSError("away")
+
+    redis: Redis = Redis.from_url(server.url)
+    revocations = Revocations(redis, unwritten=UnwrittenMarks(redis, fails))
+    assert not is_revoked(tenant_id, time.time(), revocations)
+    with read_only(server):
+        revocations = Revocations(redis, unwritten=UnwrittenMarks(redis, fails))
+        for _ in range(2):
+            with pytest.raises(MarksUnreadableError, match="READONLY"):
+                is_revoked(tenant_id, time.time(), revocations)
+
+
+def test_a_request_whose_revocation_nobody_was_told_of_answers_503(
+    server: RedisServer, settings: Settings, anew: Callable[[], None], tenant_id: int
+) -> None:
+    def log_out(request: HttpRequest) -> HttpResponse:
+        with transaction.atomic():
+            revoke_on_commit(tenant_id, session_id="s")
+        return HttpResponse(status=204)
+
+    view = tell_untold_revocations(log_out)
+    request = RequestFactory().post("/")
+    assert view(request).status_code == 204  # type: ignore[union-attr]
+    with read_only(server):
+        assert view(request).status_code == 204  # type: ignore[union-attr]
+    settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
+    anew()
+    answer = view(request)
+    assert (answer.status_code, answer["Retry-After"]) == (503, "5")  # type: ignore[union-attr, index]
+    settings.REALTIME_REDIS_URL = server.url
+    anew()
+
+
+@pytest.mark.parametrize("message", [b"", b"{}", b"[1]", b'[7,"user:1","soon",true]', b"[[],1,1,1]"])
+def test_what_tells_of_no_revocation_is_refused(message: bytes) -> None:
+    with pytest.raises(BadRecordError):
+        parse_told(message)
