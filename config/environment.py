@@ -91,7 +91,7 @@ class Environment(BaseSettings):
 
     realtime_key_prefix: str = Field("", pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
     realtime_allowed_origins: Names = []
-    realtime_terminal_ttl_seconds: int = Field(0, ge=0)
+    realtime_terminal_ttl_seconds: int = Field(604_800, ge=0)
     realtime_legacy_keys: Literal["off", "read"] = "off"
     realtime_recent_terminal: int = Field(100, ge=1, le=10_000)
     realtime_ping_seconds: float = Field(25, gt=0, le=300)

@@ -11,8 +11,8 @@ from redis.backoff import NoBackoff
 
 from realtime import scripts
 from realtime.batches import batched
-from realtime.commands import Commands
-from realtime.metrics import count_published
+from realtime.commands import Commands, Publishing
+from realtime.metrics import count_published, counting_refusals
 from realtime.pacing import Pace, progress_update
 from realtime.progress_task import ProgressTask
 from realtime.record import Draft, Progress, Record, Step, draft_record, join_record
@@ -30,11 +30,11 @@ class AsyncPublisher:
     ) -> None:
         self._redis = redis
         self._commands = Commands(key_prefix, limits or Limits())
-        self._publish = redis.register_script(scripts.source("publish"))
+        self._publishing = Publishing(redis)
         self._renew = redis.register_script(scripts.source("lease"))
         self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
-        self._progress = ProgressTask(self._publish_batch, redis.ping, pace or Pace())
+        self._progress = ProgressTask(self._publish_batch, self._write, pace or Pace())
 
     @classmethod
     def from_url(
@@ -144,8 +144,15 @@ class AsyncPublisher:
 
     async def _publish_batch(self, records: Sequence[tuple[int, Draft]]) -> list[Published]:
         """In one round trip."""
-        if len(records) == 1:
-            return count_published([scripts.published(await self._publish(*self._commands.publish(*records[0])))])
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            self._commands.publish_all(pipeline, self._publish.sha, records)
-            return count_published(map(scripts.published, await pipeline.execute()))
+        with counting_refusals():
+            if len(records) == 1:
+                ((tenant_id, draft),) = records
+                answer = await self._publishing.of(draft)(*self._commands.publish(tenant_id, draft))
+                return count_published([scripts.published(answer)])
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                self._commands.publish_all(pipeline, self._publishing, records)
+                return count_published(map(scripts.published, await pipeline.execute()))
+
+    async def _write(self) -> None:
+        """Sees whether Redis takes writes as any other. Raises RedisError."""
+        await self._redis.set(self._commands.writable(), 1, ex=60)

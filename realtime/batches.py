@@ -23,9 +23,9 @@ def batched(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
         yield batch
 
 
-def run_script(redis: Redis, name: str, calls: Iterable[Call]) -> list[Any]:
+def run_script(redis: Redis, name: str, calls: Iterable[Call], *, at_the_limit: bool = False) -> list[Any]:
     """What each call returned, in order. Raises RedisError; some calls may have been done then."""
-    script = redis.register_script(scripts.source(name))
+    script = redis.register_script(scripts.source(name, at_the_limit=at_the_limit))
     answers: list[Any] = []
     for batch in batched(calls):
         with redis.pipeline(transaction=False) as pipe:

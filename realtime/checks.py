@@ -18,7 +18,7 @@ REALTIME = "realtime"
 MIN_SECRET_LENGTH = 32
 
 SET_POLICY = "Set maxmemory-policy to volatile-lru: then only what has an expiry is evicted, and repaired."
-GIVE_MEMORY = "Raise maxmemory, or set REALTIME_TERMINAL_TTL_SECONDS so that ended jobs are forgotten."
+GIVE_MEMORY = "Raise maxmemory. With REALTIME_TERMINAL_TTL_SECONDS=0 ended jobs are never evicted: set a time."
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:

@@ -10,6 +10,22 @@ from realtime.record import Draft
 from realtime.scripts import Limits
 
 
+class Publishing:
+    """`publish.lua` twice: as it is, and with the flag by which it also writes at the memory limit of Redis.
+
+    Terminal states and what heals use the second. So progress and unfinished states are refused first.
+    """
+
+    def __init__(self, redis: Any) -> None:
+        """Of a client of redis-py, synchronous or not."""
+        self._refused_first = redis.register_script(scripts.source("publish"))
+        self.certain = redis.register_script(scripts.source("publish", at_the_limit=True))
+
+    def of(self, draft: Draft) -> Any:
+        """The script that publishes this record."""
+        return self.certain if draft.status.terminal else self._refused_first
+
+
 class Commands:
     """Keys and arguments, below one prefix."""
 
@@ -21,14 +37,17 @@ class Commands:
         """Of `publish.lua`."""
         return scripts.publish_arguments(self._keys, self.limits, tenant_id, draft)
 
-    def publish_all(self, pipeline: Any, sha: str, records: Sequence[tuple[int, Draft]]) -> None:
-        """Puts many publishes into a pipeline, synchronous or not; the first brings the script along."""
-        for number, (tenant_id, draft) in enumerate(records):
+    def publish_all(self, pipeline: Any, publishing: Publishing, records: Sequence[tuple[int, Draft]]) -> None:
+        """Puts many publishes into a pipeline, synchronous or not; the first of a script brings it along."""
+        brought: set[str] = set()
+        for tenant_id, draft in records:
             names, values = self.publish(tenant_id, draft)
-            if number == 0:
-                pipeline.eval(scripts.source("publish"), len(names), *names, *values)
+            script = publishing.of(draft)
+            if script.sha in brought:
+                pipeline.evalsha(script.sha, len(names), *names, *values)
             else:
-                pipeline.evalsha(sha, len(names), *names, *values)
+                brought.add(script.sha)
+                pipeline.eval(script.script, len(names), *names, *values)
 
     def record(self, tenant_id: int, topic: str) -> list[str]:
         """The two keys of a record."""
@@ -38,7 +57,7 @@ class Commands:
         """Of `repair.lua`."""
         seconds = self.limits.terminal_ttl_seconds if draft.status.terminal else self.limits.unfinished_ttl_seconds
         names = [self._keys.status(tenant_id, draft.topic), self._keys.index(tenant_id)]
-        return names, [draft.topic, draft.text, seconds]
+        return names, [draft.topic, draft.text, seconds, int(draft.status.terminal)]
 
     def renew_lease(self, tenant_id: int, topic: str, attempt: int) -> Call:
         """Of `lease.lua`."""
@@ -48,6 +67,10 @@ class Commands:
     def lease_left(self, tenant_id: int, topic: str) -> Call:
         """Of `lease_left.lua`, which answers in milliseconds."""
         return [self._keys.leases(tenant_id)], [topic]
+
+    def writable(self) -> str:
+        """The key that is written to see whether Redis takes writes."""
+        return self._keys.writable()
 
     def relay(self) -> str:
         """The key in which the relay notes the life of Redis that it has filled."""

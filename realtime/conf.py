@@ -66,7 +66,7 @@ def key_prefix() -> str:
 @cache
 def limits() -> Limits:
     return Limits(
-        terminal_ttl_seconds=getattr(settings, "REALTIME_TERMINAL_TTL_SECONDS", 0),
+        terminal_ttl_seconds=getattr(settings, "REALTIME_TERMINAL_TTL_SECONDS", 7 * 86_400),
         recent_terminal=getattr(settings, "REALTIME_RECENT_TERMINAL", 100),
         lease_seconds=getattr(settings, "REALTIME_LEASE_SECONDS", 30.0),
     )

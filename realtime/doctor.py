@@ -15,7 +15,7 @@ from realtime.errors import CheckFailedError
 from realtime.keys import Keys
 from realtime.outbox import oldest_unsent_seconds, seconds_until_relayed
 from realtime.redis_server import OLDEST_VERSION, WARN_ABOVE, RedisServer
-from realtime.refusals import refusal, sentence
+from realtime.refused_writes import refusal, sentence
 
 RESERVED_TENANT = 0
 """The doctor's own feed; tenants of projects begin with 1."""

@@ -21,7 +21,8 @@ from realtime import conf
 from realtime.closing import CloseCode
 from realtime.metrics import LATENCY, Histogram, counts
 from realtime.outbox import oldest_unsent_seconds
-from realtime.redis_server import RedisServer
+from realtime.redis_server import RedisServer, takes_writes
+from realtime.refused_writes import CODES
 from realtime.transitions import Verdict
 
 __all__ = ["CONTENT_TYPE", "PATIENCE_SECONDS", "Question", "exposition", "serve_metrics"]
@@ -40,6 +41,7 @@ GAUGES = {
     "realtime_outbox_age_seconds": "Age of the oldest row of the outbox that was not sent; 0 if all were.",
     "realtime_redis_memory_bytes": "Memory that Redis uses.",
     "realtime_redis_memory_limit_bytes": "Redis' maxmemory; 0 for none.",
+    "realtime_redis_writable": "1 if Redis takes writes, 0 if it refuses them.",
 }
 
 A = TypeVar("A", bound=Mapping[Any, Any])
@@ -55,8 +57,10 @@ def _ask_database() -> dict[str, float]:
 
 
 def _ask_redis() -> dict[str, float]:
-    server = RedisServer.ask(conf.redis())
+    redis = conf.redis()
+    server = RedisServer.ask(redis)
     return {
+        "realtime_redis_writable": float(takes_writes(redis, conf.key_prefix())),
         "realtime_redis_memory_bytes": float(server.memory_bytes),
         "realtime_redis_memory_limit_bytes": float(server.memory_limit),
     }
@@ -120,6 +124,13 @@ class Exposed(Collector):
             CLOSE_CODES,
         )
         yield _counter("realtime_connections_refused", "Connections refused, by code.", "code", counts.refused)
+        yield _counter(
+            "realtime_redis_writes_refused",
+            "Publishes and marks that Redis refused.",
+            "code",
+            counts.refused_writes,
+            CODES,
+        )
         yield _counter("realtime_feed_reads", "Reads of a feed, by cause.", "cause", counts.reads, READ_CAUSES)
         yield _counter("realtime_sql_statements", "SQL statements, by view.", "view", counts.sql)
         connections = GaugeMetricFamily("realtime_connections", "Open connections.", labels=["transport"])

@@ -11,6 +11,7 @@ PROGRESS_SUFFIX = ":progress"
 OLD_PROGRESS_PATTERN = "job:*:progress"
 """What the version before tenants wrote (`old_progress`); it knew no prefix either."""
 _OLD_PROGRESS = re.compile(r"job:(video:)?([A-Za-z0-9_-]{1,64}):progress", re.ASCII)
+_STATUS = re.compile(r"tenant:(\d{1,19}):([a-z]{1,16}:[A-Za-z0-9_-]{1,64}):status", re.ASCII)
 
 
 def old_progress(topic: str) -> str | None:
@@ -37,6 +38,15 @@ class Keys:
 
     def status(self, tenant_id: int, topic: str) -> str:
         return self.tenant(tenant_id) + check_topic(topic) + STATUS_SUFFIX
+
+    def any_status(self) -> str:
+        """A pattern of the names of all status keys, for SCAN."""
+        return f"{self.prefix}tenant:*{STATUS_SUFFIX}"
+
+    def topic_of_status(self, name: str) -> tuple[int, str] | None:
+        """The tenant and the topic whose status key this is; None for any other key."""
+        match = _STATUS.fullmatch(name.removeprefix(self.prefix)) if name.startswith(self.prefix) else None
+        return (int(match[1]), match[2]) if match else None
 
     def progress(self, tenant_id: int, topic: str) -> str:
         return self.tenant(tenant_id) + check_topic(topic) + PROGRESS_SUFFIX

@@ -2,9 +2,13 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 
+from redis.exceptions import ResponseError
+
+from realtime.refused_writes import refusal
 from realtime.scripts import Published
 
 LATENCY_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
@@ -39,10 +43,22 @@ class Counts:
         self.refused: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
         self.sql: Counter[str] = Counter()
+        self.refused_writes: Counter[str] = Counter()
 
 
 counts = Counts()
 LATENCY = Histogram(LATENCY_SECONDS)
+
+
+@contextmanager
+def counting_refusals() -> Iterator[None]:
+    """Counts, by its code, a write that Redis refuses within this block, and raises what it raised."""
+    try:
+        yield
+    except ResponseError as problem:
+        if (code := refusal(problem)) is not None:
+            counts.refused_writes[code] += 1
+        raise
 
 
 def count_published(answers: Iterable[Published]) -> list[Published]:

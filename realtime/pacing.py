@@ -16,6 +16,7 @@ import structlog
 
 from realtime.breaker import Breaker, Patience
 from realtime.record import Draft, Progress, draft_record
+from realtime.refused_writes import refusal
 from realtime.scripts import Published
 from realtime.throttle import Throttle, TopicKey, Update
 from realtime.transitions import Status
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 UNREACHABLE = "unreachable"
 """It was under way when Redis failed; it may have arrived all the same."""
+REFUSED = "refused"
+"""Redis takes no writes: it is at its memory limit, or worse."""
 CIRCUIT_OPEN = "circuit_open"
 """Redis was not asked, since it did not answer before."""
 NO_THREAD = "no_thread"
@@ -167,7 +170,7 @@ class Pacer:
         self._breaker.failed(now)
         if not was_open:
             self._opened(now, str(problem) or type(problem).__name__)
-        self.dropped[UNREACHABLE] += len(batch)
+        self.dropped[REFUSED if refusal(problem) else UNREACHABLE] += len(batch)
 
     def drop_all(self, reason: str) -> None:
         """What waits will not be sent."""

@@ -18,17 +18,17 @@ Answer = TypeVar("Answer")
 
 
 class ProgressTask:
-    """Sends updates through `publish_many`, and asks with `ping` whether Redis is there again. For one event loop."""
+    """Sends updates through `publish_many`, and asks with `probe` whether Redis takes them. For one loop."""
 
     def __init__(
         self,
         publish_many: Callable[[Sequence[tuple[int, Draft]]], Awaitable[list[Published]]],
-        ping: Callable[[], Awaitable[object]],
+        probe: Callable[[], Awaitable[object]],
         pace: Pace,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._publish_many = publish_many
-        self._ping = ping
+        self._probe_redis = probe
         self._pace = pace
         self._clock = clock
         self._pacer = Pacer(pace)
@@ -104,7 +104,7 @@ class ProgressTask:
 
     async def _probe(self, now: float) -> None:
         self._pacer.sent(now)
-        await self._ask(self._ping())
+        await self._ask(self._probe_redis())
 
     async def _ask(self, question: Awaitable[Answer], batch: Sequence[Sending] = ()) -> Answer | None:
         try:

@@ -21,7 +21,7 @@ Work = Callable[[], None]
 
 
 class ProgressThread:
-    """Sends updates through `publish_many`, and asks with `ping` whether Redis is there again. Threads may share it.
+    """Sends updates through `publish_many`, and asks with `probe` whether Redis takes them again. Threads may share it.
 
     Whatever those two raise opens the circuit. In a forked child it is as new.
     """
@@ -29,12 +29,12 @@ class ProgressThread:
     def __init__(
         self,
         publish_many: Callable[[Sequence[tuple[int, Draft]]], list[Published]],
-        ping: Callable[[], object],
+        probe: Callable[[], object],
         pace: Pace,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._publish_many = publish_many
-        self._ping = ping
+        self._probe_redis = probe
         self._pace = pace
         self._clock = clock
         self.begin_anew()
@@ -140,7 +140,7 @@ class ProgressThread:
             sending.answer.set_result(answer)
 
     def _probe(self) -> None:
-        self._ask(self._ping)
+        self._ask(self._probe_redis)
 
     def _ask(self, question: Callable[[], Answer], batch: Sequence[Sending] = ()) -> Answer | None:
         try:

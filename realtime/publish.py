@@ -17,8 +17,8 @@ from redis.retry import Retry
 from realtime import scripts
 from realtime.async_publish import AsyncPublisher
 from realtime.batches import batched
-from realtime.commands import Commands
-from realtime.metrics import count_published
+from realtime.commands import Commands, Publishing
+from realtime.metrics import count_published, counting_refusals
 from realtime.pacing import Pace, progress_update
 from realtime.progress_thread import ProgressThread
 from realtime.record import Draft, Progress, Record, Step, draft_record, join_record
@@ -38,11 +38,12 @@ class Publisher:
     ) -> None:
         self._redis = redis
         self._commands = Commands(key_prefix, limits or Limits())
-        self._publish = redis.register_script(scripts.source("publish"))
+        self._publishing = Publishing(redis)
         self._renew = redis.register_script(scripts.source("lease"))
         self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
-        self._progress = ProgressThread(self._publish_batch, redis.ping, pace or Pace())
+        self._note = redis.register_script(scripts.source("note"))
+        self._progress = ProgressThread(self._publish_batch, self._write, pace or Pace())
 
     @classmethod
     def from_url(
@@ -127,6 +128,16 @@ class Publisher:
             answers += self._publish_batch(batch)
         return answers
 
+    def publish_again(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
+        """`publish_many` for a Redis that lost something: unfinished ones too are written at its memory limit."""
+        answers: list[Published] = []
+        for batch in batched(records):
+            with counting_refusals(), self._redis.pipeline(transaction=False) as pipeline:
+                for call in (self._commands.publish(*record) for record in batch):
+                    self._publishing.certain(*call, client=pipeline)
+                answers += count_published(map(scripts.published, pipeline.execute()))
+        return answers
+
     def record(self, tenant_id: int, topic: str) -> Record | None:
         """The latest record of one topic, or None if Redis holds nothing of it in this tenant. Raises RedisError."""
         text, progress = cast("list[bytes | None]", self._redis.mget(self._commands.record(tenant_id, topic)))
@@ -164,14 +175,14 @@ class Publisher:
 
     def mark_filling(self) -> None:
         """Notes in Redis itself that the relay is filling it. Raises RedisError."""
-        self._redis.set(self._commands.relay(), b"filling")
+        self._note([self._commands.relay()], ["filling"])
 
     def mark_filled(self, run_id: str) -> bool:
         """Notes that the relay has filled this life of Redis. Raises RedisError.
 
         False if it was emptied meanwhile: then even the note of the beginning is gone.
         """
-        return bool(self._redis.set(self._commands.relay(), run_id, xx=True))
+        return bool(self._note([self._commands.relay()], [run_id, "XX"]))
 
     def close(self) -> None:
         """Sends the progress that waits, for 0.1 s at the most, and closes the connections."""
@@ -186,8 +197,15 @@ class Publisher:
 
     def _publish_batch(self, records: Sequence[tuple[int, Draft]]) -> list[Published]:
         """In one round trip."""
-        if len(records) == 1:
-            return count_published([scripts.published(self._publish(*self._commands.publish(*records[0])))])
-        with self._redis.pipeline(transaction=False) as pipeline:
-            self._commands.publish_all(pipeline, self._publish.sha, records)
-            return count_published(map(scripts.published, pipeline.execute()))
+        with counting_refusals():
+            if len(records) == 1:
+                ((tenant_id, draft),) = records
+                answer = self._publishing.of(draft)(*self._commands.publish(tenant_id, draft))
+                return count_published([scripts.published(answer)])
+            with self._redis.pipeline(transaction=False) as pipeline:
+                self._commands.publish_all(pipeline, self._publishing, records)
+                return count_published(map(scripts.published, pipeline.execute()))
+
+    def _write(self) -> None:
+        """Sees whether Redis takes writes as any other. Raises RedisError."""
+        self._redis.set(self._commands.writable(), 1, ex=60)

@@ -96,7 +96,12 @@ class Rebuild:
         """
         calls: list[Call] = [
             (
-                [self._keys.fence(tenant_id), self._keys.terminal(tenant_id)],
+                [
+                    self._keys.fence(tenant_id),
+                    self._keys.terminal(tenant_id),
+                    self._keys.index(tenant_id),
+                    self._keys.feed(tenant_id),
+                ],
                 [
                     self._keys.tenant(tenant_id),
                     STATUS_SUFFIX,
@@ -104,6 +109,7 @@ class Rebuild:
                     0 if self._dry else self._limits.unfinished_ttl_seconds,
                     self._limits.terminal_ttl_seconds,
                     compare,
+                    self._limits.recent_terminal_seconds,
                 ],
             )
             for tenant_id in tenant_ids
@@ -115,7 +121,7 @@ class Rebuild:
             for indexed in _indexed(tenant_id, answer)
         )
 
-    def mend(self, topics: Iterable[Indexed]) -> Rebuilt:
+    def mend(self, topics: Iterable[Indexed], *, only_terminal: bool = False) -> Rebuilt:
         """Publishes what the database has further than Redis, and restores what has only lost its key."""
         done = Rebuilt()
         for batch in batched(topics):
@@ -125,7 +131,7 @@ class Rebuild:
             for indexed in batch:
                 state = states.get(indexed.topic)
                 draft = _draft(state) if state and state.tenant_id == indexed.tenant_id else None
-                if draft is None:
+                if draft is None or (only_terminal and not draft.status.terminal):
                     continue  # its row is gone: nobody can say what is true of it
                 if (draft.attempt, draft.status.rank) > (indexed.attempt, indexed.rank):
                     publish.append(self._publish_call(indexed.tenant_id, draft))
@@ -136,8 +142,8 @@ class Rebuild:
         return done
 
     def _count(self, name: str, calls: Sequence[Call]) -> int:
-        """How many were accepted."""
-        answers = run_script(self._redis, name, calls)
+        """How many were accepted. What heals is written also when Redis is at its memory limit."""
+        answers = run_script(self._redis, name, calls, at_the_limit=True)
         verdicts = [answer[0] if isinstance(answer, list) else answer for answer in answers]
         return verdicts.count(Verdict.ACCEPTED.encode())
 

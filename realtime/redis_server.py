@@ -5,11 +5,23 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from redis import Redis
+from redis.exceptions import ResponseError
+
+from realtime.keys import Keys
 
 WARN_ABOVE = 0.7
 """The share of its memory from which on it is time to give Redis more."""
 OLDEST_VERSION = (7, 0)
 """Scripts that still write at the memory limit (`allow-oom`) are of 7.0."""
+
+
+def takes_writes(redis: Redis, key_prefix: str) -> bool:
+    """Whether Redis takes a write as any other. Raises RedisError where it cannot be asked."""
+    try:
+        redis.set(Keys(key_prefix).writable(), 1, ex=60)
+    except ResponseError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

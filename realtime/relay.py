@@ -23,7 +23,7 @@ from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt
 from realtime.record import Draft
 from realtime.revoke import REVOCATION, note_times, restore_marks
 from realtime.sweeper import Sweeper
-from realtime.transitions import Verdict
+from realtime.transitions import Status, Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +32,7 @@ LEFT_BEHIND = timedelta(seconds=2)
 """Younger rows belong to the process that wrote them, which is about to send them."""
 KEPT = timedelta(hours=24)
 BATCH = 200
+TERMINAL = [status.value for status in Status if status.terminal]
 MAX_FAILURES = 3
 """So many rows of a kind in succession that cannot be sent mean that its way is closed, and not that they are bad."""
 PAUSE_SECONDS = 0.5
@@ -82,6 +83,9 @@ class Relay:
             left = left.exclude(kind=REVOCATION)
             # Kind by kind: a queue that is down for an hour must not fill the batch that a terminal record waits for.
             kinds = list(left.order_by("kind").values_list("kind", flat=True).distinct())
+            # Ends of jobs first: at its memory limit Redis takes these, and refuses what is unfinished.
+            if RECORD in kinds:
+                self._send_batch(RECORD, left.filter(kind=RECORD, payload__status__in=TERMINAL))
             busy = [self._send_batch(kind, left.filter(kind=kind)) for kind in kinds]
             self._purge()
             if filled:
@@ -180,7 +184,7 @@ class Relay:
         started = time.monotonic()
         marks = restore_marks(conf.redis(), key_prefix=conf.key_prefix())
         rows = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=timezone.now() - KEPT).order_by("id")
-        answers = conf.publisher().publish_many(_drafts(rows.iterator(BATCH)))
+        answers = conf.publisher().publish_again(_drafts(rows.iterator(BATCH)))
         done = Rebuilt()
         for tenant_ids in batched(self._source.tenants(), TENANTS_AT_ONCE):
             done.add(self._rebuild.everything(tenant_ids))

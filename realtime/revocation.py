@@ -19,7 +19,8 @@ from realtime.batches import Call, run_script
 from realtime.errors import BadRecordError, RevokedError, WritesRefusedError
 from realtime.keys import Keys
 from realtime.marks import KEPT_SECONDS, TENANT, Issued, Marks, session_subject, subjects_of, user_subject
-from realtime.refusals import refusal, sentence
+from realtime.metrics import counting_refusals
+from realtime.refused_writes import refusal, sentence
 from realtime.unwritten import UnwrittenMarks
 
 __all__ = [
@@ -77,7 +78,8 @@ class Revocations:
         """
         told = Told(tenant_id, subject, at, written=True)
         try:
-            self._record(*self._call(told, told.message()))
+            with counting_refusals():
+                self._record(*self._call(told, told.message()))
         except ResponseError as problem:
             if refusal(problem) is None:
                 raise

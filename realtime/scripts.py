@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 _FOLDER = Path(__file__).with_name("lua")
 _OPENING = frozenset({"publish", "snapshot", "topics"})
 _PUBLISHING = frozenset({"stall", "show", "copy_old"})
-_AT_THE_LIMIT = frozenset({"revoke", "note", "repair", "show", "stall", "tend", "lease", "drop_lease"})
+_AT_THE_LIMIT = frozenset({"revoke", "note", "repair", "show", "stall", "tend", "lease", "drop_lease", "expire_ended"})
 """Marks, and what heals: written also when Redis is at its memory limit. All other writes are refused there."""
 ALLOW_OOM = "#!lua flags=allow-oom\n"
 
@@ -50,7 +50,8 @@ class Limits:
     """How long records stay and how many a new client is shown (realtime.md, section 4)."""
 
     unfinished_ttl_seconds: int = 6 * 3600
-    terminal_ttl_seconds: int = 0
+    terminal_ttl_seconds: int = 7 * 86_400
+    """How long the status of an ended topic stays that a new client is shown no more. 0: for ever."""
     lease_seconds: float = 30.0
     recent_terminal: int = 100
     recent_terminal_seconds: int = 24 * 3600
@@ -102,6 +103,8 @@ def publish_arguments(keys: Keys, limits: Limits, tenant_id: int, draft: Draft) 
         limits.recent_terminal_seconds,
         limits.recent_unfinished,
         new_epoch(),
+        keys.tenant(tenant_id),
+        STATUS_SUFFIX,
     ]
     return names, values
 

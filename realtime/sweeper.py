@@ -8,6 +8,7 @@ delivery comes after 40.
 import time
 from dataclasses import dataclass
 from itertools import chain
+from typing import cast
 
 import orjson
 import structlog
@@ -17,7 +18,7 @@ from realtime.batches import Call, batched, run_script
 from realtime.commands import Commands
 from realtime.errors import BadRecordError
 from realtime.keys import Keys
-from realtime.rebuild import TENANTS_AT_ONCE, Compare, Rebuild
+from realtime.rebuild import TENANTS_AT_ONCE, Compare, Indexed, Rebuild
 from realtime.record import Draft, draft_record, join_record
 from realtime.scripts import Limits
 from realtime.source import Source
@@ -28,6 +29,10 @@ log = structlog.get_logger(__name__)
 SWEEPS_A_LEASE = 6
 TEND_SECONDS = 60.0
 """How often keys are given a longer life. They have hours, so a sweeper that was away does no harm."""
+SEARCH_SECONDS = 3600.0
+"""Between two searches of all keys for ended topics without expiry."""
+SEARCH_KEYS = 2000
+"""That one sweep looks at: some milliseconds."""
 MOST_LAPSED = 100
 """Of a tenant in one sweep; the next one goes on."""
 
@@ -61,7 +66,8 @@ class Sweeper:
         self._limits = limits or Limits()
         self._commands = Commands(key_prefix, self._limits)
         self._rebuild = Rebuild(redis, source, key_prefix=key_prefix, limits=self._limits)
-        self._swept_at = self._tended_at = float("-inf")
+        self._swept_at = self._tended_at = self._searched_at = float("-inf")
+        self._cursor = 0
 
     @property
     def sweep_seconds(self) -> float:
@@ -73,7 +79,8 @@ class Sweeper:
 
         The mark stands in Redis, so that it holds for whichever process sweeps next. Raises RedisError.
         """
-        self._redis.set(self._keys.settling(), 1, px=max(1, int(self._limits.lease_seconds * 1000)))
+        milliseconds = max(1, int(self._limits.lease_seconds * 1000))
+        run_script(self._redis, "note", [([self._keys.settling()], [1, "PX", milliseconds])])
 
     def sweep_if_due(self) -> None:
         """Raises RedisError, or what the source raises; then it is tried again when the next sweep is due."""
@@ -87,6 +94,9 @@ class Sweeper:
         if now - self._tended_at >= TEND_SECONDS:
             self._tended_at = now
             self.tend(tenant_ids)
+        if self._cursor or now - self._searched_at >= SEARCH_SECONDS:
+            self._searched_at = now
+            self.expire_ended()
 
     def stall(self, tenant_ids: list[int]) -> int:
         """Marks the topics whose leases ran out. Returns how many."""
@@ -101,6 +111,27 @@ class Sweeper:
             done = self._rebuild.tend(batch, compare=self._compare)
             if done.published or done.restored:
                 log.info("topics_repaired", published=done.published, restored=done.restored)
+
+    def expire_ended(self) -> int:
+        """Gives ended topics an expiry that have none: those of versions that kept them for ever. Returns how many.
+
+        One step through all keys of Redis; the next sweep takes the next.
+        """
+        if not self._limits.terminal_ttl_seconds:
+            return 0
+        self._cursor, found = self._redis.scan(self._cursor, match=self._keys.any_status(), count=SEARCH_KEYS)
+        names = (cast("bytes", name).decode() for name in found)
+        calls: list[Call] = [
+            (
+                [self._keys.status(tenant_id, topic), self._keys.index(tenant_id)],
+                [topic, self._limits.terminal_ttl_seconds],
+            )
+            for tenant_id, topic in filter(None, map(self._keys.topic_of_status, names))
+        ]
+        expired: int = sum(run_script(self._redis, "expire_ended", calls))
+        if expired:
+            log.info("topics_given_expiry", count=expired)
+        return expired
 
     def _lapsed(self, tenant_ids: list[int]) -> list[Lapsed]:
         seconds, microseconds = self._redis.time()
@@ -124,6 +155,7 @@ class Sweeper:
         evicted = {lease.tenant_id for lease, text in zip(lapsed, texts, strict=True) if text is None}
         if evicted:
             self.tend(sorted(evicted))
+        if self._end_forgotten(lapsed) or evicted:
             texts = self._texts(lapsed)
         marks: list[Call] = []
         drops: list[Call] = []
@@ -135,6 +167,14 @@ class Sweeper:
                 drops.append(([self._keys.leases(lease.tenant_id)], [lease.topic, repr(lease.deadline)]))
         run_script(self._redis, "drop_lease", drops)
         return run_script(self._redis, "stall", marks).count(Verdict.ACCEPTED.encode())
+
+    def _end_forgotten(self, lapsed: list[Lapsed]) -> int:
+        """Publishes what has ended in the database. Returns how many.
+
+        Redis forgets what ended long ago; a worker that was frozen since may then bring its topic back.
+        """
+        running = [Indexed(lease.tenant_id, lease.topic, 0, 0, present=True) for lease in lapsed]
+        return self._rebuild.mend(running, only_terminal=True).published
 
     def _texts(self, leases: list[Lapsed]) -> list[bytes | None]:
         with self._redis.pipeline(transaction=False) as pipe:

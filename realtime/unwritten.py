@@ -18,7 +18,7 @@ from realtime import scripts
 from realtime.errors import MarksUnreadableError
 from realtime.keys import Keys
 from realtime.marks import KEPT_SECONDS, Issued, LocalMarks
-from realtime.refusals import OUT_OF_MEMORY, refusal, sentence
+from realtime.refused_writes import OUT_OF_MEMORY, refusal, sentence
 
 log = structlog.get_logger(__name__)
 
@@ -120,21 +120,20 @@ class UnwrittenMarks:
             pipe.set(self._keys.writable(), 1, ex=60)
             pipe.exists(self._keys.unwritten())
             took, noted = pipe.execute(raise_on_error=False)
-        if isinstance(noted, Exception):
-            raise noted
-        if isinstance(took, Exception) and not isinstance(took, ResponseError):
-            raise took
+        for answer in (took, noted):
+            if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
+                raise answer
         recovered = self.refuses_marks
         self._note_answer(took if isinstance(took, ResponseError) else None)
         recovered = recovered and not self.refuses_marks
         if recovered:
             self._leave_note()
-        if self.refuses_marks or (in_background and (recovered or noted)):
+        if self.refuses_marks or (in_background and (recovered or noted == 1)):
             self._read(everything=self.refuses_marks and started - self._all_read_at > KEPT_SECONDS / 10)
         if not self.refuses_marks:
             self._unreadable = False
             self._all_read_at = float("-inf")
-        self._looked_at = started
+        self._looked_at = time.monotonic() if self._unreadable else started  # a failure may have taken long
 
     def _note_answer(self, problem: ResponseError | None) -> None:
         said = sentence(problem) if problem is not None else ""

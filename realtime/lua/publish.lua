@@ -1,8 +1,9 @@
 -- Puts one record into a tenant's feed: decides, stores, numbers and publishes in one step.
 -- KEYS: 1 status, 2 progress, 3 feed (and channel), 4 index, 5 terminal, 6 fence, 7 leases
 -- ARGV: 1 topic, 2 attempt, 3 rank, 4 status, 5 text (without its opening {"offset":N), 6 progress JSON or '',
---       7 ttl of unfinished, 8 ttl of terminal (0: none), 9 lease seconds, 10 most terminal topics, 11 their age in s,
---       12 most unfinished topics, 13 a new epoch, should one be needed
+--       7 ttl of unfinished, 8 ttl of terminal once a new client is shown it no more (0: none), 9 lease seconds, 10 most terminal topics, 11 their age in s,
+--       12 most unfinished topics, 13 a new epoch, should one be needed,
+--       14 what the tenant's keys begin with, 15 suffix of status keys
 -- Returns verdict, epoch, offset. No JSON is decoded here: what is compared travels as arguments.
 local topic, attempt, rank, status = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local TERMINAL = 2
@@ -41,7 +42,7 @@ local progress = ARGV[6]
 if rank == TERMINAL then
     redis.call('DEL', KEYS[2])
     progress = 'null'
-    if ARGV[8] == '0' then redis.call('SET', KEYS[1], text) else redis.call('SET', KEYS[1], text, 'EX', ARGV[8]) end
+    redis.call('SET', KEYS[1], text) -- without expiry as long as a new client is shown it: nothing evicts it
 else
     if progress == '' then
         progress = old_attempt == attempt and redis.call('GET', KEYS[2]) or ''
@@ -74,26 +75,27 @@ end
 -- It never sinks: an old unfinished topic may leave after a younger terminal one.
 local old_floor = tonumber(redis.call('HGET', KEYS[3], 'floor') or 0)
 local floor = old_floor
-local function drop(member)
+local function drop(member, ended)
+    if ended and ARGV[8] ~= '0' then redis.call('EXPIRE', ARGV[14] .. member .. ARGV[15], ARGV[8]) end
     floor = math.max(floor, tonumber(redis.call('ZSCORE', KEYS[4], member) or 0))
     redis.call('ZREM', KEYS[4], member)
     redis.call('ZREM', KEYS[5], member)
     redis.call('HDEL', KEYS[6], member)
 end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[11]), 'LIMIT', 0, 100)) do
-    drop(member)
+    drop(member, true)
 end
 local terminal_count = redis.call('ZCARD', KEYS[5])
 local terminal_excess = terminal_count - tonumber(ARGV[10])
 if terminal_excess > 0 then
-    for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, terminal_excess - 1)) do drop(member) end
+    for _, member in ipairs(redis.call('ZRANGE', KEYS[5], 0, terminal_excess - 1)) do drop(member, true) end
     terminal_count = tonumber(ARGV[10])
 end
 local unfinished_excess = redis.call('ZCARD', KEYS[4]) - terminal_count - tonumber(ARGV[12])
 if unfinished_excess > 0 then
     for _, member in ipairs(redis.call('ZRANGE', KEYS[4], 0, unfinished_excess + terminal_count)) do
         if unfinished_excess > 0 and not redis.call('ZSCORE', KEYS[5], member) then
-            drop(member)
+            drop(member, false)
             unfinished_excess = unfinished_excess - 1
         end
     end

@@ -1,5 +1,5 @@
 -- Publishes an unfinished topic that a new client would not be shown; what the feed shows already costs no offset.
--- Stands behind publish.lua, which is its function publish(): the same KEYS and ARGV; ARGV: 14 '1' to look only.
+-- Stands behind publish.lua, which is its function publish(): the same KEYS and ARGV; ARGV: 16 '1' to look only.
 -- Returns the verdict, or nothing if the feed shows it.
 local fence = redis.call('HGET', KEYS[6], ARGV[1])
 if fence then
@@ -10,5 +10,5 @@ elseif redis.call('ZCARD', KEYS[4]) - redis.call('ZCARD', KEYS[5]) >= tonumber(A
     -- No room: it would push out a newer one, and the next call would bring that back in its turn.
     if redis.call('EXISTS', KEYS[1]) == 1 then return false end
 end
-if ARGV[14] == '1' then return 'accepted' end
+if ARGV[16] == '1' then return 'accepted' end
 return publish()[1]

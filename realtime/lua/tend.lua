@@ -1,27 +1,42 @@
--- Looks after what a tenant's new clients are shown: unfinished topics live on, and what has lost its status is named.
--- KEYS: 1 fence, 2 terminal
+-- Looks after what a tenant's new clients are shown: unfinished topics live on, terminal ones leave when they are old, and
+-- what has lost its status is named.
+-- KEYS: 1 fence, 2 terminal, 3 index, 4 feed
 -- ARGV: 1 what the tenant's keys begin with, 2 suffix of status keys, 3 suffix of progress keys,
---       4 ttl of unfinished (0: look only), 5 ttl of terminal (0: none),
---       6 which topics to name beside those: 'none', 'unfinished' or 'all'
+--       4 ttl of unfinished (0: look only), 5 ttl of terminal once a new client is shown it no more (0: none),
+--       6 which topics to name beside those: 'none', 'unfinished' or 'all', 7 how old a terminal topic gets, in s
 -- Returns topic, fence, and '1' if its status is there, for each topic that is named.
-local clock = redis.call('TIME')
-local oldest = tonumber(ARGV[5]) > 0 and tonumber(clock[1]) - tonumber(ARGV[5]) or 0
 local renew = ARGV[4] ~= '0'
+local function status_of(topic) return ARGV[1] .. topic .. ARGV[2] end
+
+if renew then
+    local clock = redis.call('TIME')
+    local floor = tonumber(redis.call('HGET', KEYS[4], 'floor') or 0)
+    local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', tonumber(clock[1]) - tonumber(ARGV[7]))
+    for _, topic in ipairs(old) do
+        floor = math.max(floor, tonumber(redis.call('ZSCORE', KEYS[3], topic) or 0))
+        redis.call('ZREM', KEYS[2], topic)
+        redis.call('ZREM', KEYS[3], topic)
+        redis.call('HDEL', KEYS[1], topic)
+        if ARGV[5] ~= '0' then redis.call('EXPIRE', status_of(topic), ARGV[5]) end
+    end
+    if #old > 0 then redis.call('HSET', KEYS[4], 'floor', string.format('%.0f', floor)) end
+end
+
 local entries = redis.call('HGETALL', KEYS[1])
 local answer = {}
 for position = 1, #entries, 2 do
     local topic, fence = entries[position], entries[position + 1]
-    local named = ARGV[6] == 'all'
-    local status, there, over = ARGV[1] .. topic .. ARGV[2], nil, false
-    if string.match(fence, '^%d+ 2') then
+    local status, terminal, there = status_of(topic), string.match(fence, '^%d+ 2'), nil
+    if not renew then
         there = redis.call('EXISTS', status)
-        over = there == 0 and tonumber(redis.call('ZSCORE', KEYS[2], topic) or 0) < oldest -- its term has ended
+    elseif terminal then
+        -- As long as it is shown it does not expire; one that an older version wrote may.
+        there = redis.call('PERSIST', status) == 1 and 1 or redis.call('EXISTS', status)
     else
-        named = ARGV[6] ~= 'none'
-        there = renew and redis.call('EXPIRE', status, ARGV[4]) or redis.call('EXISTS', status)
-        if renew then redis.call('EXPIRE', ARGV[1] .. topic .. ARGV[3], ARGV[4]) end
+        there = redis.call('EXPIRE', status, ARGV[4])
+        redis.call('EXPIRE', ARGV[1] .. topic .. ARGV[3], ARGV[4])
     end
-    if not over and (there == 0 or named) then
+    if there == 0 or ARGV[6] == 'all' or ARGV[6] == 'unfinished' and not terminal then
         answer[#answer + 1] = topic
         answer[#answer + 1] = fence
         answer[#answer + 1] = tostring(there)

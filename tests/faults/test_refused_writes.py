@@ -8,13 +8,14 @@ import httpx
 import pytest
 from redis import Redis
 
+from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from tests.contract.test_revocation import REVOKED, SOON_SECONDS, signed_in, watching
 from tests.contract.test_websocket import tenant_of
 from tests.faults.refusing import REFUSING, memory_full, read_only
 from tests.proxy import Proxy
-from tests.system import System, eventually, new_ticket, running_system
+from tests.system import System, eventually, import_workbook, new_ticket, running_system
 from tests.watcher import Watcher
 
 ALL = pytest.mark.parametrize("code", [*REFUSING, "OOM"])
@@ -193,3 +194,13 @@ async def test_readyz_says_what_fails(system: System, code: str) -> None:
         answer = await until_ready_says(system.address, code)
         assert answer.status_code == (200 if code == "OOM" else 503)
     assert (await until_ready_says(system.address, "ok")).status_code == 200
+
+
+async def test_at_the_memory_limit_a_job_runs_and_its_end_reaches_the_browser(system: System) -> None:
+    async with system.client() as client, await watching(system, client) as watcher:
+        with memory_full(system.redis):
+            job_id = await import_workbook(client, sample_workbook(300, seed=41))
+            done = await watcher.until_terminal(f"job:{job_id}")
+            assert done["status"] == "DONE"
+            statuses = {record["status"] for frame in watcher.frames for record in frame.get("records", ())}
+            assert not {"PENDING", "PROCESSING"} & statuses, "What is unfinished was to be refused."

@@ -112,12 +112,6 @@ def test_keys_expire_as_the_contract_says(redis: Redis, publisher: Publisher, te
         assert redis.ttl(f"tenant:{tenant_id}:{name}") == -1
 
 
-def test_in_the_cost_saving_mode_terminal_records_expire(redis: Redis, tenant_id: int) -> None:
-    saving = Publisher(redis, limits=Limits(terminal_ttl_seconds=86_400))
-    saving.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
-    assert 86_000 < redis.ttl(f"tenant:{tenant_id}:{TOPIC}:status") <= 86_400
-
-
 def test_the_message_is_the_place_and_the_stored_record(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
     channel = redis.pubsub()  # type: ignore[no-untyped-call]
     channel.subscribe(f"tenant:{tenant_id}:feed")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import pytest
 from django.db import transaction
@@ -81,6 +82,21 @@ def test_a_mark_that_redis_refuses_is_true_at_once_and_written_later_with_its_ow
     written = conf.redis().zscore(f"tenant:{tenant_id}:revoked", "user:1")
     assert written is not None
     assert 1000 * before <= written <= 1000 * after
+
+
+@pytest.mark.parametrize("code", [*REFUSING, "taken"])
+def test_all_processes_are_told_whether_redis_takes_the_mark_or_not(
+    server: RedisServer, tenant_id: int, code: str
+) -> None:
+    with Redis.from_url(server.url) as client, client.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.subscribe("realtime:revocations")
+        heard.get_message(timeout=10)
+        with REFUSING.get(code, nullcontext)(server):
+            revoke(tenant_id, session_id="s")
+            message = heard.get_message(timeout=10)
+        assert message is not None
+        told = parse_told(message["data"])
+    assert (told.tenant_id, told.subject, told.written) == (tenant_id, "session:s", code == "taken")
 
 
 def test_at_the_memory_limit_a_mark_is_written_at_once(server: RedisServer, tenant_id: int) -> None:

@@ -180,18 +180,15 @@ def test_sweeps_are_apart_and_rest_while_redis_settles(
 # Keys that live on, and keys that are gone.
 
 
-def test_the_keys_of_what_is_unfinished_live_on_and_terminal_ones_keep_their_term(
-    redis: Redis, source: ListedSource, tenant_id: int
+def test_the_keys_of_what_is_unfinished_live_on(
+    redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
-    limits = Limits(terminal_ttl_seconds=86_400)
-    publisher = Publisher(redis, limits=limits)
     progressing(publisher, tenant_id)
-    publisher.status(tenant_id=tenant_id, topic="job:done", attempt=1, status="DONE")
-    names = [f"tenant:{tenant_id}:{part}" for part in (f"{TOPIC}:status", f"{TOPIC}:progress", "job:done:status")]
+    names = [f"tenant:{tenant_id}:{part}" for part in (f"{TOPIC}:status", f"{TOPIC}:progress")]
     for name in names:
         redis.expire(name, 100)
-    Sweeper(redis, source, limits=limits).tend([tenant_id])
-    assert [redis.ttl(name) > 1000 for name in names] == [True, True, False]
+    Sweeper(redis, source).tend([tenant_id])
+    assert all(redis.ttl(name) > 1000 for name in names)
 
 
 def test_an_evicted_status_is_repaired_at_the_offset_of_the_index_and_nobody_is_told(
@@ -209,20 +206,18 @@ def test_an_evicted_status_is_repaired_at_the_offset_of_the_index_and_nobody_is_
     assert feed(redis, tenant_id) == before
 
 
-def test_an_evicted_terminal_status_of_the_cost_saving_mode_is_repaired_but_not_an_expired_one(
-    redis: Redis, source: ListedSource, tenant_id: int
+def test_a_terminal_status_that_is_lost_is_repaired_while_it_is_shown_and_not_afterwards(
+    redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
-    limits = Limits(terminal_ttl_seconds=86_400)
-    publisher = Publisher(redis, limits=limits)
-    for topic in ("job:evicted", "job:expired"):
+    for topic in ("job:shown", "job:old"):
         publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
         source.say(tenant_id, topic, "DONE")
         redis.delete(f"tenant:{tenant_id}:{topic}:status")
-    redis.zincrby(f"tenant:{tenant_id}:feed:terminal", -86_401, "job:expired")
-    Sweeper(redis, source, limits=limits).tend([tenant_id])
-    assert record(publisher, tenant_id, "job:evicted")["status"] == "DONE"
-    assert 86_000 < redis.ttl(f"tenant:{tenant_id}:job:evicted:status") <= 86_400
-    assert publisher.record(tenant_id, "job:expired") is None
+    redis.zincrby(f"tenant:{tenant_id}:feed:terminal", -86_401, "job:old")
+    Sweeper(redis, source).tend([tenant_id])
+    assert record(publisher, tenant_id, "job:shown")["status"] == "DONE"
+    assert redis.ttl(f"tenant:{tenant_id}:job:shown:status") == -1
+    assert publisher.record(tenant_id, "job:old") is None
 
 
 def test_what_the_database_has_further_than_redis_is_published_and_not_repaired(
@@ -293,5 +288,5 @@ def test_sweeping_costs_round_trips_by_the_hundred_and_asks_the_database_for_ten
     after = redis.info("commandstats")
     calls = {name: after[name]["calls"] - sent.get(name, {"calls": 0})["calls"] for name in after}
     assert source.asked == 1
-    assert calls["cmdstat_zrangebyscore"] == 1000
+    assert calls["cmdstat_zrangebyscore"] == 2000  # half of them within the scripts
     assert calls["cmdstat_evalsha"] == 1000

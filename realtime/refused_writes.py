@@ -14,13 +14,15 @@ from redis.exceptions import (
 OUT_OF_MEMORY = "OOM"
 """Redis is at `maxmemory`. Scripts with the flag `allow-oom` still write (`realtime.scripts`)."""
 
+CODES = (OUT_OF_MEMORY, "READONLY", "MISCONF", "NOREPLICAS", "NOPERM", "MASTERDOWN")
+
 _CLASSES: dict[type[RedisError], str] = {
     OutOfMemoryError: OUT_OF_MEMORY,
     ReadOnlyError: "READONLY",
     NoPermissionError: "NOPERM",
     MasterDownError: "MASTERDOWN",
 }
-_WORDS = re.compile(r"\b(MISCONF|NOREPLICAS|READONLY|OOM|NOPERM|MASTERDOWN)\b")
+_WORDS = re.compile(rf"\b({'|'.join(CODES)})\b")
 
 
 def refusal(problem: BaseException) -> str | None:

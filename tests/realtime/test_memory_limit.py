@@ -1,0 +1,239 @@
+"""Redis at its memory limit: what is refused, what is still written, and how much stays that nothing can evict."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import cast
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+from redis import Redis
+from redis.exceptions import OutOfMemoryError
+
+from embedded.redis import RedisServer
+from embedded.scratch import scratch_folder
+from realtime import conf
+from realtime.metrics import counts
+from realtime.models import OutboxEntry
+from realtime.outbox import RECORD
+from realtime.publish import Publisher
+from realtime.reader import FeedReader
+from realtime.record import Draft, draft_record
+from realtime.relay import Relay
+from realtime.scripts import Limits
+from realtime.sweeper import Sweeper
+from tests.faults.refusing import memory_full
+from tests.realtime.sources import ListedSource
+from tests.realtime.test_relay import note_filled
+
+TOPIC = "job:a1"
+WEEK_SECONDS = 7 * 86_400
+
+
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[RedisServer]:
+    with scratch_folder("redis") as folder:
+        server = RedisServer(folder)
+        server.start()
+        server.wait_ready()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def limited(own_redis: RedisServer) -> Iterator[Redis]:
+    """An empty Redis whose limit the tests set."""
+    client: Redis = Redis.from_url(own_redis.url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def source(tenant_id: int) -> ListedSource:
+    return ListedSource(tenant_ids=[tenant_id])
+
+
+def record(number: int, status: str = "DONE") -> Draft:
+    return draft_record(topic=f"job:n{number}", attempt=1, status=status, published_at=time.time())
+
+
+def status_key(tenant_id: int, topic: str = TOPIC) -> str:
+    return f"tenant:{tenant_id}:{topic}:status"
+
+
+def status_of(publisher: Publisher, tenant_id: int, topic: str = TOPIC) -> str | None:
+    found = publisher.record(tenant_id, topic)
+    return found.status.value if found else None
+
+
+# The order in which things give way.
+
+
+def test_ends_of_jobs_are_published_and_what_is_unfinished_is_refused(
+    own_redis: RedisServer, limited: Redis, tenant_id: int
+) -> None:
+    with Publisher(limited) as publisher:
+        publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
+        refused = counts.refused_writes["OOM"]
+        with memory_full(own_redis):
+            for status in ("PENDING", "PROCESSING"):
+                with pytest.raises(OutOfMemoryError):
+                    publisher.status(tenant_id=tenant_id, topic="job:new", attempt=1, status=status)
+            assert publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=50) is None
+            assert publisher.dropped["refused"] == 1
+            assert counts.refused_writes["OOM"] == refused + 3
+            assert publisher.renew_lease(tenant_id=tenant_id, topic=TOPIC, attempt=1)
+            publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
+            publisher.publish_many((tenant_id, record(number, "FAILED")) for number in range(3))
+            assert publisher.restore(tenant_id, record(99))
+        assert status_of(publisher, tenant_id) == "DONE"
+        assert status_of(publisher, tenant_id, "job:n2") == "FAILED"
+        assert status_of(publisher, tenant_id, "job:new") is None
+
+
+async def test_a_feed_that_is_new_can_be_read(own_redis: RedisServer, limited: Redis, tenant_id: int) -> None:
+    reader = FeedReader.from_url(own_redis.url)
+    with memory_full(own_redis):
+        async with asyncio.timeout(10):
+            snapshot = await reader.read(tenant_id, "", 0)
+            epoch, _ = await reader.read_topics(tenant_id + 1, [TOPIC])
+    await reader.close()
+    assert (snapshot.offset, snapshot.records) == (0, [])
+    assert epoch
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("limited")
+class TestRelay:
+    @pytest.fixture(autouse=True)
+    def use(self, own_redis: RedisServer, settings: Settings, anew: Callable[[], None]) -> None:
+        settings.REALTIME_REDIS_URL = own_redis.url
+        del settings.REALTIME_SOURCE
+        anew()
+        note_filled()
+
+    def test_ends_of_jobs_are_not_held_up_by_states_that_redis_refuses(
+        self, own_redis: RedisServer, tenant_id: int
+    ) -> None:
+        for number in range(20):
+            self.left_behind(tenant_id, f"job:waits{number}", "PENDING")
+        self.left_behind(tenant_id, TOPIC, "DONE")
+        with memory_full(own_redis):
+            Relay().round()
+            assert status_of(conf.publisher(), tenant_id) == "DONE"
+        while OutboxEntry.objects.filter(sent_at=None).exists():
+            Relay().round()
+        assert status_of(conf.publisher(), tenant_id, "job:waits7") == "PENDING"
+
+    def test_a_redis_that_comes_back_full_is_filled(
+        self, own_redis: RedisServer, limited: Redis, tenant_id: int
+    ) -> None:
+        self.left_behind(tenant_id, "job:waits", "PENDING")
+        self.left_behind(tenant_id, TOPIC, "DONE")
+        OutboxEntry.objects.update(sent_at=timezone.now())
+        limited.set("realtime:relay", "another life")
+        with memory_full(own_redis):
+            Relay().round()
+            assert limited.get("realtime:relay") == conf.publisher().run_id().encode()
+        assert status_of(conf.publisher(), tenant_id) == "DONE"
+        assert status_of(conf.publisher(), tenant_id, "job:waits") == "PENDING"
+
+    @staticmethod
+    def left_behind(tenant_id: int, topic: str, status: str) -> None:
+        payload = {"topic": topic, "attempt": 1, "status": status, "published_at": time.time()}
+        entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=payload)
+        OutboxEntry.objects.filter(pk=entry.pk).update(created_at=timezone.now() - timedelta(minutes=1))
+
+
+# How much stays.
+
+
+def test_the_memory_of_ended_jobs_is_bounded_however_many_end(limited: Redis, tenant_id: int) -> None:
+    limit = limited.info("memory")["used_memory"] + 3_000_000
+    limited.config_set("maxmemory", limit)
+    publisher = Publisher(limited)
+    most = 0
+    try:
+        for first in range(0, 20_000, 1000):  # 567 bytes each: three times what there is room for
+            publisher.publish_many((tenant_id, record(number)) for number in range(first, first + 1000))
+            publisher.status(tenant_id=tenant_id, topic="job:begins", attempt=first + 1, status="PROCESSING")
+            most = max(most, limited.info("memory")["used_memory"])
+        shown = limited.zrange(f"tenant:{tenant_id}:feed:index", 0, -1)
+        names = [status_key(tenant_id, topic.decode()) for topic in cast("list[bytes]", shown)]
+        assert len(names) == 101
+        assert limited.exists(*names) == 101
+    finally:
+        limited.config_set("maxmemory", 0)
+    assert most < 1.2 * limit
+    assert limited.info("stats")["evicted_keys"] > 0
+
+
+@pytest.mark.parametrize("ttl", [0, WEEK_SECONDS])
+def test_an_ended_topic_has_no_expiry_while_it_is_shown_and_one_afterwards(
+    redis: Redis, tenant_id: int, ttl: int
+) -> None:
+    publisher = Publisher(redis, limits=Limits(terminal_ttl_seconds=ttl, recent_terminal=2))
+    publisher.publish_many((tenant_id, record(number)) for number in range(5))
+    expiries = [redis.ttl(status_key(tenant_id, f"job:n{number}")) for number in range(5)]
+    assert expiries[3:] == [-1, -1]
+    assert expiries[:3] == [ttl or -1] * 3
+    assert status_of(publisher, tenant_id, "job:n0") == "DONE"  # it can be asked for by name
+
+
+@pytest.mark.parametrize("ttl", [0, WEEK_SECONDS])
+def test_where_nothing_is_published_the_sweeper_lets_go_what_is_old(
+    redis: Redis, source: ListedSource, tenant_id: int, ttl: int
+) -> None:
+    publisher = Publisher(redis, limits=Limits(terminal_ttl_seconds=ttl, recent_terminal_seconds=86_400))
+    publisher.status(tenant_id=tenant_id, topic="job:open", attempt=1, status="PENDING")
+    publisher.publish_many((tenant_id, record(number)) for number in range(3))
+    redis.zadd(f"tenant:{tenant_id}:feed:terminal", {"job:n0": time.time() - 90_000, "job:n2": time.time() - 90_000})
+    Sweeper(redis, source, limits=Limits(terminal_ttl_seconds=ttl)).tend([tenant_id])
+    assert redis.zrange(f"tenant:{tenant_id}:feed:index", 0, -1) == [b"job:open", b"job:n1"]
+    assert set(cast("dict[bytes, bytes]", redis.hgetall(f"tenant:{tenant_id}:feed:fence"))) == {b"job:open", b"job:n1"}
+    assert redis.hget(f"tenant:{tenant_id}:feed", "floor") == b"4"
+    assert [redis.ttl(status_key(tenant_id, f"job:n{number}")) for number in range(3)] == [ttl or -1, -1, ttl or -1]
+
+
+def test_ended_topics_of_versions_that_kept_them_for_ever_are_given_an_expiry_step_by_step(
+    redis: Redis, source: ListedSource, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Publisher(redis, limits=Limits(terminal_ttl_seconds=0, recent_terminal=10)).publish_many(
+        (tenant_id, record(number)) for number in range(500)
+    )
+    redis.set("tenant:7:note:status:other", 1)
+    monkeypatch.setattr("realtime.sweeper.SEARCH_KEYS", 20)
+    sweeper = Sweeper(redis, source)
+    assert 0 < sweeper.expire_ended() < 100
+    for _ in range(100):
+        sweeper.expire_ended()
+    expiries = [redis.ttl(status_key(tenant_id, f"job:n{number}")) for number in range(500)]
+    assert expiries[490:] == [-1] * 10
+    assert all(0 < expiry <= WEEK_SECONDS for expiry in expiries[:490])
+    assert redis.ttl("tenant:7:note:status:other") == -1
+    assert Sweeper(redis, source, limits=Limits(terminal_ttl_seconds=0)).expire_ended() == 0
+
+
+def test_one_that_an_older_version_gave_an_expiry_loses_it_while_it_is_shown(
+    redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
+    redis.expire(status_key(tenant_id), 86_400)
+    Sweeper(redis, source).tend([tenant_id])
+    assert redis.ttl(status_key(tenant_id)) == -1
+
+
+def test_what_was_forgotten_and_comes_back_by_a_frozen_worker_is_ended_again(
+    redis: Redis, source: ListedSource, tenant_id: int
+) -> None:
+    publisher = Publisher(redis, limits=Limits(recent_terminal=1, lease_seconds=0))
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="DONE")
+    publisher.status(tenant_id=tenant_id, topic="job:next", attempt=1, status="DONE")
+    redis.delete(status_key(tenant_id))  # evicted
+    source.say(tenant_id, TOPIC, "DONE", attempt=2)
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")  # which nobody can refuse now
+    Sweeper(redis, source, limits=Limits(recent_terminal=10)).sweep_if_due()
+    assert status_of(publisher, tenant_id) == "DONE"
