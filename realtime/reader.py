@@ -17,11 +17,12 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from realtime import scripts
 from realtime.keys import Keys
 from realtime.record import Record
+from realtime.refused_writes import refusal
 from realtime.scripts import Snapshot
 
 log = structlog.get_logger(__name__)
@@ -170,8 +171,8 @@ class FeedReader:
         return not self._channels()
 
     async def ping(self) -> None:
-        """Raises RedisError or OSError if Redis does not answer."""
-        await self._redis.ping()
+        """Raises RedisError or OSError if Redis does not answer. Not PING, which a Redis whose disk is full refuses."""
+        await self._redis.exists(self._keys.relay())
 
     async def subscribe(self, tenant_id: int) -> None:
         """Wants a tenant's messages; `on_confirmed` follows, at once or after the next reconnect."""
@@ -236,9 +237,9 @@ class FeedReader:
     @staticmethod
     async def _read_batch(connection: AbstractConnection) -> list[Any]:
         """Everything that has arrived: waits for the first reply only."""
-        batch = [await connection.read_response(timeout=math.inf, disconnect_on_error=False)]
+        batch = [await _read_reply(connection)]
         while len(batch) < MAX_BATCH and await connection.can_read():
-            batch.append(await connection.read_response(timeout=math.inf, disconnect_on_error=False))
+            batch.append(await _read_reply(connection))
         return batch
 
     def _deliver(self, replies: list[Any], listener: Listener) -> None:
@@ -282,6 +283,16 @@ class FeedReader:
             # A write that fails is the reading side's to notice; it subscribes to all that is wanted when it is back.
             with suppress(RedisError, OSError):
                 await connection.send_command(*words)
+
+
+async def _read_reply(connection: AbstractConnection) -> Any:
+    try:
+        return await connection.read_response(timeout=math.inf, disconnect_on_error=False)
+    except ResponseError as problem:
+        # A Redis whose disk is full refuses even PING. It has answered, and goes on bringing messages.
+        if refusal(problem) is None:
+            raise
+        return b"PONG"
 
 
 def _is_cancelled() -> bool:

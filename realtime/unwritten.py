@@ -74,7 +74,8 @@ class UnwrittenMarks:
         """Why it cannot be known who was revoked; empty while it can, or while Redis cannot be reached at all."""
         stale = time.monotonic() - self._looked_at > STALE_SECONDS  # the database may hang
         if self.refuses_marks and (self._unreadable or stale):
-            return f"Redis takes no writes ({self.problem}), and the database cannot be asked who was revoked."
+            said = "Who was revoked is not known: the database cannot be asked, and Redis takes no writes"
+            return f"{said} ({self.problem})."
         return ""
 
     def concern(self, issued: Issued) -> bool:

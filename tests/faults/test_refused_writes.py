@@ -184,7 +184,10 @@ async def until_ready_says(address: str, said: str) -> httpx.Response:
         found[:] = [httpx.get(f"{address}/readyz", timeout=30)]
         return found[0].text == said if said == "ok" else said in found[0].text
 
-    await eventually(says, what=f"/readyz to say {said!r}")
+    try:
+        await eventually(says, what=f"/readyz to say {said!r}")
+    except AssertionError as problem:
+        raise AssertionError(f"{problem} It says {[answer.text for answer in found]}.") from None
     return found[0]
 
 
