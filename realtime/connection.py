@@ -88,7 +88,8 @@ class Connection:
                 return  # it has been told already why
             self.stop()
             if isinstance(problem, TooManyConnectionsError):
-                raise RefusedError(CloseCode.TOO_MANY_CONNECTIONS, str(problem), 5 * RETRY_AFTER_MS) from None
+                code, limit = CloseCode.TOO_MANY_CONNECTIONS, problem.limit
+                raise RefusedError(code, str(problem), 5 * RETRY_AFTER_MS, limit=limit) from None
             if isinstance(problem, FeedUnavailableError):
                 raise RefusedError(CloseCode.FEED_UNAVAILABLE, str(problem), RETRY_AFTER_MS) from None
             raise
@@ -164,6 +165,9 @@ class Connection:
         self._set_timer("ping", self._ping_seconds, self._ping)
         if self.subscriber.busy:  # whether this one is still there, the time limit for slow clients decides
             return
+        if (delay := self._hub.delay_of(self.ticket.tenant_id)) is not None:
+            self.subscriber.queue(frames.delayed(delay))  # a ping would say that the client has everything
+            return
         self._pings_unanswered += self._carrier.answers_pings
         self.subscriber.queue(frames.ping(self.subscriber.place))
 
@@ -180,4 +184,4 @@ class Connection:
 
 
 def refusal_frame(refused: RefusedError) -> Frame:
-    return frames.closing(refused.code, refused.retry_after_ms, str(refused))
+    return frames.closing(refused.code, refused.retry_after_ms, str(refused), limit=refused.limit)

@@ -67,11 +67,15 @@ class Connections:
         ticket = connection.ticket
         user = ticket.tenant_id, ticket.user_id
         if len(self) >= self._most.of_the_process:
-            raise TooManyConnectionsError("This server has as many connections as it takes; try again later.")
+            raise TooManyConnectionsError(
+                "This server has as many connections as it takes; try again later.", "process"
+            )
         if len(self._open.get(ticket.tenant_id, ())) >= self._most.of_a_tenant:
-            raise TooManyConnectionsError("Your organisation has as many connections as it may; try again later.")
+            raise TooManyConnectionsError(
+                "Your organisation has as many connections as it may; try again later.", "tenant"
+            )
         if self._of_user[user] >= self._most.of_a_user:
-            raise TooManyConnectionsError("You have as many connections as you may; close another tab.")
+            raise TooManyConnectionsError("You have as many connections as you may; close another tab.", "user")
         self._open.setdefault(ticket.tenant_id, set()).add(connection)
         self._of_user[user] += 1
         counts.connections[connection.transport_name] += 1

@@ -38,7 +38,11 @@ class MarksUnreadableError(RealtimeError, RedisError):
 
 
 class TooManyConnectionsError(RealtimeError):
-    """The user, the tenant or the process holds as many connections as it may."""
+    """The user, the tenant or the process holds as many connections as it may; `limit` says which of them."""
+
+    def __init__(self, message: str, limit: str) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class ForbiddenTopicError(RealtimeError):
@@ -54,12 +58,18 @@ class FeedUnavailableError(RealtimeError):
 
 
 class RefusedError(RealtimeError):
-    """The connection is refused; `code` tells the client what to do, and `retry_after_ms` when."""
+    """The connection is refused; `code` tells the client what to do, and `retry_after_ms` when.
 
-    def __init__(self, code: CloseCode, message: str, retry_after_ms: int | None = None) -> None:
+    `limit` says whose connections are too many: the user's, the tenant's or the process's.
+    """
+
+    def __init__(
+        self, code: CloseCode, message: str, retry_after_ms: int | None = None, *, limit: str | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.retry_after_ms = retry_after_ms
+        self.limit = limit
 
 
 class CheckFailedError(RealtimeError):

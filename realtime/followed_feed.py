@@ -45,6 +45,11 @@ class FollowedFeed:
         self.followed_since = asyncio.get_running_loop().time()
         self.mirror = Mirror(limits)
         self.loaded = asyncio.Event()
+        self.in_doubt_since: float | None = None
+        """When this feed was last known to be current, by the loop's clock; None while it is."""
+        self.delayed_seconds: float | None = None
+        """How long the feed has been delayed, as its clients were told; None while it is current."""
+        self._confirmed = False
         self._reader = reader
         self._audiences = Audiences()
         self._buffer: list[Message] = []
@@ -117,6 +122,34 @@ class FollowedFeed:
         if self._flush_timer is not None:
             self._flush_timer.cancel()
         self.stay()
+
+    # Whether the feed is current.
+
+    def confirm(self) -> None:
+        """Redis has confirmed the subscription: after one read the feed is current again."""
+        self._confirmed = True
+        self.request_read("confirmed")
+
+    def lose(self, since: float | None) -> None:
+        """The link to Redis is gone, or has answered nothing since then: what is published is not heard of."""
+        self._confirmed = False
+        self._doubt()
+        if since is not None:
+            self.in_doubt_since = min(since, self.in_doubt_since or since)
+
+    def tell_delay(self, seconds: float | None) -> None:
+        """Take note of how long the feed has been delayed (None: it is current), and tell the clients of a change."""
+        changed = (seconds is None) != (self.delayed_seconds is None)
+        self.delayed_seconds = seconds
+        if not changed:
+            return
+        deliver = Subscriber.ping if seconds is None else partial(Subscriber.queue, frame=frames.delayed(seconds))
+        for audience in self._audiences.all():
+            self._fan_out.tell(deliver, audience.subscribers)
+
+    def _doubt(self) -> None:
+        if self.in_doubt_since is None:
+            self.in_doubt_since = asyncio.get_running_loop().time()
 
     # What a client is told when it comes.
 
@@ -201,6 +234,7 @@ class FollowedFeed:
     def request_read(self, cause: str) -> None:
         """Reads the feed soon, once for all who ask meanwhile."""
         self._read_wanted = True
+        self._doubt()
         if self._read_task is None:
             counts.reads[cause] += 1
             log.debug("feed_read", tenant=self.tenant_id, cause=cause)
@@ -233,6 +267,8 @@ class FollowedFeed:
                 for done in waiting:
                     if not done.done():
                         done.set_result(None)
+            if self._confirmed:
+                self.in_doubt_since = None
         finally:
             self._read_task = None
 

@@ -100,6 +100,11 @@ def ping(place: Place) -> Frame:
     return Frame("ping", b'{"type":"ping","place":"%s"}' % str(place).encode(), place)
 
 
+def delayed(seconds: float) -> Frame:
+    """In place of a ping: the feed cannot be read, and has not been for so long."""
+    return Frame("delayed", orjson.dumps({"type": "delayed", "seconds": round(seconds, 1)}))
+
+
 def subscribed(request_id: int, place: Place, bodies: Iterable[bytes]) -> Frame:
     head = b'{"type":"subscribed","id":%d,"place":"%s","records":[' % (request_id, str(place).encode())
     return Frame("subscribed", head + b",".join(bodies) + b"]}", place)
@@ -118,10 +123,14 @@ def error(request_id: int | None, code: str, message: str) -> Frame:
     return Frame("error", orjson.dumps({"type": "error", "id": request_id, "code": code, "message": message}))
 
 
-def closing(code: CloseCode, retry_after_ms: int | None = None, reason: str | None = None) -> Frame:
+def closing(
+    code: CloseCode, retry_after_ms: int | None = None, reason: str | None = None, *, limit: str | None = None
+) -> Frame:
     fields: dict[str, Any] = {"type": "closing", "code": int(code), "reason": reason or REASONS[code]}
     if retry_after_ms is not None:
         fields["retry_after_ms"] = retry_after_ms
+    if limit is not None:
+        fields["limit"] = limit
     return Frame("closing", orjson.dumps(fields))
 
 

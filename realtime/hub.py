@@ -20,6 +20,7 @@ from realtime.feed import Message, parse_message
 from realtime.followed_feed import FollowedFeed
 from realtime.frames import Frame
 from realtime.place import Place
+from realtime.pulse import Pulse
 from realtime.reader import FeedReader
 from realtime.record import Record
 from realtime.scripts import Limits
@@ -43,12 +44,15 @@ class Hub:
         self._limits = limits or Limits()
         self._flush_seconds = flush_seconds
         self._feeds: dict[int, FollowedFeed] = {}
+        self._pulse = Pulse(reader, self._feeds.values)
         self._run_task: asyncio.Task[None] | None = None
+        self._pulse_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> Self:
         if self._run_task is None:
             self._run_task = asyncio.get_running_loop().create_task(self._reader.run(self))
+            self._pulse_task = asyncio.get_running_loop().create_task(self._pulse.run())
         return self
 
     @property
@@ -58,9 +62,11 @@ class Hub:
     async def close(self) -> None:
         for feed in self._feeds.values():
             feed.close()
-        if self._run_task is not None:
-            self._run_task.cancel()
-            await asyncio.wait([self._run_task])
+        tasks = [task for task in (self._run_task, self._pulse_task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
         await self._reader.close()
 
     async def join(self, subscriber: Subscriber, since: Place | None = None, first: Frame | None = None) -> None:
@@ -80,10 +86,17 @@ class Hub:
             if first is not None:
                 subscriber.queue(first)
             subscriber.start(feed, feed.snapshot_frames(subscriber.topics, elsewhere, since))
+            if feed.delayed_seconds is not None:
+                subscriber.queue(frames.delayed(feed.delayed_seconds))
 
     async def snapshot(self, tenant_id: int, topics: TopicFilter, since: Place | None = None) -> Frame:
-        """What a connection would get first, in one piece, for one who only asks once. Raises FeedUnavailableError."""
+        """What a connection would get first, in one piece, for one who only asks once. Raises FeedUnavailableError.
+
+        Who asks once cannot be told later that it was old: a feed that is delayed is unavailable.
+        """
         async with self._held_feed(tenant_id) as feed:
+            if feed.delayed_seconds is not None:
+                raise FeedUnavailableError("The feed cannot be read at the moment; try again in a few seconds.")
             async with _in_time():
                 if since is not None:
                     await feed.catch_up_with(since)
@@ -124,6 +137,11 @@ class Hub:
             subscriber, TopicFilter.of(subscriber.topics.patterns - removed.patterns)
         )
         subscriber.queue(frames.unsubscribed(request_id, subscriber.place))
+
+    def delay_of(self, tenant_id: int) -> float | None:
+        """How many seconds this feed has been delayed; None: it is current."""
+        feed = self._feeds.get(tenant_id)
+        return None if feed is None else feed.delayed_seconds
 
     def positions(self) -> dict[int, tuple[str, int]]:
         """Epoch and offset of each feed that this process follows; no epoch: it was never loaded."""
@@ -170,10 +188,13 @@ class Hub:
 
     def on_confirmed(self, tenant_id: int) -> None:
         if tenant_id in self._feeds:
-            self._feeds[tenant_id].request_read("confirmed")
+            self._feeds[tenant_id].confirm()
 
     def on_lost(self) -> None:
-        """Nothing to do now: each feed is read again when its subscription is confirmed anew."""
+        """Each feed is in doubt now. It is read again when its subscription is confirmed."""
+        since = self._reader.unanswered_since
+        for feed in self._feeds.values():
+            feed.lose(since)
 
     @asynccontextmanager
     async def _held_feed(self, tenant_id: int) -> AsyncIterator[FollowedFeed]:

@@ -7,6 +7,7 @@ messages were missed. So this uses the library's connection, and keeps the subsc
 import asyncio
 import math
 import random
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ log = structlog.get_logger(__name__)
 MAX_BATCH = 1000
 RECONNECT_SECONDS = (0.05, 2.0)
 REDIS_TIMEOUT_SECONDS = 2.0
+MAX_ASKED = 60
+"""Signs of life that a connection may owe before it is asked for no more."""
 MAX_READS = 32
 """Reads of feeds that run at once, so that a reconnect with thousands of tenants does not flood Redis."""
 
@@ -98,8 +101,9 @@ class FeedReader:
         self._connection: AbstractConnection | None = None
         self._holding: asyncio.Task[None] | None = None
         self._given_up = False
-        self._link_asked = False
-        """Whether the connection owes an answer."""
+        self._asked: deque[float] = deque()
+        """When the connection was asked for what it has not answered yet, by the loop's clock."""
+        self._checked_at = float("-inf")
         self._awake = asyncio.Event()
         self.connected = False
 
@@ -156,14 +160,25 @@ class FeedReader:
             self._holding.cancel()
 
     async def check_link(self) -> None:
-        """Asks the pub/sub connection whether it lives; one that has not answered the last time is given up."""
+        """Ask the pub/sub connection whether it lives; one that has not answered since the last check is given up."""
         if not self.connected or self.idle:
             return
-        if self._link_asked:
+        if self._asked and self._asked[0] <= self._checked_at:
             self.reconnect()
             return
-        self._link_asked = True
-        await self._command("PING")
+        await self.ask_link()
+        self._checked_at = asyncio.get_running_loop().time()
+
+    async def ask_link(self) -> None:
+        """Ask the pub/sub connection for a sign of life. The answer comes after all that was published before."""
+        if self.connected and not self.idle and len(self._asked) < MAX_ASKED:
+            self._asked.append(asyncio.get_running_loop().time())
+            await self._command("PING")
+
+    @property
+    def unanswered_since(self) -> float | None:
+        """When the pub/sub connection was asked for what it has not answered yet, by the loop's clock."""
+        return self._asked[0] if self._asked else None
 
     @property
     def idle(self) -> bool:
@@ -210,6 +225,7 @@ class FeedReader:
             if self.connected:
                 self.connected = False
                 listener.on_lost()
+                self._asked.clear()
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             delay = min(2 * delay, RECONNECT_SECONDS[1])
 
@@ -224,7 +240,8 @@ class FeedReader:
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                self._connection, self.connected, self._link_asked = connection, True, False
+                self._connection, self.connected = connection, True
+                self._asked.clear()
                 if channels := self._channels():
                     await connection.send_command("SUBSCRIBE", *channels)
             while True:
@@ -247,7 +264,8 @@ class FeedReader:
         for reply in replies:
             # Without a subscription, the answer to a PING is another one.
             if reply == b"PONG" or reply[0] == b"pong":
-                self._link_asked = False
+                if self._asked:
+                    self._asked.popleft()
                 continue
             kind, channel, *rest = reply
             if channel == self._keys.revocations().encode():

@@ -7,6 +7,7 @@ ticket comes as a bearer token (our client reads with `fetch`) or, for the brows
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -140,11 +141,18 @@ async def _refuse_connection(send: Send, refused: RefusedError, cors: list[tuple
         more.append((b"retry-after", b"%d" % max(1, refused.retry_after_ms // 1000)))
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
         more.append((b"www-authenticate", b"Bearer"))
-    await _refuse(send, status, CODES[status], str(refused), more)
+    await _refuse(send, status, CODES[status], str(refused), more, {"limit": refused.limit} if refused.limit else {})
 
 
-async def _refuse(send: Send, status: int, code: str, message: str, headers: list[tuple[bytes, bytes]]) -> None:
-    body = orjson.dumps({"code": code, "message": message})
+async def _refuse(
+    send: Send,
+    status: int,
+    code: str,
+    message: str,
+    headers: list[tuple[bytes, bytes]],
+    fields: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    body = orjson.dumps({"code": code, "message": message, **fields})
     await _answer(send, status, body, [*headers, (b"content-type", b"application/json")])
 
 

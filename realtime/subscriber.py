@@ -161,6 +161,11 @@ class Subscriber:
         if len(self._pending) > MAX_PENDING_TOPICS:
             self._give_up()
 
+    def ping(self) -> None:
+        """Say that the client has everything up to its place, unless it still has to take something."""
+        if not self.busy:
+            self.queue(frames.ping(self.place))
+
     def answered(self) -> None:
         """The client has answered the oldest ping: what was sent before that has arrived."""
         if self._pings:

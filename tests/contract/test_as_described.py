@@ -18,6 +18,8 @@ pytestmark = pytest.mark.every_server
 
 LARGE = 40_000
 SNAPSHOT_BYTES = 262_144
+ELSEWHERE = {"delayed"}
+"""tests/contract/test_hung_redis.py meets it, with a Redis of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ async def test_every_frame_of_a_websocket_is_as_described(
     seen = [*watcher.frames, *again.frames]
     for frame in seen:
         hold(frame, "pushOverWebSocket")
-    assert {frame["type"] for frame in seen} == messages_of("pushOverWebSocket")
+    assert {frame["type"] for frame in seen} == messages_of("pushOverWebSocket") - ELSEWHERE
 
 
 async def test_every_event_of_a_stream_is_as_described(
@@ -116,7 +118,7 @@ async def test_every_event_of_a_stream_is_as_described(
             await stream.ended()
     for frame in stream.frames:
         hold(frame, "pushAsEvents")
-    assert {frame["type"] for frame in stream.frames} == messages_of("pushAsEvents")
+    assert {frame["type"] for frame in stream.frames} == messages_of("pushAsEvents") - ELSEWHERE
 
 
 async def test_a_snapshot_in_parts_is_as_described(

@@ -33,6 +33,7 @@ async def test_beyond_the_limit_a_websocket_is_closed_with_4101_and_a_stream_ans
                     closing = await second.read()
                     assert (closing["type"], closing["code"]) == ("closing", 4101)
                     assert closing["retry_after_ms"] > 0
+                    assert closing["limit"] == "user"
                     code, reason = await second.closed()
                     assert code == 4101
                     sentence = "You have as many connections as you may; close another tab."
@@ -40,6 +41,7 @@ async def test_beyond_the_limit_a_websocket_is_closed_with_4101_and_a_stream_ans
                 with pytest.raises(RefusedStreamError) as refused:
                     await EventStream.open(f"{web.address}/api/v1/events/", ticket)
                 assert refused.value.answer.status_code == 429
+                assert refused.value.answer.json()["limit"] == "user"
                 assert int(refused.value.answer.headers["retry-after"]) >= 1
             # One that is gone makes room.
             async with await EventStream.open(f"{web.address}/api/v1/events/", ticket) as events:

@@ -87,11 +87,11 @@ CLAIMS: dict[str, str] = {
     "docs/reference/http.md#json-8": "test_answers_have_the_fields_that_are_shown",
     f"{_PROTOCOL}#json-1": "test_the_record_has_the_fields_that_are_shown",
     **dict.fromkeys(
-        [f"{_PROTOCOL}#json-{number}" for number in range(2, 11)],
+        [f"{_PROTOCOL}#json-{number}" for number in range(2, 12)],
         "test_frames_of_the_server_have_the_fields_that_are_shown",
     ),
     **dict.fromkeys(
-        [f"{_PROTOCOL}#json-{number}" for number in range(11, 15)],
+        [f"{_PROTOCOL}#json-{number}" for number in range(12, 16)],
         "test_frames_of_the_client_are_taken_as_shown",
     ),
 }

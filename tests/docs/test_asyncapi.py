@@ -116,12 +116,17 @@ BUILT: dict[str, st.SearchStrategy[Frame | list[Frame]]] = {
     ),
     "records": st.builds(frames.records, places, some),
     "ping": st.builds(frames.ping, places),
+    "delayed": st.builds(frames.delayed, st.floats(0, 86_400)),
     "subscribed": st.builds(frames.subscribed, numbers, places, shown),
     "unsubscribed": st.builds(frames.unsubscribed, numbers, places),
     "refreshed": st.builds(frames.refreshed, st.integers(0, 86_400)),
     "error": st.builds(frames.error, st.none() | numbers, error_codes, texts),
     "closing": st.builds(
-        frames.closing, st.sampled_from(CloseCode), st.none() | st.integers(0, 60_000), st.none() | texts
+        frames.closing,
+        st.sampled_from(CloseCode),
+        st.none() | st.integers(0, 60_000),
+        st.none() | texts,
+        limit=st.sampled_from([None, "user", "tenant", "process"]),
     ),
 }
 

@@ -23,11 +23,12 @@ OF_THE_SERVER = [
     frames.snapshot(PLACE, [], recovered=False)[0],
     frames.records(PLACE, []),
     frames.ping(PLACE),
+    frames.delayed(7.4),
     frames.subscribed(2, PLACE, [unknown_record("job:9")]),
     frames.unsubscribed(3, PLACE),
     frames.refreshed(3600),
     frames.error(2, "forbidden_topic", ""),
-    frames.closing(CloseCode.FEED_UNAVAILABLE, 2000),
+    frames.closing(CloseCode.TOO_MANY_CONNECTIONS, 10_000, limit="user"),
 ]
 
 

@@ -26,7 +26,7 @@ async def test_while_redis_is_away_a_feed_that_the_server_knows_is_shown_and_ano
     assert [frame["type"] for frame in served.frames] == ["welcome", "snapshot"]
     assert [frame["type"] for frame in refused.frames] == ["closing"]
     assert code == refused.frames[0]["code"] == CloseCode.FEED_UNAVAILABLE
-    assert "`welcome` and a `snapshot`" in PROTOCOL.prose
+    assert "with `welcome`, a `snapshot` of what was known last, and `delayed`" in PROTOCOL.prose
     assert "without a `welcome`" in WHEN_DOWN.prose
 
 

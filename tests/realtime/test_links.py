@@ -8,9 +8,11 @@ import pytest
 from redis import Redis
 
 import realtime.health
+import realtime.pulse
 from embedded.group import Servers
 from embedded.ports import HOST
 from realtime.connections import Connections, MaxConnections
+from realtime.errors import FeedUnavailableError
 from realtime.health import Health
 from realtime.hub import Hub
 from realtime.publish import Publisher
@@ -39,7 +41,7 @@ class Watched:
         self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=1, status=status)
 
     def has(self, topic: str) -> bool:
-        return any(record["topic"] == topic for frame in self.carrier.frames for record in frame["records"])
+        return any(record["topic"] == topic for frame in self.carrier.frames for record in frame.get("records", []))
 
     async def until_told(self, topic: str) -> None:
         await until(lambda: self.has(topic))
@@ -162,6 +164,47 @@ async def test_a_silent_link_of_a_quiet_feed_is_found_before_anybody_needs_it(wa
     watched.hub.leave(subscriber)
 
 
+@pytest.fixture
+def quick_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realtime.pulse, "PULSE_SECONDS", 0.05)
+    monkeypatch.setattr(realtime.pulse, "DELAYED_SECONDS", 0.3)
+
+
+@pytest.mark.usefixtures("quick_pulse")
+@pytest.mark.parametrize("breaks", ["hangs", "is cut off", "hangs and is given up"])
+async def test_while_nobody_can_know_whether_a_feed_is_current_its_clients_are_told_so_and_then_pinged(
+    watched: Watched, breaks: str
+) -> None:
+    if breaks == "is cut off":
+        watched.proxy.refuse()
+    else:
+        watched.proxy.stall()
+    await until(lambda: "delayed" in watched.carrier.kinds)
+    if breaks == "hangs and is given up":
+        watched.hub._reader.reconnect()
+    newcomer = RecordingCarrier()
+    subscriber = Subscriber(watched.tenant_id, TopicFilter.of(["*"]), newcomer)
+    await watched.hub.join(subscriber)
+    assert newcomer.kinds == ["snapshot", "delayed"]
+    delay = watched.hub.delay_of(watched.tenant_id)
+    assert delay is not None
+    watched.publish("job:unheard")
+    while (later := watched.hub.delay_of(watched.tenant_id)) == delay:
+        await asyncio.sleep(0.01)
+    assert later is not None, "The feed was said to be current while nothing could be known."
+    assert later > delay
+    assert watched.carrier.kinds == ["snapshot", "delayed"]
+    with pytest.raises(FeedUnavailableError):
+        await watched.hub.snapshot(watched.tenant_id, TopicFilter.of(["*"]))
+    watched.proxy.flow()
+    watched.proxy.refuse(refusing=False)
+    await until(lambda: watched.carrier.kinds[-1:] == newcomer.kinds[-1:] == ["ping"])
+    assert watched.has("job:unheard")
+    assert watched.carrier.kinds.count("delayed") == 1
+    assert watched.hub.delay_of(watched.tenant_id) is None
+    watched.hub.leave(subscriber)
+
+
 async def test_a_process_that_nobody_watches_keeps_its_link_through_the_probes(watched: Watched) -> None:
     reader = watched.hub._reader
     for tenant_id in list(watched.hub._feeds):
@@ -171,7 +214,7 @@ async def test_a_process_that_nobody_watches_keeps_its_link_through_the_probes(w
         await reader.check_link()
         await asyncio.sleep(0.02)
     assert reader.connected
-    assert not reader._link_asked
+    assert reader.unanswered_since is None
 
 
 async def test_a_link_that_is_given_up_while_the_hub_closes_does_not_hold_it(watched: Watched) -> None:

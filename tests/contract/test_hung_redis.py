@@ -1,0 +1,94 @@
+"""A Redis that hangs: the server says that it cannot know what is new, and pings nobody until it can."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from embedded.plan import Web
+from realtime.publish import Publisher
+from tests.asyncapi import hold
+from tests.contract.test_websocket import tenant_of
+from tests.event_stream import EventStream
+from tests.system import System, new_ticket
+from tests.watcher import Frame, Watcher
+
+
+@contextmanager
+def hanging(system: System) -> Iterator[None]:
+    """As a machine that swaps, or a disk that stands still: connections are taken, and nothing is answered."""
+    assert system.redis.pid is not None
+    os.kill(system.redis.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(system.redis.pid, signal.SIGCONT)
+
+
+async def answering(watcher: Watcher) -> AsyncIterator[Frame]:
+    """The frames, each ping of which is answered."""
+    while True:
+        frame = await watcher.read()
+        if frame["type"] == "ping" and watcher.socket is not None:
+            await watcher.send({"type": "pong"})
+        yield frame
+
+
+async def until(frames: AsyncIterator[Frame], kind: str, count: int = 1) -> list[Frame]:
+    """The frames up to so many of this kind."""
+    found: list[Frame] = []
+    async for frame in frames:
+        found.append(frame)
+        count -= frame["type"] == kind
+        if not count:
+            return found
+    raise AssertionError
+
+
+@pytest.fixture
+def pinging(own_system: System) -> Iterator[Web]:
+    with own_system.another_web(REALTIME_PING_SECONDS="0.3") as web:
+        yield web
+
+
+async def test_while_redis_hangs_nobody_is_pinged_and_everybody_is_told(own_system: System, pinging: Web) -> None:
+    async with own_system.client() as client, httpx.AsyncClient(timeout=30) as bare:
+        ticket = (await new_ticket(client))["ticket"]
+        socket_url, events_url = (
+            pinging.address.replace("http", "ws") + "/ws/events/",
+            pinging.address + "/api/v1/events/",
+        )
+        async with (
+            await Watcher.connect(socket_url, ticket) as watcher,
+            await EventStream.open(events_url, ticket) as stream,
+        ):
+            both = [answering(watcher), answering(stream)]
+            for frames in both:
+                await until(frames, "ping")
+            with hanging(own_system):
+                for frames in both:
+                    await until(frames, "delayed")
+                    after = await until(frames, "delayed", 4)
+                    assert {frame["type"] for frame in after} == {"delayed"}
+                    assert [frame["seconds"] for frame in after] == sorted(frame["seconds"] for frame in after)
+                async with await Watcher.connect(socket_url, ticket) as newcomer:
+                    kinds = [frame["type"] for frame in await until(answering(newcomer), "delayed")]
+                assert kinds == ["welcome", "snapshot", "delayed"]
+                polled = await bare.get(
+                    pinging.address + "/api/v1/realtime/snapshot/", headers={"Authorization": f"Bearer {ticket}"}
+                )
+                assert (polled.status_code, polled.json()["code"]) == (503, "unavailable")
+            for frames in both:
+                await until(frames, "ping")
+            with Publisher.from_url(own_system.redis.url) as publisher:
+                publisher.status(tenant_id=tenant_of(own_system, "hanbit"), topic="job:after", attempt=1, status="DONE")
+            for frames in both:
+                (*_, last) = await until(frames, "records")
+                assert [record["topic"] for record in last["records"]] == ["job:after"]
+    for seen, operation in ((watcher, "pushOverWebSocket"), (stream, "pushAsEvents")):
+        assert [frame["type"] for frame in seen.frames].count("welcome") == 1  # one connection, from beginning to end
+        for frame in seen.frames:
+            hold(frame, operation)
