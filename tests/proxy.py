@@ -16,6 +16,8 @@ class Proxy:
         self.port = 0
         self.delay_seconds = 0.0
         self.connections = 0
+        self.refuses_upgrades = False
+        """Whether it answers what would become a WebSocket with 403, as some proxies of offices and hotels do."""
         self._open = asyncio.Event()  # bytes pass
         self._open.set()
         self._answers_pass = True
@@ -78,6 +80,8 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
+        if self.refuses_upgrades and not await self._pass_head(reader, writer, server_writer):
+            return
         self._writers |= {writer, server_writer}
         asked = self._start("questions", reader, server_writer)
         answered = self._start("answers", server_reader, writer)
@@ -89,6 +93,21 @@ class Proxy:
             for end in (writer, server_writer):
                 end.transport.abort()
                 self._writers.discard(end)
+
+    async def _pass_head(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: asyncio.StreamWriter
+    ) -> bool:
+        """Passes the first request's head on, unless it asks for an upgrade."""
+        with suppress(asyncio.IncompleteReadError, OSError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            if b"upgrade: websocket" not in head.lower():
+                server.write(head)
+                return True
+            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            await writer.drain()
+        writer.close()
+        server.transport.abort()
+        return False
 
     def _start(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(self._pass_on(reader, writer), name=name)

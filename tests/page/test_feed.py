@@ -2,21 +2,32 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Page, WebSocketRoute
+from playwright.async_api import Page, Route, WebSocketRoute
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 START = """async (details) => {
   const { connect } = await import("/feed.js");
-  Object.assign(window, { seen: [], states: [], resolved: [], tickets: 0 });
+  Object.assign(window, { seen: [], states: [], reasons: [], waits: [], resolved: [], tickets: 0, refusal: null });
   window.feed = connect({
-    ticket: async () => ({ ticket: `t${++tickets}`, websocket_url: "ws://page.test/ws/events/" }),
+    ticket: async () => {
+      if (window.refusal) throw window.refusal;
+      return {
+        ticket: `t${++tickets}`, expires_in: 60, websocket_url: "ws://page.test/ws/events/",
+        events_url: "http://page.test/api/v1/events/", snapshot_url: "http://page.test/api/v1/realtime/snapshot/",
+      };
+    },
     resolve: async (topic) => { resolved.push(topic); return details[topic] ?? null; },
-    onState: (state, code) => states.push(`${state} ${code}`),
+    onState: (state, code, { reason, nextAt }) => {
+      states.push(`${state} ${code}`);
+      reasons.push(`${state} ${reason}`);
+      waits.push(nextAt === null ? null : nextAt - Date.now());
+    },
   });
   feed.watch("*", (record) => seen.push(`${record.topic} ${record.status} ${record.offset}`));
 }"""
@@ -58,9 +69,20 @@ class Server:
         self._connections: asyncio.Queue[Connection] = asyncio.Queue()
 
     async def start(self, details: dict[str, Any] | None = None) -> Connection:
-        await self.page.route_web_socket("**/ws/events/**", lambda ws: self._connections.put_nowait(Connection(ws)))
+        await self.let_in()
         await self.page.evaluate(START, details or {})
         return await self.next()
+
+    async def let_in(self) -> None:
+        """From here on a WebSocket gets through. Before, none does: nobody knows the host `page.test`."""
+        await self.page.route_web_socket("**/ws/events/**", lambda ws: self._connections.put_nowait(Connection(ws)))
+
+    async def start_blocked(self, details: dict[str, Any] | None = None) -> None:
+        """Behind a proxy that lets no WebSocket through."""
+        await self.page.evaluate(START, details or {})
+
+    async def answer(self, path: str, handle: Callable[[Route], Awaitable[None]]) -> None:
+        await self.page.route(f"**{path}**", handle)
 
     async def stop_clock(self) -> None:
         """From here on the page's timers run only by `page.clock.run_for`."""
@@ -159,8 +181,12 @@ async def test_a_link_that_falls_silent_for_two_pings_is_replaced(server: Server
     await server.page.clock.run_for(54_000)
     connection.send("ping", place="e.2.f")
     assert await connection.next_frame() == {"type": "pong"}
-    await server.page.clock.run_for(54_000)
+    await server.page.clock.run_for(29_000)
     assert await server.page.evaluate("states.at(-1)") == "live 0"
+    await server.page.clock.run_for(2_000)  # a ping is overdue
+    assert await server.page.evaluate("reasons.at(-1)") == "delayed silent"
+    await server.page.clock.run_for(23_000)
+    assert await server.page.evaluate("reasons.at(-1)") == "delayed silent"
     await server.page.clock.run_for(2_000)
     assert (await server.next()).query["since"] == ["e.2.f"]
 
@@ -177,13 +203,158 @@ async def test_coming_back_online_ends_the_wait(server: Server) -> None:
 async def test_a_wait_that_the_server_asked_for_is_kept(server: Server) -> None:
     await server.stop_clock()
     connection = await server.start()
-    connection.send("closing", code=4101, reason="too many connections", retry_after_ms=5000)
+    connection.send("closing", code=4101, reason="too many connections", retry_after_ms=5000, limit="user")
     await connection.socket.close(code=4101, reason="too many connections")
-    await server.until("states.at(-1) === 'offline 4101'")
+    await server.until("states.at(-1) === 'refused 4101'")
     await server.page.evaluate("dispatchEvent(new Event('online'))")
-    assert await server.page.evaluate("tickets") == 1
+    assert await server.page.evaluate("[tickets, reasons.at(-1), waits.at(-1)]") == [1, "refused too_many_user", 5000]
     await server.page.clock.run_for(5_001)
     await server.next()
+
+
+async def test_without_a_network_it_is_offline_at_once_and_comes_back_with_its_place(server: Server) -> None:
+    connection = await server.start()
+    connection.greet("e.1.f", [])
+    await server.until("states.at(-1) === 'live 0'")
+    assert await server.page.evaluate("(dispatchEvent(new Event('offline')), reasons.at(-1))") == "offline no_network"
+    connection.send("ping", place="e.2.f")  # what arrives all the same is true
+    await server.until("states.at(-1) === 'live 0'")
+    await server.page.evaluate("dispatchEvent(new Event('offline'))")
+    await server.page.evaluate("dispatchEvent(new Event('online'))")
+    assert (await server.next()).query["since"] == ["e.2.f"]
+
+
+async def test_what_the_server_cannot_read_is_delayed_until_a_frame_has_a_place_again(server: Server) -> None:
+    connection = await server.start()
+    connection.greet("e.1.f", [])
+    connection.send("delayed", seconds=6.2)
+    await server.until("reasons.at(-1) === 'delayed server'")
+    connection.send("ping", place="e.1.f")
+    await server.until("states.at(-1) === 'live 0'")
+    connection.send("delayed", seconds=5.1)
+    await server.until("reasons.at(-1) === 'delayed server'")
+    connection.send("records", place="e.2.f", records=[record("job:a", "DONE", 2)])
+    await server.until("states.at(-1) === 'live 0'")
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after_ms", "reason"),
+    [(503, 5000, "offline unavailable"), (429, 7000, "refused throttled"), (0, None, "offline lost")],
+)
+async def test_a_ticket_that_is_refused_is_no_crowd_of_windows(
+    server: Server, status: int, retry_after_ms: int | None, reason: str
+) -> None:
+    await server.stop_clock()
+    connection = await server.start()
+    await server.page.evaluate(
+        "(refusal) => { window.refusal = refusal; }", {"status": status, "retryAfterMs": retry_after_ms}
+    )
+    await connection.socket.close(code=4100, reason="lifetime over")
+    await server.page.clock.run_for(1)
+    await server.until(f"reasons.at(-1) === '{reason}'")
+    assert await server.page.evaluate("waits.at(-1)") >= (retry_after_ms or 0)
+
+
+def events(*frames: dict[str, Any]) -> str:
+    return "".join(f"event: {frame['type']}\ndata: {json.dumps(frame)}\n\n" for frame in frames)
+
+
+def snapshot(place: str, records: list[dict[str, Any]], *, recovered: bool = False) -> dict[str, Any]:
+    return {"type": "snapshot", "id": None, "place": place, "recovered": recovered, "more": False, "records": records}
+
+
+WELCOME = {"type": "welcome", "connection": "c-1", "ping_seconds": 25, "expires_in": 3600}
+
+
+async def test_where_no_websocket_gets_through_the_frames_come_as_events(server: Server) -> None:
+    asked: list[str] = []
+
+    async def stream(route: Route) -> None:
+        asked.append(route.request.url)
+        assert route.request.headers["authorization"].startswith("Bearer t")
+        if len(asked) > 1:
+            await asyncio.Event().wait()
+        body = events(WELCOME, snapshot("e.4.f", [record("job:a", "PENDING", 4)]), {"type": "ping", "place": "e.5.f"})
+        await route.fulfill(body=body, content_type="text/event-stream")
+
+    await server.answer("/api/v1/events/", stream)
+    await server.start_blocked()
+    await server.until("states.includes('live 0')")
+    assert await server.page.evaluate("reasons.filter((reason) => reason === 'offline blocked').length") == 2
+    assert await server.seen() == ["job:a PENDING 4"]
+    async with asyncio.timeout(10):
+        while len(asked) < 2:
+            await asyncio.sleep(0.01)
+    assert "since=e.5.f" in asked[1]
+
+
+async def test_where_no_stream_gets_through_either_it_polls_and_says_so(server: Server) -> None:
+    frames = [snapshot("e.4.f", [record("job:a", "PROCESSING", 4), record("job:b", "PROCESSING", 3)])]
+    asked: list[dict[str, list[str]]] = []
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=502, body="Bad Gateway")
+
+    async def poll(route: Route) -> None:
+        query = parse_qs(urlsplit(route.request.url).query)
+        asked.append(query)
+        if query["topics"] != ["*"]:  # by name
+            named = [record("job:b", "DONE", 9)] if query["topics"] == ["job:b"] else []
+            await route.fulfill(json=snapshot("g.9.x", named))
+        elif len(asked) == 1:
+            await route.fulfill(json=frames[0])
+        else:
+            await route.fulfill(json=snapshot("g.8.f", [record("job:a", "DONE", 8)]))
+
+    await server.answer("/api/v1/events/", refuse)
+    await server.answer("/api/v1/realtime/snapshot/", poll)
+    await server.start_blocked()
+    await server.until("states.includes('polling 0')")
+    assert not await server.page.evaluate("states.includes('live 0')")
+    await server.until("seen.includes('job:b DONE 9')")
+    assert await server.page.evaluate("resolved") == []
+    assert {"topics": ["*"], "since": ["e.4.f"]} in asked
+
+
+async def test_from_a_poll_it_goes_back_to_the_websocket_as_soon_as_one_gets_through(server: Server) -> None:
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=403, body="no")
+
+    polls = 0
+
+    async def poll(route: Route) -> None:
+        nonlocal polls
+        polls += 1
+        await route.fulfill(json=snapshot("e.4.f", []))
+
+    await server.stop_clock()
+    await server.answer("/api/v1/events/", refuse)
+    await server.answer("/api/v1/realtime/snapshot/", poll)
+    await server.start_blocked()
+    async with asyncio.timeout(20):
+        while not await server.page.evaluate("states.includes('polling 0')"):
+            await server.page.clock.run_for(500)
+    await server.let_in()
+    for _ in range(13):  # a minute; nothing is unfinished, so it polls every five seconds
+        before = polls
+        await server.page.clock.run_for(5000)
+        async with asyncio.timeout(20):
+            while polls == before:
+                await asyncio.sleep(0.005)
+    connection = await server.next()
+    assert connection.query["since"] == ["e.4.f"]
+    assert await server.page.evaluate("states.at(-1)") == "polling 0"
+    connection.greet("e.5.f", [record("job:a", "DONE", 5)], recovered=True)
+    await server.until("states.at(-1) === 'live 0'")
+    assert await server.seen() == ["job:a DONE 5"]
+
+
+async def test_polls_are_seldom_where_nothing_moves(module_page: Page) -> None:
+    rhythm = (
+        "async (cases) => { const { rhythm } = await import('/links.js'); return cases.map((one) => rhythm(...one)); }"
+    )
+    cases = [[0, True], [10_000, True], [60_000, True], [0, False]]
+    assert await module_page.evaluate(rhythm, cases) == [1000, 2000, 5000, 5000]
 
 
 async def test_the_ticket_is_renewed_before_it_ends(server: Server) -> None:

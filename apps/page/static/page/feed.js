@@ -1,20 +1,33 @@
-// The connection to the push engine: ticket, WebSocket, place, back-off, close codes. Section 7 of the contract.
-// The product's client library will take this module's place, so it offers what that one will: `connect()`, `watch()`,
-// `records`, `state`.
+// The connection to the push engine: ticket, link, place, back-off, close codes, and what state all this is in. Section 7
+// of the contract. The product's client library will take this module's place, so it offers what that one will:
+// `connect()`, `watch()`, `records`, `state`.
 
 import { Fold, epochOf } from "./fold.js";
+import { askByName, openEvents, openPolls, openSocket } from "./links.js";
 
+const RUNGS = [openSocket, openEvents, openPolls]; // the ladder, from the best link down
+const SOCKET = 0;
+const POLLS = 2;
+const FRUITLESS = [2, 1, 1]; // ends without one frame before the next rung is tried
 const BACKOFF_MIN_MS = 500;
 const BACKOFF_MAX_MS = 20_000;
-const WELCOME_MS = 15_000;
+const FIRST_FRAME_MS = 15_000;
+const POLLS_SILENT_MS = 30_000;
 const STEADY_MS = 20_000;
+const GRACE_MS = 5000; // beyond the time of a ping
+const CLIMB_MS = [60_000, 600_000]; // from a lower rung the WebSocket is tried again after so long, at first and at most
 const ASK_AT_ONCE = 100; // topics in one frame: below its 8 KiB, and half of what a connection may name
 
 /**
  * @typedef {import("./fold.js").Record} Record
- * @typedef {"connecting" | "live" | "offline" | "stopped"} State
- * @typedef {{ticket: () => Promise<{ticket: string, websocket_url: string}>,
- *   resolve: (topic: string) => Promise<Record | null>, onState?: (state: State, code: number) => void}} Options
+ * @typedef {import("./links.js").Granted} Granted
+ * @typedef {"connecting" | "live" | "delayed" | "polling" | "offline" | "refused" | "stopped"} State
+ *   live: frames arrive. delayed: the server cannot read the feed, or is late. polling: no connection gets through, so it
+ *   is asked. offline, refused: nothing arrives, and there will be another attempt. stopped: there will be none.
+ * @typedef {{reason: string, nextAt: number | null}} Why  `reason` is a word for each case, `nextAt` the next attempt.
+ * @typedef {{ticket: () => Promise<Granted>, resolve: (topic: string) => Promise<Record | null>,
+ *   onState?: (state: State, code: number, why: Why) => void}} Options
+ * @typedef {{rung: number, granted: Granted, heard: boolean, link: import("./links.js").Link}} Attempt
  */
 
 /** Full jitter: anywhere up to a ceiling that doubles. @param {number} tries @param {() => number} [random] */
@@ -31,7 +44,14 @@ export function waitAfter(code, tries, retryAfterMs, random) {
   if (code >= 4400 && code <= 4499) return null;
   if (code === 1012 && retryAfterMs !== undefined) return retryAfterMs;
   if (code === 4100 && tries === 0) return 0; // only the ticket was old; each connection gets a new one
-  return Math.max(backoff(tries, random), code === 4101 ? (retryAfterMs ?? 0) : 0);
+  return Math.max(backoff(tries, random), retryAfterMs ?? 0);
+}
+
+/** The word for why there is no connection. @param {number} code @param {string} [limit] @param {boolean} [blocked] */
+function reasonFor(code, limit, blocked) {
+  if (!navigator.onLine) return "no_network";
+  if (code === 4101) return limit ? `too_many_${limit}` : "throttled";
+  return { 1012: "restart", 4003: "unavailable" }[code] ?? (blocked ? "blocked" : "lost");
 }
 
 /** @param {Options} options */
@@ -45,8 +65,13 @@ export class Feed {
   #fold = new Fold();
   /** @type {Set<{topic: string, tell: (record: Record) => void}>} */
   #watchers = new Set();
-  /** @type {WebSocket | null} */
-  #socket = null;
+  /** @type {Attempt | null} the link that stands, or is being made */
+  #attempt = null;
+  /** @type {Attempt | null} a better link that is tried while the present one stands */
+  #candidate = null;
+  #rung = SOCKET;
+  #fruitless = 0;
+  #climbMs = CLIMB_MS[0];
   #place = "";
   /** @type {Record[]} parts of a snapshot that is still coming */
   #parts = [];
@@ -58,23 +83,23 @@ export class Feed {
   #tries = 0;
   #liveSince = 0;
   #heardAt = 0;
-  #silenceMs = WELCOME_MS;
-  /** @type {{code: number, retry_after_ms?: number} | null} */
+  #silenceMs = FIRST_FRAME_MS;
+  #lateMs = Infinity;
+  /** @type {{code: number, retry_after_ms?: number, limit?: string} | null} */
   #closing = null;
-  /** @type {number | undefined} */
-  #retry;
-  /** @type {number | undefined} */
-  #silence;
-  /** @type {number | undefined} */
-  #renewal;
+  /** @type {{[name: string]: number}} */
+  #timers = {};
   #waitOrdered = false;
+  #told = "";
   #options;
   #wake = () => this.#wakeUp();
+  #lose = () => this.#setState("offline", { reason: "no_network" });
 
   /** @param {Options} options */
   constructor(options) {
     this.#options = options;
     addEventListener("online", this.#wake);
+    addEventListener("offline", this.#lose);
     document.addEventListener("visibilitychange", this.#wake);
     this.#open();
   }
@@ -97,46 +122,75 @@ export class Feed {
    *  @param {Record[]} records @param {{prove?: boolean}} [options] */
   learn(records, { prove = false } = {}) {
     this.#tell(this.#fold.learn(records));
-    if (prove && this.state === "live") this.#ask();
+    if (prove && this.#liveSince) this.#ask();
   }
 
   close() {
     removeEventListener("online", this.#wake);
+    removeEventListener("offline", this.#lose);
     document.removeEventListener("visibilitychange", this.#wake);
     this.#watchers.clear();
     this.#drop();
-    clearTimeout(this.#retry);
+    this.#setTimer("retry", null);
     this.state = "stopped";
   }
 
   async #open() {
-    this.#setState("connecting");
-    let granted;
+    if (navigator.onLine) this.#setState("connecting");
     try {
-      granted = await this.#options.ticket();
+      const granted = await this.#options.ticket();
+      if (this.#ended || this.#attempt) return;
+      this.#silenceMs = this.#rung === POLLS ? POLLS_SILENT_MS : FIRST_FRAME_MS;
+      this.#lateMs = Infinity;
+      this.#attempt = this.#begin(this.#rung, granted);
+      this.#listen();
     } catch (error) {
       const { status, retryAfterMs } = /** @type {{status?: number, retryAfterMs?: number}} */ (error);
-      const code = status === 401 ? 4401 : status === 403 ? 4403 : retryAfterMs ? 4101 : 1006;
-      if (this.state !== "stopped") this.#plan(code, retryAfterMs);
-      return;
+      const code = { 401: 4401, 403: 4403, 429: 4101, 503: 4003 }[status ?? 0] ?? 1006;
+      if (!this.#ended) this.#plan(code, retryAfterMs);
     }
-    if (this.state === "stopped") return;
-    const url = new URL(granted.websocket_url);
-    url.searchParams.set("topics", "*");
-    if (this.#place) url.searchParams.set("since", this.#place);
-    const socket = new WebSocket(url, ["realtime.v1", `ticket.${granted.ticket}`]);
-    this.#socket = socket;
-    this.#silenceMs = WELCOME_MS;
-    this.#listen();
-    socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
-    socket.onclose = (event) => this.#closed(event.code);
+  }
+
+  get #ended() {
+    return this.state === "stopped";
+  }
+
+  /** @param {number} rung @param {Granted} granted @returns {Attempt} */
+  #begin(rung, granted) {
+    const attempt = /** @type {Attempt} */ ({ rung, granted, heard: false });
+    attempt.link = RUNGS[rung]({
+      granted,
+      place: this.#place,
+      ticket: this.#options.ticket,
+      unfinished: () => this.#fold.unfinished,
+      onFrame: (frame) => this.#hear(attempt, frame),
+      onEnd: (end) => this.#end(attempt, end),
+    });
+    return attempt;
+  }
+
+  /** @param {Attempt} attempt @param {any} frame */
+  #hear(attempt, frame) {
+    if (attempt === this.#candidate && frame.type === "welcome") this.#adopt(attempt);
+    if (attempt !== this.#attempt) return;
+    attempt.heard = true;
+    this.#fruitless = 0;
+    this.#receive(frame);
+  }
+
+  /** @param {Attempt} attempt @param {import("./links.js").End} end */
+  #end(attempt, end) {
+    if (attempt === this.#candidate) this.#giveUpCandidate();
+    else if (attempt === this.#attempt) this.#closed(end);
   }
 
   /** A dead link brings no close frame; the server's pings say how long silence may last. */
   #listen() {
     this.#heardAt = Date.now();
-    clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => this.#closed(1006), this.#silenceMs);
+    this.#setTimer("silence", () => this.#closed({ code: 1006 }), this.#silenceMs);
+    this.#setTimer("late", this.#lateMs === Infinity ? null : () => {
+      if (this.state === "live") this.#setState("delayed", { reason: "silent" });
+    }, this.#lateMs);
   }
 
   /** @param {any} frame */
@@ -146,17 +200,21 @@ export class Feed {
     else if (frame.type === "snapshot") this.#snapshot(frame);
     else if (frame.type === "records") this.#tell(this.#fold.apply(frame.records, epochOf(frame.place)));
     else if (frame.type === "ping") this.#send({ type: "pong" });
+    else if (frame.type === "delayed") this.#setState("delayed", { reason: "server" });
     else if (frame.type === "subscribed") this.#answered(frame);
     else if (frame.type === "refreshed") this.#renewBefore(frame.expires_in);
     else if (frame.type === "error") this.#refused(frame);
     else if (frame.type === "closing") this.#closing = frame;
+    if (typeof frame.place !== "string") return;
     // Last, so that a place is never ahead of what the fold holds.
-    if (typeof frame.place === "string") this.#place = frame.place;
+    this.#place = frame.place;
+    if (this.#liveSince) this.#setState(this.#rung === POLLS ? "polling" : "live");
   }
 
   /** @param {{ping_seconds: number, expires_in: number}} frame */
   #welcome(frame) {
-    this.#silenceMs = 2 * frame.ping_seconds * 1000 + 5000;
+    this.#lateMs = frame.ping_seconds * 1000 + GRACE_MS;
+    this.#silenceMs = 2 * frame.ping_seconds * 1000 + GRACE_MS;
     this.#listen();
     this.#renewBefore(frame.expires_in);
   }
@@ -168,8 +226,8 @@ export class Feed {
     const records = this.#parts.splice(0);
     const epoch = epochOf(frame.place);
     this.#tell(frame.recovered ? this.#fold.apply(records, epoch) : this.#fold.replace(records, epoch));
+    if (!this.#liveSince) this.#climbLater();
     this.#liveSince ||= Date.now();
-    this.#setState("live");
     this.#ask();
   }
 
@@ -180,7 +238,18 @@ export class Feed {
     while (topics.length > 0) {
       const batch = topics.splice(0, ASK_AT_ONCE);
       this.#asked.set(++this.#id, batch);
-      this.#send({ type: "subscribe", id: this.#id, topics: batch });
+      if (this.#attempt?.link.send) this.#send({ type: "subscribe", id: this.#id, topics: batch });
+      else this.#askByPoll(this.#id, batch);
+    }
+  }
+
+  /** The same where the link goes one way. @param {number} id @param {string[]} topics */
+  async #askByPoll(id, topics) {
+    try {
+      const answer = await askByName(await this.#options.ticket(), topics);
+      if (this.#asked.has(id)) this.#answered({ ...answer, id });
+    } catch {
+      if (this.#asked.has(id)) this.#refused({ id });
     }
   }
 
@@ -195,7 +264,7 @@ export class Feed {
     }
     this.#asked.delete(frame.id);
     // `*` brings what follows; back to it alone, as its place is the one to come back with.
-    if (topics.length > 0) this.#send({ type: "unsubscribe", id: ++this.#id, topics });
+    if (topics.length > 0 && this.#attempt?.link.send) this.#send({ type: "unsubscribe", id: ++this.#id, topics });
   }
 
   /** @param {{id?: number | null}} frame */
@@ -213,68 +282,114 @@ export class Feed {
       this.#resolving.delete(topic);
       this.#tell([this.#fold.settle(topic, record, null)]);
     } catch {
-      if (this.state !== "stopped") setTimeout(() => this.#resolve(topic, tries + 1), backoff(tries));
+      if (!this.#ended) setTimeout(() => this.#resolve(topic, tries + 1), backoff(tries));
     }
   }
 
   /** @param {number} seconds until the server ends this connection */
   #renewBefore(seconds) {
-    clearTimeout(this.#renewal);
-    this.#renewal = setTimeout(async () => {
+    if (!this.#attempt?.link.send) return; // ends with 4100, and comes back with another ticket
+    this.#setTimer("renewal", async () => {
       // Without a new ticket the server closes with 4100, which says the same.
       const granted = await this.#options.ticket().catch(() => null);
       if (granted) this.#send({ type: "refresh", ticket: granted.ticket });
     }, seconds * 800);
   }
 
-  /** @param {number} code */
-  #closed(code) {
+  /** @param {import("./links.js").End} end */
+  #closed(end) {
     const closing = this.#closing;
+    const code = closing?.code ?? end.code;
+    const blocked = this.#attempt?.heard === false && code < 4000 && code !== 1012;
     this.#drop();
     if (this.#liveSince && Date.now() - this.#liveSince > STEADY_MS) this.#tries = 0;
     this.#liveSince = 0;
-    this.#plan(code === 1006 && closing ? closing.code : code, closing?.retry_after_ms);
+    if (blocked && ++this.#fruitless >= FRUITLESS[this.#rung]) {
+      // The last rung brought nothing either: it is not a proxy that is in the way, and the best link is tried again.
+      this.#rung = (this.#rung + 1) % RUNGS.length;
+      this.#fruitless = 0;
+    }
+    this.#plan(code, closing?.retry_after_ms ?? end.retryAfterMs, closing?.limit ?? end.limit, blocked);
   }
 
-  /** @param {number} code @param {number} [retryAfterMs] */
-  #plan(code, retryAfterMs) {
+  /** @param {number} code @param {number} [retryAfterMs] @param {string} [limit] @param {boolean} [blocked] */
+  #plan(code, retryAfterMs, limit, blocked) {
     const wait = waitAfter(code, this.#tries++, retryAfterMs);
     if (wait === null) {
       this.close();
-      this.#options.onState?.("stopped", code);
+      this.#options.onState?.("stopped", code, { reason: "", nextAt: null });
       return;
     }
     this.#waitOrdered = retryAfterMs !== undefined;
-    this.#setState("offline", code);
-    this.#retry = setTimeout(() => this.#open(), wait);
+    const reason = reasonFor(code, limit, blocked);
+    this.#setState(code === 4101 ? "refused" : "offline", { code, reason, nextAt: Date.now() + wait });
+    this.#setTimer("retry", () => this.#open(), wait);
   }
 
   /** Back on the network, or back in front: no need to sit out a wait, or to trust a link that has gone quiet. */
   #wakeUp() {
     if (document.hidden || !navigator.onLine) return;
-    if (this.state === "offline" && !this.#waitOrdered) {
-      clearTimeout(this.#retry);
+    if (this.#attempt) {
+      const quiet = Date.now() - this.#heardAt > this.#silenceMs * 0.7;
+      if (this.state !== "offline" && !quiet) return;
+      this.#drop();
+      this.#liveSince = 0;
       this.#open();
-    } else if (this.state === "live" && Date.now() - this.#heardAt > this.#silenceMs * 0.7) {
-      this.#closed(1006);
+    } else if (this.#timers.retry && !this.#waitOrdered) {
+      this.#open();
     }
   }
 
+  /** On a lower rung the best link is tried again now and then, beside the one that works. */
+  #climbLater() {
+    if (this.#rung === SOCKET) return;
+    this.#setTimer("climb", async () => {
+      const granted = await this.#options.ticket().catch(() => null);
+      if (!granted || this.#ended || this.#candidate || this.#rung === SOCKET) return this.#climbLater();
+      this.#candidate = this.#begin(SOCKET, granted);
+      this.#setTimer("climb", () => this.#giveUpCandidate(), FIRST_FRAME_MS);
+    }, this.#climbMs);
+    this.#climbMs = Math.min(2 * this.#climbMs, CLIMB_MS[1]);
+  }
+
+  #giveUpCandidate() {
+    this.#candidate?.link.close();
+    this.#candidate = null;
+    this.#climbLater();
+  }
+
+  /** @param {Attempt} attempt */
+  #adopt(attempt) {
+    this.#candidate = null;
+    this.#drop();
+    this.#attempt = attempt;
+    this.#rung = attempt.rung;
+    this.#climbMs = CLIMB_MS[0];
+  }
+
   #drop() {
-    clearTimeout(this.#silence);
-    clearTimeout(this.#renewal);
+    for (const name of ["silence", "late", "renewal", "climb", "retry"]) this.#setTimer(name, null);
     this.#asked.clear();
     this.#parts = [];
     this.#closing = null;
-    if (!this.#socket) return;
-    this.#socket.onmessage = this.#socket.onclose = null;
-    this.#socket.close();
-    this.#socket = null;
+    for (const attempt of [this.#attempt, this.#candidate]) attempt?.link.close();
+    this.#attempt = this.#candidate = null;
   }
 
   /** @param {object} frame */
   #send(frame) {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(frame));
+    this.#attempt?.link.send?.(frame);
+  }
+
+  /** One timer of each name; null stops it. @param {string} name @param {(() => void) | null} act @param {number} [ms] */
+  #setTimer(name, act, ms) {
+    clearTimeout(this.#timers[name]);
+    delete this.#timers[name];
+    if (!act) return;
+    this.#timers[name] = setTimeout(() => {
+      delete this.#timers[name];
+      act();
+    }, ms);
   }
 
   /** @param {(Record | null)[]} records */
@@ -286,9 +401,12 @@ export class Feed {
     }
   }
 
-  /** @param {State} state @param {number} [code] */
-  #setState(state, code = 0) {
+  /** @param {State} state @param {{code?: number, reason?: string, nextAt?: number | null}} [why] */
+  #setState(state, { code = 0, reason = "", nextAt = null } = {}) {
     this.state = state;
-    this.#options.onState?.(state, code);
+    const told = `${state} ${code} ${reason} ${nextAt}`;
+    if (told === this.#told) return;
+    this.#told = told;
+    this.#options.onState?.(state, code, { reason, nextAt });
   }
 }

@@ -54,6 +54,11 @@ export class Fold {
     return new Map([...this.#held].map(([topic, entry]) => [topic, entry.record]));
   }
 
+  /** Whether anything that is known has not ended. */
+  get unfinished() {
+    return [...this.#held.values()].some(({ record }) => !isTerminal(record));
+  }
+
   /** @returns {string[]} */
   get doubtful() {
     return [...this.#doubtful.keys()];

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { Cards } from "./cards.js";
+import { ConnectionLine } from "./connection.js";
 import { connect } from "./feed.js";
 import * as imports from "./imports.js";
 import { currentLanguage, explain, setLanguage, t, wordFor } from "./strings.js";
@@ -26,8 +27,9 @@ const KINDS = {
 };
 /** @type {import("./feed.js").Feed | null} */
 let feed = null;
-/** @type {import("./feed.js").State} */
-let feedState = "connecting";
+const line = new ConnectionLine({
+  line: at("connection"), text: at("connection-text"), next: at("connection-next"), spoken: at("connection-spoken"),
+});
 /** What the view that stands was made for. */
 let entered = "";
 /** Sentences that stand somewhere, so that a switch of language can say them anew. @type {Map<string, () => string>} */
@@ -55,7 +57,7 @@ function translate() {
   for (const [id, sentence] of said) at(id).textContent = sentence();
   at("language").lang = currentLanguage() === "ko" ? "en" : "ko";
   for (const { cards } of Object.values(KINDS)) cards.render();
-  showState();
+  line.render();
   showWho();
 }
 
@@ -63,14 +65,6 @@ function showWho() {
   const claims = api.signedIn();
   at("account").hidden = !claims;
   at("who").textContent = claims ? [claims.tenant_code, claims.name, wordFor("role", claims.role)].filter(Boolean).join(" · ") : "";
-}
-
-function showState() {
-  const state = feedState === "connecting" && !navigator.onLine ? "offline" : feedState;
-  const shown = at("connection");
-  shown.hidden = !feed;
-  shown.dataset.state = state;
-  at("connection-text").textContent = t(state);
 }
 
 function signature() {
@@ -89,9 +83,9 @@ function enter(moveFocus = false) {
   const faculty = claims !== null && FACULTY.includes(claims.role);
   const view = !claims ? "sign-in" : claims.must_change_password ? "change" : faculty ? "work" : "refused";
   for (const name of VIEWS) at(name).hidden = name !== view;
+  line.show(null);
   if (claims && view === "work") watch(claims);
   showWho();
-  showState();
   if (moveFocus) at(view === "sign-in" ? "tenant" : view === "change" ? "old-password" : view === "work" ? `${tab}-title` : `${view}-title`).focus();
 }
 
@@ -110,6 +104,7 @@ function watch(claims) {
   at("lead").textContent = t(office ? "lead" : "watch_only");
   say("import-problem", null);
   say("video-problem", null);
+  line.show({ state: "connecting", reason: "", nextAt: null });
   feed = connect({ ticket, resolve, onState: onFeedState });
   feed.watch("*", (record) => kindOf(record.topic)?.cards.show(record));
   const mine = feed;
@@ -170,14 +165,13 @@ function showTab(name, moveFocus = false) {
   if (moveFocus) at(`tab-${name}`).focus();
 }
 
-/** @param {import("./feed.js").State} state @param {number} code */
-function onFeedState(state, code) {
-  feedState = state;
+/** @param {import("./feed.js").State} state @param {number} code @param {import("./feed.js").Why} why */
+function onFeedState(state, code, why) {
+  line.show({ state, ...why });
   if (state === "live") for (const { cards } of Object.values(KINDS)) cards.speaking = true;
   if (state === "stopped" && code === 4410) leave({ code: "revoked" });
   else if (state === "stopped" && !api.signedIn()) leave({ code: "token_invalid" });
   else if (state === "stopped") for (const form of ["import", "video"]) say(`${form}-problem`, () => t("stopped_lead", { code: `${code}` }));
-  showState();
 }
 
 /** Runs what a form does: once at a time, its problem said beside it.
@@ -322,7 +316,5 @@ bindVideo();
 api.onOtherTab(() => {
   if (signature() !== entered) enter();
 });
-addEventListener("online", showState);
-addEventListener("offline", showState);
 enter();
 translate();

@@ -80,7 +80,20 @@ const TEXT = {
   show_more: ["더 보기", "Show more"],
   live: ["실시간 연결됨", "Live"],
   connecting: ["연결 중", "Connecting"],
-  offline: ["연결 끊김 · 다시 연결합니다", "Offline · will reconnect"],
+  delayed_server: ["지연 중 · 서버가 새 소식을 읽지 못하고 있습니다", "Delayed · the server cannot read what is new"],
+  delayed_silent: ["지연 중 · 서버에서 한동안 응답이 없습니다", "Delayed · no sign of life from the server for a while"],
+  polling: ["몇 초마다 확인 중 · 실시간 연결이 차단되어 있습니다", "Checking every few seconds · live connections are blocked here"],
+  offline: ["연결 끊김", "Connection lost"],
+  offline_no_network: ["오프라인 · 네트워크에 연결되어 있지 않습니다", "Offline · this device has no network"],
+  offline_restart: ["서버를 다시 시작하고 있습니다", "The server restarts"],
+  offline_unavailable: ["서버가 지금 작업 현황을 읽을 수 없습니다", "The server cannot read the work at the moment"],
+  offline_blocked: ["실시간 연결이 차단됨 · 다른 방법을 시도합니다", "The live connection is blocked · another way will be tried"],
+  refused: ["서버가 연결을 거절했습니다", "The server refused the connection"],
+  refused_too_many_user: ["열린 창이 너무 많습니다 · 다른 창을 닫아 주십시오", "Too many windows · close some of them"],
+  refused_too_many_tenant: ["학원의 연결이 너무 많습니다", "Your academy has too many connections"],
+  refused_too_many_process: ["서버의 연결이 가득 찼습니다", "The server has as many connections as it takes"],
+  refused_throttled: ["요청이 너무 많습니다", "Too many requests"],
+  next_attempt: ["{seconds}초 후 다시 시도", "next try in {seconds} s"],
   stopped: ["연결 중지됨", "Disconnected"],
   stopped_lead: [
     "실시간 연결이 중지되었습니다. 페이지를 새로 고쳐 주십시오. (코드 {code})",
@@ -194,6 +207,11 @@ export function t(key, values = {}) {
     const value = values[name] ?? "";
     return typeof value === "number" ? number(value) : value;
   });
+}
+
+/** The sentence for a state of the connection, and why it is so. @param {string} state @param {string} reason */
+export function stateFor(state, reason) {
+  return t(Object.hasOwn(TEXT, `${state}_${reason}`) ? `${state}_${reason}` : state);
 }
 
 /** The sentence for a code of the server, or the server's own where this page knows none.

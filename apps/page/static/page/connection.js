@@ -1,0 +1,55 @@
+// What the page says of its connection: at once for the eye, with the seconds to the next attempt, and for the ear only what
+// lasts.
+
+import { stateFor, t } from "./strings.js";
+
+const LASTS_MS = 3000;
+const SECOND_MS = 1000;
+
+/** @typedef {{state: string, reason: string, nextAt: number | null}} Shown */
+
+export class ConnectionLine {
+  /** @type {Shown} */
+  #shown = { state: "connecting", reason: "", nextAt: null };
+  #spoken = "";
+  #speak = 0;
+  #nodes;
+
+  /** @param {{line: HTMLElement, text: HTMLElement, next: HTMLElement, spoken: HTMLElement}} nodes */
+  constructor(nodes) {
+    this.#nodes = nodes;
+    setInterval(() => this.#count(), SECOND_MS);
+  }
+
+  /** @param {Shown | null} shown null: there is no connection to speak of */
+  show(shown) {
+    this.#nodes.line.hidden = !shown;
+    this.#shown = shown ?? { state: "connecting", reason: "", nextAt: null };
+    this.#nodes.line.dataset.state = this.#shown.state;
+    this.#nodes.line.dataset.reason = this.#shown.reason;
+    if (!shown) this.#spoken = this.#nodes.spoken.textContent = "";
+    this.render();
+    clearTimeout(this.#speak);
+    // Connecting is told by what comes of it. The first "live" is what everybody expects.
+    if (shown && shown.state !== "connecting") this.#speak = setTimeout(() => this.#say(), LASTS_MS);
+  }
+
+  /** Says the same in the language that is now chosen. */
+  render() {
+    this.#nodes.text.textContent = stateFor(this.#shown.state, this.#shown.reason);
+    this.#count();
+  }
+
+  #count() {
+    const { nextAt } = this.#shown;
+    const seconds = nextAt === null ? 0 : Math.ceil((nextAt - Date.now()) / SECOND_MS);
+    this.#nodes.next.textContent = seconds > 0 ? `· ${t("next_attempt", { seconds })}` : "";
+  }
+
+  #say() {
+    const said = `${this.#shown.state} ${this.#shown.reason}`;
+    if (said === this.#spoken) return;
+    if (this.#spoken || this.#shown.state !== "live") this.#nodes.spoken.textContent = this.#nodes.text.textContent;
+    this.#spoken = said;
+  }
+}

@@ -1,0 +1,138 @@
+"""What the page says of its connection is true: without a network, while Redis hangs, in a crowd, behind a proxy."""
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, Route, expect
+
+from embedded.ports import HOST
+from realtime.publish import Publisher
+from tests.contract.test_hung_redis import hanging
+from tests.contract.test_websocket import tenant_of
+from tests.page.test_imports import fill_in
+from tests.proxy import Proxy
+from tests.system import PASSWORD, System
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+PATIENCE = 60_000
+
+
+class Pages:
+    """Pages of an academy, each in a browser of its own."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+
+    async def open(self, address: str, username: str = "owner") -> Page:
+        context = await self._browser.new_context()
+        page = await context.new_page()
+        await page.goto(address)
+        await fill_in(page, "hanbit", username, PASSWORD)
+        return page
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def pages(browser: Browser) -> AsyncIterator[Pages]:
+    before = set(browser.contexts)
+    yield Pages(browser)
+    for context in set(browser.contexts) - before:
+        await context.close()
+
+
+async def says(page: Page, state: str, reason: str = "") -> None:
+    line = page.locator("#connection")
+    await expect(line).to_have_attribute("data-state", state, timeout=PATIENCE)
+    await expect(line).to_have_attribute("data-reason", reason, timeout=PATIENCE)
+
+
+async def sees(page: Page, system: System, topic: str) -> None:
+    """What is published now is shown."""
+    with Publisher.from_url(system.redis.url) as publisher:
+        publisher.status(
+            tenant_id=tenant_of(system, "hanbit"),
+            topic=topic,
+            attempt=1,
+            status="PENDING",
+            data={"job_type": "excel_parsing", "file_name": f"{topic}.csv"},
+        )
+    await expect(page.get_by_role("heading", name=f"{topic}.csv")).to_be_visible(timeout=PATIENCE)
+    with Publisher.from_url(system.redis.url) as publisher:
+        publisher.status(tenant_id=tenant_of(system, "hanbit"), topic=topic, attempt=1, status="CANCELLED")
+
+
+async def test_without_a_network_the_page_says_so_at_once_and_is_live_again_when_it_is_back(
+    pages: Pages, system: System
+) -> None:
+    page = await pages.open(system.address)
+    await says(page, "live")
+    await page.context.set_offline(True)
+    # Frames that still come would make it live again: the emulation may let an open socket be.
+    await page.wait_for_function("() => !navigator.onLine")
+    assert await page.locator("#connection").get_attribute("data-reason") == "no_network"
+    await page.context.set_offline(False)
+    await says(page, "live")
+    await sees(page, system, "job:back-online")
+
+
+async def test_while_redis_hangs_the_page_is_not_live_and_tells_a_screen_reader_once(
+    pages: Pages, own_system: System
+) -> None:
+    page = await pages.open(own_system.address)
+    await says(page, "live")
+    spoken = page.locator("#connection-spoken")
+    with hanging(own_system):
+        await says(page, "delayed", "server")
+        await expect(page.locator("#connection-text")).to_have_text(re.compile("읽지 못하고"))
+        await expect(spoken).to_have_text(re.compile("읽지 못하고"), timeout=PATIENCE)
+        await page.locator("#language").click()
+        await expect(page.locator("#connection-text")).to_have_text("Delayed · the server cannot read what is new")
+    await says(page, "live")
+    await expect(spoken).to_have_text("Live", timeout=PATIENCE)
+    await sees(page, own_system, "job:after-the-hang")
+
+
+async def test_one_window_too_many_says_so_with_the_seconds_to_the_next_try_and_comes_in_when_another_leaves(
+    pages: Pages, system: System
+) -> None:
+    with system.another_web(REALTIME_MAX_CONNECTIONS_PER_USER="1") as web:
+        first = await pages.open(web.address)
+        await says(first, "live")
+        second = await pages.open(web.address)
+        await says(second, "refused", "too_many_user")
+        await expect(second.locator("#connection-text")).to_have_text(
+            "열린 창이 너무 많습니다 · 다른 창을 닫아 주십시오"
+        )
+        await expect(second.locator("#connection-next")).to_have_text(re.compile(r"^· \d+초 후 다시 시도$"))
+        assert await second.locator("#connection-next").get_attribute("aria-hidden") == "true"
+        await first.context.close()
+        await says(second, "live")
+
+
+async def test_behind_a_proxy_that_refuses_websockets_the_page_is_live_by_another_way(
+    pages: Pages, system: System
+) -> None:
+    async with Proxy(system.web.port) as proxy:
+        proxy.refuses_upgrades = True
+        page = await pages.open(f"http://{HOST}:{proxy.port}")
+        await says(page, "live")
+        await sees(page, system, "job:by-events")
+
+
+async def test_where_nothing_but_plain_requests_gets_through_the_page_polls_and_says_so(
+    pages: Pages, system: System
+) -> None:
+    async def hold_back(route: Route) -> None:
+        await route.fulfill(status=502, body="Bad Gateway")
+
+    async with Proxy(system.web.port) as proxy:
+        proxy.refuses_upgrades = True
+        address = f"http://{HOST}:{proxy.port}"
+        page = await pages.open(address)
+        await says(page, "live")
+        await page.route("**/api/v1/events/**", hold_back)
+        await page.reload()
+        await says(page, "polling")
+        await sees(page, system, "job:by-poll")
