@@ -26,6 +26,7 @@ CLAIMS: dict[str, str] = {
     "docs/explanation/attempts-and-leases.md#python-1": "test_a_publishing_block_runs_without_django",
     f"{_MINIMAL}#python-1": "test_an_end_that_redis_could_not_take_comes_by_the_relay",
     f"{_PROTOCOL}#python-1": "test_the_fold_of_the_page_holds_what_the_contract_says",
+    f"{_PROTOCOL}#python-2": "test_the_client_of_the_page_comes_through_a_restart_and_misses_nothing",
     # Shell: script/up and script/test as wholes are the matter of tests/embedded/
     "README.md#sh-1": "test_lines_of_script_up_are_understood",
     "README.md#sh-2": "test_lines_of_script_test_are_understood",

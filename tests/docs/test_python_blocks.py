@@ -1,5 +1,6 @@
 """The Python of the documentation runs as it stands there: against a real Redis, or a running system."""
 
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from redis import Redis
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.home import PROJECT
+from realtime.frames import snapshot
+from realtime.place import Place
 from realtime.publish import Publisher
 from realtime.transitions import Status
 from tests.docs.claims import claimed_by
@@ -122,6 +125,51 @@ def test_the_tutorial_runs_its_scripts_by_the_names_it_gave_them(script: str, nu
     assert f"save this as `{script}`" in page("docs/tutorial.md").text.lower()
 
 
+async def test_the_client_of_the_page_comes_through_a_restart_and_misses_nothing(
+    system: System, tmp_path: Path
+) -> None:
+    protocol = "docs/reference/realtime-protocol.md"
+    (tmp_path / "fold.py").write_text(blocks()[f"{protocol}#python-1"], encoding="utf-8")
+    with system.another_web() as web, publishing_to_hanbit(system) as publish:
+        text = pointed_at(blocks()[f"{protocol}#python-2"], address=web.address)
+        async with running_script(text, tmp_path) as lines:
+            await lines.until("live: everything")
+            publish("page:before", "PROCESSING")
+            await lines.until("page:before PROCESSING")
+            web.stop()  # in good order
+            await lines.until("because of 1012")
+            publish("page:before", "DONE")
+            publish("page:meanwhile", "DONE")
+            web.start()
+            await lines.until("live: what changed")
+            web.kill()  # in no order
+            await lines.until("because of 1006")
+            web.start()
+            await lines.until("live: what changed")
+            publish("page:after", "DONE")
+            await lines.until("page:after DONE")
+    told = [line for line in lines.seen if line.startswith("page:")]
+    assert told == ["page:before PROCESSING", "page:before DONE", "page:meanwhile DONE", "page:after DONE"]
+
+
+async def test_the_client_of_the_page_asks_by_name_for_what_a_redis_that_lost_it_shows_no_more(
+    own_system: System, tmp_path: Path
+) -> None:
+    protocol = "docs/reference/realtime-protocol.md"
+    (tmp_path / "fold.py").write_text(blocks()[f"{protocol}#python-1"], encoding="utf-8")
+    with publishing_to_hanbit(own_system) as publish:
+        text = pointed_at(blocks()[f"{protocol}#python-2"], address=own_system.address)
+        async with running_script(text, tmp_path) as lines:
+            await lines.until("live: everything")
+            publish("page:lost", "PROCESSING")
+            await lines.until("page:lost PROCESSING")
+            with Redis.from_url(own_system.redis.url) as redis:
+                redis.flushall()
+            publish("page:new", "DONE")
+            await lines.until("live: everything")
+            await lines.until("page:lost UNKNOWN")
+
+
 def _fold() -> Any:
     (name,) = claimed_by("test_the_fold_of_the_page_holds_what_the_contract_says")
     scope: dict[str, Any] = {}
@@ -133,8 +181,9 @@ def _record(topic: str, attempt: int, status: str, offset: int = 1) -> dict[str,
     return {"topic": topic, "attempt": attempt, "status": status, "offset": offset}
 
 
-def _snapshot(*records: dict[str, Any], recovered: bool = False) -> dict[str, Any]:
-    return {"type": "snapshot", "place": "e.1.f", "recovered": recovered, "records": list(records)}
+def _snapshot(*records: dict[str, Any], recovered: bool = False, more: bool = False) -> dict[str, Any]:
+    place = {} if more else {"place": "e.1.f"}
+    return {"type": "snapshot", **place, "recovered": recovered, "more": more, "records": list(records)}
 
 
 def test_the_fold_of_the_page_holds_what_the_contract_says() -> None:
@@ -153,3 +202,26 @@ def test_the_fold_of_the_page_holds_what_the_contract_says() -> None:
     unknown = {"topic": "job:a", "status": "UNKNOWN"}
     fold.apply({"type": "subscribed", "id": 1, "place": "e.3.f", "records": [unknown]})
     assert sorted(fold.records) == ["job:b", "job:c"]
+
+
+def test_the_fold_of_the_page_takes_a_snapshot_in_parts_as_one() -> None:
+    fold = _fold()
+    bodies = [f'{{"topic":"job:{n}","attempt":1,"status":"PROCESSING","offset":{n}}}'.encode() for n in range(1, 9)]
+    parts = [json.loads(part.body) for part in snapshot(Place("e", 8, "f"), bodies, recovered=False, max_bytes=150)]
+    assert len(parts) > 2
+    for part in parts:
+        fold.apply(part)
+    assert (len(fold.records), fold.doubtful, fold.place) == (8, set(), "e.8.f")
+    for part in parts[:-1]:  # the connection ends before the last one has come
+        fold.apply(part)
+    fold.apply({"type": "welcome", "connection": "c-2", "ping_seconds": 25, "expires_in": 3600})
+    fold.apply(parts[-1])
+    shown_last = {record["topic"] for record in parts[-1]["records"]}
+    assert fold.doubtful == set(fold.records) - shown_last
+
+
+def test_what_is_asked_for_by_name_and_unknown_does_not_stay() -> None:
+    fold = _fold()
+    fold.apply(_snapshot(_record("job:a", 1, "PROCESSING")))
+    fold.apply(_snapshot({"topic": "job:a", "status": "UNKNOWN"}))
+    assert fold.doubtful == {"job:a"}

@@ -3,20 +3,19 @@
 // `connect()`, `watch()`, `records`, `state`.
 
 import { Fold, epochOf } from "./fold.js";
-import { askByName, openEvents, openPolls, openSocket } from "./links.js";
+import { openEvents, openPolls, openSocket } from "./links.js";
+import { Questions } from "./questions.js";
+import { reasonFor, waitAfter } from "./waits.js";
 
 const RUNGS = [openSocket, openEvents, openPolls]; // the ladder, from the best link down
 const SOCKET = 0;
 const POLLS = 2;
 const FRUITLESS = [2, 1, 1]; // ends without one frame before the next rung is tried
-const BACKOFF_MIN_MS = 500;
-const BACKOFF_MAX_MS = 20_000;
-const FIRST_FRAME_MS = 15_000;
+const FIRST_FRAME_MS = 20_000;
 const POLLS_SILENT_MS = 30_000;
 const STEADY_MS = 20_000;
 const GRACE_MS = 5000; // beyond the time of a ping
 const CLIMB_MS = [60_000, 600_000]; // from a lower rung the WebSocket is tried again after so long, at first and at most
-const ASK_AT_ONCE = 100; // topics in one frame: below its 8 KiB, and half of what a connection may name
 
 /**
  * @typedef {import("./fold.js").Record} Record
@@ -29,30 +28,6 @@ const ASK_AT_ONCE = 100; // topics in one frame: below its 8 KiB, and half of wh
  *   onState?: (state: State, code: number, why: Why) => void}} Options
  * @typedef {{rung: number, granted: Granted, heard: boolean, link: import("./links.js").Link}} Attempt
  */
-
-/** Full jitter: anywhere up to a ceiling that doubles. @param {number} tries @param {() => number} [random] */
-export function backoff(tries, random = Math.random) {
-  return random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** tries);
-}
-
-/**
- * What a close code asks for: null to stop, else the wait before the next connection.
- * @param {number} code @param {number} tries failures so far @param {number} [retryAfterMs] from `closing`
- * @param {() => number} [random] @returns {number | null}
- */
-export function waitAfter(code, tries, retryAfterMs, random) {
-  if (code >= 4400 && code <= 4499) return null;
-  if (code === 1012 && retryAfterMs !== undefined) return retryAfterMs;
-  if (code === 4100 && tries === 0) return 0; // only the ticket was old; each connection gets a new one
-  return Math.max(backoff(tries, random), retryAfterMs ?? 0);
-}
-
-/** The word for why there is no connection. @param {number} code @param {string} [limit] @param {boolean} [blocked] */
-function reasonFor(code, limit, blocked) {
-  if (!navigator.onLine) return "no_network";
-  if (code === 4101) return limit ? `too_many_${limit}` : "throttled";
-  return { 1012: "restart", 4003: "unavailable" }[code] ?? (blocked ? "blocked" : "lost");
-}
 
 /** @param {Options} options */
 export function connect(options) {
@@ -75,11 +50,7 @@ export class Feed {
   #place = "";
   /** @type {Record[]} parts of a snapshot that is still coming */
   #parts = [];
-  /** @type {Map<number, string[]>} questions by name that wait for their answer */
-  #asked = new Map();
-  /** @type {Set<string>} topics that the detail endpoint is being asked for */
-  #resolving = new Set();
-  #id = 0;
+  #questions;
   #tries = 0;
   #liveSince = 0;
   #heardAt = 0;
@@ -98,6 +69,14 @@ export class Feed {
   /** @param {Options} options */
   constructor(options) {
     this.#options = options;
+    this.#questions = new Questions({
+      fold: this.#fold,
+      send: () => this.#attempt?.link.send ?? null,
+      ticket: options.ticket,
+      resolve: options.resolve,
+      tell: (records) => this.#tell(records),
+      ended: () => this.#ended,
+    });
     addEventListener("online", this.#wake);
     addEventListener("offline", this.#lose);
     document.addEventListener("visibilitychange", this.#wake);
@@ -122,7 +101,7 @@ export class Feed {
    *  @param {Record[]} records @param {{prove?: boolean}} [options] */
   learn(records, { prove = false } = {}) {
     this.#tell(this.#fold.learn(records));
-    if (prove && this.#liveSince) this.#ask();
+    if (prove && this.#liveSince) this.#questions.ask();
   }
 
   close() {
@@ -201,9 +180,9 @@ export class Feed {
     else if (frame.type === "records") this.#tell(this.#fold.apply(frame.records, epochOf(frame.place)));
     else if (frame.type === "ping") this.#send({ type: "pong" });
     else if (frame.type === "delayed") this.#setState("delayed", { reason: "server" });
-    else if (frame.type === "subscribed") this.#answered(frame);
+    else if (frame.type === "subscribed") this.#questions.answered(frame);
     else if (frame.type === "refreshed") this.#renewBefore(frame.expires_in);
-    else if (frame.type === "error") this.#refused(frame);
+    else if (frame.type === "error") this.#questions.refused(frame);
     else if (frame.type === "closing") this.#closing = frame;
     if (typeof frame.place !== "string") return;
     // Last, so that a place is never ahead of what the fold holds.
@@ -228,62 +207,7 @@ export class Feed {
     this.#tell(frame.recovered ? this.#fold.apply(records, epoch) : this.#fold.replace(records, epoch));
     if (!this.#liveSince) this.#climbLater();
     this.#liveSince ||= Date.now();
-    this.#ask();
-  }
-
-  /** Asks by name for what no feed has confirmed. */
-  #ask() {
-    const waiting = new Set([...this.#asked.values()].flat().concat(...this.#resolving));
-    const topics = this.#fold.doubtful.filter((topic) => !waiting.has(topic));
-    while (topics.length > 0) {
-      const batch = topics.splice(0, ASK_AT_ONCE);
-      this.#asked.set(++this.#id, batch);
-      if (this.#attempt?.link.send) this.#send({ type: "subscribe", id: this.#id, topics: batch });
-      else this.#askByPoll(this.#id, batch);
-    }
-  }
-
-  /** The same where the link goes one way. @param {number} id @param {string[]} topics */
-  async #askByPoll(id, topics) {
-    try {
-      const answer = await askByName(await this.#options.ticket(), topics);
-      if (this.#asked.has(id)) this.#answered({ ...answer, id });
-    } catch {
-      if (this.#asked.has(id)) this.#refused({ id });
-    }
-  }
-
-  /** @param {{id: number, place: string, records: Record[]}} frame */
-  #answered(frame) {
-    const answers = new Map(frame.records.map((record) => [record.topic, record]));
-    const topics = this.#asked.get(frame.id) ?? [];
-    for (const topic of topics) {
-      const answer = answers.get(topic);
-      if (!answer || answer.status === "UNKNOWN") this.#resolve(topic);
-      else this.#tell([this.#fold.settle(topic, answer, epochOf(frame.place))]);
-    }
-    this.#asked.delete(frame.id);
-    // `*` brings what follows; back to it alone, as its place is the one to come back with.
-    if (topics.length > 0 && this.#attempt?.link.send) this.#send({ type: "unsubscribe", id: ++this.#id, topics });
-  }
-
-  /** @param {{id?: number | null}} frame */
-  #refused(frame) {
-    const topics = this.#asked.get(frame.id ?? 0) ?? [];
-    this.#asked.delete(frame.id ?? 0);
-    for (const topic of topics) this.#resolve(topic);
-  }
-
-  /** The detail endpoint, once; again only where it could not answer. @param {string} topic @param {number} [tries] */
-  async #resolve(topic, tries = 0) {
-    this.#resolving.add(topic);
-    try {
-      const record = await this.#options.resolve(topic);
-      this.#resolving.delete(topic);
-      this.#tell([this.#fold.settle(topic, record, null)]);
-    } catch {
-      if (!this.#ended) setTimeout(() => this.#resolve(topic, tries + 1), backoff(tries));
-    }
+    this.#questions.ask();
   }
 
   /** @param {number} seconds until the server ends this connection */
@@ -369,7 +293,7 @@ export class Feed {
 
   #drop() {
     for (const name of ["silence", "late", "renewal", "climb", "retry"]) this.#setTimer(name, null);
-    this.#asked.clear();
+    this.#questions.clear();
     this.#parts = [];
     this.#closing = null;
     for (const attempt of [this.#attempt, this.#candidate]) attempt?.link.close();
