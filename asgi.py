@@ -8,8 +8,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.core.asgi import get_asgi_application
 
-from config.environment import sentences_alone
+from config.environment import hide_secrets_once_read, sentences_alone
 
+hide_secrets_once_read()
 with sentences_alone():
     django_application = get_asgi_application()
 

@@ -9,8 +9,10 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - settings come first
 
-    from config.environment import sentences_alone  # noqa: PLC0415
+    from config.environment import hide_secrets_once_read, sentences_alone  # noqa: PLC0415
 
+    if "runserver" not in sys.argv[1:2]:  # its reloader hands its environment on
+        hide_secrets_once_read()
     with sentences_alone():
         execute_from_command_line(sys.argv)
 

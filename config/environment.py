@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.connection import parse_url
 
 from config.body_limit import FORM_BYTES
+from config.hidden import hide_variables
 from realtime.proxies import DEFAULT as PROXIES_BY_DEFAULT
 from realtime.proxies import TrustedProxies
 
@@ -24,9 +25,22 @@ MAX_FALLBACKS = 3
 """Each old key is tried for each token that is not valid."""
 _E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 SECRETS = frozenset(
-    {"SECRET_KEY", "SECRET_KEY_FALLBACKS", "DATABASE_URL", "REDIS_URL", "MESSAGE_SMTP_URL", "MESSAGE_HTTP_TOKEN"}
+    {
+        "SECRET_KEY",
+        "SECRET_KEY_FALLBACKS",
+        "DATABASE_URL",
+        "PGPASSWORD",
+        "REDIS_URL",
+        "AWS_ACCESS_KEY_ID",  # without its secret, boto3 would refuse to look further
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "MESSAGE_SMTP_URL",
+        "MESSAGE_HTTP_URL",
+        "MESSAGE_HTTP_TOKEN",
+        "REALTIME_METRICS_TOKEN",
+    }
 )
-"""Variables that hold a key or a password: what they say is never shown."""
+"""Variables that hold a key or a password: what they say is never shown, and not kept in the environment."""
 
 
 class Environment(BaseSettings):
@@ -44,6 +58,7 @@ class Environment(BaseSettings):
     process_name: str = Field("manage", pattern=r"^[a-z_0-9-]{1,40}$")
 
     database_url: str = "postgresql://academy@127.0.0.1:5432/academy"
+    pgpassword: SecretStr = SecretStr("")
     database_pool_size: int = Field(4, ge=1, le=200)
     redis_url: str = "redis://127.0.0.1:6379/0"
 
@@ -53,6 +68,9 @@ class Environment(BaseSettings):
     sign_in_tenant_limit: int = Field(300, ge=10, le=1_000_000)
 
     aws_region: str = "ap-northeast-2"
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: SecretStr | None = Field(None, validate_default=True)
+    aws_session_token: SecretStr | None = None
     sqs_endpoint_url: str | None = None
     sqs_queue_prefix: str = Field("academy", pattern=r"^[A-Za-z0-9_-]{1,40}$")
     s3_bucket: str | None = None
@@ -104,6 +122,15 @@ class Environment(BaseSettings):
     realtime_max_connections_per_tenant: int = Field(10_000, ge=1)
     realtime_max_connections_per_user: int = Field(20, ge=1)
     realtime_metrics_token: SecretStr = SecretStr("")
+
+    def aws_credentials(self) -> dict[str, str | None]:
+        """As boto3's clients take them."""
+        secret, token = self.aws_secret_access_key, self.aws_session_token
+        return {
+            "aws_access_key_id": self.aws_access_key_id,
+            "aws_secret_access_key": secret.get_secret_value() if secret else None,
+            "aws_session_token": token.get_secret_value() if token else None,
+        }
 
     @field_validator("secret_key_fallbacks", "allowed_hosts", "realtime_allowed_origins", mode="before")
     @classmethod
@@ -159,6 +186,13 @@ class Environment(BaseSettings):
             parse_url(value)  # type: ignore[no-untyped-call]
         except ValueError:  # whose text may hold the password
             raise ValueError("it is no address; write redis://:password@host:6379/0") from None
+        return value
+
+    @field_validator("aws_secret_access_key")
+    @classmethod
+    def _belongs_to_a_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (value is None) != (info.data.get("aws_access_key_id") is None):
+            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set together, or neither of them")
         return value
 
     @field_validator("sqs_endpoint_url", "s3_endpoint_url")
@@ -247,6 +281,18 @@ class WrongEnvironmentError(ImproperlyConfigured):
     """Its text is a line for each wrong value."""
 
 
+_hides_what_it_reads = False
+
+
+def hide_secrets_once_read() -> None:
+    """To be called first by a program of the product: what `read_environment` reads, nobody can read after it.
+
+    The program must not start another one that needs the same secrets.
+    """
+    global _hides_what_it_reads  # noqa: PLW0603 - it is said of the process, before the settings are loaded
+    _hides_what_it_reads = True
+
+
 def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
     """The environment, checked; `variables` go before this process's own. Raises WrongEnvironmentError."""
     fields = Environment.model_fields.keys()
@@ -254,9 +300,12 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
         name.lower(): value for name, value in (variables or {}).items() if value and name.lower() in fields
     }
     try:
-        return Environment(**given)
+        environment = Environment(**given)
     except ValidationError as error:
         raise WrongEnvironmentError("\n".join(_sentence(item) for item in error.errors())) from None
+    if _hides_what_it_reads:
+        hide_variables(SECRETS)
+    return environment
 
 
 @contextmanager
@@ -296,7 +345,8 @@ def database_settings(environment: Environment) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": parts.get("dbname", "academy"),
         "USER": parts.get("user", ""),
-        "PASSWORD": parts.get("password", ""),
+        # The C library of PostgreSQL would look for it at each connection, when the environment has it no longer.
+        "PASSWORD": parts.get("password") or environment.pgpassword.get_secret_value(),
         "HOST": parts.get("host", ""),
         "PORT": str(parts.get("port", "")),
         "CONN_MAX_AGE": 0 if pooled else 15,

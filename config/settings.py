@@ -105,6 +105,8 @@ STORAGES: dict[str, dict[str, Any]] = {
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+# None of them: as boto3 finds others (a role of the machine, a profile).
+AWS_CREDENTIALS = ENVIRONMENT.aws_credentials()
 if ENVIRONMENT.s3_bucket:
     STORAGES["default"] = {
         "BACKEND": "storages.backends.s3.S3Storage",
@@ -114,6 +116,9 @@ if ENVIRONMENT.s3_bucket:
             "region_name": ENVIRONMENT.aws_region,
             "file_overwrite": False,
             "signature_version": "s3v4",  # which signs the length of an upload too
+            "access_key": AWS_CREDENTIALS["aws_access_key_id"],
+            "secret_key": AWS_CREDENTIALS["aws_secret_access_key"],
+            "security_token": AWS_CREDENTIALS["aws_session_token"],
         },
     }
 # Uploads: a workbook has at most 20 MB, and a little more is taken so that the answer can say so.

@@ -11,6 +11,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from config.environment import SECRETS
+from config.hidden import hide_variables
 from embedded import group, ports, runfile, status
 from embedded.errors import EmbeddedError, Stopped
 from embedded.home import AlreadyRunsError, Home
@@ -28,7 +30,7 @@ from embedded.spawn import Child, Order, last_lines, why_ended
 from embedded.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from embedded.service import Service
 
@@ -63,10 +65,11 @@ def say(line: str) -> None:
 class Up:
     """One run: start everything, watch, end everything."""
 
-    def __init__(self, home: Home, plan: Plan, port: int, *, demo: bool) -> None:
+    def __init__(self, home: Home, plan: Plan, port: int, users: Mapping[str, str], *, demo: bool) -> None:
         self.home = home
         self.plan = plan
         self.port = port
+        self.users = users
         self.demo = demo
         self.ledger = runfile.Ledger(home)
         self.supervisor = Supervisor(say, self._write_run_file, self._came_back)
@@ -115,16 +118,16 @@ class Up:
                 raise EmbeddedError(service.failure())
 
     def _start(self) -> None:
-        refuse_wrong_values(product_environment(self.home, os.environ, {}))
+        refuse_wrong_values(product_environment(self.home, self.users, {}))
         runfile.end_leftovers(self.home, say)
         self._refuse_taken_port()
-        servers = group.choose(self.home.folder, environment=os.environ, durable=True, logs=self.home.logs)
+        servers = group.choose(self.home.folder, environment=self.users, durable=True, logs=self.home.logs)
         for server in servers:
             where = f"using the one at {status.without_password(server.url)}" if server.external else "starting"
             say(f"{server.name}: {where}")
         self._bring_up(list(servers))
-        self.environment = product_environment(self.home, os.environ, servers.environment())
-        runfile.write_environment(self.home, told_to_product(self.environment, os.environ))
+        self.environment = product_environment(self.home, self.users, servers.environment())
+        runfile.write_environment(self.home, told_to_product(self.environment, self.users))
         for step in self.plan.steps:
             if self.demo or not step.demo:
                 self._run_step(step, self._check)
@@ -250,7 +253,9 @@ def main(words: Sequence[str] | None = None, plan: Plan | None = None) -> int:
     try:
         home.prepare()
         with home.locked():
-            return Up(home, plan or Plan(), options.port, demo=not options.no_demo).run()
+            users = dict(os.environ)
+            hide_variables(SECRETS)  # from what we start too: each program of the product is told its own
+            return Up(home, plan or Plan(), options.port, users, demo=not options.no_demo).run()
     except AlreadyRunsError:
         return _say_where_it_runs(home)
     except EmbeddedError as error:

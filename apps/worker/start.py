@@ -17,8 +17,9 @@ def start(name: str, queue_name: str, parts: Callable[[], Parts]) -> None:
     os.environ.setdefault("PROCESS_NAME", name)
     import django  # noqa: PLC0415 - the environment comes first
 
-    from config.environment import sentences_alone  # noqa: PLC0415
+    from config.environment import hide_secrets_once_read, sentences_alone  # noqa: PLC0415
 
+    hide_secrets_once_read()
     with sentences_alone():
         django.setup()
     from django.conf import settings  # noqa: PLC0415 - needs set-up

@@ -39,6 +39,7 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
         ("DATABASE_POOL_SIZE", "0", "greater than or equal to 1"),
         ("REDIS_URL", "http://host", "begin with redis://"),
         ("REDIS_URL", "redis://host:port/0", "redis://:password@host"),
+        ("AWS_SECRET_ACCESS_KEY", "a key without its name", "set together"),
         ("SQS_ENDPOINT_URL", "host:9324", "begin with http://"),
         ("SQS_ENDPOINT_URL", "http://", "a host"),
         ("SQS_QUEUE_PREFIX", "a.b", "pattern"),
@@ -177,3 +178,22 @@ def test_every_other_process_keeps_its_connections_for_a_while(monkeypatch: pyte
     assert "pool" not in found["OPTIONS"]
     assert (found["OPTIONS"]["sslmode"], found["OPTIONS"]["connect_timeout"]) == ("require", "2")
     assert found["OPTIONS"]["application_name"] == "ai_worker"
+
+
+def test_the_password_of_the_database_may_stand_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "apart")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://academy@host/academy")
+    assert database_settings(read_environment())["PASSWORD"] == "apart"
+    monkeypatch.setenv("DATABASE_URL", "postgresql://academy:within@host/academy")
+    assert database_settings(read_environment())["PASSWORD"] == "within"
+
+
+def test_credentials_for_aws_are_as_boto3_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(read_environment().aws_credentials().values()) == {None}
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, name[4:])
+    assert read_environment().aws_credentials() == {
+        "aws_access_key_id": "ACCESS_KEY_ID",
+        "aws_secret_access_key": "SECRET_ACCESS_KEY",
+        "aws_session_token": "SESSION_TOKEN",
+    }

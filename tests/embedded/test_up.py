@@ -384,6 +384,15 @@ def test_the_users_own_variables_go_first_except_where_they_mean_another_project
     assert seen["S3_ENDPOINT_URL"] == run.run_file()["sqs"]["address"]
 
 
+def test_neither_the_supervisor_nor_the_servers_show_what_only_the_product_is_told(up: Up, home: Path) -> None:
+    secret = "k" * 40
+    run = up(SECRET_KEY=secret).ready()
+    others = [run.process.pid, *(run.run_file()[name]["pid"] for name in ("postgres", "redis", "sqs"))]
+    for pid in others:
+        assert secret not in process_environment(pid).values()
+    assert process_environment(run.run_file()["web"]["pid"])["SECRET_KEY"] == secret, "a stand-in, which hides nothing"
+
+
 def process_environment(pid: int) -> dict[str, str]:
     with open(f"/proc/{pid}/environ", "rb") as raw:  # noqa: PTH123
         pairs = raw.read().decode().split("\0")

@@ -53,6 +53,9 @@ def sqs_client() -> "SQSClient":
         "sqs",
         region_name=settings.AWS_REGION,
         endpoint_url=settings.SQS_ENDPOINT_URL,
+        aws_access_key_id=settings.AWS_CREDENTIALS["aws_access_key_id"],
+        aws_secret_access_key=settings.AWS_CREDENTIALS["aws_secret_access_key"],
+        aws_session_token=settings.AWS_CREDENTIALS["aws_session_token"],
         config=Config(
             connect_timeout=5, read_timeout=LONG_POLL_SECONDS + 10, retries={"max_attempts": 2, "mode": "standard"}
         ),
