@@ -42,7 +42,8 @@ COPY config ./config
 COPY realtime ./realtime
 COPY academy ./academy
 COPY apps ./apps
-RUN install --directory --owner=academy /data
+# /data: what is kept; /work (TMPDIR): uploads and encodings under way.
+RUN install --directory --owner=academy /data /work
 USER academy
 EXPOSE 8000
 ENV DJANGO_SETTINGS_MODULE=config.settings PROCESS_NAME=web

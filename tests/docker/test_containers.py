@@ -16,8 +16,10 @@ from embedded import plan
 from embedded.redis import RedisServer
 
 PROJECT = Path(__file__).resolve().parents[2]
-# Read by boto3, or by docker compose itself.
-OTHERS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "POSTGRES_PASSWORD"}
+# Read by docker compose itself.
+OTHERS = {"POSTGRES_PASSWORD"}
+# Read by the programs themselves; `docs/reference/environment.md` has them in its second table.
+READ_BY_OTHERS = {"TMPDIR", "FFMPEG"}
 KNOWN = {name.upper() for name in Environment.model_fields}
 
 
@@ -36,14 +38,70 @@ def dockerfile() -> list[list[str]]:
 
 
 def _interpolated(value: str) -> str:
-    """As docker compose does with an .env that sets the secrets only."""
-    value = re.sub(r"\$\{(SECRET_KEY|POSTGRES_PASSWORD):\?[^}]*\}", "0123456789abcdef0123456789abcdef", value)
-    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", value)
+    """As docker compose does with an .env that sets the secrets only; the inner ones first."""
+    while (found := re.search(r"\$\{(\w+)(:?[-?])([^${}]*)\}", value)) is not None:
+        name, kind, rest = found.groups()
+        given = "0123456789abcdef0123456789abcdef" if name in {"SECRET_KEY", "POSTGRES_PASSWORD"} else ""
+        assert given or kind != ":?", f"{name} is asked for"
+        value = value.replace(found[0], given or rest)
+    return value
 
 
 def test_each_variable_of_the_compose_file_is_one_that_the_system_reads(compose: dict[str, Any]) -> None:
     for name in ("prepare", "web", *plan.WORKERS):
-        assert set(compose["services"][name]["environment"]) <= KNOWN | OTHERS
+        assert set(compose["services"][name]["environment"]) <= KNOWN | OTHERS | READ_BY_OTHERS
+
+
+def test_every_variable_reaches_the_services_that_read_it(compose: dict[str, Any]) -> None:
+    """Those of messages hold the credentials of gateways, which one worker alone needs."""
+    messages = {name for name in KNOWN if name.startswith("MESSAGE_")}
+    for service in ("prepare", "web", *plan.WORKERS):
+        wanted = KNOWN - {"WORKER_READY_FILE"} - (set() if service == "messaging_worker" else messages)
+        given = compose["services"][service]["environment"]
+        assert wanted - set(given) == set(), service
+        fixed = {"PROCESS_NAME", "WORKER_READY_FILE", "MESSAGE_FOLDER", "TMPDIR"}
+        own = {name for name, value in given.items() if str(value).startswith(f"${{{name}")}
+        assert set(given) - own <= fixed, "what .env says does not arrive"
+        assert ("WORKER_READY_FILE" in given) == (service in plan.WORKERS)
+
+
+def test_no_container_may_do_more_than_it_needs(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert service["mem_limit"].endswith(("m", "g")), name
+        assert service["pids_limit"] <= 1024, name
+        assert not service.get("privileged"), name
+
+
+def test_what_is_written_has_a_place_where_the_root_is_read_only(
+    compose: dict[str, Any], dockerfile: list[list[str]]
+) -> None:
+    made = {word for name, rest in dockerfile if name == "RUN" and "install" in rest for word in rest.split()}
+    for name, service in compose["services"].items():
+        assert any(place.startswith("/tmp:") for place in service["tmpfs"]), name  # noqa: S108
+        targets = {volume.split(":")[1] for volume in service.get("volumes", [])}
+        folder = service.get("environment", {}).get("TMPDIR")
+        assert folder is None or folder in targets, name
+        if "build" in service:
+            assert targets <= made, f"{name} could not write there"
+    for name in ("web", "ai_worker", "video_worker"):
+        assert "TMPDIR" in compose["services"][name]["environment"], f"{name} would work in memory"
+
+
+def test_stores_reach_nothing_outside(compose: dict[str, Any]) -> None:
+    assert compose["networks"] == {"inside": {"internal": True}, "outside": None}
+    networks = {name: service["networks"] for name, service in compose["services"].items()}
+    assert {name for name, named in networks.items() if named == ["inside"]} == {"postgres", "redis", "sqs"}
+
+
+def test_the_stores_do_not_begin_as_root(compose: dict[str, Any]) -> None:
+    assert {name: compose["services"][name]["user"] for name in ("postgres", "redis")} == {
+        "postgres": "postgres",
+        "redis": "redis",
+    }
 
 
 @pytest.mark.parametrize("name", ["prepare", "web", *plan.WORKERS])
@@ -71,6 +129,9 @@ def test_services_that_are_named_exist_and_stores_are_kept(compose: dict[str, An
         "redis",
         "sqs",
         "messaging_worker",
+        "web",
+        "ai_worker",
+        "video_worker",
     }
 
 
@@ -118,6 +179,18 @@ def test_what_is_copied_exists_and_reaches_the_builder(dockerfile: list[list[str
     for source in copied:
         assert (PROJECT / source).exists(), source
         assert f"!{source}" in rules or f"!{source}/" in rules, f"{source} is left out by .dockerignore"
+
+
+def test_no_secret_goes_to_the_builder() -> None:
+    """The last rule that matches decides, so those that leave secrets out stand at the end."""
+    rules = [
+        line
+        for line in (PROJECT / ".dockerignore").read_text(encoding="utf-8").split("\n")
+        if line[:1] not in {"#", ""}
+    ]
+    last_let_in = max(place for place, rule in enumerate(rules) if rule.startswith("!"))
+    assert rules[0] == "*"
+    assert {"**/.env", "**/.env.*", "**/secret_key", "**/*.pem", "**/*.key"} <= set(rules[last_let_in + 1 :])
 
 
 def test_every_package_of_the_product_is_in_its_image(dockerfile: list[list[str]]) -> None:
