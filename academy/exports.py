@@ -9,7 +9,7 @@ from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
-from academy import jobs
+from academy import jobs, quotas
 from academy.adapters.db.django import repositories_ai
 from academy.domain.jobs import STUDENT_EXPORT, ClaimedJob
 
@@ -25,7 +25,8 @@ class ExportGoneError(Exception):
 
 
 def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | None, search: str | None) -> UUID:
-    """The id of the new job. The students are chosen when it runs."""
+    """The id of the new job. The students are chosen when it runs. Raises QuotaError."""
+    quotas.check_before(tenant_id, adds_bytes=0)
     payload = {
         "file_name": f"학생 명단 {timezone.localdate()}.xlsx",
         "lecture_id": lecture_id,
@@ -62,6 +63,7 @@ def sweep_exports() -> None:
         for tenant in default_storage.listdir(_FOLDER)[0]:
             for file in default_storage.listdir(f"{_FOLDER}/{tenant}")[1]:
                 _sweep(f"{_FOLDER}/{tenant}/{file}")
+    repositories_ai.forget_stored(STUDENT_EXPORT, timezone.now() - KEPT)
 
 
 def _sweep(name: str) -> None:

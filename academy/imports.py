@@ -6,7 +6,7 @@ from uuid import uuid4
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
-from academy import jobs
+from academy import jobs, quotas
 from academy.adapters.excel.kinds import check_upload
 from academy.domain.jobs import EXCEL_PARSING
 
@@ -21,12 +21,13 @@ def submit_import(
     lecture_id: int | None,
     password_hash: str | None,
 ) -> str:
-    """The id of the new job. Raises WorkbookError for a file that is none by its name or size.
+    """The id of the new job. Raises QuotaError, and WorkbookError for a file that is none by its name or size.
 
     `password_hash` is that of the initial password of all accounts; it is erased when the job ends.
     """
     file_name = PurePath((file.name or "").replace("\\", "/")).name[-MAX_FILE_NAME:]
     check_upload(file_name, file.size)
+    quotas.check_before(tenant_id, adds_bytes=file.size)
     job_id = uuid4()
     stored = default_storage.save(f"imports/{tenant_id}/{job_id}{PurePath(file_name).suffix.lower()}", file)
     payload = {"file_name": file_name, "file": stored, "lecture_id": lecture_id}
@@ -39,6 +40,7 @@ def submit_import(
             payload=payload,
             created_by=created_by,
             job_id=job_id,
+            stored_bytes=file.size,
         )
     except Exception:
         default_storage.delete(stored)

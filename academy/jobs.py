@@ -1,11 +1,13 @@
 """The life of a job. Each step is one transaction that changes the row and says so through the outbox."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.utils import timezone
 
+from academy import quotas
 from academy.adapters.db.django import repositories_ai
 from academy.dispatch import queue_of, release_on_commit
 from academy.domain.jobs import (
@@ -29,14 +31,27 @@ def submit(
     payload: dict[str, Any],
     created_by: int | None,
     job_id: UUID | None = None,
+    stored_bytes: int = 0,
+    also_write: Callable[[UUID], object] = lambda _job_id: None,
 ) -> UUID:
-    """Writes a job. Its record leaves once this is committed, and its message when it is its turn."""
+    """Writes a job. Its record leaves once this is committed, and its message when it is its turn.
+
+    `stored_bytes` are kept in the storage for it. `also_write` writes the rows that belong to it, in its transaction.
+    Raises QuotaError, and nothing is written.
+    """
     job_id = job_id or uuid4()
     with transaction.atomic():
         job = repositories_ai.create_job(
-            tenant_id=tenant_id, job_id=job_id, job_type=job_type, payload=payload, created_by=created_by
+            tenant_id=tenant_id,
+            job_id=job_id,
+            job_type=job_type,
+            payload=payload,
+            created_by=created_by,
+            stored_bytes=stored_bytes,
         )
         _say_pending(tenant_id, job_id, job.attempt, job_type, payload)
+        also_write(job_id)
+        quotas.check(tenant_id, storage=bool(stored_bytes))
     return job_id
 
 
@@ -84,7 +99,7 @@ def cancel(tenant_id: int, job_id: UUID) -> bool:
 
 
 def retry(tenant_id: int, job_id: UUID) -> bool:
-    """PENDING again, as the next attempt. False if there is none. Raises JobStateError."""
+    """PENDING again, as the next attempt. False if there is none. Raises JobStateError, QuotaError."""
     with transaction.atomic():
         row = repositories_ai.lock_job(tenant_id, job_id)
         if row is None:
@@ -99,6 +114,7 @@ def retry(tenant_id: int, job_id: UUID) -> bool:
         row.dispatched_at = None
         row.save(update_fields=["status", "attempt", "error", "finished_at", "dispatched_at", "updated_at"])
         _say_pending(tenant_id, job_id, row.attempt, row.job_type, row.payload)
+        quotas.check(tenant_id)
     return True
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from academy import jobs
+from academy import jobs, quotas
 from academy.adapters.db.django import repositories_messages
 from academy.adapters.db.django.repositories_messages import Addressee, Draft
 from academy.adapters.db.django.repositories_students import lecture_exists
@@ -32,7 +32,8 @@ def submit_messages(
     lecture_id: int | None = None,
     student_ids: Collection[int] = (),
 ) -> UUID:
-    """The id of the new job; to the students of the lecture, if one is given. Raises WrongMessageError."""
+    """The id of the new job; to the students of the lecture, if one is given. Raises WrongMessageError, QuotaError."""
+    quotas.check_before(tenant_id)
     with transaction.atomic():
         found = _addressees(tenant_id, to, lecture_id, set(student_ids))
         drafts = [_draft(text, to, addressee) for addressee in found]
@@ -40,14 +41,13 @@ def submit_messages(
             raise WrongMessageError(
                 "text", f"With the names filled in, the text has more than {MAX_TEXT_LETTERS} letters: shorten it."
             )
-        job_id = jobs.submit(
+        return jobs.submit(
             tenant_id=tenant_id,
             job_type=BULK_MESSAGE,
             payload={"to": to, "lecture_id": lecture_id},
             created_by=created_by,
+            also_write=lambda job_id: repositories_messages.create_messages(tenant_id, job_id, text, drafts),
         )
-        repositories_messages.create_messages(tenant_id, job_id, text, drafts)
-    return job_id
 
 
 def _addressees(tenant_id: int, to: To, lecture_id: int | None, student_ids: set[int]) -> Sequence[Addressee]:

@@ -107,6 +107,10 @@ class Environment(BaseSettings):
     worker_ready_file: str | None = None
     worker_metrics_port: int = Field(0, ge=0, le=65_535)
 
+    quota_jobs: int = Field(200, ge=1, le=1_000_000)
+    quota_encoding_minutes: int = Field(1440, ge=1, le=10_000_000)
+    quota_storage_bytes: int = Field(200_000_000_000, ge=1, le=1_000_000_000_000_000)
+
     realtime_key_prefix: str = Field("", pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
     realtime_allowed_origins: Names = []
     realtime_terminal_ttl_seconds: int = Field(604_800, ge=0)

@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from academy.adapters.queue.sqs import QueueUnavailableError
+from academy.quotas import QuotaError
 
 log = structlog.get_logger(__name__)
 
@@ -40,11 +41,12 @@ BAD_REQUESTS: list[tuple[type[Exception], str]] = [
 
 
 class ApiError(exceptions.APIException):
-    """An error with its own status, code and sentence."""
+    """An error with its own status, code and sentence; `wait` is the `Retry-After` in seconds."""
 
-    def __init__(self, http_status: int, code: str, message: str) -> None:
+    def __init__(self, http_status: int, code: str, message: str, *, wait: int | None = None) -> None:
         super().__init__(message, code)
         self.status_code = http_status
+        self.wait = wait
 
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -53,6 +55,8 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
         error = exceptions.NotFound(str(error) or None)
     elif isinstance(error, PermissionDenied):
         error = exceptions.PermissionDenied()
+    if isinstance(error, QuotaError):
+        error = _of_quota(error)
     if isinstance(error, exceptions.APIException):
         set_rollback()
         return Response(_body(error), error.status_code, headers=_headers(error))
@@ -63,6 +67,12 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
             body = {"code": code, "message": f"{sentence} at the moment; nothing was lost. Try again in a few seconds."}
             return Response(body, status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": "5"})
     return None
+
+
+def _of_quota(error: QuotaError) -> ApiError:
+    """429 where waiting helps, and 403 where it does not."""
+    status_code = 403 if error.retry_seconds is None else 429
+    return ApiError(status_code, error.code, str(error), wait=error.retry_seconds)
 
 
 def _body(error: exceptions.APIException) -> dict[str, Any]:

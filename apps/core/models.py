@@ -18,6 +18,15 @@ class Tenant(models.Model):
     code = models.SlugField(max_length=40, unique=True)
     name = models.CharField(max_length=100)
     active = models.BooleanField(default=True)
+    quota_jobs = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Unfinished jobs at a time. Empty: as the settings say."
+    )
+    quota_encoding_minutes = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Minutes of video encoded in a day. Empty: as the settings say."
+    )
+    quota_storage_bytes = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Bytes of stored files. Empty: as the settings say."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -54,4 +54,4 @@ def _encode(tenant: Tenant, video_id: int) -> None:
     except JobFailedError as problem:
         sqs_queue.fail_video(claimed, problem.code, str(problem))
     else:
-        sqs_queue.complete_video(claimed, hls_path=made["hls_path"], duration=made["duration"])
+        sqs_queue.complete_video(claimed, **made)

@@ -9,6 +9,7 @@ from academy.adapters.db.django import repositories_ai, repositories_video
 from academy.adapters.queue.dead_letters import DeadLetters, Letter
 from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE, VIDEO_QUEUE
 from academy.domain.jobs import JobStateError, JobStatus
+from academy.quotas import QuotaError
 from apps.support.video.services.sqs_queue import retry_video
 from apps.worker.store import AiJobs, JobStore, RefusedMessageError, find_row
 from apps.worker.video_worker.store import Videos
@@ -60,7 +61,10 @@ def send_back(letters: DeadLetters, letter: Letter) -> str:
         return f"went back to its queue as it is. {problem}"
     name, status = store.name(ident), kind.status(tenant_id, ident)
     if status == JobStatus.FAILED:
-        kind.retry(tenant_id, ident)
+        try:
+            kind.retry(tenant_id, ident)
+        except QuotaError as problem:
+            raise JobStateError(problem.code, str(problem)) from None
         letters.delete(letter)
         return f"{name} is tried again, by a new message."
     if status not in {JobStatus.PENDING, JobStatus.PROCESSING}:

@@ -147,6 +147,7 @@ def test_pages_of_the_admin_can_be_opened(system: System, admin: Web) -> None:
         assert client.get(f"/admin/core/user/{account(system, 'owner')}/change/").status_code == 200
         assert client.get(f"/admin/core/tenant/{tenant}/delete/").status_code == 403
         assert client.get("/admin/core/user/add/").status_code == 403
-        saved = send(client, f"/admin/core/tenant/{tenant}/change/", name="Saebom", active="on")
+        saved = send(client, f"/admin/core/tenant/{tenant}/change/", name="Saebom", active="on", quota_jobs="500")
         assert "was changed successfully" in saved.text
-    assert system.query("SELECT name FROM tenant WHERE code = 'saebom'") == [("Saebom",)]
+    saved_row = system.query("SELECT name, quota_jobs, quota_storage_bytes FROM tenant WHERE code = 'saebom'")
+    assert saved_row == [("Saebom", 500, None)]

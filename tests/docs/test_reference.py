@@ -125,7 +125,10 @@ def test_every_reason_for_which_a_workbook_or_a_row_is_refused_is_in_the_page() 
 
 def test_every_reason_for_which_a_video_fails_is_in_the_page() -> None:
     codes = {bare(row[0]) for row in HTTP.rows("a video's code")}
-    assert codes - {"dead_letter"} == {VideoError.code, *(kind.code for kind in VideoError.__subclasses__())}
+    assert codes - {"dead_letter", "quota_encoding"} == {
+        VideoError.code,
+        *(kind.code for kind in VideoError.__subclasses__()),
+    }
 
 
 def test_the_steps_of_an_encoding_are_those_of_the_page() -> None:
@@ -133,7 +136,14 @@ def test_the_steps_of_an_encoding_are_those_of_the_page() -> None:
     assert tuple(re.findall(r"`(\w+)`", sentence)) == STEPS
 
 
-CODE_AT = {"ApiError": 1, "AuthenticationFailed": 1, "PermissionDenied": 1, "JobStateError": 0, "_error": 1}
+CODE_AT = {
+    "ApiError": 1,
+    "AuthenticationFailed": 1,
+    "PermissionDenied": 1,
+    "JobStateError": 0,
+    "QuotaError": 0,
+    "_error": 1,
+}
 """Which argument of these calls is the code."""
 
 

@@ -62,15 +62,20 @@ class Encoded:
 Report = Callable[[Encoding], None]
 
 
-def encode(source: Path, folder: Path, report: Report) -> Encoded:
+def encode(
+    source: Path, folder: Path, report: Report, on_duration: Callable[[float], None] = lambda _seconds: None
+) -> Encoded:
     """Makes everything in `folder`. Raises VideoError, and what `report` raises, with ffmpeg ended.
 
     What is not the video's fault is no VideoError: FfmpegMissingError, or OSError where the disk is full. `report` is
     called several times a second. What is in the folder after an error is the caller's to remove.
+    `on_duration` is told once how long the video is, before it is encoded; 0 if that is not known. What it raises ends
+    the work, too.
     """
     say = _Progress(report)
     say("probe", 0.0)
     found = probe(source, lambda: say("probe", 50.0))
+    on_duration(found.duration or 0.0)
     renditions = renditions_of(found)
     try:
         reached = _transcode(source, folder, found, renditions, say)

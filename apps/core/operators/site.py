@@ -12,6 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from academy.adapters.db.django.repositories_quotas import OVERRIDES
 from apps.core.audit import Event, audit
 from apps.core.authentication import address_of
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
@@ -75,7 +76,7 @@ class TenantAdmin(AuditedAdmin):
     list_display = ("code", "name", "active", "created_at")
     list_filter = ("active",)
     search_fields = ("code", "name")
-    fields = ("code", "name", "active", "created_at")
+    fields = ("code", "name", "active", *OVERRIDES, "created_at")
     readonly_fields = ("created_at",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:  # noqa: ARG002

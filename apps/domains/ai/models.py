@@ -23,6 +23,7 @@ class AIJob(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True)
+    stored_bytes = models.BigIntegerField(default=0, db_default=0, help_text="Of the workbook that is kept for it.")
     dispatched_at = models.DateTimeField(null=True, help_text="When it had its turn, and a message was sent.")
 
     class Meta:
@@ -33,6 +34,7 @@ class AIJob(models.Model):
             models.Index(
                 fields=["tenant", "id"], condition=models.Q(status__in=UNFINISHED), name="idx_aijob_unfinished"
             ),
+            models.Index(fields=["tenant"], condition=models.Q(stored_bytes__gt=0), name="idx_aijob_stored"),
         ]
 
     def __str__(self) -> str:

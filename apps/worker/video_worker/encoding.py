@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from academy import quotas
 from academy.adapters.video.encode import STEPS as ENCODING_STEPS
 from academy.adapters.video.encode import Encoding, encode
 from academy.adapters.video.errors import VideoError
 from academy.domain.jobs import JobFailedError
 from academy.domain.videos import VIDEO_ENCODING, ClaimedVideo
-from apps.support.video.services.files import drop_other_attempts, fetch_source, keep_files
+from academy.quotas import QuotaError
+from apps.support.video.services.files import drop_other_attempts, fetch_source, keep_files, sweep_uploads
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.workspace import workspace
 
@@ -17,7 +19,10 @@ FETCHED_PERCENT, ENCODED_PERCENT, LAST_PERCENT = 2.0, 95.0, 99.0
 
 
 def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
-    """`{"hls_path", "duration"}`. Raises JobFailedError for a file that is no whole video."""
+    """`{"hls_path", "duration", "made_bytes"}`.
+
+    Raises JobFailedError for a file that is no whole video, or is longer than what the academy may still encode today.
+    """
     report = _Report(progress)
     with workspace() as folder:
         made = folder / "made"
@@ -25,11 +30,14 @@ def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
         report.fetched(0)
         source = fetch_source(video, folder, report.fetched)
         try:
-            encoded = encode(source, made, report.encoded)
+            encoded = encode(source, made, report.encoded, lambda seconds: quotas.count_encoding(video, seconds))
         except VideoError as problem:
             raise JobFailedError(problem.code, problem.message) from problem
+        except QuotaError as problem:
+            raise JobFailedError(problem.code, str(problem)) from problem
+        size = sum((made / name).stat().st_size for name in encoded.files)
         keep_files(video, made, encoded.files, report.stored)
-    return {"hls_path": f"{video.folder}/{encoded.playlist}", "duration": encoded.duration}
+    return {"hls_path": f"{video.folder}/{encoded.playlist}", "duration": encoded.duration, "made_bytes": size}
 
 
 class _Report:
@@ -59,4 +67,6 @@ class _Report:
         self._progress.go_on(0.0)
 
 
-HANDLERS: dict[str, Handler[ClaimedVideo]] = {VIDEO_ENCODING: Handler(STEPS, encode_video, drop_other_attempts)}
+HANDLERS: dict[str, Handler[ClaimedVideo]] = {
+    VIDEO_ENCODING: Handler(STEPS, encode_video, drop_other_attempts, sweep_uploads)
+}

@@ -44,7 +44,7 @@ class Videos:
 
     def finish(self, job: ClaimedVideo, result: dict[str, Any]) -> None:
         try:
-            sqs_queue.complete_video(job, hls_path=result["hls_path"], duration=result["duration"])
+            sqs_queue.complete_video(job, **result)
         except AttemptSupersededError:
             drop_folder(job.folder)  # cancelled, or another's, while the last of it was stored
             raise

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -83,11 +84,32 @@ def lock_job(tenant_id: int, job_id: UUID) -> AIJob | None:
 
 
 def create_job(
-    *, tenant_id: int, job_id: UUID, job_type: str, payload: dict[str, Any], created_by: int | None
+    *,
+    tenant_id: int,
+    job_id: UUID,
+    job_type: str,
+    payload: dict[str, Any],
+    created_by: int | None,
+    stored_bytes: int = 0,
 ) -> AIJob:
     return AIJob.objects.create(
-        tenant_id=tenant_id, job_id=job_id, job_type=job_type, payload=payload, created_by_id=created_by
+        tenant_id=tenant_id,
+        job_id=job_id,
+        job_type=job_type,
+        payload=payload,
+        created_by_id=created_by,
+        stored_bytes=stored_bytes,
     )
+
+
+def note_stored(tenant_id: int, job_id: UUID, stored_bytes: int) -> None:
+    """How much the storage keeps for a job now."""
+    rows_of(tenant_id, AIJob).filter(job_id=job_id).update(stored_bytes=stored_bytes)
+
+
+def forget_stored(job_type: str, ended_before: datetime) -> None:
+    """Nothing is kept any more for all tenants' jobs of a type that ended before then. For sweeps alone."""
+    AIJob.objects.filter(stored_bytes__gt=0, job_type=job_type, finished_at__lt=ended_before).update(stored_bytes=0)
 
 
 def claim(tenant_id: int, job_id: UUID, *, lease_alive: bool) -> ClaimedJob | Claim:

@@ -1,10 +1,12 @@
 """Queries on videos."""
 
 from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.functions import Coalesce, Greatest
 from django.utils import timezone
 
 from academy.adapters.db.django.tenancy import rows_of
@@ -64,6 +66,17 @@ def unfinished_videos() -> QuerySet[Video]:
     return Video.objects.filter(status__in=UNFINISHED, uploaded_at__isnull=False)
 
 
+def unfinished_uploads(before: datetime) -> list[tuple[int, str]]:
+    """Ids and places of all tenants' videos that were announced before then and never arrived. For a sweep alone."""
+    announced = Video.objects.filter(uploaded_at=None, created_at__lt=before)
+    return list(announced.values_list("pk", "source"))
+
+
+def forget_upload(video_id: int) -> None:
+    """Deletes a video that never arrived. For a sweep alone."""
+    Video.objects.filter(pk=video_id, uploaded_at=None).delete()
+
+
 def message_of(video: Video) -> dict[str, Any]:
     """The message that starts an encoding; of a row that was read with its tenant."""
     return {"video_id": video.pk, "tenant_id": video.tenant_id, "tenant_code": video.tenant.code}
@@ -104,11 +117,36 @@ def claimed(video: Video) -> ClaimedVideo:
     return ClaimedVideo(video.tenant_id, video.pk, video.attempt, video.title, video.source)
 
 
+def encoding_is_counted(video: ClaimedVideo) -> bool:
+    """Whether this encoding was counted by an earlier attempt. Raises AttemptSupersededError."""
+    counted = _held(video).values_list("encoding_counted", flat=True).first()
+    if counted is None:
+        raise AttemptSupersededError
+    return counted
+
+
+def count_encoding(video: ClaimedVideo, day: date, seconds: float) -> None:
+    """Adds the encoding to those of the day. Raises AttemptSupersededError."""
+    earlier = Case(When(encoding_day=day, then=Coalesce(F("encoding_seconds"), 0.0)), default=0.0)
+    if not _held(video).update(encoding_day=day, encoding_seconds=earlier + seconds, encoding_counted=True):
+        raise AttemptSupersededError
+
+
 def save(video: ClaimedVideo, *, status: VideoStatus, **fields: Any) -> None:
     """Ends a video that this attempt holds. Raises AttemptSupersededError, and writes nothing, if it does not."""
     now = timezone.now()
     if not _held(video).update(status=status, finished_at=now, updated_at=now, **fields):
         raise AttemptSupersededError
+
+
+def save_ready(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int) -> None:
+    """READY; a video whose length was not known when its encoding began is counted now.
+
+    Raises AttemptSupersededError.
+    """
+    counted = Greatest(F("encoding_seconds"), Value(duration))
+    fields = {"hls_path": hls_path, "duration": duration, "made_bytes": made_bytes, "encoding_seconds": counted}
+    save(video, status=VideoStatus.READY, error=None, **fields)
 
 
 def give_back(video: ClaimedVideo) -> None:

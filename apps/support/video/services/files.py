@@ -3,18 +3,23 @@
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path, PurePath
 from uuid import uuid4
 
 import structlog
 from django.core.files.base import File
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
+from academy.adapters.db.django import repositories_video
 from academy.domain.videos import ClaimedVideo, video_folder
 
 log = structlog.get_logger(__name__)
 
 MAX_FILE_NAME = 200
+UPLOADS_KEPT = timedelta(hours=24)
+"""How long an upload to the storage itself may take; its address is good for an hour only."""
 COPY_BYTES = 4_000_000
 
 
@@ -59,6 +64,13 @@ def keep_files(video: ClaimedVideo, folder: Path, files: Sequence[Path], report:
     except BaseException:
         drop_folder(video.folder)
         raise
+
+
+def sweep_uploads() -> None:
+    """Deletes videos that were announced and never arrived, with what the storage may have of them."""
+    for video_id, source in repositories_video.unfinished_uploads(timezone.now() - UPLOADS_KEPT):
+        default_storage.delete(source)
+        repositories_video.forget_upload(video_id)
 
 
 def drop_other_attempts(video: ClaimedVideo) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from academy import quotas
 from academy.adapters.db.django import repositories_video
 from academy.adapters.queue.sqs import VIDEO_QUEUE
 from academy.dispatch import release_on_commit
@@ -15,15 +16,22 @@ from realtime.outbox import publish_status_on_commit
 
 
 def submit_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
-    """Writes a video whose file is stored. Its record leaves at the commit, and its message when it is its turn."""
+    """Writes a video whose file is stored. Its record leaves at the commit, and its message when it is its turn.
+
+    Raises QuotaError.
+    """
     with transaction.atomic():
         video = repositories_video.create_video(tenant_id, session_id, uploaded_at=timezone.now(), **fields)
         _say_pending(video)
+        quotas.check(tenant_id, storage=True)
     return video
 
 
 def mark_uploaded(tenant_id: int, video_id: int) -> bool:
-    """The file of a video has arrived by another way. False if there is no such video. Raises JobStateError."""
+    """The file of a video has arrived by another way. False if there is no such video.
+
+    Raises JobStateError, QuotaError.
+    """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
         if video is None:
@@ -33,6 +41,7 @@ def mark_uploaded(tenant_id: int, video_id: int) -> bool:
         video.uploaded_at = timezone.now()
         video.save(update_fields=["uploaded_at", "updated_at"])
         _say_pending(video)
+        quotas.check(tenant_id)
     return True
 
 
@@ -41,10 +50,10 @@ def mark_processing(tenant_id: int, video_id: int, *, lease_alive: bool) -> Clai
     return repositories_video.claim(tenant_id, video_id, lease_alive=lease_alive)
 
 
-def complete_video(video: ClaimedVideo, *, hls_path: str, duration: float) -> None:
-    """READY, to be played from there. Raises AttemptSupersededError."""
+def complete_video(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> None:
+    """READY, to be played from there; `made_bytes` are stored for it. Raises AttemptSupersededError."""
     with transaction.atomic():
-        repositories_video.save(video, status=VideoStatus.READY, hls_path=hls_path, duration=duration, error=None)
+        repositories_video.save_ready(video, hls_path=hls_path, duration=duration, made_bytes=made_bytes)
         _say(video, VideoStatus.READY, ready_data(video.title, hls_path, duration))
 
 
@@ -86,7 +95,7 @@ def cancel_video(tenant_id: int, video_id: int) -> bool:
 
 
 def retry_video(tenant_id: int, video_id: int) -> bool:
-    """PENDING again, as the next attempt. False if there is none. Raises JobStateError."""
+    """PENDING again, as the next attempt. False if there is none. Raises JobStateError, QuotaError."""
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
         if video is None:
@@ -98,9 +107,14 @@ def retry_video(tenant_id: int, video_id: int) -> bool:
         if video.uploaded_at is None:
             raise JobStateError("not_uploaded", "The file of this video was never uploaded: upload it anew.")
         video.status, video.attempt, video.error, video.finished_at = VideoStatus.PENDING, video.attempt + 1, None, None
-        video.dispatched_at = None
-        video.save(update_fields=["status", "attempt", "error", "finished_at", "dispatched_at", "updated_at"])
+        video.dispatched_at, video.encoding_counted = None, False
+        video.save(
+            update_fields=[
+                *("status", "attempt", "error", "finished_at", "dispatched_at", "encoding_counted", "updated_at")
+            ]
+        )
         _say_pending(video)
+        quotas.check(tenant_id)
     return True
 
 

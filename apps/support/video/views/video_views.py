@@ -20,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from academy import quotas
 from academy.adapters.db.django import repositories_lectures, repositories_video
 from academy.adapters.storage.presigned import presigned_upload
 from academy.domain.jobs import JobStateError
@@ -157,6 +158,7 @@ def check_size(size: int) -> None:
 def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
     file = cast("File[bytes]", sent["file"])
     check_place(caller.tenant_id, sent)
+    quotas.check_before(caller.tenant_id, adds_bytes=file.size, encodes=True)
     stored = default_storage.save(source_name(caller.tenant_id, file.name or ""), file)
     try:
         with transaction.atomic():
@@ -183,6 +185,7 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
             409, "no_presigned_upload", "Files are kept in a folder of this server: send the file as multipart instead."
         )
     check_place(caller.tenant_id, sent)
+    quotas.check_before(caller.tenant_id, encodes=True)
     with transaction.atomic():
         video = repositories_video.create_video(
             caller.tenant_id,
@@ -193,6 +196,7 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
             size=sent["size"],
             created_by_id=caller.user_id,
         )
+        quotas.check(caller.tenant_id, jobs=False, storage=True)
     return Response({**VideoSerializer(video).data, "upload": upload}, status=201)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 
+from academy.adapters.db.django import repositories_ai
 from academy.adapters.excel.bounded import read_student_rows
 from academy.adapters.excel.errors import WorkbookError
 from academy.domain.jobs import ClaimedJob, JobFailedError
@@ -56,6 +57,7 @@ def read_rows(job: ClaimedJob) -> list[StudentRow | RowProblem]:
 def forget_file(job: ClaimedJob) -> None:
     """The workbook holds names and phone numbers: it is not kept once they are imported."""
     default_storage.delete(job.payload["file"])
+    repositories_ai.note_stored(job.tenant_id, job.job_id, 0)
 
 
 HANDLER = Handler(STEPS, import_students, forget_file)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from academy.adapters.db.django import repositories_ai
 from academy.adapters.db.django.repositories_students import students_of
 from academy.adapters.excel.student_sheet import COLUMNS, StudentCells, write_students
 from academy.domain.jobs import ClaimedJob, JobFailedError
@@ -33,6 +34,7 @@ def export_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
         written = write_students(path, _reported(rows, total, ChunkReport(progress, "write")))
         progress.report("store", LAST_PERCENT)
         keep_export(job, path)
+        repositories_ai.note_stored(job.tenant_id, job.job_id, path.stat().st_size)
     return {"rows": written, "file_name": job.payload["file_name"]}
 
 

@@ -1,0 +1,76 @@
+"""Queries on what a tenant has and may have."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from django.conf import settings
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce
+
+from academy.adapters.db.django.tenancy import rows_of
+from apps.core.models import Tenant
+from apps.domains.ai.models import UNFINISHED, AIJob
+from apps.support.video.models import Video
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a tenant may have."""
+
+    jobs: int
+    encoding_minutes: int
+    storage_bytes: int
+
+
+OVERRIDES = ("quota_jobs", "quota_encoding_minutes", "quota_storage_bytes")
+"""The columns of a tenant's own limits, and the settings of everybody else's."""
+
+
+def limits_of(tenant_id: int, *, lock: bool = False) -> Limits:
+    """The tenant's own limits, or those of the settings; with `lock`, nobody else locks them until the commit."""
+    tenants = Tenant.objects.filter(pk=tenant_id)
+    if lock:
+        tenants = tenants.select_for_update(no_key=True)
+    own = tenants.values_list(*OVERRIDES).get()
+    return Limits(*(_or_default(value, name) for value, name in zip(own, OVERRIDES, strict=True)))
+
+
+def set_limits(tenant_code: str, limits: dict[str, int | None]) -> int | None:
+    """Give a tenant limits of its own, by the names of `OVERRIDES`; None stands for the default.
+
+    Returns the tenant's id, or None if there is no such tenant.
+    """
+    tenant = Tenant.objects.filter(code=tenant_code).first()
+    if tenant is None:
+        return None
+    for name, value in limits.items():
+        setattr(tenant, name, value)
+    tenant.save(update_fields=list(limits))
+    return tenant.pk
+
+
+def unfinished_jobs(tenant_id: int) -> int:
+    jobs = rows_of(tenant_id, AIJob).filter(status__in=UNFINISHED).count()
+    return jobs + rows_of(tenant_id, Video).filter(status__in=UNFINISHED, uploaded_at__isnull=False).count()
+
+
+def encoded_seconds(tenant_id: int, day: date) -> float:
+    """How long the videos are whose encoding began on that day."""
+    total = rows_of(tenant_id, Video).filter(encoding_day=day).aggregate(total=Sum("encoding_seconds"))["total"]
+    return float(total or 0.0)
+
+
+def stored_bytes(tenant_id: int) -> int:
+    """Of uploaded videos and what was made of them, of workbooks that were not imported yet, and of exports.
+
+    A video whose upload was announced counts from then on.
+    """
+    of_videos = Coalesce(F("size"), 0) + F("made_bytes")
+    videos = rows_of(tenant_id, Video).aggregate(total=Sum(of_videos))["total"]
+    jobs = rows_of(tenant_id, AIJob).filter(stored_bytes__gt=0).aggregate(total=Sum("stored_bytes"))["total"]
+    return int(videos or 0) + int(jobs or 0)
+
+
+def _or_default(value: int | None, name: str) -> int:
+    default: int = getattr(settings, name.upper())
+    return default if value is None else value

@@ -1,0 +1,130 @@
+"""What one tenant may have: unfinished jobs, minutes of video encoded in a day, and bytes stored.
+
+The limits come from the settings; a tenant may have its own. Each check is made in the transaction that creates the
+work, after it was written and with the tenant locked: what is counted includes it, and two requests at the same moment
+cannot both take what is left.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from academy.adapters.db.django import repositories_quotas, repositories_video
+from academy.adapters.db.django.repositories_quotas import Limits
+from academy.domain.videos import ClaimedVideo
+
+JOBS_RETRY_SECONDS = 30
+GIGABYTE = 1_000_000_000
+
+
+class QuotaError(Exception):
+    """A tenant has used up what it may have. The sentence says what, how much, and what to do.
+
+    `retry_seconds` is when it is worth trying again; None if waiting does not help.
+    """
+
+    def __init__(self, code: str, message: str, retry_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_seconds = retry_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a tenant has, and what it may have."""
+
+    jobs: int
+    encoding_seconds: float
+    stored_bytes: int
+    limits: Limits
+
+
+def usage_of(tenant_id: int) -> Usage:
+    return Usage(
+        repositories_quotas.unfinished_jobs(tenant_id),
+        repositories_quotas.encoded_seconds(tenant_id, timezone.localdate()),
+        repositories_quotas.stored_bytes(tenant_id),
+        repositories_quotas.limits_of(tenant_id),
+    )
+
+
+def check_before(tenant_id: int, *, adds_bytes: int | None = None, encodes: bool = False) -> None:
+    """Refuse early what `check` would refuse, before a file is stored for nothing. Raises QuotaError."""
+    limits = repositories_quotas.limits_of(tenant_id)
+    _check_jobs(tenant_id, limits, adds=1)
+    if adds_bytes is not None:
+        _check_storage(tenant_id, limits, adds=adds_bytes)
+    if encodes:
+        _check_minutes(tenant_id, limits)
+
+
+def check(tenant_id: int, *, jobs: bool = True, storage: bool = False) -> None:
+    """Check the tenant with all that the current transaction has written. Raises QuotaError: roll it back.
+
+    Call it last. The tenant is locked until the transaction ends.
+    """
+    limits = repositories_quotas.limits_of(tenant_id, lock=True)
+    if jobs:
+        _check_jobs(tenant_id, limits)
+    if storage:
+        _check_storage(tenant_id, limits)
+
+
+def count_encoding(video: ClaimedVideo, seconds: float) -> None:
+    """Count a video whose encoding begins now, once for each time that somebody asked for it.
+
+    `seconds` is 0 if its length is not known yet: it is then counted at the end. Raises QuotaError if it is longer than
+    what is left of the day, and AttemptSupersededError.
+    """
+    today = timezone.localdate()
+    with transaction.atomic():
+        limits = repositories_quotas.limits_of(video.tenant_id, lock=True)
+        if repositories_video.encoding_is_counted(video):
+            return
+        used = repositories_quotas.encoded_seconds(video.tenant_id, today)
+        if used + seconds > 60 * limits.encoding_minutes:
+            raise _used_up(limits, used, f", and this video has {_minutes(seconds)}")
+        repositories_video.count_encoding(video, today, seconds)
+
+
+def _check_jobs(tenant_id: int, limits: Limits, adds: int = 0) -> None:
+    if repositories_quotas.unfinished_jobs(tenant_id) + adds > limits.jobs:
+        raise QuotaError(
+            "quota_jobs",
+            f"Your academy may have {limits.jobs:,} unfinished jobs at a time, and has them: try again when some have "
+            "ended.",
+            JOBS_RETRY_SECONDS,
+        )
+
+
+def _check_minutes(tenant_id: int, limits: Limits) -> None:
+    used = repositories_quotas.encoded_seconds(tenant_id, timezone.localdate())
+    if used >= 60 * limits.encoding_minutes:
+        raise _used_up(limits, used)
+
+
+def _used_up(limits: Limits, used: float, what_for: str = "") -> QuotaError:
+    now = timezone.localtime()
+    midnight = datetime.combine(now.date() + timedelta(days=1), time(), now.tzinfo)
+    return QuotaError(
+        "quota_encoding",
+        f"Your academy may encode {limits.encoding_minutes:,} minutes of video a day; {_minutes(used)} are used"
+        f"{what_for}. Try again tomorrow, or ask the administrator for more.",
+        max(1, int((midnight - now).total_seconds())),
+    )
+
+
+def _check_storage(tenant_id: int, limits: Limits, adds: int = 0) -> None:
+    used = repositories_quotas.stored_bytes(tenant_id) + adds
+    if used > limits.storage_bytes:
+        raise QuotaError(
+            "quota_storage",
+            f"Your academy may store {limits.storage_bytes / GIGABYTE:,.1f} GB, and would have "
+            f"{used / GIGABYTE:,.1f} GB with this file: ask the administrator for more.",
+        )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:,.0f}"
