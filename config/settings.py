@@ -194,8 +194,11 @@ REALTIME_TOPIC_RULES = "apps.core.topic_rules.allowed_topics"
 REALTIME_AUTHENTICATOR = "apps.core.topic_rules.authenticate"
 REALTIME_SOURCE = "academy.adapters.db.django.realtime_source.AcademySource"
 REALTIME_LEGACY_KEYS = ENVIRONMENT.realtime_legacy_keys
-REALTIME_END_SESSIONS = "academy.adapters.db.django.repositories_sessions.end_sessions"
-REALTIME_OUTBOX_SENDERS = {"queue": "academy.adapters.queue.sqs.send_outbox_message"}
+REALTIME_END_SESSIONS = "apps.core.revocations.end_sessions"
+REALTIME_OUTBOX_SENDERS = {
+    "queue": "academy.adapters.queue.sqs.send_outbox_message",
+    "revocation": "apps.core.revocations.send_revocation",
+}
 REALTIME_DOCTOR_CHECKS = [
     "academy.adapters.doctor.check_queues",
     "academy.adapters.doctor.check_storage",

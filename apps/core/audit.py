@@ -4,6 +4,9 @@ Names of events and fields are a contract (docs/reference/audit-log.md). People 
 typed is never written down: some type their password into the field of the name.
 """
 
+import threading
+import time
+from collections.abc import Hashable
 from enum import StrEnum
 from typing import Any
 
@@ -18,8 +21,17 @@ log = structlog.get_logger(LOGGER)
 class Event(StrEnum):
     """What is written down."""
 
+    SIGNED_IN = "signed_in"
+    SIGN_IN_FAILED = "sign_in_failed"
     SIGN_IN_LIMITED = "sign_in_limited"
+    SIGNED_OUT = "signed_out"
+    REFRESH_REFUSED = "refresh_refused"
     SESSION_ENDED = "session_ended"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an event
+    PASSWORD_REFUSED = "password_refused"  # noqa: S105
+    REVOKED = "revoked"
+    OTHER_TENANT_REFUSED = "other_tenant_refused"
+    PERSONAL_DATA_READ = "personal_data_read"
     OPERATOR_SIGNED_IN = "operator_signed_in"
     OPERATOR_SIGN_IN_FAILED = "operator_sign_in_failed"
     OPERATOR_CHANGED = "operator_changed"
@@ -50,6 +62,41 @@ def audit(
         outcome=outcome,
         **more,
     )
+
+
+def audit_limited(address: str, tenant_code: str, username: str) -> None:
+    """Write down that an attempt to sign in was refused, once a minute for each address and account.
+
+    The next line of the same two says how many `repeats` were left out.
+    """
+    mark = account_mark(tenant_code, username)
+    repeats = _limited.take((address, mark))
+    if repeats is not None:
+        subject = f"account:{mark}"
+        audit(Event.SIGN_IN_LIMITED, tenant=None, address=address, subject=subject, outcome="refused", repeats=repeats)
+
+
+class Repeats:
+    """Counts what need not be said again within a minute. Remembers a bounded number of keys."""
+
+    def __init__(self, seconds: float = 60.0, most: int = 10_000) -> None:
+        self._seconds, self._most = seconds, most
+        self._lock = threading.Lock()
+        self._seen: dict[Hashable, tuple[float, int]] = {}
+
+    def take(self, key: Hashable) -> int | None:
+        """Return how many were left out since the last time, or None if this one is to be left out too."""
+        now = time.monotonic()
+        with self._lock:
+            until, left_out = self._seen.pop(key, (0.0, 0))
+            say = now >= until
+            self._seen[key] = (now + self._seconds, 0) if say else (until, left_out + 1)
+            if len(self._seen) > self._most:
+                del self._seen[next(iter(self._seen))]
+        return left_out if say else None
+
+
+_limited = Repeats()
 
 
 def account_mark(tenant_code: str, username: str) -> str:

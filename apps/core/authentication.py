@@ -1,5 +1,6 @@
 """Who asks: from the access token alone, without SQL."""
 
+import ipaddress
 from typing import Any
 
 from django.contrib.auth.backends import BaseBackend
@@ -9,12 +10,16 @@ from rest_framework.request import Request
 from structlog.contextvars import bind_contextvars
 
 from academy.adapters.db.django import repositories_core
+from academy.adapters.db.django.repositories_core import Device
 from academy.passwords import password_matches
+from apps.core.audit import Event, audit
 from apps.core.hashing import Origin, hashing
 from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
 from realtime import conf
 from realtime.conf import Identity
 from realtime.errors import RevokedError
+
+MAX_USER_AGENT_LETTERS = 200
 
 
 class TenantBackend(BaseBackend):
@@ -56,6 +61,16 @@ class AccessTokenAuthentication(BaseAuthentication):
         bind_contextvars(tenant=caller.tenant_id)  # for each line that this request logs
         said = request.headers.get("X-Tenant-Code")
         if said is not None and said != caller.tenant_code:
+            audit(
+                Event.OTHER_TENANT_REFUSED,
+                tenant=caller.tenant_id,
+                user=caller.user_id,
+                session=caller.session_id,
+                address=address_of(request),
+                subject=f"tenant:{caller.tenant_id}",
+                outcome="refused",
+                reason="header",
+            )
             raise PermissionDenied(
                 f"X-Tenant-Code says {said!r}, but the token belongs to {caller.tenant_code!r}.", "tenant_mismatch"
             )
@@ -78,6 +93,16 @@ def arrived_at(request: Request) -> float | None:
 def address_of(request: Any) -> str:
     """The address of the client: behind a proxy that is believed, the one that the proxy names."""
     return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def device_of(request: Any) -> Device:
+    """Return from where a request comes, for the list of sessions: its address, and its program, shortened."""
+    try:
+        address = str(ipaddress.ip_address(address_of(request).partition("%")[0]))
+    except ValueError:  # a server behind a socket file knows none
+        address = None
+    words = "".join(letter if letter.isprintable() else " " for letter in request.headers.get("User-Agent", ""))
+    return Device(address, words[:MAX_USER_AGENT_LETTERS])
 
 
 def identity_of(caller: Caller) -> Identity:

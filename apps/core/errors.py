@@ -21,6 +21,7 @@ from rest_framework.views import set_rollback
 
 from academy.adapters.queue.sqs import QueueUnavailableError
 from academy.quotas import QuotaError
+from apps.core.other_tenants import note_other_tenants_id
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,8 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
         error = _of_quota(error)
     if isinstance(error, exceptions.APIException):
         set_rollback()
+        if isinstance(error, exceptions.NotFound):
+            note_other_tenants_id(context)
         return Response(_body(error), error.status_code, headers=_headers(error))
     for kinds, code, sentence in UNAVAILABLE:
         if isinstance(error, kinds):

@@ -7,12 +7,18 @@ them, so imports cost nothing more.
 from django.db import migrations
 
 CREATE = """
-CREATE FUNCTION academy_revoke(tenant bigint, subject text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION academy_revoke(tenant bigint, subject text, cause text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF tenant IS NOT NULL THEN  -- superusers belong to no tenant, and have no tokens
         INSERT INTO realtime_outbox (kind, tenant_id, payload, created_at)
         VALUES (
-            'revocation', tenant, jsonb_build_object('tenant', tenant, 'subject', subject), clock_timestamp()
+            'revocation',
+            tenant,
+            jsonb_build_object(
+                'tenant', tenant, 'subject', subject, 'cause', cause, 'by', session_user,
+                'process', current_setting('application_name')
+            ),
+            clock_timestamp()
         );
     END IF;
 END $$;
@@ -23,7 +29,7 @@ BEGIN
     IF current_setting('academy.tenant_revoked', true) = 'on' THEN
         RETURN NULL;
     END IF;
-    PERFORM academy_revoke(tenant_id, 'session:' || OLD.id) FROM "user" WHERE id = OLD.user_id;
+    PERFORM academy_revoke(tenant_id, 'session:' || OLD.id, 'session_ended') FROM "user" WHERE id = OLD.user_id;
     RETURN NULL;
 END $$;
 
@@ -32,20 +38,20 @@ BEGIN
     IF NEW.password IS DISTINCT FROM OLD.password OR NOT NEW.is_active THEN
         UPDATE login_session SET ended_at = clock_timestamp() WHERE user_id = NEW.id AND ended_at IS NULL;
     ELSE
-        PERFORM academy_revoke(OLD.tenant_id, 'user:' || OLD.id);
+        PERFORM academy_revoke(OLD.tenant_id, 'user:' || OLD.id, 'account_changed');
     END IF;
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION academy_membership_changed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM academy_revoke(OLD.tenant_id, 'user:' || OLD.user_id);
+    PERFORM academy_revoke(OLD.tenant_id, 'user:' || OLD.user_id, 'role_changed');
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION academy_tenant_suspended() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM academy_revoke(OLD.id, 'tenant');
+    PERFORM academy_revoke(OLD.id, 'tenant', 'tenant_suspended');
     RETURN NULL;
 END $$;
 
@@ -78,7 +84,7 @@ DROP FUNCTION academy_session_ended() CASCADE;
 DROP FUNCTION academy_user_changed() CASCADE;
 DROP FUNCTION academy_membership_changed() CASCADE;
 DROP FUNCTION academy_tenant_suspended() CASCADE;
-DROP FUNCTION academy_revoke(bigint, text);
+DROP FUNCTION academy_revoke(bigint, text, text);
 """
 
 

@@ -8,7 +8,7 @@ from rest_framework.exceptions import APIException, Throttled
 
 from academy.adapters.db.django import repositories_core
 from academy.passwords import password_matches
-from apps.core.audit import Event, account_mark, audit
+from apps.core.audit import Event, account_mark, audit, audit_limited
 from apps.core.authentication import address_of
 from apps.core.hashing import Origin, hashing
 from apps.core.throttling import count_attempt
@@ -25,8 +25,8 @@ class OperatorSignInForm(AdminAuthenticationForm):
             try:
                 self._sign_in(username, password)
             except APIException as problem:  # too many attempts, or too many passwords to check
-                code = Event.SIGN_IN_LIMITED if isinstance(problem, Throttled) else Event.OPERATOR_SIGN_IN_FAILED
-                self._note(code, username, outcome="refused")
+                if isinstance(problem, Throttled):
+                    audit_limited(address_of(self.request), "", username)
                 raise ValidationError(str(problem.detail)) from None
         return self.cleaned_data
 
@@ -37,13 +37,10 @@ class OperatorSignInForm(AdminAuthenticationForm):
         password_hash = user.password if user else None
         right = hashing().run(lambda: password_matches(password, password_hash), Origin("", address, attempt.known))
         if user is None or not right:
-            self._note(Event.OPERATOR_SIGN_IN_FAILED, username, outcome="failed")
+            subject = f"user:{user.pk}" if user else f"account:{account_mark('', username)}"
+            audit(Event.OPERATOR_SIGN_IN_FAILED, tenant=None, address=address, subject=subject, outcome="failed")
             raise self.get_invalid_login_error()
         attempt.succeeded()
         user.backend = BACKEND  # as `authenticate` leaves it
         self.user_cache = user
         audit(Event.OPERATOR_SIGNED_IN, tenant=None, user=user.pk, address=address, subject=f"user:{user.pk}")
-
-    def _note(self, event: Event, username: str, *, outcome: str) -> None:
-        mark = account_mark("", username)
-        audit(event, tenant=None, address=address_of(self.request), subject=f"account:{mark}", outcome=outcome)

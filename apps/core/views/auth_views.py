@@ -2,12 +2,13 @@
 
 import time
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers, status
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -17,29 +18,49 @@ from academy.adapters.db.django.repositories_core import SessionEndedError, Sign
 from academy.domain.passwords import normalised
 from academy.domain.roles import EVERYONE
 from academy.passwords import hash_password, password_matches
-from apps.core.authentication import address_of, caller_of
+from apps.core.audit import Event, account_mark, audit, audit_limited
+from apps.core.audit_requests import audit_as
+from apps.core.authentication import address_of, caller_of, device_of
 from apps.core.errors import ApiError
 from apps.core.hashing import HashingBusyError, Origin, hashing
 from apps.core.models import User
+from apps.core.refresh_cookie import answer_with_cookie, check_origin, clear_cookie, read_cookie
 from apps.core.throttling import Attempt, count_attempt
 from apps.core.tokens import Caller, TokenError, access_token, read_refresh_token, refresh_token
 
-TOKENS = inline_serializer("Tokens", {"access": serializers.CharField(), "refresh": serializers.CharField()})
+TOKENS = inline_serializer(
+    "Tokens",
+    {
+        "access": serializers.CharField(),
+        "refresh": serializers.CharField(required=False, help_text="Not where it was asked for as a cookie."),
+    },
+)
 
 
 class SignIn(serializers.Serializer[Any]):
     tenant = serializers.CharField(max_length=40, help_text="The academy's code.")
     username = serializers.CharField(max_length=60)
     password = serializers.CharField(max_length=200, trim_whitespace=False)
+    cookie = serializers.BooleanField(default=False, help_text="Put the refresh token into a cookie.")
 
 
 class RefreshToken(serializers.Serializer[Any]):
-    refresh = serializers.CharField(max_length=2000)
+    """Either the token, or where it is: in the cookie of an academy."""
+
+    refresh = serializers.CharField(max_length=2000, required=False)
+    cookie = serializers.BooleanField(default=False)
+    tenant = serializers.CharField(max_length=40, required=False, help_text="Whose cookie it is.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["cookie"] != ("tenant" in attrs) or attrs["cookie"] == ("refresh" in attrs):
+            raise serializers.ValidationError('Send either "refresh", or "cookie": true and "tenant".')
+        return attrs
 
 
 class NewPassword(serializers.Serializer[Any]):
     old_password = serializers.CharField(max_length=200, trim_whitespace=False)
     new_password = serializers.CharField(max_length=200, trim_whitespace=False)
+    cookie = serializers.BooleanField(default=False, help_text="Put the refresh token into a cookie.")
 
 
 def tokens_of(signed_in: SignedIn, issued_at: float) -> dict[str, str]:
@@ -57,6 +78,14 @@ def tokens_of(signed_in: SignedIn, issued_at: float) -> dict[str, str]:
     )
     refresh = refresh_token(session.pk, session.token_id, session.expires_at.timestamp())
     return {"access": access_token(caller), "refresh": refresh}
+
+
+def answer_tokens(request: Request, signed_in: SignedIn, issued_at: float, *, cookie: bool) -> Response:
+    tokens = tokens_of(signed_in, issued_at)
+    if not cookie:
+        return Response(tokens)
+    seconds = int(signed_in.session.expires_at.timestamp() - issued_at)
+    return answer_with_cookie(request, tokens, signed_in.tenant.code, seconds)
 
 
 def check_password(attempt: Attempt, origin: Origin, user: User | None, password: str) -> bool:
@@ -79,17 +108,45 @@ class TokenView(APIView):
     def post(self, request: Request) -> Response:
         form = SignIn(data=request.data)
         form.is_valid(raise_exception=True)
+        if form.validated_data["cookie"]:
+            check_origin(request)
         tenant, username, password = (form.validated_data[name] for name in ("tenant", "username", "password"))
-        address = address_of(request)
-        attempt = count_attempt("sign-in", address=address, tenant=tenant, account=username)
+        attempt = self._count(request, tenant, username)
         issued_at = time.time()
         user = repositories_core.find_account(tenant, username)
-        right = check_password(attempt, Origin(tenant, address, attempt.known), user, password)
-        signed_in = repositories_core.open_session(user) if right and user else None
+        right = check_password(attempt, Origin(tenant, address_of(request), attempt.known), user, password)
+        signed_in = repositories_core.open_session(user, device_of(request)) if right and user else None
+        self._note(request, user, signed_in, account_mark(tenant, username), right=right)
         if signed_in is None:
             raise ApiError(401, "bad_credentials", "The academy, the user name or the password is wrong.")
         attempt.succeeded()
-        return Response(tokens_of(signed_in, issued_at))
+        return answer_tokens(request, signed_in, issued_at, cookie=form.validated_data["cookie"])
+
+    @staticmethod
+    def _count(request: Request, tenant: str, username: str) -> Attempt:
+        try:
+            return count_attempt("sign-in", address=address_of(request), tenant=tenant, account=username)
+        except Throttled:
+            audit_limited(address_of(request), tenant, username)
+            raise
+
+    @staticmethod
+    def _note(request: Request, user: User | None, signed_in: SignedIn | None, mark: str, *, right: bool) -> None:
+        address, subject = address_of(request), f"user:{user.pk}" if user else f"account:{mark}"
+        tenant_id = user.tenant_id if user else None
+        if user and signed_in:
+            session_id = signed_in.session.pk
+            audit(Event.SIGNED_IN, tenant=tenant_id, user=user.pk, session=session_id, address=address, subject=subject)
+        else:
+            reason = "no_account" if user is None else "closed" if right else "wrong_password"
+            audit(
+                Event.SIGN_IN_FAILED,
+                tenant=tenant_id,
+                address=address,
+                subject=subject,
+                outcome="failed",
+                reason=reason,
+            )
 
 
 class RefreshView(APIView):
@@ -102,12 +159,33 @@ class RefreshView(APIView):
     def post(self, request: Request) -> Response:
         form = RefreshToken(data=request.data)
         form.is_valid(raise_exception=True)
+        cookie, tenant_code = form.validated_data["cookie"], form.validated_data.get("tenant", "")
+        if cookie:
+            check_origin(request)
+        token = read_cookie(request, tenant_code) if cookie else form.validated_data["refresh"]
         issued_at = time.time()
         try:
-            signed_in = repositories_core.rotate_session(*read_refresh_token(form.validated_data["refresh"]))
-        except (TokenError, SessionEndedError) as problem:
+            session_id, token_id = read_refresh_token(token)
+            signed_in = repositories_core.rotate_session(session_id, token_id, device_of(request))
+            if cookie and signed_in.tenant.code != tenant_code:
+                raise TokenError("The cookie holds a token of another academy: sign in again.")
+        except SessionEndedError as problem:
+            self._note(request, session_id, problem)
             raise ApiError(401, "token_invalid", str(problem)) from None
-        return Response(tokens_of(signed_in, issued_at))
+        except TokenError as problem:
+            raise ApiError(401, "token_invalid", str(problem)) from None
+        return answer_tokens(request, signed_in, issued_at, cookie=cookie)
+
+    @staticmethod
+    def _note(request: Request, session_id: UUID, problem: SessionEndedError) -> None:
+        audit(
+            Event.REFRESH_REFUSED,
+            tenant=None,
+            address=address_of(request),
+            subject=f"session:{session_id}",
+            outcome="refused",
+            reason=problem.reason,
+        )
 
 
 class LogoutView(APIView):
@@ -120,7 +198,10 @@ class LogoutView(APIView):
     def post(self, request: Request) -> Response:
         caller = caller_of(request)
         repositories_core.end_session(caller.tenant_id, caller.session_id)
-        return Response(status=status.HTTP_204_NO_CONTENT)
+        audit_as(request, Event.SIGNED_OUT, subject=f"session:{caller.session_id}")
+        response = Response(status=status.HTTP_204_NO_CONTENT)
+        clear_cookie(request, response, caller.tenant_code)
+        return response
 
 
 class PasswordView(APIView):
@@ -133,14 +214,25 @@ class PasswordView(APIView):
     def post(self, request: Request) -> Response:
         form = NewPassword(data=request.data)
         form.is_valid(raise_exception=True)
-        old, new = form.validated_data["old_password"], form.validated_data["new_password"]
-        caller, address = caller_of(request), address_of(request)
-        attempt = count_attempt("password", address=address, tenant=caller.tenant_code, account=str(caller.user_id))
-        user = repositories_core.find_user(caller.user_id)
+        if form.validated_data["cookie"]:
+            check_origin(request)
+        user = repositories_core.find_user(caller_of(request).user_id)
         if user is None:
             raise AuthenticationFailed("The account is closed.", "account_closed")
+        self._change(request, user, form.validated_data["old_password"], form.validated_data["new_password"])
+        issued_at = time.time()  # after the change, which ended everything until then
+        signed_in = repositories_core.open_session(user, device_of(request))
+        if signed_in is None:
+            raise AuthenticationFailed("The account has no role in this academy.", "account_closed")
+        return answer_tokens(request, signed_in, issued_at, cookie=form.validated_data["cookie"])
+
+    @staticmethod
+    def _change(request: Request, user: User, old: str, new: str) -> None:
+        caller, address = caller_of(request), address_of(request)
+        attempt = count_attempt("password", address=address, tenant=caller.tenant_code, account=str(caller.user_id))
         origin = Origin(caller.tenant_code, address, known=True)
         if not check_password(attempt, origin, user, old):
+            audit_as(request, Event.PASSWORD_REFUSED, subject=f"user:{user.pk}", outcome="failed")
             raise ApiError(400, "wrong_password", "The old password is wrong.")
         attempt.succeeded()
         if normalised(new) == normalised(old):
@@ -152,8 +244,4 @@ class PasswordView(APIView):
         new_hash = hashing().run(lambda: hash_password(new), origin)
         if not repositories_core.change_password(user, new_hash):
             raise ApiError(409, "account_changed", "The account was changed at the same moment: sign in again.")
-        issued_at = time.time()  # after the change, which ended everything until then
-        signed_in = repositories_core.open_session(user)
-        if signed_in is None:
-            raise AuthenticationFailed("The account has no role in this academy.", "account_closed")
-        return Response(tokens_of(signed_in, issued_at))
+        audit_as(request, Event.PASSWORD_CHANGED, subject=f"user:{user.pk}")

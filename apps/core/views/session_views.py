@@ -13,8 +13,9 @@ from rest_framework.views import APIView
 
 from academy.adapters.db.django import repositories_sessions
 from academy.domain.roles import EVERYONE, OFFICE
-from apps.core.audit import Event, audit
-from apps.core.authentication import address_of, caller_of
+from apps.core.audit import Event
+from apps.core.audit_requests import audit_as
+from apps.core.authentication import caller_of
 from apps.core.models import LoginSession
 from apps.core.query_params import number_param
 
@@ -67,7 +68,7 @@ class SessionListView(ListAPIView[LoginSession]):
         caller, user_id = caller_of(request), account_asked_for(request)
         others = repositories_sessions.open_sessions(caller.tenant_id, user_id).exclude(pk=caller.session_id)
         ended = repositories_sessions.end_open_sessions(caller.tenant_id, others)
-        note_ended(request, f"user:{user_id}", user_id, ended)
+        audit_as(request, Event.SESSION_ENDED, subject=f"user:{user_id}", of_user=user_id, ended=ended)
         return Response({"ended": ended})
 
 
@@ -84,19 +85,5 @@ class SessionView(APIView):
             raise NotFound("There is no such session.")
         chosen = repositories_sessions.open_sessions(caller.tenant_id, user_id).filter(pk=session_id)
         ended = repositories_sessions.end_open_sessions(caller.tenant_id, chosen)
-        note_ended(request, f"session:{session_id}", user_id, ended)
+        audit_as(request, Event.SESSION_ENDED, subject=f"session:{session_id}", of_user=user_id, ended=ended)
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-def note_ended(request: Request, subject: str, user_id: int, ended: int) -> None:
-    caller = caller_of(request)
-    audit(
-        Event.SESSION_ENDED,
-        tenant=caller.tenant_id,
-        user=caller.user_id,
-        session=caller.session_id,
-        address=address_of(request),
-        subject=subject,
-        of_user=user_id,
-        ended=ended,
-    )

@@ -40,6 +40,10 @@ NO_DEVICE = Device()
 class SessionEndedError(Exception):
     """The session has ended, or its token was used twice: sign in again."""
 
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
 
 def find_user(user_id: int) -> User | None:
     return User.objects.filter(pk=user_id, is_active=True).first()
@@ -108,7 +112,7 @@ def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE)
             .first()
         )
         if session is None:
-            raise SessionEndedError("The session has ended: sign in again.")
+            raise SessionEndedError("ended", "The session has ended: sign in again.")
         stolen = not _accept(session, token_id)
         if not stolen:
             session.last_used_at, session.address, session.user_agent = now, device.address, device.user_agent
@@ -117,9 +121,9 @@ def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE)
             revoke_on_commit(session.user.tenant_id, session_id=str(session.pk))
     user, role = session.user, _role(session.user)
     if stolen:
-        raise SessionEndedError("The refresh token was used twice: the session has ended, sign in again.")
+        raise SessionEndedError("used_twice", "The refresh token was used twice: the session has ended, sign in again.")
     if role is None or user.tenant is None or not (user.is_active and user.tenant.active):
-        raise SessionEndedError("The account is closed.")
+        raise SessionEndedError("closed", "The account is closed.")
     return SignedIn(session, user, user.tenant, role)
 
 

@@ -16,6 +16,8 @@ from rest_framework.views import APIView
 from academy.domain.jobs import STUDENT_EXPORT, JobStatus
 from academy.domain.roles import OFFICE
 from academy.exports import ExportGoneError, open_export
+from apps.core.audit import Event
+from apps.core.audit_requests import audit_as
 from apps.core.errors import ApiError
 from apps.domains.ai.views.job_status_view import find_job
 
@@ -37,6 +39,7 @@ class JobFileView(APIView):
             file = open_export(job.tenant_id, job_id, job.finished_at)
         except ExportGoneError as problem:
             raise ApiError(410, "file_gone", str(problem)) from None
+        audit_as(request, Event.PERSONAL_DATA_READ, subject=f"job:{job_id}", what="export_file")
         headers = {
             "Content-Length": str(file.size),
             "Content-Disposition": str(content_disposition_header(True, job.payload["file_name"])),  # noqa: FBT003

@@ -16,6 +16,8 @@ from academy import jobs
 from academy.adapters.db.django import repositories_ai
 from academy.domain.jobs import JobStateError, JobStatus
 from academy.domain.roles import FACULTY, OFFICE
+from apps.core.audit import Event
+from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
 from apps.core.pagination import Pages
@@ -69,6 +71,8 @@ class JobResultView(APIView):
         rows = pages.paginate_queryset(repositories_ai.imported_rows(job.tenant_id, job_id, outcome), request)
         listed = pages.get_paginated_response(ImportedRowSerializer(rows, many=True).data).data
         listed["rows"] = listed.pop("results")
+        if rows:
+            audit_as(request, Event.PERSONAL_DATA_READ, subject=f"job:{job_id}", what="import_rows", rows=len(rows))
         return Response({"job_id": str(job_id), "result": JobSerializer(job).data["result"], **listed})
 
 

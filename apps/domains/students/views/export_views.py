@@ -9,6 +9,8 @@ from rest_framework.views import APIView
 from academy.adapters.db.django.repositories_students import lecture_exists
 from academy.domain.roles import OFFICE
 from academy.exports import submit_export
+from apps.core.audit import Event
+from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.domains.students.serializers import ExportForm
 
@@ -33,4 +35,5 @@ class StudentExportView(APIView):
             lecture_id=lecture_id,
             search=form.validated_data.get("search"),
         )
+        audit_as(request, Event.PERSONAL_DATA_READ, subject=f"job:{job_id}", what="export_started")
         return Response({"job_id": job_id}, status=202)

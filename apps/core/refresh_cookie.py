@@ -1,0 +1,52 @@
+"""The refresh token of a page, in a cookie that no script can read.
+
+A page asks for it with `"cookie": true`. Each academy has a cookie of its own, so that several are used in one browser.
+The cookie goes to `/api/v1/auth/` alone, and counts only together with an `Origin` header of the own site: a browser
+sends one with each POST, and no page can change it.
+"""
+
+from typing import Any
+
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from realtime.origin import origin_allowed
+
+PATH = "/api/v1/auth/"
+
+
+def cookie_name(tenant_code: str) -> str:
+    return f"refresh_{tenant_code}"
+
+
+def check_origin(request: Request) -> None:
+    """Raise PermissionDenied (403) unless a page of the own site, or of an allowed one, sends the request."""
+    headers = {name.lower().encode(): value.encode("latin-1", "replace") for name, value in request.headers.items()}
+    if b"origin" not in headers or not origin_allowed(headers):
+        raise PermissionDenied("A refresh token is kept in a cookie for pages of this site only.", "origin_refused")
+
+
+def read_cookie(request: Request, tenant_code: str) -> str:
+    """Return the refresh token, or an empty text."""
+    return request.COOKIES.get(cookie_name(tenant_code), "")
+
+
+def answer_with_cookie(request: Request, tokens: dict[str, Any], tenant_code: str, seconds: int) -> Response:
+    """Answer with the access token, and put the refresh token into the cookie."""
+    response = Response({"access": tokens["access"]})
+    response.set_cookie(
+        cookie_name(tenant_code),
+        tokens["refresh"],
+        max_age=seconds,
+        path=PATH,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Strict",
+    )
+    return response
+
+
+def clear_cookie(request: Request, response: Response, tenant_code: str) -> None:
+    if cookie_name(tenant_code) in request.COOKIES:
+        response.delete_cookie(cookie_name(tenant_code), path=PATH, samesite="Strict")

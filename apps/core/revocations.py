@@ -1,0 +1,28 @@
+"""What the engine calls when something is revoked: ends sign-ins, and writes revocations into the audit log."""
+
+from typing import Any
+
+from academy.adapters.db.django import repositories_sessions
+from apps.core.audit import Event, audit
+from realtime import revoke
+
+
+def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) -> None:
+    """End sign-ins: `REALTIME_END_SESSIONS`, for `realtime.revoke.revoke` and `manage.py realtime_revoke`."""
+    repositories_sessions.end_sessions(tenant_id, user_id, session_id)
+    subject = f"session:{session_id}" if session_id else f"user:{user_id}" if user_id else f"tenant:{tenant_id}"
+    audit(Event.REVOKED, tenant=tenant_id, subject=subject, cause="revoke")
+
+
+def send_revocation(payload: dict[str, Any]) -> None:
+    """Send a row of the outbox that a trigger wrote or that was left behind, and say who caused it."""
+    revoke.send_revocation(payload)
+    tenant_id, subject = int(payload["tenant"]), str(payload["subject"])
+    audit(
+        Event.REVOKED,
+        tenant=tenant_id,
+        subject=f"tenant:{tenant_id}" if subject == "tenant" else subject,
+        cause=payload.get("cause", "left_behind"),
+        database_user=payload.get("by"),
+        process=payload.get("process"),
+    )

@@ -1,0 +1,229 @@
+"""Where somebody is signed in, who may look and who may end it; and the refresh token in a cookie."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import jwt
+import pytest
+
+from tests.system import PASSWORD, System, new_ticket
+from tests.watcher import Watcher
+
+SESSIONS = "/api/v1/auth/sessions/"
+
+
+_open: list[httpx.Client] = []
+
+
+@pytest.fixture(autouse=True)
+def close_browsers() -> Iterator[None]:
+    yield
+    while _open:
+        _open.pop().close()
+
+
+class Browser:
+    """A sign-in of its own."""
+
+    def __init__(self, system: System, username: str = "staff", academy: str = "hanbit", **fields: Any) -> None:
+        headers = {"User-Agent": f"Tests\t{username}/1.0", "Origin": system.address}
+        self.http = httpx.Client(base_url=system.address, headers=headers, timeout=30)
+        _open.append(self.http)
+        account = {"tenant": academy, "username": username, "password": PASSWORD}
+        answer = self.http.post("/api/v1/auth/token/", json=account | fields)
+        assert answer.status_code == 200, answer.text
+        self.tokens: dict[str, str] = answer.json()
+        self.set_cookie = answer.headers.get("Set-Cookie", "")
+        self.http.headers["Authorization"] = f"Bearer {self.tokens['access']}"
+        claims = jwt.decode(self.tokens["access"], options={"verify_signature": False})
+        self.session, self.user = claims["session"], claims["user"]
+
+    def refresh(self) -> int:
+        return self.http.post("/api/v1/auth/refresh/", json={"refresh": self.tokens["refresh"]}).status_code
+
+    def sessions(self, **parameters: Any) -> list[dict[str, Any]]:
+        answer = self.http.get(SESSIONS, params={**parameters, "page_size": 200})
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["results"]
+        return found
+
+
+def test_the_list_says_where_and_when_and_which_one_asks(system: System) -> None:
+    one, other = Browser(system), Browser(system)
+    listed = {session["id"]: session for session in one.sessions()}
+    assert {session["id"] for session in listed.values() if session["current"]} == {one.session}
+    assert listed[other.session]["user_agent"] == "Tests staff/1.0"
+    assert listed[other.session]["address"] == "127.0.0.1"
+    assert listed[other.session]["created_at"] <= listed[other.session]["last_used_at"]
+    assert other.refresh() == 200
+    assert next(iter(one.sessions()))["id"] == other.session, "The one that was used last comes first."
+
+
+async def test_ending_another_session_ends_its_connection_its_token_and_its_refresh_token(system: System) -> None:
+    one, other = await asyncio.to_thread(lambda: (Browser(system), Browser(system)))
+    async with httpx.AsyncClient(base_url=system.address, headers=dict(other.http.headers)) as client:
+        ticket = await new_ticket(client)
+    async with await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
+        await watcher.read_until("snapshot")
+        assert one.http.delete(f"{SESSIONS}{other.session}/").status_code == 204
+        assert (await watcher.closed(10.0))[0] == 4410
+    assert other.http.get(SESSIONS).status_code == 401
+    assert other.refresh() == 401
+    assert one.http.get(SESSIONS).status_code == 200
+    assert one.http.delete(f"{SESSIONS}{other.session}/").status_code == 404
+
+
+def test_ending_all_others_leaves_the_one_that_asks(own_system: System) -> None:
+    one, others = Browser(own_system), [Browser(own_system) for _ in range(3)]
+    assert one.http.delete(SESSIONS).json() == {"ended": 3}
+    assert [session["id"] for session in one.sessions()] == [one.session]
+    assert [other.refresh() for other in others] == [401] * 3
+    assert one.refresh() == 200
+
+
+def test_the_office_lists_and_ends_those_of_its_academy_and_nobody_elses(system: System) -> None:
+    owner, teacher, stranger = Browser(system, "owner"), Browser(system, "teacher"), Browser(system, "owner", "saebom")
+    assert teacher.session in {session["id"] for session in owner.sessions(user=teacher.user)}
+    beyond = [
+        owner.http.get(SESSIONS, params={"user": stranger.user}),
+        owner.http.delete(SESSIONS, params={"user": stranger.user}),
+        owner.http.delete(f"{SESSIONS}{stranger.session}/"),
+        owner.http.delete(f"{SESSIONS}{uuid4()}/"),
+        teacher.http.delete(f"{SESSIONS}{owner.session}/"),
+    ]
+    assert [answer.status_code for answer in beyond] == [404] * 5
+    assert teacher.http.get(SESSIONS, params={"user": owner.user}).status_code == 403
+    assert stranger.http.get(SESSIONS).status_code == 200
+    assert owner.http.delete(f"{SESSIONS}{teacher.session}/").status_code == 204
+    assert teacher.refresh() == 401
+
+
+# The refresh token in a cookie.
+
+
+def test_a_page_gets_its_refresh_token_in_a_cookie_that_no_script_reads(system: System) -> None:
+    page = Browser(system, cookie=True)
+    assert page.tokens.keys() == {"access"}
+    words = {word.strip() for word in page.set_cookie.split(";")}
+    assert words >= {"HttpOnly", "SameSite=Strict", "Path=/api/v1/auth/"}
+    before = page.http.cookies["refresh_hanbit"]
+    answer = page.http.post("/api/v1/auth/refresh/", json={"cookie": True, "tenant": "hanbit"})
+    assert answer.status_code == 200
+    assert answer.json().keys() == {"access"}
+    assert page.http.cookies["refresh_hanbit"] != before
+
+
+def test_academies_in_one_browser_have_a_cookie_each_and_none_serves_for_another(system: System) -> None:
+    page = Browser(system, "owner", cookie=True)
+    account = {"tenant": "saebom", "username": "owner", "password": PASSWORD, "cookie": True}
+    assert page.http.post("/api/v1/auth/token/", json=account).status_code == 200
+    for academy in ("hanbit", "saebom"):
+        answer = page.http.post("/api/v1/auth/refresh/", json={"cookie": True, "tenant": academy})
+        claims = jwt.decode(answer.json()["access"], options={"verify_signature": False})
+        assert claims["tenant_code"] == academy
+    stolen = page.http.cookies["refresh_saebom"]
+    with httpx.Client(base_url=system.address, headers={"Origin": system.address}) as other:
+        other.cookies.set("refresh_hanbit", stolen)
+        answer = other.post("/api/v1/auth/refresh/", json={"cookie": True, "tenant": "hanbit"})
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_invalid")
+
+
+@pytest.mark.parametrize("origin", [None, "https://evil.example", "null", "http://["])
+def test_a_page_of_another_site_uses_no_cookie(system: System, origin: str | None) -> None:
+    page = Browser(system, cookie=True)
+    del page.http.headers["Origin"]
+    headers = {"Origin": origin} if origin else {}
+    account = {"tenant": "hanbit", "username": "staff", "password": PASSWORD, "cookie": True}
+    passwords = {"old_password": "x", "new_password": "y", "cookie": True}
+    for path, body in (
+        ("refresh/", {"cookie": True, "tenant": "hanbit"}),
+        ("token/", account),
+        ("password/", passwords),
+    ):
+        answer = page.http.post(f"/api/v1/auth/{path}", json=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "origin_refused")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"cookie": True}, {"tenant": "hanbit"}, {"refresh": "x", "cookie": True}, {"refresh": "x", "tenant": "a"}],
+)
+def test_a_refresh_says_in_one_way_where_its_token_is(system: System, body: dict[str, Any]) -> None:
+    answer = httpx.post(f"{system.address}/api/v1/auth/refresh/", json=body, headers={"Origin": system.address})
+    assert answer.status_code == 400
+
+
+def test_signing_out_takes_the_cookie_away_and_a_new_password_renews_it(system: System) -> None:
+    page = Browser(system, cookie=True)
+    answer = page.http.post("/api/v1/auth/logout/")
+    assert answer.status_code == 204
+    assert "refresh_hanbit" not in page.http.cookies
+    api = Browser(system)
+    assert "Set-Cookie" not in api.http.post("/api/v1/auth/logout/").headers
+
+
+# The audit log.
+
+
+def test_who_did_what_is_written_down_and_nothing_that_was_typed(own_system: System) -> None:
+    secret = "typed-into-the-wrong-field"
+    account = {"tenant": "hanbit", "username": secret, "password": "x"}
+    for _ in range(12):
+        httpx.post(f"{own_system.address}/api/v1/auth/token/", json=account, timeout=30)
+    owner, staff, stranger = Browser(own_system, "owner"), Browser(own_system), Browser(own_system, "owner", "saebom")
+    account = {"tenant": "hanbit", "username": "owner", "password": "wrong"}
+    httpx.post(f"{own_system.address}/api/v1/auth/token/", json=account, timeout=30)
+    ((student,),) = own_system.query(
+        "SELECT max(s.id) FROM students s JOIN tenant t ON t.id = s.tenant_id WHERE t.code = 'hanbit'"
+    )
+    assert stranger.http.get(f"/api/v1/students/{student}/").status_code == 404
+    assert stranger.http.get("/api/v1/students/999999999/").status_code == 404
+    assert stranger.http.get("/api/v1/students/", headers={"X-Tenant-Code": "hanbit"}).status_code == 403
+    owner.http.post("/api/v1/students/export/", json={})
+    owner.http.delete(f"{SESSIONS}{staff.session}/")
+    staff.refresh()
+    owner.http.post("/api/v1/auth/logout/")
+    text = (own_system.folder / "web.log").read_text(encoding="utf-8")
+    assert secret not in text
+    lines = [line for line in map(json.loads, text.splitlines()) if line.get("logger") == "academy.audit"]
+    of = {name: [line for line in lines if line["event"] == name] for name in {line["event"] for line in lines}}
+    assert len(of["sign_in_failed"]) == 11
+    assert len(of["sign_in_limited"]) == 1
+    assert {line["reason"] for line in of["sign_in_failed"]} == {"no_account", "wrong_password"}
+    assert of["sign_in_failed"][-1]["subject"] == f"user:{owner.user}"
+    assert [line["user"] for line in of["signed_in"]] == [owner.user, staff.user, stranger.user]
+    assert [line["subject"] for line in of["other_tenant_refused"]] == [f"student:{student}", _tenant(stranger)]
+    assert [line["what"] for line in of["personal_data_read"]] == ["export_started"]
+    assert [(line["user"], line["of_user"]) for line in of["session_ended"]] == [(owner.user, staff.user)]
+    assert [line["reason"] for line in of["refresh_refused"]] == ["ended"]
+    assert of["signed_out"][0]["session"] == owner.session
+
+
+def _tenant(browser: Browser) -> str:
+    claims = jwt.decode(browser.tokens["access"], options={"verify_signature": False})
+    return f"tenant:{claims['tenant']}"
+
+
+def test_a_revocation_by_sql_is_written_down_with_who_made_it(own_system: System) -> None:
+    staff = Browser(own_system)
+    own_system.query("""UPDATE "user" SET password = '!' WHERE id = %s RETURNING id""", staff.user)
+
+    async def written() -> dict[str, Any]:
+        async with asyncio.timeout(20):
+            while True:
+                for line in _audit_lines(own_system):
+                    if line["event"] == "revoked" and line["subject"] == f"session:{staff.session}":
+                        return line
+                await asyncio.sleep(0.05)
+
+    line = asyncio.run(written())
+    assert (line["cause"], line["database_user"] is not None) == ("session_ended", True)
+
+
+def _audit_lines(system: System) -> list[dict[str, Any]]:
+    files = [file.read_text(encoding="utf-8") for file in system.folder.glob("*.log")]
+    return [json.loads(line) for text in files for line in text.splitlines() if '"academy.audit"' in line]
