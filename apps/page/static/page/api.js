@@ -1,15 +1,21 @@
 // The HTTP API with a bearer token, and the session that this browser's tabs share.
 
-const KEY = "academy.session";
+// The access token lives in this tab's memory alone, and the refresh token in a cookie that no script can read. What is
+// stored is only which academy's cookie it is, and a mark that changes when somebody signs in or out in another tab.
+const KEY = "academy.signed-in";
 const RENEW_BEFORE_MS = 30_000;
 const TIMEOUT_MS = 30_000;
+localStorage.removeItem("academy.session"); // where earlier versions kept tokens
 
 /**
  * @typedef {{user: number, session: string, tenant: number, tenant_code: string, role: string, name: string,
  *   must_change_password: boolean, iat: number, exp: number}} Claims
- * @typedef {{access: string, refresh: string, until: number}} Session
- * @typedef {{method?: string, json?: object, body?: FormData, timeout?: number}} Options
+ * @typedef {{access: string, until: number}} Session
+ * @typedef {{method?: string, json?: object, body?: FormData, timeout?: number, cookie?: boolean}} Options
  */
+
+/** @type {Session | null} */
+let session = null;
 
 /** An answer that was no success. Status 0: no answer at all. */
 export class ApiError extends Error {
@@ -24,8 +30,8 @@ export class ApiError extends Error {
   }
 }
 
-/** @returns {Session | null} */
-function stored() {
+/** @returns {{tenant: string, mark: string} | null} */
+function remembered() {
   try {
     return JSON.parse(localStorage.getItem(KEY) ?? "null");
   } catch {
@@ -39,34 +45,43 @@ function claimsOf(access) {
   return JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (letter) => letter.charCodeAt(0))));
 }
 
-/** @param {{access: string, refresh: string}} tokens @returns {Session} */
-function store({ access, refresh }) {
-  const { iat, exp } = claimsOf(access);
+/** @param {{access: string}} tokens @returns {Session} */
+function keep({ access }) {
+  const { iat, exp, tenant_code, session: mark } = claimsOf(access);
   // Counted from now by this machine's clock, which need not agree with the server's.
-  const session = { access, refresh, until: Date.now() + (exp - iat) * 1000 };
-  localStorage.setItem(KEY, JSON.stringify(session));
+  session = { access, until: Date.now() + (exp - iat) * 1000 };
+  const now = JSON.stringify({ tenant: tenant_code, mark });
+  if (localStorage.getItem(KEY) !== now) localStorage.setItem(KEY, now);
   return session;
 }
 
-/** Who is signed in in this browser, or null. @returns {Claims | null} */
+/** Who is signed in in this tab, or null. @returns {Claims | null} */
 export function signedIn() {
-  const session = stored();
-  try {
-    return session && claimsOf(session.access);
-  } catch {
-    return null; // not written by this page
-  }
+  return session && claimsOf(session.access);
 }
 
-/** Calls `listener` when another tab signs in, signs out or refreshes. @param {() => void} listener */
+/** Whether this browser may still hold the sign-in of a tab or of an earlier visit: `restore` finds out. */
+export function maybeSignedIn() {
+  return remembered() !== null;
+}
+
+/** Takes up the sign-in that this browser remembers. Throws an ApiError; after a 401 it is forgotten. */
+export async function restore() {
+  await renew(session?.access ?? "");
+}
+
+/** Calls `listener` when another tab signs in or out. @param {() => void} listener */
 export function onOtherTab(listener) {
   addEventListener("storage", (event) => {
-    if (event.key === KEY || event.key === null) listener();
+    if (event.key !== KEY && event.key !== null) return;
+    if (remembered()?.mark === signedIn()?.session) return;
+    session = null;
+    listener();
   });
 }
 
 /** @param {string} path @param {Options} options @param {string} [token] */
-async function send(path, { method, json, body, timeout = TIMEOUT_MS }, token) {
+async function send(path, { method, json, body, timeout = TIMEOUT_MS, cookie = false }, token) {
   const headers = new Headers({ Accept: "application/json, */*" });
   if (token) headers.set("Authorization", `Bearer ${token}`);
   if (json) headers.set("Content-Type", "application/json");
@@ -76,7 +91,8 @@ async function send(path, { method, json, body, timeout = TIMEOUT_MS }, token) {
       method: method ?? (json || body ? "POST" : "GET"),
       headers,
       body: json ? JSON.stringify(json) : body,
-      credentials: "omit", // the token says who asks; a cookie of another page on this host must not
+      // The token says who asks; a cookie does so only where it is exchanged for one.
+      credentials: cookie ? "same-origin" : "omit",
       cache: "no-store",
       signal: AbortSignal.timeout(timeout),
     });
@@ -90,23 +106,20 @@ async function send(path, { method, json, body, timeout = TIMEOUT_MS }, token) {
 }
 
 /**
- * A fresh access token in place of `stale`. A refresh token serves once, so only one tab may use it: the others wait
- * for the lock and find what that one has stored. (No locks on plain HTTP away from localhost: the second look helps.)
+ * A fresh access token in place of `stale`. A refresh token serves once, so only one tab at a time may use it.
+ * (No locks on plain HTTP away from localhost: the server then takes the same token twice within some seconds.)
  * @param {string} stale @returns {Promise<string>}
  */
 function renew(stale) {
   const work = async () => {
-    const before = stored();
-    if (before && before.access !== stale) return before.access;
+    if (session && session.access !== stale) return session.access;
+    const known = remembered();
+    if (!known) throw new ApiError(401, { code: "token_invalid" });
     try {
-      if (!before) throw new ApiError(401, { code: "token_invalid" });
-      const answer = await send("/api/v1/auth/refresh/", { json: { refresh: before.refresh } });
-      return store(await answer.json()).access;
+      const answer = await send("/api/v1/auth/refresh/", { json: { cookie: true, tenant: known.tenant }, cookie: true });
+      return keep(await answer.json()).access;
     } catch (error) {
-      if (!(error instanceof ApiError && error.status === 401)) throw error;
-      const now = stored();
-      if (now && now.access !== stale) return now.access;
-      localStorage.removeItem(KEY);
+      if (error instanceof ApiError && error.status === 401 && remembered()?.mark === known.mark) forget();
       throw error;
     }
   };
@@ -116,10 +129,8 @@ function renew(stale) {
 /** Asks as the signed-in user. A 401 that comes out of here is final: sign in again.
  *  @param {string} path @param {Options} [options] */
 export async function call(path, options = {}) {
-  const session = stored();
-  if (!session) throw new ApiError(401, { code: "token_invalid" });
-  let token = session.access;
-  if (session.until - RENEW_BEFORE_MS < Date.now()) token = await renew(token);
+  let token = session?.access ?? "";
+  if (!session || session.until - RENEW_BEFORE_MS < Date.now()) token = await renew(token);
   try {
     return await send(path, options, token);
   } catch (error) {
@@ -136,7 +147,7 @@ export async function callJson(path, options) {
 /** Sends a large file, and says how much of it has left. A fresh token goes with it: a 401 would come when all is sent.
  *  @param {string} path @param {FormData} body @param {(percent: number) => void} onPercent @returns {Promise<any>} */
 export async function upload(path, body, onPercent) {
-  const token = await renew(stored()?.access ?? "");
+  const token = await renew(session?.access ?? "");
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how far a body is
     request.open("POST", path);
@@ -155,21 +166,34 @@ export async function upload(path, body, onPercent) {
 
 /** @param {{tenant: string, username: string, password: string}} json */
 export async function signIn(json) {
-  store(await (await send("/api/v1/auth/token/", { json })).json());
+  const answer = await send("/api/v1/auth/token/", { json: { ...json, cookie: true }, cookie: true });
+  keep(await answer.json());
 }
 
 export async function signOut() {
-  const refresh = stored()?.refresh;
   // Signed out here in any case; a server that cannot be reached lets the tokens run out.
-  if (refresh) await call("/api/v1/auth/logout/", { json: { refresh }, timeout: 5000 }).catch(() => undefined);
+  await call("/api/v1/auth/logout/", { method: "POST", timeout: 5000, cookie: true }).catch(() => undefined);
   forget();
 }
 
 export function forget() {
+  session = null;
   localStorage.removeItem(KEY);
 }
 
 /** @param {{old_password: string, new_password: string}} json */
 export async function changePassword(json) {
-  store(await callJson("/api/v1/auth/password/", { json }));
+  keep(await callJson("/api/v1/auth/password/", { json: { ...json, cookie: true }, cookie: true }));
+}
+
+/** Where this account is signed in. @typedef {{id: string, current: boolean, created_at: string, last_used_at: string,
+ *   address: string | null, user_agent: string}} SignIn
+ *  @returns {Promise<SignIn[]>} */
+export async function signIns() {
+  return (await callJson("/api/v1/auth/sessions/?page_size=100")).results;
+}
+
+/** Ends a sign-in, or without its id all but this one. @param {string} [id] */
+export async function endSignIn(id) {
+  await call(`/api/v1/auth/sessions/${id ? `${id}/` : ""}`, { method: "DELETE" });
 }

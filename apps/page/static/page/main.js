@@ -5,6 +5,7 @@ import { Cards } from "./cards.js";
 import { ConnectionLine } from "./connection.js";
 import { connect } from "./feed.js";
 import * as imports from "./imports.js";
+import { SignIns } from "./sign-ins.js";
 import { currentLanguage, explain, setLanguage, t, wordFor } from "./strings.js";
 import * as videos from "./videos.js";
 
@@ -20,6 +21,7 @@ const at = (id) => document.getElementById(id);
 const place = (name) => ({ list: at(`${name}-list`), none: at(`${name}-none`), more: at(`${name}-more`), spoken: at("spoken") });
 
 const player = new videos.Player(at("player"));
+const signIns = new SignIns(at("sign-ins"));
 /** What this page knows of each kind of work. */
 const KINDS = {
   job: { ...imports, cards: new Cards(place("imports"), imports.makeCard, imports.ending) },
@@ -58,6 +60,7 @@ function translate() {
   at("language").lang = currentLanguage() === "ko" ? "en" : "ko";
   for (const { cards } of Object.values(KINDS)) cards.render();
   line.render();
+  signIns.render();
   showWho();
 }
 
@@ -80,6 +83,7 @@ function enter(moveFocus = false) {
   feed = null;
   for (const { cards } of Object.values(KINDS)) cards.clear();
   player.close();
+  signIns.close();
   const faculty = claims !== null && FACULTY.includes(claims.role);
   const view = !claims ? "sign-in" : claims.must_change_password ? "change" : faculty ? "work" : "refused";
   for (const name of VIEWS) at(name).hidden = name !== view;
@@ -94,6 +98,34 @@ function leave(error) {
   api.forget();
   enter(true);
   say("sign-in-problem", error ? sentenceFor(error) : null);
+}
+
+/** What was permitted was revoked, but the sign-in may go on, with other rights. @param {unknown} reason */
+async function comeBack(reason) {
+  try {
+    await api.restore();
+    enter();
+  } catch (error) {
+    leave(error instanceof api.ApiError && error.status !== 401 ? error : reason);
+  }
+}
+
+const AGAIN_MS = 3000;
+
+/** The first view: that of whoever is still signed in in this browser. A server that is away is asked again. */
+async function begin() {
+  if (!api.signedIn() && api.maybeSignedIn()) {
+    try {
+      await api.restore();
+    } catch (error) {
+      const away = error instanceof api.ApiError && error.status !== 401;
+      if (away) setTimeout(() => !api.signedIn() && begin(), Math.max(AGAIN_MS, error.retryAfterMs ?? 0));
+      if (at("sign-in").hidden) enter();
+      return say("sign-in-problem", away ? sentenceFor(error) : null);
+    }
+    say("sign-in-problem", null);
+  }
+  enter();
 }
 
 /** @param {api.Claims} claims */
@@ -169,7 +201,7 @@ function showTab(name, moveFocus = false) {
 function onFeedState(state, code, why) {
   line.show({ state, ...why });
   if (state === "live") for (const { cards } of Object.values(KINDS)) cards.speaking = true;
-  if (state === "stopped" && code === 4410) leave({ code: "revoked" });
+  if (state === "stopped" && code === 4410) comeBack({ code: "revoked" });
   else if (state === "stopped" && !api.signedIn()) leave({ code: "token_invalid" });
   else if (state === "stopped") for (const form of ["import", "video"]) say(`${form}-problem`, () => t("stopped_lead", { code: `${code}` }));
 }
@@ -259,6 +291,7 @@ function bindForms() {
     enter(true);
   });
   at("sign-out").addEventListener("click", () => api.signOut().then(() => leave()));
+  at("show-sign-ins").addEventListener("click", () => signIns.open());
   at("language").addEventListener("click", () => {
     setLanguage(currentLanguage() === "ko" ? "en" : "ko");
     translate();
@@ -313,8 +346,6 @@ bindForms();
 bindTabs();
 bindImport();
 bindVideo();
-api.onOtherTab(() => {
-  if (signature() !== entered) enter();
-});
-enter();
+api.onOtherTab(begin);
 translate();
+begin();

@@ -1,0 +1,74 @@
+"""The page keeps no refresh token where a script can read it, and shows where the account is signed in."""
+
+import os
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.system import PASSWORD, System
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+STORED = "JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])"
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Mobile Safari/604.1"
+
+
+async def signed_in(browser: Browser, system: System, username: str, **context: str) -> Page:
+    page = await (await browser.new_context(**context)).new_page()  # type: ignore[arg-type]
+    await page.goto(system.address)
+    await page.get_by_label("학원 코드").fill("saebom")
+    await page.get_by_label("사용자 이름").fill(username)
+    await page.get_by_label("비밀번호", exact=True).fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await live(page)
+    return page
+
+
+async def live(page: Page) -> None:
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=60_000)
+
+
+async def test_no_token_is_stored_and_a_reload_and_a_second_tab_stay_signed_in(
+    browser: Browser, system: System
+) -> None:
+    page = await signed_in(browser, system, "owner")
+    assert "eyJ" not in await page.evaluate(STORED)
+    await page.reload()
+    await live(page)
+    tabs = [await page.context.new_page() for _ in range(3)]
+    for tab in tabs:
+        await tab.goto(system.address, wait_until="commit")
+    for tab in tabs:
+        await live(tab)
+    (cookie,) = [cookie for cookie in await page.context.cookies(f"{system.address}/api/v1/auth/") if cookie]
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("refresh_saebom", True, "Strict")
+    await page.get_by_role("button", name="로그아웃").click()
+    for tab in [page, *tabs]:
+        await expect(tab.get_by_label("학원 코드")).to_be_visible()
+    assert await page.context.cookies(f"{system.address}/api/v1/auth/") == []
+    await page.context.close()
+
+
+async def test_a_device_is_seen_and_signed_out_by_keyboard(browser: Browser, system: System) -> None:
+    page = await signed_in(browser, system, "staff")
+    phone = await signed_in(browser, system, "staff", user_agent=PHONE)
+    await page.get_by_role("button", name="내 로그인").press("Enter")
+    dialog = page.get_by_role("dialog", name="내 로그인")
+    rows = dialog.get_by_role("listitem")
+    await expect(rows.filter(has_text="이 기기")).to_have_count(1)
+    other = rows.filter(has_text="Safari · iPhone")
+    await expect(other).to_have_count(1)
+    if folder := os.environ.get("SIGN_INS_PICTURE"):
+        await page.screenshot(path=folder)
+    await other.get_by_role("button").press("Enter")
+    await expect(dialog.get_by_role("status")).to_have_text("Safari · iPhone에서 로그아웃했습니다.")
+    await expect(other).to_have_count(0)
+    await expect(dialog.get_by_role("heading", level=2)).to_be_focused()
+    await expect(phone.get_by_label("학원 코드")).to_be_visible()
+    await expect(phone.locator("#sign-in-problem")).to_contain_text("다시 로그인해 주십시오")
+    await page.keyboard.press("Escape")
+    await expect(dialog).to_be_hidden()
+    await expect(page.get_by_role("button", name="내 로그인")).to_be_focused()
+    await live(page)
+    for one in (page, phone):
+        await one.context.close()
