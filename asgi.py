@@ -22,6 +22,7 @@ from apps.core.allowance import admit_body, slot_limits
 from config.body_limit import BodyLimits, limit_body
 from config.body_pace import PaceLimits
 from config.charset import utf8_only
+from config.headers import over_tls, with_headers
 from realtime.routing import with_realtime
 
 
@@ -38,7 +39,8 @@ def serve_static(wrapped: Any) -> Any:
 
 
 body_limits = BodyLimits(PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND), slot_limits())
-http_application = serve_static(limit_body(utf8_only(django_application), admit_body, body_limits))  # type: ignore[arg-type]
+guarded = limit_body(utf8_only(django_application), admit_body, body_limits)  # type: ignore[arg-type]
+http_application = with_headers(serve_static(guarded))
 
 
-application = with_realtime(http_application)
+application = over_tls(with_realtime(http_application))

@@ -23,6 +23,7 @@ Names = Annotated[list[str], NoDecode]
 MIN_SECRET_LENGTH = 32
 MAX_FALLBACKS = 3
 """Each old key is tried for each token that is not valid."""
+_SOURCE = re.compile(r"(?:https?|wss?)://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 _E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 SECRETS = frozenset(
     {
@@ -52,6 +53,10 @@ class Environment(BaseSettings):
     secret_key_fallbacks: Annotated[list[SecretStr], NoDecode] = []
     allowed_hosts: Names = ["127.0.0.1", "localhost", "[::1]"]
     forwarded_allow_ips: str = PROXIES_BY_DEFAULT
+    secure_ssl_redirect: Literal["off", "on"] = "off"
+    secure_hsts_seconds: int = Field(0, ge=0, le=63_072_000)
+    secure_hsts_include_subdomains: Literal["off", "on"] = "off"
+    page_connect_origins: Names = []
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     admin_site: Literal["off", "on"] = "off"
     audit_log_file: str | None = None
@@ -136,7 +141,9 @@ class Environment(BaseSettings):
             "aws_session_token": token.get_secret_value() if token else None,
         }
 
-    @field_validator("secret_key_fallbacks", "allowed_hosts", "realtime_allowed_origins", mode="before")
+    @field_validator(
+        "secret_key_fallbacks", "page_connect_origins", "allowed_hosts", "realtime_allowed_origins", mode="before"
+    )
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
@@ -257,6 +264,14 @@ class Environment(BaseSettings):
     def _outlives_a_lease(cls, value: int, info: ValidationInfo) -> int:
         if value <= info.data.get("worker_lease_seconds", 0):
             raise ValueError("it has to exceed WORKER_LEASE_SECONDS, or messages come back before their lease is over")
+        return value
+
+    @field_validator("page_connect_origins")
+    @classmethod
+    def _are_sources(cls, value: list[str]) -> list[str]:
+        for origin in value:
+            if not _SOURCE.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; write https://api.example.com or wss://push.example.com")
         return value
 
     @field_validator("realtime_allowed_origins")

@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "apps.demo",
 ]
 MIDDLEWARE = [
+    "apps.core.release.release_bodies",
     "config.requests.note_request",
     "realtime.middleware.tell_untold_revocations",
     "django.middleware.security.SecurityMiddleware",
@@ -206,6 +207,11 @@ REALTIME_DOCTOR_CHECKS = [
 ]
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_HSTS_SECONDS = ENVIRONMENT.secure_hsts_seconds
+SECURE_HSTS_INCLUDE_SUBDOMAINS = ENVIRONMENT.secure_hsts_include_subdomains == "on"
+SECURE_SSL_REDIRECT = ENVIRONMENT.secure_ssl_redirect == "on"
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+PAGE_CONNECT_ORIGINS = ENVIRONMENT.page_connect_origins
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 LOGGING = logging_settings(ENVIRONMENT.log_level, ENVIRONMENT.audit_log_file)

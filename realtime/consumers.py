@@ -8,7 +8,7 @@ from channels.exceptions import StopConsumer
 from channels.utils import await_many_dispatch
 
 from realtime import conf, frames
-from realtime.asgi_server import abort, waits_for_client
+from realtime.asgi_server import abort, refuse_handshake, waits_for_client
 from realtime.closing import CloseCode
 from realtime.connection import Connection, refusal_frame
 from realtime.doors import Door, read
@@ -85,7 +85,7 @@ class EventsConsumer(AsyncConsumer):
     async def _connect(self) -> None:
         if not origin_allowed(dict(self.scope["headers"])):
             counts.refused["403"] += 1
-            await self.base_send({"type": "websocket.close", "code": CloseCode.NOT_ALLOWED})  # before accept: HTTP 403
+            await refuse_handshake(self.scope, self.base_send, "A page of this origin may not connect.")
             return
         offered = SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", []) else None
         await self.base_send({"type": "websocket.accept", "subprotocol": offered})

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from realtime.asgi_server import refuse_handshake
 from realtime.consumers import EventsConsumer
 from realtime.sse import events_application
 
@@ -27,7 +28,7 @@ def with_realtime(http_application: Application) -> Application:
             await _consumer(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
-            await send({"type": "websocket.close"})
+            await refuse_handshake(scope, send, f"WebSockets connect at {WEBSOCKET_PATH}.")
         else:
             raise ValueError(f"This application serves http and websocket, not {scope['type']}.")
 

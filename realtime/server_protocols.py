@@ -42,6 +42,7 @@ _PONG = b"\x8a"
 _SENTENCE = f"A request's head has at most {HEAD_BYTES} bytes and {HEAD_FIELDS} fields."
 _TOO_LARGE = (
     "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    "x-content-type-options: nosniff\r\n"
     f"content-length: {len(_SENTENCE)}\r\nconnection: close\r\n\r\n{_SENTENCE}"
 ).encode()
 

@@ -40,6 +40,7 @@ CODES = {400: "invalid", 401: "ticket_invalid", 403: "forbidden_topic", 429: "to
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
     (b"x-accel-buffering", b"no"),  # nginx would keep events back
 ]
 
@@ -157,7 +158,11 @@ async def _refuse(
 
 
 async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
-    common = [(b"content-length", b"%d" % len(body)), (b"cache-control", b"no-store")]
+    common = [
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *common]})
     await send({"type": "http.response.body", "body": body})
 

@@ -101,6 +101,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
         first_issued_at=first_issued_at,
     )
     answer = JsonResponse(_answer(request, ticket, issue_ticket(ticket, conf.ticket_key())))
+    answer["Cache-Control"] = "no-store"
     if wanted.cookie:
         _set_cookie(request, answer, identity.tenant_code, ticket)
     return _with_cors(request, answer)
@@ -242,6 +243,7 @@ def _with_cors(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
 
 def _error(status: int, code: str, problem: Exception | str, allow: str = "POST") -> JsonResponse:
     answer = JsonResponse({"code": code, "message": str(problem)}, status=status)
+    answer["Cache-Control"] = "no-store"
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
         answer["WWW-Authenticate"] = "Bearer"
     if status == 405:  # noqa: PLR2004 - section 15.5.6: and a 405 the methods

@@ -8,6 +8,9 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+CACHING = "private, no-cache"
+"""A client's own copy may be shown again after it was asked for with its ETag: that is what 304 is for."""
+
 
 def answer_poll(
     request: Request, record: Mapping[str, Any] | None, shown: Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -15,7 +18,7 @@ def answer_poll(
     """The record as `shown` has it, with `ETag` (304 if nothing changed) and `Retry-After`; UNKNOWN if it is None."""
     if record is None:
         return Response({"status": "UNKNOWN"}, headers={"Retry-After": "5"})
-    headers = {"Retry-After": str(_retry_after(record)), "ETag": _etag(record), "Cache-Control": "no-cache"}
+    headers = {"Retry-After": str(_retry_after(record)), "ETag": _etag(record), "Cache-Control": CACHING}
     if headers["ETag"] in request.headers.get("If-None-Match", ""):
         return Response(status=304, headers=headers)
     return Response(shown(record), headers=headers)

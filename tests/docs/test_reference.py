@@ -79,6 +79,7 @@ WITHOUT_ROLES = {
     "/api/v1/realtime/ticket/": ("POST", EVERYONE),
     "/api/v1/realtime/snapshot/": ("GET", None),
     "/media/hls/{signed}/{name}": ("GET", None),
+    "/api/v1/schema/": ("GET", None),
     "/metrics": ("GET", None),
     "/": ("GET", None),
     "/healthz": ("GET", None),

@@ -62,7 +62,7 @@ class SessionListView(ListAPIView[LoginSession]):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
-    @extend_schema(parameters=[USER], responses=ENDED)
+    @extend_schema(operation_id="end_all_sessions", parameters=[USER], responses=ENDED)
     def delete(self, request: Request) -> Response:
         """Ends all of them but the one that this request belongs to."""
         caller, user_id = caller_of(request), account_asked_for(request)
@@ -77,7 +77,7 @@ class SessionView(APIView):
 
     roles = {"DELETE": EVERYONE}  # noqa: RUF012 - read only
 
-    @extend_schema(responses={204: None})
+    @extend_schema(operation_id="end_session", responses={204: None})
     def delete(self, request: Request, session_id: UUID) -> Response:
         caller = caller_of(request)
         user_id = repositories_sessions.owner_of_session(caller.tenant_id, session_id)

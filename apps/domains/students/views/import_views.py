@@ -39,7 +39,9 @@ class StudentImportView(APIView):
     def max_upload_bytes() -> int:
         return int(settings.MAX_WORKBOOK_BYTES) + FORM_BYTES
 
-    @extend_schema(request=ImportForm, responses={202: inline_serializer("Job", {"job_id": serializers.UUIDField()})})
+    @extend_schema(
+        request=ImportForm, responses={202: inline_serializer("ImportJob", {"job_id": serializers.UUIDField()})}
+    )
     def post(self, request: Request) -> Response:
         if "file" not in request.data:
             raise ApiError(400, "file_missing", "No file was sent: choose a workbook (.xlsx, .xls or .csv).")

@@ -1,0 +1,61 @@
+"""The OpenAPI document: built once a process, when it is first asked for."""
+
+import threading
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.views.decorators.http import require_safe
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+
+
+class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How the document names our authentication."""
+
+    target_class = "apps.core.authentication.AccessTokenAuthentication"
+    name = "accessToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002 - drf-spectacular's signature
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    body: bytes
+    content_type: str
+    etag: str
+
+
+class _Documents:
+    """The document as YAML and as JSON."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._built: dict[str, Document] = {}
+
+    def get(self, form: str) -> Document:
+        with self._lock:
+            if not self._built:
+                schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+                for renderer in (OpenApiYamlRenderer(), OpenApiJsonRenderer()):
+                    body = renderer.render(schema, renderer_context={})
+                    etag = f'"{sha256(body).hexdigest()[:20]}"'
+                    self._built[renderer.format] = Document(body, renderer.media_type, etag)
+            return self._built[form]
+
+
+_documents = _Documents()
+
+
+@require_safe
+def schema_view(request: HttpRequest) -> HttpResponseBase:
+    """The document as YAML, or as JSON for who accepts JSON or asks for `?format=json`."""
+    accepts_json = "json" in request.headers.get("Accept", "")
+    found = _documents.get("json" if request.GET.get("format") == "json" or accepts_json else "yaml")
+    headers = {"ETag": found.etag, "Cache-Control": "no-cache", "Vary": "Accept"}
+    response = HttpResponse(found.body, content_type=found.content_type, headers=headers)
+    return get_conditional_response(request, etag=found.etag, response=response) or response

@@ -1,0 +1,105 @@
+"""The headers of every HTTP answer, and the way from `http` to `https`: in one place, whoever made the answer.
+
+An answer that says nothing of caching is `no-store`, since most of them hold tokens or personal data.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from realtime.asgi_server import refuse_handshake
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+DEFAULTS: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"same-origin"),
+)
+PLAIN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked by programs within the installation, which need no TLS."""
+REFUSED = b"Come by https."
+
+
+def with_headers(application: Application) -> Application:
+    """Wrap an ASGI application: its answers have the headers that they lack of `DEFAULTS`, and HSTS over TLS."""
+
+    async def answered(scope: Message, receive: Receive, send: Send) -> None:
+        defaults = DEFAULTS + _strict_transport(scope)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", [])]
+                present = {name.lower() for name, _value in headers}
+                missing = [header for header in defaults if header[0] not in present]
+                message = {**message, "headers": headers + missing}
+            await send(message)
+
+        await application(scope, receive, send_with_headers)
+
+    return answered
+
+
+def _strict_transport(scope: Message) -> tuple[Header, ...]:
+    """RFC 6797, section 7.2: over TLS only."""
+    if not settings.SECURE_HSTS_SECONDS or scope.get("scheme") != "https":
+        return ()
+    value = f"max-age={settings.SECURE_HSTS_SECONDS}"
+    if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS:
+        value += "; includeSubDomains"
+    return ((b"strict-transport-security", value.encode()),)
+
+
+def over_tls(application: Application) -> Application:
+    """Wrap an ASGI application: where `SECURE_SSL_REDIRECT` is on, what comes by `http` is sent to `https`.
+
+    A WebSocket cannot be sent elsewhere, and is refused.
+    """
+
+    async def redirected(scope: Message, receive: Receive, send: Send) -> None:
+        if (
+            not settings.SECURE_SSL_REDIRECT
+            or scope.get("scheme") not in {"http", "ws"}
+            or scope["path"] in PLAIN_PATHS
+        ):
+            await application(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await refuse_handshake(scope, send, "Connect by wss.")
+        elif location := _location(scope):
+            await _redirect(scope, send, location)
+        else:
+            await application(scope, receive, send)  # which says that the host is none of ours
+
+    return redirected
+
+
+def _location(scope: Message) -> str | None:
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    domain, _port = split_domain_port(host)
+    if not validate_host(domain, settings.ALLOWED_HOSTS):
+        return None
+    path = scope.get("raw_path") or quote(scope["path"]).encode()
+    query = b"?" + scope["query_string"] if scope.get("query_string") else b""
+    return f"https://{host}{(path + query).decode('latin-1')}"
+
+
+async def _redirect(scope: Message, send: Send, location: str) -> None:
+    # 308 keeps the method; a body that was sent in the open already is not read.
+    status = 301 if scope["method"] in {"GET", "HEAD"} else 308
+    headers = [
+        (b"location", location.encode("latin-1")),
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(REFUSED)),
+        (b"connection", b"close"),
+        *DEFAULTS,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": REFUSED})

@@ -1,0 +1,26 @@
+"""The OpenAPI document."""
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from apps.core import schema
+
+
+def test_the_document_is_valid_and_nothing_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn")
+    assert "accessToken" in capsys.readouterr().out
+
+
+def test_it_is_built_once_and_then_asked_for_by_its_etag(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(schema, "_documents", schema._Documents())
+    client = Client()
+    first = client.get("/api/v1/schema/")
+    assert first.content.startswith(b"openapi: 3.")
+    monkeypatch.setattr(schema, "SchemaGenerator", None)
+    assert client.get("/api/v1/schema/").content == first.content
+    assert client.get("/api/v1/schema/", {"format": "json"}).json()["openapi"].startswith("3.")
+    assert client.get("/api/v1/schema/", headers={"If-None-Match": first["ETag"]}).status_code == 304
+    assert caplog.records == []
