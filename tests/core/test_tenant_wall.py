@@ -13,6 +13,7 @@ BEHIND_THE_WALL = (
     "realtime/outbox.py",
     "realtime/outbox_source.py",
     "realtime/relay.py",
+    "realtime/revoke.py",
 )
 """Repositories; and the outbox, whose rows are the installation's and carry their tenant along."""
 RAW_SQL = (
