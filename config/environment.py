@@ -359,9 +359,15 @@ def database_settings(environment: Environment) -> dict[str, Any]:
     options["application_name"] = environment.process_name
     options.setdefault("connect_timeout", 5)
     if pooled:
-        options["pool"] = {"min_size": 0, "max_size": environment.database_pool_size, "timeout": 5}
+        # A connection that cannot be made is tried again each second. The pool's own pauses double, for five minutes.
+        options["pool"] = {
+            "min_size": 0,
+            "max_size": environment.database_pool_size,
+            "timeout": 5,
+            "reconnect_timeout": 2,
+        }
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "config.postgresql",
         "NAME": parts.get("dbname", "academy"),
         "USER": parts.get("user", ""),
         # The C library of PostgreSQL would look for it at each connection, when the environment has it no longer.
@@ -369,6 +375,7 @@ def database_settings(environment: Environment) -> dict[str, Any]:
         "HOST": parts.get("host", ""),
         "PORT": str(parts.get("port", "")),
         "CONN_MAX_AGE": 0 if pooled else 15,
+        "CONN_HEALTH_CHECKS": not pooled,
         "OPTIONS": options,
         "TEST": {"NAME": None},
     }

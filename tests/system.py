@@ -21,6 +21,7 @@ from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.plan import Plan, Web, Worker
 from embedded.ports import HOST, free_port
+from embedded.postgres import PostgresServer
 from embedded.redis import RedisServer
 from realtime.tickets import Ticket, issue_ticket
 from realtime.topics import TopicFilter
@@ -108,6 +109,11 @@ class System:
     @property
     def address(self) -> str:
         return self.web.address
+
+    @property
+    def postgres(self) -> PostgresServer:
+        """The server of its database, which other systems use too."""
+        return self._servers.postgres
 
     @property
     def database_url(self) -> str:

@@ -167,13 +167,14 @@ def test_the_web_process_has_a_pool_of_a_fixed_size(monkeypatch: pytest.MonkeyPa
     assert found["NAME"] == "academy"
     assert found["CONN_MAX_AGE"] == 0
     assert found["OPTIONS"]["pool"]["max_size"] == 7
+    assert found["CONN_HEALTH_CHECKS"] is False  # the pool would send a statement for each request
     assert found["OPTIONS"]["application_name"] == "web"
 
 
 def test_every_other_process_keeps_its_connections_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     url = "postgresql://user@/academy?host=/run/postgresql&sslmode=require&connect_timeout=2"
     found = database_settings(environment(monkeypatch, "ai_worker", url))
-    assert found["CONN_MAX_AGE"] == 15
+    assert (found["CONN_MAX_AGE"], found["CONN_HEALTH_CHECKS"]) == (15, True)
     assert found["HOST"] == "/run/postgresql"
     assert "pool" not in found["OPTIONS"]
     assert (found["OPTIONS"]["sslmode"], found["OPTIONS"]["connect_timeout"]) == ("require", "2")
