@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from academy import jobs, quotas
 from academy.adapters.db.django import repositories_ai
-from academy.domain.jobs import STUDENT_EXPORT, ClaimedJob
+from academy.domain.jobs import STUDENT_EXPORT, AttemptSupersededError, ClaimedJob
 
 KEPT = timedelta(hours=24)
 _FOLDER = "exports"
@@ -36,23 +36,34 @@ def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | N
 
 
 def keep_export(job: ClaimedJob, path: Path) -> None:
-    """Stores the workbook of this attempt in the place of what an earlier one left. Raises AttemptSupersededError.
+    """Store the workbook of this attempt, and delete those of earlier ones. Raises AttemptSupersededError.
 
-    All attempts have one name, and only who holds the job writes there: the file is always that of the attempt that
-    wrote last, and none that was overtaken comes after the winner.
+    Each attempt has a file of its own, so one that was overtaken replaces nothing, and no lock is needed while the file
+    is stored. What a killed worker leaves is swept with the exports of its day.
     """
-    name = _name(job.tenant_id, job.job_id)
-    with repositories_ai.holding(job), path.open("rb") as workbook:
-        default_storage.delete(name)
+    repositories_ai.check_held(job)
+    name = _name(job.tenant_id, job.job_id, job.attempt)
+    default_storage.delete(name)
+    with path.open("rb") as workbook:
         default_storage.save(name, File(workbook))
+    try:
+        repositories_ai.check_held(job)
+    except AttemptSupersededError:
+        default_storage.delete(name)
+        raise
+    for earlier in range(1, job.attempt):
+        default_storage.delete(_name(job.tenant_id, job.job_id, earlier))
 
 
-def open_export(tenant_id: int, job_id: UUID, finished_at: datetime) -> "File[bytes]":
-    """The file of an export that is DONE. Raises ExportGoneError, to the minute, whether it was deleted yet or not."""
+def open_export(tenant_id: int, job_id: UUID, attempt: int, finished_at: datetime) -> "File[bytes]":
+    """Open the file of an export that is DONE, as its last attempt stored it.
+
+    Raises ExportGoneError, to the minute, whether the file was deleted yet or not.
+    """
     if timezone.now() - finished_at >= KEPT:
         raise ExportGoneError
     try:
-        return default_storage.open(_name(tenant_id, job_id), "rb")
+        return default_storage.open(_name(tenant_id, job_id, attempt), "rb")
     except FileNotFoundError:
         raise ExportGoneError from None
 
@@ -71,5 +82,5 @@ def _sweep(name: str) -> None:
         default_storage.delete(name)
 
 
-def _name(tenant_id: int, job_id: UUID) -> str:
-    return f"{_FOLDER}/{tenant_id}/{job_id}.xlsx"
+def _name(tenant_id: int, job_id: UUID, attempt: int) -> str:
+    return f"{_FOLDER}/{tenant_id}/{job_id}-{attempt}.xlsx"

@@ -101,7 +101,7 @@ STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "build" / "static"
 STORAGES: dict[str, dict[str, Any]] = {
     "default": {
-        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "BACKEND": "academy.adapters.storage.backends.FolderStorage",
         "OPTIONS": {"location": ENVIRONMENT.media_root},
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -110,7 +110,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 AWS_CREDENTIALS = ENVIRONMENT.aws_credentials()
 if ENVIRONMENT.s3_bucket:
     STORAGES["default"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "academy.adapters.storage.backends.BucketStorage",
         "OPTIONS": {
             "bucket_name": ENVIRONMENT.s3_bucket,
             "endpoint_url": ENVIRONMENT.s3_endpoint_url,

@@ -102,6 +102,7 @@ def draft_of(entry: OutboxEntry) -> Draft:
 
 
 def _send_after_commit(entry: OutboxEntry) -> None:
+    give_back_pooled_connection()
     try:
         send(entry)
     except Exception as problem:  # noqa: BLE001 - whatever it was, the relay tries again
@@ -116,6 +117,16 @@ def bound_statements() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 1000")
+
+
+def give_back_pooled_connection() -> None:
+    """Give this thread's connection back to its pool before something that may be slow.
+
+    A connection that the thread keeps to itself (`CONN_MAX_AGE`) stays.
+    """
+    connection = transaction.get_connection()
+    if connection.settings_dict["CONN_MAX_AGE"] == 0 and not connection.in_atomic_block:
+        connection.close()
 
 
 def oldest_unsent_seconds() -> float:

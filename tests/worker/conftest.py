@@ -143,9 +143,9 @@ def bench_of(kind: type[B], queue_name: str, settings: Settings, monkeypatch: py
 def storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers, tmp_path: Path) -> None:
     """Both storages that the product knows, empty."""
     options: dict[str, Any] = {"location": str(tmp_path / "media")}
-    backend = "django.core.files.storage.FileSystemStorage"
+    backend = "academy.adapters.storage.backends.FolderStorage"
     if request.param == "bucket":
-        backend = "storages.backends.s3.S3Storage"
+        backend = "academy.adapters.storage.backends.BucketStorage"
         options = {
             "bucket_name": f"test-{tmp_path.name[-20:].replace('_', '-').strip('-')}",
             "endpoint_url": servers.environment()["S3_ENDPOINT_URL"],

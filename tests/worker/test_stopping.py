@@ -31,7 +31,7 @@ ROWS = 5 * CHUNK_ROWS
 @pytest.fixture
 def workbook(bench: Bench, settings: Settings, tmp_path: Path) -> str:
     """A stored workbook of five chunks; the bench knows how to import it."""
-    local = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": tmp_path}}
+    local = {"BACKEND": "academy.adapters.storage.backends.FolderStorage", "OPTIONS": {"location": tmp_path}}
     settings.STORAGES = {**settings.STORAGES, "default": local}
     bench.handlers[EXCEL_PARSING] = HANDLERS[EXCEL_PARSING]
     text = io.StringIO()

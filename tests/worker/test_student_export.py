@@ -10,7 +10,7 @@ from uuid import UUID
 
 import openpyxl
 import pytest
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
@@ -57,8 +57,8 @@ def kept(bench: Bench) -> list[str]:
         return []
 
 
-def sheet_of(bench: Bench, job_id: UUID) -> list[tuple[Any, ...]]:
-    with default_storage.open(f"exports/{bench.tenant.pk}/{job_id}.xlsx", "rb") as file:
+def sheet_of(bench: Bench, job_id: UUID, attempt: int = 1) -> list[tuple[Any, ...]]:
+    with default_storage.open(f"exports/{bench.tenant.pk}/{job_id}-{attempt}.xlsx", "rb") as file:
         book = openpyxl.load_workbook(file)
     cells = [cell for row in book.active.iter_rows() for cell in row if cell.value is not None]
     assert {(cell.data_type, type(cell.value)) for cell in cells} == {("s", str)}
@@ -133,7 +133,7 @@ def test_what_was_exported_is_imported_again_as_it_was(exporting: Bench, tmp_pat
     job_id = ask(exporting)
     exporting.handle_next()
     assert {row[0] for row in sheet_of(exporting, job_id)[1:]} == {*NAMES, "혼자"}
-    with default_storage.open(f"exports/{here.id}/{job_id}.xlsx", "rb") as file:
+    with default_storage.open(f"exports/{here.id}/{job_id}-1.xlsx", "rb") as file:
         (tmp_path / "again.xlsx").write_bytes(file.read())
     there.run(read_student_rows(tmp_path / "again.xlsx", "again.xlsx"))
 
@@ -179,15 +179,38 @@ def test_an_attempt_that_was_overtaken_keeps_no_file(exporting: Bench, monkeypat
     assert (exporting.state(job_id), kept(exporting)) == (("PROCESSING", 2), [])
 
 
-def test_what_a_killed_attempt_left_is_replaced(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def leave_half(job_id: UUID) -> None:
-        default_storage.save(f"exports/{exporting.tenant.pk}/{job_id}.xlsx", ContentFile(b"half"))
+def while_storing(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    def file(workbook: Any) -> "File[bytes]":
+        happens()
+        return File(workbook)
 
-    before_keeping(monkeypatch, leave_half)
+    monkeypatch.setattr(exports, "File", file)
+
+
+def test_an_attempt_that_is_overtaken_while_it_stores_leaves_no_file(
+    exporting: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job_id = ask(exporting)
+    while_storing(monkeypatch, lambda: AIJob.objects.filter(job_id=job_id).update(attempt=2))
     exporting.handle_next()
-    assert kept(exporting) == [f"{job_id}.xlsx"]
-    assert sheet_of(exporting, job_id) == [HEADERS]
+    assert (exporting.state(job_id), kept(exporting)) == (("PROCESSING", 2), [])
+
+
+def test_what_a_killed_attempt_left_is_deleted(exporting: Bench) -> None:
+    job_id = ask(exporting)
+    default_storage.save(f"exports/{exporting.tenant.pk}/{job_id}-1.xlsx", ContentFile(b"half"))
+    AIJob.objects.filter(job_id=job_id).update(attempt=2)
+    exporting.handle_next()
+    assert exporting.state(job_id) == ("DONE", 2)
+    assert kept(exporting) == [f"{job_id}-2.xlsx"]
+    assert sheet_of(exporting, job_id, attempt=2) == [HEADERS]
+
+
+def test_a_job_can_be_cancelled_while_its_file_is_stored(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = ask(exporting)
+    while_storing(monkeypatch, lambda: jobs.cancel(exporting.tenant.pk, job_id))  # waits for no lock of the row
+    exporting.handle_next()
+    assert (exporting.state(job_id), kept(exporting)) == (("CANCELLED", 1), [])
 
 
 def test_a_cancelled_export_stops_at_the_next_chunk_and_leaves_nothing(
@@ -217,19 +240,19 @@ def test_a_file_is_deleted_when_its_time_is_over_and_not_before(
     exports.sweep_exports()  # nothing was exported yet
     exporting.handle_next()
     exports.sweep_exports()
-    assert kept(exporting) == [f"{job_id}.xlsx"]
+    assert kept(exporting) == [f"{job_id}-1.xlsx"]
     ended = exporting.job(job_id).finished_at
     assert ended is not None
-    exports.open_export(exporting.tenant.pk, job_id, ended).close()
+    exports.open_export(exporting.tenant.pk, job_id, 1, ended).close()
     with pytest.raises(exports.ExportGoneError):
-        exports.open_export(exporting.tenant.pk, job_id, ended - timedelta(hours=24))
+        exports.open_export(exporting.tenant.pk, job_id, 1, ended - timedelta(hours=24))
 
     monkeypatch.setattr(exports, "KEPT", timedelta())
     exports.sweep_exports()
     assert kept(exporting) == []
     monkeypatch.undo()
     with pytest.raises(exports.ExportGoneError):
-        exports.open_export(exporting.tenant.pk, job_id, ended)
+        exports.open_export(exporting.tenant.pk, job_id, 1, ended)
 
 
 def test_a_worker_sweeps_when_it_begins_and_again_and_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ the job's turn (`academy.dispatch`), perhaps twice; the worker's claim makes the
 
 import json
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,12 +25,18 @@ if TYPE_CHECKING:
 AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE = "ai", "video", "messaging"
 QUEUES = (AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE)
 LONG_POLL_SECONDS = 20
+REST_SECONDS = 2.0
+"""How long nothing is sent to a queue that could not be used."""
 RETENTION_SECONDS = 14 * 86_400
 MAX_VISIBILITY_SECONDS = 43_200
 MAX_DELAY_SECONDS = 900
 BACKSTOP_RECEIVES = 50
 """The worker itself sends a message to the dead letters after its third receive, and says so in the job's status. This
 is the queue's own limit, for a message that no worker lives long enough to judge."""
+
+
+_rests_until: dict[str, float] = {}
+"""By the name of the queue, in monotonic seconds."""
 
 
 class QueueUnavailableError(Exception):
@@ -60,6 +67,13 @@ def sqs_client() -> "SQSClient":
             connect_timeout=5, read_timeout=LONG_POLL_SECONDS + 10, retries={"max_attempts": 2, "mode": "standard"}
         ),
     )
+
+
+@cache
+def sending_client() -> "SQSClient":
+    """The process's client for messages of the outbox. What it cannot send soon, the relay sends later."""
+    config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
+    return boto3.client("sqs", region_name=settings.AWS_REGION, endpoint_url=settings.SQS_ENDPOINT_URL, config=config)
 
 
 class SqsJobQueue:
@@ -178,8 +192,24 @@ def translated() -> Iterator[None]:
 
 
 def send_outbox_message(payload: dict[str, Any]) -> None:
-    """The outbox's sender for rows of the kind "queue": `{"queue", "body"}`. Raises QueueUnavailableError."""
-    SqsJobQueue(payload["queue"]).send(payload["body"])
+    """The outbox's sender for rows of the kind "queue": `{"queue", "body"}`. Raises QueueUnavailableError.
+
+    After a failure it fails at once for some seconds: a queue that hangs costs one request its time-out, and not each.
+    """
+    queue = _outbox_queue(payload["queue"], settings.SQS_QUEUE_PREFIX)
+    if time.monotonic() < _rests_until.get(queue.name, 0.0):
+        raise QueueUnavailableError(f"The queue {queue.name} could not be used a moment ago.")
+    try:
+        queue.send(payload["body"])
+    except QueueUnavailableError:
+        _rests_until[queue.name] = time.monotonic() + REST_SECONDS
+        raise
+
+
+@cache
+def _outbox_queue(name: str, prefix: str) -> SqsJobQueue:  # noqa: ARG001 - one for each prefix
+    """A queue that keeps its address, which costs a round trip."""
+    return SqsJobQueue(name, sending_client())
 
 
 def provision_queues(names: Iterable[str] = QUEUES) -> None:

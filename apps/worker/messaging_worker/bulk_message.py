@@ -12,6 +12,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from academy.adapters.db.django import repositories_messages
+from academy.adapters.db.django.connections import give_back_connection
 from academy.adapters.messages.choice import open_provider
 from academy.adapters.messages.provider import (
     MessageRefusedError,
@@ -105,6 +106,8 @@ class _Sending:
         self._failures += 1
 
     def _rest(self, seconds: float) -> None:
+        if seconds >= PAUSES[0]:
+            give_back_connection()
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             time.sleep(min(left, LOOK_SECONDS))

@@ -136,11 +136,17 @@ def give_back(job: ClaimedJob) -> None:
         raise AttemptSupersededError
 
 
+def check_held(job: ClaimedJob) -> None:
+    """Raise AttemptSupersededError if the job is not this attempt's any more."""
+    if not _held(job).exists():
+        raise AttemptSupersededError
+
+
 @contextmanager
 def holding(job: ClaimedJob) -> Iterator[None]:
     """While this is open the job is this attempt's: no other begins, and nobody ends it.
 
-    Raises AttemptSupersededError if it is not.
+    For a few quick statements: it holds the row and a connection. Raises AttemptSupersededError if it is not.
     """
     with transaction.atomic():
         if _held(job).select_for_update().first() is None:

@@ -36,7 +36,7 @@ class JobFileView(APIView):
         if (job.job_type, job.status) != (STUDENT_EXPORT, JobStatus.DONE) or job.finished_at is None:
             raise NotFound("This job has no file to download.")
         try:
-            file = open_export(job.tenant_id, job_id, job.finished_at)
+            file = open_export(job.tenant_id, job_id, job.attempt, job.finished_at)
         except ExportGoneError as problem:
             raise ApiError(410, "file_gone", str(problem)) from None
         audit_as(request, Event.PERSONAL_DATA_READ, subject=f"job:{job_id}", what="export_file")

@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from academy import jobs
 from academy.adapters.db.django import repositories_ai
+from academy.adapters.db.django.connections import give_back_connection
 from academy.domain.jobs import JobStateError, JobStatus
 from academy.domain.roles import FACULTY, OFFICE
 from apps.core.audit import Event
@@ -115,6 +116,7 @@ def change(request: Request, job_id: UUID, work: Any) -> Response:
 def restore(job: AIJob) -> None:
     """Puts the job's status into Redis if it is not there. The answer does not depend on it."""
     state = repositories_ai.state_of(job)
+    give_back_connection()  # Redis may be slow
     try:
         cache_job_status(
             job.tenant_id,

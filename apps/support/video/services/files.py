@@ -13,6 +13,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from academy.adapters.db.django import repositories_video
+from academy.adapters.db.django.connections import give_back_connection
 from academy.domain.videos import ClaimedVideo, video_folder
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ def fetch_source(video: ClaimedVideo, folder: Path, report: Callable[[float], No
 
     `report` is told how far the copy is, 0 to 100; what it raises ends the copy.
     """
+    give_back_connection()  # fetching and encoding take minutes
     try:
         return Path(default_storage.path(video.source))
     except NotImplementedError:

@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 
 from academy import quotas
 from academy.adapters.db.django import repositories_lectures, repositories_video
+from academy.adapters.db.django.connections import give_back_connection
 from academy.adapters.storage.presigned import presigned_upload
 from academy.domain.jobs import JobStateError
 from academy.domain.roles import EVERYONE, FACULTY
@@ -232,6 +233,7 @@ def restore(video: Video) -> None:
     if video.uploaded_at is None:
         return
     state = repositories_video.state_of(video)
+    give_back_connection()  # Redis may be slow
     try:
         cache_video_status(
             video.tenant_id,

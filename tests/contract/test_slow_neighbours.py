@@ -1,0 +1,57 @@
+"""A storage or a queue that hangs holds up whoever needs it, and takes the database from nobody."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.proxy import Proxy
+from tests.system import System, demo_lecture
+
+
+@asynccontextmanager
+async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[Proxy, httpx.AsyncClient]]:
+    """A web process with one connection to the database, and a proxy before its storage or its queue."""
+    async with Proxy(urlsplit(system.environment[variable]).port or 0) as proxy:
+        changed = {variable: f"http://127.0.0.1:{proxy.port}"}
+        with system.another_web(DATABASE_POOL_SIZE="1", **changed) as web:
+            headers = {"Authorization": f"Bearer {system.access_token('hanbit', 'owner')}"}
+            async with httpx.AsyncClient(base_url=web.address, headers=headers, timeout=60) as client:
+                yield proxy, client
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_others_are_answered_while_a_file_is_stored(own_system: System) -> None:
+    async with behind_a_proxy(own_system, "S3_ENDPOINT_URL") as (storage, client):
+        lecture = await demo_lecture(client)
+        storage.stall()
+        upload = asyncio.create_task(
+            client.post(
+                "/media/videos/", files={"file": ("v.mp4", b"video")}, data={"title": "v", "lecture": lecture["id"]}
+            )
+        )
+        while not storage.connections:
+            await asyncio.sleep(0.01)
+        for _ in range(5):
+            assert (await client.get("/api/v1/lectures/")).status_code == 200
+        assert not upload.done()
+        storage.flow()
+        assert (await upload).status_code == 202
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_others_are_answered_while_the_queue_hangs_and_the_job_is_done_later(own_system: System) -> None:
+    async with behind_a_proxy(own_system, "SQS_ENDPOINT_URL") as (queue, client):
+        queue.stall()
+        submitted = asyncio.create_task(client.post("/api/v1/students/export/", json={}))
+        while not queue.connections:
+            await asyncio.sleep(0.01)
+        for _ in range(5):
+            assert (await client.get("/api/v1/lectures/")).status_code == 200
+        assert not submitted.done()
+        job_id = (await submitted).json()["job_id"]
+        while (await client.get(f"/api/v1/jobs/{job_id}/")).json()["status"] != "DONE":  # the relay has sent it
+            await asyncio.sleep(0.05)

@@ -1,0 +1,164 @@
+"""While something slow is done for a request (files, the queue, Redis), the request holds no database connection."""
+
+import asyncio
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, default_storage
+from django.db import connection, connections, transaction
+from django.test import Client
+from django.utils import timezone
+from openpyxl import Workbook
+from pytest_django import Settings
+from redis import Redis
+
+from academy import exports
+from academy.adapters.storage.backends import SLOW, without_connection
+from academy.domain.jobs import JobStatus
+from apps.core.models import Tenant
+from apps.domains.ai.models import AIJob
+from apps.domains.ai.views import job_status_view
+from apps.domains.lectures.models import Lecture
+from apps.support.video.models import Video
+from apps.support.video.views import video_views
+from realtime import outbox
+from tests.core.conftest import Asks
+
+slow_work: list[tuple[str, bool]] = []
+"""What was done, and whether this thread held a connection."""
+
+
+def note(what: str) -> None:
+    slow_work.append((what, connection.connection is not None))
+
+
+def noted() -> dict[str, bool]:
+    """By what was done: whether a connection was ever held meanwhile."""
+    return {what: any(held for name, held in slow_work if name == what) for what, _ in slow_work}
+
+
+def noting(name: str) -> Any:
+    def method(self: Any, *given: Any, **named: Any) -> Any:
+        note(name)
+        return getattr(FileSystemStorage, name)(self, *given, **named)
+
+    return method
+
+
+@without_connection
+class NotedStorage(type("Noting", (FileSystemStorage,), {name: noting(name) for name in SLOW})):  # type: ignore[misc]
+    """A folder that notes who holds a connection when it begins to work."""
+
+
+@pytest.fixture(autouse=True)
+def pooled(
+    transactional_db: None, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[None]:
+    """As in the web process, no connection outlives its use."""
+    connection.close()
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
+    storage = {"BACKEND": f"{__name__}.{NotedStorage.__name__}", "OPTIONS": {"location": tmp_path}}
+    settings.STORAGES = settings.STORAGES | {"default": storage}
+    settings.REALTIME_OUTBOX_SENDERS = {"queue": f"{__name__}.send_nowhere"}
+    send = outbox.send
+
+    def send_noted(entry: Any) -> None:
+        note(f"send {entry.kind}")
+        send(entry)
+
+    monkeypatch.setattr(outbox, "send", send_noted)
+    yield
+    connection.close()
+
+
+def send_nowhere(payload: dict[str, Any]) -> None:
+    """The queue."""
+
+
+@pytest.fixture
+def client(asks: Asks) -> Client:
+    made = asks()
+    slow_work.clear()
+    return made
+
+
+@pytest.fixture
+def lecture(tenant: Tenant) -> Lecture:
+    return Lecture.objects.create(tenant=tenant, title="수학")
+
+
+def video_of(tenant: Tenant, lecture: Lecture, **fields: Any) -> Video:
+    session = lecture.sessions.create(tenant=tenant, title="1")
+    source = default_storage.save("uploads/video.mp4", ContentFile(b"video"))
+    return Video.objects.create(tenant=tenant, session=session, title="v", source=source, size=5, **fields)
+
+
+def test_an_import(client: Client) -> None:
+    file = BytesIO()
+    Workbook().save(file)
+    file.seek(0)
+    file.name = "students.xlsx"
+    assert client.post("/api/v1/students/import/", {"file": file}).status_code == 202
+    assert noted() == {"save": False, "exists": False, "send record": False, "send queue": False}
+
+
+def test_an_uploaded_video(client: Client, lecture: Lecture) -> None:
+    file = ContentFile(b"video", "video.mp4")
+    answer = client.post("/media/videos/", {"file": file, "title": "v", "lecture": lecture.pk})
+    assert answer.status_code == 202, answer.content
+    assert noted() == {"save": False, "exists": False, "send record": False, "send queue": False}
+
+
+def test_a_video_that_was_uploaded_to_the_storage(client: Client, tenant: Tenant, lecture: Lecture) -> None:
+    video = video_of(tenant, lecture)
+    slow_work.clear()
+    assert client.post(f"/media/videos/{video.pk}/uploaded/").status_code == 200
+    assert noted() == {"exists": False, "size": False, "send record": False, "send queue": False}
+
+
+def test_a_cancelled_video(client: Client, tenant: Tenant, lecture: Lecture) -> None:
+    video = video_of(tenant, lecture, uploaded_at=timezone.now())
+    slow_work.clear()
+    assert client.post(f"/media/videos/{video.pk}/cancel/").status_code == 200
+    assert noted() == {"listdir": False, "send record": False}
+
+
+def test_the_file_of_an_export(client: Client, tenant: Tenant) -> None:
+    job = AIJob.objects.create(
+        tenant=tenant,
+        job_type="student_export",
+        payload={"file_name": "students.xlsx"},
+        status=JobStatus.DONE,
+        finished_at=timezone.now(),
+    )
+    default_storage.save(exports._name(tenant.pk, job.job_id, job.attempt), ContentFile(b"workbook"))
+    slow_work.clear()
+    assert asyncio.run(parts_of(client.get(f"/api/v1/jobs/{job.job_id}/file/"))) == [b"workbook"]
+    assert noted() == {"open": False}
+
+
+async def parts_of(answer: Any) -> list[bytes]:
+    return [part async for part in answer.streaming_content]
+
+
+def test_a_status_that_is_restored_in_redis(
+    client: Client, tenant: Tenant, lecture: Lecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for view, name in ((job_status_view, "cache_job_status"), (video_views, "cache_video_status")):
+        monkeypatch.setattr(view, name, lambda *_given, name=name, **_named: note(name))
+    job = AIJob.objects.create(tenant=tenant, job_type="student_export", payload={"file_name": "students.xlsx"})
+    video = video_of(tenant, lecture, uploaded_at=timezone.now())
+    slow_work.clear()
+    assert client.get(f"/api/v1/jobs/{job.job_id}/").status_code == 200
+    assert client.get(f"/media/videos/{video.pk}/").status_code == 200
+    assert noted() == {"cache_job_status": False, "cache_video_status": False}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_file_inside_a_transaction_is_a_mistake_that_is_said(name: str) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError, match="outside atomic"):
+        getattr(default_storage, name)("a file")

@@ -1,0 +1,27 @@
+"""Messages of the outbox: a queue that cannot be used costs one request its time-out, and not each."""
+
+import secrets
+
+import pytest
+from pytest_django import Settings
+
+from academy.adapters.queue import sqs
+from academy.adapters.queue.sqs import AI_QUEUE, QueueUnavailableError, SqsJobQueue, send_outbox_message
+from embedded.group import Servers
+
+
+def test_a_queue_that_failed_is_left_alone_for_a_moment(
+    settings: Settings, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SQS_QUEUE_PREFIX = f"outbox-{secrets.token_hex(6)}"
+    now = [1000.0]
+    monkeypatch.setattr(sqs.time, "monotonic", lambda: now[0])
+    message = {"queue": AI_QUEUE, "body": {"job_id": "1"}}
+    with pytest.raises(QueueUnavailableError, match="cannot be used"):  # it does not exist
+        send_outbox_message(message)
+    SqsJobQueue(AI_QUEUE).provision()
+    with pytest.raises(QueueUnavailableError, match="a moment ago"):
+        send_outbox_message(message)
+    now[0] += sqs.REST_SECONDS
+    send_outbox_message(message)
+    assert [delivery.body for delivery in SqsJobQueue(AI_QUEUE).receive(1, 1)] == ['{"job_id": "1"}']
