@@ -67,6 +67,7 @@ class Environment(BaseSettings):
     database_pool_size: int = Field(4, ge=1, le=200)
     redis_url: str = "redis://127.0.0.1:6379/0"
 
+    password_min_length: int = Field(15, ge=8, le=64)
     password_hashing_threads: int = Field(0, ge=0, le=64)
     sign_in_account_limit: int = Field(30, ge=10, le=100_000)
     sign_in_address_limit: int = Field(100, ge=10, le=1_000_000)

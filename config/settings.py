@@ -80,11 +80,8 @@ AUTHENTICATION_BACKENDS = ["apps.core.authentication.TenantBackend"]
 # The name is unique within its tenant, which our own back end knows; the check looks for global uniqueness only.
 # The admin's middlewares stand around its own addresses, where the admin's checks do not look for them.
 SILENCED_SYSTEM_CHECKS = ["auth.W004", "admin.E408", "admin.E409", "admin.E410"]
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
-]
+AUTH_PASSWORD_VALIDATORS = [{"NAME": "apps.core.password_rules.PasswordRules"}]
+PASSWORD_MIN_LENGTH = ENVIRONMENT.password_min_length
 ACCESS_TOKEN_SECONDS = 600
 REFRESH_TOKEN_SECONDS = 14 * 86_400
 

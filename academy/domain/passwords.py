@@ -1,11 +1,144 @@
-"""How a password is compared."""
+"""Which passwords are taken (NIST SP 800-63B, revision 4, section 3.1.1.2), and how they are compared.
+
+Length counts, and that nobody guesses it: no rule asks for capitals, digits or signs. Every character of Unicode may be
+used, and nothing is cut off.
+"""
 
 import unicodedata
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+MIN_UNEXPECTED = 6
+"""How many characters have to remain once repetitions, walks along the keys and words of the service are left out."""
+MIN_OWN = 8
+"""How many have to remain once the account's own names are left out, too."""
+MIN_WORD = 2
+"""Letters of a name that is looked for."""
+SERVICE_WORDS = (
+    *("academy", "hakwon", "hagwon", "student", "teacher", "parent", "owner", "staff", "admin", "login", "welcome"),
+    *("password", "passw0rd", "passwd", "qwerty", "iloveyou", "letmein", "korea", "seoul", "default", "changeme"),
+    *("비밀번호", "패스워드", "암호", "학원", "학생", "선생님", "선생", "원장", "학부모", "관리자", "로그인"),
+    *("사랑해", "안녕하세요", "대한민국", "화이팅", "파이팅"),
+    # The same Korean words as they come out of a keyboard that is set to English.
+    *("qlalfqjsgh", "votmdnjem", "gkrdnjs", "gkrtod", "tjstodsla", "dnjswkd", "rhksflwk", "fhrmdls"),
+    *("tkfkdgo", "dkssudgktpdy", "eogksalsrnr", "ghkdlxld", "vkdlxld"),
+)
+"""Words of this service, and those that people in Korea begin their passwords with."""
+_KEYS = (
+    "`1234567890-=",
+    "qwertyuiop[]\\",
+    "asdfghjkl;'",
+    "zxcvbnm,./",
+)
+_ROWS = (
+    *_KEYS,
+    *("ㅂㅈㄷㄱㅅ", "ㅛㅕㅑㅐㅔ", "ㅁㄴㅇㄹㅎ", "ㅗㅓㅏㅣ", "ㅋㅌㅊㅍ", "ㅠㅜㅡ"),
+    "abcdefghijklmnopqrstuvwxyz",
+    "ㄱㄴㄷㄹㅁㅂㅅㅇㅈㅊㅋㅌㅍㅎ",
+    "가나다라마바사아자차카타파하",
+)
+_LEET = str.maketrans("4@310$57!", "aaeiossti")
 
 
 def normalised(password: str) -> str:
-    """Return the one spelling that is hashed and compared (Unicode NFKC, as NIST SP 800-63B asks).
+    """Return the one spelling that is hashed and compared (Unicode NFKC).
 
     The same Hangul or accented letter reaches us in several forms: a Mac may send it decomposed, a phone composed.
     """
     return unicodedata.normalize("NFKC", password)
+
+
+def _neighbours() -> frozenset[tuple[str, str]]:
+    """Pairs of characters of which the second is no surprise after the first: side by side in a row, or on the keys."""
+    found = {pair for row in _ROWS for pair in pairwise(normalised(row))} | {("9", "0"), ("0", "1")}
+    for upper, lower in pairwise((_KEYS[0][1:], *_KEYS[1:])):  # each row of keys is moved half a key to the right
+        found |= set(zip(upper, lower, strict=False)) | set(zip(upper[1:], lower, strict=False))
+    return frozenset(found | {(second, first) for first, second in found})
+
+
+NEIGHBOURS = _neighbours()
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordProblem:
+    """Why a password is not taken: a word for programs, and what to do for people."""
+
+    code: str
+    message: str
+
+
+def password_problem(
+    password: str, *, min_length: int, own_words: Iterable[str] = (), common: Collection[str] = ()
+) -> PasswordProblem | None:
+    """Say what is wrong with a new password; None if nothing is.
+
+    `own_words` are the account's and its academy's names. `common` are passwords that are tried first, in lower case.
+    """
+    password = normalised(password)
+    if len(password) < min_length:
+        return PasswordProblem(
+            "password_too_short",
+            f"The password is too short: use at least {min_length} characters, for example a sentence of your own. "
+            "Spaces and the letters of every language count.",
+        )
+    text = password.casefold()
+    if _is_common(text, common):
+        return PasswordProblem(
+            "password_too_common", "This password is one of those that are tried first: choose another one."
+        )
+    if _unexpected(_without(text, SERVICE_WORDS)) < MIN_UNEXPECTED:
+        return PasswordProblem(
+            "password_too_simple",
+            "The password is easy to guess: most of it is repeated, goes along the keys, or is a word that many use. "
+            "Choose several words that do not belong together.",
+        )
+    others = _without(text, _parts(own_words))
+    if others != text and _unexpected(_without(others, SERVICE_WORDS)) < MIN_OWN:
+        return PasswordProblem(
+            "password_too_similar",
+            "Most of the password is your name, your user name or your academy's name: choose words that have nothing "
+            "to do with you.",
+        )
+    return None
+
+
+def _is_common(text: str, common: Collection[str]) -> bool:
+    bare = text.strip("0123456789!@#$%^&*()-_=+.,?~ ")
+    return any(word in common for word in (text, bare, text.translate(_LEET), bare.translate(_LEET)) if word)
+
+
+def _parts(words: Iterable[str]) -> list[str]:
+    """The words, whole and in their parts; a Korean name without the family name, too."""
+    found = set()
+    for word in words:
+        whole = normalised(word).casefold().strip()
+        found |= {whole, whole[1:] if len(whole) <= 4 else whole, *"".join(_letters(whole)).split()}  # noqa: PLR2004
+    return [part for part in found if len(part) >= MIN_WORD]
+
+
+def _letters(text: str) -> Iterable[str]:
+    return (letter if letter.isalnum() else " " for letter in text)
+
+
+def _without(text: str, words: Iterable[str]) -> str:
+    for word in sorted(words, key=len, reverse=True):
+        text = text.replace(word, "\0")
+    return text
+
+
+def _unexpected(text: str) -> int:
+    """Count the characters that do not follow from those before them: no repetition, no neighbours on the keyboard."""
+    text = _once(text.replace("\0", "").replace(" ", ""))
+    if not text:
+        return 0
+    return 1 + sum(first != second and (first, second) not in NEIGHBOURS for first, second in pairwise(text))
+
+
+def _once(text: str) -> str:
+    """The unit that a text repeats, or the text."""
+    for length in range(1, len(text) // 2 + 1):
+        unit = text[:length]
+        if (unit * (len(text) // length + 1))[: len(text)] == text:
+            return unit
+    return text

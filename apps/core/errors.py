@@ -42,11 +42,23 @@ BAD_REQUESTS: list[tuple[type[Exception], str]] = [
 
 
 class ApiError(exceptions.APIException):
-    """An error with its own status, code and sentence; `wait` is the `Retry-After` in seconds."""
+    """An error with its own status, code and sentence.
 
-    def __init__(self, http_status: int, code: str, message: str, *, wait: int | None = None) -> None:
+    `fields` are those of the form that it is about; `wait` is the `Retry-After` in seconds.
+    """
+
+    def __init__(
+        self,
+        http_status: int,
+        code: str,
+        message: str,
+        fields: dict[str, list[str]] | None = None,
+        *,
+        wait: int | None = None,
+    ) -> None:
         super().__init__(message, code)
         self.status_code = http_status
+        self.fields = fields
         self.wait = wait
 
 
@@ -86,7 +98,9 @@ def _body(error: exceptions.APIException) -> dict[str, Any]:
         message = f"{first}: {reason}" if first and first != "non_field_errors" else str(reason)
         return {"code": "invalid", "message": message, "fields": fields}
     codes = error.get_codes()
-    return {"code": codes if isinstance(codes, str) else "invalid", "message": str(error.detail)}
+    body: dict[str, Any] = {"code": codes if isinstance(codes, str) else "invalid", "message": str(error.detail)}
+    of_form = getattr(error, "fields", None)
+    return {**body, "fields": of_form} if of_form else body
 
 
 def _headers(error: exceptions.APIException) -> dict[str, str]:

@@ -151,7 +151,7 @@ def test_until_the_password_is_changed_a_token_opens_nothing_else(system: System
 
 def test_changing_the_password_ends_other_sessions(own_system: System) -> None:
     other, tokens = sign_in(own_system).json(), sign_in(own_system).json()
-    path, new = "/api/v1/auth/password/", {"old_password": PASSWORD, "new_password": "호랑이 담배 피우던"}
+    path, new = "/api/v1/auth/password/", {"old_password": PASSWORD, "new_password": "호랑이 담배 피우던 시절 이야기"}
     wrong = post(own_system, path, new | {"old_password": "no"}, tokens["access"])
     weak = post(own_system, path, new | {"new_password": "12345678"}, tokens["access"])
     changed = post(own_system, path, new, tokens["access"])
@@ -163,4 +163,4 @@ def test_changing_the_password_ends_other_sessions(own_system: System) -> None:
     assert post(own_system, "/api/v1/auth/refresh/", {"refresh": other["refresh"]}).status_code == 401
     assert post(own_system, "/api/v1/auth/refresh/", {"refresh": changed.json()["refresh"]}).status_code == 200
     assert sign_in(own_system).status_code == 401
-    assert sign_in(own_system, password="호랑이 담배 피우던").status_code == 200
+    assert sign_in(own_system, password="호랑이 담배 피우던 시절 이야기").status_code == 200

@@ -104,7 +104,7 @@ async def test_a_password_set_in_the_admin_ends_what_the_account_has(system: Sys
         "from academy.domain.roles import Role; from django.contrib.auth.hashers import make_password\n"
         f"create_account(Tenant.objects.get(code='hanbit'), 'renewed', '', Role.TEACHER, make_password('{PASSWORD}'))"
     )
-    name, new = {"tenant": "hanbit", "username": "renewed", "password": PASSWORD}, "호랑이 담배 피우던 시절에"
+    name, new = {"tenant": "hanbit", "username": "renewed", "password": PASSWORD}, "호랑이 담배 피우던 시절 이야기"
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
         tokens = (await bare.post("/api/v1/auth/token/", json=name)).json()
         bare.headers["Authorization"] = f"Bearer {tokens['access']}"

@@ -86,10 +86,10 @@ async def test_the_initial_password_opens_new_accounts_and_is_kept_nowhere(own_s
         weak = await client.post(
             "/api/v1/students/import/", files={"file": ("a.xlsx", content)}, data={"initial_password": "1234"}
         )
-        job_id = await import_workbook(client, content, initial_password="처음 쓰는 암호 7")
+        job_id = await import_workbook(client, content, initial_password="처음 쓰는 긴 암호 일곱 개")
         await watcher.until_terminal(f"job:{job_id}")
         rows = (await client.get(f"/api/v1/jobs/{job_id}/result/")).json()["rows"]
-        account = {"tenant": "hanbit", "username": rows[0]["username"], "password": "처음 쓰는 암호 7"}
+        account = {"tenant": "hanbit", "username": rows[0]["username"], "password": "처음 쓰는 긴 암호 일곱 개"}
         signed_in = await client.post("/api/v1/auth/token/", json=account)
         token = signed_in.json()["access"]
         shut = await client.get("/api/v1/students/", headers={"Authorization": f"Bearer {token}"})

@@ -197,7 +197,7 @@ async def test_a_refresh_that_a_logout_overtakes_gives_nothing_that_opens(system
 
 
 async def test_a_sign_in_with_the_old_password_that_a_new_one_overtakes_opens_nothing(own_system: System) -> None:
-    new = {"old_password": PASSWORD, "new_password": "호랑이 담배 피우던"}
+    new = {"old_password": PASSWORD, "new_password": "호랑이 담배 피우던 시절 이야기"}
     async with (
         await signed_in(own_system) as session,
         httpx.AsyncClient(base_url=own_system.address, timeout=30) as bare,

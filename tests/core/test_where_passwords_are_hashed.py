@@ -16,7 +16,7 @@ from apps.core.models import Tenant, TenantMembership, User
 from tests.core.conftest import Asks
 
 threads: list[str] = []
-OLD, NEW = "열두 글자보다 긴 옛 암호", "열두 글자보다 긴 새 암호"
+OLD, NEW = "우리집 강아지의 옛날 이름은", "우리집 고양이의 지금 이름은"
 
 
 class NotedHasher(PBKDF2PasswordHasher):

@@ -4,8 +4,6 @@ import time
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers, status
 from rest_framework.exceptions import AuthenticationFailed, Throttled
@@ -24,6 +22,7 @@ from apps.core.authentication import address_of, caller_of, device_of
 from apps.core.errors import ApiError
 from apps.core.hashing import HashingBusyError, Origin, hashing
 from apps.core.models import User
+from apps.core.password_rules import check_new_password, words_of
 from apps.core.refresh_cookie import answer_with_cookie, check_origin, clear_cookie, read_cookie
 from apps.core.throttling import Attempt, count_attempt
 from apps.core.tokens import Caller, TokenError, access_token, read_refresh_token, refresh_token
@@ -237,10 +236,7 @@ class PasswordView(APIView):
         attempt.succeeded()
         if normalised(new) == normalised(old):
             raise ApiError(400, "same_password", "The new password is the old one: choose another.")
-        try:
-            validate_password(new, user)
-        except ValidationError as problem:
-            raise serializers.ValidationError({"new_password": problem.messages}) from None
+        check_new_password("new_password", new, words_of(user))
         new_hash = hashing().run(lambda: hash_password(new), origin)
         if not repositories_core.change_password(user, new_hash):
             raise ApiError(409, "account_changed", "The account was changed at the same moment: sign in again.")

@@ -46,7 +46,8 @@ class SessionEndedError(Exception):
 
 
 def find_user(user_id: int) -> User | None:
-    return User.objects.filter(pk=user_id, is_active=True).first()
+    """Return the active account, with its academy."""
+    return User.objects.select_related("tenant").filter(pk=user_id, is_active=True).first()
 
 
 def find_operator(username: str) -> User | None:
@@ -60,6 +61,11 @@ def find_user_id(tenant_id: int, username: str) -> int | None:
 
 def find_tenant_code(tenant_id: int) -> str | None:
     return Tenant.objects.filter(pk=tenant_id).values_list("code", flat=True).first()
+
+
+def names_of_tenant(tenant_id: int) -> tuple[str, ...]:
+    """Return the academy's code and its name."""
+    return Tenant.objects.filter(pk=tenant_id).values_list("code", "name").first() or ()
 
 
 def find_tenant_id(tenant_code: str) -> int | None:

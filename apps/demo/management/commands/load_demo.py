@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from django.contrib.auth.hashers import make_password
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from academy.adapters.db.django import repositories_core, repositories_lectures, repositories_students
 from academy.domain.roles import Role
 from academy.domain.student_rows import StudentRow
+from academy.passwords import hash_password
 from apps.core.models import Tenant
 from apps.demo.videos import load_videos
 from apps.domains.students.demo import load_students
 
 ACADEMIES = {"hanbit": "한빛학원", "saebom": "새봄학원"}
-PASSWORD = "academy-demo"  # noqa: S105 - of made-up accounts, told to everybody
+# Of made-up accounts, and told to everybody: the one password that keeps none of the rules.
+PASSWORD = "academy-demo"  # noqa: S105
 ACCOUNTS = {Role.OWNER: "김원장", Role.STAFF: "이실장", Role.TEACHER: "박선생"}
 LECTURES = ("중등 수학 A", "고등 영어 독해", "초등 과학 실험", "고3 국어 모의고사")
 STUDENT = StudentRow(line=1, name="최학생", parent_phone="01000000001", school="한빛중학교", grade="2")
@@ -24,7 +25,7 @@ class Command(BaseCommand):
     help = f"Loads two academies with accounts, lectures, students and videos (password of all accounts: {PASSWORD})."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
-        password_hash = make_password(PASSWORD)
+        password_hash = hash_password(PASSWORD)
         for code, name in ACADEMIES.items():
             with transaction.atomic():
                 tenant = repositories_core.create_tenant(code, name)

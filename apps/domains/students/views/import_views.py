@@ -1,8 +1,6 @@
 """`POST /api/v1/students/import/`, and a workbook to try it with."""
 
 from django.conf import settings
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
@@ -12,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from academy.adapters.db.django import repositories_core
 from academy.adapters.db.django.repositories_students import lecture_exists
 from academy.adapters.excel.errors import WorkbookError, WorkbookTooLargeError
 from academy.adapters.excel.sample import sample_workbook
@@ -21,6 +20,7 @@ from academy.passwords import hash_password
 from apps.core.authentication import address_of, caller_of
 from apps.core.errors import ApiError
 from apps.core.hashing import Origin, hashing
+from apps.core.password_rules import check_new_password
 from apps.core.query_params import number_param
 from apps.domains.students.serializers import ImportForm
 from config.body_limit import FORM_BYTES
@@ -53,7 +53,7 @@ class StudentImportView(APIView):
             raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
         password_hash = None
         if password:
-            check_password_rules(password)
+            check_new_password("initial_password", password, repositories_core.names_of_tenant(caller.tenant_id))
             origin = Origin(caller.tenant_code, address_of(request), known=True)
             password_hash = hashing().run(lambda: hash_password(password), origin)
         try:
@@ -84,10 +84,3 @@ class SampleWorkbookView(APIView):
         answer = HttpResponse(sample_workbook(rows), content_type=XLSX)
         answer["Content-Disposition"] = 'attachment; filename="students.xlsx"'
         return answer
-
-
-def check_password_rules(password: str) -> None:
-    try:
-        validate_password(password)
-    except ValidationError as problem:
-        raise serializers.ValidationError({"initial_password": problem.messages}) from None

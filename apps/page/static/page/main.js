@@ -47,8 +47,12 @@ function say(id, sentence) {
 
 /** @param {any} error */
 function sentenceFor(error) {
-  const field = Object.values(error.fields ?? {}).flat()[0]; // says more than the code does
-  return () => field ?? explain("error", error.code ?? "internal", error.message, { seconds: Math.ceil((error.retryAfterMs ?? 0) / 1000) });
+  const field = Object.values(error.fields ?? {}).flat()[0]; // says more than the code "invalid" does
+  const values = {
+    seconds: Math.ceil((error.retryAfterMs ?? 0) / 1000),
+    n: Number(/\d+/.exec(error.message)?.[0] ?? 0), // a limit is the only number in the server's sentence
+  };
+  return () => explain("error", error.code ?? "internal", field ?? error.message, values);
 }
 
 function translate() {

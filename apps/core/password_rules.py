@@ -1,0 +1,52 @@
+"""The rules for passwords at every door: changing one, an import's initial one, and Django's own forms and commands."""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.password_validation import CommonPasswordValidator
+from django.core.exceptions import ValidationError
+
+from academy.domain.passwords import PasswordProblem, password_problem
+from apps.core.errors import ApiError
+from apps.core.models import User
+
+
+class PasswordRules:
+    """A validator of `AUTH_PASSWORD_VALIDATORS`."""
+
+    def validate(self, password: str, user: Any = None) -> None:
+        """Raise ValidationError, whose text says what is wrong and what to do."""
+        if problem := problem_of(password, words_of(user) if isinstance(user, User) else ()):
+            raise ValidationError(problem.message, code=problem.code)
+
+    def get_help_text(self) -> str:
+        return (
+            f"Use at least {settings.PASSWORD_MIN_LENGTH} characters, for example a sentence of your own. "
+            "Your name, your academy's name, and passwords that many use are not taken."
+        )
+
+
+def check_new_password(field: str, password: str, own_words: Iterable[str]) -> None:
+    """Raise ApiError (400) for a password that is not taken; `field` is the name of the form's field."""
+    if problem := problem_of(password, own_words):
+        raise ApiError(400, problem.code, problem.message, {field: [problem.message]})
+
+
+def problem_of(password: str, own_words: Iterable[str]) -> PasswordProblem | None:
+    return password_problem(
+        password, min_length=settings.PASSWORD_MIN_LENGTH, own_words=own_words, common=_common_passwords()
+    )
+
+
+def words_of(user: User) -> list[str]:
+    """What must not make up most of this account's password."""
+    academy = [user.tenant.code, user.tenant.name] if user.tenant else []
+    return [user.username, user.name, *academy]
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    """The 20,000 that Django knows, by Royce Williams' count of passwords that leaked."""
+    return frozenset(CommonPasswordValidator().passwords)
