@@ -192,6 +192,11 @@ def outbox_senders() -> dict[str, OutboxSender]:
     return {kind: import_string(path) for kind, path in senders.items()}
 
 
+def declares_outbox() -> bool:
+    """Whether the project's settings name something that only an outbox and its relay need."""
+    return any(getattr(settings, name, None) for name in ("REALTIME_SOURCE", "REALTIME_OUTBOX_SENDERS"))
+
+
 def doctor_checks() -> Iterator[tuple[str, DoctorCheck]]:
     """The project's own checks of `manage.py doctor`, each named by its function (`check_queues`: queues)."""
     for path in getattr(settings, "REALTIME_DOCTOR_CHECKS", []):

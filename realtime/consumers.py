@@ -19,6 +19,7 @@ from realtime.metrics import counts
 from realtime.origin import origin_allowed
 from realtime.process import this_process
 from realtime.rates import TokenBucket
+from realtime.refusals import connection_refused, refused
 
 FRAMES_A_SECOND, FRAMES_BURST = 10, 30
 MAX_BAD_FRAMES = 10
@@ -83,7 +84,7 @@ class EventsConsumer(AsyncConsumer):
                 raise StopConsumer
 
     async def _connect(self) -> None:
-        if not origin_allowed(dict(self.scope["headers"])):
+        if not origin_allowed(self.scope):
             counts.refused["403"] += 1
             await refuse_handshake(self.scope, self.base_send, "A page of this origin may not connect.")
             return
@@ -97,21 +98,23 @@ class EventsConsumer(AsyncConsumer):
             )
             await connection.open(handshake.since, process.admit)
             self._connection = connection
-        except RefusedError as refused:
-            await self._refuse_connection(refused)
+        except RefusedError as problem:
+            await self._refuse_connection(problem)
 
-    async def _refuse_connection(self, refused: RefusedError) -> None:
+    async def _refuse_connection(self, problem: RefusedError) -> None:
         """Accepted, and closed with a code, since a browser sees nothing of an HTTP status."""
-        counts.refused[str(int(refused.code))] += 1
-        if refused.retry_after_ms is not None:
-            await self._carrier.send(refusal_frame(refused))
-        await self._carrier.close(refused.code, str(refused))
+        counts.refused[str(int(problem.code))] += 1
+        connection_refused(problem, self.scope)
+        if problem.retry_after_ms is not None:
+            await self._carrier.send(refusal_frame(problem))
+        await self._carrier.close(problem.code, str(problem))
 
     async def _receive(self, text: str | None) -> None:
         connection = self._connection
         if connection is None or connection.closing:
             return
         if not self._bucket.take():
+            refused("too_many_frames", f"A client sent more than {FRAMES_A_SECOND} frames a second.")
             connection.end(CloseCode.TOO_MANY_FRAMES)
             return
         try:
@@ -145,14 +148,15 @@ class EventsConsumer(AsyncConsumer):
             await this_process().admit(ticket)
         except TicketError as problem:
             return "ticket_invalid", str(problem)
-        except RefusedError as refused:
-            if refused.code is CloseCode.FEED_UNAVAILABLE:
-                raise FeedUnavailableError(str(refused)) from None  # which is no fault of the client's
-            return "ticket_invalid", str(refused)
+        except RefusedError as problem:
+            if problem.code is CloseCode.FEED_UNAVAILABLE:
+                raise FeedUnavailableError(str(problem)) from None  # which is no fault of the client's
+            return "ticket_invalid", str(problem)
         return connection.refresh(ticket)
 
     def _refuse(self, connection: Connection, request_id: int | None, code: str, message: str) -> None:
         self._bad_frames += 1
+        refused(code, message)
         connection.subscriber.queue(frames.error(request_id, code, message))
         if self._bad_frames >= MAX_BAD_FRAMES:
             connection.end(CloseCode.BAD_FRAMES)

@@ -13,12 +13,15 @@ from realtime import checks, conf, scripts
 from realtime.conf import DoctorCheck
 from realtime.errors import CheckFailedError
 from realtime.keys import Keys
-from realtime.outbox import oldest_unsent_seconds, seconds_until_relayed
+from realtime.outbox import is_written, oldest_unsent_seconds, seconds_until_relayed
 from realtime.redis_server import OLDEST_VERSION, WARN_ABOVE, RedisServer
 from realtime.refused_writes import refusal, sentence
 
 RESERVED_TENANT = 0
 """The doctor's own feed; tenants of projects begin with 1."""
+NOT_USED = "not used"
+NO_DATABASE = "unknown"
+"""The vendor of Django's stand-in for a project without DATABASES."""
 RELAY_TOPIC = "doctor:relay"
 RELAY_SECONDS = 10.0
 MEND_WRITES = {
@@ -66,6 +69,8 @@ def check_settings() -> str:
 
 
 def check_database() -> str:
+    if connection.vendor == NO_DATABASE:
+        return f"{NOT_USED}: DATABASES names none"
     try:
         connection.ensure_connection()
         plan = MigrationExecutor(connection)
@@ -119,8 +124,29 @@ def check_writes() -> str:
     return "taken"
 
 
+def _outbox_unused() -> str:
+    """Why there is nothing for an outbox and its relay to do; empty if there may be. Raises DatabaseError."""
+    if connection.vendor == NO_DATABASE:
+        return f"{NOT_USED}: it needs PostgreSQL, and DATABASES names none"
+    if connection.vendor != "postgresql":
+        return f"{NOT_USED}: it needs PostgreSQL, and the database is {connection.vendor}"
+    if conf.declares_outbox() or is_written() or _relay_has_run():
+        return ""
+    return f"{NOT_USED}: nothing was written to it within a day, and no relay has run"
+
+
+def _relay_has_run() -> bool:
+    """Whether a relay has run beside this Redis; true also where Redis cannot say."""
+    try:
+        return conf.publisher().filled_run_id() is not None
+    except RedisError:
+        return True
+
+
 def check_outbox() -> str:
     try:
+        if unused := _outbox_unused():
+            return unused
         age = oldest_unsent_seconds()
     except DatabaseError as problem:
         raise CheckFailedError(
@@ -138,6 +164,8 @@ def check_relay() -> str:
     """A row as a process leaves it behind that dies after its commit: the relay has to send it."""
     payload = {"topic": RELAY_TOPIC, "attempt": new_attempt(), "status": "DONE", "published_at": time.time()}
     try:
+        if unused := _outbox_unused():
+            return unused
         seconds = seconds_until_relayed(RESERVED_TENANT, payload, RELAY_SECONDS)
     except DatabaseError as problem:
         raise CheckFailedError(
@@ -155,9 +183,15 @@ def check_fill() -> str:
     """The mark that the relay leaves in each life of Redis."""
     publisher = conf.publisher()
     try:
+        if unused := _outbox_unused():
+            return unused
         filled = publisher.filled_run_id() == publisher.run_id()
     except RedisError as problem:
         raise CheckFailedError(f"cannot be asked: {problem}", "Mend Redis first.") from None
+    except DatabaseError as problem:
+        raise CheckFailedError(
+            f"cannot be asked: {_first_line(problem)}", "Mend the database first (manage.py migrate)."
+        ) from None
     if not filled:
         raise CheckFailedError(
             "not filled since its last start: ended jobs of the last 24 h may be missing",

@@ -23,6 +23,7 @@ from realtime.metrics import LATENCY, Histogram, counts
 from realtime.outbox import oldest_unsent_seconds
 from realtime.redis_server import RedisServer, takes_writes
 from realtime.refused_writes import CODES
+from realtime.refusals import REASONS
 from realtime.transitions import Verdict
 
 __all__ = ["CONTENT_TYPE", "PATIENCE_SECONDS", "Question", "exposition", "serve_metrics"]
@@ -131,6 +132,7 @@ class Exposed(Collector):
             counts.refused_writes,
             CODES,
         )
+        yield _counter("realtime_refused", "Whatever was refused, by reason.", "reason", counts.refusals, REASONS)
         yield _counter("realtime_feed_reads", "Reads of a feed, by cause.", "cause", counts.reads, READ_CAUSES)
         yield _counter("realtime_sql_statements", "SQL statements, by view.", "view", counts.sql)
         connections = GaugeMetricFamily("realtime_connections", "Open connections.", labels=["transport"])

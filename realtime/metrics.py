@@ -41,6 +41,7 @@ class Counts:
         self.connections: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
+        self.refusals: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
         self.sql: Counter[str] = Counter()
         self.refused_writes: Counter[str] = Counter()

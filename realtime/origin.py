@@ -1,30 +1,53 @@
 """Which web pages may talk to the engine: those of the own site, and of `REALTIME_ALLOWED_ORIGINS`."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
-from django.conf import settings
-from django.http.request import split_domain_port, validate_host
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
 
 from realtime import conf
+from realtime.refusals import client_of, refused
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The names and addresses of this machine for itself."""
 
 
-def origin_allowed(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2).
+def origin_allowed(scope: Mapping[str, Any]) -> bool:
+    """Whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2). If not, the reason is counted and logged.
 
     No Origin header means no browser page of another site, and passes; `null` does not. The Host has to be one of ours,
     or another name that leads here would be the own site.
     """
-    host = headers.get(b"host", b"").decode("latin-1")
-    domain, _port = split_domain_port(host)
-    if not validate_host(domain, settings.ALLOWED_HOSTS):
-        return False
+    headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
-    if b"origin" not in headers or origin in conf.allowed_origins():
+    where = {"path": scope.get("path"), "client": client_of(scope)}
+    try:
+        host = _host(scope, headers)
+    except DisallowedHost as problem:
+        refused("host", str(problem), origin=origin or None, **where)
+        return False
+    if b"origin" not in headers or origin in conf.allowed_origins() or _is_own(origin, host):
         return True
+    message = f"Pages of {origin[:100]!r} may not connect to {host}: add it to REALTIME_ALLOWED_ORIGINS."
+    refused("origin", message, **where)
+    return False
+
+
+def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
+    """The host as Django itself takes it from a request, by all of its settings. Raises DisallowedHost."""
+    request = HttpRequest()
+    server, port = scope.get("server") or ("", None)
+    request.META = {"SERVER_NAME": server, "SERVER_PORT": str(port or 80)}
+    for name, key in ((b"host", "HTTP_HOST"), (b"x-forwarded-host", "HTTP_X_FORWARDED_HOST")):
+        if name in headers:
+            request.META[key] = headers[name].decode("latin-1")
+    return request.get_host()
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """Whether a page of this origin came from this host."""
     try:
         parts = urlsplit(origin)
     except ValueError:  # such as "http://[", which no browser sends

@@ -137,6 +137,11 @@ def oldest_unsent_seconds() -> float:
     return max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
 
 
+def is_written() -> bool:
+    """Whether the project has written to the outbox within a day, for which rows are kept. Raises DatabaseError."""
+    return OutboxEntry.objects.filter(tenant_id__gt=0).exists()
+
+
 def seconds_until_relayed(tenant_id: int, fields: dict[str, Any], patience_seconds: float) -> float | None:
     """Leaves a record behind as a process does that dies after its commit; how long it took the relay to send it.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from realtime.asgi_server import refuse_handshake
 from realtime.consumers import EventsConsumer
+from realtime.refusals import refused
 from realtime.sse import events_application
 
 WEBSOCKET_PATH = "/ws/events/"
@@ -28,6 +29,7 @@ def with_realtime(http_application: Application) -> Application:
             await _consumer(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
+            refused("path", f"No WebSocket is served at this path, only at {WEBSOCKET_PATH}.", path=scope["path"])
             await refuse_handshake(scope, send, f"WebSockets connect at {WEBSOCKET_PATH}.")
         else:
             raise ValueError(f"This application serves http and websocket, not {scope['type']}.")

@@ -22,6 +22,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 
 from realtime.rates import TokenBucket
+from realtime.refusals import refused
 
 HEAD_BYTES = 65_536
 HEAD_FIELDS = 128
@@ -145,11 +146,13 @@ class BoundedHttp(HttpToolsProtocol):
             self._deadline = None
 
     def _close(self) -> None:
+        refused("head_too_slow", f"A request's head did not come within {self.head_seconds:g} s.")
         self.transport.close()
         self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 
     def _refuse(self) -> None:
         """Answers 431."""
+        refused("head_too_large", _SENTENCE)
         self._refused = True
         self._clear_deadline()
         if self._is_busy():  # an answer amid another would be taken for a part of it
@@ -201,6 +204,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._fail("too many parts")
 
     def _fail(self, reason: str) -> None:
+        refused(reason.replace(" ", "_"), f"A client sent {reason}.")
         self.conn.data_to_send()  # pongs that nobody waits for
         if not self.handshake_complete:
             self.transport.abort()

@@ -23,6 +23,7 @@ from realtime.handshake import read_handshake
 from realtime.metrics import counts
 from realtime.origin import cors_headers, origin_allowed
 from realtime.process import this_process
+from realtime.refusals import connection_refused
 
 RETRY_MS = (1000, 3000)
 """After a lost connection the browser waits so long; each connection is told another time."""
@@ -94,7 +95,7 @@ async def events_application(scope: Message, receive: Receive, send: Send) -> No
         await _answer(send, 204, b"", cors)
     elif scope["method"] != "GET":
         await _refuse(send, 405, "method_not_allowed", "Read events by GET.", [*cors, (b"allow", b"GET")])
-    elif not origin_allowed(headers):
+    elif not origin_allowed(scope):
         counts.refused["403"] += 1
         await _refuse(send, 403, "forbidden_origin", "A page of this origin may not read events.", [])
     else:
@@ -114,6 +115,7 @@ async def _stream(scope: Message, receive: Receive, send: Send, cors: list[tuple
         await _until_gone(receive, stream)
     except RefusedError as refused:
         counts.refused[str(int(refused.code))] += 1
+        connection_refused(refused, scope)
         await _refuse_connection(send, refused, cors)
     finally:
         if connection is not None:

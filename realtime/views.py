@@ -25,6 +25,7 @@ from realtime.exposition import CONTENT_TYPE, exposition
 from realtime.handshake import Handshake, allow, read_handshake
 from realtime.origin import LOOPBACK, cors_headers
 from realtime.process import this_process
+from realtime.refusals import connection_refused, refused
 from realtime.routing import EVENTS_PATH, WEBSOCKET_PATH
 from realtime.sse import CODES, STATUSES
 from realtime.tickets import CONNECT_SECONDS, Ticket, issue_cookie_ticket, issue_ticket
@@ -181,9 +182,10 @@ async def snapshot_view(request: HttpRequest) -> HttpResponse:
         bind_contextvars(tenant=handshake.ticket.tenant_id)
         process = await this_process().admit(handshake.ticket)
         frame = await process.hub.snapshot(handshake.ticket.tenant_id, handshake.topics, handshake.since)
-    except RefusedError as refused:
-        status = STATUSES[refused.code]
-        return _with_cors(request, _error(status, CODES[status], refused))
+    except RefusedError as problem:
+        connection_refused(problem, request.scope)  # type: ignore[attr-defined]  # an ASGIRequest
+        status = STATUSES[problem.code]
+        return _with_cors(request, _error_answer(status, CODES[status], problem))
     except FeedUnavailableError as problem:
         return _with_cors(request, _error(503, "unavailable", problem))
     answer = HttpResponse(frame.body, content_type="application/json")
@@ -196,8 +198,8 @@ async def _read_handshake(request: HttpRequest) -> Handshake:
     scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
     try:
         return read_handshake(Door.SNAPSHOT, scope)
-    except RefusedError as refused:
-        if STATUSES[refused.code] != 401:  # noqa: PLR2004 - HTTP
+    except RefusedError as problem:
+        if STATUSES[problem.code] != 401:  # noqa: PLR2004 - HTTP
             raise
         ticket = await sync_to_async(_ticket_of_token)(request)
         if ticket is None:
@@ -242,6 +244,12 @@ def _with_cors(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
 
 
 def _error(status: int, code: str, problem: Exception | str, allow: str = "POST") -> JsonResponse:
+    """A refusal that is counted and logged, as an answer."""
+    refused(code, str(problem))
+    return _error_answer(status, code, problem, allow)
+
+
+def _error_answer(status: int, code: str, problem: Exception | str, allow: str = "POST") -> JsonResponse:
     answer = JsonResponse({"code": code, "message": str(problem)}, status=status)
     answer["Cache-Control"] = "no-store"
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme

@@ -4,7 +4,8 @@ import signal
 import threading
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from realtime.relay import Relay
 
@@ -13,6 +14,8 @@ class Command(BaseCommand):
     help = "Sends what was left behind in the outbox, until SIGTERM or Ctrl-C. Workers do the same beside their jobs."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
+        if connection.vendor != "postgresql":
+            raise CommandError(f"The outbox and its relay need PostgreSQL, and the database is {connection.vendor}.")
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -1,0 +1,55 @@
+"""Whose pages may connect, under which host: by Django's own rule for hosts."""
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from realtime.metrics import counts
+from realtime.origin import origin_allowed
+
+
+def scope(host: str = "", **headers: str) -> dict[str, object]:
+    named = {"host": host, **headers} if host else headers
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
+    return {"headers": pairs, "path": "/ws/events/", "client": ("127.0.0.1", 4000), "server": ("10.0.0.1", 8000)}
+
+
+LOCAL = ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "app.localhost"]
+
+
+@pytest.mark.parametrize("host", LOCAL)
+def test_a_new_project_may_be_reached_at_this_machine(host: str, settings: Settings) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = True, []
+    assert origin_allowed(scope(host, origin=f"http://{host}"))
+    assert origin_allowed(scope(host))
+    assert not origin_allowed(scope(host, origin="http://evil.example"))
+
+
+@pytest.mark.parametrize(("debug", "host"), [(True, "evil.example"), (True, "10.0.0.1:8000"), (False, "localhost")])
+def test_other_hosts_are_refused_and_so_is_localhost_without_debug(debug: bool, host: str, settings: Settings) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = debug, []
+    before = counts.refusals["host"]
+    assert not origin_allowed(scope(host, origin=f"http://{host}"))
+    assert counts.refusals["host"] == before + 1
+
+
+def test_a_host_behind_a_proxy_is_taken_as_django_takes_it(settings: Settings) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = False, ["app.example.com"]
+    behind = scope("10.0.0.7:8000", x_forwarded_host="app.example.com", origin="https://app.example.com")
+    assert not origin_allowed(behind)
+    settings.USE_X_FORWARDED_HOST = True
+    assert origin_allowed(behind)
+
+
+def test_a_request_without_a_host_is_refused_by_the_name_of_the_server(settings: Settings) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = False, ["app.example.com"]
+    assert not origin_allowed(scope())
+    settings.ALLOWED_HOSTS = ["10.0.0.1"]
+    assert origin_allowed(scope())
+
+
+def test_a_foreign_page_is_counted_by_its_reason(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS = ["app.example.com"]
+    before = counts.refusals["origin"]
+    for origin in ("https://evil.example", "null", "http://[", "file://"):
+        assert not origin_allowed(scope("app.example.com", origin=origin))
+    assert counts.refusals["origin"] == before + 4
