@@ -8,10 +8,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.core.asgi import get_asgi_application
 
-from config.environment import hide_secrets_once_read, sentences_alone
+from config.environment import hide_secrets_once_read, sentences_in_the_log
+from config.logging import log_everything
 
+log_everything()
 hide_secrets_once_read()
-with sentences_alone():
+with sentences_in_the_log():
     django_application = get_asgi_application()
 
 from django.apps import apps

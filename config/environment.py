@@ -1,5 +1,6 @@
 """What the process is told by its environment: typed, with one clear sentence for each wrong value."""
 
+import logging
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -335,6 +336,17 @@ def sentences_alone() -> Iterator[None]:
         yield
     except WrongEnvironmentError as problem:
         sys.exit(str(problem))
+
+
+@contextmanager
+def sentences_in_the_log() -> Iterator[None]:
+    """The same for a process whose standard error is a log: each sentence is a line of it."""
+    try:
+        yield
+    except WrongEnvironmentError as problem:
+        for sentence in str(problem).splitlines():
+            logging.getLogger("config.environment").critical(sentence)
+        sys.exit(1)
 
 
 def _sentence(item: Any) -> str:

@@ -1,6 +1,13 @@
-"""Logs are one JSON object a line on standard error: time, level, event, and what the code bound to it."""
+"""Logs are one JSON object a line on standard error: timestamp, level, event, and what the code bound to it.
+
+That holds from a process's first line to its last, whoever writes it: warnings, exceptions that nobody catches, also in
+threads and in finalizers, and records that cannot be formatted.
+"""
 
 import logging.config
+import sys
+import threading
+from types import TracebackType
 from typing import Any
 
 import structlog
@@ -19,7 +26,7 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
     The audit log is written whatever the level: to standard error with the rest, or to a file of its own, which may be
     moved away while it is written.
     """
-    audit: dict[str, Any] = {"class": "logging.StreamHandler"}
+    audit: dict[str, Any] = {"class": "config.logging.JsonHandler"}
     if audit_file:
         audit = {"class": "logging.handlers.WatchedFileHandler", "filename": audit_file, "encoding": "utf-8"}
     return {
@@ -37,7 +44,7 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
             }
         },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "json"},
+            "stderr": {"class": "config.logging.JsonHandler", "formatter": "json"},
             "audit": {**audit, "formatter": "json"},
         },
         "root": {"handlers": ["stderr"], "level": level},
@@ -45,8 +52,11 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
         "loggers": {
             "academy.audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
             "django.request": {"level": "ERROR"},
+            # uvicorn has given them handlers of its own, which do not write JSON.
+            "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
+            "uvicorn.access": {"handlers": [], "level": "INFO", "propagate": True},
             # One line a connection is a million lines a day; connections are counted, not logged.
-            "uvicorn.error": {"level": "WARNING"},
+            "uvicorn.error": {"handlers": [], "level": "WARNING", "propagate": True},
             "httpx": {"level": "WARNING"},
             "botocore": {"level": "WARNING"},
             "boto3": {"level": "WARNING"},
@@ -54,6 +64,20 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
             "psycopg.pool": {"level": "ERROR"},
         },
     }
+
+
+class JsonHandler(logging.StreamHandler[Any]):
+    """Writes to standard error. A record that cannot be written as it is becomes a line that says so."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        spare = logging.LogRecord(
+            record.name, logging.ERROR, "", 0, f"log_record_bad: {record.msg!r}", None, sys.exc_info()
+        )
+        try:
+            self.stream.write(self.format(spare) + self.terminator)
+            self.flush()
+        except Exception:  # noqa: BLE001 - nothing is left to say it with
+            return
 
 
 def configure(settings: dict[str, Any]) -> None:
@@ -65,3 +89,31 @@ def configure(settings: dict[str, Any]) -> None:
         cache_logger_on_first_use=True,
     )
     logging.config.dictConfig(settings)
+
+
+def log_everything() -> None:
+    """For the first line of a process that runs for long: what Python itself would print becomes a line of the log."""
+    configure(logging_settings("INFO"))
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+    sys.unraisablehook = _log_unraisable
+
+
+_log = logging.getLogger("process")
+
+
+def _log_uncaught(kind: type[BaseException], problem: BaseException, traceback: TracebackType | None) -> None:
+    _log.critical("exception_not_caught", exc_info=(kind, problem, traceback))
+
+
+def _log_uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+    if found.exc_type is SystemExit:
+        return
+    problem = found.exc_value or found.exc_type()
+    _log.error("exception_not_caught_in_thread", exc_info=(found.exc_type, problem, found.exc_traceback))
+
+
+def _log_unraisable(found: "sys.UnraisableHookArgs") -> None:
+    problem = found.exc_value or found.exc_type()
+    _log.error("exception_ignored", exc_info=(found.exc_type, problem, found.exc_traceback))

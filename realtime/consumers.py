@@ -114,7 +114,7 @@ class EventsConsumer(AsyncConsumer):
         if connection is None or connection.closing:
             return
         if not self._bucket.take():
-            refused("too_many_frames", f"A client sent more than {FRAMES_A_SECOND} frames a second.")
+            refused(reason="too_many_frames", message=f"A client sent more than {FRAMES_A_SECOND} frames a second.")
             connection.end(CloseCode.TOO_MANY_FRAMES)
             return
         try:

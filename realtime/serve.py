@@ -8,17 +8,22 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import socket
 import sys
 from collections.abc import Sequence
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
+from uvicorn.importer import ImportFromStringError, import_from_string
 
 from realtime.process import drain_process
 from realtime.proxies import DEFAULT as LOOPBACK_PROXIES
 from realtime.proxies import ProxyAddressError, TrustedProxies, behind_proxies
 from realtime.server_protocols import HEAD_SECONDS, BoundedWebSocket, http_protocol
+
+log = logging.getLogger(__name__)
 
 GRACEFUL_SECONDS = 5
 """For requests that are still being answered after the drain."""
@@ -67,7 +72,8 @@ def listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
     try:
         listening.bind((host, port))
     except OSError as problem:
-        sys.exit(f"The server cannot listen at {host}, port {port}: {problem.strerror}.")
+        log.critical("The server cannot listen at %s, port %s: %s.", host, port, problem.strerror)
+        sys.exit(1)
     return listening
 
 
@@ -90,6 +96,8 @@ def server_of(
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         proxy_headers=False,  # uvicorn's reading believes a client that writes X-Forwarded-For where all are trusted
         access_log=access_log,
+        # A project that has set up a log gets uvicorn's lines in it; without one they go where uvicorn sends them.
+        log_config=None if logging.getLogger().handlers else LOGGING_CONFIG,
     )
     config.trusted_proxies = trusted_proxies or TrustedProxies.parse(LOOPBACK_PROXIES)
     return DrainingServer(config)
@@ -103,7 +111,8 @@ def read_trusted_proxies(option: str | None) -> TrustedProxies:
     try:
         return TrustedProxies.parse(text)
     except ProxyAddressError as problem:
-        sys.exit(f"{name} is wrong: {problem}.")
+        log.critical("%s is wrong: %s.", name, problem)
+        sys.exit(1)
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -123,6 +132,9 @@ def main(words: Sequence[str] | None = None) -> None:
         "--head-seconds", type=float, default=HEAD_SECONDS, help="how long the head of a request may take to come"
     )
     given = parser.parse_args(words)
+    # First of all, as that sets up the project's log. What is wrong with it is said when it is loaded to be served.
+    with contextlib.suppress(ImportFromStringError):
+        import_from_string(given.application)
     trusted_proxies = read_trusted_proxies(given.forwarded_allow_ips)
     listening = listen(given.host, given.port, reuse_port=given.reuse_port)
     server = server_of(

@@ -15,12 +15,15 @@ def start(name: str, queue_name: str, parts: Callable[[], Parts]) -> None:
     """Works off a queue until SIGTERM. `parts` is called once Django is set up, and imports what needs that."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("PROCESS_NAME", name)
+    from config.logging import log_everything  # noqa: PLC0415
+
+    log_everything()
     import django  # noqa: PLC0415 - the environment comes first
 
-    from config.environment import hide_secrets_once_read, sentences_alone  # noqa: PLC0415
+    from config.environment import hide_secrets_once_read, sentences_in_the_log  # noqa: PLC0415
 
     hide_secrets_once_read()
-    with sentences_alone():
+    with sentences_in_the_log():
         django.setup()
     from django.conf import settings  # noqa: PLC0415 - needs set-up
     from redis import Redis  # noqa: PLC0415

@@ -119,6 +119,25 @@ async def test_what_outlives_a_request_does_not_log_under_its_name(
     assert bound == [{}]
 
 
+async def test_every_line_from_the_start_to_the_stop_is_an_object(own_system: System) -> None:
+    host, port = own_system.address.removeprefix("http://").split(":")
+    async with own_system.client() as client, await own_system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(30, seed=45))
+        await watcher.until_terminal(f"job:{job_id}")
+        assert (await client.get("/api/v1/lectures/no-number/")).status_code == 404
+    for request in (b"no request at all\r\n\r\n", b"GET /ws/events/ HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request)
+        await reader.read()
+        writer.close()
+    await asyncio.to_thread(own_system.web.stop)
+    await asyncio.to_thread(own_system.worker.stop)
+    for service in (own_system.web, own_system.worker):
+        lines = [json.loads(line) for line in service.log_file.read_text().splitlines()]
+        assert all(line["timestamp"] and line["level"] and line["event"] for line in lines)
+    assert any("Invalid HTTP request" in line["event"] for line in lines_of(own_system.web.log_file))
+
+
 async def test_nothing_is_logged_for_each_record_or_frame(talking: System) -> None:
     log_file = talking.web.log_file
     publisher, tenant_id = Publisher.from_url(talking.redis.url), tenant_of(talking, "hanbit")
