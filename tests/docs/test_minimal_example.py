@@ -1,6 +1,7 @@
 """`examples/minimal/` and a copy of `realtime/` in a folder of their own, without anything else of this project.
 
-What is run here are the page's own commands.
+What is run here are the page's own commands. `MINIMAL_PYTHON=/path/to/python` runs them with the packages of another
+environment, such as one with the newest Django (CONTRIBUTING.md).
 """
 
 import ast
@@ -20,6 +21,9 @@ import httpx
 import psycopg
 import pytest
 from redis import Redis
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin, Subprotocol
 
 from embedded.group import Servers
 from embedded.home import PROJECT
@@ -35,6 +39,13 @@ COPY, VARIABLES, SERVE, WATCH, WORK = (blocks()[f"{PAGE}#sh-{number}"] for numbe
 MIGRATE, RELAY = (blocks()[f"{PAGE}#sh-{number}"] for number in (7, 8))
 OUTBOX = blocks()[f"{PAGE}#python-1"]
 NOWHERE = "redis://127.0.0.1:1/0"
+PYTHON = Path(os.environ.get("MINIMAL_PYTHON", sys.executable))
+NEW_PROJECT = """
+DEBUG = True
+ALLOWED_HOSTS = []
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+CHANNEL_LAYERS = {}
+"""
 
 
 class Minimal:
@@ -47,7 +58,7 @@ class Minimal:
         where = {"PGHOST": database.hostname, "PGPORT": database.port, "PGUSER": database.username}
         self.environment = bare_environment(
             PGDATABASE="minimal",
-            PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            PATH=f"{PYTHON.parent}:{os.environ['PATH']}",
             PGPASSWORD=database.password or "",
             **{name: str(value) for name, value in where.items() if value is not None},
         )
@@ -76,7 +87,11 @@ class Minimal:
     @asynccontextmanager
     async def running(self, block: str) -> AsyncIterator[Lines]:
         process = await asyncio.create_subprocess_exec(
-            *self.command(block), cwd=self.folder, env=self.environment, stdout=asyncio.subprocess.PIPE
+            *self.command(block),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
         )
         try:
             yield Lines(process)
@@ -144,11 +159,64 @@ async def test_an_end_that_redis_could_not_take_comes_by_the_relay(minimal: Mini
                 assert (await watcher.until_terminal("job:2"))["status"] == "DONE"
 
 
+async def test_a_new_project_with_debug_and_no_hosts_is_reached_at_localhost(minimal: Minimal) -> None:
+    with (minimal.folder / "settings.py").open("a") as settings:
+        settings.write(NEW_PROJECT)
+    async with minimal.running(SERVE) as log, httpx.AsyncClient() as client:
+        await eventually(minimal.ready)
+        client.headers["Authorization"] = f"Bearer {await asyncio.to_thread(minimal.run, 'python rules.py')}"
+        address = minimal.address.replace("127.0.0.1", "localhost")
+        ticket = (await client.post(f"{address}/api/v1/realtime/ticket/", json={})).json()
+        protocols = [Subprotocol("realtime.v1"), Subprotocol(f"ticket.{ticket['ticket']}")]
+        async with connect(ticket["websocket_url"], subprotocols=protocols, origin=Origin(address)) as socket:
+            assert '"welcome"' in str(await socket.recv())
+        with pytest.raises(InvalidStatus):
+            await connect(ticket["websocket_url"], additional_headers={"Host": "evil.example"})
+        await log.until("ALLOWED_HOSTS")
+
+
+def test_doctor_says_what_a_new_project_does_not_use(minimal: Minimal) -> None:
+    with (minimal.folder / "settings.py").open("a") as settings:
+        settings.write(NEW_PROJECT)
+    minimal.run("python -m django migrate")
+    said = minimal.run("python -m django doctor")
+    for part in ("channel layer", "outbox", "relay", "redis contents"):
+        assert f"ok    {part}: not used: " in said
+    assert "the database is sqlite" in said
+    assert "WRONG" not in said
+
+
+def test_doctor_asks_nothing_of_an_outbox_that_nobody_uses(minimal: Minimal) -> None:
+    minimal.run(MIGRATE)
+    said = minimal.run("python -m django doctor")
+    assert "ok    outbox: not used: nothing was written to it" in said
+    assert "ok    relay: not used: " in said
+
+
+def test_the_relay_of_a_project_without_postgresql_says_what_it_needs(minimal: Minimal) -> None:
+    with (minimal.folder / "settings.py").open("a") as settings:
+        settings.write(NEW_PROJECT)
+    refused = subprocess.run(
+        minimal.command(RELAY),
+        cwd=minimal.folder,
+        env=minimal.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert refused.returncode == 1
+    assert "The outbox and its relay need PostgreSQL, and the database is sqlite." in refused.stderr
+
+
 def test_the_minimal_project_asks_for_what_the_engine_imports() -> None:
     assert blocks()[f"{PAGE}#sh-2"].endswith("install -r requirements.txt\n")
     asked = set((PROJECT / "examples" / "minimal" / "requirements.txt").read_text(encoding="utf-8").split())
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert asked <= set(project["dependencies"])
+    # The product keeps to one Django, the LTS; whoever takes the engine alone is not held to it.
+    assert asked <= {
+        each.partition(",<")[0] if each.startswith("django>") else each for each in project["dependencies"]
+    }
     trees = [ast.parse(file.read_text(encoding="utf-8")) for file in (PROJECT / "realtime").rglob("*.py")]
     imported = {name.partition(".")[0] for tree in trees for name in _imported(tree)}
     distributions = packages_distributions()
