@@ -22,8 +22,8 @@ from realtime.closing import CloseCode
 from realtime.metrics import LATENCY, Histogram, counts
 from realtime.outbox import oldest_unsent_seconds
 from realtime.redis_server import RedisServer, takes_writes
-from realtime.refused_writes import CODES
 from realtime.refusals import REASONS
+from realtime.refused_writes import CODES
 from realtime.transitions import Verdict
 
 __all__ = ["CONTENT_TYPE", "PATIENCE_SECONDS", "Question", "exposition", "serve_metrics"]

@@ -44,7 +44,6 @@ NEW_PROJECT = """
 DEBUG = True
 ALLOWED_HOSTS = []
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
-CHANNEL_LAYERS = {}
 """
 
 
@@ -180,7 +179,7 @@ def test_doctor_says_what_a_new_project_does_not_use(minimal: Minimal) -> None:
         settings.write(NEW_PROJECT)
     minimal.run("python -m django migrate")
     said = minimal.run("python -m django doctor")
-    for part in ("channel layer", "outbox", "relay", "redis contents"):
+    for part in ("outbox", "relay", "redis contents"):
         assert f"ok    {part}: not used: " in said
     assert "the database is sqlite" in said
     assert "WRONG" not in said

@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import pytest
 from structlog.contextvars import bound_contextvars, get_contextvars
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
@@ -150,3 +152,26 @@ async def test_nothing_is_logged_for_each_record_or_frame(talking: System) -> No
         await watcher.until_terminal("flood:a")
         assert len(lines_of(log_file)) - before < FLOOD / 10  # of all levels
     publisher.close()
+
+
+async def test_the_reason_of_a_refused_handshake_is_logged_once_and_counted(talking: System) -> None:
+    with talking.another_web() as web:
+        url = f"ws{web.address.removeprefix('http')}/ws/events/"
+        for _ in range(3):
+            with pytest.raises(InvalidStatus):
+                await connect(url, origin="https://evil.example")  # type: ignore[arg-type]
+            with pytest.raises(InvalidStatus):
+                await connect(f"{url}elsewhere/")
+            with pytest.raises(InvalidStatus):
+                await connect("ws://evil.example/ws/events/", host="127.0.0.1", port=web.port, proxy=None)
+            assert (await talking.refused(url))[0] == 4401
+        refused = [line for line in lines_of(web.log_file) if line["event"] == "refused"]
+        async with httpx.AsyncClient(base_url=web.address) as client:
+            metrics = (await client.get("/metrics")).text
+    reasons = ["origin", "path", "host", "ticket_invalid"]
+    assert [line["reason"] for line in refused] == reasons
+    assert "evil.example" in refused[0]["message"]
+    assert "REALTIME_ALLOWED_ORIGINS" in refused[0]["message"]
+    assert "ALLOWED_HOSTS" in refused[2]["message"]
+    for reason in reasons:
+        assert f'realtime_refused_total{{reason="{reason}"}} 3.0' in metrics
