@@ -8,6 +8,7 @@ from django.core.files.storage import default_storage
 
 from academy import jobs, quotas
 from academy.adapters.excel.kinds import check_upload
+from academy.adapters.storage.presigned import CONTENT_TYPE
 from academy.domain.jobs import EXCEL_PARSING
 
 MAX_FILE_NAME = 200
@@ -29,6 +30,7 @@ def submit_import(
     check_upload(file_name, file.size)
     quotas.check_before(tenant_id, adds_bytes=file.size)
     job_id = uuid4()
+    file.content_type = CONTENT_TYPE  # type: ignore[attr-defined]  # a bucket would keep its sender's
     stored = default_storage.save(f"imports/{tenant_id}/{job_id}{PurePath(file_name).suffix.lower()}", file)
     payload = {"file_name": file_name, "file": stored, "lecture_id": lecture_id}
     if password_hash:

@@ -35,7 +35,7 @@ def _load(tenant: Tenant, lecture_id: int, title: str, file_name: str, make: Cal
         path = folder / file_name
         make(path)
         with path.open("rb") as local:
-            stored = default_storage.save(source_name(tenant.pk, file_name), File(local))
+            stored = default_storage.save(source_name(tenant.pk), File(local))
         size = path.stat().st_size
     video = repositories_video.create_video(
         tenant.pk, session.pk, title=title, file_name=file_name, source=stored, size=size

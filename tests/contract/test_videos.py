@@ -212,9 +212,11 @@ async def test_a_video_that_goes_to_the_bucket_itself_is_encoded_once_it_has_arr
     assert (early.status_code, early.json()["code"]) == (409, "not_uploaded")
     assert (await client.get(f"/media/videos/{video_id}/progress/")).json() == {"status": "UNKNOWN"}
     async with httpx.AsyncClient() as browser:
-        put = await browser.request(way["method"], way["url"], content=clip)
+        put = await browser.request(way["method"], way["url"], content=clip, headers=way["headers"])
     assert put.status_code == 200
-    assert "content-length" in way["url"]  # signed: another length is refused by the bucket itself
+    for signed in ("content-length", "content-type"):  # another one is refused by the bucket itself
+        assert signed in way["url"]
+    assert way["headers"]["Content-Type"] == "application/octet-stream"
     async with await system.watcher(client) as watcher:
         assert (await client.post(f"/media/videos/{video_id}/uploaded/")).json()["status"] == "PENDING"
         assert (await watcher.until_terminal(f"video:{video_id}"))["status"] == "READY"

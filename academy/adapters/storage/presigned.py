@@ -5,19 +5,22 @@ from typing import Any
 from django.core.files.storage import default_storage
 
 UPLOAD_SECONDS = 3600
+CONTENT_TYPE = "application/octet-stream"
+"""Of every upload: a browser that is shown the object itself saves it, and runs nothing."""
 
 
 def presigned_upload(name: str, size: int) -> dict[str, Any] | None:
     """`{"method", "url", "headers", "expires_in"}` for a file of exactly `size` bytes; None where no bucket is used.
 
-    The length is signed, so S3 itself refuses another one.
+    Length and type are signed, so S3 itself refuses others.
     """
     bucket = getattr(default_storage, "bucket", None)
     if bucket is None:
         return None
     url = bucket.meta.client.generate_presigned_url(
         "put_object",
-        Params={"Bucket": bucket.name, "Key": name, "ContentLength": size},
+        Params={"Bucket": bucket.name, "Key": name, "ContentLength": size, "ContentType": CONTENT_TYPE},
         ExpiresIn=UPLOAD_SECONDS,
     )
-    return {"method": "PUT", "url": url, "headers": {"Content-Length": str(size)}, "expires_in": UPLOAD_SECONDS}
+    headers = {"Content-Length": str(size), "Content-Type": CONTENT_TYPE}
+    return {"method": "PUT", "url": url, "headers": headers, "expires_in": UPLOAD_SECONDS}

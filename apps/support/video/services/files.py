@@ -24,11 +24,13 @@ UPLOADS_KEPT = timedelta(hours=24)
 COPY_BYTES = 4_000_000
 
 
-def source_name(tenant_id: int, file_name: str) -> str:
-    """Where an upload will be kept. Only the suffix is taken from its sender."""
-    suffix = PurePath(file_name).suffix.lower()
-    kept = suffix if suffix.isascii() and suffix[1:].isalnum() else ""
-    return f"uploads/videos/{tenant_id}/{uuid4()}{kept[:10]}"
+def source_name(tenant_id: int) -> str:
+    """Return where an upload will be kept.
+
+    Nothing of its sender's name is in it: a suffix could make a server or a browser run the file. ffmpeg looks at what
+    a file holds.
+    """
+    return f"uploads/videos/{tenant_id}/{uuid4()}"
 
 
 def shown_name(file_name: str) -> str:

@@ -23,7 +23,7 @@ from rest_framework.views import APIView
 from academy import quotas
 from academy.adapters.db.django import repositories_lectures, repositories_video
 from academy.adapters.db.django.connections import give_back_connection
-from academy.adapters.storage.presigned import presigned_upload
+from academy.adapters.storage.presigned import CONTENT_TYPE, presigned_upload
 from academy.domain.jobs import JobStateError
 from academy.domain.roles import EVERYONE, FACULTY
 from academy.domain.videos import VideoStatus
@@ -160,7 +160,8 @@ def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
     file = cast("File[bytes]", sent["file"])
     check_place(caller.tenant_id, sent)
     quotas.check_before(caller.tenant_id, adds_bytes=file.size, encodes=True)
-    stored = default_storage.save(source_name(caller.tenant_id, file.name or ""), file)
+    file.content_type = CONTENT_TYPE  # type: ignore[attr-defined]  # a bucket would keep its sender's
+    stored = default_storage.save(source_name(caller.tenant_id), file)
     try:
         with transaction.atomic():
             video = sqs_queue.submit_video(
@@ -179,7 +180,7 @@ def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
 
 
 def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
-    name = source_name(caller.tenant_id, sent["file_name"])
+    name = source_name(caller.tenant_id)
     upload = presigned_upload(name, sent["size"])
     if upload is None:
         raise ApiError(
