@@ -32,14 +32,20 @@ class EventStream(Watcher):
 
     @classmethod
     async def open(
-        cls, url: str, ticket: str | None = None, *, headers: dict[str, str] | None = None, **parameters: str
+        cls,
+        url: str,
+        ticket: str | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        client: httpx.AsyncClient | None = None,
+        **parameters: str,
     ) -> Self:
-        """Raises RefusedStreamError."""
+        """Open a stream, by a client of its own unless one is given. Raises RefusedStreamError."""
         sent = dict(headers or {})
         if ticket is not None:
             sent["Authorization"] = f"Bearer {ticket}"
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(httpx.AsyncClient(timeout=PATIENCE_SECONDS))
+            client = client or await stack.enter_async_context(httpx.AsyncClient(timeout=PATIENCE_SECONDS))
             request = client.build_request("GET", url, params=parameters, headers=sent)
             answer = await client.send(request, stream=True)
             stack.push_async_callback(answer.aclose)

@@ -1,7 +1,5 @@
 """The product behind a real nginx, with TLS: addresses, cookies, tickets, streams, uploads."""
 
-import json
-from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -9,6 +7,7 @@ from websockets.asyncio.client import connect
 
 from academy.adapters.excel.sample import sample_workbook
 from embedded.ports import HOST
+from tests.event_stream import EventStream
 from tests.nginx.conftest import Nginx
 from tests.system import PASSWORD, System, import_workbook, new_ticket
 from tests.watcher import Watcher
@@ -79,15 +78,9 @@ async def test_an_import_is_watched_through_nginx_by_websocket(system: System, p
 async def test_events_come_through_nginx_while_the_stream_is_open(system: System, proxy: Nginx) -> None:
     async with signed_in(system, proxy) as client:
         ticket = await new_ticket(client)
-        headers = {"Authorization": f"Bearer {ticket['ticket']}"}
-        async with client.stream("GET", "/api/v1/events/", headers=headers) as stream:
-            lines = stream.aiter_lines()
-            kinds = []
-            while "snapshot" not in kinds:
-                line = await anext(lines)
-                with suppress(ValueError):
-                    kinds.append(json.loads(line.removeprefix("data: "))["type"])
-    assert kinds[0] == "welcome"
+        async with await EventStream.open("/api/v1/events/", ticket["ticket"], client=client) as stream:
+            assert (await stream.read())["type"] == "welcome"
+            await stream.read_until("snapshot")
 
 
 async def test_a_body_that_nginx_lets_through_is_refused_before_it_was_sent(proxy: Nginx) -> None:
