@@ -53,9 +53,8 @@ class Delivery:
     receives: int
 
 
-@cache
-def sqs_client() -> "SQSClient":
-    """The process's client; clients of boto3 may be shared by threads."""
+def _client(config: Config) -> "SQSClient":
+    """A client with the credentials of the settings: the environment does not keep what a program has read."""
     return boto3.client(
         "sqs",
         region_name=settings.AWS_REGION,
@@ -63,17 +62,21 @@ def sqs_client() -> "SQSClient":
         aws_access_key_id=settings.AWS_CREDENTIALS["aws_access_key_id"],
         aws_secret_access_key=settings.AWS_CREDENTIALS["aws_secret_access_key"],
         aws_session_token=settings.AWS_CREDENTIALS["aws_session_token"],
-        config=Config(
-            connect_timeout=5, read_timeout=LONG_POLL_SECONDS + 10, retries={"max_attempts": 2, "mode": "standard"}
-        ),
+        config=config,
     )
+
+
+@cache
+def sqs_client() -> "SQSClient":
+    """The process's client; clients of boto3 may be shared by threads."""
+    patience = LONG_POLL_SECONDS + 10
+    return _client(Config(connect_timeout=5, read_timeout=patience, retries={"max_attempts": 2, "mode": "standard"}))
 
 
 @cache
 def sending_client() -> "SQSClient":
     """The process's client for messages of the outbox. What it cannot send soon, the relay sends later."""
-    config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
-    return boto3.client("sqs", region_name=settings.AWS_REGION, endpoint_url=settings.SQS_ENDPOINT_URL, config=config)
+    return _client(Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"}))
 
 
 class SqsJobQueue:
