@@ -4,6 +4,7 @@ The addresses are chosen, and told to Django, when pytest begins; the servers st
 """
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -19,6 +20,10 @@ SECRET = "a-key-of-the-tests-only-0123456789abcdef"
 os.environ["PORT_SHARE"] = "{}/{}".format(
     os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
 )
+
+# In the background of a script SIGINT is ignored, and what a test starts and ends by Ctrl-C would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _stack = ExitStack()
 _folder = _stack.enter_context(scratch_folder())
