@@ -45,9 +45,10 @@ class EventStream(Watcher):
         if ticket is not None:
             sent["Authorization"] = f"Bearer {ticket}"
         async with AsyncExitStack() as stack:
-            sender = client or await stack.enter_async_context(httpx.AsyncClient(timeout=PATIENCE_SECONDS))
-            request = sender.build_request("GET", url, params=parameters, headers=sent)
-            answer = await sender.send(request, stream=True)
+            if client is None:
+                client = await stack.enter_async_context(httpx.AsyncClient(timeout=PATIENCE_SECONDS))
+            request = client.build_request("GET", url, params=parameters, headers=sent)
+            answer = await client.send(request, stream=True)
             stack.push_async_callback(answer.aclose)
             if answer.status_code != 200:
                 await answer.aread()

@@ -24,7 +24,7 @@ async def client(system: System) -> AsyncIterator[httpx.AsyncClient]:
         yield found
 
 
-async def stream(client: httpx.AsyncClient, headers: dict[str, str] | None = None, **parameters: str) -> EventStream:
+async def stream(client: httpx.AsyncClient, headers: dict[str, str] | None = None, **parameters: Any) -> EventStream:
     ticket = await new_ticket(client)
     return await EventStream.open(ticket["events_url"], ticket["ticket"], headers=headers, **parameters)
 
