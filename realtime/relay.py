@@ -33,6 +33,7 @@ LEFT_BEHIND = timedelta(seconds=2)
 KEPT = timedelta(hours=24)
 BATCH = 200
 TERMINAL = [status.value for status in Status if status.terminal]
+TERMINAL_PASS = "terminal records"
 MAX_FAILURES = 3
 """So many rows of a kind in succession that cannot be sent mean that its way is closed, and not that they are bad."""
 PAUSE_SECONDS = 0.5
@@ -85,7 +86,7 @@ class Relay:
             kinds = list(left.order_by("kind").values_list("kind", flat=True).distinct())
             # Ends of jobs first: at its memory limit Redis takes these, and refuses what is unfinished.
             if RECORD in kinds:
-                self._send_batch(RECORD, left.filter(kind=RECORD, payload__status__in=TERMINAL))
+                self._send_batch(RECORD, left.filter(kind=RECORD, payload__status__in=TERMINAL), TERMINAL_PASS)
             busy = [self._send_batch(kind, left.filter(kind=kind)) for kind in kinds]
             self._purge()
             if filled:
@@ -122,9 +123,13 @@ class Relay:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
             return bool(cursor.fetchone()[0])
 
-    def _send_batch(self, kind: str, left: QuerySet[OutboxEntry]) -> bool:
-        """Sends the rows of one kind. True if there may be more."""
-        rows = list(left.filter(id__gt=self._start_after.pop(kind, 0)).order_by("id")[:BATCH])
+    def _send_batch(self, kind: str, left: QuerySet[OutboxEntry], pass_name: str = "") -> bool:
+        """Sends the rows of one kind. True if there may be more.
+
+        Passes over the same kind have different names: each keeps its own place.
+        """
+        pass_name = pass_name or kind
+        rows = list(left.filter(id__gt=self._start_after.pop(pass_name, 0)).order_by("id")[:BATCH])
         if kind == REVOCATION:
             note_times(rows)
         sent: list[int] = []
@@ -138,15 +143,15 @@ class Relay:
                 if failures == MAX_FAILURES:
                     # Do not wait for the time-out of each row. The next round begins behind this one, since a few rows
                     # that can never be sent must not hold up all others.
-                    self._start_after[kind] = entry.pk
+                    self._start_after[pass_name] = entry.pk
                     break
             else:
                 failures = 0
                 sent.append(entry.pk)
         if problem is None:
-            self._failing.discard(kind)
-        elif kind not in self._failing:
-            self._failing.add(kind)
+            self._failing.discard(pass_name)
+        elif pass_name not in self._failing:
+            self._failing.add(pass_name)
             log.warning("outbox_rows_not_sent", kind=kind, error=str(problem))
         OutboxEntry.objects.filter(pk__in=sent).update(sent_at=timezone.now())
         return len(rows) == BATCH and bool(sent)

@@ -110,6 +110,16 @@ def test_a_row_that_can_never_be_sent_holds_up_no_other(tenant_id: int) -> None:
     assert sent(good, *bad) == [True] + [False] * 5
 
 
+@pytest.mark.parametrize("bad_status", ["DOWN", "DONE"])
+def test_rows_that_can_never_be_sent_hold_up_no_unfinished_record(tenant_id: int, bad_status: str) -> None:
+    bad = [left_behind(tenant_id, f"job:bad{number}", status=bad_status, attempt="x") for number in range(5)]
+    good = left_behind(tenant_id, status="PENDING")
+    worker = Relay()
+    for _ in range(3):
+        worker.round()
+    assert sent(good, *bad) == [True] + [False] * 5
+
+
 def test_a_way_that_is_closed_holds_up_no_other_kind(tenant_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "BATCH", 2)
     closed_ways.add("letter")
