@@ -33,7 +33,7 @@ LEFT_BEHIND = timedelta(seconds=2)
 KEPT = timedelta(hours=24)
 BATCH = 200
 TERMINAL = [status.value for status in Status if status.terminal]
-TERMINAL_PASS = "terminal records"
+TERMINAL_PASS = "terminal records"  # noqa: S105 - the name of a pass
 MAX_FAILURES = 3
 """So many rows of a kind in succession that cannot be sent mean that its way is closed, and not that they are bad."""
 PAUSE_SECONDS = 0.5
