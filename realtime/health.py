@@ -79,7 +79,10 @@ class Health:
         while True:
             await self._see()
             for tenant_id in self._revocations.unwritten.tenants:
-                self._connections.end_revoked(tenant_id, self._revocations.unwritten.concern)
+                try:
+                    self._connections.end_revoked(tenant_id, self._revocations.unwritten.concern)
+                except Exception:
+                    log.exception("end_revoked_failed", tenant=tenant_id)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def probe(self) -> None:

@@ -1,6 +1,7 @@
 """The hub's link to Redis, through a proxy that cuts it, stalls it, or leaves it half open."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -51,6 +52,26 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not holds():
             await asyncio.sleep(0.005)
+
+
+async def test_a_tenant_whose_connections_cannot_be_ended_ends_no_watch(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(realtime.health, "LOOK_SECONDS", 0.01)
+    ended: list[int] = []
+
+    def fails_for_one(connections: Connections, tenant_id: int, _: object) -> None:
+        ended.append(tenant_id)
+        if tenant_id == 1:
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Connections, "end_revoked", fails_for_one)
+    for tenant_id in (1, 2):
+        watched.health._revocations.unwritten.add(tenant_id, "user:1", time.time() * 1000)
+    watch = asyncio.create_task(watched.health.watch())
+    await until(lambda: watch.done() or ended.count(2) >= 2)
+    assert ended[:4] == [1, 2, 1, 2]
+    watch.cancel()
 
 
 @pytest.fixture
