@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from realtime import conf
 from realtime.batches import batched
 from realtime.models import OutboxEntry
-from realtime.outbox import RECORD, draft_of, send
+from realtime.outbox import RECORD, draft_of, give_back_pooled_connection, send, unsent
 from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt
 from realtime.record import Draft
 from realtime.revoke import REVOCATION, note_times, restore_marks
@@ -33,7 +33,7 @@ LEFT_BEHIND = timedelta(seconds=2)
 KEPT = timedelta(hours=24)
 BATCH = 200
 TERMINAL = [status.value for status in Status if status.terminal]
-TERMINAL_PASS = "terminal records"  # noqa: S105 - the name of a pass
+ENDED_RECORDS = "ended records"
 MAX_FAILURES = 3
 """So many rows of a kind in succession that cannot be sent mean that its way is closed, and not that they are bad."""
 PAUSE_SECONDS = 0.5
@@ -86,7 +86,7 @@ class Relay:
             kinds = list(left.order_by("kind").values_list("kind", flat=True).distinct())
             # Ends of jobs first: at its memory limit Redis takes these, and refuses what is unfinished.
             if RECORD in kinds:
-                self._send_batch(RECORD, left.filter(kind=RECORD, payload__status__in=TERMINAL), TERMINAL_PASS)
+                self._send_batch(RECORD, left.filter(kind=RECORD, payload__status__in=TERMINAL), ENDED_RECORDS)
             busy = [self._send_batch(kind, left.filter(kind=kind)) for kind in kinds]
             self._purge()
             if filled:
@@ -98,9 +98,15 @@ class Relay:
 
         Their rows may come from a trigger or from SQL by hand: then no process sends them after its commit.
         """
-        left = OutboxEntry.objects.filter(sent_at=None, kind=REVOCATION).select_for_update(skip_locked=True)
+        left = unsent(REVOCATION).select_for_update(skip_locked=True)
         with transaction.atomic():
-            self._send_batch(REVOCATION, left)
+            rows = self._next_batch(REVOCATION, left)
+            note_times(rows)
+        # Redis may be slow, so nothing is locked and no connection is held meanwhile. Another relay may send the same
+        # rows: that does no harm.
+        if rows:
+            give_back_pooled_connection()
+            self._send_rows(REVOCATION, rows)
 
     def _sweep(self) -> None:
         """A sweep that fails must not undo what the round has noted as sent."""
@@ -128,15 +134,21 @@ class Relay:
 
         Passes over the same kind have different names: each keeps its own place.
         """
-        pass_name = pass_name or kind
-        rows = list(left.filter(id__gt=self._start_after.pop(pass_name, 0)).order_by("id")[:BATCH])
-        if kind == REVOCATION:
-            note_times(rows)
+        rows = self._next_batch(pass_name or kind, left)
+        sent = self._send_rows(pass_name or kind, rows)
+        return len(rows) == BATCH and bool(sent)
+
+    def _next_batch(self, pass_name: str, left: QuerySet[OutboxEntry]) -> list[OutboxEntry]:
+        return list(left.filter(id__gt=self._start_after.pop(pass_name, 0)).order_by("id")[:BATCH])
+
+    def _send_rows(self, pass_name: str, rows: list[OutboxEntry]) -> int:
+        """Sends rows of one kind, notes which were sent, and returns their number."""
         sent: list[int] = []
         failures, problem = 0, None
         for entry in rows:
             try:
-                with transaction.atomic() if kind != RECORD else nullcontext():  # a sender may use SQL, and fail in it
+                # A sender of the project may use SQL, and fail in it.
+                with nullcontext() if entry.kind in {RECORD, REVOCATION} else transaction.atomic():
                     send(entry)
             except Exception as raised:  # noqa: BLE001 - a sender may raise what it likes; the row stays
                 failures, problem = failures + 1, raised
@@ -152,9 +164,10 @@ class Relay:
             self._failing.discard(pass_name)
         elif pass_name not in self._failing:
             self._failing.add(pass_name)
-            log.warning("outbox_rows_not_sent", kind=kind, error=str(problem))
-        OutboxEntry.objects.filter(pk__in=sent).update(sent_at=timezone.now())
-        return len(rows) == BATCH and bool(sent)
+            log.warning("outbox_rows_not_sent", kind=rows[0].kind, error=str(problem))
+        if sent:
+            OutboxEntry.objects.filter(pk__in=sent).update(sent_at=timezone.now())
+        return len(sent)
 
     def _fill_new_redis(self) -> bool:
         """Says what is true once more where Redis is another, older or empty one. False as long as that is not done.

@@ -16,7 +16,14 @@ from realtime import conf
 from realtime.errors import WritesRefusedError
 from realtime.marks import KEPT_SECONDS, TENANT, session_subject, user_subject
 from realtime.models import OutboxEntry
-from realtime.outbox import bound_statements, entries_since, new_entry, send_on_commit, unsent
+from realtime.outbox import (
+    bound_statements,
+    entries_since,
+    give_back_pooled_connection,
+    new_entry,
+    send_on_commit,
+    unsent,
+)
 from realtime.revocation import Revocations
 from realtime.unwritten import CommittedMark
 
@@ -24,6 +31,9 @@ log = structlog.get_logger(__name__)
 
 REVOCATION = "revocation"
 """The kind of its outbox rows (`realtime.conf.outbox_senders`)."""
+
+_bad_rows: set[int] = set()
+"""Rows of which this process has said that they are no revocation; it reads them once a second."""
 
 untold: ContextVar[list[str] | None] = ContextVar("untold", default=None)
 """Of the request that this context serves: revocations that were committed, and that no process could be told of."""
@@ -95,8 +105,9 @@ def _tell(entry: OutboxEntry) -> None:
 
 def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
     """Sends a committed revocation, and notes its time. What kept every process from being told, if anything did."""
-    entry.payload = _with_time(entry.payload)
+    entry.payload, entry.sent_at = _with_time(entry.payload), None
     failure: RedisError | OSError | None = None
+    give_back_pooled_connection()  # Redis may be slow
     try:
         send_revocation(entry.payload)
     except WritesRefusedError as problem:
@@ -115,7 +126,7 @@ def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
 
 def note_times(entries: Iterable[OutboxEntry]) -> None:
     """Gives those that nobody has tried to send yet their time, which they keep however late they are written."""
-    new = [entry for entry in entries if "at" not in entry.payload]
+    new = [entry for entry in entries if isinstance(entry.payload, dict) and "at" not in entry.payload]
     for entry in new:
         entry.payload = _with_time(entry.payload)
     OutboxEntry.objects.bulk_update(new, ["payload"])
@@ -144,7 +155,25 @@ def _still_valid() -> Iterable[OutboxEntry]:
 
 
 def _marks(entries: Iterable[OutboxEntry]) -> Iterable[CommittedMark]:
+    """The marks of these rows. One that is no mark, written by hand, is passed over: it must not hide all others."""
     for entry in entries:
-        if "subject" in entry.payload:
-            at = entry.payload.get("at") or (entry.sent_at.timestamp() * 1000 if entry.sent_at else None)
-            yield CommittedMark(entry.pk, entry.tenant_id, str(entry.payload["subject"]), at, entry.sent_at is not None)
+        try:
+            yield _mark_of(entry)
+        except (TypeError, ValueError, KeyError) as problem:
+            if entry.pk not in _bad_rows:
+                _bad_rows.add(entry.pk)
+                log.warning("revocation_row_bad", id=entry.pk, tenant=entry.tenant_id, error=str(problem))
+
+
+def _mark_of(entry: OutboxEntry) -> CommittedMark:
+    """Raises TypeError, ValueError or KeyError for a row that is none."""
+    if not isinstance(entry.payload, dict):
+        raise TypeError(f"The payload is no object: {str(entry.payload)[:80]}.")
+    at = entry.payload.get("at") or (entry.sent_at.timestamp() * 1000 if entry.sent_at else None)
+    return CommittedMark(
+        id=entry.pk,
+        tenant_id=entry.tenant_id,
+        subject=str(entry.payload["subject"]),
+        at=None if at is None else float(at),
+        written=entry.sent_at is not None,
+    )

@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
+import psycopg
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from pytest_django import Settings
 from redis import Redis
+from structlog.testing import capture_logs
 
+from embedded.group import Servers
 from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
 from realtime import conf
@@ -23,7 +26,7 @@ from realtime.revocation import Revocations, parse_told
 from realtime.revoke import REVOCATION, committed_marks, revoke, revoke_on_commit
 from realtime.unwritten import CommittedMark, UnwrittenMarks
 from tests.faults.refusing import REFUSING, memory_full, read_only
-from tests.realtime.test_relay import aged, note_filled
+from tests.realtime.test_relay import aged, left_behind, note_filled, sent
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
 
@@ -175,6 +178,85 @@ def test_a_request_whose_revocation_nobody_was_told_of_answers_503(
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")  # type: ignore[union-attr, index]
     settings.REALTIME_REDIS_URL = server.url
     anew()
+
+
+@pytest.fixture
+def while_redis_is_asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], list[object]]:
+    """Calls a function each time a mark is on its way to Redis, and returns the list of what it returned."""
+
+    def watch(look: Callable[[], object]) -> list[object]:
+        seen: list[object] = []
+        add = Revocations.add
+
+        def watched(revocations: Revocations, tenant_id: int, subject: str, at: float) -> None:
+            seen.append(look())
+            add(revocations, tenant_id, subject, at)
+
+        monkeypatch.setattr(Revocations, "add", watched)
+        return seen
+
+    return watch
+
+
+def connection_is_held() -> bool:
+    return connection.connection is not None
+
+
+def test_no_database_connection_is_held_while_redis_is_told(
+    tenant_id: int,
+    while_redis_is_asked: Callable[[Callable[[], object]], list[object]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 0)  # as with a pool
+    held = while_redis_is_asked(connection_is_held)
+    with transaction.atomic():
+        revoke_on_commit(tenant_id, user_id=1)
+    revoke(tenant_id, session_id="s")
+    written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:2"})
+    Relay().round()
+    assert held == [False] * 4  # `revoke` tells twice
+
+
+def test_the_relay_locks_no_row_while_redis_is_told(
+    servers: Servers, tenant_id: int, while_redis_is_asked: Callable[[Callable[[], object]], list[object]]
+) -> None:
+    entry = written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:2"})
+    address = servers.postgres.url.rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
+
+    def can_be_written() -> bool:
+        with psycopg.connect(address) as other:
+            locked = other.execute("SELECT id FROM realtime_outbox WHERE id = %s FOR UPDATE SKIP LOCKED", [entry.pk])
+            return locked.fetchone() is not None
+
+    written = while_redis_is_asked(can_be_written)
+    Relay().round()
+    assert written == [True]
+    entry.refresh_from_db()
+    assert entry.sent_at is not None
+
+
+NO_REVOCATIONS = [[], 5, "user:1", {}, {"tenant": 1, "subject": "user:1", "at": "soon"}]
+
+
+@pytest.mark.parametrize("payload", NO_REVOCATIONS)
+def test_a_row_that_is_no_revocation_stops_neither_the_relay_nor_the_reading_of_marks(
+    redis: Redis, tenant_id: int, payload: object
+) -> None:
+    bad = written_by_hand(tenant_id, payload)
+    good = written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:2"})
+    record = left_behind(tenant_id)
+    with capture_logs() as logs:
+        for _ in range(2):
+            assert [mark.id for mark in committed_marks(everything=True)] == [good.pk]
+            assert good.pk in [mark.id for mark in committed_marks(everything=False)]
+    assert [line["id"] for line in logs if line["event"] == "revocation_row_bad"] == [bad.pk]
+    Relay().round()
+    assert sent(bad, good, record) == [False, True, True]
+    assert redis.get("realtime:relay") == conf.publisher().run_id().encode()  # it was filled
+
+
+def written_by_hand(tenant_id: int, payload: object) -> OutboxEntry:
+    return OutboxEntry.objects.create(kind=REVOCATION, tenant_id=tenant_id, payload=payload)
 
 
 @pytest.mark.parametrize("message", [b"", b"{}", b"[1]", b'[7,"user:1","soon",true]', b"[[],1,1,1]"])
