@@ -28,17 +28,20 @@ def tell_untold_revocations(get_response: Any) -> Answer:
         waiting: list[str] = []
         untold.set(waiting)
         answer: HttpResponseBase = await get_response(request)
-        return _unavailable() if waiting else answer
+        return _unavailable(answer) if waiting else answer
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         waiting: list[str] = []
         untold.set(waiting)
         answer: HttpResponseBase = get_response(request)
-        return _unavailable() if waiting else answer
+        return _unavailable(answer) if waiting else answer
 
     return answer_async if iscoroutinefunction(get_response) else answer
 
 
-def _unavailable() -> HttpResponseBase:
+def _unavailable(answer: HttpResponseBase) -> HttpResponseBase:
+    """Return the answer that says so, with the cookies that the view's own answer sets and deletes."""
     body = {"code": "revocation_pending", "message": MESSAGE}
-    return JsonResponse(body, status=503, headers={"Retry-After": "5"})
+    unavailable = JsonResponse(body, status=503, headers={"Retry-After": "5"})
+    unavailable.cookies = answer.cookies
+    return unavailable

@@ -166,6 +166,71 @@ def test_signing_out_takes_the_cookie_away_and_a_new_password_renews_it(system: 
     assert "Set-Cookie" not in api.http.post("/api/v1/auth/logout/").headers
 
 
+# Signing out without an access token, by the cookie.
+
+BY_COOKIE = {"cookie": True, "tenant": "hanbit"}
+
+
+def sign_out(page: Browser, **headers: str) -> httpx.Response:
+    """Sign out by the cookie alone."""
+    del page.http.headers["Authorization"]
+    return page.http.post("/api/v1/auth/logout/", json=BY_COOKIE, headers=headers)
+
+
+def test_signing_out_by_the_cookie_ends_the_session_and_deletes_the_cookie(system: System) -> None:
+    page = Browser(system, cookie=True)
+    stolen, access = page.http.cookies["refresh_hanbit"], page.http.headers["Authorization"]
+    assert sign_out(page).status_code == 204
+    assert "refresh_hanbit" not in page.http.cookies
+    page.http.cookies.set("refresh_hanbit", stolen)
+    assert page.http.post("/api/v1/auth/refresh/", json=BY_COOKIE).status_code == 401
+    assert page.http.get(SESSIONS, headers={"Authorization": access}).status_code == 401
+
+
+def test_signing_out_by_the_cookie_works_while_redis_is_away(own_system: System) -> None:
+    page = Browser(own_system, cookie=True)
+    stolen = page.http.cookies["refresh_hanbit"]
+    own_system.redis.stop()
+    try:
+        with_token = page.http.post("/api/v1/auth/logout/")
+        assert (with_token.status_code, with_token.json()["code"]) == (503, "redis_unavailable")
+        answer = sign_out(page)
+        assert (answer.status_code, answer.json()["code"]) == (503, "revocation_pending")
+        assert "refresh_hanbit" not in page.http.cookies
+        page.http.cookies.set("refresh_hanbit", stolen)
+        assert page.http.post("/api/v1/auth/refresh/", json=BY_COOKIE).status_code == 401
+    finally:
+        own_system.redis.start()
+
+
+def test_a_page_of_another_site_signs_nobody_out(system: System) -> None:
+    page = Browser(system, cookie=True)
+    answer = sign_out(page, Origin="https://evil.example")
+    assert (answer.status_code, answer.json()["code"]) == (403, "origin_refused")
+    assert "Set-Cookie" not in answer.headers
+    assert page.http.post("/api/v1/auth/refresh/", json=BY_COOKIE).status_code == 200
+
+
+def test_a_cookie_that_opens_nothing_is_deleted_and_ends_nothing_of_another_academy(system: System) -> None:
+    stranger = Browser(system, "owner", "saebom", cookie=True)
+    for held in ("no token", stranger.http.cookies["refresh_saebom"]):
+        with httpx.Client(base_url=system.address, headers={"Origin": system.address}) as other:
+            other.cookies.set("refresh_hanbit", held)
+            answer = other.post("/api/v1/auth/logout/", json=BY_COOKIE)
+        assert answer.status_code == 204
+        assert "refresh_hanbit" in answer.headers["Set-Cookie"]
+    assert stranger.http.get(SESSIONS).status_code == 200
+
+
+def test_a_program_signs_out_by_its_refresh_token_and_nobody_by_nothing(system: System) -> None:
+    api = Browser(system)
+    address = f"{system.address}/api/v1/auth/logout/"
+    assert httpx.post(address, json={"refresh": api.tokens["refresh"]}).status_code == 204
+    assert api.refresh() == 401
+    assert [httpx.post(address).status_code, httpx.post(address, json={}).status_code] == [401, 401]
+    assert httpx.post(address, json={"cookie": True}).status_code == 400
+
+
 # The audit log.
 
 

@@ -72,3 +72,38 @@ async def test_a_device_is_seen_and_signed_out_by_keyboard(browser: Browser, sys
     await live(page)
     for one in (page, phone):
         await one.context.close()
+
+
+async def test_a_sign_out_that_does_not_arrive_is_said_and_sent_again(browser: Browser, system: System) -> None:
+    page = await signed_in(browser, system, "owner")
+    context, auth = page.context, f"{system.address}/api/v1/auth/"
+    await context.set_offline(True)
+    await page.get_by_role("button", name="로그아웃").click()
+    await expect(page.get_by_label("학원 코드")).to_be_visible()
+    await expect(page.locator("#sign-out-waiting")).to_contain_text("로그아웃 요청이 서버에 전달되지 않았습니다")
+    assert len(await context.cookies(auth)) == 1
+    async with page.expect_response("**/auth/logout/") as sent:
+        await context.set_offline(False)
+    assert (await sent.value).status == 204
+    await expect(page.locator("#sign-out-waiting")).to_be_empty()
+    assert await context.cookies(auth) == []
+    await context.close()
+
+
+async def test_signing_in_again_sends_the_waiting_sign_out_first(browser: Browser, system: System) -> None:
+    page = await signed_in(browser, system, "owner")
+    context, sent = page.context, list[str]()
+    await context.route("**/auth/logout/", lambda route: route.abort())
+    await page.get_by_role("button", name="로그아웃").click()
+    await expect(page.locator("#sign-out-waiting")).not_to_be_empty()
+    page.on("request", lambda request: sent.append(request.url.rpartition("/auth/")[2]))
+    await page.get_by_label("학원 코드").fill("saebom")
+    await page.get_by_label("사용자 이름").fill("owner")
+    await page.get_by_label("비밀번호", exact=True).fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await live(page)
+    assert sent.index("logout/") < sent.index("token/")
+    assert "signing-out" not in await page.evaluate(STORED)
+    await page.reload()
+    await live(page)
+    await context.close()

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from academy.adapters.db.django import repositories_core
+from academy.adapters.db.django import repositories_core, repositories_sessions
 from academy.adapters.db.django.repositories_core import SessionEndedError, SignedIn
 from academy.domain.passwords import normalised
 from academy.domain.roles import EVERYONE
@@ -27,6 +27,8 @@ from apps.core.refresh_cookie import answer_with_cookie, check_origin, clear_coo
 from apps.core.throttling import Attempt, count_attempt
 from apps.core.tokens import Caller, TokenError, access_token, read_refresh_token, refresh_token
 
+COOKIE_NAME = r"^[\w!#$%&'*+.^`|~:-]+\Z"
+"""The letters that the name of a cookie may have (`http.cookies`)."""
 TOKENS = inline_serializer(
     "Tokens",
     {
@@ -48,7 +50,7 @@ class RefreshToken(serializers.Serializer[Any]):
 
     refresh = serializers.CharField(max_length=2000, required=False)
     cookie = serializers.BooleanField(default=False)
-    tenant = serializers.CharField(max_length=40, required=False, help_text="Whose cookie it is.")
+    tenant = serializers.RegexField(COOKIE_NAME, max_length=40, required=False, help_text="Whose cookie it is.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["cookie"] != ("tenant" in attrs) or attrs["cookie"] == ("refresh" in attrs):
@@ -188,19 +190,58 @@ class RefreshView(APIView):
 
 
 class LogoutView(APIView):
-    """Ends the session: its refresh token opens nothing any more."""
+    """Ends the session of the access token, or without one that of a refresh token, which needs no Redis.
+
+    The cookie of a page that sends `"cookie": true` is deleted whatever the answer is.
+    """
 
     opens_before_password_change = True
     roles = {"POST": EVERYONE}  # noqa: RUF012 - read only
+    _by_refresh_token = False
+    _cookie_of: str | None = None
 
-    @extend_schema(request=None, responses={204: None})
+    @extend_schema(request=RefreshToken, responses={204: None})
     def post(self, request: Request) -> Response:
-        caller = caller_of(request)
-        repositories_core.end_session(caller.tenant_id, caller.session_id)
-        audit_as(request, Event.SIGNED_OUT, subject=f"session:{caller.session_id}")
-        response = Response(status=status.HTTP_204_NO_CONTENT)
-        clear_cookie(request, response, caller.tenant_code)
+        if self._by_refresh_token:
+            self._end_by_refresh_token(request)
+        else:
+            caller = caller_of(request)
+            self._cookie_of = caller.tenant_code
+            repositories_core.end_session(caller.tenant_id, caller.session_id)
+            audit_as(request, Event.SIGNED_OUT, subject=f"session:{caller.session_id}")
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def check_permissions(self, request: Request) -> None:
+        self._by_refresh_token = request.method == "POST" and request.auth is None and bool(request.data)
+        if not self._by_refresh_token:
+            super().check_permissions(request)
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if self._cookie_of is not None:
+            clear_cookie(request, response, self._cookie_of)
         return response
+
+    def _end_by_refresh_token(self, request: Request) -> None:
+        """End the session. A token that opens nothing any more is no error: the session has ended."""
+        form = RefreshToken(data=request.data)
+        form.is_valid(raise_exception=True)
+        token, tenant_code = form.validated_data.get("refresh", ""), form.validated_data.get("tenant")
+        if tenant_code is not None:
+            check_origin(request)
+            self._cookie_of = tenant_code
+            token = read_cookie(request, tenant_code)
+        try:
+            session_id, _ = read_refresh_token(token)
+        except TokenError:
+            return
+        owner = repositories_sessions.owner_of_open_session(session_id, tenant_code)
+        if owner is None:
+            return
+        tenant_id, user_id = owner
+        repositories_core.end_session(tenant_id, session_id)
+        subject, address = f"session:{session_id}", address_of(request)
+        audit(Event.SIGNED_OUT, tenant=tenant_id, user=user_id, session=session_id, address=address, subject=subject)
 
 
 class PasswordView(APIView):

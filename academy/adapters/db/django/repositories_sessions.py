@@ -29,6 +29,17 @@ def owner_of_session(tenant_id: int, session_id: UUID) -> int | None:
     return _open(tenant_id).filter(pk=session_id).values_list("user_id", flat=True).first()
 
 
+def owner_of_open_session(session_id: UUID, tenant_code: str | None) -> tuple[int, int] | None:
+    """Return the ids of the tenant and the account that a refresh token's session belongs to, or None if it has ended.
+
+    With a code only a session of that tenant counts.
+    """
+    found = LoginSession.objects.filter(pk=session_id, ended_at=None, expires_at__gt=timezone.now())
+    if tenant_code is not None:
+        found = found.filter(user__tenant__code=tenant_code)
+    return found.exclude(user__tenant=None).values_list("user__tenant_id", "user_id").first()
+
+
 def end_open_sessions(tenant_id: int, sessions: QuerySet[LoginSession]) -> int:
     """End these sessions with all that belongs to them, and return how many they were."""
     with transaction.atomic():

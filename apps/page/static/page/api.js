@@ -123,7 +123,13 @@ function renew(stale) {
       throw error;
     }
   };
-  return navigator.locks ? navigator.locks.request("academy.refresh", work) : work();
+  return alone("academy.refresh", work);
+}
+
+/** Does the work while no other tab does any of this name. @template T @param {string} name @param {() => Promise<T>} work
+ *  @returns {Promise<T>} */
+async function alone(name, work) {
+  return navigator.locks ? navigator.locks.request(name, work) : work();
 }
 
 /** Asks as the signed-in user. A 401 that comes out of here is final: sign in again.
@@ -166,14 +172,74 @@ export async function upload(path, body, onPercent) {
 
 /** @param {{tenant: string, username: string, password: string}} json */
 export async function signIn(json) {
-  const answer = await send("/api/v1/auth/token/", { json: { ...json, cookie: true }, cookie: true });
-  keep(await answer.json());
+  const tokens = await alone(SIGN_OUTS, async () => {
+    await sendSignOuts(); // while the cookie is still that of the old session
+    const answer = await send("/api/v1/auth/token/", { json: { ...json, cookie: true }, cookie: true });
+    waitForSignOuts(waitingSignOuts().filter((tenant) => tenant !== json.tenant));
+    return answer.json();
+  });
+  keep(tokens);
 }
 
+/** Signs out here in any case. A sign-out that does not arrive waits, and is sent again. */
 export async function signOut() {
-  // Signed out here in any case; a server that cannot be reached lets the tokens run out.
-  await call("/api/v1/auth/logout/", { method: "POST", timeout: 5000, cookie: true }).catch(() => undefined);
+  const known = remembered();
+  if (known) waitForSignOuts([...new Set([...waitingSignOuts(), known.tenant])]);
+  await retrySignOuts();
   forget();
+}
+
+// The academies whose sign-out has not arrived: their cookies are still there, and still open the sessions.
+const SIGN_OUTS = "academy.signing-out";
+const SIGN_OUT_AGAIN_MS = 5000;
+/** @type {(waiting: boolean) => void} */
+let onSignOuts = () => undefined;
+let signOutTimer = 0;
+
+/** Sends again what waits: now, when the browser is online again, and from time to time. Calls `listener` with whether any
+ *  still waits. @param {(waiting: boolean) => void} listener */
+export function watchSignOuts(listener) {
+  onSignOuts = listener;
+  addEventListener("online", retrySignOuts);
+  addEventListener("storage", (event) => event.key === SIGN_OUTS && listener(waitingSignOuts().length > 0));
+  retrySignOuts();
+}
+
+async function retrySignOuts() {
+  clearTimeout(signOutTimer);
+  if (waitingSignOuts().length > 0) await alone(SIGN_OUTS, sendSignOuts);
+  const waiting = waitingSignOuts().length > 0;
+  clearTimeout(signOutTimer);
+  if (waiting) signOutTimer = setTimeout(retrySignOuts, SIGN_OUT_AGAIN_MS);
+  onSignOuts(waiting);
+}
+
+async function sendSignOuts() {
+  for (const tenant of waitingSignOuts()) {
+    try {
+      // By the cookie, so that neither an access token nor Redis is needed.
+      await send("/api/v1/auth/logout/", { json: { cookie: true, tenant }, cookie: true, timeout: 5000 });
+    } catch (error) {
+      // "revocation_pending": the session has ended, though not every process knows yet.
+      if (!(error instanceof ApiError && error.code === "revocation_pending")) continue;
+    }
+    waitForSignOuts(waitingSignOuts().filter((other) => other !== tenant));
+  }
+}
+
+/** @returns {string[]} */
+function waitingSignOuts() {
+  try {
+    return JSON.parse(localStorage.getItem(SIGN_OUTS) ?? "[]");
+  } catch {
+    return [];
+  }
+}
+
+/** @param {string[]} tenants */
+function waitForSignOuts(tenants) {
+  if (tenants.length > 0) localStorage.setItem(SIGN_OUTS, JSON.stringify(tenants));
+  else localStorage.removeItem(SIGN_OUTS);
 }
 
 export function forget() {

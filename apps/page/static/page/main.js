@@ -351,5 +351,6 @@ bindTabs();
 bindImport();
 bindVideo();
 api.onOtherTab(begin);
+api.watchSignOuts((waiting) => say("sign-out-waiting", waiting ? () => t("sign_out_waiting") : null));
 translate();
 begin();

@@ -50,6 +50,10 @@ const TEXT = {
   sign_in: ["로그인", "Sign in"],
   sign_in_lead: ["학원 코드와 계정으로 로그인해 주십시오.", "Sign in with your academy’s code and your account."],
   sign_out: ["로그아웃", "Sign out"],
+  sign_out_waiting: [
+    "로그아웃 요청이 서버에 전달되지 않았습니다. 연결되면 자동으로 다시 보내니 이 화면을 닫지 마십시오.",
+    "Your sign-out has not reached the server: leave this page open, and it is sent again as soon as there is a connection.",
+  ],
   sign_ins: ["내 로그인", "Signed-in devices"],
   sign_ins_lead: [
     "이 계정이 로그인되어 있는 기기입니다. 모르는 기기가 있으면 로그아웃하고 비밀번호를 바꾸십시오.",
