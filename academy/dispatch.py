@@ -68,19 +68,32 @@ def release(queue: str) -> int:
     """Send the jobs whose turn it is; return how many. Two callers never send the same job, nor too many together.
 
     Call it outside of transactions: the lock is held for some statements, and the messages leave after the commit.
+    Nobody waits for the lock. A caller that finds it taken leaves its job to the holder, which looks once more after
+    its commit.
     """
+    sent = 0
+    while _chosen(queue):
+        with transaction.atomic():
+            if not repositories_turns.lock_queue(queue):
+                return sent
+            chosen = _chosen(queue)
+            rows = repositories_turns.mark_sent(_LANES[queue].unfinished(), chosen)
+            for row in rows:
+                _send_on_commit(queue, _LANES[queue].message(row))
+        sent += len(rows)
+        if chosen and not rows:  # all of them are being cancelled
+            return sent
+    return sent
+
+
+def _chosen(queue: str) -> list[int]:
+    """The ids of the jobs whose turn it is."""
     lane = _LANES[queue]
     if not repositories_turns.somebody_waits(lane.unfinished()):
-        return 0
+        return []
     slots: int = getattr(settings, lane.slots)
-    with transaction.atomic():
-        repositories_turns.lock_queue(queue)
-        lines = repositories_turns.lines_of(lane.unfinished())
-        chosen = choose(lines, slots=slots, reserved=settings.WORKER_RESERVED_SLOTS)
-        rows = repositories_turns.mark_sent(lane.unfinished(), chosen) if chosen else []
-        for row in rows:
-            _send_on_commit(queue, lane.message(row))
-    return len(rows)
+    lines = repositories_turns.lines_of(lane.unfinished(), most=max(1, slots))
+    return choose(lines, slots=slots, reserved=settings.WORKER_RESERVED_SLOTS)
 
 
 def sent_before(queue: str, age: timedelta) -> list[Any]:

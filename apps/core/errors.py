@@ -13,6 +13,7 @@ from django.core.exceptions import (
 )
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
+from psycopg.errors import LockNotAvailable
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from rest_framework import exceptions, status
@@ -75,6 +76,8 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
         if isinstance(error, exceptions.NotFound):
             note_other_tenants_id(context)
         return Response(_body(error), error.status_code, headers=_headers(error))
+    if isinstance(error.__cause__, LockNotAvailable):
+        return _of_lock(context)
     for kinds, code, sentence in UNAVAILABLE:
         if isinstance(error, kinds):
             set_rollback()
@@ -88,6 +91,16 @@ def _of_quota(error: QuotaError) -> ApiError:
     """429 where waiting helps, and 403 where it does not."""
     status_code = 403 if error.retry_seconds is None else 429
     return ApiError(status_code, error.code, str(error), wait=error.retry_seconds)
+
+
+def _of_lock(context: dict[str, Any]) -> Response:
+    """503: another request of the same academy has not ended in time."""
+    set_rollback()
+    log.warning("lock_not_available", view=type(context["view"]).__name__)
+    message = "Another request of your academy takes too long; nothing was changed. Try again in a few seconds."
+    return Response(
+        {"code": "busy", "message": message}, status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}
+    )
 
 
 def _body(error: exceptions.APIException) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from academy.adapters.excel.sample import sample_workbook
@@ -120,6 +121,23 @@ async def test_every_door_refuses_one_job_too_many_and_writes_nothing(
 async def test_requests_at_the_same_time_do_not_overshoot(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(send_export(client) for _ in range(12)))
     assert Counter(answer.status_code for answer in answers) == {202: JOBS, 429: 12 - JOBS}
+
+
+async def test_a_request_that_is_frozen_holds_the_others_of_its_academy_up_for_seconds_only(
+    tight: System, client: httpx.AsyncClient
+) -> None:
+    before = rows(tight)
+    with psycopg.connect(tight.database_url) as frozen:
+        frozen.execute("SELECT FROM tenant WHERE code = 'hanbit' FOR NO KEY UPDATE")
+        refused = await send_export(client)
+        async with tight.client("saebom") as other:
+            answer = await send_export(other)
+            assert answer.status_code == 202
+            assert (await other.post(f"/api/v1/jobs/{answer.json()['job_id']}/cancel/")).status_code == 200
+    assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert rows(tight)[0][0] == before[0][0] + 1
+    assert (await send_export(client)).status_code == 202
 
 
 @pytest.mark.parametrize("send", [send_import, send_video])

@@ -85,6 +85,14 @@ def test_within_a_tenant_the_oldest_goes_first(found: list[Line], slots: int, re
         assert tuple(ours) == line.waiting[: len(ours)]
 
 
+@given(lines(), slots, reserved)
+def test_as_many_waiting_jobs_of_each_tenant_as_there_are_slots_are_enough_to_choose_from(
+    found: list[Line], slots: int, reserved: int
+) -> None:
+    shortened = [Line(line.tenant_id, line.running, line.waiting[:slots]) for line in found]
+    assert choose(shortened, slots=slots, reserved=reserved) == choose(found, slots=slots, reserved=reserved)
+
+
 class Fleet:
     """A queue and its workers: messages are received in the order in which they were sent; jobs end in any order."""
 

@@ -1,25 +1,32 @@
 """Who gets a turn: the rows, the queue and the locks; and what a worker does for jobs that were left behind."""
 
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
 from academy import dispatch, jobs
+from academy.adapters.db.django import repositories_ai, repositories_turns
 from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE, sqs_client
 from academy.domain.jobs import BULK_MESSAGE
+from academy.domain.turns import Line
 from apps.core.models import Tenant
 from apps.domains.ai.models import AIJob
 from apps.worker.dispatching import Dispatching
 from realtime import conf
-from tests.worker.conftest import QUICK, Bench
+from tests.worker.conftest import PATIENCE_SECONDS, QUICK, Bench
 
 SLOTS = 3
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -121,15 +128,66 @@ def test_releases_at_the_same_time_send_no_job_twice_and_not_too_many(bench: Ben
     barrier = threading.Barrier(8)
 
     def work(_number: int) -> int:
-        try:
-            barrier.wait()
-            return dispatch.release(AI_QUEUE)
-        finally:
-            connection.close()
+        barrier.wait()
+        return in_a_thread(lambda: dispatch.release(AI_QUEUE))
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(8))) == SLOTS - 1
     assert bench.waiting() == SLOTS - 1
+
+
+@contextmanager
+def another_process_chooses(queue: str) -> Iterator[psycopg.Connection[Any]]:
+    """A frozen one: it holds the lock of the queue and says nothing more."""
+    with psycopg.connect(**connection.get_connection_params()) as frozen:
+        frozen.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [repositories_turns.LOCKS, queue])
+        yield frozen
+
+
+def test_a_process_that_is_frozen_while_it_chooses_holds_nobody_up(bench: Bench) -> None:
+    leave_behind(bench, 4)
+    with another_process_chooses(AI_QUEUE), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(in_a_thread, lambda: dispatch.release(AI_QUEUE)).result(PATIENCE_SECONDS) == 0
+    assert dispatch.release(AI_QUEUE) == SLOTS - 1
+
+
+def test_the_database_ends_a_transaction_that_is_frozen_with_the_lock(bench: Bench) -> None:
+    with transaction.atomic():
+        assert repositories_turns.lock_queue(AI_QUEUE)
+        with connection.cursor() as cursor:
+            names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+            cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
+            assert "0" not in cursor.fetchone()
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("0",)  # and nothing of that outlives the transaction
+
+
+def test_a_job_that_finds_the_lock_taken_gets_its_turn_from_the_holder(
+    bench: Bench, other: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark_sent = repositories_turns.mark_sent
+    turned_away: list[UUID] = []
+
+    def while_another_submits(*args: Any) -> list[Any]:
+        if not turned_away:
+            with ThreadPoolExecutor(1) as pool:
+                submitted = pool.submit(in_a_thread, lambda: submit_for(other))
+                turned_away.append(submitted.result(PATIENCE_SECONDS))
+            assert sent(other) == []
+        return mark_sent(*args)
+
+    monkeypatch.setattr(repositories_turns, "mark_sent", while_another_submits)
+    bench.submit()
+    assert sent(other) == turned_away
+
+
+def in_a_thread(work: Callable[[], T]) -> T:
+    """Do it with a database connection of the thread's own, which is closed afterwards."""
+    try:
+        return work()
+    finally:
+        connection.close()
 
 
 def test_a_transaction_that_is_rolled_back_sends_nothing(bench: Bench) -> None:
@@ -142,6 +200,17 @@ def test_a_transaction_that_is_rolled_back_sends_nothing(bench: Bench) -> None:
 def leave_behind(bench: Bench, number: int) -> None:
     """As processes do that die after their commit."""
     AIJob.objects.bulk_create(AIJob(tenant=bench.tenant, job_type="test") for _ in range(number))
+
+
+def test_of_a_long_backlog_only_the_oldest_jobs_are_read(bench: Bench, other: Tenant) -> None:
+    leave_behind(bench, 40)
+    theirs = AIJob.objects.create(tenant=other, job_type="test")
+    AIJob.objects.create(tenant=other, job_type="test", dispatched_at=timezone.now())
+    ours = AIJob.objects.filter(tenant=bench.tenant).order_by("pk").values_list("pk", flat=True)
+    assert repositories_turns.lines_of(repositories_ai.unfinished_jobs(), most=SLOTS) == [
+        Line(bench.tenant.pk, 0, tuple(ours[:SLOTS])),
+        Line(other.pk, 1, (theirs.pk,)),
+    ]
 
 
 def dispatching(bench: Bench) -> Dispatching:

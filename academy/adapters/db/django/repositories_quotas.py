@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import F, Sum
 from django.db.models.functions import Coalesce
 
+from academy.adapters.db.django.patience import limit_waiting
 from academy.adapters.db.django.tenancy import rows_of
 from apps.core.models import Tenant
 from apps.domains.ai.models import UNFINISHED, AIJob
@@ -27,9 +28,13 @@ OVERRIDES = ("quota_jobs", "quota_encoding_minutes", "quota_storage_bytes")
 
 
 def limits_of(tenant_id: int, *, lock: bool = False) -> Limits:
-    """The tenant's own limits, or those of the settings; with `lock`, nobody else locks them until the commit."""
+    """The tenant's own limits, or those of the settings; with `lock`, nobody else locks them until the commit.
+
+    Raises OperationalError if another transaction has locked them for too long.
+    """
     tenants = Tenant.objects.filter(pk=tenant_id)
     if lock:
+        limit_waiting()
         tenants = tenants.select_for_update(no_key=True)
     own = tenants.values_list(*OVERRIDES).get()
     return Limits(*(_or_default(value, name) for value, name in zip(own, OVERRIDES, strict=True)))

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.contrib.postgres.aggregates import ArrayAgg
 from django.db import connection
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
+from academy.adapters.db.django.patience import limit_waiting
 from academy.domain.turns import Line
 
-_LOCKS = 7322
+LOCKS = 7322
 """The first half of the advisory locks of queues; the second one is the queue's name, hashed."""
 WAITS = Q(status="PENDING", dispatched_at=None)
 
@@ -26,25 +27,33 @@ class Load:
     oldest: datetime | None
 
 
-def lock_queue(queue: str) -> None:
-    """Let one process at a time choose what is sent to this queue, until its transaction ends."""
+def lock_queue(queue: str) -> bool:
+    """Let one process at a time choose what is sent to this queue, until its transaction ends.
+
+    Returns False at once if another process chooses now.
+    """
+    limit_waiting()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCKS, queue])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [LOCKS, queue])
+        (locked,) = cursor.fetchone()
+    return bool(locked)
 
 
 def somebody_waits(unfinished: QuerySet[Any]) -> bool:
     return unfinished.filter(WAITS).exists()
 
 
-def lines_of(unfinished: QuerySet[Any]) -> list[Line]:
-    """Each tenant with unfinished jobs: how many of them were sent to the queue, and which ones wait, oldest first."""
-    found = unfinished.values("tenant_id").annotate(
-        running=Count("pk", filter=~WAITS), waiting=ArrayAgg("pk", filter=WAITS, order_by="pk")
-    )
-    return [
-        Line(tenant_id, running, tuple(waiting or ()))
-        for tenant_id, running, waiting in found.values_list("tenant_id", "running", "waiting")
-    ]
+def lines_of(unfinished: QuerySet[Any], most: int) -> list[Line]:
+    """Each tenant with unfinished jobs: how many were sent to the queue, and the oldest `most` of those that wait."""
+    sent = unfinished.exclude(WAITS).values("tenant_id").annotate(running=Count("pk"))
+    running = dict(sent.values_list("tenant_id", "running"))
+    place = Window(RowNumber(), partition_by="tenant_id", order_by="pk")
+    heads = unfinished.filter(WAITS).annotate(place=place).filter(place__lte=most).order_by("tenant_id", "pk")
+    waiting: dict[int, list[int]] = {}
+    for tenant_id, pk in heads.values_list("tenant_id", "pk"):
+        waiting.setdefault(tenant_id, []).append(pk)
+    tenants = running.keys() | waiting.keys()
+    return [Line(tenant, running.get(tenant, 0), tuple(waiting.get(tenant, ()))) for tenant in sorted(tenants)]
 
 
 def mark_sent(unfinished: QuerySet[Any], ids: Sequence[int]) -> list[Any]:
