@@ -87,6 +87,14 @@ class Attempt:
         _counters().give(self._keys, FAILURE, 0)
 
 
+class TooManyAttemptsError(Throttled):
+    """429, in one sentence: a wait that is given to Throttled's constructor adds a second one."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(detail=f"Too many attempts to sign in: wait {seconds} s, then try again.")
+        self.wait = seconds
+
+
 def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Attempt:
     """Count an attempt. Raises Throttled (429, with Retry-After) if there were too many.
 
@@ -105,7 +113,7 @@ def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Atte
     known, wait_seconds = _counters().take(keys, [FAILURE * limit for limit in limits])
     if wait_seconds:
         whole = math.ceil(wait_seconds)
-        raise Throttled(whole, f"Too many attempts to sign in: wait {whole} s, then try again.")
+        raise TooManyAttemptsError(whole)
     return Attempt(known, keys[: 1 + (_ALWAYS if known else _ALL)])
 
 

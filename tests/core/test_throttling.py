@@ -55,6 +55,14 @@ def test_an_account_has_ten_failures_a_minute_at_one_address(own_redis: Redis) -
     attempt(address="192.0.2.2")
 
 
+def test_the_refusal_is_one_sentence_with_the_seconds_to_wait(own_redis: Redis) -> None:
+    count_until_refused()
+    with pytest.raises(Throttled) as refused:
+        attempt()
+    wait = vars(refused.value)["wait"]
+    assert str(refused.value.detail) == f"Too many attempts to sign in: wait {wait} s, then try again."
+
+
 def test_an_address_has_its_limit_over_all_accounts(own_redis: Redis, settings: Settings) -> None:
     settings.SIGN_IN_ADDRESS_LIMIT = 20
     assert count_until_refused(account="account {}", tenant="academy {}") == 20
