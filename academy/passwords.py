@@ -15,12 +15,12 @@ def hash_password(password: str) -> str:
 def password_matches(password: str, password_hash: str | None) -> bool:
     """Compare a password with a stored hash.
 
-    `None` (there is no such account) costs as long as a wrong password, so that nobody can try names.
+    `None` (there is no such account) costs as many hashes as a wrong password, so that nobody can try names.
     """
-    if password_hash is None:
-        hash_password(password)
-        return False
-    if check_password(normalised(password), password_hash):
-        return True
     # Hashes from before passwords were normalised hold what was typed.
-    return normalised(password) != password and check_password(password, password_hash)
+    spellings = dict.fromkeys((normalised(password), password))
+    if password_hash is None:
+        for spelling in spellings:
+            make_password(spelling)
+        return False
+    return any(check_password(spelling, password_hash) for spelling in spellings)
