@@ -35,9 +35,9 @@ class TenantBackend(BaseBackend):
     ) -> Any:
         if not (username and password and tenant):
             return None
+        origin = Origin.of_sign_in(tenant, address_of(request) if request else "")
         user = repositories_core.find_account(tenant, username)
         password_hash = user.password if user else None
-        origin = Origin(tenant, address_of(request) if request else "")
         return user if hashing().run(lambda: password_matches(password, password_hash), origin) else None
 
     def get_user(self, user_id: int) -> Any:

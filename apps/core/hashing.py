@@ -4,7 +4,10 @@ A hash takes a good part of a second of one processor. The line keeps a flood of
 who waits in it holds no database connection, and at most `MAX_WAITING` requests wait.
 
 The line is fair. A request's rank is how many of its tenant's requests, or of its address's, are in the line before it;
-the lowest rank is served first. So one tenant's or one address's flood waits behind everybody else's first request.
+the lowest rank is served first. Addresses are compared as the limits on signing in compare them (`network_of`), and all
+tenants that do not exist count as one.
+
+So one tenant's or one address's flood waits behind everybody else's first request.
 When the line is full, the last place in this order is given up.
 """
 
@@ -19,10 +22,14 @@ from typing import Any, TypeVar
 from django.conf import settings
 from rest_framework.exceptions import APIException
 
+from academy.adapters.db.django import repositories_core
 from academy.adapters.db.django.connections import give_back_connection
+from apps.core.throttling import network_of
 
 T = TypeVar("T")
 
+UNKNOWN_TENANT = "\0"
+"""Stands for every tenant that does not exist. No tenant has this code: PostgreSQL stores no such character."""
 MAX_WAITING = 32
 PATIENCE_SECONDS = 20.0
 
@@ -44,6 +51,15 @@ class Origin:
     address: str
     known: bool = False
     """Somebody who is signed in, or signed in from this address of late: the tenant's crowd does not count."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "address", network_of(self.address))
+
+    @classmethod
+    def of_sign_in(cls, tenant_code: str, address: str, *, known: bool = False) -> "Origin":
+        """Return the origin of a sign-in, whose tenant need not exist. Asks the database."""
+        exists = repositories_core.find_tenant_id(tenant_code) is not None
+        return cls(tenant_code if exists else UNKNOWN_TENANT, address, known)
 
 
 @dataclass(slots=True, eq=False)

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from django.db import connection, transaction
 
+from academy.adapters.db.django.repositories_core import create_tenant
 from apps.core.hashing import HashingBusyError, HashingLine, Origin
 
 
@@ -63,6 +64,28 @@ def gate() -> Iterator[Gate]:
 def test_a_flood_from_one_address_waits_behind_somebody_elses_first_request(gate: Gate) -> None:
     flood = [gate.join(f"flood {number}", Origin(f"academy {number}", "one address")) for number in range(5)]
     other = gate.join("other", Origin("saebom", "another address"))
+    gate.open()
+    for future in [*flood, other]:
+        future.result(10)
+    assert gate.done[:2] == ["flood 0", "other"]
+
+
+def test_a_flood_from_one_household_of_ipv6_waits_behind_somebody_elses_first_request(gate: Gate) -> None:
+    flood = [gate.join(f"flood {number}", Origin(f"academy {number}", f"2001:db8::{number}")) for number in range(8)]
+    other = gate.join("other", Origin("saebom", "2001:db8:0:1::1"))
+    gate.open()
+    other.result(10)
+    with pytest.raises(HashingBusyError):
+        flood[-1].result(10)
+    assert gate.done[:2] == ["flood 0", "other"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_academies_that_do_not_exist_have_one_place_together(gate: Gate) -> None:
+    create_tenant("saebom", "Saebom")
+    made_up = [Origin.of_sign_in(f"academy {number}", f"192.0.2.{number}") for number in range(5)]
+    flood = [gate.join(f"flood {number}", origin) for number, origin in enumerate(made_up)]
+    other = gate.join("other", Origin.of_sign_in("saebom", "203.0.113.9"))
     gate.open()
     for future in [*flood, other]:
         future.result(10)

@@ -114,8 +114,9 @@ class TokenView(APIView):
         tenant, username, password = (form.validated_data[name] for name in ("tenant", "username", "password"))
         attempt = self._count(request, tenant, username)
         issued_at = time.time()
+        origin = Origin.of_sign_in(tenant, address_of(request), known=attempt.known)
         user = repositories_core.find_account(tenant, username)
-        right = check_password(attempt, Origin(tenant, address_of(request), attempt.known), user, password)
+        right = check_password(attempt, origin, user, password)
         signed_in = repositories_core.open_session(user, device_of(request)) if right and user else None
         self._note(request, user, signed_in, account_mark(tenant, username), right=right)
         if signed_in is None:
