@@ -22,6 +22,7 @@ class OutboxEntry(models.Model):
         indexes = [  # noqa: RUF012
             models.Index(fields=["id"], condition=Q(sent_at__isnull=True), name="idx_outbox_unsent"),
             models.Index(fields=["sent_at"], condition=Q(sent_at__isnull=False), name="idx_outbox_sent"),
+            models.Index(fields=["sent_at"], condition=Q(kind="revocation"), name="idx_outbox_revocations"),
         ]
 
     def __str__(self) -> str:

@@ -5,15 +5,14 @@ behind (a crash, a Redis or a queue that is down) the relay sends.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from django.db import transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from realtime import conf
@@ -79,10 +78,10 @@ def unsent(kind: str) -> QuerySet[OutboxEntry]:
     return OutboxEntry.objects.filter(kind=kind, sent_at=None)
 
 
-def entries_since(kind: str, since: datetime) -> Iterator[OutboxEntry]:
+def entries_since(kind: str, since: datetime) -> QuerySet[OutboxEntry]:
     """The rows of a kind that were sent since then, or written since then and not sent."""
-    rows = OutboxEntry.objects.filter(kind=kind).alias(at=Coalesce("sent_at", "created_at"))
-    return rows.filter(at__gt=since).iterator()
+    written = Q(sent_at=None, created_at__gt=since)
+    return OutboxEntry.objects.filter(Q(sent_at__gt=since) | written, kind=kind)
 
 
 def send(entry: OutboxEntry) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from django.db import DatabaseError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from redis import Redis
 from redis.exceptions import RedisError
@@ -138,7 +139,7 @@ def restore_marks(redis: Redis, *, key_prefix: str = "") -> int:
     Tells no process: connections were ended when they were revoked, or are with the next probe. Raises RedisError.
     """
     now = time.time() * 1000
-    marks = [(mark.tenant_id, mark.subject, mark.at or now) for mark in _marks(_still_valid())]
+    marks = [(mark.tenant_id, mark.subject, mark.at or now) for mark in _marks(still_valid().iterator())]
     Revocations(redis, key_prefix=key_prefix).add_all(marks)
     return len(marks)
 
@@ -147,10 +148,11 @@ def committed_marks(everything: bool) -> list[CommittedMark]:  # noqa: FBT001 - 
     """The marks that the database holds: those that are still to be written, or all. Raises DatabaseError, soon."""
     with transaction.atomic():
         bound_statements()
-        return list(_marks(_still_valid() if everything else unsent(REVOCATION)))
+        return list(_marks(still_valid() if everything else unsent(REVOCATION)))
 
 
-def _still_valid() -> Iterable[OutboxEntry]:
+def still_valid() -> QuerySet[OutboxEntry]:
+    """The rows of revocations that may still end something."""
     return entries_since(REVOCATION, timezone.now() - timedelta(seconds=KEPT_SECONDS))
 
 

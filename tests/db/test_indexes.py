@@ -3,10 +3,14 @@
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.core.management import call_command
+from django.db import IntegrityError, connection
 
 from academy.adapters.db.django.repositories_ai import find_job, jobs_of
 from apps.domains.ai.models import AIJob
+from realtime.models import OutboxEntry
+from realtime.outbox import unsent
+from realtime.revoke import REVOCATION, still_valid
 
 INDEXES = {
     "idx_student_tenant_name_phone": ("students", "UNIQUE", "(tenant_id, name, parent_phone)", "deleted_at IS NULL"),
@@ -22,6 +26,7 @@ INDEXES = {
     "idx_video_unfinished": ("video", "", "(tenant_id, id)", "PENDING"),
     "idx_video_tenant_status": ("video", "", "(tenant_id, status)", ""),
     "idx_video_session_status": ("video", "", "(session_id, status)", ""),
+    "idx_outbox_revocations": ("realtime_outbox", "", "(sent_at)", "revocation"),
 }
 JOBS, TENANTS = 100_000, 50
 
@@ -73,3 +78,37 @@ def test_a_job_and_the_unfinished_ones_are_found_by_an_index(many_jobs: tuple[in
     assert "idx_aijob_unfinished" in unfinished, unfinished
     assert "idx_aijob_tenant_job_id" in by_id or "aijob_job_id" in by_id, by_id
     assert find_job(tenant_id, job_id) is not None
+
+
+@pytest.mark.usefixtures("transactional_db")
+@pytest.mark.parametrize("records_sent", [True, False], ids=["records sent", "Redis away"])
+def test_marks_are_found_by_an_index_however_many_records_the_outbox_holds(*, records_sent: bool) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO realtime_outbox (kind, tenant_id, payload, created_at, sent_at)"
+            " SELECT CASE WHEN n %% 1000 = 0 THEN 'revocation' ELSE 'record' END, 1, '{}', now(),"
+            " CASE WHEN (n %% 1000 = 0 AND n %% 3000 > 0) OR %s THEN now() END FROM generate_series(1, %s) n",
+            [records_sent, JOBS],
+        )
+        cursor.execute("ANALYZE realtime_outbox")
+    assert "idx_outbox_revocations" in still_valid().explain()
+    # Where few rows are unsent, the index of all that are unsent serves as well.
+    good = {"idx_outbox_revocations", "idx_outbox_unsent"} if records_sent else {"idx_outbox_revocations"}
+    for marks in (unsent(REVOCATION), unsent(REVOCATION).order_by("id")[:200]):
+        plan = marks.explain()
+        assert any(name in plan for name in good), plan
+
+
+@pytest.mark.usefixtures("transactional_db")
+def test_an_index_whose_building_was_interrupted_is_built_by_the_next_migration() -> None:
+    OutboxEntry.objects.bulk_create(OutboxEntry(kind="x", tenant_id=1, payload={}) for _ in range(2))
+    call_command("migrate", "realtime", "0001", verbosity=0)
+    try:
+        with pytest.raises(IntegrityError), connection.cursor() as cursor:  # this leaves an INVALID one
+            cursor.execute("CREATE UNIQUE INDEX CONCURRENTLY idx_outbox_revocations ON realtime_outbox (kind)")
+    finally:
+        call_command("migrate", "realtime", verbosity=0)
+    test_each_index_is_there_and_valid("idx_outbox_revocations")
+    call_command("migrate", "realtime", "0001", fake=True, verbosity=0)  # built, and the process died before noting it
+    call_command("migrate", "realtime", verbosity=0)
+    test_each_index_is_there_and_valid("idx_outbox_revocations")
