@@ -45,12 +45,17 @@ def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool
 
 
 def cookie_name(tenant_code: str, *, secure: bool) -> str:
-    """Name the cookie that holds a tenant's ticket: a browser may be signed in to several.
+    """Name the cookie that holds a tenant's ticket: a browser may be signed in to several."""
+    return guarded_name(f"realtime_{tenant_code}", secure=secure)
+
+
+def guarded_name(name: str, *, secure: bool) -> str:
+    """Return the name of a cookie that grants something: behind TLS with a prefix.
 
     A page that came by plain HTTP, or that another host of the domain served, can set no cookie whose name begins
     `__Secure-` (RFC 6265bis, section 4.1.3). `__Host-` would send it to every path.
     """
-    return f"{'__Secure-' if secure else ''}realtime_{tenant_code}"
+    return f"{'__Secure-' if secure else ''}{name}"
 
 
 def admit(door: Door, text: str) -> Ticket:

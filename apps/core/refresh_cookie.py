@@ -11,13 +11,15 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from realtime.doors import guarded_name
 from realtime.origin import origin_allowed
 
 PATH = "/api/v1/auth/"
 
 
-def cookie_name(tenant_code: str) -> str:
-    return f"refresh_{tenant_code}"
+def cookie_name(request: Request, tenant_code: str) -> str:
+    """Name the cookie of an academy, by the same rule as the cookies of tickets."""
+    return guarded_name(f"refresh_{tenant_code}", secure=request.is_secure())
 
 
 def check_origin(request: Request) -> None:
@@ -30,14 +32,14 @@ def check_origin(request: Request) -> None:
 
 def read_cookie(request: Request, tenant_code: str) -> str:
     """Return the refresh token, or an empty text."""
-    return request.COOKIES.get(cookie_name(tenant_code), "")
+    return request.COOKIES.get(cookie_name(request, tenant_code), "")
 
 
 def answer_with_cookie(request: Request, tokens: dict[str, Any], tenant_code: str, seconds: int) -> Response:
     """Answer with the access token, and put the refresh token into the cookie."""
     response = Response({"access": tokens["access"]})
     response.set_cookie(
-        cookie_name(tenant_code),
+        cookie_name(request, tenant_code),
         tokens["refresh"],
         max_age=seconds,
         path=PATH,
@@ -49,5 +51,5 @@ def answer_with_cookie(request: Request, tokens: dict[str, Any], tenant_code: st
 
 
 def clear_cookie(request: Request, response: Response, tenant_code: str) -> None:
-    if cookie_name(tenant_code) in request.COOKIES:
-        response.delete_cookie(cookie_name(tenant_code), path=PATH, samesite="Strict")
+    if cookie_name(request, tenant_code) in request.COOKIES:
+        response.delete_cookie(cookie_name(request, tenant_code), path=PATH, samesite="Strict")
