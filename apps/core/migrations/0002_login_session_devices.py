@@ -1,16 +1,10 @@
-"""What a list of sessions shows. The columns have defaults in the database, so no row is rewritten."""
+"""What a list of sessions shows. The columns have defaults in the database, so no row is rewritten.
+
+`0005_session_times` fills them in for older sessions.
+"""
 
 from django.db import migrations, models
-from django.db.models import F, Q
 from django.db.models.functions import Now
-
-
-def take_last_rotation(apps, schema_editor):
-    """A session from before these columns began, as far as anybody knows, with its last rotation."""
-    sessions = apps.get_model("core", "LoginSession").objects
-    sessions.filter(Q(ended_at=None) & Q(expires_at__gt=Now())).update(
-        created_at=F("rotated_at"), last_used_at=F("rotated_at")
-    )
 
 
 class Migration(migrations.Migration):
@@ -33,5 +27,4 @@ class Migration(migrations.Migration):
             "user_agent",
             models.CharField(max_length=200, db_default="", help_text="The browser or program, shortened."),
         ),
-        migrations.RunPython(take_last_rotation, migrations.RunPython.noop),
     ]
