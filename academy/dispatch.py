@@ -36,6 +36,8 @@ class _Lane:
     unfinished: Callable[[], QuerySet[Any]]
     message: Callable[[Any], dict[str, Any]]
     slots: str
+    named_by: tuple[str, ...] = ()
+    """The columns that its topic tells, besides the primary key."""
 
 
 _LANES = {
@@ -43,11 +45,13 @@ _LANES = {
         partial(repositories_ai.unfinished_jobs, but=tuple(QUEUES)),
         repositories_ai.message_of,
         "AI_WORKER_MAX_CONCURRENCY",
+        ("job_id",),
     ),
     MESSAGING_QUEUE: _Lane(
         partial(repositories_ai.unfinished_jobs, only=(BULK_MESSAGE,)),
         repositories_ai.message_of,
         "MESSAGING_WORKER_MAX_CONCURRENCY",
+        ("job_id",),
     ),
     VIDEO_QUEUE: _Lane(
         repositories_video.unfinished_videos, repositories_video.message_of, "VIDEO_WORKER_MAX_CONCURRENCY"
@@ -96,9 +100,14 @@ def _chosen(queue: str) -> list[int]:
     return choose(lines, slots=slots, reserved=settings.WORKER_RESERVED_SLOTS)
 
 
-def sent_before(queue: str, age: timedelta) -> list[Any]:
-    """The rows of unfinished jobs that were sent to the queue longer ago than this."""
-    return repositories_turns.sent_before(_LANES[queue].unfinished(), timezone.now() - age)
+def sent_before(queue: str, age: timedelta, *, after: int, most: int) -> list[Any]:
+    """The first rows behind the id `after` of unfinished jobs that were sent to the queue longer ago than this.
+
+    They have the columns alone that tell their topics and that `send_again` needs.
+    """
+    lane = _LANES[queue]
+    then = timezone.now() - age
+    return repositories_turns.sent_before(lane.unfinished(), then, columns=lane.named_by, after=after, most=most)
 
 
 def send_again(queue: str, row: Any) -> bool:

@@ -164,6 +164,16 @@ class Publisher:
         """For how long somebody is still at work on a topic; 0 if nobody is. Raises RedisError."""
         return int(cast("int", self._lease_left(*self._commands.lease_left(tenant_id, topic)))) / 1000
 
+    def leases_seconds_left(self, topics: Iterable[tuple[int, str]]) -> list[float]:
+        """`lease_seconds_left` for many (tenant, topic), 200 in a round trip; in their order. Raises RedisError."""
+        left: list[float] = []
+        for batch in batched(topics):
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for tenant_id, topic in batch:
+                    self._lease_left(*self._commands.lease_left(tenant_id, topic), client=pipeline)
+                left += [int(milliseconds) / 1000 for milliseconds in pipeline.execute()]
+        return left
+
     def run_id(self) -> str:
         """Which life of Redis answers. Raises RedisError."""
         return str(self._redis.info("server")["run_id"])

@@ -3,6 +3,7 @@
 It gives the turns that a process did not give because it died, and sends lost messages again.
 """
 
+import math
 import threading
 import time
 from datetime import timedelta
@@ -22,6 +23,10 @@ log = structlog.get_logger(__name__)
 TURN_SECONDS = 1.0
 LONG_WAIT_SECONDS = 900.0
 """After this a message counts as lost although others still wait in the queue: it may only be slow, and comes twice."""
+MOST_SEEN = 1000
+"""Rows in one look for lost messages; the next look goes on behind them."""
+MOST_SENT = 100
+"""Messages that one look sends again."""
 
 
 class Dispatching:
@@ -36,6 +41,7 @@ class Dispatching:
         self._patience = 2 * visibility_seconds
         self._look_at = 0.0
         self._idle_since: dict[int, float] = {}
+        self._looked_until = 0
 
     def run(self, stop: threading.Event) -> None:
         """Look again and again, until `stop` is set. No outage ends it."""
@@ -62,24 +68,35 @@ class Dispatching:
     def _send_lost_again(self, now: float) -> None:
         idle = self._idle_jobs()
         since = {row.pk: self._idle_since.get(row.pk, now) for row in idle}
-        self._idle_since = since
         lost = [row for row in idle if now - since[row.pk] >= self._patience]
-        if not lost:
-            return
-        patience = self._patience if self._queue.depth() == 0 else LONG_WAIT_SECONDS
-        for row in lost:
-            if now - since[row.pk] >= patience and dispatch.send_again(self._queue.short_name, row):
+        if lost:
+            depth = self._queue.depth()
+            if depth:
+                lost = [row for row in lost if now - since[row.pk] >= LONG_WAIT_SECONDS]
+                lost = lost[: max(1, len(idle) - depth)]  # the others' messages are probably those in the queue
+        for row in lost[:MOST_SENT]:
+            if dispatch.send_again(self._queue.short_name, row):
                 log.warning("message_sent_again", tenant=row.tenant_id, job=self._store.topic_of(row))
-                del self._idle_since[row.pk]
+                del since[row.pk]
+        self._idle_since |= since
 
     def _idle_jobs(self) -> list[Any]:
-        """The jobs that were sent and that nobody is at work on. None while Redis is away, which knows that."""
-        sent = dispatch.sent_before(self._queue.short_name, timedelta(seconds=self._patience / 4))
+        """The next of the jobs that were sent and that nobody is at work on. None while Redis is away, which knows."""
+        age = timedelta(seconds=self._patience / 4)
+        sent = dispatch.sent_before(self._queue.short_name, age, after=self._looked_until, most=MOST_SEEN)
         try:
-            return [row for row in sent if not self._at_work(row)]
+            left = conf.publisher().leases_seconds_left((row.tenant_id, self._store.topic_of(row)) for row in sent)
         except RedisError:
+            self._idle_since.clear()
             return []
+        idle = [row for row, seconds in zip(sent, left, strict=True) if seconds == 0]
+        self._forget(sent, {row.pk for row in idle})
+        return idle
 
-    def _at_work(self, row: Any) -> bool:
-        topic = self._store.topic_of(row)
-        return conf.publisher().lease_seconds_left(tenant_id=row.tenant_id, topic=topic) > 0
+    def _forget(self, seen: list[Any], idle: set[int]) -> None:
+        """Forget since when the others of this part were idle, and begin the next look behind it."""
+        last = seen[-1].pk if len(seen) == MOST_SEEN else math.inf
+        kept = {
+            pk: since for pk, since in self._idle_since.items() if pk in idle or not self._looked_until < pk <= last
+        }
+        self._idle_since, self._looked_until = kept, int(last) if last < math.inf else 0

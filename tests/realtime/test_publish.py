@@ -174,6 +174,13 @@ def test_a_lease_runs_while_somebody_works_and_not_for_an_overtaken_attempt(
     assert not publisher.renew_lease(tenant_id=tenant_id, topic=TOPIC, attempt=2)
 
 
+def test_many_leases_are_asked_for_at_once(publisher: Publisher, tenant_id: int) -> None:
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
+    nothing, held = publisher.leases_seconds_left([(tenant_id, "job:other"), (tenant_id, TOPIC)])
+    assert nothing == 0
+    assert 25 < held <= 30
+
+
 def test_two_prefixes_are_two_installations(redis: Redis, tenant_id: int) -> None:
     one, other = Publisher(redis, key_prefix="a:"), Publisher(redis, key_prefix="b:")
     one.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")

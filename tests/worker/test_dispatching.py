@@ -1,9 +1,10 @@
 """Who gets a turn: the rows, the queue and the locks; and what a worker does for jobs that were left behind."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 from redis import Redis
 
 from academy import dispatch, jobs
@@ -21,8 +22,10 @@ from academy.domain.jobs import BULK_MESSAGE
 from academy.domain.turns import Line
 from apps.core.models import Tenant
 from apps.domains.ai.models import AIJob
-from apps.worker.dispatching import Dispatching
+from apps.worker import dispatching as dispatching_module
+from apps.worker.dispatching import LONG_WAIT_SECONDS, Dispatching
 from realtime import conf
+from realtime.publish import Publisher
 from tests.worker.conftest import PATIENCE_SECONDS, QUICK, Bench
 
 SLOTS = 3
@@ -263,8 +266,6 @@ def test_a_job_that_somebody_is_at_work_on_is_not_sent_again(bench: Bench, lost:
 def test_a_job_is_not_sent_again_while_the_queue_is_busy_or_redis_is_away(
     bench: Bench, lost: UUID, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from realtime.publish import Publisher  # noqa: PLC0415 - one place
-
     worker = dispatching(bench)
     worker.look(0.0)
     monkeypatch.setattr(conf, "publisher", lambda: Publisher.from_url("redis://127.0.0.1:1/0", timeout_seconds=0.2))
@@ -276,3 +277,40 @@ def test_a_job_is_not_sent_again_while_the_queue_is_busy_or_redis_is_away(
     worker.look(3 * PATIENCE)
     assert bench.waiting() == 1
     assert bench.job(lost).status == "PENDING"
+
+
+def test_a_long_backlog_is_looked_through_in_parts_and_its_payloads_are_not_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    monkeypatch.setattr(dispatching_module, "MOST_SEEN", 2)
+    monkeypatch.setattr(dispatching_module, "MOST_SENT", 1)
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    AIJob.objects.bulk_create(AIJob(tenant=bench.tenant, job_type="test", dispatched_at=an_hour_ago) for _ in range(5))
+    worker = dispatching(bench)
+    asked: list[int] = []
+    leases = Publisher.leases_seconds_left
+
+    def note(publisher: Publisher, topics: Iterable[tuple[int, str]]) -> list[float]:
+        left = leases(publisher, topics)
+        asked.append(len(left))
+        return left
+
+    monkeypatch.setattr(Publisher, "leases_seconds_left", note)
+    with django_assert_num_queries(2, exact=True) as queries:
+        worker.look(0.0)
+    assert not [query["sql"] for query in queries if "payload" in query["sql"]]
+    for number in range(1, 6):
+        worker.look(number * PATIENCE)
+    assert asked == [2, 2, 1, 2, 2, 1]
+    assert bench.waiting() == 1  # two of the first part were lost; now the queue is not empty
+
+
+def test_a_backlog_whose_messages_are_in_the_queue_is_not_sent_again_as_a_whole(bench: Bench) -> None:
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    AIJob.objects.bulk_create(AIJob(tenant=bench.tenant, job_type="test", dispatched_at=an_hour_ago) for _ in range(9))
+    for _ in range(9):
+        bench.send("the message of a job")
+    worker = dispatching(bench)
+    worker.look(0.0)
+    worker.look(LONG_WAIT_SECONDS)
+    assert bench.waiting() == 10

@@ -74,9 +74,12 @@ def mark_sent_again(unfinished: QuerySet[Any], pk: int, sent_at: datetime) -> An
     return unfinished.select_related("tenant").filter(pk=pk).first()
 
 
-def sent_before(unfinished: QuerySet[Any], then: datetime) -> list[Any]:
-    """The unfinished jobs that were sent before then."""
-    return list(unfinished.filter(dispatched_at__lt=then).order_by("pk"))
+def sent_before(
+    unfinished: QuerySet[Any], then: datetime, *, columns: Sequence[str], after: int, most: int
+) -> list[Any]:
+    """The first unfinished jobs behind the id `after` that were sent before then, with these columns alone."""
+    found = unfinished.filter(dispatched_at__lt=then, pk__gt=after).order_by("pk")
+    return list(found.only("tenant_id", "dispatched_at", *columns)[:most])
 
 
 def load_of(unfinished: QuerySet[Any]) -> Load:
