@@ -5,6 +5,7 @@ threads and in finalizers, and records that cannot be formatted.
 """
 
 import logging.config
+import logging.handlers
 import sys
 import threading
 from types import TracebackType
@@ -28,7 +29,7 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
     """
     audit: dict[str, Any] = {"class": "config.logging.JsonHandler"}
     if audit_file:
-        audit = {"class": "logging.handlers.WatchedFileHandler", "filename": audit_file, "encoding": "utf-8"}
+        audit = {"class": "config.logging.AuditFileHandler", "filename": audit_file, "encoding": "utf-8"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -78,6 +79,15 @@ class JsonHandler(logging.StreamHandler[Any]):
             self.flush()
         except Exception:  # noqa: BLE001 - nothing is left to say it with
             return
+
+
+class AuditFileHandler(logging.handlers.WatchedFileHandler):
+    """Writes to a file. A line that the file does not take, as on a full disk, goes to standard error."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        instead = JsonHandler()
+        instead.setFormatter(self.formatter)
+        instead.emit(record)
 
 
 def configure(settings: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Who may send a large body: looked at before it is read, from the token and the marks of revocation, without SQL.
 
 A view that takes files says so by `max_upload_bytes`, a function without arguments; its `roles` say who may send them.
-Every other request may have a JSON body of `DATA_UPLOAD_MAX_MEMORY_SIZE`, if its sender is signed in.
+Every other request of the faculty may have a JSON body of `DATA_UPLOAD_MAX_MEMORY_SIZE`. Students and parents need no
+more than a stranger may send, so they hold none of the places for large bodies.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import Resolver404, resolve
 
+from academy.domain.roles import FACULTY
 from apps.core.authentication import identity_of
 from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
 from config.body_limit import SMALL_BODY_BYTES, Allowance, BodyRefusedError
@@ -33,6 +35,9 @@ async def admit_body(scope: dict[str, Any]) -> Allowance:
     await _check_revocations(caller)
     sender = Sender(caller.tenant_id, caller.user_id)
     if not (takes_files and scope["method"] == "POST" and _is_multipart(headers)):
+        if caller.role not in FACULTY:
+            message = f"A request of the role {caller.role.value!r} may have {SMALL_BODY_BYTES // 1024} KiB."
+            raise BodyRefusedError(413, "too_large", message, known=True)
         return Allowance(settings.DATA_UPLOAD_MAX_MEMORY_SIZE, sender)
     if caller.role not in view.roles.get("POST", ()):
         raise BodyRefusedError(403, "role_refused", f"The role {caller.role.value!r} may not do this.", known=True)

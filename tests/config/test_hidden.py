@@ -46,6 +46,46 @@ def test_neither_the_kernel_nor_the_c_library_nor_a_child_has_what_was_hidden() 
     assert "dumpable: 0" in lines
 
 
+CLIENTS = """
+import django
+from config.environment import hide_secrets_once_read
+hide_secrets_once_read()
+django.setup()
+import os
+from django.core.files.storage import default_storage
+from academy.adapters.queue.sqs import sending_client, sqs_client
+assert not [name for name in os.environ if name.startswith("AWS_SECRET")]
+for client in (sqs_client(), sending_client(), default_storage.connection.meta.client):
+    print(client._request_signer._credentials.secret_key)
+"""
+
+
+def test_every_client_of_aws_has_the_credentials_that_were_hidden() -> None:
+    told = {"DJANGO_SETTINGS_MODULE": "config.settings", "SECRET_KEY": SECRET, "S3_BUCKET": "bucket"}
+    credentials = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "the secret of AWS"}
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENTS],
+        cwd=PROJECT,
+        env={**told, **credentials},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["the secret of AWS"] * 3
+
+
+def test_clients_of_aws_are_made_in_one_place() -> None:
+    """Or the next one has no credentials: boto3 would look for them in the environment, which no longer has them."""
+    made = [
+        path.relative_to(PROJECT).as_posix()
+        for folder in ("academy", "apps", "realtime", "config", "embedded")
+        for path in (PROJECT / folder).rglob("*.py")
+        if "boto3." in path.read_text(encoding="utf-8")
+    ]
+    assert made == ["academy/adapters/queue/sqs.py"]
+
+
 def test_every_variable_that_is_typed_as_a_secret_is_hidden() -> None:
     typed = {name.upper() for name, field in Environment.model_fields.items() if "SecretStr" in str(field.annotation)}
     assert "SECRET_KEY" in typed

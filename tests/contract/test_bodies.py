@@ -153,6 +153,7 @@ async def test_a_client_of_the_old_protocol_is_refused_alike(system: System, con
         ("student", UPLOAD, MULTIPART, 403),
         ("teacher", UPLOAD, MULTIPART, 200),
         ("owner", UPLOAD, "application/json", 413),
+        ("student", "/api/v1/auth/password/", "application/json", 413),
         ("owner", "/api/v1/lectures/", MULTIPART, 413),
         ("owner", "/api/v1/nowhere/", MULTIPART, 413),
     ],
@@ -168,6 +169,17 @@ async def test_only_an_upload_of_who_may_upload_is_waited_for(
             assert await socket.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     else:
         assert (await socket.answer())[0] == status
+
+
+async def test_those_who_send_no_files_hold_no_place_for_a_large_body(system: System, connect: Connect) -> None:
+    socket = await connect()
+    student, teacher = (system.access_token("hanbit", name) for name in ("student", "teacher"))
+    socket.begin("/api/v1/auth/password/", 200_000, "Expect: 100-continue", token=student)
+    assert (await socket.answer())[0] == 413
+    other = await connect()
+    other.begin("/api/v1/auth/password/", 200_000, "Expect: 100-continue", token=teacher)
+    async with asyncio.timeout(30):
+        assert await other.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 async def test_a_session_that_has_ended_sends_no_large_body(system: System, connect: Connect) -> None:

@@ -1,8 +1,10 @@
 """The audit log: its events and fields are those of the page, and it is written whatever the level of the others."""
 
+import errno
 import json
 import logging.config
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -30,6 +32,21 @@ def test_a_line_is_json_with_the_fields_of_the_page_and_goes_to_the_file_at_any_
     fields = {row[0].strip("`") for row in PAGE.rows("field")}
     assert fields <= set(line)
     assert (line["tenant"], line["user"], line["of_user"], line["outcome"]) == (3, 7, 8, "ok")
+
+
+def test_a_line_that_its_file_does_not_take_goes_to_standard_error(
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    request.addfinalizer(lambda: logging.config.dictConfig(logging_settings("INFO")))
+    logging.config.dictConfig(logging_settings("ERROR", str(tmp_path / "audit.log")))
+    (handler,) = logging.getLogger("academy.audit").handlers
+    monkeypatch.setattr(handler, "flush", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    audit(Event.SESSION_ENDED, tenant=3, user=7, session="s", address="127.0.0.1", subject="session:t", of_user=8)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "session_ended"
 
 
 def test_what_was_typed_as_a_name_cannot_be_read_from_its_mark_and_breaks_no_line() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,17 @@ def test_it_is_told_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) 
     code, said = ended("-c", "import os; print(os.environ)")
     assert code == 0
     assert SECRET not in said
+
+
+def test_what_lies_beside_the_program_is_closed(tmp_path: Path) -> None:
+    """Somebody may put an ffmpeg of their own beside the product's `.env`."""
+    program = tmp_path / "program"
+    shutil.copy("/bin/cat", program)
+    (tmp_path / ".env").write_text(SECRET, encoding="utf-8")
+    process = start([str(program), str(tmp_path / ".env")], walls(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said = process.communicate()[0].decode()
+    assert SECRET not in said
+    assert "Permission denied" in said
 
 
 def test_it_inherits_no_open_file(tmp_path: Path) -> None:

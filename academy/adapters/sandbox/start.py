@@ -121,12 +121,14 @@ def _start(words: Sequence[str], stdout: int | IO[bytes], stderr: int | IO[bytes
 
 
 def _parts_of(program: str) -> list[tuple[str, int]]:
-    """The program's folder, the libraries beside it, and the system's."""
-    folder = Path(program).resolve().parent
-    own = [folder, *(folder.parent / name for name in _BESIDE_PROGRAM)] if folder != folder.parent else []
-    return [(program, landlock.RUN), *((str(path), landlock.RUN) for path in own)] + [
-        (path, landlock.RUN) for path in _LIBRARIES
-    ]
+    """Return the program, its libraries and those of the system.
+
+    Not its folder: that may hold other files, such as `.env` beside an ffmpeg of one's own.
+    """
+    real = Path(program).resolve()
+    beside = [real.parent.parent / name for name in _BESIDE_PROGRAM] if real.parent != real.parent.parent else []
+    own = [program, real, *real.parent.glob("*.so*"), *beside]
+    return [(str(path), landlock.RUN) for path in [*own, *_LIBRARIES]]
 
 
 def _parts_of_python() -> list[tuple[str, int]]:
