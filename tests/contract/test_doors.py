@@ -16,7 +16,7 @@ from realtime.doors import Door
 from tests.contract.test_revocation import STUDENT_OF_A_VIDEO, account_of, with_token
 from tests.event_stream import EventStream, RefusedStreamError
 from tests.system import System, eventually, new_ticket
-from tests.watcher import Watcher
+from tests.watcher import LONG_PATIENCE_SECONDS, Watcher
 
 TICKET = "/api/v1/realtime/ticket/"
 COOKIE = re.compile(r"((?:__Secure-)?realtime_hanbit)=([^;]+);")
@@ -83,8 +83,9 @@ async def at_a_refresh(visitor: Visitor) -> str:
 
 async def refreshed(watcher: Watcher, ticket: str) -> str:
     await watcher.send({"type": "refresh", "ticket": ticket})
-    while (frame := await watcher.read())["type"] not in {"refreshed", "error"}:
-        pass
+    async with watcher.waiting_for("the answer to a refresh", LONG_PATIENCE_SECONDS):
+        while (frame := await watcher.read())["type"] not in {"refreshed", "error"}:
+            pass
     return "open" if frame["type"] == "refreshed" else str(frame["code"])
 
 
@@ -210,8 +211,9 @@ async def test_where_the_marks_cannot_be_read_no_door_opens(own_system: System) 
                 await watcher.read_until("snapshot")
                 own_system.redis.kill()
                 await eventually(lambda: httpx.get(web.address + "/readyz").status_code == 503)
-                while await refreshed(watcher, visitor.ticket) == "open":
-                    await asyncio.sleep(0.2)  # as long as the marks that this process knows are new enough
+                async with watcher.waiting_for("a refresh that is refused", LONG_PATIENCE_SECONDS):
+                    while await refreshed(watcher, visitor.ticket) == "open":
+                        await asyncio.sleep(0.2)  # as long as the marks that this process knows are new enough
                 assert await refreshed(watcher, visitor.ticket) == "unavailable"
             answers = {knock.__name__: await knock(visitor) for knock, _ in ALL_KNOCKS if knock is not at_a_refresh}
     assert answers == {

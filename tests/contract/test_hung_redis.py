@@ -1,7 +1,9 @@
 """A Redis that hangs: the server says that it cannot know what is new, and pings nobody until it can."""
 
+import asyncio
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
@@ -14,7 +16,7 @@ from tests.asyncapi import hold
 from tests.contract.test_websocket import tenant_of
 from tests.event_stream import EventStream
 from tests.system import System, new_ticket
-from tests.watcher import Frame, Watcher
+from tests.watcher import LONG_PATIENCE_SECONDS, Frame, Watcher
 
 
 @contextmanager
@@ -40,12 +42,17 @@ async def answering(watcher: Watcher) -> AsyncIterator[Frame]:
 async def until(frames: AsyncIterator[Frame], kind: str, count: int = 1) -> list[Frame]:
     """The frames up to so many of this kind."""
     found: list[Frame] = []
-    async for frame in frames:
-        found.append(frame)
-        count -= frame["type"] == kind
-        if not count:
-            return found
-    raise AssertionError
+    try:
+        async with asyncio.timeout(LONG_PATIENCE_SECONDS):
+            async for frame in frames:
+                found.append(frame)
+                count -= frame["type"] == kind
+                if not count:
+                    return found
+    except TimeoutError:
+        came = dict(Counter(frame["type"] for frame in found))
+        raise AssertionError(f"Waited in vain for a frame of the type {kind}. Frames that came: {came}") from None
+    raise AssertionError(f"The frames ended before one of the type {kind}.")
 
 
 @pytest.fixture

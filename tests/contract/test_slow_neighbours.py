@@ -10,6 +10,7 @@ import pytest
 
 from tests.proxy import Proxy
 from tests.system import System, demo_lecture
+from tests.watcher import LONG_PATIENCE_SECONDS
 
 
 @asynccontextmanager
@@ -33,8 +34,9 @@ async def test_others_are_answered_while_a_file_is_stored(own_system: System) ->
                 "/media/videos/", files={"file": ("v.mp4", b"video")}, data={"title": "v", "lecture": lecture["id"]}
             )
         )
-        while not storage.connections:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(LONG_PATIENCE_SECONDS):
+            while not storage.connections:
+                await asyncio.sleep(0.01)
         for _ in range(5):
             assert (await client.get("/api/v1/lectures/")).status_code == 200
         assert not upload.done()
@@ -47,11 +49,13 @@ async def test_others_are_answered_while_the_queue_hangs_and_the_job_is_done_lat
     async with behind_a_proxy(own_system, "SQS_ENDPOINT_URL") as (queue, client):
         queue.stall()
         submitted = asyncio.create_task(client.post("/api/v1/students/export/", json={}))
-        while not queue.connections:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(LONG_PATIENCE_SECONDS):
+            while not queue.connections:
+                await asyncio.sleep(0.01)
         for _ in range(5):
             assert (await client.get("/api/v1/lectures/")).status_code == 200
         assert not submitted.done()
         job_id = (await submitted).json()["job_id"]
-        while (await client.get(f"/api/v1/jobs/{job_id}/")).json()["status"] != "DONE":  # the relay has sent it
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(LONG_PATIENCE_SECONDS):
+            while (await client.get(f"/api/v1/jobs/{job_id}/")).json()["status"] != "DONE":  # the relay has sent it
+                await asyncio.sleep(0.05)
