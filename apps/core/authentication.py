@@ -1,9 +1,11 @@
 """Who asks: from the access token alone, without SQL."""
 
 import ipaddress
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.auth.backends import BaseBackend
+from redis.exceptions import RedisError
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
@@ -74,14 +76,26 @@ class AccessTokenAuthentication(BaseAuthentication):
             raise PermissionDenied(
                 f"X-Tenant-Code says {said!r}, but the token belongs to {caller.tenant_code!r}.", "tenant_mismatch"
             )
+        self.check_marks(caller)
+        return caller, parts[1]
+
+    def check_marks(self, caller: Caller) -> None:
+        """Refuse a caller who was revoked. Raises RedisError (503) where that cannot be known."""
         try:
             conf.revocations().check(identity_of(caller))
         except RevokedError as error:
             raise AuthenticationFailed(str(error), "session_ended") from error
-        return caller, parts[1]
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - DRF's signature
         return "Bearer"
+
+
+class LogoutAuthentication(AccessTokenAuthentication):
+    """The same for a logout, which opens too where it cannot be known who was revoked: it permits nothing."""
+
+    def check_marks(self, caller: Caller) -> None:
+        with suppress(RedisError, OSError):
+            super().check_marks(caller)
 
 
 def arrived_at(request: Request) -> float | None:

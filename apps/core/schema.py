@@ -17,6 +17,7 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
     """How the document names our authentication."""
 
     target_class = "apps.core.authentication.AccessTokenAuthentication"
+    match_subclasses = True
     name = "accessToken"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002 - drf-spectacular's signature

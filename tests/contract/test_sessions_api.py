@@ -10,7 +10,7 @@ import httpx
 import jwt
 import pytest
 
-from tests.system import PASSWORD, System, new_ticket
+from tests.system import PASSWORD, System, eventually_now, new_ticket
 from tests.watcher import Watcher
 
 SESSIONS = "/api/v1/auth/sessions/"
@@ -187,13 +187,17 @@ def test_signing_out_by_the_cookie_ends_the_session_and_deletes_the_cookie(syste
     assert page.http.get(SESSIONS, headers={"Authorization": access}).status_code == 401
 
 
-def test_signing_out_by_the_cookie_works_while_redis_is_away(own_system: System) -> None:
-    page = Browser(own_system, cookie=True)
+def test_signing_out_works_while_redis_is_away(own_system: System) -> None:
+    """It is stored, no token can be refreshed, and the answer says that nobody could be told yet."""
+    page, api = Browser(own_system, cookie=True), Browser(own_system)
     stolen = page.http.cookies["refresh_hanbit"]
     own_system.redis.stop()
     try:
-        with_token = page.http.post("/api/v1/auth/logout/")
-        assert (with_token.status_code, with_token.json()["code"]) == (503, "redis_unavailable")
+        refused = api.http.get(SESSIONS)
+        assert (refused.status_code, refused.json()["code"]) == (503, "redis_unavailable")
+        with_token = api.http.post("/api/v1/auth/logout/")
+        assert (with_token.status_code, with_token.json()["code"]) == (503, "revocation_pending")
+        assert api.refresh() == 401
         answer = sign_out(page)
         assert (answer.status_code, answer.json()["code"]) == (503, "revocation_pending")
         assert "refresh_hanbit" not in page.http.cookies
@@ -201,6 +205,7 @@ def test_signing_out_by_the_cookie_works_while_redis_is_away(own_system: System)
         assert page.http.post("/api/v1/auth/refresh/", json=BY_COOKIE).status_code == 401
     finally:
         own_system.redis.start()
+    eventually_now(lambda: api.http.get(SESSIONS).status_code == 401, "the relay to tell it")
 
 
 def test_a_page_of_another_site_signs_nobody_out(system: System) -> None:

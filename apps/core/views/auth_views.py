@@ -18,7 +18,7 @@ from academy.domain.roles import EVERYONE
 from academy.passwords import hash_password, password_matches
 from apps.core.audit import Event, account_mark, audit, audit_limited
 from apps.core.audit_requests import audit_as
-from apps.core.authentication import address_of, caller_of, device_of
+from apps.core.authentication import LogoutAuthentication, address_of, caller_of, device_of
 from apps.core.errors import ApiError
 from apps.core.hashing import HashingBusyError, Origin, hashing
 from apps.core.models import User
@@ -191,11 +191,12 @@ class RefreshView(APIView):
 
 
 class LogoutView(APIView):
-    """Ends the session of the access token, or without one that of a refresh token, which needs no Redis.
+    """Ends the session of the access token, or without one that of a refresh token. Neither needs Redis.
 
     The cookie of a page that sends `"cookie": true` is deleted whatever the answer is.
     """
 
+    authentication_classes = (LogoutAuthentication,)
     opens_before_password_change = True
     roles = {"POST": EVERYONE}  # noqa: RUF012 - read only
     _by_refresh_token = False
