@@ -296,7 +296,7 @@ def test_a_long_backlog_is_looked_through_in_parts_and_its_payloads_are_not_read
         return left
 
     monkeypatch.setattr(Publisher, "leases_seconds_left", note)
-    with django_assert_num_queries(2, exact=True) as queries:
+    with django_assert_num_queries(2) as queries:
         worker.look(0.0)
     assert not [query["sql"] for query in queries if "payload" in query["sql"]]
     for number in range(1, 6):
