@@ -23,6 +23,7 @@ INDEXES = {
     "idx_aijob_tenant_status": ("aijob", "", "(tenant_id, status)", ""),
     "idx_aijob_tenant_job_id": ("aijob", "", "(tenant_id, job_id)", ""),
     "idx_aijob_unfinished": ("aijob", "", "(tenant_id, id)", "PENDING"),
+    "idx_aijob_stored": ("aijob", "", "(tenant_id)", "stored_bytes > 0"),
     "idx_video_unfinished": ("video", "", "(tenant_id, id)", "PENDING"),
     "idx_video_tenant_status": ("video", "", "(tenant_id, status)", ""),
     "idx_video_session_status": ("video", "", "(session_id, status)", ""),

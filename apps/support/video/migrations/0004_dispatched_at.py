@@ -1,12 +1,7 @@
-"""When a job had its turn. What is unfinished now has its message in the queue already."""
-
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    atomic = False
-
     dependencies = [("video", "0003_upload")]
 
     operations = [
@@ -14,18 +9,5 @@ class Migration(migrations.Migration):
             model_name="video",
             name="dispatched_at",
             field=models.DateTimeField(help_text="When it had its turn, and a message was sent.", null=True),
-        ),
-        AddIndexConcurrently(
-            model_name="video",
-            index=models.Index(
-                condition=models.Q(("status__in", ("PENDING", "PROCESSING"))),
-                fields=["tenant", "id"],
-                name="idx_video_unfinished",
-            ),
-        ),
-        migrations.RunSQL(
-            "UPDATE video SET dispatched_at = now()"
-            " WHERE status IN ('PENDING', 'PROCESSING') AND dispatched_at IS NULL AND uploaded_at IS NOT NULL",
-            migrations.RunSQL.noop,
         ),
     ]

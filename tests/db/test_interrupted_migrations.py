@@ -1,0 +1,49 @@
+"""A migration that was interrupted runs again."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, connection
+from django.db.migrations.loader import MigrationLoader
+
+from apps.core.models import Tenant
+from apps.domains.ai.models import AIJob
+from tests.db.test_indexes import test_each_index_is_there_and_valid as check_index
+
+SEVERAL = {"ai.0002_indexes", "video.0002_indexes", "students.0002_indexes"}
+"""Released ones."""
+OURS = ("core", "ai", "video", "students", "lectures", "messages", "realtime")
+
+
+def test_one_that_runs_outside_of_a_transaction_does_one_thing_only() -> None:
+    migrations = MigrationLoader(None, ignore_no_migrations=True).disk_migrations
+    several = {
+        f"{app}.{name}"
+        for (app, name), migration in migrations.items()
+        if app in OURS and not migration.atomic and len(migration.operations) > 1
+    }
+    assert several <= SEVERAL
+
+
+@pytest.fixture
+def backlog(transactional_db: None) -> Iterator[list[int]]:
+    """The ids of two jobs that were sent before jobs waited for their turn."""
+    call_command("migrate", "ai", "0004", verbosity=0)
+    tenant = Tenant.objects.create(code="academy", name="Academy")
+    yield [AIJob.objects.create(tenant=tenant, job_type="test").pk for _ in range(2)]
+    call_command("migrate", "ai", verbosity=0)
+
+
+@pytest.mark.parametrize(("before", "index"), [("0004", "idx_aijob_unfinished"), ("0005", "idx_aijob_stored")])
+def test_an_index_that_is_half_built_or_not_noted_is_there_in_the_end(
+    backlog: list[int], before: str, index: str
+) -> None:
+    with pytest.raises(IntegrityError), connection.cursor() as cursor:  # this leaves an INVALID one
+        cursor.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {index} ON aijob (tenant_id)")
+    call_command("migrate", "ai", verbosity=0)
+    check_index(index)
+    call_command("migrate", "ai", before, fake=True, verbosity=0)
+    call_command("migrate", "ai", verbosity=0)
+    check_index(index)
+    assert not AIJob.objects.filter(pk__in=backlog, dispatched_at=None).exists()
