@@ -62,10 +62,10 @@ def open_export(tenant_id: int, job_id: UUID, attempt: int, finished_at: datetim
     """
     if timezone.now() - finished_at >= KEPT:
         raise ExportGoneError
-    try:
-        return default_storage.open(_name(tenant_id, job_id, attempt), "rb")
-    except FileNotFoundError:
-        raise ExportGoneError from None
+    for name in (_name(tenant_id, job_id, attempt), _old_name(tenant_id, job_id)):
+        with suppress(FileNotFoundError):
+            return default_storage.open(name, "rb")
+    raise ExportGoneError
 
 
 def sweep_exports() -> None:
@@ -84,3 +84,11 @@ def _sweep(name: str) -> None:
 
 def _name(tenant_id: int, job_id: UUID, attempt: int) -> str:
     return f"{_FOLDER}/{tenant_id}/{job_id}-{attempt}.xlsx"
+
+
+def _old_name(tenant_id: int, job_id: UUID) -> str:
+    """Of an export that was DONE before each attempt had a file of its own.
+
+    An installation needs this for 24 hours after its update (`KEPT`): it can go with the release after the next.
+    """
+    return f"{_FOLDER}/{tenant_id}/{job_id}.xlsx"

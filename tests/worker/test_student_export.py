@@ -255,6 +255,21 @@ def test_a_file_is_deleted_when_its_time_is_over_and_not_before(
         exports.open_export(exporting.tenant.pk, job_id, 1, ended)
 
 
+def test_an_export_of_the_release_before_is_still_there_after_an_update(exporting: Bench) -> None:
+    job_id = ask(exporting)
+    exporting.handle_next()
+    (name,) = kept(exporting)
+    folder = f"exports/{exporting.tenant.pk}"
+    with default_storage.open(f"{folder}/{name}", "rb") as file:
+        workbook = file.read()
+    default_storage.delete(f"{folder}/{name}")
+    default_storage.save(f"{folder}/{job_id}.xlsx", ContentFile(workbook))
+    finished_at = exporting.job(job_id).finished_at
+    assert finished_at is not None
+    with exports.open_export(exporting.tenant.pk, job_id, 1, finished_at) as file:
+        assert file.read() == workbook
+
+
 def test_a_worker_sweeps_when_it_begins_and_again_and_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     stop, swept = threading.Event(), threading.Semaphore(0)
     monkeypatch.setattr(sweeping, "SWEEP_SECONDS", 0.01)
