@@ -11,6 +11,16 @@ FOR_ACCESS = "access token"
 FOR_REFRESH = "refresh token"
 
 
+def verifying_keys(purpose: str) -> list[bytes]:
+    """Return the keys with which a token of this purpose may have been signed: one more than `signing_keys`.
+
+    Up to 2026-11-28 access and refresh tokens had one key together. An update signs nobody out, because that key still
+    verifies; it never signs. Remove it in version 0.3: a refresh token lives 14 days.
+    """
+    before = salted_hmac("academy.tokens", "signing key", settings.SECRET_KEY, algorithm="sha256").digest()
+    return [*signing_keys(purpose), before]
+
+
 def signing_keys(purpose: str) -> list[bytes]:
     """Return the keys of a purpose: the first signs, and each of them verifies.
 

@@ -13,7 +13,7 @@ import jwt
 from django.conf import settings
 
 from academy.domain.roles import Role
-from apps.core.keys import FOR_ACCESS, FOR_REFRESH, signing_keys
+from apps.core.keys import FOR_ACCESS, FOR_REFRESH, signing_keys, verifying_keys
 
 ALGORITHM = "HS256"
 # A server whose clock is a second behind the issuer's must not refuse a token as not yet valid.
@@ -111,7 +111,7 @@ def _encode(claims: dict[str, Any]) -> str:
 
 
 def _decode(token: str, audience: str, leeway: float = 0.0) -> dict[str, Any]:
-    for key in signing_keys(PURPOSES[audience]):
+    for key in verifying_keys(PURPOSES[audience]):
         try:
             return jwt.decode(token, key, [ALGORITHM], audience=audience, options=OPTIONS, leeway=leeway)
         except jwt.InvalidSignatureError:

@@ -117,6 +117,16 @@ def test_a_page_gets_its_refresh_token_in_a_cookie_that_no_script_reads(system: 
     assert page.http.cookies["refresh_hanbit"] != before
 
 
+def test_a_page_that_still_holds_a_refresh_token_exchanges_it_for_a_cookie(system: System) -> None:
+    page = Browser(system)
+    body = {"refresh": page.tokens["refresh"], "cookie": True}
+    refused = page.http.post("/api/v1/auth/refresh/", json=body, headers={"Origin": "https://evil.example"})
+    assert refused.status_code == 403
+    answer = page.http.post("/api/v1/auth/refresh/", json=body)
+    assert (answer.status_code, answer.json().keys()) == (200, {"access"})
+    assert page.http.post("/api/v1/auth/refresh/", json={"cookie": True, "tenant": "hanbit"}).status_code == 200
+
+
 def test_academies_in_one_browser_have_a_cookie_each_and_none_serves_for_another(system: System) -> None:
     page = Browser(system, "owner", cookie=True)
     account = {"tenant": "saebom", "username": "owner", "password": PASSWORD, "cookie": True}
@@ -150,7 +160,13 @@ def test_a_page_of_another_site_uses_no_cookie(system: System, origin: str | Non
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"cookie": True}, {"tenant": "hanbit"}, {"refresh": "x", "cookie": True}, {"refresh": "x", "tenant": "a"}],
+    [
+        {},
+        {"cookie": True},
+        {"tenant": "hanbit"},
+        {"refresh": "x", "tenant": "a"},
+        {"refresh": "x", "tenant": "a", "cookie": True},
+    ],
 )
 def test_a_refresh_says_in_one_way_where_its_token_is(system: System, body: dict[str, Any]) -> None:
     answer = httpx.post(f"{system.address}/api/v1/auth/refresh/", json=body, headers={"Origin": system.address})

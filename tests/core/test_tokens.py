@@ -12,6 +12,7 @@ import jwt
 import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
+from django.utils.crypto import salted_hmac
 from pytest_django import Settings
 
 from academy.domain.roles import Role
@@ -188,6 +189,27 @@ def test_a_replaced_key_verifies_as_a_fallback_and_never_signs(settings: Setting
         read(of_new[kind])
         with pytest.raises((TokenError, TicketError)):
             read(of_old[kind])
+
+
+def test_tokens_of_the_version_before_are_read_each_as_its_kind_and_no_new_one_is_signed_so(
+    settings: Settings,
+) -> None:
+    before = salted_hmac("academy.tokens", "signing key", algorithm="sha256").digest()
+    now = one_of_each()
+    readers_of = readers()
+    for kind in ("access", "refresh"):
+        old = jwt.encode(unchecked(now[kind]), before, "HS256")
+        for other, read in readers_of.items():
+            if other == kind:
+                read(old)
+            else:
+                with pytest.raises((TokenError, TicketError)):
+                    read(old)
+        with pytest.raises(jwt.InvalidSignatureError):
+            jwt.decode(now[kind], before, ["HS256"], options={"verify_aud": False})
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [settings.SECRET_KEY]
+    with pytest.raises(TokenError):  # of SECRET_KEY alone
+        read_access_token(jwt.encode(unchecked(now["access"]), before, "HS256"))
 
 
 def test_tickets_have_a_key_for_each_secret_and_the_first_is_that_of_the_secret_key(settings: Settings) -> None:

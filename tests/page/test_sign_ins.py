@@ -1,5 +1,6 @@
 """The page keeps no refresh token where a script can read it, and shows where the account is signed in."""
 
+import json
 import os
 
 import pytest
@@ -72,6 +73,22 @@ async def test_a_device_is_seen_and_signed_out_by_keyboard(browser: Browser, sys
     await live(page)
     for one in (page, phone):
         await one.context.close()
+
+
+async def test_a_page_takes_over_the_session_that_an_earlier_version_stored(browser: Browser, system: System) -> None:
+    account = {"tenant": "saebom", "username": "owner", "password": PASSWORD}
+    page = await (await browser.new_context()).new_page()
+    tokens = await (await page.request.post(f"{system.address}/api/v1/auth/token/", data=account)).json()
+    stored = json.dumps({**tokens, "until": 0})
+    await page.add_init_script(
+        f"if (!window.name) localStorage.setItem('academy.session', {stored!r}); window.name = 'x'"
+    )
+    await page.goto(system.address)
+    await live(page)
+    assert "eyJ" not in await page.evaluate(STORED)
+    await page.reload()
+    await live(page)
+    await page.context.close()
 
 
 async def test_a_sign_out_that_does_not_arrive_is_said_and_sent_again(browser: Browser, system: System) -> None:

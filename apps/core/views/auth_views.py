@@ -46,14 +46,15 @@ class SignIn(serializers.Serializer[Any]):
 
 
 class RefreshToken(serializers.Serializer[Any]):
-    """Either the token, or where it is: in the cookie of an academy."""
+    """Either the token, or where it is: in the cookie of an academy. With `cookie` the new one goes into a cookie."""
 
     refresh = serializers.CharField(max_length=2000, required=False)
     cookie = serializers.BooleanField(default=False)
     tenant = serializers.RegexField(COOKIE_NAME, max_length=40, required=False, help_text="Whose cookie it is.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["cookie"] != ("tenant" in attrs) or attrs["cookie"] == ("refresh" in attrs):
+        by_cookie = attrs["cookie"] and "tenant" in attrs
+        if ("tenant" in attrs) != by_cookie or ("refresh" in attrs) == by_cookie:
             raise serializers.ValidationError('Send either "refresh", or "cookie": true and "tenant".')
         return attrs
 
@@ -161,15 +162,15 @@ class RefreshView(APIView):
     def post(self, request: Request) -> Response:
         form = RefreshToken(data=request.data)
         form.is_valid(raise_exception=True)
-        cookie, tenant_code = form.validated_data["cookie"], form.validated_data.get("tenant", "")
+        cookie, tenant_code = form.validated_data["cookie"], form.validated_data.get("tenant")
         if cookie:
             check_origin(request)
-        token = read_cookie(request, tenant_code) if cookie else form.validated_data["refresh"]
+        token = read_cookie(request, tenant_code) if tenant_code else form.validated_data["refresh"]
         issued_at = time.time()
         try:
             session_id, token_id = read_refresh_token(token)
             signed_in = repositories_core.rotate_session(session_id, token_id, device_of(request))
-            if cookie and signed_in.tenant.code != tenant_code:
+            if tenant_code and signed_in.tenant.code != tenant_code:
                 raise TokenError("The cookie holds a token of another academy: sign in again.")
         except SessionEndedError as problem:
             self._note(request, session_id, problem)

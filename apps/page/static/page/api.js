@@ -5,7 +5,8 @@
 const KEY = "academy.signed-in";
 const RENEW_BEFORE_MS = 30_000;
 const TIMEOUT_MS = 30_000;
-localStorage.removeItem("academy.session"); // where earlier versions kept tokens
+// Where versions up to 2026-11-28 kept their tokens: the refresh token is exchanged once for a cookie. Remove it in 0.3.
+const OLD_KEY = "academy.session";
 
 /**
  * @typedef {{user: number, session: string, tenant: number, tenant_code: string, role: string, name: string,
@@ -39,6 +40,15 @@ function remembered() {
   }
 }
 
+/** The refresh token that an earlier version of this page stored, or null. @returns {string | null} */
+function oldRefreshToken() {
+  try {
+    return JSON.parse(localStorage.getItem(OLD_KEY) ?? "null")?.refresh ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** @param {string} access @returns {Claims} */
 function claimsOf(access) {
   const text = atob(access.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
@@ -52,6 +62,7 @@ function keep({ access }) {
   session = { access, until: Date.now() + (exp - iat) * 1000 };
   const now = JSON.stringify({ tenant: tenant_code, mark });
   if (localStorage.getItem(KEY) !== now) localStorage.setItem(KEY, now);
+  localStorage.removeItem(OLD_KEY);
   return session;
 }
 
@@ -62,7 +73,7 @@ export function signedIn() {
 
 /** Whether this browser may still hold the sign-in of a tab or of an earlier visit: `restore` finds out. */
 export function maybeSignedIn() {
-  return remembered() !== null;
+  return remembered() !== null || oldRefreshToken() !== null;
 }
 
 /** Takes up the sign-in that this browser remembers. Throws an ApiError; after a 401 it is forgotten. */
@@ -114,12 +125,14 @@ function renew(stale) {
   const work = async () => {
     if (session && session.access !== stale) return session.access;
     const known = remembered();
-    if (!known) throw new ApiError(401, { code: "token_invalid" });
+    const old = known ? null : oldRefreshToken();
+    if (!known && !old) throw new ApiError(401, { code: "token_invalid" });
     try {
-      const answer = await send("/api/v1/auth/refresh/", { json: { cookie: true, tenant: known.tenant }, cookie: true });
+      const json = known ? { cookie: true, tenant: known.tenant } : { cookie: true, refresh: old };
+      const answer = await send("/api/v1/auth/refresh/", { json, cookie: true });
       return keep(await answer.json()).access;
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401 && remembered()?.mark === known.mark) forget();
+      if (error instanceof ApiError && error.status === 401 && remembered()?.mark === known?.mark) forget();
       throw error;
     }
   };
@@ -245,6 +258,7 @@ function waitForSignOuts(tenants) {
 export function forget() {
   session = null;
   localStorage.removeItem(KEY);
+  localStorage.removeItem(OLD_KEY);
 }
 
 /** @param {{old_password: string, new_password: string}} json */
