@@ -43,7 +43,8 @@ async def test_no_token_is_stored_and_a_reload_and_a_second_tab_stay_signed_in(
         await live(tab)
     (cookie,) = [cookie for cookie in await page.context.cookies(f"{system.address}/api/v1/auth/") if cookie]
     assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("refresh_saebom", True, "Strict")
-    await page.get_by_role("button", name="로그아웃").click()
+    async with page.expect_response("**/auth/logout/"):
+        await page.get_by_role("button", name="로그아웃").click()
     for tab in [page, *tabs]:
         await expect(tab.get_by_label("학원 코드")).to_be_visible()
     assert await page.context.cookies(f"{system.address}/api/v1/auth/") == []

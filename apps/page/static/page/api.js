@@ -194,12 +194,12 @@ export async function signIn(json) {
   keep(tokens);
 }
 
-/** Signs out here in any case. A sign-out that does not arrive waits, and is sent again. */
-export async function signOut() {
+/** Signs out here at once, and then on the server. A sign-out that does not arrive waits, and is sent again. */
+export function signOut() {
   const known = remembered();
   if (known) waitForSignOuts([...new Set([...waitingSignOuts(), known.tenant])]);
-  await retrySignOuts();
   forget();
+  retrySignOuts();
 }
 
 // The academies whose sign-out has not arrived: their cookies are still there, and still open the sessions.

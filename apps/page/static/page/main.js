@@ -294,7 +294,10 @@ function bindForms() {
     at("change-form").reset();
     enter(true);
   });
-  at("sign-out").addEventListener("click", () => api.signOut().then(() => leave()));
+  at("sign-out").addEventListener("click", () => {
+    api.signOut();
+    leave();
+  });
   at("show-sign-ins").addEventListener("click", () => signIns.open());
   at("language").addEventListener("click", () => {
     setLanguage(currentLanguage() === "ko" ? "en" : "ko");
