@@ -72,21 +72,27 @@ def check(tenant_id: int, *, jobs: bool = True, storage: bool = False) -> None:
         _check_storage(tenant_id, limits)
 
 
-def count_encoding(video: ClaimedVideo, seconds: float) -> None:
+def count_encoding(video: ClaimedVideo, seconds: float, *, at_most: float) -> None:
     """Count a video whose encoding begins now, once for each time that somebody asked for it.
 
-    `seconds` is 0 if its length is not known yet: it is then counted at the end. Raises QuotaError if it is longer than
-    what is left of the day, and AttemptSupersededError.
+    `seconds` is 0 if its length is not known yet. Then what is left of the day is reserved for it, but not more than
+    `at_most` seconds. Its length takes their place when it is READY; if it fails or is cancelled, they stay counted.
+    Raises QuotaError if it is longer than what is left of the day, and AttemptSupersededError.
+
+    The video is locked before the tenant, as everywhere.
     """
     today = timezone.localdate()
     with transaction.atomic():
-        limits = repositories_quotas.limits_of(video.tenant_id, lock=True)
-        if repositories_video.encoding_is_counted(video):
+        if repositories_video.lock_encoding(video):
             return
+        limits = repositories_quotas.limits_of(video.tenant_id, lock=True)
         used = repositories_quotas.encoded_seconds(video.tenant_id, today)
-        if used + seconds > 60 * limits.encoding_minutes:
+        left = 60 * limits.encoding_minutes - used
+        if seconds > left:
             raise _used_up(limits, used, f", and this video has {_minutes(seconds)}")
-        repositories_video.count_encoding(video, today, seconds)
+        if left <= 0:
+            raise _used_up(limits, used)
+        repositories_video.count_encoding(video, today, seconds, 0.0 if seconds else min(left, at_most))
 
 
 def _check_jobs(tenant_id: int, limits: Limits, adds: int = 0) -> None:

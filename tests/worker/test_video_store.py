@@ -6,9 +6,13 @@ from uuid import UUID, uuid4
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from academy import quotas
 from academy.adapters.db.django import repositories_lectures
+from academy.adapters.db.django.repositories_quotas import encoded_seconds
 from academy.domain.jobs import AttemptSupersededError
 from academy.domain.roles import Role
 from academy.domain.videos import ClaimedVideo
@@ -199,3 +203,60 @@ def test_an_announced_upload_counts_as_stored_and_one_too_many_is_refused(video:
     with pytest.raises(QuotaError) as refused:
         expect_upload(caller, sent)
     assert (refused.value.code, Video.objects.filter(title="Video", uploaded_at=None).count()) == ("quota_storage", 1)
+
+
+HOUR = 3600.0
+
+
+def encoded(video: ClaimedVideo) -> float:
+    return encoded_seconds(video.tenant_id, timezone.localdate())
+
+
+def tried_again(video: ClaimedVideo) -> ClaimedVideo:
+    sqs_queue.retry_video(video.tenant_id, video.video_id)
+    claimed = sqs_queue.mark_processing(video.tenant_id, video.video_id, lease_alive=False)
+    assert isinstance(claimed, ClaimedVideo)
+    return claimed
+
+
+def test_a_length_that_nobody_knows_is_reserved_and_in_the_end_counted_as_it_is(video: ClaimedVideo) -> None:
+    quotas.count_encoding(video, 0.0, at_most=HOUR)
+    assert encoded(video) == HOUR
+    Videos().finish(video, RESULT)
+    assert encoded(video) == 2.0
+
+
+def test_each_try_of_a_video_of_unknown_length_counts(video: ClaimedVideo) -> None:
+    Tenant.objects.filter(pk=video.tenant_id).update(quota_encoding_minutes=90)
+    quotas.count_encoding(video, 0.0, at_most=HOUR)
+    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    again = tried_again(video)
+    quotas.count_encoding(again, 0.0, at_most=HOUR)
+    assert encoded(video) == 1.5 * HOUR  # never more than what is left
+    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    with pytest.raises(QuotaError):
+        quotas.count_encoding(tried_again(video), 0.0, at_most=HOUR)
+
+
+def test_the_second_try_of_a_day_is_counted_besides_the_first(video: ClaimedVideo) -> None:
+    quotas.count_encoding(video, 10.0, at_most=HOUR)
+    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    again = tried_again(video)
+    quotas.count_encoding(again, 0.0, at_most=HOUR)
+    Videos().finish(again, RESULT)
+    assert encoded(video) == 12.0
+
+
+def test_a_video_is_locked_before_its_tenant_by_everybody(video: ClaimedVideo) -> None:
+    def count() -> None:
+        quotas.count_encoding(video, 1.0, at_most=HOUR)
+
+    def retry() -> None:
+        sqs_queue.retry_video(video.tenant_id, video.video_id)
+
+    for work in (count, retry):
+        with CaptureQueriesContext(connection) as queries:
+            work()
+        locks = [query["sql"] for query in queries if " FOR " in query["sql"] and "UPDATE" in query["sql"]]
+        assert [sql.partition('FROM "')[2].partition('"')[0] for sql in locks][:2] == ["video", "tenant"]
+        sqs_queue.cancel_video(video.tenant_id, video.video_id)

@@ -28,6 +28,9 @@ class Video(models.Model):
     made_bytes = models.BigIntegerField(default=0, db_default=0, help_text="Of what was made of it.")
     encoding_day = models.DateField(null=True, help_text="On which its last encoding began.")
     encoding_seconds = models.FloatField(null=True, help_text="Of it that were to be encoded on that day.")
+    encoding_reserved = models.FloatField(
+        default=0, db_default=0, help_text="Of these, for a length that is known at the end only."
+    )
     encoding_counted = models.BooleanField(default=False, db_default=False, help_text="Since it was last asked for.")
     dispatched_at = models.DateTimeField(null=True, help_text="When it had its turn, and a message was sent.")
 

@@ -1,11 +1,13 @@
 """The encoding as a job: the file is fetched, encoded by ffmpeg, verified and stored."""
 
+from functools import partial
 from typing import Any
 
 from academy import quotas
 from academy.adapters.video.encode import STEPS as ENCODING_STEPS
 from academy.adapters.video.encode import Encoding, encode
 from academy.adapters.video.errors import VideoError
+from academy.adapters.video.probe import MAX_SECONDS
 from academy.domain.jobs import JobFailedError
 from academy.domain.videos import VIDEO_ENCODING, ClaimedVideo
 from academy.quotas import QuotaError
@@ -24,13 +26,14 @@ def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
     Raises JobFailedError for a file that is no whole video, or is longer than what the academy may still encode today.
     """
     report = _Report(progress)
+    count = partial(quotas.count_encoding, video, at_most=MAX_SECONDS)
     with workspace() as folder:
         made = folder / "made"
         made.mkdir()
         report.fetched(0)
         source = fetch_source(video, folder, report.fetched)
         try:
-            encoded = encode(source, made, report.encoded, lambda seconds: quotas.count_encoding(video, seconds))
+            encoded = encode(source, made, report.encoded, count)
         except VideoError as problem:
             raise JobFailedError(problem.code, problem.message) from problem
         except QuotaError as problem:

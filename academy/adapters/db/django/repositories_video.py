@@ -5,8 +5,8 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
-from django.db.models.functions import Coalesce, Greatest
+from django.db.models import Case, F, Q, QuerySet, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from academy.adapters.db.django.tenancy import rows_of
@@ -117,18 +117,23 @@ def claimed(video: Video) -> ClaimedVideo:
     return ClaimedVideo(video.tenant_id, video.pk, video.attempt, video.title, video.source)
 
 
-def encoding_is_counted(video: ClaimedVideo) -> bool:
-    """Whether this encoding was counted by an earlier attempt. Raises AttemptSupersededError."""
-    counted = _held(video).values_list("encoding_counted", flat=True).first()
+def lock_encoding(video: ClaimedVideo) -> bool:
+    """Lock the video until the transaction ends; return whether an earlier attempt counted this encoding.
+
+    Raises AttemptSupersededError.
+    """
+    counted = _held(video).select_for_update().values_list("encoding_counted", flat=True).first()
     if counted is None:
         raise AttemptSupersededError
     return counted
 
 
-def count_encoding(video: ClaimedVideo, day: date, seconds: float) -> None:
-    """Adds the encoding to those of the day. Raises AttemptSupersededError."""
+def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: float) -> None:
+    """Add the encoding to those of the day; `reserved` seconds too, until the end. Raises AttemptSupersededError."""
     earlier = Case(When(encoding_day=day, then=Coalesce(F("encoding_seconds"), 0.0)), default=0.0)
-    if not _held(video).update(encoding_day=day, encoding_seconds=earlier + seconds, encoding_counted=True):
+    total = earlier + seconds + reserved
+    fields = {"encoding_day": day, "encoding_seconds": total, "encoding_reserved": reserved, "encoding_counted": True}
+    if not _held(video).update(**fields):
         raise AttemptSupersededError
 
 
@@ -140,13 +145,13 @@ def save(video: ClaimedVideo, *, status: VideoStatus, **fields: Any) -> None:
 
 
 def save_ready(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int) -> None:
-    """READY; a video whose length was not known when its encoding began is counted now.
-
-    Raises AttemptSupersededError.
-    """
-    counted = Greatest(F("encoding_seconds"), Value(duration))
-    fields = {"hls_path": hls_path, "duration": duration, "made_bytes": made_bytes, "encoding_seconds": counted}
-    save(video, status=VideoStatus.READY, error=None, **fields)
+    """READY; its length takes the place of what was reserved for it. Raises AttemptSupersededError."""
+    counted = Case(
+        When(encoding_reserved__gt=0, then=F("encoding_seconds") - F("encoding_reserved") + duration),
+        default=F("encoding_seconds"),
+    )
+    made = {"hls_path": hls_path, "duration": duration, "made_bytes": made_bytes}
+    save(video, status=VideoStatus.READY, error=None, encoding_seconds=counted, encoding_reserved=0, **made)
 
 
 def give_back(video: ClaimedVideo) -> None:
