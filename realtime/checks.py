@@ -33,7 +33,7 @@ def check_redis(**_: Any) -> list[CheckMessage]:
     try:
         return list(_redis(RedisServer.ask(conf.redis())))
     except RedisError as problem:
-        hint = "Look whether it runs, and what REALTIME_REDIS_URL says."
+        hint = f"Look whether it runs, and correct {conf.REDIS_ADDRESS}."
         return [Warning(f"Redis cannot be asked how it is set: {problem}", hint=hint, id="realtime.W006")]
 
 

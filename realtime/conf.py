@@ -55,6 +55,10 @@ DoctorCheck = Callable[[], str]
 """Returns what is right as a few words; raises CheckFailedError."""
 
 
+REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, as a rule the variable REDIS_URL)"
+"""What to call it where somebody has to correct it: operators know the variable, developers the setting."""
+
+
 def redis_url() -> str:
     return str(settings.REALTIME_REDIS_URL)
 

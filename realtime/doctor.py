@@ -3,11 +3,17 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 
 from realtime import checks, conf, scripts
 from realtime.conf import DoctorCheck
@@ -24,13 +30,14 @@ NO_DATABASE = "unknown"
 """The vendor of Django's stand-in for a project without DATABASES."""
 RELAY_TOPIC = "doctor:relay"
 RELAY_SECONDS = 10.0
+REDIS_SECONDS = 3.0
 MEND_WRITES = {
     "OOM": checks.GIVE_MEMORY,
-    "READONLY": "Redis is a replica: let REALTIME_REDIS_URL name the master, or promote this one (REPLICAOF NO ONE).",
+    "READONLY": f"Redis is a replica: promote it (REPLICAOF NO ONE), or correct {conf.REDIS_ADDRESS}.",
     "MISCONF": "Redis cannot write to its disk: make room, or mend the folder; its log says which file.",
     "NOREPLICAS": "Redis has fewer replicas than min-replicas-to-write asks for: mend them, or ask for fewer.",
     "NOPERM": "Let the ACL of this user permit all commands on these keys and channels.",
-    "MASTERDOWN": "Redis is a replica whose master is away: let REALTIME_REDIS_URL name the master.",
+    "MASTERDOWN": f"Redis is a replica whose master is away: correct {conf.REDIS_ADDRESS}.",
 }
 OLD_SECONDS = 30.0
 """A row that has waited so long was left behind by the process that wrote it and by the relay."""
@@ -58,6 +65,25 @@ def examine(named: Iterable[tuple[str, DoctorCheck]]) -> Iterator[Finding]:
             yield Finding(name, str(problem), problem.mend)
         except Exception as problem:  # noqa: BLE001 - a project's checks may raise what they like
             yield Finding(name, f"{type(problem).__name__}: {problem}", "Read the error; the check itself fell.")
+
+
+class RedisChecks:
+    """Skips the checks that need Redis once Redis could not be reached: each of them would wait for it as long."""
+
+    def __init__(self) -> None:
+        self._away = False
+
+    def check(self, check: DoctorCheck) -> DoctorCheck:
+        return partial(self._made, check)
+
+    def _made(self, check: DoctorCheck) -> str:
+        if self._away:
+            raise CheckFailedError("not looked at: Redis does not answer", "Mend Redis first.")
+        try:
+            return check()
+        except CheckFailedError as problem:
+            self._away = isinstance(problem.__context__, (RedisConnectionError, RedisTimeoutError))
+            raise
 
 
 def check_settings() -> str:
@@ -113,7 +139,7 @@ def check_memory() -> str:
 
 def check_writes() -> str:
     """A write as any other, and what marks of revocation need: scripts, and messages to all processes."""
-    redis, keys = conf.redis(), Keys(conf.key_prefix())
+    redis, keys = _client(), Keys(conf.key_prefix())
     try:
         redis.script_load(scripts.source("note"))
         redis.publish(keys.writable(), b"")
@@ -205,11 +231,18 @@ def new_attempt() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _client() -> Redis:
+    """One that waits for a Redis that hangs once, and not long."""
+    return Redis.from_url(
+        conf.redis_url(), socket_timeout=REDIS_SECONDS, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+    )
+
+
 def _redis() -> RedisServer:
     try:
-        return RedisServer.ask(conf.redis())
+        return RedisServer.ask(_client())
     except RedisError as problem:
-        raise CheckFailedError(f"not reachable: {problem}", "Start it, or correct REALTIME_REDIS_URL.") from None
+        raise CheckFailedError(f"not reachable: {problem}", f"Start it, or correct {conf.REDIS_ADDRESS}.") from None
 
 
 def _without_password(url: str) -> str:

@@ -44,7 +44,8 @@ def check_hub() -> str:
     except TimeoutError:
         raise CheckFailedError(
             f"published, and nothing arrived within {PUSH_SECONDS:g} s",
-            "Pub/sub does not work: is REALTIME_REDIS_URL a replica, a proxy without pub/sub, or shut by an ACL?",
+            "Pub/sub does not work: is this Redis a replica, a proxy without pub/sub, or shut by an ACL? "
+            f"If so, correct {conf.REDIS_ADDRESS}.",
         ) from None
 
 

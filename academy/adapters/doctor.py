@@ -5,15 +5,15 @@ import secrets
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from academy.adapters.queue.sqs import QUEUES, QueueUnavailableError, SqsJobQueue
+from academy.adapters.queue.sqs import QUEUES, QueueUnavailableError, outbox_queue
 from academy.adapters.sandbox.start import missing_walls
 from realtime.errors import CheckFailedError
 
 
 def check_queues() -> str:
-    """Each queue is there, and how much waits in it. Raises CheckFailedError."""
+    """The client that sends jobs can use each queue, and how much waits in it. Raises CheckFailedError."""
     try:
-        waiting = [f"{queue.name} ({queue.depth()} waiting)" for queue in map(SqsJobQueue, QUEUES)]
+        waiting = [f"{queue.name} ({queue.depth()} waiting)" for queue in map(outbox_queue, QUEUES)]
     except QueueUnavailableError as problem:
         raise CheckFailedError(
             str(problem).rstrip("."), "Look at SQS_ENDPOINT_URL and the AWS credentials, and run manage.py provision."

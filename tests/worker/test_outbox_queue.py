@@ -1,13 +1,16 @@
 """Messages of the outbox: a queue that cannot be used costs one request its time-out, and not each."""
 
 import secrets
+from typing import Any
 
 import pytest
 from pytest_django import Settings
 
+from academy.adapters.doctor import check_queues
 from academy.adapters.queue import sqs
 from academy.adapters.queue.sqs import AI_QUEUE, QueueUnavailableError, SqsJobQueue, send_outbox_message
 from embedded.group import Servers
+from realtime.errors import CheckFailedError
 
 
 def test_a_queue_that_failed_is_left_alone_for_a_moment(
@@ -19,8 +22,28 @@ def test_a_queue_that_failed_is_left_alone_for_a_moment(
     with pytest.raises(QueueUnavailableError, match="cannot be used"):  # it does not exist
         send_outbox_message(message)
     SqsJobQueue(AI_QUEUE).provision()
-    with pytest.raises(QueueUnavailableError, match="a moment ago"):
+    with pytest.raises(QueueUnavailableError, match=r"a moment ago.*(NonExistent|does not exist)"):
         send_outbox_message(message)
-    sqs._rests_until.clear()  # the time is over
+    sqs._rests.clear()  # the time is over
     send_outbox_message(message)
     assert [delivery.body for delivery in SqsJobQueue(AI_QUEUE).receive(1, 1)] == ['{"job_id": "1"}']
+
+
+def test_the_doctor_asks_through_the_client_that_sends(
+    settings: Settings, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.SQS_QUEUE_PREFIX = f"doctor-{secrets.token_hex(6)}"
+    sqs.provision_queues()
+
+    class Refused:
+        """As the client is without credentials, while those that receive have some."""
+
+        def get_queue_url(self, **_: Any) -> None:
+            raise sqs.BotoCoreError
+
+        get_queue_attributes = get_queue_url
+
+    monkeypatch.setattr(sqs, "sending_client", Refused)
+    with pytest.raises(CheckFailedError) as refused:
+        check_queues()
+    assert "AWS credentials" in refused.value.mend

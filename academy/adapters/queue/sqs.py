@@ -35,8 +35,8 @@ BACKSTOP_RECEIVES = 50
 is the queue's own limit, for a message that no worker lives long enough to judge."""
 
 
-_rests_until: dict[str, float] = {}
-"""By the name of the queue, in monotonic seconds."""
+_rests: dict[str, tuple[float, str]] = {}
+"""By the name of the queue: until when it is left alone, in monotonic seconds, and what had gone wrong."""
 
 
 class QueueUnavailableError(Exception):
@@ -199,14 +199,20 @@ def send_outbox_message(payload: dict[str, Any]) -> None:
 
     After a failure it fails at once for some seconds: a queue that hangs costs one request its time-out, and not each.
     """
-    queue = _outbox_queue(payload["queue"], settings.SQS_QUEUE_PREFIX)
-    if time.monotonic() < _rests_until.get(queue.name, 0.0):
-        raise QueueUnavailableError(f"The queue {queue.name} could not be used a moment ago.")
+    queue = outbox_queue(payload["queue"])
+    until, cause = _rests.get(queue.name, (0.0, ""))
+    if time.monotonic() < until:
+        raise QueueUnavailableError(f"The queue {queue.name} could not be used a moment ago. {cause}")
     try:
         queue.send(payload["body"])
-    except QueueUnavailableError:
-        _rests_until[queue.name] = time.monotonic() + REST_SECONDS
+    except QueueUnavailableError as problem:
+        _rests[queue.name] = time.monotonic() + REST_SECONDS, str(problem)
         raise
+
+
+def outbox_queue(name: str) -> SqsJobQueue:
+    """The queue as the outbox sends to it: with the sending client, which waits for little."""
+    return _outbox_queue(name, settings.SQS_QUEUE_PREFIX)
 
 
 @cache

@@ -35,16 +35,17 @@ class Command(BaseCommand):
 
 def named_checks(url: str | None) -> Iterator[tuple[str, DoctorCheck]]:
     """All of them in their order; `url` is a server's."""
+    redis = doctor.RedisChecks()
     yield "settings", doctor.check_settings
     yield "database", doctor.check_database
-    yield "redis", doctor.check_redis
-    yield "redis policy", doctor.check_policy
-    yield "redis memory", doctor.check_memory
-    yield "redis writes", doctor.check_writes
+    yield "redis", redis.check(doctor.check_redis)
+    yield "redis policy", redis.check(doctor.check_policy)
+    yield "redis memory", redis.check(doctor.check_memory)
+    yield "redis writes", redis.check(doctor.check_writes)
     yield from conf.doctor_checks()
     yield "outbox", doctor.check_outbox
-    yield "relay", doctor.check_relay
-    yield "redis contents", doctor.check_fill
-    yield "publish to hub", doctor_push.check_hub
+    yield "relay", redis.check(doctor.check_relay)
+    yield "redis contents", redis.check(doctor.check_fill)
+    yield "publish to hub", redis.check(doctor_push.check_hub)
     if url:
-        yield "publish to socket", doctor_push.check_server(url)
+        yield "publish to socket", redis.check(doctor_push.check_server(url))
