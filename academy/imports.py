@@ -1,5 +1,6 @@
 """Taking in a workbook: stored, written as a job, and left to the AI worker."""
 
+from collections.abc import Callable
 from pathlib import PurePath
 from uuid import uuid4
 
@@ -20,15 +21,17 @@ def submit_import(
     created_by: int,
     file: "File[bytes]",
     lecture_id: int | None,
-    password_hash: str | None,
+    hash_password: Callable[[], str] | None,
 ) -> str:
     """The id of the new job. Raises QuotaError, and WorkbookError for a file that is none by its name or size.
 
-    `password_hash` is that of the initial password of all accounts; it is erased when the job ends.
+    `hash_password` hashes the initial password of all accounts. It is called once the file and the quotas are in order,
+    and may raise errors of its own. The hash is erased when the job ends.
     """
     file_name = PurePath((file.name or "").replace("\\", "/")).name[-MAX_FILE_NAME:]
     check_upload(file_name, file.size)
     quotas.check_before(tenant_id, adds_bytes=file.size)
+    password_hash = hash_password() if hash_password else None
     job_id = uuid4()
     file.content_type = CONTENT_TYPE  # type: ignore[attr-defined]  # a bucket would keep its sender's
     stored = default_storage.save(f"imports/{tenant_id}/{job_id}{PurePath(file_name).suffix.lower()}", file)

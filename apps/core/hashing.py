@@ -3,11 +3,11 @@
 A hash takes a good part of a second of one processor. The line keeps a flood of sign-ins away from everything else:
 who waits in it holds no database connection, and at most `MAX_WAITING` requests wait.
 
-The line is fair. A request's rank is how many of its tenant's requests, or of its address's, are in the line before it;
-the lowest rank is served first. Addresses are compared as the limits on signing in compare them (`network_of`), and all
-tenants that do not exist count as one.
+The line is fair. A request's rank is how many requests of its tenant, of its address or of its user are in the line
+before it, whichever are most; the lowest rank is served first. Addresses are compared as the limits on signing in
+compare them (`network_of`), and all tenants that do not exist count as one.
 
-So one tenant's or one address's flood waits behind everybody else's first request.
+So one tenant's, one address's or one user's flood waits behind everybody else's first request.
 When the line is full, the last place in this order is given up.
 """
 
@@ -50,7 +50,9 @@ class Origin:
     tenant: str
     address: str
     known: bool = False
-    """Somebody who is signed in, or signed in from this address of late: the tenant's crowd does not count."""
+    """A sign-in from an address from which the account signed in of late: the tenant's crowd does not count."""
+    user: int | None = None
+    """The user who is signed in. Their requests count together, whatever addresses they come from."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", network_of(self.address))
@@ -117,8 +119,11 @@ class HashingLine:
     def _rank(self, origin: Origin) -> int:
         others = [entry.origin for entry in (*self._waiting, *self._running)]
         of_address = sum(other.address == origin.address for other in others)
+        if origin.known:
+            return of_address
         of_tenant = sum(other.tenant == origin.tenant for other in others)
-        return of_address if origin.known else max(of_address, of_tenant)
+        of_user = sum(other.user == origin.user for other in others if other.user is not None)
+        return max(of_address, of_tenant, of_user)
 
     def _leave(self, entry: _Entry) -> None:
         with self._changed:

@@ -1,4 +1,6 @@
-"""How often somebody may try to sign in. Each attempt is counted before its password is looked at.
+"""How often somebody may try to sign in, or have a password hashed.
+
+Each attempt is counted before its password is looked at.
 
 Four counters, each for a minute: of the account from one address, of the address, of the account from all addresses,
 and of the academy. A failed attempt counts 1, a successful one half: it costs a hash, too.
@@ -31,6 +33,13 @@ from realtime import conf
 log = structlog.get_logger(__name__)
 V = TypeVar("V")
 
+ATTEMPTS = {
+    "sign-in": "attempts to sign in",
+    "operator": "attempts to sign in",
+    "password": "attempts to change the password",
+    "import": "imports with an initial password",
+}
+"""What is counted, by the kind of the attempt, for the sentence of the refusal."""
 WINDOW_SECONDS = 60
 FAILURES_OF_ACCOUNT_AT_ADDRESS = 10
 KNOWN_SECONDS = 14 * 86_400
@@ -90,8 +99,8 @@ class Attempt:
 class TooManyAttemptsError(Throttled):
     """429, in one sentence: a wait that is given to Throttled's constructor adds a second one."""
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__(detail=f"Too many attempts to sign in: wait {seconds} s, then try again.")
+    def __init__(self, kind: str, seconds: int) -> None:
+        super().__init__(detail=f"Too many {ATTEMPTS[kind]}: wait {seconds} s, then try again.")
         self.wait = seconds
 
 
@@ -113,7 +122,7 @@ def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Atte
     known, wait_seconds = _counters().take(keys, [FAILURE * limit for limit in limits])
     if wait_seconds:
         whole = math.ceil(wait_seconds)
-        raise TooManyAttemptsError(whole)
+        raise TooManyAttemptsError(kind, whole)
     return Attempt(known, keys[: 1 + (_ALWAYS if known else _ALL)])
 
 

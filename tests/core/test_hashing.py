@@ -110,6 +110,24 @@ def test_somebody_known_is_not_held_up_by_the_crowd_of_their_academy(gate: Gate)
     assert gate.done[0] == "known"
 
 
+def test_a_signed_in_user_with_many_addresses_waits_behind_another_academys_first_request(gate: Gate) -> None:
+    flood = [gate.join(f"flood {number}", Origin("hanbit", f"address {number}", user=7)) for number in range(5)]
+    other = gate.join("other", Origin("saebom", "another address"))
+    gate.open()
+    for future in [*flood, other]:
+        future.result(10)
+    assert gate.done[:2] == ["flood 0", "other"]
+
+
+def test_one_user_is_one_user_whatever_academies_and_addresses_they_name(gate: Gate) -> None:
+    flood = [gate.join(f"flood {number}", Origin(f"academy {number}", f"at {number}", user=7)) for number in range(5)]
+    other = gate.join("other", Origin("saebom", "another address", user=8))
+    gate.open()
+    for future in [*flood, other]:
+        future.result(10)
+    assert gate.done[:2] == ["flood 0", "other"]
+
+
 def test_a_full_line_gives_up_the_last_place_of_whoever_has_most(gate: Gate) -> None:
     flood = [gate.join(f"flood {number}", Origin("hanbit", "one address")) for number in range(8)]
     other = gate.join("other", Origin("saebom", "another address"))

@@ -12,6 +12,7 @@ from openpyxl import Workbook
 from pytest_django import Settings
 
 from academy.domain.roles import Role
+from apps.core.hashing import HashingLine, Origin
 from apps.core.models import Tenant, TenantMembership, User
 from tests.core.conftest import Asks
 
@@ -72,15 +73,71 @@ def test_changing_the_password(kim: User, redis: object) -> None:
     assert (sign_in().status_code, sign_in(password=NEW).status_code) == (401, 200)
 
 
-def test_the_initial_password_of_an_import(asks: Asks, settings: Settings) -> None:
-    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
-    client, workbook, file = asks(), Workbook(), BytesIO()
-    workbook.save(file)
+def start_import(client: Client, name: str = "students.xlsx", address: str = "192.0.2.1") -> Any:
+    file = BytesIO()
+    Workbook().save(file)
     file.seek(0)
-    file.name = "students.xlsx"
-    answer = client.post("/api/v1/students/import/", {"file": file, "initial_password": NEW})
+    file.name = name
+    form = {"file": file, "initial_password": NEW}
+    return client.post("/api/v1/students/import/", form, REMOTE_ADDR=address)
+
+
+@pytest.fixture
+def storage(settings: Settings) -> None:
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "django.core.files.storage.InMemoryStorage"}}
+
+
+def test_the_initial_password_of_an_import(asks: Asks, storage: None) -> None:
+    answer = start_import(asks())
     assert answer.status_code == 202, answer.content
     assert noted_threads() == {"hashing"}
+
+
+def test_signed_in_users_are_ranked_by_their_account(
+    kim: User, asks: Asks, storage: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origins: list[Origin] = []
+    rank = HashingLine._rank
+
+    def note(line: HashingLine, origin: Origin) -> int:
+        origins.append(origin)
+        return rank(line, origin)
+
+    monkeypatch.setattr(HashingLine, "_rank", note)
+    headers = {"Host": "localhost", "Authorization": f"Bearer {sign_in().json()['access']}"}
+    body = {"old_password": OLD, "new_password": NEW}
+    assert Client().post("/api/v1/auth/password/", body, "application/json", headers=headers).status_code == 200
+    assert start_import(asks()).status_code == 202
+    assert [(origin.known, origin.user is None) for origin in origins] == [(False, True), *[(False, False)] * 3]
+    assert (origins[1].user, origins[1].tenant) == (kim.pk, "hanbit")
+
+
+def test_an_import_that_is_refused_anyway_hashes_nothing(asks: Asks, settings: Settings, storage: None) -> None:
+    threads.clear()
+    assert start_import(asks(Role.STUDENT)).status_code == 403
+    assert start_import(asks(), "students.pdf").status_code == 400
+    settings.QUOTA_JOBS = 0
+    assert start_import(asks()).json()["code"] == "quota_jobs"
+    assert threads == []
+
+
+def test_imports_with_a_password_are_limited_for_a_user_at_all_addresses_together(
+    asks: Asks, settings: Settings, storage: None
+) -> None:
+    settings.SIGN_IN_ACCOUNT_LIMIT = 3
+    client, other = asks(), asks()
+    statuses = [start_import(client, address=f"192.0.2.{number}").status_code for number in range(4)]
+    assert statuses == [202, 202, 202, 429]
+    refused = start_import(client, address="192.0.2.9")
+    assert refused.json()["message"].startswith("Too many imports with an initial password: wait ")
+    assert int(refused["Retry-After"]) > 0
+    assert start_import(other, address="192.0.2.10").status_code == 202
+
+
+def test_imports_with_a_password_are_limited_for_an_academy(asks: Asks, settings: Settings, storage: None) -> None:
+    settings.SIGN_IN_TENANT_LIMIT = 2
+    statuses = [start_import(asks(), address=f"192.0.2.{number}").status_code for number in range(3)]
+    assert statuses == [202, 202, 429]
 
 
 def test_a_password_is_the_same_in_every_spelling_of_unicode(kim: User, redis: object) -> None:

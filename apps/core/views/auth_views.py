@@ -273,7 +273,7 @@ class PasswordView(APIView):
     def _change(request: Request, user: User, old: str, new: str) -> None:
         caller, address = caller_of(request), address_of(request)
         attempt = count_attempt("password", address=address, tenant=caller.tenant_code, account=str(caller.user_id))
-        origin = Origin(caller.tenant_code, address, known=True)
+        origin = Origin(caller.tenant_code, address, user=caller.user_id)
         if not check_password(attempt, origin, user, old):
             audit_as(request, Event.PASSWORD_REFUSED, subject=f"user:{user.pk}", outcome="failed")
             raise ApiError(400, "wrong_password", "The old password is wrong.")

@@ -1,5 +1,7 @@
 """`POST /api/v1/students/import/`, and a workbook to try it with."""
 
+from functools import partial
+
 from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -19,9 +21,10 @@ from academy.imports import submit_import
 from academy.passwords import hash_password
 from apps.core.authentication import address_of, caller_of
 from apps.core.errors import ApiError
-from apps.core.hashing import Origin, hashing
+from apps.core.hashing import HashingBusyError, Origin, hashing
 from apps.core.password_rules import check_new_password
 from apps.core.query_params import number_param
+from apps.core.throttling import count_attempt
 from apps.domains.students.serializers import ImportForm
 from config.body_limit import FORM_BYTES
 
@@ -51,23 +54,32 @@ class StudentImportView(APIView):
         lecture_id, password = sent.get("lecture"), sent.get("initial_password")
         if lecture_id is not None and not lecture_exists(caller.tenant_id, lecture_id):
             raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
-        password_hash = None
         if password:
             check_new_password("initial_password", password, repositories_core.names_of_tenant(caller.tenant_id))
-            origin = Origin(caller.tenant_code, address_of(request), known=True)
-            password_hash = hashing().run(lambda: hash_password(password), origin)
         try:
             job_id = submit_import(
                 tenant_id=caller.tenant_id,
                 created_by=caller.user_id,
                 file=sent["file"],
                 lecture_id=lecture_id,
-                password_hash=password_hash,
+                hash_password=partial(_hash_initial_password, request, password) if password else None,
             )
         except WorkbookError as problem:
             status = 413 if isinstance(problem, WorkbookTooLargeError) else 400
             raise ApiError(status, problem.code, problem.message) from None
         return Response({"job_id": job_id}, status=202)
+
+
+def _hash_initial_password(request: Request, password: str) -> str:
+    """Hash the password of an import. Raises Throttled (429) and HashingBusyError (503)."""
+    caller, address = caller_of(request), address_of(request)
+    attempt = count_attempt("import", address=address, tenant=caller.tenant_code, account=str(caller.user_id))
+    try:
+        origin = Origin(caller.tenant_code, address, user=caller.user_id)
+        return hashing().run(lambda: hash_password(password), origin)
+    except HashingBusyError:
+        attempt.withdraw()
+        raise
 
 
 class SampleWorkbookView(APIView):
