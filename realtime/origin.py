@@ -18,7 +18,8 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
     """Whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2). If not, the reason is counted and logged.
 
     No Origin header means no browser page of another site, and passes; `null` does not. The Host has to be one of ours,
-    or another name that leads here would be the own site.
+    or another name that leads here would be the own site. Anybody between can write a page of `http:`, so it may not
+    connect where the request came by TLS. A page of `https:` always may: not every proxy says that it took TLS off.
     """
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
@@ -28,7 +29,9 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
     except DisallowedHost as problem:
         refused("host", str(problem), origin=origin or None, **where)
         return False
-    if b"origin" not in headers or origin in conf.allowed_origins() or _is_own(origin, host):
+    if b"origin" not in headers or origin in conf.allowed_origins():
+        return True
+    if _is_own(origin, host, scope.get("scheme", "http")):
         return True
     message = f"Pages of {origin[:100]!r} may not connect to {host}: add it to REALTIME_ALLOWED_ORIGINS."
     refused("origin", message, **where)
@@ -46,13 +49,14 @@ def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
     return request.get_host()
 
 
-def _is_own(origin: str, host: str) -> bool:
-    """Whether a page of this origin came from this host."""
+def _is_own(origin: str, host: str, scheme: str) -> bool:
+    """Whether a page of this origin came from this host, at least as safely as the request with this scheme."""
     try:
         parts = urlsplit(origin)
     except ValueError:  # such as "http://[", which no browser sends
         return False
-    return parts.scheme in {"http", "https"} and parts.netloc.lower() == host.lower()
+    schemes = {"https"} if scheme in {"https", "wss"} else {"http", "https"}
+    return parts.scheme in schemes and parts.netloc.lower() == host.lower()
 
 
 def cors_headers(origin: str) -> list[tuple[str, str]]:

@@ -25,7 +25,8 @@ def cookie_name(request: Request, tenant_code: str) -> str:
 def check_origin(request: Request) -> None:
     """Raise PermissionDenied (403) unless a page of the own site, or of an allowed one, sends the request."""
     headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in request.headers.items()]
-    scope = {"headers": headers, "path": request.path, "client": (request.META.get("REMOTE_ADDR"), 0)}
+    client = (request.META.get("REMOTE_ADDR"), 0)
+    scope = {"scheme": request.scheme, "headers": headers, "path": request.path, "client": client}
     if "Origin" not in request.headers or not origin_allowed(scope):
         raise PermissionDenied("A refresh token is kept in a cookie for pages of this site only.", "origin_refused")
 

@@ -1,9 +1,11 @@
 """The cookie of the refresh token: its name behind TLS, and who may plant one."""
 
+import pytest
 from django.test import RequestFactory
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from apps.core.refresh_cookie import answer_with_cookie, clear_cookie, read_cookie
+from apps.core.refresh_cookie import answer_with_cookie, check_origin, clear_cookie, read_cookie
 
 TOKENS = {"access": "an access token", "refresh": "a refresh token"}
 
@@ -32,3 +34,15 @@ def test_behind_tls_a_cookie_without_the_prefix_counts_for_nothing() -> None:
 def test_without_tls_the_cookie_has_no_prefix() -> None:
     answer = answer_with_cookie(request(secure=False), TOKENS, "hanbit", 60)
     assert list(answer.cookies) == ["refresh_hanbit"]
+
+
+def test_behind_tls_a_page_without_tls_is_not_of_this_site() -> None:
+    def sent(origin: str, *, secure: bool) -> Request:
+        path, headers = "/api/v1/auth/refresh/", {"Host": "localhost", "Origin": origin}
+        return Request(RequestFactory().post(path, secure=secure, headers=headers))
+
+    check_origin(sent("https://localhost", secure=True))
+    check_origin(sent("https://localhost", secure=False))  # its proxy does not say that it took TLS off
+    check_origin(sent("http://localhost", secure=False))
+    with pytest.raises(PermissionDenied):
+        check_origin(sent("http://localhost", secure=True))

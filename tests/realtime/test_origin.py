@@ -32,6 +32,18 @@ def test_other_hosts_are_refused_and_so_is_localhost_without_debug(debug: bool, 
     assert counts.refusals["host"] == before + 1
 
 
+@pytest.mark.parametrize(
+    ("scheme", "from_http", "from_https"),
+    [("http", True, True), ("ws", True, True), ("https", False, True), ("wss", False, True)],
+)
+def test_a_page_without_tls_may_not_connect_where_the_request_came_by_tls(
+    scheme: str, from_http: bool, from_https: bool, settings: Settings
+) -> None:
+    settings.ALLOWED_HOSTS = ["app.example.com"]
+    for origin, allowed in (("http://app.example.com", from_http), ("https://app.example.com", from_https)):
+        assert origin_allowed(scope("app.example.com", origin=origin) | {"scheme": scheme}) is allowed
+
+
 def test_a_host_behind_a_proxy_is_taken_as_django_takes_it(settings: Settings) -> None:
     settings.DEBUG, settings.ALLOWED_HOSTS = False, ["app.example.com"]
     behind = scope("10.0.0.7:8000", x_forwarded_host="app.example.com", origin="https://app.example.com")
