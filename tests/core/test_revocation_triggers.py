@@ -12,7 +12,7 @@ from django.utils import timezone
 from redis import Redis
 
 from academy.adapters.db.django import repositories_core
-from academy.adapters.db.django.repositories_sessions import end_sessions
+from academy.adapters.db.django.repositories_sessions import end_open_sessions, end_sessions, open_sessions
 from academy.domain.roles import Role
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from realtime.models import OutboxEntry
@@ -209,3 +209,28 @@ def test_a_refresh_says_when_and_from_where_a_session_was_used_last(user: User) 
     session.refresh_from_db()
     assert (session.address, session.user_agent) == ("2001:db8::7", "Mozilla/5.0")
     assert session.last_used_at > before
+
+
+def use_twice(user: User, session: LoginSession) -> None:
+    with pytest.raises(repositories_core.SessionEndedError):
+        repositories_core.rotate_session(session.pk, uuid4())
+
+
+OF_THE_API: dict[str, Callable[[User, LoginSession], object]] = {
+    "a logout": lambda user, session: repositories_core.end_session(user.tenant_id or 0, session.pk),
+    "an end in the list": lambda user, _: end_open_sessions(
+        user.tenant_id or 0, open_sessions(user.tenant_id or 0, user.pk)
+    ),
+    "a refresh token that is used twice": use_twice,
+}
+
+
+@pytest.mark.parametrize("what", OF_THE_API)
+def test_what_the_api_ends_and_revokes_itself_is_one_row_and_what_follows_has_its_own(user: User, what: str) -> None:
+    session, later = session_of(user), account(user.tenant)  # type: ignore[arg-type]
+    OF_THE_API[what](user, session)
+    assert not LoginSession.objects.filter(pk=session.pk, ended_at=None).exists()
+    assert list(OutboxEntry.objects.values_list("payload__subject", flat=True)) == [f"session:{session.pk}"]
+    other = session_of(later)
+    LoginSession.objects.filter(pk=other.pk).update(ended_at=timezone.now())  # in the same transaction
+    assert (user.tenant_id, f"session:{other.pk}") in revoked()

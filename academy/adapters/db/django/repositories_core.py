@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from academy.adapters.db.django.session_triggers import revoked_by_caller
 from academy.domain.roles import Role
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from realtime.revoke import revoke_on_commit
@@ -122,9 +123,12 @@ def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE)
         stolen = not _accept(session, token_id)
         if not stolen:
             session.last_used_at, session.address, session.user_agent = now, device.address, device.user_agent
-        session.save()
         if stolen and session.user.tenant_id is not None:
+            with revoked_by_caller():
+                session.save()
             revoke_on_commit(session.user.tenant_id, session_id=str(session.pk))
+        else:
+            session.save()
     user, role = session.user, _role(session.user)
     if stolen:
         raise SessionEndedError("used_twice", "The refresh token was used twice: the session has ended, sign in again.")
@@ -147,7 +151,8 @@ def _accept(session: LoginSession, token_id: UUID) -> bool:
 def end_session(tenant_id: int, session_id: UUID) -> None:
     """Ends it, with its connections and tokens."""
     with transaction.atomic():
-        LoginSession.objects.filter(pk=session_id, ended_at=None).update(ended_at=timezone.now())
+        with revoked_by_caller():
+            LoginSession.objects.filter(pk=session_id, ended_at=None).update(ended_at=timezone.now())
         revoke_on_commit(tenant_id, session_id=str(session_id))
 
 
@@ -168,7 +173,8 @@ def change_password(user: User, password_hash: str) -> bool:
         if not same.exists():
             return False
         user.password, user.must_change_password = password_hash, False
-        user.save(update_fields=["password", "must_change_password"])  # a trigger ends the sessions
+        # A trigger ends the sessions, and revokes each: unlike the mark of a user, that does not depend on any clock.
+        user.save(update_fields=["password", "must_change_password"])
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)
     return True

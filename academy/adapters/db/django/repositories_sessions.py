@@ -3,12 +3,14 @@
 Whatever ends a session, its tokens, tickets and connections end with it: a trigger on the table sees to that.
 """
 
+from contextlib import nullcontext
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from academy.adapters.db.django.session_triggers import revoked_by_caller
 from academy.adapters.db.django.tenancy import rows_of
 from apps.core.models import LoginSession, User
 from realtime.revoke import revoke_on_commit
@@ -44,7 +46,8 @@ def end_open_sessions(tenant_id: int, sessions: QuerySet[LoginSession]) -> int:
     """End these sessions with all that belongs to them, and return how many they were."""
     with transaction.atomic():
         ended = list(sessions.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
-        LoginSession.objects.filter(pk__in=ended).update(ended_at=timezone.now())
+        with revoked_by_caller():
+            LoginSession.objects.filter(pk__in=ended).update(ended_at=timezone.now())
         for session_id in ended:
             revoke_on_commit(tenant_id, session_id=str(session_id))
     return len(ended)
@@ -62,10 +65,9 @@ def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) ->
     elif user_id is not None:
         sessions = sessions.filter(user_id=user_id)
     with transaction.atomic():
-        if session_id is None and user_id is None:
-            with connection.cursor() as cursor:  # one mark for the tenant instead of one for each session
-                cursor.execute("SELECT set_config('academy.tenant_revoked', 'on', true)")
-        sessions.update(ended_at=timezone.now())
+        of_tenant = session_id is None and user_id is None
+        with revoked_by_caller() if of_tenant else nullcontext():  # one mark instead of one for each session
+            sessions.update(ended_at=timezone.now())
 
 
 def _open(tenant_id: int) -> QuerySet[LoginSession]:
