@@ -16,6 +16,7 @@ ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
 PROCESS_NAME = ENVIRONMENT.process_name
 
 INSTALLED_APPS = [
+    "apps.core",  # before Django's own: the first application that has a command gives it
     "django.contrib.auth",
     "django.contrib.contenttypes",
     # The admin's own tables are always there; its addresses only where ADMIN_SITE is on.
@@ -27,7 +28,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "channels",
     "realtime",
-    "apps.core",
     "apps.domains.lectures",
     "apps.domains.students",
     "apps.domains.ai",

@@ -4,6 +4,7 @@ import secrets
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError
 from pytest_django import Settings
 
 from academy.adapters.doctor import check_queues
@@ -39,7 +40,7 @@ def test_the_doctor_asks_through_the_client_that_sends(
         """As the client is without credentials, while those that receive have some."""
 
         def get_queue_url(self, **_: Any) -> None:
-            raise sqs.BotoCoreError
+            raise BotoCoreError
 
         get_queue_attributes = get_queue_url
 

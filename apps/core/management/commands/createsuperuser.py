@@ -1,0 +1,17 @@
+"""`manage.py createsuperuser`: Django's own, which here knows that an operator's name must be new among operators."""
+
+from django.contrib.auth.management.commands.createsuperuser import Command as DjangoCommand
+
+from apps.core.models import User
+
+
+class Command(DjangoCommand):
+    def _validate_username(self, username: str, verbose_field_name: str, database: str) -> str | None:
+        """Say what is wrong with the name, before a password is asked for.
+
+        Django looks only where a name alone is unique. Here accounts of academies may have the same one.
+        """
+        if User.objects.using(database).filter(tenant=None, username=username).exists():
+            return f"There is an operator {username!r} already: choose another name."
+        problem: str | None = super()._validate_username(username, verbose_field_name, database)
+        return problem
