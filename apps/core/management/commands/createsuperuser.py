@@ -13,5 +13,5 @@ class Command(DjangoCommand):
         """
         if User.objects.using(database).filter(tenant=None, username=username).exists():
             return f"There is an operator {username!r} already: choose another name."
-        problem: str | None = super()._validate_username(username, verbose_field_name, database)
+        problem: str | None = super()._validate_username(username, verbose_field_name, database)  # type: ignore[misc] # no stub
         return problem
