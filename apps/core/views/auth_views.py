@@ -29,6 +29,8 @@ from apps.core.tokens import Caller, TokenError, access_token, read_refresh_toke
 
 COOKIE_NAME = r"^[\w!#$%&'*+.^`|~:-]+\Z"
 """The letters that the name of a cookie may have (`http.cookies`)."""
+WITH_TOKEN_OR_WITHOUT: Any = [{"accessToken": []}, {}]
+"""In the words of OpenAPI."""
 TOKENS = inline_serializer(
     "Tokens",
     {
@@ -203,7 +205,7 @@ class LogoutView(APIView):
     _by_refresh_token = False
     _cookie_of: str | None = None
 
-    @extend_schema(request=RefreshToken, responses={204: None})
+    @extend_schema(request=RefreshToken, responses={204: None}, auth=WITH_TOKEN_OR_WITHOUT)
     def post(self, request: Request) -> Response:
         if self._by_refresh_token:
             self._end_by_refresh_token(request)
