@@ -9,7 +9,7 @@ import logging.handlers
 import sys
 import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 
@@ -47,12 +47,14 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
         "handlers": {
             "stderr": {"class": "config.logging.JsonHandler", "formatter": "json"},
             "audit": {**audit, "formatter": "json"},
+            "refused": {"class": "config.logging.RefusedHandler"},
         },
         "root": {"handlers": ["stderr"], "level": level},
         # A refused request is the caller's matter: its answer says what was wrong.
         "loggers": {
             "academy.audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
             "django.request": {"level": "ERROR"},
+            "django.security": {"handlers": ["refused"], "level": "INFO", "propagate": False},
             # uvicorn has given them handlers of its own, which do not write JSON.
             "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
             "uvicorn.access": {"handlers": [], "level": "INFO", "propagate": True},
@@ -88,6 +90,23 @@ class AuditFileHandler(logging.handlers.WatchedFileHandler):
         instead = JsonHandler()
         instead.setFormatter(self.formatter)
         instead.emit(record)
+
+
+class RefusedHandler(logging.Handler):
+    """Counts the requests that Django refuses itself, and logs one of each reason a minute, without a traceback.
+
+    Anybody can send such requests, as many as they like. Django logs them as `django.security.<the exception>`.
+    """
+
+    REASONS: ClassVar[dict[str, str]] = {"DisallowedHost": "host", "csrf": "csrf"}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from realtime.refusals import refused  # noqa: PLC0415 - the log is set up before anything else
+
+        kind = record.name.rpartition(".")[2]
+        request = getattr(record, "request", None)
+        path, client = (request.path, request.META.get("REMOTE_ADDR")) if request is not None else (None, None)
+        refused(self.REASONS.get(kind, "bad_request"), record.getMessage(), kind=kind, path=path, client=client)
 
 
 def configure(settings: dict[str, Any]) -> None:

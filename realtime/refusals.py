@@ -26,6 +26,8 @@ REASONS = (
     "host",
     "origin",
     "path",
+    "bad_request",
+    "csrf",
     "bad_frame",
     "bad_topic",
     "forbidden_topic",

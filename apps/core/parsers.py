@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from io import BytesIO
+from json import JSONDecodeError
 from typing import Any
 
 from django.conf import settings
@@ -23,3 +24,15 @@ class BoundedJSONParser(JSONParser):
             return super().parse(BytesIO(body), media_type, parser_context)
         except RecursionError:
             raise ParseError("JSON parse error - it is nested too deeply.") from None
+        except ParseError as problem:
+            raise _in_plain_words(problem) from None
+
+
+def _in_plain_words(problem: ParseError) -> ParseError:
+    """Return the error without Python's own words about text that is no UTF-8, or about its limit on digits."""
+    cause = problem.__context__
+    if isinstance(cause, JSONDecodeError):
+        return problem
+    if isinstance(cause, UnicodeError):
+        return ParseError("JSON parse error - the text is not in the encoding that was named, or in UTF-8.")
+    return ParseError("JSON parse error - a number has too many digits, or is NaN or Infinity.")

@@ -104,6 +104,19 @@ def test_a_body_that_is_no_honest_json_is_refused(client: Client, door: str, bod
 
 
 @pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"title": ' + b"9" * 5000 + b"}", "a number has too many digits, or is NaN or Infinity."),
+        (b'{"title": NaN}', "a number has too many digits, or is NaN or Infinity."),
+        (b'{"title": "\xff"}', "the text is not in the encoding that was named, or in UTF-8."),
+        (b'{"title": ', "Expecting value: line 1 column 11 (char 10)"),
+    ],
+)
+def test_what_is_wrong_with_json_is_said_in_plain_words(client: Client, body: bytes, words: str) -> None:
+    assert refused(send(client, "/api/v1/lectures/", body))["message"] == f"JSON parse error - {words}"
+
+
+@pytest.mark.parametrize(
     ("door", "body"),
     [
         ("enrolments/", {"lecture": 10**30, "student": 1}),

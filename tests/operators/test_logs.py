@@ -175,3 +175,27 @@ async def test_the_reason_of_a_refused_handshake_is_logged_once_and_counted(talk
     assert "ALLOWED_HOSTS" in refused[2]["message"]
     for reason in reasons:
         assert f'realtime_refused_total{{reason="{reason}"}} 3.0' in metrics
+
+
+async def test_requests_that_django_refuses_are_logged_once_for_each_reason_without_tracebacks(talking: System) -> None:
+    many, file = {f"field{number}": "x" for number in range(3000)}, {"file": ("a.csv", b"name\n")}
+    with talking.another_web() as web:
+        async with talking.client() as owner, httpx.AsyncClient(base_url=web.address) as client:
+            client.headers["Authorization"] = owner.headers["Authorization"]
+            before = len(lines_of(web.log_file))
+            for number in range(5):
+                host = {"Host": f"evil{number}.example"}
+                assert (await client.get("/api/v1/lectures/", headers=host)).status_code == 400
+                answer = await client.post("/api/v1/students/import/", data=many, files=file)
+                assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+            metrics = (await client.get("/metrics")).text
+        lines = lines_of(web.log_file)[before:]
+    refused = [line for line in lines if line["event"] == "refused"]
+    assert [(line["reason"], line["kind"]) for line in refused] == [
+        ("host", "DisallowedHost"),
+        ("bad_request", "TooManyFieldsSent"),
+    ]
+    assert refused[0]["path"] == "/api/v1/lectures/"
+    assert [line for line in lines if "exception" in line or "Traceback" in line["event"]] == []
+    for reason in ("host", "bad_request"):
+        assert f'realtime_refused_total{{reason="{reason}"}} 5.0' in metrics
