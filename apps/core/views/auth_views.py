@@ -183,9 +183,12 @@ class RefreshView(APIView):
 
     @staticmethod
     def _note(request: Request, session_id: UUID, problem: SessionEndedError) -> None:
+        tenant_id, user_id = repositories_sessions.owner_of_any_session(session_id)
         audit(
             Event.REFRESH_REFUSED,
-            tenant=None,
+            tenant=tenant_id,
+            user=user_id,
+            session=session_id,
             address=address_of(request),
             subject=f"session:{session_id}",
             outcome="refused",

@@ -42,6 +42,12 @@ def owner_of_open_session(session_id: UUID, tenant_code: str | None) -> tuple[in
     return found.exclude(user__tenant=None).values_list("user__tenant_id", "user_id").first()
 
 
+def owner_of_any_session(session_id: UUID) -> tuple[int | None, int | None]:
+    """Return the ids of the tenant and the account of a session, ended or not: for the audit log, never for answers."""
+    found = LoginSession.objects.filter(pk=session_id).values_list("user__tenant_id", "user_id").first()
+    return found or (None, None)
+
+
 def end_open_sessions(tenant_id: int, sessions: QuerySet[LoginSession]) -> int:
     """End these sessions with all that belongs to them, and return how many they were."""
     with transaction.atomic():
