@@ -99,6 +99,10 @@ class Web(Program):
     def is_taken(self) -> bool:
         return answers(self.port)
 
+    @property
+    def elsewhere(self) -> str:
+        return "choose another port with --port N"
+
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=2.0)
         try:

@@ -57,6 +57,11 @@ class Service(ABC):
         return False
 
     @property
+    def elsewhere(self) -> str:
+        """What to do where its place is taken; empty if there is nothing to choose."""
+        return ""
+
+    @property
     def child(self) -> Child | None:
         """The last process that was started, running or not."""
         return self._child
@@ -76,7 +81,8 @@ class Service(ABC):
             return
         order = self._prepare()
         if self.is_taken():
-            raise EmbeddedError(f"{self.name} cannot start: another program answers at {self.where}.")
+            mend = f": {self.elsewhere}" if self.elsewhere else ""
+            raise EmbeddedError(f"{self.name} cannot start: another program answers at {self.where}{mend}.")
         self._child = Child(order, self._ended)
         if self.on_start is not None:
             self.on_start(self)

@@ -1,4 +1,5 @@
-"""Which tests the words after `script/test` choose: `python -m tests.chosen -x tests/realtime` prints `some` or `all`.
+"""Which tests the words after `script/test` choose: `python -m tests.chosen -x tests/realtime` prints `some` or `all`,
+and then the programs that these tests need and that may have to be downloaded: `some nginx`, `all chromium nginx`.
 
 pytest itself reads the words, so that the value of an option (`-k expression`, `--maxfail 3`) is not taken for a path.
 Ends with 1 and one sentence for each path that does not exist; with pytest's own message for a wrong option.
@@ -16,6 +17,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_PROGRAMS = {"chromium": Path("tests/page"), "nginx": Path("tests/nginx")}
+"""By the folder whose tests need it."""
 _CHOOSING_OPTIONS = ("keyword", "markexpr", "lf", "failedfirst", "stepwise", "deselect")
 
 
@@ -32,8 +35,16 @@ class _Look:
         if missing:
             return 1
         some = bool(given) or any(config.getoption(name, None) for name in _CHOOSING_OPTIONS)
-        sys.stdout.write("some\n" if some else "all\n")
+        needed = [program for program, folder in _PROGRAMS.items() if _reach(paths, folder)]
+        sys.stdout.write(" ".join(["some" if some else "all", *needed]) + "\n")
         return 0
+
+
+def _reach(paths: Sequence[str], folder: Path) -> bool:
+    """Whether tests of the folder are among those at the paths; without paths all are."""
+    wanted = folder.resolve()
+    given = [Path(path).resolve() for path in paths]
+    return not given or any(path.is_relative_to(wanted) or wanted.is_relative_to(path) for path in given)
 
 
 def main(words: Sequence[str]) -> int:

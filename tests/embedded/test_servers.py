@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,8 +22,8 @@ import redis
 import embedded
 from embedded import EmbeddedError, PostgresServer, RedisServer, SqsServer, group, process
 from embedded.errors import NotReadyError
-from embedded.plan import Worker
-from embedded.ports import free_port
+from embedded.plan import Web, Worker
+from embedded.ports import HOST, free_port
 from tests.embedded.runs import PATIENCE, eventually
 
 if TYPE_CHECKING:
@@ -205,6 +206,14 @@ def test_a_taken_port_gets_one_clear_sentence(running: embedded.Servers, scratch
     server = RedisServer(scratch / "taken", running.redis.port)
     with pytest.raises(EmbeddedError, match=f"redis cannot start: another program answers at 127.0.0.1:{server.port}"):
         server.start()
+
+
+def test_the_web_servers_taken_port_is_answered_with_the_option_that_names_another(scratch: Path) -> None:
+    with socket.create_server((HOST, 0)) as other:
+        web = Web("web", [], scratch / "web.log", {})
+        web.port = other.getsockname()[1]
+        with pytest.raises(EmbeddedError, match=f"answers at {HOST}:{web.port}: choose another port with --port N"):
+            web.start()
 
 
 def test_a_server_that_dies_at_once_is_reported_with_its_log(scratch: Path) -> None:
