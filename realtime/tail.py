@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -115,12 +115,12 @@ def _json_line(record: dict[str, Any]) -> str:
 
 
 def line_of(record: Mapping[str, Any]) -> str:
-    """One record for people: time, topic, attempt, status, percent, step, and what is wrong."""
+    """One record for people: time in UTC as logs have it, topic, attempt, status, percent, step, and what is wrong."""
     if "attempt" not in record:
-        return _printable(f"{'':12}  {record['topic']:<40}  {record['status']}")
-    at = datetime.fromtimestamp(record["published_at"]).astimezone()
+        return _printable(f"{'':13}  {record['topic']:<40}  {record['status']}")
+    at = datetime.fromtimestamp(record["published_at"], UTC)
     parts = [
-        f"{at:%H:%M:%S}.{at.microsecond // 1000:03}",
+        f"{at:%H:%M:%S}.{at.microsecond // 1000:03}Z",
         f"{record['topic']:<40}",
         f"attempt {record['attempt']}",
         f"{record['status']:<10}",

@@ -7,6 +7,7 @@ ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 INSTALLED_APPS = ["realtime"]
 ROOT_URLCONF = "realtime.urls"  # a project with addresses of its own includes it: path("", include("realtime.urls"))
 USE_TZ = True
+TIME_ZONE = "UTC"  # Django's own default is Chicago
 
 # Only the outbox is in a database; connections, tickets and polls never ask one. PGHOST, PGUSER … say where it is.
 DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.environ.get("PGDATABASE", "minimal")}}

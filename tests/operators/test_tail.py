@@ -139,7 +139,8 @@ def record(**more: Any) -> dict[str, Any]:
 def test_a_line_holds_what_somebody_on_call_asks_for() -> None:
     progress = {"percent": 37.5, "step": vars_of(Step(3, 6, "transcode", 61.0)), "remaining_seconds": 80.2}
     line = line_of(record(progress=progress, stalled=True))
-    assert [part.strip() for part in line.split("  ") if part.strip()][1:] == [
+    assert [part.strip() for part in line.split("  ") if part.strip()] == [
+        "09:36:07.123Z",
         "job:9",
         "attempt 2",
         "PROCESSING",
