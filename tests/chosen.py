@@ -1,6 +1,6 @@
-"""Which tests the words after `script/test` choose: `python -m tests.chosen -x tests/realtime` prints `some` or `all`,
-and then the programs that these tests need and that may have to be downloaded: `some nginx`, `all chromium nginx`.
+"""Which tests the words after `script/test` choose: `python -m tests.chosen -x tests/realtime` prints `some` or `all`.
 
+After it come the programs that these tests need and that may have to be downloaded: `some nginx`, `all chromium nginx`.
 pytest itself reads the words, so that the value of an option (`-k expression`, `--maxfail 3`) is not taken for a path.
 Ends with 1 and one sentence for each path that does not exist; with pytest's own message for a wrong option.
 """
