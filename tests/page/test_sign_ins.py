@@ -60,8 +60,7 @@ async def test_a_device_is_seen_and_signed_out_by_keyboard(browser: Browser, sys
     await expect(rows.filter(has_text="이 기기")).to_have_count(1)
     other = rows.filter(has_text="Safari · iPhone")
     await expect(other).to_have_count(1)
-    if folder := os.environ.get("SIGN_INS_PICTURE"):
-        await page.screenshot(path=folder)
+    await picture(page, "dialog-korean")
     await other.get_by_role("button").press("Enter")
     await expect(dialog.get_by_role("status")).to_have_text("Safari · iPhone에서 로그아웃했습니다.")
     await expect(other).to_have_count(0)
@@ -125,3 +124,70 @@ async def test_signing_in_again_sends_the_waiting_sign_out_first(browser: Browse
     await page.reload()
     await live(page)
     await context.close()
+
+
+async def test_who_does_not_know_a_device_changes_the_password_there(browser: Browser, system: System) -> None:
+    page = await signed_in(browser, system, "teacher")
+    other = await signed_in(browser, system, "teacher")
+    new = "mapsa-the-quiet-harbour-41"
+    await page.get_by_role("button", name="내 로그인").click()
+    await page.get_by_role("button", name="비밀번호 변경").click()
+    await expect(page.locator("#change-lead")).to_contain_text("다른 기기")
+    await expect(page.get_by_label("현재 비밀번호")).to_be_focused()
+    await page.get_by_role("button", name="돌아가기").click()
+    await live(page)
+    await page.get_by_role("button", name="내 로그인").click()
+    await page.get_by_role("button", name="비밀번호 변경").click()
+    await page.get_by_label("현재 비밀번호").fill(PASSWORD)
+    await page.get_by_label("새 비밀번호", exact=True).fill(new)
+    await page.get_by_label("새 비밀번호 확인").fill(new)
+    await page.get_by_role("button", name="변경", exact=True).click()
+    await live(page)
+    await expect(other.get_by_label("학원 코드")).to_be_visible()
+    for one in (page, other):
+        await one.context.close()
+    system.shell(
+        "from apps.core.models import User; found = User.objects.get(tenant__code='saebom', username='teacher'); "
+        f"found.set_password('{PASSWORD}'); found.save()"
+    )
+
+
+async def test_on_a_phone_the_name_is_whole_and_in_a_low_window_the_dialogs_buttons_are_in_sight(
+    browser: Browser, system: System
+) -> None:
+    pages = [await signed_in(browser, system, "staff", user_agent=PHONE) for _ in range(8)]
+    page = pages[0]
+    await page.set_viewport_size({"width": 360, "height": 800})
+    await page.get_by_role("button", name="English").click()
+    assert await page.evaluate(
+        "() => { const who = document.getElementById('who'); return who.scrollWidth <= who.clientWidth }"
+    )
+    for name, width in (("phone", 360), ("desk", 1280)):
+        await page.set_viewport_size({"width": width, "height": 800})
+        await picture(page, f"page-{name}")
+        await page.get_by_role("button", name="Signed-in devices").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog.get_by_role("listitem")).to_have_count(8)
+        await picture(page, f"dialog-{name}")
+        for button in ("Change your password", "Sign out all other devices"):
+            await expect(dialog.get_by_role("button", name=button)).to_be_in_viewport(ratio=1)
+        await page.keyboard.press("Escape")
+    for one in pages:
+        await one.context.close()
+
+
+async def picture(page: Page, name: str) -> None:
+    """For people: what `SIGN_INS_PICTURES` names a folder for."""
+    if folder := os.environ.get("SIGN_INS_PICTURES"):
+        await page.screenshot(path=f"{folder}/{name}.png")
+
+
+async def test_a_server_that_is_reached_again_is_no_longer_said_to_be_away(browser: Browser, system: System) -> None:
+    page = await signed_in(browser, system, "staff")
+    await page.context.set_offline(True)
+    await page.get_by_role("button", name="샘플로 해 보기").click()
+    await expect(page.locator("#import-problem")).to_contain_text("서버에 연결할 수 없습니다")
+    await page.context.set_offline(False)
+    await live(page)
+    await expect(page.locator("#import-problem")).to_be_empty()
+    await page.context.close()

@@ -32,6 +32,10 @@ let feed = null;
 const line = new ConnectionLine({
   line: at("connection"), text: at("connection-text"), next: at("connection-next"), spoken: at("connection-spoken"),
 });
+/** Whether somebody who need not change the password wants to. */
+let changing = false;
+/** Where a sentence stands that says that the server cannot be reached. @type {Set<string>} */
+const unreachable = new Set();
 /** What the view that stands was made for. */
 let entered = "";
 /** Sentences that stand somewhere, so that a switch of language can say them anew. @type {Map<string, () => string>} */
@@ -53,6 +57,21 @@ function sentenceFor(error) {
     n: Number(/\d+/.exec(error.message)?.[0] ?? 0), // a limit is the only number in the server's sentence
   };
   return () => explain("error", error.code ?? "internal", field ?? error.message, values);
+}
+
+/** Says what went wrong; what is over when the server answers again goes then. @param {string} id @param {any} error */
+function complain(id, error) {
+  if (error.code === "offline") unreachable.add(id);
+  else unreachable.delete(id);
+  say(id, sentenceFor(error));
+}
+
+/** Takes back what was said while the server could not be reached. */
+function reached() {
+  const lecturesMissing = unreachable.has("video-problem") && at("lecture").options.length === 0;
+  for (const id of unreachable) say(id, null);
+  unreachable.clear();
+  if (lecturesMissing) listLectures();
 }
 
 function translate() {
@@ -89,12 +108,25 @@ function enter(moveFocus = false) {
   player.close();
   signIns.close();
   const faculty = claims !== null && FACULTY.includes(claims.role);
-  const view = !claims ? "sign-in" : claims.must_change_password ? "change" : faculty ? "work" : "refused";
+  changing &&= claims !== null && !claims.must_change_password;
+  const view = !claims ? "sign-in" : claims.must_change_password || changing ? "change" : faculty ? "work" : "refused";
   for (const name of VIEWS) at(name).hidden = name !== view;
+  at("change-back").hidden = !changing;
+  at("change-lead").dataset.t = changing ? "change_own_lead" : "change_lead";
+  at("change-lead").textContent = t(at("change-lead").dataset.t);
   line.show(null);
   if (claims && view === "work") watch(claims);
   showWho();
   if (moveFocus) at(view === "sign-in" ? "tenant" : view === "change" ? "old-password" : view === "work" ? `${tab}-title` : `${view}-title`).focus();
+}
+
+/** Opens the form for the own password, or leaves it. The feed is closed meanwhile: the change ends its session.
+ *  @param {boolean} wanted */
+function changePassword(wanted) {
+  changing = wanted;
+  at("change-form").reset();
+  say("change-problem", null);
+  enter(true);
 }
 
 /** @param {unknown} [error] the reason, where it was not the user's own wish */
@@ -178,13 +210,13 @@ async function listLectures() {
     const found = await videos.lectures();
     choice.replaceChildren(...found.map(({ id, title }) => new Option(title, `${id}`)));
   } catch (error) {
-    say("video-problem", sentenceFor(error));
+    complain("video-problem", error);
   }
 }
 
 /** @param {string} id */
 function play(id) {
-  player.play(id).catch((error) => say("video-problem", sentenceFor(error)));
+  player.play(id).catch((error) => complain("video-problem", error));
 }
 
 let tab = "imports";
@@ -204,6 +236,7 @@ function showTab(name, moveFocus = false) {
 /** @param {import("./feed.js").State} state @param {number} code @param {import("./feed.js").Why} why */
 function onFeedState(state, code, why) {
   line.show({ state, ...why });
+  if (state === "live") reached();
   if (state === "live") for (const { cards } of Object.values(KINDS)) cards.speaking = true;
   if (state === "stopped" && code === 4410) comeBack({ code: "revoked" });
   else if (state === "stopped" && !api.signedIn()) leave({ code: "token_invalid" });
@@ -216,6 +249,7 @@ async function attempt(form, work) {
   const fields = at(`${form}-fields`);
   if (fields.hasAttribute("disabled")) return;
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  unreachable.delete(`${form}-problem`);
   say(`${form}-problem`, null);
   fields.setAttribute("disabled", "");
   /** @type {any} */
@@ -224,7 +258,7 @@ async function attempt(form, work) {
   fields.removeAttribute("disabled");
   if (!problem) return;
   if ((form === "import" || form === "video") && problem.status === 401) return leave(problem);
-  say(`${form}-problem`, sentenceFor(problem));
+  complain(`${form}-problem`, problem);
   focused?.focus();
 }
 
@@ -291,9 +325,10 @@ function bindForms() {
   onSubmit("change", async ({ old_password, new_password, repeat }) => {
     if (new_password !== repeat) throw new api.ApiError(400, { code: "repeat_differs" });
     await api.changePassword({ old_password, new_password });
-    at("change-form").reset();
-    enter(true);
+    changePassword(false);
   });
+  at("change-own").addEventListener("click", () => changePassword(true));
+  at("change-back").addEventListener("click", () => changePassword(false));
   at("sign-out").addEventListener("click", () => {
     api.signOut();
     leave();

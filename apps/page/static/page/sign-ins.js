@@ -63,7 +63,7 @@ export class SignIns {
   #row(one) {
     const name = device(one.user_agent);
     const lines = [t("last_used", { time: spoken(one.last_used_at) }), t("signed_in_at", { time: spoken(one.created_at) }), one.address ?? ""];
-    const what = element("div", {}, cell("h3", name), cell("p", lines.filter(Boolean).join(" · "), { class: "meta" }));
+    const what = element("div", {}, cell("h3", name), element("p", { class: "meta facts" }, ...lines.filter(Boolean).map((line) => cell("span", `${line} `))));
     if (one.current) return element("li", {}, what, cell("span", t("this_device"), { class: "chip" }));
     const button = cell("button", t("end_sign_in"), { type: "button", "aria-label": t("end_sign_in_named", { name, time: spoken(one.last_used_at) }) });
     button.addEventListener("click", () => this.#end(one.id, () => t("sign_in_ended", { name })));

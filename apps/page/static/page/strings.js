@@ -57,7 +57,7 @@ const TEXT = {
   sign_ins: ["내 로그인", "Signed-in devices"],
   sign_ins_lead: [
     "이 계정이 로그인되어 있는 기기입니다. 모르는 기기가 있으면 로그아웃하고 비밀번호를 바꾸십시오.",
-    "Where your account is signed in. Sign out what you do not know, and change your password.",
+    "Where your account is signed in. If you do not know a device, sign it out and change your password.",
   ],
   this_device: ["이 기기", "This device"],
   unknown_device: ["알 수 없는 기기", "Unknown device"],
@@ -76,6 +76,8 @@ const TEXT = {
     "처음 로그인하셨습니다. 계속하려면 새 비밀번호를 정해 주십시오.",
     "This is your first sign-in. Choose a new password to go on.",
   ],
+  change_own_lead: ["다른 기기에서는 모두 로그아웃됩니다.", "All your other devices will be signed out."],
+  back: ["돌아가기", "Back"],
   old_password: ["현재 비밀번호", "Current password"],
   new_password: ["새 비밀번호", "New password"],
   repeat_password: ["새 비밀번호 확인", "New password again"],
@@ -83,8 +85,8 @@ const TEXT = {
   change: ["변경", "Change"],
   staff_only_title: ["직원용 화면입니다", "This page is for staff"],
   staff_only: [
-    "학생 명단 가져오기는 학원 직원을 위한 화면입니다. 학생과 학부모께서는 학원에 문의해 주십시오.",
-    "Importing students is for the academy’s staff. Students and parents, please ask your academy.",
+    "학원 직원이 학생 명단과 강의 동영상을 올리는 화면입니다. 학생과 학부모께서는 학원에 문의해 주십시오.",
+    "The academy’s staff import students and upload videos here. Students and parents, please ask your academy.",
   ],
   choose: ["파일 선택", "Choose a file"],
   drop: ["또는 파일을 여기에 끌어다 놓으십시오", "or drop one here"],
