@@ -116,3 +116,9 @@ async def test_answers_have_the_fields_that_are_shown(system: System) -> None:
     async with system.client(username="student") as client:
         answer = await client.get("/api/v1/lectures/")
         assert (answer.status_code, answer.json()) == (403, refused)
+
+
+async def test_the_use_of_quotas_has_the_fields_that_are_shown(system: System) -> None:
+    (example,) = (shown(name) for name in claimed_by("test_the_use_of_quotas_has_the_fields_that_are_shown"))
+    async with system.client() as client:
+        assert shape((await client.get("/api/v1/usage/")).json()) == shape(example)

@@ -63,6 +63,15 @@ def test_lines_of_script_test_are_understood(name: str) -> None:
             assert option in PYTEST_OPTIONS or (PROJECT / option).exists() or f"= {option} " in script
 
 
+def test_the_lines_for_the_newest_django_name_what_there_is() -> None:
+    """They take minutes and a network: that each path and the variable exist is shown here."""
+    (name,) = claimed_by("test_the_lines_for_the_newest_django_name_what_there_is")
+    _environment, install, run = lines_of(name)
+    assert (PROJECT / install[-1]).is_file()
+    assert variables_of(run).keys() == {"MINIMAL_PYTHON"}
+    assert "MINIMAL_PYTHON" in (PROJECT / run[-1]).read_text(encoding="utf-8")
+
+
 def test_the_screenshot_script_takes_an_address() -> None:
     (name,) = claimed_by("test_the_screenshot_script_takes_an_address")
     ((script, _address),) = lines_of(name)

@@ -56,6 +56,11 @@ def find_operator(username: str) -> User | None:
     return User.objects.filter(tenant=None, username=username, is_active=True, is_superuser=True).first()
 
 
+def operator_exists(username: str, database: str) -> bool:
+    """Return whether an operator, who belongs to no academy, has this name."""
+    return User.objects.using(database).filter(tenant=None, username=username).exists()
+
+
 def find_user_id(tenant_id: int, username: str) -> int | None:
     return User.objects.filter(tenant_id=tenant_id, username=username).values_list("pk", flat=True).first()
 

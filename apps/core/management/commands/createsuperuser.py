@@ -2,7 +2,7 @@
 
 from django.contrib.auth.management.commands.createsuperuser import Command as DjangoCommand
 
-from apps.core.models import User
+from academy.adapters.db.django import repositories_core
 
 
 class Command(DjangoCommand):
@@ -11,7 +11,7 @@ class Command(DjangoCommand):
 
         Django looks only where a name alone is unique. Here accounts of academies may have the same one.
         """
-        if User.objects.using(database).filter(tenant=None, username=username).exists():
+        if repositories_core.operator_exists(username, database):
             return f"There is an operator {username!r} already: choose another name."
         problem: str | None = super()._validate_username(username, verbose_field_name, database)  # type: ignore[misc] # no stub
         return problem
