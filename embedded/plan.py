@@ -83,6 +83,10 @@ class Program(Service):
         return True
 
 
+_READYZ_SECONDS = 6.0
+"""How long the web process may take to answer `/readyz`: it waits up to 4 s for a Redis that hangs, and then says so."""
+
+
 class Web(Program):
     """Ready when `/readyz` answers 200."""
 
@@ -104,7 +108,7 @@ class Web(Program):
         return "choose another port with --port N"
 
     def _is_ready(self) -> bool:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=2.0)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=_READYZ_SECONDS)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.HTTPStatus.OK

@@ -296,6 +296,7 @@ def test_status_asks_each_process_whether_it_works(up: Up, home: Path) -> None:
         said = {each: said_of(each, status.stdout) for each in entries}
         assert said[name].startswith(f"{name} does not answer pid "), said
         assert all(line.startswith(f"{each} runs pid ") for each, line in said.items() if each != name), said
+        eventually(lambda: _ask(home, "--status").returncode == 0, f"{name} to work again")
 
 
 @contextlib.contextmanager
