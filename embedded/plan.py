@@ -84,7 +84,7 @@ class Program(Service):
 
 
 _READYZ_SECONDS = 6.0
-"""How long the web process may take to answer `/readyz`: it waits up to 4 s for a Redis that hangs, and then says so."""
+"""How long the web process may take to answer `/readyz`: it waits up to 4 s for a Redis that hangs."""
 
 
 class Web(Program):
