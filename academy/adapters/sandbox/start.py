@@ -121,14 +121,20 @@ def _start(words: Sequence[str], stdout: int | IO[bytes], stderr: int | IO[bytes
 
 
 def _parts_of(program: str) -> list[tuple[str, int]]:
-    """Return the program, its libraries and those of the system.
+    """Return the program, the programs and libraries beside it, and those of the system.
 
-    Not its folder: that may hold other files, such as `.env` beside an ffmpeg of one's own.
+    Not its whole folder: that may hold other files, such as `.env` beside an ffmpeg of one's own.
     """
     real = Path(program).resolve()
-    beside = [real.parent.parent / name for name in _BESIDE_PROGRAM] if real.parent != real.parent.parent else []
-    own = [program, real, *real.parent.glob("*.so*"), *beside]
+    own: list[Path] = [Path(program), real]
+    if real.parent.is_dir() and not any(real.is_relative_to(folder) for folder in _LIBRARIES):
+        own += [path for path in real.parent.iterdir() if path.is_file() and _is_code(path)]
+        own += [real.parent.parent / name for name in _BESIDE_PROGRAM if real.parent != real.parent.parent]
     return [(str(path), landlock.RUN) for path in [*own, *_LIBRARIES]]
+
+
+def _is_code(path: Path) -> bool:
+    return ".so" in path.suffixes or os.access(path, os.X_OK)
 
 
 def _parts_of_python() -> list[tuple[str, int]]:

@@ -82,8 +82,8 @@ def ffmpeg_program() -> str:
     if named:
         raise FfmpegMissingError(
             f"$FFMPEG is {named!r}, which cannot be run or cannot encode H.264. Name an ffmpeg with libx264 that needs "
-            "no files but those in its own folder, in lib beside that and in the system's folders, or unset FFMPEG for "
-            "the one that came with the packages."
+            "no files but the programs and libraries in its own folder, lib beside it and the system's folders, "
+            "or unset FFMPEG for the one that came with the packages."
         )
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
