@@ -22,7 +22,7 @@ from rest_framework.views import set_rollback
 
 from academy.adapters.queue.sqs import QueueUnavailableError
 from academy.quotas import QuotaError
-from apps.core.other_tenants import note_other_tenants_id
+from apps.core.other_tenants import note_other_tenants_ids
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +40,10 @@ BAD_REQUESTS: list[tuple[type[Exception], str]] = [
     (TooManyFieldsSent, "The request has too many fields."),
     (TooManyFilesSent, "Send one file."),
 ]
+
+
+MAY_NAME_ANOTHER_TENANTS = {status.HTTP_400_BAD_REQUEST, status.HTTP_403_FORBIDDEN, status.HTTP_404_NOT_FOUND}
+"""How a request is refused that names an id of another tenant."""
 
 
 class ApiError(exceptions.APIException):
@@ -73,8 +77,8 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
         error = _of_quota(error)
     if isinstance(error, exceptions.APIException):
         set_rollback()
-        if isinstance(error, exceptions.NotFound):
-            note_other_tenants_id(context)
+        if error.status_code in MAY_NAME_ANOTHER_TENANTS:
+            note_other_tenants_ids(context)
         return Response(_body(error), error.status_code, headers=_headers(error))
     if isinstance(error.__cause__, LockNotAvailable):
         return _of_lock(context)

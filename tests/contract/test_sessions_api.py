@@ -266,8 +266,18 @@ def test_who_did_what_is_written_down_and_nothing_that_was_typed(own_system: Sys
     ((student,),) = own_system.query(
         "SELECT max(s.id) FROM students s JOIN tenant t ON t.id = s.tenant_id WHERE t.code = 'hanbit'"
     )
+    ((lecture,),) = own_system.query(
+        "SELECT min(l.id) FROM lecture l JOIN tenant t ON t.id = l.tenant_id WHERE t.code = 'hanbit'"
+    )
     assert stranger.http.get(f"/api/v1/students/{student}/").status_code == 404
     assert stranger.http.get("/api/v1/students/999999999/").status_code == 404
+    for path, body in (
+        ("/api/v1/enrolments/", {"lecture": lecture, "student": 999999999}),
+        ("/api/v1/messages/", {"students": [999999999, student], "text": "Hello"}),
+        ("/api/v1/students/export/", {"lecture": lecture}),
+    ):
+        assert stranger.http.post(path, json=body).status_code in {400, 404}, path
+    assert stranger.http.get(f"{SESSIONS}?user={owner.user}").status_code == 404
     assert stranger.http.get("/api/v1/students/", headers={"X-Tenant-Code": "hanbit"}).status_code == 403
     owner.http.post("/api/v1/students/export/", json={})
     owner.http.delete(f"{SESSIONS}{staff.session}/")
@@ -282,7 +292,14 @@ def test_who_did_what_is_written_down_and_nothing_that_was_typed(own_system: Sys
     assert {line["reason"] for line in of["sign_in_failed"]} == {"no_account", "wrong_password"}
     assert of["sign_in_failed"][-1]["subject"] == f"user:{owner.user}"
     assert [line["user"] for line in of["signed_in"]] == [owner.user, staff.user, stranger.user]
-    assert [line["subject"] for line in of["other_tenant_refused"]] == [f"student:{student}", _tenant(stranger)]
+    assert [line["subject"] for line in of["other_tenant_refused"]] == [
+        f"student:{student}",
+        f"lecture:{lecture}",
+        f"student:{student}",
+        f"lecture:{lecture}",
+        f"user:{owner.user}",
+        _tenant(stranger),
+    ]
     assert [line["what"] for line in of["personal_data_read"]] == ["export_started"]
     assert [(line["user"], line["of_user"]) for line in of["session_ended"]] == [(owner.user, staff.user)]
     assert [line["reason"] for line in of["refresh_refused"]] == ["ended"]
