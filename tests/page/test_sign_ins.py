@@ -167,7 +167,7 @@ async def test_on_a_phone_the_name_is_whole_and_in_a_low_window_the_dialogs_butt
         await picture(page, f"page-{name}")
         await page.get_by_role("button", name="Signed-in devices").click()
         dialog = page.get_by_role("dialog")
-        await expect(dialog.get_by_role("listitem")).to_have_count(8)
+        await expect(dialog.get_by_role("listitem").nth(7)).to_be_attached()  # and those of other tests
         await picture(page, f"dialog-{name}")
         for button in ("Change your password", "Sign out all other devices"):
             await expect(dialog.get_by_role("button", name=button)).to_be_in_viewport(ratio=1)
