@@ -76,7 +76,7 @@ def over_tls(application: Application) -> Application:
         elif location := _location(scope):
             await _redirect(scope, send, location)
         else:
-            await application(scope, receive, send)  # which says that the host is none of ours
+            await application(scope, receive, send)  # which answers that the host is not served here
 
     return redirected
 

@@ -1,4 +1,4 @@
-"""Writes into the audit log who asks for what belongs to another academy.
+"""Note in the audit log that somebody names an id of another academy.
 
 The answer is that for an id that does not exist. Only a refused request costs the queries that tell the two apart: one
 for each name of an id that it holds.

@@ -97,7 +97,7 @@ def start(
 def start_reader(
     module: str, words: Sequence[str], walls: Walls, *, stdout: int | IO[bytes], stderr: int | IO[bytes]
 ) -> "subprocess.Popen[bytes]":
-    """Calls `main` of a module of ours, which loads what it needs and then raises the walls itself.
+    """Call `main` of one of our modules, which loads its code first and then raises the walls itself.
 
     Its arguments are an `enter.Order`, then `words`. It is killed when the calling thread ends.
     """
@@ -116,7 +116,7 @@ def _start(words: Sequence[str], stdout: int | IO[bytes], stderr: int | IO[bytes
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
-        process_group=0,  # no Ctrl-C of ours; in our session, as Linux shares the processor out by session
+        process_group=0,  # Ctrl-C does not reach it; the session stays, since Linux shares the processor by session
     )
 
 

@@ -85,4 +85,4 @@ def _uuid(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
-        return None  # no session of ours
+        return None  # not the id of a session

@@ -102,7 +102,7 @@ async function send(path, { method, json, body, timeout = TIMEOUT_MS, cookie = f
       method: method ?? (json || body ? "POST" : "GET"),
       headers,
       body: json ? JSON.stringify(json) : body,
-      // The token says who asks; a cookie does so only where it is exchanged for one.
+      // The token identifies the user. The cookie is sent only where it is exchanged for a token.
       credentials: cookie ? "same-origin" : "omit",
       cache: "no-store",
       signal: AbortSignal.timeout(timeout),
@@ -209,8 +209,8 @@ const SIGN_OUT_AGAIN_MS = 5000;
 let onSignOuts = () => undefined;
 let signOutTimer = 0;
 
-/** Sends again what waits: now, when the browser is online again, and from time to time. Calls `listener` with whether any
- *  still waits. @param {(waiting: boolean) => void} listener */
+/** Send the stored sign-outs again: now, when the browser is online again, and every few seconds. `listener` is told
+ *  whether any is left. @param {(waiting: boolean) => void} listener */
 export function watchSignOuts(listener) {
   onSignOuts = listener;
   addEventListener("online", retrySignOuts);

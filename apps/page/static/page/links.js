@@ -13,7 +13,7 @@ const TICKET_LEFT_MS = 15_000; // of a ticket's minute, when the next poll takes
  * @typedef {{send: ((frame: object) => void) | null, close: () => void}} Link  Without `send` it goes one way.
  */
 
-/** What an HTTP answer means, as a close code. A status that no server of ours sends comes from something in between.
+/** What an HTTP answer means, as a close code. Our servers send no other status: another one comes from a proxy.
  *  @param {number} status */
 function codeOf(status) {
   return { 401: 4100, 403: 4403, 429: 4101, 503: 4003 }[status] ?? 1006;
@@ -23,7 +23,7 @@ function codeOf(status) {
 async function refusal(response) {
   const seconds = Number(response.headers.get("Retry-After"));
   const { code, limit } = await response.json().catch(() => ({}));
-  // A proxy's 403 or 503 has no code of ours in it.
+  // A 403 or 503 from a proxy does not hold one of our codes.
   return { code: code ? codeOf(response.status) : 1006, limit, retryAfterMs: seconds > 0 ? seconds * 1000 : undefined };
 }
 
