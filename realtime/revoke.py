@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
@@ -126,7 +127,11 @@ def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
 
 
 def note_times(entries: Iterable[OutboxEntry]) -> None:
-    """Gives those that nobody has tried to send yet their time, which they keep however late they are written."""
+    """Gives revocations without a time the present one. They keep it however late they are written into Redis.
+
+    The first process that acts on a revocation has to note its time: a later time would also end who has signed in
+    again meanwhile. Pass locked rows, so that no other process notes another time.
+    """
     new = [entry for entry in entries if isinstance(entry.payload, dict) and "at" not in entry.payload]
     for entry in new:
         entry.payload = _with_time(entry.payload)
@@ -148,7 +153,15 @@ def committed_marks(everything: bool) -> list[CommittedMark]:  # noqa: FBT001 - 
     """The marks that the database holds: those that are still to be written, or all. Raises DatabaseError, soon."""
     with transaction.atomic():
         bound_statements()
+        _note_times_of_new_rows()
         return list(_marks(still_valid() if everything else unsent(REVOCATION)))
+
+
+def _note_times_of_new_rows() -> None:
+    """Notes the time of rows that a trigger or SQL wrote. A database that takes no writes is still read."""
+    new = unsent(REVOCATION).exclude(payload__has_key="at")
+    with suppress(DatabaseError), transaction.atomic():
+        note_times(new.select_for_update(skip_locked=True))
 
 
 def still_valid() -> QuerySet[OutboxEntry]:

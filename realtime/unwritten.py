@@ -31,7 +31,7 @@ NOTE_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class CommittedMark:
-    """A revocation in the outbox. `at` is None where nobody has noted its time yet."""
+    """A revocation in the outbox. `at` is None where its time could not be noted yet."""
 
     id: int
     tenant_id: int
@@ -149,6 +149,7 @@ class UnwrittenMarks:
         """Keeps what the database says, and whether it could be asked."""
         if self._committed is None:
             return
+        now = 1000 * time.time()  # before reading: a later time would end who signs in meanwhile
         try:
             found = list(self._committed(everything))
         except Exception as problem:  # noqa: BLE001 - drivers and pools raise what they like
@@ -157,7 +158,6 @@ class UnwrittenMarks:
             self._unreadable = True
             return
         self._unreadable = False
-        now = 1000 * time.time()
         for mark in found:
             self._marks.add(mark.tenant_id, mark.subject, mark.at or self._seen_at.setdefault(mark.id, now))
         oldest = now - 1000 * KEPT_SECONDS

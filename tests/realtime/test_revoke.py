@@ -124,6 +124,23 @@ def test_one_that_nobody_sent_gets_its_time_from_the_relay_and_keeps_it(server: 
     assert conf.redis().zscore(f"tenant:{tenant_id}:revoked", "user:1") == noted
 
 
+def test_whoever_signs_in_after_a_process_has_acted_on_a_revocation_stays_signed_in(
+    server: RedisServer, tenant_id: int
+) -> None:
+    """A trigger wrote the row, a web process reads it first, and the relay comes later."""
+    before = time.time()
+    written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:1"})
+    web = another_process(server)
+    with read_only(server):
+        assert is_revoked(tenant_id, before, web)
+        signed_in_again = time.time()
+        Relay().round()
+        assert not is_revoked(tenant_id, signed_in_again)
+    Relay().round()
+    assert is_revoked(tenant_id, before)
+    assert not is_revoked(tenant_id, signed_in_again)
+
+
 def test_an_emptied_redis_that_takes_no_writes_lets_nobody_back_in(server: RedisServer, tenant_id: int) -> None:
     before = time.time()
     revoke(tenant_id, session_id="s")
