@@ -6,10 +6,11 @@ import os
 import re
 import shutil
 import tempfile
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from embedded import programs
+from embedded import programs, redis_data
 from embedded.errors import EmbeddedError, NotReadyError
 from embedded.ports import HOST
 from embedded.server import Server
@@ -18,6 +19,7 @@ from embedded.spawn import Order, last_lines
 _MEMORY = "256mb"
 _AT_LEAST = 7  # sharded pub/sub came with it
 _TRY_SECONDS = 10.0
+_OPEN_SECONDS = 60.0  # 256 MB are read in some seconds
 _SCRIPT = "return redis.call('INFO', 'server')"
 
 
@@ -32,7 +34,9 @@ class RedisServer(Server):
     """
 
     program: Path | None = None
-    """The server program; by default the first one found that works."""
+    """The server program; by default the first one found that works and can open the data."""
+    _proven: Path | None = None
+    """The program that has opened the data of this server already, or will make them."""
     kind = "redis"
     variable = "REDIS_URL"
     default_port = 6379
@@ -62,6 +66,7 @@ class RedisServer(Server):
                 raise EmbeddedError("A durable Redis cannot be started from a dump: its append-only file goes first.")
             self.data_folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(dump, self.dump_file)
+            self._proven = None  # another one may have written it
         super().start()
 
     def arguments(self) -> list[str]:
@@ -74,9 +79,53 @@ class RedisServer(Server):
 
     def _prepare(self) -> Order:
         self.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        program = self.program or working_program(os.environ.get("PATH", ""))
-        argv = [str(program), *self.arguments()]
+        self._proven = self.program or self._proven or self._choose_program()
+        argv = [str(self._proven), *self.arguments()]
         return Order(argv=argv, log_file=self.log_file, folder=self.data_folder)
+
+    def _choose_program(self) -> Path:
+        """The first program that works and, where there are data, opens them. Raises EmbeddedError if there is none."""
+        first = working_program(os.environ.get("PATH", ""))
+        if not redis_data.is_there(self.data_folder):
+            return first
+        found = programs.redis_servers()
+        openings = [_Opening(program, self.data_folder) for program in found[found.index(first) :]]
+        try:
+            return programs.first_working(openings, self._open).program
+        except _UnreadableError as problem:
+            raise EmbeddedError(f"{problem} {self._advice()}") from None
+
+    def _open(self, opening: _Opening) -> _Opening:
+        """Start a program on the data, as it will run, and end it again. Raises EmbeddedError if it cannot read them.
+
+        Nothing less proves that it can. The version of the format (REDIS0012) is one number of Redis and another one of
+        Valkey, and the log behind a dump may hold commands that came later. A Redis that cannot read all of its data
+        ends before it writes anything.
+        """
+        _tried(opening.program)
+        logged = self.log_file.stat().st_size if self.log_file.exists() else 0
+        with tempfile.TemporaryDirectory() as folder:
+            trial = _Trial(Path(folder), durable=self.durable, log_file=self.log_file)
+            trial.program, trial.tried_folder = opening.program, self.data_folder
+            try:
+                trial.start()
+                trial.wait_ready(_OPEN_SECONDS)
+            except NotReadyError as problem:
+                reason = redis_data.complaint(self.log_file, logged) or problem.how
+                raise _UnreadableError(f"{opening} cannot open the data in {self.data_folder}: {reason}.") from None
+            finally:
+                trial.kill()
+        return opening
+
+    def _advice(self) -> str:
+        """What to do with data that no program can open."""
+        writer = redis_data.writer(self.data_folder)
+        whose = f"{writer} or a later version wrote it" if writer else "It may be damaged"
+        return (
+            f"Nothing in it was changed. {whose}: put the redis-server that wrote it first on PATH, mend a copy of it "
+            "(redis-check-aof, redis-check-rdb), or move it away to begin anew. "
+            f"The log is {self.log_file}."
+        )
 
     def command(self, *words: str, timeout: float = 30.0) -> str:
         """Send one command and return its answer: a text, or else a line such as "+PONG"; an error starts with "-"."""
@@ -105,12 +154,41 @@ class RedisServer(Server):
         return bool(answer) and not answer.startswith(("-LOADING", "-MASTERDOWN", "-ERR max number of clients"))
 
 
+@dataclass(frozen=True)
+class _Opening:
+    """A program and the data that it is to open: one that cannot may do for others."""
+
+    program: Path
+    data_folder: Path
+
+    def __str__(self) -> str:
+        return str(self.program)
+
+
+class _UnreadableError(EmbeddedError):
+    """A program cannot open data that exist."""
+
+
+class _Trial(RedisServer):
+    """Runs for a moment, on the data of another server if it is told where they are, and makes no dump of its own."""
+
+    tried_folder: Path | None = None
+
+    @property
+    def data_folder(self) -> Path:
+        return self.tried_folder or super().data_folder
+
+    def arguments(self) -> list[str]:
+        return [*super().arguments(), "--save", "", "--auto-aof-rewrite-percentage", "0"]
+
+
 @cache
 def working_program(_search_path: str) -> Path:
     """The first redis-server that works, of those on this PATH and the packaged one. Raises EmbeddedError."""
     return programs.first_working(programs.redis_servers(), _tried)
 
 
+@cache
 def _tried(program: Path) -> Path:
     """The program itself, once it has run for a moment with our options. Raises EmbeddedError if it does not suit."""
     if program == programs.packaged_redis():

@@ -19,6 +19,8 @@ from embedded.ports import free_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from embedded import RedisServer
+
 STAND_IN = Path(__file__).with_name("stand_in.py")
 PATIENCE = 30.0  # seconds; only ever waited in full by a test that fails
 T = TypeVar("T")
@@ -34,6 +36,16 @@ def eventually(look: Callable[[], T], what: str, patience: float = PATIENCE) -> 
             return found
         assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}"
         time.sleep(0.02)
+
+
+def wait_written(server: RedisServer) -> None:
+    """Wait until the log of a durable Redis holds all that was answered; what the system holds outlives a kill.
+
+    WAITAOF would say it too, but Redis 7.0 does not know it.
+    """
+    eventually(
+        lambda: "aof_buffer_length:0\r" in server.command("INFO", "persistence"), "Redis to write its append-only file"
+    )
 
 
 class Run:

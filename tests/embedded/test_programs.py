@@ -30,6 +30,7 @@ def nothing_known() -> Iterator[None]:
     def forget() -> None:
         programs._left_out.clear()
         redis_module.working_program.cache_clear()
+        redis_module._tried.cache_clear()
 
     forget()
     yield

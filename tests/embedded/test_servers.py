@@ -24,7 +24,7 @@ from embedded import EmbeddedError, PostgresServer, RedisServer, SqsServer, grou
 from embedded.errors import NotReadyError
 from embedded.plan import Web, Worker
 from embedded.ports import HOST, free_port
-from tests.embedded.runs import PATIENCE, eventually
+from tests.embedded.runs import PATIENCE, eventually, wait_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ def test_a_durable_redis_keeps_what_was_written_when_it_is_killed(scratch: Path)
     server = RedisServer(scratch / "durable", durable=True)
     with server, redis.Redis.from_url(server.url) as client:
         client.set("kept", "yes")
-        client.waitaof(1, 0, 5000)
+        wait_written(server)
         server.kill()
         server.start()
         server.wait_ready()

@@ -22,7 +22,7 @@ from embedded.home import Home
 from embedded.plan import WORKERS
 from embedded.ports import free_port
 from embedded.up import END_SECONDS
-from tests.embedded.runs import PATIENCE, STAND_IN, Run, eventually
+from tests.embedded.runs import PATIENCE, STAND_IN, Run, eventually, wait_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def test_after_a_kill_nothing_is_left_and_the_next_one_has_the_data(up: Up) -> N
     password = (run.home / "postgres" / "password").read_text()
     redis = _redis_at(run)
     assert redis.command("SET", "kept", "yes") == "+OK"
-    assert redis.command("WAITAOF", "1", "0", "5000") == "*2"
+    wait_written(redis)
     run.send(signal.SIGKILL)
     run.wait_end()
     assert process.wait_gone(started, PATIENCE)
