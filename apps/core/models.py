@@ -123,6 +123,7 @@ class LoginSession(models.Model):
 
     class Meta:
         db_table = "login_session"
+        indexes = [models.Index(fields=["expires_at"], name="idx_login_session_expires")]  # noqa: RUF012
 
     def __str__(self) -> str:
         return str(self.id)

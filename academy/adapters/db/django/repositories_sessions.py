@@ -4,8 +4,10 @@ Whatever ends a session, its tokens, tickets and connections end with it: a trig
 """
 
 from contextlib import nullcontext
+from datetime import datetime
 from uuid import UUID
 
+from django.contrib.sessions.models import Session as OperatorSession
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -74,6 +76,29 @@ def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) ->
         of_tenant = session_id is None and user_id is None
         with revoked_by_caller() if of_tenant else nullcontext():  # one mark instead of one for each session
             sessions.update(ended_at=timezone.now())
+
+
+def purge_sessions(expired_before: datetime, most: int) -> int:
+    """Delete sessions that expired before then, oldest first, and return how many they were.
+
+    Nothing of them is valid any more, so the triggers need not revoke it. Rows that another process deletes at the
+    same time are left to it.
+    """
+    with transaction.atomic():
+        expired = LoginSession.objects.filter(expires_at__lt=expired_before).order_by("expires_at")
+        ids = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:most])
+        with revoked_by_caller():
+            LoginSession.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def purge_operator_sessions(expired_before: datetime, most: int) -> int:
+    """Delete sessions of the admin that expired before then, oldest first, and return how many they were."""
+    with transaction.atomic():
+        expired = OperatorSession.objects.filter(expire_date__lt=expired_before).order_by("expire_date")
+        keys = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:most])
+        OperatorSession.objects.filter(pk__in=keys).delete()
+    return len(keys)
 
 
 def _open(tenant_id: int) -> QuerySet[LoginSession]:
