@@ -14,7 +14,7 @@ from academy.adapters.db.django import repositories_ai
 from academy.domain.jobs import STUDENT_EXPORT, AttemptSupersededError, ClaimedJob
 
 KEPT = timedelta(hours=24)
-_FOLDER = "exports"
+FOLDER = "exports"
 
 
 class ExportGoneError(Exception):
@@ -71,9 +71,9 @@ def open_export(tenant_id: int, job_id: UUID, attempt: int, finished_at: datetim
 def sweep_exports() -> None:
     """Deletes every export that has been kept long enough, whatever became of its job."""
     with suppress(FileNotFoundError):  # nothing was exported yet, or another worker was faster
-        for tenant in default_storage.listdir(_FOLDER)[0]:
-            for file in default_storage.listdir(f"{_FOLDER}/{tenant}")[1]:
-                _sweep(f"{_FOLDER}/{tenant}/{file}")
+        for tenant in default_storage.listdir(FOLDER)[0]:
+            for file in default_storage.listdir(f"{FOLDER}/{tenant}")[1]:
+                _sweep(f"{FOLDER}/{tenant}/{file}")
     repositories_ai.forget_stored(STUDENT_EXPORT, timezone.now() - KEPT)
 
 
@@ -83,7 +83,7 @@ def _sweep(name: str) -> None:
 
 
 def _name(tenant_id: int, job_id: UUID, attempt: int) -> str:
-    return f"{_FOLDER}/{tenant_id}/{job_id}-{attempt}.xlsx"
+    return f"{FOLDER}/{tenant_id}/{job_id}-{attempt}.xlsx"
 
 
 def _old_name(tenant_id: int, job_id: UUID) -> str:
@@ -91,4 +91,4 @@ def _old_name(tenant_id: int, job_id: UUID) -> str:
 
     An installation needs this for 24 hours after its update (`KEPT`): it can go with the release after the next.
     """
-    return f"{_FOLDER}/{tenant_id}/{job_id}.xlsx"
+    return f"{FOLDER}/{tenant_id}/{job_id}.xlsx"

@@ -12,6 +12,7 @@ from academy.adapters.excel.kinds import check_upload
 from academy.adapters.storage.presigned import CONTENT_TYPE
 from academy.domain.jobs import EXCEL_PARSING
 
+FOLDER = "imports"
 MAX_FILE_NAME = 200
 
 
@@ -34,7 +35,7 @@ def submit_import(
     password_hash = hash_password() if hash_password else None
     job_id = uuid4()
     file.content_type = CONTENT_TYPE  # type: ignore[attr-defined]  # a bucket would keep its sender's
-    stored = default_storage.save(f"imports/{tenant_id}/{job_id}{PurePath(file_name).suffix.lower()}", file)
+    stored = default_storage.save(f"{FOLDER}/{tenant_id}/{job_id}{PurePath(file_name).suffix.lower()}", file)
     payload = {"file_name": file_name, "file": stored, "lecture_id": lecture_id}
     if password_hash:
         payload["password_hash"] = password_hash

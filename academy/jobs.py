@@ -11,6 +11,7 @@ from academy import quotas
 from academy.adapters.db.django import repositories_ai
 from academy.dispatch import queue_of, release_on_commit
 from academy.domain.jobs import (
+    EXCEL_PARSING,
     ClaimedJob,
     JobStateError,
     JobStatus,
@@ -110,6 +111,8 @@ def retry(tenant_id: int, job_id: UUID) -> bool:
             )
         if row.payload.get("secrets_erased"):
             raise JobStateError("upload_again", "The initial password was erased: upload the workbook again.")
+        if row.job_type == EXCEL_PARSING and "file" not in row.payload:
+            raise JobStateError("upload_again", "The workbook is no longer kept: upload it again.")
         row.status, row.attempt, row.error, row.finished_at = JobStatus.PENDING, row.attempt + 1, None, None
         row.dispatched_at = None
         row.save(update_fields=["status", "attempt", "error", "finished_at", "dispatched_at", "updated_at"])

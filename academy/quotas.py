@@ -12,11 +12,13 @@ from django.db import transaction
 from django.utils import timezone
 
 from academy.adapters.db.django import repositories_quotas, repositories_video
-from academy.adapters.db.django.repositories_quotas import Limits
-from academy.domain.videos import ClaimedVideo
+from academy.adapters.db.django.repositories_quotas import Announced, Limits
+from academy.domain.videos import UPLOAD_SECONDS, ClaimedVideo
 
 JOBS_RETRY_SECONDS = 30
 GIGABYTE = 1_000_000_000
+ANNOUNCED_PER_USER, ANNOUNCED_PER_TENANT = 20, 100
+"""How many announced uploads may be on their way: addresses that are good, whether they were cancelled or not."""
 
 
 class QuotaError(Exception):
@@ -70,6 +72,35 @@ def check(tenant_id: int, *, jobs: bool = True, storage: bool = False) -> None:
         _check_jobs(tenant_id, limits)
     if storage:
         _check_storage(tenant_id, limits)
+
+
+def check_announced(tenant_id: int, user_id: int) -> None:
+    """Check the tenant after this user has announced an upload. Raises QuotaError: roll it back.
+
+    What is announced costs nothing to send, so a user who has several uploads on their way may reserve no more than
+    half of the free storage: nobody can keep the others from uploading. Call it last, as `check`.
+    """
+    limits = repositories_quotas.limits_of(tenant_id, lock=True)
+    _check_storage(tenant_id, limits)
+    of_tenant = repositories_quotas.announced(tenant_id)
+    own = [upload for upload in of_tenant if upload.user_id == user_id]
+    for uploads, most, whose in (own, ANNOUNCED_PER_USER, "You"), (of_tenant, ANNOUNCED_PER_TENANT, "Your academy"):
+        if len(uploads) > most:
+            raise _too_many_announced(f"{whose} may have {most} announced uploads on their way", uploads)
+    reserved = sum(upload.reserved for upload in own)
+    free = limits.storage_bytes - repositories_quotas.stored_bytes(tenant_id) + reserved
+    if sum(upload.reserved > 0 for upload in own) > 1 and 2 * reserved > free:
+        raise _too_many_announced("Your announced uploads may reserve half of your academy's free storage", own)
+
+
+def _too_many_announced(limit: str, uploads: list[Announced]) -> QuotaError:
+    expires = uploads[0].since + timedelta(seconds=UPLOAD_SECONDS)
+    return QuotaError(
+        "quota_announced",
+        f"{limit}: send those files first, or cancel what you will not send and try again when its address has "
+        "expired.",
+        max(1, int((expires - timezone.now()).total_seconds())),
+    )
 
 
 def count_encoding(video: ClaimedVideo, seconds: float, *, at_most: float) -> None:

@@ -5,6 +5,10 @@ from enum import StrEnum
 from typing import Any
 
 VIDEO_ENCODING = "video_encoding"
+UPLOAD_FOLDER, MADE_FOLDER = "uploads/videos", "videos"
+"""Where the storage keeps what was uploaded, and what was made of it; with a folder for each academy."""
+UPLOAD_SECONDS = 3600
+"""How long the address of an announced upload is good. So long the file counts as stored before it is there."""
 
 
 class VideoStatus(StrEnum):
@@ -48,13 +52,18 @@ class ClaimedVideo:
         return f"{video_folder(self.tenant_id, self.video_id)}/{self.attempt}"
 
 
+def still_needs(attempt: int, status: str, current: int) -> bool:
+    """Whether a video that is in its attempt `current` needs what one of its attempts made."""
+    return attempt > current or (attempt == current and status not in {VideoStatus.FAILED, VideoStatus.CANCELLED})
+
+
 def video_topic(video_id: int) -> str:
     return f"video:{video_id}"
 
 
 def video_folder(tenant_id: int, video_id: int) -> str:
     """Where the storage keeps everything that was made of a video."""
-    return f"videos/{tenant_id}/{video_id}"
+    return f"{MADE_FOLDER}/{tenant_id}/{video_id}"
 
 
 def shown_data(title: str) -> dict[str, Any]:

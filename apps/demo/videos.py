@@ -40,12 +40,12 @@ def _load(tenant: Tenant, lecture_id: int, title: str, file_name: str, make: Cal
     video = repositories_video.create_video(
         tenant.pk, session.pk, title=title, file_name=file_name, source=stored, size=size
     )
-    _encode(tenant, video.pk)
+    _encode(tenant, video.pk, size)
 
 
-def _encode(tenant: Tenant, video_id: int) -> None:
+def _encode(tenant: Tenant, video_id: int, size: int) -> None:
     """As the worker does, but at once, so that there is something to see as soon as the page opens."""
-    sqs_queue.mark_uploaded(tenant.pk, video_id)
+    sqs_queue.mark_uploaded(tenant.pk, video_id, size)
     claimed = sqs_queue.mark_processing(tenant.pk, video_id, lease_alive=False)
     if isinstance(claimed, Claim):  # a worker was faster
         return

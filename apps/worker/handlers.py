@@ -97,3 +97,5 @@ class Handler(Generic[C]):
     """Tidies up after DONE; what it raises is only logged."""
     sweep: Callable[[], None] | None = None
     """Deletes what this kind of job keeps for a while only: called when a worker begins, and every hour."""
+    sweep_soon: Callable[[], None] | None = None
+    """Does what requests leave to the worker, such as deleting files: called every few seconds."""

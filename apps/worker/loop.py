@@ -14,6 +14,8 @@ import structlog
 from django.db import close_old_connections
 
 from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQueue
+from academy.leftovers import sweep_leftovers
+from academy.sessions import sweep_sessions
 from apps.worker.delivery import Deliveries
 from apps.worker.dispatching import Dispatching
 from apps.worker.fleet import FleetSlots
@@ -21,7 +23,7 @@ from apps.worker.handlers import Handler
 from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
 from apps.worker.store import JobStore
-from apps.worker.sweeping import sweep_until
+from apps.worker.sweeping import SOON_SECONDS, by_one_process, sweep_until
 from apps.worker.timing import Timing
 from apps.worker.workspace import sweep_workspaces
 from realtime import conf
@@ -35,7 +37,7 @@ RETRY_SECONDS = 2.0
 
 
 class Worker:
-    """One process: threads for the poll, each job, two heartbeats, a sweep, turns, and the relay of the outbox.
+    """One process: threads for the poll, each job, two heartbeats, two sweeps, turns, and the relay of the outbox.
 
     It polls for one message at a time, and holds one of the fleet's slots for that: what waits is spread over all
     processes, and none takes a message that it may not begin.
@@ -59,7 +61,10 @@ class Worker:
         self._stop = self._stopping.asked
         self._running = RunningJobs(queue, store, timing)
         self._dispatching = Dispatching(queue, store, timing.visibility_seconds)
-        self._sweeps = [sweep_workspaces, *(handler.sweep for handler in handlers.values() if handler.sweep)]
+        leftovers = by_one_process("leftovers", sweep_leftovers)
+        own = (handler.sweep for handler in handlers.values() if handler.sweep)
+        self._sweeps = [sweep_workspaces, sweep_sessions, *own, leftovers]
+        self._sweeps_soon = [handler.sweep_soon for handler in handlers.values() if handler.sweep_soon]
         self._deliveries = Deliveries(queue, store, handlers, self._running, timing, self._stopping)
         self._futures: set[Future[None]] = set()
         self._lock = threading.Lock()
@@ -75,8 +80,10 @@ class Worker:
         # Daemons: the end does not wait for a queue or a storage that hangs.
         poll = threading.Thread(target=self._poll, args=[pool], name="poll", daemon=True)
         sweep = threading.Thread(target=sweep_until, args=[self._stop, self._sweeps], name="sweep", daemon=True)
+        soon_args = [self._stop, self._sweeps_soon, SOON_SECONDS]
+        soon = threading.Thread(target=sweep_until, args=soon_args, name="sweep_soon", daemon=True)
         turns = threading.Thread(target=self._dispatching.run, args=[self._stop], name="turns", daemon=True)
-        for thread in (relay, leases, visibility, poll, sweep, turns):
+        for thread in (relay, leases, visibility, poll, sweep, soon, turns):
             thread.start()
         serve_metrics(self._timing.metrics_port)
         log.info("worker_started", queue=self._queue.name, concurrency=self._concurrency)

@@ -4,21 +4,44 @@ import threading
 from collections.abc import Callable, Iterable
 
 import structlog
+from django.conf import settings
 from django.db import close_old_connections
+
+from realtime import conf
 
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 3600.0
+SOON_SECONDS = 5.0
+
+Work = Callable[[], object]
 
 
-def sweep_until(stop: threading.Event, sweeps: Iterable[Callable[[], object]]) -> None:
-    """Calls each at once and then every hour. What one raises is logged, and stops no other."""
+def sweep_until(stop: threading.Event, sweeps: Iterable[Work], pause_seconds: float = SWEEP_SECONDS) -> None:
+    """Call each at once and then again and again. What one raises stops no other, and is logged once an outage."""
+    failures: dict[Work, int] = {}
     while True:
         for sweep in sweeps:
             try:
                 sweep()
-            except Exception:  # the storage or the database may be away: the next hour will do
-                log.exception("sweep_failed")
+            except Exception:  # the storage or the database may be away: the next time will do
+                failures[sweep] = failures.get(sweep, 0) + 1
+                if failures[sweep] == 1:
+                    log.exception("sweep_failed")
+            else:
+                if times := failures.pop(sweep, 0):
+                    log.info("sweep_works_again", failures=times)
         close_old_connections()
-        if stop.wait(SWEEP_SECONDS):
+        if stop.wait(pause_seconds):
             return
+
+
+def by_one_process(name: str, sweep: Work) -> Work:
+    """The same sweep, but by one process of the installation in each hour: it goes through all of the storage."""
+
+    def sweep_if_due() -> None:
+        key = f"{settings.REALTIME_KEY_PREFIX}worker:sweep:{name}"
+        if conf.redis().set(key, 1, nx=True, ex=int(SWEEP_SECONDS * 0.9)):
+            sweep()
+
+    return sweep_if_due

@@ -124,7 +124,7 @@ def test_a_cancelled_video(client: Client, tenant: Tenant, lecture: Lecture) -> 
     video = video_of(tenant, lecture, uploaded_at=timezone.now())
     slow_work.clear()
     assert client.post(f"/media/videos/{video.pk}/cancel/").status_code == 200
-    assert noted() == {"listdir": False, "send record": False}
+    assert noted() == {"send record": False}
 
 
 def test_the_file_of_an_export(client: Client, tenant: Tenant) -> None:

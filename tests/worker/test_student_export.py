@@ -270,14 +270,13 @@ def test_an_export_of_the_release_before_is_still_there_after_an_update(exportin
         assert file.read() == workbook
 
 
-def test_a_worker_sweeps_when_it_begins_and_again_and_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_sweeps_when_it_begins_and_again_and_again(bench: Bench) -> None:
     stop, swept = threading.Event(), threading.Semaphore(0)
-    monkeypatch.setattr(sweeping, "SWEEP_SECONDS", 0.01)
 
     def fall() -> None:
         raise OSError("the storage is away")
 
-    thread = threading.Thread(target=sweeping.sweep_until, args=[stop, [fall, swept.release]])
+    thread = threading.Thread(target=sweeping.sweep_until, args=[stop, [fall, swept.release], 0.01])
     thread.start()
     for _ in range(3):
         assert swept.acquire(timeout=PATIENCE_SECONDS)

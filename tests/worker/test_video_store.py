@@ -17,14 +17,14 @@ from academy.domain.jobs import AttemptSupersededError
 from academy.domain.roles import Role
 from academy.domain.videos import ClaimedVideo
 from academy.quotas import QuotaError
-from apps.core.models import Tenant, User
+from apps.core.models import Tenant
 from apps.core.tokens import Caller
 from apps.domains.lectures.models import Session
 from apps.support.video.models import Video
 from apps.support.video.playback import FILES, Playable, PlaybackError, playback_address, read_playback
 from apps.support.video.services import sqs_queue
-from apps.support.video.services.files import UPLOADS_KEPT, keep_files, shown_name, source_name
-from apps.support.video.views.video_views import expect_upload, take_upload
+from apps.support.video.services.files import keep_files, shown_name, source_name
+from apps.support.video.views.video_views import take_upload
 from apps.worker.video_worker.encoding import HANDLERS
 from apps.worker.video_worker.store import Videos
 
@@ -167,42 +167,6 @@ def test_an_address_says_what_may_be_played_and_for_how_long(monkeypatch: pytest
 )
 def test_only_names_that_the_encoder_makes_are_served(name: str) -> None:
     assert not FILES.fullmatch(name)
-
-
-@pytest.mark.parametrize("arrived", [True, False])
-def test_an_upload_that_never_arrives_is_forgotten_after_a_day(video: ClaimedVideo, arrived: bool) -> None:
-    row = Video.objects.get(pk=video.video_id)
-    rows = [
-        Video.objects.create(
-            tenant=row.tenant,
-            session=row.session,
-            title="Announced",
-            source=default_storage.save(source_name(video.tenant_id), ContentFile(b"half")),
-            uploaded_at=timezone.now() if arrived else None,
-        )
-        for _ in range(2)
-    ]
-    Video.objects.filter(pk=rows[0].pk).update(created_at=timezone.now() - UPLOADS_KEPT * 1.1)
-    sweep = HANDLERS[video.job_type].sweep
-    assert sweep is not None
-    sweep()
-    left = [Video.objects.filter(pk=row.pk).exists() for row in rows]
-    assert left == [default_storage.exists(row.source) for row in rows] == [arrived, True]
-
-
-@pytest.mark.parametrize("storage", ["bucket"], indirect=True)
-def test_an_announced_upload_counts_as_stored_and_one_too_many_is_refused(video: ClaimedVideo) -> None:
-    tenant = Tenant.objects.get(pk=video.tenant_id)
-    tenant.quota_storage_bytes = 1_000
-    tenant.save()
-    session = Video.objects.get(pk=video.video_id).session_id
-    owner = User.objects.create(tenant=tenant, username="owner")
-    caller = Caller(owner.pk, uuid4(), tenant.pk, tenant.code, Role.OWNER, "Owner", must_change_password=False)
-    sent = {"title": "Video", "session": session, "file_name": "a.mp4", "size": 600}
-    expect_upload(caller, sent)
-    with pytest.raises(QuotaError) as refused:
-        expect_upload(caller, sent)
-    assert (refused.value.code, Video.objects.filter(title="Video", uploaded_at=None).count()) == ("quota_storage", 1)
 
 
 HOUR = 3600.0

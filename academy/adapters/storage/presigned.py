@@ -4,7 +4,8 @@ from typing import Any
 
 from django.core.files.storage import default_storage
 
-UPLOAD_SECONDS = 3600
+from academy.domain.videos import UPLOAD_SECONDS
+
 CONTENT_TYPE = "application/octet-stream"
 """Of every upload: a browser that is shown the object itself saves it, and runs nothing."""
 

@@ -42,6 +42,7 @@ class Video(models.Model):
             models.Index(
                 fields=["tenant", "id"], condition=models.Q(status__in=UNFINISHED), name="idx_video_unfinished"
             ),
+            models.Index(fields=["created_at"], condition=models.Q(uploaded_at=None), name="idx_video_announced"),
         ]
 
     def __str__(self) -> str:

@@ -6,13 +6,14 @@ from typing import Any
 from pydantic import PositiveInt
 
 from academy.adapters.db.django import repositories_video
+from academy.adapters.storage.folders import drop_folder
 from academy.domain.jobs import AttemptSupersededError, Claim
 from academy.domain.videos import ClaimedVideo, video_topic
 from apps.support.video.encoding_progress import record_encoding_progress
 from apps.support.video.models import Video
 from apps.support.video.redis_status_cache import refresh_video_progress_ttl
 from apps.support.video.services import sqs_queue
-from apps.support.video.services.files import drop_all_made, drop_folder
+from apps.support.video.services.files import drop_all_made
 from apps.worker.store import Message, read_message
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -110,6 +110,35 @@ def note_stored(tenant_id: int, job_id: UUID, stored_bytes: int) -> None:
 def forget_stored(job_type: str, ended_before: datetime) -> None:
     """Nothing is kept any more for all tenants' jobs of a type that ended before then. For sweeps alone."""
     AIJob.objects.filter(stored_bytes__gt=0, job_type=job_type, finished_at__lt=ended_before).update(stored_bytes=0)
+
+
+def workbooks_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, AIJob]:
+    """Those of these jobs that the tenant has, by their ids."""
+    return {job.job_id: job for job in rows_of(tenant_id, AIJob).filter(job_id__in=job_ids)}
+
+
+def needs_workbook(job: AIJob | None, kept: timedelta) -> bool:
+    """Whether an import has to read its workbook yet, or could be tried again within `kept` after its end."""
+    if job is None or job.status == JobStatus.DONE or "file" not in job.payload:
+        return False
+    if job.status in UNFINISHED:
+        return True
+    retryable = not job.payload.get("secrets_erased")
+    return retryable and (job.finished_at or job.updated_at) > timezone.now() - kept
+
+
+def forget_workbook(tenant_id: int, job_id: UUID) -> bool:
+    """Note that the workbook of an ended import is not kept any more. False if the job has not ended."""
+    with transaction.atomic():
+        job = lock_job(tenant_id, job_id)
+        if job is None:
+            return True
+        if job.status in UNFINISHED:
+            return False
+        job.payload.pop("file", None)
+        job.stored_bytes = 0
+        job.save(update_fields=["payload", "stored_bytes"])
+    return True
 
 
 def claim(tenant_id: int, job_id: UUID, *, lease_alive: bool) -> ClaimedJob | Claim:

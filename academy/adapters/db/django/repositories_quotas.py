@@ -1,14 +1,16 @@
 """Queries on what a tenant has and may have."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, Sum
+from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from academy.adapters.db.django.patience import limit_waiting
 from academy.adapters.db.django.tenancy import rows_of
+from academy.domain.videos import UPLOAD_SECONDS, VideoStatus
 from apps.core.models import Tenant
 from apps.domains.ai.models import UNFINISHED, AIJob
 from apps.support.video.models import Video
@@ -66,14 +68,44 @@ def encoded_seconds(tenant_id: int, day: date) -> float:
 
 
 def stored_bytes(tenant_id: int) -> int:
-    """Of uploaded videos and what was made of them, of workbooks that were not imported yet, and of exports.
+    """Of uploaded videos and what was made of them, of workbooks that are kept for an import, and of exports.
 
-    A video whose upload was announced counts from then on.
+    An announced upload counts until its address expires, or it is cancelled.
     """
     of_videos = Coalesce(F("size"), 0) + F("made_bytes")
-    videos = rows_of(tenant_id, Video).aggregate(total=Sum(of_videos))["total"]
+    expected = Q(status=VideoStatus.PENDING, created_at__gt=_oldest_address())
+    videos = rows_of(tenant_id, Video).filter(Q(uploaded_at__isnull=False) | expected)
+    stored = videos.aggregate(total=Sum(of_videos))["total"]
     jobs = rows_of(tenant_id, AIJob).filter(stored_bytes__gt=0).aggregate(total=Sum("stored_bytes"))["total"]
-    return int(videos or 0) + int(jobs or 0)
+    return int(stored or 0) + int(jobs or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An upload whose address is still good, and whose file has not arrived."""
+
+    user_id: int | None
+    since: datetime
+    reserved: int
+    """The bytes that are reserved for it: none once it is cancelled."""
+
+
+def announced(tenant_id: int) -> list[Announced]:
+    """Return the announced uploads of a tenant, oldest first, cancelled ones too: their addresses stay good."""
+    rows = _announced(tenant_id).order_by("created_at").values_list("created_by_id", "created_at", "size", "status")
+    return [
+        Announced(user_id, since, (size or 0) if status == VideoStatus.PENDING else 0)
+        for user_id, since, size, status in rows
+    ]
+
+
+def _announced(tenant_id: int) -> QuerySet[Video]:
+    return rows_of(tenant_id, Video).filter(uploaded_at=None, created_at__gt=_oldest_address())
+
+
+def _oldest_address() -> datetime:
+    """When the oldest upload was announced whose address is still good."""
+    return timezone.now() - timedelta(seconds=UPLOAD_SECONDS)
 
 
 def _or_default(value: int | None, name: str) -> int:

@@ -66,15 +66,27 @@ def unfinished_videos() -> QuerySet[Video]:
     return Video.objects.filter(status__in=UNFINISHED, uploaded_at__isnull=False)
 
 
-def unfinished_uploads(before: datetime) -> list[tuple[int, str]]:
-    """Ids and places of all tenants' videos that were announced before then and never arrived. For a sweep alone."""
-    announced = Video.objects.filter(uploaded_at=None, created_at__lt=before)
-    return list(announced.values_list("pk", "source"))
+def announced_before(then: datetime, most: int) -> list[tuple[int, int, str]]:
+    """Tenants, ids and places of the oldest videos that were announced before then and never arrived. For a sweep."""
+    announced = Video.objects.filter(uploaded_at=None, created_at__lt=then).order_by("created_at")
+    return list(announced.values_list("tenant_id", "pk", "source")[:most])
 
 
-def forget_upload(video_id: int) -> None:
-    """Deletes a video that never arrived. For a sweep alone."""
-    Video.objects.filter(pk=video_id, uploaded_at=None).delete()
+def forget_announced(tenant_id: int, video_id: int) -> bool:
+    """Delete a video that never arrived. False if it has arrived meanwhile, or is gone."""
+    deleted, _ = rows_of(tenant_id, Video).filter(pk=video_id, uploaded_at=None).delete()
+    return bool(deleted)
+
+
+def known_sources(tenant_id: int, sources: Sequence[str]) -> set[str]:
+    """Those of these uploaded files that are a video's of the tenant."""
+    return set(rows_of(tenant_id, Video).filter(source__in=sources).values_list("source", flat=True))
+
+
+def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
+    """The status and the current attempt of each of these videos that the tenant has."""
+    rows = rows_of(tenant_id, Video).filter(pk__in=video_ids)
+    return {video_id: (status, attempt) for video_id, status, attempt in rows.values_list("pk", "status", "attempt")}
 
 
 def message_of(video: Video) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The files of videos in the storage: what was uploaded, and what each attempt made of it."""
 
-import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path, PurePath
 from uuid import uuid4
@@ -14,13 +12,16 @@ from django.utils import timezone
 
 from academy.adapters.db.django import repositories_video
 from academy.adapters.db.django.connections import give_back_connection
-from academy.domain.videos import ClaimedVideo, video_folder
+from academy.adapters.storage.folders import drop_folder
+from academy.domain.videos import UPLOAD_FOLDER, UPLOAD_SECONDS, ClaimedVideo, video_folder
+from academy.leftovers import attempts_of
 
 log = structlog.get_logger(__name__)
 
 MAX_FILE_NAME = 200
-UPLOADS_KEPT = timedelta(hours=24)
-"""How long an upload to the storage itself may take; its address is good for an hour only."""
+ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
+"""When an announced upload is given up: one that began while its address was good may take as long again."""
+MOST_SWEPT = 200
 COPY_BYTES = 4_000_000
 
 
@@ -30,7 +31,7 @@ def source_name(tenant_id: int) -> str:
     Nothing of its sender's name is in it: a suffix could make a server or a browser run the file. ffmpeg looks at what
     a file holds.
     """
-    return f"uploads/videos/{tenant_id}/{uuid4()}"
+    return f"{UPLOAD_FOLDER}/{tenant_id}/{uuid4()}"
 
 
 def shown_name(file_name: str) -> str:
@@ -70,19 +71,20 @@ def keep_files(video: ClaimedVideo, folder: Path, files: Sequence[Path], report:
         raise
 
 
-def sweep_uploads() -> None:
-    """Deletes videos that were announced and never arrived, with what the storage may have of them."""
-    for video_id, source in repositories_video.unfinished_uploads(timezone.now() - UPLOADS_KEPT):
-        default_storage.delete(source)
-        repositories_video.forget_upload(video_id)
+def sweep_announced() -> None:
+    """Delete videos that were announced and never arrived, with what the storage may have of them."""
+    given_up = repositories_video.announced_before(timezone.now() - ANNOUNCED_KEPT, MOST_SWEPT)
+    for tenant_id, video_id, source in given_up:
+        # The row first: a file whose row is gone is swept as a leftover, and one that has just arrived stays.
+        if repositories_video.forget_announced(tenant_id, video_id):
+            default_storage.delete(source)
 
 
 def drop_other_attempts(video: ClaimedVideo) -> None:
     """What workers left behind that died."""
-    made = video_folder(video.tenant_id, video.video_id)
-    for attempt in _listed(made)[0]:
-        if attempt != str(video.attempt):
-            drop_folder(f"{made}/{attempt}")
+    for attempt in attempts_of(video.tenant_id, video.video_id):
+        if attempt != video.attempt:
+            drop_folder(f"{video_folder(video.tenant_id, video.video_id)}/{attempt}")
 
 
 def drop_all_made(tenant_id: int, video_id: int) -> None:
@@ -94,21 +96,3 @@ def drop_all_made(tenant_id: int, video_id: int) -> None:
         drop_folder(video_folder(tenant_id, video_id))
     except Exception:  # storages raise what they like
         log.exception("video_files_not_dropped", tenant=tenant_id, video=video_id)
-
-
-def drop_folder(name: str) -> None:
-    folders, files = _listed(name)
-    for folder in folders:
-        drop_folder(f"{name}/{folder}")
-    for file in files:
-        default_storage.delete(f"{name}/{file}")
-    with suppress(NotImplementedError):  # a bucket has no folders
-        shutil.rmtree(default_storage.path(name), ignore_errors=True)
-
-
-def _listed(name: str) -> tuple[list[str], list[str]]:
-    try:
-        folders, files = default_storage.listdir(name)
-    except FileNotFoundError:
-        return [], []
-    return folders, files

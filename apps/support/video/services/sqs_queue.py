@@ -27,10 +27,10 @@ def submit_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
     return video
 
 
-def mark_uploaded(tenant_id: int, video_id: int) -> bool:
-    """The file of a video has arrived by another way. False if there is no such video.
+def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
+    """The file of an announced video has arrived, with these bytes. False if there is no such video.
 
-    Raises JobStateError, QuotaError.
+    It is counted now, whether its announcement still counts or not. Raises JobStateError, QuotaError.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -38,10 +38,12 @@ def mark_uploaded(tenant_id: int, video_id: int) -> bool:
             return False
         if video.uploaded_at is not None:
             raise JobStateError("uploaded_already", "The file of this video has been uploaded already.")
-        video.uploaded_at = timezone.now()
-        video.save(update_fields=["uploaded_at", "updated_at"])
+        if VideoStatus(video.status).terminal:
+            raise JobStateError("video_ended", f"This upload was cancelled ({video.status}): announce it again.")
+        video.uploaded_at, video.size = timezone.now(), size
+        video.save(update_fields=["uploaded_at", "size", "updated_at"])
         _say_pending(video)
-        quotas.check(tenant_id)
+        quotas.check(tenant_id, storage=True)
     return True
 
 

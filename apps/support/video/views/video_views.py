@@ -105,9 +105,10 @@ class VideoUploadedView(APIView):
     @extend_schema(request=None, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
     def post(self, request: Request, video_id: int) -> Response:
         video = find_video(request, video_id)
-        if not default_storage.exists(video.source) or default_storage.size(video.source) != video.size:
+        size = default_storage.size(video.source) if default_storage.exists(video.source) else None
+        if size is None or size != video.size:
             raise ApiError(409, "not_uploaded", f"The file of {video.size} bytes has not arrived yet: upload it first.")
-        return change(request, video_id, lambda: sqs_queue.mark_uploaded(video.tenant_id, video_id))
+        return change(request, video_id, lambda: sqs_queue.mark_uploaded(video.tenant_id, video_id, size))
 
 
 class VideoCancelView(APIView):
@@ -198,7 +199,7 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
             size=sent["size"],
             created_by_id=caller.user_id,
         )
-        quotas.check(caller.tenant_id, jobs=False, storage=True)
+        quotas.check_announced(caller.tenant_id, caller.user_id)
     return Response({**VideoSerializer(video).data, "upload": upload}, status=201)
 
 

@@ -56,8 +56,8 @@ def read_rows(job: ClaimedJob) -> list[StudentRow | RowProblem]:
 
 def forget_file(job: ClaimedJob) -> None:
     """The workbook holds names and phone numbers: it is not kept once they are imported."""
+    repositories_ai.note_stored(job.tenant_id, job.job_id, 0)  # first: a file that stays is swept as a leftover
     default_storage.delete(job.payload["file"])
-    repositories_ai.note_stored(job.tenant_id, job.job_id, 0)
 
 
 HANDLER = Handler(STEPS, import_students, forget_file)

@@ -1,0 +1,196 @@
+"""Uploads that were announced: they reserve storage for as long as their address is good, and nobody has many."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from academy import quotas
+from academy.adapters.db.django import repositories_lectures
+from academy.adapters.db.django.repositories_quotas import stored_bytes
+from academy.domain.jobs import JobStateError
+from academy.domain.roles import Role
+from academy.domain.videos import UPLOAD_SECONDS
+from academy.quotas import QuotaError
+from apps.core.models import Tenant, User
+from apps.core.tokens import Caller
+from apps.domains.lectures.models import Session
+from apps.support.video.models import Video
+from apps.support.video.services import sqs_queue
+from apps.support.video.services.files import ANNOUNCED_KEPT
+from apps.support.video.views.video_views import expect_upload
+from apps.worker.video_worker.encoding import HANDLERS
+
+LIMIT = 1_000
+ADDRESS = timedelta(seconds=UPLOAD_SECONDS)
+
+
+@pytest.fixture
+def lesson(transactional_db: None, redis: object, storage: None) -> Session:
+    tenant = Tenant.objects.create(code=f"t-{uuid4()}", name="Academy", quota_storage_bytes=LIMIT)
+    lecture = repositories_lectures.create_lecture(tenant.pk, {"title": "Lecture"})
+    lesson = repositories_lectures.add_session(tenant.pk, lecture.pk, "Lesson")
+    assert lesson is not None
+    return lesson
+
+
+@pytest.fixture
+def owner(lesson: Session) -> Caller:
+    return somebody(lesson)
+
+
+def somebody(lesson: Session) -> Caller:
+    user = User.objects.create(tenant=lesson.tenant, username=f"{uuid4()}")
+    code = lesson.tenant.code
+    return Caller(user.pk, uuid4(), lesson.tenant_id, code, Role.OWNER, "Owner", must_change_password=False)
+
+
+def announce(caller: Caller, lesson: Session, size: int = 100) -> Video:
+    answer = expect_upload(caller, {"title": "Video", "session": lesson.pk, "file_name": "a.mp4", "size": size})
+    return Video.objects.get(pk=answer.data["id"])
+
+
+def of_age(video: Video, age: timedelta) -> None:
+    Video.objects.filter(pk=video.pk).update(created_at=timezone.now() - age)
+
+
+def announced_long_ago(lesson: Session, *, arrived: bool = False) -> Video:
+    """Of a storage of either kind, with a file."""
+    source = default_storage.save(f"uploads/videos/{lesson.tenant_id}/{uuid4()}", ContentFile(b"video"))
+    video = Video.objects.create(tenant=lesson.tenant, session=lesson, title="Video", source=source, size=5)
+    of_age(video, ANNOUNCED_KEPT * 1.1)
+    Video.objects.filter(pk=video.pk).update(uploaded_at=timezone.now() if arrived else None)
+    return video
+
+
+def sweep() -> None:
+    soon = HANDLERS["video_encoding"].sweep_soon
+    assert soon is not None
+    soon()
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_one_that_never_arrives_is_deleted_with_what_the_storage_has_of_it(lesson: Session, arrived: bool) -> None:
+    old, new = announced_long_ago(lesson, arrived=arrived), announced_long_ago(lesson)
+    of_age(new, ADDRESS * 1.5)  # sending it may still go on
+    sweep()
+    left = [Video.objects.filter(pk=video.pk).exists() for video in (old, new)]
+    assert left == [default_storage.exists(video.source) for video in (old, new)] == [arrived, True]
+
+
+def test_one_that_arrives_while_it_is_given_up_stays(lesson: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = announced_long_ago(lesson)
+    given_up = [(video.tenant_id, video.pk, video.source)]
+    monkeypatch.setattr(
+        "academy.adapters.db.django.repositories_video.announced_before",
+        lambda *_: sqs_queue.mark_uploaded(video.tenant_id, video.pk, 5) and given_up,
+    )
+    sweep()
+    assert Video.objects.filter(pk=video.pk).exists()
+    assert default_storage.exists(video.source)
+
+
+bucket = pytest.mark.parametrize("storage", ["bucket"], indirect=True)
+
+
+@bucket
+def test_it_counts_as_stored_and_one_too_many_is_refused(lesson: Session, owner: Caller) -> None:
+    announce(owner, lesson, 600)
+    with pytest.raises(QuotaError) as refused:
+        announce(owner, lesson, 600)
+    assert (refused.value.code, Video.objects.filter(tenant=lesson.tenant).count()) == ("quota_storage", 1)
+
+
+@bucket
+def test_cancelling_gives_the_storage_back_at_once(lesson: Session, owner: Caller) -> None:
+    video = announce(owner, lesson, LIMIT)
+    assert stored_bytes(lesson.tenant_id) == LIMIT
+    sqs_queue.cancel_video(lesson.tenant_id, video.pk)
+    assert stored_bytes(lesson.tenant_id) == 0
+    announce(owner, lesson, LIMIT)
+
+
+@bucket
+def test_an_expired_address_reserves_nothing(lesson: Session, owner: Caller) -> None:
+    video = announce(owner, lesson, LIMIT)
+    of_age(video, ADDRESS * 0.9)
+    assert stored_bytes(lesson.tenant_id) == LIMIT
+    of_age(video, ADDRESS * 1.01)
+    assert stored_bytes(lesson.tenant_id) == 0
+
+
+@bucket
+def test_one_that_arrives_late_is_counted_when_it_arrives(lesson: Session, owner: Caller) -> None:
+    late, other = announce(owner, lesson, 700), somebody(lesson)
+    of_age(late, ADDRESS * 1.1)
+    second = announce(other, lesson, 700)
+    with pytest.raises(QuotaError) as refused:
+        sqs_queue.mark_uploaded(lesson.tenant_id, late.pk, 700)
+    assert refused.value.code == "quota_storage"
+    sqs_queue.cancel_video(lesson.tenant_id, second.pk)
+    assert sqs_queue.mark_uploaded(lesson.tenant_id, late.pk, 650)  # as many bytes as there are
+    assert stored_bytes(lesson.tenant_id) == 650
+
+
+@bucket
+def test_one_that_was_cancelled_does_not_arrive(lesson: Session, owner: Caller) -> None:
+    video = announce(owner, lesson)
+    sqs_queue.cancel_video(lesson.tenant_id, video.pk)
+    with pytest.raises(JobStateError) as refused:
+        sqs_queue.mark_uploaded(lesson.tenant_id, video.pk, 100)
+    assert refused.value.code == "video_ended"
+
+
+@bucket
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_a_user_has_only_so_many_addresses_at_a_time(
+    lesson: Session, owner: Caller, cancelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled ones too: their addresses take files until they expire."""
+    monkeypatch.setattr(quotas, "ANNOUNCED_PER_USER", 3)
+    videos = [announce(owner, lesson, 1) for _ in range(3)]
+    if cancelled:
+        sqs_queue.cancel_video(lesson.tenant_id, videos[0].pk)
+    of_age(videos[0], ADDRESS / 2)
+    with pytest.raises(QuotaError) as refused:
+        announce(owner, lesson, 1)
+    assert refused.value.code == "quota_announced"
+    assert 0 < (refused.value.retry_seconds or 0) <= UPLOAD_SECONDS / 2
+    announce(somebody(lesson), lesson, 1)
+    sqs_queue.mark_uploaded(lesson.tenant_id, videos[1].pk, 1)
+    announce(owner, lesson, 1)
+    of_age(videos[0], ADDRESS * 1.1)
+    announce(owner, lesson, 1)
+
+
+@bucket
+def test_an_academy_has_only_so_many_addresses_and_another_is_not_concerned(
+    lesson: Session, owner: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quotas, "ANNOUNCED_PER_TENANT", 3)
+    for _ in range(3):
+        announce(somebody(lesson), lesson, 1)
+    with pytest.raises(QuotaError) as refused:
+        announce(owner, lesson, 1)
+    assert refused.value.code == "quota_announced"
+    other = Tenant.objects.create(code=f"t-{uuid4()}", name="Other")
+    lecture = repositories_lectures.create_lecture(other.pk, {"title": "Lecture"})
+    elsewhere = repositories_lectures.add_session(other.pk, lecture.pk, "Lesson")
+    assert elsewhere is not None
+    announce(somebody(elsewhere), elsewhere, 1)
+
+
+@bucket
+def test_nobody_reserves_all_that_is_free_with_several_announcements(lesson: Session, owner: Caller) -> None:
+    announce(owner, lesson, 400)
+    announce(owner, lesson, 100)
+    with pytest.raises(QuotaError) as refused:
+        announce(owner, lesson, 100)
+    assert (refused.value.code, "half of your academy's free storage" in str(refused.value)) == (
+        "quota_announced",
+        True,
+    )
+    announce(somebody(lesson), lesson, 500)  # a single one may take what is left
