@@ -10,11 +10,15 @@ def main() -> None:
     from django.core.management import execute_from_command_line  # noqa: PLC0415 - settings come first
 
     from config.environment import hide_secrets_once_read, sentences_alone  # noqa: PLC0415
+    from config.postgresql.base import DatabaseTooOldError  # noqa: PLC0415
 
     if "runserver" not in sys.argv[1:2]:  # its reloader hands its environment on
         hide_secrets_once_read()
     with sentences_alone():
-        execute_from_command_line(sys.argv)
+        try:
+            execute_from_command_line(sys.argv)
+        except DatabaseTooOldError as problem:
+            sys.exit(str(problem))
 
 
 if __name__ == "__main__":

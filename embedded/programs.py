@@ -20,12 +20,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from config.postgresql import OLDEST_POSTGRES
 from embedded.errors import EmbeddedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-POSTGRES_AT_LEAST = 15  # unique constraints that take two NULLs for the same came with it
 _ADVICE = "run script/up or script/test once: they install it"
 _TRY_SECONDS = 10.0  # for programs that answer at once, or hang
 # Debian and Ubuntu, Red Hat's packages of postgresql.org, Alpine. All of them keep several versions beside PATH.
@@ -204,13 +204,13 @@ def _version_or_none(found: PostgresPrograms) -> str | None:
 
 def refuse_old_postgres(found: PostgresPrograms) -> None:
     """Raises EmbeddedError if these programs do not work, or are too old for the product."""
-    if found.version < POSTGRES_AT_LEAST:
-        raise EmbeddedError(f"{found.postgres} is PostgreSQL {found.version}, and {POSTGRES_AT_LEAST} is needed.")
+    if found.version < OLDEST_POSTGRES:
+        raise EmbeddedError(f"{found.postgres} is PostgreSQL {found.version}, and {OLDEST_POSTGRES} is needed.")
 
 
 def suits(postgres_version: str) -> bool:
     """Whether the product can use this major version of PostgreSQL."""
-    return postgres_version.isdecimal() and int(postgres_version) >= POSTGRES_AT_LEAST
+    return postgres_version.isdecimal() and int(postgres_version) >= OLDEST_POSTGRES
 
 
 def has_ministack() -> bool:

@@ -15,9 +15,9 @@ from embedded.errors import EmbeddedError, NotReadyError
 from embedded.ports import HOST
 from embedded.server import Server
 from embedded.spawn import Order, last_lines
+from realtime.supported import is_too_old, needed
 
 _MEMORY = "256mb"
-_AT_LEAST = 7  # sharded pub/sub came with it
 _TRY_SECONDS = 10.0
 _OPEN_SECONDS = 60.0  # 256 MB are read in some seconds
 _SCRIPT = "return redis.call('INFO', 'server')"
@@ -214,6 +214,6 @@ def _refuse_unsuitable(program: Path, server: RedisServer) -> None:
         answer = server.command(*words)
         if answer.startswith("-"):
             raise EmbeddedError(f"{program} refuses {words[0]}: {answer.lstrip('-')}.")
-        version = re.search(r"redis_version:(\d+)", answer)
-        if version and int(version.group(1)) < _AT_LEAST:
-            raise EmbeddedError(f"{program} is Redis {version.group(1)}, and {_AT_LEAST} is needed.")
+        version = re.search(r"redis_version:(\S+)", answer)
+        if version and is_too_old(version[1]):
+            raise EmbeddedError(f"{program} is Redis {version[1]}: {needed()}.")

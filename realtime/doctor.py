@@ -6,22 +6,21 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, NotSupportedError, connection
 from django.db.migrations.executor import MigrationExecutor
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
 from realtime import checks, conf, scripts
 from realtime.conf import DoctorCheck
 from realtime.errors import CheckFailedError
 from realtime.keys import Keys
 from realtime.outbox import is_written, oldest_unsent_seconds, seconds_until_relayed
-from realtime.redis_server import OLDEST_VERSION, WARN_ABOVE, RedisServer
+from realtime.redis_server import WARN_ABOVE, RedisServer, brief_client
 from realtime.refused_writes import refusal, sentence
+from realtime.supported import is_too_old, needed
 
 RESERVED_TENANT = 0
 """The doctor's own feed; tenants of projects begin with 1."""
@@ -101,6 +100,8 @@ def check_database() -> str:
         connection.ensure_connection()
         plan = MigrationExecutor(connection)
         missing = plan.migration_plan(plan.loader.graph.leaf_nodes())
+    except NotSupportedError as problem:
+        raise CheckFailedError(f"too old: {_first_line(problem).rstrip('.')}", "Use a later version.") from None
     except DatabaseError as problem:
         raise CheckFailedError(
             f"not reachable: {_first_line(problem)}", "Start it, or correct its address in DATABASES."
@@ -113,9 +114,8 @@ def check_database() -> str:
 
 def check_redis() -> str:
     server = _redis()
-    if server.too_old:
-        wanted = ".".join(map(str, OLDEST_VERSION))
-        raise CheckFailedError(f"version {server.version}", f"Use Redis or Valkey {wanted} or later.")
+    if is_too_old(server.version):
+        raise CheckFailedError(f"version {server.version} is too old", f"{needed()}.")
     return f"version {server.version} at {_without_password(conf.redis_url())}"
 
 
@@ -232,10 +232,7 @@ def new_attempt() -> int:
 
 
 def _client() -> Redis:
-    """One that waits for a Redis that hangs once, and not long."""
-    return Redis.from_url(
-        conf.redis_url(), socket_timeout=REDIS_SECONDS, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
-    )
+    return brief_client(conf.redis_url(), REDIS_SECONDS)
 
 
 def _redis() -> RedisServer:

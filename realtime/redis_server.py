@@ -1,18 +1,23 @@
 """What the engine needs of the Redis server itself, as its own account (`INFO`) says."""
 
+import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
 
 from realtime.keys import Keys
+from realtime.supported import is_too_old, needed
+
+log = logging.getLogger(__name__)
 
 WARN_ABOVE = 0.7
 """The share of its memory from which on it is time to give Redis more."""
-OLDEST_VERSION = (7, 0)
-"""Scripts that still write at the memory limit (`allow-oom`) are of 7.0."""
 
 
 def takes_writes(redis: Redis, key_prefix: str) -> bool:
@@ -22,6 +27,33 @@ def takes_writes(redis: Redis, key_prefix: str) -> bool:
     except ResponseError:
         return False
     return True
+
+
+def brief_client(url: str, seconds: float) -> Redis:
+    """A client that waits for a Redis that hangs once, and not long.
+
+    It speaks the older protocol, which every version knows: so one that is too old can say which it is.
+    """
+    return Redis.from_url(
+        url, protocol=2, socket_timeout=seconds, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+    )
+
+
+def end_if_too_old(url: str) -> None:
+    """End this program, with one line in its log, if the Redis at this address is too old to work with.
+
+    Called once, when a program starts. A Redis that cannot be asked now may come later, and is no reason to end.
+    """
+    redis = brief_client(url, seconds=1.0)
+    try:
+        version = str(redis.info("server").get("redis_version"))
+    except RedisError:
+        return
+    finally:
+        redis.close()
+    if is_too_old(version):
+        log.critical("Redis is of version %s: %s.", version, needed())
+        sys.exit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +76,6 @@ class RedisServer:
             memory_bytes=int(memory["used_memory"]),
             memory_limit=int(memory["maxmemory"]),
         )
-
-    @property
-    def too_old(self) -> bool:
-        return tuple(int(part) for part in self.version.split(".")[:2]) < OLDEST_VERSION
 
     @property
     def evicts_anything(self) -> bool:

@@ -15,12 +15,14 @@ import sys
 from collections.abc import Sequence
 
 import uvicorn
+from django.conf import settings
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.importer import ImportFromStringError, import_from_string
 
 from realtime.process import drain_process
 from realtime.proxies import DEFAULT as LOOPBACK_PROXIES
 from realtime.proxies import ProxyAddressError, TrustedProxies, behind_proxies
+from realtime.redis_server import end_if_too_old
 from realtime.server_protocols import HEAD_SECONDS, BoundedWebSocket, http_protocol
 
 log = logging.getLogger(__name__)
@@ -135,6 +137,8 @@ def main(words: Sequence[str] | None = None) -> None:
     # First of all, as that sets up the project's log. What is wrong with it is said when it is loaded to be served.
     with contextlib.suppress(ImportFromStringError):
         import_from_string(given.application)
+        if settings.configured and (url := getattr(settings, "REALTIME_REDIS_URL", "")):
+            end_if_too_old(url)
     trusted_proxies = read_trusted_proxies(given.forwarded_allow_ips)
     listening = listen(given.host, given.port, reuse_port=given.reuse_port)
     server = server_of(

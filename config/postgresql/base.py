@@ -9,11 +9,20 @@ from typing import Any
 
 import psycopg
 from django.db.backends.postgresql import base
+from django.db.utils import NotSupportedError
 from psycopg_pool import ConnectionPool
+
+from config.postgresql.features import DatabaseFeatures
+
+
+class DatabaseTooOldError(NotSupportedError):
+    """The server's version is too old; the sentence says which is needed."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """Replaces dead connections, of the pool and of a thread's own, before a statement is sent on one."""
+
+    features_class = DatabaseFeatures
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection from the pool, or make one. Raises OperationalError where PostgreSQL cannot be reached."""
@@ -24,6 +33,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.pool.check()  # what one restart did to this one, it did to the others
             connection = super().get_new_connection(conn_params)
         return connection
+
+    def check_database_version_supported(self) -> None:
+        """Raises DatabaseTooOldError. Django calls it at the first connection of a process."""
+        try:
+            super().check_database_version_supported()
+        except NotSupportedError as problem:
+            raise DatabaseTooOldError(str(problem)) from None
 
     def is_usable(self) -> bool:
         """Say whether the connection is alive. Django asks before the first statement where CONN_HEALTH_CHECKS is on.

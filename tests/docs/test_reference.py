@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from itertools import pairwise, takewhile
 from pathlib import Path
@@ -23,10 +24,12 @@ from academy.domain.student_rows import ProblemCode
 from apps.core.topic_rules import MAX_NAMED_TOPICS
 from apps.worker.video_worker.encoding import STEPS
 from config.environment import Environment
+from config.postgresql import OLDEST_POSTGRES
 from embedded import up
 from embedded.home import PROJECT
 from realtime import connection, consumers, frames, health, hub, keys, record, subscriber, tickets, topics
 from realtime.closing import REASONS, CloseCode
+from realtime.supported import OLDEST_REDIS
 from tests.asyncapi import resolve
 from tests.docs.pages import page
 
@@ -41,6 +44,20 @@ GLOSSARY = page("docs/reference/glossary.md")
 
 def bare(cell: str) -> str:
     return cell.strip("`")
+
+
+# What it runs on.
+
+
+def test_the_oldest_versions_are_those_of_the_code_wherever_a_page_names_them() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    redis = ".".join(map(str, OLDEST_REDIS))
+    oldest = {row[0]: row[1] for row in page("docs/README.md").rows("needs")}
+    assert f">={oldest['Python']}," in project["requires-python"]
+    assert (oldest["PostgreSQL"], oldest["Redis"]) == (str(OLDEST_POSTGRES), redis)
+    servers = page("docs/how-to/use-existing-servers.md").text
+    assert re.findall(r"\[Version ([\d.]+) or later", servers) == [str(OLDEST_POSTGRES), redis]
+    assert f"a Redis ({redis} or later, or Valkey)" in page("examples/minimal/README.md").text
 
 
 # Environment variables.

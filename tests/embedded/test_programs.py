@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import pytest
 from embedded import EmbeddedError, PostgresServer, RedisServer, programs
 from embedded import postgres as postgres_module
 from embedded import redis as redis_module
+from tests import old_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +22,8 @@ PACKAGED_REDIS = programs.packaged_redis()
 # Hides itself behind another name: called by any other than redis-server, it does something else, as Debian's does.
 BY_NAME = """case "$0" in */redis-server) exec {real} "$@" ;; esac
 echo "Usage: redis-check-rdb <rdb-file-name>"; exit 1"""
-OLD_REDIS = """exec {real} "$@" --rename-command SPUBLISH "" """
+WITHOUT_SPUBLISH = """exec {real} "$@" --rename-command SPUBLISH "" """
+OLD_REDIS = f"""exec {sys.executable} {old_redis.__file__} "$@" """
 
 
 @pytest.fixture(autouse=True)
@@ -89,9 +92,10 @@ def test_a_redis_is_run_by_the_name_at_which_it_was_found(
     [
         ("echo 'error while loading shared libraries: libssl.so.3' >&2; exit 127", "libssl.so.3"),
         ("sleep 600", "within 2 s"),
-        (OLD_REDIS, "redis-server refuses SPUBLISH"),
+        (WITHOUT_SPUBLISH, "redis-server refuses SPUBLISH"),
+        (OLD_REDIS, "is Redis 5.0.14: Redis 7.0 or later, or Valkey, is needed"),
     ],
-    ids=["broken", "hanging", "without sharded pub/sub"],
+    ids=["broken", "hanging", "without sharded pub/sub", "old"],
 )
 def test_a_redis_that_does_not_work_is_left_out_with_one_line(
     text: str, why: str, path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -7,6 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+from realtime import conf
+from realtime.redis_server import end_if_too_old
 from realtime.relay import Relay
 
 
@@ -16,6 +18,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         if connection.vendor != "postgresql":
             raise CommandError(f"The outbox and its relay need PostgreSQL, and the database is {connection.vendor}.")
+        end_if_too_old(conf.redis_url())
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
