@@ -78,6 +78,11 @@ def unsent(kind: str) -> QuerySet[OutboxEntry]:
     return OutboxEntry.objects.filter(kind=kind, sent_at=None)
 
 
+def sent_since(kind: str, since: datetime) -> QuerySet[OutboxEntry]:
+    """The rows of a kind that were sent since then."""
+    return OutboxEntry.objects.filter(kind=kind, sent_at__gt=since)
+
+
 def entries_since(kind: str, since: datetime) -> QuerySet[OutboxEntry]:
     """The rows of a kind that were sent since then, or written since then and not sent."""
     written = Q(sent_at=None, created_at__gt=since)

@@ -28,16 +28,25 @@ class ServerProcess:
         reader = FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix())
         self.hub = Hub(reader, conf.limits(), flush_seconds=conf.flush_seconds())
         self.connections = Connections(conf.max_connections())
-        # A thread of its own: others may be busy for long.
+        # Threads of their own: others may be busy for long, and Redis may keep the first one waiting.
         self._looking = ThreadPoolExecutor(1, "realtime-look")
-        self.health = Health(reader, self.hub, self.connections, conf.probe_seconds(), conf.revocations(), self._look)
+        self._reading = ThreadPoolExecutor(1, "realtime-marks")
+        self.health = Health(
+            reader,
+            self.hub,
+            self.connections,
+            conf.probe_seconds(),
+            conf.revocations(),
+            self._look,
+            self._read_committed,
+        )
         reader.listen_to_revocations(self.health)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> Self:
         self.hub.start()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self.health.run()), loop.create_task(self.health.watch())]
+        self._tasks = [loop.create_task(run()) for run in (self.health.run, self.health.watch, self.health.guard)]
         return self
 
     async def close(self) -> None:
@@ -47,6 +56,7 @@ class ServerProcess:
             await asyncio.wait(self._tasks)
         await self.hub.close()
         self._looking.shutdown(wait=False)
+        self._reading.shutdown(wait=False)
 
     async def admit(self, ticket: Issued) -> Self:
         """Lets a ticket in, unless it was revoked since it was issued. Raises RefusedError."""
@@ -60,6 +70,9 @@ class ServerProcess:
 
     async def _look(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._looking, _look)
+
+    async def _read_committed(self, seconds: float) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._reading, _read_committed, seconds)
 
     async def ready(self) -> str:
         """Returns "ok", or a sentence on what is short, if this process can serve.
@@ -87,6 +100,14 @@ def _look() -> None:
     """The database connection, if one was needed, is this thread's own, and goes back at once."""
     try:
         conf.revocations().unwritten.look(in_background=True)
+    finally:
+        connection.close()
+
+
+def _read_committed(seconds: float) -> None:
+    """As above."""
+    try:
+        conf.revocations().unwritten.read_committed(seconds)
     finally:
         connection.close()
 

@@ -103,9 +103,14 @@ class FeedReader:
         self._given_up = False
         self._asked: deque[float] = deque()
         """When the connection was asked for what it has not answered yet, by the loop's clock."""
-        self._checked_at = float("-inf")
+        self._checked_at = self._connected_at = float("-inf")
         self._awake = asyncio.Event()
         self.connected = False
+        self.heard_until = float("-inf")
+        """Every revocation published since the subscription and before this time was delivered, by the loop's clock.
+
+        -inf without a confirmed subscription.
+        """
 
     @classmethod
     def from_url(cls, url: str, *, key_prefix: str = "") -> "FeedReader":
@@ -224,6 +229,7 @@ class FeedReader:
                 log.exception("pubsub_failed")
             if self.connected:
                 self.connected = False
+                self.heard_until = float("-inf")
                 listener.on_lost()
                 self._asked.clear()
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -241,6 +247,7 @@ class FeedReader:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
                 self._connection, self.connected = connection, True
+                self._connected_at = asyncio.get_running_loop().time()
                 self._asked.clear()
                 if channels := self._channels():
                     await connection.send_command("SUBSCRIBE", *channels)
@@ -265,7 +272,7 @@ class FeedReader:
             # Without a subscription, the answer to a PING is another one.
             if reply == b"PONG" or reply[0] == b"pong":
                 if self._asked:
-                    self._asked.popleft()
+                    self._answered(self._asked.popleft())
                 continue
             kind, channel, *rest = reply
             if channel == self._keys.revocations().encode():
@@ -288,7 +295,13 @@ class FeedReader:
         if kind == b"message":
             self._revocations.on_revocation(payload)
         elif kind == b"subscribe":
+            self.heard_until = self._connected_at
             self._revocations.on_revocations_confirmed()
+
+    def _answered(self, asked_at: float) -> None:
+        """The connection has answered: what was published before it was asked came before the answer."""
+        if self.heard_until > float("-inf"):
+            self.heard_until = max(self.heard_until, asked_at)
 
     def _channels(self) -> list[str]:
         told = [self._keys.revocations()] if self._revocations is not None else []

@@ -24,6 +24,7 @@ from realtime.outbox import (
     give_back_pooled_connection,
     new_entry,
     send_on_commit,
+    sent_since,
     unsent,
 )
 from realtime.revocation import Revocations
@@ -149,12 +150,20 @@ def restore_marks(redis: Redis, *, key_prefix: str = "") -> int:
     return len(marks)
 
 
-def committed_marks(everything: bool) -> list[CommittedMark]:  # noqa: FBT001 - `realtime.unwritten.Committed`
-    """The marks that the database holds: those that are still to be written, or all. Raises DatabaseError, soon."""
+def committed_marks(seconds: float) -> list[CommittedMark]:
+    """The marks that are still to be written into Redis, and those that were written in the last seconds.
+
+    Raises DatabaseError, soon (`realtime.unwritten.Committed`).
+    """
+    rows = unsent(REVOCATION)
+    if seconds >= KEPT_SECONDS:
+        rows = still_valid()
+    elif seconds > 0:
+        rows = unsent(REVOCATION).union(sent_since(REVOCATION, timezone.now() - timedelta(seconds=seconds)), all=True)
     with transaction.atomic():
         bound_statements()
         _note_times_of_new_rows()
-        return list(_marks(still_valid() if everything else unsent(REVOCATION)))
+        return list(_marks(rows))
 
 
 def _note_times_of_new_rows() -> None:

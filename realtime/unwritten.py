@@ -2,6 +2,7 @@
 
 A mark is true once it is committed. While Redis takes no writes it is told to all processes by a plain `PUBLISH`, which
 Redis still carries, and each process reads the marks that are still to be written from the database, once a second.
+While Redis does not answer, `realtime.health` has the database read as often, for all that runs in the event loop.
 Where the database cannot be asked either, nobody passes.
 """
 
@@ -9,10 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.client import Pipeline
+from redis.exceptions import RedisError, ResponseError
 
 from realtime import scripts
 from realtime.errors import MarksUnreadableError
@@ -40,8 +43,8 @@ class CommittedMark:
     written: bool
 
 
-Committed = Callable[[bool], Iterable[CommittedMark]]
-"""Reads the marks of the database: with True all that still end something, else those that are still to be written."""
+Committed = Callable[[float], Iterable[CommittedMark]]
+"""Reads from the database the marks that are still to be written, and those that were written in the last seconds."""
 
 
 class UnwrittenMarks:
@@ -55,10 +58,10 @@ class UnwrittenMarks:
         self._note = redis.register_script(scripts.source("note"))
         self._marks = LocalMarks()
         self._seen_at: dict[int, float] = {}
-        self._looking = threading.Lock()
+        self._looking, self._keeping = threading.Lock(), threading.Lock()
         self._looked_at = self._all_read_at = float("-inf")
         self._due = True
-        self._unreadable = False
+        self._unreadable = self._unanswered = False
         self.problem = ""
         """What Redis answers to a write, in one sentence; empty while it takes them."""
         self.refuses_marks = False
@@ -120,21 +123,31 @@ class UnwrittenMarks:
         with self._redis.pipeline(transaction=False) as pipe:
             pipe.set(self._keys.writable(), 1, ex=60)
             pipe.exists(self._keys.unwritten())
-            took, noted = pipe.execute(raise_on_error=False)
+            took, noted = self._execute(pipe)
         for answer in (took, noted):
             if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
                 raise answer
-        recovered = self.refuses_marks
+        returned, self._unanswered = self._unanswered, False
+        recovered = self.refuses_marks or returned
         self._note_answer(took if isinstance(took, ResponseError) else None)
         recovered = recovered and not self.refuses_marks
         if recovered:
             self._leave_note()
-        if self.refuses_marks or (in_background and (recovered or noted == 1)):
+        # What was revoked while Redis did not answer, this process may never have heard of: it must not wait.
+        if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):
             self._read(everything=self.refuses_marks and started - self._all_read_at > KEPT_SECONDS / 10)
+            self._unanswered = returned and self._unreadable  # then it is read with the next look
         if not self.refuses_marks:
             self._unreadable = False
             self._all_read_at = float("-inf")
         self._looked_at = time.monotonic() if self._unreadable else started  # a failure may have taken long
+
+    def _execute(self, pipe: Pipeline) -> list[Any]:
+        try:
+            return pipe.execute(raise_on_error=False)
+        except (RedisError, OSError):
+            self._unanswered = True
+            raise
 
     def _note_answer(self, problem: ResponseError | None) -> None:
         said = sentence(problem) if problem is not None else ""
@@ -149,24 +162,43 @@ class UnwrittenMarks:
         """Keeps what the database says, and whether it could be asked."""
         if self._committed is None:
             return
-        now = 1000 * time.time()  # before reading: a later time would end who signs in meanwhile
         try:
-            found = list(self._committed(everything))
+            all_written = self._keep(self._committed, KEPT_SECONDS if everything else 0)
         except Exception as problem:  # noqa: BLE001 - drivers and pools raise what they like
             if not self._unreadable:
                 log.warning("marks_not_readable", error=str(problem).strip())
             self._unreadable = True
             return
         self._unreadable = False
-        for mark in found:
-            self._marks.add(mark.tenant_id, mark.subject, mark.at or self._seen_at.setdefault(mark.id, now))
-        oldest = now - 1000 * KEPT_SECONDS
-        self._marks.forget_before(oldest)
-        self._seen_at = {key: at for key, at in self._seen_at.items() if at >= oldest}
         if everything:
             self._all_read_at = time.monotonic()
-        elif not self.refuses_marks and not all(mark.written for mark in found):
+        elif not self.refuses_marks and not all_written:
             self._leave_note()
+
+    def read_committed(self, seconds: float) -> None:
+        """Keep the marks that are still to be written, and those that were written in the last seconds.
+
+        For who cannot ask Redis, which is not asked here. Raises MarksUnreadableError.
+        """
+        if self._committed is None:
+            raise MarksUnreadableError("Who was revoked is not known: Redis does not answer.")
+        try:
+            self._keep(self._committed, min(seconds, KEPT_SECONDS))
+        except Exception as problem:
+            said = "Who was revoked is not known: the database cannot be asked, and Redis does not answer"
+            raise MarksUnreadableError(f"{said} ({str(problem).strip()}).") from problem
+
+    def _keep(self, committed: Committed, seconds: float) -> bool:
+        """Keep what the database says; whether all of these marks are in Redis. Raises what the driver raises."""
+        now = 1000 * time.time()  # before reading: a later time would end who signs in meanwhile
+        found = list(committed(seconds))
+        with self._keeping:
+            for mark in found:
+                self._marks.add(mark.tenant_id, mark.subject, mark.at or self._seen_at.setdefault(mark.id, now))
+            oldest = now - 1000 * KEPT_SECONDS
+            self._marks.forget_before(oldest)
+            self._seen_at = {key: at for key, at in self._seen_at.items() if at >= oldest}
+        return all(mark.written for mark in found)
 
     def _leave_note(self) -> None:
         """So that a process that starts now, and knows nothing of the fault, reads the database too."""

@@ -15,6 +15,7 @@ from embedded.home import PROJECT
 from realtime.doors import Door
 from tests.contract.test_revocation import STUDENT_OF_A_VIDEO, account_of, with_token
 from tests.event_stream import EventStream, RefusedStreamError
+from tests.proxy import Proxy
 from tests.system import System, eventually, new_ticket
 from tests.watcher import LONG_PATIENCE_SECONDS, Watcher
 
@@ -203,17 +204,20 @@ async def test_no_door_opens_once_what_a_ticket_depends_on_was_revoked(own_syste
 
 
 async def test_where_the_marks_cannot_be_read_no_door_opens(own_system: System) -> None:
+    """Not in Redis, which is gone, nor in the database, which takes no connections."""
     ((video_id, *_),) = own_system.query(STUDENT_OF_A_VIDEO)
-    with own_system.another_web(REALTIME_PROBE_SECONDS="0.2") as web:
-        async with visitor_of(own_system, video_id) as visitor:
+    async with Proxy(own_system.postgres.port) as database, visitor_of(own_system, video_id) as visitor:
+        through = own_system.database_url.replace(f":{own_system.postgres.port}/", f":{database.port}/")
+        with own_system.another_web(DATABASE_URL=through) as web:
             visitor.address = web.address
             async with await Watcher.connect(visitor.websocket, visitor.ticket) as watcher:
                 await watcher.read_until("snapshot")
+                database.refuse()
                 own_system.redis.kill()
                 await eventually(lambda: httpx.get(web.address + "/readyz").status_code == 503)
                 async with watcher.waiting_for("a refresh that is refused", LONG_PATIENCE_SECONDS):
                     while await refreshed(watcher, visitor.ticket) == "open":
-                        await asyncio.sleep(0.2)  # as long as the marks that this process knows are new enough
+                        await asyncio.sleep(0.2)  # as long as the link to Redis is believed
                 assert await refreshed(watcher, visitor.ticket) == "unavailable"
             answers = {knock.__name__: await knock(visitor) for knock, _ in ALL_KNOCKS if knock is not at_a_refresh}
     assert answers == {

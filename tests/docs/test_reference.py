@@ -238,11 +238,6 @@ def test_every_code_of_an_error_frame_is_in_the_page() -> None:
     assert set(codes_of_error_frames()) == named == described
 
 
-def stale_seconds() -> float:
-    probe: float = Environment.model_fields["realtime_probe_seconds"].default
-    return health.STALE_PERIODS * probe
-
-
 @pytest.mark.parametrize(
     ("what", "numbers"),
     [
@@ -255,7 +250,7 @@ def stale_seconds() -> float:
         ("pings without a pong", [connection.MAX_PINGS_UNANSWERED]),
         ("time to read the feed for a new connection", [int(hub.JOIN_SECONDS)]),
         ("a record", [record.MAX_RECORD_BYTES]),
-        ("what is known of revocations, while Redis is away", [health.STALE_PERIODS, int(stale_seconds())]),
+        ("what is known of revocations, while Redis does not answer", [int(health.HEARD_SECONDS)]),
         ("what waits for a slow client", [subscriber.MAX_BUFFER_BYTES]),
     ],
 )

@@ -91,9 +91,17 @@ DEFECTS = [
         "Revocation",
         "a process does not read from the database who was revoked while Redis takes no writes",
         "realtime/unwritten.py",
-        "if self.refuses_marks or (in_background and (recovered or noted == 1)):",
+        "if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):",
         "if False:",
         "tests/realtime/test_revoke.py",
+    ),
+    Defect(
+        "Revocation",
+        "a process believes what it knows of revocations while Redis does not answer",
+        "realtime/health.py",
+        "return asyncio.get_running_loop().time() - self._reader.heard_until <= HEARD_SECONDS",
+        "return True",
+        "tests/faults/test_silent_redis.py",
     ),
     Defect(
         "Revocation",

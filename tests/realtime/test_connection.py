@@ -171,5 +171,6 @@ async def test_however_many_come_at_once_redis_is_asked_once_who_was_revoked(pro
         return await probe(tenants)
 
     process.reader.probe = counted  # type: ignore[assignment]
-    await asyncio.gather(*(health.marks(process.tenant_id) for _ in range(300)))
+    issued = Ticket(process.tenant_id, 1, "s", "owner", EVERYTHING, 3600)
+    assert await asyncio.gather(*(health.is_revoked(issued) for _ in range(300))) == 300 * [False]
     assert asked == 1

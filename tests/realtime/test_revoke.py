@@ -19,6 +19,7 @@ from embedded.scratch import scratch_folder
 from realtime import conf
 from realtime.conf import Identity
 from realtime.errors import BadRecordError, MarksUnreadableError, RevokedError
+from realtime.marks import KEPT_SECONDS
 from realtime.middleware import tell_untold_revocations
 from realtime.models import OutboxEntry
 from realtime.relay import Relay
@@ -163,7 +164,7 @@ def test_a_process_that_starts_right_after_the_fault_knows_what_is_still_to_be_w
 
 
 def test_where_the_database_cannot_be_asked_either_nobody_passes(server: RedisServer, tenant_id: int) -> None:
-    def fails(everything: bool) -> list[CommittedMark]:
+    def fails(seconds: float) -> list[CommittedMark]:
         raise OSError("away")
 
     redis: Redis = Redis.from_url(server.url)
@@ -264,8 +265,8 @@ def test_a_row_that_is_no_revocation_stops_neither_the_relay_nor_the_reading_of_
     record = left_behind(tenant_id)
     with capture_logs() as logs:
         for _ in range(2):
-            assert [mark.id for mark in committed_marks(everything=True)] == [good.pk]
-            assert good.pk in [mark.id for mark in committed_marks(everything=False)]
+            assert [mark.id for mark in committed_marks(KEPT_SECONDS)] == [good.pk]
+            assert good.pk in [mark.id for mark in committed_marks(0)]
     assert [line["id"] for line in logs if line["event"] == "revocation_row_bad"] == [bad.pk]
     Relay().round()
     assert sent(bad, good, record) == [False, True, True]

@@ -1,0 +1,173 @@
+"""A Redis that takes connections and answers nothing: sessions that the database ended open no door all the same."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+import pytest
+
+from embedded.plan import Web
+from embedded.ports import HOST
+from tests.contract.test_doors import (
+    ALL_KNOCKS,
+    Visitor,
+    at_a_refresh,
+    at_the_websocket,
+    get_ticket,
+    refreshed,
+    sign_in,
+)
+from tests.contract.test_revocation import REVOKED, STUDENT_OF_A_VIDEO, with_token
+from tests.event_stream import EventStream
+from tests.proxy import Proxy
+from tests.system import System, eventually, new_ticket
+from tests.watcher import Watcher
+
+SOON_SECONDS = 10.0
+"""In truth it takes one second while the silence is known, and four where it has just begun."""
+REFUSED = {
+    "at_the_websocket": "4410",
+    "at_the_events": "401",
+    "at_the_events_with_the_cookie": "401",
+    "at_the_snapshot": "401",
+    "at_a_renewal": "503",
+    "at_the_progress": "503",
+}
+
+
+@asynccontextmanager
+async def stopped(system: System) -> AsyncIterator[tuple[Web, Callable[[], None]]]:
+    """A second process, and what makes the Redis of both hang."""
+    assert system.redis.pid is not None
+    try:
+        with system.another_web() as web:
+            yield web, lambda: os.kill(system.redis.pid or 0, signal.SIGSTOP)
+            os.kill(system.redis.pid, signal.SIGCONT)
+    finally:
+        os.kill(system.redis.pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def behind_a_proxy(system: System, **environment: str) -> AsyncIterator[tuple[Web, Callable[[], None]]]:
+    """A second process, and what makes Redis hang for that one only."""
+    async with Proxy(system.redis.port) as proxy:
+        web = system.web_of(REDIS_URL=f"redis://{HOST}:{proxy.port}/0", **environment)
+        await asyncio.to_thread(web.start)
+        try:
+            await asyncio.to_thread(web.wait_ready)
+            yield web, proxy.stall
+        finally:
+            proxy.flow()
+            await asyncio.to_thread(web.stop)
+
+
+@asynccontextmanager
+async def visitor_at(system: System, web: Web) -> AsyncIterator[Visitor]:
+    """A student's session of its own, who knocks at this process."""
+    ((video_id, *_),) = system.query(STUDENT_OF_A_VIDEO)
+    tokens = await sign_in(system)
+    async with with_token(system, tokens["access"]) as client:
+        ticket, cookie = await get_ticket(client, video_id)
+    async with httpx.AsyncClient(base_url=web.address, headers=client.headers, timeout=30) as client:
+        yield Visitor(web.address, client, ticket, cookie, video_id)
+
+
+async def log_out(system: System, visitor: Visitor) -> int:
+    """By another process than the one that the visitor knocks at."""
+    async with httpx.AsyncClient(base_url=system.address, headers=visitor.client.headers, timeout=60) as elsewhere:
+        return (await elsewhere.post("/api/v1/auth/logout/")).status_code
+
+
+async def knock_at_all_but_a_refresh(visitor: Visitor) -> dict[str, str]:
+    return {knock.__name__: await knock(visitor) for knock, _ in ALL_KNOCKS if knock is not at_a_refresh}
+
+
+async def requests_of(visitor: Visitor) -> list[int]:
+    """What ordinary requests are answered, and one for a ticket."""
+    answers = [await visitor.client.get("/api/v1/jobs/"), await visitor.client.post("/api/v1/realtime/ticket/")]
+    return [answer.status_code for answer in answers]
+
+
+@pytest.mark.parametrize("behind_proxy", [False, True], ids=["stopped", "behind_a_proxy"])
+async def test_a_logout_in_another_process_ends_what_is_open_and_closes_every_door(
+    own_system: System, behind_proxy: bool
+) -> None:
+    async with AsyncExitStack() as stack:
+        hanging = behind_a_proxy if behind_proxy else stopped
+        web, hang = await stack.enter_async_context(hanging(own_system))
+        leaving = await stack.enter_async_context(visitor_at(own_system, web))
+        staying = await stack.enter_async_context(visitor_at(own_system, web))
+        socket = await stack.enter_async_context(await Watcher.connect(leaving.websocket, leaving.ticket))
+        events = await stack.enter_async_context(await EventStream.open(leaving.events, leaving.ticket))
+        untouched = await stack.enter_async_context(await Watcher.connect(staying.websocket, staying.ticket))
+        for watcher in (socket, events, untouched):
+            await watcher.read_until("snapshot")
+        assert set((await knock_at_all_but_a_refresh(leaving)).values()) == {"open"}
+        of_owner = await new_ticket(await stack.enter_async_context(own_system.client()))
+
+        hang()
+        assert await log_out(own_system, leaving) == (204 if behind_proxy else 503)
+        assert (await socket.closed(SOON_SECONDS))[0] == REVOKED
+        assert (await events.ended(SOON_SECONDS))["code"] == REVOKED
+
+        assert await refreshed(untouched, leaving.ticket) == "ticket_invalid"
+        assert await knock_at_all_but_a_refresh(leaving) == REFUSED
+        assert await requests_of(leaving) == [503, 503]
+        # The database was asked: whoever may stay, and may come, does.
+        assert await refreshed(untouched, staying.ticket) == "open"
+        async with await Watcher.connect(leaving.websocket, of_owner["ticket"]) as newcomer:
+            assert (await newcomer.read())["type"] == "welcome"
+
+
+async def test_a_session_that_ends_while_the_silence_is_known_is_closed_with_the_next_look(own_system: System) -> None:
+    async with behind_a_proxy(own_system) as (web, hang):
+        async with visitor_at(own_system, web) as first, visitor_at(own_system, web) as second:
+            one, two = [await Watcher.connect(visitor.websocket, visitor.ticket) for visitor in (first, second)]
+            for watcher in (one, two):
+                await watcher.read_until("snapshot")
+            hang()
+            await log_out(own_system, first)
+            assert (await one.closed(SOON_SECONDS))[0] == REVOKED
+            await log_out(own_system, second)
+            assert (await two.closed(SOON_SECONDS))[0] == REVOKED
+            assert await at_the_websocket(second) == "4410"
+
+
+async def test_where_the_database_is_silent_too_no_door_opens(own_system: System) -> None:
+    url = own_system.database_url
+    async with Proxy(own_system.postgres.port) as database:
+        through = url.replace(f":{own_system.postgres.port}/", f":{database.port}/")
+        assert through != url
+        async with (
+            behind_a_proxy(own_system, DATABASE_URL=through) as (web, hang),
+            visitor_at(own_system, web) as visitor,
+            await Watcher.connect(visitor.websocket, visitor.ticket) as watcher,
+        ):
+            await watcher.read_until("snapshot")
+            hang()
+            database.stall()
+            await asyncio.sleep(3)
+            assert await refreshed(watcher, visitor.ticket) == "unavailable"
+            answers = await knock_at_all_but_a_refresh(visitor)
+            database.flow()
+    assert answers == dict.fromkeys(REFUSED, "503") | {"at_the_websocket": "4003"}
+
+
+async def test_once_redis_answers_again_nobody_gets_back_in(own_system: System) -> None:
+    """No relay runs that would write the mark: the processes themselves look in the database."""
+    own_system.worker.stop()
+    async with stopped(own_system) as (web, hang), visitor_at(own_system, web) as visitor:
+        assert set((await knock_at_all_but_a_refresh(visitor)).values()) == {"open"}
+        hang()
+        assert await log_out(own_system, visitor) == 503
+        assert own_system.redis.pid is not None
+        os.kill(own_system.redis.pid, signal.SIGCONT)
+        await eventually(lambda: httpx.get(web.address + "/readyz").status_code == 200)
+        # Each process that did not reach Redis, and each whose link was silent, knows it.
+        assert [(await visitor.client.get("/api/v1/jobs/")).status_code for _ in range(3)] == [401] * 3
+        async with httpx.AsyncClient(base_url=own_system.address, headers=visitor.client.headers) as there:
+            assert (await there.get("/api/v1/jobs/")).status_code == 401
+        assert await at_the_websocket(visitor) == "4410"

@@ -1,0 +1,70 @@
+"""The reads of the database that all connections of a process share while Redis does not answer."""
+
+import asyncio
+
+import pytest
+
+import realtime.database_marks
+from realtime.database_marks import OVERLAP_SECONDS, DatabaseMarks
+from realtime.errors import FeedUnavailableError, MarksUnreadableError
+from realtime.marks import KEPT_SECONDS
+
+
+class Database:
+    """Keeps how far back each read went."""
+
+    def __init__(self) -> None:
+        self.reads: list[float] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.problem: Exception | None = None
+
+    async def read(self, seconds: float) -> None:
+        self.reads.append(seconds)
+        await self.answers.wait()
+        if self.problem is not None:
+            raise self.problem
+
+
+async def test_however_many_ask_the_database_is_read_once() -> None:
+    database = Database()
+    marks = DatabaseMarks(database.read)
+    await asyncio.gather(*(marks.refresh() for _ in range(300)))
+    await marks.refresh()
+    assert len(database.reads) == 1
+
+
+async def test_the_first_read_of_a_silence_is_of_all_marks_and_the_next_of_what_came_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(realtime.database_marks, "FRESH_SECONDS", 0.0)
+    database = Database()
+    marks = DatabaseMarks(database.read)
+    await marks.refresh()
+    await marks.refresh()
+    marks.begin()
+    await marks.refresh()
+    first, second, third = database.reads
+    assert first == third == KEPT_SECONDS
+    assert OVERLAP_SECONDS <= second < KEPT_SECONDS
+
+
+async def test_where_the_database_fails_or_hangs_nobody_passes_until_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(realtime.database_marks, "READ_SECONDS", 0.05)
+    database = Database()
+    marks = DatabaseMarks(database.read)
+    for problem in (MarksUnreadableError("away"), OSError("a bug")):
+        database.problem = problem
+        with pytest.raises(FeedUnavailableError):
+            await marks.refresh()
+    database.problem = None
+    database.answers.clear()
+    for _ in range(2):
+        with pytest.raises(FeedUnavailableError):
+            await marks.refresh()
+    assert len(database.reads) == 3  # the one that hangs is not begun again
+    database.answers.set()
+    await marks.refresh()
+    assert database.reads == [KEPT_SECONDS] * 3
