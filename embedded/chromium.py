@@ -11,12 +11,9 @@ import os
 import shutil
 import sys
 import tarfile
-from pathlib import Path
 
-from embedded.errors import EmbeddedError
-from embedded.tools import TOOLS, run_installer, runs
+from embedded.tools import TOOLS, Tool, run_installer
 
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _PACKAGE = "@sparticuz/chromium@147.0.0"
 _FOLDER = TOOLS / "chromium"
 _MISSING = (
@@ -41,33 +38,9 @@ exec "$here/chromium-bin" "$@"
 """
 
 
-def find() -> Path | None:
-    """A Chromium that is there already. Raises EmbeddedError if `$CHROMIUM` names one that does not run."""
-    named = os.environ.get("CHROMIUM")
-    if named:
-        if not runs(named, "--version"):
-            raise EmbeddedError(f"CHROMIUM is {named}, which does not run as a Chromium.")
-        return Path(named)
-    on_path = (Path(found) for name in _NAMES if (found := shutil.which(name)))
-    # Ubuntu's chromium-browser, without snap, is only a hint to install one.
-    return next((place for place in (*on_path, _FOLDER / "chromium") if runs(place, "--version")), None)
-
-
-def get() -> Path:
-    """A Chromium, installed if need be. Raises EmbeddedError if none can be had."""
-    found = find()
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install_by_apt()
-        found = find()
-    if found is None and shutil.which("npm") and shutil.which("node"):
-        _install_by_npm()
-        found = find()
-    if found is None:
-        raise EmbeddedError(_MISSING)
-    return found
-
-
 def _install_by_apt() -> None:
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return
     print("Installing Chromium and Korean fonts for the browser tests with apt-get", file=sys.stderr)
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     if run_installer("apt-get", "update", environment=environment):
@@ -75,6 +48,8 @@ def _install_by_apt() -> None:
 
 
 def _install_by_npm() -> None:
+    if not (shutil.which("npm") and shutil.which("node")):
+        return
     print(f"Installing {_PACKAGE} for the browser tests into .tools/ with npm", file=sys.stderr)
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
@@ -96,14 +71,15 @@ def _install_by_npm() -> None:
     shutil.rmtree(_FOLDER / "node_modules", ignore_errors=True)
 
 
-def main() -> int:
-    try:
-        print(get())
-    except EmbeddedError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
+CHROMIUM = Tool(
+    variable="CHROMIUM",
+    kind="a Chromium",
+    option="--version",
+    names=("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    places=(_FOLDER / "chromium",),
+    installers=(_install_by_apt, _install_by_npm),
+    missing=_MISSING,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(CHROMIUM.main())

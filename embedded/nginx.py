@@ -7,13 +7,11 @@ root is needed.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
 
-from embedded.errors import EmbeddedError
-from embedded.tools import TOOLS, run_installer, runs
+from embedded.tools import TOOLS, Tool, run_installer
 
 _FOLDER = TOOLS / "nginx"
 _APT = TOOLS / "apt"
@@ -24,30 +22,9 @@ _MISSING = (
 )
 
 
-def find() -> Path | None:
-    """An nginx that is there already. Raises EmbeddedError if `$NGINX` names one that does not run."""
-    if named := os.environ.get("NGINX"):
-        if not runs(named, "-v"):
-            raise EmbeddedError(f"NGINX is {named}, which does not run as an nginx.")
-        return Path(named)
-    on_path = shutil.which("nginx")
-    places = [Path(on_path)] if on_path else []
-    places += [Path("/usr/sbin/nginx"), Path("/usr/local/sbin/nginx"), _FOLDER / "usr/sbin/nginx"]
-    return next((place for place in places if runs(place, "-v")), None)
-
-
-def get() -> Path:
-    """An nginx, downloaded if need be. Raises EmbeddedError if none can be had."""
-    found = find()
-    if found is None and shutil.which("apt-get") and shutil.which("dpkg"):
-        _download()
-        found = find()
-    if found is None:
-        raise EmbeddedError(_MISSING)
-    return found
-
-
 def _download() -> None:
+    if not (shutil.which("apt-get") and shutil.which("dpkg")):
+        return
     print("Downloading nginx for the tests into .tools/ with apt-get", file=sys.stderr)
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
@@ -70,14 +47,15 @@ def _download_packages(*options: str) -> bool:
     return any(got)
 
 
-def main() -> int:
-    try:
-        print(get())
-    except EmbeddedError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
+NGINX = Tool(
+    variable="NGINX",
+    kind="an nginx",
+    option="-v",
+    names=("nginx",),
+    places=(Path("/usr/sbin/nginx"), Path("/usr/local/sbin/nginx"), _FOLDER / "usr/sbin/nginx"),
+    installers=(_download,),
+    missing=_MISSING,
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(NGINX.main())

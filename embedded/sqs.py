@@ -49,6 +49,9 @@ class SqsServer(Server):
             "MINISTACK_HOST": HOST,
             "GATEWAY_PORT": str(self.port),
             "SERVICES": "sqs,s3",
+            # What listens at ports of its own, on all interfaces, whichever services are asked for.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
             "PERSIST_STATE": "1",
             "STATE_DIR": str(self.folder / "state"),
             "S3_PERSIST": "1",

@@ -155,4 +155,4 @@ class AsyncPublisher:
 
     async def _write(self) -> None:
         """Sees whether Redis takes writes as any other. Raises RedisError."""
-        await self._redis.set(self._commands.writable(), 1, ex=60)
+        await self._commands.try_write(self._redis)

@@ -7,6 +7,7 @@ from realtime import scripts
 from realtime.batches import Call
 from realtime.keys import Keys
 from realtime.record import Draft
+from realtime.redis_server import try_write
 from realtime.scripts import Limits
 
 
@@ -68,9 +69,9 @@ class Commands:
         """Of `lease_left.lua`, which answers in milliseconds."""
         return [self._keys.leases(tenant_id)], [topic]
 
-    def writable(self) -> str:
-        """The key that is written to see whether Redis takes writes."""
-        return self._keys.writable()
+    def try_write(self, redis: Any) -> Any:
+        """See `realtime.redis_server.try_write`."""
+        return try_write(redis, self._keys)
 
     def relay(self) -> str:
         """The key in which the relay notes the life of Redis that it has filled."""

@@ -18,7 +18,7 @@ from realtime.conf import DoctorCheck
 from realtime.errors import CheckFailedError
 from realtime.keys import Keys
 from realtime.outbox import is_written, oldest_unsent_seconds, seconds_until_relayed
-from realtime.redis_server import WARN_ABOVE, RedisServer, brief_client
+from realtime.redis_server import WARN_ABOVE, RedisServer, brief_client, try_write
 from realtime.refused_writes import refusal, sentence
 from realtime.supported import is_too_old, needed
 
@@ -143,7 +143,7 @@ def check_writes() -> str:
     try:
         redis.script_load(scripts.source("note"))
         redis.publish(keys.writable(), b"")
-        redis.set(keys.writable(), 1, ex=60)
+        try_write(redis, keys)
     except RedisError as problem:
         mend = MEND_WRITES.get(refusal(problem) or "", "Mend Redis first.")
         raise CheckFailedError(f"refused: {sentence(problem)}", mend) from None

@@ -218,4 +218,4 @@ class Publisher:
 
     def _write(self) -> None:
         """Sees whether Redis takes writes as any other. Raises RedisError."""
-        self._redis.set(self._commands.writable(), 1, ex=60)
+        self._commands.try_write(self._redis)

@@ -21,6 +21,7 @@ from realtime import scripts
 from realtime.errors import MarksUnreadableError
 from realtime.keys import Keys
 from realtime.marks import KEPT_SECONDS, Issued, LocalMarks
+from realtime.redis_server import try_write
 from realtime.refused_writes import OUT_OF_MEMORY, refusal, sentence
 
 log = structlog.get_logger(__name__)
@@ -121,7 +122,7 @@ class UnwrittenMarks:
     def _look(self, *, in_background: bool) -> None:
         started, self._due = time.monotonic(), False
         with self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(self._keys.writable(), 1, ex=60)
+            try_write(pipe, self._keys)
             pipe.exists(self._keys.unwritten())
             took, noted = self._execute(pipe)
         for answer in (took, noted):

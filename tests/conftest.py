@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 from redis import Redis
 
 from embedded.group import Servers
+from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
 from realtime.publish import Publisher
 from tests.system import QUICK, System, prepare_template, running_system
@@ -33,6 +34,13 @@ def redis(servers: Servers) -> Iterator[Redis]:
     client.flushdb()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis of one module alone: it may be filled, emptied, set otherwise and killed."""
+    with scratch_folder("own-redis") as folder, RedisServer(folder) as server:
+        yield server
 
 
 @pytest.fixture

@@ -11,23 +11,12 @@ from rest_framework.exceptions import Throttled
 from apps.core import throttling
 from apps.core.throttling import Attempt, Counters, count_attempt, network_of
 from embedded.redis import RedisServer
-from embedded.scratch import scratch_folder
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with scratch_folder("throttling") as folder:
-        running = RedisServer(folder)
-        running.start()
-        running.wait_ready()
-        yield running
-        running.stop()
 
 
 @pytest.fixture
-def own_redis(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+def counted_in(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
     """An empty Redis in which this test counts."""
-    client: Redis = Redis.from_url(server.url, socket_timeout=5)
+    client: Redis = Redis.from_url(own_redis.url, socket_timeout=5)
     client.flushall()
     counters = Counters(client)
     monkeypatch.setattr(throttling, "_counters", lambda: counters)
@@ -49,13 +38,13 @@ def count_until_refused(most: int = 10_000, **given: str) -> int:
     return most
 
 
-def test_an_account_has_ten_failures_a_minute_at_one_address(own_redis: Redis) -> None:
+def test_an_account_has_ten_failures_a_minute_at_one_address(counted_in: Redis) -> None:
     assert count_until_refused() == 10
     attempt(account="lee")
     attempt(address="192.0.2.2")
 
 
-def test_the_refusal_is_one_sentence_with_the_seconds_to_wait(own_redis: Redis) -> None:
+def test_the_refusal_is_one_sentence_with_the_seconds_to_wait(counted_in: Redis) -> None:
     count_until_refused()
     with pytest.raises(Throttled) as refused:
         attempt()
@@ -63,38 +52,38 @@ def test_the_refusal_is_one_sentence_with_the_seconds_to_wait(own_redis: Redis) 
     assert str(refused.value.detail) == f"Too many attempts to sign in: wait {wait} s, then try again."
 
 
-def test_an_address_has_its_limit_over_all_accounts(own_redis: Redis, settings: Settings) -> None:
+def test_an_address_has_its_limit_over_all_accounts(counted_in: Redis, settings: Settings) -> None:
     settings.SIGN_IN_ADDRESS_LIMIT = 20
     assert count_until_refused(account="account {}", tenant="academy {}") == 20
     attempt(address="192.0.2.2")
 
 
-def test_an_account_has_its_limit_over_all_addresses(own_redis: Redis, settings: Settings) -> None:
+def test_an_account_has_its_limit_over_all_addresses(counted_in: Redis, settings: Settings) -> None:
     settings.SIGN_IN_ACCOUNT_LIMIT = 15
     assert count_until_refused(address="192.0.2.{}") == 15
     attempt(account="lee")
     attempt(tenant="saebom")
 
 
-def test_an_academy_has_its_limit_over_all_accounts(own_redis: Redis, settings: Settings) -> None:
+def test_an_academy_has_its_limit_over_all_accounts(counted_in: Redis, settings: Settings) -> None:
     settings.SIGN_IN_TENANT_LIMIT = 25
     assert count_until_refused(address="192.0.2.{}", account="account {}") == 25
     attempt(tenant="saebom")
 
 
-def test_successes_count_half(own_redis: Redis) -> None:
+def test_successes_count_half(counted_in: Redis) -> None:
     for _ in range(19):
         attempt().succeeded()
     with pytest.raises(Throttled):
         attempt()
 
 
-def test_what_was_refused_unread_does_not_count(own_redis: Redis) -> None:
+def test_what_was_refused_unread_does_not_count(counted_in: Redis) -> None:
     for _ in range(50):
         attempt().withdraw()
 
 
-def test_a_stranger_elsewhere_does_not_lock_the_owner_out(own_redis: Redis, settings: Settings) -> None:
+def test_a_stranger_elsewhere_does_not_lock_the_owner_out(counted_in: Redis, settings: Settings) -> None:
     settings.SIGN_IN_ACCOUNT_LIMIT = settings.SIGN_IN_TENANT_LIMIT = 12
     attempt(address="198.51.100.7").succeeded()
     count_until_refused(address="192.0.2.{}")
@@ -105,18 +94,18 @@ def test_a_stranger_elsewhere_does_not_lock_the_owner_out(own_redis: Redis, sett
     assert count_until_refused(address="198.51.100.7") == 8  # and guesses from the known address are limited, too
 
 
-def test_a_refused_attempt_does_not_prolong_the_wait(own_redis: Redis) -> None:
+def test_a_refused_attempt_does_not_prolong_the_wait(counted_in: Redis) -> None:
     count_until_refused()
-    before = {key: own_redis.get(key) for key in own_redis.scan_iter()}
+    before = {key: counted_in.get(key) for key in counted_in.scan_iter()}
     count_until_refused()
-    assert {key: own_redis.get(key) for key in own_redis.scan_iter()} == before
+    assert {key: counted_in.get(key) for key in counted_in.scan_iter()} == before
 
 
-def test_every_key_goes_by_itself_and_names_no_account(own_redis: Redis) -> None:
+def test_every_key_goes_by_itself_and_names_no_account(counted_in: Redis) -> None:
     attempt(account="kim-minsu").succeeded()
-    keys = [key.decode() for key in own_redis.scan_iter()]
+    keys = [key.decode() for key in counted_in.scan_iter()]
     assert len(keys) == 5
-    assert all(own_redis.ttl(key) > 0 for key in keys)
+    assert all(counted_in.ttl(key) > 0 for key in keys)
     assert not any("kim-minsu" in key for key in keys)
 
 
@@ -127,40 +116,40 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("reason", [*REFUSALS, "it is a replica", "it is away"])
-def test_the_limit_holds_while_redis_takes_no_writes(own_redis: Redis, server: RedisServer, reason: str) -> None:
-    before = {name: str(own_redis.config_get(name)[name]) for changes in REFUSALS.values() for name in changes}
+def test_the_limit_holds_while_redis_takes_no_writes(counted_in: Redis, own_redis: RedisServer, reason: str) -> None:
+    before = {name: str(counted_in.config_get(name)[name]) for changes in REFUSALS.values() for name in changes}
     account = str(uuid4())
     for _ in range(4):
         attempt(account=account)
     try:
         for name, value in REFUSALS.get(reason, {}).items():
-            own_redis.config_set(name, value)
+            counted_in.config_set(name, value)
         if reason == "it is a replica":
-            own_redis.slaveof("127.0.0.1", 1)
+            counted_in.slaveof("127.0.0.1", 1)
         if reason == "it is away":
-            server.stop()
+            own_redis.stop()
         assert count_until_refused(account=account) == 6
     finally:
         if reason == "it is away":
-            server.start()
-            server.wait_ready()
-        own_redis.slaveof()
+            own_redis.start()
+            own_redis.wait_ready()
+        counted_in.slaveof()
         for name, value in before.items():
-            own_redis.config_set(name, value)
+            counted_in.config_set(name, value)
 
 
-def test_a_known_address_stays_known_while_redis_is_away(own_redis: Redis, settings: Settings) -> None:
+def test_a_known_address_stays_known_while_redis_is_away(counted_in: Redis, settings: Settings) -> None:
     settings.SIGN_IN_ACCOUNT_LIMIT = 12
     attempt(address="198.51.100.7").succeeded()
-    own_redis.config_set("min-replicas-to-write", "1")
+    counted_in.config_set("min-replicas-to-write", "1")
     try:
         count_until_refused(address="192.0.2.{}")
         assert attempt(address="198.51.100.7").known
     finally:
-        own_redis.config_set("min-replicas-to-write", "0")
+        counted_in.config_set("min-replicas-to-write", "0")
 
 
-def test_the_memory_of_a_process_is_bounded(own_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_a_process_is_bounded(counted_in: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttling, "MAX_REMEMBERED", 40)
     counters = throttling.MemoryCounters()
     for number in range(1000):

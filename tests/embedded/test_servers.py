@@ -10,11 +10,13 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import psutil
 import psycopg
 import pytest
 import redis
@@ -334,16 +336,24 @@ def test_a_process_is_only_ended_when_it_is_proven_to_be_the_one() -> None:
 def test_the_emulator_answers_on_the_loopback_only(running: embedded.Servers) -> None:
     with urllib.request.urlopen(f"{running.sqs.url}/_ministack/health", timeout=PATIENCE) as answer:  # noqa: S310
         assert json.load(answer)
-    assert running.sqs.pid is not None
-    listening = eventually(lambda: _listening(running.sqs.port), "its socket")
-    assert listening == {"0100007F"}, "127.0.0.1, as the kernel writes it"
+        eventually(lambda: _ministack_has_started(running.sqs), "what it starts after its web server")
+    assert _listening(running.sqs) == {(HOST, running.sqs.port)}
 
 
-def _listening(port: int) -> set[str]:
-    with open("/proc/net/tcp", encoding="ascii") as table:  # noqa: PTH123
-        rows = [line.split() for line in table][1:]
-    ends = [row[1].split(":") for row in rows if row[3] == "0A"]
-    return {address for address, number in ends if int(number, 16) == port}
+def _ministack_has_started(server: SqsServer) -> bool:
+    try:
+        urllib.request.urlopen(f"{server.url}/_ministack/ready", timeout=PATIENCE).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        return False
+    return True
+
+
+def _listening(server: Server) -> set[tuple[str, int]]:
+    """All addresses at which its processes listen."""
+    assert server.pid is not None
+    known = psutil.Process(server.pid)
+    ends = [end for each in (known, *known.children(recursive=True)) for end in each.net_connections("inet")]
+    return {(end.laddr.ip, end.laddr.port) for end in ends if end.status == psutil.CONN_LISTEN}
 
 
 def test_free_ports_are_none_of_those_that_outgoing_connections_get() -> None:

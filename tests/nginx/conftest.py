@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from embedded import nginx
+from embedded.nginx import NGINX
 from embedded.plan import Program
 from embedded.ports import HOST, answers, free_port
 from embedded.scratch import scratch_folder
@@ -91,7 +91,7 @@ def _make_certificate(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def nginx_program() -> Path:
-    program = nginx.find()
+    program = NGINX.find()
     # Never skipped: a server behind a proxy that nobody has tried is not known to work.
     assert program is not None, "There is no nginx: run script/test, which gets one, or name yours in $NGINX."
     return program

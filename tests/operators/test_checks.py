@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.core.checks import run_checks
@@ -11,7 +11,6 @@ from redis import Redis
 
 from embedded.home import PROJECT
 from embedded.redis import RedisServer
-from embedded.scratch import scratch_folder
 from realtime.checks import REALTIME
 from tests.servers import SECRET
 
@@ -52,16 +51,6 @@ def test_a_page_on_this_machine_may_connect_and_so_may_any_while_debugging(setti
     settings.ALLOWED_HOSTS = ["*"]
     settings.DEBUG = True
     assert found() == []
-
-
-@pytest.fixture(scope="module")
-def own_redis() -> Iterator[RedisServer]:
-    with scratch_folder("redis") as folder:
-        server = RedisServer(folder)
-        server.start()
-        server.wait_ready()
-        yield server
-        server.stop()
 
 
 def test_a_redis_that_is_set_or_filled_wrongly_is_found_by_a_check_before_deploying(

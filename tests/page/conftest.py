@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, async_playwright
 
-from embedded import chromium
+from embedded.chromium import CHROMIUM
 
 MODULES = Path(__file__).parents[2] / "apps" / "page" / "static" / "page"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    program = chromium.find()
+    program = CHROMIUM.find()
     # Never skipped: a page that nobody has seen move is not known to work.
     assert program is not None, "There is no Chromium: run script/test, which gets one, or name yours in $CHROMIUM."
     async with async_playwright() as playwright:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -25,7 +25,6 @@ from redis import Redis
 import realtime.fan_out
 import realtime.hub
 from embedded.redis import RedisServer
-from embedded.scratch import scratch_folder
 from realtime import scripts
 from realtime.errors import FeedUnavailableError
 from realtime.keys import Keys
@@ -408,27 +407,14 @@ async def until(holds: Callable[[], bool], why_not: Callable[[], str]) -> None:
         raise AssertionError(why_not()) from None
 
 
-@pytest.fixture(scope="module")
-def own_redis() -> Iterator[tuple[RedisServer, Path]]:
-    """A Redis of these tests alone, which may be killed."""
-    with scratch_folder("hub-machine") as folder:
-        server = RedisServer(folder / "redis")
-        server.start()
-        try:
-            server.wait_ready(BOUND_SECONDS)
-            yield server, folder
-        finally:
-            server.stop()
-
-
 def test_every_client_ends_with_what_a_new_one_is_told(
-    own_redis: tuple[RedisServer, Path], monkeypatch: pytest.MonkeyPatch
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Each example chooses its own; put back at the end.
     monkeypatch.setattr(realtime.hub, "LINGER_SECONDS", 30.0)
     monkeypatch.setattr(realtime.fan_out, "AT_ONCE", 256)
     run_state_machine_as_test(
-        cast("type[RuleBasedStateMachine]", lambda: HubMachine(*own_redis)),
+        cast("type[RuleBasedStateMachine]", lambda: HubMachine(own_redis, tmp_path)),
         settings=settings(
             max_examples=EXAMPLES or 100,
             stateful_step_count=40,

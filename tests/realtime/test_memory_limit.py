@@ -13,7 +13,6 @@ from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
 from embedded.redis import RedisServer
-from embedded.scratch import scratch_folder
 from realtime import conf
 from realtime.metrics import counts
 from realtime.models import OutboxEntry
@@ -30,16 +29,6 @@ from tests.realtime.test_relay import note_filled
 
 TOPIC = "job:a1"
 WEEK_SECONDS = 7 * 86_400
-
-
-@pytest.fixture(scope="module")
-def own_redis() -> Iterator[RedisServer]:
-    with scratch_folder("redis") as folder:
-        server = RedisServer(folder)
-        server.start()
-        server.wait_ready()
-        yield server
-        server.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Revocations that Redis does not take at once: their time, their way into Redis, and what the request answers."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import psycopg
@@ -15,7 +15,6 @@ from structlog.testing import capture_logs
 
 from embedded.group import Servers
 from embedded.redis import RedisServer
-from embedded.scratch import scratch_folder
 from realtime import conf
 from realtime.conf import Identity
 from realtime.errors import BadRecordError, MarksUnreadableError, RevokedError
@@ -30,16 +29,6 @@ from tests.faults.refusing import REFUSING, memory_full, read_only
 from tests.realtime.test_relay import aged, left_behind, note_filled, sent
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
-
-
-@pytest.fixture(scope="module")
-def own_redis() -> Iterator[RedisServer]:
-    with scratch_folder("redis") as folder:
-        server = RedisServer(folder)
-        server.start()
-        server.wait_ready()
-        yield server
-        server.stop()
 
 
 @pytest.fixture
