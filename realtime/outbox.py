@@ -10,12 +10,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import orjson
 import structlog
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from realtime import conf
+from realtime.json_text import json_text
 from realtime.models import OutboxEntry
 from realtime.record import Draft, draft_record
 
@@ -31,7 +33,7 @@ def publish_status_on_commit(
     attempt: int,
     status: str,
     data: Mapping[str, Any] | None = None,
-    error: Mapping[str, str] | None = None,
+    error: Mapping[str, Any] | None = None,
 ) -> None:
     """Publishes a state that the current transaction makes true, once it is committed. Never lost after that.
 
@@ -42,11 +44,13 @@ def publish_status_on_commit(
         "attempt": attempt,
         "status": status,
         "published_at": time.time(),
-        "data": dict(data or {}),
-        "error": dict(error) if error else None,
+        "data": data or {},
+        "error": error or None,
     }
-    draft_record(**fields)
-    send_on_commit(RECORD, tenant_id, fields)
+    draft = draft_record(**fields)
+    # What the draft was made of, as its JSON says it: a row holds neither dates nor NUL.
+    plain = orjson.loads(json_text({"data": fields["data"], "error": fields["error"]}))
+    send_on_commit(RECORD, tenant_id, fields | plain | {"attempt": draft.attempt, "status": draft.status.value})
 
 
 def send_on_commit(

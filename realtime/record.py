@@ -8,16 +8,23 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from operator import index
 from typing import Any
 
-import orjson
-
 from realtime.errors import BadRecordError
+from realtime.json_text import json_text
 from realtime.topics import check_topic
 from realtime.transitions import Status
 
 MAX_RECORD_BYTES = 65_536
+MAX_NUMBER = 2**53 - 1
+"""The largest whole number that JavaScript holds exactly."""
+MAX_PUBLISHED_AT = 1e11
+"""Unix seconds. Milliseconds are a frequent mistake, and larger than this."""
 
 _HEADER = re.compile(
     rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
@@ -86,23 +93,27 @@ def draft_record(
     published_at: float,
     progress: Progress | None = None,
     data: Mapping[str, Any] | None = None,
-    error: Mapping[str, str] | None = None,
+    error: Mapping[str, Any] | None = None,
     stalled: bool = False,
 ) -> Draft:
-    """Checks and encodes a record. Raises BadTopicError or BadRecordError."""
-    if status not in Status.__members__:
+    """Check and encode a record. Raise BadTopicError or BadRecordError, and nothing else, whatever is passed.
+
+    `data` and `error` may hold what JSON has no word for: `realtime.json_text` says how it is written.
+    """
+    check_topic(topic)
+    if not (isinstance(status, str) and status in Status.__members__):
         raise BadRecordError(f"{status!r} is no status: use one of {', '.join(Status)}.")
-    if attempt < 1 or attempt >= 2**53:
-        raise BadRecordError(f"The attempt is {attempt}: it has to be a whole number from 1 on.")
-    if not (math.isfinite(published_at) and published_at >= 0):
-        raise BadRecordError(f"The time of {topic} is {published_at}: it has to be Unix seconds.")
-    _check_progress(progress)
+    attempt = _whole_number(attempt, "attempt", topic, least=1)
+    published_at = _number(published_at, "time", topic, most=MAX_PUBLISHED_AT, expected="Unix seconds")
+    for name, value in (("data", data), ("error", error)):
+        if value is not None and not isinstance(value, Mapping):
+            raise BadRecordError(f"The {name} of {topic} is {_shown(value)}: it has to be a mapping.")
     try:
-        rest = orjson.dumps({"data": data or {}, "error": error, "stalled": stalled, "published_at": published_at})
-        progress_text = orjson.dumps(asdict(progress)) if progress else b""
-    except TypeError as problem:
+        rest = json_text({"data": data or {}, "error": error, "stalled": stalled, "published_at": published_at})
+        progress_text = json_text(_checked(progress, topic)) if progress else b""
+    except (TypeError, ValueError) as problem:
         raise BadRecordError(f"The record of {topic} cannot be written as JSON: {problem}.") from None
-    header = f',"topic":"{check_topic(topic)}","attempt":{attempt:d},"status":"{status}",'
+    header = f',"topic":"{topic}","attempt":{attempt:d},"status":"{Status(status).value}",'
     text = header.encode() + rest[1:]
     if len(text) + len(progress_text) > MAX_RECORD_BYTES - 64:
         raise BadRecordError(
@@ -112,13 +123,51 @@ def draft_record(
     return Draft(topic, attempt, Status(status), text, progress_text)
 
 
-def _check_progress(progress: Progress | None) -> None:
-    if progress is None:
-        return
-    percents = [progress.percent] + ([progress.step.percent] if progress.step else [])
-    for percent in percents:
-        if not (math.isfinite(percent) and 0 <= percent <= 100):  # noqa: PLR2004 - per cent
-            raise BadRecordError(f"The percent is {percent}: it has to lie between 0 and 100.")
+def _checked(progress: Progress, topic: str) -> Progress:
+    """The progress with plain numbers. Raises BadRecordError."""
+    step = progress.step
+    if step is not None:
+        step = Step(
+            index=_whole_number(step.index, "step", topic),
+            total=_whole_number(step.total, "number of steps", topic),
+            name=step.name,
+            percent=_number(step.percent, "percent of the step", topic, most=100, expected="0 to 100"),
+        )
+    remaining = progress.remaining_seconds
+    if remaining is not None:
+        # An estimate by division is infinite at the beginning: nobody knows yet.
+        unknown = isinstance(remaining, float) and not math.isfinite(remaining)
+        most, expected = float(MAX_NUMBER), "seconds, from 0 on"
+        remaining = None if unknown else _number(remaining, "remaining time", topic, most=most, expected=expected)
+    percent = _number(progress.percent, "percent", topic, most=100, expected="0 to 100")
+    return Progress(percent, step, remaining)
+
+
+def _number(value: object, name: str, topic: str, *, most: float, expected: str) -> float:
+    """Raises BadRecordError for what is no number from 0 to `most`. Decimals and numbers of NumPy are numbers."""
+    if isinstance(value, Real | Decimal):
+        with suppress(ArithmeticError, ValueError):  # of a huge integer, of a signaling NaN
+            if 0 <= (found := float(value)) <= most:
+                return found
+    raise BadRecordError(f"The {name} of {topic} is {_shown(value)}: it has to be a number ({expected}).")
+
+
+def _whole_number(value: object, name: str, topic: str, *, least: int = 0) -> int:
+    """Raises BadRecordError for what is no whole number from `least` on that every browser can hold."""
+    try:
+        found = index(value) if not isinstance(value, bool) else -1  # type: ignore[arg-type]
+    except TypeError:
+        found = -1
+    if not least <= found <= MAX_NUMBER:
+        raise BadRecordError(f"The {name} of {topic} is {_shown(value)}: it has to be a whole number from {least} on.")
+    return found
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:80]
+    except Exception:  # noqa: BLE001 - any class may be passed by mistake; Python itself refuses to print huge integers
+        return f"a {type(value).__name__}"
 
 
 def parse_record(body: bytes) -> Record:

@@ -17,8 +17,8 @@ _PATTERN = re.compile(r"\*|[a-z]{1,16}:(?:\*|[A-Za-z0-9_-]{1,64})", re.ASCII)
 
 def check_topic(topic: str) -> str:
     """The topic itself. Raises BadTopicError."""
-    if not _TOPIC.fullmatch(topic):
-        raise BadTopicError(f"{topic[:100]!r} is no topic: write kind:id, as in video:42.")
+    if not (isinstance(topic, str) and _TOPIC.fullmatch(topic)):
+        raise BadTopicError(f"{topic!r:.100} is no topic: write kind:id, as in video:42.")
     return topic
 
 

@@ -1,7 +1,11 @@
 """The outbox: what a transaction makes true is said after its commit, and only then."""
 
+import datetime as dt
 from collections.abc import Callable
+from typing import Any
+from uuid import UUID
 
+import orjson
 import pytest
 from django.db import transaction
 from pytest_django import Settings
@@ -51,6 +55,19 @@ def test_outside_a_transaction_it_is_refused(tenant_id: int) -> None:
 def test_what_could_never_be_published_is_refused_at_once(tenant_id: int) -> None:
     with pytest.raises(BadRecordError), transaction.atomic():
         publish_status_on_commit(tenant_id=tenant_id, topic=TOPIC, attempt=0, status="DONE")
+
+
+def test_what_json_has_no_word_for_is_published_and_does_not_end_the_transaction(tenant_id: int) -> None:
+    data: Any = {"name": "a\0b", "rate": float("nan"), "when": dt.date(2026, 11, 30), "id": UUID(int=1), 7: {"x"}}
+    error = {"code": "broken", "message": "\udcff"}
+    with transaction.atomic():
+        publish_status_on_commit(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="FAILED", data=data, error=error)
+    said = {"name": "a\ufffdb", "rate": None, "when": "2026-11-30", "id": str(UUID(int=1)), "7": ["x"]}
+    record = conf.publisher().record(tenant_id, TOPIC)
+    assert record is not None
+    told, kept = orjson.loads(record.body), OutboxEntry.objects.get().payload
+    assert told["data"] == kept["data"] == said
+    assert told["error"] == kept["error"] == {"code": "broken", "message": "\ufffd"}
 
 
 def test_without_redis_the_commit_holds_and_the_row_stays_for_the_relay(

@@ -1,6 +1,10 @@
 """What Redis accepts, refuses and keeps: the publish script against a real Redis."""
 
+import math
+import time
 from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, cast
 
 import orjson
@@ -199,9 +203,19 @@ def test_what_is_no_topic_is_refused(publisher: Publisher, tenant_id: int, topic
     ("fields", "sentence"),
     [
         ({"status": "READYY"}, "is no status"),
-        ({"attempt": 0}, "attempt is 0"),
+        ({"attempt": 0}, "attempt of job:a1 is 0"),
         ({"data": {"text": "x" * 70_000}}, "65536 are the most"),
         ({"data": {"when": object()}}, "cannot be written as JSON"),
+        ({"data": {"rows": 2**64}}, "cannot be written as JSON"),
+        ({"data": ["a", "list"]}, "has to be a mapping"),
+        ({"error": "It failed."}, "has to be a mapping"),
+        ({"attempt": "1"}, "has to be a whole number"),
+        ({"attempt": 1.5}, "has to be a whole number"),
+        ({"attempt": None}, "has to be a whole number"),
+        ({"attempt": True}, "has to be a whole number"),
+        ({"attempt": 2**53}, "has to be a whole number"),
+        ({"attempt": 10**5000}, "has to be a whole number"),
+        ({"status": ["DONE"]}, "is no status"),
     ],
 )
 def test_a_record_that_cannot_be_is_refused_with_one_sentence(
@@ -213,7 +227,51 @@ def test_a_record_that_cannot_be_is_refused_with_one_sentence(
     assert not redis.exists(f"tenant:{tenant_id}:feed")
 
 
-@pytest.mark.parametrize("at", [float("nan"), float("inf"), -1.0])
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"percent": "50"}, "percent of job:a1 is '50'"),
+        ({"percent": None}, "percent"),
+        ({"percent": math.nan}, "percent"),
+        ({"percent": 10**400}, "percent"),
+        ({"percent": Decimal("sNaN")}, "percent"),
+        ({"percent": 1.0, "remaining_seconds": "3"}, "remaining time"),
+        ({"percent": 1.0, "remaining_seconds": -3}, "remaining time"),
+        ({"percent": 1.0, "step": Step("1", 2, "read")}, "step"),  # type: ignore[arg-type]
+        ({"percent": 1.0, "step": Step(1, 2.5, "read")}, "number of steps"),  # type: ignore[arg-type]
+        ({"percent": 1.0, "step": Step(1, 2, "read", 101)}, "percent of the step"),
+        ({"percent": 1.0, "data": {1: {}}, "topic": 7}, "is no topic"),
+    ],
+)
+def test_progress_that_cannot_be_is_refused_with_one_sentence(
+    publisher: Publisher, tenant_id: int, given: dict[str, Any], sentence: str
+) -> None:
+    record: dict[str, Any] = {"tenant_id": tenant_id, "topic": TOPIC, "attempt": 1, **given}
+    with pytest.raises((BadRecordError, BadTopicError), match=sentence):
+        publisher.progress(**record)
+
+
+def test_numbers_of_any_class_are_progress_and_an_unknown_remaining_time_is_null(
+    publisher: Publisher, tenant_id: int
+) -> None:
+    publisher.progress(
+        tenant_id=tenant_id,
+        topic=TOPIC,
+        attempt=1,
+        percent=cast("float", Decimal("12.5")),
+        remaining_seconds=math.inf,
+        step=Step(1, 2, "read", cast("float", Fraction(1, 2))),
+    )
+    record = publisher.record(tenant_id, TOPIC)
+    assert record is not None
+    assert orjson.loads(record.body)["progress"] == {
+        "percent": 12.5,
+        "step": {"index": 1, "total": 2, "name": "read", "percent": 0.5},
+        "remaining_seconds": None,
+    }
+
+
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), -1.0, "1.0", None, time.time() * 1000])
 def test_a_record_has_a_time_by_which_ends_can_be_ordered(at: float) -> None:
     with pytest.raises(BadRecordError, match="Unix seconds"):
         draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=at)
