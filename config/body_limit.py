@@ -13,6 +13,7 @@ from typing import Any
 
 from config.body_pace import Pace, PaceLimits
 from config.body_slots import NoSlotError, Sender, Slot, SlotLimits, Slots
+from realtime.clock import clock
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -70,7 +71,7 @@ def limit_body(application: Application, admit: Admit, limits: BodyLimits | None
     slots = Slots(limits.slots)
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["arrived_at"] = time.time()
+        scope["arrived_at"] = clock.now()
         body = _Body(scope, receive, admit, slots, Pace(limits.pace))
         try:
             await body.begin()

@@ -129,7 +129,8 @@ class AsyncPublisher:
 
     async def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:
         """For how long somebody is still at work on a topic; 0 if nobody is. Raises RedisError."""
-        return int(await self._lease_left(*self._commands.lease_left(tenant_id, topic))) / 1000
+        left = int(await self._lease_left(*self._commands.lease_left(tenant_id, topic))) / 1000
+        return min(left, self._commands.limits.lease_seconds)  # see `Publisher.leases_seconds_left`
 
     async def close(self) -> None:
         """Sends the progress that waits, for 0.1 s at the most, and closes the connections."""

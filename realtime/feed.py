@@ -5,7 +5,6 @@ from another epoch, is not applied: the hub reads the feed again, and what was m
 """
 
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -13,6 +12,7 @@ from heapq import heapify, heappop, heappush
 from itertools import chain, takewhile
 from operator import attrgetter
 
+from realtime.clock import clock
 from realtime.errors import BadRecordError
 from realtime.record import Record, parse_record
 from realtime.scripts import Limits, Snapshot
@@ -136,7 +136,7 @@ class Mirror:
 
     def _trim(self) -> None:
         """Forgets what a new client is no longer shown, by the same rule as the publish script."""
-        oldest = time.time() - self._limits.recent_terminal_seconds
+        oldest = clock.now() - self._limits.recent_terminal_seconds
         while self._terminal and (len(self._terminal) > self._limits.recent_terminal or self._ends[0][0] < oldest):
             self._drop_first_end()
         while len(self._unfinished) > self._limits.recent_unfinished:

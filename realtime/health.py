@@ -9,7 +9,6 @@ Otherwise Redis is asked, and where it does not answer, the database.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from typing import Any
 import structlog
 from redis.exceptions import RedisError
 
+from realtime.clock import clock
 from realtime.connections import Connections
 from realtime.database_marks import DatabaseMarks, log_failure
 from realtime.errors import BadRecordError, FeedUnavailableError
@@ -246,7 +246,7 @@ class Health:
         started = asyncio.get_running_loop().time()
         probed = await self._reader.probe(sorted(tenants))
         self._silent_since = None
-        oldest = 1000 * (time.time() - KEPT_SECONDS)
+        oldest = 1000 * (clock.now() - KEPT_SECONDS)
         for tenant, found in probed.items():
             entry = self._known.setdefault(tenant, _Known())
             entry.read_at = started

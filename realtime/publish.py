@@ -162,7 +162,7 @@ class Publisher:
 
     def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:
         """For how long somebody is still at work on a topic; 0 if nobody is. Raises RedisError."""
-        return int(cast("int", self._lease_left(*self._commands.lease_left(tenant_id, topic)))) / 1000
+        return self.leases_seconds_left([(tenant_id, topic)])[0]
 
     def leases_seconds_left(self, topics: Iterable[tuple[int, str]]) -> list[float]:
         """`lease_seconds_left` for many (tenant, topic), 200 in a round trip; in their order. Raises RedisError."""
@@ -172,7 +172,8 @@ class Publisher:
                 for tenant_id, topic in batch:
                     self._lease_left(*self._commands.lease_left(tenant_id, topic), client=pipeline)
                 left += [int(milliseconds) / 1000 for milliseconds in pipeline.execute()]
-        return left
+        # A longer one was written before the clock of Redis was set back.
+        return [min(seconds, self._commands.limits.lease_seconds) for seconds in left]
 
     def run_id(self) -> str:
         """Which life of Redis answers. Raises RedisError."""

@@ -4,6 +4,7 @@ Unfinished topics are published, so that new clients are shown them; what has en
 which tells nobody. All of it may be done again at any time: what is there already costs no offset.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -110,6 +111,7 @@ class Rebuild:
                     self._limits.terminal_ttl_seconds,
                     compare,
                     self._limits.recent_terminal_seconds,
+                    time.time(),
                 ],
             )
             for tenant_id in tenant_ids

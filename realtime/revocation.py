@@ -8,14 +8,16 @@ does not take is in `realtime.unwritten`.
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import orjson
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from realtime import scripts
 from realtime.batches import Call, run_script
+from realtime.clock import clock
 from realtime.errors import BadRecordError, RevokedError, WritesRefusedError
 from realtime.keys import Keys
 from realtime.marks import KEPT_SECONDS, TENANT, Issued, Marks, session_subject, subjects_of, user_subject
@@ -96,6 +98,14 @@ class Revocations:
         """Writes several marks (tenant, subject, time), and tells nobody. Raises RedisError."""
         run_script(self._redis, "revoke", (self._call(Told(*mark, written=True), b"") for mark in marks))
 
+    def now(self) -> float:
+        """Unix milliseconds, by the clock that judges marks. A process that has never heard Redis asks it first."""
+        if not clock.heard:
+            asked_at = time.monotonic()
+            with suppress(RedisError, OSError):
+                clock.hear_answer(self._redis.time(), asked_at)
+        return 1000 * clock.now()
+
     def check(self, issued: Issued) -> None:
         """Raises RevokedError, or RedisError where the marks cannot be read: never a pass."""
         self.unwritten.look()
@@ -115,11 +125,12 @@ class Revocations:
         return told
 
     def _call(self, told: Told, message: bytes) -> Call:
-        oldest = 1000 * (time.time() - KEPT_SECONDS)
+        oldest = 1000 * (clock.now() - KEPT_SECONDS)
         return [self._keys.revoked(told.tenant_id)], [
             told.subject,
             told.at,
             oldest,
             self._keys.revocations(),
             message,
+            1000 * KEPT_SECONDS,
         ]

@@ -1,6 +1,5 @@
 """Revoking, for the project's own code: a logout, a changed role, a removed membership, a suspended tenant."""
 
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -84,7 +83,7 @@ def send_revocation(payload: dict[str, Any]) -> None:
     The time is that of the first sending, after the commit: whoever read before the commit what it changed read it
     before. One that is written late keeps it, so that it does not end who has signed in since.
     """
-    at = float(payload.get("at") or time.time() * 1000)
+    at = float(payload.get("at") or conf.revocations().now())
     conf.revocations().add(int(payload["tenant"]), str(payload["subject"]), at)
 
 
@@ -94,7 +93,7 @@ def _payload(tenant_id: int, user_id: int | None, session_id: str | None) -> dic
 
 
 def _with_time(payload: dict[str, Any]) -> dict[str, Any]:
-    return payload if "at" in payload else {**payload, "at": time.time() * 1000}
+    return payload if "at" in payload else {**payload, "at": conf.revocations().now()}
 
 
 def _tell(entry: OutboxEntry) -> None:
@@ -144,7 +143,7 @@ def restore_marks(redis: Redis, *, key_prefix: str = "") -> int:
 
     Tells no process: connections were ended when they were revoked, or are with the next probe. Raises RedisError.
     """
-    now = time.time() * 1000
+    now = conf.revocations().now()
     marks = [(mark.tenant_id, mark.subject, mark.at or now) for mark in _marks(still_valid().iterator())]
     Revocations(redis, key_prefix=key_prefix).add_all(marks)
     return len(marks)

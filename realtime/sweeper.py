@@ -33,6 +33,8 @@ SEARCH_SECONDS = 3600.0
 """Between two searches of all keys for ended topics without expiry."""
 SEARCH_KEYS = 2000
 """That one sweep looks at: some milliseconds."""
+CLOCK_SECONDS = 5.0
+"""So much longer than a whole lease is no fault: it may have been renewed while this was being asked."""
 MOST_LAPSED = 100
 """Of a tenant in one sweep; the next one goes on."""
 
@@ -89,6 +91,7 @@ class Sweeper:
             return
         self._swept_at = now
         tenant_ids = self._source.tenants()
+        self.cap_leases(tenant_ids)
         if not self._redis.exists(self._keys.settling()):
             self.stall(tenant_ids)
         if now - self._tended_at >= TEND_SECONDS:
@@ -104,6 +107,27 @@ class Sweeper:
         if stalled:
             log.info("topics_stalled", count=stalled)
         return stalled
+
+    def cap_leases(self, tenant_ids: list[int]) -> int:
+        """Shortens leases that end later than one that begins now. Returns how many.
+
+        They were renewed while the clock of Redis was ahead. Their workers may be dead, which must not go unnoticed for
+        as long as the clock was wrong.
+        """
+        latest = self._redis_time() + self._limits.lease_seconds
+        capped = 0
+        for batch in batched(tenant_ids):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for tenant_id in batch:
+                    pipe.zrangebyscore(self._keys.leases(tenant_id), f"({latest + CLOCK_SECONDS}", "+inf")
+                answers = pipe.execute()
+            for tenant_id, topics in zip(batch, answers, strict=True):
+                if topics:
+                    self._redis.zadd(self._keys.leases(tenant_id), dict.fromkeys(topics, latest), xx=True, lt=True)
+                    capped += len(topics)
+        if capped:
+            log.warning("leases_capped", count=capped)
+        return capped
 
     def tend(self, tenant_ids: list[int]) -> None:
         """Lets unfinished topics live on, and repairs what was evicted."""
@@ -134,8 +158,7 @@ class Sweeper:
         return expired
 
     def _lapsed(self, tenant_ids: list[int]) -> list[Lapsed]:
-        seconds, microseconds = self._redis.time()
-        now = seconds + microseconds / 1_000_000
+        now = self._redis_time()
         found: list[Lapsed] = []
         for batch in batched(tenant_ids):
             with self._redis.pipeline(transaction=False) as pipe:
@@ -149,6 +172,10 @@ class Sweeper:
                 for tenant_id, answer in zip(batch, answers, strict=True)
             )
         return found
+
+    def _redis_time(self) -> float:
+        seconds, microseconds = self._redis.time()
+        return seconds + microseconds / 1_000_000
 
     def _stall(self, lapsed: list[Lapsed]) -> int:
         texts = self._texts(lapsed)

@@ -18,6 +18,7 @@ from redis.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
 
 from realtime import scripts
+from realtime.clock import clock
 from realtime.errors import MarksUnreadableError
 from realtime.keys import Keys
 from realtime.marks import KEPT_SECONDS, Issued, LocalMarks
@@ -124,10 +125,13 @@ class UnwrittenMarks:
         with self._redis.pipeline(transaction=False) as pipe:
             try_write(pipe, self._keys)
             pipe.exists(self._keys.unwritten())
-            took, noted = self._execute(pipe)
+            pipe.time()
+            took, noted, clock_of_redis = self._execute(pipe)
         for answer in (took, noted):
             if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
                 raise answer
+        if isinstance(clock_of_redis, tuple):
+            clock.hear_answer(clock_of_redis, started)
         returned, self._unanswered = self._unanswered, False
         recovered = self.refuses_marks or returned
         self._note_answer(took if isinstance(took, ResponseError) else None)
@@ -191,7 +195,7 @@ class UnwrittenMarks:
 
     def _keep(self, committed: Committed, seconds: float) -> bool:
         """Keep what the database says; whether all of these marks are in Redis. Raises what the driver raises."""
-        now = 1000 * time.time()  # before reading: a later time would end who signs in meanwhile
+        now = 1000 * clock.now()  # before reading: a later time would end who signs in meanwhile
         found = list(committed(seconds))
         with self._keeping:
             for mark in found:

@@ -1,7 +1,6 @@
 """The HTTP endpoints of the engine: tickets, the one poll, and what operators look at."""
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -17,6 +16,7 @@ from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
 from realtime import conf
+from realtime.clock import clock
 from realtime.closing import CloseCode
 from realtime.conf import Identity
 from realtime.doors import Door, admit, cookie_name
@@ -84,7 +84,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
         return _with_cors(request, HttpResponse(status=204))
     if request.method != "POST":
         return _error(405, "method_not_allowed", "Get a ticket by POST.")
-    issued_at = time.time()  # before anything is read: what is revoked meanwhile ends this ticket too
+    issued_at = clock.now()  # before anything is read: what is revoked meanwhile ends this ticket too
     identity = conf.authenticator()(request)
     bind_contextvars(tenant=identity.tenant_id)
     conf.revocations().check(identity)

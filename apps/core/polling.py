@@ -1,12 +1,13 @@
 """What is common to the progress endpoints: answers from Redis only, that say when to ask again."""
 
-import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
 from rest_framework.request import Request
 from rest_framework.response import Response
+
+from realtime.clock import clock
 
 CACHING = "private, no-cache"
 """A client's own copy may be shown again after it was asked for with its ETag: that is what 304 is for."""
@@ -31,5 +32,5 @@ def _etag(record: Mapping[str, Any]) -> str:
 
 def _retry_after(record: Mapping[str, Any]) -> int:
     """Often while something moves, seldom when nothing has for a while."""
-    quiet_seconds = time.time() - record["published_at"]
+    quiet_seconds = clock.now() - record["published_at"]
     return 1 if quiet_seconds < 10 else 2 if quiet_seconds < 60 else 5  # noqa: PLR2004 - the client's old rhythm

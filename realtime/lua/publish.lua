@@ -35,7 +35,14 @@ end
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 offset = string.format('%.0f', redis.call('HINCRBY', KEYS[3], 'offset', 1))
+-- When it was said, by the clock of whoever said it: never later than now, or it would outlive what ends after it.
+local head, said = string.match(ARGV[5], '^(.*"published_at":)([^,}]+)}$')
+local said_at = tonumber(said)
 local text = '{"offset":' .. offset .. ARGV[5]
+if said_at > now then
+    said_at = now
+    text = '{"offset":' .. offset .. head .. string.format('%.6f', now) .. '}'
+end
 
 -- The two keys. A status without progress keeps that of the same attempt.
 local progress = ARGV[6]
@@ -61,7 +68,7 @@ redis.call('ZADD', KEYS[4], offset, topic)
 redis.call('HSET', KEYS[6], topic, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. status)
 if rank == TERMINAL then
     -- By when it ended, not by when it came here: a Redis that is filled again learns of the oldest last.
-    redis.call('ZADD', KEYS[5], string.match(ARGV[5], '"published_at":([^,}]+)}$'), topic)
+    redis.call('ZADD', KEYS[5], string.format('%.6f', said_at), topic)
 else
     redis.call('ZREM', KEYS[5], topic)
 end
@@ -82,8 +89,14 @@ local function drop(member, ended)
     redis.call('ZREM', KEYS[5], member)
     redis.call('HDEL', KEYS[6], member)
 end
-for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[11]), 'LIMIT', 0, 100)) do
-    drop(member, true)
+local old = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[11]), 'LIMIT', 0, 100)
+if #old > 0 then
+    -- A clock of Redis that was set a day ahead, and back, must not cost what has just ended: somebody who publishes
+    -- has to bear it out.
+    local latest = math.max(said_at, tonumber(redis.call('ZREVRANGE', KEYS[5], 0, 0, 'WITHSCORES')[2]))
+    for _, member in ipairs(old) do
+        if tonumber(redis.call('ZSCORE', KEYS[5], member)) < latest - tonumber(ARGV[11]) then drop(member, true) end
+    end
 end
 local terminal_count = redis.call('ZCARD', KEYS[5])
 local terminal_excess = terminal_count - tonumber(ARGV[10])

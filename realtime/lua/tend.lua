@@ -3,7 +3,8 @@
 -- KEYS: 1 fence, 2 terminal, 3 index, 4 feed
 -- ARGV: 1 what the tenant's keys begin with, 2 suffix of status keys, 3 suffix of progress keys,
 --       4 ttl of unfinished (0: look only), 5 ttl of terminal once a new client is shown it no more (0: none),
---       6 which topics to name beside those: 'none', 'unfinished' or 'all', 7 how old a terminal topic gets, in s
+--       6 which topics to name beside those: 'none', 'unfinished' or 'all', 7 how old a terminal topic gets, in s,
+--       8 the time by the caller's clock
 -- Returns topic, fence, and '1' if its status is there, for each topic that is named.
 local renew = ARGV[4] ~= '0'
 local function status_of(topic) return ARGV[1] .. topic .. ARGV[2] end
@@ -11,7 +12,9 @@ local function status_of(topic) return ARGV[1] .. topic .. ARGV[2] end
 if renew then
     local clock = redis.call('TIME')
     local floor = tonumber(redis.call('HGET', KEYS[4], 'floor') or 0)
-    local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', tonumber(clock[1]) - tonumber(ARGV[7]))
+    -- Old by two clocks, of Redis and of the caller: one of them may have been set a day ahead by mistake.
+    local now = math.min(tonumber(clock[1]), tonumber(ARGV[8]))
+    local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[7]))
     for _, topic in ipairs(old) do
         floor = math.max(floor, tonumber(redis.call('ZSCORE', KEYS[3], topic) or 0))
         redis.call('ZREM', KEYS[2], topic)

@@ -107,8 +107,8 @@ DEFECTS = [
         "Revocation",
         "a mark that is written late gets the time of its writing",
         "realtime/revoke.py",
-        'at = float(payload.get("at") or time.time() * 1000)',
-        "at = time.time() * 1000",
+        'at = float(payload.get("at") or conf.revocations().now())',
+        "at = conf.revocations().now()",
         "tests/realtime/test_revoke.py",
     ),
     Defect(

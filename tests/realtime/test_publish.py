@@ -275,3 +275,45 @@ def test_numbers_of_any_class_are_progress_and_an_unknown_remaining_time_is_null
 def test_a_record_has_a_time_by_which_ends_can_be_ordered(at: float) -> None:
     with pytest.raises(BadRecordError, match="Unix seconds"):
         draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=at)
+
+
+# Clocks that are wrong.
+
+HOUR, DAY = 3600.0, 86_400.0
+
+
+def ended(publisher: Publisher, tenant_id: int, topic: str, at: float) -> None:
+    publisher.publish(tenant_id, draft_record(topic=topic, attempt=1, status="DONE", published_at=at))
+
+
+def shown_to_a_new_client(redis: Redis, tenant_id: int) -> set[str]:
+    return {member.decode() for member in cast("list[bytes]", redis.zrange(f"tenant:{tenant_id}:feed:index", 0, -1))}
+
+
+def test_ends_of_a_worker_whose_clock_is_ahead_push_out_no_later_end(redis: Redis, tenant_id: int) -> None:
+    publisher = Publisher(redis, limits=Limits(recent_terminal=10))
+    for number in range(10):
+        ended(publisher, tenant_id, f"job:ahead{number}", time.time() + HOUR)
+    for number in range(5):
+        ended(publisher, tenant_id, f"job:right{number}", time.time())
+    shown = shown_to_a_new_client(redis, tenant_id)
+    assert shown == {f"job:ahead{number}" for number in range(5, 10)} | {f"job:right{number}" for number in range(5)}
+
+
+def test_the_time_that_clients_are_told_is_never_in_the_future(redis: Redis, tenant_id: int) -> None:
+    publisher = Publisher(redis)
+    ended(publisher, tenant_id, TOPIC, time.time() + HOUR)
+    ended(publisher, tenant_id, "job:old", 5.0)
+    assert publisher.record(tenant_id, TOPIC).published_at <= time.time()  # type: ignore[union-attr]
+    assert publisher.record(tenant_id, "job:old").published_at == 5.0  # type: ignore[union-attr]
+
+
+def test_a_clock_of_redis_a_day_ahead_costs_nothing_that_has_just_ended(redis: Redis, tenant_id: int) -> None:
+    """To Redis, what ended an hour ago by the workers' clocks is as old as it is here: 25 hours."""
+    publisher = Publisher(redis)
+    then = time.time() - DAY - HOUR
+    for number in range(5):
+        ended(publisher, tenant_id, f"job:{number}", then + number)
+    assert len(shown_to_a_new_client(redis, tenant_id)) == 5
+    ended(publisher, tenant_id, "job:today", time.time())
+    assert shown_to_a_new_client(redis, tenant_id) == {"job:today"}

@@ -1,6 +1,5 @@
 """Signing in and out: `/api/v1/auth/…`."""
 
-import time
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +25,7 @@ from apps.core.password_rules import check_new_password, words_of
 from apps.core.refresh_cookie import answer_with_cookie, check_origin, clear_cookie, read_cookie
 from apps.core.throttling import Attempt, count_attempt
 from apps.core.tokens import Caller, TokenError, access_token, read_refresh_token, refresh_token
+from realtime.clock import clock
 
 COOKIE_NAME = r"^[\w!#$%&'*+.^`|~:-]+\Z"
 """The letters that the name of a cookie may have (`http.cookies`)."""
@@ -116,7 +116,7 @@ class TokenView(APIView):
             check_origin(request)
         tenant, username, password = (form.validated_data[name] for name in ("tenant", "username", "password"))
         attempt = self._count(request, tenant, username)
-        issued_at = time.time()
+        issued_at = clock.now()
         origin = Origin.of_sign_in(tenant, address_of(request), known=attempt.known)
         user = repositories_core.find_account(tenant, username)
         right = check_password(attempt, origin, user, password)
@@ -168,7 +168,7 @@ class RefreshView(APIView):
         if cookie:
             check_origin(request)
         token = read_cookie(request, tenant_code) if tenant_code else form.validated_data["refresh"]
-        issued_at = time.time()
+        issued_at = clock.now()
         try:
             session_id, token_id = read_refresh_token(token)
             signed_in = repositories_core.rotate_session(session_id, token_id, device_of(request))
@@ -268,7 +268,7 @@ class PasswordView(APIView):
         if user is None:
             raise AuthenticationFailed("The account is closed.", "account_closed")
         self._change(request, user, form.validated_data["old_password"], form.validated_data["new_password"])
-        issued_at = time.time()  # after the change, which ended everything until then
+        issued_at = clock.now()  # after the change, which ended everything until then
         signed_in = repositories_core.open_session(user, device_of(request))
         if signed_in is None:
             raise AuthenticationFailed("The account has no role in this academy.", "account_closed")

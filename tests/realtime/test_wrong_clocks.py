@@ -1,0 +1,140 @@
+"""Clocks of hosts that are minutes off, or are set a day ahead for a moment: nothing is lost and nobody passes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import transaction
+from redis import Redis
+
+from realtime import conf
+from realtime.clock import RedisClock, clock
+from realtime.conf import Identity
+from realtime.errors import RevokedError, TicketExpiredError
+from realtime.feed import Mirror
+from realtime.keys import Keys
+from realtime.publish import Publisher
+from realtime.record import draft_record, parse_record
+from realtime.revoke import revoke_on_commit
+from realtime.scripts import Limits, Snapshot
+from realtime.sweeper import Sweeper
+from realtime.tickets import Ticket, issue_ticket, read_ticket
+from realtime.topics import TopicFilter
+from tests.realtime.sources import ListedSource
+
+MINUTES, HOURS = 60.0, 3600.0
+UNCERTAIN = 5.0
+"""Seconds. The clock of Redis is known as exactly as Redis answers fast."""
+WRONG = pytest.mark.parametrize("seconds", [-10 * MINUTES, 10 * MINUTES, -25 * HOURS, 25 * HOURS])
+
+
+@contextmanager
+def clock_of_the_host(seconds: float) -> Iterator[None]:
+    """As if a process had begun on a host whose clock is so far ahead."""
+    wall = time.time
+    there = RedisClock(wall=lambda: wall() + seconds)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: wall() + seconds)
+        for name in ("_ahead", "_heard", "_doubted"):
+            patch.setattr(clock, name, getattr(there, name))
+        yield
+
+
+def ticket() -> Ticket:
+    return Ticket(
+        tenant_id=1,
+        user_id=1,
+        session_id="s",
+        role="owner",
+        topics=TopicFilter.of(["*"]),
+        connection_seconds=3600,
+    )
+
+
+def is_revoked(tenant_id: int, issued_at: float) -> bool:
+    try:
+        conf.revocations().check(Identity(tenant_id, 1, "s", "owner", issued_at=issued_at))
+    except RevokedError:
+        return True
+    return False
+
+
+@WRONG
+@pytest.mark.usefixtures("redis", "anew")
+@pytest.mark.django_db(transaction=True)
+def test_a_revocation_said_on_such_a_host_ends_what_was_issued_before_and_nothing_after(
+    tenant_id: int, seconds: float
+) -> None:
+    before = time.time() - UNCERTAIN
+    with clock_of_the_host(seconds), transaction.atomic():
+        revoke_on_commit(tenant_id, user_id=1)
+    assert is_revoked(tenant_id, before)
+    assert not is_revoked(tenant_id, time.time() + UNCERTAIN)
+
+
+@pytest.mark.usefixtures("anew")
+@pytest.mark.django_db(transaction=True)
+def test_a_host_a_day_ahead_forgets_no_mark_of_others(redis: Redis, tenant_id: int) -> None:
+    before = time.time()
+    with transaction.atomic():
+        revoke_on_commit(tenant_id, user_id=1)
+    # One whose clock nobody could correct: it says itself what is old.
+    oldest = (time.time() + 25 * HOURS) * 1000
+    conf.revocations()._record(
+        [Keys().revoked(tenant_id)], ["user:2", oldest, oldest, Keys().revocations(), b"", 13 * HOURS * 1000]
+    )
+    assert redis.zcard(f"tenant:{tenant_id}:revoked") == 2
+    assert is_revoked(tenant_id, before)
+
+
+@WRONG
+@pytest.mark.usefixtures("anew")
+def test_a_ticket_issued_or_read_on_such_a_host_is_good_as_long_as_any(redis: Redis, seconds: float) -> None:
+    conf.revocations().unwritten.look()
+    key = b"k" * 32
+    with clock_of_the_host(seconds):
+        conf.revocations.cache_clear()
+        conf.revocations().unwritten.look()
+        there = issue_ticket(ticket(), key, seconds=60)
+        stale = issue_ticket(ticket(), key, seconds=-1)
+    here = issue_ticket(ticket(), key, seconds=60)
+    assert read_ticket(there, key).user_id == 1
+    with clock_of_the_host(seconds):
+        conf.revocations.cache_clear()
+        conf.revocations().unwritten.look()
+        assert read_ticket(here, key).user_id == 1
+    with pytest.raises(TicketExpiredError):
+        read_ticket(stale, key)
+
+
+def test_a_web_clock_that_is_set_a_day_ahead_for_a_moment_hides_no_ended_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(offset: int) -> Snapshot:
+        draft = draft_record(topic=f"job:{offset}", attempt=1, status="DONE", published_at=time.time())
+        body = b'{"offset":' + str(offset).encode() + draft.text[:-1] + b',"progress":null}'
+        return Snapshot("e", offset, 0, offset == 1, [parse_record(body)])
+
+    mirror = Mirror(Limits())
+    wall = time.time
+    for offset in range(1, 40):
+        mirror.load(ended(offset))
+    monkeypatch.setattr(time, "time", lambda: wall() + 25 * HOURS)
+    mirror.load(ended(40))
+    monkeypatch.undo()
+    mirror.load(ended(41))
+    assert len(mirror) == 41
+
+
+def test_a_lease_that_was_renewed_while_the_clock_of_redis_was_ahead_runs_out_with_the_others(
+    redis: Redis, tenant_id: int
+) -> None:
+    publisher = Publisher(redis)
+    for topic in ("job:jumped", "job:right"):
+        publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="PROCESSING")
+    redis.zincrby(f"tenant:{tenant_id}:leases", 25 * HOURS, "job:jumped")
+    assert publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:jumped") <= Limits().lease_seconds
+    sweeper = Sweeper(redis, ListedSource(tenant_ids=[tenant_id]))
+    assert sweeper.cap_leases([tenant_id]) == 1
+    deadlines = dict(redis.zrange(f"tenant:{tenant_id}:leases", 0, -1, withscores=True))  # type: ignore[arg-type]
+    assert abs(deadlines[b"job:jumped"] - deadlines[b"job:right"]) < Limits().lease_seconds
+    assert sweeper.cap_leases([tenant_id]) == 0
