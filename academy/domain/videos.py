@@ -70,5 +70,10 @@ def shown_data(title: str) -> dict[str, Any]:
     return {"job_type": VIDEO_ENCODING, "title": title}
 
 
+def deleted_data(title: str) -> dict[str, Any]:
+    """Of a video that was deleted. Its record is CANCELLED, of an attempt that nobody makes."""
+    return shown_data(title) | {"deleted": True}
+
+
 def ready_data(title: str, hls_path: str, duration: float | None) -> dict[str, Any]:
     return shown_data(title) | {"hls_path": hls_path, "duration": duration}

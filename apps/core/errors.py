@@ -13,7 +13,7 @@ from django.core.exceptions import (
 )
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import ForeignKeyViolation, LockNotAvailable
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from rest_framework import exceptions, status
@@ -82,6 +82,8 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
         return Response(_body(error), error.status_code, headers=_headers(error))
     if isinstance(error.__cause__, LockNotAvailable):
         return _of_lock(context)
+    if isinstance(error.__cause__, ForeignKeyViolation):
+        return _of_deleted_row(context)
     for kinds, code, sentence in UNAVAILABLE:
         if isinstance(error, kinds):
             set_rollback()
@@ -105,6 +107,16 @@ def _of_lock(context: dict[str, Any]) -> Response:
     return Response(
         {"code": "busy", "message": message}, status.HTTP_503_SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}
     )
+
+
+def _of_deleted_row(context: dict[str, Any]) -> Response:
+    """409: what the request names was there when it was looked for, and was deleted before the new row was written."""
+    set_rollback()
+    log.info("deleted_meanwhile", view=type(context["view"]).__name__)
+    message = (
+        "Something that this request names was deleted meanwhile; nothing was changed. Look again, and choose anew."
+    )
+    return Response({"code": "deleted_meanwhile", "message": message}, status.HTTP_409_CONFLICT)
 
 
 def _body(error: exceptions.APIException) -> dict[str, Any]:

@@ -181,6 +181,66 @@ async def test_a_cancelled_encoding_ends_at_once_and_can_be_tried_again(
         assert (await watcher.until_terminal(f"video:{other}"))["status"] == "READY"
 
 
+async def test_a_video_that_runs_is_deleted_its_job_ends_and_every_screen_hears_it(
+    system: System, worker: Worker, client: httpx.AsyncClient, long_clip: bytes
+) -> None:
+    log = system.folder / f"{worker.name}.log"
+    async with await system.watcher(client) as watcher, system.client() as other_window:
+        video_id = await uploaded(client, long_clip)
+        topic = f"video:{video_id}"
+        await watcher.until(lambda: watcher.records.get(topic, {}).get("status") == "PROCESSING")
+        used = (await client.get("/api/v1/usage/")).json()["storage_bytes"]["used"]
+        assert (await client.delete(f"/media/videos/{video_id}/")).status_code == 204
+        await watcher.until(lambda: watcher.records[topic]["data"].get("deleted"))
+        assert watcher.records[topic]["status"] == "CANCELLED"
+        now_used = (await client.get("/api/v1/usage/")).json()["storage_bytes"]["used"]
+        assert now_used == used - len(long_clip)
+        await eventually(lambda: any(said(line, video_id, "job_superseded") for line in log.read_text().splitlines()))
+        for answer in (
+            await other_window.get(f"/media/videos/{video_id}/"),
+            await other_window.delete(f"/media/videos/{video_id}/"),
+            await other_window.post(f"/media/videos/{video_id}/retry/"),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        listed = (await other_window.get("/media/videos/")).json()["results"]
+        assert video_id not in {video["id"] for video in listed}
+
+
+async def test_a_deleted_video_that_was_ready_soon_plays_no_more_whoever_has_its_address(
+    system: System, worker: Worker, client: httpx.AsyncClient, clip: bytes
+) -> None:
+    async with await system.watcher(client) as watcher:
+        video_id = await uploaded(client, clip)
+        await watcher.until_terminal(f"video:{video_id}")
+        address = (await client.get(f"/media/videos/{video_id}/")).json()["hls_url"]
+        assert (await client.get(address)).status_code == 200
+        assert (await client.delete(f"/media/videos/{video_id}/")).status_code == 204
+        await watcher.until(lambda: watcher.records[f"video:{video_id}"]["data"].get("deleted"))
+    url = f"{system.address}{address}"
+    await eventually(lambda: httpx.get(url).status_code == 404, what="the end of its files")
+    lines = (system.folder / "web.log").read_text().splitlines()
+    (line,) = [line for line in lines if '"event": "video_deleted"' in line and f'"video:{video_id}"' in line]
+    assert '"logger": "academy.audit"' in line
+
+
+async def test_an_announced_upload_is_deleted_and_cancelled_without_a_word_in_the_feed(
+    system: System, client: httpx.AsyncClient
+) -> None:
+    wanted = {"title": "직접", "lecture": await lecture_of(client), "file_name": "clip.mp4", "size": 1000}
+    used = (await client.get("/api/v1/usage/")).json()["storage_bytes"]["used"]
+    for end in ("delete", "cancel"):
+        video_id = (await client.post("/media/videos/", json=wanted)).json()["id"]
+        assert (await client.get("/api/v1/usage/")).json()["storage_bytes"]["used"] == used + 1000
+        if end == "delete":
+            assert (await client.delete(f"/media/videos/{video_id}/")).status_code == 204
+        else:
+            assert (await client.post(f"/media/videos/{video_id}/cancel/")).status_code == 200
+        assert (await client.get("/api/v1/usage/")).json()["storage_bytes"]["used"] == used
+        assert (await client.get(f"/media/videos/{video_id}/progress/")).json() == {"status": "UNKNOWN"}
+        late = await client.post(f"/media/videos/{video_id}/uploaded/")
+        assert late.status_code == (404 if end == "delete" else 409)
+
+
 def said(line: str, video_id: int, event: str) -> bool:
     return f'"job": "video:{video_id}"' in line and f'"event": "{event}"' in line
 
@@ -265,6 +325,8 @@ async def test_another_academys_video_is_not_there(system: System, client: httpx
         assert (await stranger.get(f"/media/videos/{ours['id']}/progress/")).json() == {"status": "UNKNOWN"}
         for deed in ("cancel", "retry", "uploaded"):
             assert (await stranger.post(f"/media/videos/{ours['id']}/{deed}/")).status_code == 404
+        assert (await stranger.delete(f"/media/videos/{ours['id']}/")).status_code == 404
+    assert (await client.get(f"/media/videos/{ours['id']}/")).status_code == 200
 
 
 async def test_students_see_what_is_ready_of_their_lectures_and_poll_with_a_ticket(system: System) -> None:
@@ -283,6 +345,8 @@ async def test_students_see_what_is_ready_of_their_lectures_and_poll_with_a_tick
         assert other.status_code == 403
         sent = await student.post("/media/videos/", data={"title": "x"}, files={"file": b"x"})
         assert (sent.status_code, sent.json()["code"]) == (403, "role_refused")
+        deleted = await student.delete(f"/media/videos/{video_id}/")
+        assert (deleted.status_code, deleted.json()["code"]) == (403, "role_refused")
     async with system.client(username="teacher") as teacher:
         foreign = await teacher.get(f"/media/videos/{video_id}/progress/", headers=headers)
         assert foreign.status_code == 200  # who works there needs no ticket

@@ -127,6 +127,25 @@ def test_a_cancelled_video(client: Client, tenant: Tenant, lecture: Lecture) -> 
     assert noted() == {"send record": False}
 
 
+def test_a_deleted_video(client: Client, tenant: Tenant, lecture: Lecture) -> None:
+    video = video_of(tenant, lecture, uploaded_at=timezone.now())
+    slow_work.clear()
+    assert client.delete(f"/media/videos/{video.pk}/").status_code == 204
+    assert noted() == {"send record": False}
+
+
+def test_an_upload_whose_lesson_is_deleted_meanwhile(
+    client: Client, lecture: Lecture, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the last moment, too: then the database sees it when the transaction ends."""
+    lesson = lecture.sessions.create(tenant=tenant, title="1")
+    monkeypatch.setattr(video_views, "lesson_of", lambda *_: lesson.delete() and 999_999_999)
+    file = ContentFile(b"video", "video.mp4")
+    answer = client.post("/media/videos/", {"file": file, "title": "v", "session": lesson.pk})
+    assert (answer.status_code, answer.json()["code"]) == (409, "deleted_meanwhile")
+    assert default_storage.listdir(f"uploads/videos/{tenant.pk}")[1] == []
+
+
 def test_the_file_of_an_export(client: Client, tenant: Tenant) -> None:
     job = AIJob.objects.create(
         tenant=tenant,

@@ -90,6 +90,38 @@ async def test_a_running_one_is_cancelled_and_tried_again_from_its_card(
     await expect(shown).to_have_attribute("data-status", "READY", timeout=PATIENCE)
 
 
+async def test_a_video_is_deleted_by_the_keyboard_after_a_question_and_goes_from_every_screen(
+    sign_in: SignIn, worker: Worker, tmp_path: Path
+) -> None:
+    owner, teacher = await sign_in("saebom", "owner"), await sign_in("saebom", "teacher")
+    for page in (owner, teacher):
+        await open_videos(page)
+    notes = tmp_path / "지울 것.mp4"
+    notes.write_text("수업 노트\n" * 50)
+    await upload(owner, notes, "지울 것")
+    for page in (owner, teacher):
+        await expect(card(page, "지울 것")).to_have_attribute("data-status", "FAILED", timeout=PATIENCE)
+    button = owner.get_by_role("button", name="지울 것 삭제")
+    question = owner.get_by_role("dialog", name="‘지울 것’ 동영상을 삭제할까요?")
+    await button.press("Enter")
+    await expect(question.get_by_role("button", name="그대로 두기")).to_be_focused()
+    await owner.keyboard.press("Escape")
+    await expect(question).to_be_hidden()
+    await expect(button).to_be_focused()
+    await button.press("Enter")
+    await owner.keyboard.press("Tab")
+    await expect(question.get_by_role("button", name="삭제")).to_be_focused()
+    await owner.keyboard.press("Enter")
+    for page in (owner, teacher):
+        await expect(card(page, "지울 것")).to_have_count(0, timeout=PATIENCE)
+    await expect(owner.locator("#videos-title")).to_be_focused()
+    await expect(teacher.locator("#spoken")).to_have_text("지울 것: 삭제되었습니다.")
+    await owner.reload()
+    await open_videos(owner)
+    await expect(owner.locator("#videos-list > li")).not_to_have_count(0)
+    await expect(card(owner, "지울 것")).to_have_count(0)
+
+
 async def test_what_is_no_video_says_why_in_both_languages(sign_in: SignIn, worker: Worker, tmp_path: Path) -> None:
     page = await sign_in("saebom", "owner")
     await open_videos(page)

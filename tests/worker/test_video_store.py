@@ -1,6 +1,9 @@
 """The files of videos: those of one attempt stay, whatever other attempts left behind."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,22 +14,28 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from academy import quotas
-from academy.adapters.db.django import repositories_lectures
-from academy.adapters.db.django.repositories_quotas import encoded_seconds
-from academy.domain.jobs import AttemptSupersededError
+from academy.adapters.db.django import repositories_lectures, repositories_video
+from academy.adapters.db.django.realtime_source import AcademySource
+from academy.adapters.db.django.repositories_quotas import encoded_seconds, stored_bytes
+from academy.adapters.db.django.repositories_video import Discarded
+from academy.domain.jobs import AttemptSupersededError, Claim
 from academy.domain.roles import Role
 from academy.domain.videos import ClaimedVideo
 from academy.quotas import QuotaError
+from apps.core.errors import ApiError
 from apps.core.models import Tenant
 from apps.core.tokens import Caller
 from apps.domains.lectures.models import Session
 from apps.support.video.models import Video
 from apps.support.video.playback import FILES, Playable, PlaybackError, playback_address, read_playback
-from apps.support.video.services import sqs_queue
-from apps.support.video.services.files import keep_files, shown_name, source_name
+from apps.support.video.services import files, sqs_queue
+from apps.support.video.services.files import keep_files, shown_name, source_name, sweep_discarded
+from apps.support.video.views import video_views
 from apps.support.video.views.video_views import take_upload
+from apps.worker.store import find_row
 from apps.worker.video_worker.encoding import HANDLERS
 from apps.worker.video_worker.store import Videos
+from realtime import conf
 
 RESULT = {"hls_path": "videos/x/master.m3u8", "duration": 2.0}
 NAMES = [Path("master.m3u8"), Path("360p/index.m3u8"), Path("360p/00000.ts")]
@@ -102,19 +111,154 @@ def test_storing_that_is_stopped_leaves_nothing(video: ClaimedVideo, made: Path)
 
 
 def test_a_failed_video_keeps_nothing_of_any_attempt(video: ClaimedVideo) -> None:
+    Video.objects.filter(pk=video.video_id).update(attempt=2)
     leave_behind(video, 1)
     leave_behind(video, 2)
-    Videos().fail(video, "dead_letter", "It was given up.")
+    Videos().fail(replace(video, attempt=2), "dead_letter", "It was given up.")
+    sweep_discarded()
     assert kept(video) == []
 
 
-def test_an_end_is_written_even_if_the_storage_is_away(video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_is_written_even_if_the_storage_is_away_and_its_files_go_later(
+    video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away(_name: str) -> None:
         raise OSError("the storage is away")
 
-    monkeypatch.setattr("apps.support.video.services.files.drop_folder", away)
+    leave_behind(video, 1)
     Videos().fail(video, "dead_letter", "It was given up.")
     assert Video.objects.get(pk=video.video_id).status == "FAILED"
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "drop_folder", away)
+        with pytest.raises(OSError, match="away"):
+            sweep_discarded()
+    sweep_discarded()  # somebody is at it, as far as anybody knows
+    assert kept(video) == ["1"]
+    Video.objects.update(files_due_at=timezone.now())
+    sweep_discarded()
+    assert kept(video) == []
+
+
+def test_what_was_made_of_a_cancelled_video_goes_and_what_its_next_attempt_makes_stays(video: ClaimedVideo) -> None:
+    leave_behind(video, 1)
+    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    again = tried_again(video)
+    leave_behind(again, again.attempt)
+    sweep_discarded()
+    assert kept(video) == ["2"]
+
+
+def test_a_video_that_is_cancelled_while_its_files_are_deleted_has_them_deleted_again(
+    video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    again = tried_again(video)
+    leave_behind(again, again.attempt)
+    drop = files._delete_files
+
+    def cancelled_meanwhile(discarded: Discarded) -> None:
+        monkeypatch.undo()
+        drop(discarded)
+        sqs_queue.cancel_video(video.tenant_id, video.video_id)
+
+    monkeypatch.setattr(files, "_delete_files", cancelled_meanwhile)
+    sweep_discarded()
+    assert kept(video) == []
+
+
+@pytest.fixture
+def ready(video: ClaimedVideo, made: Path) -> ClaimedVideo:
+    """A video that plays, with an upload, encoded today."""
+    source = default_storage.save(source_name(video.tenant_id), ContentFile(b"video"))
+    Video.objects.filter(pk=video.video_id).update(source=source, size=5)
+    quotas.count_encoding(video, 60.0, at_most=HOUR)
+    keep_files(video, made, NAMES, nothing)
+    Videos().finish(video, RESULT | {"made_bytes": 7})
+    return replace(video, source=source)
+
+
+def record_of(video: ClaimedVideo) -> dict[str, Any]:
+    """What browsers see."""
+    record = conf.publisher().record(video.tenant_id, video.topic)
+    assert record is not None
+    found: dict[str, Any] = json.loads(record.body)
+    return found
+
+
+def test_a_deleted_video_is_gone_at_once_and_its_files_soon_after(ready: ClaimedVideo) -> None:
+    assert stored_bytes(ready.tenant_id) == 12
+    assert sqs_queue.delete_video(ready.tenant_id, ready.video_id)
+    record = record_of(ready)
+    assert (record["status"], record["attempt"], record["data"]["deleted"]) == ("CANCELLED", 2, True)
+    assert not repositories_video.videos_of(ready.tenant_id).exists()
+    assert (stored_bytes(ready.tenant_id), encoded(ready)) == (0, 60.0)  # deleting buys no minutes
+    assert default_storage.exists(ready.source)
+    sweep_discarded()
+    assert (kept(ready), default_storage.exists(ready.source)) == ([], False)
+    for deed in (sqs_queue.delete_video, sqs_queue.cancel_video, sqs_queue.retry_video):
+        assert not deed(ready.tenant_id, ready.video_id)
+
+
+def test_one_that_is_being_encoded_ends_and_its_attempt_can_write_nothing_more(video: ClaimedVideo, made: Path) -> None:
+    keep_files(video, made, NAMES, nothing)
+    sqs_queue.delete_video(video.tenant_id, video.video_id)
+    ours = conf.publisher().renew_lease(tenant_id=video.tenant_id, topic=video.topic, attempt=video.attempt)
+    assert not ours
+    with pytest.raises(AttemptSupersededError):
+        Videos().finish(video, RESULT)
+    assert kept(video) == []
+    assert record_of(video)["data"]["deleted"]
+
+
+def test_a_message_of_a_deleted_video_begins_nothing(video: ClaimedVideo) -> None:
+    sqs_queue.delete_video(video.tenant_id, video.video_id)
+    message = f'{{"video_id": {video.video_id}, "tenant_id": {video.tenant_id}}}'
+    assert find_row(Videos(), message) == (video.tenant_id, video.video_id)  # which is no reason for a dead letter
+    claimed = Videos().claim(video.tenant_id, video.video_id, lease_alive=False)
+    assert claimed is Claim.ABSENT
+
+
+def test_another_academy_deletes_nothing(ready: ClaimedVideo) -> None:
+    assert not sqs_queue.delete_video(ready.tenant_id + 1, ready.video_id)
+    assert repositories_video.videos_of(ready.tenant_id).exists()
+
+
+def test_its_row_goes_after_some_days_with_what_was_stored_late(ready: ClaimedVideo) -> None:
+    sqs_queue.delete_video(ready.tenant_id, ready.video_id)
+    sweep_discarded()
+    leave_behind(ready, 1)
+    sweep_discarded()  # nothing is due
+    assert kept(ready) == ["1"]
+    long_ago = timezone.now() - files.DELETED_KEPT
+    Video.objects.filter(pk=ready.video_id).update(deleted_at=long_ago, files_due_at=long_ago)
+    sweep_discarded()
+    assert (kept(ready), Video.objects.filter(pk=ready.video_id).exists()) == ([], False)
+
+
+def test_a_redis_that_lost_it_is_told_again_that_it_is_deleted(ready: ClaimedVideo) -> None:
+    sqs_queue.delete_video(ready.tenant_id, ready.video_id)
+    (state,) = AcademySource().states([ready.topic]).values()
+    assert (state.status, state.attempt, dict(state.data)["deleted"]) == ("CANCELLED", 2, True)
+
+
+@pytest.mark.parametrize("place", ["session", "lecture"])
+def test_a_lesson_or_lecture_that_is_deleted_while_its_video_is_stored_is_said_and_no_file_is_kept(
+    video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    lesson = Session.objects.get(tenant_id=video.tenant_id)
+    caller = Caller(1, uuid4(), video.tenant_id, "code", Role.OWNER, "Owner", must_change_password=False)
+    where = {"session": lesson.pk} if place == "session" else {"lecture": lesson.lecture_id}
+
+    def deleted_meanwhile(tenant_id: int) -> str:
+        lesson.lecture.delete()
+        return source_name(tenant_id)
+
+    monkeypatch.setattr(video_views, "source_name", deleted_meanwhile)
+    with pytest.raises(ApiError) as refused:
+        take_upload(caller, {"title": "Another", "file": ContentFile(b"video", name="a.mp4")} | where)
+    code = "lesson_gone" if place == "session" else "lecture_gone"
+    assert (refused.value.status_code, refused.value.detail.code) == (409, code)  # type: ignore[union-attr]
+    assert stored_uploads(video.tenant_id) == []
 
 
 def test_an_upload_that_cannot_be_written_down_leaves_neither_lesson_nor_file(

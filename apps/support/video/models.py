@@ -34,6 +34,11 @@ class Video(models.Model):
     encoding_counted = models.BooleanField(default=False, db_default=False, help_text="Since it was last asked for.")
     dispatched_at = models.DateTimeField(null=True, help_text="When it had its turn, and a message was sent.")
 
+    deleted_at = models.DateTimeField(
+        null=True, help_text="Since then it is shown to nobody. The row stays for some days: its minutes count."
+    )
+    files_due_at = models.DateTimeField(null=True, help_text="When a worker is to delete files that it does not need.")
+
     class Meta:
         db_table = "video"
         indexes = [  # noqa: RUF012
@@ -43,6 +48,9 @@ class Video(models.Model):
                 fields=["tenant", "id"], condition=models.Q(status__in=UNFINISHED), name="idx_video_unfinished"
             ),
             models.Index(fields=["created_at"], condition=models.Q(uploaded_at=None), name="idx_video_announced"),
+            models.Index(
+                fields=["files_due_at"], condition=models.Q(files_due_at__isnull=False), name="idx_video_files_due"
+            ),
         ]
 
     def __str__(self) -> str:

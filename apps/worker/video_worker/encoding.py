@@ -11,7 +11,7 @@ from academy.adapters.video.probe import MAX_SECONDS
 from academy.domain.jobs import JobFailedError
 from academy.domain.videos import VIDEO_ENCODING, ClaimedVideo
 from academy.quotas import QuotaError
-from apps.support.video.services.files import drop_other_attempts, fetch_source, keep_files, sweep_announced
+from apps.support.video.services.files import drop_other_attempts, fetch_source, keep_files, sweep_soon
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.workspace import workspace
 
@@ -71,5 +71,5 @@ class _Report:
 
 
 HANDLERS: dict[str, Handler[ClaimedVideo]] = {
-    VIDEO_ENCODING: Handler(STEPS, encode_video, drop_other_attempts, sweep_soon=sweep_announced)
+    VIDEO_ENCODING: Handler(STEPS, encode_video, drop_other_attempts, sweep_soon=sweep_soon)
 }

@@ -13,7 +13,6 @@ from apps.support.video.encoding_progress import record_encoding_progress
 from apps.support.video.models import Video
 from apps.support.video.redis_status_cache import refresh_video_progress_ttl
 from apps.support.video.services import sqs_queue
-from apps.support.video.services.files import drop_all_made
 from apps.worker.store import Message, read_message
 
 
@@ -52,7 +51,6 @@ class Videos:
 
     def fail(self, job: ClaimedVideo, code: str, message: str) -> None:
         sqs_queue.fail_video(job, code, message)
-        drop_all_made(job.tenant_id, job.video_id)  # of attempts whose workers died
 
     def give_back(self, job: ClaimedVideo) -> None:
         sqs_queue.give_back_video(job)

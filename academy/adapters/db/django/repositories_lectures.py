@@ -41,6 +41,11 @@ def session_exists(tenant_id: int, session_id: int) -> bool:
     return rows_of(tenant_id, Session).filter(pk=session_id).exists()
 
 
+def lock_session(tenant_id: int, session_id: int) -> bool:
+    """Keep a lesson from being deleted until the transaction ends. False if there is none."""
+    return bool(rows_of(tenant_id, Session).select_for_update(no_key=True).filter(pk=session_id).first())
+
+
 def add_session(tenant_id: int, lecture_id: int, title: str) -> Session | None:
     """A new lesson, the last one of its lecture; None if there is no such lecture."""
     with transaction.atomic():

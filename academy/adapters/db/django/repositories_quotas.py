@@ -70,11 +70,12 @@ def encoded_seconds(tenant_id: int, day: date) -> float:
 def stored_bytes(tenant_id: int) -> int:
     """Of uploaded videos and what was made of them, of workbooks that are kept for an import, and of exports.
 
-    An announced upload counts until its address expires, or it is cancelled.
+    A deleted video does not count, though its files go some seconds later. An announced upload counts until its address
+    expires, or it is cancelled.
     """
     of_videos = Coalesce(F("size"), 0) + F("made_bytes")
     expected = Q(status=VideoStatus.PENDING, created_at__gt=_oldest_address())
-    videos = rows_of(tenant_id, Video).filter(Q(uploaded_at__isnull=False) | expected)
+    videos = rows_of(tenant_id, Video).filter(Q(uploaded_at__isnull=False) | expected, deleted_at=None)
     stored = videos.aggregate(total=Sum(of_videos))["total"]
     jobs = rows_of(tenant_id, AIJob).filter(stored_bytes__gt=0).aggregate(total=Sum("stored_bytes"))["total"]
     return int(stored or 0) + int(jobs or 0)

@@ -1,7 +1,8 @@
 """Queries on videos."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -11,14 +12,21 @@ from django.utils import timezone
 
 from academy.adapters.db.django.tenancy import rows_of
 from academy.domain.jobs import AttemptSupersededError, Claim
-from academy.domain.videos import ClaimedVideo, VideoStatus, ready_data, shown_data, video_topic
+from academy.domain.videos import (
+    ClaimedVideo,
+    VideoStatus,
+    deleted_data,
+    ready_data,
+    shown_data,
+    video_topic,
+)
 from apps.support.video.models import UNFINISHED, Video
 from realtime.source import TopicState
 
 
 def videos_of(tenant_id: int) -> QuerySet[Video]:
     """A tenant's videos with their lessons, newest first."""
-    return rows_of(tenant_id, Video).select_related("session").order_by("-created_at", "-id")
+    return _present(tenant_id).select_related("session").order_by("-created_at", "-id")
 
 
 def videos_watched_by(tenant_id: int, user_id: int) -> QuerySet[Video]:
@@ -35,7 +43,12 @@ def _watched(tenant_id: int, user_id: int) -> QuerySet[Video]:
     attends = Q(session__lecture__enrollments__student__user_id=user_id)
     child_attends = Q(session__lecture__enrollments__student__parent__user_id=user_id)
     present = Q(session__lecture__enrollments__student__deleted_at=None)
-    return rows_of(tenant_id, Video).filter((attends | child_attends) & present)
+    return _present(tenant_id).filter((attends | child_attends) & present)
+
+
+def _present(tenant_id: int) -> QuerySet[Video]:
+    """The tenant's videos that were not deleted."""
+    return rows_of(tenant_id, Video).filter(deleted_at=None)
 
 
 def status_of_video(tenant_id: int, video_id: int) -> str | None:
@@ -43,8 +56,8 @@ def status_of_video(tenant_id: int, video_id: int) -> str | None:
 
 
 def lock_video(tenant_id: int, video_id: int) -> Video | None:
-    """The video, locked until the transaction ends."""
-    return rows_of(tenant_id, Video).select_for_update().filter(pk=video_id).first()
+    """The video, locked until the transaction ends; None if there is none, or if it was deleted."""
+    return _present(tenant_id).select_for_update().filter(pk=video_id).first()
 
 
 def create_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
@@ -89,6 +102,48 @@ def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple
     return {video_id: (status, attempt) for video_id, status, attempt in rows.values_list("pk", "status", "attempt")}
 
 
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """A video some of whose files nobody needs any more. `due_at` says until when this process takes care of them."""
+
+    tenant_id: int
+    video_id: int
+    status: str
+    attempt: int
+    source: str
+    deleted_at: datetime | None
+    due_at: datetime
+
+
+def take_discarded(patience: timedelta) -> Discarded | None:
+    """Take the video whose unneeded files have waited longest; after `patience` another process may. For a sweep."""
+    now = timezone.now()
+    with transaction.atomic():
+        due = Video.objects.filter(files_due_at__lte=now).select_for_update(skip_locked=True)
+        video = due.order_by("files_due_at").first()
+        if video is None:
+            return None
+        video.files_due_at = now + patience
+        video.save(update_fields=["files_due_at"])
+    fields = video.tenant_id, video.pk, video.status, video.attempt, video.source, video.deleted_at
+    return Discarded(*fields, due_at=video.files_due_at)
+
+
+def note_discarded(discarded: Discarded, kept: timedelta) -> None:
+    """Note that the files are gone; if others fell due meanwhile, they stay due.
+
+    The row of a video that was deleted longer than `kept` ago goes. Until then its files fall due once more at the end:
+    an upload or an encoding that had not ended may have stored some.
+    """
+    row = rows_of(discarded.tenant_id, Video).filter(pk=discarded.video_id, files_due_at=discarded.due_at)
+    if discarded.deleted_at is None:
+        row.update(files_due_at=None)
+    elif discarded.deleted_at + kept <= timezone.now():
+        row.delete()
+    else:
+        row.update(files_due_at=discarded.deleted_at + kept)
+
+
 def message_of(video: Video) -> dict[str, Any]:
     """The message that starts an encoding; of a row that was read with its tenant."""
     return {"video_id": video.pk, "tenant_id": video.tenant_id, "tenant_code": video.tenant.code}
@@ -101,8 +156,12 @@ def tenant_of_video(video_id: int) -> int | None:
 
 def state_of(video: Video) -> TopicState:
     """The video as its record tells it, but for progress."""
-    ready = video.status == VideoStatus.READY
-    data = ready_data(video.title, video.hls_path, video.duration) if ready else shown_data(video.title)
+    if video.deleted_at is not None:
+        data = deleted_data(video.title)
+    elif video.status == VideoStatus.READY:
+        data = ready_data(video.title, video.hls_path, video.duration)
+    else:
+        data = shown_data(video.title)
     since = (video.finished_at or video.updated_at).timestamp()
     return TopicState(video.tenant_id, video_topic(video.pk), video.attempt, video.status, since, data, video.error)
 

@@ -42,8 +42,10 @@ export class Cards {
     const { topic, status } = record;
     const card = this.#cards.get(topic);
     if (status === "UNKNOWN") {
-      this.#cards.delete(topic);
-      this.#arrange();
+      this.remove(topic);
+    } else if (record.data?.deleted) {
+      if (card && this.speaking) this.#place.spoken.textContent = t("said_deleted", { name: card.name });
+      this.remove(topic);
     } else if (card) {
       const before = card.record;
       card.update(record);
@@ -51,6 +53,12 @@ export class Cards {
     } else {
       this.#add(topic, record);
     }
+  }
+
+  /** @param {string} topic */
+  remove(topic) {
+    this.#cards.delete(topic);
+    this.#arrange();
   }
 
   /** @param {string} topic @param {Record} record */

@@ -5,6 +5,7 @@ import { Cards } from "./cards.js";
 import { ConnectionLine } from "./connection.js";
 import { connect } from "./feed.js";
 import * as imports from "./imports.js";
+import { Question } from "./question.js";
 import { SignIns } from "./sign-ins.js";
 import { currentLanguage, explain, setLanguage, t, wordFor } from "./strings.js";
 import * as videos from "./videos.js";
@@ -22,10 +23,11 @@ const place = (name) => ({ list: at(`${name}-list`), none: at(`${name}-none`), m
 
 const player = new videos.Player(at("player"));
 const signIns = new SignIns(at("sign-ins"));
+const question = new Question(at("question"));
 /** What this page knows of each kind of work. */
 const KINDS = {
   job: { ...imports, cards: new Cards(place("imports"), imports.makeCard, imports.ending) },
-  video: { ...videos, cards: new Cards(place("videos"), videos.cardMaker(play), videos.ending) },
+  video: { ...videos, cards: new Cards(place("videos"), videos.cardMaker(play, askToRemove, removed), videos.ending) },
 };
 /** @type {import("./feed.js").Feed | null} */
 let feed = null;
@@ -84,6 +86,7 @@ function translate() {
   for (const { cards } of Object.values(KINDS)) cards.render();
   line.render();
   signIns.render();
+  question.render();
   showWho();
 }
 
@@ -107,6 +110,7 @@ function enter(moveFocus = false) {
   for (const { cards } of Object.values(KINDS)) cards.clear();
   player.close();
   signIns.close();
+  question.close();
   const faculty = claims !== null && FACULTY.includes(claims.role);
   changing &&= claims !== null && !claims.must_change_password;
   const view = !claims ? "sign-in" : claims.must_change_password || changing ? "change" : faculty ? "work" : "refused";
@@ -217,6 +221,17 @@ async function listLectures() {
 /** @param {string} id */
 function play(id) {
   player.play(id).catch((error) => complain("video-problem", error));
+}
+
+/** @param {string} name */
+function askToRemove(name) {
+  return question.ask("delete_video", { name });
+}
+
+/** @param {string} id */
+function removed(id) {
+  KINDS.video.cards.remove(`video:${id}`); // the feed says so too, where it is live
+  at("videos-title").focus(); // the button that was used is gone
 }
 
 let tab = "imports";

@@ -9,7 +9,7 @@ import { explain, length, t, when } from "./strings.js";
  * @typedef {import("./fold.js").Record} Record
  * @typedef {{title: string, hls_url: string | null, thumbnail_url: string | null, duration: number | null}} Playable
  * @typedef {{read(id: string): Promise<Playable>, play(id: string): void, cancel(id: string): Promise<void>,
- *   retry(id: string): Promise<void>}} Deeds
+ *   retry(id: string): Promise<void>, ask(name: string): Promise<boolean>, remove(id: string): Promise<void>}} Deeds
  */
 
 export class VideoCard {
@@ -25,6 +25,7 @@ export class VideoCard {
   #play = element("button", { type: "button", class: "main" });
   #cancel = element("button", { type: "button", class: "quiet" });
   #retry = element("button", { type: "button", class: "quiet" });
+  #remove = element("button", { type: "button", class: "quiet" });
   #problem = element("p", { class: "problem", role: "alert" });
   #trouble = "";
   #ready = element("div", { class: "ready" }, this.#picture, element("div", {}, this.#length, this.#play));
@@ -33,7 +34,7 @@ export class VideoCard {
     "li",
     { class: "card" },
     element("header", {}, this.#title, this.#chip, this.#time),
-    this.#bar.node, this.#ready, this.#problem, this.#cancel, this.#retry,
+    this.#bar.node, this.#ready, this.#problem, this.#cancel, this.#retry, this.#remove,
   );
 
   /** @param {Record} record @param {Deeds} deeds */
@@ -43,6 +44,9 @@ export class VideoCard {
     this.#play.addEventListener("click", () => deeds.play(this.#id));
     this.#cancel.addEventListener("click", () => this.#do(this.#cancel, deeds.cancel));
     this.#retry.addEventListener("click", () => this.#do(this.#retry, deeds.retry));
+    this.#remove.addEventListener("click", async () => {
+      if (await deeds.ask(this.name)) await this.#do(this.#remove, deeds.remove);
+    });
     this.update(record);
   }
 
@@ -84,6 +88,9 @@ export class VideoCard {
     this.#cancel.textContent = t("cancel");
     this.#retry.hidden = status !== "FAILED" && status !== "CANCELLED";
     this.#retry.textContent = t("retry");
+    this.#remove.hidden = !ended;
+    this.#remove.textContent = t("delete");
+    this.#remove.setAttribute("aria-label", t("delete_named", { name: this.name }));
     this.#problem.textContent = this.#trouble || (status === "FAILED" ? explain("error", error?.code ?? "internal", error?.message) : "");
   }
 

@@ -45,9 +45,20 @@ const doTo = (deed) => async (/** @type {string} */ id) => {
   await api.callJson(`/media/videos/${encodeURIComponent(id)}/${deed}/`, { method: "POST" });
 };
 
-/** @param {(id: string) => void} play */
-export function cardMaker(play) {
-  const deeds = { read: readVideo, play, cancel: doTo("cancel"), retry: doTo("retry") };
+/** Deletes a video. One that is deleted already is no error. @param {string} id */
+async function remove(id) {
+  try {
+    await api.call(`/media/videos/${encodeURIComponent(id)}/`, { method: "DELETE" });
+  } catch (error) {
+    if (!(error instanceof api.ApiError && error.status === 404)) throw error;
+  }
+}
+
+/** `removed` is told of what this page deleted; `ask` asks whether it shall. @param {(id: string) => void} play
+ *  @param {(name: string) => Promise<boolean>} ask @param {(id: string) => void} removed */
+export function cardMaker(play, ask, removed) {
+  const removeAndTell = (/** @type {string} */ id) => remove(id).then(() => removed(id));
+  const deeds = { read: readVideo, play, cancel: doTo("cancel"), retry: doTo("retry"), ask, remove: removeAndTell };
   return (/** @type {Record} */ record) => (record.topic.startsWith("video:") ? new VideoCard(record, deeds) : null);
 }
 

@@ -5,23 +5,25 @@ from datetime import timedelta
 from pathlib import Path, PurePath
 from uuid import uuid4
 
-import structlog
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from academy.adapters.db.django import repositories_video
 from academy.adapters.db.django.connections import give_back_connection
+from academy.adapters.db.django.repositories_video import Discarded
 from academy.adapters.storage.folders import drop_folder
-from academy.domain.videos import UPLOAD_FOLDER, UPLOAD_SECONDS, ClaimedVideo, video_folder
+from academy.domain.videos import UPLOAD_FOLDER, UPLOAD_SECONDS, ClaimedVideo, still_needs, video_folder
 from academy.leftovers import attempts_of
-
-log = structlog.get_logger(__name__)
 
 MAX_FILE_NAME = 200
 ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
 """When an announced upload is given up: one that began while its address was good may take as long again."""
 MOST_SWEPT = 200
+DISCARD_PATIENCE = timedelta(minutes=5)
+"""After this another worker deletes the files that one was about to delete: it died, or the storage was away."""
+DELETED_KEPT = timedelta(days=2)
+"""How long the row of a deleted video stays. The minutes that it was encoded today go on counting."""
 COPY_BYTES = 4_000_000
 
 
@@ -87,12 +89,32 @@ def drop_other_attempts(video: ClaimedVideo) -> None:
             drop_folder(f"{video_folder(video.tenant_id, video.video_id)}/{attempt}")
 
 
-def drop_all_made(tenant_id: int, video_id: int) -> None:
-    """Everything that was made of a video that has not become READY. A storage that is away is no error.
+def sweep_discarded() -> None:
+    """Delete the files of videos that were deleted, and what was made of those that failed or were cancelled.
 
-    Its end is written and told by then; what stays is dropped when another attempt ends.
+    Whoever ends a video notes in its row that files are due; so a storage that is away, or a worker that dies, only
+    delays it.
     """
-    try:
-        drop_folder(video_folder(tenant_id, video_id))
-    except Exception:  # storages raise what they like
-        log.exception("video_files_not_dropped", tenant=tenant_id, video=video_id)
+    for _ in range(MOST_SWEPT):
+        discarded = repositories_video.take_discarded(DISCARD_PATIENCE)
+        if discarded is None:
+            return
+        _delete_files(discarded)
+        repositories_video.note_discarded(discarded, DELETED_KEPT)
+
+
+def _delete_files(video: Discarded) -> None:
+    folder = video_folder(video.tenant_id, video.video_id)
+    if video.deleted_at is not None:
+        default_storage.delete(video.source)
+        drop_folder(folder)
+        return
+    for attempt in attempts_of(video.tenant_id, video.video_id):
+        if not still_needs(attempt, video.status, video.attempt):
+            drop_folder(f"{folder}/{attempt}")
+
+
+def sweep_soon() -> None:
+    """Delete what requests and ended jobs left to the workers."""
+    sweep_discarded()
+    sweep_announced()

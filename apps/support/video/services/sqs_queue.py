@@ -60,10 +60,10 @@ def complete_video(video: ClaimedVideo, *, hls_path: str, duration: float, made_
 
 
 def fail_video(video: ClaimedVideo, code: str, message: str) -> None:
-    """FAILED, with the reason. Raises AttemptSupersededError."""
+    """FAILED, with the reason. What was made of it is deleted by a worker. Raises AttemptSupersededError."""
     error = {"code": code, "message": message}
     with transaction.atomic():
-        repositories_video.save(video, status=VideoStatus.FAILED, error=error)
+        repositories_video.save(video, status=VideoStatus.FAILED, error=error, files_due_at=timezone.now())
         _say(video, VideoStatus.FAILED, video.shown, error)
 
 
@@ -81,19 +81,43 @@ def give_back_video(video: ClaimedVideo) -> None:
 
 
 def cancel_video(tenant_id: int, video_id: int) -> bool:
-    """CANCELLED; a worker that encodes it stops within a second. False if there is none. Raises JobStateError."""
+    """CANCELLED; a worker that encodes it stops within a second, and a worker deletes what was made of it.
+
+    False if there is no such video. Raises JobStateError.
+    """
     with transaction.atomic():
         row = repositories_video.lock_video(tenant_id, video_id)
         if row is None:
             return False
         if VideoStatus(row.status).terminal:
             raise JobStateError("video_ended", f"There is nothing to cancel: the video is {row.status}.")
-        row.status, row.finished_at = VideoStatus.CANCELLED, timezone.now()
-        row.save(update_fields=["status", "finished_at", "updated_at"])
-        if row.uploaded_at is not None:
-            video = repositories_video.claimed(row)
-            _say(video, VideoStatus.CANCELLED, video.shown)
+        _cancel(row)
     return True
+
+
+def delete_video(tenant_id: int, video_id: int) -> bool:
+    """Delete a video in whatever state: nobody sees it any more, and its bytes do not count. False if there is none.
+
+    A worker deletes its files. One that encodes it stops within a second, since its attempt is overtaken: the record of
+    the end is that of the next attempt, so it also comes after one that was READY.
+    """
+    with transaction.atomic():
+        row = repositories_video.lock_video(tenant_id, video_id)
+        if row is None:
+            return False
+        row.deleted_at, row.attempt = timezone.now(), row.attempt + 1
+        _cancel(row)
+    return True
+
+
+def _cancel(row: Video) -> None:
+    """End a locked video, and say so. One that was only announced is in no feed, and has no files but its upload."""
+    row.status, row.finished_at = VideoStatus.CANCELLED, timezone.now()
+    if row.uploaded_at is not None:
+        row.files_due_at = row.finished_at
+    row.save(update_fields=["status", "attempt", "finished_at", "deleted_at", "files_due_at", "updated_at"])
+    if row.uploaded_at is not None:
+        _say(repositories_video.claimed(row), VideoStatus.CANCELLED, dict(repositories_video.state_of(row).data))
 
 
 def retry_video(tenant_id: int, video_id: int) -> bool:

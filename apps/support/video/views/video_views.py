@@ -27,6 +27,8 @@ from academy.adapters.storage.presigned import CONTENT_TYPE, presigned_upload
 from academy.domain.jobs import JobStateError
 from academy.domain.roles import EVERYONE, FACULTY
 from academy.domain.videos import VideoStatus
+from apps.core.audit import Event
+from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
 from apps.core.parsers import BoundedJSONParser
@@ -36,7 +38,7 @@ from apps.support.video.models import Video
 from apps.support.video.redis_status_cache import cache_video_status
 from apps.support.video.serializers import PresignedForm, UploadForm, VideoSerializer
 from apps.support.video.services import sqs_queue
-from apps.support.video.services.files import drop_all_made, shown_name, source_name
+from apps.support.video.services.files import shown_name, source_name
 from config.body_limit import FORM_BYTES
 
 log = structlog.get_logger(__name__)
@@ -86,15 +88,25 @@ class VideoListView(ListAPIView[Video]):
 
 
 class VideoDetailView(APIView):
-    """One video. Looking at it restores its status in Redis, where that was lost."""
+    """One video. Looking at it restores its status in Redis, where that was lost.
 
-    roles = {"GET": EVERYONE}  # noqa: RUF012 - read only
+    `DELETE` deletes it in whatever state it is; a worker deletes its files within seconds.
+    """
+
+    roles = {"GET": EVERYONE, "DELETE": FACULTY}  # noqa: RUF012 - read only
 
     @extend_schema(responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
     def get(self, request: Request, video_id: int) -> Response:
         video = find_video(request, video_id)
         restore(video)
         return Response(VideoSerializer(video).data)
+
+    @extend_schema(responses={204: None}, parameters=[OpenApiParameter("video_id", int, "path")])
+    def delete(self, request: Request, video_id: int) -> Response:
+        if not sqs_queue.delete_video(caller_of(request).tenant_id, video_id):
+            raise NotFound("There is no such video.")
+        audit_as(request, Event.VIDEO_DELETED, subject=f"video:{video_id}")
+        return Response(status=204)
 
 
 class VideoUploadedView(APIView):
@@ -112,17 +124,14 @@ class VideoUploadedView(APIView):
 
 
 class VideoCancelView(APIView):
-    """Ends the encoding of a video; what was made of it is removed, the uploaded file stays for another try."""
+    """Ends the encoding of a video; a worker deletes what was made of it. The uploaded file stays for another try."""
 
     roles = {"POST": FACULTY}  # noqa: RUF012 - read only
 
     @extend_schema(request=None, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
     def post(self, request: Request, video_id: int) -> Response:
         tenant_id = caller_of(request).tenant_id
-        answer = change(request, video_id, lambda: sqs_queue.cancel_video(tenant_id, video_id))
-        # Of attempts whose workers died. One that lives removes its own when it notices.
-        drop_all_made(tenant_id, video_id)
-        return answer
+        return change(request, video_id, lambda: sqs_queue.cancel_video(tenant_id, video_id))
 
 
 class VideoRetryView(APIView):
@@ -212,12 +221,17 @@ def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
 
 
 def lesson_of(tenant_id: int, sent: dict[str, Any]) -> int:
-    """The lesson that the video is of; a lecture gets a new one, in the transaction of its video."""
+    """The lesson that the video is of; a lecture gets a new one, in the transaction of its video.
+
+    It was there before the file was stored, which took a while. Raises ApiError if it is not any more.
+    """
     if "session" in sent:
+        if not repositories_lectures.lock_session(tenant_id, sent["session"]):
+            raise ApiError(409, "lesson_gone", "The lesson was deleted while its video arrived: choose another one.")
         return int(sent["session"])
     session = repositories_lectures.add_session(tenant_id, sent["lecture"], sent["title"])
-    if session is None:  # deleted since
-        raise serializers.ValidationError({"lecture": ["There is no such lecture."]})
+    if session is None:
+        raise ApiError(409, "lecture_gone", "The lecture was deleted while its video arrived: choose another one.")
     return session.pk
 
 

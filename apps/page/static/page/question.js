@@ -1,0 +1,45 @@
+// A dialog that asks before something is done that cannot be undone.
+
+import { t } from "./strings.js";
+
+export class Question {
+  #dialog;
+  #text;
+  #yes;
+  #no;
+  /** @type {(() => void) | null} */
+  #write = null;
+
+  /** @param {HTMLDialogElement} dialog */
+  constructor(dialog) {
+    this.#dialog = dialog;
+    this.#text = /** @type {HTMLElement} */ (dialog.querySelector("h2"));
+    this.#yes = /** @type {HTMLElement} */ (dialog.querySelector("[value=yes]"));
+    this.#no = /** @type {HTMLElement} */ (dialog.querySelector("[value=no]"));
+  }
+
+  /** Whether the answer is yes. Escape is a no. @param {string} key of the question, whose button is `key_yes`
+   *  @param {{[name: string]: string}} values @returns {Promise<boolean>} */
+  ask(key, values) {
+    this.#write = () => {
+      this.#text.textContent = t(key, values);
+      this.#yes.textContent = t(`${key}_yes`);
+    };
+    this.render();
+    this.#dialog.returnValue = "";
+    this.#dialog.showModal();
+    this.#no.focus(); // Enter by mistake does no harm
+    return new Promise((resolve) => {
+      this.#dialog.addEventListener("close", () => resolve(this.#dialog.returnValue === "yes"), { once: true });
+    });
+  }
+
+  close() {
+    if (this.#dialog.open) this.#dialog.close("no");
+  }
+
+  /** Again in the language that is chosen now. */
+  render() {
+    this.#write?.();
+  }
+}
