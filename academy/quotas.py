@@ -159,7 +159,8 @@ def _check_storage(tenant_id: int, limits: Limits, adds: int = 0) -> None:
         raise QuotaError(
             "quota_storage",
             f"Your academy may store {limits.storage_bytes / GIGABYTE:,.1f} GB, and would have "
-            f"{used / GIGABYTE:,.1f} GB with this file: delete videos that nobody needs, or ask the administrator for more.",
+            f"{used / GIGABYTE:,.1f} GB with this file: delete videos that nobody needs, or ask the administrator "
+            "for more.",
         )
 
 
