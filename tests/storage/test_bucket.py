@@ -1,0 +1,106 @@
+"""What the storage in a bucket holds in memory while it stores and reads large files, against the emulator of S3."""
+
+import secrets
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile, File
+
+from academy.adapters.storage.backends import BucketStorage
+from embedded.group import Servers
+
+LARGE = 48_000_000
+BLOCKS = LARGE // 8
+"""What one transfer may hold. boto3 reads a file in blocks of 1 MB."""
+
+
+@pytest.fixture
+def bucket(servers: Servers, settings: Any) -> BucketStorage:
+    named = settings.AWS_CREDENTIALS
+    storage = BucketStorage(
+        bucket_name=f"memory-{secrets.token_hex(6)}",
+        endpoint_url=servers.environment()["S3_ENDPOINT_URL"],
+        region_name=settings.AWS_REGION,
+        file_overwrite=False,
+        access_key=named["aws_access_key_id"],
+        secret_key=named["aws_secret_access_key"],
+    )
+    region: Any = {"LocationConstraint": settings.AWS_REGION}
+    storage.bucket.create(CreateBucketConfiguration=region)
+    return storage
+
+
+@pytest.fixture
+def large_file() -> Iterator[Callable[[], "File[bytes]"]]:
+    """Opens a large file."""
+    with tempfile.NamedTemporaryFile() as kept:
+        kept.truncate(LARGE)
+        yield lambda: File(open(kept.name, "rb"))  # noqa: PTH123, SIM115 - the test closes it
+
+
+def most_held(work: Callable[[], object]) -> int:
+    """The most bytes that all threads together held at once, beyond what was there before."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        work()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def store(bucket: BucketStorage, name: str, opened: "File[bytes]") -> None:
+    with opened as file:
+        bucket.save(name, file)
+
+
+def test_a_large_file_is_not_held_while_it_is_stored(
+    bucket: BucketStorage, large_file: Callable[[], "File[bytes]"]
+) -> None:
+    bucket.save("small", ContentFile(b"small"))  # what is loaded on first use
+    assert most_held(lambda: store(bucket, "large", large_file())) < BLOCKS
+    assert bucket.size("large") == LARGE
+
+
+def test_many_large_files_are_stored_at_once_in_the_memory_of_their_blocks(
+    bucket: BucketStorage, large_file: Callable[[], "File[bytes]"]
+) -> None:
+    bucket.save("small", ContentFile(b"small"))  # what is loaded on first use
+
+    def all_at_once() -> None:
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda number: store(bucket, f"large-{number}", large_file()), range(6)))
+
+    assert most_held(all_at_once) < 6 * BLOCKS
+
+
+def test_a_large_file_is_not_held_while_it_is_read(
+    bucket: BucketStorage, large_file: Callable[[], "File[bytes]"]
+) -> None:
+    store(bucket, "large", large_file())
+
+    def read() -> None:
+        with bucket.open("large") as file:
+            assert sum(len(part) for part in file.chunks(100_000)) == LARGE
+
+    assert most_held(read) < BLOCKS
+
+
+def test_all_threads_share_one_client(bucket: BucketStorage) -> None:
+    """A client takes a tenth of a second to make, and some 20 MB, which only the garbage collector frees."""
+    together = Barrier(4)
+
+    def client() -> Any:
+        together.wait(30)
+        bucket.exists("nothing")
+        return bucket.connection.meta.client
+
+    with ThreadPoolExecutor(4) as pool:
+        clients = {found.result() for found in [pool.submit(client) for _ in range(4)]}
+    assert clients == {bucket.bucket.meta.client}
