@@ -1,10 +1,7 @@
 """The file that a job made, to be downloaded."""
 
-import asyncio
-from collections.abc import AsyncIterator
 from uuid import UUID
 
-from django.core.files.base import File
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
@@ -19,10 +16,10 @@ from academy.exports import ExportGoneError, open_export
 from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.errors import ApiError
+from apps.core.file_parts import FileParts
 from apps.domains.ai.views.job_status_view import find_job
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-PART_BYTES = 100_000
 
 
 class JobFileView(APIView):
@@ -45,13 +42,4 @@ class JobFileView(APIView):
             "Content-Disposition": str(content_disposition_header(True, job.payload["file_name"])),  # noqa: FBT003
             "Cache-Control": "private, no-store",
         }
-        return StreamingHttpResponse(parts_of(file), content_type=XLSX, headers=headers)
-
-
-async def parts_of(file: "File[bytes]") -> AsyncIterator[bytes]:
-    """Reads in a thread: the web process serves its connections meanwhile."""
-    try:
-        while part := await asyncio.to_thread(file.read, PART_BYTES):
-            yield part
-    finally:
-        await asyncio.to_thread(file.close)
+        return StreamingHttpResponse(FileParts(file), content_type=XLSX, headers=headers)

@@ -2,9 +2,10 @@
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import default_storage
-from django.http import FileResponse, HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
+from apps.core.file_parts import FileParts
 from apps.support.video.playback import FILES, PLAYBACK_SECONDS, TYPES, PlaybackError, read_playback
 
 
@@ -24,6 +25,8 @@ def playback(request: HttpRequest, signed: str, name: str) -> HttpResponseBase: 
     except (BotoCoreError, ClientError):
         body = {"code": "storage_unavailable", "message": "The file storage cannot be reached; try again in a moment."}
         return JsonResponse(body, status=503, headers={"Retry-After": "5"})
-    answer = FileResponse(file, content_type=TYPES[name.rpartition(".")[2]])
-    answer["Cache-Control"] = f"private, max-age={PLAYBACK_SECONDS}, immutable"
-    return answer
+    headers = {
+        "Content-Length": str(file.size),
+        "Cache-Control": f"private, max-age={PLAYBACK_SECONDS}, immutable",
+    }
+    return StreamingHttpResponse(FileParts(file), content_type=TYPES[name.rpartition(".")[2]], headers=headers)

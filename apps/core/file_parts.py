@@ -1,0 +1,26 @@
+"""A stored file as the content of an answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from django.core.files.base import File
+
+PART_BYTES = 100_000
+
+
+class FileParts:
+    """Reads an open file part by part, in a thread: the web process serves its connections meanwhile.
+
+    Django would read a file that it is given to its end before it sends the first byte (ASGI). It closes this one with
+    the answer.
+    """
+
+    def __init__(self, file: "File[bytes]") -> None:
+        self._file = file
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while part := await asyncio.to_thread(self._file.read, PART_BYTES):
+            yield part
+
+    def close(self) -> None:
+        self._file.close()
