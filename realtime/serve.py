@@ -7,7 +7,6 @@ drains its connections over `REALTIME_DRAIN_SECONDS`, and then ends as uvicorn d
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 import socket
@@ -19,6 +18,7 @@ from django.conf import settings
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.importer import ImportFromStringError, import_from_string
 
+from realtime.memory import limit_arenas, set_collector
 from realtime.process import drain_process
 from realtime.proxies import DEFAULT as LOOPBACK_PROXIES
 from realtime.proxies import ProxyAddressError, TrustedProxies, behind_proxies
@@ -47,9 +47,7 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # The collector would walk all connections again and again: 200 to 400 ms with 10,000 of them.
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        set_collector()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -134,6 +132,7 @@ def main(words: Sequence[str] | None = None) -> None:
         "--head-seconds", type=float, default=HEAD_SECONDS, help="how long the head of a request may take to come"
     )
     given = parser.parse_args(words)
+    limit_arenas()
     # First of all, as that sets up the project's log. What is wrong with it is said when it is loaded to be served.
     with contextlib.suppress(ImportFromStringError):
         import_from_string(given.application)
