@@ -3,9 +3,19 @@
 A web request calls these through `apps.core.hashing`, which does the work in a few threads of its own.
 """
 
+from dataclasses import dataclass
+
 from django.contrib.auth.hashers import check_password, make_password
 
 from academy.domain.passwords import normalised
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Whether a password is right, and a new hash of it where the stored one is outdated."""
+
+    right: bool
+    new_hash: str | None = None
 
 
 def hash_password(password: str) -> str:
@@ -17,10 +27,30 @@ def password_matches(password: str, password_hash: str | None) -> bool:
 
     `None` (there is no such account) costs as many hashes as a wrong password, so that nobody can try names.
     """
+    right, _outdated = _compare(password, password_hash)
+    return right
+
+
+def compare_password(password: str, password_hash: str | None) -> Compared:
+    """Compare as `password_matches` does, and hash a right password again where its stored hash is outdated.
+
+    Such a hash has fewer rounds than hashes have now, is of another algorithm, or is of what was typed before passwords
+    were normalised.
+    """
+    right, outdated = _compare(password, password_hash)
+    return Compared(right, hash_password(password) if outdated else None)
+
+
+def _compare(password: str, password_hash: str | None) -> tuple[bool, bool]:
+    """Return whether the password is right, and whether its hash is outdated."""
     # Hashes from before passwords were normalised hold what was typed.
     spellings = dict.fromkeys((normalised(password), password))
     if password_hash is None:
         for spelling in spellings:
             make_password(spelling)
-        return False
-    return any(check_password(spelling, password_hash) for spelling in spellings)
+        return False, False
+    outdated: list[str] = []
+    for number, spelling in enumerate(spellings):
+        if check_password(spelling, password_hash, outdated.append):
+            return True, bool(outdated or number)
+    return False, False

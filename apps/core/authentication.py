@@ -13,9 +13,8 @@ from structlog.contextvars import bind_contextvars
 
 from academy.adapters.db.django import repositories_core
 from academy.adapters.db.django.repositories_core import Device
-from academy.passwords import password_matches
 from apps.core.audit import Event, audit
-from apps.core.hashing import Origin, hashing
+from apps.core.hashing import Origin, password_is_right
 from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
 from realtime import conf
 from realtime.conf import Identity
@@ -39,8 +38,7 @@ class TenantBackend(BaseBackend):
             return None
         origin = Origin.of_sign_in(tenant, address_of(request) if request else "")
         user = repositories_core.find_account(tenant, username)
-        password_hash = user.password if user else None
-        return user if hashing().run(lambda: password_matches(password, password_hash), origin) else None
+        return user if password_is_right(user, password, origin) else None
 
     def get_user(self, user_id: int) -> Any:
         return repositories_core.find_user(user_id)

@@ -24,6 +24,8 @@ from rest_framework.exceptions import APIException
 
 from academy.adapters.db.django import repositories_core
 from academy.adapters.db.django.connections import give_back_connection
+from academy.passwords import compare_password
+from apps.core.models import User
 from apps.core.throttling import network_of
 
 T = TypeVar("T")
@@ -149,6 +151,19 @@ class HashingLine:
             self._waiting.remove(entry)
             self._running.append(entry)
             return entry
+
+
+def password_is_right(user: User | None, password: str, origin: Origin) -> bool:
+    """Compare a password with an account's, in the line; an outdated hash of a right one is renewed.
+
+    None (there is no such account) costs the same as a wrong password. No connection is held meanwhile. Raises
+    HashingBusyError.
+    """
+    password_hash = user.password if user else None
+    compared = hashing().run(lambda: compare_password(password, password_hash), origin)
+    if user is not None and compared.new_hash is not None:
+        repositories_core.renew_hash(user, compared.new_hash)
+    return compared.right
 
 
 @cache

@@ -7,10 +7,9 @@ from django.core.exceptions import ValidationError
 from rest_framework.exceptions import APIException, Throttled
 
 from academy.adapters.db.django import repositories_core
-from academy.passwords import password_matches
 from apps.core.audit import Event, account_mark, audit, audit_limited
 from apps.core.authentication import address_of
-from apps.core.hashing import Origin, hashing
+from apps.core.hashing import Origin, password_is_right
 from apps.core.throttling import count_attempt
 
 BACKEND = "apps.core.authentication.TenantBackend"
@@ -34,8 +33,7 @@ class OperatorSignInForm(AdminAuthenticationForm):
         address = address_of(self.request)
         attempt = count_attempt("operator", address=address, tenant="", account=username)
         user = repositories_core.find_operator(username)
-        password_hash = user.password if user else None
-        right = hashing().run(lambda: password_matches(password, password_hash), Origin("", address, attempt.known))
+        right = password_is_right(user, password, Origin("", address, attempt.known))
         if user is None or not right:
             subject = f"user:{user.pk}" if user else f"account:{account_mark('', username)}"
             audit(Event.OPERATOR_SIGN_IN_FAILED, tenant=None, address=address, subject=subject, outcome="failed")

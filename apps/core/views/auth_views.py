@@ -14,12 +14,12 @@ from academy.adapters.db.django import repositories_core, repositories_sessions
 from academy.adapters.db.django.repositories_core import SessionEndedError, SignedIn
 from academy.domain.passwords import normalised
 from academy.domain.roles import EVERYONE
-from academy.passwords import hash_password, password_matches
+from academy.passwords import hash_password
 from apps.core.audit import Event, account_mark, audit, audit_limited
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import LogoutAuthentication, address_of, caller_of, device_of
 from apps.core.errors import ApiError
-from apps.core.hashing import HashingBusyError, Origin, hashing
+from apps.core.hashing import HashingBusyError, Origin, hashing, password_is_right
 from apps.core.models import User
 from apps.core.password_rules import check_new_password, words_of
 from apps.core.refresh_cookie import answer_with_cookie, check_origin, clear_cookie, read_cookie
@@ -93,10 +93,9 @@ def answer_tokens(request: Request, signed_in: SignedIn, issued_at: float, *, co
 
 
 def check_password(attempt: Attempt, origin: Origin, user: User | None, password: str) -> bool:
-    """Compare the password without holding a connection. Raises HashingBusyError (503, with Retry-After)."""
-    password_hash = user.password if user else None
+    """Compare the password, and renew its hash if that is outdated. Raises HashingBusyError (503, with Retry-After)."""
     try:
-        return hashing().run(lambda: password_matches(password, password_hash), origin)
+        return password_is_right(user, password, origin)
     except HashingBusyError:
         attempt.withdraw()
         raise
@@ -118,9 +117,13 @@ class TokenView(APIView):
         attempt = self._count(request, tenant, username)
         issued_at = clock.now()
         origin = Origin.of_sign_in(tenant, address_of(request), known=attempt.known)
-        user = repositories_core.find_account(tenant, username)
-        right = check_password(attempt, origin, user, password)
-        signed_in = repositories_core.open_session(user, device_of(request)) if right and user else None
+        for _ in range(2):
+            user = repositories_core.find_account(tenant, username)
+            right = check_password(attempt, origin, user, password)
+            signed_in = repositories_core.open_session(user, device_of(request)) if right and user else None
+            # Another sign-in may have renewed the hash meanwhile, or somebody has changed the password.
+            if signed_in or not (right and user and repositories_core.has_other_hash(user)):
+                break
         self._note(request, user, signed_in, account_mark(tenant, username), right=right)
         if signed_in is None:
             raise ApiError(401, "bad_credentials", "The academy, the user name or the password is wrong.")

@@ -6,9 +6,10 @@ from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
-from academy.adapters.db.django.session_triggers import revoked_by_caller
+from academy.adapters.db.django.session_triggers import revoked_by_caller, same_password
 from academy.domain.roles import Role
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from realtime.revoke import revoke_on_commit
@@ -183,6 +184,33 @@ def change_password(user: User, password_hash: str) -> bool:
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)
     return True
+
+
+def renew_hash(user: User, new_hash: str) -> None:
+    """Replace the account's outdated hash by a new one of the same password, which ends no session.
+
+    Does nothing if the account was given another password since `user` was read.
+    """
+    with transaction.atomic(), same_password(user.pk):
+        if User.objects.filter(pk=user.pk, password=user.password).update(password=new_hash):
+            user.password = new_hash
+
+
+def has_other_hash(user: User) -> bool:
+    """Return whether the active account's hash is another one than when `user` was read."""
+    return User.objects.filter(pk=user.pk, is_active=True).exclude(password=user.password).exists()
+
+
+def account_in(tenant_code: str | None, username: str, database: str) -> User | None:
+    """Return the account of an academy or, for None, of an operator, whether or not it is active."""
+    named = User.objects.using(database).filter(username=username).select_related("tenant")
+    return (named.filter(tenant=None) if tenant_code is None else named.filter(tenant__code=tenant_code)).first()
+
+
+def accounts_named(username: str, database: str, *, limit: int) -> list[User]:
+    """Return up to so many accounts of this name: those of operators first, then by academy."""
+    named = User.objects.using(database).filter(username=username).select_related("tenant")
+    return list(named.order_by(F("tenant__code").asc(nulls_first=True))[:limit])
 
 
 def _role(user: User) -> Role | None:
