@@ -114,9 +114,20 @@ class _Body:
             await self._ask(None)
         if self._received > self._max_bytes:
             raise self._too_large()
-        if not self.more and self._slot is not None:
-            self._slot.finish()
+        if not self.more:
+            self._tell_length()
+            if self._slot is not None:
+                self._slot.finish()
         return message
+
+    def _tell_length(self) -> None:
+        """Give a body that came in chunks its length, which REST framework takes for zero where none is announced.
+
+        Django reads a body to its end before it looks at the headers.
+        """
+        headers = self._scope["headers"]
+        if self._received and not any(name == b"content-length" for name, _ in headers):
+            headers.append((b"content-length", b"%d" % self._received))
 
     def end(self) -> None:
         if self._slot is not None:

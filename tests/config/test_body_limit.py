@@ -82,6 +82,18 @@ async def test_a_larger_body_of_who_may_send_it_goes_through(announced: bytes | 
     assert await exchange.answer() == (200, b"taken")
 
 
+async def test_the_application_is_told_the_length_of_a_body_that_came_in_chunks() -> None:
+    async def length_told(*parts: bytes, announced: bytes | None = None) -> list[bytes]:
+        exchange = Exchange(*parts, announced=announced)
+        assert await exchange.answer() == (200, b"taken")
+        return [value for name, value in exchange.scope["headers"] if name == b"content-length"]
+
+    assert await length_told(b"x" * 60, b"y" * 40) == [b"100"]
+    assert await length_told(b"x" * 600, b"y" * 400) == [b"1000"]
+    assert await length_told(b"x" * 60, b"y" * 40, announced=b"100") == [b"100"]
+    assert await length_told(b"") == []
+
+
 async def test_an_announced_body_of_a_stranger_is_refused_before_it_is_read() -> None:
     exchange = Exchange(b"x" * 101, announced=b"101")
     status, body = await exchange.answer(limit_body(exchange.application, stranger))
