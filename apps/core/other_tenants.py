@@ -1,10 +1,10 @@
 """Note in the audit log that somebody names an id of another academy.
 
-The answer is that for an id that does not exist. Only a refused request costs the queries that tell the two apart: one
-for each name of an id that it holds.
+The answer is that for an id that does not exist. Only a refused request, and a filtered list that is empty, cost the
+queries that tell the two apart: one for each name of an id that the request holds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -12,9 +12,10 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from academy.adapters.db.django.tenancy import other_tenants
-from apps.core.audit import Event
+from apps.core.audit import Event, audit
 from apps.core.audit_requests import audit_as
 from apps.core.tokens import Caller
+from realtime.conf import Identity
 
 IN_PATHS = {
     "student_id": ("students.Student", "pk"),
@@ -35,6 +36,9 @@ IN_REQUESTS = {
 }
 """Names in bodies and filters: the model whose primary key they give."""
 
+_Named = tuple[str, str, str, list[object]]
+"""What an id is called in the log, the model that it is of, the field that it is in, and the ids."""
+
 MOST_IDS = 50
 """Of one name. A request may hold thousands."""
 MAX_ID = 2**63 - 1
@@ -43,16 +47,40 @@ MAX_ID = 2**63 - 1
 def note_other_tenants_ids(context: dict[str, Any]) -> None:
     """Look at a request that was refused. Never raises."""
     request, view = context.get("request"), context.get("view")
+    if isinstance(request, Request):
+        _note(request, _named(request, getattr(view, "kwargs", {})))
+
+
+def note_other_tenants_filters(request: Request) -> None:
+    """Look at the filters of a list that is empty. Never raises."""
+    _note(request, _named_by_keys(request.query_params))
+
+
+def note_other_tenants_videos(identity: Identity, video_ids: set[int]) -> None:
+    """Look at the topics that a student or parent may not watch. Never raises."""
+    for value in _beyond_the_wall(identity.tenant_id, "video.Video", "pk", sorted(video_ids)[:MOST_IDS]):
+        audit(
+            Event.OTHER_TENANT_REFUSED,
+            tenant=identity.tenant_id,
+            user=identity.user_id,
+            session=identity.session_id,
+            subject=f"video:{value}",
+            outcome="refused",
+            reason="id",
+        )
+
+
+def _note(request: Request, named: Iterator[_Named]) -> None:
     caller: object = getattr(request, "user", None)
-    if not isinstance(request, Request) or not isinstance(caller, Caller):
+    if not isinstance(caller, Caller):
         return
-    for kind, model, field, values in _named(request, getattr(view, "kwargs", {})):
+    for kind, model, field, values in named:
         for value in _beyond_the_wall(caller.tenant_id, model, field, values):
             audit_as(request, Event.OTHER_TENANT_REFUSED, subject=f"{kind}:{value}", outcome="refused", reason="id")
 
 
-def _named(request: Request, in_path: dict[str, Any]) -> Iterator[tuple[str, str, str, list[object]]]:
-    """The ids that a request names: kind, model, field and values."""
+def _named(request: Request, in_path: dict[str, Any]) -> Iterator[_Named]:
+    """The ids that a request names in its path, its body and its filters."""
     for name, value in in_path.items():
         if name in IN_PATHS:
             yield name.removesuffix("_id"), *IN_PATHS[name], [value]
@@ -60,10 +88,14 @@ def _named(request: Request, in_path: dict[str, Any]) -> Iterator[tuple[str, str
         body = request.data
     except APIException:  # it could not be read, which is why it was refused
         body = {}
-    for given in (body, request.query_params):
-        for name, model in IN_REQUESTS.items():
-            if isinstance(given, dict) and (ids := _ids(given.get(name))):
-                yield name.removesuffix("s"), model, "pk", ids
+    yield from _named_by_keys(body)
+    yield from _named_by_keys(request.query_params)
+
+
+def _named_by_keys(given: object) -> Iterator[_Named]:
+    for name, model in IN_REQUESTS.items():
+        if isinstance(given, dict) and (ids := _ids(given.get(name))):
+            yield name.removesuffix("s"), model, "pk", ids
 
 
 def _ids(value: object) -> list[object]:
@@ -73,7 +105,7 @@ def _ids(value: object) -> list[object]:
     return [int(text) for text in texts if text.isdecimal()]
 
 
-def _beyond_the_wall(tenant_id: int, model: str, field: str, values: list[object]) -> list[object]:
+def _beyond_the_wall(tenant_id: int, model: str, field: str, values: Sequence[object]) -> list[object]:
     try:
         with transaction.atomic():
             return other_tenants(tenant_id, model, field, values)

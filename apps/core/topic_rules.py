@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from academy.adapters.db.django import repositories_video
 from academy.domain.roles import FACULTY, Role
 from apps.core.authentication import AccessTokenAuthentication, identity_of
+from apps.core.other_tenants import note_other_tenants_videos
 from realtime.conf import Identity
 from realtime.errors import ForbiddenTopicError, TicketError
 
@@ -32,6 +33,9 @@ def authenticate(request: Any) -> Identity:
 def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
     """Owner, staff and teacher: what they name, or everything. Students: the videos of their lectures, named.
 
+    Of these they may watch what the list of videos shows them, which is those that are ready: a video that is still
+    encoded, has failed or was cancelled is the academy's own business, and so are its title and its error.
+
     Raises ForbiddenTopicError. Everything that no line here allows is refused.
     """
     role = Role(identity.role)
@@ -43,6 +47,8 @@ def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
     visible: set[int] = set()
     if wanted and role in {Role.STUDENT, Role.PARENT}:
         visible = repositories_video.videos_visible_to(identity.tenant_id, identity.user_id, set(wanted.values()))
+    if refused := set(wanted.values()) - visible:
+        note_other_tenants_videos(identity, refused)
     for topic in named:
         if wanted.get(topic) not in visible:
             raise ForbiddenTopicError(f"You may not watch {topic[:100]}.")

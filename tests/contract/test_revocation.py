@@ -139,7 +139,7 @@ STUDENT_OF_A_VIDEO = """
     ), film AS (
         INSERT INTO video
             (tenant_id, session_id, title, status, attempt, hls_path, file_name, source, created_at, updated_at)
-        SELECT tenant_id, id, 'V', 'PROCESSING', 1, '', '', '', now(), now() FROM lesson RETURNING id
+        SELECT tenant_id, id, 'V', 'READY', 1, '', '', '', now(), now() FROM lesson RETURNING id
     )
     SELECT film.id, enrolment.id, student.tenant_id, student.user_id FROM film, enrolment, student
 """

@@ -278,6 +278,9 @@ def test_who_did_what_is_written_down_and_nothing_that_was_typed(own_system: Sys
     ):
         assert stranger.http.post(path, json=body).status_code in {400, 404}, path
     assert stranger.http.get(f"{SESSIONS}?user={owner.user}").status_code == 404
+    for path in (f"/api/v1/students/?lecture={lecture}", f"/api/v1/enrolments/?student={student}"):
+        assert stranger.http.get(path).json()["count"] == 0
+    assert stranger.http.get("/api/v1/students/?lecture=999999999").json()["count"] == 0
     assert stranger.http.get("/api/v1/students/", headers={"X-Tenant-Code": "hanbit"}).status_code == 403
     owner.http.post("/api/v1/students/export/", json={})
     owner.http.delete(f"{SESSIONS}{staff.session}/")
@@ -298,6 +301,8 @@ def test_who_did_what_is_written_down_and_nothing_that_was_typed(own_system: Sys
         f"student:{student}",
         f"lecture:{lecture}",
         f"user:{owner.user}",
+        f"lecture:{lecture}",
+        f"student:{student}",
         _tenant(stranger),
     ]
     assert [line["what"] for line in of["personal_data_read"]] == ["export_started"]

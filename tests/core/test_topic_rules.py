@@ -6,7 +6,9 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
+from structlog.testing import capture_logs
 
+from academy.adapters.db.django import repositories_video
 from academy.domain.roles import Role
 from apps.core.models import Tenant, TenantMembership, User
 from apps.core.topic_rules import MAX_NAMED_TOPICS, allowed_topics
@@ -36,10 +38,10 @@ class School:
         TenantMembership.objects.create(tenant=self.tenant, user=user, role=role)
         return user
 
-    def video(self, lecture: Lecture | None = None) -> str:
+    def video(self, lecture: Lecture | None = None, status: str = "READY") -> str:
         lecture = lecture or self.lecture
         session = Session.objects.create(tenant=self.tenant, lecture=lecture, title="1", order=lecture.sessions.count())
-        return f"video:{Video.objects.create(tenant=self.tenant, session=session, title='V').pk}"
+        return f"video:{Video.objects.create(tenant=self.tenant, session=session, title='V', status=status).pk}"
 
     def identity(self, role: Role) -> Identity:
         user = {Role.STUDENT: self.student.user, Role.PARENT: self.student.parent.user}.get(role)
@@ -83,6 +85,19 @@ def test_who_names_nothing_is_given_nothing(school: School) -> None:
     assert allowed_topics(school.identity(Role.STUDENT), []) == []
 
 
+@pytest.mark.parametrize("role", [Role.STUDENT, Role.PARENT])
+@pytest.mark.parametrize("status", ["PENDING", "PROCESSING", "FAILED", "CANCELLED"])
+def test_a_video_that_is_not_ready_is_refused_as_the_list_of_videos_hides_it(
+    school: School, role: Role, status: str
+) -> None:
+    topics = [school.video(), school.video(status=status)]
+    identity = school.identity(role)
+    with pytest.raises(ForbiddenTopicError, match=topics[1]):
+        allowed_topics(identity, topics)
+    listed = repositories_video.videos_watched_by(identity.tenant_id, identity.user_id)
+    assert [f"video:{video.pk}" for video in listed] == topics[:1]
+
+
 def test_a_video_of_a_lecture_that_she_does_not_attend_is_refused(school: School) -> None:
     other = school.video(Lecture.objects.create(tenant=school.tenant, title="M"))
     with pytest.raises(ForbiddenTopicError):
@@ -92,8 +107,11 @@ def test_a_video_of_a_lecture_that_she_does_not_attend_is_refused(school: School
 def test_another_academys_video_is_refused_even_if_she_were_enrolled_there(school: School) -> None:
     other = School()
     Enrollment.objects.create(tenant=other.tenant, lecture=other.lecture, student=school.student)
-    with pytest.raises(ForbiddenTopicError):
-        allowed_topics(school.identity(Role.STUDENT), [other.video()])
+    topic, identity = other.video(), school.identity(Role.STUDENT)
+    with capture_logs() as lines, pytest.raises(ForbiddenTopicError):
+        allowed_topics(identity, [topic, "video:999999999", school.video(status="FAILED")])
+    noted = [(line["tenant"], line["user"], line["subject"]) for line in lines]
+    assert noted == [(identity.tenant_id, identity.user_id, topic)]  # the others are of no other academy
 
 
 def test_a_deleted_student_and_her_parent_watch_nothing(school: School) -> None:

@@ -30,12 +30,12 @@ def videos_of(tenant_id: int) -> QuerySet[Video]:
 
 
 def videos_watched_by(tenant_id: int, user_id: int) -> QuerySet[Video]:
-    """The videos of the lectures that this student, or a child of this parent, attends."""
+    """The videos that are ready, of the lectures that this student, or a child of this parent, attends."""
     return videos_of(tenant_id).filter(pk__in=_watched(tenant_id, user_id).values("pk"))
 
 
 def videos_visible_to(tenant_id: int, user_id: int, video_ids: set[int]) -> set[int]:
-    """Which of these videos belong to a lecture that this student, or a child of this parent, attends."""
+    """Which of these videos `videos_watched_by` shows to this student or parent."""
     return set(_watched(tenant_id, user_id).filter(pk__in=video_ids).values_list("pk", flat=True))
 
 
@@ -43,7 +43,7 @@ def _watched(tenant_id: int, user_id: int) -> QuerySet[Video]:
     attends = Q(session__lecture__enrollments__student__user_id=user_id)
     child_attends = Q(session__lecture__enrollments__student__parent__user_id=user_id)
     present = Q(session__lecture__enrollments__student__deleted_at=None)
-    return _present(tenant_id).filter((attends | child_attends) & present)
+    return _present(tenant_id).filter((attends | child_attends) & present, status=VideoStatus.READY)
 
 
 def _present(tenant_id: int) -> QuerySet[Video]:

@@ -148,7 +148,7 @@ class VideoRetryView(APIView):
 def visible_videos(caller: Caller) -> QuerySet[Video]:
     if caller.role in FACULTY:
         return repositories_video.videos_of(caller.tenant_id)
-    return repositories_video.videos_watched_by(caller.tenant_id, caller.user_id).filter(status=VideoStatus.READY)
+    return repositories_video.videos_watched_by(caller.tenant_id, caller.user_id)
 
 
 def find_video(request: Request, video_id: int) -> Video:
