@@ -95,7 +95,7 @@ class Handler(Generic[C]):
     do: Callable[[C, JobProgress], dict[str, Any]]
     after_done: Callable[[C], None] | None = None
     """Tidies up after DONE; what it raises is only logged."""
-    sweep: Callable[[], None] | None = None
+    sweep: Callable[[], object] | None = None
     """Deletes what this kind of job keeps for a while only: called when a worker begins, and every hour."""
-    sweep_soon: Callable[[], None] | None = None
+    sweep_soon: Callable[[], object] | None = None
     """Does what requests leave to the worker, such as deleting files: called every few seconds."""

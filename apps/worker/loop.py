@@ -14,7 +14,6 @@ import structlog
 from django.db import close_old_connections
 
 from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQueue
-from academy.leftovers import sweep_leftovers
 from academy.sessions import sweep_sessions
 from apps.worker.delivery import Deliveries
 from apps.worker.dispatching import Dispatching
@@ -23,7 +22,7 @@ from apps.worker.handlers import Handler
 from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
 from apps.worker.store import JobStore
-from apps.worker.sweeping import SOON_SECONDS, by_one_process, sweep_until
+from apps.worker.sweeping import SOON_SECONDS, sweep_until
 from apps.worker.timing import Timing
 from apps.worker.workspace import sweep_workspaces
 from realtime import conf
@@ -61,9 +60,8 @@ class Worker:
         self._stop = self._stopping.asked
         self._running = RunningJobs(queue, store, timing)
         self._dispatching = Dispatching(queue, store, timing.visibility_seconds)
-        leftovers = by_one_process("leftovers", sweep_leftovers)
         own = (handler.sweep for handler in handlers.values() if handler.sweep)
-        self._sweeps = [sweep_workspaces, sweep_sessions, *own, leftovers]
+        self._sweeps = [sweep_workspaces, sweep_sessions, *own]
         self._sweeps_soon = [handler.sweep_soon for handler in handlers.values() if handler.sweep_soon]
         self._deliveries = Deliveries(queue, store, handlers, self._running, timing, self._stopping)
         self._futures: set[Future[None]] = set()

@@ -7,6 +7,7 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections
 
+from academy.leftovers import sweep_leftovers
 from realtime import conf
 
 log = structlog.get_logger(__name__)
@@ -45,3 +46,7 @@ def by_one_process(name: str, sweep: Work) -> Work:
             sweep()
 
     return sweep_if_due
+
+
+sweep_storage = by_one_process("leftovers", sweep_leftovers)
+"""For the kinds of jobs that use the storage: a worker of others may have no way to it."""

@@ -24,7 +24,10 @@ from apps.domains.ai.models import AIJob
 from apps.domains.lectures.models import Session
 from apps.support.video.models import Video
 from apps.support.video.services.files import source_name
+from apps.worker.ai_worker import excel_parsing
 from apps.worker.sweeping import by_one_process
+from apps.worker.video_worker import encoding
+from realtime import conf
 
 
 @pytest.fixture
@@ -274,6 +277,15 @@ def test_uploads_in_parts_that_were_never_completed_are_aborted(
     monkeypatch.setattr(leftovers, "GRACE", timedelta(seconds=-60))
     leftovers.sweep_leftovers(only=lesson.tenant_id)
     assert unfinished() == ["backups/of somebody else"]
+
+
+def test_the_workers_that_use_the_storage_sweep_it(lesson: Session, a_day_later: None) -> None:
+    for handler in (encoding.HANDLERS["video_encoding"], excel_parsing.HANDLER):
+        left = upload(lesson)
+        conf.redis().delete("worker:sweep:leftovers")
+        assert handler.sweep is not None
+        handler.sweep()
+        assert not default_storage.exists(left)
 
 
 def test_one_process_sweeps_in_an_hour(redis: Redis, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from academy.domain.videos import VIDEO_ENCODING, ClaimedVideo
 from academy.quotas import QuotaError
 from apps.support.video.services.files import drop_other_attempts, fetch_source, keep_files, sweep_soon
 from apps.worker.handlers import Handler, JobProgress
+from apps.worker.sweeping import sweep_storage
 from apps.worker.workspace import workspace
 
 STEPS = ("fetch", *ENCODING_STEPS, "store")
@@ -71,5 +72,5 @@ class _Report:
 
 
 HANDLERS: dict[str, Handler[ClaimedVideo]] = {
-    VIDEO_ENCODING: Handler(STEPS, encode_video, drop_other_attempts, sweep_soon=sweep_soon)
+    VIDEO_ENCODING: Handler(STEPS, encode_video, drop_other_attempts, sweep_storage, sweep_soon)
 }

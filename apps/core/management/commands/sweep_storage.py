@@ -12,7 +12,7 @@ from academy.leftovers import sweep_leftovers
 class Command(BaseCommand):
     help = (
         "Deletes files that were left in the storage a day ago or earlier by processes that died: no row needs them. "
-        "Workers do the same once an hour."
+        "Video and AI workers do the same once an hour."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from apps.domains.students.services.bulk_from_excel import bulk_create_students_
 from apps.domains.students.services.lecture_enroll import LectureMissingError
 from apps.worker.chunk_report import ChunkReport
 from apps.worker.handlers import Handler, JobProgress
+from apps.worker.sweeping import sweep_storage
 from apps.worker.workspace import workspace
 
 STEPS = ("parse", "import")
@@ -60,4 +61,4 @@ def forget_file(job: ClaimedJob) -> None:
     default_storage.delete(job.payload["file"])
 
 
-HANDLER = Handler(STEPS, import_students, forget_file)
+HANDLER = Handler(STEPS, import_students, forget_file, sweep_storage)
