@@ -12,6 +12,8 @@ def main() -> None:
     from config.environment import hide_secrets_once_read, sentences_alone  # noqa: PLC0415
     from config.postgresql.base import DatabaseTooOldError  # noqa: PLC0415
 
+    if "realtime_relay" in sys.argv[1:2]:  # a server, whose links to the database are bounded as a worker's are
+        os.environ.setdefault("PROCESS_NAME", "relay")
     if "runserver" not in sys.argv[1:2]:  # its reloader hands its environment on
         hide_secrets_once_read()
     with sentences_alone():

@@ -12,7 +12,12 @@ from django.db.backends.postgresql import base
 from django.db.utils import NotSupportedError
 from psycopg_pool import ConnectionPool
 
+from config.postgresql import driver
 from config.postgresql.features import DatabaseFeatures
+
+OWN_OPTIONS = {"answer_seconds", "idle_in_transaction_seconds"}
+"""How long to wait for the answer to a statement; how long a transaction may rest between two. A process that is frozen
+for longer loses its transaction, and its locks are free."""
 
 
 class DatabaseTooOldError(NotSupportedError):
@@ -23,6 +28,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
     """Replaces dead connections, of the pool and of a thread's own, before a statement is sent on one."""
 
     features_class = DatabaseFeatures
+    Database = driver
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return what psycopg takes; our own options are not among it."""
+        given: dict[str, Any] = super().get_connection_params()
+        return {name: value for name, value in given.items() if name not in OWN_OPTIONS}
+
+    def _configure_connection(self, connection: driver.BoundedConnection) -> bool:
+        """Prepare a new connection. Statements do it, because a pooler may refuse what is asked at the start."""
+        super()._configure_connection(connection)  # type: ignore[misc]
+        options = self.settings_dict["OPTIONS"]
+        connection.answer_seconds = options.get("answer_seconds")
+        if seconds := options.get("idle_in_transaction_seconds"):
+            connection.execute(f"SET idle_in_transaction_session_timeout = {1000 * seconds:d}")
+        return True
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Take a connection from the pool, or make one. Raises OperationalError where PostgreSQL cannot be reached."""

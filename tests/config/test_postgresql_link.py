@@ -1,0 +1,88 @@
+"""Links to PostgreSQL that go silent: nobody waits for ever, and no transaction of a frozen process stays open."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import DatabaseError, connections
+
+from config.environment import LINK_OPTIONS, database_settings, read_environment
+from config.postgresql.driver import BoundedConnection
+from embedded.group import Servers
+from tests.proxy import Proxy
+
+
+@contextmanager
+def silent_proxy(port: int) -> Iterator[tuple[Proxy, Any]]:
+    """A proxy in a loop of its own, and a function that lets it go silent."""
+    loop, proxy = asyncio.new_event_loop(), Proxy(port)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def call(action: Any) -> None:
+        async def act() -> None:
+            action()
+
+        asyncio.run_coroutine_threadsafe(act(), loop).result(10)
+
+    asyncio.run_coroutine_threadsafe(proxy.__aenter__(), loop).result(10)
+    try:
+        yield proxy, call
+    finally:
+        asyncio.run_coroutine_threadsafe(proxy.__aexit__(None, None, None), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def test_an_answer_that_does_not_come_closes_the_connection(servers: Servers) -> None:
+    port = servers.postgres.port
+    with silent_proxy(port) as (proxy, call):
+        link = BoundedConnection.connect(servers.postgres.url.replace(f":{port}/", f":{proxy.port}/"), autocommit=True)
+        link.answer_seconds = 0.2
+        assert link.execute("SELECT 1").fetchone() == (1,)
+        call(proxy.stall)
+        with pytest.raises(psycopg.OperationalError, match=r"has not answered for 0\.2 s"):
+            link.execute("SELECT 1")
+        assert link.closed
+
+
+def test_a_statement_that_takes_longer_than_the_limit_is_given_up(servers: Servers) -> None:
+    with BoundedConnection.connect(servers.postgres.url, autocommit=True) as link:
+        link.answer_seconds = 0.2
+        with pytest.raises(psycopg.OperationalError, match="has not answered"):
+            link.execute("SELECT pg_sleep(5)")
+
+
+@pytest.mark.parametrize("process", ["web", "ai_worker", "realtime_relay"])
+def test_every_process_bounds_its_links(process: str) -> None:
+    found = database_settings(read_environment({"PROCESS_NAME": process}))["OPTIONS"]
+    assert found.items() >= LINK_OPTIONS.items()
+    assert found["answer_seconds"] > 0
+    assert found["idle_in_transaction_seconds"] > 0
+
+
+def test_an_address_overrules_the_limits_of_links() -> None:
+    environment = read_environment({"DATABASE_URL": "postgresql://a@127.0.0.1/a?tcp_user_timeout=30000"})
+    assert database_settings(environment)["OPTIONS"]["tcp_user_timeout"] == "30000"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_that_rests_for_too_long_is_ended_by_the_server() -> None:
+    """The process was frozen; its locks are free then."""
+    link = connections["default"].copy()
+    try:
+        with link.cursor() as cursor:
+            cursor.execute("SHOW idle_in_transaction_session_timeout")
+            assert cursor.fetchone() == ("30s",)
+            cursor.execute("SET idle_in_transaction_session_timeout = 100")
+            cursor.execute("BEGIN")
+            threading.Event().wait(0.5)
+            with pytest.raises(DatabaseError):
+                cursor.execute("SELECT 1")
+    finally:
+        link.close()
