@@ -15,12 +15,12 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from academy.adapters.db.django import repositories_ai, repositories_turns, repositories_video
 from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE, VIDEO_QUEUE
 from academy.domain.jobs import BULK_MESSAGE
 from academy.domain.turns import choose
+from realtime.after_commit import run_after_commit
 from realtime.outbox import send_on_commit
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,7 @@ def queue_of(job_type: str) -> str:
 
 def release_on_commit(queue: str) -> None:
     """Send what may go next, once the current transaction is committed. Call it where a job is created or ends."""
-    transaction.on_commit(partial(_release_after_commit, queue), robust=True)
+    run_after_commit(_release_after_commit, queue)
 
 
 def release(queue: str) -> int:
@@ -106,8 +106,7 @@ def sent_before(queue: str, age: timedelta, *, after: int, most: int) -> list[An
     They have the columns alone that tell their topics and that `send_again` needs.
     """
     lane = _LANES[queue]
-    then = timezone.now() - age
-    return repositories_turns.sent_before(lane.unfinished(), then, columns=lane.named_by, after=after, most=most)
+    return repositories_turns.sent_before(lane.unfinished(), age, columns=lane.named_by, after=after, most=most)
 
 
 def send_again(queue: str, row: Any) -> bool:

@@ -190,10 +190,18 @@ def session_ender() -> SessionEnder | None:
     return cast("SessionEnder", import_string(path)) if path else None
 
 
-def outbox_senders() -> dict[str, OutboxSender]:
-    """Kind → function, for outbox rows that are not records."""
-    senders = {"revocation": "realtime.revoke.send_revocation", **getattr(settings, "REALTIME_OUTBOX_SENDERS", {})}
-    return {kind: import_string(path) for kind, path in senders.items()}
+def outbox_kinds() -> list[str]:
+    """The kinds of outbox rows that are no records."""
+    return list(_outbox_paths())
+
+
+def outbox_sender(kind: str) -> OutboxSender:
+    """The function that sends the rows of a kind. Raises KeyError for a kind without one, ImportError."""
+    return cast("OutboxSender", import_string(_outbox_paths()[kind]))
+
+
+def _outbox_paths() -> dict[str, str]:
+    return {"revocation": "realtime.revoke.send_revocation", **getattr(settings, "REALTIME_OUTBOX_SENDERS", {})}
 
 
 def declares_outbox() -> bool:

@@ -17,7 +17,7 @@ from realtime import checks, conf, scripts
 from realtime.conf import DoctorCheck
 from realtime.errors import CheckFailedError
 from realtime.keys import Keys
-from realtime.outbox import is_written, oldest_unsent_seconds, seconds_until_relayed
+from realtime.outbox import is_written, seconds_until_relayed, waiting
 from realtime.redis_server import WARN_ABOVE, RedisServer, brief_client, try_write
 from realtime.refused_writes import refusal, sentence
 from realtime.supported import is_too_old, needed
@@ -173,16 +173,22 @@ def check_outbox() -> str:
     try:
         if unused := _outbox_unused():
             return unused
-        age = oldest_unsent_seconds()
+        found = waiting()
     except DatabaseError as problem:
         raise CheckFailedError(
             f"cannot be read: {_first_line(problem)}", "Mend the database first (manage.py migrate)."
         ) from None
-    if age > OLD_SECONDS:
+    if found.oldest_seconds > OLD_SECONDS:
         raise CheckFailedError(
-            f"its oldest row waits for {age:.0f} s",
+            f"its oldest row waits for {found.oldest_seconds:.0f} s",
             "Start a worker or manage.py realtime_relay; if one runs, its log says outbox_rows_not_sent and why.",
         )
+    if found.set_aside:
+        raise CheckFailedError(
+            f"{found.set_aside} rows can never be sent as they are, and were set aside",
+            "manage.py realtime_outbox says which and why, and sends them again.",
+        )
+    age = found.oldest_seconds
     return f"the oldest row waits for {age:.0f} s" if age else "empty: everything was sent"
 
 

@@ -72,6 +72,18 @@ class RefusedError(RealtimeError):
         self.limit = limit
 
 
+class UnsendableError(RealtimeError):
+    """A row of the outbox can never be sent. A sender raises it: the row is set aside for the operator."""
+
+
+class NotNowError(RealtimeError):
+    """A row of the outbox cannot be sent now, through no fault of its own. A sender raises it; it is sent later."""
+
+
+class LeaseLostError(RealtimeError):
+    """Another process has taken over what this one was doing."""
+
+
 class CheckFailedError(RealtimeError):
     """A check of the doctor found something wrong; `mend` says how to mend it."""
 

@@ -20,7 +20,7 @@ from prometheus_client.utils import floatToGoString
 from realtime import conf
 from realtime.closing import CloseCode
 from realtime.metrics import LATENCY, Histogram, counts
-from realtime.outbox import oldest_unsent_seconds
+from realtime.outbox import waiting
 from realtime.redis_server import RedisServer, takes_writes
 from realtime.refusals import REASONS
 from realtime.refused_writes import CODES
@@ -40,6 +40,7 @@ READ_CAUSES = ("confirmed", "gap", "epoch", "client_ahead", "probe")
 
 GAUGES = {
     "realtime_outbox_age_seconds": "Age of the oldest row of the outbox that was not sent; 0 if all were.",
+    "realtime_outbox_set_aside": "Rows of the outbox that can never be sent as they are.",
     "realtime_redis_memory_bytes": "Memory that Redis uses.",
     "realtime_redis_memory_limit_bytes": "Redis' maxmemory; 0 for none.",
     "realtime_redis_writable": "1 if Redis takes writes, 0 if it refuses them.",
@@ -52,7 +53,11 @@ Ask = Callable[[], dict[str, float]]
 
 def _ask_database() -> dict[str, float]:
     try:
-        return {"realtime_outbox_age_seconds": oldest_unsent_seconds()}
+        found = waiting()
+        return {
+            "realtime_outbox_age_seconds": found.oldest_seconds,
+            "realtime_outbox_set_aside": float(found.set_aside),
+        }
     finally:
         connection.close()  # of this thread, which ends
 
@@ -133,6 +138,9 @@ class Exposed(Collector):
             CODES,
         )
         yield _counter("realtime_refused", "Whatever was refused, by reason.", "reason", counts.refusals, REASONS)
+        yield _counter(
+            "realtime_isolated_errors", "Errors of one tenant's data that cost no other one.", "where", counts.isolated
+        )
         yield _counter("realtime_feed_reads", "Reads of a feed, by cause.", "cause", counts.reads, READ_CAUSES)
         yield _counter("realtime_sql_statements", "SQL statements, by view.", "view", counts.sql)
         connections = GaugeMetricFamily("realtime_connections", "Open connections.", labels=["transport"])

@@ -16,7 +16,7 @@ import structlog
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from realtime.batches import Call, batched, run_script
+from realtime.batches import Call, answers_of, batched, run_script
 from realtime.commands import Commands
 from realtime.errors import BadRecordError
 from realtime.keys import OLD_PROGRESS_PATTERN, Keys, old_progress, topic_of_old_progress
@@ -127,7 +127,7 @@ class OldKeys:
             for tenant_id, topic in topics:
                 pipe.get(self._keys.status(tenant_id, topic))
                 pipe.get(self._keys.progress(tenant_id, topic))
-            values: list[bytes | None] = pipe.execute()
+            values: list[bytes | None] = answers_of(pipe, "old_progress")
         return [
             (_record(text, progress), progress is not None)
             for text, progress in zip(values[::2], values[1::2], strict=True)

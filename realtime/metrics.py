@@ -45,6 +45,7 @@ class Counts:
         self.reads: Counter[str] = Counter()
         self.sql: Counter[str] = Counter()
         self.refused_writes: Counter[str] = Counter()
+        self.isolated: Counter[str] = Counter()
 
 
 counts = Counts()
@@ -57,9 +58,14 @@ def counting_refusals() -> Iterator[None]:
     try:
         yield
     except ResponseError as problem:
-        if (code := refusal(problem)) is not None:
-            counts.refused_writes[code] += 1
+        count_refused(problem)
         raise
+
+
+def count_refused(problem: ResponseError) -> None:
+    """Counts an error of Redis by its code, if it is the refusal of a write."""
+    if (code := refusal(problem)) is not None:
+        counts.refused_writes[code] += 1
 
 
 def count_published(answers: Iterable[Published]) -> list[Published]:

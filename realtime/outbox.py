@@ -5,18 +5,19 @@ behind (a crash, a Redis or a queue that is down) the relay sends.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import orjson
 import structlog
 from django.db import transaction
-from django.db.models import Q, QuerySet
-from django.utils import timezone
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models.functions import Now
 
 from realtime import conf
+from realtime.after_commit import run_after_commit
 from realtime.json_text import json_text
 from realtime.models import OutboxEntry
 from realtime.record import Draft, draft_record
@@ -69,7 +70,7 @@ def send_on_commit(
             "Call this inside atomic(), beside the write that it tells of: else a crash may lose either."
         )
     entry = new_entry(kind, tenant_id, payload)
-    transaction.on_commit(partial(after_commit or _send_after_commit, entry), robust=True)
+    run_after_commit(after_commit or _send_after_commit, entry)
 
 
 def new_entry(kind: str, tenant_id: int, payload: dict[str, Any]) -> OutboxEntry:
@@ -82,13 +83,14 @@ def unsent(kind: str) -> QuerySet[OutboxEntry]:
     return OutboxEntry.objects.filter(kind=kind, sent_at=None)
 
 
-def sent_since(kind: str, since: datetime) -> QuerySet[OutboxEntry]:
-    """The rows of a kind that were sent since then."""
-    return OutboxEntry.objects.filter(kind=kind, sent_at__gt=since)
+def sent_in_last(kind: str, age: timedelta) -> QuerySet[OutboxEntry]:
+    """The rows of a kind that were sent within this time."""
+    return OutboxEntry.objects.filter(kind=kind, sent_at__gt=Now() - age)
 
 
-def entries_since(kind: str, since: datetime) -> QuerySet[OutboxEntry]:
-    """The rows of a kind that were sent since then, or written since then and not sent."""
+def entries_of_last(kind: str, age: timedelta) -> QuerySet[OutboxEntry]:
+    """The rows of a kind that were sent within this time, or written within it and not sent."""
+    since = Now() - age
     written = Q(sent_at=None, created_at__gt=since)
     return OutboxEntry.objects.filter(Q(sent_at__gt=since) | written, kind=kind)
 
@@ -101,7 +103,7 @@ def send(entry: OutboxEntry) -> None:
     if entry.kind == RECORD:
         conf.publisher().publish(entry.tenant_id, draft_of(entry))
     else:
-        conf.outbox_senders()[entry.kind](entry.payload)
+        conf.outbox_sender(entry.kind)(entry.payload)
 
 
 def draft_of(entry: OutboxEntry) -> Draft:
@@ -116,15 +118,26 @@ def _send_after_commit(entry: OutboxEntry) -> None:
     except Exception as problem:  # noqa: BLE001 - whatever it was, the relay tries again
         log.warning("outbox_left_to_relay", kind=entry.kind, tenant=entry.tenant_id, error=str(problem))
     else:
-        OutboxEntry.objects.filter(pk=entry.pk).update(sent_at=timezone.now())
+        OutboxEntry.objects.filter(pk=entry.pk).update(sent_at=Now())  # if this fails, the relay sends it once more
 
 
 def bound_statements() -> None:
-    """Lets no statement of the current transaction take longer than a second, where the database can be told so."""
+    """Lets no statement of the current transaction take longer than a second, where the database can be told so.
+
+    A process that freezes in this transaction loses it soon, with its locks.
+    """
     connection = transaction.get_connection()
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL statement_timeout = 1000")
+            cursor.execute("SET LOCAL statement_timeout = 1000; SET LOCAL idle_in_transaction_session_timeout = 5000")
+
+
+def in_pages(rows: QuerySet[OutboxEntry], size: int = 200) -> Iterator[list[OutboxEntry]]:
+    """The rows in lists, by their ids. Each list is read by a statement of its own: nothing stays open in between."""
+    last = 0
+    while page := list(rows.filter(pk__gt=last).order_by("pk")[:size]):
+        yield page
+        last = page[-1].pk
 
 
 def give_back_pooled_connection() -> None:
@@ -137,12 +150,24 @@ def give_back_pooled_connection() -> None:
         connection.close()
 
 
-def oldest_unsent_seconds() -> float:
-    """The age of the oldest row that was not sent; 0 if all were. Raises DatabaseError, within a second."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The age of the oldest row that is still to be sent, 0 without one; and how many rows were set aside."""
+
+    oldest_seconds: float
+    set_aside: int
+
+
+def waiting() -> Waiting:
+    """How the outbox stands, by the clock of the database. Raises DatabaseError, within a second."""
     with transaction.atomic():
         bound_statements()
-        oldest = OutboxEntry.objects.filter(sent_at=None).order_by("id").values_list("created_at", flat=True).first()
-    return max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
+        unsent_rows = OutboxEntry.objects.filter(sent_at=None)
+        age = ExpressionWrapper(Now() - F("created_at"), output_field=DurationField())
+        ages = unsent_rows.filter(failed_at=None).order_by("id").values_list(age, flat=True)
+        oldest = ages.first()
+        aside = unsent_rows.filter(failed_at__isnull=False).count()
+    return Waiting(max(0.0, oldest.total_seconds()) if oldest else 0.0, aside)
 
 
 def is_written() -> bool:
@@ -157,7 +182,7 @@ def seconds_until_relayed(tenant_id: int, fields: dict[str, Any], patience_secon
     """
     entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=fields)
     row = OutboxEntry.objects.filter(pk=entry.pk)
-    row.update(created_at=timezone.now() - timedelta(seconds=5))
+    row.update(created_at=Now() - timedelta(seconds=5))
     started = time.monotonic()
     try:
         while (seconds := time.monotonic() - started) < patience_seconds:

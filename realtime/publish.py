@@ -12,13 +12,14 @@ from typing import Any, Self, cast
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from realtime import scripts
 from realtime.async_publish import AsyncPublisher
-from realtime.batches import batched
+from realtime.batches import answers_of, batched
 from realtime.commands import Commands, Publishing
-from realtime.metrics import count_published, counting_refusals
+from realtime.metrics import count_published, count_refused, counting_refusals
 from realtime.pacing import Pace, progress_update
 from realtime.progress_thread import ProgressThread
 from realtime.record import Draft, Progress, Record, Step, draft_record, join_record
@@ -128,14 +129,22 @@ class Publisher:
             answers += self._publish_batch(batch)
         return answers
 
-    def publish_again(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
-        """`publish_many` for a Redis that lost something: unfinished ones too are written at its memory limit."""
-        answers: list[Published] = []
+    def publish_each(
+        self, records: Iterable[tuple[int, Draft]], *, at_the_limit: bool = False
+    ) -> list[Published | ResponseError]:
+        """`publish_many` in which one record's error is no other's: each gets its own answer, or its own error.
+
+        `at_the_limit`: for a Redis that lost something, unfinished records too are written at its memory limit. Raises
+        RedisError where Redis cannot be reached.
+        """
+        answers: list[Published | ResponseError] = []
         for batch in batched(records):
-            with counting_refusals(), self._redis.pipeline(transaction=False) as pipeline:
-                for call in (self._commands.publish(*record) for record in batch):
-                    self._publishing.certain(*call, client=pipeline)
-                answers += count_published(map(scripts.published, pipeline.execute()))
+            with self._redis.pipeline(transaction=False) as pipeline:
+                for tenant_id, draft in batch:
+                    self._progress.settle(tenant_id, draft)
+                    script = self._publishing.certain if at_the_limit else self._publishing.of(draft)
+                    script(*self._commands.publish(tenant_id, draft), client=pipeline)
+                answers += map(_answer, pipeline.execute(raise_on_error=False))
         return answers
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
@@ -171,7 +180,7 @@ class Publisher:
             with self._redis.pipeline(transaction=False) as pipeline:
                 for tenant_id, topic in batch:
                     self._lease_left(*self._commands.lease_left(tenant_id, topic), client=pipeline)
-                left += [int(milliseconds) / 1000 for milliseconds in pipeline.execute()]
+                left += [int(milliseconds or 0) / 1000 for milliseconds in answers_of(pipeline, "lease_left")]
         # A longer one was written before the clock of Redis was set back.
         return [min(seconds, self._commands.limits.lease_seconds) for seconds in left]
 
@@ -220,3 +229,10 @@ class Publisher:
     def _write(self) -> None:
         """Sees whether Redis takes writes as any other. Raises RedisError."""
         self._commands.try_write(self._redis)
+
+
+def _answer(answer: Any) -> Published | ResponseError:
+    if isinstance(answer, ResponseError):
+        count_refused(answer)
+        return answer
+    return count_published([scripts.published(answer)])[0]

@@ -5,21 +5,22 @@ which tells nobody. All of it may be done again at any time: what is there alrea
 """
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import structlog
 from redis import Redis
+from redis.exceptions import RedisError
 
-from realtime.batches import Call, batched, run_script
+from realtime.batches import Call, batched, note_isolated, run_script
 from realtime.commands import Commands
-from realtime.errors import BadRecordError, BadTopicError
+from realtime.errors import BadRecordError, BadTopicError, LeaseLostError
 from realtime.keys import PROGRESS_SUFFIX, STATUS_SUFFIX, Keys
 from realtime.record import Draft
 from realtime.scripts import Limits
 from realtime.source import Source, TopicState
-from realtime.transitions import Verdict
+from realtime.transitions import TERMINAL_RANK, Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -41,14 +42,63 @@ class Indexed(NamedTuple):
 
 @dataclass
 class Rebuilt:
-    """How many topics were `published` (new clients are shown them) and how many `restored` (they can be asked for)."""
+    """How many topics were `published` (new clients are shown them) and how many `restored` (they can be asked for).
+
+    `missing` are unfinished ones that were compared with the database and have no row there.
+    """
 
     published: int = 0
     restored: int = 0
+    missing: list[Indexed] = field(default_factory=list)
 
     def add(self, other: "Rebuilt") -> None:
         self.published += other.published
         self.restored += other.restored
+        self.missing += other.missing
+
+
+def each_alone(
+    tenant_ids: Iterable[int],
+    work: Callable[[list[int]], object],
+    where: str,
+    between: Callable[[], object] = lambda: None,
+) -> list[int]:
+    """Does some work for `TENANTS_AT_ONCE` tenants after the other, and returns those for whom it failed.
+
+    Where it fails, it is done for each of them alone: one tenant's bad data costs no other one anything. `between` is
+    called between two steps; what it raises ends the work, as a Redis does that cannot be reached.
+    """
+    failed: list[int] = []
+    for batch in batched(tenant_ids, TENANTS_AT_ONCE):
+        between()
+        try:
+            work(batch)
+        except (RedisError, LeaseLostError):
+            raise
+        except Exception as problem:  # noqa: BLE001 - the project's source may raise what it likes
+            failed += _one_by_one(batch, work, where, between) if len(batch) > 1 else _note(batch, where, problem)
+    return failed
+
+
+def _one_by_one(
+    tenant_ids: Sequence[int], work: Callable[[list[int]], object], where: str, between: Callable[[], object]
+) -> list[int]:
+    failed: list[int] = []
+    for tenant_id in tenant_ids:
+        between()
+        try:
+            work([tenant_id])
+        except (RedisError, LeaseLostError):
+            raise
+        except Exception as problem:  # noqa: BLE001 - see `each_alone`
+            failed += _note([tenant_id], where, problem)
+    return failed
+
+
+def _note(tenant_ids: list[int], where: str, problem: Exception) -> list[int]:
+    for tenant_id in tenant_ids:
+        note_isolated(where, problem, tenant=tenant_id)
+    return tenant_ids
 
 
 class Rebuild:
@@ -87,7 +137,8 @@ class Rebuild:
                 names = [self._keys.status(tenant_id, draft.topic) for tenant_id, draft in batch]
                 restored += sum(text is None for text in self._redis.mget(names))
             else:
-                restored += sum(run_script(self._redis, "repair", [self._commands.repair(*one) for one in batch]))
+                answers = run_script(self._redis, "repair", [self._commands.repair(*one) for one in batch])
+                restored += sum(filter(None, answers))
         return restored
 
     def tend(self, tenant_ids: Sequence[int], *, compare: Compare = "none") -> Rebuilt:
@@ -120,6 +171,7 @@ class Rebuild:
         return self.mend(
             indexed
             for tenant_id, answer in zip(tenant_ids, answers, strict=True)
+            if answer is not None
             for indexed in _indexed(tenant_id, answer)
         )
 
@@ -133,14 +185,16 @@ class Rebuild:
             for indexed in batch:
                 state = states.get(indexed.topic)
                 draft = _draft(state) if state and state.tenant_id == indexed.tenant_id else None
+                if draft is None and indexed.rank < TERMINAL_RANK:
+                    done.missing.append(indexed)
                 if draft is None or (only_terminal and not draft.status.terminal):
-                    continue  # its row is gone: nobody can say what is true of it
+                    continue
                 if (draft.attempt, draft.status.rank) > (indexed.attempt, indexed.rank):
                     publish.append(self._publish_call(indexed.tenant_id, draft))
                 elif not indexed.present:
                     repair.append(self._commands.repair(indexed.tenant_id, draft))
             done.published += len(publish) if self._dry else self._count("publish", publish)
-            done.restored += len(repair) if self._dry else sum(run_script(self._redis, "repair", repair))
+            done.restored += len(repair) if self._dry else sum(filter(None, run_script(self._redis, "repair", repair)))
         return done
 
     def _count(self, name: str, calls: Sequence[Call]) -> int:

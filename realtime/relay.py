@@ -1,230 +1,147 @@
 """The relay: sends what processes left behind in the outbox, fills a Redis that has lost something, and sweeps.
 
-It runs in every worker process and as `manage.py realtime_relay`; an advisory lock lets one of them work at a time.
+It runs in every worker process and as `manage.py realtime_relay`. All of them send: each claims rows of its own. What
+one has to do for all (filling, sweeping) belongs to the holder of a lease. Each part has a thread of its own, so that
+none waits for another: a queue that hangs, a slow database of the project's, or a large fill hold up no end of a job.
 """
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from django.db import DatabaseError, close_old_connections, connection, transaction
-from django.db.models import QuerySet
-from django.utils import timezone
+from django.db import DatabaseError, close_old_connections, connection
+from django.db.models.functions import Now
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.batches import batched
+from realtime.claims import set_aside_rows
+from realtime.delivery import Delivery, deliveries
+from realtime.errors import LeaseLostError
+from realtime.lease import Lease
 from realtime.models import OutboxEntry
-from realtime.outbox import RECORD, draft_of, give_back_pooled_connection, send, unsent
-from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt
-from realtime.record import Draft
-from realtime.revoke import REVOCATION, note_times, restore_marks
+from realtime.rebuild import Rebuild
+from realtime.refill import KEPT, Refill
 from realtime.sweeper import Sweeper
-from realtime.transitions import Status, Verdict
 
 log = structlog.get_logger(__name__)
 
-ADVISORY_LOCK = 0x5245_4C41  # "RELA"
-LEFT_BEHIND = timedelta(seconds=2)
-"""Younger rows belong to the process that wrote them, which is about to send them."""
-KEPT = timedelta(hours=24)
-BATCH = 200
-TERMINAL = [status.value for status in Status if status.terminal]
-ENDED_RECORDS = "ended records"
-MAX_FAILURES = 3
-"""So many rows of a kind in succession that cannot be sent mean that its way is closed, and not that they are bad."""
 PAUSE_SECONDS = 0.5
 """A revocation that only a relay sends has to be heard within a second."""
 PURGE_SECONDS = 300.0
-FILL_AGAIN_SECONDS = 30.0
-"""The pause after a fill that failed although Redis answers; each try publishes a day's records."""
+SET_ASIDE_KEPT = timedelta(days=30)
+END_SECONDS = 5.0
+"""How long the end of the process waits for what its relay is sending."""
 
 
 class Relay:
-    """Works in rounds; `run` makes rounds until told to stop."""
+    """Several parts that work in rounds; `run` makes rounds of each until told to stop."""
 
     def __init__(self) -> None:
-        self._purged_at = 0.0
-        self._failing: set[str] = set()
-        self._start_after: dict[str, int] = {}
-        self._fill_at = 0.0
-        source, prefix, limits = conf.source(), conf.key_prefix(), conf.limits()
-        self._source = source
-        self._rebuild = Rebuild(conf.redis(), source, key_prefix=prefix, limits=limits)
-        old_workers = conf.old_keys() is not None
-        self._sweeper = Sweeper(conf.redis(), source, key_prefix=prefix, limits=limits, old_workers=old_workers)
+        self._deliveries = deliveries()
+        self._tending = Tending()
+        self._failures: Counter[str] = Counter()
+
+    @property
+    def _parts(self) -> dict[str, Callable[[], bool]]:
+        return {**{f"relay-{part.kind}": part.round for part in self._deliveries}, "relay-tending": self._tending.round}
 
     def run(self, stop: threading.Event) -> None:
-        """Makes two rounds a second. No outage of the database, Redis or a queue ends it."""
-        while not stop.is_set():
-            try:
-                close_old_connections()
-                busy = self.round()
-            except (DatabaseError, RedisError, OSError) as problem:
-                log.warning("relay_round_failed", error=str(problem).strip())
-                busy = False
-            except Exception:
-                log.exception("relay_round_failed")
-                busy = False
-            if not busy:
-                stop.wait(PAUSE_SECONDS)
-        connection.close()
+        """Makes two rounds a second of each part. No outage of the database, Redis or a queue ends it."""
+        for delivery in self._deliveries:
+            delivery.stop = stop
+        # Daemons: the end does not wait for a queue that hangs.
+        threads = [
+            threading.Thread(target=self._repeat, args=[name, part, stop], name=name, daemon=True)
+            for name, part in self._parts.items()
+        ]
+        for thread in threads:
+            thread.start()
+        stop.wait()
+        until = time.monotonic() + END_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def round(self) -> bool:
-        """One batch of rows of each kind, if no other relay is at work. True if there may be more at once."""
-        self._send_revocations()
-        with transaction.atomic():
-            if not self._lock():
-                return False
-            filled = self._fill_new_redis()
-            left = OutboxEntry.objects.filter(sent_at=None, created_at__lt=timezone.now() - LEFT_BEHIND)
-            left = left.exclude(kind=REVOCATION)
-            # Kind by kind: a queue that is down for an hour must not fill the batch that a terminal record waits for.
-            kinds = list(left.order_by("kind").values_list("kind", flat=True).distinct())
-            # Ends of jobs first: at its memory limit Redis takes these, and refuses what is unfinished.
-            if RECORD in kinds:
-                self._send_batch(RECORD, left.filter(kind=RECORD, payload__status__in=TERMINAL), ENDED_RECORDS)
-            busy = [self._send_batch(kind, left.filter(kind=kind)) for kind in kinds]
-            self._purge()
-            if filled:
-                self._sweep()
+        """One round of each part, one after the other; then any relay may go on. True if there may be more to send."""
+        busy = [self._once(name, part) for name, part in self._parts.items()]
+        self._once("relay-tending", self._tending.end)
         return any(busy)
 
-    def _send_revocations(self) -> None:
-        """Sends these at once, also while another relay is busy with something slow.
+    def _repeat(self, name: str, part: Callable[[], bool], stop: threading.Event) -> None:
+        while not stop.is_set():
+            close_old_connections()
+            if not self._once(name, part):
+                stop.wait(PAUSE_SECONDS)
+        if part == self._tending.round:
+            self._once(name, self._tending.end)
+        connection.close()
 
-        Their rows may come from a trigger or from SQL by hand: then no process sends them after its commit.
-        """
-        left = unsent(REVOCATION).select_for_update(skip_locked=True)
-        with transaction.atomic():
-            rows = self._next_batch(REVOCATION, left)
-            note_times(rows)
-        # Redis may be slow, so nothing is locked and no connection is held meanwhile. Another relay may send the same
-        # rows: that does no harm.
-        if rows:
-            give_back_pooled_connection()
-            self._send_rows(REVOCATION, rows)
-
-    def _sweep(self) -> None:
-        """A sweep that fails must not undo what the round has noted as sent."""
+    def _once(self, name: str, part: Callable[[], bool]) -> bool:
         try:
-            with transaction.atomic():
-                self._sweeper.sweep_if_due()
-        except Exception as problem:  # noqa: BLE001 - the project's source may raise what it likes
-            self._say_once("sweep", "sweep_failed", problem)
+            busy = part()
+        except (DatabaseError, RedisError, OSError, LeaseLostError) as problem:
+            if not self._failures[name]:
+                log.warning("relay_round_failed", part=name, error=str(problem).strip())
+        except Exception:
+            if not self._failures[name]:
+                log.exception("relay_round_failed", part=name)
         else:
-            self._failing.discard("sweep")
+            if self._failures[name]:
+                log.info("relay_works_again", part=name, failures=self._failures.pop(name))
+            return busy
+        self._failures[name] += 1
+        return False
 
-    def _say_once(self, what: str, event: str, problem: Exception) -> None:
-        if what not in self._failing:
-            self._failing.add(what)
-            log.warning(event, error=str(problem).strip(), exc_info=not isinstance(problem, RedisError))
 
-    @staticmethod
-    def _lock() -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-            return bool(cursor.fetchone()[0])
+class Tending:
+    """What one relay does for all: it fills a Redis that lost something, sweeps, and deletes old rows."""
 
-    def _send_batch(self, kind: str, left: QuerySet[OutboxEntry], pass_name: str = "") -> bool:
-        """Sends the rows of one kind. True if there may be more.
+    def __init__(self) -> None:
+        source, prefix, limits = conf.source(), conf.key_prefix(), conf.limits()
+        rebuild = Rebuild(conf.redis(), source, key_prefix=prefix, limits=limits)
+        old_workers = conf.old_keys() is not None
+        self._sweeper = Sweeper(conf.redis(), source, key_prefix=prefix, limits=limits, old_workers=old_workers)
+        self._refill = Refill(source, rebuild, self._sweeper)
+        self._lease = Lease("tending")
+        self._failing: set[str] = set()
+        self._purged_at = float("-inf")
 
-        Passes over the same kind have different names: each keeps its own place.
-        """
-        rows = self._next_batch(pass_name or kind, left)
-        sent = self._send_rows(pass_name or kind, rows)
-        return len(rows) == BATCH and bool(sent)
+    def round(self) -> bool:
+        """Does what is due, if no other relay does. Raises DatabaseError, LeaseLostError."""
+        if self._lease.hold():
+            self._try("redis_not_filled", self._refill.if_needed)
+            self._try("sweep_failed", self._sweeper.sweep_if_due)
+            self._purge()
+        return False
 
-    def _next_batch(self, pass_name: str, left: QuerySet[OutboxEntry]) -> list[OutboxEntry]:
-        return list(left.filter(id__gt=self._start_after.pop(pass_name, 0)).order_by("id")[:BATCH])
+    def end(self) -> bool:
+        """Lets another relay go on at once. Raises DatabaseError."""
+        self._lease.give()
+        return False
 
-    def _send_rows(self, pass_name: str, rows: list[OutboxEntry]) -> int:
-        """Sends rows of one kind, notes which were sent, and returns their number."""
-        sent: list[int] = []
-        failures, problem = 0, None
-        for entry in rows:
-            try:
-                # A sender of the project may use SQL, and fail in it.
-                with nullcontext() if entry.kind in {RECORD, REVOCATION} else transaction.atomic():
-                    send(entry)
-            except Exception as raised:  # noqa: BLE001 - a sender may raise what it likes; the row stays
-                failures, problem = failures + 1, raised
-                if failures == MAX_FAILURES:
-                    # Do not wait for the time-out of each row. The next round begins behind this one, since a few rows
-                    # that can never be sent must not hold up all others.
-                    self._start_after[pass_name] = entry.pk
-                    break
-            else:
-                failures = 0
-                sent.append(entry.pk)
-        if problem is None:
-            self._failing.discard(pass_name)
-        elif pass_name not in self._failing:
-            self._failing.add(pass_name)
-            log.warning("outbox_rows_not_sent", kind=rows[0].kind, error=str(problem))
-        if sent:
-            OutboxEntry.objects.filter(pk__in=sent).update(sent_at=timezone.now())
-        return len(sent)
-
-    def _fill_new_redis(self) -> bool:
-        """Says what is true once more where Redis is another, older or empty one. False as long as that is not done.
-
-        The mark stands in Redis itself: it goes with the data, and a relay that was not there meanwhile sees it too.
-        """
-        publisher = conf.publisher()
+    def _try(self, event: str, step: Callable[[Callable[[], object]], object]) -> None:
+        """Each step fails for itself, and is tried again later. Raises LeaseLostError."""
         try:
-            run_id = publisher.run_id()
-            if publisher.filled_run_id() == run_id:
-                return True
-            if time.monotonic() < self._fill_at:
-                return False
-            self._sweeper.settle()
-            publisher.mark_filling()
-            with transaction.atomic():
-                self._fill()
-            if not publisher.mark_filled(run_id):
-                return False  # Redis was emptied meanwhile: the next round begins anew
-        except RedisError as problem:
-            self._say_once("fill", "redis_not_filled", problem)
-            return False
-        except Exception as problem:  # noqa: BLE001 - the project's source may raise what it likes; rows go out all the same
-            self._say_once("fill", "redis_not_filled", problem)
-            self._fill_at = time.monotonic() + FILL_AGAIN_SECONDS
-            return False
-        self._failing.discard("fill")
-        return True
-
-    def _fill(self) -> None:
-        """Marks again what is revoked, publishes the records of the last 24 h, what is unfinished and what is wrong."""
-        started = time.monotonic()
-        marks = restore_marks(conf.redis(), key_prefix=conf.key_prefix())
-        rows = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=timezone.now() - KEPT).order_by("id")
-        answers = conf.publisher().publish_again(_drafts(rows.iterator(BATCH)))
-        done = Rebuilt()
-        for tenant_ids in batched(self._source.tenants(), TENANTS_AT_ONCE):
-            done.add(self._rebuild.everything(tenant_ids))
-        log.info(
-            "redis_filled",
-            records=sum(answer.verdict is Verdict.ACCEPTED for answer in answers),
-            rebuilt=done.published,
-            restored=done.restored,
-            revocations=marks,
-            seconds=round(time.monotonic() - started, 3),
-        )
+            step(self._lease.keep)
+        except LeaseLostError:
+            raise
+        except Exception as problem:  # the project's source may raise what it likes
+            if event not in self._failing:
+                self._failing.add(event)
+                log.warning(event, error=str(problem).strip(), exc_info=not isinstance(problem, RedisError))
+        else:
+            self._failing.discard(event)
 
     def _purge(self) -> None:
         if time.monotonic() - self._purged_at < PURGE_SECONDS:
             return
         self._purged_at = time.monotonic()
-        OutboxEntry.objects.filter(sent_at__lt=timezone.now() - KEPT).delete()
+        OutboxEntry.objects.filter(sent_at__lt=Now() - KEPT).delete()
+        if given_up := set_aside_rows().filter(failed_at__lt=Now() - SET_ASIDE_KEPT).order_by().delete()[0]:
+            log.warning("outbox_rows_given_up", count=given_up)
 
 
-def _drafts(rows: Iterable[OutboxEntry]) -> Iterator[tuple[int, Draft]]:
-    for entry in rows:
-        try:
-            yield entry.tenant_id, draft_of(entry)
-        except Exception as problem:  # noqa: BLE001 - one bad row must not keep Redis empty of all others
-            log.warning("outbox_row_bad", id=entry.pk, error=str(problem))
+__all__ = ["Delivery", "Relay", "Tending"]

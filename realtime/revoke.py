@@ -1,6 +1,6 @@
 """Revoking, for the project's own code: a logout, a changed role, a removed membership, a suspended tenant."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import timedelta
@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
-from django.utils import timezone
+from django.db.models.functions import Now
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -19,11 +19,12 @@ from realtime.marks import KEPT_SECONDS, TENANT, session_subject, user_subject
 from realtime.models import OutboxEntry
 from realtime.outbox import (
     bound_statements,
-    entries_since,
+    entries_of_last,
     give_back_pooled_connection,
+    in_pages,
     new_entry,
     send_on_commit,
-    sent_since,
+    sent_in_last,
     unsent,
 )
 from realtime.revocation import Revocations
@@ -33,6 +34,11 @@ log = structlog.get_logger(__name__)
 
 REVOCATION = "revocation"
 """The kind of its outbox rows (`realtime.conf.outbox_senders`)."""
+
+_NOTE_TIME = """
+UPDATE realtime_outbox SET payload = payload || jsonb_build_object('at', %s::double precision)
+WHERE id = ANY(%s) AND jsonb_typeof(payload) = 'object' AND NOT payload ? 'at'
+"""
 
 _bad_rows: set[int] = set()
 """Rows of which this process has said that they are no revocation; it reads them once a second."""
@@ -107,7 +113,7 @@ def _tell(entry: OutboxEntry) -> None:
 
 def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
     """Sends a committed revocation, and notes its time. What kept every process from being told, if anything did."""
-    entry.payload, entry.sent_at = _with_time(entry.payload), None
+    entry.payload, sent = _with_time(entry.payload), False
     failure: RedisError | OSError | None = None
     give_back_pooled_connection()  # Redis may be slow
     try:
@@ -118,9 +124,9 @@ def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
     except (RedisError, OSError) as problem:
         failure = problem
     else:
-        entry.sent_at = timezone.now()
+        sent = True
     try:
-        OutboxEntry.objects.filter(pk=entry.pk).update(payload=entry.payload, sent_at=entry.sent_at)
+        OutboxEntry.objects.filter(pk=entry.pk).update(payload=entry.payload, sent_at=Now() if sent else None)
     except DatabaseError as problem:
         log.warning("revocation_not_noted", tenant=entry.tenant_id, error=str(problem).strip())  # the relay sends again
     return failure
@@ -130,23 +136,31 @@ def note_times(entries: Iterable[OutboxEntry]) -> None:
     """Gives revocations without a time the present one. They keep it however late they are written into Redis.
 
     The first process that acts on a revocation has to note its time: a later time would also end who has signed in
-    again meanwhile. Pass locked rows, so that no other process notes another time.
+    again meanwhile. One statement does it, so that whoever comes second finds the time of the first.
     """
-    new = [entry for entry in entries if isinstance(entry.payload, dict) and "at" not in entry.payload]
-    for entry in new:
-        entry.payload = _with_time(entry.payload)
-    OutboxEntry.objects.bulk_update(new, ["payload"])
+    new = {entry.pk: entry for entry in entries if isinstance(entry.payload, dict) and "at" not in entry.payload}
+    if not new:
+        return
+    with transaction.get_connection().cursor() as cursor:
+        cursor.execute(_NOTE_TIME, [conf.revocations().now(), list(new)])
+    for pk, payload in OutboxEntry.objects.filter(pk__in=new).values_list("pk", "payload"):
+        new[pk].payload = payload
 
 
-def restore_marks(redis: Redis, *, key_prefix: str = "") -> int:
+def restore_marks(redis: Redis, *, key_prefix: str = "", between: Callable[[], object] = lambda: None) -> int:
     """Records the marks of all revocations that still end something, for a Redis that lost them; their number.
 
     Tells no process: connections were ended when they were revoked, or are with the next probe. Raises RedisError.
+    `between` is called between two steps.
     """
-    now = conf.revocations().now()
-    marks = [(mark.tenant_id, mark.subject, mark.at or now) for mark in _marks(still_valid().iterator())]
-    Revocations(redis, key_prefix=key_prefix).add_all(marks)
-    return len(marks)
+    revocations, restored = Revocations(redis, key_prefix=key_prefix), 0
+    for page in in_pages(still_valid()):
+        now = conf.revocations().now()
+        marks = [(mark.tenant_id, mark.subject, mark.at or now) for mark in _marks(page)]
+        revocations.add_all(marks)
+        restored += len(marks)
+        between()
+    return restored
 
 
 def committed_marks(seconds: float) -> list[CommittedMark]:
@@ -158,7 +172,7 @@ def committed_marks(seconds: float) -> list[CommittedMark]:
     if seconds >= KEPT_SECONDS:
         rows = still_valid()
     elif seconds > 0:
-        rows = unsent(REVOCATION).union(sent_since(REVOCATION, timezone.now() - timedelta(seconds=seconds)), all=True)
+        rows = unsent(REVOCATION).union(sent_in_last(REVOCATION, timedelta(seconds=seconds)), all=True)
     with transaction.atomic():
         bound_statements()
         _note_times_of_new_rows()
@@ -167,14 +181,13 @@ def committed_marks(seconds: float) -> list[CommittedMark]:
 
 def _note_times_of_new_rows() -> None:
     """Notes the time of rows that a trigger or SQL wrote. A database that takes no writes is still read."""
-    new = unsent(REVOCATION).exclude(payload__has_key="at")
     with suppress(DatabaseError), transaction.atomic():
-        note_times(new.select_for_update(skip_locked=True))
+        note_times(unsent(REVOCATION).exclude(payload__has_key="at"))
 
 
 def still_valid() -> QuerySet[OutboxEntry]:
     """The rows of revocations that may still end something."""
-    return entries_since(REVOCATION, timezone.now() - timedelta(seconds=KEPT_SECONDS))
+    return entries_of_last(REVOCATION, timedelta(seconds=KEPT_SECONDS))
 
 
 def _marks(entries: Iterable[OutboxEntry]) -> Iterable[CommittedMark]:

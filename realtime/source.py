@@ -40,6 +40,10 @@ class Source(Protocol):
 
     All of it is asked by the relay and by commands, never for a connection or a poll: these cost no SQL. An error that
     it raises is logged and the question asked again later.
+
+    A source may also have an attribute `kinds`: the kinds of topics (`job` of `job:9`) that have a row as long as they
+    are unfinished. A topic of these that is shown as unfinished and has no row is ended as CANCELLED within some
+    minutes. Where it has none, and for other kinds, that takes a week without a word.
     """
 
     def tenants(self) -> list[int]:

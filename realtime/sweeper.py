@@ -1,11 +1,12 @@
 """The sweeper: says of jobs whose worker has gone silent that they are stalled, and keeps unfinished topics in Redis.
 
-Runs within the relay's rounds, so one at a time. A lease lasts 30 s from the last heartbeat; the sweeper looks every
-5 s, the relay rests 1 s: a browser shows "stalled" at most 36 s after its worker was killed, and a lost message's next
-delivery comes after 40.
+Runs in the relay that holds the lease, so one at a time. A worker's lease lasts 30 s from the last heartbeat; the
+sweeper looks every 5 s: a browser shows "stalled" at most 36 s after its worker was killed, and a lost message's next
+delivery comes after 40. One tenant's bad data costs no other one its sweep.
 """
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import cast
@@ -14,11 +15,11 @@ import orjson
 import structlog
 from redis import Redis
 
-from realtime.batches import Call, batched, run_script
+from realtime.batches import Call, answers_of, batched, run_script
 from realtime.commands import Commands
 from realtime.errors import BadRecordError
 from realtime.keys import Keys
-from realtime.rebuild import TENANTS_AT_ONCE, Compare, Indexed, Rebuild
+from realtime.rebuild import Compare, Indexed, Rebuild, Rebuilt, each_alone
 from realtime.record import Draft, draft_record, join_record
 from realtime.scripts import Limits
 from realtime.source import Source
@@ -29,6 +30,12 @@ log = structlog.get_logger(__name__)
 SWEEPS_A_LEASE = 6
 TEND_SECONDS = 60.0
 """How often keys are given a longer life. They have hours, so a sweeper that was away does no harm."""
+COMPARE_SECONDS = 300.0
+"""How often all unfinished topics are compared with the database."""
+SILENT_SECONDS = 7 * 86_400
+"""After which an unfinished topic is over of which no database knows anything."""
+NO_CLOCK = 1_500_000_000
+"""Unix seconds. An earlier time says that its machine had no clock."""
 SEARCH_SECONDS = 3600.0
 """Between two searches of all keys for ended topics without expiry."""
 SEARCH_KEYS = 2000
@@ -69,6 +76,9 @@ class Sweeper:
         self._commands = Commands(key_prefix, self._limits)
         self._rebuild = Rebuild(redis, source, key_prefix=key_prefix, limits=self._limits)
         self._swept_at = self._tended_at = self._searched_at = float("-inf")
+        self._compared_at = time.monotonic()
+        self._missing: set[Indexed] = set()
+        """Unfinished topics that had no row when they were compared last."""
         self._cursor = 0
 
     @property
@@ -84,8 +94,11 @@ class Sweeper:
         milliseconds = max(1, int(self._limits.lease_seconds * 1000))
         run_script(self._redis, "note", [([self._keys.settling()], [1, "PX", milliseconds])])
 
-    def sweep_if_due(self) -> None:
-        """Raises RedisError, or what the source raises; then it is tried again when the next sweep is due."""
+    def sweep_if_due(self, between: Callable[[], object] = lambda: None) -> None:
+        """Raises RedisError, or what the source raises; then it is tried again when the next sweep is due.
+
+        `between` is called between two steps; what it raises ends the sweep.
+        """
         now = time.monotonic()
         if now - self._swept_at < self.sweep_seconds:
             return
@@ -93,10 +106,13 @@ class Sweeper:
         tenant_ids = self._source.tenants()
         self.cap_leases(tenant_ids)
         if not self._redis.exists(self._keys.settling()):
-            self.stall(tenant_ids)
+            each_alone(tenant_ids, self.stall, "stall", between)
         if now - self._tended_at >= TEND_SECONDS:
             self._tended_at = now
-            self.tend(tenant_ids)
+            self.tend(tenant_ids, between)
+        if now - self._compared_at >= COMPARE_SECONDS:
+            self._compared_at = now
+            self.end_missing(tenant_ids, between)
         if self._cursor or now - self._searched_at >= SEARCH_SECONDS:
             self._searched_at = now
             self.expire_ended()
@@ -120,7 +136,7 @@ class Sweeper:
             with self._redis.pipeline(transaction=False) as pipe:
                 for tenant_id in batch:
                     pipe.zrangebyscore(self._keys.leases(tenant_id), f"({latest + CLOCK_SECONDS}", "+inf")
-                answers = pipe.execute()
+                answers = answers_of(pipe, "leases")
             for tenant_id, topics in zip(batch, answers, strict=True):
                 if topics:
                     self._redis.zadd(self._keys.leases(tenant_id), dict.fromkeys(topics, latest), xx=True, lt=True)
@@ -129,12 +145,64 @@ class Sweeper:
             log.warning("leases_capped", count=capped)
         return capped
 
-    def tend(self, tenant_ids: list[int]) -> None:
+    def tend(self, tenant_ids: list[int], between: Callable[[], object] = lambda: None) -> None:
         """Lets unfinished topics live on, and repairs what was evicted."""
-        for batch in batched(tenant_ids, TENANTS_AT_ONCE):
-            done = self._rebuild.tend(batch, compare=self._compare)
-            if done.published or done.restored:
-                log.info("topics_repaired", published=done.published, restored=done.restored)
+        done = Rebuilt()
+        each_alone(
+            tenant_ids, lambda batch: done.add(self._rebuild.tend(batch, compare=self._compare)), "tend", between
+        )
+        if done.published or done.restored:
+            log.info("topics_repaired", published=done.published, restored=done.restored)
+
+    def end_missing(self, tenant_ids: list[int], between: Callable[[], object] = lambda: None) -> int:
+        """Ends unfinished topics that nobody will ever end. Returns how many.
+
+        A topic of a kind whose rows the source knows (`Source.kinds`) is over when it had no row at two looks in
+        succession: the end of a job is written into its row. Any other is over when nothing was said of it for long.
+        """
+        done = Rebuilt()
+        each_alone(
+            tenant_ids, lambda batch: done.add(self._rebuild.tend(batch, compare="unfinished")), "compare", between
+        )
+        kinds = getattr(self._source, "kinds", ())
+        without_row = {topic for topic in done.missing if topic.topic.partition(":")[0] in kinds}
+        ended = sum(
+            self._end(batch)
+            for batch in (
+                *batched(without_row & self._missing),
+                *batched(self._silent([topic for topic in done.missing if topic not in without_row])),
+            )
+        )
+        self._missing = without_row
+        if ended:
+            log.warning("topics_ended", count=ended)
+        return ended
+
+    def _silent(self, topics: list[Indexed]) -> list[Indexed]:
+        """Those of these of which nothing was said for long."""
+        seconds = self._redis_time()
+        silent: list[Indexed] = []
+        for batch in batched(topics):
+            for topic, text in zip(batch, self._texts(batch), strict=True):
+                try:
+                    if text is not None and NO_CLOCK < join_record(text, None).published_at < seconds - SILENT_SECONDS:
+                        silent.append(topic)
+                except BadRecordError as problem:
+                    log.warning("bad_record", error=str(problem))
+        return silent
+
+    def _end(self, topics: list[Indexed]) -> int:
+        calls = [
+            self._commands.publish(
+                topic.tenant_id,
+                draft_record(
+                    topic=topic.topic, attempt=topic.attempt, status=Status.CANCELLED, published_at=self._redis_time()
+                ),
+            )
+            for topic in topics
+        ]
+        answers = run_script(self._redis, "publish", calls, at_the_limit=True)
+        return sum(answer is not None and answer[0] == Verdict.ACCEPTED.encode() for answer in answers)
 
     def expire_ended(self) -> int:
         """Gives ended topics an expiry that have none: those of versions that kept them for ever. Returns how many.
@@ -152,7 +220,7 @@ class Sweeper:
             )
             for tenant_id, topic in filter(None, map(self._keys.topic_of_status, names))
         ]
-        expired: int = sum(run_script(self._redis, "expire_ended", calls))
+        expired: int = sum(filter(None, run_script(self._redis, "expire_ended", calls)))
         if expired:
             log.info("topics_given_expiry", count=expired)
         return expired
@@ -166,10 +234,11 @@ class Sweeper:
                     pipe.zrangebyscore(
                         self._keys.leases(tenant_id), "-inf", now, start=0, num=MOST_LAPSED, withscores=True
                     )
-                answers = pipe.execute()
+                answers = answers_of(pipe, "leases")
             found += chain.from_iterable(
                 [Lapsed(tenant_id, topic.decode(), deadline) for topic, deadline in answer]
                 for tenant_id, answer in zip(batch, answers, strict=True)
+                if answer is not None
             )
         return found
 
@@ -203,11 +272,11 @@ class Sweeper:
         running = [Indexed(lease.tenant_id, lease.topic, 0, 0, present=True) for lease in lapsed]
         return self._rebuild.mend(running, only_terminal=True).published
 
-    def _texts(self, leases: list[Lapsed]) -> list[bytes | None]:
+    def _texts(self, topics: Sequence[Lapsed | Indexed]) -> list[bytes | None]:
         with self._redis.pipeline(transaction=False) as pipe:
-            for lease in leases:
-                pipe.get(self._keys.status(lease.tenant_id, lease.topic))
-            return pipe.execute()
+            for topic in topics:
+                pipe.get(self._keys.status(topic.tenant_id, topic.topic))
+            return answers_of(pipe, "status")
 
     def _mark_call(self, tenant_id: int, draft: Draft, offset: int) -> Call:
         names, values = self._commands.publish(tenant_id, draft)

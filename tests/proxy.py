@@ -24,6 +24,7 @@ class Proxy:
         self._refusing = False
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, HOST, 0)
@@ -39,7 +40,12 @@ class Proxy:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        for handler in list(self._handlers):
+            handler.cancel()
+        if self._handlers:
+            await asyncio.wait(self._handlers)
         await self._server.wait_closed()
+        await asyncio.sleep(0)  # what was aborted is closed in the next turn of the loop
 
     def cut(self) -> None:
         """Ends all connections now; new ones are taken."""
@@ -71,6 +77,17 @@ class Proxy:
                 task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler: asyncio.Task[None] = asyncio.current_task()  # type: ignore[assignment]
+        self._handlers.add(handler)
+        try:
+            with suppress(asyncio.CancelledError):  # the proxy ends
+                await self._pass_both_ways(reader, writer)
+        finally:
+            if not writer.is_closing():
+                writer.transport.abort()
+            self._handlers.discard(handler)
+
+    async def _pass_both_ways(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self._refusing:
             writer.transport.abort()

@@ -67,6 +67,7 @@ CLAIMS: dict[str, str] = {
     "docs/how-to/when-something-is-down.md#sh-2": "test_commands_of_manage_py_exist",
     "docs/how-to/when-something-is-down.md#sh-3": "test_commands_of_manage_py_exist",
     "docs/how-to/when-something-is-down.md#sh-4": "test_commands_of_manage_py_exist",
+    "docs/how-to/when-something-is-down.md#sh-5": "test_commands_of_manage_py_exist",
     **dict.fromkeys([f"{_VIDEOS}#sh-{number}" for number in range(1, 7)], _VIDEO_STEPS),
     f"{_MINIMAL}#sh-1": "test_the_minimal_project_runs_on_the_folder_alone",
     f"{_MINIMAL}#sh-2": "test_the_minimal_project_asks_for_what_the_engine_imports",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from realtime import conf
+from realtime.delivery import Delivery, RevocationDelivery
 
 
 @pytest.fixture
@@ -13,6 +14,13 @@ def anew() -> Iterator[Callable[[], None]]:
     _forget()
     yield _forget
     _forget()
+
+
+@pytest.fixture(autouse=True)
+def _tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a relay could not send is due in its next round."""
+    for kind in (Delivery, RevocationDelivery):
+        monkeypatch.setattr(kind, "later_seconds", 0.0)
 
 
 def _forget() -> None:

@@ -18,6 +18,9 @@ class ListedSource:
     states_now: list[TopicState] = field(default_factory=list)
     tenant_ids: list[int] = field(default_factory=list)
     asked: int = 0
+    asked_for: Sequence[int] = ()
+    """The tenants that the latest question was about."""
+    kinds: Sequence[str] = ()
     before_answer: Callable[[], object] = lambda: None
 
     def say(self, tenant_id: int, topic: str, status: str, attempt: int = 1, **more: Any) -> None:
@@ -39,7 +42,7 @@ class ListedSource:
         return int(name) if tenant_id in self.tenant_ids else None
 
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:
-        self._ask()
+        self._ask(tenant_ids)
         return [s for s in self.states_now if s.tenant_id in tenant_ids and s.status in UNFINISHED]
 
     def ended(self, tenant_ids: Sequence[int], since: float) -> Iterable[TopicState]:
@@ -54,8 +57,9 @@ class ListedSource:
         self._ask()
         return {state.topic: state for state in self.states_now if state.topic in topics}
 
-    def _ask(self) -> None:
+    def _ask(self, tenant_ids: Sequence[int] = ()) -> None:
         self.asked += 1
+        self.asked_for = tenant_ids
         self.before_answer()
 
 

@@ -3,35 +3,41 @@
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from io import StringIO
 from itertools import product
 from typing import Any
 
 import orjson
-import psycopg
 import pytest
+from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from embedded.group import Servers
-from realtime import conf, relay
+from realtime import claims, conf
 from realtime.conf import Identity
-from realtime.errors import RevokedError
-from realtime.models import OutboxEntry
-from realtime.outbox import RECORD
+from realtime.doctor import check_outbox
+from realtime.errors import CheckFailedError, LeaseLostError, RevokedError, UnsendableError
+from realtime.lease import Lease
+from realtime.models import OutboxEntry, RelayLease
+from realtime.outbox import RECORD, Waiting, waiting
 from realtime.publish import Publisher
-from realtime.relay import ADVISORY_LOCK, Relay
+from realtime.rebuild import Rebuild, Rebuilt
+from realtime.relay import Relay, Tending
 from realtime.revoke import REVOCATION, revoke, revoke_on_commit
 from realtime.scripts import Limits
 from tests.realtime.sources import ListedSource
+from tests.system import eventually_now
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
 TOPIC = "job:a1"
 the_source = ListedSource()
 delivered: list[dict[str, Any]] = []
 closed_ways: set[str] = set()
+hangs, answers = threading.Event(), threading.Event()
 
 
 def source() -> ListedSource:
@@ -41,6 +47,11 @@ def source() -> ListedSource:
 def deliver(payload: dict[str, Any]) -> None:
     if "letter" in closed_ways:
         raise OSError("no stamps")
+    if "hanging" in closed_ways:
+        hangs.set()
+        answers.wait(30)
+    if "unsendable" in closed_ways:
+        raise UnsendableError("no address")
     if payload["number"] < 0:
         connection.cursor().execute("SELECT * FROM no_such_table")
     delivered.append(payload)
@@ -53,6 +64,8 @@ def this_source(settings: Settings) -> None:
     the_source.__init__()  # type: ignore[misc]
     delivered.clear()
     closed_ways.clear()
+    hangs.clear()
+    answers.clear()
 
 
 def left_behind(tenant_id: int, topic: str = TOPIC, *, age_seconds: float = 60, **fields: Any) -> OutboxEntry:
@@ -121,7 +134,7 @@ def test_rows_that_can_never_be_sent_hold_up_no_unfinished_record(tenant_id: int
 
 
 def test_a_way_that_is_closed_holds_up_no_other_kind(tenant_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay, "BATCH", 2)
+    monkeypatch.setattr(claims, "BATCH", 2)
     closed_ways.add("letter")
     letters = [letter(tenant_id, number) for number in range(4)]
     record = left_behind(tenant_id)
@@ -143,16 +156,52 @@ def test_a_sender_that_fails_in_sql_fails_alone(tenant_id: int) -> None:
     assert [payload["number"] for payload in delivered] == [7]
 
 
-def test_one_relay_works_at_a_time(servers: Servers, tenant_id: int) -> None:
+def test_a_row_that_another_relay_has_claimed_is_left_to_it_until_its_claim_runs_out(tenant_id: int) -> None:
+    note_filled()
     entry = left_behind(tenant_id)
-    address = servers.postgres.url.rpartition("/")[0] + f"/{connection.settings_dict['NAME']}"
-    with psycopg.connect(address) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-        assert not Relay().round()
-        assert sent(entry) == [False]
-        other.rollback()
+    assert [row.pk for row in claims.claim(RECORD)] == [entry.pk]
+    Relay().round()
+    assert sent(entry) == [False]
+    OutboxEntry.objects.update(next_try_at=Now() - timedelta(seconds=1))  # it froze
     Relay().round()
     assert sent(entry) == [True]
+
+
+def test_what_a_relay_says_of_a_row_counts_only_while_it_holds_its_claim(tenant_id: int) -> None:
+    left_behind(tenant_id)
+    (frozen,) = claims.claim(RECORD)
+    OutboxEntry.objects.update(next_try_at=Now() - timedelta(seconds=1))
+    (other,) = claims.claim(RECORD)
+    claims.set_aside(frozen, "too late")
+    claims.note_failure(frozen, "too late", may_set_aside=True)
+    claims.give_back([frozen])
+    row = OutboxEntry.objects.get()
+    assert (row.failed_at, row.error, row.attempts, row.next_try_at) == (None, "", 0, other.next_try_at)
+
+
+def test_one_relay_at_a_time_tends_and_another_takes_over_when_it_freezes(tenant_id: int) -> None:
+    first, second = Tending(), Tending()
+    first.round()
+    filled = conf.publisher().filled_run_id()
+    assert filled
+    conf.publisher().mark_filling()
+    second.round()
+    assert conf.publisher().filled_run_id() == "filling"
+    RelayLease.objects.update(held_until=Now() - timedelta(seconds=1))
+    second._lease._asked_at = 0.0
+    second.round()
+    assert conf.publisher().filled_run_id() == filled
+    first._lease._asked_at = 0.0
+    with pytest.raises(LeaseLostError):
+        first._lease.keep()
+
+
+def test_a_lease_that_ends_in_a_far_future_is_nobodys(tenant_id: int) -> None:
+    """The clock of the database was put back."""
+    first, second = Lease("x"), Lease("x")
+    assert first.hold()
+    RelayLease.objects.update(held_until=Now() + timedelta(hours=1))
+    assert second.hold()
 
 
 def test_rows_go_a_day_after_they_were_sent(tenant_id: int) -> None:
@@ -170,22 +219,169 @@ def test_an_outage_ends_no_relay(tenant_id: int, settings: Settings, anew: Calla
     address = settings.REALTIME_REDIS_URL
     settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
     anew()
-    entry, stop = left_behind(tenant_id), threading.Event()
-    rounds: list[bool] = []
-
-    class Counting(Relay):
-        def round(self) -> bool:
-            rounds.append(super().round())
-            if len(rounds) == 2:
-                settings.REALTIME_REDIS_URL = address
-                anew()
-            if sent(entry) == [True]:
-                stop.set()
-            return True  # no rest between the rounds
-
-    Counting().run(stop)
+    entry, worker = left_behind(tenant_id), Relay()
+    for _ in range(2):
+        assert not worker.round()
+    assert sent(entry) == [False]
+    settings.REALTIME_REDIS_URL = address
+    anew()
+    worker.round()
     assert status_of(tenant_id) == "DONE"
-    assert len(rounds) >= 3
+
+
+def test_a_relay_that_runs_sends_until_it_is_told_to_stop(redis: Redis, tenant_id: int) -> None:
+    note_filled()
+    entry, stop = left_behind(tenant_id), threading.Event()
+    thread = threading.Thread(target=Relay().run, args=[stop])
+    thread.start()
+    try:
+        eventually_now(lambda: sent(entry) == [True], "the row to be sent")
+    finally:
+        stop.set()
+        thread.join()
+    assert not RelayLease.objects.filter(held_until__gt=Now()).exists()
+
+
+def test_a_sender_that_hangs_holds_up_no_other_kind(tenant_id: int) -> None:
+    note_filled()
+    entry, stop = letter(tenant_id, 1), threading.Event()
+    closed_ways.add("hanging")
+    thread = threading.Thread(target=Relay().run, args=[stop])
+    thread.start()
+    try:
+        assert hangs.wait(20)
+        record = left_behind(tenant_id)
+        eventually_now(lambda: sent(record) == [True], "the record to be sent")
+        assert sent(entry) == [False]
+    finally:
+        stop.set()
+        answers.set()
+        thread.join()
+
+
+# Rows that can never be sent.
+
+
+def test_four_hundred_rows_that_can_never_be_sent_hold_up_nobody_and_are_set_aside_with_their_reason(
+    tenant_id: int,
+) -> None:
+    note_filled()
+    bad = [left_behind(tenant_id, f"job:bad{number}", attempt="x") for number in range(400)]
+    good = left_behind(tenant_id + 1)
+    worker = Relay()
+    for _ in range(3):
+        worker.round()
+    assert sent(good) == [True]
+    rows = OutboxEntry.objects.filter(pk__in=[entry.pk for entry in bad]).order_by("pk")
+    assert rows.filter(failed_at__isnull=False, sent_at=None).count() == 400
+    assert "The attempt of job:bad0 is 'x'" in rows[0].error
+    assert waiting() == Waiting(0.0, 400)
+
+
+def test_an_operator_sees_what_was_set_aside_and_has_it_sent_again(tenant_id: int) -> None:
+    note_filled()
+    bad, other = left_behind(tenant_id, status="DOWN"), left_behind(tenant_id, "job:other", status="DOWN")
+    Relay().round()
+    with pytest.raises(CheckFailedError, match="2 rows"):
+        check_outbox()
+    said = StringIO()
+    call_command("realtime_outbox", stdout=said)
+    assert f"2 of the kind record of tenant {tenant_id}" in said.getvalue()
+    assert "'DOWN' is no status" in said.getvalue()
+    OutboxEntry.objects.filter(pk=bad.pk).update(payload={**bad.payload, "status": "DONE"})
+    call_command("realtime_outbox", "--send-again", str(bad.pk), stdout=said)
+    Relay().round()
+    assert sent(bad, other) == [True, False]
+    assert waiting().set_aside == 1
+
+
+def test_a_sender_may_say_that_a_row_can_never_be_sent(tenant_id: int) -> None:
+    closed_ways.add("unsendable")
+    entry = letter(tenant_id, 1)
+    Relay().round()
+    entry.refresh_from_db()
+    assert (entry.failed_at is not None, entry.error) == (True, "UnsendableError: no address")
+
+
+def test_a_row_that_fails_again_and_again_while_others_are_sent_is_set_aside(tenant_id: int) -> None:
+    bad = letter(tenant_id, -1)
+    for number in range(claims.MAX_ATTEMPTS):
+        assert waiting().set_aside == 0
+        OutboxEntry.objects.filter(sent_at=None).update(next_try_at=None)  # its pause is over
+        letter(tenant_id, number)
+        Relay().round()
+    bad.refresh_from_db()
+    assert bad.failed_at is not None
+    assert "no_such_table" in bad.error
+
+
+def test_no_row_is_set_aside_while_nothing_of_its_kind_is_sent(tenant_id: int) -> None:
+    entry = letter(tenant_id, -1)
+    for _ in range(claims.MAX_ATTEMPTS + 2):
+        OutboxEntry.objects.filter(sent_at=None).update(next_try_at=None)
+        Relay().round()
+    entry.refresh_from_db()
+    assert (entry.failed_at, entry.attempts) == (None, claims.MAX_ATTEMPTS + 2)
+
+
+def test_a_key_of_the_wrong_type_costs_its_own_tenant_alone(redis: Redis, tenant_id: int) -> None:
+    redis.set(f"tenant:{tenant_id}:feed", "of another program")
+    bad, good = left_behind(tenant_id), left_behind(tenant_id + 1)
+    the_source.say(tenant_id, "job:runs", "PROCESSING")
+    the_source.say(tenant_id + 1, "job:runs_too", "PROCESSING")
+    Relay().round()
+    assert sent(bad, good) == [False, True]
+    assert (status_of(tenant_id + 1), status_of(tenant_id + 1, "job:runs_too")) == ("DONE", "PROCESSING")
+    assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
+    bad.refresh_from_db()
+    assert "WRONGTYPE" in bad.error
+
+
+def test_a_source_that_fails_for_one_tenant_keeps_no_other_from_being_filled(redis: Redis, tenant_id: int) -> None:
+    def fails_for_one() -> None:
+        if the_source.asked_for and tenant_id in the_source.asked_for:
+            raise ValueError("a date of the year 0")
+
+    the_source.say(tenant_id, "job:a1", "PROCESSING")
+    the_source.say(tenant_id + 1, "job:b1", "PROCESSING")
+    the_source.before_answer = fails_for_one
+    worker = Relay()
+    worker.round()
+    assert (status_of(tenant_id), status_of(tenant_id + 1, "job:b1")) == (None, "PROCESSING")
+    assert redis.get("realtime:relay") == b"filling"
+    the_source.before_answer = lambda: None
+    worker._tending._refill._again_at = 0.0
+    worker.round()
+    assert status_of(tenant_id) == "PROCESSING"
+    assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
+
+
+# Clocks.
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_the_clock_of_the_relay_decides_nothing(tenant_id: int, monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+    note_filled()
+    old, young = left_behind(tenant_id, age_seconds=3), left_behind(tenant_id, "job:young", age_seconds=0)
+    kept = left_behind(tenant_id, "job:kept")
+    OutboxEntry.objects.filter(pk=kept.pk).update(sent_at=Now() - timedelta(hours=23, minutes=55))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 60 * minutes)
+    monkeypatch.setattr(timezone, "now", lambda: datetime.fromtimestamp(time.time(), UTC))
+    Relay().round()
+    assert sent(old, young, kept) == [True, False, True]
+    assert 0 <= (waiting().oldest_seconds) < 60
+    OutboxEntry.objects.filter(pk=old.pk).update(sent_at=Now() - timedelta(hours=25))
+    Relay().round()
+    assert not OutboxEntry.objects.filter(pk=old.pk).exists()
+
+
+def test_a_row_whose_time_is_still_to_come_is_sent_at_once(tenant_id: int) -> None:
+    """A process of an older version, whose clock was ahead, wrote it."""
+    note_filled()
+    entry = left_behind(tenant_id, age_seconds=-3600)
+    Relay().round()
+    assert sent(entry) == [True]
 
 
 # A Redis that lost something, in both modes.
@@ -239,16 +435,18 @@ class TestFill:
         left_behind(tenant_id)
         mark_sent()
         relay = Relay()
-        fill = relay._fill
+        everything = Rebuild.everything
 
-        def fill_and_lose() -> None:
-            fill()
+        def fill_and_lose(rebuild: Rebuild, tenant_ids: list[int]) -> Rebuilt:
+            done = everything(rebuild, tenant_ids)
             redis.flushall()
+            return done
 
-        monkeypatch.setattr(relay, "_fill", fill_and_lose)
+        monkeypatch.setattr(Rebuild, "everything", fill_and_lose)
+        the_source.tenant_ids.append(tenant_id)
         relay.round()
         assert status_of(tenant_id) is None
-        monkeypatch.setattr(relay, "_fill", fill)
+        monkeypatch.setattr(Rebuild, "everything", everything)
         relay.round()
         assert status_of(tenant_id) == "DONE"
         assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
@@ -353,7 +551,7 @@ def test_a_source_that_fails_while_redis_is_filled_is_asked_again_but_not_at_onc
     asked = the_source.asked
     worker.round()
     assert the_source.asked == asked
-    monkeypatch.setattr(worker, "_fill_at", 0.0)  # half a minute later
+    monkeypatch.setattr(worker._tending._refill, "_again_at", 0.0)  # half a minute later
     the_source.before_answer = lambda: None
     worker.round()
     assert redis.get("realtime:relay") == conf.publisher().run_id().encode()

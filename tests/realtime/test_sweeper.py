@@ -1,5 +1,6 @@
 """Leases that ran out, keys that would expire, and keys that were evicted: the sweeper against a real Redis."""
 
+import time
 from itertools import count
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ from redis import Redis
 
 from realtime import relay
 from realtime.batches import run_script
+from realtime.metrics import counts
 from realtime.publish import Publisher
 from realtime.record import draft_record
 from realtime.scripts import Limits
@@ -290,3 +292,63 @@ def test_sweeping_costs_round_trips_by_the_hundred_and_asks_the_database_for_ten
     assert source.asked == 1
     assert calls["cmdstat_zrangebyscore"] == 2000  # half of them within the scripts
     assert calls["cmdstat_evalsha"] == 1000
+
+
+# Topics that nobody will ever end.
+
+
+def test_an_unfinished_topic_whose_row_is_gone_is_ended_at_the_second_look(
+    redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    source.kinds = ("job",)
+    sweeper = Sweeper(redis, source)
+    for topic in ("job:gone", "job:there", "report:7"):
+        publisher.status(tenant_id=tenant_id, topic=topic, attempt=2, status="PENDING")
+    source.say(tenant_id, "job:there", "PENDING", attempt=2)
+    assert sweeper.end_missing([tenant_id]) == 0
+    assert sweeper.end_missing([tenant_id]) == 1
+    statuses = {topic: record(publisher, tenant_id, topic)["status"] for topic in ("job:gone", "job:there", "report:7")}
+    assert statuses == {"job:gone": "CANCELLED", "job:there": "PENDING", "report:7": "PENDING"}
+    assert record(publisher, tenant_id, "job:gone")["attempt"] == 2
+
+
+def test_a_topic_that_got_a_new_attempt_between_two_looks_goes_on(
+    redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int
+) -> None:
+    source.kinds = ("job",)
+    sweeper = Sweeper(redis, source)
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
+    sweeper.end_missing([tenant_id])
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PENDING")
+    assert sweeper.end_missing([tenant_id]) == 0
+
+
+def test_without_a_database_that_knows_it_a_topic_is_ended_after_a_week_without_a_word(
+    redis: Redis, sweeper: Sweeper, publisher: Publisher, tenant_id: int
+) -> None:
+    now = time.time()
+    for topic, days in (("job:old", 8), ("job:young", 6)):
+        at = now - days * 86_400
+        publisher.publish(tenant_id, draft_record(topic=topic, attempt=1, status="PENDING", published_at=at))
+    assert sweeper.end_missing([tenant_id]) == 1
+    assert record(publisher, tenant_id, "job:old")["status"] == "CANCELLED"
+    assert record(publisher, tenant_id, "job:young")["status"] == "PENDING"
+
+
+# One tenant's bad data.
+
+
+@pytest.mark.parametrize("name", ["leases", "feed", "feed:fence", "feed:index", f"{TOPIC}:status"])
+def test_a_key_of_the_wrong_type_costs_no_other_tenant_its_sweep(
+    redis: Redis, source: ListedSource, dying: Publisher, tenant_id: int, name: str
+) -> None:
+    other = next(_others)
+    source.tenant_ids = [tenant_id, other]
+    for tenant in (tenant_id, other):
+        progressing(dying, tenant)
+    redis.delete(f"tenant:{tenant_id}:{name}")
+    redis.lpush(f"tenant:{tenant_id}:{name}", "of another program")
+    before = counts.isolated.total()
+    Sweeper(redis, source).sweep_if_due()
+    assert record(dying, other)["stalled"] is True
+    assert counts.isolated.total() > before

@@ -18,6 +18,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
+from realtime.errors import NotNowError
+
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
@@ -39,7 +41,7 @@ _rests: dict[str, tuple[float, str]] = {}
 """By the name of the queue: until when it is left alone, in monotonic seconds, and what had gone wrong."""
 
 
-class QueueUnavailableError(Exception):
+class QueueUnavailableError(NotNowError):
     """The queue cannot be reached, or does not exist (`manage.py provision` makes it)."""
 
 

@@ -5,7 +5,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
+from typing import TypeVar
 from uuid import UUID
+
+from django.db.models import Model, QuerySet
 
 from academy.adapters.db.django import repositories_ai, repositories_core, repositories_video
 from realtime.source import TopicState
@@ -15,11 +18,14 @@ ENDED_JOB = ("DONE", "FAILED", "CANCELLED")
 ENDED_VIDEO = ("READY", "FAILED", "CANCELLED")
 CHUNK = 500
 
+Row = TypeVar("Row", bound=Model)
 _VIDEO_ID = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 class AcademySource:
     """A `realtime.source.Source`. Reads across tenants, because the engine repairs those of all in one go."""
+
+    kinds = ("job", "video")
 
     def tenants(self) -> list[int]:
         return repositories_core.all_tenant_ids()
@@ -34,8 +40,8 @@ class AcademySource:
         jobs = repositories_ai.jobs_of_tenants(tenant_ids).filter(status__in=UNFINISHED).order_by("updated_at")
         videos = repositories_video.videos_of_tenants(tenant_ids).filter(status__in=UNFINISHED).order_by("updated_at")
         return heapq.merge(
-            map(repositories_ai.state_of, jobs.iterator(CHUNK)),
-            map(repositories_video.state_of, videos.iterator(CHUNK)),
+            map(repositories_ai.state_of, list(jobs)),  # no cursor stays open while Redis is written
+            map(repositories_video.state_of, list(videos)),
             key=attrgetter("published_at"),
         )
 
@@ -45,14 +51,22 @@ class AcademySource:
         videos = repositories_video.videos_of_tenants(tenant_ids).filter(
             status__in=ENDED_VIDEO, finished_at__gte=from_then_on
         )
-        yield from map(repositories_ai.state_of, jobs.iterator(CHUNK))
-        yield from map(repositories_video.state_of, videos.iterator(CHUNK))
+        yield from map(repositories_ai.state_of, _in_pages(jobs))
+        yield from map(repositories_video.state_of, _in_pages(videos))
 
     def states(self, topics: Sequence[str]) -> dict[str, TopicState]:
         jobs = repositories_ai.jobs_by_id(_job_ids(topics))
         videos = repositories_video.videos_by_id(_video_ids(topics))
         found = [*map(repositories_ai.state_of, jobs), *map(repositories_video.state_of, videos)]
         return {state.topic: state for state in found}
+
+
+def _in_pages(rows: QuerySet[Row]) -> Iterator[Row]:
+    """The rows by their ids, each page read by a statement of its own: no cursor stays open in between."""
+    last = 0
+    while page := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
+        yield from page
+        last = page[-1].pk
 
 
 def _job_ids(topics: Iterable[str]) -> list[UUID]:

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
 from django.db.models import Count, Min, Q, QuerySet, Window
-from django.db.models.functions import RowNumber
-from django.utils import timezone
+from django.db.models.functions import Now, RowNumber
 
 from academy.adapters.db.django.patience import limit_waiting
 from academy.domain.turns import Line
@@ -63,22 +62,25 @@ def mark_sent(unfinished: QuerySet[Any], ids: Sequence[int]) -> list[Any]:
     """
     free = unfinished.filter(WAITS, pk__in=ids).select_for_update(skip_locked=True, of=("self",), no_key=True)
     rows = {row.pk: row for row in free.select_related("tenant")}
-    unfinished.filter(pk__in=rows).update(dispatched_at=timezone.now())
+    unfinished.filter(pk__in=rows).update(dispatched_at=Now())
     return [rows[pk] for pk in ids if pk in rows]
 
 
 def mark_sent_again(unfinished: QuerySet[Any], pk: int, sent_at: datetime) -> Any:
     """The row of a job, with its tenant, that is to be sent again; None if that was done or it ended meanwhile."""
-    if not unfinished.filter(pk=pk, dispatched_at=sent_at).update(dispatched_at=timezone.now()):
+    if not unfinished.filter(pk=pk, dispatched_at=sent_at).update(dispatched_at=Now()):
         return None
     return unfinished.select_related("tenant").filter(pk=pk).first()
 
 
 def sent_before(
-    unfinished: QuerySet[Any], then: datetime, *, columns: Sequence[str], after: int, most: int
+    unfinished: QuerySet[Any], age: timedelta, *, columns: Sequence[str], after: int, most: int
 ) -> list[Any]:
-    """The first unfinished jobs behind the id `after` that were sent before then, with these columns alone."""
-    found = unfinished.filter(dispatched_at__lt=then, pk__gt=after).order_by("pk")
+    """The first unfinished jobs behind the id `after` that were sent longer ago than this, with these columns alone.
+
+    The clock of the database decides, which also wrote when they were sent.
+    """
+    found = unfinished.filter(dispatched_at__lt=Now() - age, pk__gt=after).order_by("pk")
     return list(found.only("tenant_id", "dispatched_at", *columns)[:most])
 
 

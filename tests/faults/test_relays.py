@@ -1,0 +1,185 @@
+"""Relays that freeze, lose their links, have a wrong clock, or meet bad data: the ends of jobs leave all the same.
+
+The rows are written as a process leaves them behind that dies after its commit, for tenants that need not exist.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from redis import Redis
+
+from embedded.group import Servers
+from embedded.plan import Program
+from embedded.scratch import scratch_folder
+from tests.proxy import Proxy
+from tests.system import System, eventually, running_system
+
+ENDS = 30
+_tenants = count(7_000_000)
+_names = count(1)
+
+
+@pytest.fixture(scope="module")
+def quiet(template: Servers) -> Iterator[System]:
+    """A product whose own worker does not run: the relays are the test's."""
+    with scratch_folder("relays") as folder, running_system(template, folder, "relays") as system:
+        system.worker.stop()
+        yield system
+
+
+@pytest.fixture
+def tenant() -> int:
+    return next(_tenants)
+
+
+@contextmanager
+def relay(system: System, **environment: str) -> Iterator[Program]:
+    """`manage.py realtime_relay`, running."""
+    name = f"relay_{next(_names)}"
+    variables = {**system.environment, "PROCESS_NAME": "relay", **environment}
+    argv = [sys.executable, "manage.py", "realtime_relay"]
+    program = Program(name, argv, system.folder / f"{name}.log", variables)
+    program.start()
+    try:
+        yield program
+    finally:
+        if program.pid is not None:
+            os.kill(program.pid, signal.SIGCONT)
+        program.stop()
+
+
+def leave_behind(system: System, tenant: int, payloads: list[dict[str, Any]], kind: str = "record") -> None:
+    """Rows that were committed ten seconds ago, by the clock of the database."""
+    with psycopg.connect(system.database_url) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO realtime_outbox (kind, tenant_id, payload, created_at)"
+            " VALUES (%s, %s, %s, now() - interval '10 seconds')",
+            [(kind, tenant, json.dumps(payload)) for payload in payloads],
+        )
+
+
+def ends(number: int = ENDS, **fields: Any) -> list[dict[str, Any]]:
+    usual = {"attempt": 1, "status": "DONE", "published_at": 1.8e9}
+    return [{"topic": f"job:{place}", **usual, **fields} for place in range(number)]
+
+
+def all_are_there(system: System, tenant: int, number: int = ENDS) -> bool:
+    with Redis.from_url(system.redis.url) as redis:
+        return int(redis.zcard(f"tenant:{tenant}:feed:index")) == number
+
+
+def some_are_claimed(system: System, tenant: int) -> bool:
+    rows = "FROM realtime_outbox WHERE tenant_id = %s AND next_try_at > now()"
+    return bool(system.query(f"SELECT count(*) {rows}", tenant)[0][0])
+
+
+async def told(system: System, tenant: int, number: int = ENDS) -> None:
+    await eventually(lambda: all_are_there(system, tenant, number), 40, f"{number} ends of tenant {tenant}")
+
+
+@asynccontextmanager
+async def relay_in_the_middle(system: System, tenant: int) -> AsyncIterator[tuple[Program, Proxy]]:
+    """A relay that has claimed the ends of a tenant and waits for Redis; and the proxy on its way to PostgreSQL."""
+    port = system.postgres.port
+    async with Proxy(system.redis.port) as to_redis, Proxy(port) as to_postgres:
+        to_redis.stall()
+        environment = {
+            "REDIS_URL": f"redis://127.0.0.1:{to_redis.port}/0",
+            "DATABASE_URL": system.database_url.replace(f":{port}/", f":{to_postgres.port}/"),
+        }
+        with relay(system, **environment) as program:
+            leave_behind(system, tenant, ends())
+            await eventually(lambda: some_are_claimed(system, tenant), 40, "a claim of the relay")
+            yield program, to_postgres
+        for proxy in (to_redis, to_postgres):
+            proxy.flow()
+
+
+async def test_when_a_relay_freezes_in_the_middle_another_one_sends_its_rows(quiet: System, tenant: int) -> None:
+    async with relay_in_the_middle(quiet, tenant) as (frozen, _):
+        assert frozen.pid is not None
+        os.kill(frozen.pid, signal.SIGSTOP)
+        with relay(quiet):
+            await told(quiet, tenant)
+
+
+async def test_when_a_relays_link_to_the_database_goes_silent_another_one_sends_its_rows(
+    quiet: System, tenant: int
+) -> None:
+    async with relay_in_the_middle(quiet, tenant) as (_, to_postgres):
+        to_postgres.stall()
+        with relay(quiet):
+            await told(quiet, tenant)
+
+
+async def test_a_queue_that_never_answers_holds_up_no_end(quiet: System, tenant: int) -> None:
+    asked, connections = asyncio.Event(), asyncio.Queue[asyncio.Task[None]]()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task: Any = asyncio.current_task()
+        connections.put_nowait(task)
+        asked.set()
+        await reader.read()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    messages = [{"queue": "ai", "body": {"number": number}} for number in range(20)]
+    with relay(quiet, SQS_ENDPOINT_URL=f"http://127.0.0.1:{port}"):
+        leave_behind(quiet, tenant, messages, "queue")
+        await asyncio.wait_for(asked.wait(), 40)
+        leave_behind(quiet, tenant, ends())
+        await told(quiet, tenant)
+    left = quiet.query(
+        "SELECT count(*) FROM realtime_outbox WHERE tenant_id = %s AND kind = 'queue' AND sent_at IS NULL"
+        " AND failed_at IS NULL",
+        tenant,
+    )
+    assert left == [(20,)]
+    server.close()
+    while not connections.empty():
+        await connections.get_nowait()
+
+
+async def test_what_can_never_be_sent_is_set_aside_and_delays_nobody(quiet: System, tenant: int) -> None:
+    leave_behind(quiet, tenant, ends(400, attempt="x"))
+    other = next(_tenants)
+    leave_behind(quiet, other, ends())
+    aside = "SELECT count(*) FROM realtime_outbox WHERE tenant_id = %s AND failed_at IS NOT NULL AND error <> ''"
+    with relay(quiet):
+        await told(quiet, other)
+        await eventually(lambda: quiet.query(aside, tenant) == [(400,)], 40, "400 rows to be set aside")
+
+
+async def test_a_key_of_the_wrong_type_costs_no_other_tenant_an_end_when_redis_is_filled(
+    quiet: System, tenant: int
+) -> None:
+    good = next(_tenants)
+    with relay(quiet):
+        for who in (tenant, good):
+            leave_behind(quiet, who, ends())
+            await told(quiet, who)
+        with Redis.from_url(quiet.redis.url) as redis:
+            redis.eval(
+                "redis.call('FLUSHALL') redis.call('SET', KEYS[1], 'of another program')", 1, f"tenant:{tenant}:feed"
+            )
+        await told(quiet, good)
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_a_relay_whose_clock_is_wrong_sends_what_is_left_behind(quiet: System, tenant: int, minutes: int) -> None:
+    clock = {"PYTHONPATH": str(Path(__file__).with_name("other_clock")), "OTHER_CLOCK_SECONDS": str(60 * minutes)}
+    with relay(quiet, **clock):
+        leave_behind(quiet, tenant, ends())
+        await told(quiet, tenant)
