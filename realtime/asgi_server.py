@@ -1,7 +1,13 @@
-"""What the engine knows of the ASGI server below it. The ASGI specification says neither of these two things."""
+"""What the engine knows of the ASGI server below it. The ASGI specification says none of it."""
 
+import socket
 from collections.abc import Mapping
 from typing import Any
+
+SILENT_RETRANSMITS = 4
+"""After so many in a row the peer counts as gone: at least 3 s, as the kernel doubles its wait from 0.2 s."""
+_RETRANSMITS = 2
+"""Where the kernel's `struct tcp_info` counts them."""
 
 
 def waits_for_client(scope: Mapping[str, Any]) -> bool:
@@ -39,3 +45,34 @@ def abort(send: Any) -> None:
     transport = getattr(protocol, "transport", None)
     if transport is not None and hasattr(transport, "abort"):
         transport.abort()
+
+
+def give_up_silent_peer(send: Any, seconds: float) -> None:
+    """Has the kernel give the socket up once what was sent has not been acknowledged for so long; 0: as it likes.
+
+    A peer that vanished acknowledges nothing, and says nothing either: the kernel alone would try for up to 15 minutes.
+    Linux and a server with a transport (uvicorn) are needed; elsewhere nothing happens.
+    """
+    peer = _socket_of(send)
+    if peer is not None and _is_tcp(peer) and hasattr(socket, "TCP_USER_TIMEOUT"):
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+
+
+def is_silent(send: Any) -> bool:
+    """Whether the peer leaves unacknowledged what was sent, and then sent again several times. Unknown is no."""
+    peer = _socket_of(send)
+    if peer is None or not _is_tcp(peer) or not hasattr(socket, "TCP_INFO"):
+        return False
+    info = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RETRANSMITS + 1)
+    return len(info) > _RETRANSMITS and info[_RETRANSMITS] >= SILENT_RETRANSMITS
+
+
+def _socket_of(send: Any) -> Any:
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    asked = getattr(transport, "get_extra_info", None)
+    peer = asked("socket") if asked else None
+    return peer if peer is not None and peer.fileno() >= 0 else None
+
+
+def _is_tcp(peer: Any) -> bool:
+    return peer.family in {socket.AF_INET, socket.AF_INET6}

@@ -176,6 +176,11 @@ def allowed_origins() -> list[str]:
     return list(getattr(settings, "REALTIME_ALLOWED_ORIGINS", []))
 
 
+def cors_paths() -> tuple[str, ...]:
+    """How those paths of the project begin that pages of allowed origins may use beside the engine's own."""
+    return tuple(getattr(settings, "REALTIME_CORS_PATHS", ()))
+
+
 def topic_rules() -> TopicRules:
     return cast("TopicRules", import_string(settings.REALTIME_TOPIC_RULES))
 

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 MAX_PINGS_UNANSWERED = 2
 CLOSE_SECONDS = 5.0
+SILENT_SECONDS = 5.0
+"""A peer that has not answered a ping for so long gives way to a newer connection of its user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,12 @@ class Carrier(Transport, Protocol):
     def abort(self) -> None:
         """Ends it at once: the peer takes nothing more, not even the end."""
 
+    def is_silent(self) -> bool:
+        """Whether the peer acknowledges nothing any more, as far as the server can tell."""
+
+    def give_up_silent(self, seconds: float) -> None:
+        """Has the connection end once the peer has acknowledged nothing for so long."""
+
 
 class Connection:
     """Holds what a ticket permits for as long as it permits it."""
@@ -65,8 +73,10 @@ class Connection:
         self.closing = False
         self.subscriber = Subscriber(ticket.tenant_id, topics, carrier, self._too_slow, timing.slow, self.id)
         self._carrier, self._hub, self._connections = carrier, hub, connections
-        self._ping_seconds = timing.ping
+        self._ping_seconds, self._slow_seconds = timing.ping, timing.slow
         self._pings_unanswered = 0
+        self._asked_at: float | None = None
+        """When the oldest unanswered ping was sent."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._end_task: asyncio.Task[None] | None = None
         self._log = log.bind(tenant=self.ticket.tenant_id, connection=self.id, transport=carrier.name)
@@ -80,6 +90,8 @@ class Connection:
             raise RefusedError(CloseCode.SERVER_RESTART, REASONS[CloseCode.SERVER_RESTART], RETRY_AFTER_MS)
         try:
             self._connections.add(self)
+            # Who reads too slowly is told so first, and the kernel gives up after that.
+            self._carrier.give_up_silent(self._slow_seconds + CLOSE_SECONDS + 1)
             await admit(self.ticket)
             welcome = frames.welcome(self.id, self._ping_seconds, self.ticket.connection_seconds)
             await self._hub.join(self.subscriber, since, welcome)
@@ -101,7 +113,14 @@ class Connection:
     def pong(self) -> None:
         """The client has answered a ping."""
         self._pings_unanswered = 0
+        self._asked_at = None
         self.subscriber.answered()
+
+    @property
+    def silent(self) -> bool:
+        """Whether the peer seems to be gone: it answers no ping, or acknowledges nothing."""
+        waited = 0.0 if self._asked_at is None else asyncio.get_running_loop().time() - self._asked_at
+        return waited > SILENT_SECONDS or self._carrier.is_silent()
 
     async def subscribe(self, request_id: int, topics: TopicFilter) -> tuple[str, str] | None:
         """Adds topics. What is wrong with that, as code and sentence, else None. Raises FeedUnavailableError."""
@@ -139,6 +158,14 @@ class Connection:
         self._end_task = asyncio.get_running_loop().create_task(self._end(code, reason or REASONS[code]))
         self._log.debug("connection_ended", code=int(code))
 
+    def give_up(self) -> None:
+        """Ends at once and without a word, as nobody is there to read it."""
+        if not self.closing:
+            self.closing = True
+            counts.closed[str(int(CloseCode.NO_PONG))] += 1
+        self._carrier.abort()
+        self.stop()
+
     async def _end(self, code: CloseCode, reason: str) -> None:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
@@ -168,7 +195,9 @@ class Connection:
         if (delay := self._hub.delay_of(self.ticket.tenant_id)) is not None:
             self.subscriber.queue(frames.delayed(delay))  # a ping would say that the client has everything
             return
-        self._pings_unanswered += self._carrier.answers_pings
+        if self._carrier.answers_pings:
+            self._pings_unanswered += 1
+            self._asked_at = self._asked_at or asyncio.get_running_loop().time()
         self.subscriber.queue(frames.ping(self.subscriber.place))
 
     def _live_for(self, seconds: float) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import random
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -40,8 +39,15 @@ class Held(Protocol):
     @property
     def ticket(self) -> Ticket: ...
 
+    @property
+    def silent(self) -> bool:
+        """Whether its peer seems to be gone."""
+
     def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:
         """Says why, and closes."""
+
+    def give_up(self) -> None:
+        """Ends without a word: nobody is there to read it."""
 
 
 class Connections:
@@ -50,22 +56,29 @@ class Connections:
     def __init__(self, most: MaxConnections) -> None:
         self._most = most
         self._open: dict[int, set[Held]] = {}
-        self._of_user: Counter[tuple[int, int]] = Counter()
+        self._of_user: dict[tuple[int, int], dict[Held, None]] = {}
+        """In the order in which they came."""
+        self._count = 0
         self._empty = asyncio.Event()
         self._empty.set()
         self.draining = False
 
     def __len__(self) -> int:
-        return self._of_user.total()
+        return self._count
 
     @property
     def tenants(self) -> Iterable[int]:
         return self._open.keys()
 
     def add(self, connection: Held) -> None:
-        """Raises TooManyConnectionsError."""
+        """Raises TooManyConnectionsError.
+
+        Where the user has as many as they may, the newest replaces the oldest whose peer seems to be gone.
+        """
         ticket = connection.ticket
         user = ticket.tenant_id, ticket.user_id
+        if len(self._of_user.get(user, ())) >= self._most.of_a_user:
+            self._give_up_silent(user)
         if len(self) >= self._most.of_the_process:
             raise TooManyConnectionsError(
                 "This server has as many connections as it takes; try again later.", "process"
@@ -74,12 +87,19 @@ class Connections:
             raise TooManyConnectionsError(
                 "Your organisation has as many connections as it may; try again later.", "tenant"
             )
-        if self._of_user[user] >= self._most.of_a_user:
+        if len(self._of_user.get(user, ())) >= self._most.of_a_user:
             raise TooManyConnectionsError("You have as many connections as you may; close another tab.", "user")
         self._open.setdefault(ticket.tenant_id, set()).add(connection)
-        self._of_user[user] += 1
+        self._of_user.setdefault(user, {})[connection] = None
+        self._count += 1
         counts.connections[connection.transport_name] += 1
         self._empty.clear()
+
+    def _give_up_silent(self, user: tuple[int, int]) -> None:
+        oldest = next((connection for connection in self._of_user[user] if connection.silent), None)
+        if oldest is not None:
+            log.info("silent_connection_replaced", tenant=user[0], transport=oldest.transport_name)
+            oldest.give_up()
 
     def remove(self, connection: Held) -> None:
         ticket = connection.ticket
@@ -89,7 +109,8 @@ class Connections:
         of_tenant.discard(connection)
         counts.connections[connection.transport_name] -= 1
         user = ticket.tenant_id, ticket.user_id
-        self._of_user[user] -= 1
+        self._count -= 1
+        del self._of_user[user][connection]
         if not self._of_user[user]:
             del self._of_user[user]
         if not of_tenant:

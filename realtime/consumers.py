@@ -8,7 +8,7 @@ from channels.exceptions import StopConsumer
 from channels.utils import await_many_dispatch
 
 from realtime import conf, frames
-from realtime.asgi_server import abort, refuse_handshake, waits_for_client
+from realtime.asgi_server import abort, give_up_silent_peer, is_silent, refuse_handshake, waits_for_client
 from realtime.closing import CloseCode
 from realtime.connection import Connection, refusal_frame
 from realtime.doors import Door, read
@@ -47,6 +47,12 @@ class WebSocketCarrier:
 
     def abort(self) -> None:
         abort(self._send)
+
+    def is_silent(self) -> bool:
+        return is_silent(self._send)
+
+    def give_up_silent(self, seconds: float) -> None:
+        give_up_silent_peer(self._send, seconds)
 
 
 class EventsConsumer(AsyncConsumer):

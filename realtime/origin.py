@@ -1,7 +1,7 @@
 """Which web pages may talk to the engine: those of the own site, and of `REALTIME_ALLOWED_ORIGINS`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django.core.exceptions import DisallowedHost
@@ -12,6 +12,7 @@ from realtime.refusals import client_of, refused
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 """The names and addresses of this machine for itself."""
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def origin_allowed(scope: Mapping[str, Any]) -> bool:
@@ -29,7 +30,7 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
     except DisallowedHost as problem:
         refused("host", str(problem), origin=origin or None, **where)
         return False
-    if b"origin" not in headers or origin in conf.allowed_origins():
+    if b"origin" not in headers or in_allowed_origins(origin):
         return True
     if _is_own(origin, host, scope.get("scheme", "http")):
         return True
@@ -50,23 +51,36 @@ def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
 
 
 def _is_own(origin: str, host: str, scheme: str) -> bool:
-    """Whether a page of this origin came from this host, at least as safely as the request with this scheme."""
+    """Whether a page of this origin came from this host, at least as safely as the request with this scheme.
+
+    A browser leaves the default port out of an Origin. A Host may hold it: some proxies and clients write it.
+    """
+    page = _parts(origin)
+    if page is None or (scheme in {"https", "wss"} and page.scheme != "https"):
+        return False
+    return page == _parts(f"{page.scheme}://{host}")
+
+
+def in_allowed_origins(origin: str) -> bool:
+    """Whether `REALTIME_ALLOWED_ORIGINS` holds this origin."""
+    page = _parts(origin)
+    return page is not None and page in {_parts(allowed) for allowed in conf.allowed_origins()}
+
+
+class _Parts(NamedTuple):
+    """An origin, so that two that are the same compare equal (RFC 6454, section 4)."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def _parts(origin: str) -> _Parts | None:
+    """None for `null`, and for what no browser sends."""
     try:
         parts = urlsplit(origin)
-    except ValueError:  # such as "http://[", which no browser sends
-        return False
-    schemes = {"https"} if scheme in {"https", "wss"} else {"http", "https"}
-    return parts.scheme in schemes and parts.netloc.lower() == host.lower()
-
-
-def cors_headers(origin: str) -> list[tuple[str, str]]:
-    """What lets a page of an allowed foreign origin read the answer (Fetch, section 3.3); nothing for all others."""
-    if origin not in conf.allowed_origins():
-        return []
-    return [
-        ("Access-Control-Allow-Origin", origin),
-        ("Access-Control-Allow-Headers", "authorization, content-type, last-event-id"),
-        ("Access-Control-Allow-Methods", "GET, POST"),
-        ("Access-Control-Max-Age", "600"),
-        ("Vary", "Origin"),
-    ]
+        port = parts.port or DEFAULT_PORTS[parts.scheme]
+    except (ValueError, KeyError):  # such as "http://[" and "file://"
+        return None
+    rest = parts.path or parts.query or parts.fragment or "@" in parts.netloc
+    return None if rest or not parts.hostname else _Parts(parts.scheme, parts.hostname, port)

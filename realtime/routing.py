@@ -5,6 +5,8 @@ from typing import Any
 
 from realtime.asgi_server import refuse_handshake
 from realtime.consumers import EventsConsumer
+from realtime.cors import with_cors
+from realtime.lifespan import lifespan_application
 from realtime.refusals import refused
 from realtime.sse import events_application
 
@@ -31,7 +33,9 @@ def with_realtime(http_application: Application) -> Application:
             await receive()
             refused("path", f"No WebSocket is served at this path, only at {WEBSOCKET_PATH}.", path=scope["path"])
             await refuse_handshake(scope, send, f"WebSockets connect at {WEBSOCKET_PATH}.")
+        elif scope["type"] == "lifespan":
+            await lifespan_application(scope, receive, send)
         else:
-            raise ValueError(f"This application serves http and websocket, not {scope['type']}.")
+            raise ValueError(f"This application serves http, websocket and lifespan, not {scope['type']}.")
 
-    return application
+    return with_cors(application)

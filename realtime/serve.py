@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 GRACEFUL_SECONDS = 5
 """For requests that are still being answered after the drain."""
+KEEP_ALIVE_SECONDS = 75.0
+"""How long an idle connection stays open. Longer than balancers keep theirs, which is 60 s as a rule: one that closes
+first may do so while a request is on its way, and the balancer answers 502."""
 LISTEN_BACKLOG = 2048
 
 
@@ -83,6 +86,7 @@ def server_of(
     trusted_proxies: TrustedProxies | None = None,
     access_log: bool = False,
     head_seconds: float = HEAD_SECONDS,
+    keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
 ) -> DrainingServer:
     config = _Config(
         application,
@@ -93,6 +97,7 @@ def server_of(
         ws_max_size=65_536,  # a frame of a client has at most 8 KiB; a little more is read so that we can say so
         lifespan="off",
         backlog=LISTEN_BACKLOG,
+        timeout_keep_alive=keep_alive_seconds,  # type: ignore[arg-type]  # only passed on to `call_later`
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
         proxy_headers=False,  # uvicorn's reading believes a client that writes X-Forwarded-For where all are trusted
         access_log=access_log,
@@ -131,6 +136,13 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--head-seconds", type=float, default=HEAD_SECONDS, help="how long the head of a request may take to come"
     )
+    parser.add_argument(
+        "--keep-alive-seconds",
+        type=float,
+        default=KEEP_ALIVE_SECONDS,
+        help="how long an idle connection is kept for the next request; longer than the proxy in front keeps it"
+        " (%(default)g)",
+    )
     given = parser.parse_args(words)
     limit_arenas()
     # First of all, as that sets up the project's log. What is wrong with it is said when it is loaded to be served.
@@ -145,6 +157,7 @@ def main(words: Sequence[str] | None = None) -> None:
         trusted_proxies=trusted_proxies,
         access_log=given.access_log,
         head_seconds=given.head_seconds,
+        keep_alive_seconds=given.keep_alive_seconds,
     )
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])

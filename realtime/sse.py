@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from realtime import conf
-from realtime.asgi_server import abort
+from realtime.asgi_server import abort, give_up_silent_peer, is_silent
 from realtime.closing import CloseCode
 from realtime.connection import Connection
 from realtime.doors import Door
@@ -21,12 +21,12 @@ from realtime.errors import RefusedError
 from realtime.frames import Frame
 from realtime.handshake import read_handshake
 from realtime.metrics import counts
-from realtime.origin import cors_headers, origin_allowed
+from realtime.origin import origin_allowed
 from realtime.process import this_process
 from realtime.refusals import connection_refused
 
 RETRY_MS = (1000, 3000)
-"""After a lost connection the browser waits so long; each connection is told another time."""
+"""How long the browser waits after each lost connection. Each stream is told its own time, once, at its start."""
 STATUSES = {
     CloseCode.LIFETIME_OVER: 401,
     CloseCode.TICKET_INVALID: 401,
@@ -56,26 +56,23 @@ class EventStream:
     name = "sse"
     answers_pings = False  # a stream goes one way
 
-    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, send: Send) -> None:
         # Where `send` does not wait there are no pongs either that could tell: such a server is for development.
         self.waits_for_client = True
         self._send = send
-        self._headers = headers
         self._begun = False
         self.ended = asyncio.Event()
 
     async def send(self, frame: Frame) -> None:
         if not self._begun:
             self._begun = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": self._headers})
+            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await self._write(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311 - jitter
-        body = frame.event
-        if frame.kind == "closing" and b'"retry_after_ms":' in frame.body:
-            # EventSource knows no close code, but it does know this.
-            body = b"retry: %d\n" % orjson.loads(frame.body)["retry_after_ms"] + body
-        await self._write(body)
+        # A `closing` names its wait in its data alone: a browser would keep a `retry:` for all its later attempts.
+        await self._write(frame.event)
 
     async def close(self, code: CloseCode, reason: str) -> None:  # noqa: ARG002 - said in the `closing` event
+        self.give_up_silent(0)  # what follows on this connection may be read as slowly as it likes
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         self.ended.set()
 
@@ -83,27 +80,29 @@ class EventStream:
         abort(self._send)
         self.ended.set()
 
+    def is_silent(self) -> bool:
+        return is_silent(self._send)
+
+    def give_up_silent(self, seconds: float) -> None:
+        give_up_silent_peer(self._send, seconds)
+
     async def _write(self, body: bytes) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def events_application(scope: Message, receive: Receive, send: Send) -> None:
     """Errors before the stream are plain HTTP: 400, 401, 403, 405, 429, 503."""
-    headers = dict(scope["headers"])
-    cors = _cors(headers)
-    if scope["method"] == "OPTIONS" and cors:
-        await _answer(send, 204, b"", cors)
-    elif scope["method"] != "GET":
-        await _refuse(send, 405, "method_not_allowed", "Read events by GET.", [*cors, (b"allow", b"GET")])
+    if scope["method"] != "GET":
+        await _refuse(send, 405, "method_not_allowed", "Read events by GET.", [(b"allow", b"GET")])
     elif not origin_allowed(scope):
         counts.refused["403"] += 1
         await _refuse(send, 403, "forbidden_origin", "A page of this origin may not read events.", [])
     else:
-        await _stream(scope, receive, send, cors)
+        await _stream(scope, receive, send)
 
 
-async def _stream(scope: Message, receive: Receive, send: Send, cors: list[tuple[bytes, bytes]]) -> None:
-    stream = EventStream(send, [*STREAM_HEADERS, *cors])
+async def _stream(scope: Message, receive: Receive, send: Send) -> None:
+    stream = EventStream(send)
     connection: Connection | None = None
     try:
         handshake = read_handshake(Door.EVENTS, scope)
@@ -116,7 +115,7 @@ async def _stream(scope: Message, receive: Receive, send: Send, cors: list[tuple
     except RefusedError as refused:
         counts.refused[str(int(refused.code))] += 1
         connection_refused(refused, scope)
-        await _refuse_connection(send, refused, cors)
+        await _refuse_connection(send, refused)
     finally:
         if connection is not None:
             connection.stop()
@@ -137,9 +136,9 @@ async def _until_gone(receive: Receive, stream: EventStream) -> None:
             wait.cancel()
 
 
-async def _refuse_connection(send: Send, refused: RefusedError, cors: list[tuple[bytes, bytes]]) -> None:
+async def _refuse_connection(send: Send, refused: RefusedError) -> None:
     status = STATUSES[refused.code]
-    more = list(cors)
+    more: list[tuple[bytes, bytes]] = []
     if refused.retry_after_ms is not None:
         more.append((b"retry-after", b"%d" % max(1, refused.retry_after_ms // 1000)))
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
@@ -167,8 +166,3 @@ async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[byte
     ]
     await send({"type": "http.response.start", "status": status, "headers": [*headers, *common]})
     await send({"type": "http.response.body", "body": body})
-
-
-def _cors(headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    origin = headers.get(b"origin", b"").decode("latin-1")
-    return [(name.lower().encode(), value.encode()) for name, value in cors_headers(origin)]

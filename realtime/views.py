@@ -23,7 +23,7 @@ from realtime.doors import Door, admit, cookie_name
 from realtime.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, RefusedError, TicketError
 from realtime.exposition import CONTENT_TYPE, exposition
 from realtime.handshake import Handshake, allow, read_handshake
-from realtime.origin import LOOPBACK, cors_headers
+from realtime.origin import LOOPBACK
 from realtime.process import this_process
 from realtime.refusals import connection_refused, refused
 from realtime.routing import EVENTS_PATH, WEBSOCKET_PATH
@@ -80,8 +80,6 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
     `{"renew": "<ticket>"}`, and ask for the ticket as a cookie too, `{"cookie": true}`. Costs no SQL for those whose
     role alone permits everything, nor to renew.
     """
-    if _is_preflight(request):
-        return _with_cors(request, HttpResponse(status=204))
     if request.method != "POST":
         return _error(405, "method_not_allowed", "Get a ticket by POST.")
     issued_at = clock.now()  # before anything is read: what is revoked meanwhile ends this ticket too
@@ -105,7 +103,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
     answer["Cache-Control"] = "no-store"
     if wanted.cookie:
         _set_cookie(request, answer, identity.tenant_code, ticket)
-    return _with_cors(request, answer)
+    return answer
 
 
 def _permitted(identity: Identity, wanted: _Wanted) -> tuple[float, TopicFilter]:
@@ -173,8 +171,6 @@ def _set_cookie(request: HttpRequest, answer: HttpResponse, tenant_code: str, ti
 @csrf_exempt
 async def snapshot_view(request: HttpRequest) -> HttpResponse:
     """The JSON of a `snapshot` frame: one request for all jobs. Takes a ticket or an access token; 0 SQL."""
-    if _is_preflight(request):
-        return _with_cors(request, HttpResponse(status=204))
     if request.method != "GET":
         return _error(405, "method_not_allowed", "Read a snapshot by GET.", allow="GET")
     try:
@@ -185,12 +181,12 @@ async def snapshot_view(request: HttpRequest) -> HttpResponse:
     except RefusedError as problem:
         connection_refused(problem, request.scope)  # type: ignore[attr-defined]  # an ASGIRequest
         status = STATUSES[problem.code]
-        return _with_cors(request, _error_answer(status, CODES[status], problem))
+        return _error_answer(status, CODES[status], problem)
     except FeedUnavailableError as problem:
-        return _with_cors(request, _error(503, "unavailable", problem))
+        return _error(503, "unavailable", problem)
     answer = HttpResponse(frame.body, content_type="application/json")
     answer["Cache-Control"] = "no-store"
-    return _with_cors(request, answer)
+    return answer
 
 
 async def _read_handshake(request: HttpRequest) -> Handshake:
@@ -230,17 +226,6 @@ def _ticket_of_token(request: HttpRequest) -> Ticket | None:
         connection_seconds=0,
         issued_at=identity.issued_at,
     )
-
-
-def _is_preflight(request: HttpRequest) -> bool:
-    """Whether a page of an allowed foreign origin asks what it may send (Fetch, section 3.3.5)."""
-    return request.method == "OPTIONS" and bool(cors_headers(request.headers.get("Origin", "")))
-
-
-def _with_cors(request: HttpRequest, answer: HttpResponse) -> HttpResponse:
-    for name, value in cors_headers(request.headers.get("Origin", "")):
-        answer[name] = value
-    return answer
 
 
 def _error(status: int, code: str, problem: Exception | str, allow: str = "POST") -> JsonResponse:

@@ -28,6 +28,7 @@ class EventStream(Watcher):
         self.answer, self._stack = answer, stack
         self.last_id: str | None = None
         self.retry_ms: int | None = None
+        self.retry_lines = 0
         self._events = self._read_events()
 
     @classmethod
@@ -84,6 +85,7 @@ class EventStream(Watcher):
                 continue
             if "retry" in fields:
                 self.retry_ms = int(fields["retry"][0])
+                self.retry_lines += 1
             if "id" in fields:
                 self.last_id = fields["id"][0]
             if "data" in fields:

@@ -42,6 +42,12 @@ class RecordingCarrier:
     def abort(self) -> None:
         self.aborted = True
 
+    def is_silent(self) -> bool:
+        return False
+
+    def give_up_silent(self, seconds: float) -> None:
+        pass
+
     @property
     def frames(self) -> list[dict[str, Any]]:
         return [orjson.loads(frame.body) for frame in self.taken]

@@ -21,14 +21,19 @@ class Held:
 
     def __init__(self, connections: Connections, tenant_id: int = 7, user_id: int = 1, session: str = "s") -> None:
         self.ticket = Ticket(tenant_id, user_id, session, "owner", EVERYTHING, 3600, issued_at=1000.0)
+        self.given_up = False
         self.ended: list[tuple[CloseCode, int | None]] = []
-        self.stubborn = False
+        self.stubborn = self.silent = False
         self._connections = connections
 
     def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:
         self.ended.append((code, retry_after_ms))
         if not self.stubborn:
             self._connections.remove(self)
+
+    def give_up(self) -> None:
+        self.given_up = True
+        self._connections.remove(self)
 
 
 @pytest.fixture
@@ -52,6 +57,21 @@ async def test_a_user_a_tenant_and_the_process_have_limits_with_a_sentence_each(
     opened(connections, tenant_id=8), opened(connections, tenant_id=9)
     with pytest.raises(TooManyConnectionsError, match="This server"):
         opened(connections, tenant_id=10)
+
+
+async def test_the_newest_of_a_user_replaces_the_oldest_whose_peer_is_gone(connections: Connections) -> None:
+    first, second = opened(connections), opened(connections)
+    second.silent = True
+    third = opened(connections)
+    assert (first.given_up, second.given_up) == (False, True)
+    first.silent = third.silent = True
+    opened(connections)
+    assert (first.given_up, third.given_up) == (True, False)
+    stranger = opened(connections, tenant_id=8)
+    stranger.silent, third.silent = True, False
+    with pytest.raises(TooManyConnectionsError, match="You have as many"):
+        opened(connections)
+    assert not stranger.given_up
 
 
 async def test_one_that_ends_makes_room(connections: Connections) -> None:

@@ -65,3 +65,31 @@ def test_a_foreign_page_is_counted_by_its_reason(settings: Settings) -> None:
     for origin in ("https://evil.example", "null", "http://[", "file://"):
         assert not origin_allowed(scope("app.example.com", origin=origin))
     assert counts.refusals["origin"] == before + 4
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "allowed"),
+    [
+        ("localhost:443", "https://localhost", True),
+        ("localhost:80", "http://localhost", True),
+        ("localhost", "https://localhost:443", True),
+        ("localhost:443", "http://localhost", False),
+        ("localhost:80", "https://localhost", False),
+        ("localhost:8443", "https://localhost", False),
+        ("[::1]:443", "https://[::1]", True),
+        ("LOCALHOST:443", "https://localhost", True),
+        ("localhost", "https://localhost@evil.example", False),
+        ("localhost", "https://evil@localhost", False),
+        ("localhost", "https://localhost/", False),
+    ],
+)
+def test_a_default_port_is_the_same_written_or_not(host: str, origin: str, allowed: bool, settings: Settings) -> None:
+    settings.DEBUG, settings.ALLOWED_HOSTS = False, ["localhost", "[::1]"]
+    assert origin_allowed(scope(host, origin=origin)) is allowed
+
+
+def test_an_allowed_origin_may_be_set_with_its_default_port(settings: Settings) -> None:
+    settings.ALLOWED_HOSTS, settings.REALTIME_ALLOWED_ORIGINS = ["localhost"], ["https://app.example.com:443"]
+    assert origin_allowed(scope("localhost", origin="https://app.example.com"))
+    assert not origin_allowed(scope("localhost", origin="http://app.example.com"))
+    assert not origin_allowed(scope("localhost", origin="https://app.example.com:8443"))

@@ -1,0 +1,72 @@
+"""A client that vanished without a word soon counts as no connection any more, whatever its transport."""
+
+import asyncio
+import socket
+from contextlib import closing
+
+import pytest
+
+from tests.contract.test_slow_clients import metric
+from tests.event_stream import EventStream, RefusedStreamError
+from tests.system import System
+from tests.vanished import vanish
+
+TENANT = 77_009
+PING_SECONDS, SLOW_SECONDS = "0.2", "1"
+
+
+def plain_socket(address: str) -> socket.socket:
+    host, port = address.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)))
+
+
+def open_stream(address: str, ticket: str) -> socket.socket:
+    """A stream that has been opened, by a socket that the test holds."""
+    opened = plain_socket(address)
+    where = address.removeprefix("http://")
+    request = f"GET /api/v1/events/ HTTP/1.1\r\nHost: {where}\r\nAuthorization: Bearer {ticket}\r\n\r\n"
+    opened.sendall(request.encode())
+    seen = b""
+    while b"event: snapshot" not in seen:
+        part = opened.recv(65_536)
+        assert part, seen
+        seen += part
+    return opened
+
+
+async def test_a_stream_whose_client_vanished_is_given_up_by_the_kernel(system: System) -> None:
+    ticket = system.ticket_of(TENANT)
+    times = {"REALTIME_PING_SECONDS": PING_SECONDS, "REALTIME_SLOW_SECONDS": SLOW_SECONDS}
+    with system.another_web(**times) as web:
+        with closing(await asyncio.to_thread(open_stream, web.address, ticket)) as gone:
+            assert await metric(web.address, 'realtime_connections{transport="sse"}') == 1
+            vanish(gone)
+            async with asyncio.timeout(60):
+                while await metric(web.address, 'realtime_connections{transport="sse"}'):
+                    await asyncio.sleep(0.05)
+
+
+async def test_the_newest_connection_of_a_user_replaces_the_one_that_vanished(system: System) -> None:
+    ticket = system.ticket_of(TENANT)
+    times = {"REALTIME_PING_SECONDS": PING_SECONDS, "REALTIME_SLOW_SECONDS": "600"}
+    with system.another_web(REALTIME_MAX_CONNECTIONS_PER_USER="1", **times) as web:
+        url = f"{web.address}/api/v1/events/"
+        with closing(await asyncio.to_thread(open_stream, web.address, ticket)) as gone:
+            with pytest.raises(RefusedStreamError) as refused:
+                await EventStream.open(url, ticket)
+            assert refused.value.answer.status_code == 429
+            vanish(gone)
+            async with asyncio.timeout(60):
+                stream = await open_when_let_in(url, ticket)
+        async with stream:
+            await stream.read_until("ping")  # and it is not replaced itself
+            with pytest.raises(RefusedStreamError):
+                await EventStream.open(url, ticket)
+
+
+async def open_when_let_in(url: str, ticket: str) -> EventStream:
+    while True:
+        try:
+            return await EventStream.open(url, ticket)
+        except RefusedStreamError:
+            await asyncio.sleep(0.1)

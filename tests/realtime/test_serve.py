@@ -1,0 +1,15 @@
+"""What `realtime.serve` makes of its options."""
+
+from realtime.serve import server_of
+
+BALANCERS_SECONDS = 60
+"""How long nginx and the load balancers of clouds keep an idle connection to a server by default."""
+
+
+def test_idle_connections_outlive_those_of_a_balancer() -> None:
+    """Whoever closes first may do so while a request is on its way, and the balancer would answer 502."""
+    assert server_of("asgi:application").config.timeout_keep_alive > BALANCERS_SECONDS
+
+
+def test_the_time_for_idle_connections_is_an_option() -> None:
+    assert server_of("asgi:application", keep_alive_seconds=650.5).config.timeout_keep_alive == 650.5
