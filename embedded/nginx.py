@@ -7,14 +7,13 @@ root is needed.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
-from embedded.tools import TOOLS, Tool, run_installer
+from embedded import debian
+from embedded.tools import TOOLS, Tool
 
 _FOLDER = TOOLS / "nginx"
-_APT = TOOLS / "apt"
 _PACKAGES = ("nginx", "nginx-core")  # Ubuntu 22.04 keeps the program in the second
 _MISSING = (
     "No nginx was found for the tests of a server behind a proxy, and none could be downloaded: set NGINX to the path "
@@ -23,28 +22,7 @@ _MISSING = (
 
 
 def _download() -> None:
-    if not (shutil.which("apt-get") and shutil.which("dpkg")):
-        return
-    print("Downloading nginx for the tests into .tools/ with apt-get", file=sys.stderr)
-    shutil.rmtree(_FOLDER, ignore_errors=True)
-    _FOLDER.mkdir(parents=True)
-    if not _download_packages():
-        # The lists of packages are missing or old. Fetch some into .tools/, as those of the system are not ours.
-        for part in ("state/lists/partial", "cache/archives/partial"):
-            (_APT / part).mkdir(parents=True, exist_ok=True)
-        own = [f"Dir::State={_APT}/state", "Dir::State::status=/var/lib/dpkg/status", f"Dir::Cache={_APT}/cache"]
-        options = [word for option in own for word in ("-o", option)]
-        if run_installer("apt-get", *options, "update"):
-            _download_packages(*options)
-    for package in _FOLDER.glob("*.deb"):
-        run_installer("dpkg", "-x", package, _FOLDER)
-        package.unlink()
-
-
-def _download_packages(*options: str) -> bool:
-    """Whether at least one of them could be downloaded."""
-    got = [run_installer("apt-get", *options, "download", name, folder=_FOLDER, quiet=True) for name in _PACKAGES]
-    return any(got)
+    debian.unpack("nginx", _FOLDER, *_PACKAGES)
 
 
 NGINX = Tool(

@@ -79,11 +79,11 @@ class RedisServer(Server):
 
     def _prepare(self) -> Order:
         self.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._proven = self.program or self._proven or self._choose_program()
+        self._proven = self.program or self._proven or self.choose_program()
         argv = [str(self._proven), *self.arguments()]
         return Order(argv=argv, log_file=self.log_file, folder=self.data_folder)
 
-    def _choose_program(self) -> Path:
+    def choose_program(self) -> Path:
         """The first program that works and, where there are data, opens them. Raises EmbeddedError if there is none."""
         first = working_program(os.environ.get("PATH", ""))
         if not redis_data.is_there(self.data_folder):

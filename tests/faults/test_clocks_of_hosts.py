@@ -1,0 +1,157 @@
+"""Hosts whose clocks are wrong, or are set wrong for a moment: jobs end, ends are shown, and tickets hold as ever."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from academy.adapters.excel.sample import sample_workbook
+from embedded import faketime
+from embedded.group import Servers
+from embedded.scratch import scratch_folder
+from tests.contract.test_revocation import REVOKED, SOON_SECONDS, account_of, with_token
+from tests.faults.test_killed_worker import percent
+from tests.system import QUICK, System, import_workbook, new_ticket
+from tests.watcher import Watcher
+
+FAKED = Path(__file__).with_name("faked")
+OFFSETS = pytest.mark.parametrize("offset", ["-10m", "+10m", "-25h", "+25h"])
+
+
+@dataclass
+class Clock:
+    """Of one process."""
+
+    file: Path
+    variables: dict[str, str]
+
+    @classmethod
+    def of(cls, library: Path, file: Path) -> "Clock":
+        file.write_text("+0")
+        return cls(file, faketime.environment(library, file) | {"PYTHONPATH": str(FAKED)})
+
+    @contextmanager
+    def set_to(self, offset: str) -> Iterator[None]:
+        self.file.write_text(offset)
+        try:
+            yield
+        finally:
+            self.file.write_text("+0")
+
+
+@dataclass
+class Hosts:
+    """The product, with a worker, a second web process and a Redis on hosts whose clocks can be set."""
+
+    system: System
+    worker: Clock
+    web: Clock
+    redis: Clock
+    address: str
+    """Of the second web process; the first one's clock is right."""
+
+
+@pytest.fixture(scope="module")
+def hosts(template: Servers) -> Iterator[Hosts]:
+    library = faketime.get()
+    with scratch_folder("clocks") as folder:
+        worker, web, redis = (Clock.of(library, folder / name) for name in ("worker", "web", "redis"))
+        system = System(template, folder, "clocks_system", **QUICK)
+        system.redis.program = with_environment(folder / "redis-server", system, redis)
+        system.worker.environment = {**system.worker.environment, **worker.variables}
+        try:
+            system.start()
+            with system.another_web(**web.variables) as other:
+                yield Hosts(system, worker, web, redis, other.address)
+        finally:
+            system.stop()
+
+
+def with_environment(file: Path, system: System, clock: Clock) -> Path:
+    """The Redis of this system, started by a script that sets variables."""
+    program = system.redis.choose_program()
+    words = " ".join(f"{name}='{value}'" for name, value in clock.variables.items())
+    file.write_text(f"#!/bin/sh\nexec env {words} '{program}' \"$@\"\n", encoding="utf-8")
+    file.chmod(0o755)
+    return file
+
+
+async def shown_to_a_new_client(system: System, client: httpx.AsyncClient) -> set[str]:
+    async with await system.watcher(client) as newcomer:
+        await newcomer.read_until("snapshot")
+    return {topic.removeprefix("job:") for topic, record in newcomer.records.items() if record["status"] == "DONE"}
+
+
+@OFFSETS
+async def test_jobs_of_a_worker_whose_clock_is_wrong_end_and_are_shown(hosts: Hosts, offset: str) -> None:
+    system = hosts.system
+    with hosts.worker.set_to(offset):
+        async with system.client() as client, await system.watcher(client) as watcher:
+            job_id = await import_workbook(client, sample_workbook(300, seed=51))
+            done = await watcher.until_terminal(f"job:{job_id}")
+            assert done["status"] == "DONE"
+            assert job_id in await shown_to_a_new_client(system, client)
+
+
+@pytest.mark.parametrize("offset", ["-10m", "+10m"])
+async def test_a_job_whose_worker_dies_with_a_wrong_clock_is_done_by_the_next(hosts: Hosts, offset: str) -> None:
+    system = hosts.system
+    async with system.client() as client, await system.watcher(client) as watcher:
+        with hosts.worker.set_to(offset):
+            job_id = await import_workbook(client, sample_workbook(6000, seed=52))
+            await watcher.until(lambda: percent(watcher, job_id) > 10)
+            system.worker.kill()
+        system.worker.start()
+        done = await watcher.until_terminal(f"job:{job_id}")
+    assert (done["status"], done["attempt"]) == ("DONE", 2)
+
+
+@OFFSETS
+async def test_what_one_web_process_issues_holds_at_the_other_and_what_it_ends_is_ended(
+    hosts: Hosts, offset: str
+) -> None:
+    system = hosts.system
+    with hosts.web.set_to(offset):
+        async with httpx.AsyncClient(base_url=hosts.address, timeout=30) as once:
+            tokens = (await once.post("/api/v1/auth/token/", json=account_of("staff"))).json()
+        async with with_token(system, tokens["access"]) as right:
+            wrong = httpx.AsyncClient(base_url=hosts.address, headers=right.headers, timeout=30)
+            async with wrong:
+                ticket_of_wrong, ticket_of_right = await new_ticket(wrong), await new_ticket(right)
+                at_right = ticket_of_right["websocket_url"]
+                at_wrong = ticket_of_wrong["websocket_url"]
+                async with (
+                    await Watcher.connect(at_right, ticket_of_wrong["ticket"]) as here,
+                    await Watcher.connect(at_wrong, ticket_of_right["ticket"]) as there,
+                ):
+                    await here.read_until("snapshot")
+                    await there.read_until("snapshot")
+                    job_id = await import_workbook(right, sample_workbook(50, seed=53))
+                    for watcher in (here, there):
+                        assert (await watcher.until_terminal(f"job:{job_id}"))["status"] == "DONE"
+                    assert (await wrong.post("/api/v1/auth/logout/")).status_code == 204
+                    assert (await here.closed(SOON_SECONDS))[0] == REVOKED
+                    assert (await there.closed(SOON_SECONDS))[0] == REVOKED
+                assert (await right.get("/api/v1/jobs/")).status_code == 401
+
+
+async def test_a_clock_of_redis_that_was_a_day_ahead_for_a_moment_costs_nothing(hosts: Hosts) -> None:
+    system = hosts.system
+    async with system.client() as client, await system.watcher(client) as watcher:
+        ended = {await import_workbook(client, sample_workbook(50, seed=54 + number)) for number in range(3)}
+        for job_id in ended:
+            await watcher.until_terminal(f"job:{job_id}")
+        running = await import_workbook(client, sample_workbook(8000, seed=58))
+        await watcher.until(lambda: percent(watcher, running) > 5)
+        with hosts.redis.set_to("+25h"):
+            shown = percent(watcher, running)
+            await watcher.until(lambda: percent(watcher, running) > shown)
+            assert (await client.get("/api/v1/jobs/")).status_code == 200
+            system.worker.kill()  # its lease is a day too long
+        system.worker.start()
+        done = await watcher.until_terminal(f"job:{running}")
+        assert (done["status"], done["attempt"]) == ("DONE", 2)
+        assert ended | {running} <= await shown_to_a_new_client(system, client)
