@@ -139,7 +139,7 @@ def check_memory() -> str:
 
 def check_writes() -> str:
     """A write as any other, and what marks of revocation need: scripts, and messages to all processes."""
-    redis, keys = _client(), Keys(conf.key_prefix())
+    redis, keys = brief_redis(), Keys(conf.key_prefix())
     try:
         redis.script_load(scripts.source("note"))
         redis.publish(keys.writable(), b"")
@@ -237,13 +237,13 @@ def new_attempt() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _client() -> Redis:
+def brief_redis() -> Redis:
     return brief_client(conf.redis_url(), REDIS_SECONDS)
 
 
 def _redis() -> RedisServer:
     try:
-        return RedisServer.ask(_client())
+        return RedisServer.ask(brief_redis())
     except RedisError as problem:
         raise CheckFailedError(f"not reachable: {problem}", f"Start it, or correct {conf.REDIS_ADDRESS}.") from None
 

@@ -18,10 +18,12 @@ from realtime.errors import CheckFailedError
 from tests.system import System, running_system
 
 ALL = [
-    "settings", "database", "redis", "redis policy", "redis memory", "redis writes", "queues", "storage", "parsers",
-    "outbox", "relay", "redis contents", "publish to hub",
+    "settings", "database", "redis", "redis policy", "redis memory", "redis writes", "clocks", "queues", "storage",
+    "parsers", "outbox", "relay", "redis contents", "publish to hub",
 ]  # fmt: skip
-NEED_REDIS = {"redis", "redis policy", "redis memory", "redis writes", "relay", "redis contents", "publish to hub"}
+NEED_REDIS = {
+    "redis", "redis policy", "redis memory", "redis writes", "clocks", "relay", "redis contents", "publish to hub",
+}  # fmt: skip
 NOWHERE = f"{HOST}:1"
 
 
@@ -107,7 +109,7 @@ def test_each_line_of_what_is_wrong_says_how_to_mend_it(ailing: System) -> None:
     }
     assert wrong(said) == set(expected), text
     assert {name for name, words in expected.items() if words not in said[name]} == set(), text
-    assert "8 of 14 wrong." in text
+    assert "8 of 15 wrong." in text
     assert "Traceback" not in text
 
 

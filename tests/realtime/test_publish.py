@@ -271,7 +271,7 @@ def test_numbers_of_any_class_are_progress_and_an_unknown_remaining_time_is_null
     }
 
 
-@pytest.mark.parametrize("at", [float("nan"), float("inf"), -1.0, "1.0", None, time.time() * 1000])
+@pytest.mark.parametrize("at", [float("nan"), float("inf"), -1.0, "1.0", None, 1.8e12])
 def test_a_record_has_a_time_by_which_ends_can_be_ordered(at: float) -> None:
     with pytest.raises(BadRecordError, match="Unix seconds"):
         draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=at)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from realtime import conf, doctor, doctor_push
+from realtime import conf, doctor, doctor_clocks, doctor_push
 from realtime.conf import DoctorCheck
 
 
@@ -42,6 +42,7 @@ def named_checks(url: str | None) -> Iterator[tuple[str, DoctorCheck]]:
     yield "redis policy", redis.check(doctor.check_policy)
     yield "redis memory", redis.check(doctor.check_memory)
     yield "redis writes", redis.check(doctor.check_writes)
+    yield "clocks", redis.check(doctor_clocks.check_clocks)
     yield from conf.doctor_checks()
     yield "outbox", doctor.check_outbox
     yield "relay", redis.check(doctor.check_relay)
