@@ -44,11 +44,10 @@ def publish_status_on_commit(
         "topic": topic,
         "attempt": attempt,
         "status": status,
-        "published_at": time.time(),
         "data": data or {},
         "error": error or None,
     }
-    draft = draft_record(**fields)
+    draft = draft_record(**fields, published_at=0)  # the database says when, not the clock of this host
     # What the draft was made of, as its JSON says it: a row holds neither dates nor NUL.
     plain = orjson.loads(json_text({"data": fields["data"], "error": fields["error"]}))
     send_on_commit(RECORD, tenant_id, fields | plain | {"attempt": draft.attempt, "status": draft.status.value})
@@ -108,7 +107,7 @@ def send(entry: OutboxEntry) -> None:
 
 def draft_of(entry: OutboxEntry) -> Draft:
     """The record of a row of the kind `RECORD`. Raises BadTopicError, BadRecordError, TypeError for a bad row."""
-    return draft_record(**entry.payload)
+    return draft_record(**{"published_at": entry.created_at.timestamp(), **entry.payload})
 
 
 def _send_after_commit(entry: OutboxEntry) -> None:

@@ -18,11 +18,11 @@ def test_clocks_that_agree_are_right() -> None:
 def test_a_host_that_is_behind_is_named_with_its_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     wall = time.time
     monkeypatch.setattr(time, "time", lambda: wall() - 600)
-    with pytest.raises(CheckFailedError, match="^this host is 600 s behind Redis$"):
+    with pytest.raises(CheckFailedError, match=r"^this host is 600 s behind Redis$"):
         check_clocks()
 
 
 def test_a_database_that_is_ahead_is_named_with_its_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_clocks, "_postgres_time", lambda: time.time() + 7200)
-    with pytest.raises(CheckFailedError, match="^PostgreSQL is 7200 s ahead of Redis$"):
+    with pytest.raises(CheckFailedError, match=r"^PostgreSQL is 7200 s ahead of Redis$"):
         check_clocks()
