@@ -10,10 +10,6 @@ from django.db import connection
 
 from realtime.errors import LeaseLostError
 
-LEASE_SECONDS = 15.0
-LOOK_SECONDS = 2.0
-"""How often a process looks that does not hold it."""
-
 _NEW = """
 INSERT INTO realtime_relay_lease (name, holder, held_until) VALUES (%s, '', '-infinity') ON CONFLICT (name) DO NOTHING
 """
@@ -34,22 +30,23 @@ _GIVE = "UPDATE realtime_relay_lease SET held_until = '-infinity' WHERE name = %
 class Lease:
     """Of one process; for one thread."""
 
-    def __init__(self, name: str) -> None:
-        self._name, self._holder = name, secrets.token_hex(8)
+    def __init__(self, name: str, seconds: float) -> None:
+        """The lease lasts for so long after it was renewed. All processes give the same."""
+        self._name, self._holder, self._seconds = name, secrets.token_hex(8), seconds
         self._held = self._made = False
         self._asked_at = float("-inf")
 
     def hold(self) -> bool:
         """Takes or renews the lease, if no other process holds it. Raises DatabaseError."""
         age = time.monotonic() - self._asked_at
-        if age < (LEASE_SECONDS / 3 if self._held else LOOK_SECONDS):
+        if age < self._seconds / (3 if self._held else 8):
             return self._held
         self._asked_at = time.monotonic()
         self._held = False  # as long as the database does not say otherwise
         with connection.cursor() as cursor:
             if not self._made:
                 cursor.execute(_NEW, [self._name])
-            cursor.execute(_HOLD, {"holder": self._holder, "secs": LEASE_SECONDS, "name": self._name})
+            cursor.execute(_HOLD, {"holder": self._holder, "secs": self._seconds, "name": self._name})
             self._held = self._made = cursor.fetchone() is not None
         return self._held
 

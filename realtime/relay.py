@@ -105,7 +105,8 @@ class Tending:
         old_workers = conf.old_keys() is not None
         self._sweeper = Sweeper(conf.redis(), source, key_prefix=prefix, limits=limits, old_workers=old_workers)
         self._refill = Refill(source, rebuild, self._sweeper)
-        self._lease = Lease("tending")
+        # Half as long as a worker's: also where the worker died with its relay, others see in time that it is gone.
+        self._lease = Lease("tending", limits.lease_seconds / 2)
         self._failing: set[str] = set()
         self._purged_at = float("-inf")
 

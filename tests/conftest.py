@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
+from django.db import connections
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
@@ -24,7 +25,12 @@ _systems = count(1)
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(servers: Servers) -> None:
-    """pytest-django makes its test database on our PostgreSQL, which therefore has to run first."""
+    """pytest-django makes its test database on our PostgreSQL, which therefore has to run first.
+
+    Tests may rest in a transaction for as long as they like.
+    """
+    for name in ("answer_seconds", "idle_in_transaction_seconds"):
+        connections["default"].settings_dict["OPTIONS"].pop(name, None)
 
 
 @pytest.fixture

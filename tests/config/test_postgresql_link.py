@@ -75,6 +75,7 @@ def test_an_address_overrules_the_limits_of_links() -> None:
 def test_a_transaction_that_rests_for_too_long_is_ended_by_the_server() -> None:
     """The process was frozen; its locks are free then."""
     link = connections["default"].copy()
+    link.settings_dict["OPTIONS"]["idle_in_transaction_seconds"] = 30  # `copy` has copied the settings too
     try:
         with link.cursor() as cursor:
             cursor.execute("SHOW idle_in_transaction_session_timeout")

@@ -200,6 +200,22 @@ class TestCommand:
         assert capsys.readouterr().out.splitlines()[0] == "1 of 1 tenants: 1 published, 0 restored"
         assert (shown(redis, tenant_id), shown(redis, other)) == ([], [f"job:of{other}"])
 
+    def test_a_tenant_of_whom_the_database_cannot_tell_keeps_no_other_from_being_rebuilt(
+        self, redis: Redis, tenant_id: int
+    ) -> None:
+        other = next(_others)
+        for tenant in (tenant_id, other):
+            self.source.say(tenant, f"job:of{tenant}", "PENDING")
+
+        def fails_for_one() -> None:
+            if tenant_id in self.source.asked_for:
+                raise ValueError("a date of the year 0")
+
+        self.source.before_answer = fails_for_one
+        with pytest.raises(CommandError, match=f"1 tenants failed.*{tenant_id}"):
+            call_command("realtime_rebuild")
+        assert (shown(redis, tenant_id), shown(redis, other)) == ([], [f"job:of{other}"])
+
     @pytest.mark.parametrize("command", ["realtime_rebuild", "migrate_progress_keys"])
     def test_without_a_source_it_is_said_that_there_is_nobody_to_ask(self, settings: Settings, command: str) -> None:
         del settings.REALTIME_SOURCE

@@ -198,7 +198,7 @@ def test_one_relay_at_a_time_tends_and_another_takes_over_when_it_freezes(tenant
 
 def test_a_lease_that_ends_in_a_far_future_is_nobodys(tenant_id: int) -> None:
     """The clock of the database was put back."""
-    first, second = Lease("x"), Lease("x")
+    first, second = Lease("x", 15), Lease("x", 15)
     assert first.hold()
     RelayLease.objects.update(held_until=Now() + timedelta(hours=1))
     assert second.hold()

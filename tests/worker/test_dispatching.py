@@ -163,7 +163,7 @@ def test_the_database_ends_a_transaction_that_is_frozen_with_the_lock(bench: Ben
             assert "0" not in cursor.fetchone()
     with connection.cursor() as cursor:
         cursor.execute("SHOW idle_in_transaction_session_timeout")
-        assert cursor.fetchone() == ("30s",)  # that of every transaction: nothing of this outlives it
+        assert cursor.fetchone() == ("0",)  # and nothing of that outlives the transaction
 
 
 def test_a_job_that_finds_the_lock_taken_gets_its_turn_from_the_holder(

@@ -8,9 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.batches import batched
 from realtime.outbox_source import NOTHING_TO_ASK, OutboxSource
-from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt
+from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt, each_alone
 
 DAY_SECONDS = 24 * 3600
 
@@ -31,15 +30,24 @@ class Command(BaseCommand):
             raise CommandError(NOTHING_TO_ASK)
         rebuild = Rebuild(conf.redis(), source, key_prefix=conf.key_prefix(), limits=conf.limits(), dry=dry)
         tenant_ids = self._tenants(source, options["tenant"])
-        done, looked_at = Rebuilt(), 0
+        done, failed = Rebuilt(), list[int]()
+        since = time.time() - DAY_SECONDS
+
+        def mend(batch: list[int]) -> None:
+            done.add(rebuild.everything(batch))
+            done.restored += rebuild.ended(batch, since)
+
         try:
-            for batch in batched(tenant_ids, TENANTS_AT_ONCE):
-                done.add(rebuild.everything(batch))
-                done.restored += rebuild.ended(batch, time.time() - DAY_SECONDS)
-                looked_at += len(batch)
-                self.stdout.write(f"{looked_at} of {len(tenant_ids)} tenants: {_said(done, dry=dry)}")
+            for place in range(0, len(tenant_ids), TENANTS_AT_ONCE):
+                batch = tenant_ids[place : place + TENANTS_AT_ONCE]
+                failed += each_alone(batch, mend, "rebuild")
+                self.stdout.write(f"{place + len(batch)} of {len(tenant_ids)} tenants: {_said(done, dry=dry)}")
         except RedisError as problem:
             raise CommandError(f"Redis cannot be asked: {problem}. What is done stays; start again later.") from None
+        if failed:
+            raise CommandError(
+                f"{len(failed)} tenants failed, and the log says why: {failed[:10]}. All others are done."
+            )
         self.stdout.write(f"Done: {_said(done, dry=dry)}.")
 
     @staticmethod
