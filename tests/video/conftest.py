@@ -48,6 +48,31 @@ def late(path: Path) -> None:
     ffmpeg("-itsoffset", "2", "-i", moving, "-i", sounding, "-map", "0:v", "-map", "1:a", "-c:v", "copy", path)
 
 
+def one_picture(path: Path) -> None:
+    """One picture, as a still that was exported."""
+    ffmpeg(*picture(1), "-frames:v", "1", path)
+
+
+def one_entry(path: Path) -> None:
+    """One picture that can be entered at, as some recorders write."""
+    ffmpeg(*picture(5), "-g", "10000", "-sc_threshold", "0", "-bf", "0", path)
+
+
+def before_zero(path: Path) -> None:
+    """Its times begin below zero."""
+    plain = path.with_name("plain.mkv")
+    ffmpeg(*picture(5), plain)
+    ffmpeg("-i", plain, "-c", "copy", "-output_ts_offset", "-3", "-avoid_negative_ts", "disabled", path)
+
+
+def wrapped(path: Path) -> None:
+    """The clock of a transport stream wraps after 26.5 hours: here 2 s after the beginning."""
+    plain = path.with_name("plain.ts")
+    make_sample(plain, 5)
+    offset = str(2**33 / 90_000 - 2)
+    ffmpeg("-i", plain, "-c", "copy", "-output_ts_offset", offset, "-muxdelay", "0", path)
+
+
 def titled(path: Path) -> None:
     """Its title reads like what ffmpeg says of a file."""
     plain = path.with_name("plain.mp4")

@@ -1,5 +1,6 @@
 """Real videos through a real ffmpeg: what comes out, how it is told, and what is said of files that are none."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,13 +12,27 @@ import pytest
 from academy.adapters.video import encode as encoder
 from academy.adapters.video.encode import STEPS, Encoding, encode
 from academy.adapters.video.errors import TooHeavyError, TooLongError, VideoError
-from academy.adapters.video.ffmpeg import run_ffmpeg
+from academy.adapters.video.ffmpeg import FfmpegTroubleError, ffmpeg_program, run_ffmpeg
 from academy.adapters.video.probe import probe
 from academy.adapters.video.renditions import read_segments
 from academy.adapters.video.sample import make_sample
 from embedded.home import PROJECT
 from tests.embedded.runs import eventually
-from tests.video.conftest import Make, cut_in_half, ffmpeg, late, picture, titled, tone, turned, uneven
+from tests.video.conftest import (
+    Make,
+    before_zero,
+    cut_in_half,
+    ffmpeg,
+    late,
+    one_entry,
+    one_picture,
+    picture,
+    titled,
+    tone,
+    turned,
+    uneven,
+    wrapped,
+)
 from tests.video.started import children
 
 
@@ -64,6 +79,10 @@ def test_percent_never_goes_back_and_the_steps_follow_each_other(sample: Path, t
         ("uneven.mp4", uneven, [(640, 360)], 4),
         ("uneven.mkv", uneven, [(640, 360)], 4),
         ("late.mkv", late, [(640, 360)], 5),
+        ("one picture.mp4", one_picture, [(640, 360)], 0),
+        ("one entry.mp4", one_entry, [(640, 360)], 5),
+        ("before zero.mkv", before_zero, [(640, 360)], 3),
+        ("wrapped.ts", wrapped, [(640, 360)], 5),
         ("titled.mp4", titled, [(640, 360)], 1),
         ("length unknown.m1v", lambda path: ffmpeg(*picture(3), "-c:v", "mpeg1video", path), [(640, 360)], 3),
         ("browser.webm", lambda path: ffmpeg(*picture(1), "-c:v", "libvpx", path), [(640, 360)], 1),
@@ -85,6 +104,7 @@ def test_videos_as_people_have_them_all_pass(
         found = probe(folder / rendition / "00000.ts")
         assert (found.width, found.height) == size
         assert seconds_played(folder / rendition / "00000.ts") == pytest.approx(encoded.duration, abs=0.1)
+    assert encoded.thumbnail is not None
     picture_made = probe_picture(folder / encoded.thumbnail)
     assert picture_made[0] < picture_made[1] if sizes[0][0] < sizes[0][1] else picture_made[0] > picture_made[1]
 
@@ -159,6 +179,50 @@ def test_what_is_no_whole_video_gets_its_sentence(name: str, make: Make, code: s
         encode(source, folder, nothing)
     assert problem.value.code == code
     assert problem.value.message.endswith(".")
+
+
+def test_a_video_of_which_no_still_can_be_made_plays_all_the_same(
+    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder, "_STILL", ("-map", "0:V:0", "-vf", "nonsense"))
+    encoded = encode(sample, tmp_path, nothing)
+    assert encoded.thumbnail is None
+    assert Path("thumbnail.jpg") not in encoded.files
+    assert Path("master.m3u8") in encoded.files
+
+
+def failing_ffmpeg(folder: Path, when: str, lines: str) -> Path:
+    """The real ffmpeg, but for runs whose arguments match a pattern of the shell: those do something else."""
+    real = shutil.copy(ffmpeg_program(), folder / "real")
+    script = folder / "ffmpeg"
+    script.write_text(f'#!/bin/sh\ncase "$*" in {when})\n{lines}\n;; esac\nexec {real} "$@"\n')
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.parametrize("when", ["*-filter_complex*", "*-i*source.mp4"], ids=["encoded", "probed"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "kill -9 $$",
+        "echo '[hls @ 0x55] Error opening: No space left on device' >&2; exit 228",
+        "echo '[out#0/hls] Error writing: Input/output error' >&2; exit 1",
+        "echo 'ffmpeg: error while loading shared libraries: libx.so' >&2; exit 127",
+        "exit 1",
+    ],
+    ids=["oom", "full", "broken", "libraries", "wordless"],
+)
+def test_what_the_machine_lacks_is_not_blamed_on_the_file(
+    lines: str, when: str, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tools").mkdir()
+    source, made = tmp_path / "source.mp4", tmp_path / "made"
+    made.mkdir()
+    shutil.copy(sample, source)
+    program = failing_ffmpeg(tmp_path / "tools", when, lines)
+    monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: str(program))
+    with pytest.raises(FfmpegTroubleError):
+        encode(source, made, nothing)
 
 
 class Stopped(Exception):  # noqa: N818 - as a worker that is told to stop

@@ -5,6 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from academy.adapters.video.ffmpeg import (
     FfmpegKilledError,
     FfmpegLimitError,
     FfmpegMissingError,
+    FfmpegTroubleError,
     ffmpeg_program,
     run_ffmpeg,
 )
@@ -103,15 +106,58 @@ def test_one_that_says_the_same_again_and_again_is_given_up() -> None:
 
 
 def test_what_it_said_comes_with_its_error(tmp_path: Path) -> None:
-    with pytest.raises(FfmpegError, match="No such file or directory"):
-        run_ffmpeg(["-i", tmp_path / "missing.mp4", "-f", "null", "-"], lambda _report: None)
+    noise = tmp_path / "noise.mp4"
+    noise.write_bytes(bytes(range(256)) * 40)
+    with pytest.raises(FfmpegError, match="Invalid data found"):
+        run_ffmpeg(["-i", noise, "-f", "null", "-"], lambda _report: None)
 
 
 def test_a_full_disk_is_not_blamed_on_the_video() -> None:
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(FfmpegTroubleError, match="No space left on device"):
         run_ffmpeg(
             ["-f", "lavfi", "-i", "testsrc2=duration=1", "-f", "rawvideo", Path("/dev/full")], lambda _report: None
         )
+
+
+def test_a_file_that_is_not_there_is_no_fault_of_the_video(tmp_path: Path) -> None:
+    with pytest.raises(FfmpegTroubleError, match="No such file or directory"):
+        run_ffmpeg(["-i", tmp_path / "missing.mp4", "-f", "null", "-"], lambda _report: None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGBUS], ids=lambda number: number.name)
+def test_one_that_a_signal_ends_says_nothing_of_its_input(number: signal.Signals) -> None:
+    """The OOM killer, somebody who ends processes, a disk that fails below a mapped file."""
+    before = {process.pid for process in children()}
+
+    def end(report: dict[str, str]) -> None:
+        if report:
+            for process in children():
+                if process.pid not in before:
+                    process.send_signal(number)
+
+    with pytest.raises(FfmpegTroubleError):
+        run_ffmpeg(FOREVER, end)
+
+
+def test_a_pause_of_this_process_is_no_silence_of_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole machine is stopped for longer than an ffmpeg may be silent: neither did anything meanwhile."""
+    before, paused = {process.pid for process in children()}, False
+    clock, ahead = time.monotonic, 0.0
+
+    def pause(report: dict[str, str]) -> None:
+        nonlocal ahead, paused
+        if report and not paused:
+            paused, ahead = True, 63.0
+            for process in children():
+                if process.pid not in before:
+                    process.suspend()
+                    threading.Timer(0.5, process.resume).start()
+        elif paused and report.get("progress") == "end":
+            raise Enough
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + ahead)
+    with pytest.raises(Enough):
+        run_ffmpeg(["-re", "-f", "lavfi", "-i", "testsrc2=duration=3", "-f", "null", "-"], pause)
 
 
 def test_a_playlist_opens_no_file_but_itself_even_where_ffmpeg_would_follow_it(tmp_path: Path) -> None:

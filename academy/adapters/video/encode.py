@@ -1,5 +1,6 @@
 """From an uploaded file to what players want: HLS in one or two sizes, and a picture (RFC 8216)."""
 
+import errno
 import shutil
 import time
 from collections import deque
@@ -7,9 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from academy.adapters.video.errors import EncodingFailedError, TooHeavyError, TooLongError, TruncatedError
-from academy.adapters.video.ffmpeg import SAFE_INPUT, THREADS, FfmpegError, FfmpegLimitError, run_ffmpeg
-from academy.adapters.video.probe import MAX_SECONDS, Probe, probe
+from academy.adapters.video.ffmpeg import (
+    SAFE_INPUT,
+    THREADS,
+    FfmpegError,
+    FfmpegLimitError,
+    FfmpegTroubleError,
+    run_ffmpeg,
+)
+from academy.adapters.video.probe import MAX_SECONDS, Probe, check_readable, probe
 from academy.adapters.video.renditions import (
     AUDIO_KBITS,
     Rendition,
@@ -19,10 +29,16 @@ from academy.adapters.video.renditions import (
     renditions_of,
 )
 
+log = structlog.get_logger(__name__)
+
 STEPS = ("probe", "transcode", "thumbnail", "verify")
 SEGMENT_SECONDS = 6
 MASTER, THUMBNAIL = "master.m3u8", "thumbnail.jpg"
-THUMBNAIL_WIDTH = 640
+_STILL = (
+    *("-map", "0:V:0", "-frames:v", "1", "-vf", "scale='min(640,iw)':-2:out_range=full"),
+    *("-pix_fmt", "yuvj420p", "-q:v", "4", "-update", "1"),
+)
+_STILL_CPU_SECONDS = 60
 TOLERANCE_SECONDS = 1.0
 
 _BEGINS = {"probe": 0.0, "transcode": 1.0, "thumbnail": 97.0, "verify": 98.0}
@@ -34,8 +50,6 @@ _BASE_CPU_SECONDS = 600
 _CPU_SECONDS_A_SECOND = 8.0
 """Of full HD at 30 pictures a second; a modern core needs half of one."""
 _FULL_HD = 1920 * 1080 * 30
-_SEEK_SECONDS = 600.0
-"""Some recorders write one picture that can be entered at: all up to the wanted one is then decoded, without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +69,9 @@ class Encoded:
     duration: float
     files: list[Path]
     renditions: tuple[str, ...]
+    thumbnail: str | None
+    """None where no picture could be made: the video plays all the same."""
     playlist: str = MASTER
-    thumbnail: str = THUMBNAIL
 
 
 Report = Callable[[Encoding], None]
@@ -67,7 +82,7 @@ def encode(
 ) -> Encoded:
     """Makes everything in `folder`. Raises VideoError, and what `report` raises, with ffmpeg ended.
 
-    What is not the video's fault is no VideoError: FfmpegMissingError, or OSError where the disk is full. `report` is
+    What is not the video's fault is no VideoError: FfmpegMissingError, FfmpegTroubleError or OSError. `report` is
     called several times a second. What is in the folder after an error is the caller's to remove.
     `on_duration` is told once how long the video is, before it is encoded; 0 if that is not known. What it raises ends
     the work, too.
@@ -81,18 +96,19 @@ def encode(
         reached = _transcode(source, folder, found, renditions, say)
         if _sound_alone(source, folder, found, renditions, say):
             reached = _transcode(source, folder, found, renditions, say, hold_picture=True)
-        say("thumbnail", 0.0)
-        _picture(source, folder, found, reached, say)
     except FfmpegLimitError as problem:
         raise TooHeavyError(str(problem)) from problem
     except FfmpegError as problem:
+        check_readable(source, problem.log)
         raise EncodingFailedError(str(problem)) from problem
+    say("thumbnail", 0.0)
+    thumbnail = _picture(folder, renditions[-1], say)
     say("verify", 0.0)
     duration = _verify(folder, found, renditions, reached)
     (folder / MASTER).write_text(master_playlist(folder, renditions, has_audio=found.has_audio), encoding="utf-8")
     say("verify", 100.0)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return Encoded(duration, files, tuple(rendition.name for rendition in renditions))
+    return Encoded(duration, files, tuple(rendition.name for rendition in renditions), thumbnail)
 
 
 class _Progress:
@@ -162,7 +178,9 @@ def _transcode(
         reached = max(reached, _out_seconds(report))
         say.transcoded(reached, found.duration)
 
-    run_ffmpeg(arguments, on_progress, cpu_seconds=_cpu_seconds(found))
+    said = run_ffmpeg(arguments, on_progress, cpu_seconds=_cpu_seconds(found))
+    if not (folder / renditions[0].name / "index.m3u8").exists():
+        raise FfmpegError(said)  # it read to the end, and no picture was in it
     return reached
 
 
@@ -238,28 +256,30 @@ def _output(folder: Path, rendition: Rendition, label: str, *, has_audio: bool) 
     ]
 
 
-def _picture(source: Path, folder: Path, found: Probe, reached: float, say: _Progress) -> None:
-    """A still from a tenth of the way in."""
-    scale = f"scale='min({THUMBNAIL_WIDTH},iw*sar)':-2,setsar=1"
-    at = f"{(found.duration or reached) / 10:.3f}"
-    target = folder / THUMBNAIL
-    options: list[str | Path] = ["-map", "0:V:0", "-frames:v", "1", "-vf", scale, "-q:v", "4", "-update", "1", target]
-    seeks: tuple[list[str | Path], ...] = (["-ss", at], [])
-    for seek in seeks:  # some files cannot be entered in the middle
-        arguments = [*SAFE_INPUT, *seek, "-i", source, *options]
-        run_ffmpeg(
-            arguments,
-            lambda _report: say("thumbnail", 50.0),
-            quiet_seconds=_SEEK_SECONDS,
-            cpu_seconds=_cpu_seconds(found),
-        )
-        if target.exists() and target.stat().st_size:
-            return
-    raise EncodingFailedError("No picture came out.")
+def _picture(folder: Path, rendition: Rendition, say: _Progress) -> str | None:
+    """Make a still from about a tenth of the way in, or from the beginning. Return its name, or None if none came out.
+
+    It is taken from what was made, which can be entered at each segment, whatever the source is like.
+    """
+    made = folder / rendition.name
+    names = read_segments(made / "index.m3u8").names
+    for name in dict.fromkeys((names[len(names) // 10], names[0])):
+        try:
+            run_ffmpeg(
+                [*SAFE_INPUT, "-i", made / name, *_STILL, folder / THUMBNAIL],
+                lambda _report: say("thumbnail", 50.0),
+                cpu_seconds=_STILL_CPU_SECONDS,
+            )
+        except (FfmpegError, FfmpegTroubleError) as problem:
+            log.warning("thumbnail_not_made", error=str(problem))
+        if (folder / THUMBNAIL).exists() and (folder / THUMBNAIL).stat().st_size:
+            return THUMBNAIL
+    (folder / THUMBNAIL).unlink(missing_ok=True)
+    return None
 
 
 def _verify(folder: Path, found: Probe, renditions: list[Rendition], reached: float) -> float:
-    """Every segment is there, and nothing is missing at the end; the seconds that play. Raises VideoError.
+    """Every segment is there, and nothing is missing at the end; the seconds that play. Raises VideoError, OSError.
 
     The source is as long as it announces, or longer: as far as it was read.
     """
@@ -267,8 +287,8 @@ def _verify(folder: Path, found: Probe, renditions: list[Rendition], reached: fl
     for rendition in renditions:
         segments = read_segments(folder / rendition.name / "index.m3u8")
         files = [folder / rendition.name / name for name in segments.names]
-        if not files or any(not file.is_file() or file.stat().st_size == 0 for file in files):
-            raise EncodingFailedError(f"A segment of {rendition.name} is missing or empty.")
+        if any(not file.is_file() or file.stat().st_size == 0 for file in files):
+            raise OSError(errno.EIO, f"A segment of {rendition.name} is missing or empty, although ffmpeg wrote it.")
         played.append(sum(segments.seconds))
     announced = found.duration or 0.0
     if announced - min(played) > TOLERANCE_SECONDS:

@@ -17,14 +17,18 @@ from typing import IO
 
 import imageio_ffmpeg
 
+from academy.adapters.sandbox.child import CANNOT_START
 from academy.adapters.sandbox.start import Walls, start
 
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mp3,wav,aac,flac"
 """The last four only to be told that they hold no picture."""
 _LOG_BYTES = 20_000
+_SHOWN_LETTERS = 1000
 LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
 """An ffmpeg that gets no further for so long hangs."""
+_LONGEST_LOOK_SECONDS = 4 * LOOK_SECONDS
+"""No look counts for more: this process was paused meanwhile, or waited for something else."""
 
 MAX_MEMORY_BYTES = 4_000_000_000
 """8K with eight threads fills half of it."""
@@ -39,6 +43,25 @@ _NO_MEMORY = re.compile(
 _NO_MORE_CPU = re.compile(rf"received signal {signal.SIGXCPU:d}\b|Received > 3 system signals")
 """The kernel sends one each second, until ffmpeg has ended what it had begun, or gives up."""
 
+_CANNOT_LOAD = 127
+"""The exit code of a program whose libraries are missing."""
+
+
+def _says(*numbers: int) -> str:
+    return "|".join(re.escape(os.strerror(number)) for number in numbers)
+
+
+_DISK = re.compile(rf"^(?! ).*(?:{_says(errno.ENOSPC, errno.EDQUOT, errno.EROFS)})", re.MULTILINE)
+_MACHINE = re.compile(
+    rf"^(?! ).*(?:{_says(errno.ENOENT, errno.EACCES, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EFBIG)}"
+    rf"|(?:[Ww]rit|out#|[Oo]utput|avio|hls @).*{_says(errno.EIO)}"
+    r"|Traceback \(most recent call last\)"
+    rf"|received signal (?!{signal.SIGXCPU:d}\b)\d+)",
+    re.MULTILINE,
+)
+"""What an ffmpeg says that could not read, write or go on. The protocols that it may use are safe: a video cannot make
+it say so by naming other files."""
+
 SAFE_INPUT = ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS, *THREADS)
 """Before `-i`: a playlist or a script in place of a video must not make ffmpeg read other files, or the network."""
 
@@ -49,16 +72,24 @@ _TRIAL_SECONDS = 20.0
 OnProgress = Callable[[dict[str, str]], None]
 
 
-class FfmpegError(Exception):
-    """It ended with an error; `log` is the end of what it said."""
+class _LogError(Exception):
+    """`log` is the end of what ffmpeg said."""
 
     def __init__(self, log: str) -> None:
-        super().__init__(log.strip()[-500:])
+        super().__init__(log.strip()[-_SHOWN_LETTERS:])
         self.log = log
 
 
-class FfmpegKilledError(FfmpegError):
-    """It did not end by itself: we killed it, as it hung, or a signal did. Says nothing of the file."""
+class FfmpegError(_LogError):
+    """It ended with an error of its input."""
+
+
+class FfmpegTroubleError(_LogError):
+    """It could not do its work, for a reason that says nothing of its input. Another try may succeed."""
+
+
+class FfmpegKilledError(FfmpegTroubleError):
+    """It did not end by itself: we killed it, as it hung, or a signal did, such as that of the OOM killer."""
 
 
 class FfmpegLimitError(FfmpegError):
@@ -91,7 +122,7 @@ def ffmpeg_program() -> str:
 def _can_encode(program: str) -> bool:
     """Whether a picture comes out: other programs end well, too."""
     report: dict[str, str] = {}
-    with suppress(FfmpegError):
+    with suppress(FfmpegError, FfmpegTroubleError):
         _run(str(Path(program).absolute()), [*_TRIAL_INPUT, *_TRIAL_OUTPUT], report.update, _TRIAL_SECONDS)
     return report.get("frame", "0") != "0"
 
@@ -103,7 +134,9 @@ def run_ffmpeg(
     quiet_seconds: float = QUIET_SECONDS,
     cpu_seconds: int = CPU_SECONDS,
 ) -> str:
-    """Runs it to its end, and returns what it said. Raises FfmpegError, or OSError where the disk is full.
+    """Runs it to its end, and returns what it said.
+
+    Raises FfmpegError, or FfmpegTroubleError where its input is not to blame.
 
     It can read those `arguments` that are a Path after `-i`, and write in the folders of all other Paths.
     `on_progress` is called at once and then several times a second, with the values of ffmpeg's last report
@@ -150,8 +183,12 @@ def _walls(arguments: Sequence[str | Path], cpu_seconds: int) -> Walls:
 
 
 def _judge(code: int, log: str) -> None:
-    if code and os.strerror(errno.ENOSPC) in log:  # not the video's fault, and worth another try
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    """Decide whose fault it was that it failed. What the machine lacks may stand in a log that ends well, too."""
+    cannot_start = code in {CANNOT_START, _CANNOT_LOAD}
+    if cannot_start or _DISK.search(log) or (code and _MACHINE.search(log)):
+        raise FfmpegTroubleError(log)
+    if code > 0 and not log.strip():
+        raise FfmpegTroubleError(f"It ended with {code}, and without a word.")
     # Without memory some of its parts go on and leave pictures out.
     if _NO_MEMORY.search(log) or code == -signal.SIGXCPU or (code and _NO_MORE_CPU.search(log)):
         raise FfmpegLimitError(log)
@@ -164,16 +201,19 @@ def _judge(code: int, log: str) -> None:
 def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_seconds: float) -> None:
     """Until it has ended. Raises FfmpegKilledError if it gets no further."""
     report: dict[str, str] = {}
-    rest, reached, reached_at = b"", ("", ""), time.monotonic()
+    rest, reached, quiet, looked_at = b"", ("", ""), 0.0, time.monotonic()
     with closing(_parts(process)) as parts:
         for part in parts:
             *lines, rest = (rest + part).split(b"\n")
             report.update(_values(lines))
+            now = time.monotonic()
+            quiet += min(now - looked_at, _LONGEST_LOOK_SECONDS)
+            looked_at = now
             # One whose input hangs goes on reporting, but always the same place.
             place = (report.get("frame", ""), report.get("out_time_us", ""))
             if place != reached:
-                reached, reached_at = place, time.monotonic()
-            elif time.monotonic() - reached_at > quiet_seconds:
+                reached, quiet = place, 0.0
+            elif quiet > quiet_seconds:
                 raise FfmpegKilledError(f"It got no further for {quiet_seconds:.0f} s.")
             on_progress(report)
 

@@ -1,5 +1,7 @@
 """What a file holds, as ffmpeg tells it when it opens it (there is no ffprobe in the wheel)."""
 
+import errno
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +10,6 @@ from pathlib import Path
 
 from academy.adapters.video.errors import (
     EmptyFileError,
-    EncodingFailedError,
     NotAVideoError,
     NoVideoStreamError,
     PictureTooLargeError,
@@ -16,12 +17,13 @@ from academy.adapters.video.errors import (
     TooLongError,
     TruncatedError,
 )
-from academy.adapters.video.ffmpeg import SAFE_INPUT, FfmpegError, FfmpegKilledError, FfmpegLimitError, run_ffmpeg
+from academy.adapters.video.ffmpeg import SAFE_INPUT, FfmpegError, FfmpegLimitError, FfmpegTroubleError, run_ffmpeg
 
 MAX_SECONDS = 6 * 3600
 MAX_PIXELS = 8192 * 4608
 _PROBE_QUIET_SECONDS = 30.0
 _PROBE_CPU_SECONDS = 60
+_READ_BYTES = 1_000_000
 
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
 _GUESS = "Estimating duration from bitrate"
@@ -50,13 +52,30 @@ class Probe:
 
 
 def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
-    """Raises VideoError for a file that is no video, and what `look` raises, which is called several times a second."""
+    """Raises VideoError for a file that is no video, and what `look` raises, which is called several times a second.
+
+    Raises FfmpegTroubleError or OSError for what is not the file's fault.
+    """
     if path.stat().st_size == 0:
         raise EmptyFileError
     text = _ask(path, look)
     if "Input #0" not in text:
+        check_readable(path, text)
+        if str(path.absolute()) not in text:
+            raise FfmpegTroubleError(f"It said nothing of its input. {text}")
         raise TruncatedError(text) if _is_headless_mp4(path, text) else NotAVideoError(text[-300:])
     return read_description(text)
+
+
+def check_readable(path: Path, log: str) -> None:
+    """Where ffmpeg met an error of input and output, read the file to its end. Raises OSError if that fails, too.
+
+    Then the disk or the storage is to blame. ffmpeg says the same of some files that break off.
+    """
+    if os.strerror(errno.EIO) in log:
+        with path.open("rb") as file:
+            while file.read(_READ_BYTES):
+                pass
 
 
 def _is_headless_mp4(path: Path, text: str) -> bool:
@@ -107,7 +126,5 @@ def _ask(path: Path, look: Callable[[], None]) -> str:
         )
     except FfmpegLimitError as problem:
         raise TooHeavyError(str(problem)) from problem
-    except FfmpegKilledError as problem:
-        raise EncodingFailedError(str(problem)) from problem
     except FfmpegError as told:  # always: no output was named
         return told.log

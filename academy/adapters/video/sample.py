@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from academy.adapters.video.ffmpeg import FfmpegError, FfmpegMissingError, run_ffmpeg
+from academy.adapters.video.ffmpeg import FfmpegError, FfmpegMissingError, FfmpegTroubleError, run_ffmpeg
 
 MAX_SECONDS = 6 * 3600.0
 SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".ts", ".flv")
@@ -14,7 +14,10 @@ SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".ts", ".flv")
 def make_sample(
     path: Path, seconds: float, *, width: int = 640, height: int = 360, audio: bool = True, frame_rate: int = 25
 ) -> None:
-    """A moving test picture with a clock, and a tone. The suffix says the format. Raises FfmpegError."""
+    """A moving test picture with a clock, and a tone. The suffix says the format.
+
+    Raises FfmpegError, FfmpegTroubleError.
+    """
     picture = f"testsrc2=size={width}x{height}:rate={frame_rate}:duration={seconds}"
     tone = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"] if audio else []
     options = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-t", str(seconds)]
@@ -55,7 +58,7 @@ def main() -> int:
     width, height = chosen.size
     try:
         make_sample(chosen.file, chosen.seconds, width=width, height=height, audio=not chosen.no_audio)
-    except (FfmpegError, FfmpegMissingError, OSError) as problem:
+    except (FfmpegError, FfmpegMissingError, FfmpegTroubleError, OSError) as problem:
         sys.stderr.write(f"{chosen.file} could not be made: {str(problem).splitlines()[-1]}\n")
         return 1
     sys.stdout.write(f"{chosen.file}: {chosen.seconds:g} s, {width}x{height}\n")

@@ -41,6 +41,8 @@ export class VideoCard {
   constructor(record, deeds) {
     this.#record = record;
     this.#deeds = deeds;
+    // A video may have no picture: its place stays grey.
+    this.#picture.addEventListener("error", () => this.#picture.removeAttribute("src"));
     this.#play.addEventListener("click", () => deeds.play(this.#id));
     this.#cancel.addEventListener("click", () => this.#do(this.#cancel, deeds.cancel));
     this.#retry.addEventListener("click", () => this.#do(this.#retry, deeds.retry));

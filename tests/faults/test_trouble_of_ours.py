@@ -1,0 +1,68 @@
+"""What the machine lacks is not blamed on the file: ffmpeg is killed, or the disk is full for a while."""
+
+import shutil
+from pathlib import Path
+
+import psutil
+import pytest
+
+from academy.adapters.video.ffmpeg import ffmpeg_program
+from academy.adapters.video.sample import make_sample
+from embedded.plan import Worker
+from tests.contract.test_videos import uploaded
+from tests.faults.test_killed_video_worker import percent
+from tests.system import System, eventually
+from tests.watcher import Watcher
+
+pytestmark = pytest.mark.slow
+
+
+def programs_of(worker: Worker) -> list[psutil.Process]:
+    """What the worker has started."""
+    assert worker.pid is not None
+    found: list[psutil.Process] = psutil.Process(worker.pid).children(recursive=True)
+    return found
+
+
+def begun(watcher: Watcher, topic: str, worker: Worker) -> bool:
+    return percent(watcher, topic) > 3 and bool(programs_of(worker))
+
+
+async def test_an_ffmpeg_that_the_oom_killer_ends_costs_one_attempt(own_system: System, tmp_path: Path) -> None:
+    make_sample(tmp_path / "lesson.mp4", 60)
+    async with own_system.client() as client, await own_system.watcher(client) as watcher:
+        with own_system.running_worker("video_worker") as worker:
+            topic = f"video:{await uploaded(client, (tmp_path / 'lesson.mp4').read_bytes())}"
+            await watcher.until(lambda: begun(watcher, topic, worker))
+            for program in programs_of(worker):
+                program.kill()
+            end = await watcher.until_terminal(topic)
+            assert "It was ended by signal 9" in worker.log_file.read_text()
+    assert (end["status"], end["attempt"]) == ("READY", 2)
+
+
+async def test_a_disk_that_was_full_for_a_while_costs_attempts_and_no_video(own_system: System, tmp_path: Path) -> None:
+    make_sample(tmp_path / "lesson.mp4", 2)
+    program = full_disk(tmp_path / "tools")
+    (tmp_path / "tools" / "full").touch()
+    async with own_system.client() as client, await own_system.watcher(client) as watcher:
+        with own_system.running_worker("video_worker", FFMPEG=str(program)) as worker:
+            topic = f"video:{await uploaded(client, (tmp_path / 'lesson.mp4').read_bytes())}"
+            await watcher.until(lambda: watcher.records.get(topic, {}).get("attempt") == 2)
+            (tmp_path / "tools" / "full").unlink()
+            end = await watcher.until_terminal(topic)
+            await eventually(lambda: "No space left on device" in worker.log_file.read_text())
+    assert (end["status"], end["error"]) == ("READY", None)
+
+
+def full_disk(folder: Path) -> Path:
+    """An ffmpeg whose encodings find no space, as long as there is a file named `full` beside it."""
+    folder.mkdir()
+    real = shutil.copy(ffmpeg_program(), folder / "real")
+    script = folder / "ffmpeg"
+    says = "echo '[hls @ 0x55] Failed to open file: No space left on device' >&2; exit 228"
+    script.write_text(
+        f'#!/bin/sh\n[ -e {folder}/full ] && case "$*" in *-filter_complex*) {says};; esac\nexec {real} "$@"\n'
+    )
+    script.chmod(0o755)
+    return script
