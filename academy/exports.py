@@ -43,7 +43,6 @@ def keep_export(job: ClaimedJob, path: Path) -> None:
     """
     repositories_ai.check_held(job)
     name = _name(job.tenant_id, job.job_id, job.attempt)
-    default_storage.delete(name)
     with path.open("rb") as workbook:
         default_storage.save(name, File(workbook))
     try:

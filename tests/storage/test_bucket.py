@@ -26,7 +26,6 @@ def bucket(servers: Servers, settings: Any) -> BucketStorage:
         bucket_name=f"memory-{secrets.token_hex(6)}",
         endpoint_url=servers.environment()["S3_ENDPOINT_URL"],
         region_name=settings.AWS_REGION,
-        file_overwrite=False,
         access_key=named["aws_access_key_id"],
         secret_key=named["aws_secret_access_key"],
     )

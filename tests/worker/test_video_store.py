@@ -110,6 +110,28 @@ def test_storing_that_is_stopped_leaves_nothing(video: ClaimedVideo, made: Path)
     assert kept(video) == []
 
 
+def test_what_is_stored_again_stands_under_the_same_names_and_nothing_else_does(
+    video: ClaimedVideo, made: Path
+) -> None:
+    default_storage.save(f"{video.folder}/360p/00001.ts", ContentFile(b"of a try that was broken off"))
+    keep_files(video, made, NAMES, nothing)
+    (made / "360p/00000.ts").write_bytes(b"new")
+    default_storage.save(f"{video.folder}/360p/00000.ts", ContentFile(b"longer than what comes later"))
+    keep_files(video, made, NAMES, nothing)
+    assert sorted(default_storage.listdir(f"{video.folder}/360p")[1]) == ["00000.ts", "index.m3u8"]
+    with default_storage.open(f"{video.folder}/360p/00000.ts") as file:
+        assert file.read() == b"new"
+
+
+def test_a_file_takes_the_place_of_one_of_the_same_name(video: ClaimedVideo) -> None:
+    name = f"{video.folder}/360p/00000.ts"
+    for content in (b"the first one", b"second"):
+        assert default_storage.save(name, ContentFile(content)) == name
+        with default_storage.open(name) as file:
+            assert file.read() == content
+    assert default_storage.listdir(f"{video.folder}/360p")[1] == ["00000.ts"]
+
+
 def test_a_failed_video_keeps_nothing_of_any_attempt(video: ClaimedVideo) -> None:
     Video.objects.filter(pk=video.video_id).update(attempt=2)
     leave_behind(video, 1)

@@ -42,13 +42,26 @@ def _first_given_back(method: Callable[..., Any]) -> Callable[..., Any]:
     return slow
 
 
+class ExactNames:
+    """Keeps each file under the very name that it is given, in the place of an older one.
+
+    Whoever stores gives a name that is one attempt's or one upload's alone. Only storing it again meets an older file.
+    """
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:  # noqa: ARG002 - Django's signature
+        return name
+
+
 @without_connection
-class FolderStorage(FileSystemStorage):
+class FolderStorage(ExactNames, FileSystemStorage):
     """A folder of this machine, or one that it shares."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_overwrite=True)
+
 
 @without_connection
-class BucketStorage(S3Storage):  # type: ignore[misc]  # django-storages has no types
+class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-storages has no types
     """A bucket of S3. What a transfer holds in memory depends neither on the size of its file nor on its speed.
 
     - A file is sent as it is read, in one request. boto3 would send it in parts: up to 15 of 8 MB in memory and 10

@@ -62,8 +62,9 @@ def fetch_source(video: ClaimedVideo, folder: Path, report: Callable[[float], No
 
 
 def keep_files(video: ClaimedVideo, folder: Path, files: Sequence[Path], report: Callable[[float], None]) -> None:
-    """Stores what this attempt made; nothing of it, if `report` or the storage raises."""
+    """Store what this attempt made, and keep nothing else of it; nothing at all if `report` or the storage raises."""
     try:
+        drop_folder(video.folder)
         for number, name in enumerate(files, 1):
             with (folder / name).open("rb") as local:
                 default_storage.save(f"{video.folder}/{name.as_posix()}", File(local))
