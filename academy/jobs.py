@@ -71,10 +71,10 @@ def fail(job: ClaimedJob, code: str, message: str) -> None:
         _say_ended(job, JobStatus.FAILED, data=job.shown, error=error)
 
 
-def give_back(job: ClaimedJob) -> None:
-    """PENDING, as the next attempt, for another worker. Raises AttemptSupersededError."""
+def give_back(job: ClaimedJob, pause: float = 0.0) -> None:
+    """PENDING, as the next attempt, whose message comes after `pause` seconds. Raises AttemptSupersededError."""
     with transaction.atomic():
-        repositories_ai.give_back(job)
+        repositories_ai.give_back(job, pause)
         publish_status_on_commit(
             tenant_id=job.tenant_id,
             topic=job.topic,
@@ -82,6 +82,7 @@ def give_back(job: ClaimedJob) -> None:
             status=JobStatus.PENDING,
             data=job.shown,
         )
+        release_on_commit(queue_of(job.job_type))  # others may go while it waits
 
 
 def cancel(tenant_id: int, job_id: UUID) -> bool:

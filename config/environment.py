@@ -111,6 +111,7 @@ class Environment(BaseSettings):
     worker_heartbeat_seconds: float = Field(10, gt=0, le=60)
     worker_lease_seconds: float = Field(30, gt=0, le=600, validate_default=True)
     worker_visibility_seconds: int = Field(40, ge=1, le=43_200, validate_default=True)
+    worker_retry_seconds: float = Field(30, ge=0, le=3600)
     worker_drain_seconds: float = Field(20, ge=0, le=600)
     worker_ready_file: str | None = None
     worker_metrics_port: int = Field(0, ge=0, le=65_535)

@@ -112,7 +112,6 @@ if ENVIRONMENT.s3_bucket:
             "bucket_name": ENVIRONMENT.s3_bucket,
             "endpoint_url": ENVIRONMENT.s3_endpoint_url,
             "region_name": ENVIRONMENT.aws_region,
-            "file_overwrite": False,
             "signature_version": "s3v4",  # which signs the length of an upload too
             "access_key": AWS_CREDENTIALS["aws_access_key_id"],
             "secret_key": AWS_CREDENTIALS["aws_secret_access_key"],
@@ -165,6 +164,7 @@ WORKER_POLL_SECONDS = ENVIRONMENT.worker_poll_seconds
 WORKER_HEARTBEAT_SECONDS = ENVIRONMENT.worker_heartbeat_seconds
 WORKER_LEASE_SECONDS = ENVIRONMENT.worker_lease_seconds
 WORKER_VISIBILITY_SECONDS = ENVIRONMENT.worker_visibility_seconds
+WORKER_RETRY_SECONDS = ENVIRONMENT.worker_retry_seconds
 WORKER_DRAIN_SECONDS = ENVIRONMENT.worker_drain_seconds
 WORKER_READY_FILE = ENVIRONMENT.worker_ready_file
 WORKER_METRICS_PORT = ENVIRONMENT.worker_metrics_port

@@ -63,6 +63,7 @@ def _environment(servers: Servers, name: str) -> dict[str, str]:
         "REALTIME_MAX_CONNECTIONS_PER_USER": "1000",  # all clients of a test may be one user's
         "REALTIME_DRAIN_SECONDS": "0",
         "WORKER_POLL_SECONDS": "2",
+        "WORKER_RETRY_SECONDS": "1",
     }
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 class Line:
     """The unfinished jobs of one tenant in one queue.
 
-    `running` counts those that were sent to the queue and have not ended. `waiting` has the others, the oldest first.
+    `running` counts those that were sent to the queue and have not ended; `paused` of them wait for another try.
+    `waiting` has the others, the oldest first.
     """
 
     tenant_id: int
     running: int
     waiting: tuple[int, ...] = ()
+    paused: int = 0
 
 
 def choose(lines: Iterable[Line], *, slots: int, reserved: int) -> list[int]:
@@ -24,16 +26,19 @@ def choose(lines: Iterable[Line], *, slots: int, reserved: int) -> list[int]:
     nothing always gets a turn: with more tenants than slots, each has one job in the queue. Any further job of a tenant
     needs a free slot beyond the `reserved` ones, which are kept for tenants that run nothing. At least one slot is
     never reserved.
+
+    A paused job takes no slot from other tenants. It counts for its own, so that jobs which fail again and again do not
+    pile up in the queue.
     """
     lines = list(lines)
     shared = max(1, slots - reserved)
-    total = sum(line.running for line in lines)
+    total = sum(line.running - line.paused for line in lines)
     heads = [(line.running, line.waiting[0], line.waiting[1:]) for line in lines if line.waiting]
     heapq.heapify(heads)
     chosen: list[int] = []
     while heads:
         running, job, rest = heads[0]
-        if running and total >= shared:
+        if running and max(running, total) >= shared:
             break  # everybody else runs as many or more
         chosen.append(job)
         total += 1

@@ -100,7 +100,7 @@ class Deliveries:
             self._stopping.wait_for_polls(self._timing.poll_end_seconds)
             self._running.give_back(running)
         except JobFailedError as problem:
-            log.info("job_failed", code=problem.code, reason=str(problem))
+            log.info("job_failed", code=problem.code, reason=str(problem), cause=str(problem.__cause__ or ""))
             self._store.fail(running.job, problem.code, str(problem))
             self._queue.delete(running.delivery)
         except Exception as problem:  # noqa: BLE001 - whatever a handler raises
@@ -146,8 +146,9 @@ class Deliveries:
         if running.delivery.receives >= self._timing.max_receives:
             self._give_up(running.delivery, running.job, "It could not be done, although it was tried several times.")
         else:
-            self._store.give_back(running.job)
-            self._queue.hide(running.delivery, 2.0**running.delivery.receives)
+            pause = self._timing.pause_after(running.delivery.receives)
+            self._store.give_back(running.job, pause)
+            self._queue.hide(running.delivery, pause)
 
     def _give_up(self, delivery: Delivery, job: Claimed, message: str) -> None:
         log.error("job_given_up", reason=message)

@@ -58,7 +58,8 @@ class JobStore(Protocol[C]):
 
     def fail(self, job: C, code: str, message: str) -> None: ...
 
-    def give_back(self, job: C) -> None: ...
+    def give_back(self, job: C, pause: float = 0.0) -> None:
+        """Leave it to the next attempt, whose message comes after so many seconds."""
 
     def record_progress(self, job: C, step: str, extra: Mapping[str, Any]) -> None:
         """Best effort: never raises for a Redis that is away."""
@@ -98,8 +99,8 @@ class AiJobs:
     def fail(self, job: ClaimedJob, code: str, message: str) -> None:
         jobs.fail(job, code, message)
 
-    def give_back(self, job: ClaimedJob) -> None:
-        jobs.give_back(job)
+    def give_back(self, job: ClaimedJob, pause: float = 0.0) -> None:
+        jobs.give_back(job, pause)
 
     def record_progress(self, job: ClaimedJob, step: str, extra: Mapping[str, Any]) -> None:
         self._adapter.record_progress(job.tenant_id, job.job_id, step, extra)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+_LONGER = 10
+"""How many times as long each pause of a job is as the one before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -18,6 +21,7 @@ class Timing:
     """A poll cannot be interrupted, and whoever stops waits for its end; each costs a request."""
     drain_seconds: float = 20.0
     max_receives: int = 3
+    retry_seconds: float = 30.0
     ready_file: str | None = None
     metrics_port: int = 0
 
@@ -28,6 +32,7 @@ class Timing:
             lease_seconds=settings.WORKER_LEASE_SECONDS,
             visibility_seconds=settings.WORKER_VISIBILITY_SECONDS,
             poll_seconds=settings.WORKER_POLL_SECONDS,
+            retry_seconds=settings.WORKER_RETRY_SECONDS,
             drain_seconds=settings.WORKER_DRAIN_SECONDS,
             ready_file=settings.WORKER_READY_FILE,
             metrics_port=settings.WORKER_METRICS_PORT,
@@ -37,6 +42,10 @@ class Timing:
     def poll_end_seconds(self) -> float:
         """How long after a stop the last poll may still last; a queue that hangs is not waited for."""
         return self.poll_seconds + 3.0
+
+    def pause_after(self, receives: int) -> float:
+        """How many seconds a job waits after this try of it failed: what was in the way may last for minutes."""
+        return float(self.retry_seconds * _LONGER ** (receives - 1))
 
     def say_ready(self) -> None:
         """Tell whoever started this worker that it polls its queue now: the file's time is that of the last poll."""

@@ -154,3 +154,8 @@ def test_every_job_begins_and_a_newcomer_waits_for_what_was_sent_already_and_not
         pass
     assert len(fleet.begun) == sum(backlogs) + 1
     assert fleet.begun.index(newcomer) == ahead
+
+
+def test_a_paused_job_counts_for_its_own_tenant_alone() -> None:
+    paused, other = Line(1, 2, (10,), paused=2), Line(2, 1, (20, 21))
+    assert choose([paused, other], slots=3, reserved=1) == [20]

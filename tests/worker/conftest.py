@@ -31,7 +31,9 @@ from realtime import conf
 
 LEASE_SECONDS = 1.0
 DRAIN_SECONDS = 60.0
-QUICK = Timing(heartbeat_seconds=0.2, lease_seconds=LEASE_SECONDS, visibility_seconds=2, poll_seconds=1)
+QUICK = Timing(
+    heartbeat_seconds=0.2, lease_seconds=LEASE_SECONDS, visibility_seconds=2, poll_seconds=1, retry_seconds=0.1
+)
 PATIENCE_SECONDS = 15
 
 Do = Callable[[ClaimedJob, JobProgress], dict[str, Any]]
@@ -150,7 +152,6 @@ def storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers
             "bucket_name": f"test-{tmp_path.name[-20:].replace('_', '-').strip('-')}",
             "endpoint_url": servers.environment()["S3_ENDPOINT_URL"],
             "region_name": settings.AWS_REGION,
-            "file_overwrite": False,
         }
     settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": backend, "OPTIONS": options}}
     if request.param == "bucket":

@@ -52,8 +52,8 @@ class Videos:
     def fail(self, job: ClaimedVideo, code: str, message: str) -> None:
         sqs_queue.fail_video(job, code, message)
 
-    def give_back(self, job: ClaimedVideo) -> None:
-        sqs_queue.give_back_video(job)
+    def give_back(self, job: ClaimedVideo, pause: float = 0.0) -> None:
+        sqs_queue.give_back_video(job, pause)
 
     def record_progress(self, job: ClaimedVideo, step: str, extra: Mapping[str, Any]) -> None:
         record_encoding_progress(job.tenant_id, job.video_id, step, extra)

@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from academy.adapters.db.django.repositories_turns import given_back
 from academy.adapters.db.django.tenancy import rows_of
 from academy.domain.jobs import (
     AttemptSupersededError,
@@ -159,9 +160,9 @@ def claim(tenant_id: int, job_id: UUID, *, lease_alive: bool) -> ClaimedJob | Cl
     return ClaimedJob(tenant_id, job_id, job.job_type, job.attempt, job.payload)
 
 
-def give_back(job: ClaimedJob) -> None:
+def give_back(job: ClaimedJob, pause: float) -> None:
     """Makes a claimed job PENDING again, as the next attempt. Raises AttemptSupersededError."""
-    if not _held(job).update(status=JobStatus.PENDING, attempt=F("attempt") + 1, updated_at=timezone.now()):
+    if not _held(job).update(**given_back(pause)):
         raise AttemptSupersededError
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Min, Q, QuerySet, Window
+from django.db.models import Count, F, Min, Q, QuerySet, Window
 from django.db.models.functions import Now, RowNumber
 
 from academy.adapters.db.django.patience import limit_waiting
@@ -15,6 +15,8 @@ from academy.domain.turns import Line
 LOCKS = 7322
 """The first half of the advisory locks of queues; the second one is the queue's name, hashed."""
 WAITS = Q(status="PENDING", dispatched_at=None)
+PAUSES = Q(status="PENDING", dispatched_at__gt=Now())
+"""Jobs whose last attempt failed: their message is hidden until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,21 @@ def somebody_waits(unfinished: QuerySet[Any]) -> bool:
 
 def lines_of(unfinished: QuerySet[Any], most: int) -> list[Line]:
     """Each tenant with unfinished jobs: how many were sent to the queue, and the oldest `most` of those that wait."""
-    sent = unfinished.exclude(WAITS).values("tenant_id").annotate(running=Count("pk"))
-    running = dict(sent.values_list("tenant_id", "running"))
+    sent = unfinished.exclude(WAITS).values("tenant_id")
+    counts = sent.annotate(running=Count("pk"), paused=Count("pk", filter=PAUSES))
+    counted = {
+        tenant: (running, paused) for tenant, running, paused in counts.values_list("tenant_id", "running", "paused")
+    }
     place = Window(RowNumber(), partition_by="tenant_id", order_by="pk")
     heads = unfinished.filter(WAITS).annotate(place=place).filter(place__lte=most).order_by("tenant_id", "pk")
     waiting: dict[int, list[int]] = {}
     for tenant_id, pk in heads.values_list("tenant_id", "pk"):
         waiting.setdefault(tenant_id, []).append(pk)
-    tenants = running.keys() | waiting.keys()
-    return [Line(tenant, running.get(tenant, 0), tuple(waiting.get(tenant, ()))) for tenant in sorted(tenants)]
+    lines = []
+    for tenant in sorted(counted.keys() | waiting.keys()):
+        running, paused = counted.get(tenant, (0, 0))
+        lines.append(Line(tenant, running, tuple(waiting.get(tenant, ())), paused))
+    return lines
 
 
 def mark_sent(unfinished: QuerySet[Any], ids: Sequence[int]) -> list[Any]:
@@ -71,6 +79,12 @@ def mark_sent_again(unfinished: QuerySet[Any], pk: int, sent_at: datetime) -> An
     if not unfinished.filter(pk=pk, dispatched_at=sent_at).update(dispatched_at=Now()):
         return None
     return unfinished.select_related("tenant").filter(pk=pk).first()
+
+
+def given_back(pause: float) -> dict[str, Any]:
+    """What makes a running job PENDING, as its next attempt, whose message is hidden for `pause` seconds from now."""
+    shows_at = Now() + timedelta(seconds=pause)
+    return {"status": "PENDING", "attempt": F("attempt") + 1, "dispatched_at": shows_at, "updated_at": Now()}
 
 
 def sent_before(

@@ -10,6 +10,7 @@ from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from academy.adapters.db.django.repositories_turns import given_back
 from academy.adapters.db.django.tenancy import rows_of
 from academy.domain.jobs import AttemptSupersededError, Claim
 from academy.domain.videos import (
@@ -225,10 +226,9 @@ def save_ready(video: ClaimedVideo, *, hls_path: str, duration: float, made_byte
     save(video, status=VideoStatus.READY, error=None, encoding_seconds=counted, encoding_reserved=0, **made)
 
 
-def give_back(video: ClaimedVideo) -> None:
+def give_back(video: ClaimedVideo, pause: float) -> None:
     """Makes a claimed video PENDING again, as the next attempt. Raises AttemptSupersededError."""
-    given = _held(video).update(status=VideoStatus.PENDING, attempt=F("attempt") + 1, updated_at=timezone.now())
-    if not given:
+    if not _held(video).update(**given_back(pause)):
         raise AttemptSupersededError
 
 

@@ -67,10 +67,10 @@ def fail_video(video: ClaimedVideo, code: str, message: str) -> None:
         _say(video, VideoStatus.FAILED, video.shown, error)
 
 
-def give_back_video(video: ClaimedVideo) -> None:
-    """PENDING, as the next attempt, for another worker. Raises AttemptSupersededError."""
+def give_back_video(video: ClaimedVideo, pause: float = 0.0) -> None:
+    """PENDING, as the next attempt, whose message comes after `pause` seconds. Raises AttemptSupersededError."""
     with transaction.atomic():
-        repositories_video.give_back(video)
+        repositories_video.give_back(video, pause)
         publish_status_on_commit(
             tenant_id=video.tenant_id,
             topic=video.topic,
@@ -78,6 +78,7 @@ def give_back_video(video: ClaimedVideo) -> None:
             status=VideoStatus.PENDING,
             data=video.shown,
         )
+        release_on_commit(VIDEO_QUEUE)  # others may go while it waits
 
 
 def cancel_video(tenant_id: int, video_id: int) -> bool:
