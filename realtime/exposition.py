@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 1.0
 """What a scrape waits for the answers of Redis and the database."""
 HOST = "127.0.0.1"
 
-TRANSPORTS = ("websocket", "sse")
+TRANSPORTS = ("websocket", "sse", "poll")
 CLOSE_CODES = [str(int(code)) for code in CloseCode]
 READ_CAUSES = ("confirmed", "gap", "epoch", "client_ahead", "probe")
 

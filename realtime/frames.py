@@ -3,7 +3,7 @@
 Records travel as the bytes that Redis holds; nothing is decoded or encoded again on the way.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +25,17 @@ MAX_SNAPSHOT_BYTES = 262_144
 class Frame:
     """One frame of the server: written once, and its form for each transport made once, for all who get it."""
 
-    __slots__ = ("_event", "_text", "body", "kind", "place")
+    __slots__ = ("_body", "_event", "_text", "kind", "place")
 
     def __init__(self, kind: str, body: bytes, place: Place | None = None) -> None:
-        self.kind, self.body, self.place = kind, body, place
+        self.kind, self._body, self.place = kind, body, place
         self._text: str | None = None
         self._event: bytes | None = None
+
+    @property
+    def body(self) -> bytes:
+        """Its JSON."""
+        return self._body
 
     @property
     def text(self) -> str:
@@ -43,16 +48,59 @@ class Frame:
     def event(self) -> bytes:
         """As a Server-Sent Event (WHATWG HTML, section 9.2.6): one line of data, and the place as its id."""
         if self._event is None:
-            name = b"event: %s\n" % self.kind.encode()
-            if self.place is not None:
-                name += b"id: %s\n" % str(self.place).encode()
-            # Line ends can stand between the tokens of foreign JSON, never inside one.
-            data = self.body.translate(_ONE_LINE) if b"\n" in self.body or b"\r" in self.body else self.body
-            self._event = name + b"data: " + data + b"\n\n"
+            self._event = _event(self.kind, self.body, self.place)
         return self._event
 
 
+class LargeSnapshot(Frame):
+    """A snapshot, or a part of one, whose bytes are made each time that they are asked for, and not kept.
+
+    Until then it holds the records that the mirror holds too. So one that waits for a client that does not read costs
+    next to nothing, however large it is.
+    """
+
+    __slots__ = ("_head", "_records")
+
+    def __init__(self, head: bytes, records: Sequence[bytes], place: Place | None) -> None:
+        super().__init__("snapshot", b"", place)
+        self._head, self._records = head, records
+
+    def __len__(self) -> int:
+        commas = max(0, len(self._records) - 1)
+        return len(self._head) + sum(map(len, self._records)) + commas + len(_END)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.chunks(len(self)))
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def event(self) -> bytes:
+        return _event(self.kind, self.body, self.place)
+
+    def chunks(self, max_bytes: int = MAX_SNAPSHOT_BYTES) -> Iterator[bytes]:
+        """Yield the body in pieces of about this size."""
+        before = self._head
+        for part in _parts(self._records, max_bytes):
+            yield before + b",".join(part)
+            before = b","
+        yield _END
+
+
+def _event(kind: str, body: bytes, place: Place | None) -> bytes:
+    name = b"event: %s\n" % kind.encode()
+    if place is not None:
+        name += b"id: %s\n" % str(place).encode()
+    # Line ends can stand between the tokens of foreign JSON, never inside one.
+    data = body.translate(_ONE_LINE) if b"\n" in body or b"\r" in body else body
+    return name + b"data: " + data + b"\n\n"
+
+
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
+_END = b"]}"
 
 
 def welcome(connection: str, ping_seconds: float, expires_in: int) -> Frame:
@@ -65,8 +113,9 @@ def snapshot(
 ) -> list[Frame]:
     """The snapshot in as many parts as it needs; only the last has a place."""
     parts = list(_parts(records, max_bytes))
-    return [_snapshot_part(None, part, recovered=recovered) for part in parts[:-1]] + [
-        _snapshot_part(place, parts[-1], recovered=recovered)
+    large = len(parts) > 1 or sum(map(len, parts[0])) > MAX_SNAPSHOT_BYTES
+    return [_snapshot_part(None, part, recovered=recovered, large=large) for part in parts[:-1]] + [
+        _snapshot_part(place, parts[-1], recovered=recovered, large=large)
     ]
 
 
@@ -82,13 +131,15 @@ def _parts(records: Iterable[bytes], max_bytes: int) -> Iterator[list[bytes]]:
     yield part
 
 
-def _snapshot_part(place: Place | None, records: list[bytes], *, recovered: bool) -> Frame:
+def _snapshot_part(place: Place | None, records: list[bytes], *, recovered: bool, large: bool) -> Frame:
     head = b'{"type":"snapshot","id":null,%s"recovered":%s,"more":%s,"records":[' % (
         b"" if place is None else b'"place":"%s",' % str(place).encode(),
         b"true" if recovered else b"false",
         b"true" if place is None else b"false",
     )
-    return Frame("snapshot", head + b",".join(records) + b"]}", place)
+    if large:
+        return LargeSnapshot(head, records, place)
+    return Frame("snapshot", head + b",".join(records) + _END, place)
 
 
 def records(place: Place, bodies: Iterable[bytes]) -> Frame:

@@ -28,6 +28,7 @@ class ServerProcess:
         reader = FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix())
         self.hub = Hub(reader, conf.limits(), flush_seconds=conf.flush_seconds())
         self.connections = Connections(conf.max_connections())
+        self.polls = Connections(conf.max_connections())
         # Threads of their own: others may be busy for long, and Redis may keep the first one waiting.
         self._looking = ThreadPoolExecutor(1, "realtime-look")
         self._reading = ThreadPoolExecutor(1, "realtime-marks")

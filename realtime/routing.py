@@ -7,6 +7,7 @@ from realtime.asgi_server import refuse_handshake
 from realtime.consumers import EventsConsumer
 from realtime.cors import with_cors
 from realtime.lifespan import lifespan_application
+from realtime.polls import with_polls
 from realtime.refusals import refused
 from realtime.sse import events_application
 
@@ -38,4 +39,4 @@ def with_realtime(http_application: Application) -> Application:
         else:
             raise ValueError(f"This application serves http, websocket and lifespan, not {scope['type']}.")
 
-    return with_cors(application)
+    return with_cors(with_polls(application))

@@ -5,8 +5,9 @@ answers are read. No underscored name of uvicorn is used here. What it does not 
 `tests/contract/test_hostile_sockets.py` holds:
 
 - of `HttpToolsProtocol`: the callbacks of its parser (`on_header`, `on_headers_complete`, `on_body`,
-  `on_message_complete`), an exception in one of which leads to `send_400_response`; `handle_websocket_upgrade`; `loop`,
-  `transport`, `headers`; `pipeline` (requests that wait for the one before) and `cycle` (the newest request, with
+  `on_message_complete`), an exception in one of which leads to `send_400_response`; `handle_websocket_upgrade`;
+  `timeout_keep_alive`, after which `timeout_keep_alive_handler` closes an idle connection; `loop`, `transport`,
+  `headers`; `pipeline` (requests that wait for the one before) and `cycle` (the newest request, with
   `response_complete`);
 - of `WebSocketsSansIOProtocol`: `handle_ping`, `handle_cont`; `loop`, `transport`, `conn` (of websockets), `frames`
   (parts of an unfinished message), `queue` (what the application receives), `writable` (cleared while writing is
@@ -100,6 +101,18 @@ class BoundedHttp(HttpToolsProtocol):
             if self._in_body:  # the answer came before its end: so long between two parts, not for the whole
                 self._clear_deadline()
             self._set_deadline()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._give_up_unless_read(-1)
+
+    def _give_up_unless_read(self, before: int) -> None:
+        """Closing waits for the peer to read the end of the last answer; one that reads nothing of it has gone."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == before:
+            self.transport.abort()
+        elif waiting:
+            self.loop.call_later(self.timeout_keep_alive, self._give_up_unless_read, waiting)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(self.headers) >= HEAD_FIELDS:

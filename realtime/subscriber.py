@@ -7,7 +7,7 @@ because only a new attempt replaces it.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -271,10 +271,17 @@ class Subscriber:
             if frame.kind != "snapshot":
                 self._queued_bytes -= len(frame.body)
             return frame
-        counts.delivered += len(self._pending)
-        bodies = [record.body for record in self._pending.values()]
-        self._pending.clear()
+        bodies = list(self._take_records())
+        counts.delivered += len(bodies)
         return frames.records(self.place, bodies)
+
+    def _take_records(self) -> Iterator[bytes]:
+        """Take what waited longest, about as much as a part of a snapshot: a frame is a copy, what waits is not."""
+        size = 0
+        while self._pending and size < frames.MAX_SNAPSHOT_BYTES:
+            body = self._pending.pop(next(iter(self._pending))).body
+            size += len(body)
+            yield body
 
     def _lose(self, problem: Exception) -> None:
         self._closed = True

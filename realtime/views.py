@@ -1,14 +1,15 @@
 """The HTTP endpoints of the engine: tickets, the one poll, and what operators look at."""
 
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
@@ -22,8 +23,10 @@ from realtime.conf import Identity
 from realtime.doors import Door, admit, cookie_name
 from realtime.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, RefusedError, TicketError
 from realtime.exposition import CONTENT_TYPE, exposition
+from realtime.frames import Frame, LargeSnapshot
 from realtime.handshake import Handshake, allow, read_handshake
 from realtime.origin import LOOPBACK
+from realtime.polls import SNAPSHOT_PATH, admit_poll
 from realtime.process import this_process
 from realtime.refusals import connection_refused, refused
 from realtime.routing import EVENTS_PATH, WEBSOCKET_PATH
@@ -148,7 +151,7 @@ def _answer(request: HttpRequest, ticket: Ticket, text: str) -> dict[str, Any]:
         "expires_in": CONNECT_SECONDS,
         "websocket_url": f"ws{secure}://{site}{WEBSOCKET_PATH}",
         "events_url": f"http{secure}://{site}{EVENTS_PATH}",
-        "snapshot_url": f"http{secure}://{site}/api/v1/realtime/snapshot/",
+        "snapshot_url": f"http{secure}://{site}{SNAPSHOT_PATH}",
         "share": ticket.share,
     }
 
@@ -169,7 +172,7 @@ def _set_cookie(request: HttpRequest, answer: HttpResponse, tenant_code: str, ti
 
 
 @csrf_exempt
-async def snapshot_view(request: HttpRequest) -> HttpResponse:
+async def snapshot_view(request: HttpRequest) -> HttpResponseBase:
     """The JSON of a `snapshot` frame: one request for all jobs. Takes a ticket or an access token; 0 SQL."""
     if request.method != "GET":
         return _error(405, "method_not_allowed", "Read a snapshot by GET.", allow="GET")
@@ -177,15 +180,37 @@ async def snapshot_view(request: HttpRequest) -> HttpResponse:
         handshake = await _read_handshake(request)
         bind_contextvars(tenant=handshake.ticket.tenant_id)
         process = await this_process().admit(handshake.ticket)
+        admit_poll(request.scope, handshake.ticket, process.polls)  # type: ignore[attr-defined]  # an ASGIRequest
         frame = await process.hub.snapshot(handshake.ticket.tenant_id, handshake.topics, handshake.since)
     except RefusedError as problem:
         connection_refused(problem, request.scope)  # type: ignore[attr-defined]  # an ASGIRequest
         status = STATUSES[problem.code]
-        return _error_answer(status, CODES[status], problem)
+        return _refusal(status, problem)
     except FeedUnavailableError as problem:
         return _error(503, "unavailable", problem)
-    answer = HttpResponse(frame.body, content_type="application/json")
+    answer = _body(frame)
     answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _body(frame: Frame) -> HttpResponseBase:
+    """A large snapshot is written piece by piece, as fast as the client reads."""
+    if not isinstance(frame, LargeSnapshot):
+        return HttpResponse(frame.body, content_type="application/json")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in frame.chunks():
+            yield piece
+
+    headers = {"Content-Length": str(len(frame))}
+    return StreamingHttpResponse(pieces(), content_type="application/json", headers=headers)
+
+
+def _refusal(status: int, problem: RefusedError) -> HttpResponse:
+    fields = {"limit": problem.limit} if problem.limit else {}
+    answer = _error_answer(status, CODES[status], problem, **fields)
+    if problem.retry_after_ms is not None:
+        answer["Retry-After"] = str(max(1, problem.retry_after_ms // 1000))
     return answer
 
 
@@ -234,8 +259,8 @@ def _error(status: int, code: str, problem: Exception | str, allow: str = "POST"
     return _error_answer(status, code, problem, allow)
 
 
-def _error_answer(status: int, code: str, problem: Exception | str, allow: str = "POST") -> JsonResponse:
-    answer = JsonResponse({"code": code, "message": str(problem)}, status=status)
+def _error_answer(status: int, code: str, problem: Exception | str, allow: str = "POST", **fields: str) -> JsonResponse:
+    answer = JsonResponse({"code": code, "message": str(problem), **fields}, status=status)
     answer["Cache-Control"] = "no-store"
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
         answer["WWW-Authenticate"] = "Bearer"

@@ -32,7 +32,7 @@ CHUNKED = b"POST /api/v1/auth/token/ HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Enc
 USED_OF_HTTP = {
     *("on_header", "on_headers_complete", "on_body", "on_message_complete", "send_400_response"),
     *("handle_websocket_upgrade", "connection_made", "connection_lost", "data_received"),
-    *("loop", "transport", "headers", "pipeline", "cycle"),
+    *("loop", "transport", "headers", "pipeline", "cycle", "timeout_keep_alive", "timeout_keep_alive_handler"),
 }
 USED_OF_WEBSOCKETS = {
     *("handle_ping", "handle_cont", "data_received", "loop", "transport", "conn", "frames", "queue", "writable"),

@@ -282,6 +282,22 @@ DEFECTS = [
         "tests/worker/test_video_store.py",
     ),
     Defect(
+        "Slow clients",
+        "an answer to a poll waits for its client for ever",
+        "realtime/polls.py",
+        "call_later(self._seconds_left(), self._too_slow)",
+        "call_later(86_400, self._too_slow)",
+        "tests/contract/test_stalled_readers.py",
+    ),
+    Defect(
+        "Slow clients",
+        "each client that does not read holds a copy of its snapshot",
+        "realtime/frames.py",
+        "    if large:\n",
+        "    if False:\n",
+        "tests/contract/test_stalled_readers.py",
+    ),
+    Defect(
         "5. Zero database",
         "authentication looks the caller up",
         "apps/core/authentication.py",

@@ -104,7 +104,7 @@ async def test_an_import_that_is_watched_shows_in_what_both_processes_count(
             await stream.until_terminal(f"job:{job_id}")
             (await client.get("/api/v1/jobs/")).raise_for_status()
             web, worker = await asyncio.to_thread(scrape, measured.address), scrape(worker_address)
-    assert web["realtime_connections"] == {("websocket",): 1, ("sse",): 1}
+    assert web["realtime_connections"] == {("websocket",): 1, ("sse",): 1, ("poll",): 0}
     assert web["realtime_records_delivered_total"][()] >= 4
     assert web["realtime_publish_to_socket_seconds_count"][()] >= 2
     assert web["realtime_feed_reads_total"]["confirmed",] == 1

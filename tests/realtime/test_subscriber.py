@@ -63,6 +63,23 @@ async def test_what_waits_is_one_record_a_topic_the_newest_in_the_order_of_offse
     assert case.carrier.frames[-1]["place"].startswith("e0.5.")
 
 
+async def test_much_that_waits_leaves_in_several_frames_and_their_places_claim_no_more(case: Case) -> None:
+    case.carrier.fill()
+    case.deliver(record(1))
+    for offset in range(1000, 1800):
+        small = record(offset, f"job:{offset}")
+        body = small.body[:-1] + b',"data":"%s"}' % (b"x" * 1000)
+        case.deliver(Record(offset, small.topic, 1, small.status, body))
+    await until_drained(case)
+    waited = case.carrier.taken[1:]
+    assert len(waited) == 4
+    assert max(len(frame.body) for frame in waited) < 1.01 * frames.MAX_SNAPSHOT_BYTES
+    assert len(case.told) == 801
+    for frame, content in zip(waited, case.carrier.frames[1:], strict=True):
+        assert frame.place is not None
+        assert frame.place.offset == content["records"][-1]["offset"]
+
+
 async def test_an_end_is_never_skipped(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
