@@ -1,6 +1,6 @@
-"""One round of a relay for one kind of outbox rows: claim those that are due, send them, note what became of each.
+"""What a relay does with one kind of outbox rows: claim those that are due, send them, note what became of each.
 
-Nothing is held meanwhile: no lock, no transaction, no connection of a pool. Rows of one kind never wait for another.
+Nothing is held while they are sent: no lock, no transaction, no connection. Rows of one kind never wait for another.
 """
 
 import threading
@@ -15,7 +15,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from realtime import claims, conf
 from realtime.errors import BadRecordError, BadTopicError, NotNowError, UnsendableError
 from realtime.models import OutboxEntry
-from realtime.outbox import RECORD, draft_of, give_back_pooled_connection, send
+from realtime.outbox import RECORD, draft_of
+from realtime.outbox import send as send_row
 from realtime.record import Draft
 from realtime.refused_writes import refusal
 from realtime.revoke import REVOCATION, note_times
@@ -62,7 +63,7 @@ def _closes_the_way(problem: Exception) -> bool:
 
 
 class Delivery:
-    """Sends rows of one kind. Each relay has one for each kind, in a thread of its own."""
+    """Of one kind of rows. A relay has one for each, and sends in a thread for each; one thread claims and notes."""
 
     age_seconds = claims.LEFT_BEHIND_SECONDS
     later_seconds = 2.0
@@ -74,20 +75,12 @@ class Delivery:
         self._unsent = 0
         """How many rows could not be sent since the last round without trouble; the first one is logged."""
 
-    def round(self) -> bool:
-        """Sends what is due, and returns whether there may be more. Raises DatabaseError."""
-        return self._send_claimed(claims.claim(self.kind, age_seconds=self.age_seconds))
+    def claim(self) -> list[OutboxEntry]:
+        """Claims what is due. Raises DatabaseError."""
+        return claims.claim(self.kind, age_seconds=self.age_seconds)
 
-    def _send_claimed(self, rows: list[OutboxEntry]) -> bool:
-        if not rows:
-            return False
-        give_back_pooled_connection()
-        outcome = self._send(rows)
-        self._note(outcome)
-        return len(rows) == claims.BATCH and bool(outcome.sent or outcome.unsendable)
-
-    def _send(self, rows: list[OutboxEntry]) -> Outcome:
-        """Sends row by row. Its time is limited, and what of it failures may take."""
+    def send(self, rows: list[OutboxEntry]) -> Outcome:
+        """Sends row by row. Its time is limited, and what of it failures may take. Asks no database itself."""
         outcome, until, failing = Outcome(), time.monotonic() + WORK_SECONDS, 0.0
         for entry in rows:
             began = time.monotonic()
@@ -95,7 +88,7 @@ class Delivery:
                 outcome.untried.append(entry)
                 continue
             try:
-                send(entry)
+                send_row(entry)
             except Exception as problem:  # noqa: BLE001 - a sender may raise what it likes
                 failing += time.monotonic() - began
                 outcome.put(entry, problem)
@@ -103,7 +96,8 @@ class Delivery:
                 outcome.sent.append(entry)
         return outcome
 
-    def _note(self, outcome: Outcome) -> None:
+    def note(self, outcome: Outcome) -> None:
+        """Notes what became of the rows. Raises DatabaseError."""
         claims.note_sent(outcome.sent)
         claims.give_back(outcome.untried)
         claims.give_back(outcome.later, seconds=self.later_seconds)
@@ -139,12 +133,16 @@ class RecordDelivery(Delivery):
 
     def __init__(self) -> None:
         super().__init__(RECORD)
+        self._ends_next = True
 
-    def round(self) -> bool:
-        ends = self._send_claimed(claims.claim(RECORD, statuses=TERMINAL))
-        return super().round() or ends
+    def claim(self) -> list[OutboxEntry]:
+        ends, self._ends_next = self._ends_next, not self._ends_next
+        if ends and (rows := claims.claim(RECORD, statuses=TERMINAL)):
+            return rows
+        self._ends_next = True
+        return super().claim()
 
-    def _send(self, rows: list[OutboxEntry]) -> Outcome:
+    def send(self, rows: list[OutboxEntry]) -> Outcome:
         """Sends all of them in one round trip."""
         outcome, good = Outcome(), list[tuple[OutboxEntry, Draft]]()
         for entry in rows:
@@ -179,10 +177,10 @@ class RevocationDelivery(Delivery):
     def __init__(self) -> None:
         super().__init__(REVOCATION)
 
-    def _send(self, rows: list[OutboxEntry]) -> Outcome:
+    def claim(self) -> list[OutboxEntry]:
+        rows = super().claim()
         note_times(rows)
-        give_back_pooled_connection()
-        return super()._send(rows)
+        return rows
 
 
 def deliveries() -> list[Delivery]:

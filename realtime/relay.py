@@ -9,7 +9,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TypeVar
 
 import structlog
 from django.db import DatabaseError, close_old_connections, connection
@@ -18,15 +22,18 @@ from redis.exceptions import RedisError
 
 from realtime import conf
 from realtime.claims import set_aside_rows
-from realtime.delivery import Delivery, deliveries
+from realtime.delivery import Delivery, Outcome, deliveries
 from realtime.errors import LeaseLostError
 from realtime.lease import Lease
 from realtime.models import OutboxEntry
+from realtime.outbox import give_back_pooled_connection
 from realtime.rebuild import Rebuild
 from realtime.refill import KEPT, Refill
 from realtime.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer")
 
 PAUSE_SECONDS = 0.5
 """A revocation that only a relay sends has to be heard within a second."""
@@ -37,51 +44,103 @@ END_SECONDS = 5.0
 
 
 class Relay:
-    """Several parts that work in rounds; `run` makes rounds of each until told to stop."""
+    """`run` goes on until told to stop.
+
+    One thread asks the database for rows and notes what became of them, so that a process needs one connection for
+    that. Each kind is sent in a thread of its own, and another one tends.
+    """
 
     def __init__(self) -> None:
         self._deliveries = deliveries()
         self._tending = Tending()
         self._failures: Counter[str] = Counter()
-
-    @property
-    def _parts(self) -> dict[str, Callable[[], bool]]:
-        return {**{f"relay-{part.kind}": part.round for part in self._deliveries}, "relay-tending": self._tending.round}
+        self._idle = list(self._deliveries)
+        self._results: SimpleQueue[tuple[Delivery, Outcome | None]] = SimpleQueue()
+        self._rows: dict[str, SimpleQueue[list[OutboxEntry]]] = {part.kind: SimpleQueue() for part in self._deliveries}
 
     def run(self, stop: threading.Event) -> None:
-        """Makes two rounds a second of each part. No outage of the database, Redis or a queue ends it."""
+        """Looks twice a second for rows that are due. No outage of the database, Redis or a queue ends it."""
+        threads = [threading.Thread(target=self._tend, args=[stop], name="relay-tending", daemon=True)]
         for delivery in self._deliveries:
             delivery.stop = stop
-        # Daemons: the end does not wait for a queue that hangs.
-        threads = [
-            threading.Thread(target=self._repeat, args=[name, part, stop], name=name, daemon=True)
-            for name, part in self._parts.items()
-        ]
+            # Daemons: the end does not wait for a queue that hangs.
+            name = f"relay-{delivery.kind}"
+            threads.append(threading.Thread(target=self._send, args=[delivery, stop], name=name, daemon=True))
         for thread in threads:
             thread.start()
-        stop.wait()
-        until = time.monotonic() + END_SECONDS
-        for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
-
-    def round(self) -> bool:
-        """One round of each part, one after the other; then any relay may go on. True if there may be more to send."""
-        busy = [self._once(name, part) for name, part in self._parts.items()]
-        self._once("relay-tending", self._tending.end)
-        return any(busy)
-
-    def _repeat(self, name: str, part: Callable[[], bool], stop: threading.Event) -> None:
         while not stop.is_set():
             close_old_connections()
-            if not self._once(name, part):
-                stop.wait(PAUSE_SECONDS)
-        if part == self._tending.round:
-            self._once(name, self._tending.end)
+            self._claim()
+            self._note(PAUSE_SECONDS)
+        until = time.monotonic() + END_SECONDS
+        while len(self._idle) < len(self._deliveries) and time.monotonic() < until:
+            self._note(max(0.0, until - time.monotonic()))
+        threads[0].join(max(0.0, until - time.monotonic()))
         connection.close()
 
-    def _once(self, name: str, part: Callable[[], bool]) -> bool:
+    def round(self) -> bool:
+        """One round of each part, one after the other; then any relay may go on. True if something was sent."""
+        sent = False
+        for delivery in self._deliveries:
+            while rows := self._claimed(delivery):
+                outcome = delivery.send(rows)
+                self._once(f"note {delivery.kind}", partial(delivery.note, outcome), None)
+                sent = sent or bool(outcome.sent)
+                if not (outcome.sent or outcome.unsendable):
+                    break
+        self._once("relay-tending", self._tending.round, None)
+        self._once("relay-tending", self._tending.end, None)
+        return sent
+
+    def _claim(self) -> None:
+        for delivery in list(self._idle):
+            if rows := self._claimed(delivery):
+                self._idle.remove(delivery)
+                self._rows[delivery.kind].put(rows)
+
+    def _claimed(self, delivery: Delivery) -> list[OutboxEntry]:
+        nothing: list[OutboxEntry] = []
+        rows = self._once(f"claim {delivery.kind}", delivery.claim, nothing)
+        give_back_pooled_connection()
+        return rows
+
+    def _note(self, seconds: float) -> None:
+        """Waits for something to be sent, notes that, and whatever else was sent meanwhile."""
+        with suppress(Empty):
+            while True:
+                delivery, outcome = self._results.get(timeout=seconds) if seconds else self._results.get_nowait()
+                self._idle.append(delivery)
+                if outcome is not None:
+                    self._once(f"note {delivery.kind}", partial(delivery.note, outcome), None)
+                    if not (outcome.sent or outcome.unsendable):
+                        continue  # its way is closed: the next look at it comes after the pause
+                seconds = 0.0
+
+    def _send(self, delivery: Delivery, stop: threading.Event) -> None:
+        while True:
+            try:
+                rows = self._rows[delivery.kind].get(timeout=PAUSE_SECONDS)
+            except Empty:
+                if stop.is_set():
+                    break
+                continue
+            close_old_connections()  # a sender of the project may use SQL
+            outcome = self._once(f"send {delivery.kind}", partial(delivery.send, rows), None)
+            self._results.put((delivery, outcome))
+        connection.close()
+
+    def _tend(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            close_old_connections()
+            self._once("relay-tending", self._tending.round, None)
+            stop.wait(PAUSE_SECONDS)
+        self._once("relay-tending", self._tending.end, None)
+        connection.close()
+
+    def _once(self, name: str, part: Callable[[], Answer], otherwise: Answer) -> Answer:
+        """What a part answers; `otherwise` where it fails. The first failure is logged, and the end of them."""
         try:
-            busy = part()
+            answer = part()
         except (DatabaseError, RedisError, OSError, LeaseLostError) as problem:
             if not self._failures[name]:
                 log.warning("relay_round_failed", part=name, error=str(problem).strip())
@@ -91,9 +150,9 @@ class Relay:
         else:
             if self._failures[name]:
                 log.info("relay_works_again", part=name, failures=self._failures.pop(name))
-            return busy
+            return answer
         self._failures[name] += 1
-        return False
+        return otherwise
 
 
 class Tending:
@@ -110,18 +169,16 @@ class Tending:
         self._failing: set[str] = set()
         self._purged_at = float("-inf")
 
-    def round(self) -> bool:
+    def round(self) -> None:
         """Does what is due, if no other relay does. Raises DatabaseError, LeaseLostError."""
         if self._lease.hold():
             self._try("redis_not_filled", self._refill.if_needed)
             self._try("sweep_failed", self._sweeper.sweep_if_due)
             self._purge()
-        return False
 
-    def end(self) -> bool:
+    def end(self) -> None:
         """Lets another relay go on at once. Raises DatabaseError."""
         self._lease.give()
-        return False
 
     def _try(self, event: str, step: Callable[[Callable[[], object]], object]) -> None:
         """Each step fails for itself, and is tried again later. Raises LeaseLostError."""
@@ -143,6 +200,3 @@ class Tending:
         OutboxEntry.objects.filter(sent_at__lt=Now() - KEPT).delete()
         if given_up := set_aside_rows().filter(failed_at__lt=Now() - SET_ASIDE_KEPT).order_by().delete()[0]:
             log.warning("outbox_rows_given_up", count=given_up)
-
-
-__all__ = ["Delivery", "Relay", "Tending"]

@@ -58,10 +58,10 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "a relay holds its transaction while it sends",
-        "realtime/delivery.py",
-        "return self._send_claimed(claims.claim(self.kind, age_seconds=self.age_seconds))",
-        "import django.db\n\n        with django.db.transaction.atomic():\n"
-        "            return self._send_claimed(claims.claim(self.kind, age_seconds=self.age_seconds))",
+        "realtime/relay.py",
+        "        for delivery in self._deliveries:\n            while rows :=",
+        "        __import__('django.db').db.connection.set_autocommit(False)\n"
+        "        for delivery in self._deliveries:\n            while rows :=",
         "tests/realtime/test_revoke.py::test_the_relay_locks_no_row_while_redis_is_told",
     ),
     Defect(
@@ -74,10 +74,10 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "all kinds of rows share one thread",
+        "all kinds of rows are sent in one thread",
         "realtime/relay.py",
-        "        for thread in threads:\n            thread.start()",
-        "        for name, part in reversed(self._parts.items()):\n            self._once(name, part)",
+        "                self._rows[delivery.kind].put(rows)",
+        "                self._results.put((delivery, delivery.send(rows)))",
         "tests/realtime/test_relay.py::test_a_sender_that_hangs_holds_up_no_other_kind",
     ),
     Defect(
