@@ -1,9 +1,7 @@
 """Hosts whose clocks are wrong, or are set wrong for a moment: jobs end, ends are shown, and tickets hold as ever."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -12,34 +10,13 @@ from academy.adapters.excel.sample import sample_workbook
 from embedded import faketime
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
+from tests.clocks import HostClock
 from tests.contract.test_revocation import REVOKED, SOON_SECONDS, account_of, with_token
 from tests.faults.test_killed_worker import percent
 from tests.system import QUICK, System, import_workbook, new_ticket
 from tests.watcher import Watcher
 
-FAKED = Path(__file__).with_name("faked")
 OFFSETS = pytest.mark.parametrize("offset", ["-10m", "+10m", "-25h", "+25h"])
-
-
-@dataclass
-class Clock:
-    """Of one process."""
-
-    file: Path
-    variables: dict[str, str]
-
-    @classmethod
-    def of(cls, library: Path, file: Path) -> "Clock":
-        file.write_text("+0")
-        return cls(file, faketime.environment(library, file) | {"PYTHONPATH": str(FAKED)})
-
-    @contextmanager
-    def set_to(self, offset: str) -> Iterator[None]:
-        self.file.write_text(offset)
-        try:
-            yield
-        finally:
-            self.file.write_text("+0")
 
 
 @dataclass
@@ -47,9 +24,9 @@ class Hosts:
     """The product, with a worker, a second web process and a Redis on hosts whose clocks can be set."""
 
     system: System
-    worker: Clock
-    web: Clock
-    redis: Clock
+    worker: HostClock
+    web: HostClock
+    redis: HostClock
     address: str
     """Of the second web process; the first one's clock is right."""
 
@@ -58,9 +35,9 @@ class Hosts:
 def hosts(template: Servers) -> Iterator[Hosts]:
     library = faketime.get()
     with scratch_folder("clocks") as folder:
-        worker, web, redis = (Clock.of(library, folder / name) for name in ("worker", "web", "redis"))
+        worker, web, redis = (HostClock.of(library, folder / name) for name in ("worker", "web", "redis"))
         system = System(template, folder, "clocks_system", **QUICK)
-        system.redis.program = with_environment(folder / "redis-server", system, redis)
+        redis.govern(system.redis)
         system.worker.environment = {**system.worker.environment, **worker.variables}
         try:
             system.start()
@@ -68,15 +45,6 @@ def hosts(template: Servers) -> Iterator[Hosts]:
                 yield Hosts(system, worker, web, redis, other.address)
         finally:
             system.stop()
-
-
-def with_environment(file: Path, system: System, clock: Clock) -> Path:
-    """The Redis of this system, started by a script that sets variables."""
-    program = system.redis.choose_program()
-    words = " ".join(f"{name}='{value}'" for name, value in clock.variables.items())
-    file.write_text(f"#!/bin/sh\nexec env {words} '{program}' \"$@\"\n", encoding="utf-8")
-    file.chmod(0o755)
-    return file
 
 
 async def shown_to_a_new_client(system: System, client: httpx.AsyncClient) -> set[str]:
