@@ -8,10 +8,12 @@ import logging.config
 import logging.handlers
 import sys
 import threading
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, ClassVar
 
 import structlog
+from django.http import HttpRequest
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
@@ -44,6 +46,7 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
                 ],
             }
         },
+        "filters": {"unavailable": {"()": "config.logging.UnavailableFilter"}},
         "handlers": {
             "stderr": {"class": "config.logging.JsonHandler", "formatter": "json"},
             "audit": {**audit, "formatter": "json"},
@@ -53,7 +56,7 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
         # A refused request is the caller's matter: its answer says what was wrong.
         "loggers": {
             "academy.audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
-            "django.request": {"level": "ERROR"},
+            "django.request": {"level": "ERROR", "filters": ["unavailable"]},
             "django.security": {"handlers": ["refused"], "level": "INFO", "propagate": False},
             # uvicorn has given them handlers of its own, which do not write JSON.
             "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
@@ -104,9 +107,27 @@ class RefusedHandler(logging.Handler):
         from realtime.refusals import refused  # noqa: PLC0415 - the log is set up before anything else
 
         kind = record.name.rpartition(".")[2]
-        request = getattr(record, "request", None)
-        path, client = (request.path, request.META.get("REMOTE_ADDR")) if request is not None else (None, None)
-        refused(self.REASONS.get(kind, "bad_request"), record.getMessage(), kind=kind, path=path, client=client)
+        refused(self.REASONS.get(kind, "bad_request"), record.getMessage(), kind=kind, **_sender(record))
+
+
+class UnavailableFilter(logging.Filter):
+    """Counts answers of 503, and logs one a minute: while something is away or full, anybody can cause thousands."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE:
+            return True
+        from realtime.refusals import refused  # noqa: PLC0415 - the log is set up before anything else
+
+        refused("unavailable", record.getMessage(), **_sender(record))
+        return False
+
+
+def _sender(record: logging.LogRecord) -> dict[str, Any]:
+    """Which path a request asked for, and from which address."""
+    request = getattr(record, "request", None)
+    if not isinstance(request, HttpRequest):
+        return {"path": None, "client": None}
+    return {"path": request.path, "client": request.META.get("REMOTE_ADDR")}
 
 
 def configure(settings: dict[str, Any]) -> None:

@@ -15,6 +15,8 @@ log = structlog.get_logger(__name__)
 
 STEP_SECONDS = 1.0
 """A difference up to here is followed at once: clocks drift apart."""
+MOST_SECONDS = 2.0**40
+"""No time that is meant lies later; NaN and infinity are no times either."""
 DOUBT_SECONDS = 10.0
 """A larger difference has to last for so long: a clock that is wrong for a moment misleads nobody."""
 
@@ -64,6 +66,11 @@ class RedisClock:
 
     def _follow(self, ahead: float) -> None:
         self._ahead, self._heard, self._doubted = ahead, True, None
+
+
+def is_time(value: object) -> bool:
+    """Whether a claim of a token is a time that can be compared: a finite number of seconds (RFC 7519, NumericDate)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MOST_SECONDS
 
 
 clock = RedisClock()

@@ -79,7 +79,8 @@ def _parts(origin: str) -> _Parts | None:
     """None for `null`, and for what no browser sends."""
     try:
         parts = urlsplit(origin)
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        default = DEFAULT_PORTS[parts.scheme]
+        port = parts.port or default
     except (ValueError, KeyError):  # such as "http://[" and "file://"
         return None
     rest = parts.path or parts.query or parts.fragment or "@" in parts.netloc

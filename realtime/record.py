@@ -4,7 +4,6 @@ The text begins with a fixed header, `{"offset":N,"topic":"…","attempt":N,"sta
 hub has to decode JSON to compare records, and the bytes that a worker wrote are the bytes that a browser reads.
 """
 
-import math
 import re
 import time
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from realtime.transitions import Status
 MAX_RECORD_BYTES = 65_536
 MAX_NUMBER = 2**53 - 1
 """The largest whole number that JavaScript holds exactly."""
+MAX_REMAINING_SECONDS = 1e9
 MAX_PUBLISHED_AT = 1e11
 """Unix seconds. Milliseconds are a frequent mistake, and larger than this."""
 
@@ -134,11 +134,12 @@ def _checked(progress: Progress, topic: str) -> Progress:
             percent=_number(step.percent, "percent of the step", topic, most=100, expected="0 to 100"),
         )
     remaining = progress.remaining_seconds
-    if remaining is not None:
-        # An estimate by division is infinite at the beginning: nobody knows yet.
-        unknown = isinstance(remaining, float) and not math.isfinite(remaining)
-        most, expected = float(MAX_NUMBER), "seconds, from 0 on"
-        remaining = None if unknown else _number(remaining, "remaining time", topic, most=most, expected=expected)
+    if isinstance(remaining, float) and not remaining <= MAX_REMAINING_SECONDS:
+        remaining = None  # an estimate by division is infinite at first, or not a number: nobody knows yet
+    elif remaining is not None:
+        overdue = isinstance(remaining, int | float) and remaining < 0
+        most, expected = MAX_REMAINING_SECONDS, "seconds"
+        remaining = 0 if overdue else _number(remaining, "remaining time", topic, most=most, expected=expected)
     percent = _number(progress.percent, "percent", topic, most=100, expected="0 to 100")
     return Progress(percent, step, remaining)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import jwt
 
-from realtime.clock import clock
+from realtime.clock import clock, is_time
 from realtime.errors import BadTopicError, TicketError, TicketExpiredError
 from realtime.topics import TopicFilter
 
@@ -157,7 +157,7 @@ def _verified(text: str, keys: Sequence[bytes], audience: str) -> dict[str, Any]
             continue  # signed with another of the keys, or by somebody else
         except jwt.InvalidTokenError:
             break
-        if isinstance(claims["exp"], int | float):
+        if is_time(claims["exp"]) and is_time(claims["iat"]):
             return claims
     raise TicketError(NOT_VALID)
 
@@ -174,5 +174,5 @@ def _ticket(claims: dict[str, Any]) -> Ticket:
             issued_at=float(claims["iat"]),
             first_issued_at=float(claims["first"]),
         )
-    except (BadTopicError, KeyError, TypeError, ValueError):
+    except (BadTopicError, KeyError, TypeError, ValueError, OverflowError):
         raise TicketError(NOT_VALID) from None

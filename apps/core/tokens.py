@@ -13,7 +13,7 @@ from django.conf import settings
 
 from academy.domain.roles import Role
 from apps.core.keys import FOR_ACCESS, FOR_REFRESH, signing_keys, verifying_keys
-from realtime.clock import clock
+from realtime.clock import clock, is_time
 
 ALGORITHM = "HS256"
 # The library judges times by the clock of this host, so it is told to judge none.
@@ -88,7 +88,7 @@ def read_access_token(token: str, arrived_at: float | None = None) -> Caller:
             must_change_password=bool(claims["must_change_password"]),
             issued_at=float(claims["iat"]),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise TokenError("The access token is not valid: sign in again.") from error
 
 
@@ -102,7 +102,7 @@ def read_refresh_token(token: str) -> tuple[UUID, UUID]:
     claims = _decode(token, REFRESH)
     try:
         return UUID(claims["session"]), UUID(claims["token"])
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise TokenError("The refresh token is not valid: sign in again.") from error
 
 
@@ -118,7 +118,7 @@ def _decode(token: str, audience: str, leeway: float = 0.0) -> dict[str, Any]:
             continue  # it may have been signed with the key before the last rotation
         except jwt.InvalidTokenError:
             break
-        if not isinstance(claims["exp"], int | float):
+        if not all(is_time(claims[name]) for name in ("exp", "iat") if name in claims):
             break
         if claims["exp"] <= clock.now() - leeway:
             raise TokenExpiredError("The token has expired: refresh it, or sign in again.")

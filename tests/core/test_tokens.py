@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -264,6 +265,13 @@ def test_a_token_that_leaves_a_claim_out_is_refused(claim: str) -> None:
         {"tenant": {}},
         {"aud": ["refresh", "realtime"]},
         {"exp": "tomorrow"},
+        {"exp": True},
+        {"exp": math.nan},
+        {"exp": math.inf},
+        {"exp": 10**29},
+        {"iat": math.nan},
+        {"iat": math.inf},
+        {"user": math.inf},
         {"nbf": int(time.time()) + 600},
     ],
 )

@@ -85,7 +85,7 @@ numbers = st.integers(0, 2**53 - 1)
 hexadecimal = st.text("0123456789abcdef", min_size=8, max_size=8)
 places = st.builds(Place, hexadecimal, numbers, hexadecimal)
 steps = st.builds(Step, numbers, numbers, st.text(max_size=20), percents)
-some_progress = st.builds(Progress, percents, st.none() | steps, st.none() | st.floats(allow_nan=False))
+some_progress = st.builds(Progress, percents, st.none() | steps, st.none() | st.floats(0))
 texts = st.text(max_size=20)
 scalars = st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | texts
 

@@ -236,7 +236,7 @@ def test_a_record_that_cannot_be_is_refused_with_one_sentence(
         ({"percent": 10**400}, "percent"),
         ({"percent": Decimal("sNaN")}, "percent"),
         ({"percent": 1.0, "remaining_seconds": "3"}, "remaining time"),
-        ({"percent": 1.0, "remaining_seconds": -3}, "remaining time"),
+        ({"percent": 1.0, "remaining_seconds": 10**400}, "remaining time"),
         ({"percent": 1.0, "step": Step("1", 2, "read")}, "step"),  # type: ignore[arg-type]
         ({"percent": 1.0, "step": Step(1, 2.5, "read")}, "number of steps"),  # type: ignore[arg-type]
         ({"percent": 1.0, "step": Step(1, 2, "read", 101)}, "percent of the step"),

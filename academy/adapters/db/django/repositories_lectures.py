@@ -6,6 +6,7 @@ from django.db import transaction
 from django.db.models import Count, Max, Q, QuerySet
 
 from academy.adapters.db.django.repositories_core import revoke_users
+from academy.adapters.db.django.session_triggers import revoked_by_caller
 from academy.adapters.db.django.tenancy import rows_of
 from apps.domains.lectures.models import Enrollment, Lecture, Session
 
@@ -73,6 +74,7 @@ def delete_enrolment(tenant_id: int, enrolment_id: int) -> bool:
     with transaction.atomic():
         enrolments = rows_of(tenant_id, Enrollment).filter(pk=enrolment_id)
         concerned = enrolments.values_list("student__user_id", "student__parent__user_id").first()
-        deleted, _ = enrolments.delete()
+        with revoked_by_caller():
+            deleted, _ = enrolments.delete()
         revoke_users(tenant_id, *(concerned or ()))
     return bool(deleted)
