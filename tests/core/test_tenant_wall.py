@@ -24,6 +24,7 @@ RAW_SQL = (
     "realtime/lease.py",  # the same of a lease
     "realtime/revoke.py",  # the time that only the first one notes
     "realtime/indexes.py",  # what a migration asks of an index
+    "realtime/doctor_clocks.py",  # what time the database has
     "realtime/outbox.py",  # the time limit of what a scrape asks
     "apps/domains/students/services/chunks.py",
 )
