@@ -17,6 +17,7 @@ from realtime.health import Health
 from realtime.hub import Hub
 from realtime.reader import FeedReader
 from realtime.revocation import ENDED, Issued
+from realtime.tasks import end_tasks
 
 log = structlog.get_logger(__name__)
 
@@ -51,10 +52,7 @@ class ServerProcess:
         return self
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end_tasks(self._tasks)
         await self.hub.close()
         self._looking.shutdown(wait=False)
         self._reading.shutdown(wait=False)
