@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self, cast
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
-from realtime import scripts
+from realtime import links, scripts
 from realtime.batches import batched
 from realtime.commands import Commands, Publishing
 from realtime.metrics import count_published, counting_refusals
@@ -34,6 +32,7 @@ class AsyncPublisher:
         self._renew = redis.register_script(scripts.source("lease"))
         self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
+        self._read = redis.register_script(scripts.source("record"))
         self._progress = ProgressTask(self._publish_batch, self._write, pace or Pace())
 
     @classmethod
@@ -47,12 +46,7 @@ class AsyncPublisher:
         timeout_seconds: float = 1.0,
     ) -> Self:
         """A publisher with its own connections. `timeout_seconds` bounds what a status may cost, twice."""
-        redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 1),
-        )
+        redis = links.async_client(url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds)
         return cls(redis, key_prefix=key_prefix, limits=limits, pace=pace)
 
     @property
@@ -110,7 +104,7 @@ class AsyncPublisher:
     async def record(self, tenant_id: int, topic: str) -> Record | None:
         """The latest record of one topic, or None if Redis holds nothing of it in this tenant. Raises RedisError."""
         names = self._commands.record(tenant_id, topic)
-        text, progress = cast("list[bytes | None]", await self._redis.mget(names))
+        text, progress = cast("list[bytes | None]", await self._read(names))
         return join_record(text, progress) if text is not None else None
 
     async def restore(self, tenant_id: int, draft: Draft) -> bool:

@@ -9,9 +9,8 @@ from django.conf import settings
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from realtime import links
 from realtime.connection import Timing
 from realtime.connections import MaxConnections
 from realtime.legacy import OldKeys
@@ -85,7 +84,7 @@ def publisher() -> Publisher:
 @cache
 def redis() -> Redis:
     """The process's client for what goes beyond one publish: the relay, its sweeper, commands, old keys."""
-    return Redis.from_url(redis_url(), socket_timeout=5.0, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 1))
+    return links.client(redis_url(), socket_timeout=5.0, socket_connect_timeout=1.0)
 
 
 def old_keys() -> OldKeys | None:
@@ -109,12 +108,7 @@ def source() -> Source:
 @cache
 def revocations() -> Revocations:
     """Who was revoked: what each authenticated request asks."""
-    client = Redis.from_url(
-        redis_url(),
-        socket_timeout=REVOCATION_SECONDS,
-        socket_connect_timeout=REVOCATION_SECONDS,
-        retry=Retry(NoBackoff(), 1),
-    )
+    client = links.client(redis_url(), socket_timeout=REVOCATION_SECONDS, socket_connect_timeout=REVOCATION_SECONDS)
     committed = cast("Committed", import_string("realtime.revoke.committed_marks"))
     unwritten = UnwrittenMarks(client, committed, key_prefix=key_prefix())
     return Revocations(client, key_prefix=key_prefix(), unwritten=unwritten)

@@ -36,7 +36,7 @@ HOST = "127.0.0.1"
 
 TRANSPORTS = ("websocket", "sse", "poll")
 CLOSE_CODES = [str(int(code)) for code in CloseCode]
-READ_CAUSES = ("confirmed", "gap", "epoch", "client_ahead", "probe")
+READ_CAUSES = ("confirmed", "gap", "epoch", "client_ahead", "behind", "probe")
 
 GAUGES = {
     "realtime_outbox_age_seconds": "Age of the oldest row of the outbox that was not sent; 0 if all were.",

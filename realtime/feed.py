@@ -17,6 +17,9 @@ from realtime.errors import BadRecordError
 from realtime.record import Record, parse_record
 from realtime.scripts import Limits, Snapshot
 
+MAX_OWED = 5000
+"""Of one feed; the oldest are forgotten. Their clients still learn of the end when they name the topic or come back."""
+
 _MESSAGE_HEAD = re.compile(rb"([0-9a-f]{1,32})\.(\d{1,16}) ")
 
 
@@ -70,6 +73,10 @@ class Mirror:
         self.epoch = ""
         self.offset = 0
         self.floor = 0
+        self.astray = False
+        """Whether it holds what new clients are not shown any more; a read of the whole feed mends that."""
+        self.owed: dict[str, None] = {}
+        """Topics that were last known unfinished and that the feed shows no more: their end may not have been heard."""
 
     @property
     def loaded(self) -> bool:
@@ -95,6 +102,10 @@ class Mirror:
         """Whether a client that has everything up to there can go on with what changed since."""
         return epoch == self.epoch and self.floor <= offset <= self.offset
 
+    def unfinished(self) -> set[str]:
+        """The topics whose end is still to be told to somebody."""
+        return self._unfinished.keys() | self.owed.keys()
+
     def receive(self, message: Message) -> Received:
         """Takes the next message, and only that."""
         if message.epoch != self.epoch:
@@ -111,6 +122,7 @@ class Mirror:
     def load(self, snapshot: Snapshot) -> Change:
         """Takes what was read above this mirror's own offset, or the whole feed."""
         if snapshot.epoch == self.epoch and snapshot.offset < self.offset:
+            self.astray = False  # once is enough: in a feed that is so busy what it holds too much leaves soon
             return Change(reset=False, records=[])  # read before what has arrived since: nothing new in it
         if not snapshot.whole:
             new = [record for record in snapshot.records if record.offset > self.offset]
@@ -118,18 +130,29 @@ class Mirror:
             for record in new:
                 self._put(record)
             self._trim()
+            # What pushed another topic out may have begun again before it was read.
+            self.astray = len(self) > snapshot.shown
             return Change(reset=False, records=new)
-        self.epoch, self.offset, self.floor = snapshot.epoch, snapshot.offset, snapshot.floor
+        goes_on = self.continues_from(snapshot.epoch, self.offset) and self.offset >= snapshot.floor
+        new = [record for record in snapshot.records if not goes_on or record.offset > self.offset]
+        self.epoch, self.offset, self.floor, self.astray = snapshot.epoch, snapshot.offset, snapshot.floor, False
         # In the order of their own offsets, on which `above` relies: a record that a detail view restored has offset 0,
         # while the index still knows its topic by the offset that it had before it was evicted or expired.
+        before = self._unfinished
         self._unfinished, self._terminal, self._ends = {}, {}, []
         for record in sorted(snapshot.records, key=attrgetter("offset")):
             self._put(record)
-        return Change(reset=True, records=list(snapshot.records))
+        for topic in before.keys() - self._unfinished.keys() - self._terminal.keys():
+            self._owe(topic)
+        for record in snapshot.elsewhere.values():
+            if record.terminal:
+                self.owed.pop(record.topic, None)
+        return Change(reset=not goes_on, records=new)
 
     def _put(self, record: Record) -> None:
         self._unfinished.pop(record.topic, None)
         self._terminal.pop(record.topic, None)
+        self.owed.pop(record.topic, None)
         (self._terminal if record.terminal else self._unfinished)[record.topic] = record
         if record.terminal:
             self._note_end(record)
@@ -157,7 +180,14 @@ class Mirror:
 
     def _drop(self, records: dict[str, Record], oldest: Record) -> None:
         del records[oldest.topic]
+        if not oldest.terminal:
+            self._owe(oldest.topic)
         self.floor = max(self.floor, oldest.offset)
+
+    def _owe(self, topic: str) -> None:
+        self.owed[topic] = None
+        if len(self.owed) > MAX_OWED:
+            del self.owed[next(iter(self.owed))]
 
 
 def _end(record: Record) -> tuple[float, str, int]:

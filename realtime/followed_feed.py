@@ -30,11 +30,33 @@ MAX_BUFFERED = 10_000
 """Messages kept while the feed is read; beyond that they are dropped, and the feed is read once more."""
 RETRY_SECONDS = (0.05, 2.0)
 MAX_EPOCHS_SEEN = 100
+MAX_LATE_READS = 3
+"""How often a whole feed is read once more for topics that nobody had named before."""
 MAX_SHARED_SNAPSHOTS = 16
 SNAPSHOT_COST = 16
 """Writing a snapshot holds the loop as long as telling so many subscribers something."""
 CALM_RECORDS_A_SECOND = 50
 """Up to so many leave as they come; what is above leaves in ticks, so that fewer writes carry it."""
+
+
+class Noted:
+    """The newest records of some topics that are read by name, while the feed goes on."""
+
+    def __init__(self, mirror: Mirror, topics: Iterable[str]) -> None:
+        self._topics = frozenset(topics)
+        self.since = mirror.offset
+        self.records: dict[str, Record] = {}
+        self.reset = False
+        """Whether the feed was read as a whole meanwhile: what changed just before is not known then."""
+        self.add(record for topic in self._topics if (record := mirror.get(topic)) is not None)
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Keep the newer one of each topic."""
+        for record in records:
+            if record.topic in self._topics:
+                held = self.records.get(record.topic)
+                if held is None or record.offset > held.offset:
+                    self.records[record.topic] = record
 
 
 class FollowedFeed:
@@ -62,6 +84,7 @@ class FollowedFeed:
         self._joining = 0
         self._fan_out = FanOut()
         self._elsewhere: dict[str, Record] = {}
+        self._noted: set[Noted] = set()
         self._told = 0
         self._unsent: dict[str, Record] = {}
         self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
@@ -94,6 +117,16 @@ class FollowedFeed:
         if self._drop_timer is not None:
             self._drop_timer.cancel()
             self._drop_timer = None
+
+    @contextmanager
+    def noting(self, topics: Iterable[str]) -> Iterator[Noted]:
+        """Keeps what is told of these topics until the block ends, also of those that leave the mirror meanwhile."""
+        noted = Noted(self.mirror, topics)
+        self._noted.add(noted)
+        try:
+            yield noted
+        finally:
+            self._noted.remove(noted)
 
     @property
     def position(self) -> tuple[str, int] | None:
@@ -178,7 +211,7 @@ class FollowedFeed:
         ):
             changed = [record.body for record in self.mirror.above(since.offset) if topics.matches(record.topic)]
             return frames.snapshot(place, changed, recovered=True, max_bytes=size)
-        if topics.named or max_bytes is not None:
+        if topics.named or elsewhere or max_bytes is not None:
             return frames.snapshot(place, self.bodies(topics, elsewhere), recovered=False, max_bytes=size)
         return self._shared_snapshot(place, topics)
 
@@ -193,10 +226,15 @@ class FollowedFeed:
         return made
 
     def bodies(self, topics: TopicFilter, elsewhere: Mapping[str, Record]) -> list[bytes]:
-        """The records of these topics; those asked for by name from elsewhere, or as unknown."""
+        """The records of these topics, also from elsewhere; what was asked for by name and is nowhere, as unknown."""
         shown = [record.body for record in self.mirror.records() if topics.matches(record.topic)]
-        missing = [topic for topic in topics.named if self.mirror.get(topic) is None]
-        return shown + [elsewhere[topic].body if topic in elsewhere else unknown_record(topic) for topic in missing]
+        others = {
+            topic: record.body
+            for topic, record in elsewhere.items()
+            if topics.matches(topic) and self.mirror.get(topic) is None
+        }
+        missing = [topic for topic in topics.named if self.mirror.get(topic) is None and topic not in others]
+        return [*shown, *others.values(), *map(unknown_record, missing)]
 
     # What Redis tells.
 
@@ -211,6 +249,8 @@ class FollowedFeed:
                 ended |= message.record.terminal
                 self._unsent.pop(message.record.topic, None)
                 self._unsent[message.record.topic] = message.record
+                for noted in self._noted:
+                    noted.add((message.record,))
             elif received is not Received.OLD:
                 self._keep_for_later(message)
         if applied:
@@ -263,7 +303,7 @@ class FollowedFeed:
             while self._read_wanted:
                 self._read_wanted = False
                 waiting, self._waiting = self._waiting, []
-                self._load(*await self._fetch())
+                self._load(await self._fetch())
                 for done in waiting:
                     if not done.done():
                         done.set_result(None)
@@ -272,17 +312,22 @@ class FollowedFeed:
         finally:
             self._read_task = None
 
-    async def _fetch(self) -> tuple[Snapshot, dict[str, Record]]:
-        """The feed, and of a whole one also what is watched by name and not in it. Tries until Redis answers both."""
+    async def _fetch(self) -> Snapshot:
+        """The feed, and with a whole one what its clients have to be told besides. Tries until Redis answers."""
         delay = RETRY_SECONDS[0]
+        late_reads = 0
         while True:
             self._buffered_before_read = len(self._buffer)
+            topics = self._topics_besides()
             try:
-                snapshot = await self._reader.read(self.tenant_id, self.mirror.epoch, self.mirror.offset)
-                epoch, elsewhere = await self._fetch_elsewhere(snapshot)
-                if epoch == snapshot.epoch and all(record.offset <= snapshot.offset for record in elsewhere.values()):
-                    return snapshot, elsewhere
-                continue  # Redis has lost something between the two, or gone on
+                snapshot = await self._reader.read(
+                    self.tenant_id, "" if self.mirror.astray else self.mirror.epoch, self.mirror.offset, sorted(topics)
+                )
+                late = self._topics_besides() - topics - {record.topic for record in snapshot.records}
+                if not snapshot.whole or not late or late_reads == MAX_LATE_READS:
+                    return snapshot
+                late_reads += 1
+                continue
             except (RedisError, OSError) as problem:
                 log.debug("feed_read_failed", tenant=self.tenant_id, error=str(problem))
             except Exception:
@@ -291,19 +336,11 @@ class FollowedFeed:
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             delay = min(2 * delay, RETRY_SECONDS[1])
 
-    async def _fetch_elsewhere(self, snapshot: Snapshot) -> tuple[str, dict[str, Record]]:
-        found: dict[str, Record] = {}
-        asked = {record.topic for record in snapshot.records}
-        # More than once only if somebody joined meanwhile who names others.
-        while snapshot.whole and (missing := sorted(self._audiences.named() - asked)):
-            epoch, more = await self._reader.read_topics(self.tenant_id, missing)
-            if epoch != snapshot.epoch:
-                return epoch, {}
-            found |= more
-            asked.update(missing)
-        return snapshot.epoch, found
+    def _topics_besides(self) -> set[str]:
+        """What somebody has named, and what somebody saw unfinished: its end may have left the feed unheard."""
+        return self._audiences.named() | self.mirror.unfinished()
 
-    def _load(self, snapshot: Snapshot, elsewhere: Mapping[str, Record]) -> None:
+    def _load(self, snapshot: Snapshot) -> None:
         """Applies what was read, then what arrived meanwhile, and tells the clients what changed."""
         old_epoch = self.mirror.epoch
         self.flush()
@@ -313,14 +350,17 @@ class FollowedFeed:
         older = {message.epoch for message in self._buffer[: self._buffered_before_read]}
         self._leave_behind({old_epoch, *older} if old_epoch else older)
         self.loaded.set()
+        for noted in self._noted:
+            noted.reset |= change.reset
+            noted.add(change.records)
         if change.reset:
-            self._start_anew(elsewhere)
+            self._start_anew(snapshot.elsewhere)
         else:
             self._tell(change.records)
         buffered, self._buffer = self._buffer, []
         self.receive(buffered)
-        if self._buffer or self._overflown:
-            # Something is still missing, or a newer epoch has begun.
+        if self._buffer or self._overflown or self.mirror.astray:
+            # Something is still missing, or a newer epoch has begun, or too much is held.
             self._overflown, self._read_wanted = False, True
 
     def _leave_behind(self, epochs: set[str]) -> None:
@@ -352,10 +392,12 @@ class FollowedFeed:
             self._fan_out.tell(partial(Subscriber.deliver, frame=frame, records=told), audience.subscribers)
 
     def _keep_elsewhere(self, records: list[Record]) -> None:
-        """A snapshot that is still to be made says what is watched by name, even if the mirror lets go of it before."""
+        """A snapshot that is still to be made says what clients wait for, even if the mirror lets go of it before."""
         if self._fan_out.busy:
             self._elsewhere.update(
-                (record.topic, record) for record in records if self._audiences.is_named(record.topic)
+                (record.topic, record)
+                for record in records
+                if record.topic in self._elsewhere or self._audiences.is_named(record.topic)
             )
         else:
             self._elsewhere = {}

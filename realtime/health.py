@@ -9,7 +9,7 @@ Otherwise Redis is asked, and where it does not answer, the database.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,7 +117,11 @@ class Health:
         self._known = {tenant: known for tenant, known in self._known.items() if tenant in tenants}
         if not tenants:
             return
+        before = self._hub.positions()
         probed = await self._read(tenants)
+        if back := _gone_back(before, probed):
+            log.warning("feeds_gone_back", tenants=len(back))
+            self._hub.heal(back)
         if behind := self._behind(probed):
             await asyncio.sleep(BEHIND_SECONDS)
             if still := [tenant for tenant in self._behind(probed) if tenant in behind]:
@@ -129,6 +133,8 @@ class Health:
 
         However many ask at once, Redis is asked once, and so is the database. Nobody waits long.
         """
+        if said := self._revocations.unwritten.unreadable:
+            raise FeedUnavailableError(said)
         if not self._knows(issued.tenant_id):
             await self._ask(lambda: self._reading_of(issued.tenant_id))
         if not self._silent():
@@ -269,3 +275,12 @@ class Health:
                 else self._hub.waits_for_load(tenant, BEHIND_SECONDS)
             )
         }
+
+
+def _gone_back(before: Mapping[int, tuple[str, int]], probed: Mapping[int, Probed]) -> set[int]:
+    """Feeds of which Redis has less than this process had before it asked: the read that follows begins a new epoch."""
+    return {
+        tenant
+        for tenant, (epoch, offset) in before.items()
+        if (found := probed.get(tenant)) is not None and found.epoch == epoch and found.offset < offset
+    }

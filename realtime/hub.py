@@ -12,25 +12,28 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 from realtime import frames
 from realtime.errors import BadRecordError, FeedUnavailableError
 from realtime.feed import Message, parse_message
-from realtime.followed_feed import FollowedFeed
+from realtime.followed_feed import FollowedFeed, Noted
 from realtime.frames import Frame
 from realtime.place import Place
 from realtime.pulse import Pulse
 from realtime.reader import FeedReader
 from realtime.record import Record
-from realtime.scripts import Limits
+from realtime.scripts import Limits, Named
 from realtime.subscriber import Subscriber
+from realtime.tasks import end_tasks
 from realtime.topics import TopicFilter
 
 log = structlog.get_logger(__name__)
 
 JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
+MAX_READS_ELSEWHERE = 5
+"""For one who comes: read again only where the feed was read as a whole meanwhile, as after a new epoch."""
 FLUSH_SECONDS = 0.01
 
 
@@ -47,12 +50,15 @@ class Hub:
         self._pulse = Pulse(reader, self._feeds.values)
         self._run_task: asyncio.Task[None] | None = None
         self._pulse_task: asyncio.Task[None] | None = None
+        self._server_task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> Self:
         if self._run_task is None:
-            self._run_task = asyncio.get_running_loop().create_task(self._reader.run(self))
-            self._pulse_task = asyncio.get_running_loop().create_task(self._pulse.run())
+            loop = asyncio.get_running_loop()
+            self._run_task = loop.create_task(self._reader.run(self))
+            self._pulse_task = loop.create_task(self._pulse.run())
+            self._server_task = loop.create_task(self._reader.watch_server())
         return self
 
     @property
@@ -62,11 +68,8 @@ class Hub:
     async def close(self) -> None:
         for feed in self._feeds.values():
             feed.close()
-        tasks = [task for task in (self._run_task, self._pulse_task) if task is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        tasks = [task for task in (self._run_task, self._pulse_task, self._server_task) if task is not None]
+        await end_tasks(tasks)
         await self._reader.close()
 
     async def join(self, subscriber: Subscriber, since: Place | None = None, first: Frame | None = None) -> None:
@@ -165,7 +168,9 @@ class Hub:
     async def ready(self) -> None:
         """Returns if this process can serve. Raises FeedUnavailableError with the reason."""
         try:
-            await self._reader.ping()
+            await self._reader.check_server()
+        except ReadOnlyError:
+            raise FeedUnavailableError("Redis is a replica (READONLY): nothing can be read or written there.") from None
         except (RedisError, OSError) as problem:
             raise FeedUnavailableError(f"Redis cannot be reached: {problem}") from None
         if not self.running:
@@ -217,23 +222,32 @@ class Hub:
     async def _read_elsewhere(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
         """The records of named topics that the mirror does not hold, as old as they may be.
 
-        They fit the mirror as it is when this returns: read again if it has begun a new epoch meanwhile, or let go of
-        topics, since one of these may have changed before.
+        They fit the mirror as it is when this returns, however fast it goes on meanwhile. Raises FeedUnavailableError.
         """
-        mirror = feed.mirror
+        if all(feed.mirror.get(topic) is not None for topic in named):
+            return {}
         try:
-            while missing := [topic for topic in named if mirror.get(topic) is None]:
-                before = mirror.epoch, mirror.floor
-                epoch, found = await self._reader.read_topics(feed.tenant_id, missing)
-                if epoch not in {mirror.epoch, before[0]}:
-                    await feed.read_again("epoch")
-                elif any(record.offset > mirror.offset for record in found.values()):
-                    await feed.read_again("client_ahead")  # what the mirror is still to be told would go back behind it
-                elif (mirror.epoch, mirror.floor) == before:
-                    return found
+            for _ in range(MAX_READS_ELSEWHERE):
+                with feed.noting(named) as noted:
+                    if await self._fits(feed, noted, await self._reader.read_topics(feed.tenant_id, named)):
+                        return noted.records
         except (RedisError, OSError):
             raise FeedUnavailableError("Redis cannot be reached at the moment; try again in a few seconds.") from None
-        return {}
+        raise FeedUnavailableError("The feed begins again and again; try again in a few seconds.")
+
+    @staticmethod
+    async def _fits(feed: FollowedFeed, noted: Noted, read: Named) -> bool:
+        """Brings the feed to where these topics were read, and keeps them. False if they do not fit it all the same."""
+        if noted.reset:
+            return False
+        if read.epoch != feed.mirror.epoch:
+            await feed.read_again("epoch")
+        elif read.offset < noted.since:
+            await feed.read_again("behind")  # Redis went back: that read begins a new epoch
+        elif any(record.offset > feed.mirror.offset for record in read.records.values()):
+            await feed.read_again("client_ahead")  # what the mirror is still to be told would go back behind it
+        noted.add(read.records.values())
+        return not noted.reset
 
     def _drop_later(self, feed: FollowedFeed) -> None:
         if feed.empty:

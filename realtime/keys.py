@@ -72,7 +72,7 @@ class Keys:
         return self.tenant(tenant_id) + "revoked"
 
     def relay(self) -> str:
-        """The `run_id` of the Redis that the relay has filled; no tenant's."""
+        """The history of Redis that the relay has filled; no tenant's."""
         return f"{self.prefix}realtime:relay"
 
     def settling(self) -> str:

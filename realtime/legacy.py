@@ -16,10 +16,10 @@ import structlog
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from realtime.batches import Call, answers_of, batched, run_script
+from realtime.batches import Call, batched, run_script
 from realtime.commands import Commands
 from realtime.errors import BadRecordError
-from realtime.keys import OLD_PROGRESS_PATTERN, Keys, old_progress, topic_of_old_progress
+from realtime.keys import OLD_PROGRESS_PATTERN, old_progress, topic_of_old_progress
 from realtime.record import Draft, Progress, Record, Step, draft_record, join_record
 from realtime.scripts import Limits
 from realtime.source import Source, TopicState
@@ -61,7 +61,6 @@ class OldKeys:
 
     def __init__(self, redis: Redis, *, key_prefix: str = "", limits: Limits | None = None) -> None:
         self._redis = redis
-        self._keys = Keys(key_prefix)
         self._commands = Commands(key_prefix, limits or Limits())
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
@@ -123,15 +122,9 @@ class OldKeys:
 
     def _own(self, topics: Sequence[tuple[int, str]]) -> list[tuple[Record | None, bool]]:
         """The tenants' own records, and whether they have progress."""
-        with self._redis.pipeline(transaction=False) as pipe:
-            for tenant_id, topic in topics:
-                pipe.get(self._keys.status(tenant_id, topic))
-                pipe.get(self._keys.progress(tenant_id, topic))
-            values: list[bytes | None] = answers_of(pipe, "old_progress")
-        return [
-            (_record(text, progress), progress is not None)
-            for text, progress in zip(values[::2], values[1::2], strict=True)
-        ]
+        calls: list[Call] = [(self._commands.record(tenant_id, topic), []) for tenant_id, topic in topics]
+        answers = ((None, None) if answer is None else answer for answer in run_script(self._redis, "record", calls))
+        return [(_record(text, progress), progress is not None) for text, progress in answers]
 
     def _old_values(self, topics: Sequence[Owned]) -> list[Any]:
         """What stands under the old names: a text, a hash's fields, or nothing. One of two questions does not fit."""

@@ -80,8 +80,8 @@ class ServerProcess:
         """
         if self.connections.draining:
             raise FeedUnavailableError("The process is about to end.")
-        await self.hub.ready()
         problem = await self.health.redis_problem()
+        await self.hub.ready()
         if self.health.refuses_marks:
             raise FeedUnavailableError(
                 f"Redis takes no writes: {problem}. Ends of jobs wait in the outbox; revocations are read from the "

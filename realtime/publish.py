@@ -11,11 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self, cast
 
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
-from redis.retry import Retry
+from redis.exceptions import ReadOnlyError, ResponseError
 
-from realtime import scripts
+from realtime import links, scripts
 from realtime.async_publish import AsyncPublisher
 from realtime.batches import answers_of, batched
 from realtime.commands import Commands, Publishing
@@ -44,6 +42,7 @@ class Publisher:
         self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
         self._note = redis.register_script(scripts.source("note"))
+        self._read = redis.register_script(scripts.source("record"))
         self._progress = ProgressThread(self._publish_batch, self._write, pace or Pace())
 
     @classmethod
@@ -57,12 +56,7 @@ class Publisher:
         timeout_seconds: float = 1.0,
     ) -> Self:
         """A publisher with its own connections. `timeout_seconds` bounds what a status may cost, twice."""
-        redis = Redis.from_url(
-            url,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 1),  # once more at once: a connection that Redis closed while idle
-        )
+        redis = links.client(url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds)
         return cls(redis, key_prefix=key_prefix, limits=limits, pace=pace)
 
     @property
@@ -149,7 +143,7 @@ class Publisher:
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
         """The latest record of one topic, or None if Redis holds nothing of it in this tenant. Raises RedisError."""
-        text, progress = cast("list[bytes | None]", self._redis.mget(self._commands.record(tenant_id, topic)))
+        text, progress = cast("list[bytes | None]", self._read(self._commands.record(tenant_id, topic)))
         return join_record(text, progress) if text is not None else None
 
     def restore(self, tenant_id: int, draft: Draft) -> bool:
@@ -185,8 +179,15 @@ class Publisher:
         return [min(seconds, self._commands.limits.lease_seconds) for seconds in left]
 
     def run_id(self) -> str:
-        """Which life of Redis answers. Raises RedisError."""
-        return str(self._redis.info("server")["run_id"])
+        """Which life of Redis answers: another one after each start, and after each promotion of a replica.
+
+        Raises RedisError: at a replica ReadOnlyError, and the address of Redis is resolved again.
+        """
+        try:
+            return links.history(self._redis.info("replication"))
+        except ReadOnlyError:
+            links.leave(self._redis)
+            raise
 
     def filled_run_id(self) -> str | None:
         """The life of Redis that `mark_filled` named last; None if Redis lost even that. Raises RedisError."""

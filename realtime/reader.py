@@ -8,7 +8,7 @@ import asyncio
 import math
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,21 +16,19 @@ from typing import Any, Protocol
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from realtime import scripts
+from realtime import links, scripts
 from realtime.keys import Keys
-from realtime.record import Record
 from realtime.refused_writes import refusal
-from realtime.scripts import Snapshot
+from realtime.scripts import Named, Snapshot
 
 log = structlog.get_logger(__name__)
 
 MAX_BATCH = 1000
 RECONNECT_SECONDS = (0.05, 2.0)
 REDIS_TIMEOUT_SECONDS = 2.0
+SERVER_SECONDS = 1.0
 MAX_ASKED = 60
 """Signs of life that a connection may owe before it is asked for no more."""
 MAX_READS = 32
@@ -104,6 +102,8 @@ class FeedReader:
         self._asked: deque[float] = deque()
         """When the connection was asked for what it has not answered yet, by the loop's clock."""
         self._checked_at = self._connected_at = float("-inf")
+        self._history = ""
+        """Of the server that the pub/sub connection leads to (lua/history.lua)."""
         self._awake = asyncio.Event()
         self.connected = False
         self.heard_until = float("-inf")
@@ -114,12 +114,11 @@ class FeedReader:
 
     @classmethod
     def from_url(cls, url: str, *, key_prefix: str = "") -> "FeedReader":
-        redis: Redis = Redis.from_url(
+        redis = links.async_client(
             url,
             protocol=2,
             socket_timeout=REDIS_TIMEOUT_SECONDS,
             socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 1),
             max_connections=2 * MAX_READS,
         )
         return cls(redis, key_prefix=key_prefix)
@@ -129,14 +128,17 @@ class FeedReader:
         self._revocations = listener
         self._awake.set()
 
-    async def read(self, tenant_id: int, epoch: str, offset: int) -> Snapshot:
-        """The feed above an offset of an epoch, or the whole of it for an empty epoch. Raises RedisError or OSError."""
-        names, values = scripts.snapshot_arguments(self._keys, tenant_id, epoch, offset)
+    async def read(self, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()) -> Snapshot:
+        """The feed above an offset of an epoch, or the whole of it for an empty epoch. Raises RedisError or OSError.
+
+        A whole feed is read together with these topics, as far as it does not show them to new clients.
+        """
+        names, values = scripts.snapshot_arguments(self._keys, tenant_id, epoch, offset, topics)
         async with self._reads:
             return scripts.snapshot(await self._snapshot(names, values))
 
-    async def read_topics(self, tenant_id: int, topics: Sequence[str]) -> tuple[str, dict[str, Record]]:
-        """The epoch, and the records of single topics where Redis holds them. Raises RedisError or OSError."""
+    async def read_topics(self, tenant_id: int, topics: Sequence[str]) -> Named:
+        """The records of single topics where Redis holds them. Raises RedisError or OSError."""
         names, values = scripts.topics_arguments(self._keys, tenant_id, topics)
         async with self._reads:
             return scripts.topics(await self._topics(names, values))
@@ -147,12 +149,14 @@ class FeedReader:
         Raises RedisError or OSError.
         """
         pipeline = self._redis.pipeline(transaction=False)
+        pipeline.info("replication")
         for tenant_id in tenants:
             pipeline.hmget(self._keys.feed(tenant_id), "epoch", "offset")
             # All of them, and not those since the last look: one that an outage held back comes with its old time.
             pipeline.zrange(self._keys.revoked(tenant_id), 0, -1, withscores=True)
         async with self._reads:
-            answers = await pipeline.execute()
+            replication, *answers = await pipeline.execute()
+        self._history_of(replication)
         return {
             tenant_id: Probed((epoch or b"").decode(), int(offset or 0), {name.decode(): at for name, at in marks})
             for tenant_id, (epoch, offset), marks in zip(tenants, answers[::2], answers[1::2], strict=True)
@@ -165,7 +169,11 @@ class FeedReader:
             self._holding.cancel()
 
     async def check_link(self) -> None:
-        """Ask the pub/sub connection whether it lives; one that has not answered since the last check is given up."""
+        """Ask the pub/sub connection whether it lives; one that has not answered since the last check is given up.
+
+        So is one that leads to another server than a new connection to the same address. Raises RedisError or OSError.
+        """
+        await self.check_server(fresh=True)
         if not self.connected or self.idle:
             return
         if self._asked and self._asked[0] <= self._checked_at:
@@ -190,9 +198,52 @@ class FeedReader:
         """Whether nothing is wanted of the pub/sub connection."""
         return not self._channels()
 
-    async def ping(self) -> None:
-        """Raises RedisError or OSError if Redis does not answer. Not PING, which a Redis whose disk is full refuses."""
-        await self._redis.exists(self._keys.relay())
+    async def check_server(self, *, fresh: bool = False) -> None:
+        """Ask Redis whether it is the one that the pub/sub connection leads to; one that is not is given up.
+
+        `fresh`: over a new connection, whose address is resolved now. What refuses nothing and was replaced all the
+        same is found only so. Raises RedisError or OSError, ReadOnlyError at a replica.
+        """
+        if fresh:
+            history = await self._history_at_address()
+            if history != self._history_of(await self._redis.info("replication")):
+                links.leave(self._redis)
+        else:
+            history = self._history_of(await self._redis.info("replication"))
+        if self.connected and self._history != history:
+            log.warning("pubsub_elsewhere")
+            self.reconnect()
+
+    async def watch_server(self) -> None:
+        """Ask every second, for ever. Ends by cancellation only."""
+        while True:
+            await asyncio.sleep(SERVER_SECONDS)
+            try:
+                if not self.idle:
+                    await self.check_server()
+            except (RedisError, OSError) as problem:
+                log.debug("server_unknown", error=str(problem))
+            except Exception:
+                log.exception("server_unknown")
+
+    def _history_of(self, replication: dict[str, Any]) -> str:
+        """Which history the server writes that has said this. Raises ReadOnlyError for a replica, which is left."""
+        try:
+            return links.history(replication)
+        except ReadOnlyError:
+            links.leave(self._redis)
+            self.reconnect()
+            raise
+
+    async def _history_at_address(self) -> str:
+        connection = links.standing(self._redis)
+        try:
+            async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
+                await connection.connect()  # type: ignore[no-untyped-call]
+                return self._history_of(await _replication(connection))
+        finally:
+            with suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
 
     async def subscribe(self, tenant_id: int) -> None:
         """Wants a tenant's messages; `on_confirmed` follows, at once or after the next reconnect."""
@@ -239,13 +290,12 @@ class FeedReader:
         await self._redis.aclose()
 
     async def _hold_connection(self, listener: Listener) -> None:
-        pool = self._redis.connection_pool
-        # Without a time limit the library writes at once; with one it hands the write to a task of its own, which finds
-        # nothing to write to when the reading side has closed the connection meanwhile.
-        connection = pool.connection_class(**(pool.connection_kwargs | {"socket_timeout": None}))
+        connection = links.standing(self._redis)
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
+                # A replica brings messages too, for as long as it has a master: nobody would notice.
+                self._history = links.history(await _replication(connection))
                 self._connection, self.connected = connection, True
                 self._connected_at = asyncio.get_running_loop().time()
                 self._asked.clear()
@@ -314,6 +364,13 @@ class FeedReader:
             # A write that fails is the reading side's to notice; it subscribes to all that is wanted when it is back.
             with suppress(RedisError, OSError):
                 await connection.send_command(*words)
+
+
+async def _replication(connection: AbstractConnection) -> dict[str, Any]:
+    """What the server at the end of this connection says in INFO replication."""
+    await connection.send_command("INFO", "replication")
+    said: bytes = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
+    return dict(line.split(":", 1) for line in said.decode().splitlines() if ":" in line)
 
 
 async def _read_reply(connection: AbstractConnection) -> Any:

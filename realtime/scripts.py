@@ -1,8 +1,9 @@
 """The Lua scripts, and what goes into and comes out of them. The same for synchronous and asynchronous clients."""
 
+import math
 import secrets
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ import structlog
 from realtime.errors import BadRecordError
 from realtime.keys import PROGRESS_SUFFIX, STATUS_SUFFIX, Keys
 from realtime.record import Draft, Record, join_record
+from realtime.topics import check_topic
 from realtime.transitions import Verdict
 
 log = structlog.get_logger(__name__)
 
 _FOLDER = Path(__file__).with_name("lua")
 _OPENING = frozenset({"publish", "snapshot", "topics"})
+_OF_MASTER = frozenset({"record"})
+"""Those that open no feed, and all the same read nothing from a replica."""
 _PUBLISHING = frozenset({"stall", "show", "copy_old"})
 _AT_THE_LIMIT = frozenset({"revoke", "note", "repair", "show", "stall", "tend", "lease", "drop_lease", "expire_ended"})
 """Marks, and what heals: written also when Redis is at its memory limit. All other writes are refused there."""
@@ -38,7 +42,10 @@ def _body(name: str) -> str:
     text = (_FOLDER / f"{name}.lua").read_text()
     if name in _PUBLISHING:
         return f"local function publish()\n{_body('publish')}\nend\n{text}"
-    return (_FOLDER / "open_feed.lua").read_text() + text if name in _OPENING else text
+    opening = (_FOLDER / "open_feed.lua").read_text() if name in _OPENING else ""
+    if opening or name in _OF_MASTER:
+        return (_FOLDER / "history.lua").read_text() + opening + text
+    return text
 
 
 def new_epoch() -> str:
@@ -69,13 +76,28 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A feed as read: `whole` if `records` are all that a new client is shown, else those above the known offset."""
+    """A feed as read: `whole` if `records` are all that a new client is shown, else those above the known offset.
+
+    `elsewhere`: by topic, what was asked for by name and is not shown to new clients; only of a whole feed.
+    `shown`: how many topics a new client is shown at the most.
+    """
 
     epoch: str
     offset: int
     floor: int
     whole: bool
     records: list[Record]
+    elsewhere: dict[str, Record] = field(default_factory=dict)
+    shown: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Single topics as read, and where the feed stood then."""
+
+    epoch: str
+    offset: int
+    records: dict[str, Record]
 
 
 def publish_arguments(keys: Keys, limits: Limits, tenant_id: int, draft: Draft) -> tuple[list[str], list[Any]]:
@@ -113,16 +135,22 @@ def published(answer: Sequence[bytes]) -> Published:
     return Published(Verdict(answer[0].decode()), answer[1].decode(), int(answer[2]))
 
 
-def snapshot_arguments(keys: Keys, tenant_id: int, epoch: str, offset: int) -> tuple[list[str], list[Any]]:
-    """KEYS and ARGV of `snapshot.lua`; an empty epoch asks for everything."""
-    names = [keys.feed(tenant_id), keys.index(tenant_id)]
-    return names, [epoch, offset, new_epoch(), keys.tenant(tenant_id), STATUS_SUFFIX, PROGRESS_SUFFIX]
+def snapshot_arguments(
+    keys: Keys, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()
+) -> tuple[list[str], list[Any]]:
+    """KEYS and ARGV of `snapshot.lua`; an empty epoch asks for everything. `topics`: asked for by name."""
+    names = [keys.feed(tenant_id), keys.index(tenant_id), keys.relay()]
+    prefix = keys.tenant(tenant_id)
+    return names, [epoch, offset, new_epoch(), prefix, STATUS_SUFFIX, PROGRESS_SUFFIX, *map(check_topic, topics)]
 
 
-def snapshot(answer: Sequence[bytes | None]) -> Snapshot:
+def snapshot(answer: Sequence[Any]) -> Snapshot:
     """What `snapshot.lua` returned. A topic whose status key was evicted is left out."""
-    epoch, offset, floor, whole = (value or b"" for value in answer[:4])
-    return Snapshot(epoch.decode(), int(offset), int(floor), whole == b"1", list(_join_records(answer[4:])))
+    epoch, offset, floor, whole, shown, indexed = answer[:6]
+    named = 6 + 2 * indexed  # where those begin
+    records = list(_join_records(answer[6:named]))
+    elsewhere = {record.topic: record for record in _join_records(answer[named:])}
+    return Snapshot(epoch.decode(), int(offset), int(floor), whole == b"1", records, elsewhere, shown)
 
 
 def topics_arguments(keys: Keys, tenant_id: int, topics: Sequence[str]) -> tuple[list[str], list[Any]]:
@@ -131,9 +159,10 @@ def topics_arguments(keys: Keys, tenant_id: int, topics: Sequence[str]) -> tuple
     return [keys.feed(tenant_id), *names], [new_epoch()]
 
 
-def topics(answer: Sequence[bytes | None]) -> tuple[str, dict[str, Record]]:
-    """What `topics.lua` returned: the epoch, and the records of the topics that Redis holds."""
-    return (answer[0] or b"").decode(), {record.topic: record for record in _join_records(answer[1:])}
+def topics(answer: Sequence[Any]) -> Named:
+    """What `topics.lua` returned, of the topics that Redis holds."""
+    epoch, offset = answer[:2]
+    return Named(epoch.decode(), int(offset), {record.topic: record for record in _join_records(answer[2:])})
 
 
 def _join_records(values: Sequence[bytes | None]) -> Iterator[Record]:

@@ -28,7 +28,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rest_framework.exceptions import Throttled
 
-from realtime import conf
+from realtime import conf, links
 
 log = structlog.get_logger(__name__)
 V = TypeVar("V")
@@ -228,5 +228,4 @@ def _put(remembered: dict[str, V], key: str, value: V) -> None:
 
 @cache
 def _counters() -> Counters:
-    redis: Redis = Redis.from_url(conf.redis_url(), socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
-    return Counters(redis)
+    return Counters(links.client(conf.redis_url(), socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS))

@@ -26,17 +26,17 @@ def start(name: str, queue_name: str, parts: Callable[[], Parts]) -> None:
     with sentences_in_the_log():
         django.setup()
     from django.conf import settings  # noqa: PLC0415 - needs set-up
-    from redis import Redis  # noqa: PLC0415
 
     from academy.adapters.queue.sqs import SqsJobQueue  # noqa: PLC0415 - needs set-up
     from apps.worker.fleet import FleetSlots  # noqa: PLC0415 - needs set-up
     from apps.worker.loop import Worker  # noqa: PLC0415 - needs set-up
     from apps.worker.timing import Timing  # noqa: PLC0415 - needs set-up
+    from realtime import links  # noqa: PLC0415 - needs set-up
     from realtime.redis_server import end_if_too_old  # noqa: PLC0415 - needs set-up
 
     end_if_too_old(settings.REALTIME_REDIS_URL)
     most: int = getattr(settings, f"{name.upper()}_MAX_CONCURRENCY")
-    redis: Redis = Redis.from_url(settings.REALTIME_REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
+    redis = links.client(settings.REALTIME_REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
     key = f"{settings.REALTIME_KEY_PREFIX}worker:{queue_name}:slots"
     fleet = FleetSlots(redis, key, most, settings.WORKER_LEASE_SECONDS)
     concurrency = min(most, settings.WORKER_CONCURRENCY)

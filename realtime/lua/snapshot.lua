@@ -1,29 +1,45 @@
 -- Reads a tenant's feed: everything a new client is shown, or what changed above an offset of the same epoch.
--- KEYS: 1 feed, 2 index
+-- KEYS: 1 feed, 2 index, 3 the note of what the relay has filled
 -- ARGV: 1 epoch known ('' for none), 2 offset known, 3 a new epoch, should one be needed,
---       4 what the tenant's keys begin with, 5 suffix of status keys, 6 suffix of progress keys
--- Returns epoch, offset, floor, whole ('1' if everything follows), then status text and progress of each topic in turn.
+--       4 what the tenant's keys begin with, 5 suffix of status keys, 6 suffix of progress keys,
+--       then topics to read too where everything is read and the index does not hold them
+-- Returns epoch, offset, floor, whole ('1' if everything follows), the size of the index, the number of its topics that
+-- follow, then status text and progress of each topic in turn.
 local epoch, offset = open_feed(KEYS[1], ARGV[3])
-local floor = redis.call('HGET', KEYS[1], 'floor') or '0'
 local known = tonumber(ARGV[2])
-local whole = ARGV[1] ~= epoch or known < tonumber(floor) or known > tonumber(offset)
+if ARGV[1] == epoch and known > tonumber(offset) then
+    -- Whoever asks has seen more of this epoch than is here: Redis went back, and its history does not say so (a machine
+    -- was put back to an earlier state). The relay fills it again.
+    epoch = ARGV[3]
+    redis.call('HSET', KEYS[1], 'epoch', epoch)
+    redis.call('DEL', KEYS[3])
+end
+local floor = redis.call('HGET', KEYS[1], 'floor') or '0'
+local whole = ARGV[1] ~= epoch or known < tonumber(floor)
 local CHUNK = 500 -- two keys each: unpack has a limit
+local NAMES = 7 -- the first topic that is asked for by name
 
--- Status text and progress of each topic in turn, and the highest offset of one whose status is gone (0: none is).
-local function read()
-    local found = redis.call('ZRANGEBYSCORE', KEYS[2], whole and '-inf' or '(' .. ARGV[2], '+inf', 'WITHSCORES')
-    local values, evicted = {}, 0
-    for first = 1, #found, 2 * CHUNK do
+-- Appends status text and progress of each topic in turn; calls `missing` with the number of each whose status is gone.
+local function append(values, topics, missing)
+    for first = 1, #topics, CHUNK do
         local keys = {}
-        for position = first, math.min(first + 2 * CHUNK - 2, #found), 2 do
-            keys[#keys + 1] = ARGV[4] .. found[position] .. ARGV[5]
-            keys[#keys + 1] = ARGV[4] .. found[position] .. ARGV[6]
+        for position = first, math.min(first + CHUNK - 1, #topics) do
+            keys[#keys + 1] = ARGV[4] .. topics[position] .. ARGV[5]
+            keys[#keys + 1] = ARGV[4] .. topics[position] .. ARGV[6]
         end
         for place, value in ipairs(redis.call('MGET', unpack(keys))) do
             values[#values + 1] = value
-            if place % 2 == 1 and not value then evicted = math.max(evicted, tonumber(found[first + place])) end
+            if place % 2 == 1 and not value then missing(first + (place - 1) / 2) end
         end
     end
+end
+
+-- The topics of the index, and the highest offset of one whose status is gone (0: none is).
+local function read()
+    local found = redis.call('ZRANGEBYSCORE', KEYS[2], whole and '-inf' or '(' .. ARGV[2], '+inf', 'WITHSCORES')
+    local values, topics, evicted = {}, {}, 0
+    for position = 1, #found, 2 do topics[#topics + 1] = found[position] end
+    append(values, topics, function(number) evicted = math.max(evicted, tonumber(found[2 * number])) end)
     return values, evicted
 end
 
@@ -36,6 +52,14 @@ if evicted > tonumber(floor) then
         values = read()
     end
 end
-local answer = {epoch, offset, floor, whole and '1' or '0'}
-for position = 1, #values do answer[position + 4] = values[position] end
+local indexed = #values / 2
+if whole then
+    local topics = {}
+    for position = NAMES, #ARGV do
+        if not redis.call('ZSCORE', KEYS[2], ARGV[position]) then topics[#topics + 1] = ARGV[position] end
+    end
+    append(values, topics, function() end)
+end
+local answer = {epoch, offset, floor, whole and '1' or '0', redis.call('ZCARD', KEYS[2]), indexed}
+for position = 1, #values do answer[position + 6] = values[position] end
 return answer

@@ -1,7 +1,8 @@
--- Reads single topics of a tenant, shown to new clients or not, and says of which epoch they are.
+-- Reads single topics of a tenant, shown to new clients or not, and says where the feed stands.
 -- KEYS: 1 feed, then the status and the progress key of each topic. ARGV: 1 a new epoch, should one be needed
--- Returns epoch, then status text and progress of each topic in turn.
-local answer = {(open_feed(KEYS[1], ARGV[1]))}
+-- Returns epoch, offset, then status text and progress of each topic in turn.
+local epoch, offset = open_feed(KEYS[1], ARGV[1])
+local answer = {epoch, offset}
 local CHUNK = 1000 -- unpack has a limit
 for first = 2, #KEYS, CHUNK do
     for _, value in ipairs(redis.call('MGET', unpack(KEYS, first, math.min(first + CHUNK - 1, #KEYS)))) do

@@ -24,7 +24,7 @@ class Case:
 
     def __init__(self, flush_seconds: float = NEVER, limits: Limits | None = None) -> None:
         self.feed = FollowedFeed(7, cast("FeedReader", None), limits or Limits(), flush_seconds)
-        self.feed._load(Snapshot("e0", 0, 0, whole=True, records=[]), {})
+        self.feed._load(Snapshot("e0", 0, 0, whole=True, records=[]))
         self.offsets = count(1)
 
     def join(self, *patterns: str) -> RecordingCarrier:
@@ -43,7 +43,7 @@ class Case:
     def restart(self, offset: int = 0) -> None:
         """Redis is another, and its feed stands there, without a record."""
         self.offsets = count(offset + 1)
-        self.feed._load(Snapshot("e1", offset, 0, whole=True, records=[]), {})
+        self.feed._load(Snapshot("e1", offset, 0, whole=True, records=[]))
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ async def test_all_who_come_while_nothing_changes_get_the_same_snapshot(case: Ca
 async def test_a_new_epoch_begins_with_a_snapshot_for_everybody_and_takes_back_what_waits(case: Case) -> None:
     carriers = [case.join() for _ in range(600)]  # more than are told at once
     case.arrive("job:old")
-    case.feed._load(Snapshot("e1", 3, 0, whole=True, records=[record(3, "job:new")]), {})
+    case.feed._load(Snapshot("e1", 3, 0, whole=True, records=[record(3, "job:new")]))
     async with asyncio.timeout(20):
         while case.feed.position is None:
             await asyncio.sleep(0)

@@ -1,7 +1,8 @@
 """What the hub does where Redis and its mirror know different things, and how long it follows a feed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from redis import Redis
 
 import realtime.hub
 from embedded.group import Servers
+from realtime.errors import FeedUnavailableError
 from realtime.followed_feed import FollowedFeed
 from realtime.hub import Hub
 from realtime.keys import Keys
@@ -16,7 +18,7 @@ from realtime.place import Place, parse_place
 from realtime.publish import Publisher
 from realtime.reader import FeedReader
 from realtime.rebuild import Rebuild
-from realtime.scripts import Limits
+from realtime.scripts import Limits, Named
 from realtime.subscriber import Subscriber
 from realtime.topics import TopicFilter
 from tests.realtime.carriers import RecordingCarrier
@@ -107,3 +109,74 @@ async def test_a_feed_is_followed_for_a_while_after_the_last_one_left_and_polls_
     scheduled: Any = asyncio.get_running_loop()
     timers = [handle for handle in scheduled._scheduled if not handle.cancelled()]
     assert sum(handle._callback == hub._drop_if_unused for handle in timers) == 1
+
+
+class Busy:
+    """A feed of which, during each read by name, more topics end than it shows."""
+
+    limits = Limits(recent_terminal=2)
+
+    def __init__(self, redis: Redis, tenant_id: int, hub: Hub) -> None:
+        self.publisher, self.tenant_id = Publisher(redis, limits=self.limits), tenant_id
+        self.hub, self.numbers, self.reads = hub, count(), 0
+        self.before: list[tuple[str, int, str]] = []
+        self.after: list[tuple[str, int, str]] = []
+        """What else is said before and after Redis is asked."""
+        self._read = hub._reader.read_topics
+
+    async def go_on(self, others: list[tuple[str, int, str]]) -> None:
+        """Says this, then ends some more topics, and waits until the hub has heard of it."""
+        ended = [(f"job:{next(self.numbers)}", 1, "DONE") for _ in range(5)]
+        for topic, attempt, status in [*others, *ended]:
+            said = self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=attempt, status=status)
+        await until(lambda: self.hub.positions()[self.tenant_id] == (said.epoch, said.offset))
+
+    async def read_topics(self, tenant_id: int, topics: Sequence[str]) -> Named:
+        self.reads += 1
+        await self.go_on(self.before)
+        found = await self._read(tenant_id, topics)
+        await self.go_on(self.after)
+        return found
+
+
+@pytest.fixture
+async def busy(servers: Servers, redis: Redis, tenant_id: int, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Busy]:
+    hub = Hub(FeedReader.from_url(servers.redis.url), Busy.limits).start()
+    busy = Busy(redis, tenant_id, hub)
+    await join(hub, tenant_id)
+    await busy.go_on([("job:old", 1, "DONE")])
+    monkeypatch.setattr(hub._reader, "read_topics", busy.read_topics)
+    yield busy
+    await hub.close()
+
+
+async def test_who_names_an_old_topic_comes_with_one_read_however_busy_the_feed_is(busy: Busy) -> None:
+    _, carrier = await join(busy.hub, busy.tenant_id, TopicFilter.of(["job:old", "job:never"]))
+    assert {record["topic"]: record["status"] for record in carrier.frames[0]["records"]} == {
+        "job:old": "DONE",
+        "job:never": "UNKNOWN",
+    }
+    assert busy.reads == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_what_begins_and_ends_and_leaves_the_feed_during_that_read_is_told_as_it_is(
+    busy: Busy, when: str
+) -> None:
+    getattr(busy, when).extend([("job:old", 2, "PROCESSING"), ("job:old", 2, "FAILED")])
+    _, carrier = await join(busy.hub, busy.tenant_id, TopicFilter.of(["job:old"]))
+    (record,) = carrier.frames[0]["records"]
+    assert (record["attempt"], record["status"], busy.reads) == (2, "FAILED", 1)
+
+
+async def test_a_feed_that_begins_again_during_each_read_is_given_up_with_a_sentence(busy: Busy, redis: Redis) -> None:
+    read = busy._read
+
+    async def and_forget(tenant_id: int, topics: Sequence[str]) -> Named:
+        redis.hset(Keys().feed(tenant_id), "history", "f" * 40)  # another one wrote it
+        return await read(tenant_id, topics)
+
+    busy._read = and_forget
+    with pytest.raises(FeedUnavailableError, match="try again"):
+        await join(busy.hub, busy.tenant_id, TopicFilter.of(["job:old"]))
+    assert busy.reads == realtime.hub.MAX_READS_ELSEWHERE

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -30,7 +31,7 @@ def publish_all(publisher: Publisher, tenant_id: int, number: int, status: str) 
 
 def read(redis: Redis, tenant_id: int, epoch: str = "", offset: int = 0) -> scripts.Snapshot:
     names, values = scripts.snapshot_arguments(Keys(), tenant_id, epoch, offset)
-    answer: list[bytes | None] = redis.register_script(scripts.source("snapshot"))(names, values)
+    answer: list[Any] = redis.register_script(scripts.source("snapshot"))(names, values)
     return scripts.snapshot(answer)
 
 

@@ -126,9 +126,10 @@ async def test_a_stalled_link_delivers_what_it_held_back_once_and_in_order(watch
 async def test_a_probe_of_a_healthy_link_changes_nothing(watched: Watched) -> None:
     watched.publish("job:a")
     await watched.until_told("job:a")
-    connections, frames = watched.proxy.connections, len(watched.carrier.taken)
+    link, frames = watched.hub._reader._connection, len(watched.carrier.taken)
     await watched.health.probe()
-    assert (watched.proxy.connections, len(watched.carrier.taken)) == (connections, frames)
+    assert watched.hub._reader._connection is link
+    assert (watched.hub._reader.connected, len(watched.carrier.taken)) == (True, frames)
 
 
 async def test_a_redis_that_was_emptied_behind_an_open_link_is_noticed_by_the_probe(

@@ -88,10 +88,10 @@ async def test_a_feed_that_is_new_can_be_read(own_redis: RedisServer, limited: R
     with memory_full(own_redis):
         async with asyncio.timeout(10):
             snapshot = await reader.read(tenant_id, "", 0)
-            epoch, _ = await reader.read_topics(tenant_id + 1, [TOPIC])
+            named = await reader.read_topics(tenant_id + 1, [TOPIC])
     await reader.close()
     assert (snapshot.offset, snapshot.records) == (0, [])
-    assert epoch
+    assert named.epoch
 
 
 @pytest.mark.django_db(transaction=True)

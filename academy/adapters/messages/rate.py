@@ -15,6 +15,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from realtime import links
+
 log = structlog.get_logger(__name__)
 
 REDIS_SECONDS = 0.2
@@ -83,7 +85,7 @@ class MessageRate:
 @cache
 def message_rate() -> MessageRate:
     """The process's, as the settings say."""
-    redis: Redis = Redis.from_url(
+    redis = links.client(
         settings.REALTIME_REDIS_URL,
         socket_timeout=REDIS_SECONDS,
         socket_connect_timeout=REDIS_SECONDS,

@@ -1,0 +1,129 @@
+"""A process is cut off from Redis while more topics end than a feed shows: who saw one unfinished hears its end."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from redis import Redis
+
+from embedded.group import Servers
+from embedded.ports import HOST
+from realtime.hub import Hub
+from realtime.publish import Publisher
+from realtime.reader import FeedReader
+from realtime.scripts import Limits
+from realtime.subscriber import Subscriber
+from realtime.topics import TopicFilter
+from tests.proxy import Proxy
+from tests.realtime.carriers import RecordingCarrier
+from tests.realtime.test_links import until
+
+LIMITS = Limits(recent_terminal=3, recent_unfinished=4)
+
+
+@dataclass
+class Watched:
+    """One client of everything, in a process whose way to Redis is a proxy."""
+
+    hub: Hub
+    proxy: Proxy
+    publisher: Publisher
+    tenant_id: int
+    carrier: RecordingCarrier = field(default_factory=RecordingCarrier)
+
+    def say(self, status: str, *topics: str, attempt: int = 1) -> None:
+        for topic in topics:
+            self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=attempt, status=status)
+
+    def told(self) -> dict[str, str]:
+        """The last status of each topic that the client was told."""
+        records = [record for frame in self.carrier.frames for record in frame.get("records", ())]
+        return {record["topic"]: record["status"] for record in records}
+
+    async def until_told(self, status: str, *topics: str) -> None:
+        await until(lambda: all(self.told().get(topic) == status for topic in topics))
+
+    async def cut_off(self) -> None:
+        self.proxy.refuse()
+        await until(lambda: not self.hub._reader.connected)
+
+    def reconnect(self) -> None:
+        self.proxy.refuse(refusing=False)
+
+
+@pytest.fixture
+async def watched(servers: Servers, redis: Redis, tenant_id: int) -> AsyncIterator[Watched]:
+    async with Proxy(servers.redis.port) as proxy:
+        hub = Hub(FeedReader.from_url(f"redis://{HOST}:{proxy.port}"), LIMITS).start()
+        watched = Watched(hub, proxy, Publisher(redis, limits=LIMITS), tenant_id)
+        subscriber = Subscriber(tenant_id, TopicFilter.of(["*"]), watched.carrier)
+        await hub.join(subscriber)
+        yield watched
+        hub.leave(subscriber)
+        await hub.close()
+
+
+MANY = [f"job:{number}" for number in range(10)]
+
+
+async def test_who_stayed_connected_hears_every_end_of_what_was_seen_unfinished(watched: Watched) -> None:
+    seen = MANY[:4]
+    watched.say("PROCESSING", *seen)
+    await watched.until_told("PROCESSING", *seen)
+    await watched.cut_off()
+    watched.say("DONE", *seen, *MANY[4:])
+    watched.reconnect()
+    await watched.until_told("DONE", *seen, *MANY[-3:])
+    assert not set(MANY[4:-3]) & watched.told().keys(), "Nobody has seen these."
+
+
+async def test_so_it_is_where_redis_was_emptied_and_filled_again_in_two_outages(watched: Watched, redis: Redis) -> None:
+    watched.say("PROCESSING", "job:a")
+    await watched.until_told("PROCESSING", "job:a")
+    await watched.cut_off()
+    redis.flushdb()
+    watched.reconnect()
+    await until(lambda: len(watched.carrier.frames) > 2)
+    assert "job:a" not in {record["topic"] for record in watched.carrier.frames[-1]["records"]}
+    await watched.cut_off()
+    watched.say("DONE", "job:a", *MANY)
+    watched.reconnect()
+    await watched.until_told("DONE", "job:a")
+
+
+async def test_so_it_is_where_newer_topics_have_pushed_it_out_before(watched: Watched) -> None:
+    watched.say("PROCESSING", "job:a")
+    await watched.until_told("PROCESSING", "job:a")
+    watched.say("PROCESSING", *MANY)
+    await watched.until_told("PROCESSING", *MANY)
+    await watched.cut_off()
+    watched.say("DONE", "job:a", *MANY)
+    watched.reconnect()
+    await watched.until_told("DONE", "job:a", *MANY)
+
+
+async def test_what_goes_on_is_told_too_and_its_end_after_the_next_outage(watched: Watched) -> None:
+    watched.say("PENDING", "job:a")
+    await watched.until_told("PENDING", "job:a")
+    await watched.cut_off()
+    watched.say("PROCESSING", "job:a", *MANY)  # pushed out by the others
+    watched.reconnect()
+    await watched.until_told("PROCESSING", "job:a", MANY[-1])
+    await watched.cut_off()
+    watched.say("DONE", "job:a", *MANY)
+    watched.reconnect()
+    await watched.until_told("DONE", "job:a")
+
+
+async def test_who_comes_later_is_shown_only_what_the_feed_shows(watched: Watched) -> None:
+    watched.say("PROCESSING", "job:a")
+    await watched.until_told("PROCESSING", "job:a")
+    await watched.cut_off()
+    watched.say("DONE", "job:a", *MANY)
+    watched.reconnect()
+    await watched.until_told("DONE", "job:a")
+    newcomer = RecordingCarrier()
+    subscriber = Subscriber(watched.tenant_id, TopicFilter.of(["*"]), newcomer)
+    await watched.hub.join(subscriber)
+    assert {record["topic"] for record in newcomer.frames[0]["records"]} == set(MANY[-3:])
+    watched.hub.leave(subscriber)

@@ -1,0 +1,371 @@
+"""Another Redis behind the same address: no link stays where it was, and no offset is taken for another one."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import ReadOnlyError, RedisError
+
+import realtime.links
+import realtime.reader
+from embedded.ports import HOST
+from realtime import links
+from realtime.connections import Connections, MaxConnections
+from realtime.errors import FeedUnavailableError
+from realtime.health import Health
+from realtime.hub import Hub
+from realtime.keys import Keys
+from realtime.publish import AsyncPublisher, Publisher
+from realtime.reader import FeedReader
+from realtime.revocation import Revocations
+from realtime.scripts import Published
+from realtime.subscriber import Subscriber
+from realtime.topics import TopicFilter
+from tests.realtime.carriers import RecordingCarrier
+from tests.realtime.test_links import PATIENCE_SECONDS, until
+from tests.redis_pair import RedisPair
+
+EVERYTHING = TopicFilter.of(["*"])
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links are left at once, so that no test has to wait until they stand."""
+    monkeypatch.setattr(realtime.links, "YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(realtime.reader, "SERVER_SECONDS", 0.05)
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[RedisPair]:
+    async with RedisPair(tmp_path) as pair:
+        yield pair
+
+
+class Watching:
+    """One client of a hub, which looks after its link, and the probe, which runs when the test says so."""
+
+    def __init__(self, pair: RedisPair, tenant_id: int) -> None:
+        self.tenant_id = tenant_id
+        self.reader = FeedReader.from_url(pair.url)
+        self.hub = Hub(self.reader)
+        revocations = Revocations(links.client(pair.url))
+        self.health = Health(self.reader, self.hub, Connections(MaxConnections(1, 1, 1)), 1.0, revocations)
+        self.carrier = RecordingCarrier()
+        self.subscriber = Subscriber(tenant_id, EVERYTHING, self.carrier)
+
+    async def __aenter__(self) -> Self:
+        self.hub.start()
+        await self.hub.join(self.subscriber)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.hub.leave(self.subscriber)
+        await self.hub.close()
+
+    async def join_by_name(self) -> None:
+        """Somebody comes who names a topic that the feed does not show."""
+        newcomer = Subscriber(self.tenant_id, TopicFilter.of(["job:never"]), RecordingCarrier())
+        await self.hub.join(newcomer)
+        self.hub.leave(newcomer)
+
+    def ended(self) -> set[str]:
+        """The topics of whose end the client was told."""
+        records = [record for frame in self.carrier.frames for record in frame.get("records", ())]
+        return {record["topic"] for record in records if record["status"] == "DONE"}
+
+    async def until_ended(self, topics: set[str]) -> None:
+        await until(lambda: topics <= self.ended())
+
+
+@pytest.fixture
+async def watching(pair: RedisPair, tenant_id: int) -> AsyncIterator[Watching]:
+    async with Watching(pair, tenant_id) as watching:
+        yield watching
+
+
+async def finish(publisher: Publisher, tenant_id: int, *topics: str) -> list[Published]:
+    """Publishes the end of each, in a thread: the address is a proxy in this loop."""
+
+    def publish() -> list[Published]:
+        return [publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE") for topic in topics]
+
+    return await asyncio.to_thread(publish)
+
+
+def jobs(name: str, number: int = 10) -> list[str]:
+    return [f"job:{name}{n}" for n in range(number)]
+
+
+async def test_a_process_that_is_promoted_twice_begins_an_epoch_each_time(
+    pair: RedisPair, watching: Watching, tenant_id: int
+) -> None:
+    """A, then B, then A again, which has heard of nothing meanwhile: its `run_id` is the one that wrote the feed."""
+    publisher = Publisher.from_url(pair.url)
+    before = await finish(publisher, tenant_id, *jobs("before"))
+    await watching.until_ended(set(jobs("before")))
+    await pair.replicate()
+    await pair.promote()
+    await pair.fall_behind()  # from here on A hears of nothing
+    lost = await finish(publisher, tenant_id, *jobs("lost"))
+    await watching.until_ended(set(jobs("lost")))
+    await pair.promote()
+    later = await finish(publisher, tenant_id, *jobs("later"))
+    assert {answer.offset for answer in lost} == {answer.offset for answer in later}, "The offsets were to repeat."
+    await watching.until_ended(set(jobs("later")))
+    assert len({answers[0].epoch for answers in (before, lost, later)}) == 3
+    publisher.close()
+
+
+async def test_the_relay_takes_a_process_that_was_promoted_again_for_another_redis(pair: RedisPair) -> None:
+    publisher = Publisher.from_url(pair.url)
+
+    async def fill() -> str:
+        run_id = await asyncio.to_thread(publisher.run_id)
+        await asyncio.to_thread(publisher.mark_filling)
+        assert await asyncio.to_thread(publisher.mark_filled, run_id)
+        return run_id
+
+    lives = [await fill()]
+    for _ in range(2):
+        await pair.replicate()
+        await pair.promote()
+        assert await asyncio.to_thread(publisher.filled_run_id) != await until_master(publisher)
+        lives.append(await fill())
+    assert len(set(lives)) == 3
+    publisher.close()
+
+
+async def until_master(publisher: Publisher) -> str:
+    """The life of Redis, once its address leads to a master."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                return await asyncio.to_thread(publisher.run_id)
+            except ReadOnlyError:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("how", ["FAILOVER", "REPLICAOF"])
+async def test_a_planned_failover_leaves_no_client_on_what_was_before(
+    pair: RedisPair, watching: Watching, tenant_id: int, how: str
+) -> None:
+    """All links of the process stand at what becomes a replica, and no link is cut."""
+    publisher = Publisher.from_url(pair.url)
+    await finish(publisher, tenant_id, *jobs("before"))
+    await watching.until_ended(set(jobs("before")))
+    await pair.replicate()
+    await (pair.fail_over() if how == "FAILOVER" else pair.promote())
+    await finish(publisher, tenant_id, *jobs("after"))
+    await watching.until_ended(set(jobs("after")))
+    newcomer = RecordingCarrier()
+    subscriber = Subscriber(tenant_id, EVERYTHING, newcomer)
+    await watching.hub.join(subscriber)
+    assert {record["topic"] for record in newcomer.frames[0]["records"]} >= set(jobs("after"))
+    await until_ready(watching.hub)
+    publisher.close()
+
+
+async def until_ready(hub: Hub, *, ready: bool = True) -> str:
+    """What `/readyz` would say, once it is as expected."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                await hub.ready()
+                said = ""
+            except FeedUnavailableError as problem:
+                said = str(problem)
+            if ready == (not said):
+                return said
+            await asyncio.sleep(0.01)
+
+
+async def test_a_process_whose_address_leads_to_a_replica_is_not_ready_and_heals_when_it_leads_on(
+    pair: RedisPair, watching: Watching, tenant_id: int
+) -> None:
+    await pair.replicate()
+    await pair.promote(switch=False)
+    assert "replica" in await until_ready(watching.hub, ready=False)
+    await until(lambda: not watching.reader.connected)
+    with pytest.raises(RedisError):
+        await watching.reader.read(tenant_id, "", 0)
+    with pytest.raises(RedisError):
+        await watching.reader.probe([tenant_id])
+    reading = AsyncPublisher.from_url(pair.url)
+    with pytest.raises(RedisError, match="replica"):
+        await reading.record(tenant_id, "job:a")
+    pair.switch()
+    await until_ready(watching.hub)
+    await reading.status(tenant_id=tenant_id, topic="job:a", attempt=1, status="DONE")
+    await watching.until_ended({"job:a"})
+    await reading.close()
+
+
+async def test_a_server_that_was_replaced_and_does_not_know_it_is_left_with_the_next_probe(
+    pair: RedisPair, watching: Watching, tenant_id: int
+) -> None:
+    """Both take writes: whoever moved the address did not tell the old one."""
+    await pair.replicate()
+    old = pair.master
+    await asyncio.to_thread(pair.replica.command, "REPLICAOF", "NO", "ONE")
+    pair.master, pair.replica = pair.replica, old
+    pair.switch()
+    with Publisher.from_url(pair.master.url) as publisher:
+        await finish(publisher, tenant_id, "job:a")
+    await watching.health.probe()
+    await watching.until_ended({"job:a"})
+
+
+async def test_a_link_that_is_old_is_made_again_where_the_address_leads(
+    pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For processes that nobody probes: a worker whose server was replaced and does not know it."""
+    monkeypatch.setattr(realtime.links, "OLD_SECONDS", 0.05)
+    publisher = Publisher.from_url(pair.url)
+    await finish(publisher, tenant_id, "job:a")
+    pair.proxies[0].target = pair.replica.port
+    await asyncio.sleep(0.06)
+    await finish(publisher, tenant_id, "job:b")
+    publisher.close()
+    with Redis.from_url(pair.replica.url) as there:
+        assert there.exists(Keys().status(tenant_id, "job:b"))
+
+
+async def test_a_feed_that_is_behind_its_mirror_is_a_new_epoch_at_the_probe_and_at_every_read(
+    pair: RedisPair, watching: Watching, tenant_id: int
+) -> None:
+    """As a machine that was put back to an earlier state has it: neither start nor promotion."""
+    with Publisher.from_url(pair.master.url) as publisher, Redis.from_url(pair.master.url) as redis:
+        await finish(publisher, tenant_id, *jobs("a", 5))
+        await watching.until_ended(set(jobs("a", 5)))
+
+        def go_back() -> None:
+            redis.set(Keys().relay(), "filled")
+            redis.hset(Keys().feed(tenant_id), "offset", 2)
+
+        for notice in (watching.health.probe, watching.join_by_name):
+            epoch = watching.hub.positions()[tenant_id][0]
+            await asyncio.to_thread(go_back)
+            await notice()
+            await until(lambda: watching.hub.positions()[tenant_id][0] != epoch)  # noqa: B023 - called in this round
+            assert redis.get(Keys().relay()) is None, "The relay has to fill it again."
+            for name in jobs(f"b{epoch}", 4):
+                await finish(publisher, tenant_id, name)
+            await watching.until_ended(set(jobs(f"b{epoch}", 4)))
+
+
+Link = Callable[[str], Callable[[], object]]
+
+
+def published(url: str) -> Callable[[], object]:
+    publisher = Publisher.from_url(url)
+    return lambda: publisher.status(tenant_id=1, topic=f"job:{time.time_ns()}", attempt=1, status="DONE")
+
+
+def revoked(url: str) -> Callable[[], object]:
+    revocations = Revocations(links.client(url))
+    return lambda: revocations.add(1, "user:1", time.time() * 1000)
+
+
+def written(url: str) -> Callable[[], object]:
+    redis = links.client(url)
+    return lambda: redis.set("a", 1)
+
+
+@pytest.mark.parametrize("link", [published, revoked, written])
+async def test_a_write_over_a_link_that_leads_to_a_replica_now_is_done_at_the_master(
+    pair: RedisPair, link: Link
+) -> None:
+    """Without an error, and however many links of the process stand there."""
+    write = link(pair.url)
+    await asyncio.to_thread(write)
+    await pair.replicate()
+    await pair.promote()
+    await asyncio.to_thread(write)
+    assert (await asyncio.to_thread(pair.master.command, "DBSIZE")) != ":0"
+
+
+class Refusing:
+    """A server that answers +OK, but over its first link to `SET b` with an error."""
+
+    def __init__(self, error: str) -> None:
+        self.error, self.links = error, 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self._server.sockets[0].getsockname()[1]}?protocol=2"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._begin, HOST, 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await asyncio.wait(self._tasks)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.links += 1
+        self._tasks.add(asyncio.create_task(self._serve(reader, writer, refusing=self.links == 1)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, refusing: bool) -> None:
+        with suppress(OSError):
+            while head := await reader.readline():
+                words = [(await reader.readline(), (await reader.readline()).strip())[1] for _ in range(int(head[1:]))]
+                refused = refusing and words[:2] == [b"SET", b"b"]
+                writer.write(f"-{self.error}\r\n".encode() if refused else b"+OK\r\n")
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "READONLY You can't write against a read only replica.",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "CLUSTERDOWN The cluster is down",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "MOVED 3999 127.0.0.1:6381",
+        "NOREPLICAS Not enough good replicas to write.",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk.",
+        "NOPERM User default has no permissions to run the 'set' command",
+        "BUSY Redis is busy running a script.",
+        "LOADING Redis is loading the dataset in memory",
+        "NOAUTH Authentication required.",
+    ],
+)
+@pytest.mark.parametrize("kind", ["synchronous", "asyncio"])
+async def test_each_answer_of_a_wrong_server_or_of_one_that_cannot_serve_ends_the_link(answer: str, kind: str) -> None:
+    """A server that says so on each of its first links, and +OK on the next: the command is sent once more."""
+    async with Refusing(answer) as server:
+        if kind == "asyncio":
+            redis: AsyncRedis = links.async_client(server.url)
+            await redis.set("a", 1)
+            assert await redis.set("b", 1)
+            await redis.aclose()
+        else:
+            client = links.client(server.url)
+            await asyncio.to_thread(client.set, "a", 1)
+            assert await asyncio.to_thread(client.set, "b", 1)
+            client.close()
+        assert server.links == 2
+
+
+async def test_what_a_young_link_answers_is_raised_and_the_link_kept(
+    pair: RedisPair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a Redis at its memory limit is not connected to for each record."""
+    monkeypatch.setattr(realtime.links, "YOUNG_SECONDS", 60.0)
+    connections = pair.proxies[0].connections
+    redis = links.client(pair.url)
+    await pair.replicate()
+    await pair.promote(switch=False)
+    for _ in range(3):
+        with pytest.raises(ReadOnlyError):
+            await asyncio.to_thread(redis.set, "a", 1)
+    assert pair.proxies[0].connections == connections + 1

@@ -1,0 +1,80 @@
+"""A revocation after a pause that is longer than each time limit of every link that brings or sends it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from redis import Redis
+
+import realtime.links
+import realtime.pulse
+import realtime.reader
+from embedded.redis import RedisServer
+from realtime import links
+from realtime.connections import Connections, MaxConnections
+from realtime.health import Health
+from realtime.hub import Hub
+from realtime.marks import user_subject
+from realtime.reader import FeedReader
+from realtime.revocation import Revocations
+from tests.realtime.test_links import until
+
+TIME_LIMIT = 0.2
+REDIS_TIME_LIMIT = 1
+"""Redis itself knows whole seconds only."""
+IDLE_SECONDS = 2.5
+
+
+class Process:
+    """What a web process has that listens; nothing in it says a word by itself."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.reader = FeedReader.from_url(server.url)
+        self.hub = Hub(self.reader)
+        revocations = Revocations(links.client(server.url, socket_timeout=TIME_LIMIT))
+        self.health = Health(self.reader, self.hub, Connections(MaxConnections(1, 1, 1)), 3600.0, revocations)
+        self.heard: list[bytes] = []
+        self.reader.listen_to_revocations(self)
+
+    def on_revocation(self, message: bytes) -> None:
+        self.heard.append(message)
+        self.health.on_revocation(message)
+
+    def on_revocations_confirmed(self) -> None:
+        self.health.on_revocations_confirmed()
+
+    async def start(self) -> None:
+        self.hub.start()
+        await until(lambda: self.reader.connected)
+        await until(lambda: self.reader.heard_until > float("-inf"))
+
+
+@pytest.fixture
+async def processes(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Process]]:
+    monkeypatch.setattr(realtime.reader, "REDIS_TIMEOUT_SECONDS", TIME_LIMIT)
+    monkeypatch.setattr(realtime.links, "OLD_SECONDS", TIME_LIMIT)
+    monkeypatch.setattr(realtime.reader, "SERVER_SECONDS", 3600.0)
+    monkeypatch.setattr(realtime.pulse, "PULSE_SECONDS", 3600.0)
+    with Redis.from_url(own_redis.url) as redis:
+        redis.config_set("timeout", REDIS_TIME_LIMIT)
+    processes = [Process(own_redis) for _ in range(3)]
+    for process in processes:
+        await process.start()
+    yield processes
+    for process in processes:
+        await process.hub.close()
+
+
+async def test_a_revocation_after_idle_times_reaches_every_process_over_the_link_that_stood(
+    own_redis: RedisServer, processes: list[Process], tenant_id: int
+) -> None:
+    stood = [process.reader._connection for process in processes]
+    revoking = Revocations(links.client(own_redis.url, socket_timeout=TIME_LIMIT))
+    revoking.add(tenant_id, user_subject(1), time.time() * 1000)
+    await until(lambda: all(len(process.heard) == 1 for process in processes))
+    await asyncio.sleep(IDLE_SECONDS)
+    assert [process.reader._connection for process in processes] == stood, "An idle link was given up."
+    revoking.add(tenant_id, user_subject(2), time.time() * 1000)
+    await until(lambda: all(len(process.heard) == 2 for process in processes))
+    assert [process.reader._connection for process in processes] == stood

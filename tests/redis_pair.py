@@ -1,0 +1,97 @@
+"""Two Redis servers, one the replica of the other, behind one address: a proxy stands for a name in DNS."""
+
+import asyncio
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from redis import Redis
+
+from embedded.ports import HOST, free_port
+from embedded.redis import RedisServer
+from tests.proxy import Proxy
+from tests.system import eventually
+
+
+class RedisPair:
+    """`master` is what the address leads to. A link that stands stays where it was made, as in life.
+
+    `first`: a master that somebody else starts and ends.
+    """
+
+    def __init__(self, folder: Path, first: RedisServer | None = None) -> None:
+        self.master = first or RedisServer(folder / "redis-a")
+        self.replica = RedisServer(folder / "redis-b")
+        self.proxies = [Proxy(self.master.port)]
+        self._started = [self.replica] if first else [self.master, self.replica]
+        """Those that end with this pair."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self.proxies[0].port}/0"
+
+    async def __aenter__(self) -> Self:
+        for server in self._started:
+            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(server.wait_ready)
+        for proxy in self.proxies:
+            await proxy.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for proxy in self.proxies:
+            await proxy.__aexit__(kind, error, trace)
+        for server in self._started:
+            await asyncio.to_thread(server.stop)
+
+    async def replicate(self) -> None:
+        """The replica has what the master has, and goes on so."""
+        await self._tell(self.master, "CONFIG", "SET", "repl-diskless-sync-delay", "0")
+        await self._tell(self.replica, "REPLICAOF", HOST, str(self.master.port))
+
+        def follows() -> bool:
+            with Redis.from_url(self.master.url) as master, Redis.from_url(self.replica.url) as replica:
+                there = replica.info("replication")
+                behind = master.info("replication")["master_repl_offset"] - there["slave_repl_offset"]
+                return (there["master_link_status"], behind) == ("up", 0)
+
+        await eventually(follows, what="the replica")
+
+    async def fall_behind(self) -> None:
+        """The replica keeps what it has, and hears of nothing more."""
+        await self._tell(self.replica, "REPLICAOF", HOST, str(free_port()))
+
+    async def promote(self, *, switch: bool = True) -> None:
+        """The replica becomes the master, and the master its replica; the address leads to the new master."""
+        await self._tell(self.replica, "REPLICAOF", "NO", "ONE")
+        await self._tell(self.master, "REPLICAOF", HOST, str(self.replica.port))
+        self._swap(switch=switch)
+
+    async def fail_over(self) -> None:
+        """The same in good order, by the command FAILOVER: the replica has everything then."""
+        await self.replicate()
+        await self._tell(self.master, "FAILOVER", "TO", HOST, str(self.replica.port))
+
+        def is_master() -> bool:
+            with Redis.from_url(self.replica.url) as redis:
+                return str(redis.info("replication")["role"]) == "master"
+
+        await eventually(is_master, what="FAILOVER")
+        self._swap(switch=True)
+
+    def switch(self) -> None:
+        """The address leads to the master from now on; no link that stands is touched."""
+        for proxy in self.proxies:
+            proxy.target = self.master.port
+
+    def _swap(self, *, switch: bool) -> None:
+        self.master, self.replica = self.replica, self.master
+        if switch:
+            self.switch()
+
+    @staticmethod
+    async def _tell(server: RedisServer, *words: str) -> None:
+        answer = await asyncio.to_thread(server.command, *words)
+        assert not answer.startswith("-"), answer
