@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from realtime.supported import is_too_old, needed
 
 _MEMORY = "256mb"
 _TRY_SECONDS = 10.0
+_SAVING = "Background save already in progress"
 _OPEN_SECONDS = 60.0  # 256 MB are read in some seconds
 _SCRIPT = "return redis.call('INFO', 'server')"
 
@@ -141,7 +143,9 @@ class RedisServer(Server):
 
     def save(self) -> Path:
         """Write the dump now; returns its file, to be copied and given to `start(dump=…)` later."""
-        answer = self.command("SAVE")
+        until = time.monotonic() + _TRY_SECONDS
+        while (answer := self.command("SAVE")).endswith(_SAVING) and time.monotonic() < until:
+            time.sleep(0.02)  # for a replica
         if answer != "+OK":
             raise EmbeddedError(f"Redis could not write its dump: {answer.lstrip('-')}.")
         return self.dump_file

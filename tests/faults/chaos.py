@@ -12,16 +12,25 @@ from pathlib import Path
 from embedded.plan import Web
 from tests.faults.roamer import Roamer
 from tests.proxy import Proxy
+from tests.redis_pair import RedisPair
 from tests.system import System
+
+BUSY = """
+local function now() local clock = redis.call('TIME') return clock[1] * 1000 + clock[2] / 1000 end
+local begin = now()
+while now() - begin < tonumber(ARGV[1]) do end
+"""
 
 
 class Chaos:
     """What can go wrong, one method each. Nothing here waits for a fault to be over."""
 
     def __init__(
-        self, system: System, webs: list[Web], proxies: list[Proxy], roamers: list[Roamer], chance: random.Random
+        self, system: System, pair: RedisPair, webs: list[Web], roamers: list[Roamer], chance: random.Random
     ) -> None:
-        self.system, self.webs, self.proxies, self.roamers, self.chance = system, webs, proxies, roamers, chance
+        self.system, self.pair, self.webs, self.roamers, self.chance = system, pair, webs, roamers, chance
+        self.proxies = pair.proxies[1:]
+        """Those of the web processes. The first one is the way of the workers."""
         self.done: list[str] = []
         self._dump: Path | None = None
 
@@ -32,6 +41,12 @@ class Chaos:
             self.redis_back_with_older_data,
             self.redis_back_empty,
             self.redis_flushed,
+            self.redis_stopped,
+            self.redis_busy,
+            self.replica_promoted,
+            self.replica_promoted,
+            self.replica_promoted_that_was_behind,
+            self.failed_over,
             self.link_cut,
             self.link_half_open,
             self.link_stalled,
@@ -49,30 +64,57 @@ class Chaos:
             await asyncio.sleep(pause())
 
     async def redis_back_with_its_data(self) -> None:
-        await asyncio.to_thread(self.system.redis.stop)
+        await asyncio.to_thread(self.pair.master.stop)
         await self._redis_again()
 
     async def redis_back_with_older_data(self) -> None:
-        await asyncio.to_thread(self.system.redis.kill)
+        await asyncio.to_thread(self.pair.master.kill)
         if self._dump is None:
             await self._redis_again(empty=True)
         else:
             await self._redis_again(dump=self._dump)
 
     async def redis_back_empty(self) -> None:
-        await asyncio.to_thread(self.system.redis.kill)
+        await asyncio.to_thread(self.pair.master.kill)
         await self._redis_again(empty=True)
 
     async def _redis_again(self, **how: bool | Path) -> None:
         await asyncio.sleep(self.chance.choice([0.0, 0.3]))
-        await asyncio.to_thread(lambda: self.system.redis.start(**how))  # type: ignore[arg-type]
-        await asyncio.to_thread(self.system.redis.wait_ready)
+        await asyncio.to_thread(lambda: self.pair.master.start(**how))  # type: ignore[arg-type]
+        await asyncio.to_thread(self.pair.master.wait_ready)
 
     async def redis_flushed(self) -> None:
-        await asyncio.to_thread(self.system.redis.command, "FLUSHALL")
+        await asyncio.to_thread(self.pair.master.command, "FLUSHALL")
+
+    async def redis_stopped(self) -> None:
+        """It is there, and answers nothing for a while."""
+        pid = self.pair.master.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        await asyncio.sleep(self.chance.uniform(0.1, 4.0))
+        os.kill(pid, signal.SIGCONT)
+
+    async def redis_busy(self) -> None:
+        """It does nothing else for a while, as with DEBUG SLEEP."""
+        milliseconds = str(self.chance.randint(100, 3000))
+        await asyncio.to_thread(self.pair.master.command, "EVAL", BUSY, "0", milliseconds)
+
+    async def replica_promoted(self) -> None:
+        """No link is cut: each stands at what is a replica now. The next time the first one is promoted again."""
+        await self.pair.replicate()
+        await self.pair.promote()
+
+    async def replica_promoted_that_was_behind(self) -> None:
+        await self.pair.replicate()
+        await self.pair.fall_behind()
+        await asyncio.sleep(self.chance.uniform(0.0, 1.0))
+        await self.pair.promote()
+
+    async def failed_over(self) -> None:
+        await self.pair.fail_over()
 
     async def dump_written(self) -> None:
-        written = await asyncio.to_thread(self.system.redis.save)
+        written = await asyncio.to_thread(self.pair.master.save)
         self._dump = Path(shutil.copy(written, self.system.folder / "older.rdb"))
 
     async def link_cut(self) -> None:
@@ -117,22 +159,24 @@ class Chaos:
 
 
 @asynccontextmanager
-async def faulty_webs(system: System, number: int) -> AsyncIterator[tuple[list[Web], list[Proxy]]]:
-    """Web processes whose way to Redis leads through a proxy each."""
-    proxies = [Proxy(system.redis.port) for _ in range(number)]
+async def faulty_webs(system: System, pair: RedisPair, number: int) -> AsyncIterator[list[Web]]:
+    """Web processes whose way to Redis leads through a proxy each, the system running beside them."""
     webs: list[Web] = []
+    pair.proxies += [Proxy(pair.master.port) for _ in range(number)]
     try:
-        for proxy in proxies:
-            await proxy.__aenter__()
-            url = f"redis://127.0.0.1:{proxy.port}"
-            web = system.web_of(REDIS_URL=url, REALTIME_PROBE_SECONDS="0.5", REALTIME_DRAIN_SECONDS="0.5")
-            webs.append(web)
-            await asyncio.to_thread(web.start)
-        for web in webs:
-            await asyncio.to_thread(web.wait_ready)
-        yield webs, proxies
+        async with pair:
+            for process in (system.web, system.worker):
+                process.environment = {**process.environment, "REDIS_URL": pair.url}
+            await asyncio.to_thread(system.start)
+            for proxy in pair.proxies[1:]:
+                url = f"redis://127.0.0.1:{proxy.port}"
+                web = system.web_of(REDIS_URL=url, REALTIME_PROBE_SECONDS="0.5", REALTIME_DRAIN_SECONDS="0.5")
+                webs.append(web)
+                await asyncio.to_thread(web.start)
+            for web in webs:
+                await asyncio.to_thread(web.wait_ready)
+            yield webs
     finally:
         for web in webs:
             await asyncio.to_thread(web.stop)
-        for proxy in proxies:
-            await proxy.__aexit__(None, None, None)
+        await asyncio.to_thread(system.stop)

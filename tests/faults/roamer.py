@@ -35,6 +35,8 @@ class Roamer:
         self.frames = 0
         self.free = asyncio.Event()
         self.free.set()
+        self.asks: set[str] = set()
+        """Topics that this client saw unfinished and was not shown again: it names them when it connects next."""
         self._highest: dict[tuple[str, str], int] = {}
         self._shown: set[str] = set()
         self._watcher: Watcher | None = None
@@ -58,24 +60,33 @@ class Roamer:
             await self._poll(address, granted)
             return
         if transport == "sse":
-            watcher: Watcher = await EventStream.open(f"{address}/api/v1/events/", granted, since=self.place)
+            url = f"{address}/api/v1/events/"
+            watcher: Watcher = await EventStream.open(url, granted, since=self.place, topics=self._topics())
         else:
-            watcher = await Watcher.connect(address.replace("http", "ws") + "/ws/events/", granted, since=self.place)
+            url = address.replace("http", "ws") + "/ws/events/"
+            watcher = await Watcher.connect(url, granted, since=self.place, topics=self._topics())
         async with watcher:
-            for _ in range(self._chance.randint(3, 60)):
+            for number in range(self._chance.randint(3, 60)):
                 await self.free.wait()
+                asks = set(self.asks)
                 self.take(await watcher.read())
+                # Who stays connected is told the end of what it saw. Who has just come has to name it.
+                if number < 2 and self.asks - asks:
+                    return
 
     async def _poll(self, address: str, granted: str) -> None:
         async with httpx.AsyncClient(base_url=address, timeout=10) as client:
             headers = {"Authorization": f"Bearer {granted}"}
             for _ in range(self._chance.randint(1, 5)):
-                since = {"since": self.place}
-                answer = await client.get("/api/v1/realtime/snapshot/", params=since, headers=headers)
+                asked = {"since": self.place, "topics": self._topics()}
+                answer = await client.get("/api/v1/realtime/snapshot/", params=asked, headers=headers)
                 if answer.status_code != 200:
                     raise httpx.HTTPError(answer.text)
                 self.take(answer.json())
                 await asyncio.sleep(PAUSE_SECONDS)
+
+    def _topics(self) -> str:
+        return ",".join(["*", *sorted(self.asks)])
 
     def take(self, frame: Frame) -> None:
         """Judges a frame, and folds it."""
@@ -105,13 +116,17 @@ class Roamer:
 
     def _keep(self, record: dict[str, Any]) -> None:
         held = self.fold.get(record["topic"])
+        if record["status"] == "UNKNOWN":
+            return  # it is named again the next time; by then the relay may have restored it
         if held is None or strength(record) >= strength(held):
             self.fold[record["topic"]] = record
+            self.asks.discard(record["topic"])
 
     def _drop_unfinished(self) -> None:
         for topic, record in list(self.fold.items()):
             if topic not in self._shown and rank(record["status"]) < 2:
                 del self.fold[topic]
+                self.asks.add(topic)
 
 
 def strength(record: dict[str, Any]) -> tuple[int, int]:

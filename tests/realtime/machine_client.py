@@ -29,6 +29,13 @@ class LossyHub(Hub):
         lost, self.swallow = min(self.swallow, len(messages)), max(0, self.swallow - len(messages))
         super().on_messages(messages[lost:])
 
+    def lead_to(self, port: int) -> None:
+        """New links to Redis lead to this port, as after a change in DNS; those that stand are not touched."""
+        pool = self._reader._redis.connection_pool
+        pool.connection_kwargs["port"] = port
+        for connection in [*pool._available_connections, *pool._in_use_connections]:
+            connection.port = port  # type: ignore[attr-defined]
+
 
 class _Carrier:
     """A socket of a client, whose buffer is full while the client is held up."""

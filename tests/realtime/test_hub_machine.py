@@ -10,7 +10,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -24,7 +24,11 @@ from redis import Redis
 
 import realtime.fan_out
 import realtime.hub
+import realtime.links
+import realtime.reader
+from embedded.ports import HOST, free_port
 from embedded.redis import RedisServer
+from embedded.scratch import scratch_folder
 from realtime import scripts
 from realtime.errors import FeedUnavailableError
 from realtime.keys import Keys
@@ -35,12 +39,14 @@ from realtime.scripts import Limits
 from realtime.topics import TopicFilter
 from realtime.transitions import Status, Verdict
 from tests.realtime.machine_client import Client, LossyHub, strength
+from tests.system import eventually_now
 
 EXAMPLES = int(os.environ.get("REALTIME_EXAMPLES", "0"))
 # `script/break-guarantees` only asks whether there is a failure, not for the shortest one.
 PHASES = [Phase.generate] if os.environ.get("QUICK_FAILURE") else list(Phase)
 BOUND_SECONDS = 15.0
 MAX_RESTARTS = 2  # an example; each costs a tenth of a second
+MAX_PROMOTIONS = 2  # so that a process may be promoted twice
 
 TOPICS = ["job:a", "job:b", "job:c", "video:a", "video:b"]
 NUDGE = "nudge:n"
@@ -60,15 +66,23 @@ _tenants = count(700_000)
 class HubMachine(RuleBasedStateMachine):
     """One tenant, watched through two hubs; another one whose topics have the same names."""
 
-    def __init__(self, server: RedisServer, folder: Path) -> None:
+    def __init__(self, servers: tuple[RedisServer, RedisServer], folder: Path) -> None:
         super().__init__()
-        self.server, self.folder = server, folder
+        self.server, self.replica = servers
+        self.folder = folder
         self.dump = folder / "older.rdb"
-        self.redis: Redis = Redis.from_url(server.url)
-        self.redis.flushall()
+        for server in servers:
+            server.command("REPLICAOF", "NO", "ONE")
+            server.command("FLUSHALL")
+            server.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+        self.redis: Redis = Redis.from_url(self.server.url)
         self.keys = Keys()
         self.tenant_id, self.other_tenant = next(_tenants), next(_tenants)
+        self.limits = Limits()
         self.publisher = Publisher(self.redis)
+        self.promotions_left = 0
+        self.replicates = self.behind = False
+        """Whether the replica hears of what is written, or heard of it once."""
         self.clients: list[Client] = []
         self.restarts = 0
         self.has_dump = False
@@ -84,14 +98,18 @@ class HubMachine(RuleBasedStateMachine):
         at_once=st.sampled_from([256, 1]),
         recent_terminal=st.sampled_from([1, 2, 100]),
         filters=st.lists(st.sampled_from(FILTERS), min_size=2, max_size=4),
+        promotions=st.sampled_from([MAX_PROMOTIONS, 0, 0, 0]),  # each costs half a second
     )
-    def begin(self, linger: float, at_once: int, recent_terminal: int, filters: list[list[str]]) -> None:
+    def begin(
+        self, linger: float, at_once: int, recent_terminal: int, filters: list[list[str]], promotions: int
+    ) -> None:
+        self.promotions_left = promotions
         realtime.hub.LINGER_SECONDS = linger
         realtime.fan_out.AT_ONCE = at_once
-        limits = Limits(recent_terminal=recent_terminal)
-        self.publisher = Publisher(self.redis, limits=limits)
+        self.limits = Limits(recent_terminal=recent_terminal)
+        self.publisher = Publisher(self.redis, limits=self.limits)
         self.runner = asyncio.Runner()
-        self.hubs = self.run(self._make_hubs(limits))
+        self.hubs = self.run(self._make_hubs(self.limits))
         for number, patterns in enumerate(filters):
             self.run(self._come(patterns, number % 2))
         self.turn(100)
@@ -286,6 +304,8 @@ class HubMachine(RuleBasedStateMachine):
         """Killed, and back with older data, without any, or (after an orderly stop) with all."""
         self.restarts += 1
         self.told = False
+        if self.replicates:
+            self.fall_behind()
         if how == "same":
             self.server.stop()
             self.server.start()
@@ -296,6 +316,48 @@ class HubMachine(RuleBasedStateMachine):
             else:
                 self.server.start(empty=True)
         self.server.wait_ready(BOUND_SECONDS)
+
+    @rule()
+    @precondition(lambda self: self.promotions_left and not self.replicates)
+    def replicate(self) -> None:
+        """The replica has what the master has, and hears of what is written from now on."""
+        self.replica.command("REPLICAOF", HOST, str(self.server.port))
+        self.replicates, self.behind = True, False
+        self._until_replicated()
+
+    def _until_replicated(self) -> None:
+        def replicated() -> bool:
+            with Redis.from_url(self.replica.url) as replica:
+                there = replica.info("replication")
+                here = self.redis.info("replication")["master_repl_offset"]
+                return (there["master_link_status"], there["slave_repl_offset"]) == ("up", here)
+
+        eventually_now(replicated, "the replica", BOUND_SECONDS)
+
+    @rule()
+    @precondition(lambda self: self.replicates)
+    def fall_behind(self) -> None:
+        """The replica keeps what it has, and hears of nothing more."""
+        self.replica.command("REPLICAOF", HOST, str(free_port()))
+        self.replicates, self.behind = False, True
+
+    @rule()
+    @precondition(lambda self: self.promotions_left and (self.replicates or self.behind))
+    def promote(self) -> None:
+        """The replica becomes the master; no link of a process that stands is cut."""
+        self.promotions_left -= 1
+        self.told = False
+        if self.replicates:
+            self._until_replicated()
+        self.replica.command("REPLICAOF", "NO", "ONE")
+        self.server.command("REPLICAOF", HOST, str(self.replica.port))
+        self.server, self.replica = self.replica, self.server
+        self.replicates = self.behind = False
+        self.redis.close()
+        self.redis = Redis.from_url(self.server.url)
+        self.publisher = Publisher(self.redis, limits=self.limits)
+        for hub in self.hubs:
+            hub.lead_to(self.server.port)
 
     @rule()
     @precondition(lambda self: not self.told)
@@ -407,14 +469,32 @@ async def until(holds: Callable[[], bool], why_not: Callable[[], str]) -> None:
         raise AssertionError(why_not()) from None
 
 
+@pytest.fixture
+def servers_of_its_own() -> Iterator[tuple[RedisServer, RedisServer]]:
+    """Two, which may be killed and promoted."""
+    with scratch_folder("hub-machine") as folder:
+        servers = RedisServer(folder / "redis"), RedisServer(folder / "replica")
+        try:
+            for server in servers:
+                server.start()
+                server.wait_ready(BOUND_SECONDS)
+            yield servers
+        finally:
+            for server in servers:
+                server.stop()
+
+
 def test_every_client_ends_with_what_a_new_one_is_told(
-    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    servers_of_its_own: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    # Links stand at once, and are looked after often, so that no example has to wait.
+    monkeypatch.setattr(realtime.links, "YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(realtime.reader, "SERVER_SECONDS", 0.02)
     # Each example chooses its own; put back at the end.
     monkeypatch.setattr(realtime.hub, "LINGER_SECONDS", 30.0)
     monkeypatch.setattr(realtime.fan_out, "AT_ONCE", 256)
     run_state_machine_as_test(
-        cast("type[RuleBasedStateMachine]", lambda: HubMachine(own_redis, tmp_path)),
+        cast("type[RuleBasedStateMachine]", lambda: HubMachine(servers_of_its_own, tmp_path)),
         settings=settings(
             max_examples=EXAMPLES or 100,
             stateful_step_count=40,

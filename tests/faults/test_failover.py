@@ -1,0 +1,57 @@
+"""Redis fails over and back while the product runs, and no link is cut: every browser ends on the truth."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from academy.adapters.excel.sample import sample_workbook
+from embedded.group import Servers
+from embedded.scratch import scratch_folder
+from tests.faults.chaos import faulty_webs
+from tests.faults.test_killed_worker import percent
+from tests.redis_pair import RedisPair
+from tests.system import QUICK, System, eventually, import_workbook
+from tests.watcher import Watcher
+
+
+@pytest.fixture
+async def failing(template: Servers) -> AsyncIterator[tuple[System, RedisPair]]:
+    with scratch_folder("failover") as folder:
+        system = System(template, folder, "failover", **QUICK)
+        pair = RedisPair(folder, system.redis)
+        async with faulty_webs(system, pair, 0):
+            yield system, pair
+
+
+async def running_import(system: System, client: httpx.AsyncClient, watcher: Watcher, seed: int) -> str:
+    job_id = await import_workbook(client, sample_workbook(4000, seed=seed))
+    await watcher.until(lambda: percent(watcher, job_id) > 10)
+    return job_id
+
+
+async def test_jobs_that_run_through_a_failover_and_a_failback_end_in_every_browser(
+    failing: tuple[System, RedisPair],
+) -> None:
+    system, pair = failing
+    async with system.client() as client, await system.watcher(client) as watcher:
+        first = await running_import(system, client, watcher, 51)
+        await pair.fail_over()
+        assert (await watcher.until_terminal(f"job:{first}"))["status"] == "DONE"
+        await pair.replicate()
+        await pair.fall_behind()  # of what follows the first master hears nothing
+        second = await running_import(system, client, watcher, 52)
+        assert (await watcher.until_terminal(f"job:{second}"))["status"] == "DONE"
+        await pair.promote()
+        third = await running_import(system, client, watcher, 53)
+        assert (await watcher.until_terminal(f"job:{third}"))["status"] == "DONE"
+
+        def ready() -> bool:
+            return httpx.get(f"{system.address}/readyz", timeout=10).text == "ok"
+
+        await eventually(ready, what="/readyz to say ok")
+        async with await system.watcher(client) as newcomer:
+            for job_id in (first, second, third):
+                assert (await newcomer.until_terminal(f"job:{job_id}"))["status"] == "DONE"
+    epochs = {frame["place"].partition(".")[0] for frame in watcher.frames if frame.get("place")}
+    assert len(epochs) == 3
