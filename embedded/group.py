@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from embedded.errors import EmbeddedError, Stopped
 from embedded.postgres import PostgresServer
 from embedded.redis import RedisServer
-from embedded.sqs import SqsServer
+from embedded.sqs import REGION, SqsServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -82,8 +82,8 @@ def _storage(sqs: SqsServer) -> dict[str, str]:
         "S3_BUCKET": BUCKET,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "ap-northeast-2",
-        "AWS_DEFAULT_REGION": "ap-northeast-2",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
     }
 
 

@@ -14,6 +14,7 @@ from embedded.home import PROJECT, Home
 from embedded.ports import HOST, answers
 from embedded.service import Service
 from embedded.spawn import Order
+from embedded.sqs import REGION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 WORKERS = ("ai_worker", "video_worker", "messaging_worker")
 _POLLS_WITHIN = 60.0  # seconds; one poll may last 20, and a queue that fails is asked again later
-_REGION = "ap-northeast-2"
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
     defaults = {
         "SECRET_KEY": given.get("SECRET_KEY") or home.secret_key(),
         "ALLOWED_HOSTS": f"{HOST},localhost,[::1]",
-        "AWS_REGION": _REGION,
+        "AWS_REGION": REGION,
         "MEDIA_ROOT": str(home.media),
         "ADMIN_SITE": "on",
         # Whoever presses Ctrl-C does not want to wait for a rolling restart; see embedded.up for what ends when.

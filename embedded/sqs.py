@@ -13,6 +13,9 @@ from embedded.ports import HOST
 from embedded.server import Server
 from embedded.spawn import Order
 
+REGION = "ap-northeast-2"
+"""Where its queues and buckets are. A bucket of which it knows the files alone, after a kill, is here too."""
+
 
 class SqsServer(Server):
     """`address` is `http://127.0.0.1:<port>`, for SQS and for S3. Any credentials do.
@@ -49,6 +52,7 @@ class SqsServer(Server):
             "MINISTACK_HOST": HOST,
             "GATEWAY_PORT": str(self.port),
             "SERVICES": "sqs,s3",
+            "MINISTACK_REGION": os.environ.get("AWS_REGION") or REGION,
             # What listens at ports of its own, on all interfaces, whichever services are asked for.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",

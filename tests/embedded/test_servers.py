@@ -20,12 +20,14 @@ import psutil
 import psycopg
 import pytest
 import redis
+from botocore.config import Config
 
 import embedded
 from embedded import EmbeddedError, PostgresServer, RedisServer, SqsServer, group, process
 from embedded.errors import NotReadyError
 from embedded.plan import Web, Worker
 from embedded.ports import HOST, free_port
+from embedded.sqs import REGION
 from tests.embedded.runs import PATIENCE, eventually, wait_written
 
 if TYPE_CHECKING:
@@ -360,6 +362,28 @@ def test_free_ports_are_none_of_those_that_outgoing_connections_get() -> None:
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as text:  # noqa: PTH123
         first = int(text.read().split()[0])
     assert all(15_000 <= free_port() < first for _ in range(20))
+
+
+def test_a_killed_emulator_takes_files_at_signed_addresses_again(scratch: Path) -> None:
+    with SqsServer(scratch / "killed") as server:
+        store = boto3.client(
+            "s3",
+            endpoint_url=server.url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(signature_version="s3v4"),
+        )
+        store.create_bucket(Bucket="videos", CreateBucketConfiguration={"LocationConstraint": REGION})
+        store.put_object(Bucket="videos", Key="before", Body=b"1")
+        server.kill()
+        server.start()
+        server.wait_ready()
+        url = store.generate_presigned_url("put_object", Params={"Bucket": "videos", "Key": "after"})
+        request = urllib.request.Request(url, b"2", method="PUT")  # noqa: S310 - of the line above
+        with urllib.request.urlopen(request) as answer:  # noqa: S310
+            assert answer.status == 200
+        assert store.get_object(Bucket="videos", Key="before")["Body"].read() == b"1"
 
 
 def test_a_test_can_have_two_of_a_kind(scratch: Path) -> None:
