@@ -20,8 +20,9 @@ from realtime.commands import Commands, Publishing
 from realtime.metrics import count_published, count_refused, counting_refusals
 from realtime.pacing import Pace, progress_update
 from realtime.progress_thread import ProgressThread
-from realtime.record import Draft, Progress, Record, Step, draft_record, join_record
+from realtime.record import Draft, Progress, Record, Step, draft_record, join_record, overtakes
 from realtime.scripts import Limits, Published
+from realtime.transitions import Verdict
 
 __all__ = ["AsyncPublisher", "Pace", "Publisher", "Step"]
 
@@ -152,6 +153,19 @@ class Publisher:
         Looking at a job of last year tells nobody anything. False if Redis holds it already. Raises RedisError.
         """
         return bool(self._repair(*self._commands.repair(tenant_id, draft)))
+
+    def mend(self, tenant_id: int, draft: Draft) -> bool:
+        """Bring Redis in line with a committed state. Return whether it held something else. Raises RedisError.
+
+        What Redis does not hold is restored, and nobody is told. An older attempt, or an attempt that has not ended
+        although it has by the committed state, is published: the record that should have told of it never came.
+        """
+        held = self.record(tenant_id, draft.topic)
+        if held is None:
+            return self.restore(tenant_id, draft)
+        if not overtakes(draft, held):
+            return False
+        return self.publish(tenant_id, draft).verdict is Verdict.ACCEPTED
 
     def refresh(self, tenant_id: int, topic: str) -> None:
         """Lets the keys of an unfinished topic live on; those of a terminal one have their term. Raises RedisError."""

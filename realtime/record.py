@@ -85,6 +85,16 @@ class Record:
         return float(match[1]) if match else time.time()
 
 
+def overtakes(draft: Draft, held: Record) -> bool:
+    """Whether a committed state shows that the record of its end, or of its attempt, never came.
+
+    PROCESSING shows nothing: its worker publishes it, with a lease that nobody else may write.
+    """
+    if draft.attempt == held.attempt:
+        return draft.status.terminal and not held.terminal
+    return draft.attempt > held.attempt and draft.status is not Status.PROCESSING
+
+
 def draft_record(
     *,
     topic: str,

@@ -13,7 +13,7 @@ import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import psutil
@@ -374,7 +374,8 @@ def test_a_killed_emulator_takes_files_at_signed_addresses_again(scratch: Path) 
             aws_secret_access_key="test",
             config=Config(signature_version="s3v4"),
         )
-        store.create_bucket(Bucket="videos", CreateBucketConfiguration={"LocationConstraint": REGION})
+        region: Any = {"LocationConstraint": REGION}
+        store.create_bucket(Bucket="videos", CreateBucketConfiguration=region)
         store.put_object(Bucket="videos", Key="before", Body=b"1")
         server.kill()
         server.start()

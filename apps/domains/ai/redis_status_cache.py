@@ -30,11 +30,14 @@ def cache_job_status(
     data: Mapping[str, Any],
     error: Mapping[str, str] | None = None,
 ) -> bool:
-    """Restores what Redis no longer holds; tells nobody. False if Redis holds it. Raises RedisError."""
+    """Bring Redis in line with the row; False if it held the same. Raises RedisError.
+
+    What it no longer holds is restored, and nobody is told. What it holds of an earlier state is overtaken.
+    """
     draft = draft_record(
         topic=job_topic(job_id), attempt=attempt, status=status, published_at=published_at, data=data, error=error
     )
-    return conf.publisher().restore(tenant_id, draft)
+    return conf.publisher().mend(tenant_id, draft)
 
 
 def refresh_job_progress_ttl(tenant_id: int, job_id: UUID) -> None:
