@@ -378,6 +378,14 @@ DEFECTS = [
         "tests/worker/test_row_and_feed.py",
     ),
     Defect(
+        "Trouble of ours",
+        "a message that was not taken keeps the others waiting",
+        "apps/worker/messaging_worker/health.py",
+        "failures = max(self.unknown, self.refusals - FREE_FAILURES)",
+        "failures = max(self.unknown, self.refusals)",
+        "tests/messaging/test_unwell_providers.py",
+    ),
+    Defect(
         "5. Zero database",
         "authentication looks the caller up",
         "apps/core/authentication.py",

@@ -18,7 +18,7 @@ from academy.domain.student_rows import StudentRow
 from academy.messages import submit_messages
 from apps.core.models import User
 from apps.domains.ai.models import AIJobResult
-from apps.worker.messaging_worker import bulk_message
+from apps.worker.messaging_worker import health
 from apps.worker.messaging_worker.dispatcher import HANDLERS
 from tests.messaging.gateway import Gateway, running_gateway
 from tests.worker.conftest import Bench, bench_of
@@ -68,7 +68,7 @@ def bench(
     transactional_db: None, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MessagingBench]:
     """Its provider rests for no time after a failure, and the rate is high."""
-    monkeypatch.setattr(bulk_message, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(health, "PAUSES", (0.0, 0.0))
     settings.MESSAGE_RATE_PER_MINUTE = FAST
     message_rate.cache_clear()
     with bench_of(MessagingBench, MESSAGING_QUEUE, settings, monkeypatch) as made:

@@ -15,7 +15,7 @@ from academy.adapters.messages.rate import message_rate
 from academy.domain.messages import OUTCOME_UNKNOWN, To
 from apps.domains.ai.models import AIJob
 from apps.domains.messaging.models import Message
-from apps.worker.messaging_worker import bulk_message
+from apps.worker.messaging_worker import bulk_message, health
 from tests.messaging.conftest import PHONE, MessagingBench
 from tests.messaging.gateway import Gateway
 
@@ -116,7 +116,7 @@ def test_a_provider_that_never_says_whether_it_took_a_message_is_not_given_all_o
     gateway.answer = lambda _message: 500
     job_id = bench.write_to_new(20)
     bench.handle_next()
-    failures = len(bulk_message.PAUSES) + 1
+    failures = len(health.PAUSES) + 1
     assert bench.outcomes(job_id) == [UNKNOWN] * failures + [PENDING] * (20 - failures)
     assert bench.state(job_id) == ("PENDING", 2)
 

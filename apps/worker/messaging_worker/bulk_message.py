@@ -3,6 +3,8 @@
 What happens when a worker dies in between, and why: docs/explanation/at-most-once.md.
 """
 
+import heapq
+import math
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -13,12 +15,9 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 
 from academy.adapters.db.django import repositories_messages
 from academy.adapters.db.django.connections import give_back_connection
-from academy.adapters.messages.choice import open_provider
 from academy.adapters.messages.provider import (
     MessageRefusedError,
     OutcomeUnknownError,
-    Outgoing,
-    Provider,
     ProviderUnavailableError,
 )
 from academy.adapters.messages.rate import message_rate
@@ -26,14 +25,16 @@ from academy.domain.jobs import ClaimedJob
 from academy.domain.messages import OUTCOME_UNKNOWN, MessageCode
 from apps.domains.messaging.models import Message
 from apps.worker.handlers import Handler, JobProgress
+from apps.worker.messaging_worker.health import Health
+from apps.worker.messaging_worker.lanes import LANES, Lanes
 from apps.worker.messaging_worker.sending_report import SendingReport
 
 log = structlog.get_logger(__name__)
 
 STEPS = ("send",)
-PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Seconds, after each failure of the provider in a row; after one more this attempt gives up."""
 LOOK_SECONDS = 0.1
+IDLE_SECONDS = 1.0
+"""After so long without a query the database connection is given back."""
 SAVE_TRIES, SAVE_PAUSE_SECONDS = 10, 1.0
 
 
@@ -41,8 +42,8 @@ def send_messages(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
     """`{"sent", "failed", "total"}`. Raises ProviderUnavailableError to be tried again."""
     repositories_messages.fail_claimed_messages(job)
     report = SendingReport(progress, _totals(job))
-    with closing(open_provider()) as provider:
-        _Sending(job, provider, report).run()
+    with closing(Lanes()) as lanes:
+        _Sending(job, lanes, report).run()
     return _totals(job).as_result()
 
 
@@ -51,67 +52,119 @@ def _totals(job: ClaimedJob) -> repositories_messages.MessageTotals:
 
 
 class _Sending:
-    def __init__(self, job: ClaimedJob, provider: Provider, report: SendingReport) -> None:
-        self._job, self._provider, self._report = job, provider, report
-        self._failures = 0
+    """One attempt. A message that was not taken waits by itself, and others go on meanwhile."""
+
+    def __init__(self, job: ClaimedJob, lanes: Lanes, report: SendingReport) -> None:
+        self._job, self._lanes, self._report = job, lanes, report
+        self._health = Health()
+        self._claimed_up_to: int | None = 0
+        self._waiting: list[tuple[float, int]] = []  # when they are due, and their ids
+        self._set_aside: ProviderUnavailableError | None = None
+        self._token_at = self._quiet_until = self._used_at = 0.0
+        self._has_token = False
 
     def run(self) -> None:
-        """Until nothing is left. Raises what `JobProgress.go_on` raises."""
-        while self._report.left:
-            self._wait_for_turn()
-            message = repositories_messages.claim_next_message(self._job)
-            if message is None:
-                return
-            self._send(message)
-
-    def _wait_for_turn(self) -> None:
-        self._report.go_on()
-        while seconds := message_rate().take(self._job.tenant_id):
-            self._rest(seconds)
-
-    def _send(self, message: Message) -> None:
-        outgoing = Outgoing(f"{self._job.job_id}-{message.pk}", message.recipient, message.text)
+        """Until nothing is left. Raises what `JobProgress.go_on` raises, and ProviderUnavailableError."""
         try:
-            self._provider.send(outgoing)
-        except MessageRefusedError as problem:
-            reason = str(problem)
-            _saved(lambda: repositories_messages.save_failed(message, MessageCode.REFUSED, reason))
-            self._ended(sent=False)
-        except OutcomeUnknownError as problem:
-            log.warning("message_outcome_unknown", error=str(problem))
-            _saved(lambda: repositories_messages.save_failed(message, MessageCode.OUTCOME_UNKNOWN, OUTCOME_UNKNOWN))
-            self._report.failed()
-            self._provider_failed(ProviderUnavailableError("The provider no longer says whether it takes messages."))
-        except ProviderUnavailableError as problem:
-            _saved(lambda: repositories_messages.release_message(message))
-            self._provider_failed(problem)
+            while self._is_unfinished:
+                self._report.go_on()
+                started = self._start_next()
+                self._note_ended(0.0 if started else LOOK_SECONDS)
+        finally:
+            # Whatever became of the job: what is at the provider is known here alone.
+            for message, problem in self._lanes.ended(None):
+                self._save(message, problem)
+        if self._set_aside is not None:
+            raise self._set_aside
+
+    @property
+    def _is_unfinished(self) -> bool:
+        return bool(self._lanes or self._waiting or self._claimed_up_to is not None)
+
+    def _start_next(self) -> bool:
+        """Claim a message and hand it over. False if none is due, or none may leave now."""
+        now = time.monotonic()
+        if len(self._lanes) >= self._health.lanes(LANES) or now < max(self._quiet_until, self._token_at):
+            return False
+        due = bool(self._waiting) and self._waiting[0][0] <= now
+        if not due and self._claimed_up_to is None:
+            return False
+        if not self._take_token(now):
+            return False
+        message = self._claim(due=due)
+        self._used_at = time.monotonic()
+        if message is not None:
+            self._has_token = False
+            self._lanes.send(message, f"{self._job.job_id}-{message.pk}")
+        return message is not None
+
+    def _take_token(self, now: float) -> bool:
+        if not self._has_token:
+            seconds = message_rate().take(self._job.tenant_id)
+            self._token_at, self._has_token = now + seconds, not seconds
+        return self._has_token
+
+    def _claim(self, *, due: bool) -> Message | None:
+        if due:
+            _, message_id = heapq.heappop(self._waiting)
+            return repositories_messages.claim_message(self._job, message_id)
+        message = repositories_messages.claim_next_message(self._job, after=self._claimed_up_to or 0)
+        self._claimed_up_to = message.pk if message is not None else None
+        return message
+
+    def _note_ended(self, seconds: float) -> None:
+        """Save what became of those that ended; wait for the first, or until something may be due."""
+        if self._lanes:
+            ended = self._lanes.ended(seconds)
         else:
-            _saved(lambda: repositories_messages.save_sent(message))
-            self._ended(sent=True)
-
-    def _ended(self, *, sent: bool) -> None:
-        """The provider is well, whatever it said of this message."""
-        self._failures = 0
-        if sent:
-            self._report.sent()
-        else:
-            self._report.failed()
-
-    def _provider_failed(self, problem: ProviderUnavailableError) -> None:
-        """Waits, longer each time. Raises it if it has happened too often in a row."""
-        if self._failures == len(PAUSES):
-            raise problem
-        log.warning("provider_unavailable", failures=self._failures + 1, error=str(problem))
-        self._rest(PAUSES[self._failures])
-        self._failures += 1
-
-    def _rest(self, seconds: float) -> None:
-        if seconds >= PAUSES[0]:
+            ended = []
+            time.sleep(min(seconds, max(0.0, self._next_at - time.monotonic())))
+        for message, problem in ended:
+            self._save(message, problem)
+            self._used_at = time.monotonic()
+        if time.monotonic() - self._used_at > IDLE_SECONDS:
             give_back_connection()
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, LOOK_SECONDS))
-            self._report.go_on()
+        if self._health.is_down and not self._lanes:
+            raise ProviderUnavailableError("The provider takes no messages, or no longer says whether it does.")
+
+    @property
+    def _next_at(self) -> float:
+        """When something may be due, in monotonic seconds."""
+        first = self._waiting[0][0] if self._waiting and self._claimed_up_to is None else 0.0
+        return max(self._token_at, self._quiet_until, first)
+
+    def _save(self, message: Message, problem: Exception | None) -> None:
+        match problem:
+            case None:
+                _saved(lambda: repositories_messages.save_sent(message))
+                self._health.note_answer()
+                self._report.sent()
+            case MessageRefusedError():
+                reason = str(problem)
+                _saved(lambda: repositories_messages.save_failed(message, MessageCode.REFUSED, reason))
+                self._health.note_answer()
+                self._report.failed()
+            case OutcomeUnknownError():
+                log.warning("message_outcome_unknown", error=str(problem))
+                _saved(lambda: repositories_messages.save_failed(message, MessageCode.OUTCOME_UNKNOWN, OUTCOME_UNKNOWN))
+                self._health.note_unknown()
+                self._report.failed()
+            case ProviderUnavailableError():
+                _saved(lambda: repositories_messages.release_message(message))
+                self._put_off(message, problem)
+            case _:
+                raise problem
+        self._quiet_until = time.monotonic() + self._health.pause
+
+    def _put_off(self, message: Message, problem: ProviderUnavailableError) -> None:
+        """Let the message wait; after too many tries it is the next attempt's."""
+        seconds = self._health.note_refusal(message.pk)
+        if self._health.refusals == 1:  # once for each time that it stops taking messages
+            log.warning("provider_unavailable", error=str(problem))
+        if seconds == math.inf:
+            self._set_aside = problem
+        else:
+            heapq.heappush(self._waiting, (time.monotonic() + seconds, message.pk))
 
 
 def _saved(save: Callable[[], None]) -> None:

@@ -111,10 +111,20 @@ def totals_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, MessageTota
     }
 
 
-def claim_next_message(job: ClaimedJob) -> Message | None:
-    """Takes the next message to send it; None if all have been taken. Raises AttemptSupersededError."""
+def claim_next_message(job: ClaimedJob, after: int = 0) -> Message | None:
+    """Takes the next message behind this id to send it; None if there is none. Raises AttemptSupersededError."""
+    return _claim(job, pk__gt=after)
+
+
+def claim_message(job: ClaimedJob, message_id: int) -> Message | None:
+    """Takes one message again that was not taken before. Raises AttemptSupersededError."""
+    return _claim(job, pk=message_id)
+
+
+def _claim(job: ClaimedJob, **which: int) -> Message | None:
     with holding(job):
-        message = messages_of(job.tenant_id, job.job_id, MessageStatus.PENDING).select_related(None).first()
+        pending = messages_of(job.tenant_id, job.job_id, MessageStatus.PENDING).select_related(None)
+        message = pending.filter(**which).first()
         if message is not None:
             message.status, message.claimed_at = MessageStatus.CLAIMED, timezone.now()
             message.save(update_fields=["status", "claimed_at"])
