@@ -1,6 +1,6 @@
 """Which tests the words after `script/test` choose: `python -m tests.chosen -x tests/realtime` prints `some` or `all`.
 
-After it come the programs that these tests need and that may have to be downloaded: `some nginx`, `all chromium nginx`.
+After it come the programs that these tests need and that may have to be downloaded: `some chromium`.
 pytest itself reads the words, so that the value of an option (`-k expression`, `--maxfail 3`) is not taken for a path.
 Ends with 1 and one sentence for each path that does not exist; with pytest's own message for a wrong option.
 """
@@ -17,8 +17,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PROGRAMS = {"chromium": Path("tests/page"), "nginx": Path("tests/nginx")}
-"""By the folder whose tests need it."""
+_PROXIES = Path("tests/proxies")
+_PROGRAMS = {"chromium": (Path("tests/page"), _PROXIES), "nginx": (_PROXIES,), "haproxy": (_PROXIES,)}
+"""With the folders whose tests need them."""
 _CHOOSING_OPTIONS = ("keyword", "markexpr", "lf", "failedfirst", "stepwise", "deselect")
 
 
@@ -35,16 +36,16 @@ class _Look:
         if missing:
             return 1
         some = bool(given) or any(config.getoption(name, None) for name in _CHOOSING_OPTIONS)
-        needed = [program for program, folder in _PROGRAMS.items() if _reach(paths, folder)]
+        needed = [program for program, folders in _PROGRAMS.items() if _reach(paths, folders)]
         sys.stdout.write(" ".join(["some" if some else "all", *needed]) + "\n")
         return 0
 
 
-def _reach(paths: Sequence[str], folder: Path) -> bool:
-    """Whether tests of the folder are among those at the paths; without paths all are."""
-    wanted = folder.resolve()
+def _reach(paths: Sequence[str], folders: Sequence[Path]) -> bool:
+    """Whether tests of the folders are among those at the paths; without paths all are."""
+    wanted = [folder.resolve() for folder in folders]
     given = [Path(path).resolve() for path in paths]
-    return not given or any(path.is_relative_to(wanted) or wanted.is_relative_to(path) for path in given)
+    return not given or any(path.is_relative_to(one) or one.is_relative_to(path) for path in given for one in wanted)
 
 
 def main(words: Sequence[str]) -> int:

@@ -4,11 +4,12 @@ from typing import Any
 
 import jwt
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, Route
 
 from embedded.plan import Web
 from realtime.publish import Publisher
 from tests.contract.test_websocket import tenant_of
+from tests.docs.pages import page as page_of_docs
 from tests.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -91,3 +92,69 @@ async def test_it_comes_back_by_itself_after_the_ticket_has_expired_and_misses_n
         assert await page.evaluate("source.url.includes('eyJ')") is False
         await context.close()
     publisher.close()
+
+
+SHOW = """([code, account]) => {
+  window.seen = [];
+  const post = (path, body, headers) => fetch(path, {
+    method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers },
+  }).then((answer) => answer.json());
+  const access = post("/api/v1/auth/token/", account).then((answer) => answer.access);
+  const getCookie = async () => post("/api/v1/realtime/ticket/", { cookie: true }, {
+    Authorization: `Bearer ${await access}`,
+  });
+  Math.random = () => 0;
+  new Function(`${code}; return watchEvents;`)()(
+    "/api/v1/events/?tenant=hanbit&topics=native:*", getCookie, (frame) => seen.push(frame),
+  );
+}"""
+
+
+async def test_the_documented_page_makes_a_new_one_where_the_browser_gives_up_and_misses_nothing(
+    browser: Browser, system: System
+) -> None:
+    (code,) = page_of_docs("docs/reference/realtime-protocol.md").fenced("js")
+    refusals = [502, 429, 503, 401]
+
+    async def refuse_first(route: Route) -> None:
+        if refusals:
+            await route.fulfill(status=refusals.pop(0), body="refused")
+        else:
+            await route.continue_()
+
+    with system.another_web() as web, Publisher.from_url(system.redis.url) as publisher:
+
+        def publish(topic: str) -> None:
+            publisher.status(tenant_id=tenant_of(system, "hanbit"), topic=topic, attempt=1, status="DONE")
+
+        context = await browser.new_context()
+        page = await context.new_page()
+        await page.goto(web.address)
+        await page.route("**/api/v1/events/**", refuse_first)
+        await page.evaluate(SHOW, [code, {"tenant": "hanbit", "username": "owner", "password": PASSWORD}])
+        publish("native:before")
+        await page.wait_for_function(HAS, arg="native:before", timeout=60_000)
+        assert refusals == []
+        web.kill()
+        refusals.append(502)
+        publish("native:meanwhile")
+        web.start()
+        await page.wait_for_function(HAS, arg="native:meanwhile", timeout=60_000)
+        assert refusals == []
+        snapshots = await frames(page, "snapshot")
+        assert [frame["recovered"] for frame in snapshots] == [False, True]
+        assert [record["topic"] for record in snapshots[1]["records"]] == ["native:meanwhile"]
+        await context.close()
+
+
+@pytest.mark.parametrize("status", [502, 429, 503, 401])
+async def test_a_native_one_ends_for_good_at_an_answer_that_is_no_stream(module_page: Page, status: int) -> None:
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=status, body="refused", headers={"Retry-After": "1"})
+
+    await module_page.route("**/api/v1/events/**", refuse)
+    ended = """() => new Promise((resolve) => {
+      const source = new EventSource("/api/v1/events/");
+      source.onerror = () => resolve(source.readyState === EventSource.CLOSED);
+    })"""
+    assert await module_page.evaluate(ended)
