@@ -49,7 +49,8 @@ async def test_every_line_of_a_running_import_carries_its_tenant_job_and_attempt
         job_id = await import_workbook(client, sample_workbook(30, seed=43))
         await watcher.until_terminal(f"job:{job_id}")
     await eventually(lambda: any(line["event"] == "job_done" for line in lines_of(log_file)[before:]))
-    lines = [line for line in of_our_code(lines_of(log_file)[before:]) if line["logger"] != "realtime.relay"]
+    of_relay = {"realtime.relay", "realtime.refill"}
+    lines = [line for line in of_our_code(lines_of(log_file)[before:]) if line["logger"] not in of_relay]
     assert [line["event"] for line in lines if line["level"] == "info"] == ["job_started", "job_done"]
     said = {(line["tenant"], line["job"], line["attempt"], line["job_type"]) for line in lines}
     assert said == {(tenant_of(talking, "hanbit"), f"job:{job_id}", 1, "excel_parsing")}
