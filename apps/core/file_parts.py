@@ -2,10 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 from django.core.files.base import File
 
 PART_BYTES = 100_000
+THREADS = 32
+"""Reads at once. With a storage that hangs all of them wait; they are nobody else's, least of all those that the event
+loop asks for the address of a host."""
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="file")
 
 
 class FileParts:
@@ -19,7 +25,8 @@ class FileParts:
         self._file = file
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while part := await asyncio.to_thread(self._file.read, PART_BYTES):
+        loop = asyncio.get_running_loop()
+        while part := await loop.run_in_executor(_threads, self._file.read, PART_BYTES):
             yield part
 
     def close(self) -> None:

@@ -12,6 +12,8 @@ from tests.proxy import Proxy
 from tests.system import System, demo_lecture
 from tests.watcher import LONG_PATIENCE_SECONDS
 
+UPLOADS = 12
+
 
 @asynccontextmanager
 async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[Proxy, httpx.AsyncClient]]:
@@ -25,23 +27,24 @@ async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[P
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_others_are_answered_while_a_file_is_stored(own_system: System) -> None:
+async def test_others_are_answered_while_files_are_stored(own_system: System) -> None:
+    """More of them than a pool of threads would have."""
     async with behind_a_proxy(own_system, "S3_ENDPOINT_URL") as (storage, client):
         lecture = await demo_lecture(client)
         storage.stall()
-        upload = asyncio.create_task(
-            client.post(
-                "/media/videos/", files={"file": ("v.mp4", b"video")}, data={"title": "v", "lecture": lecture["id"]}
-            )
-        )
+        file, fields = ("v.mp4", b"video"), {"title": "v", "lecture": lecture["id"]}
+        uploads = [
+            asyncio.create_task(client.post("/media/videos/", files={"file": file}, data=fields))
+            for _ in range(UPLOADS)
+        ]
         async with asyncio.timeout(LONG_PATIENCE_SECONDS):
-            while not storage.connections:
+            while storage.connections < UPLOADS:
                 await asyncio.sleep(0.01)
         for _ in range(5):
             assert (await client.get("/api/v1/lectures/")).status_code == 200
-        assert not upload.done()
+        assert not any(upload.done() for upload in uploads)
         storage.flow()
-        assert (await upload).status_code == 202
+        assert [(await upload).status_code for upload in uploads] == [202] * UPLOADS
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -1,6 +1,10 @@
 """A file as an answer: read as it is sent, and closed with the answer."""
 
+import asyncio
 import io
+import os
+import threading
+from io import BytesIO
 
 from django.core.files.base import File
 from django.http import StreamingHttpResponse
@@ -29,3 +33,25 @@ def test_a_file_that_nobody_reads_is_closed_too() -> None:
     stored = io.BytesIO(b"x")
     StreamingHttpResponse(FileParts(File(stored))).close()
     assert stored.closed
+
+
+def test_files_that_hang_take_no_thread_that_others_need() -> None:
+    """The event loop has few threads of its own, in which it looks up hosts."""
+    go_on = threading.Event()
+    most = min(32, (os.cpu_count() or 1) + 4)  # of the loop's own
+
+    class Hanging(BytesIO):
+        def read(self, _size: int | None = -1, /) -> bytes:
+            go_on.wait()
+            return b""
+
+    async def read_all() -> str:
+        reads = [asyncio.create_task(anext(aiter(FileParts(File(Hanging()))), b"")) for _ in range(most)]
+        await asyncio.sleep(0)
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(lambda: "answered"), 20)
+        finally:
+            go_on.set()
+            await asyncio.gather(*reads)
+
+    assert asyncio.run(read_all()) == "answered"

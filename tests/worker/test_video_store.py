@@ -1,6 +1,7 @@
 """The files of videos: those of one attempt stay, whatever other attempts left behind."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from academy.adapters.db.django import repositories_lectures, repositories_video
 from academy.adapters.db.django.realtime_source import AcademySource
 from academy.adapters.db.django.repositories_quotas import encoded_seconds, stored_bytes
 from academy.adapters.db.django.repositories_video import Discarded
+from academy.adapters.video.encode import Encoded
 from academy.domain.jobs import AttemptSupersededError, Claim
 from academy.domain.roles import Role
 from academy.domain.videos import ClaimedVideo
@@ -32,7 +34,9 @@ from apps.support.video.services import files, sqs_queue
 from apps.support.video.services.files import keep_files, shown_name, source_name, sweep_discarded
 from apps.support.video.views import video_views
 from apps.support.video.views.video_views import take_upload
+from apps.worker.handlers import JobProgress
 from apps.worker.store import find_row
+from apps.worker.video_worker import encoding
 from apps.worker.video_worker.encoding import HANDLERS
 from apps.worker.video_worker.store import Videos
 from realtime import conf
@@ -130,6 +134,22 @@ def test_a_file_takes_the_place_of_one_of_the_same_name(video: ClaimedVideo) -> 
         with default_storage.open(name) as file:
             assert file.read() == content
     assert default_storage.listdir(f"{video.folder}/360p")[1] == ["00000.ts"]
+
+
+def test_no_connection_is_held_while_a_video_is_encoded(
+    video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    held: list[bool] = []
+
+    def encode(_source: Path, _made: Path, _report: object, on_duration: Callable[[float], None]) -> Encoded:
+        on_duration(60.0)
+        held.append(connection.connection is not None)
+        return Encoded(60.0, [], ("360p",), None)
+
+    monkeypatch.setattr(encoding, "encode", encode)
+    monkeypatch.setattr(encoding, "fetch_source", lambda *_: tmp_path)
+    encoding.encode_video(video, JobProgress(video, Videos(), encoding.STEPS))
+    assert held == [False]
 
 
 def test_a_failed_video_keeps_nothing_of_any_attempt(video: ClaimedVideo) -> None:

@@ -1,9 +1,9 @@
 """The encoding as a job: the file is fetched, encoded by ffmpeg, verified and stored."""
 
-from functools import partial
 from typing import Any
 
 from academy import quotas
+from academy.adapters.db.django.connections import give_back_connection
 from academy.adapters.video.encode import STEPS as ENCODING_STEPS
 from academy.adapters.video.encode import Encoding, encode
 from academy.adapters.video.errors import VideoError
@@ -27,7 +27,11 @@ def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
     Raises JobFailedError for a file that is no whole video, or is longer than what the academy may still encode today.
     """
     report = _Report(progress)
-    count = partial(quotas.count_encoding, video, at_most=MAX_SECONDS)
+
+    def count(seconds: float) -> None:
+        quotas.count_encoding(video, seconds, at_most=MAX_SECONDS)
+        give_back_connection()  # encoding takes minutes
+
     with workspace() as folder:
         made = folder / "made"
         made.mkdir()
