@@ -121,8 +121,8 @@ def _uploads(tenant_id: int) -> Iterator[Found]:
         files = [file for file in page if _uuid(PurePath(file.name).name)]
         known = repositories_video.known_sources(tenant_id, [file.name for file in files])
         for file in files:
-            has_row = file.name in known
-            yield Found(file.name, has_row or file.written_at > old, has_row, _deletes(file.name))
+            needed = known.get(file.name, False) or file.written_at > old
+            yield Found(file.name, needed, file.name in known, _deletes(file.name))
 
 
 def _workbooks(tenant_id: int) -> Iterator[Found]:

@@ -18,7 +18,7 @@ from academy.domain.videos import UPLOAD_SECONDS, ClaimedVideo
 JOBS_RETRY_SECONDS = 30
 GIGABYTE = 1_000_000_000
 ANNOUNCED_PER_USER, ANNOUNCED_PER_TENANT = 20, 100
-"""How many announced uploads may be on their way: addresses that are good, whether they were cancelled or not."""
+"""How many announced uploads may be on their way: addresses that are good, even of cancelled or deleted videos."""
 
 
 class QuotaError(Exception):
@@ -97,8 +97,8 @@ def _too_many_announced(limit: str, uploads: list[Announced]) -> QuotaError:
     expires = uploads[0].since + timedelta(seconds=UPLOAD_SECONDS)
     return QuotaError(
         "quota_announced",
-        f"{limit}: send those files first, or cancel what you will not send and try again when its address has "
-        "expired.",
+        f"{limit}: send those files first, or try again when an address has expired. That of a video that was "
+        "cancelled or deleted counts until then.",
         max(1, int((expires - timezone.now()).total_seconds())),
     )
 

@@ -93,6 +93,13 @@ def test_an_upload_whose_row_was_never_written_goes_and_those_of_videos_stay(
     assert leftovers.sweep_leftovers(only=lesson.tenant_id) == []
 
 
+def test_a_file_of_a_deleted_video_goes_although_its_row_is_kept(lesson: Session, a_day_later: None) -> None:
+    """As where an upload ended after a worker had deleted the files."""
+    late = video_of(lesson, deleted_at=timezone.now(), status="CANCELLED").source
+    assert leftovers.sweep_leftovers(only=lesson.tenant_id) == [late]
+    assert not default_storage.exists(late)
+
+
 def test_nothing_goes_that_may_still_be_written_down(lesson: Session) -> None:
     names = [upload(lesson), workbook(lesson, None)[0]]
     video = video_of(lesson, status="FAILED")

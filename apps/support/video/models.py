@@ -55,3 +55,12 @@ class Video(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def was_announced(self) -> bool:
+        """Whether its sender got an address of the storage, which takes the file again until it expires."""
+        return self.uploaded_at is None or self.uploaded_at > self.created_at
+
+
+ANNOUNCED = models.Q(uploaded_at=None) | models.Q(uploaded_at__gt=models.F("created_at"))
+"""`was_announced`, for queries. A file that came with its request had arrived before its row was written."""

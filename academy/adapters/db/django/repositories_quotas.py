@@ -4,16 +4,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from academy.adapters.db.django.patience import limit_waiting
 from academy.adapters.db.django.tenancy import rows_of
-from academy.domain.videos import UPLOAD_SECONDS, VideoStatus
+from academy.domain.videos import UPLOAD_SECONDS
 from apps.core.models import Tenant
 from apps.domains.ai.models import UNFINISHED, AIJob
-from apps.support.video.models import Video
+from apps.support.video.models import ANNOUNCED, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,42 +70,40 @@ def stored_bytes(tenant_id: int) -> int:
     """Of uploaded videos and what was made of them, of workbooks that are kept for an import, and of exports.
 
     A deleted video does not count, though its files go some seconds later. An announced upload counts until its address
-    expires, or it is cancelled.
+    expires, even if it was cancelled or deleted: the storage takes the file again until then.
     """
-    of_videos = Coalesce(F("size"), 0) + F("made_bytes")
-    expected = Q(status=VideoStatus.PENDING, created_at__gt=_oldest_address())
-    videos = rows_of(tenant_id, Video).filter(Q(uploaded_at__isnull=False) | expected, deleted_at=None)
-    stored = videos.aggregate(total=Sum(of_videos))["total"]
+    present = Q(uploaded_at__isnull=False, deleted_at=None)
+    videos = rows_of(tenant_id, Video).filter(present | _address_is_good())
+    stored = videos.aggregate(sent=Sum("size"), made=Sum("made_bytes", filter=Q(deleted_at=None)))
     jobs = rows_of(tenant_id, AIJob).filter(stored_bytes__gt=0).aggregate(total=Sum("stored_bytes"))["total"]
-    return int(stored or 0) + int(jobs or 0)
+    return sum(int(part or 0) for part in (stored["sent"], stored["made"], jobs))
 
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An upload whose address is still good, and whose file has not arrived."""
+    """An upload whose address is still good, and whose file does not count as that of a video."""
 
     user_id: int | None
     since: datetime
     reserved: int
-    """The bytes that are reserved for it: none once it is cancelled."""
+    """The bytes that the address takes, and that count as stored until it expires."""
 
 
 def announced(tenant_id: int) -> list[Announced]:
-    """Return the announced uploads of a tenant, oldest first, cancelled ones too: their addresses stay good."""
-    rows = _announced(tenant_id).order_by("created_at").values_list("created_by_id", "created_at", "size", "status")
+    """Return the announced uploads of a tenant, oldest first. Cancelling or deleting one leaves its address good.
+
+    A video that has arrived and is there is none of them: what is sent again takes the place of its own file.
+    """
+    absent = Q(uploaded_at=None) | Q(deleted_at__isnull=False)
+    rows = rows_of(tenant_id, Video).filter(absent, _address_is_good()).order_by("created_at")
     return [
-        Announced(user_id, since, (size or 0) if status == VideoStatus.PENDING else 0)
-        for user_id, since, size, status in rows
+        Announced(user_id, since, size or 0)
+        for user_id, since, size in rows.values_list("created_by_id", "created_at", "size")
     ]
 
 
-def _announced(tenant_id: int) -> QuerySet[Video]:
-    return rows_of(tenant_id, Video).filter(uploaded_at=None, created_at__gt=_oldest_address())
-
-
-def _oldest_address() -> datetime:
-    """When the oldest upload was announced whose address is still good."""
-    return timezone.now() - timedelta(seconds=UPLOAD_SECONDS)
+def _address_is_good() -> Q:
+    return ANNOUNCED & Q(created_at__gt=timezone.now() - timedelta(seconds=UPLOAD_SECONDS))
 
 
 def _or_default(value: int | None, name: str) -> int:

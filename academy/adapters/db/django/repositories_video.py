@@ -92,9 +92,10 @@ def forget_announced(tenant_id: int, video_id: int) -> bool:
     return bool(deleted)
 
 
-def known_sources(tenant_id: int, sources: Sequence[str]) -> set[str]:
-    """Those of these uploaded files that are a video's of the tenant."""
-    return set(rows_of(tenant_id, Video).filter(source__in=sources).values_list("source", flat=True))
+def known_sources(tenant_id: int, sources: Sequence[str]) -> dict[str, bool]:
+    """Those of these uploaded files that are a video's of the tenant, and whether it is there: it may be deleted."""
+    rows = rows_of(tenant_id, Video).filter(source__in=sources).values_list("source", "deleted_at")
+    return {source: deleted_at is None for source, deleted_at in rows}
 
 
 def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
@@ -113,6 +114,8 @@ class Discarded:
     attempt: int
     source: str
     deleted_at: datetime | None
+    announced_at: datetime | None
+    """If its sender got an address of the storage."""
     due_at: datetime
 
 
@@ -127,22 +130,23 @@ def take_discarded(patience: timedelta) -> Discarded | None:
         video.files_due_at = now + patience
         video.save(update_fields=["files_due_at"])
     fields = video.tenant_id, video.pk, video.status, video.attempt, video.source, video.deleted_at
-    return Discarded(*fields, due_at=video.files_due_at)
+    announced_at = video.created_at if video.was_announced else None
+    return Discarded(*fields, announced_at, due_at=video.files_due_at)
 
 
-def note_discarded(discarded: Discarded, kept: timedelta) -> None:
+def note_discarded(discarded: Discarded, again_at: Sequence[datetime]) -> None:
     """Note that the files are gone; if others fell due meanwhile, they stay due.
 
-    The row of a video that was deleted longer than `kept` ago goes. Until then its files fall due once more at the end:
-    an upload or an encoding that had not ended may have stored some.
+    The files of a deleted video fall due again at each of these times, and its row goes with the last of them.
     """
     row = rows_of(discarded.tenant_id, Video).filter(pk=discarded.video_id, files_due_at=discarded.due_at)
+    now = timezone.now()
     if discarded.deleted_at is None:
         row.update(files_due_at=None)
-    elif discarded.deleted_at + kept <= timezone.now():
-        row.delete()
+    elif later := [time for time in again_at if time > now]:
+        row.update(files_due_at=min(later))
     else:
-        row.update(files_due_at=discarded.deleted_at + kept)
+        row.delete()
 
 
 def message_of(video: Video) -> dict[str, Any]:

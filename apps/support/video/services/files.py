@@ -1,7 +1,7 @@
 """The files of videos in the storage: what was uploaded, and what each attempt made of it."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path, PurePath
 from uuid import uuid4
 
@@ -19,6 +19,8 @@ from academy.leftovers import attempts_of
 MAX_FILE_NAME = 200
 ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
 """When an announced upload is given up: one that began while its address was good may take as long again."""
+ADDRESS_EXPIRED = timedelta(seconds=UPLOAD_SECONDS + 60)
+"""After its announcement the address of an upload takes no file any more, whatever the storage's clock says."""
 MOST_SWEPT = 200
 DISCARD_PATIENCE = timedelta(minutes=5)
 """After this another worker deletes the files that one was about to delete: it died, or the storage was away."""
@@ -101,7 +103,18 @@ def sweep_discarded() -> None:
         if discarded is None:
             return
         _delete_files(discarded)
-        repositories_video.note_discarded(discarded, DELETED_KEPT)
+        repositories_video.note_discarded(discarded, _again_at(discarded))
+
+
+def _again_at(video: Discarded) -> list[datetime]:
+    """When to delete the files of a deleted video again, since somebody may have stored some meanwhile.
+
+    Its address takes uploads until it expires, and one that began before may end later; so may an encoding.
+    """
+    times = [video.deleted_at + DELETED_KEPT] if video.deleted_at is not None else []
+    if video.announced_at is not None:
+        times += [video.announced_at + ADDRESS_EXPIRED, video.announced_at + ANNOUNCED_KEPT]
+    return times
 
 
 def _delete_files(video: Discarded) -> None:

@@ -1,5 +1,6 @@
 """The life of a video. Each step is one transaction that changes the row and says so through the outbox."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -40,7 +41,8 @@ def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
             raise JobStateError("uploaded_already", "The file of this video has been uploaded already.")
         if VideoStatus(video.status).terminal:
             raise JobStateError("video_ended", f"This upload was cancelled ({video.status}): announce it again.")
-        video.uploaded_at, video.size = timezone.now(), size
+        # Later than its row, whatever the clocks of two hosts say: this tells that it was announced.
+        video.uploaded_at, video.size = max(timezone.now(), video.created_at + timedelta.resolution), size
         video.save(update_fields=["uploaded_at", "size", "updated_at"])
         _say_pending(video)
         quotas.check(tenant_id, storage=True)
@@ -99,6 +101,7 @@ def cancel_video(tenant_id: int, video_id: int) -> bool:
 def delete_video(tenant_id: int, video_id: int) -> bool:
     """Delete a video in whatever state: nobody sees it any more, and its bytes do not count. False if there is none.
 
+    The bytes of an announced one count until its address expires, since the storage takes the file again until then.
     A worker deletes its files. One that encodes it stops within a second, since its attempt is overtaken: the record of
     the end is that of the next attempt, so it also comes after one that was READY.
     """
