@@ -20,9 +20,8 @@ from django.apps import apps
 from django.conf import settings
 from servestatic import ServeStaticASGI
 
-from apps.core.allowance import admit_body, slot_limits
-from config.body_limit import BodyLimits, limit_body
-from config.body_pace import PaceLimits
+from apps.core.allowance import admit_body, body_limits
+from config.body_limit import limit_body
 from config.charset import utf8_only
 from config.headers import over_tls, with_headers
 from realtime.routing import with_realtime
@@ -40,8 +39,7 @@ def serve_static(wrapped: Any) -> Any:
     return server
 
 
-body_limits = BodyLimits(PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND), slot_limits())
-guarded = limit_body(utf8_only(django_application), admit_body, body_limits)  # type: ignore[arg-type]
+guarded = limit_body(utf8_only(django_application), admit_body, body_limits())  # type: ignore[arg-type]
 http_application = with_headers(serve_static(guarded))
 
 

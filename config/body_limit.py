@@ -1,7 +1,8 @@
 """Guards request bodies before the application reads them, since Django reads each to its end and writes it to disk.
 
 A small body is read whoever sends it. A larger one is read only after `admit` has said that its sender may send it, and
-while there is a slot for it (`config.body_slots`). Every body has to keep a least pace (`config.body_pace`).
+while there is a slot for it (`config.body_slots`), and only while the session of its sender holds. Every body has to
+keep a least pace (`config.body_pace`).
 """
 
 import asyncio
@@ -31,6 +32,8 @@ READ_ON_BYTES, READ_ON_SECONDS = 32_000_000, 10.0
 SENDER_READ_ON_BYTES, SENDER_READ_ON_SECONDS = 200_000_000, 30.0
 """For a sender who is known. A client that still sends when its connection ends may never see the answer."""
 RETRY_SECONDS = 10
+RECHECK_SECONDS = 5.0
+"""How often the sender of a body that is on its way is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Allowance:
 
     max_bytes: int
     sender: Sender
+    recheck: Callable[[], Awaitable[None]] | None = None
+    """Called every few seconds while the body arrives. Raises BodyRefusedError once its sender may not send it."""
 
 
 class BodyRefusedError(Exception):
@@ -77,6 +82,7 @@ def limit_body(application: Application, admit: Admit, limits: BodyLimits | None
             await body.begin()
             await application(scope, body.receive, send)
         except BodyRefusedError as refused:
+            body.end()  # reading on needs no room
             await _refuse(refused, receive if body.more else None, send)
         finally:
             body.end()
@@ -92,7 +98,8 @@ class _Body:
         self._max_bytes = SMALL_BODY_BYTES
         self._received = 0
         self._slot: Slot | None = None
-        self._known = False
+        self._allowance: Allowance | None = None
+        self._checked_at = 0.0
         self.more = True
 
     async def begin(self) -> None:
@@ -108,6 +115,7 @@ class _Body:
         if not self.more:  # what comes now is that the client has gone, which may be never
             return await self._receive()
         message = await self._next()
+        await self._recheck()
         self._received += len(message.get("body", b""))
         self.more = message.get("more_body", False)
         if self._received > self._max_bytes and self._slot is None:
@@ -139,18 +147,30 @@ class _Body:
             async with asyncio.timeout(self._pace.seconds_left):
                 message = await self._receive()
         except TimeoutError:
-            raise BodyRefusedError(408, "too_slow", "The body of the request comes too slowly.") from None
+            raise self._too_slow() from None
         self._pace.waited(time.monotonic() - began, len(message.get("body", b"")))
+        if self._pace.seconds_left <= 0 and message.get("more_body", False):
+            raise self._too_slow()  # a timeout would not end it where the next part is there already
         return message
+
+    async def _recheck(self) -> None:
+        """Look at the sender again, from time to time: its session may have ended since."""
+        if self._allowance is None or self._allowance.recheck is None:
+            return
+        if time.monotonic() - self._checked_at >= RECHECK_SECONDS:
+            await self._allowance.recheck()
+            self._checked_at = time.monotonic()
 
     async def _ask(self, announced: int | None) -> None:
         """Ask who sends it, and take a slot."""
-        allowance = await self._admit(self._scope)
-        self._max_bytes, self._known = allowance.max_bytes, True
+        self._allowance = allowance = await self._admit(self._scope)
+        self._max_bytes, self._checked_at = allowance.max_bytes, time.monotonic()
         if announced is not None and announced > allowance.max_bytes:
             raise self._too_large()
+        size = allowance.max_bytes if announced is None else announced
+        self._pace.expect(size)
         try:
-            self._slot = self._slots.take(allowance.sender, allowance.max_bytes if announced is None else announced)
+            self._slot = self._slots.take(allowance.sender, size)
         except NoSlotError as problem:
             status, code = (429, "too_many_uploads") if problem.is_own else (503, "no_room")
             raise BodyRefusedError(
@@ -159,7 +179,10 @@ class _Body:
 
     def _too_large(self) -> BodyRefusedError:
         message = f"The request is larger than {_shown(self._max_bytes)}, which is all that is taken here."
-        return BodyRefusedError(413, "too_large", message, known=self._known)
+        return BodyRefusedError(413, "too_large", message, known=self._allowance is not None)
+
+    def _too_slow(self) -> BodyRefusedError:
+        return BodyRefusedError(408, "too_slow", "The body of the request comes too slowly.")
 
 
 def _shown(count: int) -> str:

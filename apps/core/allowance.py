@@ -13,8 +13,9 @@ from django.urls import Resolver404, resolve
 
 from academy.domain.roles import FACULTY
 from apps.core.authentication import identity_of
-from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
-from config.body_limit import SMALL_BODY_BYTES, Allowance, BodyRefusedError
+from apps.core.tokens import UPLOAD_SECONDS, Caller, TokenError, TokenExpiredError, read_access_token
+from config.body_limit import SMALL_BODY_BYTES, Allowance, BodyLimits, BodyRefusedError
+from config.body_pace import PaceLimits
 from config.body_slots import Sender, SlotLimits
 from realtime.closing import CloseCode
 from realtime.errors import RefusedError
@@ -34,15 +35,19 @@ async def admit_body(scope: dict[str, Any]) -> Allowance:
         raise BodyRefusedError(403, "password_change_needed", message, known=True)
     await _check_revocations(caller)
     sender = Sender(caller.tenant_id, caller.user_id)
+
+    async def recheck() -> None:
+        await _check_still_holds(caller)
+
     if not (takes_files and scope["method"] == "POST" and _is_multipart(headers)):
         if caller.role not in FACULTY:
             message = f"A request of the role {caller.role.value!r} may have {SMALL_BODY_BYTES // 1024} KiB."
             raise BodyRefusedError(413, "too_large", message, known=True)
-        return Allowance(settings.DATA_UPLOAD_MAX_MEMORY_SIZE, sender)
+        return Allowance(settings.DATA_UPLOAD_MAX_MEMORY_SIZE, sender, recheck)
     if caller.role not in view.roles.get("POST", ()):
         raise BodyRefusedError(403, "role_refused", f"The role {caller.role.value!r} may not do this.", known=True)
     max_upload_bytes: Callable[[], int] = view.max_upload_bytes
-    return Allowance(max_upload_bytes(), sender)
+    return Allowance(max_upload_bytes(), sender, recheck)
 
 
 def _view_of(path: str) -> Any:
@@ -82,15 +87,26 @@ async def _check_revocations(caller: Caller) -> None:
         raise _unauthorized("session_ended", str(refused)) from None
 
 
+async def _check_still_holds(caller: Caller) -> None:
+    """Look again while the body arrives. One whose session may still hold goes on: the view looks at the end."""
+    try:
+        await _check_revocations(caller)
+    except BodyRefusedError as refused:
+        if refused.status != 503:  # noqa: PLR2004 - nothing is known at the moment
+            raise
+
+
 def _unauthorized(code: str, message: str) -> BodyRefusedError:
     return BodyRefusedError(401, code, message, (("www-authenticate", "Bearer"),))
 
 
-def slot_limits() -> SlotLimits:
-    """As the settings have them."""
-    return SlotLimits(
+def body_limits() -> BodyLimits:
+    """As the settings have them. A token that was good when a body began is good no longer than the body may take."""
+    pace = PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND, UPLOAD_SECONDS)
+    slots = SlotLimits(
         unfinished=settings.BODY_MAX_UNFINISHED,
         unfinished_per_tenant=settings.BODY_MAX_UNFINISHED_PER_TENANT,
         unfinished_per_user=settings.BODY_MAX_UNFINISHED_PER_USER,
         total_bytes=settings.BODY_TOTAL_BYTES,
     )
+    return BodyLimits(pace, slots)

@@ -194,3 +194,58 @@ async def test_only_so_many_large_bodies_of_one_sender_arrive_at_a_time() -> Non
     go_on.set()
     assert (await begun)[0] == 200
     assert (await third.answer(guard))[0] == 200
+
+
+async def test_a_body_is_refused_when_its_sender_may_no_longer_send_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_limit, "RECHECK_SECONDS", 0)
+    exchange = Exchange(*[b"x" * 100] * 9, announced=b"900")
+
+    async def recheck() -> None:
+        if exchange.read == 3:
+            raise BodyRefusedError(401, "session_ended", "The session has ended.")
+
+    async def checked(_scope: Scope) -> Allowance:
+        return Allowance(MOST, ANNA, recheck)
+
+    status, body = await exchange.answer(limit_body(exchange.application, checked))
+    assert (status, json.loads(body)["code"]) == (401, "session_ended")
+    assert exchange.read_at_answer == 3
+
+
+async def test_a_sender_is_not_looked_at_for_each_part_of_a_body() -> None:
+    looks: list[None] = []
+
+    async def recheck() -> None:
+        looks.append(None)
+
+    async def checked(_scope: Scope) -> Allowance:
+        return Allowance(MOST, ANNA, recheck)
+
+    exchange = Exchange(*[b"x" * 100] * 9, announced=b"900")
+    assert (await exchange.answer(limit_body(exchange.application, checked)))[0] == 200
+    assert looks == []
+
+
+async def test_a_refused_body_holds_no_room_while_it_is_read_on() -> None:
+    """Its client may go on sending for a while, and others need not wait for that."""
+    lying = Exchange(*[b"x" * 600] * 2, announced=b"500", ends=False)
+    other = Exchange(b"x" * 500, announced=b"500")
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        await (lying if scope is lying.scope else other).application(scope, receive, send)
+
+    guard = limit_body(application, known, BodyLimits(slots=SlotLimits(unfinished_per_user=1)))
+    reading_on = asyncio.create_task(lying.answer(guard))
+    while not lying.sent:
+        await asyncio.sleep(0)
+    assert (await other.answer(guard))[0] == 200
+    reading_on.cancel()
+
+
+@pytest.mark.parametrize("announced", [None, b"1000"])
+async def test_a_large_body_has_to_come_within_the_total_time(announced: bytes | None) -> None:
+    """One that says no length is taken for as large as it may be."""
+    exchange = Exchange(b"x" * 600, announced=announced, ends=False)
+    limits = BodyLimits(PaceLimits(grace_seconds=60, bytes_per_second=1, total_seconds=0.05))
+    status, body = await exchange.answer(limit_body(exchange.application, known, limits))
+    assert (status, json.loads(body)["code"]) == (408, "too_slow")

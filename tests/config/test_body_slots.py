@@ -1,11 +1,15 @@
 """How many large bodies one sender, one academy and one process may have at a time."""
 
+from contextlib import suppress
+
 import pytest
 
-from config.body_slots import NoSlotError, Sender, SlotLimits, Slots
+from config.body_slots import LIGHT_BYTES, NoSlotError, Sender, SlotLimits, Slots
 
 ANNA, BEN, CHUL = Sender(1, 1), Sender(1, 2), Sender(2, 3)
-LIMITS = SlotLimits(unfinished=4, unfinished_per_tenant=3, unfinished_per_user=2, total_bytes=1000)
+MB = LIGHT_BYTES
+LIMITS = SlotLimits(unfinished=5, unfinished_per_tenant=3, unfinished_per_user=2, total_bytes=1000 * MB)
+MANY = SlotLimits(unfinished=64, unfinished_per_tenant=16, unfinished_per_user=4, total_bytes=8000 * MB)
 
 
 def refused(slots: Slots, sender: Sender, size: int = 1) -> NoSlotError:
@@ -21,29 +25,69 @@ def test_a_sender_an_academy_and_the_process_each_have_a_limit() -> None:
     assert refused(slots, ANNA).is_own
     assert refused(slots, BEN).is_own
     slots.take(CHUL, 1)
-    assert not refused(slots, Sender(3, 4)).is_own
+    slots.take(Sender(3, 4), 1)
+    assert not refused(slots, Sender(4, 5)).is_own
 
 
 def test_a_finished_body_makes_way_but_its_bytes_count_until_the_answer() -> None:
     slots = Slots(LIMITS)
-    taken = [slots.take(ANNA, 250) for _ in range(2)]
+    taken = [slots.take(sender, 250 * MB) for sender in (ANNA, BEN)]
     for slot in taken:
         slot.finish()
         slot.finish()
-    assert "large files" in str(refused(slots, ANNA, 1))
-    slots.take(CHUL, 500)
-    assert not refused(slots, Sender(3, 4)).is_own
+    assert refused(slots, ANNA, 2 * MB).is_own
+    assert not refused(slots, CHUL, 251 * MB).is_own
+    slots.take(CHUL, 250 * MB)
     taken[0].release()
     taken[0].release()
-    slots.take(ANNA, 250)
+    assert not refused(slots, Sender(3, 4), 251 * MB).is_own
+    slots.take(Sender(3, 4), 250 * MB)
 
 
-def test_one_body_of_any_size_that_there_is_room_for_is_taken() -> None:
-    Slots(LIMITS).take(ANNA, 1000)
+def test_one_body_of_any_size_is_taken_where_there_is_no_other() -> None:
+    Slots(LIMITS).take(ANNA, 1000 * MB)
+    assert not refused(Slots(LIMITS), ANNA, 1001 * MB).is_own
+
+
+def test_however_many_academies_take_all_they_can_another_gets_in() -> None:
+    slots = Slots(MANY)
+    senders = [Sender(tenant, 100 * tenant + user) for tenant in range(1, 7) for user in range(10)]
+    for size in (2000 * MB, 500 * MB, 100 * MB, 20 * MB):
+        for sender in senders:
+            with suppress(NoSlotError):
+                while True:
+                    slots.take(sender, size)
+    slots.take(Sender(7, 700), 21 * MB)
+
+
+def test_however_much_a_user_sends_others_of_the_academy_get_in() -> None:
+    slots = Slots(MANY)
+    slots.take(ANNA, 2000 * MB)
+    assert refused(slots, ANNA, 2000 * MB).is_own
+    slots.take(BEN, 2000 * MB)
+    slots = Slots(MANY)
+    for user in range(2, 10):
+        with suppress(NoSlotError):
+            while True:
+                slots.take(Sender(1, user), 2 * MB)
+        if user < 5:
+            slots.take(Sender(1, user + 100), 2 * MB).release()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_bodies_of_up_to_1_mb_and_files_do_not_wait_for_each_other(order: int) -> None:
+    slots = Slots(LIMITS)
+    first, second = (MB, 2 * MB)[::order]
+    senders = ANNA, ANNA, BEN, CHUL, Sender(3, 4)
+    for sender in senders:
+        slots.take(sender, first)
+    refused(slots, CHUL, first)
+    for sender in senders:
+        slots.take(sender, second)
 
 
 def test_nobody_is_remembered_when_all_are_gone() -> None:
     slots = Slots(LIMITS)
-    for slot in [slots.take(sender, 10) for sender in (ANNA, BEN, CHUL)]:
+    for slot in [slots.take(sender, size) for sender in (ANNA, BEN, CHUL) for size in (10, 2 * MB)]:
         slot.release()
     assert slots.empty

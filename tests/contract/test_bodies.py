@@ -223,3 +223,61 @@ async def test_a_body_that_stops_coming_is_given_up(system: System, connect: Con
         for socket in (small, large):
             status, body = await socket.answer()
             assert (status, body["code"]) == (408, "too_slow")
+
+
+VIDEO = 2_000_000_000
+
+
+async def send_until_answered(socket: Socket, part: bytes, pause: float) -> tuple[int, dict[str, str]]:
+    """Go on sending as a slow client does, until the server has had enough."""
+    answer = asyncio.create_task(socket.answer())
+    while not answer.done():
+        await socket.send(part)
+        await asyncio.wait([answer], timeout=pause)
+    return await answer
+
+
+async def test_a_large_body_that_would_take_longer_than_six_hours_is_given_up(
+    system: System, connect: Connect, token: str
+) -> None:
+    with system.another_web(BODY_GRACE_SECONDS="1") as web:
+        socket = await connect(web.address)
+        socket.begin(UPLOAD, VIDEO, f"Content-Type: {MULTIPART}", token=token)
+        await socket.send(LARGE_FORM)
+        status, body = await send_until_answered(socket, b"x" * 2_000, 0.1)  # ten times BODY_MIN_BYTES_PER_SECOND
+        assert (status, body["code"]) == (408, "too_slow")
+
+
+async def test_a_body_ends_soon_after_the_session_of_its_sender(system: System, connect: Connect) -> None:
+    async with httpx.AsyncClient(base_url=system.address, timeout=30) as client:
+        account = {"tenant": "saebom", "username": "staff", "password": "academy-demo"}
+        token = (await client.post(TOKEN, json=account)).json()["access"]
+        socket = await connect()
+        socket.begin(UPLOAD, VIDEO, f"Content-Type: {MULTIPART}", token=token)
+        await socket.send(LARGE_FORM)
+        out = await client.post("/api/v1/auth/logout/", headers={"Authorization": f"Bearer {token}"})
+        assert out.status_code == 204
+    status, body = await send_until_answered(socket, b"x" * 100_000, 0.2)
+    assert (status, body["code"]) == (401, "session_ended")
+
+
+async def begins(socket: Socket, path: str, length: int, content_type: str, token: str) -> int:
+    """Ask whether the server takes a body, and begin with it if it does. Return the status: 100 is yes."""
+    socket.begin(path, length, "Expect: 100-continue", f"Content-Type: {content_type}", token=token)
+    async with asyncio.timeout(30):
+        status = int((await socket.reader.readuntil(b"\r\n")).split()[1])
+    if status == 100:
+        await socket.send(LARGE_FORM[: length - 1])
+    return status
+
+
+async def test_uploads_that_do_not_end_keep_nobody_else_from_sending(system: System, connect: Connect) -> None:
+    names = ("hanbit", "owner"), ("hanbit", "teacher"), ("saebom", "owner")
+    tokens = {name: system.access_token(*name) for name in names}
+    with system.another_web() as web:
+        for name, token in tokens.items():
+            taken = [await begins(await connect(web.address), UPLOAD, VIDEO, MULTIPART, token) for _ in range(2)]
+            assert taken == [100, 429], name
+        for name, token in tokens.items():
+            socket = await connect(web.address)
+            assert await begins(socket, "/api/v1/auth/password/", 100_000, "application/json", token) == 100, name
