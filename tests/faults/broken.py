@@ -339,10 +339,10 @@ DEFECTS = [
     ),
     Defect(
         "Trouble of ours",
-        "what is stored again gets another name",
-        "academy/adapters/storage/backends.py",
-        "class FolderStorage(ExactNames, FileSystemStorage):",
-        "class FolderStorage(FileSystemStorage):",
+        "what is stored again stands beside what was stored before",
+        "apps/support/video/services/files.py",
+        "    try:\n        drop_folder(video.folder)\n",
+        "    try:\n",
         "tests/worker/test_video_store.py",
     ),
     Defect(
