@@ -7,9 +7,14 @@ import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
+
+from redis import Redis
 
 from embedded.plan import Web
+from tests.clocks import HostClock
 from tests.faults.roamer import Roamer
 from tests.proxy import Proxy
 from tests.redis_pair import RedisPair
@@ -22,13 +27,28 @@ while now() - begin < tonumber(ARGV[1]) do end
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Those that a schedule sets: of both Redis servers together, and of the worker."""
+
+    redis: HostClock
+    worker: HostClock
+
+
 class Chaos:
     """What can go wrong, one method each. Nothing here waits for a fault to be over."""
 
     def __init__(
-        self, system: System, pair: RedisPair, webs: list[Web], roamers: list[Roamer], chance: random.Random
+        self,
+        system: System,
+        pair: RedisPair,
+        clocks: Clocks,
+        webs: list[Web],
+        roamers: list[Roamer],
+        chance: random.Random,
     ) -> None:
         self.system, self.pair, self.webs, self.roamers, self.chance = system, pair, webs, roamers, chance
+        self.clocks = clocks
         self.proxies = pair.proxies[1:]
         """Those of the web processes. The first one is the way of the workers."""
         self.done: list[str] = []
@@ -47,6 +67,12 @@ class Chaos:
             self.replica_promoted,
             self.replica_promoted_that_was_behind,
             self.failed_over,
+            self.redis_full,
+            self.redis_lets_nobody_in,
+            self.clock_of_redis_set,
+            self.clock_of_worker_set,
+            self.database_links_ended,
+            self.worker_stopped,
             self.link_cut,
             self.link_half_open,
             self.link_stalled,
@@ -112,6 +138,49 @@ class Chaos:
 
     async def failed_over(self) -> None:
         await self.pair.fail_over()
+
+    async def redis_full(self) -> None:
+        """It is above its memory limit for a while, and refuses what is unfinished."""
+        await self._configured("maxmemory", "1mb")
+
+    async def redis_lets_nobody_in(self) -> None:
+        """It has as many clients as it may; the links that stand go on."""
+        await self._configured("maxclients", "1")
+
+    async def _configured(self, name: str, value: str) -> None:
+        # One connection for both: with the second setting no other one would be let in.
+        with Redis.from_url(self.pair.master.url) as redis:
+            before = cast("dict[str, str]", redis.config_get(name))[name]
+            redis.config_set(name, value)
+            await asyncio.sleep(self.chance.uniform(0.1, 1.5))
+            redis.config_set(name, before)
+
+    async def clock_of_redis_set(self) -> None:
+        """It is wrong for a moment; one that stays wrong is a fault of its own."""
+        await self._clock_set(self.clocks.redis)
+
+    async def clock_of_worker_set(self) -> None:
+        await self._clock_set(self.clocks.worker)
+
+    async def _clock_set(self, clock: HostClock) -> None:
+        with clock.set_to(self.chance.choice(["-10m", "+10m", "-25h", "+25h"])):
+            await asyncio.sleep(self.chance.uniform(0.1, 2.0))
+
+    async def database_links_ended(self) -> None:
+        """As a restart of PostgreSQL does; no statement is lost without its process hearing of it."""
+        await asyncio.to_thread(
+            self.system.query,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+
+    async def worker_stopped(self) -> None:
+        """Frozen for a while, in the middle of whatever it and its relay do."""
+        pid = self.system.worker.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGSTOP)
+            await asyncio.sleep(self.chance.uniform(0.1, 4.0))
+            os.kill(pid, signal.SIGCONT)
 
     async def dump_written(self) -> None:
         written = await asyncio.to_thread(self.pair.master.save)
