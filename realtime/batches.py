@@ -53,10 +53,11 @@ def answers_of(pipeline: Any, where: str) -> list[Any]:
     So a key of the wrong type in one tenant costs no other one anything. `where` names the work in metrics and log.
     Raises RedisError where the error says something of Redis itself.
     """
-    return [_isolated(answer, where) for answer in pipeline.execute(raise_on_error=False)]
+    return [isolated(answer, where) for answer in pipeline.execute(raise_on_error=False)]
 
 
-def _isolated(answer: Any, where: str) -> Any:
+def isolated(answer: Any, where: str) -> Any:
+    """The answer, or None for an error that concerns one tenant's keys alone. Raises any other RedisError."""
     if not isinstance(answer, Exception):
         return answer
     if not isinstance(answer, ResponseError) or isinstance(answer, NoScriptError) or refusal(answer) is not None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +11,7 @@ from redis.exceptions import RedisError
 
 from realtime import frames
 from realtime.audience import Audiences
+from realtime.clock import clock
 from realtime.fan_out import FanOut
 from realtime.feed import Message, Mirror, Received
 from realtime.frames import Frame
@@ -385,7 +385,7 @@ class FollowedFeed:
             return
         self._snapshots.clear()
         self._keep_elsewhere(records)
-        LATENCY.observe(max(0.0, time.time() - records[0].published_at))
+        LATENCY.observe(max(0.0, clock.now() - records[0].published_at))
         for audience, told in self._audiences.concerned(records).items():
             place = Place(self.mirror.epoch, self.mirror.offset, audience.topics.hash)
             frame = frames.records(place, [record.body for record in told])

@@ -19,6 +19,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from realtime import links, scripts
+from realtime.batches import isolated
 from realtime.keys import Keys
 from realtime.refused_writes import refusal
 from realtime.scripts import Named, Snapshot
@@ -146,7 +147,7 @@ class FeedReader:
     async def probe(self, tenants: Sequence[int]) -> dict[int, Probed]:
         """Where the feeds of these tenants stand, and who was revoked there. One round trip.
 
-        Raises RedisError or OSError.
+        Leaves out a tenant whose keys hold what they should not. Raises RedisError or OSError.
         """
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.info("replication")
@@ -155,11 +156,15 @@ class FeedReader:
             # All of them, and not those since the last look: one that an outage held back comes with its old time.
             pipeline.zrange(self._keys.revoked(tenant_id), 0, -1, withscores=True)
         async with self._reads:
-            replication, *answers = await pipeline.execute()
+            replication, *answers = await pipeline.execute(raise_on_error=False)
+        if isinstance(replication, Exception):
+            raise replication
         self._history_of(replication)
+        found = [isolated(answer, "probe") for answer in answers]
         return {
-            tenant_id: Probed((epoch or b"").decode(), int(offset or 0), {name.decode(): at for name, at in marks})
-            for tenant_id, (epoch, offset), marks in zip(tenants, answers[::2], answers[1::2], strict=True)
+            tenant_id: Probed((feed[0] or b"").decode(), int(feed[1] or 0), {name.decode(): at for name, at in marks})
+            for tenant_id, feed, marks in zip(tenants, found[::2], found[1::2], strict=True)
+            if feed is not None and marks is not None
         }
 
     def reconnect(self) -> None:

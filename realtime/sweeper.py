@@ -255,8 +255,9 @@ class Sweeper:
             texts = self._texts(lapsed)
         marks: list[Call] = []
         drops: list[Call] = []
+        now = self._redis_time()
         for lease, text in zip(lapsed, texts, strict=True):
-            found = stalled_draft(text) if text is not None else None
+            found = stalled_draft(text, now) if text is not None else None
             if found is not None:
                 marks.append(self._mark_call(lease.tenant_id, *found))
             else:
@@ -283,7 +284,7 @@ class Sweeper:
         return names, [*values, offset]
 
 
-def stalled_draft(text: bytes) -> tuple[Draft, int] | None:
+def stalled_draft(text: bytes, now: float) -> tuple[Draft, int] | None:
     """A running record, marked, and the offset that it was read at; None for what is not running or marked already.
 
     Progress stands in a key of its own and stays.
@@ -297,7 +298,7 @@ def stalled_draft(text: bytes) -> tuple[Draft, int] | None:
             topic=record.topic,
             attempt=record.attempt,
             status=record.status,
-            published_at=time.time(),
+            published_at=now,
             data=fields["data"],
             error=fields["error"],
             stalled=True,

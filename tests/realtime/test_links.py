@@ -123,6 +123,21 @@ async def test_a_stalled_link_delivers_what_it_held_back_once_and_in_order(watch
     assert offsets == sorted(set(offsets))
 
 
+@pytest.mark.parametrize("key", ["feed", "revoked"])
+async def test_a_key_of_the_wrong_type_costs_no_other_tenant_its_probe(
+    watched: Watched, redis: Redis, key: str
+) -> None:
+    other = watched.tenant_id + 1_000_000
+    redis.set(f"tenant:{other}:{key}", "no hash and no sorted set")
+    try:
+        watched.publish("job:a")
+        probed = await watched.hub._reader.probe([other, watched.tenant_id])
+        assert set(probed) == {watched.tenant_id}
+        assert probed[watched.tenant_id].offset == 1
+    finally:
+        redis.delete(f"tenant:{other}:{key}")
+
+
 async def test_a_probe_of_a_healthy_link_changes_nothing(watched: Watched) -> None:
     watched.publish("job:a")
     await watched.until_told("job:a")
