@@ -52,6 +52,7 @@ def test_a_clock_of_redis_that_is_wrong_for_a_moment_moves_nothing() -> None:
     for second in range(1, 4):
         host.passes(1)
         host.hears(1_000_000 + second + DAY)
+        assert host.clock.now() == 1_000_000 + second
     host.passes(1)
     host.hears(1_000_004)
     assert host.clock.now() == 1_000_004
