@@ -57,9 +57,10 @@ def test_what_could_never_be_published_is_refused_at_once(tenant_id: int) -> Non
         publish_status_on_commit(tenant_id=tenant_id, topic=TOPIC, attempt=0, status="DONE")
 
 
-def test_what_json_has_no_word_for_is_published_and_does_not_end_the_transaction(tenant_id: int) -> None:
+@pytest.mark.parametrize("text", ["\0", "\udcff"])
+def test_what_json_has_no_word_for_is_published_and_does_not_end_the_transaction(tenant_id: int, text: str) -> None:
     data: Any = {"name": "a\0b", "rate": float("nan"), "when": dt.date(2026, 11, 30), "id": UUID(int=1), 7: {"x"}}
-    error = {"code": "broken", "message": "\udcff"}
+    error = {"code": "broken", "message": text}
     with transaction.atomic():
         publish_status_on_commit(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="FAILED", data=data, error=error)
     said = {"name": "a\ufffdb", "rate": None, "when": "2026-11-30", "id": str(UUID(int=1)), "7": ["x"]}
