@@ -20,7 +20,9 @@ Deliver = Callable[[Subscriber], int | None]
 class FanOut:
     """Of one feed. What is told first arrives first at every subscriber."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_done: Callable[[], None] = lambda: None) -> None:
+        """`on_done` is called each time when everybody was told everything."""
+        self._on_done = on_done
         self._queue: deque[tuple[Deliver, set[Subscriber]]] = deque()
         self._left = AT_ONCE
         self._working = self._scheduled = False
@@ -63,6 +65,8 @@ class FanOut:
             if not waiting and self._queue and self._queue[0][1] is waiting:
                 self._queue.popleft()
         self._working = False
+        if not self._queue:
+            self._on_done()
         if not self._scheduled and self._left < AT_ONCE:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._turn)

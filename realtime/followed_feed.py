@@ -82,7 +82,7 @@ class FollowedFeed:
         self._waiting: list[asyncio.Future[None]] = []
         self._epochs_seen: set[str] = set()
         self._joining = 0
-        self._fan_out = FanOut()
+        self._fan_out = FanOut(self._flush_if_due)
         self._elsewhere: dict[str, Record] = {}
         self._noted: set[Noted] = set()
         self._told = 0
@@ -90,6 +90,8 @@ class FollowedFeed:
         self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
         self._flush_seconds = flush_seconds
         self._flush_timer: asyncio.TimerHandle | None = None
+        self._due = False
+        """What waits is due, and leaves once everybody was told what came before."""
         self._drop_timer: asyncio.TimerHandle | None = None
         self._snapshots: dict[TopicFilter, tuple[str, int, list[Frame]]] = {}
 
@@ -257,14 +259,28 @@ class FollowedFeed:
             self._flush_in_time(applied, ended=ended)
 
     def _flush_in_time(self, applied: int, *, ended: bool) -> None:
-        """At once in a calm feed, and for an end; else with the next tick, the newest record of each topic."""
+        """At once in a calm feed, and for an end; else with the next tick, the newest record of each topic.
+
+        While clients are still being told what came before, nothing more is put behind that: what comes meanwhile
+        leaves together when they were told. The more there is to tell, the fewer frames carry it: no backlog grows.
+        """
         if self._calm.take(applied) or ended:
-            self.flush()
+            self._flush_soon()
         elif self._flush_timer is None:
-            self._flush_timer = asyncio.get_running_loop().call_later(self._flush_seconds, self.flush)
+            self._flush_timer = asyncio.get_running_loop().call_later(self._flush_seconds, self._flush_soon)
+
+    def _flush_soon(self) -> None:
+        self._due = True
+        if not self._fan_out.busy:
+            self._flush_if_due()
+
+    def _flush_if_due(self) -> None:
+        if self._due:
+            self.flush()
 
     def flush(self) -> None:
         """Fans out what has been applied."""
+        self._due = False
         if self._flush_timer is not None:
             self._flush_timer.cancel()
             self._flush_timer = None

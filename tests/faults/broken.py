@@ -465,6 +465,14 @@ DEFECTS = [
         "found = answers",
         "tests/realtime/test_links.py",
     ),
+    Defect(
+        "Slow clients",
+        "ends that come while clients are being told queue up behind each other",
+        "realtime/followed_feed.py",
+        "        if not self._fan_out.busy:\n            self._flush_if_due()",
+        "        self._flush_if_due()",
+        "tests/realtime/test_followed_feed.py",
+    ),
 ]
 
 

@@ -172,6 +172,25 @@ async def test_what_ends_and_is_let_go_of_while_a_new_epoch_is_told_still_reache
         assert seen == [6]
 
 
+async def test_what_ends_while_clients_are_being_told_leaves_together_when_they_were_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At saturation: one fan-out takes longer than it takes the next hundred ends to come."""
+    monkeypatch.setattr(realtime.fan_out, "AT_ONCE", 1)
+    case = Case()
+    carriers = [case.join() for _ in range(20)]
+    for number in range(100):
+        case.arrive(f"job:{number}", status="DONE")
+        if number % 10 == 0:
+            await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        while case.feed.position is None or case.feed.position[1] < 100:
+            await asyncio.sleep(0)
+    for carrier in carriers:
+        assert told(carrier) == [(f"job:{number}", number + 1) for number in range(100)]
+        assert len([frame for frame in carrier.frames if frame["type"] == "records"]) <= 3
+
+
 async def test_an_event_concerns_only_those_who_watch_it(case: Case) -> None:
     everything, kind, one = case.join("*"), case.join("video:*"), case.join("job:a")
     case.arrive("video:1")
