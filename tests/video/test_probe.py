@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from academy.adapters.video import probe as prober
-from academy.adapters.video.errors import EncodingFailedError, NoVideoStreamError, PictureTooLargeError, TooLongError
-from academy.adapters.video.ffmpeg import FfmpegKilledError
+from academy.adapters.video.errors import NoVideoStreamError, PictureTooLargeError, TooLongError
+from academy.adapters.video.ffmpeg import FfmpegKilledError, FfmpegTroubleError
 from academy.adapters.video.probe import Probe, probe, read_description
 
 TEXT = """Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'x.mp4':
@@ -63,7 +63,7 @@ def test_an_ffmpeg_that_was_killed_says_nothing_of_the_file(tmp_path: Path, monk
 
     monkeypatch.setattr(prober, "run_ffmpeg", killed)
     (tmp_path / "lesson.mp4").write_bytes(b"anything")
-    with pytest.raises(EncodingFailedError, match="It got no further for 30 s"):
+    with pytest.raises(FfmpegTroubleError, match="It got no further for 30 s"):
         probe(tmp_path / "lesson.mp4")
 
 

@@ -31,7 +31,9 @@ DECLARE
 BEGIN
     SELECT user_id INTO old_parent FROM parents WHERE id = OLD.parent_id;
     PERFORM academy_revoke(OLD.tenant_id, 'user:' || old_parent, 'student_changed') WHERE old_parent IS NOT NULL;
-    PERFORM academy_revoke(OLD.tenant_id, 'user:' || OLD.user_id, 'student_changed');
+    IF OLD.user_id IS DISTINCT FROM NEW.user_id OR NEW.deleted_at IS NOT NULL THEN
+        PERFORM academy_revoke(OLD.tenant_id, 'user:' || OLD.user_id, 'student_changed');
+    END IF;
     RETURN NULL;
 END $$;
 
