@@ -128,7 +128,10 @@ async def test_every_line_from_the_start_to_the_stop_is_an_object(own_system: Sy
         job_id = await import_workbook(client, sample_workbook(30, seed=45))
         await watcher.until_terminal(f"job:{job_id}")
         assert (await client.get("/api/v1/lectures/no-number/")).status_code == 404
-    for request in (b"no request at all\r\n\r\n", b"GET /ws/events/ HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"):
+    for request in (
+        b"no request at all\r\n\r\n",
+        b"GET /ws/events/ HTTP/1.1\r\nUpgrade: websocket\r\nConnection: close\r\n\r\n",
+    ):
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(request)
         await reader.read()

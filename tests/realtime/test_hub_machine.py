@@ -496,7 +496,7 @@ def test_every_client_ends_with_what_a_new_one_is_told(
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: HubMachine(servers_of_its_own, tmp_path)),
         settings=settings(
-            max_examples=EXAMPLES or 60,
+            max_examples=EXAMPLES or 100,
             stateful_step_count=40,
             derandomize=not EXAMPLES,
             database=None,

@@ -297,7 +297,7 @@ def test_redis_decides_keeps_and_tells_what_the_contract_says(redis: Redis) -> N
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: PublishMachine(redis)),
         settings=settings(
-            max_examples=EXAMPLES or 60,
+            max_examples=EXAMPLES or 100,
             stateful_step_count=40,
             derandomize=not EXAMPLES,
             database=None,
