@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import pytest
+from redis import Redis
 
 from embedded.group import Servers
 from embedded.postgres import PostgresServer
@@ -26,6 +27,8 @@ def restartable(servers: Servers) -> Iterator[System]:
         try:
             postgres.wait_ready()
             own = Servers({**servers.by_name, "postgres": postgres})
+            with Redis.from_url(servers.redis.url) as redis:
+                redis.flushdb()  # the same ids as in another database may have ended there
             prepare_template(own)
             with running_system(own, folder, "restarted") as system:
                 yield system
