@@ -32,7 +32,7 @@ WORKBOOKS_KEPT = timedelta(days=7)
 MOST = 1000
 """Files and folders that one sweep deletes of one kind for one academy. The next one goes on."""
 FEW = 20
-"""Up to so many without a row may always go. Beyond that, most of an academy's files have to have theirs."""
+"""This many files without a row may always be deleted. More only if most of the academy's files have a row."""
 SWEEP_SECONDS = 600.0
 CHUNK = 200
 

@@ -114,7 +114,7 @@ def _of_deleted_row(context: dict[str, Any]) -> Response:
     set_rollback()
     log.info("deleted_meanwhile", view=type(context["view"]).__name__)
     message = (
-        "Something that this request names was deleted meanwhile; nothing was changed. Look again, and choose anew."
+        "Something in this request was deleted while it ran. Nothing was changed: reload the list and try again."
     )
     return Response({"code": "deleted_meanwhile", "message": message}, status.HTTP_409_CONFLICT)
 

@@ -59,7 +59,7 @@ class JobStore(Protocol[C]):
     def fail(self, job: C, code: str, message: str) -> None: ...
 
     def give_back(self, job: C, pause: float = 0.0) -> None:
-        """Leave it to the next attempt, whose message comes after so many seconds."""
+        """Return the job to the queue. The next attempt begins after this number of seconds."""
 
     def record_progress(self, job: C, step: str, extra: Mapping[str, Any]) -> None:
         """Best effort: never raises for a Redis that is away."""

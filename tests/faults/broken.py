@@ -314,7 +314,7 @@ DEFECTS = [
         "tests/contract/test_other_servers.py",
     ),
     Defect(
-        "Trouble of ours",
+        "Blame for failures",
         "an ffmpeg that a signal ended is blamed on the file",
         "academy/adapters/video/ffmpeg.py",
         'raise FfmpegKilledError(f"{log}\\nIt was ended by signal {-code}.")',
@@ -322,7 +322,7 @@ DEFECTS = [
         "tests/video/test_ffmpeg.py::test_one_that_a_signal_ends_says_nothing_of_its_input",
     ),
     Defect(
-        "Trouble of ours",
+        "Blame for failures",
         "a pause of the machine counts as silence of ffmpeg",
         "academy/adapters/video/ffmpeg.py",
         "quiet += min(now - looked_at, _LONGEST_LOOK_SECONDS)",
@@ -330,7 +330,7 @@ DEFECTS = [
         "tests/video/test_ffmpeg.py::test_a_pause_of_this_process_is_no_silence_of_ffmpeg",
     ),
     Defect(
-        "Trouble of ours",
+        "Blame for failures",
         "a job that pauses after a failed attempt keeps its slot",
         "academy/adapters/db/django/repositories_turns.py",
         'paused=Count("pk", filter=PAUSES)',
@@ -338,7 +338,7 @@ DEFECTS = [
         "tests/worker/test_pauses.py",
     ),
     Defect(
-        "Trouble of ours",
+        "Blame for failures",
         "what is stored again stands beside what was stored before",
         "apps/support/video/services/files.py",
         "    try:\n        drop_folder(video.folder)\n",
@@ -362,7 +362,7 @@ DEFECTS = [
         "tests/contract/test_stalled_readers.py",
     ),
     Defect(
-        "Trouble of ours",
+        "Blame for failures",
         "the emulator of S3 comes back in a region of its own",
         "embedded/sqs.py",
         '"MINISTACK_REGION": os.environ.get("AWS_REGION") or REGION,',
@@ -370,7 +370,7 @@ DEFECTS = [
         "tests/embedded/test_servers.py::test_a_killed_emulator_takes_files_at_signed_addresses_again",
     ),
     Defect(
-        "Trouble of ours",
+        "Blame for failures",
         "reading a detail leaves a feed that disagrees as it is",
         "realtime/publish.py",
         "if not overtakes(draft, held):",
@@ -378,7 +378,7 @@ DEFECTS = [
         "tests/worker/test_row_and_feed.py",
     ),
     Defect(
-        "Trouble of ours",
+        "Blame for failures",
         "a message that was not taken keeps the others waiting",
         "apps/worker/messaging_worker/health.py",
         "failures = max(self.unknown, self.refusals - FREE_FAILURES)",

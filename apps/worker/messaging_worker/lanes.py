@@ -25,7 +25,7 @@ class Lanes:
         return len(self._sending)
 
     def send(self, message: Message, key: str) -> None:
-        """Hand it over. `ended` tells what came of it."""
+        """Start sending a message. `ended` returns its outcome later."""
         outgoing = Outgoing(key, message.recipient, message.text)
         self._sending[self._pool.submit(self._send, outgoing)] = message
 

@@ -208,7 +208,7 @@ def account_in(tenant_code: str | None, username: str, database: str) -> User | 
 
 
 def accounts_named(username: str, database: str, *, limit: int) -> list[User]:
-    """Return up to so many accounts of this name: those of operators first, then by academy."""
+    """Return the accounts of this name, at most this number: operators first, then by academy."""
     named = User.objects.using(database).filter(username=username).select_related("tenant")
     return list(named.order_by(F("tenant__code").asc(nulls_first=True))[:limit])
 
