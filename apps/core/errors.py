@@ -113,9 +113,7 @@ def _of_deleted_row(context: dict[str, Any]) -> Response:
     """409: what the request names was there when it was looked for, and was deleted before the new row was written."""
     set_rollback()
     log.info("deleted_meanwhile", view=type(context["view"]).__name__)
-    message = (
-        "Something in this request was deleted while it ran. Nothing was changed: reload the list and try again."
-    )
+    message = "Something in this request was deleted while it ran. Nothing was changed: reload the list and try again."
     return Response({"code": "deleted_meanwhile", "message": message}, status.HTTP_409_CONFLICT)
 
 
