@@ -121,14 +121,18 @@ class Academy:
 
 
 async def _insist(ask: Callable[[], Any]) -> httpx.Response:
-    """The answer, once there is one: what a person who tries again gets."""
+    """The answer, once there is one: what a person who tries again gets.
+
+    A process that began while the clock of Redis was wrong refuses tickets for ten seconds after that is over
+    (docs/explanation/clocks.md).
+    """
     async with asyncio.timeout(SETTLE_SECONDS):
         while True:
             try:
                 answer: httpx.Response = await ask()
             except LOST:
                 answer = httpx.Response(503)
-            if answer.status_code < 500:
+            if answer.status_code < 500 and answer.status_code != httpx.codes.UNAUTHORIZED:
                 assert answer.is_success, answer.text
                 return answer
             await asyncio.sleep(0.1)

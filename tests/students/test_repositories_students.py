@@ -139,10 +139,12 @@ def fill(academy: Academy) -> None:
             CREATE TEMPORARY TABLE filling AS
             SELECT number, (%s::bigint[])[1 + number %% 3] AS tenant_id, '010' || lpad(number::text, 8, '0') AS phone
             FROM generate_series(1, %s) AS number;
+            ANALYZE filling;
             INSERT INTO "user" (tenant_id, username, name, password, is_active, is_superuser,
                                 must_change_password, created_at)
             SELECT tenant_id, 'u' || number, 'x', '!', true, false, true, now() FROM filling;
             INSERT INTO parents (tenant_id, name, phone, created_at) SELECT tenant_id, '', phone, now() FROM filling;
+            ANALYZE "user", parents;
             INSERT INTO students (tenant_id, user_id, parent_id, name, phone, parent_phone, school, grade,
                                   created_at, updated_at, deleted_at)
             SELECT filling.tenant_id, "user".id, parents.id, '학생' || number %% 5000, '', filling.phone, '', '',
