@@ -13,10 +13,13 @@ from typing import Any
 
 import httpx
 import psycopg
+from django.conf import settings
+from django.test import override_settings
 from django.utils.crypto import salted_hmac
 from psycopg import sql
 from websockets.asyncio.client import connect
 
+from academy.adapters.queue.sqs import provision_queues
 from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.plan import Plan, Web, Worker
@@ -128,10 +131,23 @@ class System:
         self.redis.start()
         self.redis.wait_ready()
         self.web.start()
-        subprocess.run([sys.executable, "manage.py", "provision"], cwd=PROJECT, env=self.environment, check=True)
+        self._provision()
         self.worker.start()
         self.web.wait_ready()
         self.worker.wait_ready()
+
+    def _provision(self) -> None:
+        """Make the queues as `manage.py provision` does; a process of its own would take a second."""
+        if self.environment["S3_BUCKET"] != self._servers.environment()["S3_BUCKET"]:
+            subprocess.run([sys.executable, "manage.py", "provision"], cwd=PROJECT, env=self.environment, check=True)
+            return
+        visibility = int(self.environment.get("WORKER_VISIBILITY_SECONDS", settings.WORKER_VISIBILITY_SECONDS))
+        with override_settings(
+            SQS_ENDPOINT_URL=self._servers.environment()["SQS_ENDPOINT_URL"],
+            SQS_QUEUE_PREFIX=self.environment["SQS_QUEUE_PREFIX"],
+            WORKER_VISIBILITY_SECONDS=visibility,
+        ):
+            provision_queues()
 
     def stop(self) -> None:
         for service in (self.web, self.worker, self.redis):
