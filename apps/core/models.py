@@ -1,6 +1,7 @@
 """Academies, their people, and the sessions in which these are signed in."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -56,6 +57,8 @@ class User(AbstractBaseUser):
     is_superuser = models.BooleanField(default=False)
     must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    last_closed_at = models.DateTimeField(null=True, editable=False)
+    """When it was last closed, or ceased to be an operator's. Written by the database alone."""
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -77,6 +80,17 @@ class User(AbstractBaseUser):
     def check_password(self, raw_password: str | None) -> bool:
         """Compare a password, in any spelling, with the account's."""
         return raw_password is not None and password_matches(raw_password, self.password)
+
+    def get_session_auth_hash(self) -> str:
+        """Return what a session of the admin has to hold. It changes with the password and with each closing."""
+        return self._with_closing(super().get_session_auth_hash())
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """Yield the same, signed with each of the older keys."""
+        yield from map(self._with_closing, super().get_session_auth_fallback_hash())
+
+    def _with_closing(self, session_hash: str) -> str:
+        return f"{session_hash}.{self.last_closed_at.timestamp()}" if self.last_closed_at else session_hash
 
     @property
     def is_staff(self) -> bool:

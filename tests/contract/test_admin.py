@@ -66,6 +66,32 @@ def test_an_operator_signs_in_and_sees_the_academies(admin: Web) -> None:
         assert client.get("/static/admin/css/base.css").status_code == 200
 
 
+@pytest.mark.parametrize("column", ["is_active", "is_superuser"])
+def test_a_session_does_not_outlive_the_closing_of_its_account(system: System, admin: Web, column: str) -> None:
+    with browser(admin) as client:
+        sign_in(client)
+        for value in (False, True):
+            system.shell(
+                f"from apps.core.models import User; "
+                f"User.objects.filter(username='operator', tenant=None).update({column}={value})"
+            )
+        assert client.get("/admin/").url.path == "/admin/login/"
+        sign_in(client)
+        assert client.get("/admin/").url.path == "/admin/"
+
+
+def test_when_an_account_was_closed_is_not_undone_by_code_that_read_it_before(system: System, admin: Web) -> None:
+    system.shell(
+        "from apps.core.models import User; before = User.objects.get(username='operator', tenant=None); "
+        "other = User.objects.get(pk=before.pk); other.is_active = False; other.save(); "
+        "before.is_active = True; before.save()"
+    )
+    ((closed_at,),) = system.query(
+        "SELECT last_closed_at FROM \"user\" WHERE username = 'operator' AND tenant_id IS NULL"
+    )
+    assert closed_at is not None
+
+
 @pytest.mark.parametrize(("username", "password"), [("operator", "wrong"), ("owner", PASSWORD), ("nobody", "wrong")])
 def test_nobody_else_signs_in_there(admin: Web, username: str, password: str) -> None:
     with browser(admin) as client:
