@@ -44,6 +44,20 @@ if said_at > now then
     text = '{"offset":' .. offset .. head .. string.format('%.6f', now) .. '}'
 end
 
+-- A status without progress that was said before what is stored, of the same attempt and rank, comes late: a relay sends
+-- it after its worker has reported progress. It brings its offset and whether it is stalled; the stored data is newer.
+if ARGV[6] == '' and old_attempt == attempt and old_rank == rank then
+    local newer = redis.call('GET', KEYS[1])
+    if newer then
+        local data, stored_at = string.match(newer, '^{"offset":%d+(,.*,"stalled":)%a+,"published_at":([^,}]+)}$')
+        local stalled = string.match(ARGV[5], ',"stalled":(%a+),"published_at":[^,}]+}$')
+        if data and stalled and tonumber(stored_at) > said_at then
+            said_at = tonumber(stored_at)
+            text = '{"offset":' .. offset .. data .. stalled .. ',"published_at":' .. stored_at .. '}'
+        end
+    end
+end
+
 -- The two keys. A status without progress keeps that of the same attempt.
 local progress = ARGV[6]
 if rank == TERMINAL then

@@ -80,6 +80,38 @@ def test_a_status_without_progress_keeps_that_of_its_attempt_only(publisher: Pub
     assert orjson.loads(begun_anew.body)["progress"] is None
 
 
+@pytest.mark.parametrize("stalled", [False, True])
+def test_a_status_that_comes_late_leaves_what_progress_has_told(
+    publisher: Publisher, tenant_id: int, stalled: bool
+) -> None:
+    publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=25, data={"rows_done": 200})
+    told = fields_of(publisher, tenant_id)
+    late = draft_record(
+        topic=TOPIC,
+        attempt=1,
+        status="PROCESSING",
+        published_at=time.time() - 5,
+        data={"said": "before"},
+        stalled=stalled,
+    )
+    assert publisher.publish(tenant_id, late).verdict is Verdict.ACCEPTED
+    assert fields_of(publisher, tenant_id) == told | {"offset": 2, "stalled": stalled}
+
+
+def test_a_status_that_is_said_after_progress_brings_its_own_data(publisher: Publisher, tenant_id: int) -> None:
+    publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=25, data={"rows_done": 200})
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING", data={"said": "after"})
+    said = fields_of(publisher, tenant_id)
+    assert (said["data"], said["progress"]["percent"]) == ({"said": "after"}, 25)
+
+
+def fields_of(publisher: Publisher, tenant_id: int) -> dict[str, Any]:
+    record = publisher.record(tenant_id, TOPIC)
+    assert record is not None
+    found: dict[str, Any] = orjson.loads(record.body)
+    return found
+
+
 def test_a_record_has_the_fields_of_the_contract(publisher: Publisher, tenant_id: int) -> None:
     publisher.status(
         tenant_id=tenant_id,

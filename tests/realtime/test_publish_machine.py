@@ -76,6 +76,8 @@ class Model:
         if rank(new) == TERMINAL:
             new["progress"] = None
         elif new["progress"] is None and old and old["attempt"] == new["attempt"]:
+            if rank(old) == rank(new) and new["published_at"] < old["published_at"]:  # it comes late
+                new |= {name: old[name] for name in ("data", "error", "published_at")}
             new["progress"] = old["progress"]
         self.records[topic] = new
         self.index[topic] = self.offset
@@ -195,6 +197,23 @@ class PublishMachine(RuleBasedStateMachine):
         assert (answer.verdict, answer.offset) == (expected, model.offset)
         self._check_epoch(tenant_id, answer.epoch)
         self._check_message(tenant_id, topic, accepted=expected is Verdict.ACCEPTED)
+
+    @rule(tenant=st.sampled_from([0, 1]), topic=st.sampled_from(TOPICS), data=datas, stalled=st.booleans())
+    def say_late_what_was_true_before(self, tenant: int, topic: str, data: dict[str, Any], stalled: bool) -> None:
+        """As a relay does with the status of an attempt that has reported progress since."""
+        known = self.models[self.tenants[tenant]].records.get(topic)
+        if known is not None and rank(known) < TERMINAL:
+            self.publish(
+                tenant=tenant,
+                topic=topic,
+                attempt=known["attempt"],
+                status=known["status"],
+                progress=None,
+                data=data,
+                failed=None,
+                stalled=stalled,
+                late=30,
+            )
 
     @rule(tenant=st.sampled_from([0, 1]), topic=st.sampled_from(TOPICS), status=st.sampled_from(["DONE", "PENDING"]))
     def restore(self, tenant: int, topic: str, status: str) -> None:

@@ -114,6 +114,23 @@ def test_a_row_that_its_process_left_behind_is_sent_and_a_young_one_is_left_to_i
     assert (status_of(tenant_id), status_of(tenant_id, "job:young")) == ("DONE", None)
 
 
+def test_a_status_that_is_sent_late_leaves_what_progress_has_told_since(tenant_id: int) -> None:
+    note_filled()
+    conf.publisher().progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=40, data={"rows_done": 200})
+    begun = left_behind(tenant_id, status="PROCESSING", data={"file_name": "a.xlsx"})
+    before = told(tenant_id)
+    Relay().round()
+    assert sent(begun) == [True]
+    assert told(tenant_id) == before == ({"rows_done": 200}, 40)
+
+
+def told(tenant_id: int) -> tuple[Any, Any]:
+    record = conf.publisher().record(tenant_id, TOPIC)
+    assert record is not None
+    fields = orjson.loads(record.body)
+    return fields["data"], fields["progress"]["percent"]
+
+
 def test_a_row_that_can_never_be_sent_holds_up_no_other(tenant_id: int) -> None:
     bad = [left_behind(tenant_id, f"job:bad{number}", status="DOWN") for number in range(5)]
     good = left_behind(tenant_id)
