@@ -6,15 +6,14 @@ from pathlib import Path
 from django.core.files.base import File
 from django.core.files.storage import default_storage
 
-from academy.adapters.db.django import repositories_lectures, repositories_video
+from academy import videos
+from academy.adapters.db.django import repositories_lectures
 from academy.adapters.video.sample import make_sample
 from academy.domain.jobs import Claim, JobFailedError
 from apps.core.models import Tenant
-from apps.support.video.services import sqs_queue
 from apps.support.video.services.files import source_name
 from apps.worker.handlers import JobProgress
 from apps.worker.video_worker.encoding import STEPS, encode_video
-from apps.worker.video_worker.store import Videos
 from apps.worker.workspace import workspace
 
 SECONDS = 8.0
@@ -37,21 +36,19 @@ def _load(tenant: Tenant, lecture_id: int, title: str, file_name: str, make: Cal
         with path.open("rb") as local:
             stored = default_storage.save(source_name(tenant.pk), File(local))
         size = path.stat().st_size
-    video = repositories_video.create_video(
-        tenant.pk, session.pk, title=title, file_name=file_name, source=stored, size=size
-    )
-    _encode(tenant, video.pk, size)
+    video_id = videos.announce(tenant.pk, session.pk, title=title, file_name=file_name, source=stored, size=size)
+    _encode(tenant, video_id, size)
 
 
 def _encode(tenant: Tenant, video_id: int, size: int) -> None:
     """As the worker does, but at once, so that there is something to see as soon as the page opens."""
-    sqs_queue.mark_uploaded(tenant.pk, video_id, size)
-    claimed = sqs_queue.mark_processing(tenant.pk, video_id, lease_alive=False)
+    videos.mark_uploaded(tenant.pk, video_id, size)
+    claimed = videos.claim(tenant.pk, video_id, lease_alive=False)
     if isinstance(claimed, Claim):  # a worker was faster
         return
     try:
-        made = encode_video(claimed, JobProgress(claimed, Videos(), STEPS))
+        made = encode_video(claimed, JobProgress(claimed, STEPS))
     except JobFailedError as problem:
-        sqs_queue.fail_video(claimed, problem.code, str(problem))
+        videos.fail(claimed, problem.code, str(problem))
     else:
-        sqs_queue.complete_video(claimed, **made)
+        videos.finish(claimed, **made)

@@ -2,48 +2,69 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
+from uuid import UUID
 
-from academy import jobs
+from academy import jobs, videos
 from academy.adapters.db.django import repositories_ai, repositories_video
 from academy.adapters.queue.dead_letters import DeadLetters, Letter
 from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE, VIDEO_QUEUE
 from academy.domain.jobs import JobStateError, JobStatus
 from academy.quotas import QuotaError
-from apps.support.video.services.sqs_queue import retry_video
-from apps.worker.store import AiJobs, JobStore, RefusedMessageError, find_row
+from apps.worker.store import AiJobs, JobStore, RefusedMessageError, RowId, find_row
 from apps.worker.video_worker.store import Videos
 
 _SHOWN_LETTERS = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Generic[RowId]):
     """What the messages of a queue name: where it stands, and how it is tried again."""
 
-    store: Callable[[], JobStore[Any]]
-    status: Callable[[int, Any], str | None]
-    retry: Callable[[int, Any], bool]
+    store: JobStore[RowId, Any]
+    status: Callable[[int, RowId], str | None]
+    retry: Callable[[int, RowId], bool]
+
+    def describe(self, letter: Letter) -> str:
+        try:
+            message, ident = self.store.ident(letter.body)
+        except RefusedMessageError:
+            return _beginning(letter.body)
+        tenant = message.tenant_code or message.tenant_id
+        return f"tenant {tenant}, {self.store.name(ident)}" if tenant else f"no tenant, {self.store.name(ident)}"
+
+    def send_back(self, letters: DeadLetters, letter: Letter) -> str:
+        try:
+            tenant_id, ident = find_row(self.store, letter.body)
+        except RefusedMessageError as problem:
+            letters.put_back(letter)
+            return f"went back to its queue as it is. {problem}"
+        name, status = self.store.name(ident), self.status(tenant_id, ident)
+        if status == JobStatus.FAILED:
+            try:
+                self.retry(tenant_id, ident)
+            except QuotaError as problem:
+                raise JobStateError(problem.code, str(problem)) from None
+            letters.delete(letter)
+            return f"{name} is tried again, by a new message."
+        if status not in {JobStatus.PENDING, JobStatus.PROCESSING}:
+            raise JobStateError("job_ended", f"{name} has ended: {status}. Delete the letter.")
+        letters.put_back(letter)
+        return f"went back to its queue as it is: {name} is {status}."
 
 
-_JOBS = Kind(AiJobs, repositories_ai.status_of_job, jobs.retry)
-KINDS = {
+_JOBS: Kind[UUID] = Kind(AiJobs(), repositories_ai.status_of_job, jobs.retry)
+KINDS: dict[str, Kind[UUID] | Kind[int]] = {
     AI_QUEUE: _JOBS,
     MESSAGING_QUEUE: _JOBS,
-    VIDEO_QUEUE: Kind(Videos, repositories_video.status_of_video, retry_video),
+    VIDEO_QUEUE: Kind(Videos(), repositories_video.status_of_video, videos.retry),
 }
 """By the name of the queue."""
 
 
 def describe(queue_name: str, letter: Letter) -> str:
     """Whose the letter is and what it names, as it says itself; the beginning of one that says nothing."""
-    store = KINDS[queue_name].store()
-    try:
-        message, ident = store.ident(letter.body)
-    except RefusedMessageError:
-        return _beginning(letter.body)
-    tenant = message.tenant_code or message.tenant_id
-    return f"tenant {tenant}, {store.name(ident)}" if tenant else f"no tenant, {store.name(ident)}"
+    return KINDS[queue_name].describe(letter)
 
 
 def send_back(letters: DeadLetters, letter: Letter) -> str:
@@ -52,25 +73,7 @@ def send_back(letters: DeadLetters, letter: Letter) -> str:
     What has FAILED is tried again as its next attempt, and gets a new message. Anything else goes back as it is: a
     message that names nothing is judged again, and of a job that has not ended the claim decides.
     """
-    kind = KINDS[letters.queue_name]
-    store = kind.store()
-    try:
-        tenant_id, ident = find_row(store, letter.body)
-    except RefusedMessageError as problem:
-        letters.put_back(letter)
-        return f"went back to its queue as it is. {problem}"
-    name, status = store.name(ident), kind.status(tenant_id, ident)
-    if status == JobStatus.FAILED:
-        try:
-            kind.retry(tenant_id, ident)
-        except QuotaError as problem:
-            raise JobStateError(problem.code, str(problem)) from None
-        letters.delete(letter)
-        return f"{name} is tried again, by a new message."
-    if status not in {JobStatus.PENDING, JobStatus.PROCESSING}:
-        raise JobStateError("job_ended", f"{name} has ended: {status}. Delete the letter.")
-    letters.put_back(letter)
-    return f"went back to its queue as it is: {name} is {status}."
+    return KINDS[letters.queue_name].send_back(letters, letter)
 
 
 def _beginning(body: str) -> str:

@@ -1,6 +1,6 @@
 """What becomes of one message: its job is claimed and done, or the message is put back, dropped or buried."""
 
-from typing import Any
+from typing import Any, Generic
 
 import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections
@@ -8,11 +8,11 @@ from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from academy.adapters.queue.sqs import Delivery, SqsJobQueue
-from academy.domain.jobs import AttemptSupersededError, Claim, Claimed, JobFailedError, JobStatus
+from academy.domain.jobs import AttemptSupersededError, Claim, JobFailedError
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.running import Running, RunningJobs
 from apps.worker.stopping import Stopping, WorkerStopsError
-from apps.worker.store import JobStore, RefusedMessageError, find_row
+from apps.worker.store import C, JobStore, RefusedMessageError, RowId, find_row
 from apps.worker.timing import Timing
 from realtime import conf
 
@@ -21,15 +21,15 @@ log = structlog.get_logger(__name__)
 DATABASE_RETRY_SECONDS = 5.0
 
 
-class Deliveries:
+class Deliveries(Generic[RowId, C]):
     """Handles messages, each in the thread that calls."""
 
     def __init__(
         self,
         queue: SqsJobQueue,
-        store: JobStore[Any],
-        handlers: dict[str, Handler[Any]],
-        running: RunningJobs,
+        store: JobStore[RowId, C],
+        handlers: dict[str, Handler[C]],
+        running: RunningJobs[C],
         timing: Timing,
         stopping: Stopping | None = None,
     ) -> None:
@@ -59,7 +59,7 @@ class Deliveries:
             log.info("job_started", receives=delivery.receives)
             self._do(delivery, claimed)
 
-    def _claim(self, delivery: Delivery, tenant_id: int, ident: Any) -> Claimed | None:
+    def _claim(self, delivery: Delivery, tenant_id: int, ident: RowId) -> C | None:
         bind_contextvars(tenant=tenant_id, job=self._store.topic(ident))
         try:
             lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=self._store.topic(ident))
@@ -67,7 +67,7 @@ class Deliveries:
             # Whether somebody is at work on it cannot be known now; the attempt would protect the result all the same.
             log.warning("lease_not_read", error=str(problem))
             lease_left = 0.0
-        claimed: Claimed | Claim = self._store.claim(tenant_id, ident, lease_alive=lease_left > 0)
+        claimed = self._store.claim(tenant_id, ident, lease_alive=lease_left > 0)
         if not isinstance(claimed, Claim):
             bind_contextvars(attempt=claimed.attempt, job_type=claimed.job_type)
             if delivery.receives > self._timing.max_receives:
@@ -80,7 +80,7 @@ class Deliveries:
             self._queue.delete(delivery)
         return None
 
-    def _do(self, delivery: Delivery, job: Claimed) -> None:
+    def _do(self, delivery: Delivery, job: C) -> None:
         running = Running(delivery, job)
         self._running.add(running)
         try:
@@ -91,7 +91,7 @@ class Deliveries:
         finally:
             self._running.remove(running)
 
-    def _do_attempt(self, running: Running) -> None:
+    def _do_attempt(self, running: Running[C]) -> None:
         try:
             self._store.finish(running.job, self._run_handler(running.job))
         except AttemptSupersededError:
@@ -110,14 +110,13 @@ class Deliveries:
             self._tidy_up(running.job)  # before the message goes, which may fail
             self._queue.delete(running.delivery)
 
-    def _run_handler(self, job: Claimed) -> dict[str, Any]:
+    def _run_handler(self, job: C) -> dict[str, Any]:
         handler = self._handlers.get(job.job_type)
         if handler is None:
             raise JobFailedError("unknown_job_type", f"No worker knows jobs of the type {job.job_type!r}.")
-        self._say_processing(job)
-        return handler.do(job, JobProgress(job, self._store, handler.steps, self._stopping))
+        return handler.do(job, JobProgress(job, handler.steps, self._stopping))
 
-    def _tidy_up(self, job: Claimed) -> None:
+    def _tidy_up(self, job: C) -> None:
         handler = self._handlers[job.job_type]
         try:
             if handler.after_done:
@@ -125,19 +124,7 @@ class Deliveries:
         except Exception:  # the job is done, whatever is left lying about
             log.exception("job_not_tidied_up")
 
-    def _say_processing(self, job: Claimed) -> None:
-        try:
-            conf.publisher().status(
-                tenant_id=job.tenant_id,
-                topic=job.topic,
-                attempt=job.attempt,
-                status=JobStatus.PROCESSING,
-                data=job.shown,
-            )
-        except RedisError as problem:
-            log.warning("processing_not_said", error=str(problem))
-
-    def _try_again(self, running: Running, problem: Exception) -> None:
+    def _try_again(self, running: Running[C], problem: Exception) -> None:
         """Gives the job to the next attempt, which goes on where this one was; after the last one it has failed."""
         log.warning("job_attempt_failed", receives=running.delivery.receives, exc_info=problem)
         if not self._running.remove(running):
@@ -150,7 +137,7 @@ class Deliveries:
             self._store.give_back(running.job, pause)
             self._queue.hide(running.delivery, pause)
 
-    def _give_up(self, delivery: Delivery, job: Claimed, message: str) -> None:
+    def _give_up(self, delivery: Delivery, job: C, message: str) -> None:
         log.error("job_given_up", reason=message)
         sentence = f"The job was given up. {message} The administrator can see why in the log."
         self._store.fail(job, "dead_letter", sentence)

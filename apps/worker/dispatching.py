@@ -36,7 +36,7 @@ class Dispatching:
     messages.
     """
 
-    def __init__(self, queue: SqsJobQueue, store: JobStore[Any], visibility_seconds: float) -> None:
+    def __init__(self, queue: SqsJobQueue, store: JobStore[Any, Any], visibility_seconds: float) -> None:
         self._queue, self._store = queue, store
         self._patience = 2 * visibility_seconds
         self._look_at = 0.0

@@ -11,8 +11,9 @@ from redis.exceptions import RedisError
 
 from academy.domain.jobs import AttemptSupersededError, Claimed
 from apps.worker.stopping import Stopping, WorkerStopsError
-from apps.worker.store import C, JobStore
+from apps.worker.store import C
 from realtime import conf
+from realtime.publish import Publisher, Step
 
 log = structlog.get_logger(__name__)
 
@@ -23,12 +24,16 @@ class JobProgress:
     """How a handler says how far it is (best effort, never an error), and learns whether it may go on."""
 
     def __init__(
-        self, job: Claimed, store: JobStore[Any], steps: tuple[str, ...], stopping: Stopping | None = None
+        self,
+        job: Claimed,
+        steps: tuple[str, ...],
+        stopping: Stopping | None = None,
+        publisher: Publisher | None = None,
     ) -> None:
         self.job = job
-        self._store = store
         self._steps = steps
         self._stopping = stopping or Stopping()
+        self._publisher = publisher or conf.publisher()
         self._looked_at = -math.inf
 
     def report(
@@ -46,17 +51,16 @@ class JobProgress:
         `counts` joins the record's data, for people who watch: `{"rows_done": 1200, "rows_total": 2000}`. At most five
         reports a second leave, the newest ones; a change of step and a `milestone` (a finished chunk) always do.
         """
-        extra: dict[str, Any] = {
-            "attempt": self.job.attempt,
-            "percent": round(percent, 1),
-            "step_index": self._steps.index(step) + 1,
-            "step_total": len(self._steps),
-            "step_percent": round(step_percent, 1),
-            "remaining_seconds": remaining,
-            "data": self.job.shown | dict(counts or {}),
-            "milestone": milestone,
-        }
-        self._store.record_progress(self.job, step, extra)
+        self._publisher.progress(
+            tenant_id=self.job.tenant_id,
+            topic=self.job.topic,
+            attempt=self.job.attempt,
+            percent=round(percent, 1),
+            step=Step(self._steps.index(step) + 1, len(self._steps), step, round(step_percent, 1)),
+            remaining_seconds=remaining,
+            data=self.job.shown | dict(counts or {}),
+            milestone=milestone,
+        )
 
     def go_on(self, remaining: float) -> None:
         """To be called where a job can be left and taken up again, as often as one likes.
@@ -74,7 +78,7 @@ class JobProgress:
     def _check_still_ours(self) -> None:
         job = self.job
         try:
-            ours = conf.publisher().renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
+            ours = self._publisher.renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
         except RedisError as problem:
             # The write at the end is fenced all the same.
             log.debug("lease_not_read", error=str(problem))

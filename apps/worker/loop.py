@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
+from typing import Generic
 
 import structlog
 from django.db import close_old_connections
@@ -21,7 +21,7 @@ from apps.worker.fleet import FleetSlots
 from apps.worker.handlers import Handler
 from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
-from apps.worker.store import JobStore
+from apps.worker.store import C, JobStore, RowId
 from apps.worker.sweeping import SOON_SECONDS, sweep_until
 from apps.worker.timing import Timing
 from apps.worker.workspace import sweep_workspaces
@@ -35,7 +35,7 @@ IDLE_SECONDS = 0.2
 RETRY_SECONDS = 2.0
 
 
-class Worker:
+class Worker(Generic[RowId, C]):
     """One process: threads for the poll, each job, two heartbeats, two sweeps, turns, and the relay of the outbox.
 
     It polls for one message at a time, and holds one of the fleet's slots for that: what waits is spread over all
@@ -45,8 +45,8 @@ class Worker:
     def __init__(
         self,
         queue: SqsJobQueue,
-        store: JobStore[Any],
-        handlers: dict[str, Handler[Any]],
+        store: JobStore[RowId, C],
+        handlers: dict[str, Handler[C]],
         fleet: FleetSlots,
         concurrency: int,
         timing: Timing,

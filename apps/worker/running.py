@@ -3,15 +3,15 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic
 
 import structlog
 from django.db import DatabaseError, close_old_connections, connection
 from redis.exceptions import RedisError
 
 from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQueue
-from academy.domain.jobs import AttemptSupersededError, Claimed
-from apps.worker.store import JobStore
+from academy.domain.jobs import AttemptSupersededError
+from apps.worker.store import C, JobStore
 from apps.worker.timing import Timing
 from realtime import conf
 
@@ -19,9 +19,9 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class Running(Generic[C]):
     delivery: Delivery
-    job: Claimed
+    job: C
 
     @property
     def log(self) -> Any:
@@ -29,23 +29,23 @@ class Running:
         return log.bind(tenant=self.job.tenant_id, job=self.job.topic, attempt=self.job.attempt)
 
 
-class RunningJobs:
+class RunningJobs(Generic[C]):
     """Threads add and remove; the heartbeats renew each message's visibility and each job's lease."""
 
-    def __init__(self, queue: SqsJobQueue, store: JobStore[Any], timing: Timing) -> None:
+    def __init__(self, queue: SqsJobQueue, store: JobStore[Any, C], timing: Timing) -> None:
         self._queue = queue
         self._store = store
         self._timing = timing
-        self._held: dict[str, Running] = {}
+        self._held: dict[str, Running[C]] = {}
         self._lock = threading.Lock()
         self._giving_back = threading.Lock()
         self._stopped = threading.Event()
 
-    def add(self, running: Running) -> None:
+    def add(self, running: Running[C]) -> None:
         with self._lock:
             self._held[running.delivery.receipt] = running
 
-    def remove(self, running: Running) -> bool:
+    def remove(self, running: Running[C]) -> bool:
         """False if it was given back already."""
         with self._lock:
             return self._held.pop(running.delivery.receipt, None) is not None
@@ -68,12 +68,12 @@ class RunningJobs:
                 self._give_back(running)
         connection.close()
 
-    def give_back(self, running: Running) -> None:
+    def give_back(self, running: Running[C]) -> None:
         """The same for one. Nothing happens if it was given back already."""
         with self._giving_back:
             self._give_back(running)
 
-    def _give_back(self, running: Running) -> None:
+    def _give_back(self, running: Running[C]) -> None:
         if not self.remove(running):
             return
         try:
@@ -85,7 +85,7 @@ class RunningJobs:
             # It comes back by itself, when its lease and its message's visibility are over.
             running.log.warning("job_not_given_back", error=str(problem))
 
-    def _beat(self, renew: Callable[[Running], None], and_then: Callable[[], None] = lambda: None) -> None:
+    def _beat(self, renew: Callable[[Running[C]], None], and_then: Callable[[], None] = lambda: None) -> None:
         while not self._stopped.wait(self._timing.heartbeat_seconds):
             for running in self._all():
                 if not self._stopped.is_set():
@@ -95,21 +95,21 @@ class RunningJobs:
             except Exception:  # the heart goes on beating for the jobs, whatever else it was to do
                 log.exception("heartbeat_failed")
 
-    def _all(self) -> list[Running]:
+    def _all(self) -> list[Running[C]]:
         with self._lock:
             return list(self._held.values())
 
-    def _renew_lease(self, running: Running) -> None:
+    def _renew_lease(self, running: Running[C]) -> None:
         job = running.job
         try:
             conf.publisher().renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
-            self._store.refresh(job)
+            conf.publisher().refresh(job.tenant_id, job.topic)
         except RedisError as problem:
             running.log.warning("lease_not_renewed", error=str(problem))
         except Exception:  # whatever it was, the heart goes on beating for the other jobs
             running.log.exception("lease_not_renewed")
 
-    def _renew_visibility(self, running: Running) -> None:
+    def _renew_visibility(self, running: Running[C]) -> None:
         try:
             self._queue.hide(running.delivery, self._timing.visibility_seconds)
         except QueueUnavailableError as problem:

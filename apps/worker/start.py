@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from apps.worker.handlers import Handler
     from apps.worker.store import JobStore
 
-Parts = tuple["JobStore[Any]", "dict[str, Handler[Any]]"]
+Parts = tuple["JobStore[Any, Any]", "dict[str, Handler[Any]]"]
 
 
 def start(name: str, queue_name: str, parts: Callable[[], Parts]) -> None:

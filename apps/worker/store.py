@@ -1,18 +1,16 @@
 """Where a worker's jobs stand: what its messages name, and how a row is claimed, ended and given back."""
 
-from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from academy import jobs
-from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
 from academy.adapters.db.django import repositories_ai, repositories_core
 from academy.domain.jobs import Claim, Claimed, ClaimedJob, job_topic
 from apps.domains.ai.models import AIJob
-from apps.domains.ai.redis_status_cache import refresh_job_progress_ttl
 
+RowId = TypeVar("RowId", bound=UUID | int)
 C = TypeVar("C", bound=Claimed)
 M = TypeVar("M", bound=BaseModel)
 
@@ -35,24 +33,24 @@ class JobMessage(Message):
     job_type: str
 
 
-class JobStore(Protocol[C]):
+class JobStore(Protocol[RowId, C]):
     """One kind of row that is worked on. `finish`, `fail` and `give_back` raise AttemptSupersededError."""
 
-    def ident(self, body: str) -> tuple[Message, Any]:
+    def ident(self, body: str) -> tuple[Message, RowId]:
         """What a message names. Raises RefusedMessageError."""
 
-    def name(self, ident: Any) -> str:
+    def name(self, ident: RowId) -> str:
         """For sentences: `job 7f…`."""
 
-    def topic(self, ident: Any) -> str: ...
+    def topic(self, ident: RowId) -> str: ...
 
     def topic_of(self, row: Any) -> str:
         """The topic of a row of its table."""
 
-    def owner(self, ident: Any) -> int | None:
+    def owner(self, ident: RowId) -> int | None:
         """The tenant whose row this is; None if there is none."""
 
-    def claim(self, tenant_id: int, ident: Any, *, lease_alive: bool) -> C | Claim: ...
+    def claim(self, tenant_id: int, ident: RowId, *, lease_alive: bool) -> C | Claim: ...
 
     def finish(self, job: C, result: dict[str, Any]) -> None: ...
 
@@ -61,18 +59,9 @@ class JobStore(Protocol[C]):
     def give_back(self, job: C, pause: float = 0.0) -> None:
         """Return the job to the queue. The next attempt begins after this number of seconds."""
 
-    def record_progress(self, job: C, step: str, extra: Mapping[str, Any]) -> None:
-        """Best effort: never raises for a Redis that is away."""
-
-    def refresh(self, job: C) -> None:
-        """Lets the keys of a running one live on. Raises RedisError."""
-
 
 class AiJobs:
     """The rows of `aijob`: AI jobs, exports and bulk messages. A JobStore."""
-
-    def __init__(self, adapter: RedisProgressAdapter | None = None) -> None:
-        self._adapter = adapter or RedisProgressAdapter()
 
     def ident(self, body: str) -> tuple[Message, UUID]:
         message = read_message(JobMessage, body)
@@ -91,7 +80,7 @@ class AiJobs:
         return repositories_ai.tenant_of_job(ident)
 
     def claim(self, tenant_id: int, ident: UUID, *, lease_alive: bool) -> ClaimedJob | Claim:
-        return repositories_ai.claim(tenant_id, ident, lease_alive=lease_alive)
+        return jobs.claim(tenant_id, ident, lease_alive=lease_alive)
 
     def finish(self, job: ClaimedJob, result: dict[str, Any]) -> None:
         jobs.finish(job, result)
@@ -102,14 +91,8 @@ class AiJobs:
     def give_back(self, job: ClaimedJob, pause: float = 0.0) -> None:
         jobs.give_back(job, pause)
 
-    def record_progress(self, job: ClaimedJob, step: str, extra: Mapping[str, Any]) -> None:
-        self._adapter.record_progress(job.tenant_id, job.job_id, step, extra)
 
-    def refresh(self, job: ClaimedJob) -> None:
-        refresh_job_progress_ttl(job.tenant_id, job.job_id)
-
-
-def find_row(store: JobStore[Any], body: str) -> tuple[int, Any]:
+def find_row(store: JobStore[RowId, C], body: str) -> tuple[int, RowId]:
     """The tenant and the row that a message names.
 
     Raises RefusedMessageError: it is malformed, there is no such row, or the row is another tenant's.

@@ -21,11 +21,11 @@ from academy.adapters.storage.backends import SLOW, without_connection
 from academy.domain.jobs import JobStatus
 from apps.core.models import Tenant
 from apps.domains.ai.models import AIJob
-from apps.domains.ai.views import job_status_view
 from apps.domains.lectures.models import Lecture
 from apps.support.video.models import Video
 from apps.support.video.views import video_views
 from realtime import outbox
+from realtime.publish import Publisher
 from tests.core.conftest import Asks
 
 slow_work: list[tuple[str, bool]] = []
@@ -167,14 +167,13 @@ async def parts_of(answer: Any) -> list[bytes]:
 def test_a_status_that_is_restored_in_redis(
     client: Client, tenant: Tenant, lecture: Lecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for view, name in ((job_status_view, "cache_job_status"), (video_views, "cache_video_status")):
-        monkeypatch.setattr(view, name, lambda *_given, name=name, **_named: note(name))
+    monkeypatch.setattr(Publisher, "mend", lambda _publisher, _tenant_id, draft: note(draft.topic))
     job = AIJob.objects.create(tenant=tenant, job_type="student_export", payload={"file_name": "students.xlsx"})
     video = video_of(tenant, lecture, uploaded_at=timezone.now())
     slow_work.clear()
     assert client.get(f"/api/v1/jobs/{job.job_id}/").status_code == 200
     assert client.get(f"/media/videos/{video.pk}/").status_code == 200
-    assert noted() == {"cache_job_status": False, "cache_video_status": False}
+    assert noted() == {f"job:{job.job_id}": False, f"video:{video.pk}": False}
 
 
 @pytest.mark.parametrize("name", SLOW)

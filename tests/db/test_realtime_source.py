@@ -13,7 +13,6 @@ from pytest_django import DjangoAssertNumQueries
 from redis import Redis
 
 from academy import jobs
-from academy.adapters.db.django import repositories_ai
 from academy.adapters.db.django.realtime_source import AcademySource
 from academy.domain.jobs import ClaimedJob, job_topic
 from apps.core.models import Tenant
@@ -49,7 +48,7 @@ def make_video(tenant: Tenant, status: str = "PENDING", **fields: object) -> Vid
 
 def claimed(tenant: Tenant, payload: dict[str, object]) -> ClaimedJob:
     job_id = jobs.submit(tenant_id=tenant.pk, job_type="test", payload=payload, created_by=None)
-    found = repositories_ai.claim(tenant.pk, job_id, lease_alive=False)
+    found = jobs.claim(tenant.pk, job_id, lease_alive=False)
     assert isinstance(found, ClaimedJob)
     return found
 

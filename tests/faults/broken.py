@@ -178,6 +178,22 @@ DEFECTS = [
         "tests/realtime/test_hub.py",
     ),
     Defect(
+        "1. Terminal certainty",
+        "a row changes and its record does not",
+        "academy/adapters/db/django/published_rows.py",
+        "        also(row)\n        self._publish(row)\n",
+        "        also(row)\n",
+        "tests/worker/test_row_and_feed.py",
+    ),
+    Defect(
+        "1. Terminal certainty",
+        "a module of its own writes the status of a job",
+        "academy/adapters/db/django/repositories_ai.py",
+        ".update(stored_bytes=stored_bytes)",
+        '.update(stored_bytes=stored_bytes, status="DONE")',
+        "tests/db/test_published_rows.py",
+    ),
+    Defect(
         "2. Monotone",
         "Redis accepts late progress of an older attempt",
         "realtime/lua/publish.lua",
@@ -208,6 +224,14 @@ DEFECTS = [
         "if ARGV[1] == epoch and known > tonumber(offset) then",
         "if false then",
         "tests/realtime/test_publish_machine.py",
+    ),
+    Defect(
+        "2. Monotone",
+        "a status that is sent late replaces what progress has told since",
+        "realtime/lua/publish.lua",
+        "if data and stalled and tonumber(stored_at) > said_at then",
+        "if false then",
+        "tests/realtime/test_publish.py",
     ),
     Defect(
         "3. Snapshot + records = fresh snapshot",

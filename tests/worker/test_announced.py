@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from django.db.models import F
 from django.utils import timezone
 
-from academy import quotas
+from academy import quotas, videos
 from academy.adapters.db.django import repositories_lectures
 from academy.adapters.db.django.repositories_quotas import stored_bytes
 from academy.domain.jobs import JobStateError
@@ -21,7 +21,6 @@ from apps.core.models import Tenant, User
 from apps.core.tokens import Caller
 from apps.domains.lectures.models import Session
 from apps.support.video.models import Video
-from apps.support.video.services import sqs_queue
 from apps.support.video.services.files import ADDRESS_EXPIRED, ANNOUNCED_KEPT, DELETED_KEPT
 from apps.support.video.views.video_views import expect_upload
 from apps.worker.video_worker.encoding import HANDLERS
@@ -95,7 +94,7 @@ def test_one_that_arrives_while_it_is_given_up_stays(lesson: Session, monkeypatc
     given_up = [(video.tenant_id, video.pk, video.source)]
     monkeypatch.setattr(
         "academy.adapters.db.django.repositories_video.announced_before",
-        lambda *_: sqs_queue.mark_uploaded(video.tenant_id, video.pk, 5) and given_up,
+        lambda *_: videos.mark_uploaded(video.tenant_id, video.pk, 5) and given_up,
     )
     sweep()
     assert Video.objects.filter(pk=video.pk).exists()
@@ -120,12 +119,12 @@ def send(video: Video) -> None:
 
 def arrive(video: Video) -> None:
     send(video)
-    assert sqs_queue.mark_uploaded(video.tenant_id, video.pk, video.size or 0)
+    assert videos.mark_uploaded(video.tenant_id, video.pk, video.size or 0)
 
 
 @bucket
 @pytest.mark.parametrize("arrived", [True, False])
-@pytest.mark.parametrize("end", [sqs_queue.cancel_video, sqs_queue.delete_video])
+@pytest.mark.parametrize("end", [videos.cancel, videos.delete])
 def test_an_upload_that_is_ended_counts_as_stored_while_its_address_takes_the_file(
     lesson: Session, owner: Caller, end: Callable[[int, int], bool], arrived: bool
 ) -> None:
@@ -138,7 +137,7 @@ def test_an_upload_that_is_ended_counts_as_stored_while_its_address_takes_the_fi
     with pytest.raises(QuotaError):
         announce(owner, lesson, 700)
     of_age(video, ADDRESS * 1.01)
-    kept = arrived and end is sqs_queue.cancel_video  # for another try
+    kept = arrived and end is videos.cancel  # for another try
     assert stored_bytes(lesson.tenant_id) == (700 if kept else 0)
 
 
@@ -148,7 +147,7 @@ def test_what_is_sent_again_after_its_deletion_is_deleted_when_the_address_has_e
 ) -> None:
     video = announce(owner, lesson)
     arrive(video)
-    sqs_queue.delete_video(lesson.tenant_id, video.pk)
+    videos.delete(lesson.tenant_id, video.pk)
     sweep()
     for age in (ADDRESS_EXPIRED, ANNOUNCED_KEPT, DELETED_KEPT):  # an upload that began in time may end later
         send(video)
@@ -163,9 +162,9 @@ def test_what_is_sent_again_after_its_deletion_is_deleted_when_the_address_has_e
 @bucket
 def test_a_file_that_came_with_its_request_does_not_count_after_its_deletion(lesson: Session) -> None:
     """It has no address, so nobody sends it again."""
-    video = sqs_queue.submit_video(lesson.tenant_id, lesson.pk, title="Video", source="uploads/videos/1/x", size=700)
+    video_id = videos.submit(lesson.tenant_id, lesson.pk, title="Video", source="uploads/videos/1/x", size=700)
     assert stored_bytes(lesson.tenant_id) == 700
-    sqs_queue.delete_video(lesson.tenant_id, video.pk)
+    videos.delete(lesson.tenant_id, video_id)
     assert stored_bytes(lesson.tenant_id) == 0
 
 
@@ -195,19 +194,19 @@ def test_one_that_arrives_late_is_counted_when_it_arrives(lesson: Session, owner
     of_age(late, ADDRESS * 1.1)
     second = announce(other, lesson, 700)
     with pytest.raises(QuotaError) as refused:
-        sqs_queue.mark_uploaded(lesson.tenant_id, late.pk, 700)
+        videos.mark_uploaded(lesson.tenant_id, late.pk, 700)
     assert refused.value.code == "quota_storage"
     of_age(second, ADDRESS * 1.1)
-    assert sqs_queue.mark_uploaded(lesson.tenant_id, late.pk, 650)  # as many bytes as there are
+    assert videos.mark_uploaded(lesson.tenant_id, late.pk, 650)  # as many bytes as there are
     assert stored_bytes(lesson.tenant_id) == 650
 
 
 @bucket
 def test_one_that_was_cancelled_does_not_arrive(lesson: Session, owner: Caller) -> None:
     video = announce(owner, lesson)
-    sqs_queue.cancel_video(lesson.tenant_id, video.pk)
+    videos.cancel(lesson.tenant_id, video.pk)
     with pytest.raises(JobStateError) as refused:
-        sqs_queue.mark_uploaded(lesson.tenant_id, video.pk, 100)
+        videos.mark_uploaded(lesson.tenant_id, video.pk, 100)
     assert refused.value.code == "video_ended"
 
 
@@ -218,21 +217,21 @@ def test_a_user_has_only_so_many_addresses_at_a_time(
 ) -> None:
     """Whatever became of the upload: its address takes files until it expires."""
     monkeypatch.setattr(quotas, "ANNOUNCED_PER_USER", 3)
-    videos = [announce(owner, lesson, 1) for _ in range(3)]
+    announced = [announce(owner, lesson, 1) for _ in range(3)]
     if became.startswith("sent"):
-        arrive(videos[0])
+        arrive(announced[0])
     if became != "nothing":
-        end = sqs_queue.cancel_video if became == "cancelled" else sqs_queue.delete_video
-        end(lesson.tenant_id, videos[0].pk)
-    of_age(videos[0], ADDRESS / 2)
+        end = videos.cancel if became == "cancelled" else videos.delete
+        end(lesson.tenant_id, announced[0].pk)
+    of_age(announced[0], ADDRESS / 2)
     with pytest.raises(QuotaError) as refused:
         announce(owner, lesson, 1)
     assert refused.value.code == "quota_announced"
     assert 0 < (refused.value.retry_seconds or 0) <= UPLOAD_SECONDS / 2
     announce(somebody(lesson), lesson, 1)
-    sqs_queue.mark_uploaded(lesson.tenant_id, videos[1].pk, 1)
+    videos.mark_uploaded(lesson.tenant_id, announced[1].pk, 1)
     announce(owner, lesson, 1)
-    of_age(videos[0], ADDRESS * 1.1)
+    of_age(announced[0], ADDRESS * 1.1)
     announce(owner, lesson, 1)
 
 

@@ -97,7 +97,7 @@ def test_an_attempt_that_was_overtaken_does_not_spoil_the_next_one_by_raising(be
 
 
 @contextmanager
-def heartbeats(running: RunningJobs) -> Iterator[None]:
+def heartbeats(running: RunningJobs[ClaimedJob]) -> Iterator[None]:
     threads = [threading.Thread(target=beat) for beat in (running.renew_leases, running.renew_visibility)]
     for thread in threads:
         thread.start()

@@ -5,12 +5,10 @@ from uuid import uuid4
 import orjson
 from redis import Redis
 
-from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
 from academy.domain.jobs import ClaimedJob
 from apps.worker.ai_worker.excel_parsing import STEPS
 from apps.worker.chunk_report import ChunkReport
 from apps.worker.handlers import JobProgress
-from apps.worker.store import AiJobs
 from realtime.publish import Publisher
 from tests.realtime.twins import NEVER_DUE
 
@@ -18,7 +16,7 @@ from tests.realtime.twins import NEVER_DUE
 def test_each_finished_chunk_leaves_at_once_and_other_reports_take_turns(redis: Redis, tenant_id: int) -> None:
     publisher = Publisher(redis, pace=NEVER_DUE)
     job = ClaimedJob(tenant_id, uuid4(), "excel_parsing", 1, {})
-    progress = JobProgress(job, AiJobs(RedisProgressAdapter(publisher)), STEPS)
+    progress = JobProgress(job, STEPS, publisher=publisher)
     finished = ChunkReport(progress, "import")
     for chunk in range(1, 11):
         finished(200 * chunk, 2000)

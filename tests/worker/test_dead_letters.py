@@ -9,14 +9,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
-from academy import jobs
+from academy import jobs, videos
 from academy.adapters.queue import dead_letters
 from academy.adapters.queue.sqs import VIDEO_QUEUE, SqsJobQueue, provision_queues, sqs_client
 from academy.domain.jobs import ClaimedJob
 from apps.domains.ai.models import AIJob
 from apps.domains.lectures.models import Lecture, Session
 from apps.support.video.models import Video
-from apps.support.video.services.sqs_queue import submit_video
 from apps.worker.handlers import JobProgress
 from tests.worker.conftest import QUICK, Bench
 
@@ -203,7 +202,7 @@ def test_queues_that_are_not_there_are_a_sentence(settings: Settings) -> None:
 def test_a_video_is_tried_again(bench: Bench, cured: Cured) -> None:
     lecture = Lecture.objects.create(tenant=bench.tenant, title="Lecture")
     session = Session.objects.create(tenant=bench.tenant, lecture=lecture, title="Lesson")
-    video = submit_video(bench.tenant.pk, session.pk, title="Video", source="a.mp4")
+    video = Video.objects.get(pk=videos.submit(bench.tenant.pk, session.pk, title="Video", source="a.mp4"))
     queue = SqsJobQueue(VIDEO_QUEUE)
     (message,) = queue.receive(1, 15)
     queue.bury(message, "reason")

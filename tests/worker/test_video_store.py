@@ -14,7 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from academy import quotas
+from academy import quotas, videos
 from academy.adapters.db.django import repositories_lectures, repositories_video
 from academy.adapters.db.django.realtime_source import AcademySource
 from academy.adapters.db.django.repositories_quotas import encoded_seconds, stored_bytes
@@ -30,7 +30,7 @@ from apps.core.tokens import Caller
 from apps.domains.lectures.models import Session
 from apps.support.video.models import Video
 from apps.support.video.playback import FILES, Playable, PlaybackError, playback_address, read_playback
-from apps.support.video.services import files, sqs_queue
+from apps.support.video.services import files
 from apps.support.video.services.files import keep_files, shown_name, source_name, sweep_discarded
 from apps.support.video.views import video_views
 from apps.support.video.views.video_views import take_upload
@@ -52,7 +52,7 @@ def video(transactional_db: None, redis: object, storage: None) -> ClaimedVideo:
     session = repositories_lectures.add_session(tenant.pk, lecture.pk, "Lesson")
     assert session is not None
     row = Video.objects.create(tenant=tenant, session=session, title="Video", uploaded_at=timezone.now())
-    claimed = sqs_queue.mark_processing(tenant.pk, row.pk, lease_alive=False)
+    claimed = videos.claim(tenant.pk, row.pk, lease_alive=False)
     assert isinstance(claimed, ClaimedVideo)
     return claimed
 
@@ -98,7 +98,7 @@ def test_after_the_end_the_files_of_dead_attempts_are_gone(video: ClaimedVideo, 
 
 def test_a_video_that_was_cancelled_while_the_last_file_was_stored_leaves_none(video: ClaimedVideo, made: Path) -> None:
     keep_files(video, made, NAMES, nothing)
-    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    videos.cancel(video.tenant_id, video.video_id)
     with pytest.raises(AttemptSupersededError):
         Videos().finish(video, RESULT)
     assert kept(video) == []
@@ -148,7 +148,7 @@ def test_no_connection_is_held_while_a_video_is_encoded(
 
     monkeypatch.setattr(encoding, "encode", encode)
     monkeypatch.setattr(encoding, "fetch_source", lambda *_: tmp_path)
-    encoding.encode_video(video, JobProgress(video, Videos(), encoding.STEPS))
+    encoding.encode_video(video, JobProgress(video, encoding.STEPS))
     assert held == [False]
 
 
@@ -183,7 +183,7 @@ def test_an_end_is_written_even_if_the_storage_is_away_and_its_files_go_later(
 
 def test_what_was_made_of_a_cancelled_video_goes_and_what_its_next_attempt_makes_stays(video: ClaimedVideo) -> None:
     leave_behind(video, 1)
-    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    videos.cancel(video.tenant_id, video.video_id)
     again = tried_again(video)
     leave_behind(again, again.attempt)
     sweep_discarded()
@@ -193,7 +193,7 @@ def test_what_was_made_of_a_cancelled_video_goes_and_what_its_next_attempt_makes
 def test_a_video_that_is_cancelled_while_its_files_are_deleted_has_them_deleted_again(
     video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    videos.cancel(video.tenant_id, video.video_id)
     again = tried_again(video)
     leave_behind(again, again.attempt)
     drop = files._delete_files
@@ -201,7 +201,7 @@ def test_a_video_that_is_cancelled_while_its_files_are_deleted_has_them_deleted_
     def cancelled_meanwhile(discarded: Discarded) -> None:
         monkeypatch.undo()
         drop(discarded)
-        sqs_queue.cancel_video(video.tenant_id, video.video_id)
+        videos.cancel(video.tenant_id, video.video_id)
 
     monkeypatch.setattr(files, "_delete_files", cancelled_meanwhile)
     sweep_discarded()
@@ -229,7 +229,7 @@ def record_of(video: ClaimedVideo) -> dict[str, Any]:
 
 def test_a_deleted_video_is_gone_at_once_and_its_files_soon_after(ready: ClaimedVideo) -> None:
     assert stored_bytes(ready.tenant_id) == 12
-    assert sqs_queue.delete_video(ready.tenant_id, ready.video_id)
+    assert videos.delete(ready.tenant_id, ready.video_id)
     record = record_of(ready)
     assert (record["status"], record["attempt"], record["data"]["deleted"]) == ("CANCELLED", 2, True)
     assert not repositories_video.videos_of(ready.tenant_id).exists()
@@ -237,13 +237,13 @@ def test_a_deleted_video_is_gone_at_once_and_its_files_soon_after(ready: Claimed
     assert default_storage.exists(ready.source)
     sweep_discarded()
     assert (kept(ready), default_storage.exists(ready.source)) == ([], False)
-    for deed in (sqs_queue.delete_video, sqs_queue.cancel_video, sqs_queue.retry_video):
+    for deed in (videos.delete, videos.cancel, videos.retry):
         assert not deed(ready.tenant_id, ready.video_id)
 
 
 def test_one_that_is_being_encoded_ends_and_its_attempt_can_write_nothing_more(video: ClaimedVideo, made: Path) -> None:
     keep_files(video, made, NAMES, nothing)
-    sqs_queue.delete_video(video.tenant_id, video.video_id)
+    videos.delete(video.tenant_id, video.video_id)
     ours = conf.publisher().renew_lease(tenant_id=video.tenant_id, topic=video.topic, attempt=video.attempt)
     assert not ours
     with pytest.raises(AttemptSupersededError):
@@ -253,7 +253,7 @@ def test_one_that_is_being_encoded_ends_and_its_attempt_can_write_nothing_more(v
 
 
 def test_a_message_of_a_deleted_video_begins_nothing(video: ClaimedVideo) -> None:
-    sqs_queue.delete_video(video.tenant_id, video.video_id)
+    videos.delete(video.tenant_id, video.video_id)
     message = f'{{"video_id": {video.video_id}, "tenant_id": {video.tenant_id}}}'
     assert find_row(Videos(), message) == (video.tenant_id, video.video_id)  # which is no reason for a dead letter
     claimed = Videos().claim(video.tenant_id, video.video_id, lease_alive=False)
@@ -261,12 +261,12 @@ def test_a_message_of_a_deleted_video_begins_nothing(video: ClaimedVideo) -> Non
 
 
 def test_another_academy_deletes_nothing(ready: ClaimedVideo) -> None:
-    assert not sqs_queue.delete_video(ready.tenant_id + 1, ready.video_id)
+    assert not videos.delete(ready.tenant_id + 1, ready.video_id)
     assert repositories_video.videos_of(ready.tenant_id).exists()
 
 
 def test_its_row_goes_after_some_days_with_what_was_stored_late(ready: ClaimedVideo) -> None:
-    sqs_queue.delete_video(ready.tenant_id, ready.video_id)
+    videos.delete(ready.tenant_id, ready.video_id)
     sweep_discarded()
     leave_behind(ready, 1)
     sweep_discarded()  # nothing is due
@@ -278,7 +278,7 @@ def test_its_row_goes_after_some_days_with_what_was_stored_late(ready: ClaimedVi
 
 
 def test_a_redis_that_lost_it_is_told_again_that_it_is_deleted(ready: ClaimedVideo) -> None:
-    sqs_queue.delete_video(ready.tenant_id, ready.video_id)
+    videos.delete(ready.tenant_id, ready.video_id)
     (state,) = AcademySource().states([ready.topic]).values()
     assert (state.status, state.attempt, dict(state.data)["deleted"]) == ("CANCELLED", 2, True)
 
@@ -311,7 +311,7 @@ def test_an_upload_that_cannot_be_written_down_leaves_neither_lesson_nor_file(
 
     lecture = Session.objects.get(tenant_id=video.tenant_id).lecture
     caller = Caller(1, uuid4(), video.tenant_id, "code", Role.OWNER, "Owner", must_change_password=False)
-    monkeypatch.setattr(sqs_queue, "submit_video", broken)
+    monkeypatch.setattr(videos, "submit", broken)
     sent = {"title": "Another", "lecture": lecture.pk, "file": ContentFile(b"video", name="a.mp4")}
     with pytest.raises(RuntimeError):
         take_upload(caller, sent)
@@ -363,8 +363,8 @@ def encoded(video: ClaimedVideo) -> float:
 
 
 def tried_again(video: ClaimedVideo) -> ClaimedVideo:
-    sqs_queue.retry_video(video.tenant_id, video.video_id)
-    claimed = sqs_queue.mark_processing(video.tenant_id, video.video_id, lease_alive=False)
+    videos.retry(video.tenant_id, video.video_id)
+    claimed = videos.claim(video.tenant_id, video.video_id, lease_alive=False)
     assert isinstance(claimed, ClaimedVideo)
     return claimed
 
@@ -379,18 +379,18 @@ def test_a_length_that_nobody_knows_is_reserved_and_in_the_end_counted_as_it_is(
 def test_each_try_of_a_video_of_unknown_length_counts(video: ClaimedVideo) -> None:
     Tenant.objects.filter(pk=video.tenant_id).update(quota_encoding_minutes=90)
     quotas.count_encoding(video, 0.0, at_most=HOUR)
-    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    videos.cancel(video.tenant_id, video.video_id)
     again = tried_again(video)
     quotas.count_encoding(again, 0.0, at_most=HOUR)
     assert encoded(video) == 1.5 * HOUR  # never more than what is left
-    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    videos.cancel(video.tenant_id, video.video_id)
     with pytest.raises(QuotaError):
         quotas.count_encoding(tried_again(video), 0.0, at_most=HOUR)
 
 
 def test_the_second_try_of_a_day_is_counted_besides_the_first(video: ClaimedVideo) -> None:
     quotas.count_encoding(video, 10.0, at_most=HOUR)
-    sqs_queue.cancel_video(video.tenant_id, video.video_id)
+    videos.cancel(video.tenant_id, video.video_id)
     again = tried_again(video)
     quotas.count_encoding(again, 0.0, at_most=HOUR)
     Videos().finish(again, RESULT)
@@ -402,11 +402,11 @@ def test_a_video_is_locked_before_its_tenant_by_everybody(video: ClaimedVideo) -
         quotas.count_encoding(video, 1.0, at_most=HOUR)
 
     def retry() -> None:
-        sqs_queue.retry_video(video.tenant_id, video.video_id)
+        videos.retry(video.tenant_id, video.video_id)
 
     for work in (count, retry):
         with CaptureQueriesContext(connection) as queries:
             work()
         locks = [query["sql"] for query in queries if " FOR " in query["sql"] and "UPDATE" in query["sql"]]
         assert [sql.partition('FROM "')[2].partition('"')[0] for sql in locks][:2] == ["video", "tenant"]
-        sqs_queue.cancel_video(video.tenant_id, video.video_id)
+        videos.cancel(video.tenant_id, video.video_id)

@@ -1,18 +1,15 @@
 """Where the video worker's jobs stand: the rows of `video`."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import PositiveInt
 
+from academy import videos
 from academy.adapters.db.django import repositories_video
 from academy.adapters.storage.folders import drop_folder
 from academy.domain.jobs import AttemptSupersededError, Claim
 from academy.domain.videos import ClaimedVideo, video_topic
-from apps.support.video.encoding_progress import record_encoding_progress
 from apps.support.video.models import Video
-from apps.support.video.redis_status_cache import refresh_video_progress_ttl
-from apps.support.video.services import sqs_queue
 from apps.worker.store import Message, read_message
 
 
@@ -40,23 +37,17 @@ class Videos:
         return repositories_video.tenant_of_video(ident)
 
     def claim(self, tenant_id: int, ident: int, *, lease_alive: bool) -> ClaimedVideo | Claim:
-        return sqs_queue.mark_processing(tenant_id, ident, lease_alive=lease_alive)
+        return videos.claim(tenant_id, ident, lease_alive=lease_alive)
 
     def finish(self, job: ClaimedVideo, result: dict[str, Any]) -> None:
         try:
-            sqs_queue.complete_video(job, **result)
+            videos.finish(job, **result)
         except AttemptSupersededError:
             drop_folder(job.folder)  # cancelled, or another's, while the last of it was stored
             raise
 
     def fail(self, job: ClaimedVideo, code: str, message: str) -> None:
-        sqs_queue.fail_video(job, code, message)
+        videos.fail(job, code, message)
 
     def give_back(self, job: ClaimedVideo, pause: float = 0.0) -> None:
-        sqs_queue.give_back_video(job, pause)
-
-    def record_progress(self, job: ClaimedVideo, step: str, extra: Mapping[str, Any]) -> None:
-        record_encoding_progress(job.tenant_id, job.video_id, step, extra)
-
-    def refresh(self, job: ClaimedVideo) -> None:
-        refresh_video_progress_ttl(job.tenant_id, job.video_id)
+        videos.give_back(job, pause)

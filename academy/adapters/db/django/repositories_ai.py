@@ -10,17 +10,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from academy.adapters.db.django.repositories_turns import given_back
+from academy.adapters.db.django.published_rows import PublishedRows
 from academy.adapters.db.django.tenancy import rows_of
-from academy.domain.jobs import (
-    AttemptSupersededError,
-    Claim,
-    ClaimedJob,
-    JobStatus,
-    job_topic,
-    result_data,
-    shown_data,
-)
+from academy.domain.jobs import AttemptSupersededError, ClaimedJob, JobStatus, job_topic, result_data, shown_data
 from apps.domains.ai.models import UNFINISHED, AIJob, AIJobResult, ImportedRow
 from realtime.source import TopicState
 
@@ -46,7 +38,7 @@ def jobs_by_id(job_ids: Sequence[UUID]) -> QuerySet[AIJob]:
 
 
 def state_of(job: AIJob) -> TopicState:
-    """The job as its record tells it, but for progress. Of a job that was read with its result."""
+    """The job as its record tells it, but for progress."""
     data = shown_data(job.job_type, job.payload)
     if job.status == JobStatus.DONE and hasattr(job, "result"):
         data |= result_data(job.job_id, job.result.result)
@@ -84,7 +76,7 @@ def lock_job(tenant_id: int, job_id: UUID) -> AIJob | None:
     return rows_of(tenant_id, AIJob).select_for_update().filter(job_id=job_id).first()
 
 
-def create_job(
+def new_job(
     *,
     tenant_id: int,
     job_id: UUID,
@@ -93,7 +85,8 @@ def create_job(
     created_by: int | None,
     stored_bytes: int = 0,
 ) -> AIJob:
-    return AIJob.objects.create(
+    """A row that is still to be written."""
+    return AIJob(
         tenant_id=tenant_id,
         job_id=job_id,
         job_type=job_type,
@@ -142,28 +135,13 @@ def forget_workbook(tenant_id: int, job_id: UUID) -> bool:
     return True
 
 
-def claim(tenant_id: int, job_id: UUID, *, lease_alive: bool) -> ClaimedJob | Claim:
-    """Takes a job to do it. A PENDING one keeps its attempt; one whose worker is gone goes on as the next attempt."""
-    with transaction.atomic():
-        job = lock_job(tenant_id, job_id)
-        if job is None:
-            return Claim.ABSENT
-        if JobStatus(job.status).terminal:
-            return Claim.ENDED
-        if job.status == JobStatus.PROCESSING:
-            if lease_alive:
-                return Claim.BUSY
-            job.attempt += 1
-        job.status = JobStatus.PROCESSING
-        job.dispatched_at = job.dispatched_at or timezone.now()  # of an old sender, who did not wait for its turn
-        job.save(update_fields=["status", "attempt", "dispatched_at", "updated_at"])
-    return ClaimedJob(tenant_id, job_id, job.job_type, job.attempt, job.payload)
+def claimed(job: AIJob) -> ClaimedJob:
+    return ClaimedJob(job.tenant_id, job.job_id, job.job_type, job.attempt, job.payload)
 
 
-def give_back(job: ClaimedJob, pause: float) -> None:
-    """Makes a claimed job PENDING again, as the next attempt. Raises AttemptSupersededError."""
-    if not _held(job).update(**given_back(pause)):
-        raise AttemptSupersededError
+def row_of(job: ClaimedJob) -> QuerySet[AIJob]:
+    """The row of a claimed job, in whatever state it is by now."""
+    return rows_of(job.tenant_id, AIJob).filter(job_id=job.job_id)
 
 
 def check_held(job: ClaimedJob) -> None:
@@ -184,22 +162,8 @@ def holding(job: ClaimedJob) -> Iterator[None]:
         yield
 
 
-def save(
-    job: ClaimedJob,
-    *,
-    status: JobStatus,
-    result: dict[str, Any] | None = None,
-    error: dict[str, str] | None = None,
-    payload: dict[str, Any],
-) -> None:
-    """Ends a job that this attempt holds. Raises AttemptSupersededError, and writes nothing, if it does not."""
-    now = timezone.now()
-    ended = _held(job).update(status=status, error=error, payload=payload, finished_at=now, updated_at=now)
-    if not ended:
-        raise AttemptSupersededError
-    if result is not None:
-        row = rows_of(job.tenant_id, AIJob).get(job_id=job.job_id)
-        AIJobResult.objects.update_or_create(job=row, defaults={"result": result})
+def keep_result(job: AIJob, result: dict[str, Any]) -> None:
+    job.result, _ = AIJobResult.objects.update_or_create(job=job, defaults={"result": result})
 
 
 def imported_rows(tenant_id: int, job_id: UUID, outcome: str | None = None) -> QuerySet[ImportedRow]:
@@ -211,4 +175,7 @@ def imported_rows(tenant_id: int, job_id: UUID, outcome: str | None = None) -> Q
 
 
 def _held(job: ClaimedJob) -> QuerySet[AIJob]:
-    return rows_of(job.tenant_id, AIJob).filter(job_id=job.job_id, attempt=job.attempt, status=JobStatus.PROCESSING)
+    return row_of(job).filter(attempt=job.attempt, status=JobStatus.PROCESSING)
+
+
+published_jobs = PublishedRows(state_of, in_feed=lambda _job: True)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Min, Q, QuerySet, Window
+from django.db.models import Count, Min, Q, QuerySet, Window
 from django.db.models.functions import Now, RowNumber
 
 from academy.adapters.db.django.patience import limit_waiting
@@ -79,12 +79,6 @@ def mark_sent_again(unfinished: QuerySet[Any], pk: int, sent_at: datetime) -> An
     if not unfinished.filter(pk=pk, dispatched_at=sent_at).update(dispatched_at=Now()):
         return None
     return unfinished.select_related("tenant").filter(pk=pk).first()
-
-
-def given_back(pause: float) -> dict[str, Any]:
-    """What makes a running job PENDING, as its next attempt, whose message is hidden for `pause` seconds from now."""
-    shows_at = Now() + timedelta(seconds=pause)
-    return {"status": "PENDING", "attempt": F("attempt") + 1, "dispatched_at": shows_at, "updated_at": Now()}
 
 
 def sent_before(

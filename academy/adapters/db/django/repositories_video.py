@@ -10,9 +10,9 @@ from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from academy.adapters.db.django.repositories_turns import given_back
+from academy.adapters.db.django.published_rows import PublishedRows
 from academy.adapters.db.django.tenancy import rows_of
-from academy.domain.jobs import AttemptSupersededError, Claim
+from academy.domain.jobs import AttemptSupersededError
 from academy.domain.videos import (
     ClaimedVideo,
     VideoStatus,
@@ -61,8 +61,9 @@ def lock_video(tenant_id: int, video_id: int) -> Video | None:
     return _present(tenant_id).select_for_update().filter(pk=video_id).first()
 
 
-def create_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
-    return Video.objects.create(tenant_id=tenant_id, session_id=session_id, **fields)
+def new_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
+    """A row that is still to be written."""
+    return Video(tenant_id=tenant_id, session_id=session_id, **fields)
 
 
 def videos_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[Video]:
@@ -171,26 +172,13 @@ def state_of(video: Video) -> TopicState:
     return TopicState(video.tenant_id, video_topic(video.pk), video.attempt, video.status, since, data, video.error)
 
 
-def claim(tenant_id: int, video_id: int, *, lease_alive: bool) -> ClaimedVideo | Claim:
-    """Takes a video to encode it, as `repositories_ai.claim` does with a job."""
-    with transaction.atomic():
-        video = lock_video(tenant_id, video_id)
-        if video is None or video.uploaded_at is None:
-            return Claim.ABSENT
-        if VideoStatus(video.status).terminal:
-            return Claim.ENDED
-        if video.status == VideoStatus.PROCESSING:
-            if lease_alive:
-                return Claim.BUSY
-            video.attempt += 1
-        video.status = VideoStatus.PROCESSING
-        video.dispatched_at = video.dispatched_at or timezone.now()  # of an old sender, who did not wait for its turn
-        video.save(update_fields=["status", "attempt", "dispatched_at", "updated_at"])
-    return claimed(video)
-
-
 def claimed(video: Video) -> ClaimedVideo:
     return ClaimedVideo(video.tenant_id, video.pk, video.attempt, video.title, video.source)
+
+
+def row_of(video: ClaimedVideo) -> QuerySet[Video]:
+    """The row of a claimed video, in whatever state it is by now."""
+    return rows_of(video.tenant_id, Video).filter(pk=video.video_id)
 
 
 def lock_encoding(video: ClaimedVideo) -> bool:
@@ -208,35 +196,22 @@ def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: flo
     """Add the encoding to those of the day; `reserved` seconds too, until the end. Raises AttemptSupersededError."""
     earlier = Case(When(encoding_day=day, then=Coalesce(F("encoding_seconds"), 0.0)), default=0.0)
     total = earlier + seconds + reserved
-    fields = {"encoding_day": day, "encoding_seconds": total, "encoding_reserved": reserved, "encoding_counted": True}
-    if not _held(video).update(**fields):
+    if not _held(video).update(
+        encoding_day=day, encoding_seconds=total, encoding_reserved=reserved, encoding_counted=True
+    ):
         raise AttemptSupersededError
 
 
-def save(video: ClaimedVideo, *, status: VideoStatus, **fields: Any) -> None:
-    """Ends a video that this attempt holds. Raises AttemptSupersededError, and writes nothing, if it does not."""
-    now = timezone.now()
-    if not _held(video).update(status=status, finished_at=now, updated_at=now, **fields):
-        raise AttemptSupersededError
-
-
-def save_ready(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int) -> None:
-    """READY; its length takes the place of what was reserved for it. Raises AttemptSupersededError."""
-    counted = Case(
+def counted_seconds(duration: float) -> Case:
+    """The `encoding_seconds` of a video that is READY: its length takes the place of what was reserved for it."""
+    return Case(
         When(encoding_reserved__gt=0, then=F("encoding_seconds") - F("encoding_reserved") + duration),
         default=F("encoding_seconds"),
     )
-    made = {"hls_path": hls_path, "duration": duration, "made_bytes": made_bytes}
-    save(video, status=VideoStatus.READY, error=None, encoding_seconds=counted, encoding_reserved=0, **made)
-
-
-def give_back(video: ClaimedVideo, pause: float) -> None:
-    """Makes a claimed video PENDING again, as the next attempt. Raises AttemptSupersededError."""
-    if not _held(video).update(**given_back(pause)):
-        raise AttemptSupersededError
 
 
 def _held(video: ClaimedVideo) -> QuerySet[Video]:
-    return rows_of(video.tenant_id, Video).filter(
-        pk=video.video_id, attempt=video.attempt, status=VideoStatus.PROCESSING
-    )
+    return row_of(video).filter(attempt=video.attempt, status=VideoStatus.PROCESSING)
+
+
+published_videos = PublishedRows(state_of, in_feed=lambda video: video.uploaded_at is not None)

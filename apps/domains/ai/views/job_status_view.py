@@ -3,9 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-import structlog
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from redis.exceptions import RedisError
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -14,7 +12,6 @@ from rest_framework.views import APIView
 
 from academy import jobs
 from academy.adapters.db.django import repositories_ai
-from academy.adapters.db.django.connections import give_back_connection
 from academy.domain.jobs import JobStateError, JobStatus
 from academy.domain.roles import FACULTY, OFFICE
 from apps.core.audit import Event
@@ -23,10 +20,7 @@ from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
 from apps.core.pagination import Pages
 from apps.domains.ai.models import OUTCOMES, AIJob
-from apps.domains.ai.redis_status_cache import cache_job_status
 from apps.domains.ai.serializers import ImportedRowSerializer, JobSerializer
-
-log = structlog.get_logger(__name__)
 
 
 class JobListView(ListAPIView[AIJob]):
@@ -43,14 +37,14 @@ class JobListView(ListAPIView[AIJob]):
 
 
 class JobDetailView(APIView):
-    """One job. Looking at it restores its status in Redis, where that was lost."""
+    """One job. Reading it mends its record in Redis, where that was lost or is older than the row."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
 
     @extend_schema(responses=JobSerializer)
     def get(self, request: Request, job_id: UUID) -> Response:
         job = find_job(request, job_id)
-        restore(job)
+        jobs.mend(job)
         return Response(JobSerializer(job).data)
 
 
@@ -111,21 +105,3 @@ def change(request: Request, job_id: UUID, work: Any) -> Response:
     except JobStateError as problem:
         raise ApiError(409, problem.code, str(problem)) from None
     return Response(JobSerializer(find_job(request, job_id)).data)
-
-
-def restore(job: AIJob) -> None:
-    """Puts the job's status into Redis if it is not there. The answer does not depend on it."""
-    state = repositories_ai.state_of(job)
-    give_back_connection()  # Redis may be slow
-    try:
-        cache_job_status(
-            job.tenant_id,
-            job.job_id,
-            attempt=state.attempt,
-            status=state.status,
-            published_at=state.published_at,
-            data=state.data,
-            error=state.error,
-        )
-    except RedisError as problem:
-        log.info("job_not_restored", job=str(job.job_id), error=str(problem))

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, cast
 
-import structlog
 from django.conf import settings
 from django.core.files.base import File
 from django.core.files.storage import default_storage
@@ -11,7 +10,6 @@ from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from redis.exceptions import RedisError
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
@@ -20,9 +18,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from academy import quotas
+from academy import quotas, videos
 from academy.adapters.db.django import repositories_lectures, repositories_video
-from academy.adapters.db.django.connections import give_back_connection
 from academy.adapters.storage.presigned import CONTENT_TYPE, presigned_upload
 from academy.domain.jobs import JobStateError
 from academy.domain.roles import EVERYONE, FACULTY
@@ -35,13 +32,9 @@ from apps.core.parsers import BoundedJSONParser
 from apps.core.query_params import number_param
 from apps.core.tokens import Caller
 from apps.support.video.models import Video
-from apps.support.video.redis_status_cache import cache_video_status
 from apps.support.video.serializers import PresignedForm, UploadForm, VideoSerializer
-from apps.support.video.services import sqs_queue
 from apps.support.video.services.files import shown_name, source_name
 from config.body_limit import FORM_BYTES
-
-log = structlog.get_logger(__name__)
 
 
 class VideoListView(ListAPIView[Video]):
@@ -68,8 +61,8 @@ class VideoListView(ListAPIView[Video]):
             "session_id": number_param(self.request, "session"),
             "session__lecture_id": number_param(self.request, "lecture"),
         }
-        videos = visible_videos(caller_of(self.request))
-        return videos.filter(**{name: value for name, value in wanted.items() if value is not None})
+        found = visible_videos(caller_of(self.request))
+        return found.filter(**{name: value for name, value in wanted.items() if value is not None})
 
     @extend_schema(
         request={"multipart/form-data": UploadForm, "application/json": PresignedForm},
@@ -88,7 +81,7 @@ class VideoListView(ListAPIView[Video]):
 
 
 class VideoDetailView(APIView):
-    """One video. Looking at it restores its status in Redis, where that was lost.
+    """One video. Reading it mends its record in Redis, where that was lost or is older than the row.
 
     `DELETE` deletes it in whatever state it is; a worker deletes its files within seconds.
     """
@@ -98,12 +91,12 @@ class VideoDetailView(APIView):
     @extend_schema(responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
     def get(self, request: Request, video_id: int) -> Response:
         video = find_video(request, video_id)
-        restore(video)
+        videos.mend(video)
         return Response(VideoSerializer(video).data)
 
     @extend_schema(responses={204: None}, parameters=[OpenApiParameter("video_id", int, "path")])
     def delete(self, request: Request, video_id: int) -> Response:
-        if not sqs_queue.delete_video(caller_of(request).tenant_id, video_id):
+        if not videos.delete(caller_of(request).tenant_id, video_id):
             raise NotFound("There is no such video.")
         audit_as(request, Event.VIDEO_DELETED, subject=f"video:{video_id}")
         return Response(status=204)
@@ -120,7 +113,7 @@ class VideoUploadedView(APIView):
         size = default_storage.size(video.source) if default_storage.exists(video.source) else None
         if size is None or size != video.size:
             raise ApiError(409, "not_uploaded", f"The file of {video.size} bytes has not arrived yet: upload it first.")
-        return change(request, video_id, lambda: sqs_queue.mark_uploaded(video.tenant_id, video_id, size))
+        return change(request, video_id, lambda: videos.mark_uploaded(video.tenant_id, video_id, size))
 
 
 class VideoCancelView(APIView):
@@ -131,7 +124,7 @@ class VideoCancelView(APIView):
     @extend_schema(request=None, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
     def post(self, request: Request, video_id: int) -> Response:
         tenant_id = caller_of(request).tenant_id
-        return change(request, video_id, lambda: sqs_queue.cancel_video(tenant_id, video_id))
+        return change(request, video_id, lambda: videos.cancel(tenant_id, video_id))
 
 
 class VideoRetryView(APIView):
@@ -142,7 +135,7 @@ class VideoRetryView(APIView):
     @extend_schema(request=None, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
     def post(self, request: Request, video_id: int) -> Response:
         tenant_id = caller_of(request).tenant_id
-        return change(request, video_id, lambda: sqs_queue.retry_video(tenant_id, video_id))
+        return change(request, video_id, lambda: videos.retry(tenant_id, video_id))
 
 
 def visible_videos(caller: Caller) -> QuerySet[Video]:
@@ -156,6 +149,13 @@ def find_video(request: Request, video_id: int) -> Video:
     if video is None:
         raise NotFound("There is no such video.")
     return video
+
+
+def shown(caller: Caller, video_id: int) -> dict[str, Any]:
+    video = repositories_video.videos_of(caller.tenant_id).filter(pk=video_id).first()
+    if video is None:  # somebody has deleted it already
+        raise NotFound("There is no such video.")
+    return dict(VideoSerializer(video).data)
 
 
 def check_size(size: int) -> None:
@@ -174,7 +174,7 @@ def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
     stored = default_storage.save(source_name(caller.tenant_id), file)
     try:
         with transaction.atomic():
-            video = sqs_queue.submit_video(
+            video_id = videos.submit(
                 caller.tenant_id,
                 lesson_of(caller.tenant_id, sent),
                 title=sent["title"],
@@ -186,7 +186,7 @@ def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
     except Exception:
         default_storage.delete(stored)
         raise
-    return Response(VideoSerializer(video).data, status=202)
+    return Response(shown(caller, video_id), status=202)
 
 
 def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
@@ -199,7 +199,7 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
     check_place(caller.tenant_id, sent)
     quotas.check_before(caller.tenant_id, encodes=True)
     with transaction.atomic():
-        video = repositories_video.create_video(
+        video_id = videos.announce(
             caller.tenant_id,
             lesson_of(caller.tenant_id, sent),
             title=sent["title"],
@@ -209,7 +209,7 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
             created_by_id=caller.user_id,
         )
         quotas.check_announced(caller.tenant_id, caller.user_id)
-    return Response({**VideoSerializer(video).data, "upload": upload}, status=201)
+    return Response({**shown(caller, video_id), "upload": upload}, status=201)
 
 
 def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
@@ -242,23 +242,3 @@ def change(request: Request, video_id: int, work: Callable[[], bool]) -> Respons
     except JobStateError as problem:
         raise ApiError(409, problem.code, str(problem)) from None
     return Response(VideoSerializer(find_video(request, video_id)).data)
-
-
-def restore(video: Video) -> None:
-    """Puts the video's status into Redis if it is not there. The answer does not depend on it."""
-    if video.uploaded_at is None:
-        return
-    state = repositories_video.state_of(video)
-    give_back_connection()  # Redis may be slow
-    try:
-        cache_video_status(
-            video.tenant_id,
-            video.pk,
-            attempt=state.attempt,
-            status=state.status,
-            published_at=state.published_at,
-            data=state.data,
-            error=state.error,
-        )
-    except RedisError as problem:
-        log.info("video_not_restored", video=video.pk, error=str(problem))
