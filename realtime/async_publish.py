@@ -111,11 +111,15 @@ class AsyncPublisher:
         """Writes the status of a topic that Redis no longer holds; tells nobody. Raises RedisError."""
         return bool(await self._repair(*self._commands.repair(tenant_id, draft)))
 
-    async def refresh(self, tenant_id: int, topic: str) -> None:
-        """Lets the keys of an unfinished topic live on. Raises RedisError."""
-        status, progress = self._commands.record(tenant_id, topic)
-        if await self._redis.expire(progress, self._commands.limits.unfinished_ttl_seconds):
-            await self._redis.expire(status, self._commands.limits.unfinished_ttl_seconds)
+    async def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
+        """Let the keys of an unfinished topic live on; False if Redis holds no such topic. Raises RedisError."""
+        record = await self.record(tenant_id, topic)
+        if record is None or record.terminal:
+            return False
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            self._commands.refresh(pipeline, tenant_id, topic, seconds)
+            await pipeline.execute()
+        return True
 
     async def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
         """Says that this attempt is still at work. False if another one overtook it. Raises RedisError."""

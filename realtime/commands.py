@@ -54,6 +54,11 @@ class Commands:
         """The two keys of a record."""
         return [self._keys.status(tenant_id, topic), self._keys.progress(tenant_id, topic)]
 
+    def refresh(self, pipeline: Any, tenant_id: int, topic: str, seconds: int | None) -> None:
+        """Puts new expiries of both keys into a pipeline: never a shorter one, and none on a key without expiry."""
+        for name in self.record(tenant_id, topic):
+            pipeline.expire(name, seconds or self.limits.unfinished_ttl_seconds, gt=True)
+
     def repair(self, tenant_id: int, draft: Draft) -> Call:
         """Of `repair.lua`."""
         seconds = self.limits.terminal_ttl_seconds if draft.status.terminal else self.limits.unfinished_ttl_seconds

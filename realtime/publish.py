@@ -167,11 +167,18 @@ class Publisher:
             return False
         return self.publish(tenant_id, draft).verdict is Verdict.ACCEPTED
 
-    def refresh(self, tenant_id: int, topic: str) -> None:
-        """Lets the keys of an unfinished topic live on; those of a terminal one have their term. Raises RedisError."""
-        status, progress = self._commands.record(tenant_id, topic)
-        if self._redis.expire(progress, self._commands.limits.unfinished_ttl_seconds):
-            self._redis.expire(status, self._commands.limits.unfinished_ttl_seconds)
+    def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
+        """Let the keys of an unfinished topic live on, for as many seconds (6 hours) at least. Raises RedisError.
+
+        Return False if Redis holds no such topic: the keys of one that has ended have their term.
+        """
+        record = self.record(tenant_id, topic)
+        if record is None or record.terminal:
+            return False
+        with self._redis.pipeline(transaction=False) as pipeline:
+            self._commands.refresh(pipeline, tenant_id, topic, seconds)
+            pipeline.execute()
+        return True
 
     def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
         """Says that this attempt is still at work. False if another one overtook it. Raises RedisError."""

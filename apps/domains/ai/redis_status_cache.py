@@ -1,45 +1,40 @@
-"""The status of AI jobs in Redis: thin bindings of `realtime.publish`, which alone reads and writes the keys."""
+"""The names under which older code reads and writes the status of jobs. `academy.adapters.cache.records` does it."""
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import orjson
-
-from academy.domain.jobs import job_topic
+from academy.adapters.cache.records import UNFINISHED_SECONDS, cache_status, read_record
+from academy.domain.jobs import job_topic, result_data
 from realtime import conf
-from realtime.record import draft_record
 
 
-def get_job_status_from_redis(tenant_id: int, job_id: UUID) -> dict[str, Any] | None:
-    """The job's record (realtime.md, section 3), or None if Redis knows nothing of it. Asks no database.
-
-    Raises RedisError.
-    """
-    record = conf.record(tenant_id, job_topic(job_id))
-    return orjson.loads(record.body) if record is not None else None
+def get_job_status_from_redis(tenant_id: int, job_id: UUID | str) -> dict[str, Any] | None:
+    """Return the job's record, or None if Redis holds none. Asks no database. Raises RedisError."""
+    return read_record(tenant_id, job_topic(UUID(str(job_id))))
 
 
 def cache_job_status(
     tenant_id: int,
-    job_id: UUID,
-    *,
-    attempt: int,
+    job_id: UUID | str,
     status: str,
-    published_at: float,
-    data: Mapping[str, Any],
-    error: Mapping[str, str] | None = None,
+    result: dict[str, Any] | None = None,
+    *,
+    ttl: int = UNFINISHED_SECONDS,
+    attempt: int | None = None,
+    error: dict[str, Any] | None = None,
 ) -> bool:
-    """Bring Redis in line with the row; False if it held the same. Raises RedisError.
-
-    What it no longer holds is restored, and nobody is told. What it holds of an earlier state is overtaken.
-    """
-    draft = draft_record(
-        topic=job_topic(job_id), attempt=attempt, status=status, published_at=published_at, data=data, error=error
+    """Publish the job's status, and return whether Redis holds it now. See `cache_status`."""
+    return cache_status(
+        tenant_id,
+        job_topic(UUID(str(job_id))),
+        status,
+        result_data(UUID(str(job_id)), result) if result is not None else {},
+        attempt=attempt,
+        error=error,
+        ttl=ttl,
     )
-    return conf.publisher().mend(tenant_id, draft)
 
 
-def refresh_job_progress_ttl(tenant_id: int, job_id: UUID) -> None:
-    """Lets a running job's keys live on, when it has nothing new to say for hours. Raises RedisError."""
-    conf.publisher().refresh(tenant_id, job_topic(job_id))
+def refresh_job_progress_ttl(tenant_id: int, job_id: UUID | str, ttl: int = UNFINISHED_SECONDS) -> bool:
+    """Let the keys of an unfinished job live on; False if Redis holds no such job. Raises RedisError."""
+    return conf.publisher().refresh(tenant_id, job_topic(UUID(str(job_id))), ttl)

@@ -1,44 +1,41 @@
-"""The status of videos in Redis: thin bindings of `realtime.publish`, which alone reads and writes the keys."""
+"""The names under which older code reads and writes the status of videos. `academy.adapters.cache.records` does it."""
 
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
+from academy.adapters.cache.records import UNFINISHED_SECONDS, cache_status, read_record
 from academy.domain.videos import video_topic
 from realtime import conf
-from realtime.record import draft_record
 
 
 def get_video_status_from_redis(tenant_id: int, video_id: int) -> dict[str, Any] | None:
-    """The video's record (realtime.md, section 3), or None if Redis knows nothing of it. Asks no database.
-
-    Raises RedisError.
-    """
-    record = conf.record(tenant_id, video_topic(video_id))
-    return orjson.loads(record.body) if record is not None else None
+    """Return the video's record, or None if Redis holds none. Asks no database. Raises RedisError."""
+    return read_record(tenant_id, video_topic(video_id))
 
 
 def cache_video_status(
     tenant_id: int,
     video_id: int,
-    *,
-    attempt: int,
     status: str,
-    published_at: float,
-    data: Mapping[str, Any],
-    error: Mapping[str, str] | None = None,
+    hls_path: str | None = None,
+    duration: float | None = None,
+    *,
+    ttl: int = UNFINISHED_SECONDS,
+    attempt: int | None = None,
+    error: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Bring Redis in line with the row; False if it held the same. Raises RedisError.
-
-    What it no longer holds is restored, and nobody is told. What it holds of an earlier state is overtaken.
-    """
-    draft = draft_record(
-        topic=video_topic(video_id), attempt=attempt, status=status, published_at=published_at, data=data, error=error
+    """Publish the video's status, and return whether Redis holds it now. See `cache_status`."""
+    return cache_status(
+        tenant_id,
+        video_topic(video_id),
+        status,
+        {"hls_path": hls_path, "duration": duration},
+        attempt=attempt,
+        error=error,
+        ttl=ttl,
     )
-    return conf.publisher().mend(tenant_id, draft)
 
 
-def refresh_video_progress_ttl(tenant_id: int, video_id: int) -> None:
-    """Lets a running video's keys live on, when it has nothing new to say for hours. Raises RedisError."""
-    conf.publisher().refresh(tenant_id, video_topic(video_id))
+def refresh_video_progress_ttl(tenant_id: int, video_id: int, ttl: int = UNFINISHED_SECONDS) -> bool:
+    """Let the keys of an unfinished video live on; False if Redis holds no such video. Raises RedisError."""
+    return conf.publisher().refresh(tenant_id, video_topic(video_id), ttl)

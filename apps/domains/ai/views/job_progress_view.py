@@ -11,10 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from academy.adapters.cache.records import read_record
+from academy.domain.jobs import job_topic
 from academy.domain.roles import FACULTY
 from apps.core.authentication import caller_of
 from apps.core.polling import answer_poll
-from apps.domains.ai.redis_status_cache import get_job_status_from_redis
 
 
 class JobProgressView(APIView):
@@ -28,7 +29,7 @@ class JobProgressView(APIView):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, job_id: UUID) -> Response:
-        record = get_job_status_from_redis(caller_of(request).tenant_id, job_id)
+        record = read_record(caller_of(request).tenant_id, job_topic(job_id))
         return answer_poll(request, record, partial(_answer, job_id))
 
 

@@ -1,6 +1,8 @@
 """A video's progress for clients that poll: from Redis only, never a query."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -9,13 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from academy.adapters.cache.records import read_record
 from academy.domain.roles import EVERYONE, FACULTY
-from academy.domain.videos import video_topic
+from academy.domain.videos import VideoStatus, video_topic
 from apps.core.authentication import caller_of
 from apps.core.polling import answer_poll
 from apps.core.tokens import Caller
-from apps.support.video.encoding_progress import progress_answer
-from apps.support.video.redis_status_cache import get_video_status_from_redis
 from realtime.doors import Door, admit
 from realtime.errors import TicketError
 
@@ -40,8 +41,30 @@ class VideoProgressView(APIView):
         caller = caller_of(request)
         if caller.role not in FACULTY:
             check_ticket(caller, request.headers.get(TICKET_HEADER, ""), video_topic(video_id))
-        record = get_video_status_from_redis(caller.tenant_id, video_id)
+        record = read_record(caller.tenant_id, video_topic(video_id))
         return answer_poll(request, record, partial(progress_answer, video_id))
+
+
+def progress_answer(video_id: int, record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record as clients of the old polling know it."""
+    progress = record["progress"] or {}
+    step = progress.get("step") or {}
+    status, data = record["status"], record["data"]
+    answer = {
+        "id": video_id,
+        "status": status,
+        "encoding_progress": 100.0 if status == VideoStatus.READY else progress.get("percent", 0.0),
+        "encoding_remaining_seconds": progress.get("remaining_seconds"),
+        "encoding_step_index": step.get("index"),
+        "encoding_step_total": step.get("total"),
+        "encoding_step_name": step.get("name"),
+        "encoding_step_percent": step.get("percent"),
+    }
+    if status == VideoStatus.READY:
+        answer |= {"hls_path": data.get("hls_path"), "duration": data.get("duration")}
+    if record["error"]:
+        answer["error_reason"] = record["error"]["message"]
+    return answer
 
 
 def check_ticket(caller: Caller, text: str, topic: str) -> None:
