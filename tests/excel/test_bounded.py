@@ -1,7 +1,11 @@
 """Real files through the real process."""
 
+import errno
 import io
 import os
+import signal
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +14,12 @@ from typing import Any
 import pytest
 from openpyxl import Workbook
 
-from academy.adapters.excel.bounded import read_student_rows
-from academy.adapters.excel.errors import TooManyRowsError, WorkbookError
+from academy.adapters.excel.bounded import ReaderTroubleError, read_student_rows
+from academy.adapters.excel.errors import TimedOutError, TooManyRowsError, WorkbookError, WorkbookTooLargeError
+from academy.adapters.sandbox.start import start_reader
+from academy.adapters.sandbox.trouble import is_trouble
 from academy.domain.student_rows import ProblemCode, RowProblem, StudentRow
+from embedded.home import PROJECT
 from tests.excel.ole import ole_file, xls_file
 
 SHEET = "xl/worksheets/sheet1.xml"
@@ -193,11 +200,77 @@ def test_an_archive_that_lies_about_its_size_is_damaged(save: Save) -> None:
     assert caught.value.code == "damaged"
 
 
-def test_reading_that_takes_too_long_is_ended(save: Save) -> None:
+def test_reading_that_waits_too_long_is_ended_and_no_fault_of_the_workbook(save: Save) -> None:
     path = save("list.xlsx", xlsx(GOOD))
-    with pytest.raises(WorkbookError) as caught:
+    with pytest.raises(ReaderTroubleError, match=r"did not end within 0\.001 s"):
         read_student_rows(path, "list.xlsx", timeout_seconds=0.001)
-    assert caught.value.code == "timed_out"
+
+
+def test_reading_that_computes_too_long_is_ended(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("academy.adapters.excel.bounded.MAX_CPU_SECONDS", 1)
+    content = xlsx_with({SHEET: sheet_xml(b'<row r="3">' + b"<c><v>1</v></c>" * 4_000_000 + b"</row>")})
+    with pytest.raises(TimedOutError):
+        read_student_rows(save("list.xlsx", content), "list.xlsx")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGBUS], ids=lambda number: number.name)
+def test_a_reader_that_a_signal_ends_says_nothing_of_the_workbook(
+    number: signal.Signals, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The OOM killer, somebody who ends processes, a disk that fails below a mapped file."""
+
+    def start_and_end(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
+        process = start_reader(*arguments, **options)
+        process.send_signal(number)
+        return process
+
+    monkeypatch.setattr("academy.adapters.excel.bounded.start_reader", start_and_end)
+    with pytest.raises(ReaderTroubleError, match=f"ended with {-number}"):
+        read_student_rows(save("list.xlsx", xlsx(GOOD)), "list.xlsx")
+
+
+def test_an_answer_that_finds_no_space_is_no_fault_of_the_workbook(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start_full(*arguments: Any, stdout: object, **options: Any) -> "subprocess.Popen[bytes]":
+        with Path("/dev/full").open("wb") as full:
+            return start_reader(*arguments, stdout=full, **options)
+
+    monkeypatch.setattr("academy.adapters.excel.bounded.start_reader", start_full)
+    with pytest.raises(ReaderTroubleError, match="No space left on device"):
+        read_student_rows(save("list.xlsx", xlsx(GOOD)), "list.xlsx")
+
+
+def test_an_answer_longer_than_allowed_is_the_fault_of_the_workbook(
+    save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("academy.adapters.excel.bounded.MAX_OUTPUT_BYTES", 10_000)
+    text = "이름,학부모 전화\n" + "김민준,01012345678\n" * 1000
+    with pytest.raises(WorkbookTooLargeError):
+        read_student_rows(save("list.csv", text.encode()), "list.csv")
+
+
+@pytest.mark.parametrize("kilobytes", [8_000, 16_000, 22_000, 26_000])
+def test_a_worker_that_was_started_with_little_memory_blames_no_workbook(save: Save, kilobytes: int) -> None:
+    path = save("list.csv", ("이름,학부모 전화\n" + "김민준,01012345678\n" * 40_000).encode())
+    read = (
+        "import resource, sys, pathlib\n"
+        "from academy.adapters.excel import bounded\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, ({kilobytes * 1024}, {kilobytes * 1024}))\n"
+        "try:\n"
+        "    print(len(bounded.read_student_rows(pathlib.Path(sys.argv[1]), 'list.csv')))\n"
+        "except bounded.WorkbookError as error:\n"
+        "    print('blamed', repr(error))\n"
+        "except (bounded.ReaderTroubleError, OSError, MemoryError):\n"
+        "    print('trouble')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", read, path], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert run.stdout.strip() in {"trouble", "40000"}, run.stderr
+
+
+def test_a_disk_that_fails_is_told_from_a_file_that_is_damaged() -> None:
+    assert is_trouble(OSError(errno.EIO, "read"))
+    assert is_trouble(OSError(errno.ESTALE, "read"))
+    assert not is_trouble(OSError(errno.EINVAL, "a seek to where no file goes"))
+    assert not is_trouble(OSError("without a number"))
 
 
 def test_the_process_does_not_see_our_secrets(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:

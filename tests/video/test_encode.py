@@ -14,8 +14,9 @@ from academy.adapters.video.encode import STEPS, Encoding, encode
 from academy.adapters.video.errors import TooHeavyError, TooLongError, VideoError
 from academy.adapters.video.ffmpeg import FfmpegTroubleError, ffmpeg_program, run_ffmpeg
 from academy.adapters.video.probe import probe
-from academy.adapters.video.renditions import read_segments
+from academy.adapters.video.renditions import rate_of, read_segments
 from academy.adapters.video.sample import make_sample
+from academy.adapters.video.whole import whole_segments
 from embedded.home import PROJECT
 from tests.embedded.runs import eventually
 from tests.video.conftest import (
@@ -110,17 +111,18 @@ def test_videos_as_people_have_them_all_pass(
 
 
 @pytest.mark.parametrize("limit", ["memory", "time"])
-def test_a_video_that_needs_too_much_says_so(
-    limit: str, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    long = tmp_path / "long.mp4"
+def test_a_video_that_needs_too_much_says_so(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heavy = tmp_path / "heavy.mp4"
     if limit == "memory":
-        monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", 60_000_000)
+        make_sample(heavy, 1)
+        says = "echo '[fc#0 @ 0x55] Error while filtering: Cannot allocate memory' >&2; exit 244"
+        program = failing_ffmpeg(tmp_path, "*-filter_complex*", says)
+        monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: str(program))
     else:
         monkeypatch.setattr(encoder, "_cpu_seconds", lambda _found: 1)
-        make_sample(long, 60, width=1280, height=720)
+        make_sample(heavy, 60, width=1280, height=720)
     with pytest.raises(TooHeavyError) as caught:
-        encode(long if limit == "time" else sample, tmp_path, nothing)
+        encode(heavy, tmp_path, nothing)
     assert caught.value.code == "too_heavy"
     assert "at most 1920×1080" in caught.value.message
 
@@ -223,6 +225,31 @@ def test_what_the_machine_lacks_is_not_blamed_on_the_file(
     monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: str(program))
     with pytest.raises(FfmpegTroubleError):
         encode(source, made, nothing)
+
+
+@pytest.mark.parametrize("blocks", [8, 100, 400])
+def test_a_segment_of_which_the_disk_took_only_a_part_is_no_segment(
+    blocks: int, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ffmpeg ends well and says nothing then. The limit stands for a disk that is full for the time of one write."""
+    program, real = tmp_path / "limited", shutil.copy(ffmpeg_program(), tmp_path / "real")
+    program.write_text(f'#!/bin/sh\nulimit -f {blocks}\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: str(program))
+    with pytest.raises(OSError, match="breaks off, although ffmpeg wrote it"):
+        encode(sample, tmp_path, nothing)
+
+
+def test_a_segment_without_its_last_packets_is_told_from_a_whole_one(sample: Path, tmp_path: Path) -> None:
+    encode(sample, tmp_path, nothing)
+    rate = rate_of(probe(sample))
+    names = whole_segments(tmp_path / "360p", rate).names
+    segment = tmp_path / "360p" / names[0]
+    whole = segment.read_bytes()
+    for part in (b"", whole[:-1], whole[: 188 * (len(whole) // 188 // 2)], whole[:-188] + bytes(188)):
+        segment.write_bytes(part)
+        with pytest.raises(OSError, match=f"Segment {names[0]} of 360p"):
+            whole_segments(tmp_path / "360p", rate)
 
 
 class Stopped(Exception):  # noqa: N818 - as a worker that is told to stop

@@ -1,6 +1,7 @@
 """ffmpeg is never left behind, says what is wrong, and is given up when it hangs."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,11 @@ import imageio_ffmpeg
 import psutil
 import pytest
 
+from academy.adapters.video.blame import Blame, blame
 from academy.adapters.video.ffmpeg import (
+    CPU_SECONDS,
+    MAX_MEMORY_BYTES,
+    SAFE_INPUT,
     FfmpegError,
     FfmpegKilledError,
     FfmpegLimitError,
@@ -124,6 +129,65 @@ def test_a_file_that_is_not_there_is_no_fault_of_the_video(tmp_path: Path) -> No
         run_ffmpeg(["-i", tmp_path / "missing.mp4", "-f", "null", "-"], lambda _report: None)
 
 
+def limited(folder: Path, line: str) -> Path:
+    """A real ffmpeg that starts after a line of shell, such as one that sets a limit."""
+    return program(folder / "limited", f'{line}\nexec {shutil.copy(ffmpeg_program(), folder / "real")} "$@"')
+
+
+def encoding(folder: Path) -> list[str | Path]:
+    """What our encodings have ffmpeg do: two sizes of one input."""
+    make_sample(folder / "lesson.mp4", 2)
+    (folder / "made").mkdir()
+    outputs: list[str | Path] = []
+    for number, name in enumerate(("small", "large")):
+        outputs += ["-map", f"[v{number}]", "-c:v", "libx264", "-map", "0:a:0", "-c:a", "aac", "-f", "hls"]
+        outputs += ["-hls_segment_filename", folder / "made" / f"{name}%d.ts", folder / "made" / f"{name}.m3u8"]
+    filters = "[0:V:0]split=2[s0][s1];[s0]scale=320:180[v0];[s1]scale=640:360[v1]"
+    return [*SAFE_INPUT, "-i", folder / "lesson.mp4", "-filter_complex", filters, *outputs]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("ulimit -n 4", "Too many open files"),
+        ("ulimit -n 5", "Failed to open file"),
+        ("echo 'libx264.so.164: cannot open shared object file: No such file or directory' >&2; exit 127", "libx264"),
+        ("exit 1", "It ended with 1"),
+        ("kill -KILL $$", "It was ended by signal 9"),
+        ("kill -TERM $$", "It was ended by signal 15"),
+    ],
+)
+def test_what_the_machine_does_not_give_is_not_blamed_on_the_video(
+    line: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments, ours = encoding(tmp_path), limited(tmp_path, line)
+    monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: str(ours))
+    with pytest.raises(FfmpegTroubleError, match=re.escape(says)):
+        run_ffmpeg(arguments, lambda _report: None, quiet_seconds=5.0)
+
+
+@pytest.mark.parametrize("kilobytes", [8_000, 150_000, 200_000, 250_000, 300_000, 350_000, 450_000])
+def test_a_worker_that_was_started_with_little_memory_blames_no_video(kilobytes: int, tmp_path: Path) -> None:
+    """An ffmpeg says many things then, such as that its encoder would not open, or that a thread was not to be had."""
+    encode = (
+        "import resource\n"
+        "from pathlib import PosixPath\n"
+        "from academy.adapters.video import ffmpeg\n"
+        "ffmpeg.ffmpeg_program()\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, ({kilobytes * 1024}, {kilobytes * 1024}))\n"
+        "try:\n"
+        f"    ffmpeg.run_ffmpeg({encoding(tmp_path)!r}, lambda report: None, quiet_seconds=5.0)\n"
+        "except ffmpeg.FfmpegError as error:\n"
+        "    print('blamed', repr(error))\n"
+        "except (ffmpeg.FfmpegTroubleError, OSError, MemoryError):\n"
+        "    print('trouble')\n"
+        "else:\n"
+        "    print('done')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", encode], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert run.stdout.strip() in {"trouble", "done"}, run.stdout + run.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGBUS], ids=lambda number: number.name)
 def test_one_that_a_signal_ends_says_nothing_of_its_input(number: signal.Signals) -> None:
     """The OOM killer, somebody who ends processes, a disk that fails below a mapped file."""
@@ -169,11 +233,12 @@ def test_a_playlist_opens_no_file_but_itself_even_where_ffmpeg_would_follow_it(t
         run_ffmpeg(["-i", playlist, "-f", "null", "-"], lambda _report: None)
 
 
-@pytest.mark.parametrize("most", [100_000_000, 400_000_000])
-def test_one_that_needs_too_much_memory_is_told_from_one_that_fails(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", most)
+def test_one_that_needs_too_much_memory_is_told_from_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture alone is larger than what it may take. Its threads get theirs."""
+    monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", 380_000_000)
+    large = ["-filter_threads", "1", "-threads", "1", "-f", "lavfi", "-i", "color=size=16000x16000:duration=1"]
     with pytest.raises(FfmpegLimitError):
-        run_ffmpeg(["-f", "lavfi", "-i", "testsrc2=size=7680x4320:duration=1", *NOWHERE], lambda _report: None)
+        run_ffmpeg([*large, "-c:v", "rawvideo", "-threads", "1", "-f", "null", "-"], lambda _report: None)
 
 
 def test_one_that_computes_too_long_is_ended() -> None:
@@ -191,6 +256,46 @@ def test_words_of_the_file_are_not_taken_for_a_lack_of_memory(tmp_path: Path) ->
     title = ["-metadata", "title=x\nCannot allocate memory"]
     run_ffmpeg(["-i", tmp_path / "plain.mp4", "-c", "copy", *title, titled], lambda _report: None)
     assert "Cannot allocate memory" in run_ffmpeg(["-i", titled, *NOWHERE], lambda _report: None)
+
+
+OF_THE_MACHINE = """\
+[hls @ 0x55] Failed to open file '/tmp/made/00001.ts': Disk quota exceeded
+[hls @ 0x55] Failed to open file '/tmp/made/00001.ts'
+[out#0/hls @ 0x55] Error opening output /tmp/made/index.m3u8: Read-only file system
+[out#0/hls @ 0x55] Error writing trailer: Input/output error
+[in#0 @ 0x55] Error opening input: Stale file handle
+[in#0 @ 0x55] Error opening input: Permission denied
+[in#0 @ 0x55] Error during demuxing: Transport endpoint is not connected
+[in#0 @ 0x55] Error during demuxing: Structure needs cleaning
+[in#0 @ 0x55] Error opening input: Too many open files in system
+[vist#0:0/h264 @ 0x55] [dec:h264 @ 0x55] Error while opening decoder: Resource temporarily unavailable
+[fc#0 @ 0x55] pthread_create() failed: Resource temporarily unavailable
+[enc:libx264 @ 0x55] Error while opening encoder - maybe incorrect parameters such as bit_rate, rate, width or height.
+/opt/ffmpeg: error while loading shared libraries: libx264.so.164: failed to map segment from shared object
+Fatal Python error: init_sys_streams: can't initialize sys standard streams
+Exiting normally, received signal 15.
+"""
+OF_THE_FILE = """\
+[in#0 @ 0x55] Error opening input: Invalid data found when processing input
+[in#0/mov @ 0x55] Error during demuxing: Input/output error
+    title           : Error opening input: Too many open files
+[enc:libx264 @ 0x55] Could not open encoder before EOF
+[libx264 @ 0x55] invalid width x height (65536x2)|[enc] Error while opening encoder - maybe incorrect parameters
+[dec:h264 @ 0x55] Decoding error: Operation not permitted
+"""
+
+
+@pytest.mark.parametrize("words", OF_THE_MACHINE.splitlines())
+def test_words_of_a_machine_in_trouble(words: str) -> None:
+    said = f"Input #0, mov, from 'lesson.mp4':\n{words}\nConversion failed!\n"
+    assert blame(1, said, memory_bytes=MAX_MEMORY_BYTES, cpu_seconds=CPU_SECONDS) is Blame.MACHINE
+
+
+@pytest.mark.parametrize("words", OF_THE_FILE.splitlines())
+def test_words_that_a_file_may_cause(words: str) -> None:
+    lines = words.replace("|", "\n")
+    said = f"Input #0, mov, from 'lesson.mp4':\n{lines}\nConversion failed!\n"
+    assert blame(1, said, memory_bytes=MAX_MEMORY_BYTES, cpu_seconds=CPU_SECONDS) is Blame.INPUT
 
 
 @pytest.fixture

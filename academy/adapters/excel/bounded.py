@@ -3,6 +3,7 @@
 A hostile file can make the reader abort, eat memory or run for ever: that costs the process and gives one clear error.
 """
 
+import resource
 import signal
 import subprocess
 import tempfile
@@ -10,13 +11,16 @@ from pathlib import Path
 from typing import IO
 
 from academy.adapters.excel import wire
+from academy.adapters.excel.child import ANSWER_TOO_LONG, NO_MEMORY, READING_FAILED
 from academy.adapters.excel.errors import DamagedWorkbookError, TimedOutError, WorkbookError, WorkbookTooLargeError
 from academy.adapters.excel.kinds import find_kind
 from academy.adapters.excel.limits import MAX_CPU_SECONDS, MAX_MEMORY_BYTES, MAX_OUTPUT_BYTES, TIMEOUT_SECONDS
 from academy.adapters.sandbox.start import Walls, start_reader
+from academy.adapters.sandbox.trouble import is_lowered, may_lack_memory
 from academy.domain.student_rows import RowProblem, StudentRow
 
 _CHILD = "academy.adapters.excel.child"
+_ALLOCATION_FAILED = "memory allocation of"
 _LOG_BYTES = 500
 
 
@@ -25,7 +29,8 @@ def read_student_rows(
 ) -> list[StudentRow | RowProblem]:
     """The rows of the workbook at `path`, called `filename` by whoever sent it. At least one row.
 
-    Blocks until the process has ended. Raises WorkbookError, whose `code` and `message` are for the teacher.
+    Blocks until the process has ended. Raises WorkbookError, whose `code` and `message` are for the teacher;
+    ReaderTroubleError or OSError where the workbook is not to blame.
     """
     kind = find_kind(path, filename)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
@@ -38,14 +43,18 @@ def read_student_rows(
         if rows is not None:
             return rows
         log.seek(0)
-        raise _death(code) from ChildDiedError(code, log.read(_LOG_BYTES).decode(errors="replace"))
+        said = f"The reading process ended with {code}: {log.read(_LOG_BYTES).decode(errors='replace').strip()}"
+        if verdict := _verdict(code, said):
+            raise verdict from ReaderDiedError(said)
+        raise ReaderTroubleError(said)
 
 
-class ChildDiedError(Exception):
+class ReaderDiedError(Exception):
     """The reading process ended without an answer; for the log, not for the teacher."""
 
-    def __init__(self, code: int, log: str) -> None:
-        super().__init__(f"The reading process ended with {code}: {log.strip()}")
+
+class ReaderTroubleError(ReaderDiedError):
+    """It could not do its work, for a reason that says nothing of the workbook. Another try may succeed."""
 
 
 def _run(path: Path, answer: IO[bytes], log: IO[bytes], timeout_seconds: float) -> int:
@@ -61,18 +70,25 @@ def _run(path: Path, answer: IO[bytes], log: IO[bytes], timeout_seconds: float) 
     try:
         return process.wait(timeout_seconds)
     except subprocess.TimeoutExpired as error:
-        raise TimedOutError from error
+        # It has a limit of its own on computing time. So it waited: for a disk, or for a machine that was paused.
+        raise ReaderTroubleError(f"The reading process did not end within {timeout_seconds:g} s.") from error
     finally:
         process.kill()
         process.wait()
 
 
-def _death(code: int) -> WorkbookError:
-    if code in {-signal.SIGXCPU, -signal.SIGKILL}:
+def _verdict(code: int, log: str) -> WorkbookError | None:
+    """Return what is wrong with the workbook: only where reading it failed, or met a limit that we set."""
+    if code == READING_FAILED:
+        return DamagedWorkbookError()
+    if code == -signal.SIGXCPU and not is_lowered(resource.RLIMIT_CPU, MAX_CPU_SECONDS):
         return TimedOutError()
-    if code == -signal.SIGABRT:
-        # An allocation above the memory limit makes the Rust library abort.
+    # An allocation above the memory limit makes the Rust library abort.
+    no_memory = code == NO_MEMORY or (code == -signal.SIGABRT and _ALLOCATION_FAILED in log)
+    if no_memory and not may_lack_memory(MAX_MEMORY_BYTES, address_space=MAX_MEMORY_BYTES):
         return WorkbookTooLargeError(
             "The file needs too much memory. Copy the list into a new workbook and try once more."
         )
-    return DamagedWorkbookError()
+    if code == ANSWER_TOO_LONG and not is_lowered(resource.RLIMIT_FSIZE, MAX_OUTPUT_BYTES):
+        return WorkbookTooLargeError()
+    return None

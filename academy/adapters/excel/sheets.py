@@ -18,6 +18,7 @@ from academy.adapters.excel.errors import (
 from academy.adapters.excel.kinds import Kind, check_upload
 from academy.adapters.excel.limits import MAX_COLUMNS, MAX_LINES
 from academy.adapters.excel.used_range import check_unpacked
+from academy.adapters.sandbox.trouble import is_trouble
 
 __all__ = ["check_upload", "open_sheets"]
 
@@ -31,7 +32,7 @@ _EXCEL_STREAMS = tuple(name.encode("utf-16-le") for name in ("Workbook", "Book")
 def open_sheets(path: Path) -> Iterator[Lines]:
     """The sheets, the visible ones first, of a file whose suffix is its `Kind`.
 
-    Raises WorkbookError, here or while lines are read.
+    Raises WorkbookError, here or while lines are read; OSError where the machine is to blame.
     """
     match Kind(path.suffix):
         case Kind.CSV:
@@ -50,7 +51,11 @@ def _check_xlsx(path: Path) -> None:
             if "xl/workbook.xml" not in names:
                 raise WrongTypeError
             check_unpacked(archive)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, OSError, ValueError) as error:
+    except OSError as error:
+        if is_trouble(error):
+            raise
+        raise DamagedWorkbookError from error
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, ValueError) as error:
         raise DamagedWorkbookError from error
 
 
@@ -73,7 +78,11 @@ def _excel_sheets(path: Path) -> Iterator[Lines]:
                     yield _excel_lines(workbook.get_sheet_by_name(sheet.name))
     except calamine.PasswordError as error:
         raise PasswordProtectedError from error
-    except (calamine.CalamineError, OSError) as error:
+    except OSError as error:
+        if is_trouble(error):
+            raise
+        raise DamagedWorkbookError from error
+    except calamine.CalamineError as error:
         raise DamagedWorkbookError from error
 
 

@@ -1,6 +1,5 @@
 """From an uploaded file to what players want: HLS in one or two sizes, and a picture (RFC 8216)."""
 
-import errno
 import shutil
 import time
 from collections import deque
@@ -28,6 +27,7 @@ from academy.adapters.video.renditions import (
     read_segments,
     renditions_of,
 )
+from academy.adapters.video.whole import is_whole_jpeg, whole_segments
 
 log = structlog.get_logger(__name__)
 
@@ -272,7 +272,7 @@ def _picture(folder: Path, rendition: Rendition, say: _Progress) -> str | None:
             )
         except (FfmpegError, FfmpegTroubleError) as problem:
             log.warning("thumbnail_not_made", error=str(problem))
-        if (folder / THUMBNAIL).exists() and (folder / THUMBNAIL).stat().st_size:
+        if is_whole_jpeg(folder / THUMBNAIL):
             return THUMBNAIL
     (folder / THUMBNAIL).unlink(missing_ok=True)
     return None
@@ -283,13 +283,8 @@ def _verify(folder: Path, found: Probe, renditions: list[Rendition], reached: fl
 
     The source is as long as it announces, or longer: as far as it was read.
     """
-    played: list[float] = []
-    for rendition in renditions:
-        segments = read_segments(folder / rendition.name / "index.m3u8")
-        files = [folder / rendition.name / name for name in segments.names]
-        if any(not file.is_file() or file.stat().st_size == 0 for file in files):
-            raise OSError(errno.EIO, f"A segment of {rendition.name} is missing or empty, although ffmpeg wrote it.")
-        played.append(sum(segments.seconds))
+    rate = rate_of(found)
+    played = [sum(whole_segments(folder / rendition.name, rate).seconds) for rendition in renditions]
     announced = found.duration or 0.0
     if announced - min(played) > TOLERANCE_SECONDS:
         raise TruncatedError(f"{min(played):.1f} s play of {announced:.1f} s.")

@@ -1,11 +1,9 @@
 """Running ffmpeg: bounded, watched, and never left behind."""
 
-import errno
 import os
 import re
 import selectors
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -17,13 +15,16 @@ from typing import IO
 
 import imageio_ffmpeg
 
-from academy.adapters.sandbox.child import CANNOT_START
 from academy.adapters.sandbox.start import Walls, start
+from academy.adapters.video.blame import Blame, blame
 
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mp3,wav,aac,flac"
 """The last four only to be told that they hold no picture."""
 _LOG_BYTES = 20_000
 _SHOWN_LETTERS = 1000
+_CHATTER = re.compile(
+    r"^(?: |\[(?:libx264|aac) @ \w+\] (?!.*(?:error|fail|invalid))).*\n", re.MULTILINE | re.IGNORECASE
+)
 LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
 """An ffmpeg that gets no further for so long hangs."""
@@ -36,32 +37,6 @@ MAX_FILE_BYTES = 2_000_000_000
 CPU_SECONDS = 6 * 3600
 THREADS = ("-threads", str(min(8, len(os.sched_getaffinity(0)))))
 """Before an input and before an output: a machine of many cores does not multiply the memory that one video takes."""
-_NO_MEMORY = re.compile(
-    r"^(?! ).*(?:Cannot allocate memory|malloc of size \d+ failed|pthread_create\(\) failed)", re.MULTILINE
-)
-"""Lines that begin with a blank may be the file's own words."""
-_NO_MORE_CPU = re.compile(rf"received signal {signal.SIGXCPU:d}\b|Received > 3 system signals")
-"""The kernel sends one each second, until ffmpeg has ended what it had begun, or gives up."""
-
-_CANNOT_LOAD = 127
-"""The exit code of a program whose libraries are missing."""
-
-
-def _says(*numbers: int) -> str:
-    return "|".join(re.escape(os.strerror(number)) for number in numbers)
-
-
-_DISK = re.compile(rf"^(?! ).*(?:{_says(errno.ENOSPC, errno.EDQUOT, errno.EROFS)})", re.MULTILINE)
-_MACHINE = re.compile(
-    rf"^(?! ).*(?:{_says(errno.ENOENT, errno.EACCES, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.EFBIG)}"
-    rf"|(?:[Ww]rit|out#|[Oo]utput|avio|hls @).*{_says(errno.EIO)}"
-    r"|Traceback \(most recent call last\)"
-    rf"|received signal (?!{signal.SIGXCPU:d}\b)\d+)",
-    re.MULTILINE,
-)
-"""What an ffmpeg says that could not read, write or go on. The protocols that it may use are safe: a video cannot make
-it say so by naming other files."""
-
 SAFE_INPUT = ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS, *THREADS)
 """Before `-i`: a playlist or a script in place of a video must not make ffmpeg read other files, or the network."""
 
@@ -76,7 +51,8 @@ class _LogError(Exception):
     """`log` is the end of what ffmpeg said."""
 
     def __init__(self, log: str) -> None:
-        super().__init__(log.strip()[-_SHOWN_LETTERS:])
+        # What a file says of itself, and the statistics of an encoder, would hide what went wrong.
+        super().__init__(_CHATTER.sub("", log).strip()[-_SHOWN_LETTERS:])
         self.log = log
 
 
@@ -164,7 +140,7 @@ def _run(
             process.kill()
             process.wait()
         text = _end_of(log)
-    _judge(process.returncode, text)
+    _judge(process.returncode, text, cpu_seconds)
     return text
 
 
@@ -182,20 +158,18 @@ def _walls(arguments: Sequence[str | Path], cpu_seconds: int) -> Walls:
     )
 
 
-def _judge(code: int, log: str) -> None:
-    """Decide whose fault it was that it failed. What the machine lacks may stand in a log that ends well, too."""
-    cannot_start = code in {CANNOT_START, _CANNOT_LOAD}
-    if cannot_start or _DISK.search(log) or (code and _MACHINE.search(log)):
-        raise FfmpegTroubleError(log)
-    if code > 0 and not log.strip():
-        raise FfmpegTroubleError(f"It ended with {code}, and without a word.")
-    # Without memory some of its parts go on and leave pictures out.
-    if _NO_MEMORY.search(log) or code == -signal.SIGXCPU or (code and _NO_MORE_CPU.search(log)):
-        raise FfmpegLimitError(log)
-    if code < 0:
-        raise FfmpegKilledError(f"{log}\nIt was ended by signal {-code}.")
-    if code:
-        raise FfmpegError(log)
+def _judge(code: int, log: str, cpu_seconds: int) -> None:
+    match blame(code, log, memory_bytes=MAX_MEMORY_BYTES, cpu_seconds=cpu_seconds):
+        case Blame.INPUT:
+            raise FfmpegError(log)
+        case Blame.LIMIT:
+            raise FfmpegLimitError(log)
+        case Blame.SIGNAL:
+            raise FfmpegKilledError(f"{log}\nIt was ended by signal {-code}.")
+        case Blame.MACHINE:
+            raise FfmpegTroubleError(f"{log}\nIt ended with {code}.")
+        case Blame.NOBODY:
+            pass
 
 
 def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_seconds: float) -> None:

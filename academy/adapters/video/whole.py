@@ -1,0 +1,43 @@
+"""Whether what ffmpeg wrote is whole: it ends well, and says nothing, where a disk took only a part of a segment."""
+
+from pathlib import Path
+
+from academy.adapters.video.renditions import Segments, read_segments
+
+_PACKET = 188
+_SYNC = 0x47
+_PICTURE_BEGINS = (0x41, 0x00)
+"""Two bytes of a packet in which a picture begins: ffmpeg gives the number 0x100 to the first stream."""
+_END_OF_PLAYLIST = "#EXT-X-ENDLIST"
+_END_OF_JPEG = b"\xff\xd9"
+_TOLERANCE_PICTURES = 1.5
+"""The playlist gives the seconds, and a picture may count to either side of a boundary."""
+
+
+def whole_segments(folder: Path, rate: float) -> Segments:
+    """Return the segments of a rendition with `rate` pictures a second. Raises OSError if a part of one is missing."""
+    playlist = folder / "index.m3u8"
+    segments = read_segments(playlist)
+    if _END_OF_PLAYLIST not in playlist.read_text(encoding="utf-8"):
+        raise OSError(f"The playlist of {folder.name} breaks off, although ffmpeg wrote it.")
+    for name, seconds in zip(segments.names, segments.seconds, strict=True):
+        if not _is_whole(folder / name, seconds * rate):
+            raise OSError(f"Segment {name} of {folder.name} is missing or breaks off, although ffmpeg wrote it.")
+    return segments
+
+
+def is_whole_jpeg(path: Path) -> bool:
+    return path.exists() and path.read_bytes().endswith(_END_OF_JPEG)
+
+
+def _is_whole(file: Path, pictures: float) -> bool:
+    """Whether it is an MPEG transport stream, to its last packet, with so many pictures."""
+    if not file.is_file():
+        return False
+    stream = file.read_bytes()
+    packets, rest = divmod(len(stream), _PACKET)
+    if not packets or rest or stream[::_PACKET].count(_SYNC) != packets:
+        return False
+    begin = zip(stream[1::_PACKET], stream[2::_PACKET], strict=True)
+    found = sum(1 for pair in begin if pair == _PICTURE_BEGINS)
+    return found > pictures - _TOLERANCE_PICTURES
