@@ -10,8 +10,9 @@ from academy.adapters.db.django import repositories_ai, repositories_video
 from academy.adapters.queue.dead_letters import DeadLetters, Letter
 from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE, VIDEO_QUEUE
 from academy.domain.jobs import JobStateError, JobStatus
+from academy.lifecycle import RowId
 from academy.quotas import QuotaError
-from apps.worker.store import AiJobs, JobStore, RefusedMessageError, RowId, find_row
+from apps.worker.store import AiJobs, JobStore, RefusedMessageError, find_row
 from apps.worker.video_worker.store import Videos
 
 _SHOWN_LETTERS = 80

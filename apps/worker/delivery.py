@@ -9,10 +9,11 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from academy.adapters.queue.sqs import Delivery, SqsJobQueue
 from academy.domain.jobs import AttemptSupersededError, Claim, JobFailedError
+from academy.lifecycle import C, RowId
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.running import Running, RunningJobs
 from apps.worker.stopping import Stopping, WorkerStopsError
-from apps.worker.store import C, JobStore, RefusedMessageError, RowId, find_row
+from apps.worker.store import JobStore, RefusedMessageError, find_row
 from apps.worker.timing import Timing
 from realtime import conf
 

@@ -10,8 +10,8 @@ import structlog
 from redis.exceptions import RedisError
 
 from academy.domain.jobs import AttemptSupersededError, Claimed
+from academy.lifecycle import C
 from apps.worker.stopping import Stopping, WorkerStopsError
-from apps.worker.store import C
 from realtime import conf
 from realtime.publish import Publisher, Step
 

@@ -14,6 +14,7 @@ import structlog
 from django.db import close_old_connections
 
 from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQueue
+from academy.lifecycle import C, RowId
 from academy.sessions import sweep_sessions
 from apps.worker.delivery import Deliveries
 from apps.worker.dispatching import Dispatching
@@ -21,7 +22,7 @@ from apps.worker.fleet import FleetSlots
 from apps.worker.handlers import Handler
 from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
-from apps.worker.store import C, JobStore, RowId
+from apps.worker.store import JobStore
 from apps.worker.sweeping import SOON_SECONDS, sweep_until
 from apps.worker.timing import Timing
 from apps.worker.workspace import sweep_workspaces

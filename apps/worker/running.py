@@ -11,7 +11,8 @@ from redis.exceptions import RedisError
 
 from academy.adapters.queue.sqs import Delivery, QueueUnavailableError, SqsJobQueue
 from academy.domain.jobs import AttemptSupersededError
-from apps.worker.store import C, JobStore
+from academy.lifecycle import C
+from apps.worker.store import JobStore
 from apps.worker.timing import Timing
 from realtime import conf
 

@@ -7,11 +7,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from academy import jobs
 from academy.adapters.db.django import repositories_ai, repositories_core
-from academy.domain.jobs import Claim, Claimed, ClaimedJob, job_topic
+from academy.domain.jobs import Claim, ClaimedJob, job_topic
+from academy.lifecycle import C, RowId
 from apps.domains.ai.models import AIJob
 
-RowId = TypeVar("RowId", bound=UUID | int)
-C = TypeVar("C", bound=Claimed)
 M = TypeVar("M", bound=BaseModel)
 
 

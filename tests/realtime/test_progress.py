@@ -318,3 +318,19 @@ def test_single_records_are_read_and_kept_by_both(make: MakeTwin, tenant_id: int
     left = publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:b")
     passed = time.monotonic() - before
     assert 30 - passed - 0.1 <= left <= 30  # a tenth: the clock of Redis is another one
+
+
+def test_an_unfinished_topic_lives_on_and_never_shorter_than_before(
+    redis: Redis, make: MakeTwin, tenant_id: int
+) -> None:
+    publisher = make()
+    names = [f"tenant:{tenant_id}:{TOPIC}:{part}" for part in ("status", "progress")]
+    assert not publisher.refresh(tenant_id, TOPIC), "nothing is known of it"
+    say(publisher, tenant_id, 1)
+    assert publisher.refresh(tenant_id, TOPIC, 60)
+    assert all(redis.ttl(name) > 6 * 3600 - 60 for name in names)
+    assert publisher.refresh(tenant_id, TOPIC, 8 * 3600)
+    assert all(redis.ttl(name) > 8 * 3600 - 60 for name in names)
+    publisher.publish(tenant_id, draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0))
+    assert not publisher.refresh(tenant_id, TOPIC)
+    assert redis.ttl(names[0]) == -1
