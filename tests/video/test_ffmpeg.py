@@ -233,12 +233,25 @@ def test_a_playlist_opens_no_file_but_itself_even_where_ffmpeg_would_follow_it(t
         run_ffmpeg(["-i", playlist, "-f", "null", "-"], lambda _report: None)
 
 
-def test_one_that_needs_too_much_memory_is_told_from_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A picture alone is larger than what it may take. Its threads get theirs."""
-    monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", 380_000_000)
-    large = ["-filter_threads", "1", "-threads", "1", "-f", "lavfi", "-i", "color=size=16000x16000:duration=1"]
-    with pytest.raises(FfmpegLimitError):
-        run_ffmpeg([*large, "-c:v", "rawvideo", "-threads", "1", "-f", "null", "-"], lambda _report: None)
+@pytest.mark.parametrize("most", [100_000_000, 400_000_000])
+def test_one_that_needs_too_much_memory_is_not_said_to_be_damaged(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By chance a picture or a thread is what it cannot get. It might be the machine that has no thread for it."""
+    ffmpeg_program()  # which is tried once, with the usual limit
+    monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", most)
+    with pytest.raises((FfmpegLimitError, FfmpegTroubleError)):
+        run_ffmpeg(["-f", "lavfi", "-i", "testsrc2=size=7680x4320:duration=1", *NOWHERE], lambda _report: None)
+
+
+def test_memory_that_only_our_limit_can_refuse_is_too_much_for_one_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "[fc#0 @ 0x55] Error while filtering: Cannot allocate memory\nConversion failed!\n"
+    monkeypatch.setattr("academy.adapters.sandbox.trouble._OVERCOMMIT", Path("/nowhere"))
+    assert blame(244, said, memory_bytes=MAX_MEMORY_BYTES, cpu_seconds=CPU_SECONDS) is Blame.LIMIT
+    strict = tmp_path / "overcommit_memory"
+    strict.write_text("2\n")
+    monkeypatch.setattr("academy.adapters.sandbox.trouble._OVERCOMMIT", strict)
+    assert blame(244, said, memory_bytes=MAX_MEMORY_BYTES, cpu_seconds=CPU_SECONDS) is Blame.MACHINE
 
 
 def test_one_that_computes_too_long_is_ended() -> None:
