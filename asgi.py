@@ -24,7 +24,7 @@ from apps.core.allowance import admit_body, body_limits
 from config.body_limit import limit_body
 from config.charset import utf8_only
 from config.headers import over_tls, with_headers
-from realtime.routing import with_realtime
+from realtime.web.routing import with_realtime
 
 
 def serve_static(wrapped: Any) -> Any:

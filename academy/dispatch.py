@@ -20,8 +20,8 @@ from academy.adapters.db.django import repositories_ai, repositories_turns, repo
 from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE, VIDEO_QUEUE
 from academy.domain.jobs import BULK_MESSAGE
 from academy.domain.turns import choose
-from realtime.after_commit import run_after_commit
 from realtime.outbox import send_on_commit
+from realtime.outbox.after_commit import run_after_commit
 
 log = structlog.get_logger(__name__)
 

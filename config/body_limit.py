@@ -14,7 +14,7 @@ from typing import Any
 
 from config.body_pace import Pace, PaceLimits
 from config.body_slots import NoSlotError, Sender, Slot, SlotLimits, Slots
-from realtime.clock import clock
+from realtime.redis.clock import clock
 
 Scope = dict[str, Any]
 Message = dict[str, Any]

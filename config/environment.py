@@ -18,8 +18,8 @@ from redis.connection import parse_url
 from config.body_limit import FORM_BYTES
 from config.hidden import hide_variables
 from config.postgresql.driver import BoundedConnection
-from realtime.proxies import DEFAULT as PROXIES_BY_DEFAULT
-from realtime.proxies import TrustedProxies
+from realtime.server.proxies import DEFAULT as PROXIES_BY_DEFAULT
+from realtime.server.proxies import TrustedProxies
 
 Names = Annotated[list[str], NoDecode]
 MIN_SECRET_LENGTH = 32

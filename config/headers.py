@@ -10,7 +10,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from realtime.asgi_server import refuse_handshake
+from realtime.server.asgi_server import refuse_handshake
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -104,7 +104,7 @@ class RefusedHandler(logging.Handler):
     REASONS: ClassVar[dict[str, str]] = {"DisallowedHost": "host", "csrf": "csrf"}
 
     def emit(self, record: logging.LogRecord) -> None:
-        from realtime.refusals import refused  # noqa: PLC0415 - the log is set up before anything else
+        from realtime.protocol.refusals import refused  # noqa: PLC0415 - the log is set up before anything else
 
         kind = record.name.rpartition(".")[2]
         refused(self.REASONS.get(kind, "bad_request"), record.getMessage(), kind=kind, **_sender(record))
@@ -116,7 +116,7 @@ class UnavailableFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE:
             return True
-        from realtime.refusals import refused  # noqa: PLC0415 - the log is set up before anything else
+        from realtime.protocol.refusals import refused  # noqa: PLC0415 - the log is set up before anything else
 
         refused("unavailable", record.getMessage(), **_sender(record))
         return False

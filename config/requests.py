@@ -10,7 +10,7 @@ from django.db.backends.signals import connection_created
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from realtime.metrics import counts
+from realtime.records.metrics import counts
 
 NO_VIEW = "none"
 """Addresses that lead nowhere, and statements that no request made."""

@@ -40,7 +40,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "apps.core.release.release_bodies",
     "config.requests.note_request",
-    "realtime.middleware.tell_untold_revocations",
+    "realtime.web.middleware.tell_untold_revocations",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

@@ -1,7 +1,6 @@
 """The engine's settings, read from Django's (`REALTIME_…`), and what is made of them once a process."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, cast
 
@@ -10,40 +9,21 @@ from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 from redis import Redis
 
-from realtime import links
-from realtime.connection import Timing
-from realtime.connections import MaxConnections
-from realtime.legacy import OldKeys
-from realtime.publish import Publisher
-from realtime.record import Record
-from realtime.revocation import Revocations
-from realtime.scripts import Limits
-from realtime.source import Source
-from realtime.unwritten import Committed, UnwrittenMarks
+from realtime.connect.connection import Timing
+from realtime.connect.connections import MaxConnections
+from realtime.connect.revocation import Revocations
+from realtime.connect.unwritten import Committed, UnwrittenMarks
+from realtime.identity import Authenticator, TopicRules
+from realtime.publish.publisher import Publisher
+from realtime.records.record import Record
+from realtime.records.scripts import Limits
+from realtime.records.source import Source
+from realtime.redis import links
+from realtime.repair.legacy import OldKeys
 
 REVOCATION_SECONDS = 1.0
 """What a Redis that hangs may cost a request that asks whether its caller was revoked."""
 
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who asks for a ticket, as the project's own authentication says."""
-
-    tenant_id: int
-    user_id: int
-    session_id: str
-    role: str
-    tenant_code: str = ""
-    """For the name of the tenant's cookie; without it there are no tickets in cookies."""
-    issued_at: float = 0.0
-    """When its token was issued, Unix seconds: a revocation since then ends it."""
-
-
-Authenticator = Callable[[Any], Identity]
-"""From a Django request. Raises a `TicketError` for who is not signed in."""
-
-TopicRules = Callable[[Identity, list[str]], Iterable[str]]
-"""From who asks and the topics named, the patterns permitted; raises `ForbiddenTopicError`. Deny by default."""
 
 SessionEnder = Callable[[int, int | None, str | None], None]
 """Ends sign-ins in the project: of a tenant, a user of it, or a session of it. Takes their ids; None means all."""
@@ -101,7 +81,7 @@ def record(tenant_id: int, topic: str) -> Record | None:
 
 def source() -> Source:
     """Who answers what is asked of the project's database; without `REALTIME_SOURCE` one that knows tenants alone."""
-    path = getattr(settings, "REALTIME_SOURCE", "realtime.outbox_source.OutboxSource")
+    path = getattr(settings, "REALTIME_SOURCE", "realtime.outbox.source.OutboxSource")
     return cast("Source", import_string(path)())
 
 
@@ -109,7 +89,7 @@ def source() -> Source:
 def revocations() -> Revocations:
     """Who was revoked: what each authenticated request asks."""
     client = links.client(redis_url(), socket_timeout=REVOCATION_SECONDS, socket_connect_timeout=REVOCATION_SECONDS)
-    committed = cast("Committed", import_string("realtime.revoke.committed_marks"))
+    committed = cast("Committed", import_string("realtime.outbox.revoke.committed_marks"))
     unwritten = UnwrittenMarks(client, committed, key_prefix=key_prefix())
     return Revocations(client, key_prefix=key_prefix(), unwritten=unwritten)
 
@@ -200,7 +180,7 @@ def outbox_sender(kind: str) -> OutboxSender:
 
 
 def _outbox_paths() -> dict[str, str]:
-    return {"revocation": "realtime.revoke.send_revocation", **getattr(settings, "REALTIME_OUTBOX_SENDERS", {})}
+    return {"revocation": "realtime.outbox.revoke.send_revocation", **getattr(settings, "REALTIME_OUTBOX_SENDERS", {})}
 
 
 def declares_outbox() -> bool:

@@ -18,12 +18,13 @@ from django.conf import settings
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.importer import ImportFromStringError, import_from_string
 
-from realtime.memory import limit_arenas, set_collector
-from realtime.process import drain_process
-from realtime.proxies import DEFAULT as LOOPBACK_PROXIES
-from realtime.proxies import ProxyAddressError, TrustedProxies, behind_proxies
-from realtime.redis_server import end_if_too_old
-from realtime.server_protocols import HEAD_SECONDS, BoundedWebSocket, http_protocol
+from realtime.redis.server import end_if_too_old
+from realtime.server.bounded_http import HEAD_SECONDS, http_protocol
+from realtime.server.bounded_websocket import BoundedWebSocket
+from realtime.server.memory import limit_arenas, set_collector
+from realtime.server.proxies import DEFAULT as LOOPBACK_PROXIES
+from realtime.server.proxies import ProxyAddressError, TrustedProxies, behind_proxies
+from realtime.web.process import drain_process
 
 log = logging.getLogger(__name__)
 

@@ -1,11 +1,14 @@
 from django.urls import path
 
-from realtime import views
+from realtime.operate.metrics_view import metrics_view
+from realtime.operate.probes import healthz, readyz
+from realtime.web.snapshot_view import snapshot_view
+from realtime.web.ticket_view import ticket_view
 
 urlpatterns = [
-    path("api/v1/realtime/ticket/", views.ticket_view),
-    path("api/v1/realtime/snapshot/", views.snapshot_view),
-    path("metrics", views.metrics_view),
-    path("healthz", views.healthz),
-    path("readyz", views.readyz),
+    path("api/v1/realtime/ticket/", ticket_view),
+    path("api/v1/realtime/snapshot/", snapshot_view),
+    path("metrics", metrics_view),
+    path("healthz", healthz),
+    path("readyz", readyz),
 ]

@@ -26,8 +26,8 @@ from embedded.plan import Plan, Web, Worker
 from embedded.ports import HOST, free_port
 from embedded.postgres import PostgresServer
 from embedded.redis import RedisServer
-from realtime.tickets import Ticket, issue_ticket
-from realtime.topics import TopicFilter
+from realtime.connect.tickets import Ticket, issue_ticket
+from realtime.records.topics import TopicFilter
 from tests.servers import SECRET
 from tests.watcher import Watcher
 

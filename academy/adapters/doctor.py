@@ -7,7 +7,7 @@ from django.core.files.storage import default_storage
 
 from academy.adapters.queue.sqs import QUEUES, QueueUnavailableError, outbox_queue
 from academy.adapters.sandbox.start import missing_walls
-from realtime.errors import CheckFailedError
+from realtime.records.errors import CheckFailedError
 
 
 def check_queues() -> str:

@@ -17,9 +17,8 @@ from apps.core.tokens import UPLOAD_SECONDS, Caller, TokenError, TokenExpiredErr
 from config.body_limit import SMALL_BODY_BYTES, Allowance, BodyLimits, BodyRefusedError
 from config.body_pace import PaceLimits
 from config.body_slots import Sender, SlotLimits
-from realtime.closing import CloseCode
-from realtime.errors import RefusedError
-from realtime.process import this_process
+from realtime.protocol.close_codes import CloseCode, RefusedError
+from realtime.web.process import this_process
 
 MULTIPART = b"multipart/form-data"
 

@@ -17,8 +17,8 @@ from apps.core.audit import Event, audit
 from apps.core.hashing import Origin, password_is_right
 from apps.core.tokens import Caller, TokenError, TokenExpiredError, read_access_token
 from realtime import conf
-from realtime.conf import Identity
-from realtime.errors import RevokedError
+from realtime.identity import Identity
+from realtime.records.errors import RevokedError
 
 MAX_USER_AGENT_LETTERS = 200
 

@@ -15,7 +15,7 @@ from academy.adapters.db.django.tenancy import other_tenants
 from apps.core.audit import Event, audit
 from apps.core.audit_requests import audit_as
 from apps.core.tokens import Caller
-from realtime.conf import Identity
+from realtime.identity import Identity
 
 IN_PATHS = {
     "student_id": ("students.Student", "pk"),

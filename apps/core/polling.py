@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from realtime.clock import clock
+from realtime.redis.clock import clock
 
 CACHING = "private, no-cache"
 """A client's own copy may be shown again after it was asked for with its ETag: that is what 304 is for."""

@@ -4,11 +4,11 @@ from typing import Any
 
 from academy.adapters.db.django import repositories_sessions
 from apps.core.audit import Event, audit
-from realtime import revoke
+from realtime.outbox import revoke
 
 
 def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) -> None:
-    """End sign-ins: `REALTIME_END_SESSIONS`, for `realtime.revoke.revoke` and `manage.py realtime_revoke`."""
+    """End sign-ins: `REALTIME_END_SESSIONS`, for `realtime.outbox.revoke.revoke` and `manage.py realtime_revoke`."""
     repositories_sessions.end_sessions(tenant_id, user_id, session_id)
     subject = f"session:{session_id}" if session_id else f"user:{user_id}" if user_id else f"tenant:{tenant_id}"
     audit(Event.REVOKED, tenant=tenant_id, subject=subject, cause="revoke")

@@ -28,7 +28,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rest_framework.exceptions import Throttled
 
-from realtime import conf, links
+from realtime import conf
+from realtime.redis import links
 
 log = structlog.get_logger(__name__)
 V = TypeVar("V")

@@ -1,7 +1,7 @@
 """Access and refresh tokens: JWTs that say who asks, so that no request needs SQL to know.
 
-The audience keeps the kinds apart: an access token is never a refresh token or a ticket (`realtime.tickets`), nor the
-reverse. RFC 7519; RFC 8725 for the checks (one algorithm, required claims).
+The audience keeps the kinds apart: an access token is never a refresh token or a ticket
+(`realtime.connect.tickets`), nor the reverse. RFC 7519; RFC 8725 for the checks (one algorithm, required claims).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from django.conf import settings
 
 from academy.domain.roles import Role
 from apps.core.keys import FOR_ACCESS, FOR_REFRESH, signing_keys, verifying_keys
-from realtime.clock import clock, is_time
+from realtime.redis.clock import clock, is_time
 
 ALGORITHM = "HS256"
 # The library judges times by the clock of this host, so it is told to judge none.

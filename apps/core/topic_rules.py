@@ -9,8 +9,8 @@ from academy.adapters.db.django import repositories_video
 from academy.domain.roles import FACULTY, Role
 from apps.core.authentication import AccessTokenAuthentication, identity_of
 from apps.core.other_tenants import note_other_tenants_videos
-from realtime.conf import Identity
-from realtime.errors import ForbiddenTopicError, TicketError
+from realtime.identity import Identity
+from realtime.records.errors import ForbiddenTopicError, TicketError
 
 MAX_NAMED_TOPICS = 40
 

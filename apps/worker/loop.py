@@ -27,8 +27,8 @@ from apps.worker.sweeping import SOON_SECONDS, sweep_until
 from apps.worker.timing import Timing
 from apps.worker.workspace import sweep_workspaces
 from realtime import conf
-from realtime.exposition import serve_metrics
-from realtime.relay import Relay
+from realtime.operate.exposition import serve_metrics
+from realtime.outbox.relay import Relay
 
 log = structlog.get_logger(__name__)
 

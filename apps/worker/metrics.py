@@ -10,7 +10,7 @@ from prometheus_client.registry import REGISTRY, Collector
 from academy import dispatch
 from academy.adapters.db.django.repositories_turns import Load
 from academy.adapters.queue.sqs import QUEUES
-from realtime.exposition import PATIENCE_SECONDS, Question
+from realtime.operate.exposition import PATIENCE_SECONDS, Question
 
 
 def _ask_database() -> dict[str, Load]:

@@ -4,6 +4,6 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()
 
-from realtime.routing import with_realtime  # needs Django to be set up
+from realtime.web.routing import with_realtime  # needs Django to be set up
 
 application = with_realtime(django_application)  # type: ignore[arg-type]

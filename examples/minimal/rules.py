@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core import signing
 
-from realtime.conf import Identity
-from realtime.errors import TicketError
+from realtime.identity import Identity
+from realtime.records.errors import TicketError
 
 
 def access_token(**identity: Any) -> str:

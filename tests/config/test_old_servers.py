@@ -17,9 +17,9 @@ from config.postgresql.base import DatabaseTooOldError
 from config.postgresql.features import DatabaseFeatures
 from embedded.home import PROJECT
 from embedded.ports import free_port
-from realtime.doctor import check_database, check_redis
-from realtime.errors import CheckFailedError
-from realtime.supported import OLDEST_REDIS, is_too_old
+from realtime.operate.doctor import check_database, check_redis
+from realtime.records.errors import CheckFailedError
+from realtime.redis.supported import OLDEST_REDIS, is_too_old
 from tests.old_redis import VERSION, old_redis
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def test_the_first_connection_to_an_old_postgres_is_refused_with_one_sentence() 
 @pytest.mark.django_db
 def test_the_doctor_says_that_postgres_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     another = connection.copy()
-    monkeypatch.setattr("realtime.doctor.connection", another)
+    monkeypatch.setattr("realtime.operate.doctor.connection", another)
     with pytest.raises(CheckFailedError, match=rf"^too old: PostgreSQL {NEWER} or later is required") as found:
         check_database()
     another.close()

@@ -12,7 +12,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed
 
 from embedded.home import PROJECT
-from realtime.doors import Door
+from realtime.web.doors import Door
 from tests.contract.test_revocation import STUDENT_OF_A_VIDEO, account_of, with_token
 from tests.event_stream import EventStream, RefusedStreamError
 from tests.proxy import Proxy
@@ -158,7 +158,10 @@ def test_every_door_is_knocked_at_here_and_used_in_one_place() -> None:
     uses = {door: [path for path, text in code.items() if path != doors for _ in uses_of(door, text)] for door in Door}
     assert {door: len(places) for door, places in uses.items()} == dict.fromkeys(Door, 1), uses
     unnamed = [path for path, text in code.items() if "jwt.decode(" in text]
-    assert {path.relative_to(PROJECT) for path in unnamed} == {Path("realtime/tickets.py"), Path("apps/core/tokens.py")}
+    assert {path.relative_to(PROJECT) for path in unnamed} == {
+        Path("realtime/connect/tickets.py"),
+        Path("apps/core/tokens.py"),
+    }
 
 
 def uses_of(door: Door, text: str) -> list[str]:
@@ -174,7 +177,7 @@ async def test_no_door_opens_once_what_a_ticket_depends_on_was_revoked(own_syste
         assert (await held.client.post("/api/v1/auth/logout/")).status_code == 204
 
     async def revoke(subject: str) -> None:
-        line = f"from realtime.revoke import revoke; revoke({tenant_id}{subject})"
+        line = f"from realtime.outbox.revoke import revoke; revoke({tenant_id}{subject})"
         await asyncio.to_thread(own_system.shell, line)
 
     async def end_enrolment(_held: Visitor) -> None:

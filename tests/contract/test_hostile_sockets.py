@@ -272,4 +272,4 @@ async def test_uvicorn_still_has_what_the_bounds_are_built_on() -> None:
         (WebSocketsSansIOProtocol(config, ServerState(), {}), USED_OF_WEBSOCKETS),
     ]:
         missing = sorted(name for name in used if not hasattr(theirs, name))
-        assert not missing, f"uvicorn's {type(theirs).__name__} has no {missing} any more: see server_protocols.py."
+        assert not missing, f"uvicorn's {type(theirs).__name__} has no {missing} any more: see realtime/server/."

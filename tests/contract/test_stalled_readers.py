@@ -14,7 +14,7 @@ from websockets.uri import parse_uri
 
 from embedded.plan import Web
 from realtime.publish import Publisher
-from realtime.record import draft_record
+from realtime.records.record import draft_record
 from tests.contract.test_slow_clients import metric, narrow_socket
 from tests.system import System
 

@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from academy.adapters.excel.sample import sample_workbook
 from realtime.publish import Publisher
-from realtime.transitions import Verdict
+from realtime.records.transitions import Verdict
 from tests.system import System, import_workbook, new_ticket
 from tests.watcher import Watcher, rank
 

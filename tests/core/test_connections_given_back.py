@@ -24,7 +24,7 @@ from apps.domains.ai.models import AIJob
 from apps.domains.lectures.models import Lecture
 from apps.support.video.models import Video
 from apps.support.video.views import video_views
-from realtime import outbox
+from realtime.outbox import outbox
 from realtime.publish import Publisher
 from tests.core.conftest import Asks
 

@@ -12,7 +12,7 @@ from apps.core.models import Tenant, TenantMembership, User
 from apps.domains.lectures.models import Enrollment, Lecture
 from apps.domains.students.models import Parent, Student
 from realtime.models import OutboxEntry
-from realtime.revoke import REVOCATION
+from realtime.outbox.revoke import REVOCATION
 
 pytestmark = pytest.mark.django_db
 

@@ -15,8 +15,8 @@ from academy.adapters.db.django.repositories_sessions import end_open_sessions, 
 from academy.domain.roles import Role
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from realtime.models import OutboxEntry
-from realtime.relay import Relay
-from realtime.revoke import REVOCATION, revoke
+from realtime.outbox.relay import Relay
+from realtime.outbox.revoke import REVOCATION, revoke
 
 pytestmark = pytest.mark.django_db
 

@@ -10,22 +10,22 @@ from embedded.home import PROJECT
 
 BEHIND_THE_WALL = (
     "academy/adapters/db/django/",
-    "realtime/outbox.py",
-    "realtime/outbox_source.py",
-    "realtime/claims.py",
-    "realtime/refill.py",
-    "realtime/relay.py",
-    "realtime/revoke.py",
+    "realtime/outbox/outbox.py",
+    "realtime/outbox/source.py",
+    "realtime/outbox/claims.py",
+    "realtime/outbox/refill.py",
+    "realtime/outbox/relay.py",
+    "realtime/outbox/revoke.py",
 )
 """Repositories; and the outbox, whose rows are the installation's and carry their tenant along."""
 RAW_SQL = (
     "academy/adapters/db/django/",
-    "realtime/claims.py",  # rows that are claimed and handed out in one statement
-    "realtime/lease.py",  # the same of a lease
-    "realtime/revoke.py",  # the time that only the first one notes
+    "realtime/outbox/claims.py",  # rows that are claimed and handed out in one statement
+    "realtime/outbox/lease.py",  # the same of a lease
+    "realtime/outbox/revoke.py",  # the time that only the first one notes
     "realtime/indexes.py",  # what a migration asks of an index
-    "realtime/doctor_clocks.py",  # what time the database has
-    "realtime/outbox.py",  # the time limit of what a scrape asks
+    "realtime/operate/doctor_clocks.py",  # what time the database has
+    "realtime/outbox/outbox.py",  # the time limit of what a scrape asks
     "apps/domains/students/services/chunks.py",
 )
 MANAGERS = {"objects", "_default_manager", "_base_manager"}

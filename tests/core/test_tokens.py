@@ -28,10 +28,7 @@ from apps.core.tokens import (
     refresh_token,
 )
 from realtime import conf
-from realtime.doors import Door
-from realtime.errors import TicketError
-from realtime.handshake import read_handshake
-from realtime.tickets import (
+from realtime.connect.tickets import (
     Ticket,
     issue_cookie_ticket,
     issue_ticket,
@@ -40,8 +37,11 @@ from realtime.tickets import (
     read_rights,
     read_ticket,
 )
-from realtime.topics import TopicFilter
-from realtime.views import _set_cookie
+from realtime.records.errors import TicketError
+from realtime.records.topics import TopicFilter
+from realtime.web.doors import Door
+from realtime.web.handshake import read_handshake
+from realtime.web.ticket_view import _set_cookie
 
 CALLER = Caller(7, UUID(int=1), 3, "hanbit", Role.TEACHER, "김 선생", must_change_password=False)
 TICKET = Ticket(3, 7, "session", "teacher", TopicFilter.of(["*"]), 3600)

@@ -15,8 +15,8 @@ from apps.core.topic_rules import MAX_NAMED_TOPICS, allowed_topics
 from apps.domains.lectures.models import Enrollment, Lecture, Session
 from apps.domains.students.models import Parent, Student
 from apps.support.video.models import Video
-from realtime.conf import Identity
-from realtime.errors import ForbiddenTopicError
+from realtime.identity import Identity
+from realtime.records.errors import ForbiddenTopicError
 
 
 @dataclass

@@ -9,8 +9,8 @@ from django.db import IntegrityError, connection
 from academy.adapters.db.django.repositories_ai import find_job, jobs_of
 from apps.domains.ai.models import AIJob
 from realtime.models import OutboxEntry
-from realtime.outbox import unsent
-from realtime.revoke import REVOCATION, still_valid
+from realtime.outbox.outbox import unsent
+from realtime.outbox.revoke import REVOCATION, still_valid
 
 INDEXES = {
     "idx_student_tenant_name_phone": ("students", "UNIQUE", "(tenant_id, name, parent_phone)", "deleted_at IS NULL"),

@@ -7,11 +7,11 @@ import pytest
 
 from academy.adapters.excel.sample import sample_workbook
 from embedded.plan import Plan
-from realtime import frames
-from realtime.closing import CloseCode
-from realtime.frames import Frame
-from realtime.place import Place, parse_place
-from realtime.record import Progress, Step, draft_record, join_record, parse_record, unknown_record
+from realtime.protocol import frames
+from realtime.protocol.close_codes import CloseCode
+from realtime.protocol.frames import Frame
+from realtime.protocol.place import Place, parse_place
+from realtime.records.record import Progress, Step, draft_record, join_record, parse_record, unknown_record
 from tests.asyncapi import messages_of
 from tests.docs.claims import claimed_by
 from tests.docs.pages import blocks

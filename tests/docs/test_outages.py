@@ -2,7 +2,7 @@
 
 import httpx
 
-from realtime.closing import CloseCode
+from realtime.protocol.close_codes import CloseCode
 from tests.docs.pages import page
 from tests.system import PASSWORD, System, new_ticket
 from tests.watcher import Watcher

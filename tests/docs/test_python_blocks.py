@@ -15,10 +15,10 @@ from redis import Redis
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.home import PROJECT
-from realtime.frames import snapshot
-from realtime.place import Place
+from realtime.protocol.frames import snapshot
+from realtime.protocol.place import Place
 from realtime.publish import Publisher
-from realtime.transitions import Status
+from realtime.records.transitions import Status
 from tests.docs.claims import claimed_by
 from tests.docs.pages import blocks, page
 from tests.docs.scripts import pointed_at, run_python, running_script, write_run_files

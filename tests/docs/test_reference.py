@@ -27,9 +27,13 @@ from config.environment import Environment
 from config.postgresql import OLDEST_POSTGRES
 from embedded import up
 from embedded.home import PROJECT
-from realtime import connection, consumers, frames, health, hub, keys, record, subscriber, tickets, topics
-from realtime.closing import REASONS, CloseCode
-from realtime.supported import OLDEST_REDIS
+from realtime.connect import connection, health, tickets
+from realtime.feed import hub, subscriber
+from realtime.protocol import frames
+from realtime.protocol.close_codes import REASONS, CloseCode
+from realtime.records import keys, record, topics
+from realtime.redis.supported import OLDEST_REDIS
+from realtime.web import websocket as consumers
 from tests.asyncapi import resolve
 from tests.docs.pages import page
 

@@ -34,7 +34,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "the relay does not look whether Redis is another one",
-        "realtime/refill.py",
+        "realtime/outbox/refill.py",
         "if mark == run_id or time.monotonic() < self._again_at:",
         "if True:",
         "tests/faults/test_killed_redis.py::test_a_done_that_an_emptied_redis_forgot_is_told_again_by_itself",
@@ -42,7 +42,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "the hub does not read again after a gap",
-        "realtime/followed_feed.py",
+        "realtime/feed/followed_feed.py",
         'self.request_read("gap" if message.epoch == self.mirror.epoch else "epoch")',
         "pass",
         "tests/realtime/test_hub_machine.py",
@@ -50,7 +50,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "rows that a relay has claimed are its own for ever",
-        "realtime/claims.py",
+        "realtime/outbox/claims.py",
         "AND (next_try_at IS NULL OR next_try_at <= statement_timestamp())",
         "AND next_try_at IS NULL",
         "tests/realtime/test_relay.py::test_a_row_that_another_relay_has_claimed_is_left_to_it_until_its_claim_runs_out",
@@ -58,7 +58,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "a relay holds its transaction while it sends",
-        "realtime/relay.py",
+        "realtime/outbox/relay.py",
         "        for delivery in self._deliveries:\n            while rows :=",
         "        __import__('django.db').db.connection.set_autocommit(False)\n"
         "        for delivery in self._deliveries:\n            while rows :=",
@@ -67,7 +67,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "the lease of the relay that tends never runs out",
-        "realtime/lease.py",
+        "realtime/outbox/lease.py",
         "    OR held_until <= statement_timestamp()\n",
         "",
         "tests/realtime/test_relay.py::test_one_relay_at_a_time_tends_and_another_takes_over_when_it_freezes",
@@ -75,7 +75,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "all kinds of rows are sent in one thread",
-        "realtime/relay.py",
+        "realtime/outbox/relay.py",
         "                self._rows[delivery.kind].put(rows)",
         "                self._results.put((delivery, delivery.send(rows)))",
         "tests/realtime/test_relay.py::test_a_sender_that_hangs_holds_up_no_other_kind",
@@ -83,7 +83,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "a row that can never be sent stands before all others",
-        "realtime/claims.py",
+        "realtime/outbox/claims.py",
         '_claimed(entry).update(attempts=F("attempts") + 1, error=error[:ERROR_LENGTH], failed_at=Now())',
         '_claimed(entry).update(attempts=F("attempts") + 1, next_try_at=None)',
         "tests/realtime/test_relay.py",
@@ -91,7 +91,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "the clock of the relay decides what was left behind",
-        "realtime/claims.py",
+        "realtime/outbox/claims.py",
         "OutboxEntry.objects.raw(_CLAIM, fields)",
         "OutboxEntry.objects.raw("
         "_CLAIM.replace('statement_timestamp()', f'to_timestamp({__import__(\"time\").time()})'), fields)",
@@ -100,7 +100,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "one tenant's bad key ends the whole batch",
-        "realtime/batches.py",
+        "realtime/records/batches.py",
         "    note_isolated(where, answer)\n    return None",
         "    raise answer",
         "tests/realtime/test_sweeper.py",
@@ -108,7 +108,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "what fails after a commit is raised to the caller",
-        "realtime/after_commit.py",
+        "realtime/outbox/after_commit.py",
         '            log.exception("after_commit_failed", hook=self.__qualname__)',
         "            raise",
         "tests/realtime/test_after_commit.py",
@@ -124,7 +124,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "a topic without a row is shown as unfinished for ever",
-        "realtime/sweeper.py",
+        "realtime/repair/sweeper.py",
         "self._missing = without_row",
         "self._missing = set()",
         "tests/realtime/test_sweeper.py",
@@ -132,7 +132,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "the relay takes a process that was promoted again for the same Redis",
-        "realtime/publish.py",
+        "realtime/publish/publisher.py",
         'return links.history(self._redis.info("replication"))',
         'return str(self._redis.info("server")["run_id"])',
         "tests/realtime/test_failover.py::test_the_relay_takes_a_process_that_was_promoted_again_for_another_redis",
@@ -140,7 +140,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "a link stays where Redis says that it is a replica",
-        "realtime/links.py",
+        "realtime/redis/links.py",
         "if not _says_leave(problem) or time.monotonic() - made_at < YOUNG_SECONDS:",
         "if True:",
         "tests/realtime/test_failover.py",
@@ -148,7 +148,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "nobody looks where the link leads that brings the messages",
-        "realtime/reader.py",
+        "realtime/feed/reader.py",
         "if self.connected and self._history != history:",
         "if False:",
         "tests/realtime/test_failover.py",
@@ -156,7 +156,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "feeds are read from a replica",
-        "realtime/lua/history.lua",
+        "realtime/records/lua/history.lua",
         "if not string.find(said, 'role:master', 1, true) then",
         "if false then",
         "tests/realtime/test_failover.py",
@@ -164,7 +164,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "the end of what somebody saw unfinished is not read by name after an outage",
-        "realtime/followed_feed.py",
+        "realtime/feed/followed_feed.py",
         "return self._audiences.named() | self.mirror.unfinished()",
         "return self._audiences.named()",
         "tests/realtime/test_cut_off.py",
@@ -172,7 +172,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "who comes is told of an old topic as it was before the feed went on",
-        "realtime/followed_feed.py",
+        "realtime/feed/followed_feed.py",
         "                    noted.add((message.record,))",
         "                    pass",
         "tests/realtime/test_hub.py",
@@ -196,7 +196,7 @@ DEFECTS = [
     Defect(
         "2. Monotone",
         "Redis accepts late progress of an older attempt",
-        "realtime/lua/publish.lua",
+        "realtime/records/lua/publish.lua",
         "if attempt < old_attempt then return {'stale_attempt', epoch, offset} end",
         "",
         "tests/realtime/test_publish_machine.py",
@@ -204,7 +204,7 @@ DEFECTS = [
     Defect(
         "2. Monotone",
         "a Redis of another life keeps its epoch (the epoch rule is dropped)",
-        "realtime/lua/open_feed.lua",
+        "realtime/records/lua/open_feed.lua",
         "if feed[1] and feed[3] == now then",
         "if feed[1] then",
         "tests/realtime/test_hub_machine.py",
@@ -212,7 +212,7 @@ DEFECTS = [
     Defect(
         "2. Monotone",
         "the epoch follows the process of Redis, and not its promotions",
-        "realtime/lua/history.lua",
+        "realtime/records/lua/history.lua",
         "return string.match(said, 'master_replid:(%x+)')",
         "return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')",
         "tests/realtime/test_failover.py::test_a_process_that_is_promoted_twice_begins_an_epoch_each_time",
@@ -220,7 +220,7 @@ DEFECTS = [
     Defect(
         "2. Monotone",
         "a feed that went back keeps its epoch",
-        "realtime/lua/snapshot.lua",
+        "realtime/records/lua/snapshot.lua",
         "if ARGV[1] == epoch and known > tonumber(offset) then",
         "if false then",
         "tests/realtime/test_publish_machine.py",
@@ -236,7 +236,7 @@ DEFECTS = [
     Defect(
         "3. Snapshot + records = fresh snapshot",
         "what arrived while the snapshot was read is not merged",
-        "realtime/followed_feed.py",
+        "realtime/feed/followed_feed.py",
         "self.receive(buffered)",
         "self.receive([])",
         "tests/realtime/test_hub_machine.py",
@@ -244,7 +244,7 @@ DEFECTS = [
     Defect(
         "3. Snapshot + records = fresh snapshot",
         "a place claims what still waits for a slow client",
-        "realtime/subscriber.py",
+        "realtime/feed/subscriber.py",
         "offset = min(offset, min(record.offset for record in self._pending.values()) - 1)",
         "pass",
         "tests/realtime/test_subscriber.py",
@@ -252,7 +252,7 @@ DEFECTS = [
     Defect(
         "4. Tenant walls",
         "the names of keys and channels do not carry the tenant",
-        "realtime/keys.py",
+        "realtime/records/keys.py",
         'return f"{self.prefix}tenant:{int(tenant_id)}:"',
         'return f"{self.prefix}tenant:{int(tenant_id) * 0}:"',
         "tests/realtime/test_publish_machine.py",
@@ -260,7 +260,7 @@ DEFECTS = [
     Defect(
         "Revocation",
         "a process does not read from the database who was revoked while Redis takes no writes",
-        "realtime/unwritten.py",
+        "realtime/connect/unwritten.py",
         "if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):",
         "if False:",
         "tests/realtime/test_revoke.py",
@@ -268,7 +268,7 @@ DEFECTS = [
     Defect(
         "Revocation",
         "a process believes what it knows of revocations while Redis does not answer",
-        "realtime/health.py",
+        "realtime/connect/health.py",
         "return asyncio.get_running_loop().time() - self._reader.heard_until <= HEARD_SECONDS",
         "return True",
         "tests/faults/test_silent_redis.py",
@@ -276,7 +276,7 @@ DEFECTS = [
     Defect(
         "Revocation",
         "a mark that is written late gets the time of its writing",
-        "realtime/revoke.py",
+        "realtime/outbox/revoke.py",
         'at = float(payload.get("at") or conf.revocations().now())',
         "at = conf.revocations().now()",
         "tests/realtime/test_revoke.py",
@@ -284,7 +284,7 @@ DEFECTS = [
     Defect(
         "Revocation",
         "nobody is told of a mark that Redis refuses",
-        "realtime/revocation.py",
+        "realtime/connect/revocation.py",
         "self._redis.publish(self._keys.revocations(), Told(tenant_id, subject, at, written=False).message())",
         "pass",
         "tests/realtime/test_revoke.py",
@@ -292,7 +292,7 @@ DEFECTS = [
     Defect(
         "Redis at its limit",
         "ends of jobs are refused like progress",
-        "realtime/commands.py",
+        "realtime/records/commands.py",
         "return self.certain if draft.status.terminal else self._refused_first",
         "return self._refused_first",
         "tests/realtime/test_memory_limit.py",
@@ -300,7 +300,7 @@ DEFECTS = [
     Defect(
         "Redis at its limit",
         "the status of an ended topic stays for ever",
-        "realtime/lua/publish.lua",
+        "realtime/records/lua/publish.lua",
         "if ended and ARGV[8] ~= '0' then redis.call('EXPIRE', ARGV[14] .. member .. ARGV[15], ARGV[8]) end",
         "",
         "tests/realtime/test_memory_limit.py",
@@ -308,7 +308,7 @@ DEFECTS = [
     Defect(
         "Beside proxies",
         "the kernel goes on sending to a peer that vanished",
-        "realtime/connection.py",
+        "realtime/connect/connection.py",
         "self._carrier.give_up_silent(self._slow_seconds + CLOSE_SECONDS + 1)",
         "pass",
         "tests/contract/test_vanished_peers.py",
@@ -316,7 +316,7 @@ DEFECTS = [
     Defect(
         "Beside proxies",
         "a connection whose peer is gone keeps its user out",
-        "realtime/connections.py",
+        "realtime/connect/connections.py",
         "            oldest.give_up()\n",
         "",
         "tests/realtime/test_connections.py",
@@ -324,7 +324,7 @@ DEFECTS = [
     Defect(
         "Beside proxies",
         "a stream's `closing` sets the wait of all later attempts",
-        "realtime/sse.py",
+        "realtime/web/sse.py",
         "        await self._write(frame.event)",
         '        await self._write((b"retry: 0\\n" if frame.kind == "closing" else b"") + frame.event)',
         "tests/contract/test_limits.py",
@@ -332,7 +332,7 @@ DEFECTS = [
     Defect(
         "Beside proxies",
         "servers of another make wait for streams that do not end",
-        "realtime/lifespan.py",
+        "realtime/web/lifespan.py",
         "drain.install()",
         "pass",
         "tests/contract/test_other_servers.py",
@@ -396,7 +396,7 @@ DEFECTS = [
     Defect(
         "Slow clients",
         "an answer to a poll waits for its client for ever",
-        "realtime/polls.py",
+        "realtime/web/polls.py",
         "call_later(self._seconds_left(), self._too_slow)",
         "call_later(86_400, self._too_slow)",
         "tests/contract/test_stalled_readers.py",
@@ -404,7 +404,7 @@ DEFECTS = [
     Defect(
         "Slow clients",
         "each client that does not read holds a copy of its snapshot",
-        "realtime/frames.py",
+        "realtime/protocol/frames.py",
         "    if large:\n",
         "    if False:\n",
         "tests/contract/test_stalled_readers.py",
@@ -420,7 +420,7 @@ DEFECTS = [
     Defect(
         "Blame for failures",
         "reading a detail leaves a feed that disagrees as it is",
-        "realtime/publish.py",
+        "realtime/publish/publisher.py",
         "if not overtakes(draft, held):",
         "if True:",
         "tests/worker/test_row_and_feed.py",
@@ -444,7 +444,7 @@ DEFECTS = [
     Defect(
         "Clocks",
         "Redis believes a time that lies in the future",
-        "realtime/lua/publish.lua",
+        "realtime/records/lua/publish.lua",
         "if said_at > now then",
         "if false then",
         "tests/realtime/test_publish.py",
@@ -452,7 +452,7 @@ DEFECTS = [
     Defect(
         "Clocks",
         "a clock of Redis that is a day ahead makes what has just ended old",
-        "realtime/lua/publish.lua",
+        "realtime/records/lua/publish.lua",
         "if tonumber(redis.call('ZSCORE', KEYS[5], member)) < latest - tonumber(ARGV[11]) then drop(member, true) end",
         "drop(member, true)",
         "tests/realtime/test_publish.py",
@@ -460,7 +460,7 @@ DEFECTS = [
     Defect(
         "Clocks",
         "a clock of Redis that is wrong for a moment is followed at once",
-        "realtime/clock.py",
+        "realtime/redis/clock.py",
         "if not self._heard or abs(ahead - self._ahead) <= STEP_SECONDS:",
         "if True:",
         "tests/realtime/test_clock.py",
@@ -468,7 +468,7 @@ DEFECTS = [
     Defect(
         "Clocks",
         "a process marks revocations by the clock of its host",
-        "realtime/revocation.py",
+        "realtime/connect/revocation.py",
         "if not clock.heard:",
         "if False:",
         "tests/realtime/test_wrong_clocks.py",
@@ -476,7 +476,7 @@ DEFECTS = [
     Defect(
         "Clocks",
         "a host that is a day ahead deletes the marks of others",
-        "realtime/lua/revoke.lua",
+        "realtime/records/lua/revoke.lua",
         "local oldest = math.min(tonumber(ARGV[3]), tonumber(clock[1]) * 1000 - tonumber(ARGV[6]))",
         "local oldest = tonumber(ARGV[3])",
         "tests/realtime/test_wrong_clocks.py",
@@ -484,7 +484,7 @@ DEFECTS = [
     Defect(
         "Clocks",
         "nobody shortens a lease that was renewed by a wrong clock",
-        "realtime/sweeper.py",
+        "realtime/repair/sweeper.py",
         "        self.cap_leases(tenant_ids)\n",
         "",
         "tests/faults/test_clocks_of_hosts.py",
@@ -492,7 +492,7 @@ DEFECTS = [
     Defect(
         "What a record carries",
         "a NUL reaches the row of the outbox, and ends the transaction of the job",
-        "realtime/json_text.py",
+        "realtime/records/json_text.py",
         "if _ESCAPED_NUL in text:",
         "if False:",
         "tests/realtime/test_outbox.py",
@@ -500,7 +500,7 @@ DEFECTS = [
     Defect(
         "Revocation",
         "a process that reads a new revocation notes no time for it",
-        "realtime/revoke.py",
+        "realtime/outbox/revoke.py",
         "        _note_times_of_new_rows()\n",
         "",
         "tests/realtime/test_revoke.py",
@@ -508,7 +508,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "a key of the wrong type in one tenant ends the probe of all",
-        "realtime/reader.py",
+        "realtime/feed/reader.py",
         'found = [isolated(answer, "probe") for answer in answers]',
         "found = answers",
         "tests/realtime/test_links.py",
@@ -516,7 +516,7 @@ DEFECTS = [
     Defect(
         "Slow clients",
         "ends that come while clients are being told queue up behind each other",
-        "realtime/followed_feed.py",
+        "realtime/feed/followed_feed.py",
         "        if not self._fan_out.busy:\n            self._flush_if_due()",
         "        self._flush_if_due()",
         "tests/realtime/test_followed_feed.py",

@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 
 from embedded.plan import Web
 from embedded.redis import RedisServer
-from realtime.reader import MAX_READS
+from realtime.feed.reader import MAX_READS
 from tests.event_stream import EventStream
 from tests.system import System, eventually
 

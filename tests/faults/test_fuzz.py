@@ -17,10 +17,11 @@ import orjson
 import pytest
 from redis import Redis
 
-from realtime import conf, process
-from realtime.routing import with_realtime
-from realtime.tickets import Ticket, issue_ticket
-from realtime.topics import TopicFilter
+from realtime import conf
+from realtime.connect.tickets import Ticket, issue_ticket
+from realtime.records.topics import TopicFilter
+from realtime.web import process
+from realtime.web.routing import with_realtime
 
 LONG = bool(os.environ.get("LONG_FAULTS"))
 FRAMES = 60_000 if LONG else 2_400
@@ -127,9 +128,9 @@ def random_frame(chance: random.Random) -> dict[str, Any]:
 @pytest.fixture
 async def engine(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[process.ServerProcess]:
     """The engine's server process of this loop, without rate limits: each frame is to be looked at."""
-    monkeypatch.setattr("realtime.consumers.FRAMES_BURST", 10**9)
-    monkeypatch.setattr("realtime.consumers.MAX_BAD_FRAMES", 10**9)
-    monkeypatch.setattr("realtime.subscriber.MAX_QUEUED_BYTES", 10**9)
+    monkeypatch.setattr("realtime.web.websocket.FRAMES_BURST", 10**9)
+    monkeypatch.setattr("realtime.web.websocket.MAX_BAD_FRAMES", 10**9)
+    monkeypatch.setattr("realtime.feed.subscriber.MAX_QUEUED_BYTES", 10**9)
     found = process.this_process()
     yield found
     await found.close()

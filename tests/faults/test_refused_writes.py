@@ -145,7 +145,7 @@ def user_of(system: System, username: str) -> int:
 
 def revoking(system: System, username: str) -> str:
     tenant_id = tenant_of(system, "hanbit")
-    return f"from realtime.revoke import revoke; revoke({tenant_id}, user_id={user_of(system, username)})"
+    return f"from realtime.outbox.revoke import revoke; revoke({tenant_id}, user_id={user_of(system, username)})"
 
 
 @pytest.mark.parametrize("code", REFUSING)

@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from realtime.publish import Publisher
-from realtime.record import Draft, Progress, draft_record
+from realtime.records.record import Draft, Progress, draft_record
 from tests.contract.test_slow_clients import metric, narrow_socket
 from tests.system import System
 

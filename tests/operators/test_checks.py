@@ -11,7 +11,7 @@ from redis import Redis
 
 from embedded.home import PROJECT
 from embedded.redis import RedisServer
-from realtime.checks import REALTIME
+from realtime.operate.checks import REALTIME
 from tests.servers import SECRET
 
 

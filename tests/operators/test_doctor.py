@@ -13,8 +13,8 @@ from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.ports import HOST
 from embedded.scratch import scratch_folder
-from realtime.doctor import Finding, examine
-from realtime.errors import CheckFailedError
+from realtime.operate.doctor import Finding, examine
+from realtime.records.errors import CheckFailedError
 from tests.system import System, running_system
 
 ALL = [

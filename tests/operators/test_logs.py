@@ -15,9 +15,9 @@ from websockets.exceptions import InvalidStatus
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
-from realtime.health import Health
-from realtime.process import this_process
+from realtime.connect.health import Health
 from realtime.publish import Publisher
+from realtime.web.process import this_process
 from tests.contract.test_websocket import tenant_of
 from tests.system import System, eventually, import_workbook, running_system
 
@@ -49,7 +49,7 @@ async def test_every_line_of_a_running_import_carries_its_tenant_job_and_attempt
         job_id = await import_workbook(client, sample_workbook(30, seed=43))
         await watcher.until_terminal(f"job:{job_id}")
     await eventually(lambda: any(line["event"] == "job_done" for line in lines_of(log_file)[before:]))
-    of_relay = {"realtime.relay", "realtime.refill"}
+    of_relay = {"realtime.outbox.relay", "realtime.outbox.refill"}
     lines = [line for line in of_our_code(lines_of(log_file)[before:]) if line["logger"] not in of_relay]
     assert [line["event"] for line in lines if line["level"] == "info"] == ["job_started", "job_done"]
     said = {(line["tenant"], line["job"], line["attempt"], line["job_type"]) for line in lines}
@@ -85,7 +85,7 @@ async def test_the_lines_of_a_websocket_carry_its_tenant_and_its_connection(talk
     await eventually(lambda: "connection_ended" in [line["event"] for line in lines()])
     assert [line["event"] for line in lines()] == ["connection_opened", "connection_ended"]
     assert {(line["tenant"], line["transport"]) for line in lines()} == {(tenant_of(talking, "saebom"), "websocket")}
-    of_connections = [line for line in lines_of(log_file) if line.get("logger") == "realtime.connection"]
+    of_connections = [line for line in lines_of(log_file) if line.get("logger") == "realtime.connect.connection"]
     assert all(line["tenant"] and line["connection"] for line in of_connections)
 
 

@@ -20,9 +20,9 @@ from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.ports import HOST, free_port
 from embedded.scratch import scratch_folder
-from realtime.exposition import Exposed, serve_metrics
-from realtime.metrics import counts
+from realtime.operate.exposition import Exposed, serve_metrics
 from realtime.publish import AsyncPublisher, Publisher
+from realtime.records.metrics import counts
 from tests.docs.pages import page
 from tests.event_stream import EventStream
 from tests.system import System, import_workbook, new_ticket, running_system
@@ -193,7 +193,7 @@ def test_a_worker_whose_port_is_taken_says_so_and_works_all_the_same(caplog: pyt
         port = taken.getsockname()[1]
         serve_metrics(port)
     serve_metrics(0)
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "realtime.exposition"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "realtime.operate.exposition"]
     assert "metrics_not_served" in line
     assert str(port) in line
 

@@ -12,8 +12,8 @@ import pytest
 
 from academy.adapters.excel.sample import sample_workbook
 from embedded.home import PROJECT
+from realtime.operate.tail import line_of
 from realtime.publish import Publisher, Step
-from realtime.tail import line_of
 from tests.contract.test_websocket import tenant_of
 from tests.docs.scripts import PATIENCE_SECONDS, Lines
 from tests.system import System, import_workbook

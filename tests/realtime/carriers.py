@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
-from realtime.frames import Frame
-from realtime.place import Place
-from realtime.record import Record, parse_record
+from realtime.protocol.frames import Frame
+from realtime.protocol.place import Place
+from realtime.records.record import Record, parse_record
 
 
 class RecordingCarrier:

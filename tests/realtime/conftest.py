@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from realtime import conf
-from realtime.delivery import Delivery, RevocationDelivery
+from realtime.outbox.delivery import Delivery, RevocationDelivery
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from typing import Any
 
 import orjson
 
-from realtime.errors import FeedUnavailableError
-from realtime.frames import Frame
-from realtime.hub import Hub
-from realtime.place import Place, parse_place
-from realtime.subscriber import Subscriber
-from realtime.topics import TopicFilter
-from realtime.transitions import Status
+from realtime.feed.hub import Hub
+from realtime.feed.subscriber import Subscriber
+from realtime.protocol.frames import Frame
+from realtime.protocol.place import Place, parse_place
+from realtime.records.errors import FeedUnavailableError
+from realtime.records.topics import TopicFilter
+from realtime.records.transitions import Status
 
 
 def strength(fields: dict[str, Any]) -> tuple[int, int]:

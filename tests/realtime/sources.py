@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realtime.publish import Publisher, Step
-from realtime.record import Progress, draft_record
-from realtime.source import TopicState
+from realtime.records.record import Progress, draft_record
+from realtime.records.source import TopicState
 
 UNFINISHED = {"PENDING", "PROCESSING"}
 

@@ -10,10 +10,10 @@ from redis import Redis
 from structlog.testing import capture_logs
 
 from realtime import conf
-from realtime.after_commit import run_after_commit
 from realtime.models import OutboxEntry
 from realtime.outbox import publish_status_on_commit, send_on_commit
-from realtime.revoke import REVOCATION, revoke_on_commit
+from realtime.outbox.after_commit import run_after_commit
+from realtime.outbox.revoke import REVOCATION, revoke_on_commit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PROJECT = Path(__file__).resolve().parents[2]
@@ -104,4 +104,4 @@ def test_all_hooks_of_the_project_go_through_it() -> None:
         for path in (PROJECT / folder).rglob("*.py")
         if "transaction.on_commit(" in path.read_text(encoding="utf-8")
     ]
-    assert callers == ["realtime/after_commit.py"]
+    assert callers == ["realtime/outbox/after_commit.py"]

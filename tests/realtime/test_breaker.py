@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.breaker import Breaker, Patience
+from realtime.publish.breaker import Breaker, Patience
 
 OVERDUE, FIRST, LONGEST = 1.0, 0.5, 4.0
 TICKS = st.integers(0, 192).map(lambda ticks: ticks / 64)

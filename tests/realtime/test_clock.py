@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.clock import DOUBT_SECONDS, RedisClock
+from realtime.redis.clock import DOUBT_SECONDS, RedisClock
 
 DAY = 86_400.0
 

@@ -8,16 +8,16 @@ from redis import Redis
 
 from embedded.group import Servers
 from realtime import conf
-from realtime.closing import CloseCode
-from realtime.connection import Connection, Timing
-from realtime.connections import Connections, MaxConnections
-from realtime.errors import FeedUnavailableError, RefusedError
-from realtime.health import Health
-from realtime.hub import Hub
+from realtime.connect.connection import Connection, Timing
+from realtime.connect.connections import Connections, MaxConnections
+from realtime.connect.health import Health
+from realtime.connect.tickets import Ticket
+from realtime.feed.hub import Hub
+from realtime.feed.reader import FeedReader
+from realtime.protocol.close_codes import CloseCode, RefusedError
 from realtime.publish import Publisher
-from realtime.reader import FeedReader
-from realtime.tickets import Ticket
-from realtime.topics import TopicFilter
+from realtime.records.errors import FeedUnavailableError
+from realtime.records.topics import TopicFilter
 from tests.realtime.carriers import RecordingCarrier
 
 EVERYTHING = TopicFilter.of(["*"])
@@ -140,7 +140,7 @@ async def test_a_second_end_says_nothing_more(process: Process) -> None:
 
 
 async def test_one_that_takes_not_even_its_end_is_given_up(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.connection.CLOSE_SECONDS", 0.01)
+    monkeypatch.setattr("realtime.connect.connection.CLOSE_SECONDS", 0.01)
     connection, carrier = process.new(Timing(slow=0.01))
     await connection.open(None, admit)
     carrier.fill()

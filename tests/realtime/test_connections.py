@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from realtime.closing import CloseCode
-from realtime.connections import Connections, MaxConnections
-from realtime.errors import TooManyConnectionsError
-from realtime.revocation import Marks
-from realtime.tickets import Ticket
-from realtime.topics import TopicFilter
+from realtime.connect.connections import Connections, MaxConnections
+from realtime.connect.revocation import Marks
+from realtime.connect.tickets import Ticket
+from realtime.protocol.close_codes import CloseCode
+from realtime.records.errors import TooManyConnectionsError
+from realtime.records.topics import TopicFilter
 
 EVERYTHING = TopicFilter.of(["*"])
 
@@ -125,7 +125,7 @@ async def test_a_drain_ends_early_when_nobody_is_left(connections: Connections) 
 
 
 async def test_a_drain_does_not_wait_for_ever(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realtime.connections.LAST_SECONDS", 0.01)
+    monkeypatch.setattr("realtime.connect.connections.LAST_SECONDS", 0.01)
     opened(connections).stubborn = True
     await asyncio.wait_for(connections.drain(0.01), 20)
     assert len(connections) == 1

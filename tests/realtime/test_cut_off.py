@@ -8,12 +8,12 @@ from redis import Redis
 
 from embedded.group import Servers
 from embedded.ports import HOST
-from realtime.hub import Hub
+from realtime.feed.hub import Hub
+from realtime.feed.reader import FeedReader
+from realtime.feed.subscriber import Subscriber
 from realtime.publish import Publisher
-from realtime.reader import FeedReader
-from realtime.scripts import Limits
-from realtime.subscriber import Subscriber
-from realtime.topics import TopicFilter
+from realtime.records.scripts import Limits
+from realtime.records.topics import TopicFilter
 from tests.proxy import Proxy
 from tests.realtime.carriers import RecordingCarrier
 from tests.realtime.test_links import until

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-import realtime.database_marks
-from realtime.database_marks import OVERLAP_SECONDS, DatabaseMarks
-from realtime.errors import FeedUnavailableError, MarksUnreadableError
-from realtime.marks import KEPT_SECONDS
+import realtime.connect.database_marks
+from realtime.connect.database_marks import OVERLAP_SECONDS, DatabaseMarks
+from realtime.connect.marks import KEPT_SECONDS
+from realtime.records.errors import FeedUnavailableError, MarksUnreadableError
 
 
 class Database:
@@ -37,7 +37,7 @@ async def test_however_many_ask_the_database_is_read_once() -> None:
 async def test_the_first_read_of_a_silence_is_of_all_marks_and_the_next_of_what_came_since(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(realtime.database_marks, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(realtime.connect.database_marks, "FRESH_SECONDS", 0.0)
     database = Database()
     marks = DatabaseMarks(database.read)
     await marks.refresh()
@@ -52,7 +52,7 @@ async def test_the_first_read_of_a_silence_is_of_all_marks_and_the_next_of_what_
 async def test_where_the_database_fails_or_hangs_nobody_passes_until_it_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(realtime.database_marks, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(realtime.connect.database_marks, "READ_SECONDS", 0.05)
     database = Database()
     marks = DatabaseMarks(database.read)
     for problem in (MarksUnreadableError("away"), OSError("a bug")):

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from realtime import doctor_clocks
-from realtime.doctor_clocks import check_clocks
-from realtime.errors import CheckFailedError
+from realtime.operate import doctor_clocks
+from realtime.operate.doctor_clocks import check_clocks
+from realtime.records.errors import CheckFailedError
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "anew")]
 

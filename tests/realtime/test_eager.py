@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from realtime.eager import start
+from realtime.feed.eager import start
 
 
 async def test_one_that_does_not_wait_has_ended_at_once() -> None:

@@ -12,21 +12,21 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ReadOnlyError, RedisError
 
-import realtime.links
-import realtime.reader
+import realtime.feed.reader
+import realtime.redis.links
 from embedded.ports import HOST
-from realtime import links
-from realtime.connections import Connections, MaxConnections
-from realtime.errors import FeedUnavailableError
-from realtime.health import Health
-from realtime.hub import Hub
-from realtime.keys import Keys
+from realtime.connect.connections import Connections, MaxConnections
+from realtime.connect.health import Health
+from realtime.connect.revocation import Revocations
+from realtime.feed.hub import Hub
+from realtime.feed.reader import FeedReader
+from realtime.feed.subscriber import Subscriber
 from realtime.publish import AsyncPublisher, Publisher
-from realtime.reader import FeedReader
-from realtime.revocation import Revocations
-from realtime.scripts import Published
-from realtime.subscriber import Subscriber
-from realtime.topics import TopicFilter
+from realtime.records.errors import FeedUnavailableError
+from realtime.records.keys import Keys
+from realtime.records.scripts import Published
+from realtime.records.topics import TopicFilter
+from realtime.redis import links
 from tests.realtime.carriers import RecordingCarrier
 from tests.realtime.test_links import PATIENCE_SECONDS, until
 from tests.redis_pair import RedisPair
@@ -37,8 +37,8 @@ EVERYTHING = TopicFilter.of(["*"])
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Links are left at once, so that no test has to wait until they stand."""
-    monkeypatch.setattr(realtime.links, "YOUNG_SECONDS", 0.0)
-    monkeypatch.setattr(realtime.reader, "SERVER_SECONDS", 0.05)
+    monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ async def test_a_link_that_is_old_is_made_again_where_the_address_leads(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For processes that nobody probes: a worker whose server was replaced and does not know it."""
-    monkeypatch.setattr(realtime.links, "OLD_SECONDS", 0.05)
+    monkeypatch.setattr(realtime.redis.links, "OLD_SECONDS", 0.05)
     publisher = Publisher.from_url(pair.url)
     await finish(publisher, tenant_id, "job:a")
     pair.proxies[0].target = pair.replica.port
@@ -360,7 +360,7 @@ async def test_what_a_young_link_answers_is_raised_and_the_link_kept(
     pair: RedisPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a Redis at its memory limit is not connected to for each record."""
-    monkeypatch.setattr(realtime.links, "YOUNG_SECONDS", 60.0)
+    monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 60.0)
     connections = pair.proxies[0].connections
     redis = links.client(pair.url)
     await pair.replicate()

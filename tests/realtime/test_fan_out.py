@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from realtime.fan_out import AT_ONCE, FanOut
+from realtime.feed.fan_out import AT_ONCE, FanOut
 
 Who = Any  # a subscriber is only passed on
 

@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import pytest
 
-import realtime.fan_out
-from realtime.feed import Message
-from realtime.followed_feed import CALM_RECORDS_A_SECOND, FollowedFeed
-from realtime.reader import FeedReader
-from realtime.scripts import Limits, Snapshot
-from realtime.subscriber import Subscriber
-from realtime.topics import TopicFilter
+import realtime.feed.fan_out
+from realtime.feed.followed_feed import CALM_RECORDS_A_SECOND, FollowedFeed
+from realtime.feed.mirror import Message
+from realtime.feed.reader import FeedReader
+from realtime.feed.subscriber import Subscriber
+from realtime.records.scripts import Limits, Snapshot
+from realtime.records.topics import TopicFilter
 from tests.realtime.carriers import RecordingCarrier, record
 
 EVERYTHING = TopicFilter.of(["*"])
@@ -151,7 +151,7 @@ async def test_a_new_epoch_begins_with_a_snapshot_for_everybody_and_takes_back_w
 async def test_what_ends_and_is_let_go_of_while_a_new_epoch_is_told_still_reaches_who_named_it(
     pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realtime.fan_out, "AT_ONCE", 1)
+    monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 1)
     case = Case(limits=Limits(recent_terminal=1))
     carriers = [case.join("job:a", pattern, f"video:{number}") for number in range(5)]
     case.arrive("job:a", status="DONE")
@@ -176,7 +176,7 @@ async def test_what_ends_while_clients_are_being_told_leaves_together_when_they_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """At saturation: one fan-out takes longer than it takes the next hundred ends to come."""
-    monkeypatch.setattr(realtime.fan_out, "AT_ONCE", 1)
+    monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 1)
     case = Case()
     carriers = [case.join() for _ in range(20)]
     for number in range(100):

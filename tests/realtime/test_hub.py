@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from redis import Redis
 
-import realtime.hub
+import realtime.feed.hub
 from embedded.group import Servers
-from realtime.errors import FeedUnavailableError
-from realtime.followed_feed import FollowedFeed
-from realtime.hub import Hub
-from realtime.keys import Keys
-from realtime.place import Place, parse_place
+from realtime.feed.followed_feed import FollowedFeed
+from realtime.feed.hub import Hub
+from realtime.feed.reader import FeedReader
+from realtime.feed.subscriber import Subscriber
+from realtime.protocol.place import Place, parse_place
 from realtime.publish import Publisher
-from realtime.reader import FeedReader
-from realtime.rebuild import Rebuild
-from realtime.scripts import Limits, Named
-from realtime.subscriber import Subscriber
-from realtime.topics import TopicFilter
+from realtime.records.errors import FeedUnavailableError
+from realtime.records.keys import Keys
+from realtime.records.scripts import Limits, Named
+from realtime.records.topics import TopicFilter
+from realtime.repair.rebuild import Rebuild
 from tests.realtime.carriers import RecordingCarrier
 from tests.realtime.sources import ListedSource
 from tests.realtime.test_links import until
@@ -96,7 +96,7 @@ async def test_a_feed_is_followed_for_a_while_after_the_last_one_left_and_polls_
     hub: Hub, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dropped: list[FollowedFeed] = []
-    monkeypatch.setattr(realtime.hub, "LINGER_SECONDS", 3600.0)
+    monkeypatch.setattr(realtime.feed.hub, "LINGER_SECONDS", 3600.0)
     monkeypatch.setattr(hub, "_drop_if_unused", dropped.append)
     for _ in range(50):
         await hub.snapshot(tenant_id, EVERYTHING)
@@ -179,4 +179,4 @@ async def test_a_feed_that_begins_again_during_each_read_is_given_up_with_a_sent
     busy._read = and_forget
     with pytest.raises(FeedUnavailableError, match="try again"):
         await join(busy.hub, busy.tenant_id, TopicFilter.of(["job:old"]))
-    assert busy.reads == realtime.hub.MAX_READS_ELSEWHERE
+    assert busy.reads == realtime.feed.hub.MAX_READS_ELSEWHERE

@@ -22,22 +22,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from redis import Redis
 
-import realtime.fan_out
-import realtime.hub
-import realtime.links
-import realtime.reader
+import realtime.feed.fan_out
+import realtime.feed.hub
+import realtime.feed.reader
+import realtime.redis.links
 from embedded.ports import HOST, free_port
 from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
-from realtime import scripts
-from realtime.errors import FeedUnavailableError
-from realtime.keys import Keys
+from realtime.feed.reader import FeedReader
 from realtime.publish import Publisher
-from realtime.reader import FeedReader
-from realtime.record import Progress, Record, draft_record
-from realtime.scripts import Limits
-from realtime.topics import TopicFilter
-from realtime.transitions import Status, Verdict
+from realtime.records import scripts
+from realtime.records.errors import FeedUnavailableError
+from realtime.records.keys import Keys
+from realtime.records.record import Progress, Record, draft_record
+from realtime.records.scripts import Limits
+from realtime.records.topics import TopicFilter
+from realtime.records.transitions import Status, Verdict
 from tests.realtime.machine_client import Client, LossyHub, strength
 from tests.system import eventually_now
 
@@ -104,8 +104,8 @@ class HubMachine(RuleBasedStateMachine):
         self, linger: float, at_once: int, recent_terminal: int, filters: list[list[str]], promotions: int
     ) -> None:
         self.promotions_left = promotions
-        realtime.hub.LINGER_SECONDS = linger
-        realtime.fan_out.AT_ONCE = at_once
+        realtime.feed.hub.LINGER_SECONDS = linger
+        realtime.feed.fan_out.AT_ONCE = at_once
         self.limits = Limits(recent_terminal=recent_terminal)
         self.publisher = Publisher(self.redis, limits=self.limits)
         self.runner = asyncio.Runner()
@@ -488,11 +488,11 @@ def test_every_client_ends_with_what_a_new_one_is_told(
     servers_of_its_own: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Links stand at once, and are looked after often, so that no example has to wait.
-    monkeypatch.setattr(realtime.links, "YOUNG_SECONDS", 0.0)
-    monkeypatch.setattr(realtime.reader, "SERVER_SECONDS", 0.02)
+    monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
+    monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.02)
     # Each example chooses its own; put back at the end.
-    monkeypatch.setattr(realtime.hub, "LINGER_SECONDS", 30.0)
-    monkeypatch.setattr(realtime.fan_out, "AT_ONCE", 256)
+    monkeypatch.setattr(realtime.feed.hub, "LINGER_SECONDS", 30.0)
+    monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 256)
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: HubMachine(servers_of_its_own, tmp_path)),
         settings=settings(

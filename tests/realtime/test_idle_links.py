@@ -7,17 +7,17 @@ from collections.abc import AsyncIterator
 import pytest
 from redis import Redis
 
-import realtime.links
-import realtime.pulse
-import realtime.reader
+import realtime.feed.pulse
+import realtime.feed.reader
+import realtime.redis.links
 from embedded.redis import RedisServer
-from realtime import links
-from realtime.connections import Connections, MaxConnections
-from realtime.health import Health
-from realtime.hub import Hub
-from realtime.marks import user_subject
-from realtime.reader import FeedReader
-from realtime.revocation import Revocations
+from realtime.connect.connections import Connections, MaxConnections
+from realtime.connect.health import Health
+from realtime.connect.marks import user_subject
+from realtime.connect.revocation import Revocations
+from realtime.feed.hub import Hub
+from realtime.feed.reader import FeedReader
+from realtime.redis import links
 from tests.realtime.test_links import until
 
 TIME_LIMIT = 0.2
@@ -52,10 +52,10 @@ class Process:
 
 @pytest.fixture
 async def processes(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[Process]]:
-    monkeypatch.setattr(realtime.reader, "REDIS_TIMEOUT_SECONDS", TIME_LIMIT)
-    monkeypatch.setattr(realtime.links, "OLD_SECONDS", TIME_LIMIT)
-    monkeypatch.setattr(realtime.reader, "SERVER_SECONDS", 3600.0)
-    monkeypatch.setattr(realtime.pulse, "PULSE_SECONDS", 3600.0)
+    monkeypatch.setattr(realtime.feed.reader, "REDIS_TIMEOUT_SECONDS", TIME_LIMIT)
+    monkeypatch.setattr(realtime.redis.links, "OLD_SECONDS", TIME_LIMIT)
+    monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 3600.0)
+    monkeypatch.setattr(realtime.feed.pulse, "PULSE_SECONDS", 3600.0)
     with Redis.from_url(own_redis.url) as redis:
         redis.config_set("timeout", REDIS_TIME_LIMIT)
     processes = [Process(own_redis) for _ in range(3)]

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.errors import BadRecordError
-from realtime.json_text import json_text
-from realtime.record import draft_record
+from realtime.records.errors import BadRecordError
+from realtime.records.json_text import json_text
+from realtime.records.record import draft_record
 
 
 class Colour(Enum):

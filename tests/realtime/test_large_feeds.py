@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from realtime import frames, scripts
-from realtime.feed import Mirror, Received, parse_message
-from realtime.keys import Keys
-from realtime.place import Place
+from realtime.feed.mirror import Mirror, Received, parse_message
+from realtime.protocol import frames
+from realtime.protocol.place import Place
 from realtime.publish import Publisher
-from realtime.record import Draft, draft_record
-from realtime.scripts import Limits
+from realtime.records import scripts
+from realtime.records.keys import Keys
+from realtime.records.record import Draft, draft_record
+from realtime.records.scripts import Limits
 
 TOPICS = 100_000
 UNBOUNDED = Limits(recent_terminal=TOPICS, recent_unfinished=TOPICS)

@@ -12,13 +12,13 @@ from pytest_django import Settings
 from redis import Redis
 
 from realtime import conf
-from realtime.keys import old_progress, topic_of_old_progress
-from realtime.legacy import Moved, OldKeys, Owned, read_old_progress
 from realtime.publish import Publisher
-from realtime.record import Progress, Step, draft_record
-from realtime.scripts import Limits
-from realtime.source import TopicState
-from realtime.sweeper import Sweeper
+from realtime.records.keys import old_progress, topic_of_old_progress
+from realtime.records.record import Progress, Step, draft_record
+from realtime.records.scripts import Limits
+from realtime.records.source import TopicState
+from realtime.repair.legacy import Moved, OldKeys, Owned, read_old_progress
+from realtime.repair.sweeper import Sweeper
 from tests.realtime.sources import ListedSource, say_progress
 
 TOPIC = "video:42"

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 import pytest
 from redis import Redis
 
-import realtime.health
-import realtime.pulse
+import realtime.connect.health
+import realtime.feed.pulse
 from embedded.group import Servers
 from embedded.ports import HOST
-from realtime.connections import Connections, MaxConnections
-from realtime.errors import FeedUnavailableError
-from realtime.health import Health
-from realtime.hub import Hub
+from realtime.connect.connections import Connections, MaxConnections
+from realtime.connect.health import Health
+from realtime.connect.revocation import Revocations
+from realtime.feed.hub import Hub
+from realtime.feed.reader import FeedReader
+from realtime.feed.subscriber import Subscriber
 from realtime.publish import Publisher
-from realtime.reader import FeedReader
-from realtime.revocation import Revocations
-from realtime.subscriber import Subscriber
-from realtime.topics import TopicFilter
+from realtime.records.errors import FeedUnavailableError
+from realtime.records.topics import TopicFilter
 from tests.proxy import Proxy
 from tests.realtime.carriers import RecordingCarrier
 
@@ -57,7 +57,7 @@ async def until(holds: Callable[[], bool]) -> None:
 async def test_a_tenant_whose_connections_cannot_be_ended_ends_no_watch(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realtime.health, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(realtime.connect.health, "LOOK_SECONDS", 0.01)
     ended: list[int] = []
 
     def fails_for_one(connections: Connections, tenant_id: int, _: object) -> None:
@@ -78,7 +78,7 @@ async def test_a_tenant_whose_connections_cannot_be_ended_ends_no_watch(
 async def watched(
     servers: Servers, redis: Redis, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Watched]:
-    monkeypatch.setattr(realtime.health, "BEHIND_SECONDS", 0.05)
+    monkeypatch.setattr(realtime.connect.health, "BEHIND_SECONDS", 0.05)
     async with Proxy(servers.redis.port) as proxy:
         reader = FeedReader.from_url(f"redis://{HOST}:{proxy.port}")
         hub = Hub(reader).start()
@@ -166,14 +166,14 @@ async def test_a_storm_of_reads_asks_redis_for_at_most_so_many_at_once(
         proxy.delay_seconds = 0.005
         answers = await asyncio.gather(*(reader.read(tenant, "", 0) for tenant in range(500_000, 500_200)))
         assert len(answers) == 200
-        assert proxy.connections <= realtime.reader.MAX_READS
+        assert proxy.connections <= realtime.feed.reader.MAX_READS
         await reader.close()
 
 
 async def test_a_connection_that_is_taken_and_never_answered_is_given_up(
     servers: Servers, redis: Redis, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realtime.reader.REDIS_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("realtime.feed.reader.REDIS_TIMEOUT_SECONDS", 0.1)
     async with Proxy(servers.redis.port) as proxy:
         proxy.stall()
         hub = Hub(FeedReader.from_url(f"redis://{HOST}:{proxy.port}")).start()
@@ -203,8 +203,8 @@ async def test_a_silent_link_of_a_quiet_feed_is_found_before_anybody_needs_it(wa
 
 @pytest.fixture
 def quick_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(realtime.pulse, "PULSE_SECONDS", 0.05)
-    monkeypatch.setattr(realtime.pulse, "DELAYED_SECONDS", 0.3)
+    monkeypatch.setattr(realtime.feed.pulse, "PULSE_SECONDS", 0.05)
+    monkeypatch.setattr(realtime.feed.pulse, "DELAYED_SECONDS", 0.3)
 
 
 @pytest.mark.usefixtures("quick_pulse")

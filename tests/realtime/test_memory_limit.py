@@ -14,15 +14,15 @@ from redis.exceptions import OutOfMemoryError
 
 from embedded.redis import RedisServer
 from realtime import conf
-from realtime.metrics import counts
+from realtime.feed.reader import FeedReader
 from realtime.models import OutboxEntry
-from realtime.outbox import RECORD
+from realtime.outbox.outbox import RECORD
+from realtime.outbox.relay import Relay
 from realtime.publish import Publisher
-from realtime.reader import FeedReader
-from realtime.record import Draft, draft_record
-from realtime.relay import Relay
-from realtime.scripts import Limits
-from realtime.sweeper import Sweeper
+from realtime.records.metrics import counts
+from realtime.records.record import Draft, draft_record
+from realtime.records.scripts import Limits
+from realtime.repair.sweeper import Sweeper
 from tests.faults.refusing import memory_full
 from tests.realtime.sources import ListedSource
 from tests.realtime.test_relay import note_filled
@@ -195,7 +195,7 @@ def test_ended_topics_of_versions_that_kept_them_for_ever_are_given_an_expiry_st
         (tenant_id, record(number)) for number in range(500)
     )
     redis.set("tenant:7:note:status:other", 1)
-    monkeypatch.setattr("realtime.sweeper.SEARCH_KEYS", 20)
+    monkeypatch.setattr("realtime.repair.sweeper.SEARCH_KEYS", 20)
     sweeper = Sweeper(redis, source)
     assert 0 < sweeper.expire_ended() < 100
     for _ in range(100):

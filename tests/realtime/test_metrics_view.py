@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from realtime import conf, views
+from realtime import conf
+from realtime.operate.metrics_view import metrics_view
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def requests() -> RequestFactory:
 
 
 def status(request: Any) -> int:
-    return views.metrics_view(request).status_code
+    return metrics_view(request).status_code
 
 
 def test_without_a_token_the_machine_itself_may_and_no_stranger(requests: RequestFactory) -> None:

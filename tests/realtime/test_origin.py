@@ -3,8 +3,8 @@
 import pytest
 from pytest_django.fixtures import Settings
 
-from realtime.metrics import counts
-from realtime.origin import origin_allowed
+from realtime.records.metrics import counts
+from realtime.web.origin import origin_allowed
 
 
 def scope(host: str = "", **headers: str) -> dict[str, object]:

@@ -12,9 +12,9 @@ from pytest_django import Settings
 from redis import Redis
 
 from realtime import conf
-from realtime.errors import BadRecordError
 from realtime.models import OutboxEntry
-from realtime.outbox import publish_status_on_commit, send, send_on_commit
+from realtime.outbox.outbox import publish_status_on_commit, send, send_on_commit
+from realtime.records.errors import BadRecordError
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
 TOPIC = "job:a1"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.pacing import CIRCUIT_OPEN, UNREACHABLE, Pace, Pacer, Sending
-from realtime.throttle import Update
+from realtime.publish.pacing import CIRCUIT_OPEN, UNREACHABLE, Pace, Pacer, Sending
+from realtime.publish.throttle import Update
 from tests.realtime.updates import update
 
 PACE = Pace(interval_seconds=0.25, first_probe_seconds=0.5, longest_probe_seconds=4.0)

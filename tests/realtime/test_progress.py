@@ -18,10 +18,10 @@ from redis.exceptions import RedisError
 
 from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
-from realtime.pacing import CIRCUIT_OPEN, UNREACHABLE, Pacer
-from realtime.publish import Pace, Step
-from realtime.record import draft_record
-from realtime.transitions import Verdict
+from realtime.publish.pacing import CIRCUIT_OPEN, UNREACHABLE, Pacer
+from realtime.publish.publisher import Pace, Step
+from realtime.records.record import draft_record
+from realtime.records.transitions import Verdict
 from tests.realtime.twins import NEVER_DUE, PATIENCE_SECONDS, PATIENT, MakeTwin, Twin, clock_of, pacer_of, twins
 
 TOPIC = "job:a1"

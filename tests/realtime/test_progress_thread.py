@@ -13,8 +13,8 @@ import pytest
 from redis import Redis
 
 from embedded.group import Servers
-from realtime.pacing import NO_THREAD
 from realtime.publish import Publisher
+from realtime.publish.pacing import NO_THREAD
 from tests.docs.scripts import run_python
 from tests.realtime.twins import NEVER_DUE, pacer_of
 
@@ -93,7 +93,7 @@ def test_there_is_no_thread_before_there_is_progress_and_none_after_the_end(
 def test_an_idle_thread_ends_and_the_next_progress_starts_another(
     publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("realtime.progress_thread.IDLE_SECONDS", 0.01)
+    monkeypatch.setattr("realtime.publish.progress_thread.IDLE_SECONDS", 0.01)
     say(publisher, tenant_id, 1)
     first = publisher._progress._thread
     assert first is not None
@@ -158,7 +158,7 @@ def test_where_no_thread_can_be_started_progress_is_dropped_and_nothing_raised(
 
 SCRIPT = """
 import atexit
-from realtime.publish import Pace, Publisher
+from realtime.publish.publisher import Pace, Publisher
 
 pace = Pace(interval_seconds=3600, patience_seconds=30, overdue_seconds=30)
 publisher = Publisher.from_url({url!r}, pace=pace, timeout_seconds=30)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from realtime.proxies import ProxyAddressError, TrustedProxies, behind_proxies
+from realtime.server.proxies import ProxyAddressError, TrustedProxies, behind_proxies
 
 PROXIES = TrustedProxies.parse("10.0.0.0/8, 192.0.2.7,::1, 2001:db8:1::/48")
 

@@ -11,12 +11,12 @@ import orjson
 import pytest
 from redis import Redis
 
-from realtime.errors import BadRecordError, BadTopicError
-from realtime.keys import Keys
 from realtime.publish import Publisher, Step
-from realtime.record import draft_record
-from realtime.scripts import Limits
-from realtime.transitions import Verdict
+from realtime.records.errors import BadRecordError, BadTopicError
+from realtime.records.keys import Keys
+from realtime.records.record import draft_record
+from realtime.records.scripts import Limits
+from realtime.records.transitions import Verdict
 from tests.realtime.twins import PATIENT
 
 TOPIC = "job:a1"
@@ -184,7 +184,7 @@ def test_a_topic_that_left_the_index_is_still_protected_by_its_own_record(redis:
 
 
 def test_restoring_tells_nobody_and_overwrites_nothing(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
-    from realtime.record import draft_record  # noqa: PLC0415 - only here
+    from realtime.records.record import draft_record  # noqa: PLC0415 - only here
 
     draft = draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0, data={"result": {}})
     assert publisher.restore(tenant_id, draft)

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis import Redis
 
-from realtime import scripts
-from realtime.keys import Keys
 from realtime.publish import Publisher, Step
-from realtime.record import Progress, draft_record
-from realtime.scripts import Limits
-from realtime.transitions import Verdict
+from realtime.records import scripts
+from realtime.records.keys import Keys
+from realtime.records.record import Progress, draft_record
+from realtime.records.scripts import Limits
+from realtime.records.transitions import Verdict
 
 TOPICS = ["job:a", "job:b", "job:c", "job:d", "job:e", "video:a", "video:b", "video:c"]
 RANKS = {"PENDING": 0, "PROCESSING": 1}

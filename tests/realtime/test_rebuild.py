@@ -13,9 +13,9 @@ from redis import Redis
 
 from realtime import conf
 from realtime.publish import Publisher
-from realtime.rebuild import Rebuild, Rebuilt
-from realtime.scripts import Limits
-from realtime.transitions import Verdict
+from realtime.records.scripts import Limits
+from realtime.records.transitions import Verdict
+from realtime.repair.rebuild import Rebuild, Rebuilt
 from tests.realtime.sources import ListedSource, say_progress
 
 TOPIC = "job:a1"

@@ -4,9 +4,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from realtime import refusals
-from realtime.metrics import counts
-from realtime.refusals import MAX_DETAIL, QUIET_SECONDS, RefusalLog
+from realtime.protocol import refusals
+from realtime.protocol.refusals import MAX_DETAIL, QUIET_SECONDS, RefusalLog
+from realtime.records.metrics import counts
 
 
 class Clock:

@@ -17,18 +17,18 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
-from realtime import claims, conf
-from realtime.conf import Identity
-from realtime.doctor import check_outbox
-from realtime.errors import CheckFailedError, LeaseLostError, RevokedError, UnsendableError
-from realtime.lease import Lease
+from realtime import conf
+from realtime.identity import Identity
 from realtime.models import OutboxEntry, RelayLease
-from realtime.outbox import RECORD, Waiting, waiting
+from realtime.operate.doctor import check_outbox
+from realtime.outbox.lease import Lease
+from realtime.outbox.outbox import RECORD, Waiting, claims, waiting
+from realtime.outbox.relay import Relay, Tending
+from realtime.outbox.revoke import REVOCATION, revoke, revoke_on_commit
 from realtime.publish import Publisher
-from realtime.rebuild import Rebuild, Rebuilt
-from realtime.relay import Relay, Tending
-from realtime.revoke import REVOCATION, revoke, revoke_on_commit
-from realtime.scripts import Limits
+from realtime.records.errors import CheckFailedError, LeaseLostError, RevokedError, UnsendableError
+from realtime.records.scripts import Limits
+from realtime.repair.rebuild import Rebuild, Rebuilt
 from tests.realtime.sources import ListedSource
 from tests.system import eventually_now
 

@@ -16,15 +16,15 @@ from structlog.testing import capture_logs
 from embedded.group import Servers
 from embedded.redis import RedisServer
 from realtime import conf
-from realtime.conf import Identity
-from realtime.errors import BadRecordError, MarksUnreadableError, RevokedError
-from realtime.marks import KEPT_SECONDS
-from realtime.middleware import tell_untold_revocations
+from realtime.connect.marks import KEPT_SECONDS
+from realtime.connect.revocation import Revocations, parse_told
+from realtime.connect.unwritten import CommittedMark, UnwrittenMarks
+from realtime.identity import Identity
 from realtime.models import OutboxEntry
-from realtime.relay import Relay
-from realtime.revocation import Revocations, parse_told
-from realtime.revoke import REVOCATION, committed_marks, revoke, revoke_on_commit
-from realtime.unwritten import CommittedMark, UnwrittenMarks
+from realtime.outbox.relay import Relay
+from realtime.outbox.revoke import REVOCATION, committed_marks, revoke, revoke_on_commit
+from realtime.records.errors import BadRecordError, MarksUnreadableError, RevokedError
+from realtime.web.middleware import tell_untold_revocations
 from tests.faults.refusing import REFUSING, memory_full, read_only
 from tests.realtime.test_relay import aged, left_behind, note_filled, sent
 

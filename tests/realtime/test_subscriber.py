@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from realtime import frames
-from realtime.record import Record
-from realtime.subscriber import MAX_BUFFER_BYTES, MAX_PENDING_TOPICS, MAX_QUEUED_BYTES, Subscriber
-from realtime.topics import TopicFilter
+from realtime.feed.subscriber import MAX_BUFFER_BYTES, MAX_PENDING_TOPICS, MAX_QUEUED_BYTES, Subscriber
+from realtime.protocol import frames
+from realtime.records.record import Record
+from realtime.records.topics import TopicFilter
 from tests.realtime.carriers import RecordingCarrier, Standing, place, record
 
 EVERYTHING = TopicFilter.of(["*"])

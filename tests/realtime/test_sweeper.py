@@ -8,13 +8,13 @@ import orjson
 import pytest
 from redis import Redis
 
-from realtime import relay
-from realtime.batches import run_script
-from realtime.metrics import counts
+from realtime.outbox import relay
 from realtime.publish import Publisher
-from realtime.record import draft_record
-from realtime.scripts import Limits
-from realtime.sweeper import Sweeper
+from realtime.records.batches import run_script
+from realtime.records.metrics import counts
+from realtime.records.record import draft_record
+from realtime.records.scripts import Limits
+from realtime.repair.sweeper import Sweeper
 from tests.realtime.sources import ListedSource, say_progress
 
 TOPIC = "job:a1"

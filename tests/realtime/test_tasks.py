@@ -2,7 +2,7 @@
 
 import asyncio
 
-from realtime.tasks import end_tasks
+from realtime.feed.tasks import end_tasks
 
 
 async def test_a_task_that_has_lost_a_cancellation_ends_all_the_same() -> None:

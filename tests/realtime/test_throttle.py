@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.record import Step
-from realtime.throttle import Throttle, Update
+from realtime.publish.throttle import Throttle, Update
+from realtime.records.record import Step
 from tests.realtime.updates import update
 
 INTERVAL = 0.25  # a binary fraction: times add up exactly

@@ -9,18 +9,18 @@ from django.db import transaction
 from redis import Redis
 
 from realtime import conf
-from realtime.clock import RedisClock, clock
-from realtime.conf import Identity
-from realtime.errors import RevokedError, TicketExpiredError
-from realtime.feed import Mirror
-from realtime.keys import Keys
+from realtime.connect.tickets import Ticket, issue_ticket, read_ticket
+from realtime.feed.mirror import Mirror
+from realtime.identity import Identity
+from realtime.outbox.revoke import revoke_on_commit
 from realtime.publish import Publisher
-from realtime.record import draft_record, parse_record
-from realtime.revoke import revoke_on_commit
-from realtime.scripts import Limits, Snapshot
-from realtime.sweeper import Sweeper
-from realtime.tickets import Ticket, issue_ticket, read_ticket
-from realtime.topics import TopicFilter
+from realtime.records.errors import RevokedError, TicketExpiredError
+from realtime.records.keys import Keys
+from realtime.records.record import draft_record, parse_record
+from realtime.records.scripts import Limits, Snapshot
+from realtime.records.topics import TopicFilter
+from realtime.redis.clock import RedisClock, clock
+from realtime.repair.sweeper import Sweeper
 from tests.realtime.sources import ListedSource
 
 MINUTES, HOURS = 60.0, 3600.0

@@ -1,8 +1,8 @@
 """Updates as the rules see them."""
 
-from realtime.pacing import progress_update
-from realtime.record import Progress, Step
-from realtime.throttle import Update
+from realtime.publish.pacing import progress_update
+from realtime.publish.throttle import Update
+from realtime.records.record import Progress, Step
 
 
 def update(

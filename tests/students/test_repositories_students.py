@@ -13,7 +13,7 @@ from apps.core.models import LoginSession, User
 from apps.domains.lectures.models import Enrollment
 from apps.domains.students.models import Parent
 from realtime.models import OutboxEntry
-from realtime.revoke import REVOCATION
+from realtime.outbox.revoke import REVOCATION
 from tests.students.people import Academy, phone
 
 

@@ -11,7 +11,7 @@ from academy.adapters.doctor import check_queues
 from academy.adapters.queue import sqs
 from academy.adapters.queue.sqs import AI_QUEUE, QueueUnavailableError, SqsJobQueue, send_outbox_message
 from embedded.group import Servers
-from realtime.errors import CheckFailedError
+from realtime.records.errors import CheckFailedError
 
 
 def test_a_queue_that_failed_is_left_alone_for_a_moment(

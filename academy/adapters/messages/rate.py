@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from realtime import links
+from realtime.redis import links
 
 log = structlog.get_logger(__name__)
 

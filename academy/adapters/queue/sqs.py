@@ -18,7 +18,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
-from realtime.errors import NotNowError
+from realtime.records.errors import NotNowError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -25,7 +25,7 @@ from apps.core.password_rules import check_new_password, words_of
 from apps.core.refresh_cookie import answer_with_cookie, check_origin, clear_cookie, read_cookie
 from apps.core.throttling import Attempt, count_attempt
 from apps.core.tokens import Caller, TokenError, access_token, read_refresh_token, refresh_token
-from realtime.clock import clock
+from realtime.redis.clock import clock
 
 COOKIE_NAME = r"^[\w!#$%&'*+.^`|~:-]+\Z"
 """The letters that the name of a cookie may have (`http.cookies`)."""

@@ -6,8 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from realtime import conf, doctor, doctor_clocks, doctor_push
+from realtime import conf
 from realtime.conf import DoctorCheck
+from realtime.operate import doctor, doctor_clocks, doctor_push
 
 
 class Command(BaseCommand):

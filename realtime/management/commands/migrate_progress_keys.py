@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.legacy import Moved, OldKeys
-from realtime.outbox_source import NOTHING_TO_ASK, OutboxSource
+from realtime.outbox.source import NOTHING_TO_ASK, OutboxSource
+from realtime.repair.legacy import Moved, OldKeys
 
 
 class Command(BaseCommand):

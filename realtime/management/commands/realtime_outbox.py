@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Count
 
 from realtime import conf
-from realtime.claims import send_again, set_aside_rows
+from realtime.outbox.claims import send_again, set_aside_rows
 
 
 class Command(BaseCommand):

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.outbox_source import NOTHING_TO_ASK, OutboxSource
-from realtime.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt, each_alone
+from realtime.outbox.source import NOTHING_TO_ASK, OutboxSource
+from realtime.repair.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt, each_alone
 
 DAY_SECONDS = 24 * 3600
 

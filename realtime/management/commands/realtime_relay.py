@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from realtime import conf
-from realtime.redis_server import end_if_too_old
-from realtime.relay import Relay
+from realtime.outbox.relay import Relay
+from realtime.redis.server import end_if_too_old
 
 
 class Command(BaseCommand):

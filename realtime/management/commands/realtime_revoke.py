@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.revoke import revoke
+from realtime.outbox.revoke import revoke
 
 
 class Command(BaseCommand):

@@ -11,10 +11,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from realtime import conf
-from realtime.errors import BadTopicError
-from realtime.reader import FeedReader
-from realtime.tail import tail
-from realtime.topics import TopicFilter
+from realtime.feed.reader import FeedReader
+from realtime.operate.tail import tail
+from realtime.records.errors import BadTopicError
+from realtime.records.topics import TopicFilter
 
 
 class Command(BaseCommand):

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Model, QuerySet
 
 from academy.adapters.db.django import repositories_ai, repositories_core, repositories_video
-from realtime.source import TopicState
+from realtime.records.source import TopicState
 
 UNFINISHED = ("PENDING", "PROCESSING")
 ENDED_JOB = ("DONE", "FAILED", "CANCELLED")
@@ -23,7 +23,7 @@ _VIDEO_ID = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 class AcademySource:
-    """A `realtime.source.Source`. Reads across tenants, because the engine repairs those of all in one go."""
+    """A `realtime.records.source.Source`. Reads across tenants, because the engine repairs those of all in one go."""
 
     kinds = ("job", "video")
 

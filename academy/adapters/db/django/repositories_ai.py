@@ -14,7 +14,7 @@ from academy.adapters.db.django.published_rows import PublishedRows
 from academy.adapters.db.django.tenancy import rows_of
 from academy.domain.jobs import AttemptSupersededError, ClaimedJob, JobStatus, job_topic, result_data, shown_data
 from apps.domains.ai.models import UNFINISHED, AIJob, AIJobResult, ImportedRow
-from realtime.source import TopicState
+from realtime.records.source import TopicState
 
 
 def jobs_of(tenant_id: int, *, status: str | None = None) -> QuerySet[AIJob]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from academy.adapters.db.django.session_triggers import revoked_by_caller, same_password
 from academy.domain.roles import Role
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
-from realtime.revoke import revoke_on_commit
+from realtime.outbox.revoke import revoke_on_commit
 
 ROTATION_GRACE = timedelta(seconds=30)
 """Two tabs may refresh at the same moment: the token before the last is taken for so long."""

@@ -15,7 +15,7 @@ from django.utils import timezone
 from academy.adapters.db.django.session_triggers import revoked_by_caller
 from academy.adapters.db.django.tenancy import rows_of
 from apps.core.models import LoginSession, User
-from realtime.revoke import revoke_on_commit
+from realtime.outbox.revoke import revoke_on_commit
 
 
 def open_sessions(tenant_id: int, user_id: int) -> QuerySet[LoginSession]:

@@ -22,7 +22,7 @@ from academy.domain.videos import (
     video_topic,
 )
 from apps.support.video.models import UNFINISHED, Video
-from realtime.source import TopicState
+from realtime.records.source import TopicState
 
 
 def videos_of(tenant_id: int) -> QuerySet[Video]:

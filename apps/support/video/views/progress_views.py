@@ -17,8 +17,8 @@ from academy.domain.videos import VideoStatus, video_topic
 from apps.core.authentication import caller_of
 from apps.core.polling import answer_poll
 from apps.core.tokens import Caller
-from realtime.doors import Door, admit
-from realtime.errors import TicketError
+from realtime.records.errors import TicketError
+from realtime.web.doors import Door, admit
 
 TICKET_HEADER = "X-Realtime-Ticket"
 

@@ -1,0 +1,216 @@
+"""One connection, whatever carries it: from its ticket to its end. `consumers.py` and `sse.py` are what carries it."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from realtime.connect.connections import Connections
+from realtime.connect.tickets import Ticket
+from realtime.feed.hub import Hub
+from realtime.feed.subscriber import Subscriber, Transport
+from realtime.protocol import frames
+from realtime.protocol.close_codes import REASONS, RETRY_AFTER_MS, CloseCode, RefusedError
+from realtime.protocol.frames import Frame
+from realtime.protocol.place import Place
+from realtime.records.errors import BadTopicError, FeedUnavailableError, TooManyConnectionsError
+from realtime.records.metrics import counts
+from realtime.records.topics import TopicFilter
+
+log = structlog.get_logger(__name__)
+
+MAX_PINGS_UNANSWERED = 2
+CLOSE_SECONDS = 5.0
+SILENT_SECONDS = 5.0
+"""A peer that has not answered a ping for so long gives way to a newer connection of its user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a connection may be silent, and how long behind, in seconds."""
+
+    ping: float = 25.0
+    slow: float = 30.0
+
+
+class Carrier(Transport, Protocol):
+    """A transport that can also be ended."""
+
+    name: str
+    answers_pings: bool
+
+    def close(self, code: CloseCode, reason: str) -> Coroutine[Any, Any, None]:
+        """Ends it in good order, after what was sent before."""
+
+    def abort(self) -> None:
+        """Ends it at once: the peer takes nothing more, not even the end."""
+
+    def is_silent(self) -> bool:
+        """Whether the peer acknowledges nothing any more, as far as the server can tell."""
+
+    def give_up_silent(self, seconds: float) -> None:
+        """Has the connection end once the peer has acknowledged nothing for so long."""
+
+
+class Connection:
+    """Holds what a ticket permits for as long as it permits it."""
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        topics: TopicFilter,
+        carrier: Carrier,
+        hub: Hub,
+        connections: Connections,
+        timing: Timing,
+    ) -> None:
+        self.id = f"c-{secrets.token_hex(8)}"
+        self.ticket = ticket
+        self.transport_name = carrier.name
+        self.closing = False
+        self.subscriber = Subscriber(ticket.tenant_id, topics, carrier, self._too_slow, timing.slow, self.id)
+        self._carrier, self._hub, self._connections = carrier, hub, connections
+        self._ping_seconds, self._slow_seconds = timing.ping, timing.slow
+        self._pings_unanswered = 0
+        self._asked_at: float | None = None
+        """When the oldest unanswered ping was sent."""
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._end_task: asyncio.Task[None] | None = None
+        self._log = log.bind(tenant=self.ticket.tenant_id, connection=self.id, transport=carrier.name)
+
+    async def open(self, since: Place | None, admit: Callable[[Ticket], Awaitable[object]]) -> None:
+        """Welcome, then the snapshot; from then on what changes. `admit` looks whether the ticket still holds.
+
+        Raises RefusedError, and what `admit` raises; it is stopped then. One that was ended meanwhile raises nothing.
+        """
+        if self._connections.draining:
+            raise RefusedError(CloseCode.SERVER_RESTART, REASONS[CloseCode.SERVER_RESTART], RETRY_AFTER_MS)
+        try:
+            self._connections.add(self)
+            # Who reads too slowly is told so first, and the kernel gives up after that.
+            self._carrier.give_up_silent(self._slow_seconds + CLOSE_SECONDS + 1)
+            await admit(self.ticket)
+            welcome = frames.welcome(self.id, self._ping_seconds, self.ticket.connection_seconds)
+            await self._hub.join(self.subscriber, since, welcome)
+        except BaseException as problem:
+            if self.closing and isinstance(problem, RefusedError | FeedUnavailableError):
+                return  # it has been told already why
+            self.stop()
+            if isinstance(problem, TooManyConnectionsError):
+                code, limit = CloseCode.TOO_MANY_CONNECTIONS, problem.limit
+                raise RefusedError(code, str(problem), 5 * RETRY_AFTER_MS, limit=limit) from None
+            if isinstance(problem, FeedUnavailableError):
+                raise RefusedError(CloseCode.FEED_UNAVAILABLE, str(problem), RETRY_AFTER_MS) from None
+            raise
+        if not self.closing:
+            self._set_timer("ping", self._ping_seconds, self._ping)
+            self._live_for(self.ticket.connection_seconds)
+        self._log.debug("connection_opened")
+
+    def pong(self) -> None:
+        """The client has answered a ping."""
+        self._pings_unanswered = 0
+        self._asked_at = None
+        self.subscriber.answered()
+
+    @property
+    def silent(self) -> bool:
+        """Whether the peer seems to be gone: it answers no ping, or acknowledges nothing."""
+        waited = 0.0 if self._asked_at is None else asyncio.get_running_loop().time() - self._asked_at
+        return waited > SILENT_SECONDS or self._carrier.is_silent()
+
+    async def subscribe(self, request_id: int, topics: TopicFilter) -> tuple[str, str] | None:
+        """Adds topics. What is wrong with that, as code and sentence, else None. Raises FeedUnavailableError."""
+        for pattern in sorted(topics.patterns):
+            if not self.ticket.topics.covers(pattern):
+                return "forbidden_topic", f"The ticket does not allow {pattern}."
+        try:
+            await self._hub.subscribe(self.subscriber, request_id, topics)
+        except BadTopicError as problem:
+            return "too_many_topics", str(problem)
+        return None
+
+    def unsubscribe(self, request_id: int, topics: TopicFilter) -> None:
+        self._hub.unsubscribe(self.subscriber, request_id, topics)
+
+    def refresh(self, new: Ticket) -> tuple[str, str] | None:
+        """Lives on with a new ticket. What is wrong with that, as code and sentence, else None."""
+        old = self.ticket
+        if (new.tenant_id, new.user_id) != (old.tenant_id, old.user_id):
+            return "ticket_invalid", "The ticket is another user's."
+        if not all(new.topics.covers(pattern) for pattern in self.subscriber.topics.patterns):
+            return "forbidden_topic", "The new ticket does not allow what this connection watches."
+        self.ticket = new
+        self._live_for(new.connection_seconds)
+        self.subscriber.queue(frames.refreshed(new.connection_seconds))
+        return None
+
+    def end(self, code: CloseCode, retry_after_ms: int | None = None, reason: str | None = None) -> None:
+        """Says why, and closes; from here on the connection gets no more records."""
+        if self.closing:
+            return
+        self.closing = True
+        counts.closed[str(int(code))] += 1
+        self._hub.detach(self.subscriber, frames.closing(code, retry_after_ms, reason))
+        self._end_task = asyncio.get_running_loop().create_task(self._end(code, reason or REASONS[code]))
+        self._log.debug("connection_ended", code=int(code))
+
+    def give_up(self) -> None:
+        """Ends at once and without a word, as nobody is there to read it."""
+        if not self.closing:
+            self.closing = True
+            counts.closed[str(int(CloseCode.NO_PONG))] += 1
+        self._carrier.abort()
+        self.stop()
+
+    async def _end(self, code: CloseCode, reason: str) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.subscriber.drained()
+                await self._carrier.close(code, reason)
+        except TimeoutError:
+            self._carrier.abort()
+            self.stop()  # whether or not the server could give the socket up
+        except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
+            self._log.debug("close_failed", error=str(problem))
+            self._carrier.abort()
+
+    def stop(self) -> None:
+        """The peer is gone, or was sent away."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._connections.remove(self)
+        self._hub.leave(self.subscriber)
+
+    def _ping(self) -> None:
+        if self._pings_unanswered >= MAX_PINGS_UNANSWERED:
+            self.end(CloseCode.NO_PONG)
+            return
+        self._set_timer("ping", self._ping_seconds, self._ping)
+        if self.subscriber.busy:  # whether this one is still there, the time limit for slow clients decides
+            return
+        if (delay := self._hub.delay_of(self.ticket.tenant_id)) is not None:
+            self.subscriber.queue(frames.delayed(delay))  # a ping would say that the client has everything
+            return
+        if self._carrier.answers_pings:
+            self._pings_unanswered += 1
+            self._asked_at = self._asked_at or asyncio.get_running_loop().time()
+        self.subscriber.queue(frames.ping(self.subscriber.place))
+
+    def _live_for(self, seconds: float) -> None:
+        self._set_timer("lifetime", seconds, self.end, CloseCode.LIFETIME_OVER)
+
+    def _too_slow(self) -> None:
+        self.end(CloseCode.TOO_SLOW, reason=REASONS[CloseCode.TOO_SLOW])
+
+    def _set_timer(self, name: str, seconds: float, callback: Callable[..., None], *arguments: Any) -> None:
+        if name in self._timers:
+            self._timers[name].cancel()
+        self._timers[name] = asyncio.get_running_loop().call_later(seconds, callback, *arguments)
+
+
+def refusal_frame(refused: RefusedError) -> Frame:
+    return frames.closing(refused.code, refused.retry_after_ms, str(refused), limit=refused.limit)

@@ -1,0 +1,152 @@
+"""The connections of this process: how many there may be, and how they end together."""
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Protocol
+
+import structlog
+
+from realtime.connect.tickets import Ticket
+from realtime.protocol.close_codes import CloseCode
+from realtime.records.errors import TooManyConnectionsError
+from realtime.records.metrics import counts
+
+log = structlog.get_logger(__name__)
+
+DRAIN_STEPS_A_SECOND = 20
+LAST_SECONDS = 5.0
+"""After the drain time, for those that are still closing."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaxConnections:
+    """How many connections one process takes."""
+
+    of_a_user: int
+    of_a_tenant: int
+    of_the_process: int
+
+
+class Held(Protocol):
+    """A connection, as far as it is counted and ended here."""
+
+    transport_name: str
+
+    @property
+    def ticket(self) -> Ticket: ...
+
+    @property
+    def silent(self) -> bool:
+        """Whether its peer seems to be gone."""
+
+    def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:
+        """Says why, and closes."""
+
+    def give_up(self) -> None:
+        """Ends without a word: nobody is there to read it."""
+
+
+class Connections:
+    """All that are open."""
+
+    def __init__(self, most: MaxConnections) -> None:
+        self._most = most
+        self._open: dict[int, set[Held]] = {}
+        self._of_user: dict[tuple[int, int], dict[Held, None]] = {}
+        """In the order in which they came."""
+        self._count = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self.draining = False
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def tenants(self) -> Iterable[int]:
+        return self._open.keys()
+
+    def add(self, connection: Held) -> None:
+        """Raises TooManyConnectionsError.
+
+        Where the user has as many as they may, the newest replaces the oldest whose peer seems to be gone.
+        """
+        ticket = connection.ticket
+        user = ticket.tenant_id, ticket.user_id
+        if len(self._of_user.get(user, ())) >= self._most.of_a_user:
+            self._give_up_silent(user)
+        if len(self) >= self._most.of_the_process:
+            raise TooManyConnectionsError(
+                "This server has as many connections as it takes; try again later.", "process"
+            )
+        if len(self._open.get(ticket.tenant_id, ())) >= self._most.of_a_tenant:
+            raise TooManyConnectionsError(
+                "Your organisation has as many connections as it may; try again later.", "tenant"
+            )
+        if len(self._of_user.get(user, ())) >= self._most.of_a_user:
+            raise TooManyConnectionsError("You have as many connections as you may; close another tab.", "user")
+        self._open.setdefault(ticket.tenant_id, set()).add(connection)
+        self._of_user.setdefault(user, {})[connection] = None
+        self._count += 1
+        counts.connections[connection.transport_name] += 1
+        self._empty.clear()
+
+    def _give_up_silent(self, user: tuple[int, int]) -> None:
+        oldest = next((connection for connection in self._of_user[user] if connection.silent), None)
+        if oldest is not None:
+            log.info("silent_connection_replaced", tenant=user[0], transport=oldest.transport_name)
+            oldest.give_up()
+
+    def remove(self, connection: Held) -> None:
+        ticket = connection.ticket
+        of_tenant = self._open.get(ticket.tenant_id, set())
+        if connection not in of_tenant:
+            return
+        of_tenant.discard(connection)
+        counts.connections[connection.transport_name] -= 1
+        user = ticket.tenant_id, ticket.user_id
+        self._count -= 1
+        del self._of_user[user][connection]
+        if not self._of_user[user]:
+            del self._of_user[user]
+        if not of_tenant:
+            del self._open[ticket.tenant_id]
+        if not self._open:
+            self._empty.set()
+
+    def end_revoked(self, tenant_id: int, is_revoked: Callable[[Ticket], bool]) -> None:
+        """Ends those whose ticket was revoked."""
+        for connection in list(self._open.get(tenant_id, ())):
+            if is_revoked(connection.ticket):
+                connection.end(CloseCode.REVOKED)
+
+    async def drain(self, seconds: float) -> None:
+        """Sends everybody away, evenly over this time; until its turn comes, each is served as before.
+
+        Each is also given a short time of its own to come back after. So the process that takes over sees them come
+        evenly, and none of them is without a connection for long. Ends early when nobody is left.
+        """
+        self.draining = True
+        waiting = [connection for of_tenant in self._open.values() for connection in of_tenant]
+        random.shuffle(waiting)
+        steps = max(1, round(seconds * DRAIN_STEPS_A_SECOND))
+        turns = [math.ceil(len(waiting) * step / steps) for step in range(steps + 1)]
+        for first, end in pairwise(turns):
+            for connection in waiting[first:end]:
+                connection.end(CloseCode.SERVER_RESTART, round(seconds * random.uniform(0, 100)))  # noqa: S311 - jitter
+            if await self._emptied(seconds / steps):
+                return
+        if not await self._emptied(LAST_SECONDS):
+            log.warning("drain_left_connections", connections=len(self))
+
+    async def _emptied(self, within_seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(within_seconds):
+                await self._empty.wait()
+        except TimeoutError:
+            return False
+        return True

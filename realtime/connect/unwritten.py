@@ -1,0 +1,213 @@
+"""Marks of revocation that Redis could not take, and whether it takes writes at all: what one process knows of both.
+
+A mark is true once it is committed. While Redis takes no writes it is told to all processes by a plain `PUBLISH`, which
+Redis still carries, and each process reads the marks that are still to be written from the database, once a second.
+While Redis does not answer, `realtime.connect.health` has the database read as often, for all that runs in the event
+loop. Where the database cannot be asked either, nobody passes.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import RedisError, ResponseError
+
+from realtime.connect.marks import KEPT_SECONDS, Issued, LocalMarks
+from realtime.records import scripts
+from realtime.records.errors import MarksUnreadableError
+from realtime.records.keys import Keys
+from realtime.records.trial_write import try_write
+from realtime.redis.clock import clock
+from realtime.redis.refused_writes import OUT_OF_MEMORY, refusal, sentence
+
+log = structlog.get_logger(__name__)
+
+LOOK_SECONDS = 1.0
+STALE_SECONDS = 3.0
+"""What was seen so long ago is not trusted."""
+NOTE_SECONDS = 30
+"""So long after a fault the database is still read: the relay needs a moment to write what was held back."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedMark:
+    """A revocation in the outbox. `at` is None where its time could not be noted yet."""
+
+    id: int
+    tenant_id: int
+    subject: str
+    at: float | None
+    written: bool
+
+
+Committed = Callable[[float], Iterable[CommittedMark]]
+"""Reads from the database the marks that are still to be written, and those that were written in the last seconds."""
+
+
+class UnwrittenMarks:
+    """Of one process. Threads may share it."""
+
+    def __init__(self, redis: Redis, committed: Committed | None = None, *, key_prefix: str = "") -> None:
+        """Without `committed` there is no database to ask: marks are then as safe as Redis alone."""
+        self._redis = redis
+        self._keys = Keys(key_prefix)
+        self._committed = committed
+        self._note = redis.register_script(scripts.source("note"))
+        self._marks = LocalMarks()
+        self._seen_at: dict[int, float] = {}
+        self._looking, self._keeping = threading.Lock(), threading.Lock()
+        self._looked_at = self._all_read_at = float("-inf")
+        self._due = True
+        self._unreadable = self._unanswered = False
+        self.problem = ""
+        """What Redis answers to a write, in one sentence; empty while it takes them."""
+        self.refuses_marks = False
+        """Whether even marks are refused: at its memory limit Redis still takes these."""
+
+    @property
+    def tenants(self) -> list[int]:
+        """Those of whom this process keeps marks."""
+        return self._marks.tenants()
+
+    @property
+    def unreadable(self) -> str:
+        """Why it cannot be known who was revoked; empty while it can, or while Redis cannot be reached at all."""
+        stale = time.monotonic() - self._looked_at > STALE_SECONDS  # the database may hang
+        if self.refuses_marks and (self._unreadable or stale):
+            said = "Who was revoked is not known: the database cannot be asked, and Redis takes no writes"
+            return f"{said} ({self.problem})."
+        return ""
+
+    def concern(self, issued: Issued) -> bool:
+        """Whether a mark that Redis may not hold ends this."""
+        return self._marks.concern(issued)
+
+    def add(self, tenant_id: int, subject: str, at: float) -> None:
+        """Redis could not take this mark."""
+        self._marks.add(tenant_id, subject, at)
+
+    def drop(self, tenant_id: int, subject: str, at: float) -> None:
+        """Redis has taken this mark."""
+        self._marks.drop(tenant_id, subject, at)
+
+    def refused(self, problem: ResponseError) -> None:
+        """Redis has just refused a mark, so the next `look` need not wait."""
+        self._note_answer(problem)
+        self._due = True
+
+    def look(self, *, in_background: bool = False) -> None:
+        """Asks, at most once a second, whether Redis takes writes; where it takes none, reads the database too.
+
+        Whoever finds another one asking goes on with what was seen last. `in_background`: the database is also read for
+        half a minute after a fault, for which no request should wait. Raises RedisError where Redis cannot be
+        reached, MarksUnreadableError where the database is needed and cannot be asked.
+        """
+        age = time.monotonic() - self._looked_at
+        due = self._due or age >= LOOK_SECONDS
+        if due and self._looking.acquire(timeout=LOOK_SECONDS if age > STALE_SECONDS else 0):
+            try:
+                if self._due or time.monotonic() - self._looked_at >= LOOK_SECONDS:
+                    self._look(in_background=in_background)
+            finally:
+                self._looking.release()
+        if self.unreadable:
+            raise MarksUnreadableError(self.unreadable)
+        if time.monotonic() - self._looked_at > STALE_SECONDS:
+            raise MarksUnreadableError("Whether Redis takes writes cannot be known at the moment.")
+
+    def _look(self, *, in_background: bool) -> None:
+        started, self._due = time.monotonic(), False
+        with self._redis.pipeline(transaction=False) as pipe:
+            try_write(pipe, self._keys)
+            pipe.exists(self._keys.unwritten())
+            pipe.time()
+            took, noted, clock_of_redis = self._execute(pipe)
+        for answer in (took, noted):
+            if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
+                raise answer
+        if isinstance(clock_of_redis, tuple):
+            clock.hear_answer(clock_of_redis, started)
+        returned, self._unanswered = self._unanswered, False
+        recovered = self.refuses_marks or returned
+        self._note_answer(took if isinstance(took, ResponseError) else None)
+        recovered = recovered and not self.refuses_marks
+        if recovered:
+            self._leave_note()
+        # What was revoked while Redis did not answer, this process may never have heard of: it must not wait.
+        if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):
+            self._read(everything=self.refuses_marks and started - self._all_read_at > KEPT_SECONDS / 10)
+            self._unanswered = returned and self._unreadable  # then it is read with the next look
+        if not self.refuses_marks:
+            self._unreadable = False
+            self._all_read_at = float("-inf")
+        self._looked_at = time.monotonic() if self._unreadable else started  # a failure may have taken long
+
+    def _execute(self, pipe: Pipeline) -> list[Any]:
+        try:
+            return pipe.execute(raise_on_error=False)
+        except (RedisError, OSError):
+            self._unanswered = True
+            raise
+
+    def _note_answer(self, problem: ResponseError | None) -> None:
+        said = sentence(problem) if problem is not None else ""
+        self.refuses_marks = problem is not None and refusal(problem) != OUT_OF_MEMORY
+        if said and not self.problem:
+            log.error("redis_takes_no_writes", error=said)
+        elif self.problem and not said:
+            log.warning("redis_takes_writes_again")
+        self.problem = said
+
+    def _read(self, *, everything: bool) -> None:
+        """Keeps what the database says, and whether it could be asked."""
+        if self._committed is None:
+            return
+        try:
+            all_written = self._keep(self._committed, KEPT_SECONDS if everything else 0)
+        except Exception as problem:  # noqa: BLE001 - drivers and pools raise what they like
+            if not self._unreadable:
+                log.warning("marks_not_readable", error=str(problem).strip())
+            self._unreadable = True
+            return
+        self._unreadable = False
+        if everything:
+            self._all_read_at = time.monotonic()
+        elif not self.refuses_marks and not all_written:
+            self._leave_note()
+
+    def read_committed(self, seconds: float) -> None:
+        """Keep the marks that are still to be written, and those that were written in the last seconds.
+
+        For who cannot ask Redis, which is not asked here. Raises MarksUnreadableError.
+        """
+        if self._committed is None:
+            raise MarksUnreadableError("Who was revoked is not known: Redis does not answer.")
+        try:
+            self._keep(self._committed, min(seconds, KEPT_SECONDS))
+        except Exception as problem:
+            said = "Who was revoked is not known: the database cannot be asked, and Redis does not answer"
+            raise MarksUnreadableError(f"{said} ({str(problem).strip()}).") from problem
+
+    def _keep(self, committed: Committed, seconds: float) -> bool:
+        """Keep what the database says; whether all of these marks are in Redis. Raises what the driver raises."""
+        now = 1000 * clock.now()  # before reading: a later time would end who signs in meanwhile
+        found = list(committed(seconds))
+        with self._keeping:
+            for mark in found:
+                self._marks.add(mark.tenant_id, mark.subject, mark.at or self._seen_at.setdefault(mark.id, now))
+            oldest = now - 1000 * KEPT_SECONDS
+            self._marks.forget_before(oldest)
+            self._seen_at = {key: at for key, at in self._seen_at.items() if at >= oldest}
+        return all(mark.written for mark in found)
+
+    def _leave_note(self) -> None:
+        """So that a process that starts now, and knows nothing of the fault, reads the database too."""
+        try:
+            self._note([self._keys.unwritten()], [1, "EX", NOTE_SECONDS])
+        except ResponseError as problem:
+            self._note_answer(problem)

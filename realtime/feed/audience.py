@@ -1,0 +1,67 @@
+"""Who watches the same topics of a feed, so that a frame is written once for all of them."""
+
+from collections.abc import Iterable
+
+from realtime.feed.subscriber import Subscriber
+from realtime.records.record import Record
+from realtime.records.topics import TopicFilter
+
+
+class Audience:
+    """The subscribers with one filter."""
+
+    def __init__(self, topics: TopicFilter) -> None:
+        self.topics = topics
+        self.subscribers: set[Subscriber] = set()
+
+
+class Audiences:
+    """The audiences of one feed, found by topic: an event costs only those whom it concerns."""
+
+    def __init__(self) -> None:
+        self._by_filter: dict[TopicFilter, Audience] = {}
+        self._by_pattern: dict[str, set[Audience]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_filter)
+
+    def all(self) -> Iterable[Audience]:
+        return self._by_filter.values()
+
+    def named(self) -> set[str]:
+        """The topics that somebody asked for by name."""
+        return {topic for topics in self._by_filter for topic in topics.named}
+
+    def is_named(self, topic: str) -> bool:
+        """Whether somebody asked for this one by name."""
+        return topic in self._by_pattern
+
+    def add(self, subscriber: Subscriber) -> None:
+        audience = self._by_filter.get(subscriber.topics)
+        if audience is None:
+            audience = self._by_filter[subscriber.topics] = Audience(subscriber.topics)
+            for pattern in audience.topics.patterns:
+                self._by_pattern.setdefault(pattern, set()).add(audience)
+        audience.subscribers.add(subscriber)
+
+    def remove(self, subscriber: Subscriber) -> None:
+        audience = self._by_filter.get(subscriber.topics)
+        if audience is None:
+            return
+        audience.subscribers.discard(subscriber)
+        if audience.subscribers:
+            return
+        del self._by_filter[audience.topics]
+        for pattern in audience.topics.patterns:
+            self._by_pattern[pattern].discard(audience)
+            if not self._by_pattern[pattern]:
+                del self._by_pattern[pattern]
+
+    def concerned(self, records: Iterable[Record]) -> dict[Audience, list[Record]]:
+        """Which of these records each audience is told."""
+        told: dict[Audience, list[Record]] = {}
+        for record in records:
+            patterns = ("*", f"{record.topic.partition(':')[0]}:*", record.topic)
+            for audience in set().union(*(self._by_pattern.get(pattern, ()) for pattern in patterns)):
+                told.setdefault(audience, []).append(record)
+        return told

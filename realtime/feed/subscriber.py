@@ -1,0 +1,303 @@
+"""One connection in the hub: what still has to be sent to it, and up to where it has everything.
+
+The hub never waits for a client. A subscriber that is busy keeps at most one record a topic, the newest, so its memory
+is bounded by the number of topics; what was skipped in between nobody misses, and a terminal record is never skipped,
+because only a new attempt replaces it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from realtime.feed.eager import start
+from realtime.protocol import frames
+from realtime.protocol.frames import Frame
+from realtime.protocol.place import Place
+from realtime.records.metrics import counts
+from realtime.records.record import Record
+from realtime.records.topics import TopicFilter
+
+log = structlog.get_logger(__name__)
+
+MAX_BUFFER_BYTES = 65_536
+MAX_PENDING_TOPICS = 5_000
+MAX_QUEUED_BYTES = 1_048_576
+"""Answers that a client asks for and does not read; snapshots, which it does not ask for, do not count."""
+
+
+class Transport(Protocol):
+    """How frames leave: through the consumer of a WebSocket, or as Server-Sent Events."""
+
+    waits_for_client: bool
+    """Whether `send` waits while the server's write buffer is above its high-water mark (64 KiB on uvicorn)."""
+
+    def send(self, frame: Frame) -> Coroutine[Any, Any, None]:
+        """Hands the frame to the server. Raises when the peer is gone."""
+
+
+class Position(Protocol):
+    """Where the subscribers of a feed stand."""
+
+    @property
+    def position(self) -> tuple[str, int] | None:
+        """Epoch and offset up to which every subscriber was told; None while some are still being told."""
+
+
+class Subscriber:
+    """Frames leave in the order in which they were queued; records that wait leave after them, by offset."""
+
+    def __init__(
+        self,
+        tenant_id: int,
+        topics: TopicFilter,
+        transport: Transport,
+        on_slow: Callable[[], None] = lambda: None,
+        slow_seconds: float = 30.0,
+        name: str = "",
+    ) -> None:
+        """`on_slow` is called when the buffer has not drained for `slow_seconds`, or too much waits for it.
+
+        `name` is the connection's, in the log.
+        """
+        self.tenant_id = tenant_id
+        self.topics = topics
+        self._transport = transport
+        self._on_slow, self._slow_seconds = on_slow, slow_seconds
+        self._name = name
+        self._feed: Position | None = None
+        self._told = ("", 0)
+        self._frames: deque[Frame] = deque()
+        self._queued_bytes = 0
+        self._pending: dict[str, Record] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._slow_timer: asyncio.TimerHandle | None = None
+        self._closed = self._finished = False
+        self._in_snapshot = False
+        """Whether the last snapshot's last part has not left yet."""
+        # On servers whose `send` does not wait: bytes sent, bytes known to have arrived, and what each ping will tell.
+        self._sent = self._arrived = 0
+        self._sent_place: Place | None = None
+        self._pings: deque[int] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the client has not yet taken what was sent before."""
+        return self._task is not None or self._unanswered
+
+    @property
+    def _unanswered(self) -> bool:
+        # Before the client has a place, in the middle of its first snapshot, no ping can go out, nor a pong come.
+        return (
+            not self._transport.waits_for_client
+            and self._sent_place is not None
+            and self._sent - self._arrived > MAX_BUFFER_BYTES
+        )
+
+    @property
+    def place(self) -> Place:
+        """Up to where this connection has everything: below the lowest offset that still waits for it."""
+        if self._feed is None:
+            raise RuntimeError("The subscriber has not joined a feed yet.")
+        epoch, offset = self._feed.position or self._told
+        if self._pending:
+            offset = min(offset, min(record.offset for record in self._pending.values()) - 1)
+        return Place(epoch, offset, self.topics.hash)
+
+    def start(self, feed: Position, snapshot: Sequence[Frame]) -> None:
+        """Begins, or begins anew after a change of epoch, with a snapshot; what waited is in it."""
+        self._feed = feed
+        self._pending.clear()
+        self._drop_snapshots()
+        self._note(snapshot[-1])
+        for frame in snapshot:
+            self.queue(frame)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more may be sent: the peer is gone, or has been told the end."""
+        return self._closed or self._finished
+
+    def finish(self, frame: Frame) -> None:
+        """Sends a last frame; what waits as a record is not sent any more."""
+        self._pending.clear()
+        self.queue(frame)
+        self._finished = True
+
+    def narrow(self, topics: TopicFilter) -> None:
+        """Watches these from now on; what waits of others is not sent any more."""
+        self.topics = topics
+        self._pending = {topic: record for topic, record in self._pending.items() if topics.matches(topic)}
+
+    def queue(self, frame: Frame) -> None:
+        """Sends a frame after those that were queued before it."""
+        if self.ended:
+            return
+        if not self.busy:
+            self._send(frame)
+            return
+        if frame.kind != "snapshot":
+            if self._queued_bytes and self._queued_bytes + len(frame.body) > MAX_QUEUED_BYTES:
+                self._give_up()
+                return
+            self._queued_bytes += len(frame.body)  # one answer fits, however long it is
+        self._frames.append(frame)
+
+    def deliver(self, frame: Frame, records: Sequence[Record]) -> None:
+        """Sends records: as the ready-made frame if the connection is free, else later, the newest of each topic."""
+        if self.ended or self._has(frame):
+            return
+        self._note(frame)
+        if not self.busy:
+            self._send(frame)
+            counts.delivered += len(records)
+            return
+        for record in records:
+            if self._pending.pop(record.topic, None) is not None:
+                counts.conflated += 1
+            self._pending[record.topic] = record  # at the end: what waits stands in the order of offsets
+        if len(self._pending) > MAX_PENDING_TOPICS:
+            self._give_up()
+
+    def ping(self) -> None:
+        """Say that the client has everything up to its place, unless it still has to take something."""
+        if not self.busy:
+            self.queue(frames.ping(self.place))
+
+    def answered(self) -> None:
+        """The client has answered the oldest ping: what was sent before that has arrived."""
+        if self._pings:
+            self._arrived = self._pings.popleft()
+            self._go_on()
+
+    def close(self) -> None:
+        """Sends nothing more."""
+        self._closed = True
+        self._frames.clear()
+        self._pending.clear()
+        self._cancel_slow_timer()
+        # Forgotten here, because a task that is cancelled before it began never comes to its own end.
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
+    async def drained(self) -> None:
+        """Waits until everything queued so far has been handed to the server."""
+        while self._task is not None:
+            await asyncio.wait([self._task])
+
+    def _has(self, frame: Frame) -> bool:
+        """Whether a snapshot that was made meanwhile holds all of it."""
+        epoch, offset = self._told
+        return frame.place is not None and frame.place.epoch == epoch and frame.place.offset <= offset
+
+    def _drop_snapshots(self) -> None:
+        """Of what is queued, those that a newer one replaces; but one that has begun is sent to its last part."""
+        kept: deque[Frame] = deque()
+        begun = self._in_snapshot
+        for frame in self._frames:
+            if frame.kind != "snapshot" or begun:
+                kept.append(frame)
+            if frame.kind == "snapshot" and frame.place is not None:
+                begun = False
+        self._frames = kept
+
+    def _note(self, frame: Frame) -> None:
+        if frame.place is not None:
+            self._told = frame.place.epoch, frame.place.offset
+
+    def _send(self, frame: Frame) -> None:
+        """Sends at once where the server takes it at once; else a task waits for that."""
+        try:
+            rest = start(self._transport.send(frame))
+        except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
+            self._lose(problem)
+            return
+        self._leave(frame)
+        if rest is not None:
+            self._set_slow_timer()
+            self._task = asyncio.get_running_loop().create_task(self._flush(rest))
+        else:
+            self._ask_for_answer()
+
+    def _leave(self, frame: Frame) -> None:
+        """Notes a frame that the server has taken, or is taking."""
+        if frame.kind == "snapshot":
+            self._in_snapshot = frame.place is None
+        if self._transport.waits_for_client:
+            return
+        self._sent += len(frame.body)
+        self._sent_place = frame.place or self._sent_place
+        if frame.kind == "ping":
+            self._pings.append(self._sent)
+
+    def _ask_for_answer(self) -> None:
+        """A ping, where the server does not say whether what was sent has arrived, and no ping behind it is out."""
+        asked = self._pings[-1] if self._pings else self._arrived
+        if self._unanswered and self._sent - asked > MAX_BUFFER_BYTES and not self._closed and self._sent_place:
+            self._set_slow_timer()
+            self._send(frames.ping(self._sent_place))  # and not the place of what is still queued
+
+    def _go_on(self) -> None:
+        """Sends what waited, as far as the client takes it."""
+        if self.busy:
+            return
+        self._cancel_slow_timer()
+        while not self.busy and not self._closed and (self._frames or self._pending):
+            self._send(self._take())
+
+    async def _flush(self, rest: Awaitable[None]) -> None:
+        try:
+            await rest
+            self._set_slow_timer()  # anew: something has left
+            while self._frames or self._pending:
+                frame = self._take()
+                self._leave(frame)
+                await self._transport.send(frame)
+                self._set_slow_timer()
+        except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
+            self._lose(problem)
+        finally:
+            self._task = None
+            if not self._unanswered:
+                self._cancel_slow_timer()
+        self._ask_for_answer()
+
+    def _take(self) -> Frame:
+        if self._frames:
+            frame = self._frames.popleft()
+            if frame.kind != "snapshot":
+                self._queued_bytes -= len(frame.body)
+            return frame
+        bodies = list(self._take_records())
+        counts.delivered += len(bodies)
+        return frames.records(self.place, bodies)
+
+    def _take_records(self) -> Iterator[bytes]:
+        """Take what waited longest, about as much as a part of a snapshot: a frame is a copy, what waits is not."""
+        size = 0
+        while self._pending and size < frames.MAX_SNAPSHOT_BYTES:
+            body = self._pending.pop(next(iter(self._pending))).body
+            size += len(body)
+            yield body
+
+    def _lose(self, problem: Exception) -> None:
+        self._closed = True
+        log.debug("send_failed", tenant=self.tenant_id, connection=self._name, error=str(problem))
+
+    def _give_up(self) -> None:
+        """The client is too slow. Only said once: what comes after is no longer kept."""
+        self._pending.clear()
+        self._cancel_slow_timer()
+        self._on_slow()
+
+    def _set_slow_timer(self) -> None:
+        self._cancel_slow_timer()
+        self._slow_timer = asyncio.get_running_loop().call_later(self._slow_seconds, self._give_up)
+
+    def _cancel_slow_timer(self) -> None:
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
+            self._slow_timer = None

@@ -1,0 +1,115 @@
+"""Django's system checks of the engine (`manage.py check`). Those that ask Redis run with `check --deploy` alone."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+from redis.exceptions import RedisError
+
+from realtime import conf
+from realtime.redis.server import WARN_ABOVE, RedisServer
+from realtime.web.origin import LOOPBACK
+
+REALTIME = "realtime"
+MIN_SECRET_LENGTH = 32
+
+SET_POLICY = "Set maxmemory-policy to volatile-lru: then only what has an expiry is evicted, and repaired."
+GIVE_MEMORY = "Raise maxmemory. With REALTIME_TERMINAL_TTL_SECONDS=0 ended jobs are never evicted: set a time."
+
+
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """What can be said without asking anybody."""
+    return [*_missing(), *_origins(), *_secret()]
+
+
+def check_redis(**_: Any) -> list[CheckMessage]:
+    """How Redis is set, and how full it is."""
+    if not getattr(settings, "REALTIME_REDIS_URL", ""):
+        return []  # E001 says so
+    try:
+        return list(_redis(RedisServer.ask(conf.redis())))
+    except RedisError as problem:
+        hint = f"Look whether it runs, and correct {conf.REDIS_ADDRESS}."
+        return [Warning(f"Redis cannot be asked how it is set: {problem}", hint=hint, id="realtime.W006")]
+
+
+def register_checks() -> None:
+    register(check_settings, REALTIME)
+    register(check_redis, REALTIME, Tags.security, deploy=True)
+
+
+def _missing() -> Iterator[CheckMessage]:
+    """The three that the engine refuses to work without; no rules means that nobody may see anything."""
+    if not getattr(settings, "REALTIME_REDIS_URL", ""):
+        yield Error("REALTIME_REDIS_URL is not set.", hint="For example redis://127.0.0.1:6379/0.", id="realtime.E001")
+    for name, meaning in (("REALTIME_AUTHENTICATOR", "who asks"), ("REALTIME_TOPIC_RULES", "who may see what")):
+        path = getattr(settings, name, "")
+        if not path:
+            hint = f"Name the function that says {meaning}, as module.function."
+            yield Error(f"{name} is not set.", hint=hint, id="realtime.E001")
+            continue
+        try:
+            import_string(path)
+        except ImportError as problem:
+            yield Error(f"{name} names nothing that can be imported: {problem}", id="realtime.E001")
+
+
+def _origins() -> Iterator[CheckMessage]:
+    """In production: whose pages may connect, and under which names the server answers."""
+    if settings.DEBUG:
+        return
+    if "*" in settings.ALLOWED_HOSTS:
+        yield Warning(
+            "ALLOWED_HOSTS holds '*': under any name that leads here, a page counts as one of the own site.",
+            hint="Name the hosts under which browsers come.",
+            id="realtime.W004",
+        )
+    for origin in conf.allowed_origins():
+        parts = urlsplit(origin)
+        if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+            yield Warning(
+                f"REALTIME_ALLOWED_ORIGINS holds {origin!r}: whoever is on the way can put a script into its pages.",
+                hint="Name origins as https://app.example.com.",
+                id="realtime.W004",
+            )
+
+
+def _secret() -> Iterator[CheckMessage]:
+    hint = "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    try:
+        secret = settings.SECRET_KEY
+    except ImproperlyConfigured:
+        secret = ""
+    if not secret:
+        yield Error("SECRET_KEY is not set, and tickets are signed with it.", hint=hint, id="realtime.E002")
+    elif len(secret) < MIN_SECRET_LENGTH:
+        yield Warning(
+            f"SECRET_KEY has {len(secret)} characters: who guesses it can sign a ticket for any tenant.",
+            hint=hint,
+            id="realtime.W005",
+        )
+    if any(len(old) < MIN_SECRET_LENGTH for old in settings.SECRET_KEY_FALLBACKS):
+        yield Warning(
+            "SECRET_KEY_FALLBACKS holds a short key: who guesses it can sign a ticket for any tenant.",
+            hint="Take it out; tickets that it signed are refused from then on.",
+            id="realtime.W005",
+        )
+
+
+def _redis(server: RedisServer) -> Iterator[CheckMessage]:
+    if server.evicts_anything:
+        yield Warning(
+            f"Redis evicts keys without expiry (maxmemory-policy {server.policy}): feeds and ended jobs can get lost.",
+            hint=SET_POLICY,
+            id="realtime.W001",
+        )
+    if server.short_of_memory:
+        yield Warning(
+            f"Redis uses {server.memory_share:.0%} of its memory, more than {WARN_ABOVE:.0%}.",
+            hint=GIVE_MEMORY,
+            id="realtime.W002",
+        )

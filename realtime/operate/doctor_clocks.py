@@ -1,0 +1,42 @@
+"""The doctor's look at clocks: of this host, of Redis and of the database."""
+
+import time
+from contextlib import suppress
+
+from django.db import DatabaseError, connection
+from redis.exceptions import RedisError
+
+from realtime.operate.doctor import brief_redis
+from realtime.records.errors import CheckFailedError
+
+MOST_SECONDS = 5.0
+"""Of difference. Nothing is lost by more; times that people read are wrong by as much."""
+
+
+def check_clocks() -> str:
+    """Compare the clocks with that of Redis, by which the others judge. Raises CheckFailedError."""
+    here = time.time()
+    try:
+        with brief_redis() as redis:
+            seconds, microseconds = redis.time()
+    except RedisError as problem:
+        raise CheckFailedError(f"not looked at: {problem}", "Mend Redis first.") from problem
+    redis_time = seconds + microseconds / 1_000_000
+    found = {"this host": here - redis_time}
+    if connection.vendor == "postgresql":
+        with suppress(DatabaseError):  # the check of the database says so
+            found["PostgreSQL"] = _postgres_time() - redis_time - (time.time() - here)
+    wrong = [f"{name} is {_ahead(by)} Redis" for name, by in found.items() if abs(by) > MOST_SECONDS]
+    if wrong:
+        raise CheckFailedError("; ".join(wrong), "Let all hosts follow one time server (chrony, systemd-timesyncd).")
+    return f"{' and '.join(found)}: within {max(map(abs, found.values())):.1f} s of Redis"
+
+
+def _postgres_time() -> float:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+        return float(cursor.fetchone()[0])
+
+
+def _ahead(seconds: float) -> str:
+    return f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'}"

@@ -1,0 +1,5 @@
+"""The outbox: what a transaction makes true is published, or sent to a queue, after its commit."""
+
+from realtime.outbox.outbox import publish_status_on_commit, send_on_commit
+
+__all__ = ["publish_status_on_commit", "send_on_commit"]

@@ -1,0 +1,194 @@
+"""What a relay does with one kind of outbox rows: claim those that are due, send them, note what became of each.
+
+Nothing is held while they are sent: no lock, no transaction, no connection. Rows of one kind never wait for another.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from django.db import InterfaceError, OperationalError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from realtime import conf
+from realtime.models import OutboxEntry
+from realtime.outbox.outbox import RECORD, claims, draft_of
+from realtime.outbox.outbox import send as send_row
+from realtime.outbox.revoke import REVOCATION, note_times
+from realtime.records.errors import BadRecordError, BadTopicError, NotNowError, UnsendableError
+from realtime.records.record import Draft
+from realtime.records.transitions import Status
+from realtime.redis.refused_writes import refusal
+
+log = structlog.get_logger(__name__)
+
+TERMINAL = [status.value for status in Status if status.terminal]
+WORK_SECONDS = 0.6 * claims.CLAIM_SECONDS
+"""What has not been sent after this part of a claim is given back."""
+FAILING_SECONDS = 3.0
+"""What failures may cost in one round: a way that hangs is not asked for each row."""
+
+
+@dataclass
+class Outcome:
+    """What became of the rows of a claim."""
+
+    sent: list[OutboxEntry] = field(default_factory=list)
+    later: list[OutboxEntry] = field(default_factory=list)
+    """Not sent, through no fault of their own."""
+    untried: list[OutboxEntry] = field(default_factory=list)
+    failed: list[tuple[OutboxEntry, Exception]] = field(default_factory=list)
+    unsendable: list[tuple[OutboxEntry, Exception]] = field(default_factory=list)
+    problem: Exception | None = None
+    """The last reason why a row was not sent."""
+
+    def put(self, entry: OutboxEntry, problem: Exception) -> None:
+        """Judges the error that sending a row raised."""
+        self.problem = problem
+        if isinstance(problem, UnsendableError | BadRecordError | BadTopicError):
+            self.unsendable.append((entry, problem))
+        elif _closes_the_way(problem):
+            self.later.append(entry)
+        else:
+            self.failed.append((entry, problem))
+
+
+def _closes_the_way(problem: Exception) -> bool:
+    """Whether this says something of the server, and nothing of the row."""
+    if isinstance(problem, ResponseError):
+        return isinstance(problem, NoScriptError) or refusal(problem) is not None
+    return isinstance(problem, NotNowError | RedisError | OSError | OperationalError | InterfaceError)
+
+
+class Delivery:
+    """Of one kind of rows. A relay has one for each, and sends in a thread for each; one thread claims and notes."""
+
+    age_seconds = claims.LEFT_BEHIND_SECONDS
+    later_seconds = 2.0
+    """After which a row is tried again that was not sent through no fault of its own."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.stop = threading.Event()
+        self._unsent = 0
+        """How many rows could not be sent since the last round without trouble; the first one is logged."""
+
+    def claim(self) -> list[OutboxEntry]:
+        """Claims what is due. Raises DatabaseError."""
+        return claims.claim(self.kind, age_seconds=self.age_seconds)
+
+    def send(self, rows: list[OutboxEntry]) -> Outcome:
+        """Sends row by row. Its time is limited, and what of it failures may take. Asks no database itself."""
+        outcome, until, failing = Outcome(), time.monotonic() + WORK_SECONDS, 0.0
+        for entry in rows:
+            began = time.monotonic()
+            if self.stop.is_set() or began > until or failing > FAILING_SECONDS:
+                outcome.untried.append(entry)
+                continue
+            try:
+                send_row(entry)
+            except Exception as problem:  # noqa: BLE001 - a sender may raise what it likes
+                failing += time.monotonic() - began
+                outcome.put(entry, problem)
+            else:
+                outcome.sent.append(entry)
+        return outcome
+
+    def note(self, outcome: Outcome) -> None:
+        """Notes what became of the rows. Raises DatabaseError."""
+        claims.note_sent(outcome.sent)
+        claims.give_back(outcome.untried)
+        claims.give_back(outcome.later, seconds=self.later_seconds)
+        for entry, problem in outcome.unsendable:
+            claims.set_aside(entry, _said(problem))
+        for entry, problem in outcome.failed:
+            # Where nothing of the kind is sent, the way may be closed: then no row is to blame.
+            claims.note_failure(entry, _said(problem), may_set_aside=bool(outcome.sent))
+        self._say(outcome)
+
+    def _say(self, outcome: Outcome) -> None:
+        if outcome.unsendable:
+            entry, problem = outcome.unsendable[0]
+            log.error(
+                "outbox_rows_set_aside",
+                kind=self.kind,
+                count=len(outcome.unsendable),
+                first=entry.pk,
+                tenant=entry.tenant_id,
+                error=_said(problem),
+            )
+        failed = len(outcome.later) + len(outcome.failed) + (len(outcome.untried) if outcome.problem else 0)
+        if failed and not self._unsent:
+            log.warning("outbox_rows_not_sent", kind=self.kind, count=failed, error=_said(outcome.problem))
+        elif self._unsent and not failed and outcome.sent:
+            log.info("outbox_rows_sent_again", kind=self.kind, failures=self._unsent)
+            self._unsent = 0
+        self._unsent += failed
+
+
+class RecordDelivery(Delivery):
+    """Ends of jobs first: at its memory limit Redis takes these, and refuses what is unfinished."""
+
+    def __init__(self) -> None:
+        super().__init__(RECORD)
+        self._ends_next = True
+
+    def claim(self) -> list[OutboxEntry]:
+        ends, self._ends_next = self._ends_next, not self._ends_next
+        if ends and (rows := claims.claim(RECORD, statuses=TERMINAL)):
+            return rows
+        self._ends_next = True
+        return super().claim()
+
+    def send(self, rows: list[OutboxEntry]) -> Outcome:
+        """Sends all of them in one round trip."""
+        outcome, good = Outcome(), list[tuple[OutboxEntry, Draft]]()
+        for entry in rows:
+            try:
+                good.append((entry, draft_of(entry)))
+            except Exception as problem:  # noqa: BLE001 - a row that was written by hand may hold anything
+                outcome.unsendable.append((entry, problem))
+        self._publish(good, outcome)
+        return outcome
+
+    @staticmethod
+    def _publish(good: Sequence[tuple[OutboxEntry, Draft]], outcome: Outcome) -> None:
+        try:
+            answers = conf.publisher().publish_each((entry.tenant_id, draft) for entry, draft in good)
+        except (RedisError, OSError) as problem:
+            outcome.problem = problem
+            outcome.untried += [entry for entry, _ in good]
+            return
+        for (entry, _), answer in zip(good, answers, strict=True):
+            if isinstance(answer, Exception):
+                outcome.put(entry, answer)
+            else:
+                outcome.sent.append(entry)
+
+
+class RevocationDelivery(Delivery):
+    """Sends revocations at once: a trigger or SQL by hand may have written them, and then no process sends them."""
+
+    age_seconds = 0.0
+    later_seconds = 0.5
+
+    def __init__(self) -> None:
+        super().__init__(REVOCATION)
+
+    def claim(self) -> list[OutboxEntry]:
+        rows = super().claim()
+        note_times(rows)
+        return rows
+
+
+def deliveries() -> list[Delivery]:
+    """One for each kind that the settings name, records first."""
+    others = [kind for kind in conf.outbox_kinds() if kind not in {RECORD, REVOCATION}]
+    return [RecordDelivery(), RevocationDelivery(), *map(Delivery, others)]
+
+
+def _said(problem: Exception | None) -> str:
+    text = str(problem).strip()
+    return f"{type(problem).__name__}: {text}" if text else type(problem).__name__

@@ -1,0 +1,202 @@
+"""The relay: sends what processes left behind in the outbox, fills a Redis that has lost something, and sweeps.
+
+It runs in every worker process and as `manage.py realtime_relay`. All of them send: each claims rows of its own. What
+one has to do for all (filling, sweeping) belongs to the holder of a lease. Each part has a thread of its own, so that
+none waits for another: a queue that hangs, a slow database of the project's, or a large fill hold up no end of a job.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+import structlog
+from django.db import DatabaseError, close_old_connections, connection
+from django.db.models.functions import Now
+from redis.exceptions import RedisError
+
+from realtime import conf
+from realtime.models import OutboxEntry
+from realtime.outbox.claims import set_aside_rows
+from realtime.outbox.delivery import Delivery, Outcome, deliveries
+from realtime.outbox.lease import Lease
+from realtime.outbox.outbox import give_back_pooled_connection
+from realtime.outbox.refill import KEPT, Refill
+from realtime.records.errors import LeaseLostError
+from realtime.repair.rebuild import Rebuild
+from realtime.repair.sweeper import Sweeper
+
+log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer")
+
+PAUSE_SECONDS = 0.5
+"""A revocation that only a relay sends has to be heard within a second."""
+PURGE_SECONDS = 300.0
+SET_ASIDE_KEPT = timedelta(days=30)
+END_SECONDS = 5.0
+"""How long the end of the process waits for what its relay is sending."""
+
+
+class Relay:
+    """`run` goes on until told to stop.
+
+    One thread asks the database for rows and notes what became of them, so that a process needs one connection for
+    that. Each kind is sent in a thread of its own, and another one tends.
+    """
+
+    def __init__(self) -> None:
+        self._deliveries = deliveries()
+        self._tending = Tending()
+        self._failures: Counter[str] = Counter()
+        self._idle = list(self._deliveries)
+        self._results: SimpleQueue[tuple[Delivery, Outcome | None]] = SimpleQueue()
+        self._rows: dict[str, SimpleQueue[list[OutboxEntry]]] = {part.kind: SimpleQueue() for part in self._deliveries}
+
+    def run(self, stop: threading.Event) -> None:
+        """Looks twice a second for rows that are due. No outage of the database, Redis or a queue ends it."""
+        threads = [threading.Thread(target=self._tend, args=[stop], name="relay-tending", daemon=True)]
+        for delivery in self._deliveries:
+            delivery.stop = stop
+            # Daemons: the end does not wait for a queue that hangs.
+            name = f"relay-{delivery.kind}"
+            threads.append(threading.Thread(target=self._send, args=[delivery, stop], name=name, daemon=True))
+        for thread in threads:
+            thread.start()
+        while not stop.is_set():
+            close_old_connections()
+            self._claim()
+            self._note(PAUSE_SECONDS)
+        until = time.monotonic() + END_SECONDS
+        while len(self._idle) < len(self._deliveries) and time.monotonic() < until:
+            self._note(max(0.0, until - time.monotonic()))
+        threads[0].join(max(0.0, until - time.monotonic()))
+        connection.close()
+
+    def round(self) -> bool:
+        """One round of each part, one after the other; then any relay may go on. True if something was sent."""
+        sent = False
+        for delivery in self._deliveries:
+            while rows := self._claimed(delivery):
+                outcome = delivery.send(rows)
+                self._once(f"note {delivery.kind}", partial(delivery.note, outcome), None)
+                sent = sent or bool(outcome.sent)
+                if not (outcome.sent or outcome.unsendable):
+                    break
+        self._once("relay-tending", self._tending.round, None)
+        self._once("relay-tending", self._tending.end, None)
+        return sent
+
+    def _claim(self) -> None:
+        for delivery in list(self._idle):
+            if rows := self._claimed(delivery):
+                self._idle.remove(delivery)
+                self._rows[delivery.kind].put(rows)
+
+    def _claimed(self, delivery: Delivery) -> list[OutboxEntry]:
+        nothing: list[OutboxEntry] = []
+        rows = self._once(f"claim {delivery.kind}", delivery.claim, nothing)
+        give_back_pooled_connection()
+        return rows
+
+    def _note(self, seconds: float) -> None:
+        """Waits for something to be sent, notes that, and whatever else was sent meanwhile."""
+        with suppress(Empty):
+            while True:
+                delivery, outcome = self._results.get(timeout=seconds) if seconds else self._results.get_nowait()
+                self._idle.append(delivery)
+                if outcome is not None:
+                    self._once(f"note {delivery.kind}", partial(delivery.note, outcome), None)
+                    if not (outcome.sent or outcome.unsendable):
+                        continue  # its way is closed: the next look at it comes after the pause
+                seconds = 0.0
+
+    def _send(self, delivery: Delivery, stop: threading.Event) -> None:
+        while True:
+            try:
+                rows = self._rows[delivery.kind].get(timeout=PAUSE_SECONDS)
+            except Empty:
+                if stop.is_set():
+                    break
+                continue
+            close_old_connections()  # a sender of the project may use SQL
+            outcome = self._once(f"send {delivery.kind}", partial(delivery.send, rows), None)
+            self._results.put((delivery, outcome))
+        connection.close()
+
+    def _tend(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            close_old_connections()
+            self._once("relay-tending", self._tending.round, None)
+            stop.wait(PAUSE_SECONDS)
+        self._once("relay-tending", self._tending.end, None)
+        connection.close()
+
+    def _once(self, name: str, part: Callable[[], Answer], otherwise: Answer) -> Answer:
+        """What a part answers; `otherwise` where it fails. The first failure is logged, and the end of them."""
+        try:
+            answer = part()
+        except (DatabaseError, RedisError, OSError, LeaseLostError) as problem:
+            if not self._failures[name]:
+                log.warning("relay_round_failed", part=name, error=str(problem).strip())
+        except Exception:
+            if not self._failures[name]:
+                log.exception("relay_round_failed", part=name)
+        else:
+            if self._failures[name]:
+                log.info("relay_works_again", part=name, failures=self._failures.pop(name))
+            return answer
+        self._failures[name] += 1
+        return otherwise
+
+
+class Tending:
+    """What one relay does for all: it fills a Redis that lost something, sweeps, and deletes old rows."""
+
+    def __init__(self) -> None:
+        source, prefix, limits = conf.source(), conf.key_prefix(), conf.limits()
+        rebuild = Rebuild(conf.redis(), source, key_prefix=prefix, limits=limits)
+        old_workers = conf.old_keys() is not None
+        self._sweeper = Sweeper(conf.redis(), source, key_prefix=prefix, limits=limits, old_workers=old_workers)
+        self._refill = Refill(source, rebuild, self._sweeper)
+        # Half as long as a worker's: also where the worker died with its relay, others see in time that it is gone.
+        self._lease = Lease("tending", limits.lease_seconds / 2)
+        self._failing: set[str] = set()
+        self._purged_at = float("-inf")
+
+    def round(self) -> None:
+        """Does what is due, if no other relay does. Raises DatabaseError, LeaseLostError."""
+        if self._lease.hold():
+            self._try("redis_not_filled", self._refill.if_needed)
+            self._try("sweep_failed", self._sweeper.sweep_if_due)
+            self._purge()
+
+    def end(self) -> None:
+        """Lets another relay go on at once. Raises DatabaseError."""
+        self._lease.give()
+
+    def _try(self, event: str, step: Callable[[Callable[[], object]], object]) -> None:
+        """Each step fails for itself, and is tried again later. Raises LeaseLostError."""
+        try:
+            step(self._lease.keep)
+        except LeaseLostError:
+            raise
+        except Exception as problem:  # the project's source may raise what it likes
+            if event not in self._failing:
+                self._failing.add(event)
+                log.warning(event, error=str(problem).strip(), exc_info=not isinstance(problem, RedisError))
+        else:
+            self._failing.discard(event)
+
+    def _purge(self) -> None:
+        if time.monotonic() - self._purged_at < PURGE_SECONDS:
+            return
+        self._purged_at = time.monotonic()
+        OutboxEntry.objects.filter(sent_at__lt=Now() - KEPT).delete()
+        if given_up := set_aside_rows().filter(failed_at__lt=Now() - SET_ASIDE_KEPT).order_by().delete()[0]:
+            log.warning("outbox_rows_given_up", count=given_up)

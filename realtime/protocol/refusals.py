@@ -1,0 +1,85 @@
+"""Every refusal is counted by its reason, and logged: the first of a reason at once, and then how often it came again.
+
+A browser cannot say why a WebSocket did not open. The log can, and no stranger can fill it: of each reason there is at
+most one line a minute.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from realtime.protocol.close_codes import CloseCode, RefusedError
+from realtime.records.metrics import counts
+
+log = structlog.get_logger(__name__)
+
+QUIET_SECONDS = 60.0
+"""For this long after a line, refusals of the same reason are only counted."""
+MAX_DETAIL = 200
+"""Letters of a detail; most of them come from the client."""
+REASONS = (
+    *(code.name.lower() for code in CloseCode if code not in {CloseCode.NO_PONG, CloseCode.TOO_SLOW}),
+    "host",
+    "origin",
+    "path",
+    "bad_request",
+    "csrf",
+    "bad_frame",
+    "bad_topic",
+    "forbidden_topic",
+    "too_many_topics",
+    "invalid",
+    "token_invalid",
+    "unavailable",
+    "redis_unavailable",
+    "method_not_allowed",
+    "head_too_large",
+    "head_too_slow",
+    "too_many_pings",
+    "too_many_parts",
+)
+"""All there are: what a client sends never becomes one."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    logged_at: float
+    unlogged: int = 0
+
+
+class RefusalLog:
+    """Remembers of each reason when it was last logged, and how often it has come since."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[str, _Seen] = {}
+
+    def add(self, reason: str, message: str, **details: Any) -> None:
+        """Count one refusal; log it unless its reason was logged within the last `QUIET_SECONDS`."""
+        counts.refusals[reason] += 1
+        now, seen = self._clock(), self._seen.get(reason)
+        if seen is not None and now - seen.logged_at < QUIET_SECONDS:
+            seen.unlogged += 1
+            return
+        repeated = seen.unlogged if seen else 0
+        self._seen[reason] = _Seen(now)
+        short = {name: str(value)[:MAX_DETAIL] for name, value in details.items() if value is not None}
+        log.warning("refused", reason=reason, message=message[:MAX_DETAIL], repeated=repeated, **short)
+
+
+_log = RefusalLog()
+refused = _log.add
+
+
+def connection_refused(problem: RefusedError, scope: Any) -> None:
+    """Count and log a connection, or a poll, that was not let in."""
+    refused(problem.code.name.lower(), str(problem), path=scope.get("path"), client=client_of(scope))
+
+
+def client_of(scope: Any) -> str | None:
+    """The client's address, as far as the server knows it."""
+    client = scope.get("client")
+    return client[0] if client else None

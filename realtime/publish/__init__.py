@@ -1,0 +1,8 @@
+"""Publishing, for workers: `from realtime.publish import Publisher, AsyncPublisher, Step`. No Django is needed."""
+
+from realtime.publish.async_publisher import AsyncPublisher
+from realtime.publish.pacing import Pace
+from realtime.publish.publisher import Publisher
+from realtime.records.record import Step
+
+__all__ = ["AsyncPublisher", "Pace", "Publisher", "Step"]

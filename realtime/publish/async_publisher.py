@@ -1,0 +1,158 @@
+"""`Publisher` for asyncio: the same methods as coroutines, the same rules. See there for what they promise."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self, cast
+
+from redis.asyncio import Redis
+
+from realtime.publish.pacing import Pace, progress_update
+from realtime.publish.progress_task import ProgressTask
+from realtime.records import scripts
+from realtime.records.batches import batched
+from realtime.records.commands import Commands, Publishing
+from realtime.records.metrics import count_published, counting_refusals
+from realtime.records.record import Draft, Progress, Record, Step, draft_record, join_record
+from realtime.records.scripts import Limits, Published
+from realtime.redis import links
+
+
+class AsyncPublisher:
+    """Puts records into tenants' feeds, and reads single ones back. Belongs to the event loop that uses it first.
+
+    `await close()` it in the end: the last progress may still wait for its turn.
+    """
+
+    def __init__(
+        self, redis: Redis, *, key_prefix: str = "", limits: Limits | None = None, pace: Pace | None = None
+    ) -> None:
+        self._redis = redis
+        self._commands = Commands(key_prefix, limits or Limits())
+        self._publishing = Publishing(redis)
+        self._renew = redis.register_script(scripts.source("lease"))
+        self._repair = redis.register_script(scripts.source("repair"))
+        self._lease_left = redis.register_script(scripts.source("lease_left"))
+        self._read = redis.register_script(scripts.source("record"))
+        self._progress = ProgressTask(self._publish_batch, self._write, pace or Pace())
+
+    @classmethod
+    def from_url(
+        cls,
+        url: str,
+        *,
+        key_prefix: str = "",
+        limits: Limits | None = None,
+        pace: Pace | None = None,
+        timeout_seconds: float = 1.0,
+    ) -> Self:
+        """A publisher with its own connections. `timeout_seconds` bounds what a status may cost, twice."""
+        redis = links.async_client(url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds)
+        return cls(redis, key_prefix=key_prefix, limits=limits, pace=pace)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many progress records Redis did not take, by reason (`realtime.publish.pacing`)."""
+        return self._progress.dropped
+
+    async def progress(
+        self,
+        *,
+        tenant_id: int,
+        topic: str,
+        attempt: int,
+        percent: float,
+        step: Step | None = None,
+        remaining_seconds: float | None = None,
+        data: Mapping[str, Any] | None = None,
+        milestone: bool = False,
+    ) -> Published | None:
+        """Says how far a job is. Never raises for Redis; BadTopicError or BadRecordError for a mistake in the call."""
+        progress = Progress(percent, step, remaining_seconds)
+        return await self._progress.send(
+            progress_update(tenant_id, topic, attempt, progress, data=data, milestone=milestone)
+        )
+
+    async def status(
+        self,
+        *,
+        tenant_id: int,
+        topic: str,
+        attempt: int,
+        status: str,
+        data: Mapping[str, Any] | None = None,
+        error: Mapping[str, str] | None = None,
+    ) -> Published:
+        """Says what became of a job. Raises RedisError where it cannot be said."""
+        return await self.publish(
+            tenant_id,
+            draft_record(topic=topic, attempt=attempt, status=status, published_at=time.time(), data=data, error=error),
+        )
+
+    async def publish(self, tenant_id: int, draft: Draft) -> Published:
+        """Hands one record to Redis, which accepts or refuses it. Raises RedisError."""
+        return (await self.publish_many([(tenant_id, draft)]))[0]
+
+    async def publish_many(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
+        """`publish` for many (tenant, record), 200 in a round trip; the answers in their order. Raises RedisError."""
+        answers: list[Published] = []
+        for batch in batched(records):
+            for tenant_id, draft in batch:
+                self._progress.settle(tenant_id, draft)
+            answers += await self._publish_batch(batch)
+        return answers
+
+    async def record(self, tenant_id: int, topic: str) -> Record | None:
+        """The latest record of one topic, or None if Redis holds nothing of it in this tenant. Raises RedisError."""
+        names = self._commands.record(tenant_id, topic)
+        text, progress = cast("list[bytes | None]", await self._read(names))
+        return join_record(text, progress) if text is not None else None
+
+    async def restore(self, tenant_id: int, draft: Draft) -> bool:
+        """Writes the status of a topic that Redis no longer holds; tells nobody. Raises RedisError."""
+        return bool(await self._repair(*self._commands.repair(tenant_id, draft)))
+
+    async def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
+        """Let the keys of an unfinished topic live on; False if Redis holds no such topic. Raises RedisError."""
+        record = await self.record(tenant_id, topic)
+        if record is None or record.terminal:
+            return False
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            self._commands.refresh(pipeline, tenant_id, topic, seconds)
+            await pipeline.execute()
+        return True
+
+    async def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
+        """Says that this attempt is still at work. False if another one overtook it. Raises RedisError."""
+        return bool(await self._renew(*self._commands.renew_lease(tenant_id, topic, attempt)))
+
+    async def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:
+        """For how long somebody is still at work on a topic; 0 if nobody is. Raises RedisError."""
+        left = int(await self._lease_left(*self._commands.lease_left(tenant_id, topic))) / 1000
+        return min(left, self._commands.limits.lease_seconds)  # see `Publisher.leases_seconds_left`
+
+    async def close(self) -> None:
+        """Sends the progress that waits, for 0.1 s at the most, and closes the connections."""
+        await self._progress.close()
+        await self._redis.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _publish_batch(self, records: Sequence[tuple[int, Draft]]) -> list[Published]:
+        """In one round trip."""
+        with counting_refusals():
+            if len(records) == 1:
+                ((tenant_id, draft),) = records
+                answer = await self._publishing.of(draft)(*self._commands.publish(tenant_id, draft))
+                return count_published([scripts.published(answer)])
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                self._commands.publish_all(pipeline, self._publishing, records)
+                return count_published(map(scripts.published, await pipeline.execute()))
+
+    async def _write(self) -> None:
+        """Sees whether Redis takes writes as any other. Raises RedisError."""
+        await self._commands.try_write(self._redis)

@@ -1,0 +1,118 @@
+"""The task that sends the progress of an event loop: the asynchronous twin of `progress_thread.py`."""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from itertools import zip_longest
+from typing import TypeVar
+
+from realtime.publish.pacing import IDLE_SECONDS, Pace, Pacer, Sending
+from realtime.publish.throttle import Update
+from realtime.records.record import Draft
+from realtime.records.scripts import Published
+
+Answer = TypeVar("Answer")
+
+
+class ProgressTask:
+    """Sends updates through `publish_many`, and asks with `probe` whether Redis takes them. For one loop."""
+
+    def __init__(
+        self,
+        publish_many: Callable[[Sequence[tuple[int, Draft]]], Awaitable[list[Published]]],
+        probe: Callable[[], Awaitable[object]],
+        pace: Pace,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._publish_many = publish_many
+        self._probe_redis = probe
+        self._pace = pace
+        self._clock = clock
+        self._pacer = Pacer(pace)
+        self._task: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def dropped(self) -> Counter[str]:
+        return self._pacer.dropped
+
+    async def send(self, update: Update) -> Published | None:
+        """Redis' answer, where the update leaves at once and the answer comes within the patience that is left."""
+        sending = self._pacer.offer(update, self._clock())
+        patience = self._pacer.patience_seconds
+        self._wake()
+        return await self._wait(sending, patience) if sending is not None else None
+
+    def settle(self, tenant_id: int, draft: Draft) -> None:
+        self._pacer.settle(tenant_id, draft)
+
+    async def close(self) -> None:
+        """Sends what waits, and ends the task. Does not wait longer for it than one call would. May be used again."""
+        self._pacer.hurry()
+        task, self._task = self._task, None
+        if task is None:
+            return
+        self._changed.set()
+        await asyncio.wait([task], timeout=self._pace.patience_seconds)
+        task.cancel()
+        await asyncio.wait([task])
+
+    async def _wait(self, sending: Sending, patience: float) -> Published | None:
+        started = self._clock()
+        answer = asyncio.wrap_future(sending.answer)
+        done, _ = await asyncio.wait([answer], timeout=patience)
+        self._pacer.waited(self._clock() - started if done else math.inf)
+        return answer.result() if done else None
+
+    def _wake(self) -> None:
+        if self._pacer.next_at == math.inf:
+            return
+        self._changed.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="realtime-progress")
+
+    async def _run(self) -> None:
+        idle = False
+        while True:
+            now = self._clock()
+            if batch := self._pacer.take(now):
+                await self._send(batch)
+            elif self._pacer.next_at <= now:
+                await self._probe(now)
+            elif self._task is not asyncio.current_task():
+                return
+            elif idle and self._pacer.next_at == math.inf:
+                self._task = None
+                return
+            else:
+                idle = not await self._sleep(min(self._pacer.next_at - now, IDLE_SECONDS))
+
+    async def _sleep(self, seconds: float) -> bool:
+        """False if nothing has changed meanwhile."""
+        self._changed.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), seconds)
+        return self._changed.is_set()
+
+    async def _send(self, batch: list[Sending]) -> None:
+        answers = await self._ask(self._publish_many([sending.addressed for sending in batch]), batch)
+        for sending, answer in zip_longest(batch, answers or ()):
+            sending.answer.set_result(answer)
+
+    async def _probe(self, now: float) -> None:
+        self._pacer.sent(now)
+        await self._ask(self._probe_redis())
+
+    async def _ask(self, question: Awaitable[Answer], batch: Sequence[Sending] = ()) -> Answer | None:
+        try:
+            answer = await question
+        except BaseException as problem:  # whatever it was, no job fails because of progress; a cancelled task ends
+            self._pacer.failed(self._clock(), problem, batch)
+            if isinstance(problem, Exception):
+                return None
+            raise
+        self._pacer.answered(self._clock())
+        return answer

@@ -1,0 +1,165 @@
+"""The thread that sends a process's progress. It runs while there is progress; calls wait for it only a moment."""
+
+import math
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import zip_longest
+from typing import TypeVar
+from weakref import WeakSet
+
+from realtime.publish.pacing import IDLE_SECONDS, NO_THREAD, Pace, Pacer, Sending
+from realtime.publish.throttle import Update
+from realtime.records.record import Draft
+from realtime.records.scripts import Published
+
+Answer = TypeVar("Answer")
+Work = Callable[[], None]
+
+
+class ProgressThread:
+    """Sends updates through `publish_many`, and asks with `probe` whether Redis takes them again. Threads may share it.
+
+    Whatever those two raise opens the circuit. In a forked child it is as new.
+    """
+
+    def __init__(
+        self,
+        publish_many: Callable[[Sequence[tuple[int, Draft]]], list[Published]],
+        probe: Callable[[], object],
+        pace: Pace,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._publish_many = publish_many
+        self._probe_redis = probe
+        self._pace = pace
+        self._clock = clock
+        self.begin_anew()
+        _all.add(self)
+
+    def begin_anew(self) -> None:
+        """Forgets all. For a forked child: there the thread is gone, and whoever held the lock."""
+        self._changed = threading.Condition()
+        self._pacer = Pacer(self._pace)
+        self._forget_thread()
+
+    @property
+    def dropped(self) -> Counter[str]:
+        return self._pacer.dropped
+
+    def send(self, update: Update) -> Published | None:
+        """Redis' answer, where the update leaves at once and the answer comes within the patience that is left."""
+        with self._changed:
+            sending = self._pacer.offer(update, self._clock())
+            patience = self._pacer.patience_seconds
+            self._wake()
+        return self._wait(sending, patience) if sending is not None else None
+
+    def settle(self, tenant_id: int, draft: Draft) -> None:
+        with self._changed:
+            self._pacer.settle(tenant_id, draft)
+
+    def close(self) -> None:
+        """Sends what waits, and ends the thread. Does not wait longer for it than one call would. May be used again."""
+        with self._changed:
+            self._pacer.hurry()
+            thread = self._thread
+            self._forget_thread()
+            self._changed.notify_all()
+        if thread is not None:
+            thread.join(self._pace.patience_seconds)
+
+    def _wait(self, sending: Sending, patience: float) -> Published | None:
+        started = self._clock()
+        try:
+            answer = sending.answer.result(patience)
+            seconds = self._clock() - started
+        except TimeoutError:
+            answer, seconds = None, math.inf  # it is under way all the same
+        with self._changed:
+            self._pacer.waited(seconds)
+        return answer
+
+    def _forget_thread(self) -> None:
+        """One that still runs ends by itself, when it has nothing more to do."""
+        self._thread: threading.Thread | None = None
+        self._wakes_at = math.inf
+
+    def _wake(self) -> None:
+        """Lets the thread look again if there is something to do earlier than it thinks."""
+        if self._pacer.next_at >= self._wakes_at:
+            return
+        if self._thread is not None:
+            self._changed.notify_all()
+            return
+        thread = threading.Thread(target=self._run, name="realtime-progress", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._pacer.drop_all(NO_THREAD)
+        else:
+            self._thread = thread
+            self._wakes_at = -math.inf
+
+    def _run(self) -> None:
+        while (work := self._next_work()) is not None:
+            work()
+
+    def _next_work(self) -> Work | None:
+        """Waits until there is something to do. None if the thread may end."""
+        with self._changed:
+            idle = False
+            while True:
+                now = self._clock()
+                if batch := self._pacer.take(now):
+                    return partial(self._send, batch)
+                if self._pacer.next_at <= now:
+                    self._pacer.sent(now)
+                    return self._probe
+                if self._thread is not threading.current_thread():
+                    return None
+                if idle and self._pacer.next_at == math.inf:
+                    self._forget_thread()
+                    return None
+                idle = not self._sleep(now)
+
+    def _sleep(self, now: float) -> bool:
+        """False if nobody woke the thread until it had something to do, or for long."""
+        self._wakes_at = self._pacer.next_at
+        woken = self._changed.wait(min(self._wakes_at - now, IDLE_SECONDS))
+        if self._thread is threading.current_thread():
+            self._wakes_at = -math.inf  # it looks again by itself before it sleeps the next time
+        return woken
+
+    def _send(self, batch: list[Sending]) -> None:
+        answers = self._ask(partial(self._publish_many, [sending.addressed for sending in batch]), batch)
+        for sending, answer in zip_longest(batch, answers or ()):
+            sending.answer.set_result(answer)
+
+    def _probe(self) -> None:
+        self._ask(self._probe_redis)
+
+    def _ask(self, question: Callable[[], Answer], batch: Sequence[Sending] = ()) -> Answer | None:
+        try:
+            answer = question()
+        except Exception as problem:  # noqa: BLE001 - whatever it was, no job fails because of progress
+            with self._changed:
+                self._pacer.failed(self._clock(), problem, batch)
+            return None
+        with self._changed:
+            self._pacer.answered(self._clock())
+        return answer
+
+
+_all: "WeakSet[ProgressThread]" = WeakSet()
+
+
+def _begin_anew_in_child() -> None:
+    for thread in list(_all):
+        thread.begin_anew()
+
+
+os.register_at_fork(after_in_child=_begin_anew_in_child)

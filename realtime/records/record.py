@@ -1,0 +1,199 @@
+"""A record as text: how it is written once by the publisher, and how little of it has to be read again.
+
+The text begins with a fixed header, `{"offset":N,"topic":"…","attempt":N,"status":"…",`, so that neither Lua nor the
+hub has to decode JSON to compare records, and the bytes that a worker wrote are the bytes that a browser reads.
+"""
+
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from operator import index
+from typing import Any
+
+from realtime.records.errors import BadRecordError
+from realtime.records.json_text import json_text
+from realtime.records.topics import check_topic
+from realtime.records.transitions import Status
+
+MAX_RECORD_BYTES = 65_536
+MAX_NUMBER = 2**53 - 1
+"""The largest whole number that JavaScript holds exactly."""
+MAX_REMAINING_SECONDS = 1e9
+MAX_PUBLISHED_AT = 1e11
+"""Unix seconds. Milliseconds are a frequent mistake, and larger than this."""
+
+_HEADER = re.compile(
+    rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
+)
+
+_PUBLISHED_AT = re.compile(rb'"published_at":(\d{1,12}(?:\.\d{1,9})?),"progress":')
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a job stands: step `index` of `total`, and how far that step itself is (0 to 100)."""
+
+    index: int
+    total: int
+    name: str
+    percent: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is: 0 to 100, the step, and the seconds that remain, if known."""
+
+    percent: float
+    step: Step | None = None
+    remaining_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record before Redis gave it an offset: `text` lacks the opening `{"offset":N`, `progress` is JSON or empty."""
+
+    topic: str
+    attempt: int
+    status: Status
+    text: bytes
+    progress: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as Redis holds it. `body` is its whole JSON, as it goes to browsers."""
+
+    offset: int
+    topic: str
+    attempt: int
+    status: Status
+    body: bytes
+
+    @property
+    def terminal(self) -> bool:
+        return self.status.terminal
+
+    @property
+    def published_at(self) -> float:
+        """Unix seconds; now where the text does not say it."""
+        # The last one: the data before it may have a field of that name.
+        match = _PUBLISHED_AT.match(self.body, max(0, self.body.rfind(b'"published_at":')))
+        return float(match[1]) if match else time.time()
+
+
+def overtakes(draft: Draft, held: Record) -> bool:
+    """Whether a committed state shows that the record of its end, or of its attempt, never came.
+
+    PROCESSING shows nothing: its worker publishes it, with a lease that nobody else may write.
+    """
+    if draft.attempt == held.attempt:
+        return draft.status.terminal and not held.terminal
+    return draft.attempt > held.attempt and draft.status is not Status.PROCESSING
+
+
+def draft_record(
+    *,
+    topic: str,
+    attempt: int,
+    status: str,
+    published_at: float,
+    progress: Progress | None = None,
+    data: Mapping[str, Any] | None = None,
+    error: Mapping[str, Any] | None = None,
+    stalled: bool = False,
+) -> Draft:
+    """Check and encode a record. Raise BadTopicError or BadRecordError, and nothing else, whatever is passed.
+
+    `data` and `error` may hold what JSON has no word for: `realtime.records.json_text` says how it is written.
+    """
+    check_topic(topic)
+    if not (isinstance(status, str) and status in Status.__members__):
+        raise BadRecordError(f"{status!r} is no status: use one of {', '.join(Status)}.")
+    attempt = _whole_number(attempt, "attempt", topic, least=1)
+    published_at = _number(published_at, "time", topic, most=MAX_PUBLISHED_AT, expected="Unix seconds")
+    for name, value in (("data", data), ("error", error)):
+        if value is not None and not isinstance(value, Mapping):
+            raise BadRecordError(f"The {name} of {topic} is {_shown(value)}: it has to be a mapping.")
+    try:
+        rest = json_text({"data": data or {}, "error": error, "stalled": stalled, "published_at": published_at})
+        progress_text = json_text(_checked(progress, topic)) if progress else b""
+    except (TypeError, ValueError) as problem:
+        raise BadRecordError(f"The record of {topic} cannot be written as JSON: {problem}.") from None
+    header = f',"topic":"{topic}","attempt":{attempt:d},"status":"{Status(status).value}",'
+    text = header.encode() + rest[1:]
+    if len(text) + len(progress_text) > MAX_RECORD_BYTES - 64:
+        raise BadRecordError(
+            f"The record of {topic} has {len(text) + len(progress_text)} bytes; {MAX_RECORD_BYTES} are the most."
+            " Put large results into the database, and their address into the record."
+        )
+    return Draft(topic, attempt, Status(status), text, progress_text)
+
+
+def _checked(progress: Progress, topic: str) -> Progress:
+    """The progress with plain numbers. Raises BadRecordError."""
+    step = progress.step
+    if step is not None:
+        step = Step(
+            index=_whole_number(step.index, "step", topic),
+            total=_whole_number(step.total, "number of steps", topic),
+            name=step.name,
+            percent=_number(step.percent, "percent of the step", topic, most=100, expected="0 to 100"),
+        )
+    remaining = progress.remaining_seconds
+    if isinstance(remaining, float) and not remaining <= MAX_REMAINING_SECONDS:
+        remaining = None  # an estimate by division is infinite at first, or not a number: nobody knows yet
+    elif remaining is not None:
+        overdue = isinstance(remaining, int | float) and remaining < 0
+        most, expected = MAX_REMAINING_SECONDS, "seconds"
+        remaining = 0 if overdue else _number(remaining, "remaining time", topic, most=most, expected=expected)
+    percent = _number(progress.percent, "percent", topic, most=100, expected="0 to 100")
+    return Progress(percent, step, remaining)
+
+
+def _number(value: object, name: str, topic: str, *, most: float, expected: str) -> float:
+    """Raises BadRecordError for what is no number from 0 to `most`. Decimals and numbers of NumPy are numbers."""
+    if isinstance(value, Real | Decimal):
+        with suppress(ArithmeticError, ValueError):  # of a huge integer, of a signaling NaN
+            if 0 <= (found := float(value)) <= most:
+                return found
+    raise BadRecordError(f"The {name} of {topic} is {_shown(value)}: it has to be a number ({expected}).")
+
+
+def _whole_number(value: object, name: str, topic: str, *, least: int = 0) -> int:
+    """Raises BadRecordError for what is no whole number from `least` on that every browser can hold."""
+    try:
+        found = index(value) if not isinstance(value, bool) else -1  # type: ignore[arg-type]
+    except TypeError:
+        found = -1
+    if not least <= found <= MAX_NUMBER:
+        raise BadRecordError(f"The {name} of {topic} is {_shown(value)}: it has to be a whole number from {least} on.")
+    return found
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:80]
+    except Exception:  # noqa: BLE001 - any class may be passed by mistake; Python itself refuses to print huge integers
+        return f"a {type(value).__name__}"
+
+
+def parse_record(body: bytes) -> Record:
+    """A record from its whole JSON. Raises BadRecordError."""
+    match = _HEADER.match(body)
+    if match is None or match[4].decode() not in Status.__members__:
+        raise BadRecordError(f"This is no record: {body[:80]!r}.")
+    return Record(int(match[1]), match[2].decode(), int(match[3]), Status(match[4].decode()), body)
+
+
+def join_record(text: bytes, progress: bytes | None) -> Record:
+    """A record from its two keys, `:status` and `:progress`, the way the publish script joins them."""
+    return parse_record(text[:-1] + b',"progress":' + (progress or b"null") + b"}")
+
+
+def unknown_record(topic: str) -> bytes:
+    """What stands for a topic of which Redis knows nothing; the client then asks the detail endpoint once."""
+    return b'{"topic":"' + topic.encode() + b'","status":"UNKNOWN"}'

@@ -1,0 +1,175 @@
+"""The Lua scripts, and what goes into and comes out of them. The same for synchronous and asynchronous clients."""
+
+import math
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from realtime.records.errors import BadRecordError
+from realtime.records.keys import PROGRESS_SUFFIX, STATUS_SUFFIX, Keys
+from realtime.records.record import Draft, Record, join_record
+from realtime.records.topics import check_topic
+from realtime.records.transitions import Verdict
+
+log = structlog.get_logger(__name__)
+
+_FOLDER = Path(__file__).with_name("lua")
+_OPENING = frozenset({"publish", "snapshot", "topics"})
+_OF_MASTER = frozenset({"record"})
+"""Those that open no feed, and all the same read nothing from a replica."""
+_PUBLISHING = frozenset({"stall", "show", "copy_old"})
+_AT_THE_LIMIT = frozenset({"revoke", "note", "repair", "show", "stall", "tend", "lease", "drop_lease", "expire_ended"})
+"""Marks, and what heals: written also when Redis is at its memory limit. All other writes are refused there."""
+ALLOW_OOM = "#!lua flags=allow-oom\n"
+
+
+@cache
+def source(name: str, *, at_the_limit: bool = False) -> str:
+    """The text of a script; those that touch the feed open it first, and some decide whether to publish at all.
+
+    `at_the_limit`: one that writes also when Redis is at its memory limit. Terminal states are published by such a one.
+    """
+    header = ALLOW_OOM if at_the_limit or name in _AT_THE_LIMIT else ""
+    return header + _body(name)
+
+
+def _body(name: str) -> str:
+    text = (_FOLDER / f"{name}.lua").read_text()
+    if name in _PUBLISHING:
+        return f"local function publish()\n{_body('publish')}\nend\n{text}"
+    opening = (_FOLDER / "open_feed.lua").read_text() if name in _OPENING else ""
+    if opening or name in _OF_MASTER:
+        return (_FOLDER / "history.lua").read_text() + opening + text
+    return text
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long records stay and how many a new client is shown (realtime.md, section 4)."""
+
+    unfinished_ttl_seconds: int = 6 * 3600
+    terminal_ttl_seconds: int = 7 * 86_400
+    """How long the status of an ended topic stays that a new client is shown no more. 0: for ever."""
+    lease_seconds: float = 30.0
+    recent_terminal: int = 100
+    recent_terminal_seconds: int = 24 * 3600
+    recent_unfinished: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Redis' answer to a publish: what it decided, and where the feed stands."""
+
+    verdict: Verdict
+    epoch: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A feed as read: `whole` if `records` are all that a new client is shown, else those above the known offset.
+
+    `elsewhere`: by topic, what was asked for by name and is not shown to new clients; only of a whole feed.
+    `shown`: how many topics a new client is shown at the most.
+    """
+
+    epoch: str
+    offset: int
+    floor: int
+    whole: bool
+    records: list[Record]
+    elsewhere: dict[str, Record] = field(default_factory=dict)
+    shown: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Single topics as read, and where the feed stood then."""
+
+    epoch: str
+    offset: int
+    records: dict[str, Record]
+
+
+def publish_arguments(keys: Keys, limits: Limits, tenant_id: int, draft: Draft) -> tuple[list[str], list[Any]]:
+    """KEYS and ARGV of `publish.lua`."""
+    names = [
+        keys.status(tenant_id, draft.topic),
+        keys.progress(tenant_id, draft.topic),
+        keys.feed(tenant_id),
+        keys.index(tenant_id),
+        keys.terminal(tenant_id),
+        keys.fence(tenant_id),
+        keys.leases(tenant_id),
+    ]
+    values = [
+        draft.topic,
+        draft.attempt,
+        draft.status.rank,
+        draft.status.value,
+        draft.text,
+        draft.progress,
+        limits.unfinished_ttl_seconds,
+        limits.terminal_ttl_seconds,
+        limits.lease_seconds,
+        limits.recent_terminal,
+        limits.recent_terminal_seconds,
+        limits.recent_unfinished,
+        new_epoch(),
+        keys.tenant(tenant_id),
+        STATUS_SUFFIX,
+    ]
+    return names, values
+
+
+def published(answer: Sequence[bytes]) -> Published:
+    return Published(Verdict(answer[0].decode()), answer[1].decode(), int(answer[2]))
+
+
+def snapshot_arguments(
+    keys: Keys, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()
+) -> tuple[list[str], list[Any]]:
+    """KEYS and ARGV of `snapshot.lua`; an empty epoch asks for everything. `topics`: asked for by name."""
+    names = [keys.feed(tenant_id), keys.index(tenant_id), keys.relay()]
+    prefix = keys.tenant(tenant_id)
+    return names, [epoch, offset, new_epoch(), prefix, STATUS_SUFFIX, PROGRESS_SUFFIX, *map(check_topic, topics)]
+
+
+def snapshot(answer: Sequence[Any]) -> Snapshot:
+    """What `snapshot.lua` returned. A topic whose status key was evicted is left out."""
+    epoch, offset, floor, whole, shown, indexed = answer[:6]
+    named = 6 + 2 * indexed  # where those begin
+    records = list(_join_records(answer[6:named]))
+    elsewhere = {record.topic: record for record in _join_records(answer[named:])}
+    return Snapshot(epoch.decode(), int(offset), int(floor), whole == b"1", records, elsewhere, shown)
+
+
+def topics_arguments(keys: Keys, tenant_id: int, topics: Sequence[str]) -> tuple[list[str], list[Any]]:
+    """KEYS and ARGV of `topics.lua`."""
+    names = [name(tenant_id, topic) for topic in topics for name in (keys.status, keys.progress)]
+    return [keys.feed(tenant_id), *names], [new_epoch()]
+
+
+def topics(answer: Sequence[Any]) -> Named:
+    """What `topics.lua` returned, of the topics that Redis holds."""
+    epoch, offset = answer[:2]
+    return Named(epoch.decode(), int(offset), {record.topic: record for record in _join_records(answer[2:])})
+
+
+def _join_records(values: Sequence[bytes | None]) -> Iterator[Record]:
+    for text, progress in zip(values[::2], values[1::2], strict=True):
+        try:
+            if text is not None:
+                yield join_record(text, progress)
+        except BadRecordError as problem:
+            # One foreign value below our names must not cost a tenant its feed.
+            log.warning("bad_record", error=str(problem))

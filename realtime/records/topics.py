@@ -1,0 +1,71 @@
+"""Topics (`kind:id`), and which of them a connection asked for."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from realtime.records.errors import BadTopicError
+
+EVERYTHING = "*"
+MAX_TOPICS = 200
+"""Topics that one connection may name."""
+
+_TOPIC = re.compile(r"[a-z]{1,16}:[A-Za-z0-9_-]{1,64}", re.ASCII)
+_PATTERN = re.compile(r"\*|[a-z]{1,16}:(?:\*|[A-Za-z0-9_-]{1,64})", re.ASCII)
+
+
+def check_topic(topic: str) -> str:
+    """The topic itself. Raises BadTopicError."""
+    if not (isinstance(topic, str) and _TOPIC.fullmatch(topic)):
+        raise BadTopicError(f"{topic!r:.100} is no topic: write kind:id, as in video:42.")
+    return topic
+
+
+def is_named(pattern: str) -> bool:
+    """Whether the pattern names one topic, rather than all or a kind of them."""
+    return not pattern.endswith("*")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFilter:
+    """A set of patterns: topics, `kind:*`, or `*`. Normal form: what another pattern already covers is left out."""
+
+    patterns: frozenset[str]
+    hash: str = field(compare=False)
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> "TopicFilter":
+        """The filter of these patterns. Raises BadTopicError."""
+        given = set(patterns)
+        for pattern in given:
+            if not _PATTERN.fullmatch(pattern):
+                raise BadTopicError(f"{pattern[:100]!r} is no topic: write kind:id, kind:* or *.")
+        if EVERYTHING in given:
+            given = {EVERYTHING} | {p for p in given if is_named(p)}
+        if len(given) > MAX_TOPICS:
+            raise BadTopicError(f"{len(given)} topics are too many: a connection may name {MAX_TOPICS}.")
+        normal = frozenset(given)
+        return cls(normal, hashlib.sha256(",".join(sorted(normal)).encode()).hexdigest()[:8])
+
+    @classmethod
+    def parse(cls, text: str) -> "TopicFilter":
+        """From the query parameter `topics`: patterns between commas. Raises BadTopicError."""
+        return cls.of(part.strip() for part in text.split(",") if part.strip())
+
+    @property
+    def named(self) -> list[str]:
+        """The topics asked for by name, whose state is told even where the feed does not hold it."""
+        return sorted(p for p in self.patterns if is_named(p))
+
+    def matches(self, topic: str) -> bool:
+        if EVERYTHING in self.patterns or topic in self.patterns:
+            return True
+        return f"{topic.partition(':')[0]}:*" in self.patterns
+
+    def covers(self, pattern: str) -> bool:
+        """Whether everything that the pattern matches is matched here too."""
+        return pattern in self.patterns or EVERYTHING in self.patterns or self._covers_kind(pattern)
+
+    def _covers_kind(self, pattern: str) -> bool:
+        return pattern != EVERYTHING and f"{pattern.partition(':')[0]}:*" in self.patterns

@@ -1,0 +1,152 @@
+"""uvicorn's HTTP protocol, bounded: what a stranger's socket may cost the process.
+
+uvicorn bounds neither the size of a request's head nor the time it takes. No underscored name of uvicorn is used here.
+What it does not document and we build on, `tests/contract/test_hostile_sockets.py` holds. Of `HttpToolsProtocol`:
+
+- the callbacks of its parser (`on_header`, `on_headers_complete`, `on_body`, `on_message_complete`); an exception in
+  one of them leads to `send_400_response`;
+- `handle_websocket_upgrade`;
+- `timeout_keep_alive`, after which `timeout_keep_alive_handler` closes an idle connection;
+- `loop`, `transport`, `headers`;
+- `pipeline` (requests that wait for the one before) and `cycle` (the newest request, with `response_complete`).
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from realtime.protocol.refusals import refused
+from realtime.server.farewell import FAREWELL_SECONDS, end_gently
+
+HEAD_BYTES = 65_536
+HEAD_FIELDS = 128
+"""As many as websockets takes in a handshake."""
+HEAD_SECONDS = 15.0
+PIPELINED_REQUESTS = 16
+
+_SENTENCE = f"A request's head has at most {HEAD_BYTES} bytes and {HEAD_FIELDS} fields."
+_TOO_LARGE = (
+    "HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    "x-content-type-options: nosniff\r\n"
+    f"content-length: {len(_SENTENCE)}\r\nconnection: close\r\n\r\n{_SENTENCE}"
+).encode()
+
+
+class TooMuchError(Exception):
+    """Raised in a callback of the parser, which then stops."""
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """HTTP with request heads that are bounded in bytes, fields and time. A request in progress is left alone.
+
+    Between two requests, while nothing of the next has come, uvicorn's own `timeout_keep_alive` runs.
+    """
+
+    head_seconds = HEAD_SECONDS
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._fruitless = 0  # bytes since the parser last made something of them
+        self._in_body = self._too_large = self._upgraded = self._refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        self._set_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._clear_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Gives the parser no more at once than it may hold: a head, a trailer or an extension that does not end."""
+        rest = memoryview(data)
+        while rest and not (self._upgraded or self._refused or self.transport.is_closing()):
+            room = HEAD_BYTES - self._fruitless
+            if room <= 0:
+                self._refuse()
+                return
+            self._fruitless += len(rest[:room])
+            super().data_received(bytes(rest[:room]))
+            rest = rest[room:]
+        if not (self._upgraded or self._refused or self._is_busy()):
+            if self._in_body:  # the answer came before its end: so long between two parts, not for the whole
+                self._clear_deadline()
+            self._set_deadline()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._give_up_unless_read(-1)
+
+    def _give_up_unless_read(self, before: int) -> None:
+        """Closing waits for the peer to read the end of the last answer; one that reads nothing of it has gone."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == before:
+            self.transport.abort()
+        elif waiting:
+            self.loop.call_later(self.timeout_keep_alive, self._give_up_unless_read, waiting)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= HEAD_FIELDS:
+            self._too_large = True
+            raise TooMuchError
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= PIPELINED_REQUESTS:
+            raise TooMuchError
+        self._clear_deadline()
+        self._fruitless, self._in_body = 0, True
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._fruitless = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._fruitless, self._in_body = 0, False
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._upgraded = True
+        self._clear_deadline()
+        super().handle_websocket_upgrade()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._too_large or self._is_busy():
+            self._refuse()
+        else:
+            super().send_400_response(msg)
+
+    def _is_busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _set_deadline(self) -> None:
+        if self._deadline is None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(self.head_seconds, self._close)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _close(self) -> None:
+        refused("head_too_slow", f"A request's head did not come within {self.head_seconds:g} s.")
+        self.transport.close()
+        self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
+
+    def _refuse(self) -> None:
+        """Answers 431."""
+        refused("head_too_large", _SENTENCE)
+        self._refused = True
+        self._clear_deadline()
+        if self._is_busy():  # an answer amid another would be taken for a part of it
+            self.transport.abort()
+            return
+        end_gently(self.loop, self.transport, _TOO_LARGE)
+
+
+def http_protocol(head_seconds: float = HEAD_SECONDS) -> type[BoundedHttp]:
+    """`BoundedHttp` with another patience: uvicorn makes instances itself, and gives them its own arguments alone."""
+    return type("BoundedHttp", (BoundedHttp,), {"head_seconds": head_seconds})

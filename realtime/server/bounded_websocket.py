@@ -1,0 +1,90 @@
+"""uvicorn's WebSocket protocol, bounded: what a client's pings and parts of messages may cost the process.
+
+uvicorn answers every ping whether or not the answers are read. No underscored name of uvicorn is used here. What it
+does not document and we build on, `tests/contract/test_hostile_sockets.py` holds. Of `WebSocketsSansIOProtocol`:
+
+- `handle_ping`, `handle_cont`;
+- `loop`, `transport`, `conn` (of websockets);
+- `frames` (parts of an unfinished message) and `queue` (what the application receives);
+- `writable` (cleared while writing is paused) and `read_paused`;
+- `handshake_initiated`, `handshake_complete`, `close_sent`;
+- `close_timer`: while it is set, the end of the application does not close the socket.
+"""
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+from realtime.protocol.rate_limit import TokenBucket
+from realtime.protocol.refusals import refused
+from realtime.server.farewell import FAREWELL_SECONDS, end_gently
+
+PINGS_A_SECOND, PINGS_AT_ONCE = 10, 30
+PARTS_OF_A_MESSAGE = 1024
+POLICY_VIOLATION = 1008
+"""RFC 6455's code; the codes of the engine's protocol are in `realtime/protocol/close_codes.py`."""
+READ_BYTES = 16_384
+"""So much of a WebSocket is made into frames at once: the smallest has 6 bytes, and takes some 300."""
+
+_PONG = b"\x8a"
+"""A pong frame's first byte."""
+
+
+class BoundedWebSocket(WebSocketsSansIOProtocol):
+    """A WebSocket whose pings are answered while the answers are read, and not without a limit.
+
+    Of several pings the newest alone is answered, which RFC 6455, 5.5.3 allows.
+    """
+
+    _pings: TokenBucket | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """The first data are a whole head. One that websockets refuses uvicorn would leave open, without an answer."""
+        if not self.handshake_initiated or len(data) <= READ_BYTES:
+            super().data_received(data)
+        else:
+            self._receive_by_parts(data)
+        if not self.handshake_initiated:
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self._close()
+
+    def _receive_by_parts(self, data: bytes) -> None:
+        for start in range(0, len(data), READ_BYTES):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + READ_BYTES])
+
+    def handle_ping(self) -> None:
+        if self.close_sent:
+            return
+        self._pings = self._pings or TokenBucket(PINGS_A_SECOND, PINGS_AT_ONCE)
+        if not self._pings.take():
+            self._fail("too many pings")
+            return
+        frames = self.conn.data_to_send()
+        pongs = [frame for frame in frames if frame.startswith(_PONG)]
+        others = [frame for frame in frames if not frame.startswith(_PONG)]
+        wanted = pongs[-1:] if self.handshake_complete and self.writable.is_set() else []
+        self.transport.write(b"".join(wanted + others))
+
+    def handle_cont(self, event: Frame) -> None:
+        super().handle_cont(event)
+        if len(self.frames) > PARTS_OF_A_MESSAGE:  # they may be empty, so that their size says nothing
+            self._fail("too many parts")
+
+    def _fail(self, reason: str) -> None:
+        refused(reason.replace(" ", "_"), f"A client sent {reason}.")
+        self.conn.data_to_send()  # pongs that nobody waits for
+        if not self.handshake_complete:
+            self.transport.abort()
+            return
+        self.conn.fail(POLICY_VIOLATION, reason)  # which also has it discard what still comes
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": reason})
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = end_gently(self.loop, self.transport, b"".join(self.conn.data_to_send()))
+
+    def _close(self) -> None:
+        self.transport.close()
+        self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)

@@ -1,0 +1,23 @@
+"""Answers of the engine that refuse a request: JSON with a code and a sentence."""
+
+from django.http import JsonResponse
+
+from realtime.protocol.refusals import refused
+
+
+def error(status: int, code: str, problem: Exception | str, allow: str = "POST") -> JsonResponse:
+    """A refusal that is counted and logged, as an answer."""
+    refused(code, str(problem))
+    return error_answer(status, code, problem, allow)
+
+
+def error_answer(status: int, code: str, problem: Exception | str, allow: str = "POST", **fields: str) -> JsonResponse:
+    answer = JsonResponse({"code": code, "message": str(problem), **fields}, status=status)
+    answer["Cache-Control"] = "no-store"
+    if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
+        answer["WWW-Authenticate"] = "Bearer"
+    if status == 405:  # noqa: PLR2004 - section 15.5.6: and a 405 the methods
+        answer["Allow"] = allow
+    if status == 503:  # noqa: PLR2004
+        answer["Retry-After"] = "5"
+    return answer

@@ -1,0 +1,76 @@
+"""What a page of an allowed foreign origin may use (CORS: Fetch, section 3.3).
+
+The engine's own addresses, with credentials, and those of the project that `REALTIME_CORS_PATHS` names, without. It
+stands in front of everything, so that errors have these headers too: a page sees nothing of an answer without them.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from realtime import conf
+from realtime.web.origin import in_allowed_origins
+
+OWN_PATHS = ("/api/v1/events/", "/api/v1/realtime/")
+
+_METHODS = b"GET, POST"
+_REQUEST_HEADERS = b"authorization, content-type, if-none-match, last-event-id"
+_RESPONSE_HEADERS = b"ETag, Retry-After"
+_PREFLIGHT_SECONDS = b"600"
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+
+def with_cors(application: Application) -> Application:
+    """Wrap an ASGI application: it answers preflights, and lets pages of allowed origins read the answers."""
+
+    async def answered(scope: Message, receive: Receive, send: Send) -> None:
+        headers = _headers(scope) if scope["type"] == "http" else []
+        if not headers:
+            await application(scope, receive, send)
+        elif scope["method"] == "OPTIONS":
+            await send({"type": "http.response.start", "status": 204, "headers": [*headers, *_permissions()]})
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await application(scope, receive, _WithHeaders(headers, send).send)
+
+    return answered
+
+
+def _headers(scope: Message) -> list[Header]:
+    """The headers that each answer at this address needs; none for pages that may not read it."""
+    origin = dict(scope["headers"]).get(b"origin", b"")
+    own = scope["path"].startswith(OWN_PATHS)
+    if not (own or scope["path"].startswith(conf.cors_paths())) or not in_allowed_origins(origin.decode("latin-1")):
+        return []
+    headers = [
+        (b"access-control-allow-origin", origin),
+        (b"access-control-expose-headers", _RESPONSE_HEADERS),
+        (b"vary", b"Origin"),
+    ]
+    # The cookie of an EventSource is the one credential that a browser adds by itself.
+    return [*headers, (b"access-control-allow-credentials", b"true")] if own else headers
+
+
+def _permissions() -> list[Header]:
+    return [
+        (b"access-control-allow-headers", _REQUEST_HEADERS),
+        (b"access-control-allow-methods", _METHODS),
+        (b"access-control-max-age", _PREFLIGHT_SECONDS),
+    ]
+
+
+class _WithHeaders:
+    """A server's `send` that adds headers. It shows the server's transport, as that of uvicorn does."""
+
+    def __init__(self, headers: list[Header], send: Send) -> None:
+        self._headers, self._send = headers, send
+        self.transport = getattr(getattr(send, "__self__", None), "transport", None)
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), *self._headers]}
+        await self._send(message)

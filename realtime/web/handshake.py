@@ -1,0 +1,90 @@
+"""What a connection brings along: Origin, ticket, topics and place. Checked before anything is sent."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.http import parse_cookie
+
+from realtime.connect.tickets import Ticket
+from realtime.protocol.close_codes import CloseCode, RefusedError
+from realtime.protocol.place import Place, parse_place
+from realtime.records.errors import BadTopicError, TicketError, TicketExpiredError
+from realtime.records.topics import TopicFilter
+from realtime.web.doors import Door, read, read_cookie
+
+SUBPROTOCOL = "realtime.v1"
+TICKET_PREFIX = "ticket."
+_TENANT_CODE = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    ticket: Ticket
+    topics: TopicFilter
+    since: Place | None
+
+
+def read_handshake(door: Door, scope: Mapping[str, Any]) -> Handshake:
+    """Return what the client may see and asked for; whether the ticket was revoked is still to be asked.
+
+    Raises RefusedError.
+    """
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    ticket = _read_ticket(door, scope, headers, query)
+    try:
+        asked = TopicFilter.parse(",".join(query.get("topics", [])))
+    except BadTopicError as problem:
+        raise RefusedError(CloseCode.BAD_FRAMES, str(problem)) from None
+    return allow(ticket, asked, headers.get(b"last-event-id") or query.get("since", [""])[-1])
+
+
+def allow(ticket: Ticket, asked: TopicFilter, since: str) -> Handshake:
+    """The handshake, if the ticket allows what is asked for. Raises RefusedError."""
+    for pattern in asked.patterns:
+        if not ticket.topics.covers(pattern):
+            raise RefusedError(CloseCode.NOT_ALLOWED, f"The ticket does not allow {pattern}.")
+    return Handshake(ticket, asked if asked.patterns else ticket.topics, parse_place(since))
+
+
+def _read_ticket(
+    door: Door, scope: Mapping[str, Any], headers: Mapping[bytes, str], query: Mapping[str, list[str]]
+) -> Ticket:
+    try:
+        if text := _ticket_of(scope, headers):
+            return read(door, text)
+        if door is Door.EVENTS and (ticket := _ticket_of_cookie(headers, query.get("tenant", [""])[-1])):
+            return ticket
+    except TicketExpiredError as problem:
+        raise RefusedError(CloseCode.LIFETIME_OVER, str(problem)) from None
+    except TicketError as problem:
+        raise RefusedError(CloseCode.TICKET_INVALID, str(problem)) from None
+    raise RefusedError(CloseCode.TICKET_INVALID, _how_to_send(door))
+
+
+def _how_to_send(door: Door) -> str:
+    if door is Door.WEBSOCKET:
+        return f"No ticket was sent: offer it as the subprotocol {TICKET_PREFIX}<ticket>, beside {SUBPROTOCOL}."
+    if door is Door.EVENTS:
+        return "No ticket was sent: send Authorization: Bearer <ticket>, or name the tenant of your cookie by ?tenant=."
+    return "No ticket was sent: send Authorization: Bearer <ticket>."
+
+
+def _ticket_of(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
+    """The subprotocol `ticket.<jwt>` keeps it out of access logs; others send it as a bearer token."""
+    for offered in scope.get("subprotocols", []):
+        if offered.startswith(TICKET_PREFIX):
+            return str(offered.removeprefix(TICKET_PREFIX))
+    scheme, _, token = headers.get(b"authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _ticket_of_cookie(headers: Mapping[bytes, str], tenant_code: str) -> Ticket | None:
+    if not _TENANT_CODE.fullmatch(tenant_code):
+        return None
+    cookies = parse_cookie(headers.get(b"cookie", ""))
+    # The browser's own EventSource comes back for hours with the cookie that it began with.
+    return read_cookie(cookies, tenant_code, reconnecting=b"last-event-id" in headers)

@@ -1,0 +1,110 @@
+"""The answers to polls on their way to their clients: each user may have so many, and none may wait for ever.
+
+A poll is a request like any other, but its answer may have tens of megabytes. A client that asks and does not read is
+given up, and counts until then.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from realtime import conf
+from realtime.connect.connections import Connections
+from realtime.connect.tickets import Ticket
+from realtime.protocol.close_codes import RETRY_AFTER_MS, CloseCode, RefusedError
+from realtime.records.errors import TooManyConnectionsError
+from realtime.records.metrics import counts
+from realtime.server.asgi_server import abort, is_silent
+
+SNAPSHOT_PATH = "/api/v1/realtime/snapshot/"
+MIN_BYTES_PER_SECOND = 32_768
+"""How fast an answer has to be read on average, or a client could hold it for hours with a byte now and then."""
+_KEY = "realtime.poll"
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+class Poll:
+    """One request and its answer."""
+
+    transport_name = "poll"
+    ticket: Ticket
+    _connections: Connections | None = None
+
+    def __init__(self, send: Send, slow_seconds: float) -> None:
+        self._send, self._slow_seconds = send, slow_seconds
+        self._begun_at: float | None = None
+        self._sent = 0
+
+    def admit(self, ticket: Ticket, connections: Connections) -> None:
+        """Counts it among those of its user. Raises RefusedError."""
+        self.ticket = ticket
+        try:
+            connections.add(self)
+        except TooManyConnectionsError as problem:
+            code = CloseCode.TOO_MANY_CONNECTIONS
+            raise RefusedError(code, str(problem), 5 * RETRY_AFTER_MS, limit=problem.limit) from None
+        self._connections = connections
+
+    async def send(self, message: Message) -> None:
+        """Sends a part of the answer; gives the connection up if the client does not take it in time."""
+        timer = asyncio.get_running_loop().call_later(self._seconds_left(), self._too_slow)
+        try:
+            await self._send(message)
+        finally:
+            timer.cancel()
+        self._sent += len(message.get("body", b""))
+
+    def stop(self) -> None:
+        """The answer has been sent, or the client is gone."""
+        if self._connections is not None:
+            self._connections.remove(self)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the client acknowledges nothing any more."""
+        return is_silent(self._send)
+
+    def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:  # noqa: ARG002 - an answer says neither
+        """Ends the answer where it is."""
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Closes the connection; the rest of the answer is not sent."""
+        abort(self._send)
+        self.stop()
+
+    def _seconds_left(self) -> float:
+        now = asyncio.get_running_loop().time()
+        self._begun_at = self._begun_at or now
+        left = self._begun_at + self._slow_seconds + self._sent / MIN_BYTES_PER_SECOND - now
+        return max(0.0, min(self._slow_seconds, left))
+
+    def _too_slow(self) -> None:
+        counts.closed[str(int(CloseCode.TOO_SLOW))] += 1
+        self.give_up()
+
+
+def with_polls(application: Application) -> Application:
+    """Wrap an ASGI application: polls are bounded."""
+
+    async def answered(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != SNAPSHOT_PATH:
+            await application(scope, receive, send)
+            return
+        poll = Poll(send, conf.timing().slow)
+        try:
+            await application({**scope, _KEY: poll}, receive, poll.send)
+        finally:
+            poll.stop()
+
+    return answered
+
+
+def admit_poll(scope: Message, ticket: Ticket, connections: Connections) -> None:
+    """Counts the poll that this request is, if the application is wrapped. Raises RefusedError."""
+    if (poll := scope.get(_KEY)) is not None:
+        poll.admit(ticket, connections)

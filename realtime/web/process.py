@@ -1,0 +1,130 @@
+"""What one server process has once: the hub, its connections, and who looks after them. Made when first needed."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
+from typing import Self
+from weakref import WeakKeyDictionary
+
+import structlog
+from django.db import connection
+
+from realtime import conf
+from realtime.connect.connections import Connections
+from realtime.connect.health import Health
+from realtime.connect.revocation import ENDED, Issued
+from realtime.feed.hub import Hub
+from realtime.feed.reader import FeedReader
+from realtime.feed.tasks import end_tasks
+from realtime.protocol.close_codes import RETRY_AFTER_MS, CloseCode, RefusedError
+from realtime.records.errors import FeedUnavailableError
+
+log = structlog.get_logger(__name__)
+
+
+class ServerProcess:
+    """One for each event loop. A server has one loop; tests have many."""
+
+    def __init__(self) -> None:
+        reader = FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix())
+        self.hub = Hub(reader, conf.limits(), flush_seconds=conf.flush_seconds())
+        self.connections = Connections(conf.max_connections())
+        self.polls = Connections(conf.max_connections())
+        # Threads of their own: others may be busy for long, and Redis may keep the first one waiting.
+        self._looking = ThreadPoolExecutor(1, "realtime-look")
+        self._reading = ThreadPoolExecutor(1, "realtime-marks")
+        self.health = Health(
+            reader,
+            self.hub,
+            self.connections,
+            conf.probe_seconds(),
+            conf.revocations(),
+            self._look,
+            self._read_committed,
+        )
+        reader.listen_to_revocations(self.health)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> Self:
+        self.hub.start()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(run()) for run in (self.health.run, self.health.watch, self.health.guard)]
+        return self
+
+    async def close(self) -> None:
+        await end_tasks(self._tasks)
+        await self.hub.close()
+        self._looking.shutdown(wait=False)
+        self._reading.shutdown(wait=False)
+
+    async def admit(self, ticket: Issued) -> Self:
+        """Lets a ticket in, unless it was revoked since it was issued. Raises RefusedError."""
+        try:
+            revoked = await self.health.is_revoked(ticket)
+        except FeedUnavailableError as problem:
+            raise RefusedError(CloseCode.FEED_UNAVAILABLE, str(problem), RETRY_AFTER_MS) from None
+        if revoked:
+            raise RefusedError(CloseCode.REVOKED, ENDED)
+        return self
+
+    async def _look(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._looking, _look)
+
+    async def _read_committed(self, seconds: float) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._reading, _read_committed, seconds)
+
+    async def ready(self) -> str:
+        """Returns "ok", or a sentence on what is short, if this process can serve.
+
+        Raises FeedUnavailableError with the reason.
+        """
+        if self.connections.draining:
+            raise FeedUnavailableError("The process is about to end.")
+        problem = await self.health.redis_problem()
+        await self.hub.ready()
+        if self.health.refuses_marks:
+            raise FeedUnavailableError(
+                f"Redis takes no writes: {problem}. Ends of jobs wait in the outbox; revocations are read from the "
+                "database."
+            )
+        return f"ok, but Redis is at its memory limit: {problem}. Progress is dropped." if problem else "ok"
+
+    async def drain(self) -> None:
+        """Sends all connections away, over the drain time."""
+        log.info("draining", connections=len(self.connections))
+        await self.connections.drain(conf.drain_seconds())
+
+
+def _look() -> None:
+    """The database connection, if one was needed, is this thread's own, and goes back at once."""
+    try:
+        conf.revocations().unwritten.look(in_background=True)
+    finally:
+        connection.close()
+
+
+def _read_committed(seconds: float) -> None:
+    """As above."""
+    try:
+        conf.revocations().unwritten.read_committed(seconds)
+    finally:
+        connection.close()
+
+
+_processes: WeakKeyDictionary[asyncio.AbstractEventLoop, ServerProcess] = WeakKeyDictionary()
+
+
+def this_process() -> ServerProcess:
+    """The running one of this event loop."""
+    loop = asyncio.get_running_loop()
+    found = _processes.get(loop)
+    if found is None:
+        # In a context of its own: its tasks outlive the request that came first, and must not log under its name.
+        found = _processes[loop] = Context().run(ServerProcess().start)
+    return found
+
+
+async def drain_process() -> None:
+    """Sends away whom this loop's process serves, if it serves anybody."""
+    if found := _processes.get(asyncio.get_running_loop()):
+        await found.drain()

@@ -1,0 +1,105 @@
+"""`GET /api/v1/realtime/snapshot/`: the one poll, for clients that hold no connection."""
+
+from collections.abc import AsyncIterator
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
+
+from realtime import conf
+from realtime.connect.tickets import Ticket
+from realtime.protocol.close_codes import HTTP_ERRORS, HTTP_STATUSES, CloseCode, RefusedError
+from realtime.protocol.frames import Frame, LargeSnapshot
+from realtime.protocol.refusals import connection_refused
+from realtime.records.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, TicketError
+from realtime.records.topics import TopicFilter
+from realtime.web.answers import error, error_answer
+from realtime.web.doors import Door
+from realtime.web.handshake import Handshake, allow, read_handshake
+from realtime.web.polls import admit_poll
+from realtime.web.process import this_process
+
+
+@csrf_exempt
+async def snapshot_view(request: HttpRequest) -> HttpResponseBase:
+    """The JSON of a `snapshot` frame: one request for all jobs. Takes a ticket or an access token; 0 SQL."""
+    if request.method != "GET":
+        return error(405, "method_not_allowed", "Read a snapshot by GET.", allow="GET")
+    try:
+        handshake = await _read_handshake(request)
+        bind_contextvars(tenant=handshake.ticket.tenant_id)
+        process = await this_process().admit(handshake.ticket)
+        admit_poll(request.scope, handshake.ticket, process.polls)  # type: ignore[attr-defined]  # an ASGIRequest
+        frame = await process.hub.snapshot(handshake.ticket.tenant_id, handshake.topics, handshake.since)
+    except RefusedError as problem:
+        connection_refused(problem, request.scope)  # type: ignore[attr-defined]  # an ASGIRequest
+        status = HTTP_STATUSES[problem.code]
+        return _refusal(status, problem)
+    except FeedUnavailableError as problem:
+        return error(503, "unavailable", problem)
+    answer = _body(frame)
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def _body(frame: Frame) -> HttpResponseBase:
+    """A large snapshot is written piece by piece, as fast as the client reads."""
+    if not isinstance(frame, LargeSnapshot):
+        return HttpResponse(frame.body, content_type="application/json")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in frame.chunks():
+            yield piece
+
+    headers = {"Content-Length": str(len(frame))}
+    return StreamingHttpResponse(pieces(), content_type="application/json", headers=headers)
+
+
+def _refusal(status: int, problem: RefusedError) -> HttpResponse:
+    fields = {"limit": problem.limit} if problem.limit else {}
+    answer = error_answer(status, HTTP_ERRORS[status], problem, **fields)
+    if problem.retry_after_ms is not None:
+        answer["Retry-After"] = str(max(1, problem.retry_after_ms // 1000))
+    return answer
+
+
+async def _read_handshake(request: HttpRequest) -> Handshake:
+    """Of a ticket, or else of an access token, whose rights are those that a ticket would get. Raises RefusedError."""
+    scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
+    try:
+        return read_handshake(Door.SNAPSHOT, scope)
+    except RefusedError as problem:
+        if HTTP_STATUSES[problem.code] != 401:  # noqa: PLR2004 - HTTP
+            raise
+        ticket = await sync_to_async(_ticket_of_token)(request)
+        if ticket is None:
+            raise
+    try:
+        asked = TopicFilter.parse(request.GET.get("topics", ""))
+    except BadTopicError as problem:
+        raise RefusedError(CloseCode.BAD_FRAMES, str(problem)) from None
+    return allow(ticket, asked, request.GET.get("since", ""))
+
+
+def _ticket_of_token(request: HttpRequest) -> Ticket | None:
+    try:
+        identity = conf.authenticator()(request)
+        permitted = TopicFilter.of(conf.topic_rules()(identity, []))
+    except (TicketError, ForbiddenTopicError, BadTopicError):
+        return None
+    except RedisError:
+        raise RefusedError(CloseCode.FEED_UNAVAILABLE, "Redis cannot be reached; try again.", 5000) from None
+    if not permitted.patterns:
+        raise RefusedError(CloseCode.NOT_ALLOWED, "Send a ticket that names the topics: this role may not see all.")
+    return Ticket(
+        identity.tenant_id,
+        identity.user_id,
+        identity.session_id,
+        identity.role,
+        permitted,
+        connection_seconds=0,
+        issued_at=identity.issued_at,
+    )

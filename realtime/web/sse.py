@@ -1,0 +1,158 @@
+"""`GET /api/v1/events/`: the same frames as Server-Sent Events (WHATWG HTML, section 9.2).
+
+An ASGI application of its own: Django's streaming responses cost three times as much CPU and memory a connection. The
+ticket comes as a bearer token (our client reads with `fetch`) or, for the browser's own `EventSource`, in a cookie.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+from realtime import conf
+from realtime.connect.connection import Connection
+from realtime.protocol.close_codes import HTTP_ERRORS, HTTP_STATUSES, CloseCode, RefusedError
+from realtime.protocol.frames import Frame
+from realtime.protocol.refusals import connection_refused
+from realtime.records.metrics import counts
+from realtime.server.asgi_server import abort, give_up_silent_peer, is_silent
+from realtime.web.doors import Door
+from realtime.web.handshake import read_handshake
+from realtime.web.origin import origin_allowed
+from realtime.web.process import this_process
+
+RETRY_MS = (1000, 3000)
+"""How long the browser waits after each lost connection. Each stream is told its own time, once, at its start."""
+STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-accel-buffering", b"no"),  # nginx would keep events back
+]
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class EventStream:
+    """Frames as events in one response that does not end."""
+
+    name = "sse"
+    answers_pings = False  # a stream goes one way
+
+    def __init__(self, send: Send) -> None:
+        # Where `send` does not wait there are no pongs either that could tell: such a server is for development.
+        self.waits_for_client = True
+        self._send = send
+        self._begun = False
+        self.ended = asyncio.Event()
+
+    async def send(self, frame: Frame) -> None:
+        if not self._begun:
+            self._begun = True
+            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            await self._write(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311 - jitter
+        # A `closing` names its wait in its data alone: a browser would keep a `retry:` for all its later attempts.
+        await self._write(frame.event)
+
+    async def close(self, code: CloseCode, reason: str) -> None:  # noqa: ARG002 - said in the `closing` event
+        self.give_up_silent(0)  # what follows on this connection may be read as slowly as it likes
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        self.ended.set()
+
+    def abort(self) -> None:
+        abort(self._send)
+        self.ended.set()
+
+    def is_silent(self) -> bool:
+        return is_silent(self._send)
+
+    def give_up_silent(self, seconds: float) -> None:
+        give_up_silent_peer(self._send, seconds)
+
+    async def _write(self, body: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def events_application(scope: Message, receive: Receive, send: Send) -> None:
+    """Errors before the stream are plain HTTP: 400, 401, 403, 405, 429, 503."""
+    if scope["method"] != "GET":
+        await _refuse(send, 405, "method_not_allowed", "Read events by GET.", [(b"allow", b"GET")])
+    elif not origin_allowed(scope):
+        counts.refused["403"] += 1
+        await _refuse(send, 403, "forbidden_origin", "A page of this origin may not read events.", [])
+    else:
+        await _stream(scope, receive, send)
+
+
+async def _stream(scope: Message, receive: Receive, send: Send) -> None:
+    stream = EventStream(send)
+    connection: Connection | None = None
+    try:
+        handshake = read_handshake(Door.EVENTS, scope)
+        process = this_process()
+        connection = Connection(
+            handshake.ticket, handshake.topics, stream, process.hub, process.connections, conf.timing()
+        )
+        await connection.open(handshake.since, process.admit)
+        await _until_gone(receive, stream)
+    except RefusedError as refused:
+        counts.refused[str(int(refused.code))] += 1
+        connection_refused(refused, scope)
+        await _refuse_connection(send, refused)
+    finally:
+        if connection is not None:
+            connection.stop()
+
+
+async def _until_gone(receive: Receive, stream: EventStream) -> None:
+    """Until the client has gone or was sent away."""
+
+    async def disconnected() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    waits = [asyncio.ensure_future(disconnected()), asyncio.ensure_future(stream.ended.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _refuse_connection(send: Send, refused: RefusedError) -> None:
+    status = HTTP_STATUSES[refused.code]
+    more: list[tuple[bytes, bytes]] = []
+    if refused.retry_after_ms is not None:
+        more.append((b"retry-after", b"%d" % max(1, refused.retry_after_ms // 1000)))
+    if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
+        more.append((b"www-authenticate", b"Bearer"))
+    await _refuse(
+        send, status, HTTP_ERRORS[status], str(refused), more, {"limit": refused.limit} if refused.limit else {}
+    )
+
+
+async def _refuse(
+    send: Send,
+    status: int,
+    code: str,
+    message: str,
+    headers: list[tuple[bytes, bytes]],
+    fields: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    body = orjson.dumps({"code": code, "message": message, **fields})
+    await _answer(send, status, body, [*headers, (b"content-type", b"application/json")])
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    common = [
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, *common]})
+    await send({"type": "http.response.body", "body": body})

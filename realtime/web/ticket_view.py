@@ -1,0 +1,156 @@
+"""`POST /api/v1/realtime/ticket/`: a permission to connect."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+import orjson
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
+
+from realtime import conf
+from realtime.connect.tickets import CONNECT_SECONDS, Ticket, issue_cookie_ticket, issue_ticket
+from realtime.identity import Identity
+from realtime.records.errors import BadTopicError, ForbiddenTopicError, TicketError
+from realtime.records.topics import TopicFilter
+from realtime.redis.clock import clock
+from realtime.web.answers import error
+from realtime.web.doors import Door, admit, cookie_name
+from realtime.web.polls import SNAPSHOT_PATH
+from realtime.web.routing import EVENTS_PATH, WEBSOCKET_PATH
+
+LIFETIME_JITTER = 0.1
+"""Connections opened together do not end together."""
+
+
+class _BadRequestError(Exception):
+    """What was sent is not what a ticket request holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The body of a ticket request."""
+
+    topics: list[str]
+    renew: str | None
+    cookie: bool
+
+
+def _answers_errors(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        try:
+            return view(request)
+        except TicketError as problem:
+            return error(401, "token_invalid", problem)
+        except ForbiddenTopicError as problem:
+            return error(403, "forbidden_topic", problem)
+        except BadTopicError as problem:
+            return error(400, "bad_topic", problem)
+        except _BadRequestError as problem:
+            return error(400, "invalid", problem)
+        except RedisError:
+            return error(503, "redis_unavailable", "Redis cannot be reached at the moment; try again in a few seconds.")
+
+    return answer
+
+
+@csrf_exempt  # authenticated by a header, which no foreign page can send
+@_answers_errors
+def ticket_view(request: HttpRequest) -> HttpResponse:
+    """A permission to connect: `{"ticket", "expires_in", "websocket_url", "events_url", "snapshot_url", "share"}`.
+
+    The body may name topics, `{"topics": ["video:42"]}`, carry over those of an earlier ticket,
+    `{"renew": "<ticket>"}`, and ask for the ticket as a cookie too, `{"cookie": true}`. Costs no SQL for those whose
+    role alone permits everything, nor to renew.
+    """
+    if request.method != "POST":
+        return error(405, "method_not_allowed", "Get a ticket by POST.")
+    issued_at = clock.now()  # before anything is read: what is revoked meanwhile ends this ticket too
+    identity = conf.authenticator()(request)
+    bind_contextvars(tenant=identity.tenant_id)
+    conf.revocations().check(identity)
+    wanted = _wanted(request)
+    first_issued_at, permitted = _permitted(identity, wanted)
+    life = round(conf.connection_seconds() * random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER))  # noqa: S311
+    ticket = Ticket(
+        identity.tenant_id,
+        identity.user_id,
+        identity.session_id,
+        identity.role,
+        permitted,
+        life,
+        issued_at=issued_at,
+        first_issued_at=first_issued_at,
+    )
+    answer = JsonResponse(_answer(request, ticket, issue_ticket(ticket, conf.ticket_key())))
+    answer["Cache-Control"] = "no-store"
+    if wanted.cookie:
+        _set_cookie(request, answer, identity.tenant_code, ticket)
+    return answer
+
+
+def _permitted(identity: Identity, wanted: _Wanted) -> tuple[float, TopicFilter]:
+    """When the rights were first given (0: now), and the topics."""
+    if wanted.renew is not None:
+        old = admit(Door.RENEWAL, wanted.renew)
+        if (old.tenant_id, old.user_id, old.role) != (identity.tenant_id, identity.user_id, identity.role):
+            raise ForbiddenTopicError("Only the one whom a ticket was given to can renew it: ask for one as at first.")
+        return old.first_issued_at, old.topics
+    permitted = TopicFilter.of(conf.topic_rules()(identity, wanted.topics))
+    if not permitted.patterns:
+        raise ForbiddenTopicError("Name the topics to watch: this role may not watch everything.")
+    return 0.0, permitted
+
+
+def _wanted(request: HttpRequest) -> _Wanted:
+    if not request.body:
+        return _Wanted([], None, cookie=False)
+    try:
+        body = orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        raise _BadRequestError("The body is no JSON.") from None
+    if not isinstance(body, dict) or not set(body) <= {"topics", "renew", "cookie"}:
+        raise _BadRequestError('The body is a JSON object; it may hold "topics", "renew" and "cookie".')
+    topics, renew, cookie = body.get("topics", []), body.get("renew"), body.get("cookie", False)
+    if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
+        raise _BadRequestError("topics is a list of strings.")
+    if not isinstance(renew, str | None):
+        raise _BadRequestError("renew is a ticket.")
+    if renew is not None and topics:
+        raise _BadRequestError("A renewed ticket keeps its topics: leave topics out, or ask for a new ticket.")
+    if not isinstance(cookie, bool):
+        raise _BadRequestError("cookie is true or false.")
+    return _Wanted(topics, renew, cookie)
+
+
+def _answer(request: HttpRequest, ticket: Ticket, text: str) -> dict[str, Any]:
+    site = request.get_host()
+    secure = "s" if request.is_secure() else ""
+    return {
+        "ticket": text,
+        "expires_in": CONNECT_SECONDS,
+        "websocket_url": f"ws{secure}://{site}{WEBSOCKET_PATH}",
+        "events_url": f"http{secure}://{site}{EVENTS_PATH}",
+        "snapshot_url": f"http{secure}://{site}{SNAPSHOT_PATH}",
+        "share": ticket.share,
+    }
+
+
+def _set_cookie(request: HttpRequest, answer: HttpResponse, tenant_code: str, ticket: Ticket) -> None:
+    if not tenant_code:
+        raise _BadRequestError("There are no tickets in cookies here: the project names no tenant codes.")
+    name = cookie_name(tenant_code, secure=request.is_secure())
+    answer.set_cookie(
+        name,
+        issue_cookie_ticket(ticket, conf.ticket_key(), name),
+        max_age=ticket.connection_seconds,
+        path=EVENTS_PATH,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Strict",
+    )
