@@ -19,7 +19,13 @@ from tests.system import QUICK, System, prepare_template, running_system
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-SLOW = ("tests/faults/", "tests/benchmarks/", "tests/embedded/", "tests/page/", "tests/realtime/test_hub_machine.py")
+SLOW = (
+    "tests/faults/",
+    "tests/benchmarks/",
+    "tests/embedded/",
+    "tests/page/",
+    "tests/realtime/feed/test_hub_machine.py",
+)
 """Files here take up to some minutes. They go first, so that two processes end at about the same time."""
 
 _tenants = count(1000)

@@ -14,7 +14,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from realtime import conf
 from realtime.models import OutboxEntry
-from realtime.outbox.outbox import RECORD, claims, draft_of
+from realtime.outbox import claims
+from realtime.outbox.outbox import RECORD, draft_of
 from realtime.outbox.outbox import send as send_row
 from realtime.outbox.revoke import REVOCATION, note_times
 from realtime.records.errors import BadRecordError, BadTopicError, NotNowError, UnsendableError

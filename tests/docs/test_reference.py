@@ -33,7 +33,7 @@ from realtime.protocol import frames
 from realtime.protocol.close_codes import REASONS, CloseCode
 from realtime.records import keys, record, topics
 from realtime.redis.supported import OLDEST_REDIS
-from realtime.web import websocket as consumers
+from realtime.web import websocket
 from tests.asyncapi import resolve
 from tests.docs.pages import page
 
@@ -215,14 +215,14 @@ def test_every_close_code_is_in_the_page_with_its_reason_and_nothing_else() -> N
 
 
 def test_every_close_code_is_sent() -> None:
-    files = [file for file in (PROJECT / "realtime").glob("*.py") if file.name not in {"closing.py", "sse.py"}]
+    files = [file for file in (PROJECT / "realtime").rglob("*.py") if file.name != "close_codes.py"]
     used = set(re.findall(r"CloseCode\.([A-Z_]+)", " ".join(file.read_text(encoding="utf-8") for file in files)))
     assert used == set(CloseCode.__members__)
 
 
 def codes_of_error_frames() -> Iterator[str]:
     """The words before a sentence, in what answers a frame of the client."""
-    for module in (consumers, connection):
+    for module in (websocket, connection):
         for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))):
             words = node.elts if isinstance(node, ast.Tuple) else node.args if isinstance(node, ast.Call) else []
             for before, _sentence in pairwise(words):
@@ -249,8 +249,8 @@ def test_every_code_of_an_error_frame_is_in_the_page() -> None:
         ("topics of one connection", [topics.MAX_TOPICS]),
         ("topics that a student or parent names", [MAX_NAMED_TOPICS]),
         ("a frame from the client", [frames.MAX_FRAME_BYTES]),
-        ("frames from the client", [consumers.FRAMES_A_SECOND, consumers.FRAMES_BURST]),
-        ("frames answered with `error`", [consumers.MAX_BAD_FRAMES]),
+        ("frames from the client", [websocket.FRAMES_A_SECOND, websocket.FRAMES_BURST]),
+        ("frames answered with `error`", [websocket.MAX_BAD_FRAMES]),
         ("pings without a pong", [connection.MAX_PINGS_UNANSWERED]),
         ("time to read the feed for a new connection", [int(hub.JOIN_SECONDS)]),
         ("a record", [record.MAX_RECORD_BYTES]),

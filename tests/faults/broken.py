@@ -45,7 +45,7 @@ DEFECTS = [
         "realtime/feed/followed_feed.py",
         'self.request_read("gap" if message.epoch == self.mirror.epoch else "epoch")',
         "pass",
-        "tests/realtime/test_hub_machine.py",
+        "tests/realtime/feed/test_hub_machine.py",
     ),
     Defect(
         "1. Terminal certainty",
@@ -53,7 +53,7 @@ DEFECTS = [
         "realtime/outbox/claims.py",
         "AND (next_try_at IS NULL OR next_try_at <= statement_timestamp())",
         "AND next_try_at IS NULL",
-        "tests/realtime/test_relay.py::test_a_row_that_another_relay_has_claimed_is_left_to_it_until_its_claim_runs_out",
+        "tests/realtime/outbox/test_relay.py::test_a_row_that_another_relay_has_claimed_is_left_to_it_until_its_claim_runs_out",
     ),
     Defect(
         "1. Terminal certainty",
@@ -62,7 +62,7 @@ DEFECTS = [
         "        for delivery in self._deliveries:\n            while rows :=",
         "        __import__('django.db').db.connection.set_autocommit(False)\n"
         "        for delivery in self._deliveries:\n            while rows :=",
-        "tests/realtime/test_revoke.py::test_the_relay_locks_no_row_while_redis_is_told",
+        "tests/realtime/outbox/test_revoke.py::test_the_relay_locks_no_row_while_redis_is_told",
     ),
     Defect(
         "1. Terminal certainty",
@@ -70,7 +70,7 @@ DEFECTS = [
         "realtime/outbox/lease.py",
         "    OR held_until <= statement_timestamp()\n",
         "",
-        "tests/realtime/test_relay.py::test_one_relay_at_a_time_tends_and_another_takes_over_when_it_freezes",
+        "tests/realtime/outbox/test_relay.py::test_one_relay_at_a_time_tends_and_another_takes_over_when_it_freezes",
     ),
     Defect(
         "1. Terminal certainty",
@@ -78,7 +78,7 @@ DEFECTS = [
         "realtime/outbox/relay.py",
         "                self._rows[delivery.kind].put(rows)",
         "                self._results.put((delivery, delivery.send(rows)))",
-        "tests/realtime/test_relay.py::test_a_sender_that_hangs_holds_up_no_other_kind",
+        "tests/realtime/outbox/test_relay.py::test_a_sender_that_hangs_holds_up_no_other_kind",
     ),
     Defect(
         "1. Terminal certainty",
@@ -86,7 +86,7 @@ DEFECTS = [
         "realtime/outbox/claims.py",
         '_claimed(entry).update(attempts=F("attempts") + 1, error=error[:ERROR_LENGTH], failed_at=Now())',
         '_claimed(entry).update(attempts=F("attempts") + 1, next_try_at=None)',
-        "tests/realtime/test_relay.py",
+        "tests/realtime/outbox/test_relay.py",
     ),
     Defect(
         "1. Terminal certainty",
@@ -95,7 +95,7 @@ DEFECTS = [
         "OutboxEntry.objects.raw(_CLAIM, fields)",
         "OutboxEntry.objects.raw("
         "_CLAIM.replace('statement_timestamp()', f'to_timestamp({__import__(\"time\").time()})'), fields)",
-        "tests/realtime/test_relay.py::test_the_clock_of_the_relay_decides_nothing",
+        "tests/realtime/outbox/test_relay.py::test_the_clock_of_the_relay_decides_nothing",
     ),
     Defect(
         "1. Terminal certainty",
@@ -103,7 +103,7 @@ DEFECTS = [
         "realtime/records/batches.py",
         "    note_isolated(where, answer)\n    return None",
         "    raise answer",
-        "tests/realtime/test_sweeper.py",
+        "tests/realtime/repair/test_sweeper.py",
     ),
     Defect(
         "1. Terminal certainty",
@@ -111,7 +111,7 @@ DEFECTS = [
         "realtime/outbox/after_commit.py",
         '            log.exception("after_commit_failed", hook=self.__qualname__)',
         "            raise",
-        "tests/realtime/test_after_commit.py",
+        "tests/realtime/outbox/test_after_commit.py",
     ),
     Defect(
         "1. Terminal certainty",
@@ -127,7 +127,7 @@ DEFECTS = [
         "realtime/repair/sweeper.py",
         "self._missing = without_row",
         "self._missing = set()",
-        "tests/realtime/test_sweeper.py",
+        "tests/realtime/repair/test_sweeper.py",
     ),
     Defect(
         "1. Terminal certainty",
@@ -167,7 +167,7 @@ DEFECTS = [
         "realtime/feed/followed_feed.py",
         "return self._audiences.named() | self.mirror.unfinished()",
         "return self._audiences.named()",
-        "tests/realtime/test_cut_off.py",
+        "tests/realtime/feed/test_cut_off.py",
     ),
     Defect(
         "1. Terminal certainty",
@@ -175,7 +175,7 @@ DEFECTS = [
         "realtime/feed/followed_feed.py",
         "                    noted.add((message.record,))",
         "                    pass",
-        "tests/realtime/test_hub.py",
+        "tests/realtime/feed/test_hub.py",
     ),
     Defect(
         "1. Terminal certainty",
@@ -199,7 +199,7 @@ DEFECTS = [
         "realtime/records/lua/publish.lua",
         "if attempt < old_attempt then return {'stale_attempt', epoch, offset} end",
         "",
-        "tests/realtime/test_publish_machine.py",
+        "tests/realtime/publish/test_publish_machine.py",
     ),
     Defect(
         "2. Monotone",
@@ -207,7 +207,7 @@ DEFECTS = [
         "realtime/records/lua/open_feed.lua",
         "if feed[1] and feed[3] == now then",
         "if feed[1] then",
-        "tests/realtime/test_hub_machine.py",
+        "tests/realtime/feed/test_hub_machine.py",
     ),
     Defect(
         "2. Monotone",
@@ -223,7 +223,7 @@ DEFECTS = [
         "realtime/records/lua/snapshot.lua",
         "if ARGV[1] == epoch and known > tonumber(offset) then",
         "if false then",
-        "tests/realtime/test_publish_machine.py",
+        "tests/realtime/publish/test_publish_machine.py",
     ),
     Defect(
         "2. Monotone",
@@ -239,7 +239,7 @@ DEFECTS = [
         "realtime/feed/followed_feed.py",
         "self.receive(buffered)",
         "self.receive([])",
-        "tests/realtime/test_hub_machine.py",
+        "tests/realtime/feed/test_hub_machine.py",
     ),
     Defect(
         "3. Snapshot + records = fresh snapshot",
@@ -247,7 +247,7 @@ DEFECTS = [
         "realtime/feed/subscriber.py",
         "offset = min(offset, min(record.offset for record in self._pending.values()) - 1)",
         "pass",
-        "tests/realtime/test_subscriber.py",
+        "tests/realtime/feed/test_subscriber.py",
     ),
     Defect(
         "4. Tenant walls",
@@ -255,7 +255,7 @@ DEFECTS = [
         "realtime/records/keys.py",
         'return f"{self.prefix}tenant:{int(tenant_id)}:"',
         'return f"{self.prefix}tenant:{int(tenant_id) * 0}:"',
-        "tests/realtime/test_publish_machine.py",
+        "tests/realtime/publish/test_publish_machine.py",
     ),
     Defect(
         "Revocation",
@@ -263,7 +263,7 @@ DEFECTS = [
         "realtime/connect/unwritten.py",
         "if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):",
         "if False:",
-        "tests/realtime/test_revoke.py",
+        "tests/realtime/outbox/test_revoke.py",
     ),
     Defect(
         "Revocation",
@@ -279,7 +279,7 @@ DEFECTS = [
         "realtime/outbox/revoke.py",
         'at = float(payload.get("at") or conf.revocations().now())',
         "at = conf.revocations().now()",
-        "tests/realtime/test_revoke.py",
+        "tests/realtime/outbox/test_revoke.py",
     ),
     Defect(
         "Revocation",
@@ -287,7 +287,7 @@ DEFECTS = [
         "realtime/connect/revocation.py",
         "self._redis.publish(self._keys.revocations(), Told(tenant_id, subject, at, written=False).message())",
         "pass",
-        "tests/realtime/test_revoke.py",
+        "tests/realtime/outbox/test_revoke.py",
     ),
     Defect(
         "Redis at its limit",
@@ -319,7 +319,7 @@ DEFECTS = [
         "realtime/connect/connections.py",
         "            oldest.give_up()\n",
         "",
-        "tests/realtime/test_connections.py",
+        "tests/realtime/connect/test_connections.py",
     ),
     Defect(
         "Beside proxies",
@@ -447,7 +447,7 @@ DEFECTS = [
         "realtime/records/lua/publish.lua",
         "if said_at > now then",
         "if false then",
-        "tests/realtime/test_publish.py",
+        "tests/realtime/publish/test_publisher.py",
     ),
     Defect(
         "Clocks",
@@ -455,7 +455,7 @@ DEFECTS = [
         "realtime/records/lua/publish.lua",
         "if tonumber(redis.call('ZSCORE', KEYS[5], member)) < latest - tonumber(ARGV[11]) then drop(member, true) end",
         "drop(member, true)",
-        "tests/realtime/test_publish.py",
+        "tests/realtime/publish/test_publisher.py",
     ),
     Defect(
         "Clocks",
@@ -463,7 +463,7 @@ DEFECTS = [
         "realtime/redis/clock.py",
         "if not self._heard or abs(ahead - self._ahead) <= STEP_SECONDS:",
         "if True:",
-        "tests/realtime/test_clock.py",
+        "tests/realtime/redis/test_clock.py",
     ),
     Defect(
         "Clocks",
@@ -495,7 +495,7 @@ DEFECTS = [
         "realtime/records/json_text.py",
         "if _ESCAPED_NUL in text:",
         "if False:",
-        "tests/realtime/test_outbox.py",
+        "tests/realtime/outbox/test_outbox.py",
     ),
     Defect(
         "Revocation",
@@ -503,7 +503,7 @@ DEFECTS = [
         "realtime/outbox/revoke.py",
         "        _note_times_of_new_rows()\n",
         "",
-        "tests/realtime/test_revoke.py",
+        "tests/realtime/outbox/test_revoke.py",
     ),
     Defect(
         "1. Terminal certainty",
@@ -511,7 +511,7 @@ DEFECTS = [
         "realtime/feed/reader.py",
         'found = [isolated(answer, "probe") for answer in answers]',
         "found = answers",
-        "tests/realtime/test_links.py",
+        "tests/realtime/redis/test_links.py",
     ),
     Defect(
         "Slow clients",
@@ -519,7 +519,7 @@ DEFECTS = [
         "realtime/feed/followed_feed.py",
         "        if not self._fan_out.busy:\n            self._flush_if_due()",
         "        self._flush_if_due()",
-        "tests/realtime/test_followed_feed.py",
+        "tests/realtime/feed/test_followed_feed.py",
     ),
 ]
 

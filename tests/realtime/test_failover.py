@@ -28,7 +28,7 @@ from realtime.records.scripts import Published
 from realtime.records.topics import TopicFilter
 from realtime.redis import links
 from tests.realtime.carriers import RecordingCarrier
-from tests.realtime.test_links import PATIENCE_SECONDS, until
+from tests.realtime.redis.test_links import PATIENCE_SECONDS, until
 from tests.redis_pair import RedisPair
 
 EVERYTHING = TopicFilter.of(["*"])

@@ -24,8 +24,8 @@ from realtime.records.record import Draft, draft_record
 from realtime.records.scripts import Limits
 from realtime.repair.sweeper import Sweeper
 from tests.faults.refusing import memory_full
+from tests.realtime.outbox.test_relay import note_filled
 from tests.realtime.sources import ListedSource
-from tests.realtime.test_relay import note_filled
 
 TOPIC = "job:a1"
 WEEK_SECONDS = 7 * 86_400

@@ -16,7 +16,7 @@ from realtime.outbox.after_commit import run_after_commit
 from realtime.outbox.revoke import REVOCATION, revoke_on_commit
 
 pytestmark = pytest.mark.django_db(transaction=True)
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 
 
 def fails() -> None:
