@@ -22,7 +22,7 @@ from academy.adapters.db.django.tenancy import rows_of
 from academy.dispatch import release_on_commit
 from academy.domain.jobs import Claim, Claimed, JobStatus
 from realtime import conf
-from realtime.transitions import Status
+from realtime.records.transitions import Status
 
 log = structlog.get_logger(__name__)
 

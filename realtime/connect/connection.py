@@ -1,4 +1,4 @@
-"""One connection, whatever carries it: from its ticket to its end. `consumers.py` and `sse.py` are what carries it."""
+"""One connection, whatever carries it: from its ticket to its end. `web/websocket.py` and `web/sse.py` carry it."""
 
 import asyncio
 import secrets

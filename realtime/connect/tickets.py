@@ -5,8 +5,8 @@ a ticket, nor the reverse. It says which tenant, who, which topics, and how long
 browser keeps as a cookie has an audience of its own and names its cookie: sent in any other way it opens nothing, and
 no other ticket opens anything as a cookie.
 
-The functions here check signature and times, these by the clock that all processes share (`clock.py`). Whether a ticket
-was revoked is not in it: `doors.py` asks that too.
+The functions here check signature and times, these by the clock that all processes share (`redis/clock.py`). Whether a
+ticket was revoked is not in it: `web/doors.py` asks that too.
 """
 
 import hashlib

@@ -147,13 +147,13 @@ def test_every_door_is_knocked_at_here_and_used_in_one_place() -> None:
         for folder in ("realtime", "apps", "academy")
         for path in (PROJECT / folder).rglob("*.py")
     }
-    doors = PROJECT / "realtime" / "doors.py"
+    doors = PROJECT / "realtime" / "web" / "doors.py"
     readers = [
         path
         for path, text in code.items()
         if re.search(r"\b(read_(cookie_)?ticket|read_rights|read_renewable)\(", text)
     ]
-    assert sorted(readers) == sorted([doors, PROJECT / "realtime" / "tickets.py"])
+    assert sorted(readers) == sorted([doors, PROJECT / "realtime" / "connect" / "tickets.py"])
     assert set(KNOCKS) == set(Door)
     uses = {door: [path for path, text in code.items() if path != doors for _ in uses_of(door, text)] for door in Door}
     assert {door: len(places) for door, places in uses.items()} == dict.fromkeys(Door, 1), uses

@@ -44,8 +44,8 @@ OTHER_ROWS = {
     f"{REPOSITORIES}_messages.py: messages_of(job.tenant_id, job.job_id, MessageStatus.CLAIMED).update",
     f"{REPOSITORIES}_students.py: student.save",
     "apps/core/models.py: user.save",
-    "realtime/claims.py: _claimed(entry).update",
-    "realtime/claims.py: rows.order_by().update",
+    "realtime/outbox/claims.py: _claimed(entry).update",
+    "realtime/outbox/claims.py: rows.order_by().update",
 }
 """Writers of tables that have a column of the same name, or whose columns the call does not name."""
 FILES = (": default_storage.save", ": book.save")

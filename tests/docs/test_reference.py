@@ -164,7 +164,8 @@ CODE_AT = {
     "PermissionDenied": 1,
     "JobStateError": 0,
     "QuotaError": 0,
-    "_error": 1,
+    "error": 1,
+    "error_answer": 1,
 }
 """Which argument of these calls is the code."""
 

@@ -13,7 +13,7 @@ METRICS = {row[0].strip("`") for row in page("docs/reference/metrics.md").rows("
 
 
 def test_every_system_check_is_in_the_page_and_nothing_else() -> None:
-    code = (PROJECT / "realtime" / "checks.py").read_text(encoding="utf-8")
+    code = (PROJECT / "realtime" / "operate" / "checks.py").read_text(encoding="utf-8")
     assert [row[0].strip("`") for row in WATCH_IT.rows("check")] == sorted(
         set(re.findall(r"realtime\.[EW]\d{3}", code))
     )

@@ -228,10 +228,10 @@ DEFECTS = [
     Defect(
         "2. Monotone",
         "a status that is sent late replaces what progress has told since",
-        "realtime/lua/publish.lua",
+        "realtime/records/lua/publish.lua",
         "if data and stalled and tonumber(stored_at) > said_at then",
         "if false then",
-        "tests/realtime/test_publish.py",
+        "tests/realtime/publish/test_publisher.py",
     ),
     Defect(
         "3. Snapshot + records = fresh snapshot",

@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 
 from realtime import conf
 from realtime.publish import Publisher, Step
-from realtime.record import draft_record
-from realtime.transitions import Status, Verdict
+from realtime.records.record import draft_record
+from realtime.records.transitions import Status, Verdict
 
 UNFINISHED_SECONDS = 6 * 3600
 

@@ -21,8 +21,9 @@ from realtime import conf
 from realtime.identity import Identity
 from realtime.models import OutboxEntry, RelayLease
 from realtime.operate.doctor import check_outbox
+from realtime.outbox import claims
 from realtime.outbox.lease import Lease
-from realtime.outbox.outbox import RECORD, Waiting, claims, waiting
+from realtime.outbox.outbox import RECORD, Waiting, waiting
 from realtime.outbox.relay import Relay, Tending
 from realtime.outbox.revoke import REVOCATION, revoke, revoke_on_commit
 from realtime.publish import Publisher

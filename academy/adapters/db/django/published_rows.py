@@ -16,8 +16,8 @@ from academy.domain.jobs import AttemptSupersededError
 from apps.domains.ai.models import AIJob
 from apps.support.video.models import Video
 from realtime.outbox import publish_status_on_commit
-from realtime.source import TopicState
-from realtime.transitions import Status
+from realtime.records.source import TopicState
+from realtime.records.transitions import Status
 
 R = TypeVar("R", AIJob, Video)
 
