@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -65,7 +66,7 @@ def _environment(servers: Servers, name: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "REALTIME_MAX_CONNECTIONS_PER_USER": "1000",  # all clients of a test may be one user's
         "REALTIME_DRAIN_SECONDS": "0",
-        "WORKER_POLL_SECONDS": "2",
+        "WORKER_POLL_SECONDS": "1",  # an idle worker ends with its poll
         "WORKER_RETRY_SECONDS": "1",
     }
 
@@ -150,8 +151,9 @@ class System:
             provision_queues()
 
     def stop(self) -> None:
-        for service in (self.web, self.worker, self.redis):
-            service.stop()
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda process: process.stop(), (self.web, self.worker)))
+        self.redis.stop()
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of the product's database."""
