@@ -88,7 +88,7 @@ class Record:
 def overtakes(draft: Draft, held: Record) -> bool:
     """Whether a committed state shows that the record of its end, or of its attempt, never came.
 
-    PROCESSING shows nothing: its worker publishes it, with a lease that nobody else may write.
+    PROCESSING shows nothing: whoever claims the job publishes it, with a lease that nobody else may write.
     """
     if draft.attempt == held.attempt:
         return draft.status.terminal and not held.terminal
