@@ -1,0 +1,121 @@
+"""The machine of the only worker is paused for longer than its lease: jobs end well, once, and no file is to blame.
+
+All its processes stop, those that it started too. `script/test --faults` pauses it for 63 s, beside the leases of
+production.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import boto3
+import psutil
+import pytest
+
+from academy.adapters.excel.sample import sample_workbook
+from academy.adapters.video.sample import make_sample
+from embedded.group import Servers
+from embedded.plan import Worker
+from embedded.scratch import scratch_folder
+from tests.contract.test_videos import uploaded
+from tests.faults.test_killed_video_worker import made_of
+from tests.faults.test_killed_video_worker import percent as video_percent
+from tests.faults.test_killed_worker import TWINS, percent
+from tests.system import QUICK, System, import_workbook, running_system
+from tests.watcher import Record, Watcher
+
+LONG = bool(os.environ.get("LONG_FAULTS"))
+PAUSE_SECONDS = 63.0 if LONG else 6.0
+"""Longer than a lease, and than a message is hidden."""
+SECONDS = 60
+
+_systems = count(1)
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def system(template: Servers) -> Iterator[System]:
+    with scratch_folder("paused") as folder:
+        with running_system(template, folder, f"paused_system_{next(_systems)}", **({} if LONG else QUICK)) as running:
+            yield running
+
+
+@contextmanager
+def paused(worker: Worker) -> Iterator[int]:
+    """Nothing of it runs meanwhile. Tells how many processes it had started."""
+    assert worker.pid is not None
+    process = psutil.Process(worker.pid)
+    process.suspend()  # first: it starts no more of them
+    started = process.children(recursive=True)
+    for child in started:
+        child.suspend()
+    try:
+        yield len(started)
+    finally:
+        for each in (*started, process):
+            each.resume()
+
+
+async def end_after_pause(worker: Worker, watcher: Watcher, topic: str, *, started: int) -> Record:
+    with paused(worker) as number:
+        await asyncio.sleep(PAUSE_SECONDS)
+    assert number >= started
+    return await watcher.until_terminal(topic)
+
+
+def exported(system: System) -> list[str]:
+    """The names that the storage has of exports."""
+    variables = system.environment
+    storage = boto3.client(
+        "s3",
+        endpoint_url=variables["S3_ENDPOINT_URL"],
+        region_name=variables["AWS_REGION"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+    )
+    ((tenant_id,),) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")
+    listed = storage.list_objects_v2(Bucket=variables["S3_BUCKET"], Prefix=f"exports/{tenant_id}/")
+    return [entry["Key"] for entry in listed.get("Contents", [])]
+
+
+async def test_a_video_whose_worker_was_paused_while_it_encoded_is_ready_with_one_set_of_files(
+    system: System, tmp_path: Path
+) -> None:
+    make_sample(tmp_path / "lesson.mp4", SECONDS)
+    async with system.client() as client, await system.watcher(client) as watcher:
+        with system.running_worker("video_worker") as worker:
+            video_id = await uploaded(client, (tmp_path / "lesson.mp4").read_bytes())
+            topic = f"video:{video_id}"
+            await watcher.until(lambda: video_percent(watcher, topic) > 10)
+            end = await end_after_pause(worker, watcher, topic, started=1)
+    assert (end["status"], end["error"]) == ("READY", None)
+    names = made_of(system, video_id)
+    assert {name.partition("/")[0] for name in names} == {str(end["attempt"])}
+    assert len([name for name in names if name.startswith(f"{end['attempt']}/360p/")]) == SECONDS // 6 + 1
+
+
+async def test_an_import_whose_worker_was_paused_ends_with_each_student_once(system: System) -> None:
+    async with system.client() as client, await system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(8000, seed=21))
+        await watcher.until(lambda: percent(watcher, job_id) > 10)
+        end = await end_after_pause(system.worker, watcher, f"job:{job_id}", started=0)
+    assert end["status"] == "DONE"
+    assert system.query(TWINS, job_id) == []
+    rows = "SELECT count(*) FROM aijob_row r JOIN aijob j ON j.id = r.job_id WHERE j.job_id = %s"
+    assert system.query(rows, job_id) == [(8000,)]
+
+
+async def test_an_export_whose_worker_was_paused_has_one_file(system: System) -> None:
+    async with system.client() as client, await system.watcher(client) as watcher:
+        imported = await import_workbook(client, sample_workbook(8000, seed=22))
+        await watcher.until_terminal(f"job:{imported}")
+        answer = await client.post("/api/v1/students/export/", json={})
+        job_id = answer.json()["job_id"]
+        await watcher.until(lambda: percent(watcher, job_id) > 0)
+        end = await end_after_pause(system.worker, watcher, f"job:{job_id}", started=0)
+    assert (end["status"], end["error"]) == ("DONE", None)
+    assert [name.rpartition("/")[2] for name in exported(system)] == [f"{job_id}-{end['attempt']}.xlsx"]
