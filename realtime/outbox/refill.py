@@ -5,7 +5,7 @@ sees it too. No cursor and no transaction stays open while Redis is written.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -14,14 +14,11 @@ from redis.exceptions import RedisError
 
 from realtime import conf
 from realtime.models import OutboxEntry
-from realtime.outbox.outbox import RECORD, draft_of, in_pages
+from realtime.outbox.outbox import RECORD
 from realtime.outbox.revoke import restore_marks
-from realtime.records.batches import note_isolated
+from realtime.outbox.second_look import SecondLook, publish_again
 from realtime.records.errors import LeaseLostError
-from realtime.records.record import Draft
-from realtime.records.scripts import Published
 from realtime.records.source import Source
-from realtime.records.transitions import Verdict
 from realtime.repair.rebuild import Rebuild, Rebuilt, each_alone
 from realtime.repair.sweeper import Sweeper
 
@@ -35,8 +32,9 @@ AGAIN_SECONDS = 30.0
 class Refill:
     """Of one relay, which holds the lease meanwhile."""
 
-    def __init__(self, source: Source, rebuild: Rebuild, sweeper: Sweeper) -> None:
+    def __init__(self, source: Source, rebuild: Rebuild, sweeper: Sweeper, second_look: SecondLook) -> None:
         self._source, self._rebuild, self._sweeper = source, rebuild, sweeper
+        self._second_look = second_look
         self._again_at = 0.0
         self._run_id = ""
         self._left: list[int] = []
@@ -73,9 +71,11 @@ class Refill:
         """
         started, self._run_id = time.monotonic(), run_id
         self._sweeper.settle()
+        self._second_look.plan()
         conf.publisher().mark_filling()
         marks = restore_marks(conf.redis(), key_prefix=conf.key_prefix(), between=between)
-        records = self._publish_again(between)
+        day = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=Now() - KEPT)
+        records = publish_again(day, between)
         done = Rebuilt()
         left = each_alone(
             self._source.tenants(),
@@ -93,26 +93,3 @@ class Refill:
             seconds=round(time.monotonic() - started, 3),
         )
         return left
-
-    @staticmethod
-    def _publish_again(between: Callable[[], object]) -> int:
-        """Publishes the records of the last 24 h, and returns how many were new to Redis."""
-        accepted = 0
-        for page in in_pages(OutboxEntry.objects.filter(kind=RECORD, created_at__gt=Now() - KEPT)):
-            between()
-            drafts = list(_drafts(page))
-            answers = conf.publisher().publish_each(drafts, at_the_limit=True)
-            for (tenant_id, _), answer in zip(drafts, answers, strict=True):
-                if isinstance(answer, Published):
-                    accepted += answer.verdict is Verdict.ACCEPTED
-                else:
-                    note_isolated("fill", answer, tenant=tenant_id)
-        return accepted
-
-
-def _drafts(rows: Iterable[OutboxEntry]) -> Iterator[tuple[int, Draft]]:
-    for entry in rows:
-        try:
-            yield entry.tenant_id, draft_of(entry)
-        except Exception as problem:  # noqa: BLE001 - one bad row must not keep Redis empty of all others
-            log.warning("outbox_row_bad", id=entry.pk, error=str(problem))

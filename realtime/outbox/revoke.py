@@ -147,14 +147,22 @@ def note_times(entries: Iterable[OutboxEntry]) -> None:
         new[pk].payload = payload
 
 
-def restore_marks(redis: Redis, *, key_prefix: str = "", between: Callable[[], object] = lambda: None) -> int:
+def restore_marks(
+    redis: Redis,
+    *,
+    key_prefix: str = "",
+    between: Callable[[], object] = lambda: None,
+    rows: QuerySet[OutboxEntry] | None = None,
+) -> int:
     """Records the marks of all revocations that still end something, for a Redis that lost them; their number.
+
+    `rows`: only of these, instead of all that are still valid.
 
     Tells no process: connections were ended when they were revoked, or are with the next probe. Raises RedisError.
     `between` is called between two steps.
     """
     revocations, restored = Revocations(redis, key_prefix=key_prefix), 0
-    for page in in_pages(still_valid()):
+    for page in in_pages(still_valid() if rows is None else rows):
         now = conf.revocations().now()
         marks = [(mark.tenant_id, mark.subject, mark.at or now) for mark in _marks(page)]
         revocations.add_all(marks)

@@ -194,6 +194,15 @@ DEFECTS = [
         "tests/db/test_published_rows.py",
     ),
     Defect(
+        "1. Terminal certainty",
+        "nobody publishes again what went to a master that was replaced",
+        "realtime/outbox/refill.py",
+        "        self._second_look.plan()\n",
+        "",
+        "tests/realtime/outbox/test_second_look.py::"
+        "test_an_end_that_went_to_the_master_that_lost_is_published_by_a_look_after_the_fill",
+    ),
+    Defect(
         "2. Monotone",
         "Redis accepts late progress of an older attempt",
         "realtime/records/lua/publish.lua",

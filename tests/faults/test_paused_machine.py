@@ -61,10 +61,12 @@ def paused(worker: Worker) -> Iterator[int]:
 
 
 async def end_after_pause(worker: Worker, watcher: Watcher, topic: str, *, started: int) -> Record:
+    waiting = asyncio.create_task(watcher.until_terminal(topic))  # which answers pings, too
     with paused(worker) as number:
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.wait({waiting}, timeout=PAUSE_SECONDS)
+        assert not waiting.done()
     assert number >= started
-    return await watcher.until_terminal(topic)
+    return await waiting
 
 
 def exported(system: System) -> list[str]:

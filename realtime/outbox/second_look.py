@@ -1,0 +1,86 @@
+"""Publishes once more what other processes may have written to a Redis that has been replaced.
+
+After a change of master the links of other processes lead to the old one for up to half a minute
+(`realtime.redis.links`). It may take their writes all the while, so that an end goes where nobody reads it, after the
+relay has filled the new one.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+
+import structlog
+from django.db.models import QuerySet
+
+from realtime import conf
+from realtime.models import OutboxEntry
+from realtime.outbox.outbox import RECORD, draft_of, in_pages, sent_in_last
+from realtime.outbox.revoke import REVOCATION, restore_marks
+from realtime.records.batches import note_isolated
+from realtime.records.record import Draft
+from realtime.records.scripts import Published
+from realtime.records.transitions import Verdict
+from realtime.redis.links import OLD_SECONDS
+
+log = structlog.get_logger(__name__)
+
+LOOKS = (10.0, OLD_SECONDS + 10.0, 120.0)
+"""Seconds after a fill: soon, when all links were made again, and when DNS has forgotten the old address."""
+OVERLAP_SECONDS = 30.0
+"""A row is noted as sent some time after it was sent: by a relay, after all rows of its claim."""
+TAKEN_OVER_SECONDS = 180.0
+"""How far a relay looks back that takes over: another one may have filled Redis, and ended before its last look."""
+
+
+class SecondLook:
+    """Of the relay that tends."""
+
+    def __init__(self) -> None:
+        self._due: list[float] = []
+        self._since = 0.0
+
+    def plan(self, back_seconds: float = 0.0) -> None:
+        """Look again several times from now on, for what was sent since now, or since `back_seconds` before."""
+        now = time.monotonic()
+        self._since = now - back_seconds
+        self._due = [now + seconds for seconds in LOOKS]
+
+    def if_due(self, between: Callable[[], object]) -> None:
+        """Publishes what was sent since the last look. `between` is called between two steps, and may raise.
+
+        Raises RedisError, DatabaseError; then the look is still due.
+        """
+        now = time.monotonic()
+        if not self._due or now < self._due[0]:
+            return
+        age = timedelta(seconds=now - self._since + OVERLAP_SECONDS)
+        marks = sent_in_last(REVOCATION, age)
+        restore_marks(conf.redis(), key_prefix=conf.key_prefix(), between=between, rows=marks)
+        found = publish_again(sent_in_last(RECORD, age), between)
+        self._since = now
+        self._due = [due for due in self._due if due > now]
+        if found:
+            log.warning("records_were_elsewhere", records=found)
+
+
+def publish_again(rows: QuerySet[OutboxEntry], between: Callable[[], object]) -> int:
+    """Publishes these records, oldest first, and returns how many were new to Redis. Raises RedisError."""
+    accepted = 0
+    for page in in_pages(rows):
+        between()
+        drafts = list(_drafts(page))
+        answers = conf.publisher().publish_each(drafts, at_the_limit=True)
+        for (tenant_id, _), answer in zip(drafts, answers, strict=True):
+            if isinstance(answer, Published):
+                accepted += answer.verdict is Verdict.ACCEPTED
+            else:
+                note_isolated("fill", answer, tenant=tenant_id)
+    return accepted
+
+
+def _drafts(rows: Iterable[OutboxEntry]) -> Iterator[tuple[int, Draft]]:
+    for entry in rows:
+        try:
+            yield entry.tenant_id, draft_of(entry)
+        except Exception as problem:  # noqa: BLE001 - one bad row must not keep Redis empty of all others
+            log.warning("outbox_row_bad", id=entry.pk, error=str(problem))

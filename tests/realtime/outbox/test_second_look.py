@@ -1,0 +1,145 @@
+"""Two masters take writes at once: what went to the one that loses is told by the one that stays."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils import timezone
+from pytest_django import Settings
+from redis import Redis
+
+from realtime import conf
+from realtime.models import OutboxEntry
+from realtime.outbox import second_look
+from realtime.outbox.outbox import RECORD
+from realtime.outbox.relay import Relay
+from realtime.outbox.revoke import REVOCATION
+from realtime.publish.publisher import Publisher
+from realtime.records.keys import Keys
+from realtime.redis import links
+from tests.realtime.sources import ListedSource
+from tests.redis_pair import RedisPair
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+
+def source() -> ListedSource:
+    return ListedSource()
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, settings: Settings, anew: Callable[[], None]) -> AsyncIterator[RedisPair]:
+    """Two masters, and an address that leads to the first. The relay has a name of its own for it."""
+    settings.REALTIME_SOURCE = f"{__name__}.source"
+    async with RedisPair(tmp_path) as pair:
+        settings.REALTIME_REDIS_URL = pair.url.removesuffix("/0")
+        anew()
+        yield pair
+
+
+async def in_thread(work: Callable[[], object]) -> None:
+    """The address is a proxy in this loop."""
+
+    def and_close() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    await asyncio.to_thread(and_close)
+
+
+def say(writer: Publisher, tenant_id: int, topic: str) -> Callable[[], None]:
+    """Commit the end of a job and publish it, as a process does whose links are the writer's."""
+
+    def commit_and_publish() -> None:
+        payload = {"topic": topic, "attempt": 1, "status": "DONE"}
+        entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=payload)
+        writer.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
+        OutboxEntry.objects.filter(pk=entry.pk).update(sent_at=Now())
+
+    return commit_and_publish
+
+
+def knows(url: str, tenant_id: int, topic: str) -> bool:
+    with Redis.from_url(url) as redis:
+        return bool(redis.exists(Keys().status(tenant_id, topic)))
+
+
+async def switch(pair: RedisPair) -> None:
+    """The address leads to the other master, and the relay has noticed. The writer's link stands where it was."""
+    pair.master, pair.replica = pair.replica, pair.master
+    pair.switch()
+    links.address_of(conf.redis_url()).leave()
+
+
+async def test_an_end_that_went_to_the_master_that_lost_is_published_by_a_look_after_the_fill(
+    pair: RedisPair, tenant_id: int
+) -> None:
+    with Publisher.from_url(pair.url) as writer:
+        await in_thread(say(writer, tenant_id, "job:before"))
+        tending = Relay()._tending
+        await in_thread(tending.round)
+        await switch(pair)
+        await in_thread(tending.round)
+        assert knows(pair.master.url, tenant_id, "job:before")
+        await in_thread(say(writer, tenant_id, "job:lost"))
+    assert knows(pair.replica.url, tenant_id, "job:lost")
+    assert not knows(pair.master.url, tenant_id, "job:lost")
+    assert len(tending._second_look._due) == len(second_look.LOOKS)
+    tending._second_look._due[0] = 0.0  # ten seconds later
+    await in_thread(tending.round)
+    assert knows(pair.master.url, tenant_id, "job:lost")
+    assert len(tending._second_look._due) == len(second_look.LOOKS) - 1
+    await in_thread(tending.end)
+
+
+async def test_a_relay_that_takes_over_looks_for_the_one_that_ended_before_its_look(
+    pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Publisher.from_url(pair.url) as writer:
+        await in_thread(say(writer, tenant_id, "job:before"))
+        await switch(pair)
+        await in_thread(Relay().round)
+        await in_thread(say(writer, tenant_id, "job:lost"))
+    assert not knows(pair.master.url, tenant_id, "job:lost")
+    monkeypatch.setattr(second_look, "LOOKS", (0.0,))
+    await in_thread(Relay().round)
+    assert knows(pair.master.url, tenant_id, "job:lost")
+
+
+async def test_a_revocation_that_went_to_the_master_that_lost_is_marked_by_a_look(
+    pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second_look, "LOOKS", (0.0,))
+    await in_thread(Relay().round)
+
+    def revoked_elsewhere() -> None:
+        payload = {"tenant": tenant_id, "subject": "user:1", "at": conf.revocations().now()}
+        OutboxEntry.objects.create(kind=REVOCATION, tenant_id=tenant_id, payload=payload, sent_at=timezone.now())
+
+    await in_thread(revoked_elsewhere)
+    await in_thread(Relay().round)
+    with Redis.from_url(pair.master.url) as redis:
+        assert redis.zrange(Keys().revoked(tenant_id), 0, -1) == [b"user:1"]
+
+
+async def test_a_look_reads_what_was_sent_lately_and_nothing_older(
+    pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day's records are many. An older one was published by the fill."""
+    await in_thread(Relay().round)
+
+    def sent_long_ago() -> None:
+        payload = {"topic": "job:old", "attempt": 1, "status": "DONE"}
+        ago = timezone.now() - timedelta(minutes=10)
+        OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=payload, sent_at=ago, created_at=ago)
+
+    await in_thread(sent_long_ago)
+    monkeypatch.setattr(second_look, "LOOKS", (0.0,))
+    await in_thread(Relay().round)
+    assert not knows(pair.master.url, tenant_id, "job:old")
