@@ -37,8 +37,8 @@ class FanOut:
         self._queue.append((deliver, set(subscribers)))
         self._work()
 
-    def settle(self, subscriber: Subscriber) -> None:
-        """Hands over at once what this one still has to be told, because something else must follow it."""
+    def catch_up(self, subscriber: Subscriber) -> None:
+        """Deliver to this subscriber at once whatever is queued for it, because something else must follow."""
         for deliver, waiting in self._queue:
             if subscriber in waiting:
                 waiting.discard(subscriber)
@@ -50,7 +50,7 @@ class FanOut:
             waiting.discard(subscriber)
 
     def clear(self) -> None:
-        """What waits is overtaken by something that says it all."""
+        """Drop queued work: a newer snapshot replaces it."""
         self._queue.clear()
 
     def _work(self) -> None:

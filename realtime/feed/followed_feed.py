@@ -1,28 +1,23 @@
-"""One tenant's feed as this process follows it: the mirror, the reads that keep it true, and who is told."""
+"""One tenant's feed as this process follows it: its mirror, and the reads that keep the mirror true.
+
+What changes in the mirror goes to the subscribers through `realtime.feed.broadcast`.
+"""
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
 
-from realtime.feed.audience import Audiences
-from realtime.feed.fan_out import FanOut
+from realtime.feed.broadcast import Broadcast
 from realtime.feed.mirror import Message, Mirror, Received
 from realtime.feed.reader import FeedReader
-from realtime.feed.subscriber import Subscriber
-from realtime.protocol import frames
-from realtime.protocol.frames import Frame
 from realtime.protocol.place import Place
-from realtime.protocol.rate_limit import TokenBucket
-from realtime.records.metrics import LATENCY, counts
-from realtime.records.record import Record, unknown_record
+from realtime.records.metrics import counts
+from realtime.records.record import Record
 from realtime.records.scripts import Limits, Snapshot
-from realtime.records.topics import TopicFilter
-from realtime.redis.clock import clock
 
 log = structlog.get_logger(__name__)
 
@@ -32,11 +27,6 @@ RETRY_SECONDS = (0.05, 2.0)
 MAX_EPOCHS_SEEN = 100
 MAX_LATE_READS = 3
 """How often a whole feed is read once more for topics that nobody had named before."""
-MAX_SHARED_SNAPSHOTS = 16
-SNAPSHOT_COST = 16
-"""Writing a snapshot holds the loop as long as telling so many subscribers something."""
-CALM_RECORDS_A_SECOND = 50
-"""Up to so many leave as they come; what is above leaves in ticks, so that fewer writes carry it."""
 
 
 class Noted:
@@ -66,14 +56,12 @@ class FollowedFeed:
         self.tenant_id = tenant_id
         self.followed_since = asyncio.get_running_loop().time()
         self.mirror = Mirror(limits)
+        self.broadcast = Broadcast(self.mirror, flush_seconds)
         self.loaded = asyncio.Event()
         self.in_doubt_since: float | None = None
         """When this feed was last known to be current, by the loop's clock; None while it is."""
-        self.delayed_seconds: float | None = None
-        """How long the feed has been delayed, as its clients were told; None while it is current."""
         self._confirmed = False
         self._reader = reader
-        self._audiences = Audiences()
         self._buffer: list[Message] = []
         self._overflown = False
         self._buffered_before_read = 0
@@ -82,27 +70,17 @@ class FollowedFeed:
         self._waiting: list[asyncio.Future[None]] = []
         self._epochs_seen: set[str] = set()
         self._joining = 0
-        self._fan_out = FanOut(self._flush_if_due)
-        self._elsewhere: dict[str, Record] = {}
         self._noted: set[Noted] = set()
-        self._told = 0
-        self._unsent: dict[str, Record] = {}
-        self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
-        self._flush_seconds = flush_seconds
-        self._flush_timer: asyncio.TimerHandle | None = None
-        self._due = False
-        """What waits is due, and leaves once everybody was told what came before."""
         self._drop_timer: asyncio.TimerHandle | None = None
-        self._snapshots: dict[TopicFilter, tuple[str, int, list[Frame]]] = {}
 
     @property
     def empty(self) -> bool:
         """Whether nobody watches, nor is about to."""
-        return not self._audiences and not self._joining
+        return not self.broadcast.has_subscribers and not self._joining
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps the feed followed while somebody is about to join."""
+        """Keep following the feed until the block ends, while somebody is about to join."""
         self._joining += 1
         try:
             yield
@@ -110,12 +88,12 @@ class FollowedFeed:
             self._joining -= 1
 
     def drop_after(self, seconds: float, drop: Callable[["FollowedFeed"], None]) -> None:
-        """Nobody watches any more: calls `drop` after so long, unless somebody comes before."""
-        self.stay()
+        """Call `drop` after so many seconds, unless `cancel_drop` is called before."""
+        self.cancel_drop()
         self._drop_timer = asyncio.get_running_loop().call_later(seconds, drop, self)
 
-    def stay(self) -> None:
-        """Somebody has come."""
+    def cancel_drop(self) -> None:
+        """Cancel the pending drop of this feed."""
         if self._drop_timer is not None:
             self._drop_timer.cancel()
             self._drop_timer = None
@@ -130,33 +108,11 @@ class FollowedFeed:
         finally:
             self._noted.remove(noted)
 
-    @property
-    def position(self) -> tuple[str, int] | None:
-        """Epoch and offset up to which every subscriber was told; None while some are still being told."""
-        return None if self._fan_out.busy else (self.mirror.epoch, self._told)
-
-    def add(self, subscriber: Subscriber) -> None:
-        self.flush()
-        self._audiences.add(subscriber)
-
-    def remove(self, subscriber: Subscriber) -> None:
-        self._audiences.remove(subscriber)
-        self._fan_out.forget(subscriber)
-
-    def move(self, subscriber: Subscriber, topics: TopicFilter) -> None:
-        """Changes what a subscriber watches."""
-        self.flush()
-        self._fan_out.settle(subscriber)
-        self._audiences.remove(subscriber)
-        subscriber.narrow(topics)
-        self._audiences.add(subscriber)
-
     def close(self) -> None:
         if self._read_task is not None:
             self._read_task.cancel()
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
-        self.stay()
+        self.broadcast.close()
+        self.cancel_drop()
 
     # Whether the feed is current.
 
@@ -173,14 +129,8 @@ class FollowedFeed:
             self.in_doubt_since = min(since, self.in_doubt_since or since)
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Take note of how long the feed has been delayed (None: it is current), and tell the clients of a change."""
-        changed = (seconds is None) != (self.delayed_seconds is None)
-        self.delayed_seconds = seconds
-        if not changed:
-            return
-        deliver = Subscriber.ping if seconds is None else partial(Subscriber.queue, frame=frames.delayed(seconds))
-        for audience in self._audiences.all():
-            self._fan_out.tell(deliver, audience.subscribers)
+        """Note how long the feed has been delayed (None: it is current), and tell the clients of a change."""
+        self.broadcast.tell_delay(seconds)
 
     def _doubt(self) -> None:
         if self.in_doubt_since is None:
@@ -200,44 +150,6 @@ class FollowedFeed:
             return since.offset > self.mirror.offset
         return since.epoch not in self._epochs_seen
 
-    def snapshot_frames(
-        self, topics: TopicFilter, elsewhere: Mapping[str, Record], since: Place | None, max_bytes: int | None = None
-    ) -> list[Frame]:
-        """The first frames of a connection, or of a new epoch (`since` None)."""
-        place = Place(self.mirror.epoch, self.mirror.offset, topics.hash)
-        size = max_bytes or frames.MAX_SNAPSHOT_BYTES
-        if (
-            since is not None
-            and since.filter_hash == topics.hash
-            and self.mirror.continues_from(since.epoch, since.offset)
-        ):
-            changed = [record.body for record in self.mirror.above(since.offset) if topics.matches(record.topic)]
-            return frames.snapshot(place, changed, recovered=True, max_bytes=size)
-        if topics.named or elsewhere or max_bytes is not None:
-            return frames.snapshot(place, self.bodies(topics, elsewhere), recovered=False, max_bytes=size)
-        return self._shared_snapshot(place, topics)
-
-    def _shared_snapshot(self, place: Place, topics: TopicFilter) -> list[Frame]:
-        """Written once for all who come while nothing changes."""
-        epoch, offset, made = self._snapshots.get(topics, ("", 0, []))
-        if (epoch, offset) != (place.epoch, place.offset):
-            made = frames.snapshot(place, self.bodies(topics, {}), recovered=False)
-            if len(self._snapshots) >= MAX_SHARED_SNAPSHOTS:
-                self._snapshots.clear()
-            self._snapshots[topics] = place.epoch, place.offset, made
-        return made
-
-    def bodies(self, topics: TopicFilter, elsewhere: Mapping[str, Record]) -> list[bytes]:
-        """The records of these topics, also from elsewhere; what was asked for by name and is nowhere, as unknown."""
-        shown = [record.body for record in self.mirror.records() if topics.matches(record.topic)]
-        others = {
-            topic: record.body
-            for topic, record in elsewhere.items()
-            if topics.matches(topic) and self.mirror.get(topic) is None
-        }
-        missing = [topic for topic in topics.named if self.mirror.get(topic) is None and topic not in others]
-        return [*shown, *others.values(), *map(unknown_record, missing)]
-
     # What Redis tells.
 
     def receive(self, batch: Iterable[Message]) -> None:
@@ -249,43 +161,13 @@ class FollowedFeed:
             if received is Received.APPLIED:
                 applied += 1
                 ended |= message.record.terminal
-                self._unsent.pop(message.record.topic, None)
-                self._unsent[message.record.topic] = message.record
+                self.broadcast.hold(message.record)
                 for noted in self._noted:
                     noted.add((message.record,))
             elif received is not Received.OLD:
                 self._keep_for_later(message)
         if applied:
-            self._flush_in_time(applied, ended=ended)
-
-    def _flush_in_time(self, applied: int, *, ended: bool) -> None:
-        """At once in a calm feed, and for an end; else with the next tick, the newest record of each topic.
-
-        While clients are still being told what came before, nothing more is put behind that: what comes meanwhile
-        leaves together when they were told. The more there is to tell, the fewer frames carry it: no backlog grows.
-        """
-        if self._calm.take(applied) or ended:
-            self._flush_soon()
-        elif self._flush_timer is None:
-            self._flush_timer = asyncio.get_running_loop().call_later(self._flush_seconds, self._flush_soon)
-
-    def _flush_soon(self) -> None:
-        self._due = True
-        if not self._fan_out.busy:
-            self._flush_if_due()
-
-    def _flush_if_due(self) -> None:
-        if self._due:
-            self.flush()
-
-    def flush(self) -> None:
-        """Fans out what has been applied."""
-        self._due = False
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
-            self._flush_timer = None
-        unsent, self._unsent = self._unsent, {}
-        self._tell(list(unsent.values()))
+            self.broadcast.flush_in_time(applied, ended=ended)
 
     def request_read(self, cause: str) -> None:
         """Reads the feed soon, once for all who ask meanwhile."""
@@ -354,12 +236,12 @@ class FollowedFeed:
 
     def _topics_besides(self) -> set[str]:
         """What somebody has named, and what somebody saw unfinished: its end may have left the feed unheard."""
-        return self._audiences.named() | self.mirror.unfinished()
+        return self.broadcast.named_topics() | self.mirror.unfinished()
 
     def _load(self, snapshot: Snapshot) -> None:
         """Applies what was read, then what arrived meanwhile, and tells the clients what changed."""
         old_epoch = self.mirror.epoch
-        self.flush()
+        self.broadcast.flush()
         change = self.mirror.load(snapshot)
         # A message that was there before the read began, and is not of the epoch that it found, is of an older one. One
         # that came since may be of a newer: it is kept for the next read.
@@ -370,9 +252,9 @@ class FollowedFeed:
             noted.reset |= change.reset
             noted.add(change.records)
         if change.reset:
-            self._start_anew(snapshot.elsewhere)
+            self.broadcast.start_epoch(snapshot.named_records)
         else:
-            self._tell(change.records)
+            self.broadcast.send(change.records)
         buffered, self._buffer = self._buffer, []
         self.receive(buffered)
         if self._buffer or self._overflown or self.mirror.astray:
@@ -385,56 +267,3 @@ class FollowedFeed:
             self._epochs_seen.clear()
         self._epochs_seen |= epochs
         self._epochs_seen.discard(self.mirror.epoch)
-
-    def _start_anew(self, elsewhere: Mapping[str, Record]) -> None:
-        """Everybody gets a snapshot of the new epoch; what some were still to be told of the old one is void."""
-        self._fan_out.clear()
-        self._told = self.mirror.offset
-        self._snapshots.clear()
-        self._elsewhere = dict(elsewhere)
-        for audience in self._audiences.all():
-            self._fan_out.tell(_StartAnew(self, audience.topics, self._elsewhere), audience.subscribers)
-
-    def _tell(self, records: list[Record]) -> None:
-        self._told = self.mirror.offset
-        if not records:
-            return
-        self._snapshots.clear()
-        self._keep_elsewhere(records)
-        LATENCY.observe(max(0.0, clock.now() - records[0].published_at))
-        for audience, told in self._audiences.concerned(records).items():
-            place = Place(self.mirror.epoch, self.mirror.offset, audience.topics.hash)
-            frame = frames.records(place, [record.body for record in told])
-            self._fan_out.tell(partial(Subscriber.deliver, frame=frame, records=told), audience.subscribers)
-
-    def _keep_elsewhere(self, records: list[Record]) -> None:
-        """A snapshot that is still to be made says what clients wait for, even if the mirror lets go of it before."""
-        if self._fan_out.busy:
-            self._elsewhere.update(
-                (record.topic, record)
-                for record in records
-                if record.topic in self._elsewhere or self._audiences.is_named(record.topic)
-            )
-        else:
-            self._elsewhere = {}
-
-
-class _StartAnew:
-    """Gives each of an audience the feed's snapshot, made when its turn comes: a thousand audiences take a while.
-
-    `elsewhere` grows with what is told meanwhile.
-    """
-
-    def __init__(self, feed: FollowedFeed, topics: TopicFilter, elsewhere: Mapping[str, Record]) -> None:
-        self._feed, self._topics, self._elsewhere = feed, topics, elsewhere
-        self._made: list[Frame] = []
-
-    def __call__(self, subscriber: Subscriber) -> int:
-        """What it cost, in subscribers."""
-        cost = 1
-        if not self._made:
-            self._feed.flush()
-            self._made = self._feed.snapshot_frames(self._topics, self._elsewhere, None)
-            cost = SNAPSHOT_COST
-        subscriber.start(self._feed, self._made)
-        return cost

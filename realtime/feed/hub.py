@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
-MAX_READS_ELSEWHERE = 5
+MAX_NAMED_READS = 5
 """For one who comes: read again only where the feed was read as a whole meanwhile, as after a new epoch."""
 FLUSH_SECONDS = 0.01
 
@@ -81,16 +81,17 @@ class Hub:
             async with _in_time():
                 if since is not None:
                     await feed.catch_up_with(since)
-                elsewhere = await self._read_elsewhere(feed, subscriber.topics.named)
+                named_records = await self._read_named(feed, subscriber.topics.named)
             # From here on nothing is awaited, so that the snapshot and what follows it fit together.
             if subscriber.ended:
                 return
-            feed.add(subscriber)
+            broadcast = feed.broadcast
+            broadcast.add(subscriber)
             if first is not None:
                 subscriber.queue(first)
-            subscriber.start(feed, feed.snapshot_frames(subscriber.topics, elsewhere, since))
-            if feed.delayed_seconds is not None:
-                subscriber.queue(frames.delayed(feed.delayed_seconds))
+            subscriber.start(broadcast, broadcast.snapshot_frames(subscriber.topics, named_records, since))
+            if broadcast.delayed_seconds is not None:
+                subscriber.queue(frames.delayed(broadcast.delayed_seconds))
 
     async def snapshot(self, tenant_id: int, topics: TopicFilter, since: Place | None = None) -> Frame:
         """What a connection would get first, in one piece, for one who only asks once. Raises FeedUnavailableError.
@@ -98,13 +99,13 @@ class Hub:
         Who asks once cannot be told later that it was old: a feed that is delayed is unavailable.
         """
         async with self._held_feed(tenant_id) as feed:
-            if feed.delayed_seconds is not None:
+            if feed.broadcast.delayed_seconds is not None:
                 raise FeedUnavailableError("The feed cannot be read at the moment; try again in a few seconds.")
             async with _in_time():
                 if since is not None:
                     await feed.catch_up_with(since)
-                elsewhere = await self._read_elsewhere(feed, topics.named)
-            return feed.snapshot_frames(topics, elsewhere, since, max_bytes=sys.maxsize)[0]
+                named_records = await self._read_named(feed, topics.named)
+            return feed.broadcast.snapshot_frames(topics, named_records, since, max_bytes=sys.maxsize)[0]
 
     def leave(self, subscriber: Subscriber) -> None:
         """Removes a connection that is gone."""
@@ -117,7 +118,7 @@ class Hub:
             subscriber.finish(last)
         feed = self._feeds.get(subscriber.tenant_id)
         if feed is not None:
-            feed.remove(subscriber)
+            feed.broadcast.remove(subscriber)
             self._drop_later(feed)
 
     async def subscribe(self, subscriber: Subscriber, request_id: int, added: TopicFilter) -> None:
@@ -125,26 +126,25 @@ class Hub:
         topics = TopicFilter.of(subscriber.topics.patterns | added.patterns)
         async with self._held_feed(subscriber.tenant_id) as feed:
             async with _in_time():
-                elsewhere = await self._read_elsewhere(feed, added.named)
+                named_records = await self._read_named(feed, added.named)
             if subscriber.ended:
                 return
-            feed.move(subscriber, topics)
-            bodies = feed.bodies(added, elsewhere)
+            feed.broadcast.move(subscriber, topics)
+            bodies = feed.broadcast.bodies(added, named_records)
             subscriber.queue(frames.subscribed(request_id, subscriber.place, bodies))
 
     def unsubscribe(self, subscriber: Subscriber, request_id: int, removed: TopicFilter) -> None:
         """Takes topics from a connection."""
         if subscriber.ended:
             return
-        self._feeds[subscriber.tenant_id].move(
-            subscriber, TopicFilter.of(subscriber.topics.patterns - removed.patterns)
-        )
+        topics = TopicFilter.of(subscriber.topics.patterns - removed.patterns)
+        self._feeds[subscriber.tenant_id].broadcast.move(subscriber, topics)
         subscriber.queue(frames.unsubscribed(request_id, subscriber.place))
 
     def delay_of(self, tenant_id: int) -> float | None:
         """How many seconds this feed has been delayed; None: it is current."""
         feed = self._feeds.get(tenant_id)
-        return None if feed is None else feed.delayed_seconds
+        return None if feed is None else feed.broadcast.delayed_seconds
 
     def positions(self) -> dict[int, tuple[str, int]]:
         """Epoch and offset of each feed that this process follows; no epoch: it was never loaded."""
@@ -208,7 +208,7 @@ class Hub:
         is_new = feed is None
         if feed is None:
             feed = self._feeds[tenant_id] = FollowedFeed(tenant_id, self._reader, self._limits, self._flush_seconds)
-        feed.stay()
+        feed.cancel_drop()
         try:
             with feed.held():
                 if is_new:
@@ -219,7 +219,7 @@ class Hub:
         finally:
             self._drop_later(feed)
 
-    async def _read_elsewhere(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
+    async def _read_named(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
         """The records of named topics that the mirror does not hold, as old as they may be.
 
         They fit the mirror as it is when this returns, however fast it goes on meanwhile. Raises FeedUnavailableError.
@@ -227,7 +227,7 @@ class Hub:
         if all(feed.mirror.get(topic) is not None for topic in named):
             return {}
         try:
-            for _ in range(MAX_READS_ELSEWHERE):
+            for _ in range(MAX_NAMED_READS):
                 with feed.noting(named) as noted:
                     if await self._fits(feed, noted, await self._reader.read_topics(feed.tenant_id, named)):
                         return noted.records

@@ -144,7 +144,7 @@ class Mirror:
             self._put(record)
         for topic in before.keys() - self._unfinished.keys() - self._terminal.keys():
             self._owe(topic)
-        for record in snapshot.elsewhere.values():
+        for record in snapshot.named_records.values():
             if record.terminal:
                 self.owed.pop(record.topic, None)
         return Change(reset=not goes_on, records=new)

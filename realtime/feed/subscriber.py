@@ -68,7 +68,7 @@ class Subscriber:
         self._on_slow, self._slow_seconds = on_slow, slow_seconds
         self._name = name
         self._feed: Position | None = None
-        self._told = ("", 0)
+        self._delivered = ("", 0)
         self._frames: deque[Frame] = deque()
         self._queued_bytes = 0
         self._pending: dict[str, Record] = {}
@@ -101,7 +101,7 @@ class Subscriber:
         """Up to where this connection has everything: below the lowest offset that still waits for it."""
         if self._feed is None:
             raise RuntimeError("The subscriber has not joined a feed yet.")
-        epoch, offset = self._feed.position or self._told
+        epoch, offset = self._feed.position or self._delivered
         if self._pending:
             offset = min(offset, min(record.offset for record in self._pending.values()) - 1)
         return Place(epoch, offset, self.topics.hash)
@@ -190,7 +190,7 @@ class Subscriber:
 
     def _has(self, frame: Frame) -> bool:
         """Whether a snapshot that was made meanwhile holds all of it."""
-        epoch, offset = self._told
+        epoch, offset = self._delivered
         return frame.place is not None and frame.place.epoch == epoch and frame.place.offset <= offset
 
     def _drop_snapshots(self) -> None:
@@ -206,7 +206,7 @@ class Subscriber:
 
     def _note(self, frame: Frame) -> None:
         if frame.place is not None:
-            self._told = frame.place.epoch, frame.place.offset
+            self._delivered = frame.place.epoch, frame.place.offset
 
     def _send(self, frame: Frame) -> None:
         """Sends at once where the server takes it at once; else a task waits for that."""

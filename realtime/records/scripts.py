@@ -78,7 +78,7 @@ class Published:
 class Snapshot:
     """A feed as read: `whole` if `records` are all that a new client is shown, else those above the known offset.
 
-    `elsewhere`: by topic, what was asked for by name and is not shown to new clients; only of a whole feed.
+    `named_records`: by topic, what was asked for by name and is not shown to new clients; only of a whole feed.
     `shown`: how many topics a new client is shown at the most.
     """
 
@@ -87,7 +87,7 @@ class Snapshot:
     floor: int
     whole: bool
     records: list[Record]
-    elsewhere: dict[str, Record] = field(default_factory=dict)
+    named_records: dict[str, Record] = field(default_factory=dict)
     shown: float = math.inf
 
 
@@ -149,8 +149,8 @@ def snapshot(answer: Sequence[Any]) -> Snapshot:
     epoch, offset, floor, whole, shown, indexed = answer[:6]
     named = 6 + 2 * indexed  # where those begin
     records = list(_join_records(answer[6:named]))
-    elsewhere = {record.topic: record for record in _join_records(answer[named:])}
-    return Snapshot(epoch.decode(), int(offset), int(floor), whole == b"1", records, elsewhere, shown)
+    named_records = {record.topic: record for record in _join_records(answer[named:])}
+    return Snapshot(epoch.decode(), int(offset), int(floor), whole == b"1", records, named_records, shown)
 
 
 def topics_arguments(keys: Keys, tenant_id: int, topics: Sequence[str]) -> tuple[list[str], list[Any]]:

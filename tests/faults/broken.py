@@ -165,8 +165,8 @@ DEFECTS = [
         "1. Terminal certainty",
         "the end of what somebody saw unfinished is not read by name after an outage",
         "realtime/feed/followed_feed.py",
-        "return self._audiences.named() | self.mirror.unfinished()",
-        "return self._audiences.named()",
+        "return self.broadcast.named_topics() | self.mirror.unfinished()",
+        "return self.broadcast.named_topics()",
         "tests/realtime/feed/test_cut_off.py",
     ),
     Defect(
@@ -525,10 +525,10 @@ DEFECTS = [
     Defect(
         "Slow clients",
         "ends that come while clients are being told queue up behind each other",
-        "realtime/feed/followed_feed.py",
+        "realtime/feed/broadcast.py",
         "        if not self._fan_out.busy:\n            self._flush_if_due()",
         "        self._flush_if_due()",
-        "tests/realtime/feed/test_followed_feed.py",
+        "tests/realtime/feed/test_broadcast.py",
     ),
 ]
 

@@ -86,7 +86,7 @@ async def test_one_who_is_settled_has_heard_everything_and_hears_nothing_twice(f
     for what in "ab":
         fan_out.tell(lambda who, what=what: heard.setdefault(who, []).append(what), range(3 * AT_ONCE))  # type: ignore[misc,arg-type]
     last = next(who for who in range(3 * AT_ONCE) if who not in heard)
-    fan_out.settle(last)  # type: ignore[arg-type]
+    fan_out.catch_up(last)  # type: ignore[arg-type]
     assert heard[last] == ["a", "b"]
     await until_idle(fan_out)
     assert heard[last] == ["a", "b"]

@@ -179,4 +179,4 @@ async def test_a_feed_that_begins_again_during_each_read_is_given_up_with_a_sent
     busy._read = and_forget
     with pytest.raises(FeedUnavailableError, match="try again"):
         await join(busy.hub, busy.tenant_id, TopicFilter.of(["job:old"]))
-    assert busy.reads == realtime.feed.hub.MAX_READS_ELSEWHERE
+    assert busy.reads == realtime.feed.hub.MAX_NAMED_READS

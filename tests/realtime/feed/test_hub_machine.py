@@ -407,7 +407,7 @@ class HubMachine(RuleBasedStateMachine):
             and client.subscriber is not None
             and not client.subscriber.busy
             for client in self.clients
-        ) and all((feed.mirror.epoch, feed.position) == (epoch, (epoch, offset)) for feed in feeds)
+        ) and all((feed.mirror.epoch, feed.broadcast.position) == (epoch, (epoch, offset)) for feed in feeds)
 
     def _why_not(self) -> str:
         feed = self.redis.hgetall(self.keys.feed(self.tenant_id))

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 import realtime.feed.fan_out
-from realtime.feed.followed_feed import CALM_RECORDS_A_SECOND, FollowedFeed
+from realtime.feed.broadcast import CALM_RECORDS_A_SECOND
+from realtime.feed.followed_feed import FollowedFeed
 from realtime.feed.mirror import Message
 from realtime.feed.reader import FeedReader
 from realtime.feed.subscriber import Subscriber
@@ -31,8 +32,8 @@ class Case:
         topics = TopicFilter.of(patterns or ["*"])
         carrier = RecordingCarrier()
         subscriber = Subscriber(7, topics, carrier)
-        self.feed.add(subscriber)
-        subscriber.start(self.feed, self.feed.snapshot_frames(topics, {}, None))
+        self.feed.broadcast.add(subscriber)
+        subscriber.start(self.feed.broadcast, self.feed.broadcast.snapshot_frames(topics, {}, None))
         return carrier
 
     def arrive(self, *topics: str, status: str = "PROCESSING") -> None:
@@ -100,7 +101,7 @@ async def test_the_tick_comes_by_itself() -> None:
     async with asyncio.timeout(20):
         while told(carrier)[-1][0] != "job:last":
             await asyncio.sleep(0.001)
-    assert case.feed.position == ("e0", CALM_RECORDS_A_SECOND + 6)
+    assert case.feed.broadcast.position == ("e0", CALM_RECORDS_A_SECOND + 6)
 
 
 async def test_who_joins_before_the_tick_is_told_nothing_twice(case: Case) -> None:
@@ -117,12 +118,12 @@ async def test_who_joins_before_the_tick_is_told_nothing_twice(case: Case) -> No
 async def test_before_the_tick_no_place_claims_what_was_not_sent(case: Case) -> None:
     case.join()
     make_busy(case)
-    position = case.feed.position
+    position = case.feed.broadcast.position
     assert position is not None
     case.arrive("job:a")
-    assert case.feed.position == position
-    case.feed.flush()
-    assert case.feed.position == ("e0", case.feed.mirror.offset)
+    assert case.feed.broadcast.position == position
+    case.feed.broadcast.flush()
+    assert case.feed.broadcast.position == ("e0", case.feed.mirror.offset)
 
 
 async def test_all_who_come_while_nothing_changes_get_the_same_snapshot(case: Case) -> None:
@@ -140,7 +141,7 @@ async def test_a_new_epoch_begins_with_a_snapshot_for_everybody_and_takes_back_w
     case.arrive("job:old")
     case.feed._load(Snapshot("e1", 3, 0, whole=True, records=[record(3, "job:new")]))
     async with asyncio.timeout(20):
-        while case.feed.position is None:
+        while case.feed.broadcast.position is None:
             await asyncio.sleep(0)
     for carrier in carriers:
         last: dict[str, Any] = carrier.frames[-1]
@@ -159,7 +160,7 @@ async def test_what_ends_and_is_let_go_of_while_a_new_epoch_is_told_still_reache
     case.arrive("job:a", status="DONE")
     case.arrive("job:b", status="DONE")
     async with asyncio.timeout(20):
-        while case.feed.position is None:
+        while case.feed.broadcast.position is None:
             await asyncio.sleep(0)
     for carrier in carriers:
         seen = [
@@ -184,7 +185,7 @@ async def test_what_ends_while_clients_are_being_told_leaves_together_when_they_
         if number % 10 == 0:
             await asyncio.sleep(0)
     async with asyncio.timeout(20):
-        while case.feed.position is None or case.feed.position[1] < 100:
+        while case.feed.broadcast.position is None or case.feed.broadcast.position[1] < 100:
             await asyncio.sleep(0)
     for carrier in carriers:
         assert told(carrier) == [(f"job:{number}", number + 1) for number in range(100)]
