@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, bounded: what a stranger's socket may cost the process.
 
 uvicorn bounds neither the size of a request's head nor the time it takes. No underscored name of uvicorn is used here.
-What it does not document and we build on, `tests/contract/test_hostile_sockets.py` holds. Of `HttpToolsProtocol`:
+What it does not document and we build on, `tests/realtime/server/test_uvicorn_hooks.py` holds. Of `HttpToolsProtocol`:
 
 - the callbacks of its parser (`on_header`, `on_headers_complete`, `on_body`, `on_message_complete`); an exception in
   one of them leads to `send_400_response`;

@@ -1,7 +1,7 @@
 """uvicorn's WebSocket protocol, bounded: what a client's pings and parts of messages may cost the process.
 
 uvicorn answers every ping whether or not the answers are read. No underscored name of uvicorn is used here. What it
-does not document and we build on, `tests/contract/test_hostile_sockets.py` holds. Of `WebSocketsSansIOProtocol`:
+does not document and we build on, `tests/realtime/server/test_uvicorn_hooks.py` holds. Of `WebSocketsSansIOProtocol`:
 
 - `handle_ping`, `handle_cont`;
 - `loop`, `transport`, `conn` (of websockets);

@@ -11,10 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import psutil
 import pytest
-from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from uvicorn.server import ServerState
 from websockets.exceptions import ConnectionClosed
 
 from embedded.plan import Web
@@ -29,15 +25,6 @@ MEGABYTE = 1_000_000
 FLAT = 25 * MEGABYTE
 HEAD = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 CHUNKED = b"POST /api/v1/auth/token/ HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-USED_OF_HTTP = {
-    *("on_header", "on_headers_complete", "on_body", "on_message_complete", "send_400_response"),
-    *("handle_websocket_upgrade", "connection_made", "connection_lost", "data_received"),
-    *("loop", "transport", "headers", "pipeline", "cycle", "timeout_keep_alive", "timeout_keep_alive_handler"),
-}
-USED_OF_WEBSOCKETS = {
-    *("handle_ping", "handle_cont", "data_received", "loop", "transport", "conn", "frames", "queue", "writable"),
-    *("read_paused", "handshake_initiated", "handshake_complete", "close_sent", "close_timer"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -262,14 +249,3 @@ async def test_a_handshake_that_cannot_be_read_is_answered(web: Web) -> None:
     reader, writer = await talk(web, HEAD + upgrade + b"X: " + b"a" * 9000 + b"\r\n\r\n")
     assert (await rest_of(reader)).startswith(b"HTTP/1.1 431 ")
     writer.close()
-
-
-async def test_uvicorn_still_has_what_the_bounds_are_built_on() -> None:
-    config = Config("asgi:application", interface="asgi3")
-    config.loaded, config.loaded_app, config.ws_protocol_class = True, None, None  # not loaded: none of it is wanted
-    for theirs, used in [
-        (HttpToolsProtocol(config, ServerState(), {}), USED_OF_HTTP),
-        (WebSocketsSansIOProtocol(config, ServerState(), {}), USED_OF_WEBSOCKETS),
-    ]:
-        missing = sorted(name for name in used if not hasattr(theirs, name))
-        assert not missing, f"uvicorn's {type(theirs).__name__} has no {missing} any more: see realtime/server/."
