@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PROXIES = Path("tests/proxies")
-_PROGRAMS = {"chromium": (Path("tests/page"), _PROXIES), "nginx": (_PROXIES,), "haproxy": (_PROXIES,)}
-"""With the folders whose tests need them."""
+_PROGRAMS = {
+    "chromium": (Path("tests/page"), _PROXIES),
+    "firefox": (Path("tests/page/test_event_source.py"),),
+    "nginx": (_PROXIES,),
+    "haproxy": (_PROXIES,),
+}
+"""With the folders or files whose tests need them."""
 _CHOOSING_OPTIONS = ("keyword", "markexpr", "lf", "failedfirst", "stepwise", "deselect")
 
 

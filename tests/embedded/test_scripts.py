@@ -130,16 +130,17 @@ def test_a_path_that_does_not_exist_is_named_before_anything_runs(words: list[st
 @pytest.mark.parametrize(
     ("words", "chosen"),
     [
-        ([], "all chromium nginx haproxy"),
-        (["-x", "-q", "--maxfail", "3", "--durations=5", "-n", "2"], "all chromium nginx haproxy"),
+        ([], "all chromium firefox nginx haproxy"),
+        (["-x", "-q", "--maxfail", "3", "--durations=5", "-n", "2"], "all chromium firefox nginx haproxy"),
         (["tests/core", "-q"], "some"),
         (["tests/core/test_tokens.py::test_any"], "some"),
         (["tests/proxies", "tests/core"], "some chromium nginx haproxy"),
         (["tests/page/test_fold.py::test_any"], "some chromium"),
-        (["tests", "-k", "bar"], "some chromium nginx haproxy"),
-        (["-k", "tokens and not slow"], "some chromium nginx haproxy"),
-        (["-m", "browser"], "some chromium nginx haproxy"),
-        (["--lf"], "some chromium nginx haproxy"),
+        (["tests/page/test_event_source.py"], "some chromium firefox"),
+        (["tests", "-k", "bar"], "some chromium firefox nginx haproxy"),
+        (["-k", "tokens and not slow"], "some chromium firefox nginx haproxy"),
+        (["-m", "browser"], "some chromium firefox nginx haproxy"),
+        (["--lf"], "some chromium firefox nginx haproxy"),
     ],
 )
 def test_the_words_for_script_test_are_read_as_pytest_reads_them(words: list[str], chosen: str) -> None:

@@ -1,19 +1,31 @@
-"""The browser's own EventSource with the cookie: it comes back past the ticket's expiry, and misses nothing."""
+"""The browser's own EventSource with the cookie: it comes back past the ticket's expiry, and misses nothing.
 
+In Chromium and in Firefox, which try again in their own ways.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from playwright.async_api import Browser, Page, Route
+import pytest_asyncio
+from playwright.async_api import async_playwright
 
-from embedded.plan import Web
-from realtime.publish import Publisher
+from embedded.chromium import CHROMIUM
+from embedded.firefox import FIREFOX
+from embedded.spawn import Child, Order
+from realtime.publish.publisher import Publisher
 from tests.contract.test_websocket import tenant_of
 from tests.docs.pages import page as page_of_docs
+from tests.page.front_door import FrontDoor
 from tests.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
+ACCOUNT = {"tenant": "hanbit", "username": "owner", "password": PASSWORD}
 SIGN_IN = """async (account) => {
   const post = (path, body, headers) => fetch(path, {
     method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers },
@@ -32,35 +44,84 @@ LISTEN = """() => {
 HAS = """(topic) => window.seen.some((frame) => (frame.records ?? []).some((record) => record.topic === topic))"""
 
 
-async def frames(page: Page, kind: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = await page.evaluate("(kind) => seen.filter((frame) => frame.type === kind)", kind)
+FIREFOX_SETTINGS = """
+user_pref("browser.aboutwelcome.enabled", false);
+user_pref("browser.safebrowsing.downloads.remote.enabled", false);
+user_pref("browser.shell.checkDefaultBrowser", false);
+user_pref("app.normandy.enabled", false);
+user_pref("app.update.disabledForTesting", true);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.connectivity-service.enabled", false);
+user_pref("services.settings.server", "data:,");
+user_pref("toolkit.telemetry.enabled", false);
+"""
+
+
+@asynccontextmanager
+async def chromium_at(address: str) -> AsyncIterator[None]:
+    program = CHROMIUM.find()
+    assert program is not None, "There is no Chromium: run script/test, which gets one, or name yours in $CHROMIUM."
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program)
+        page = await browser.new_page()
+        await page.goto(address)
+        yield
+        await browser.close()
+
+
+@asynccontextmanager
+async def firefox_at(address: str, folder: Path) -> AsyncIterator[None]:
+    """All that it starts ends with it, and it with this process."""
+    program = FIREFOX.find()
+    assert program is not None, "There is no Firefox: run script/test, which gets one, or name yours in $FIREFOX."
+    profile = folder / "profile"
+    profile.mkdir()
+    (profile / "user.js").write_text(FIREFOX_SETTINGS)
+    words = [str(program), "--headless", "--no-remote", "--profile", str(profile), address]
+    environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "MOZ_CRASHREPORTER_DISABLE": "1"}
+    firefox = Child(Order(argv=words, log_file=folder / "firefox.log", environment=environment))
+    try:
+        yield
+    finally:
+        firefox.end(10)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["chromium", "firefox"])
+async def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FrontDoor]:
+    """An empty page in a browser, at the address of a door in front of the product."""
+    async with FrontDoor() as door:
+        at = chromium_at(door.address)
+        if request.param == "firefox":
+            at = firefox_at(door.address, tmp_path_factory.mktemp("firefox"))
+        async with at:
+            yield door
+
+
+@pytest.fixture
+def door(opened: FrontDoor) -> FrontDoor:
+    opened.refusals.clear()
+    opened.reload()
+    return opened
+
+
+async def frames(door: FrontDoor, kind: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = await door.evaluate("(kind) => seen.filter((frame) => frame.type === kind)", kind)
     return found
 
 
-async def age_cookie(page: Page, system: System, web: Web, seconds: int) -> None:
+async def age_cookie(door: FrontDoor, system: System, seconds: int) -> None:
     """What half an hour does to the ticket in the cookie: it has expired; the connection's lifetime is not over."""
-    (cookie,) = await page.context.cookies(web.address + "/api/v1/events/")
-    assert cookie["name"] == "realtime_hanbit"
-    assert cookie["httpOnly"]
-    claims = jwt.decode(cookie["value"], system.ticket_key(), ["HS256"], audience="realtime-cookie")
+    cookie = door.cookies["realtime_hanbit"]
+    assert cookie["httponly"]
+    claims = jwt.decode(cookie.value, system.ticket_key(), ["HS256"], audience="realtime-cookie")
     for name in ("iat", "exp"):
         claims[name] -= seconds
-    aged = jwt.encode(claims, system.ticket_key(), "HS256")
-    await page.context.add_cookies(
-        [
-            {
-                "name": cookie["name"],
-                "value": aged,
-                "url": web.address + "/api/v1/events/",
-                "httpOnly": True,
-                "sameSite": "Strict",
-            }
-        ]
-    )
+    await door.set_cookie("realtime_hanbit", jwt.encode(claims, system.ticket_key(), "HS256"))
 
 
 async def test_it_comes_back_by_itself_after_the_ticket_has_expired_and_misses_nothing(
-    browser: Browser, system: System
+    door: FrontDoor, system: System
 ) -> None:
     publisher, tenant_id = Publisher.from_url(system.redis.url), tenant_of(system, "hanbit")
 
@@ -68,29 +129,28 @@ async def test_it_comes_back_by_itself_after_the_ticket_has_expired_and_misses_n
         publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
 
     with system.another_web() as web:
-        context = await browser.new_context()
-        page = await context.new_page()
-        await page.goto(web.address)
-        await page.evaluate(SIGN_IN, {"tenant": "hanbit", "username": "owner", "password": PASSWORD})
-        await page.evaluate(LISTEN)
-        publish("native:first")
-        await page.wait_for_function(HAS, arg="native:first", timeout=30_000)
-        await age_cookie(page, system, web, 1800)
+        door.target = web.port
+        await door.evaluate(SIGN_IN, ACCOUNT)
+        await door.evaluate(LISTEN)
+        first, missed, after = (f"native:{word}-{door.port}" for word in ("first", "missed", "after"))
+        publish(first)
+        await door.wait_for(HAS, first)
+        await age_cookie(door, system, 1800)
         web.kill()
-        publish("native:missed")
+        publish(missed)
         web.start()
-        await page.wait_for_function(HAS, arg="native:missed", timeout=60_000)
-        publish("native:after")
-        await page.wait_for_function(HAS, arg="native:after", timeout=30_000)
-        snapshots = await frames(page, "snapshot")
-        told = [record["topic"] for frame in await frames(page, "records") for record in frame["records"]]
+        await door.wait_for(HAS, missed)
+        publish(after)
+        await door.wait_for(HAS, after)
+        snapshots = await frames(door, "snapshot")
+        told = [record["topic"] for frame in await frames(door, "records") for record in frame["records"]]
         assert [frame["recovered"] for frame in snapshots] == [False, True]
-        assert [record["topic"] for record in snapshots[1]["records"]] == ["native:missed"]
-        assert told.count("native:after") == 1
+        assert [record["topic"] for record in snapshots[1]["records"]] == [missed]
+        assert told.count(after) == 1
         assert snapshots[1]["id"] == snapshots[1]["place"]
         # The address says nothing that a log should not hold.
-        assert await page.evaluate("source.url.includes('eyJ')") is False
-        await context.close()
+        assert await door.evaluate("() => source.url.includes('eyJ')") is False
+        await door.evaluate("() => source.close()")
     publisher.close()
 
 
@@ -111,50 +171,37 @@ SHOW = """([code, account]) => {
 
 
 async def test_the_documented_page_makes_a_new_one_where_the_browser_gives_up_and_misses_nothing(
-    browser: Browser, system: System
+    door: FrontDoor, system: System
 ) -> None:
     (code,) = page_of_docs("docs/reference/realtime-protocol.md").fenced("js")
-    refusals = [502, 429, 503, 401]
-
-    async def refuse_first(route: Route) -> None:
-        if refusals:
-            await route.fulfill(status=refusals.pop(0), body="refused")
-        else:
-            await route.continue_()
-
+    door.refusals += [502, 429, 503, 401]
     with system.another_web() as web, Publisher.from_url(system.redis.url) as publisher:
+        door.target = web.port
 
         def publish(topic: str) -> None:
             publisher.status(tenant_id=tenant_of(system, "hanbit"), topic=topic, attempt=1, status="DONE")
 
-        context = await browser.new_context()
-        page = await context.new_page()
-        await page.goto(web.address)
-        await page.route("**/api/v1/events/**", refuse_first)
-        await page.evaluate(SHOW, [code, {"tenant": "hanbit", "username": "owner", "password": PASSWORD}])
-        publish("native:before")
-        await page.wait_for_function(HAS, arg="native:before", timeout=60_000)
-        assert refusals == []
+        await door.evaluate(SHOW, [code, ACCOUNT])
+        before, meanwhile = (f"native:{word}-{door.port}" for word in ("before", "meanwhile"))
+        publish(before)
+        await door.wait_for(HAS, before)
+        assert door.refusals == []
         web.kill()
-        refusals.append(502)
-        publish("native:meanwhile")
+        door.refusals.append(502)
+        publish(meanwhile)
         web.start()
-        await page.wait_for_function(HAS, arg="native:meanwhile", timeout=60_000)
-        assert refusals == []
-        snapshots = await frames(page, "snapshot")
+        await door.wait_for(HAS, meanwhile)
+        assert door.refusals == []
+        snapshots = await frames(door, "snapshot")
         assert [frame["recovered"] for frame in snapshots] == [False, True]
-        assert [record["topic"] for record in snapshots[1]["records"]] == ["native:meanwhile"]
-        await context.close()
+        assert [record["topic"] for record in snapshots[1]["records"]] == [meanwhile]
 
 
 @pytest.mark.parametrize("status", [502, 429, 503, 401])
-async def test_a_native_one_ends_for_good_at_an_answer_that_is_no_stream(module_page: Page, status: int) -> None:
-    async def refuse(route: Route) -> None:
-        await route.fulfill(status=status, body="refused", headers={"Retry-After": "1"})
-
-    await module_page.route("**/api/v1/events/**", refuse)
+async def test_a_native_one_ends_for_good_at_an_answer_that_is_no_stream(door: FrontDoor, status: int) -> None:
+    door.refusals.append(status)
     ended = """() => new Promise((resolve) => {
       const source = new EventSource("/api/v1/events/");
       source.onerror = () => resolve(source.readyState === EventSource.CLOSED);
     })"""
-    assert await module_page.evaluate(ended)
+    assert await door.evaluate(ended)
