@@ -4,7 +4,7 @@ In Chromium and in Firefox, which try again in their own ways.
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from playwright.async_api import async_playwright
 
 from embedded.chromium import CHROMIUM
 from embedded.firefox import FIREFOX
+from embedded.plan import Web
 from embedded.spawn import Child, Order
 from realtime.publish.publisher import Publisher
 from tests.contract.test_websocket import tenant_of
@@ -98,8 +99,16 @@ async def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
             yield door
 
 
+@pytest.fixture(scope="module")
+def web(system: System) -> Iterator[Web]:
+    """A server of the product that these tests may kill."""
+    with system.another_web() as web:
+        yield web
+
+
 @pytest.fixture
-def door(opened: FrontDoor) -> FrontDoor:
+def door(opened: FrontDoor, web: Web) -> FrontDoor:
+    opened.target = web.port
     opened.refusals.clear()
     opened.reload()
     return opened
@@ -121,36 +130,34 @@ async def age_cookie(door: FrontDoor, system: System, seconds: int) -> None:
 
 
 async def test_it_comes_back_by_itself_after_the_ticket_has_expired_and_misses_nothing(
-    door: FrontDoor, system: System
+    door: FrontDoor, system: System, web: Web
 ) -> None:
     publisher, tenant_id = Publisher.from_url(system.redis.url), tenant_of(system, "hanbit")
 
     def publish(topic: str) -> None:
         publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
 
-    with system.another_web() as web:
-        door.target = web.port
-        await door.evaluate(SIGN_IN, ACCOUNT)
-        await door.evaluate(LISTEN)
-        first, missed, after = (f"native:{word}-{door.port}" for word in ("first", "missed", "after"))
-        publish(first)
-        await door.wait_for(HAS, first)
-        await age_cookie(door, system, 1800)
-        web.kill()
-        publish(missed)
-        web.start()
-        await door.wait_for(HAS, missed)
-        publish(after)
-        await door.wait_for(HAS, after)
-        snapshots = await frames(door, "snapshot")
-        told = [record["topic"] for frame in await frames(door, "records") for record in frame["records"]]
-        assert [frame["recovered"] for frame in snapshots] == [False, True]
-        assert [record["topic"] for record in snapshots[1]["records"]] == [missed]
-        assert told.count(after) == 1
-        assert snapshots[1]["id"] == snapshots[1]["place"]
-        # The address says nothing that a log should not hold.
-        assert await door.evaluate("() => source.url.includes('eyJ')") is False
-        await door.evaluate("() => source.close()")
+    await door.evaluate(SIGN_IN, ACCOUNT)
+    await door.evaluate(LISTEN)
+    first, missed, after = (f"native:{word}-{door.port}" for word in ("first", "missed", "after"))
+    publish(first)
+    await door.wait_for(HAS, first)
+    await age_cookie(door, system, 1800)
+    web.kill()
+    publish(missed)
+    web.start()
+    await door.wait_for(HAS, missed)
+    publish(after)
+    await door.wait_for(HAS, after)
+    snapshots = await frames(door, "snapshot")
+    told = [record["topic"] for frame in await frames(door, "records") for record in frame["records"]]
+    assert [frame["recovered"] for frame in snapshots] == [False, True]
+    assert [record["topic"] for record in snapshots[1]["records"]] == [missed]
+    assert told.count(after) == 1
+    assert snapshots[1]["id"] == snapshots[1]["place"]
+    # The address says nothing that a log should not hold.
+    assert await door.evaluate("() => source.url.includes('eyJ')") is False
+    await door.evaluate("() => source.close()")
     publisher.close()
 
 
@@ -171,12 +178,11 @@ SHOW = """([code, account]) => {
 
 
 async def test_the_documented_page_makes_a_new_one_where_the_browser_gives_up_and_misses_nothing(
-    door: FrontDoor, system: System
+    door: FrontDoor, system: System, web: Web
 ) -> None:
     (code,) = page_of_docs("docs/reference/realtime-protocol.md").fenced("js")
     door.refusals += [502, 429, 503, 401]
-    with system.another_web() as web, Publisher.from_url(system.redis.url) as publisher:
-        door.target = web.port
+    with Publisher.from_url(system.redis.url) as publisher:
 
         def publish(topic: str) -> None:
             publisher.status(tenant_id=tenant_of(system, "hanbit"), topic=topic, attempt=1, status="DONE")
