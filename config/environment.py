@@ -20,6 +20,7 @@ from config.hidden import hide_variables
 from config.postgresql.driver import BoundedConnection
 from realtime.server.proxies import DEFAULT as PROXIES_BY_DEFAULT
 from realtime.server.proxies import TrustedProxies
+from realtime.settings import Settings as Engine
 
 Names = Annotated[list[str], NoDecode]
 MIN_SECRET_LENGTH = 32
@@ -109,7 +110,7 @@ class Environment(BaseSettings):
     worker_reserved_slots: int = Field(1, ge=0, le=99)
     worker_poll_seconds: int = Field(10, ge=1, le=20)
     worker_heartbeat_seconds: float = Field(10, gt=0, le=60)
-    worker_lease_seconds: float = Field(30, gt=0, le=600, validate_default=True)
+    worker_lease_seconds: float = Field(Engine.lease_seconds, gt=0, le=600, validate_default=True)
     worker_visibility_seconds: int = Field(40, ge=1, le=43_200, validate_default=True)
     worker_retry_seconds: float = Field(30, ge=0, le=3600)
     worker_drain_seconds: float = Field(20, ge=0, le=600)
@@ -120,21 +121,21 @@ class Environment(BaseSettings):
     quota_encoding_minutes: int = Field(1440, ge=1, le=10_000_000)
     quota_storage_bytes: int = Field(200_000_000_000, ge=1, le=1_000_000_000_000_000)
 
-    realtime_key_prefix: str = Field("", pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
-    realtime_allowed_origins: Names = []
-    realtime_terminal_ttl_seconds: int = Field(604_800, ge=0)
-    realtime_legacy_keys: Literal["off", "read"] = "off"
-    realtime_recent_terminal: int = Field(100, ge=1, le=10_000)
-    realtime_ping_seconds: float = Field(25, gt=0, le=300)
-    realtime_connection_seconds: int = Field(3600, ge=1, le=86_400)
-    realtime_slow_seconds: float = Field(30, gt=0, le=600)
-    realtime_flush_ms: int = Field(10, ge=5, le=20)
-    realtime_probe_seconds: float = Field(15, gt=0, le=60)
-    realtime_drain_seconds: float = Field(20, ge=0, le=600)
-    realtime_max_connections: int = Field(30_000, ge=1)
-    realtime_max_connections_per_tenant: int = Field(10_000, ge=1)
-    realtime_max_connections_per_user: int = Field(20, ge=1)
-    realtime_metrics_token: SecretStr = SecretStr("")
+    realtime_key_prefix: str = Field(Engine.key_prefix, pattern=r"^[A-Za-z0-9_:.-]{0,64}$")
+    realtime_allowed_origins: Names = list(Engine.allowed_origins)
+    realtime_terminal_ttl_seconds: int = Field(Engine.terminal_ttl_seconds, ge=0)
+    realtime_legacy_keys: Literal["off", "read"] = Engine.legacy_keys
+    realtime_recent_terminal: int = Field(Engine.recent_terminal, ge=1, le=10_000)
+    realtime_ping_seconds: float = Field(Engine.ping_seconds, gt=0, le=300)
+    realtime_connection_seconds: int = Field(Engine.connection_seconds, ge=1, le=86_400)
+    realtime_slow_seconds: float = Field(Engine.slow_seconds, gt=0, le=600)
+    realtime_flush_ms: float = Field(Engine.flush_ms, ge=5, le=20)
+    realtime_probe_seconds: float = Field(Engine.probe_seconds, gt=0, le=60)
+    realtime_drain_seconds: float = Field(Engine.drain_seconds, ge=0, le=600)
+    realtime_max_connections: int = Field(Engine.max_connections, ge=1)
+    realtime_max_connections_per_tenant: int = Field(Engine.max_connections_per_tenant, ge=1)
+    realtime_max_connections_per_user: int = Field(Engine.max_connections_per_user, ge=1)
+    realtime_metrics_token: SecretStr = SecretStr(Engine.metrics_token)
 
     def aws_credentials(self) -> dict[str, str | None]:
         """As boto3's clients take them."""

@@ -1,10 +1,12 @@
-"""The engine's settings, read from Django's (`REALTIME_…`), and what is made of them once a process."""
+"""The settings of the project that the engine serves, and what is made of them once a process."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, cast
 
-from django.conf import settings
+from django.conf import settings as project
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
 from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 from redis import Redis
@@ -20,6 +22,7 @@ from realtime.records.scripts import Limits
 from realtime.records.source import Source
 from realtime.redis import links
 from realtime.repair.legacy import OldKeys
+from realtime.settings import PREFIX, Settings, variable
 
 REVOCATION_SECONDS = 1.0
 """What a Redis that hangs may cost a request that asks whether its caller was revoked."""
@@ -38,20 +41,45 @@ REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, as a rule
 """What to call it where somebody has to correct it: operators know the variable, developers the setting."""
 
 
+@cache
+def settings() -> Settings:
+    """Return the engine's settings, read once from Django's."""
+    return Settings.read(project)
+
+
+def _forget_settings(*, setting: str, **_: object) -> None:
+    """Read the settings again after a test has overridden one of them."""
+    if setting.startswith(PREFIX):
+        settings.cache_clear()
+
+
+setting_changed.connect(_forget_settings)
+
+
+def required(name: str) -> str:
+    """Return a setting that has no default, by its field's name. Raises ImproperlyConfigured if it is not set."""
+    value = str(getattr(settings(), name))
+    if not value:
+        raise ImproperlyConfigured(f"{variable(name)} is not set; `manage.py check` says what it is for.")
+    return value
+
+
 def redis_url() -> str:
-    return str(settings.REALTIME_REDIS_URL)
+    """Return the address of Redis. Raises ImproperlyConfigured if it is not set."""
+    return required("redis_url")
 
 
 def key_prefix() -> str:
-    return str(getattr(settings, "REALTIME_KEY_PREFIX", ""))
+    """Return what goes in front of all keys of Redis."""
+    return settings().key_prefix
 
 
-@cache
 def limits() -> Limits:
+    """Return how long records stay, and how many a new client is shown."""
     return Limits(
-        terminal_ttl_seconds=getattr(settings, "REALTIME_TERMINAL_TTL_SECONDS", 7 * 86_400),
-        recent_terminal=getattr(settings, "REALTIME_RECENT_TERMINAL", 100),
-        lease_seconds=getattr(settings, "REALTIME_LEASE_SECONDS", 30.0),
+        terminal_ttl_seconds=settings().terminal_ttl_seconds,
+        recent_terminal=settings().recent_terminal,
+        lease_seconds=settings().lease_seconds,
     )
 
 
@@ -69,7 +97,7 @@ def redis() -> Redis:
 
 def old_keys() -> OldKeys | None:
     """Where `REALTIME_LEGACY_KEYS` says so: what also reads the progress that workers before tenants write."""
-    if getattr(settings, "REALTIME_LEGACY_KEYS", "off") != "read":
+    if settings().legacy_keys != "read":
         return None
     return OldKeys(redis(), key_prefix=key_prefix(), limits=limits())
 
@@ -81,8 +109,7 @@ def record(tenant_id: int, topic: str) -> Record | None:
 
 def source() -> Source:
     """Who answers what is asked of the project's database; without `REALTIME_SOURCE` one that knows tenants alone."""
-    path = getattr(settings, "REALTIME_SOURCE", "realtime.outbox.source.OutboxSource")
-    return cast("Source", import_string(path)())
+    return cast("Source", import_string(settings().source)())
 
 
 @cache
@@ -100,7 +127,7 @@ def ticket_keys() -> list[bytes]:
     They are derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`, so that no other signature of the project is ever a
     ticket's.
     """
-    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    secrets = [project.SECRET_KEY, *project.SECRET_KEY_FALLBACKS]
     return [salted_hmac("realtime.tickets", "signing key", secret, algorithm="sha256").digest() for secret in secrets]
 
 
@@ -110,62 +137,30 @@ def ticket_key() -> bytes:
 
 
 def timing() -> Timing:
-    return Timing(
-        ping=float(getattr(settings, "REALTIME_PING_SECONDS", 25)),
-        slow=float(getattr(settings, "REALTIME_SLOW_SECONDS", 30)),
-    )
-
-
-def flush_seconds() -> float:
-    """The tick of a busy feed."""
-    return float(getattr(settings, "REALTIME_FLUSH_MS", 10)) / 1000
-
-
-def probe_seconds() -> float:
-    return float(getattr(settings, "REALTIME_PROBE_SECONDS", 15))
-
-
-def metrics_token() -> str:
-    return str(getattr(settings, "REALTIME_METRICS_TOKEN", ""))
-
-
-def drain_seconds() -> float:
-    return float(getattr(settings, "REALTIME_DRAIN_SECONDS", 20))
+    """Return how long a connection may be silent, and how long behind."""
+    return Timing(ping=settings().ping_seconds, slow=settings().slow_seconds)
 
 
 def max_connections() -> MaxConnections:
-    """Counted in each process."""
+    """Return how many connections each process takes."""
     return MaxConnections(
-        of_a_user=getattr(settings, "REALTIME_MAX_CONNECTIONS_PER_USER", 20),
-        of_a_tenant=getattr(settings, "REALTIME_MAX_CONNECTIONS_PER_TENANT", 10_000),
-        of_the_process=getattr(settings, "REALTIME_MAX_CONNECTIONS", 30_000),
+        of_a_user=settings().max_connections_per_user,
+        of_a_tenant=settings().max_connections_per_tenant,
+        of_the_process=settings().max_connections,
     )
 
 
-def connection_seconds() -> int:
-    return int(getattr(settings, "REALTIME_CONNECTION_SECONDS", 3600))
-
-
-def allowed_origins() -> list[str]:
-    return list(getattr(settings, "REALTIME_ALLOWED_ORIGINS", []))
-
-
-def cors_paths() -> tuple[str, ...]:
-    """How those paths of the project begin that pages of allowed origins may use beside the engine's own."""
-    return tuple(getattr(settings, "REALTIME_CORS_PATHS", ()))
-
-
 def topic_rules() -> TopicRules:
-    return cast("TopicRules", import_string(settings.REALTIME_TOPIC_RULES))
+    return cast("TopicRules", import_string(required("topic_rules")))
 
 
 def authenticator() -> Authenticator:
-    return cast("Authenticator", import_string(settings.REALTIME_AUTHENTICATOR))
+    return cast("Authenticator", import_string(required("authenticator")))
 
 
 def session_ender() -> SessionEnder | None:
     """Return the project's function that ends sign-ins, or None: then a refresh token outlives a revocation."""
-    path = getattr(settings, "REALTIME_END_SESSIONS", "")
+    path = settings().end_sessions
     return cast("SessionEnder", import_string(path)) if path else None
 
 
@@ -180,16 +175,16 @@ def outbox_sender(kind: str) -> OutboxSender:
 
 
 def _outbox_paths() -> dict[str, str]:
-    return {"revocation": "realtime.outbox.revoke.send_revocation", **getattr(settings, "REALTIME_OUTBOX_SENDERS", {})}
+    return {"revocation": "realtime.outbox.revoke.send_revocation", **settings().outbox_senders}
 
 
 def declares_outbox() -> bool:
     """Whether the project's settings name something that only an outbox and its relay need."""
-    return any(getattr(settings, name, None) for name in ("REALTIME_SOURCE", "REALTIME_OUTBOX_SENDERS"))
+    return settings().source != Settings.source or bool(settings().outbox_senders)
 
 
 def doctor_checks() -> Iterator[tuple[str, DoctorCheck]]:
     """The project's own checks of `manage.py doctor`, each named by its function (`check_queues`: queues)."""
-    for path in getattr(settings, "REALTIME_DOCTOR_CHECKS", []):
+    for path in settings().doctor_checks:
         name = path.rpartition(".")[2].removeprefix("check_").replace("_", " ")
         yield name, import_string(path)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 import uvicorn
-from django.conf import settings
+from django.conf import settings as project
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.importer import ImportFromStringError, import_from_string
 
@@ -24,6 +24,7 @@ from realtime.server.bounded_websocket import BoundedWebSocket
 from realtime.server.memory import limit_arenas, set_collector
 from realtime.server.proxies import DEFAULT as LOOPBACK_PROXIES
 from realtime.server.proxies import ProxyAddressError, TrustedProxies, behind_proxies
+from realtime.settings import Settings
 from realtime.web.process import drain_process
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ def main(words: Sequence[str] | None = None) -> None:
     # First of all, as that sets up the project's log. What is wrong with it is said when it is loaded to be served.
     with contextlib.suppress(ImportFromStringError):
         import_from_string(given.application)
-        if settings.configured and (url := getattr(settings, "REALTIME_REDIS_URL", "")):
+        if project.configured and (url := Settings.read(project).redis_url):
             end_if_too_old(url)
     trusted_proxies = read_trusted_proxies(given.forwarded_allow_ips)
     listening = listen(given.host, given.port, reuse_port=given.reuse_port)

@@ -19,6 +19,7 @@ from realtime.protocol.place import Place
 from realtime.records.errors import BadTopicError, FeedUnavailableError, TooManyConnectionsError
 from realtime.records.metrics import counts
 from realtime.records.topics import TopicFilter
+from realtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +33,8 @@ SILENT_SECONDS = 5.0
 class Timing:
     """How long a connection may be silent, and how long behind, in seconds."""
 
-    ping: float = 25.0
-    slow: float = 30.0
+    ping: float = Settings.ping_seconds
+    slow: float = Settings.slow_seconds
 
 
 class Carrier(Transport, Protocol):

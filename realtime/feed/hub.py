@@ -27,6 +27,7 @@ from realtime.records.errors import BadRecordError, FeedUnavailableError
 from realtime.records.record import Record
 from realtime.records.scripts import Limits, Named
 from realtime.records.topics import TopicFilter
+from realtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +35,7 @@ JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
 MAX_NAMED_READS = 5
 """For one who comes: read again only where the feed was read as a whole meanwhile, as after a new epoch."""
-FLUSH_SECONDS = 0.01
+FLUSH_SECONDS = Settings.flush_ms / 1000
 
 
 class Hub:

@@ -19,6 +19,7 @@ from realtime.protocol.place import Place
 from realtime.records.metrics import counts
 from realtime.records.record import Record
 from realtime.records.topics import TopicFilter
+from realtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +56,7 @@ class Subscriber:
         topics: TopicFilter,
         transport: Transport,
         on_slow: Callable[[], None] = lambda: None,
-        slow_seconds: float = 30.0,
+        slow_seconds: float = Settings.slow_seconds,
         name: str = "",
     ) -> None:
         """`on_slow` is called when the buffer has not drained for `slow_seconds`, or too much waits for it.

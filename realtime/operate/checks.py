@@ -28,7 +28,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 def check_redis(**_: Any) -> list[CheckMessage]:
     """How Redis is set, and how full it is."""
-    if not getattr(settings, "REALTIME_REDIS_URL", ""):
+    if not conf.settings().redis_url:
         return []  # E001 says so
     try:
         return list(_redis(RedisServer.ask(conf.redis())))
@@ -44,10 +44,13 @@ def register_checks() -> None:
 
 def _missing() -> Iterator[CheckMessage]:
     """The three that the engine refuses to work without; no rules means that nobody may see anything."""
-    if not getattr(settings, "REALTIME_REDIS_URL", ""):
+    if not conf.settings().redis_url:
         yield Error("REALTIME_REDIS_URL is not set.", hint="For example redis://127.0.0.1:6379/0.", id="realtime.E001")
-    for name, meaning in (("REALTIME_AUTHENTICATOR", "who asks"), ("REALTIME_TOPIC_RULES", "who may see what")):
-        path = getattr(settings, name, "")
+    functions = {
+        "REALTIME_AUTHENTICATOR": (conf.settings().authenticator, "who asks"),
+        "REALTIME_TOPIC_RULES": (conf.settings().topic_rules, "who may see what"),
+    }
+    for name, (path, meaning) in functions.items():
         if not path:
             hint = f"Name the function that says {meaning}, as module.function."
             yield Error(f"{name} is not set.", hint=hint, id="realtime.E001")
@@ -68,7 +71,7 @@ def _origins() -> Iterator[CheckMessage]:
             hint="Name the hosts under which browsers come.",
             id="realtime.W004",
         )
-    for origin in conf.allowed_origins():
+    for origin in conf.settings().allowed_origins:
         parts = urlsplit(origin)
         if parts.scheme != "https" and parts.hostname not in LOOPBACK:
             yield Warning(

@@ -25,7 +25,7 @@ def metrics_view(request: HttpRequest) -> HttpResponse:
 
 
 def _may_read_metrics(request: HttpRequest) -> bool:
-    if token := conf.metrics_token():
+    if token := conf.settings().metrics_token:
         return constant_time_compare(request.headers.get("Authorization", ""), f"Bearer {token}")
     came_through_a_proxy = any(name in request.headers for name in HEADERS_OF_PROXIES)
     return request.META.get("REMOTE_ADDR") in LOOPBACK and not came_through_a_proxy

@@ -19,6 +19,7 @@ from realtime.protocol.frames import Frame
 from realtime.records.errors import FeedUnavailableError
 from realtime.records.scripts import Limits
 from realtime.records.topics import TopicFilter
+from realtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +74,7 @@ async def tail(  # noqa: PLR0913 - what the command reads from the settings
     say: Say,
     as_json: bool = False,
     limits: Limits | None = None,
-    probe_seconds: float = 15.0,
+    probe_seconds: float = Settings.probe_seconds,
 ) -> None:
     """Writes a line for each record of these topics, for ever; `say` gets sentences about the feed itself.
 

@@ -15,6 +15,7 @@ from realtime.records.keys import PROGRESS_SUFFIX, STATUS_SUFFIX, Keys
 from realtime.records.record import Draft, Record, join_record
 from realtime.records.topics import check_topic
 from realtime.records.transitions import Verdict
+from realtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -57,10 +58,10 @@ class Limits:
     """How long records stay and how many a new client is shown (realtime.md, section 4)."""
 
     unfinished_ttl_seconds: int = 6 * 3600
-    terminal_ttl_seconds: int = 7 * 86_400
+    terminal_ttl_seconds: int = Settings.terminal_ttl_seconds
     """How long the status of an ended topic stays that a new client is shown no more. 0: for ever."""
-    lease_seconds: float = 30.0
-    recent_terminal: int = 100
+    lease_seconds: float = Settings.lease_seconds
+    recent_terminal: int = Settings.recent_terminal
     recent_terminal_seconds: int = 24 * 3600
     recent_unfinished: int = 1000
 

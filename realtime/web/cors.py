@@ -44,7 +44,8 @@ def _headers(scope: Message) -> list[Header]:
     """The headers that each answer at this address needs; none for pages that may not read it."""
     origin = dict(scope["headers"]).get(b"origin", b"")
     own = scope["path"].startswith(OWN_PATHS)
-    if not (own or scope["path"].startswith(conf.cors_paths())) or not in_allowed_origins(origin.decode("latin-1")):
+    of_project = scope["path"].startswith(conf.settings().cors_paths)
+    if not (own or of_project) or not in_allowed_origins(origin.decode("latin-1")):
         return []
     headers = [
         (b"access-control-allow-origin", origin),

@@ -64,7 +64,7 @@ def _is_own(origin: str, host: str, scheme: str) -> bool:
 def in_allowed_origins(origin: str) -> bool:
     """Whether `REALTIME_ALLOWED_ORIGINS` holds this origin."""
     page = _parts(origin)
-    return page is not None and page in {_parts(allowed) for allowed in conf.allowed_origins()}
+    return page is not None and page in {_parts(allowed) for allowed in conf.settings().allowed_origins}
 
 
 class _Parts(NamedTuple):

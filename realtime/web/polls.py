@@ -95,7 +95,7 @@ def with_polls(application: Application) -> Application:
         if scope["type"] != "http" or scope["path"] != SNAPSHOT_PATH:
             await application(scope, receive, send)
             return
-        poll = Poll(send, conf.timing().slow)
+        poll = Poll(send, conf.settings().slow_seconds)
         try:
             await application({**scope, _KEY: poll}, receive, poll.send)
         finally:

@@ -27,7 +27,7 @@ class ServerProcess:
 
     def __init__(self) -> None:
         reader = FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix())
-        self.hub = Hub(reader, conf.limits(), flush_seconds=conf.flush_seconds())
+        self.hub = Hub(reader, conf.limits(), flush_seconds=conf.settings().flush_ms / 1000)
         self.connections = Connections(conf.max_connections())
         self.polls = Connections(conf.max_connections())
         # Threads of their own: others may be busy for long, and Redis may keep the first one waiting.
@@ -37,7 +37,7 @@ class ServerProcess:
             reader,
             self.hub,
             self.connections,
-            conf.probe_seconds(),
+            conf.settings().probe_seconds,
             conf.revocations(),
             self._look,
             self._read_committed,
@@ -92,7 +92,7 @@ class ServerProcess:
     async def drain(self) -> None:
         """Sends all connections away, over the drain time."""
         log.info("draining", connections=len(self.connections))
-        await self.connections.drain(conf.drain_seconds())
+        await self.connections.drain(conf.settings().drain_seconds)
 
 
 def _look() -> None:

@@ -76,7 +76,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
     conf.revocations().check(identity)
     wanted = _wanted(request)
     first_issued_at, permitted = _permitted(identity, wanted)
-    life = round(conf.connection_seconds() * random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER))  # noqa: S311
+    life = round(conf.settings().connection_seconds * random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER))  # noqa: S311
     ticket = Ticket(
         identity.tenant_id,
         identity.user_id,

@@ -80,7 +80,7 @@ def test_the_default_of_a_variable_is_the_one_of_the_page(variable: str, default
     elif real is None:
         assert default == "none"
     else:
-        text = ",".join(real) if isinstance(real, list) else str(real)
+        text = ",".join(real) if isinstance(real, list) else f"{real:g}" if isinstance(real, float) else str(real)
         assert default == (f"`{text}`" if text else "empty")
 
 

@@ -29,4 +29,3 @@ def _forget() -> None:
     conf.publisher.cache_clear()
     conf.redis.cache_clear()
     conf.revocations.cache_clear()
-    conf.limits.cache_clear()

@@ -100,7 +100,7 @@ class TestRelay:
     @pytest.fixture(autouse=True)
     def use(self, own_redis: RedisServer, settings: Settings, anew: Callable[[], None]) -> None:
         settings.REALTIME_REDIS_URL = own_redis.url
-        del settings.REALTIME_SOURCE
+        settings.REALTIME_SOURCE = None
         anew()
         note_filled()
 

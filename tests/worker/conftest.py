@@ -163,4 +163,3 @@ def forget_publisher() -> None:
     """The next one is made with the settings of then."""
     conf.publisher().close()
     conf.publisher.cache_clear()
-    conf.limits.cache_clear()

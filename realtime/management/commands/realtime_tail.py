@@ -54,7 +54,7 @@ class Command(BaseCommand):
             say=self._say,
             as_json=as_json,
             limits=conf.limits(),
-            probe_seconds=conf.probe_seconds(),
+            probe_seconds=conf.settings().probe_seconds,
         )
 
     def _say(self, sentence: str) -> None:

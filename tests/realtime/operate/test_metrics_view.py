@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from django.test import RequestFactory
+from pytest_django import Settings
 
-from realtime import conf
 from realtime.operate.metrics_view import metrics_view
 
 
@@ -24,8 +24,8 @@ def test_without_a_token_the_machine_itself_may_and_no_stranger(requests: Reques
     assert status(requests.get("/metrics", REMOTE_ADDR="127.0.0.1", headers={"X-Forwarded-For": "10.0.0.9"})) == 401
 
 
-def test_with_a_token_whoever_sends_it(requests: RequestFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conf, "metrics_token", lambda: "of-the-scraper")
+def test_with_a_token_whoever_sends_it(requests: RequestFactory, settings: Settings) -> None:
+    settings.REALTIME_METRICS_TOKEN = "of-the-scraper"
     right = {"Authorization": "Bearer of-the-scraper"}
     assert status(requests.get("/metrics", REMOTE_ADDR="10.0.0.9", headers=right)) == 200
     for wrong in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Bearer ofthéscraper"}):

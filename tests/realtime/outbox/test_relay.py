@@ -592,7 +592,7 @@ def test_a_source_that_fails_in_a_sweep_keeps_nothing_from_being_sent_once(
 def test_a_project_without_a_source_sends_sweeps_and_fills_from_its_outbox(
     redis: Redis, tenant_id: int, settings: Settings
 ) -> None:
-    del settings.REALTIME_SOURCE
+    settings.REALTIME_SOURCE = None
     left_behind(tenant_id, "job:done")
     Relay().round()
     assert status_of(tenant_id, "job:done") == "DONE"

@@ -218,7 +218,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("command", ["realtime_rebuild", "migrate_progress_keys"])
     def test_without_a_source_it_is_said_that_there_is_nobody_to_ask(self, settings: Settings, command: str) -> None:
-        del settings.REALTIME_SOURCE
+        settings.REALTIME_SOURCE = None
         with pytest.raises(CommandError, match="REALTIME_SOURCE is not set"):
             call_command(command)
 
