@@ -1,8 +1,9 @@
-"""Sends waiting jobs to their queues, so that the slots of each fleet are shared fairly between tenants.
+"""Sends waiting jobs to their queues, so that tenants share the slots of each fleet fairly.
 
-A new job waits in the database. It is sent to its queue when it is its turn (`academy.domain.turns`), and keeps its
-place from then until it ends, whatever becomes of its messages and attempts. Whoever commits a new job or the end of
-one sends what may go next; each worker looks again from time to time, for processes that died in between.
+A new job waits in the database until its turn comes (`academy.domain.turns`). Then its message is sent to the queue,
+and the job counts as running until it ends, through all its messages and attempts. The process that commits a new job,
+or the end of one, sends the jobs whose turn has come. Workers repeat this from time to time, because such a process may
+die before it sends.
 """
 
 from collections.abc import Callable
@@ -26,18 +27,18 @@ from realtime.outbox.after_commit import run_after_commit
 log = structlog.get_logger(__name__)
 
 QUEUES = {BULK_MESSAGE: MESSAGING_QUEUE}
-"""Whose worker does which kind of job; every other kind is the AI worker's."""
+"""The queue of each kind of job. All other kinds go to the AI worker's queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """The rows whose messages go through one queue, and the setting that says how many run at once."""
+    """The rows whose messages go through one queue. `slots` names the setting that limits how many run at once."""
 
     unfinished: Callable[[], QuerySet[Any]]
     message: Callable[[Any], dict[str, Any]]
     slots: str
     named_by: tuple[str, ...] = ()
-    """The columns that its topic tells, besides the primary key."""
+    """The columns, besides the primary key, that its topic is made of."""
 
 
 _LANES = {
@@ -64,16 +65,16 @@ def queue_of(job_type: str) -> str:
 
 
 def release_on_commit(queue: str) -> None:
-    """Send what may go next, once the current transaction is committed. Call it where a job is created or ends."""
+    """Send the jobs whose turn it is once the current transaction is committed. Call it where a job begins or ends."""
     run_after_commit(_release_after_commit, queue)
 
 
 def release(queue: str) -> int:
-    """Send the jobs whose turn it is; return how many. Two callers never send the same job, nor too many together.
+    """Send the jobs whose turn it is, and return how many were sent.
 
-    Call it outside of transactions: the lock is held for some statements, and the messages leave after the commit.
-    Nobody waits for the lock. A caller that finds it taken leaves its job to the holder, which looks once more after
-    its commit.
+    A lock keeps two callers from sending the same job, or too many jobs together. Nobody waits for it: a caller that
+    finds it taken returns, and the holder checks for waiting jobs once more after its commit. Call this outside of
+    transactions, because the messages are sent after the commit.
     """
     sent = 0
     while _chosen(queue):
@@ -91,9 +92,9 @@ def release(queue: str) -> int:
 
 
 def _chosen(queue: str) -> list[int]:
-    """The ids of the jobs whose turn it is."""
+    """Return the ids of the jobs whose turn it is."""
     lane = _LANES[queue]
-    if not repositories_turns.somebody_waits(lane.unfinished()):
+    if not repositories_turns.any_waiting(lane.unfinished()):
         return []
     slots: int = getattr(settings, lane.slots)
     lines = repositories_turns.lines_of(lane.unfinished(), most=max(1, slots))
@@ -101,18 +102,19 @@ def _chosen(queue: str) -> list[int]:
 
 
 def sent_before(queue: str, age: timedelta, *, after: int, most: int) -> list[Any]:
-    """The first rows behind the id `after` of unfinished jobs that were sent to the queue longer ago than this.
+    """Return the unfinished jobs that were sent to the queue longer than `age` ago: the first `most` after id `after`.
 
-    They have the columns alone that tell their topics and that `send_again` needs.
+    Only the columns are loaded that name their topics and that `send_again` needs.
     """
     lane = _LANES[queue]
     return repositories_turns.sent_before(lane.unfinished(), age, columns=lane.named_by, after=after, most=most)
 
 
 def send_again(queue: str, row: Any) -> bool:
-    """Send another message of a job whose message was lost. False if that was done, or the job ended, meanwhile.
+    """Send another message for a job whose message was lost.
 
-    A message too many is harmless: the claim of the first one decides.
+    Return False if another process has done so meanwhile, or the job has ended. A second message is harmless: only one
+    of the two claims the job.
     """
     lane = _LANES[queue]
     with transaction.atomic():
@@ -123,7 +125,7 @@ def send_again(queue: str, row: Any) -> bool:
 
 
 def load_of(queue: str) -> repositories_turns.Load:
-    """How many jobs of the queue wait and run now."""
+    """Return how many jobs of the queue are waiting and running now."""
     return repositories_turns.load_of(_LANES[queue].unfinished())
 
 

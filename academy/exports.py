@@ -1,4 +1,4 @@
-"""Students as a workbook to download: asked for, kept for a day, and deleted. It holds personal data."""
+"""Exports of students as a workbook to download. A workbook holds personal data, so it is deleted after a day."""
 
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ class ExportGoneError(Exception):
 
 
 def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | None, search: str | None) -> UUID:
-    """The id of the new job. The students are chosen when it runs. Raises QuotaError."""
+    """Create an export job and return its id. The students are selected when it runs. Raises QuotaError."""
     quotas.check_before(tenant_id, adds_bytes=0)
     payload = {
         "file_name": f"학생 명단 {timezone.localdate()}.xlsx",
@@ -36,10 +36,10 @@ def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | N
 
 
 def keep_export(job: ClaimedJob, path: Path) -> None:
-    """Store the workbook of this attempt, and delete those of earlier ones. Raises AttemptSupersededError.
+    """Store the workbook of this attempt, and delete those of earlier attempts. Raises AttemptSupersededError.
 
-    Each attempt has a file of its own, so one that was overtaken replaces nothing, and no lock is needed while the file
-    is stored. What a killed worker leaves is swept with the exports of its day.
+    Each attempt stores its own file, so a superseded attempt replaces nothing and no lock is needed meanwhile. A file
+    that a killed worker leaves behind is deleted by `sweep_exports`.
     """
     repositories_ai.check_held(job)
     name = _name(job.tenant_id, job.job_id, job.attempt)
@@ -57,7 +57,7 @@ def keep_export(job: ClaimedJob, path: Path) -> None:
 def open_export(tenant_id: int, job_id: UUID, attempt: int, finished_at: datetime) -> "File[bytes]":
     """Open the file of an export that is DONE, as its last attempt stored it.
 
-    Raises ExportGoneError, to the minute, whether the file was deleted yet or not.
+    Raises ExportGoneError once `KEPT` has passed, even if the file has not been deleted yet.
     """
     if timezone.now() - finished_at >= KEPT:
         raise ExportGoneError
@@ -68,8 +68,8 @@ def open_export(tenant_id: int, job_id: UUID, attempt: int, finished_at: datetim
 
 
 def sweep_exports() -> None:
-    """Deletes every export that has been kept long enough, whatever became of its job."""
-    with suppress(FileNotFoundError):  # nothing was exported yet, or another worker was faster
+    """Delete every export that is older than `KEPT`, in whatever state its job is."""
+    with suppress(FileNotFoundError):  # nothing was exported yet, or another worker deleted it first
         for tenant in default_storage.listdir(FOLDER)[0]:
             for file in default_storage.listdir(f"{FOLDER}/{tenant}")[1]:
                 _sweep(f"{FOLDER}/{tenant}/{file}")
@@ -86,8 +86,8 @@ def _name(tenant_id: int, job_id: UUID, attempt: int) -> str:
 
 
 def _old_name(tenant_id: int, job_id: UUID) -> str:
-    """Of an export that was DONE before each attempt had a file of its own.
+    """Return the name that exports had before each attempt stored its own file.
 
-    An installation needs this for 24 hours after its update (`KEPT`): it can go with the release after the next.
+    An installation needs it for `KEPT` (24 hours) after its update. The release after the next can remove it.
     """
     return f"{FOLDER}/{tenant_id}/{job_id}.xlsx"

@@ -1,4 +1,4 @@
-"""Taking in a workbook: stored, written as a job, and left to the AI worker."""
+"""Accepts a workbook to import: stores it and creates a job for the AI worker."""
 
 from collections.abc import Callable
 from pathlib import PurePath
@@ -24,17 +24,18 @@ def submit_import(
     lecture_id: int | None,
     hash_password: Callable[[], str] | None,
 ) -> str:
-    """The id of the new job. Raises QuotaError, and WorkbookError for a file that is none by its name or size.
+    """Store the workbook, create the job and return its id.
 
-    `hash_password` hashes the initial password of all accounts. It is called once the file and the quotas are in order,
-    and may raise errors of its own. The hash is erased when the job ends.
+    Raises QuotaError, and WorkbookError if the name or the size of the file is not a workbook's. `hash_password` hashes
+    the initial password of the new accounts. It is called after the file and the quotas were checked, and may raise its
+    own errors. The hash is erased when the job ends.
     """
     file_name = PurePath((file.name or "").replace("\\", "/")).name[-MAX_FILE_NAME:]
     check_upload(file_name, file.size)
     quotas.check_before(tenant_id, adds_bytes=file.size)
     password_hash = hash_password() if hash_password else None
     job_id = uuid4()
-    file.content_type = CONTENT_TYPE  # type: ignore[attr-defined]  # a bucket would keep its sender's
+    file.content_type = CONTENT_TYPE  # type: ignore[attr-defined]  # else a bucket keeps the type that was sent
     stored = default_storage.save(f"{FOLDER}/{tenant_id}/{job_id}{PurePath(file_name).suffix.lower()}", file)
     payload = {"file_name": file_name, "file": stored, "lecture_id": lecture_id}
     if password_hash:

@@ -1,4 +1,4 @@
-"""The life of a job. `academy.lifecycle` has what it shares with that of a video."""
+"""The life cycle of a job. `academy.lifecycle` has the parts that it shares with videos."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from academy.domain.jobs import EXCEL_PARSING, ClaimedJob, JobStateError, JobSta
 from academy.lifecycle import Lifecycle
 
 SECRETS = ("password_hash",)
-"""What is erased from a payload when the job ends."""
+"""The fields that are erased from a payload when its job ends."""
 
 
 LIFE = Lifecycle(
@@ -38,10 +38,10 @@ def submit(
     stored_bytes: int = 0,
     also_write: Callable[[UUID], object] = lambda _job_id: None,
 ) -> UUID:
-    """Writes a job. Its record leaves once this is committed, and its message when it is its turn.
+    """Create a job and return its id. Its record is published after the commit, its message is sent at its turn.
 
-    `stored_bytes` are kept in the storage for it. `also_write` writes the rows that belong to it, in its transaction.
-    Raises QuotaError, and nothing is written.
+    `stored_bytes` is the size of its files in the storage. `also_write` is called in the same transaction, to write the
+    rows that belong to the job. If a quota is used up, raises QuotaError and writes nothing.
     """
     job_id = job_id or uuid4()
     with transaction.atomic():
@@ -61,7 +61,7 @@ def submit(
 
 
 def finish(job: ClaimedJob, result: dict[str, Any]) -> None:
-    """DONE, with the result. Raises AttemptSupersededError."""
+    """Make the job DONE, with its result. Raises AttemptSupersededError."""
     LIFE.end(
         job,
         JobStatus.DONE,
@@ -72,18 +72,24 @@ def finish(job: ClaimedJob, result: dict[str, Any]) -> None:
 
 
 def fail(job: ClaimedJob, code: str, message: str) -> None:
-    """FAILED, with the reason. Raises AttemptSupersededError."""
+    """Make the job FAILED, with the reason. Raises AttemptSupersededError."""
     error = {"code": code, "message": message}
     LIFE.end(job, JobStatus.FAILED, error=error, payload=_without_secrets(job.payload))
 
 
 def give_back(job: ClaimedJob, pause: float = 0.0) -> None:
-    """PENDING, as the next attempt, whose message comes after `pause` seconds. Raises AttemptSupersededError."""
+    """Make the job PENDING as the next attempt, whose message shows after `pause` seconds.
+
+    Raises AttemptSupersededError.
+    """
     LIFE.give_back(job, pause)
 
 
 def cancel(tenant_id: int, job_id: UUID) -> bool:
-    """CANCELLED; a worker that runs it stops at its next write. False if there is none. Raises JobStateError."""
+    """Make the job CANCELLED. A worker that runs it stops at its next write.
+
+    Return False if there is no such job. Raises JobStateError.
+    """
     with transaction.atomic():
         job = repositories_ai.lock_job(tenant_id, job_id)
         if job is None:
@@ -95,7 +101,10 @@ def cancel(tenant_id: int, job_id: UUID) -> bool:
 
 
 def retry(tenant_id: int, job_id: UUID) -> bool:
-    """PENDING again, as the next attempt. False if there is none. Raises JobStateError, QuotaError."""
+    """Make the job PENDING again, as the next attempt.
+
+    Return False if there is no such job. Raises JobStateError, QuotaError.
+    """
     with transaction.atomic():
         job = repositories_ai.lock_job(tenant_id, job_id)
         if job is None:

@@ -1,7 +1,7 @@
-"""Files that nobody needs: left by processes that died between storing a file and writing its row, or the reverse.
+"""Deletes files that nobody needs. Processes leave them behind that die between storing a file and writing its row.
 
-A file is left alone until it is older than `GRACE`, and so is everything whose name is not one that this product gives.
-Each academy is swept by itself: what goes wrong with one, or takes long, does not concern the others.
+A file younger than `GRACE` is kept, and so is a file whose name this product did not give. Each academy is swept by
+itself, so that an error or a slow storage of one does not affect the others.
 """
 
 import random
@@ -26,20 +26,20 @@ from academy.imports import FOLDER as IMPORT_FOLDER
 log = structlog.get_logger(__name__)
 
 GRACE = timedelta(hours=24)
-"""Longer than the longest upload: a body may take 6 hours, and an address of the storage itself is good for one."""
+"""Longer than the longest upload: a request body may take 6 hours, and a presigned address is valid for one."""
 WORKBOOKS_KEPT = timedelta(days=7)
-"""After an import failed or was cancelled. So long it can be tried again."""
+"""How long after its end a failed or cancelled import can be retried."""
 MOST = 1000
-"""Files and folders that one sweep deletes of one kind for one academy. The next one goes on."""
+"""How many files and folders of one kind one sweep deletes for one academy. The next sweep deletes more."""
 FEW = 20
-"""This many files without a row may always be deleted. More only if most of the academy's files have a row."""
+"""Up to this many files without a row are always deleted. More are deleted only if most of the files have a row."""
 SWEEP_SECONDS = 600.0
 CHUNK = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Something in the storage. `needed` where a row says so, or where it is still young."""
+    """A file or folder in the storage. It is `needed` if a row refers to it, or if it is younger than `GRACE`."""
 
     name: str
     needed: bool
@@ -49,11 +49,11 @@ class Found:
 
 @dataclass(slots=True)
 class Sweep:
-    """What a sweep may do, and what it did."""
+    """The options of a sweep, and the names of what it deleted."""
 
     dry_run: bool = False
     even_most: bool = False
-    """Deletes what has no row although that is most of an academy's files. Only a person knows that this is right."""
+    """Delete files without a row even if most files have none. Only a person can know that this is right."""
     until: float = 0.0
     names: list[str] = field(default_factory=list)
 
@@ -63,13 +63,13 @@ class Sweep:
 
 
 def sweep_leftovers(*, only: int | None = None, dry_run: bool = False, even_most: bool = False) -> list[str]:
-    """Delete the files that nobody needs, for some minutes at most. Return the names of the files and folders.
+    """Delete the files that nobody needs, and return their names. Stop after `SWEEP_SECONDS`.
 
-    `only` names one academy. With `dry_run` all of them stay.
+    `only` is the id of one academy to sweep. With `dry_run` nothing is deleted.
     """
     sweep = Sweep(dry_run, even_most, until=time.monotonic() + SWEEP_SECONDS)
     tenants = [only] if only is not None else repositories_core.all_tenant_ids()
-    random.shuffle(tenants)  # so that each has its turn, even where there is never time for all
+    random.shuffle(tenants)  # so that each has its turn, even if the time never suffices for all
     for tenant_id in tenants:
         for look in (_uploads, _workbooks, _made):
             if sweep.has_time:
@@ -87,12 +87,15 @@ def _sweep_kind(sweep: Sweep, tenant_id: int, look: Callable[[int], Iterator[Fou
             if not sweep.dry_run:
                 found.drop()
             sweep.names.append(found.name)
-    except Exception:  # the storage or the database may be away: the next sweep will do
+    except Exception:  # the storage or the database may be away: the next sweep tries again
         log.exception("leftovers_not_swept", tenant=tenant_id)
 
 
 def _leftovers(sweep: Sweep, tenant_id: int, look: Callable[[int], Iterator[Found]]) -> list[Found]:
-    """What may go. Nothing without a row, where most has none: then this is probably the wrong database."""
+    """Return what may be deleted.
+
+    If most files have no row, this is probably the wrong database: files without a row are then kept.
+    """
     leftovers: list[Found] = []
     seen = 0
     for found in look(tenant_id):
@@ -115,7 +118,7 @@ def _leftovers(sweep: Sweep, tenant_id: int, look: Callable[[int], Iterator[Foun
 
 
 def _uploads(tenant_id: int) -> Iterator[Found]:
-    """Uploaded videos. The file is stored before its row is written, or announced by its row."""
+    """Yield the uploaded files of videos. A file may be stored before its row is written."""
     old = timezone.now() - GRACE
     for page in files_in(f"{UPLOAD_FOLDER}/{tenant_id}"):
         files = [file for file in page if _uuid(PurePath(file.name).name)]
@@ -126,7 +129,7 @@ def _uploads(tenant_id: int) -> Iterator[Found]:
 
 
 def _workbooks(tenant_id: int) -> Iterator[Found]:
-    """Workbooks of imports. The file is stored before its row, and deleted once the import is DONE."""
+    """Yield the workbooks of imports. A file is stored before its row is written, and deleted after the import."""
     old = timezone.now() - GRACE
     for page in files_in(f"{IMPORT_FOLDER}/{tenant_id}"):
         named = {file.name: job_id for file in page if (job_id := _uuid(PurePath(file.name).stem))}
@@ -139,7 +142,7 @@ def _workbooks(tenant_id: int) -> Iterator[Found]:
 
 
 def _made(tenant_id: int) -> Iterator[Found]:
-    """What attempts made of videos: one folder each, and one around them for each video."""
+    """Yield the folders of encoded videos: each video has a folder, with one folder in it for each attempt."""
     for page in folders_in(f"{MADE_FOLDER}/{tenant_id}"):
         video_ids = [int(name) for name in page if re.fullmatch(r"[1-9][0-9]{0,17}", name, re.ASCII)]
         for start in range(0, len(video_ids), CHUNK):
@@ -160,7 +163,7 @@ def _made_of(tenant_id: int, video_ids: list[int]) -> Iterator[Found]:
 
 
 def attempts_of(tenant_id: int, video_id: int) -> list[int]:
-    """The attempts of which the storage has files."""
+    """Return the numbers of the attempts that have files in the storage."""
     pages = folders_in(video_folder(tenant_id, video_id))
     return [int(name) for page in pages for name in page if re.fullmatch(r"[1-9][0-9]{0,8}", name, re.ASCII)]
 
@@ -189,7 +192,7 @@ def _drops(folder: str) -> Callable[[], object]:
 
 def _forgets_workbook(tenant_id: int, job_id: UUID, name: str) -> Callable[[], object]:
     def forget() -> None:
-        # The row first: a file that stays is found again, and a job that is tried again meanwhile keeps its file.
+        # Change the row first. If the file then stays, the next sweep finds it. A job that was retried keeps its file.
         if repositories_ai.forget_workbook(tenant_id, job_id):
             default_storage.delete(name)
 
@@ -197,7 +200,7 @@ def _forgets_workbook(tenant_id: int, job_id: UUID, name: str) -> Callable[[], o
 
 
 def _uuid(text: str) -> UUID | None:
-    """The id that a name is, if it is spelt as this product spells it."""
+    """Return the UUID that a name consists of, or None if it is not spelled as this product spells UUIDs."""
     try:
         found = UUID(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""What the lives of jobs and of videos have in common. `academy.jobs` and `academy.videos` say what differs.
+"""The life cycle that jobs and videos share. `academy.jobs` and `academy.videos` define what differs.
 
-Each step is one transaction. It changes the row, writes the record that follows from it into the outbox
-(`academy.adapters.db.django.published_rows`), and lets the next job have its turn where one ends or waits.
+Each step is one transaction. It changes the row, writes the new record into the outbox
+(`academy.adapters.db.django.published_rows`), and sends the next job of the queue if this one has ended or waits.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from academy.adapters.db.django.connections import give_back_connection
 from academy.adapters.db.django.published_rows import PublishedRows, R, State, nothing_more
 from academy.adapters.db.django.tenancy import rows_of
 from academy.dispatch import release_on_commit
-from academy.domain.jobs import Claim, Claimed, JobStatus
+from academy.domain.jobs import Claimed, ClaimRefusal, JobStatus
 from realtime import conf
 from realtime.records.transitions import Status
 
@@ -32,58 +32,58 @@ C = TypeVar("C", bound=Claimed)
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle(Generic[R, RowId, C]):
-    """The steps of one kind of row. Those that take a row have to be called in the transaction that locked it."""
+    """The steps of one kind of row. Call the methods that take a row in the transaction that locked the row."""
 
     rows: PublishedRows[R]
     lock: Callable[[int, RowId], R | None]
     """Lock the row with this id until the transaction ends; None if the tenant has none."""
     claimed: Callable[[R], C]
     row_of: Callable[[C], QuerySet[R]]
-    """Find the row that was claimed, in whatever state it is by now."""
+    """Select the row of a claimed job, in whatever state it is by now."""
     queue_of: Callable[[R], str]
 
     def insert(self, row: R) -> None:
-        """Write a new row. Its message leaves when it is its turn."""
+        """Write a new row. Its message is sent when its turn comes."""
         self.rows.insert(row)
         self._release(row)
 
     def begin(self, row: R, **changes: Any) -> None:
-        """Change a locked row in such a way that it is somebody's work from now on."""
+        """Change a locked row so that it is ready to be worked on, and queue it."""
         self._release(self.change(row, **changes))
 
-    def claim(self, tenant_id: int, row_id: RowId, *, lease_alive: bool) -> C | Claim:
-        """Take a row to work on it, or return why not.
+    def claim(self, tenant_id: int, row_id: RowId, *, lease_alive: bool) -> C | ClaimRefusal:
+        """Claim a row to work on it, or return why that was refused.
 
-        One that is PENDING keeps its attempt. One whose worker is gone goes on as the next attempt.
+        A PENDING row keeps its attempt. A PROCESSING row whose lease has run out continues as the next attempt.
         """
         with transaction.atomic():
             row = self.lock(tenant_id, row_id)
             if row is None or not self.rows.in_feed(row):
-                return Claim.ABSENT
+                return ClaimRefusal.ABSENT
             if Status(row.status).terminal:
-                return Claim.ENDED
+                return ClaimRefusal.ENDED
             running = row.status == JobStatus.PROCESSING
             if running and lease_alive:
-                return Claim.BUSY
+                return ClaimRefusal.BUSY
             row = self.change(
                 row,
                 status=JobStatus.PROCESSING,
                 attempt=row.attempt + running,
-                dispatched_at=row.dispatched_at or Now(),  # an old sender did not wait for its turn
+                dispatched_at=row.dispatched_at or Now(),  # NULL if an older version sent the message itself
             )
         return self.claimed(row)
 
     def end(
         self, job: C, status: JobStatus | str, *, also: Callable[[R], object] = nothing_more, **changes: Any
     ) -> None:
-        """End what this attempt holds. Raise AttemptSupersededError, and write nothing, if it does not hold it."""
+        """End a job that this attempt holds. If it does not, raise AttemptSupersededError and write nothing."""
         with transaction.atomic():
             self._release(self._write_held(job, status=status, finished_at=Now(), also=also, **changes))
 
     def give_back(self, job: C, pause: float) -> None:
-        """Make it PENDING as the next attempt, whose message comes after `pause` seconds. Others may go meanwhile.
+        """Make a job PENDING as the next attempt, whose message shows after `pause` seconds.
 
-        Raise AttemptSupersededError.
+        Other jobs may use its slot meanwhile. Raises AttemptSupersededError.
         """
         shows_at = Now() + timedelta(seconds=pause)
         with transaction.atomic():
@@ -92,7 +92,7 @@ class Lifecycle(Generic[R, RowId, C]):
             )
 
     def cancel(self, row: R, **changes: Any) -> None:
-        """End a locked row. A worker that works on it stops at its next write."""
+        """Make a locked row CANCELLED. A worker that runs it stops at its next write."""
         self._release(self.change(row, status=JobStatus.CANCELLED, finished_at=Now(), **changes))
 
     def retry(self, row: R, **changes: Any) -> None:
@@ -106,9 +106,9 @@ class Lifecycle(Generic[R, RowId, C]):
         return self.rows.write(found, State(row.attempt, row.status), **changes)
 
     def mend(self, row: R) -> None:
-        """Bring the feed in line with a row that was read, where it tells something older or nothing.
+        """Publish the state of a row that was read, if the feed has an older state or none.
 
-        What the row was read for does not depend on it: a Redis that is away is only logged.
+        Errors of Redis are only logged, because the caller's own work does not depend on the feed.
         """
         if not self.rows.in_feed(row):
             return
@@ -123,6 +123,6 @@ class Lifecycle(Generic[R, RowId, C]):
         return self.rows.write(self.row_of(job), State(job.attempt, JobStatus.PROCESSING), **changes)
 
     def _release(self, row: R) -> None:
-        """Let the next one have its turn, in the queue of this one."""
+        """Send the next jobs of this row's queue after the commit."""
         if self.rows.in_feed(row):
             release_on_commit(self.queue_of(row))

@@ -1,4 +1,4 @@
-"""Taking in a bulk message: a row for each message, written with the job, and left to the messaging worker."""
+"""Accepts a bulk message: writes a row for each message together with the job that the messaging worker runs."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -16,7 +16,7 @@ SHOWN_IDS = 10
 
 
 class WrongMessageError(Exception):
-    """The message cannot be taken as it is; `field` is what is wrong, and the sentence says why."""
+    """The bulk message is not accepted. `field` names the wrong field of the request, and the message says why."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -32,7 +32,10 @@ def submit_messages(
     lecture_id: int | None = None,
     student_ids: Collection[int] = (),
 ) -> UUID:
-    """The id of the new job; to the students of the lecture, if one is given. Raises WrongMessageError, QuotaError."""
+    """Create the job of a bulk message and return its id.
+
+    It goes to the students of the lecture if one is given, else to `student_ids`. Raises WrongMessageError, QuotaError.
+    """
     quotas.check_before(tenant_id)
     with transaction.atomic():
         found = _addressees(tenant_id, to, lecture_id, set(student_ids))

@@ -1,6 +1,6 @@
-"""Hashing and comparing passwords. Each call takes a good part of a second of one processor, on purpose.
+"""Hashes and compares passwords. Each call takes a large part of a second of CPU time, on purpose.
 
-A web request calls these through `apps.core.hashing`, which does the work in a few threads of its own.
+Web requests call these functions through `apps.core.hashing`, which runs them in a few threads of its own.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,8 @@ def hash_password(password: str) -> str:
 def password_matches(password: str, password_hash: str | None) -> bool:
     """Compare a password with a stored hash.
 
-    `None` (there is no such account) costs as many hashes as a wrong password, so that nobody can try names.
+    `None` (there is no such account) takes as long as a wrong password, so that the time does not tell which accounts
+    exist.
     """
     right, _outdated = _compare(password, password_hash)
     return right
@@ -34,8 +35,8 @@ def password_matches(password: str, password_hash: str | None) -> bool:
 def compare_password(password: str, password_hash: str | None) -> Compared:
     """Compare as `password_matches` does, and hash a right password again where its stored hash is outdated.
 
-    Such a hash has fewer rounds than hashes have now, is of another algorithm, or is of what was typed before passwords
-    were normalised.
+    A hash is outdated if it has fewer rounds than new hashes, if it is of another algorithm, or if it was made before
+    passwords were normalised.
     """
     right, outdated = _compare(password, password_hash)
     return Compared(right, hash_password(password) if outdated else None)
@@ -43,7 +44,7 @@ def compare_password(password: str, password_hash: str | None) -> Compared:
 
 def _compare(password: str, password_hash: str | None) -> tuple[bool, bool]:
     """Return whether the password is right, and whether its hash is outdated."""
-    # Hashes from before passwords were normalised hold what was typed.
+    # Hashes that were made before passwords were normalised are of the password as it was typed.
     spellings = dict.fromkeys((normalised(password), password))
     if password_hash is None:
         for spelling in spellings:

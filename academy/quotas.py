@@ -1,8 +1,8 @@
-"""What one tenant may have: unfinished jobs, minutes of video encoded in a day, and bytes stored.
+"""The quotas of a tenant: unfinished jobs, minutes of video encoded in a day, and bytes stored.
 
-The limits come from the settings; a tenant may have its own. Each check is made in the transaction that creates the
-work, after it was written and with the tenant locked: what is counted includes it, and two requests at the same moment
-cannot both take what is left.
+The limits come from the settings, and a tenant may have its own. A quota is checked at the end of the transaction that
+creates the work, with the tenant locked. So the count includes the new work, and two requests at the same moment cannot
+both use the last of a quota.
 """
 
 from dataclasses import dataclass
@@ -18,13 +18,14 @@ from academy.domain.videos import UPLOAD_SECONDS, ClaimedVideo
 JOBS_RETRY_SECONDS = 30
 GIGABYTE = 1_000_000_000
 ANNOUNCED_PER_USER, ANNOUNCED_PER_TENANT = 20, 100
-"""How many announced uploads may be on their way: addresses that are good, even of cancelled or deleted videos."""
+"""How many announced uploads may be pending. Each counts while its address is valid, even if its video was cancelled
+or deleted."""
 
 
 class QuotaError(Exception):
-    """A tenant has used up what it may have. The sentence says what, how much, and what to do.
+    """A tenant has used up a quota. The message says which one, how much it is, and what to do.
 
-    `retry_seconds` is when it is worth trying again; None if waiting does not help.
+    `retry_seconds` says after how many seconds to try again; it is None if waiting does not help.
     """
 
     def __init__(self, code: str, message: str, retry_seconds: int | None = None) -> None:
@@ -35,7 +36,7 @@ class QuotaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a tenant has, and what it may have."""
+    """How much of each quota a tenant uses, and its limits."""
 
     jobs: int
     encoding_seconds: float
@@ -53,7 +54,7 @@ def usage_of(tenant_id: int) -> Usage:
 
 
 def check_before(tenant_id: int, *, adds_bytes: int | None = None, encodes: bool = False) -> None:
-    """Refuse early what `check` would refuse, before a file is stored for nothing. Raises QuotaError."""
+    """Refuse early what `check` would refuse, before a file is stored in vain. Raises QuotaError."""
     limits = repositories_quotas.limits_of(tenant_id)
     _check_jobs(tenant_id, limits, adds=1)
     if adds_bytes is not None:
@@ -63,9 +64,9 @@ def check_before(tenant_id: int, *, adds_bytes: int | None = None, encodes: bool
 
 
 def check(tenant_id: int, *, jobs: bool = True, storage: bool = False) -> None:
-    """Check the tenant with all that the current transaction has written. Raises QuotaError: roll it back.
+    """Check the quotas, with all that the current transaction has written. Raises QuotaError: then roll back.
 
-    Call it last. The tenant is locked until the transaction ends.
+    Call it at the end of the transaction, since it locks the tenant until then.
     """
     limits = repositories_quotas.limits_of(tenant_id, lock=True)
     if jobs:
@@ -75,10 +76,10 @@ def check(tenant_id: int, *, jobs: bool = True, storage: bool = False) -> None:
 
 
 def check_announced(tenant_id: int, user_id: int) -> None:
-    """Check the tenant after this user has announced an upload. Raises QuotaError: roll it back.
+    """Check the quotas after this user has announced an upload. Raises QuotaError: then roll back.
 
-    What is announced costs nothing to send, so a user who has several uploads on their way may reserve no more than
-    half of the free storage: nobody can keep the others from uploading. Call it last, as `check`.
+    Announcing costs nothing, so a user with several pending uploads may reserve at most half of the free storage.
+    Otherwise one user could keep all others from uploading. Call it last, like `check`.
     """
     limits = repositories_quotas.limits_of(tenant_id, lock=True)
     _check_storage(tenant_id, limits)
@@ -104,13 +105,15 @@ def _too_many_announced(limit: str, uploads: list[Announced]) -> QuotaError:
 
 
 def count_encoding(video: ClaimedVideo, seconds: float, *, at_most: float) -> None:
-    """Count a video whose encoding begins now, once for each time that somebody asked for it.
+    """Count a video whose encoding begins now towards the minutes of the day.
 
-    `seconds` is 0 if its length is not known yet. Then what is left of the day is reserved for it, but not more than
-    `at_most` seconds. Its length takes their place when it is READY; if it fails or is cancelled, they stay counted.
-    Raises QuotaError if it is longer than what is left of the day, and AttemptSupersededError.
+    It counts once for each upload or retry by a user, not again for the attempts after a failure. `seconds` is its
+    length, or 0 if that is not known yet. Then the rest of the day's quota is reserved for it, at most `at_most`
+    seconds. When the video is READY, its length replaces the reservation. If it fails or is cancelled, the reservation
+    stays counted.
 
-    The video is locked before the tenant, as everywhere.
+    Raises QuotaError if the video is longer than the rest of the day's quota, and AttemptSupersededError. Locks the
+    video before the tenant, as all code does.
     """
     today = timezone.localdate()
     with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Sessions that expired: kept for a day, and deleted."""
+"""Deletes sessions a day after they expired."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -8,15 +8,16 @@ from django.utils import timezone
 from academy.adapters.db.django.repositories_sessions import purge_operator_sessions, purge_sessions
 
 KEPT = timedelta(days=1)
-"""Longer than anything lives that was issued in a session's last moment. Until then a refused token finds its owner."""
+"""Longer than a token or ticket lives that was issued just before its session expired. While the session is kept, the
+owner of a refused token can still be found."""
 BATCH, BATCHES = 1000, 100
-"""Rows in a transaction, and transactions in one call: the next call goes on."""
+"""Rows in a transaction, and transactions in one call. The next call deletes more."""
 
 PURGES: tuple[Callable[[datetime, int], int], ...] = (purge_sessions, purge_operator_sessions)
 
 
 def sweep_sessions() -> None:
-    """Delete expired sessions of people and of operators, in batches. Several processes may do so at once."""
+    """Delete expired sessions of people and of operators, in batches. Several processes may call it at once."""
     before = timezone.now() - KEPT
     for purge in PURGES:
         for _ in range(BATCHES):

@@ -1,4 +1,4 @@
-"""The life of a video. `academy.lifecycle` has what it shares with that of a job."""
+"""The life cycle of a video. `academy.lifecycle` has the parts that it shares with jobs."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ mend = LIFE.mend
 
 
 def announce(tenant_id: int, session_id: int, **fields: Any) -> int:
-    """Write a video whose file is still to be uploaded, and return its id. No feed knows of it until it arrives."""
+    """Create a video whose file is not uploaded yet, and return its id. The feed shows it when the file arrives."""
     video = repositories_video.new_video(tenant_id, session_id, **fields)
     with transaction.atomic():
         LIFE.insert(video)
@@ -34,9 +34,9 @@ def announce(tenant_id: int, session_id: int, **fields: Any) -> int:
 
 
 def submit(tenant_id: int, session_id: int, **fields: Any) -> int:
-    """Write a video whose file is stored, and return its id.
+    """Create a video whose file is stored, and return its id.
 
-    Its record leaves at the commit, and its message when it is its turn. Raises QuotaError.
+    Its record is published after the commit, its message is sent at its turn. Raises QuotaError.
     """
     video = repositories_video.new_video(tenant_id, session_id, uploaded_at=timezone.now(), **fields)
     with transaction.atomic():
@@ -46,9 +46,9 @@ def submit(tenant_id: int, session_id: int, **fields: Any) -> int:
 
 
 def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
-    """The file of an announced video has arrived, with these bytes. False if there is no such video.
+    """Note that the file of an announced video has arrived, with `size` bytes. Return False if there is no such video.
 
-    It is counted now, whether its announcement still counts or not. Raises JobStateError, QuotaError.
+    The file counts towards the quota from now on. Raises JobStateError, QuotaError.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -58,7 +58,7 @@ def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
             raise JobStateError("uploaded_already", "The file of this video has been uploaded already.")
         if VideoStatus(video.status).terminal:
             raise JobStateError("video_ended", f"This upload was cancelled ({video.status}): announce it again.")
-        # Later than its row, whatever the clocks of two hosts say: this tells that it was announced.
+        # Later than `created_at`, even if the clocks of two hosts differ: `was_announced` compares the two.
         arrived = max(timezone.now(), video.created_at + timedelta.resolution)
         LIFE.begin(video, uploaded_at=arrived, size=size)
         quotas.check(tenant_id, storage=True)
@@ -66,7 +66,10 @@ def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
 
 
 def finish(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> None:
-    """READY, to be played from there; `made_bytes` are stored for it. Raises AttemptSupersededError."""
+    """Make the video READY, to be played at `hls_path`. Raises AttemptSupersededError.
+
+    `made_bytes` is the size of the encoded files in the storage, `duration` is in seconds.
+    """
     LIFE.end(
         video,
         VideoStatus.READY,
@@ -80,20 +83,23 @@ def finish(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: i
 
 
 def fail(video: ClaimedVideo, code: str, message: str) -> None:
-    """FAILED, with the reason. What was made of it is deleted by a worker. Raises AttemptSupersededError."""
+    """Make the video FAILED, with the reason. A worker deletes its encoded files. Raises AttemptSupersededError."""
     error = {"code": code, "message": message}
     LIFE.end(video, VideoStatus.FAILED, error=error, files_due_at=timezone.now())
 
 
 def give_back(video: ClaimedVideo, pause: float = 0.0) -> None:
-    """PENDING, as the next attempt, whose message comes after `pause` seconds. Raises AttemptSupersededError."""
+    """Make the video PENDING as the next attempt, whose message shows after `pause` seconds.
+
+    Raises AttemptSupersededError.
+    """
     LIFE.give_back(video, pause)
 
 
 def cancel(tenant_id: int, video_id: int) -> bool:
-    """CANCELLED; a worker that encodes it stops within a second, and a worker deletes what was made of it.
+    """Make the video CANCELLED. A worker that encodes it stops within a second, and a worker deletes its encoded files.
 
-    False if there is no such video. Raises JobStateError.
+    Return False if there is no such video. Raises JobStateError.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -106,11 +112,11 @@ def cancel(tenant_id: int, video_id: int) -> bool:
 
 
 def delete(tenant_id: int, video_id: int) -> bool:
-    """Delete a video in whatever state: nobody sees it any more, and its bytes do not count. False if there is none.
+    """Delete a video in any state: nobody sees it any more, and its bytes do not count. Return False if there is none.
 
-    The bytes of an announced one count until its address expires, since the storage takes the file again until then.
-    A worker deletes its files. One that encodes it stops within a second, since its attempt is overtaken: the record of
-    the end is that of the next attempt, so it also comes after one that was READY.
+    A worker deletes its files. The bytes of an announced video count until its upload address expires, because the
+    storage accepts the file until then. The last record is CANCELLED in the next attempt. So it also follows a READY
+    record, and a worker that encodes the video stops within a second, because its attempt is superseded.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -122,7 +128,10 @@ def delete(tenant_id: int, video_id: int) -> bool:
 
 
 def retry(tenant_id: int, video_id: int) -> bool:
-    """PENDING again, as the next attempt. False if there is none. Raises JobStateError, QuotaError."""
+    """Make the video PENDING again, as the next attempt.
+
+    Return False if there is no such video. Raises JobStateError, QuotaError.
+    """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
         if video is None:
@@ -139,5 +148,5 @@ def retry(tenant_id: int, video_id: int) -> bool:
 
 
 def _files_due_at(uploaded_at: datetime | None) -> datetime | None:
-    """When a worker is to delete the files of a video that ends. One that was only announced has but its upload."""
+    """Return when a worker should delete the files of a video that ends: now, or never if it was only announced."""
     return timezone.now() if uploaded_at is not None else None

@@ -1,4 +1,4 @@
-"""What `manage.py doctor` looks at beside the push engine's own path (`REALTIME_DOCTOR_CHECKS`)."""
+"""The academy's own checks of `manage.py doctor` (`REALTIME_DOCTOR_CHECKS`)."""
 
 import secrets
 
@@ -11,7 +11,7 @@ from realtime.records.errors import CheckFailedError
 
 
 def check_queues() -> str:
-    """The client that sends jobs can use each queue, and how much waits in it. Raises CheckFailedError."""
+    """Check that jobs can be sent to each queue, and return how many messages wait in it. Raises CheckFailedError."""
     try:
         waiting = [f"{queue.name} ({queue.depth()} waiting)" for queue in map(outbox_queue, QUEUES)]
     except QueueUnavailableError as problem:
@@ -22,7 +22,7 @@ def check_queues() -> str:
 
 
 def check_storage() -> str:
-    """A small file can be written, read and deleted again. Raises CheckFailedError."""
+    """Check that a small file can be written, read and deleted. Raises CheckFailedError."""
     try:
         name = default_storage.save(f"doctor-{secrets.token_hex(4)}.txt", ContentFile(b"doctor"))
         try:
@@ -30,7 +30,7 @@ def check_storage() -> str:
                 content = file.read()
         finally:
             default_storage.delete(name)
-    except Exception as problem:  # noqa: BLE001 - storages raise what they like
+    except Exception as problem:  # noqa: BLE001 - storages raise errors of any class
         raise CheckFailedError(
             f"a file cannot be written and read: {problem}".rstrip("."),
             "Look at S3_BUCKET, S3_ENDPOINT_URL and the AWS credentials, or at MEDIA_ROOT; run manage.py provision.",
@@ -41,7 +41,7 @@ def check_storage() -> str:
 
 
 def check_parsers() -> str:
-    """Whether this machine can confine the programs that read uploads. Raises CheckFailedError."""
+    """Check that this machine can confine the programs that read uploads. Raises CheckFailedError."""
     if missing := missing_walls():
         raise CheckFailedError(
             f"not confined fully: this machine lacks {'; and '.join(missing)}",

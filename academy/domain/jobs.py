@@ -1,4 +1,4 @@
-"""What holds for every long job: who may go on with it, and how it ends."""
+"""The rules of every long job: its states, its attempts, and what its records show."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ STUDENT_EXPORT = "student_export"
 BULK_MESSAGE = "bulk_message"
 
 MAX_RESULT_BYTES = 10_000
-"""A larger result stays in the database; the record then has its address."""
+"""A larger result is only in the database. The record then has the result's address."""
 
 
 class JobStatus(StrEnum):
@@ -34,7 +34,7 @@ class AttemptSupersededError(Exception):
 
 
 class JobFailedError(Exception):
-    """The job cannot be done, and trying again would not help; `code` and the sentence tell people why."""
+    """The job cannot be done, and another attempt would not help. `code` and the message say why."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ class JobFailedError(Exception):
 
 
 class JobStateError(Exception):
-    """The job's state does not allow this; the sentence says why."""
+    """The job's state does not allow this. The message says why."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class JobStateError(Exception):
 
 
 class Claimed(Protocol):
-    """Something that this process is to do: nobody else holds this attempt of it."""
+    """A job or a video that this process has claimed. No other process holds the same attempt."""
 
     @property
     def tenant_id(self) -> int: ...
@@ -66,12 +66,12 @@ class Claimed(Protocol):
 
     @property
     def shown(self) -> dict[str, Any]:
-        """What everybody in the academy may see of it, in each of its records."""
+        """The data that each of its records carries. Everybody in the academy may see it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A row of `aijob`, claimed."""
+    """A claimed row of `aijob`."""
 
     tenant_id: int
     job_id: UUID
@@ -85,15 +85,15 @@ class ClaimedJob:
 
     @property
     def shown(self) -> dict[str, Any]:
-        """What of the payload everybody in the academy may see, in each record of the job."""
+        """The part of the payload that each record of the job carries. Everybody in the academy may see it."""
         return shown_data(self.job_type, self.payload)
 
 
-class Claim(StrEnum):
-    """What became of the wish to do a job, where it was not granted."""
+class ClaimRefusal(StrEnum):
+    """Why a job could not be claimed."""
 
     BUSY = "busy"
-    """Somebody is at work on it: its lease is alive."""
+    """Another worker is running it: its lease is alive."""
     ENDED = "ended"
     """It has ended already."""
     ABSENT = "absent"
@@ -112,7 +112,7 @@ def shown_data(job_type: str, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def result_data(job_id: UUID, result: dict[str, Any]) -> dict[str, Any]:
-    """How a record tells of a result: itself, or where it is to be had."""
+    """Return the data of a record with this result: the result itself, or its address if it is large."""
     if len(json.dumps(result).encode()) > MAX_RESULT_BYTES:
         return {"result_url": f"/api/v1/jobs/{job_id}/result/"}
     return {"result": result}

@@ -1,4 +1,4 @@
-"""What holds for bulk messages: who is written to, what is written, and what can become of a message."""
+"""The rules of bulk messages: their recipients, their text, and the states of each message."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ NAME = "{name}"
 
 
 class To(StrEnum):
-    """Whose phone a message goes to. It is about the student in both cases."""
+    """Whether a message goes to the parent's phone or to the student's. It is about the student in both cases."""
 
     PARENT = "parent"
     STUDENT = "student"
@@ -37,5 +37,5 @@ OUTCOME_UNKNOWN = "It is not known whether this message left; it was not sent ag
 
 
 def fill(text: str, name: str) -> str:
-    """The text with the student's name for each `{name}`. Any other brace is a brace."""
+    """Return the text with each `{name}` replaced by the student's name. Other braces stay as they are."""
     return text.replace(NAME, name)

@@ -1,7 +1,7 @@
-"""Which passwords are taken (NIST SP 800-63B, revision 4, section 3.1.1.2), and how they are compared.
+"""Which passwords are accepted (NIST SP 800-63B, revision 4, section 3.1.1.2), and how they are normalised.
 
-Length counts, and that nobody guesses it: no rule asks for capitals, digits or signs. Every character of Unicode may be
-used, and nothing is cut off.
+A password has to be long and hard to guess. No rule asks for capitals, digits or punctuation. Every character of
+Unicode is allowed, and nothing is truncated.
 """
 
 import unicodedata
@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MIN_UNEXPECTED = 6
-"""How many characters have to remain once repetitions, walks along the keys and words of the service are left out."""
+"""How many characters must remain without repetitions, runs of neighbouring keys, and words of the service."""
 MIN_OWN = 8
-"""How many have to remain once the account's own names are left out, too."""
+"""How many characters must remain if the account's own names are left out, too."""
 MIN_WORD = 2
-"""Letters of a name that is looked for."""
+"""Shorter parts of a name are not searched for."""
 SERVICE_WORDS = (
     *("academy", "hakwon", "hagwon", "student", "teacher", "parent", "owner", "staff", "admin", "login", "welcome"),
     *("password", "passw0rd", "passwd", "qwerty", "iloveyou", "letmein", "korea", "seoul", "default", "changeme"),
     *("비밀번호", "패스워드", "암호", "학원", "학생", "선생님", "선생", "원장", "학부모", "관리자", "로그인"),
     *("사랑해", "안녕하세요", "대한민국", "화이팅", "파이팅"),
-    # The same Korean words as they come out of a keyboard that is set to English.
+    # The same Korean words, typed on a keyboard that is set to English.
     *("qlalfqjsgh", "votmdnjem", "gkrdnjs", "gkrtod", "tjstodsla", "dnjswkd", "rhksflwk", "fhrmdls"),
     *("tkfkdgo", "dkssudgktpdy", "eogksalsrnr", "ghkdlxld", "vkdlxld"),
 )
-"""Words of this service, and those that people in Korea begin their passwords with."""
+"""Words of this service, and words that people in Korea often use in passwords."""
 _KEYS = (
     "`1234567890-=",
     "qwertyuiop[]\\",
@@ -42,15 +42,15 @@ _LEET = str.maketrans("4@310$57!", "aaeiossti")
 
 
 def normalised(password: str) -> str:
-    """Return the one spelling that is hashed and compared (Unicode NFKC).
+    """Return the password in the form that is hashed and compared (Unicode NFKC).
 
-    The same Hangul or accented letter reaches us in several forms: a Mac may send it decomposed, a phone composed.
+    Devices send the same Hangul or accented letter in several forms: a Mac may send it decomposed, a phone composed.
     """
     return unicodedata.normalize("NFKC", password)
 
 
 def _neighbours() -> frozenset[tuple[str, str]]:
-    """Pairs of characters of which the second is no surprise after the first: side by side in a row, or on the keys."""
+    """Return the pairs of characters that are neighbours in an alphabet or on the keyboard."""
     found = {pair for row in _ROWS for pair in pairwise(normalised(row))} | {("9", "0"), ("0", "1")}
     for upper, lower in pairwise((_KEYS[0][1:], *_KEYS[1:])):  # each row of keys is moved half a key to the right
         found |= set(zip(upper, lower, strict=False)) | set(zip(upper[1:], lower, strict=False))
@@ -62,7 +62,7 @@ NEIGHBOURS = _neighbours()
 
 @dataclass(frozen=True, slots=True)
 class PasswordProblem:
-    """Why a password is not taken: a word for programs, and what to do for people."""
+    """Why a password is not accepted: a code for programs, and a message that says what to do."""
 
     code: str
     message: str
@@ -71,9 +71,9 @@ class PasswordProblem:
 def password_problem(
     password: str, *, min_length: int, own_words: Iterable[str] = (), common: Collection[str] = ()
 ) -> PasswordProblem | None:
-    """Say what is wrong with a new password; None if nothing is.
+    """Return what is wrong with a new password, or None if nothing is.
 
-    `own_words` are the account's and its academy's names. `common` are passwords that are tried first, in lower case.
+    `own_words` are the names of the account and its academy. `common` are frequent passwords, in lower case.
     """
     password = normalised(password)
     if len(password) < min_length:
@@ -109,7 +109,7 @@ def _is_common(text: str, common: Collection[str]) -> bool:
 
 
 def _parts(words: Iterable[str]) -> list[str]:
-    """The words, whole and in their parts; a Korean name without the family name, too."""
+    """Return the words and their parts, and short (Korean) names also without the family name."""
     found = set()
     for word in words:
         whole = normalised(word).casefold().strip()
@@ -136,7 +136,7 @@ def _unexpected(text: str) -> int:
 
 
 def _once(text: str) -> str:
-    """The unit that a text repeats, or the text."""
+    """Return the unit that a text repeats, or the text itself."""
     for length in range(1, len(text) // 2 + 1):
         unit = text[:length]
         if (unit * (len(text) // length + 1))[: len(text)] == text:

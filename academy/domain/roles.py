@@ -1,4 +1,4 @@
-"""Who somebody is within an academy, and what that opens."""
+"""The roles of accounts within an academy."""
 
 from enum import StrEnum
 
@@ -12,9 +12,9 @@ class Role(StrEnum):
 
 
 OFFICE = frozenset({Role.OWNER, Role.STAFF})
-"""Those who run the academy: everything is open to them."""
+"""The roles that run the academy. They may do everything."""
 
 FACULTY = OFFICE | {Role.TEACHER}
-"""Those who work there: they read everything, and follow every job."""
+"""The roles that work at the academy. They may read everything and watch every job."""
 
 EVERYONE = frozenset(Role)

@@ -1,4 +1,4 @@
-"""A workbook's rows as students: which column is what, and what is wrong with a row."""
+"""Reads a workbook's rows as students: recognises the columns, and says what is wrong with a row."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ MAX_GRADE_LETTERS = 20
 
 
 class Column(StrEnum):
-    """What a workbook can tell of a student. The first two are needed."""
+    """What a workbook can say about a student. The first two are required."""
 
     NAME = "name"
     PARENT_PHONE = "parent_phone"
@@ -25,7 +25,7 @@ NEEDED_COLUMNS = (Column.NAME, Column.PARENT_PHONE)
 
 
 class ProblemCode(StrEnum):
-    """Why a row made no student. The last two are found while saving."""
+    """Why a row did not become a student. The last two are found while saving."""
 
     NAME_MISSING = "name_missing"
     NAME_TOO_LONG = "name_too_long"
@@ -52,7 +52,7 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class StudentRow:
-    """One good row. `line` is the workbook's own (from 1); phones are 11 digits beginning 010; '' is not told."""
+    """A valid row. `line` is its line in the workbook, from 1. Phones have 11 digits, beginning with 010, or are ''."""
 
     line: int
     name: str
@@ -63,13 +63,13 @@ class StudentRow:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Two rows of an academy with the same key are the same student."""
+        """The name and the parent's phone. Two rows of an academy with the same key are the same student."""
         return self.name, self.parent_phone
 
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """One bad row. `name` is the name as far as there is one, cut to 50 letters."""
+    """An invalid row. `name` is its name if it has one, cut to 50 characters."""
 
     line: int
     code: ProblemCode
@@ -77,7 +77,7 @@ class RowProblem:
 
     @property
     def reason(self) -> str:
-        """One English sentence for the teacher."""
+        """The problem as an English sentence for the teacher."""
         return REASONS[self.code]
 
 
@@ -86,7 +86,7 @@ _NOTHING = frozenset({"", "-", "--", ".", "x", "없음", "무", "미정", "n/a",
 
 
 def clean_text(text: str) -> str:
-    """The text in Unicode NFC, runs of space as one blank, without invisible characters and what no database stores."""
+    """Return the text in Unicode NFC, with single spaces, without invisible characters and those no database stores."""
     composed = unicodedata.normalize("NFC", text)
     kept = (
         "".join(map(_visible, composed))
@@ -105,8 +105,8 @@ def _visible(letter: str) -> str:
     return "" if category in {"Cf", "Cs"} else letter
 
 
-def told(text: str) -> str:
-    """The cleaned text, or '' for the ways in which people write that there is nothing (`-`, `없음`)."""
+def value_of(text: str) -> str:
+    """Return the cleaned text, or '' if it only says that there is no value (such as `-` or `없음`)."""
     cleaned = clean_text(text)
     return "" if cleaned.casefold() in _NOTHING else cleaned
 
@@ -114,16 +114,16 @@ def told(text: str) -> str:
 def read_row(
     line: int, cells: Mapping[Column, str], normalise_phone: Callable[[str], str | None]
 ) -> StudentRow | RowProblem | None:
-    """The row of these cells; None if all of them are blank.
+    """Return the student of these cells, or what is wrong with them; None if all of them are blank.
 
-    `normalise_phone` gives the 11 digits of a Korean mobile number, or None. School and grade are cut to the
-    room there is for them: no reason to lose a student.
+    `normalise_phone` returns the 11 digits of a Korean mobile number, or None. A school or grade that is too long is
+    cut, since that is no reason to lose a student.
     """
     texts = {column: clean_text(cells.get(column, "")) for column in Column}
     if not any(texts.values()):
         return None
     name = texts[Column.NAME]
-    parent_phone, phone = told(texts[Column.PARENT_PHONE]), told(texts[Column.PHONE])
+    parent_phone, phone = value_of(texts[Column.PARENT_PHONE]), value_of(texts[Column.PHONE])
     parent_digits = normalise_phone(parent_phone) if parent_phone else None
     digits = normalise_phone(phone) if phone else ""
     problem = _problem(name, parent_phone, parent_digits, digits)
@@ -134,8 +134,8 @@ def read_row(
         name,
         parent_digits,
         digits,
-        told(texts[Column.SCHOOL])[:MAX_SCHOOL_LETTERS].rstrip(),
-        told(texts[Column.GRADE])[:MAX_GRADE_LETTERS].rstrip(),
+        value_of(texts[Column.SCHOOL])[:MAX_SCHOOL_LETTERS].rstrip(),
+        value_of(texts[Column.GRADE])[:MAX_GRADE_LETTERS].rstrip(),
     )
 
 
@@ -166,9 +166,10 @@ _PARENT_NUMBER = re.compile(r"번호|number|no$")
 
 
 def column_of(header: str) -> Column | None:
-    """What a header cell stands for: Korean or English, whatever its spaces, brackets and stars; None if unknown.
+    """Return the column that a header cell names in Korean or English, or None if it is unknown.
 
-    A bare `전화번호` or `phone` is the student's own: nobody can know that it is the parent's.
+    Spaces, brackets and asterisks are ignored. A plain `전화번호` or `phone` is the student's own phone, because
+    nothing says that it is the parent's.
     """
     word = _IGNORED.sub("", clean_text(header).casefold())
     is_phone = bool(_PHONE.search(word))
@@ -183,7 +184,7 @@ def column_of(header: str) -> Column | None:
 
 
 def find_columns(cells: Sequence[str]) -> dict[Column, int]:
-    """Which column stands at which place (from 0) of a header row; of two of one kind the first."""
+    """Return the index (from 0) of each column in a header row. If two cells name one column, the first counts."""
     places: dict[Column, int] = {}
     for place, cell in enumerate(cells):
         column = column_of(cell)

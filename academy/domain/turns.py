@@ -1,4 +1,4 @@
-"""The rule by which waiting jobs get their turn: the slots of a fleet are shared fairly between tenants."""
+"""The rule that decides which waiting jobs are next: tenants share the slots of a fleet fairly."""
 
 import heapq
 from collections.abc import Iterable
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Line:
     """The unfinished jobs of one tenant in one queue.
 
-    `running` counts those that were sent to the queue and have not ended; `paused` of them wait for another try.
-    `waiting` has the others, the oldest first.
+    `running` counts those that were sent to the queue and have not ended. `paused` of these wait for their next
+    attempt. `waiting` has the ids of the others, the oldest first.
     """
 
     tenant_id: int
@@ -20,15 +20,15 @@ class Line:
 
 
 def choose(lines: Iterable[Line], *, slots: int, reserved: int) -> list[int]:
-    """Return the jobs to send to the queue now, in this order.
+    """Return the ids of the jobs to send to the queue now, in this order.
 
     The tenant that runs the fewest jobs is next; among equals, the one whose job has waited longest. A tenant that runs
     nothing always gets a turn: with more tenants than slots, each has one job in the queue. Any further job of a tenant
     needs a free slot beyond the `reserved` ones, which are kept for tenants that run nothing. At least one slot is
     never reserved.
 
-    A paused job takes no slot from other tenants. It counts for its own, so that jobs which fail again and again do not
-    pile up in the queue.
+    A paused job takes no slot from other tenants. It counts as running for its own tenant, so that jobs that fail
+    repeatedly do not pile up in the queue.
     """
     lines = list(lines)
     shared = max(1, slots - reserved)
@@ -39,7 +39,7 @@ def choose(lines: Iterable[Line], *, slots: int, reserved: int) -> list[int]:
     while heads:
         running, job, rest = heads[0]
         if running and max(running, total) >= shared:
-            break  # everybody else runs as many or more
+            break  # all other tenants run as many or more
         chosen.append(job)
         total += 1
         if rest:

@@ -1,4 +1,4 @@
-"""What holds for videos: their states, and what everybody who may watch one sees of it."""
+"""The rules of videos: their states, where their files are, and what their records show."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,9 +6,10 @@ from typing import Any
 
 VIDEO_ENCODING = "video_encoding"
 UPLOAD_FOLDER, MADE_FOLDER = "uploads/videos", "videos"
-"""Where the storage keeps what was uploaded, and what was made of it; with a folder for each academy."""
+"""The storage's folders of uploaded files and of encoded files. Each has a folder in it for each academy."""
 UPLOAD_SECONDS = 3600
-"""How long the address of an announced upload is good. So long the file counts as stored before it is there."""
+"""How long the address of an announced upload is valid. The file counts as stored for that time, even if it is not
+there yet."""
 
 
 class VideoStatus(StrEnum):
@@ -25,14 +26,14 @@ class VideoStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClaimedVideo:
-    """A video that this process is to encode: nobody else holds this attempt of it. A `Claimed`."""
+    """A claimed video, which this process encodes. Implements `Claimed`."""
 
     tenant_id: int
     video_id: int
     attempt: int
     title: str
     source: str
-    """Where the storage keeps what was uploaded."""
+    """The name of the uploaded file in the storage."""
 
     @property
     def job_type(self) -> str:
@@ -48,12 +49,12 @@ class ClaimedVideo:
 
     @property
     def folder(self) -> str:
-        """Where the storage keeps what this attempt makes; never another attempt's."""
+        """The storage's folder of what this attempt encodes. Each attempt has its own."""
         return f"{video_folder(self.tenant_id, self.video_id)}/{self.attempt}"
 
 
 def still_needs(attempt: int, status: str, current: int) -> bool:
-    """Whether a video that is in its attempt `current` needs what one of its attempts made."""
+    """Return whether the files of `attempt` are still needed, for a video with this status in its attempt `current`."""
     return attempt > current or (attempt == current and status not in {VideoStatus.FAILED, VideoStatus.CANCELLED})
 
 
@@ -62,7 +63,7 @@ def video_topic(video_id: int) -> str:
 
 
 def video_folder(tenant_id: int, video_id: int) -> str:
-    """Where the storage keeps everything that was made of a video."""
+    """Return the storage's folder of all encoded files of a video."""
     return f"{MADE_FOLDER}/{tenant_id}/{video_id}"
 
 
@@ -71,7 +72,7 @@ def shown_data(title: str) -> dict[str, Any]:
 
 
 def deleted_data(title: str) -> dict[str, Any]:
-    """Of a video that was deleted. Its record is CANCELLED, of an attempt that nobody makes."""
+    """Return the data of a deleted video's record, which is CANCELLED in an attempt that never runs."""
     return shown_data(title) | {"deleted": True}
 
 

@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from academy import videos
 from academy.adapters.db.django import repositories_lectures
 from academy.adapters.video.sample import make_sample
-from academy.domain.jobs import Claim, JobFailedError
+from academy.domain.jobs import ClaimRefusal, JobFailedError
 from apps.core.models import Tenant
 from apps.support.video.services.files import source_name
 from apps.worker.handlers import JobProgress
@@ -44,7 +44,7 @@ def _encode(tenant: Tenant, video_id: int, size: int) -> None:
     """As the worker does, but at once, so that there is something to see as soon as the page opens."""
     videos.mark_uploaded(tenant.pk, video_id, size)
     claimed = videos.claim(tenant.pk, video_id, lease_alive=False)
-    if isinstance(claimed, Claim):  # a worker was faster
+    if isinstance(claimed, ClaimRefusal):  # a worker was faster
         return
     try:
         made = encode_video(claimed, JobProgress(claimed, STEPS))

@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from academy.adapters.queue.sqs import Delivery, SqsJobQueue
-from academy.domain.jobs import AttemptSupersededError, Claim, JobFailedError
+from academy.domain.jobs import AttemptSupersededError, ClaimRefusal, JobFailedError
 from academy.lifecycle import C, RowId
 from apps.worker.handlers import Handler, JobProgress
 from apps.worker.running import Running, RunningJobs
@@ -49,7 +49,7 @@ class Deliveries(Generic[RowId, C]):
             claimed = self._claim(delivery, *find_row(self._store, delivery.body))
         except RefusedMessageError as problem:
             log.warning("message_buried", reason=str(problem))
-            self._queue.bury(delivery, str(problem))
+            self._queue.move_to_dead_letters(delivery, str(problem))
             return
         except (OperationalError, InterfaceError) as problem:
             # The job was not begun: an outage of the database must not count as a failed try of it.
@@ -69,13 +69,13 @@ class Deliveries(Generic[RowId, C]):
             log.warning("lease_not_read", error=str(problem))
             lease_left = 0.0
         claimed = self._store.claim(tenant_id, ident, lease_alive=lease_left > 0)
-        if not isinstance(claimed, Claim):
+        if not isinstance(claimed, ClaimRefusal):
             bind_contextvars(attempt=claimed.attempt, job_type=claimed.job_type)
             if delivery.receives > self._timing.max_receives:
                 self._give_up(delivery, claimed, "Its worker died each time it was tried.")
                 return None
             return claimed
-        if claimed is Claim.BUSY:
+        if claimed is ClaimRefusal.BUSY:
             self._queue.put_back(delivery, max(1.0, lease_left))
         else:
             self._queue.delete(delivery)
@@ -142,4 +142,4 @@ class Deliveries(Generic[RowId, C]):
         log.error("job_given_up", reason=message)
         sentence = f"The job was given up. {message} The administrator can see why in the log."
         self._store.fail(job, "dead_letter", sentence)
-        self._queue.bury(delivery, message)
+        self._queue.move_to_dead_letters(delivery, message)

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from academy import jobs
 from academy.adapters.db.django import repositories_ai, repositories_core
-from academy.domain.jobs import Claim, ClaimedJob, job_topic
+from academy.domain.jobs import ClaimedJob, ClaimRefusal, job_topic
 from academy.lifecycle import C, RowId
 from apps.domains.ai.models import AIJob
 
@@ -49,7 +49,7 @@ class JobStore(Protocol[RowId, C]):
     def owner(self, ident: RowId) -> int | None:
         """The tenant whose row this is; None if there is none."""
 
-    def claim(self, tenant_id: int, ident: RowId, *, lease_alive: bool) -> C | Claim: ...
+    def claim(self, tenant_id: int, ident: RowId, *, lease_alive: bool) -> C | ClaimRefusal: ...
 
     def finish(self, job: C, result: dict[str, Any]) -> None: ...
 
@@ -78,7 +78,7 @@ class AiJobs:
     def owner(self, ident: UUID) -> int | None:
         return repositories_ai.tenant_of_job(ident)
 
-    def claim(self, tenant_id: int, ident: UUID, *, lease_alive: bool) -> ClaimedJob | Claim:
+    def claim(self, tenant_id: int, ident: UUID, *, lease_alive: bool) -> ClaimedJob | ClaimRefusal:
         return jobs.claim(tenant_id, ident, lease_alive=lease_alive)
 
     def finish(self, job: ClaimedJob, result: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from redis import Redis
 
 from academy import jobs, videos
 from academy.adapters.cache.redis_progress_adapter import RedisProgressAdapter
-from academy.domain.jobs import AttemptSupersededError, Claim, job_topic
+from academy.domain.jobs import AttemptSupersededError, ClaimRefusal, job_topic
 from academy.domain.videos import ClaimedVideo
 from apps.core.models import Tenant
 from apps.domains.ai.redis_status_cache import cache_job_status, get_job_status_from_redis, refresh_job_progress_ttl
@@ -88,7 +88,7 @@ def test_a_video_is_taken_encoded_and_completed(tenant: Tenant, video: Video) ->
     assert (data["title"], data["hls_path"], data["duration"]) == ("Video", "videos/1/master.m3u8", 61.5)
     with pytest.raises(AttemptSupersededError):
         fail_video(claimed, "code", "Why.")
-    assert mark_processing(tenant.pk, video.pk, lease_alive=False) is Claim.ENDED
+    assert mark_processing(tenant.pk, video.pk, lease_alive=False) is ClaimRefusal.ENDED
 
 
 def test_a_status_is_cached_read_and_kept_alive(redis: Redis, tenant: Tenant, video: Video) -> None:

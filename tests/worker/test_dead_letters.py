@@ -34,7 +34,7 @@ def ids(*words: str) -> list[str]:
     return [line.split()[1] for line in lines if not line.startswith((" ", "There are no"))]
 
 
-def bury(bench: Bench, body: str, queue: str = "", **attributes: str) -> None:
+def put_letter(bench: Bench, body: str, queue: str = "", **attributes: str) -> None:
     """A dead letter as somebody else might send it."""
     name = f"{queue or bench.queue.name}-dead"
     sqs_client().send_message(
@@ -92,8 +92,8 @@ def test_a_job_whose_workers_all_died_is_listed_sent_back_and_done(bench: Bench,
 
 def test_looking_takes_no_letter_from_whoever_looks_next(bench: Bench, cured: Cured) -> None:
     for number in range(25):
-        bury(bench, f"letter {number}", reason=f"reason {number}")
-    bury(bench, "without a reason")
+        put_letter(bench, f"letter {number}", reason=f"reason {number}")
+    put_letter(bench, "without a reason")
     first = deadletters()
     assert [first.count(f"letter {number}\n    reason {number}\n") for number in range(25)] == [1] * 25
     assert f"without a reason\n    {dead_letters.NEVER_JUDGED}\n" in first
@@ -102,8 +102,8 @@ def test_looking_takes_no_letter_from_whoever_looks_next(bench: Bench, cured: Cu
 
 
 def test_a_long_or_odd_letter_is_shortened_to_a_line(bench: Bench, cured: Cured) -> None:
-    bury(bench, "한" * 5000 + "\n")
-    bury(bench, "a\nb\tc")
+    put_letter(bench, "한" * 5000 + "\n")
+    put_letter(bench, "a\nb\tc")
     listed = deadletters()
     assert "한" * 80 + "…\n" in listed
     assert "  a b c\n" in listed
@@ -112,7 +112,7 @@ def test_a_long_or_odd_letter_is_shortened_to_a_line(bench: Bench, cured: Cured)
 @pytest.mark.parametrize("ending", ["DONE", "CANCELLED"])
 def test_the_letter_of_a_job_that_ended_otherwise_stays(bench: Bench, cured: Cured, ending: str) -> None:
     job_id = bench.submit()
-    bench.queue.bury(bench.receive(), "reason")
+    bench.queue.move_to_dead_letters(bench.receive(), "reason")
     AIJob.objects.filter(job_id=job_id).update(status=ending)
     said = io.StringIO()
     with pytest.raises(CommandError, match="Not every letter could be sent back"):
@@ -136,7 +136,7 @@ def test_the_letter_of_a_job_that_has_not_ended_goes_back_as_it_is(bench: Bench,
     cured.append(True)
     job_id = bench.submit()
     message = bench.receive()
-    bench.queue.bury(message, "reason")
+    bench.queue.move_to_dead_letters(message, "reason")
     AIJob.objects.filter(job_id=job_id).update(status="PROCESSING")
     assert "went back to its queue as it is" in deadletters("send-back", "--all")
     assert bench.handle_next().body == message.body
@@ -166,8 +166,8 @@ def submitted_and_taken(bench: Bench) -> UUID:
 
 def test_letters_are_deleted_by_their_ids_or_all_of_a_queue(bench: Bench, cured: Cured) -> None:
     for number in range(3):
-        bury(bench, f"letter {number}")
-    bury(bench, "a video's", SqsJobQueue(VIDEO_QUEUE).name)
+        put_letter(bench, f"letter {number}")
+    put_letter(bench, "a video's", SqsJobQueue(VIDEO_QUEUE).name)
     first, *others, video = ids()
     assert deadletters("delete", first) == f"{first}: deleted (letter 0).\n"
     assert ids() == [*others, video]
@@ -179,7 +179,7 @@ def test_letters_are_deleted_by_their_ids_or_all_of_a_queue(bench: Bench, cured:
 
 
 def test_an_id_that_is_none_is_told_and_the_others_are_done(bench: Bench, cured: Cured) -> None:
-    bury(bench, "letter")
+    put_letter(bench, "letter")
     with pytest.raises(CommandError, match="There is no dead letter nobody, nothing"):
         deadletters("delete", "nothing", *ids(), "nobody")
     assert ids() == []
@@ -187,7 +187,7 @@ def test_an_id_that_is_none_is_told_and_the_others_are_done(bench: Bench, cured:
 
 @pytest.mark.parametrize("words", [["delete"], ["send-back"], ["--all"], ["delete", "x", "--all"], ["burn", "x"]])
 def test_what_is_not_understood_does_nothing(bench: Bench, cured: Cured, words: list[str]) -> None:
-    bury(bench, "letter")
+    put_letter(bench, "letter")
     with pytest.raises(CommandError):
         deadletters(*words)
     assert len(ids()) == 1
@@ -205,7 +205,7 @@ def test_a_video_is_tried_again(bench: Bench, cured: Cured) -> None:
     video = Video.objects.get(pk=videos.submit(bench.tenant.pk, session.pk, title="Video", source="a.mp4"))
     queue = SqsJobQueue(VIDEO_QUEUE)
     (message,) = queue.receive(1, 15)
-    queue.bury(message, "reason")
+    queue.move_to_dead_letters(message, "reason")
     Video.objects.filter(pk=video.pk).update(status="READY")
     with pytest.raises(CommandError):
         deadletters("send-back", "--all")

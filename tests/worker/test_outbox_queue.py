@@ -18,14 +18,14 @@ def test_a_queue_that_failed_is_left_alone_for_a_moment(
     settings: Settings, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SQS_QUEUE_PREFIX = f"outbox-{secrets.token_hex(6)}"
-    monkeypatch.setattr(sqs, "REST_SECONDS", 3600.0)
+    monkeypatch.setattr(sqs, "PAUSE_SECONDS", 3600.0)
     message = {"queue": AI_QUEUE, "body": {"job_id": "1"}}
     with pytest.raises(QueueUnavailableError, match="cannot be used"):  # it does not exist
         send_outbox_message(message)
     SqsJobQueue(AI_QUEUE).provision()
     with pytest.raises(QueueUnavailableError, match=r"a moment ago.*(NonExistent|does not exist)"):
         send_outbox_message(message)
-    sqs._rests.clear()  # the time is over
+    sqs._pauses.clear()  # the time is over
     send_outbox_message(message)
     assert [delivery.body for delivery in SqsJobQueue(AI_QUEUE).receive(1, 1)] == ['{"job_id": "1"}']
 

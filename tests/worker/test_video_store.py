@@ -20,7 +20,7 @@ from academy.adapters.db.django.realtime_source import AcademySource
 from academy.adapters.db.django.repositories_quotas import encoded_seconds, stored_bytes
 from academy.adapters.db.django.repositories_video import Discarded
 from academy.adapters.video.encode import Encoded
-from academy.domain.jobs import AttemptSupersededError, Claim
+from academy.domain.jobs import AttemptSupersededError, ClaimRefusal
 from academy.domain.roles import Role
 from academy.domain.videos import ClaimedVideo
 from academy.quotas import QuotaError
@@ -257,7 +257,7 @@ def test_a_message_of_a_deleted_video_begins_nothing(video: ClaimedVideo) -> Non
     message = f'{{"video_id": {video.video_id}, "tenant_id": {video.tenant_id}}}'
     assert find_row(Videos(), message) == (video.tenant_id, video.video_id)  # which is no reason for a dead letter
     claimed = Videos().claim(video.tenant_id, video.video_id, lease_alive=False)
-    assert claimed is Claim.ABSENT
+    assert claimed is ClaimRefusal.ABSENT
 
 
 def test_another_academy_deletes_nothing(ready: ClaimedVideo) -> None:

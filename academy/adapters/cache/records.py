@@ -1,7 +1,7 @@
-"""Records in Redis for code that knows statuses and not rows: what stands behind the names of the first version.
+"""Reads and publishes records by their status. The functions that older code imports are built on this module.
 
-`realtime.publish` alone reads and writes the keys, so what is polled and what is pushed agree. What a caller leaves out
-is taken from the record that Redis holds, or else from the row.
+Only `realtime.publish` reads and writes the keys of Redis, so that polling and pushing agree. What a caller leaves out
+is taken from the record in Redis, or else from the row.
 """
 
 import time
@@ -22,7 +22,7 @@ UNFINISHED_SECONDS = 6 * 3600
 
 
 def read_record(tenant_id: int, topic: str) -> dict[str, Any] | None:
-    """Return the record of a topic, or None if Redis holds none. Asks no database. Raises RedisError."""
+    """Return the record of a topic, or None if Redis has none. Makes no database query. Raises RedisError."""
     record = conf.record(tenant_id, topic)
     return orjson.loads(record.body) if record is not None else None
 
@@ -37,11 +37,11 @@ def cache_status(
     error: Mapping[str, Any] | None = None,
     ttl: int = UNFINISHED_SECONDS,
 ) -> bool:
-    """Publish a status, and return whether Redis holds it now. `data` is added to the data that is known.
+    """Publish a status, and return whether Redis holds it now. `data` is added to the data of the present record.
 
-    Redis refuses what is older than its record, as of any publish. An unfinished status lives for `ttl` seconds at
-    least; one of the end has the term that the settings give it. Returns False too if the row is another tenant's.
-    Raises RedisError, BadTopicError and BadRecordError.
+    Return False if Redis has a newer record, or if the row is another tenant's. An unfinished status is kept for at
+    least `ttl` seconds, a terminal one for `REALTIME_TERMINAL_TTL_SECONDS`. Raises RedisError, BadTopicError and
+    BadRecordError.
     """
     known = _known(tenant_id, topic)
     if known is None:
@@ -61,23 +61,23 @@ def cache_status(
 
 
 def record_step(publisher: Publisher, tenant_id: int, topic: str, step: str, extra: Mapping[str, Any]) -> None:
-    """Report progress by the name of a step. Best effort: never raises or waits for a Redis that is down.
+    """Report progress by the name of a step. This is best effort: it raises nothing if Redis is down.
 
-    `extra` may hold `percent` (0 to 100), `attempt`, `step_index`, `step_total`, `step_percent`, `remaining_seconds`,
-    `data` (what everybody may see of the job) and `milestone` (True: it leaves at once).
+    `extra` may have `percent` (0 to 100), `attempt`, `step_index`, `step_total`, `step_percent`, `remaining_seconds`,
+    `data` (what everybody in the academy may see of the job) and `milestone` (True sends it at once).
     """
-    told: Mapping[str, Any] = {}
+    record: Mapping[str, Any] = {}
     if not {"attempt", "percent"} <= extra.keys():
         with suppress(RedisError):
-            told = read_record(tenant_id, topic) or {}
+            record = read_record(tenant_id, topic) or {}
     publisher.progress(
         tenant_id=tenant_id,
         topic=topic,
-        attempt=extra.get("attempt", told.get("attempt", 1)),
-        percent=extra.get("percent", (told.get("progress") or {}).get("percent", 0.0)),
+        attempt=extra.get("attempt", record.get("attempt", 1)),
+        percent=extra.get("percent", (record.get("progress") or {}).get("percent", 0.0)),
         step=Step(extra.get("step_index", 1), extra.get("step_total", 1), step, extra.get("step_percent", 0.0)),
         remaining_seconds=extra.get("remaining_seconds"),
-        data=extra.get("data", told.get("data")),
+        data=extra.get("data", record.get("data")),
         milestone=extra.get("milestone", False),
     )
 
@@ -90,10 +90,13 @@ class _Known:
 
 
 def _known(tenant_id: int, topic: str) -> _Known | None:
-    """What the record says of a topic, else the row, else nothing. None if the row is another tenant's."""
-    told = read_record(tenant_id, topic)
-    if told is not None:
-        return _Known(told["attempt"], told["data"], told["error"])
+    """Return what the record of a topic says, else what its row says, else the defaults.
+
+    Return None if the row is another tenant's.
+    """
+    record = read_record(tenant_id, topic)
+    if record is not None:
+        return _Known(record["attempt"], record["data"], record["error"])
     state = conf.source().states([topic]).get(topic)
     if state is None:
         return _Known()

@@ -1,4 +1,4 @@
-"""The name under which older code records progress and reads it. `records.py` and `realtime.publish` do it."""
+"""The class with which older code records and reads progress. `records.py` does the work."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from realtime import conf
 
 
 class RedisProgressAdapter:
-    """Records and reads how far jobs are."""
+    """Records and reads the progress of jobs."""
 
     def record_progress(
         self, tenant_id: int, job_id: UUID | str, step: str, extra: Mapping[str, Any] | None = None
     ) -> None:
-        """Report progress by the name of a step; `records.record_step` says what `extra` may hold. Never raises."""
+        """Report progress by the name of a step. `records.record_step` says what `extra` may have. Never raises."""
         record_step(conf.publisher(), tenant_id, job_topic(UUID(str(job_id))), step, extra or {})
 
     def get_progress(self, tenant_id: int, job_id: UUID | str) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
-"""Reading a workbook in a process of its own, behind walls, with limits on memory, CPU, time and output.
+"""Reads a workbook in a process of its own, behind walls, with limits on memory, CPU, time and output.
 
-A hostile file can make the reader abort, eat memory or run for ever: that costs the process and gives one clear error.
+A hostile file can make the reader abort, fill its memory or run for ever. That ends only this process, and gives one
+clear error.
 """
 
 import resource
@@ -27,14 +28,14 @@ _LOG_BYTES = 500
 def read_student_rows(
     path: Path, filename: str, *, timeout_seconds: float = TIMEOUT_SECONDS
 ) -> list[StudentRow | RowProblem]:
-    """The rows of the workbook at `path`, called `filename` by whoever sent it. At least one row.
+    """Return the rows, at least one, of the workbook at `path`, which was uploaded as `filename`.
 
-    Blocks until the process has ended. Raises WorkbookError, whose `code` and `message` are for the teacher;
-    ReaderTroubleError or OSError where the workbook is not to blame.
+    Blocks until the process has ended. Raises WorkbookError, whose `code` and `message` are for the teacher, and
+    ReaderTroubleError or OSError if the workbook is not to blame.
     """
     kind = find_kind(path, filename)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
-        # calamine goes by the suffix, and neither a stored file nor its sender is bound to have the right one.
+        # calamine needs the right suffix, which neither the stored file nor the upload is sure to have.
         link = Path(folder, f"workbook{kind}")
         link.symlink_to(path.resolve())
         code = _run(link, answer, log, timeout_seconds)
@@ -44,21 +45,21 @@ def read_student_rows(
             return rows
         log.seek(0)
         said = f"The reading process ended with {code}: {log.read(_LOG_BYTES).decode(errors='replace').strip()}"
-        if verdict := _verdict(code, said):
-            raise verdict from ReaderDiedError(said)
+        if error := _workbook_error(code, said):
+            raise error from ReaderDiedError(said)
         raise ReaderTroubleError(said)
 
 
 class ReaderDiedError(Exception):
-    """The reading process ended without an answer; for the log, not for the teacher."""
+    """The reading process ended without an answer. This is for the log, not for the teacher."""
 
 
 class ReaderTroubleError(ReaderDiedError):
-    """It could not do its work, for a reason that says nothing of the workbook. Another try may succeed."""
+    """The reading process failed for a reason that is not the workbook's fault. Another attempt may succeed."""
 
 
 def _run(path: Path, answer: IO[bytes], log: IO[bytes], timeout_seconds: float) -> int:
-    """The exit code."""
+    """Run the reading process and return its exit code."""
     walls = Walls(
         memory_bytes=MAX_MEMORY_BYTES,
         address_bytes=MAX_MEMORY_BYTES,
@@ -70,15 +71,15 @@ def _run(path: Path, answer: IO[bytes], log: IO[bytes], timeout_seconds: float) 
     try:
         return process.wait(timeout_seconds)
     except subprocess.TimeoutExpired as error:
-        # It has a limit of its own on computing time. So it waited: for a disk, or for a machine that was paused.
+        # Its CPU time is limited as well. So it was waiting: for a disk, or because the machine was paused.
         raise ReaderTroubleError(f"The reading process did not end within {timeout_seconds:g} s.") from error
     finally:
         process.kill()
         process.wait()
 
 
-def _verdict(code: int, log: str) -> WorkbookError | None:
-    """Return what is wrong with the workbook: only where reading it failed, or met a limit that we set."""
+def _workbook_error(code: int, log: str) -> WorkbookError | None:
+    """Return what is wrong with the workbook, or None if reading it neither failed nor met a limit that we set."""
     if code == READING_FAILED:
         return DamagedWorkbookError()
     if code == -signal.SIGXCPU and not is_lowered(resource.RLIMIT_CPU, MAX_CPU_SECONDS):

@@ -1,9 +1,9 @@
-"""Reads one workbook and tells of it as `wire.py` says. Its arguments: the order of its walls, and the workbook's path.
+"""Reads one workbook and writes its rows as `wire.py` defines. It runs as a process of its own.
 
-The limits are set before anything is loaded, the walls raised before anything is opened; they cannot be lifted again by
-what the file makes of this process.
+Its arguments are a `Confinement` as JSON and the workbook's path. It sets the limits before it imports anything, and
+raises the walls before it opens the file, which cannot lift them again.
 
-Its exit code is 0, or one of those below. Every other one says that the machine is to blame, and not the workbook.
+Its exit code is 0 or one of those below. Every other exit code means that the machine is to blame, not the workbook.
 """
 
 import errno
@@ -11,22 +11,22 @@ import os
 import sys
 from pathlib import Path
 
-from academy.adapters.sandbox.enter import Order
+from academy.adapters.sandbox.enter import Confinement
 
 READING_FAILED, NO_MEMORY, ANSWER_TOO_LONG = 65, 66, 67
 _TROUBLE = 75
 
 
 def main() -> None:
-    order = Order(sys.argv[1])
-    order.end_with_parent()
-    order.set_limits()
-    # The libraries are loaded under the limits too.
+    confinement = Confinement(sys.argv[1])
+    confinement.end_with_parent()
+    confinement.set_limits()
+    # The limits hold for importing the libraries, too.
     from academy.adapters.excel import wire  # noqa: PLC0415
     from academy.adapters.excel.errors import WorkbookError  # noqa: PLC0415
     from academy.adapters.excel.rows import read_workbook  # noqa: PLC0415
 
-    order.raise_walls(may_execute=False)
+    confinement.raise_walls(may_execute=False)
     write = sys.stdout.write
     count = 0
     try:
@@ -41,12 +41,12 @@ def main() -> None:
         _end(NO_MEMORY, "MemoryError")
     except OSError as error:
         _end(ANSWER_TOO_LONG if error.errno == errno.EFBIG else _TROUBLE, f"{error}")
-    except BaseException as error:  # noqa: BLE001 - a panic of the Rust library is no Exception
+    except BaseException as error:  # noqa: BLE001 - a panic of the Rust library is a BaseException
         _end(READING_FAILED, f"{type(error).__name__}: {error}")
 
 
 def _end(code: int, said: str) -> None:
-    """End at once: what is not written yet is worth nothing."""
+    """End the process at once, without flushing the answer."""
     sys.stderr.write(f"{said}\n")
     sys.stderr.flush()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Which kind of workbook a file is. The content decides; the name only whether a text may be CSV."""
+"""Recognises the kind of a workbook by its content. Only for CSV the file's name decides."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -27,7 +27,7 @@ _START_BYTES = 512
 
 
 def check_upload(filename: str, size: int) -> None:
-    """What can be said without opening the file. Raises WrongTypeError, WorkbookTooLargeError, EmptyWorkbookError."""
+    """Check an upload by its name and size. Raises WrongTypeError, WorkbookTooLargeError or EmptyWorkbookError."""
     if not filename.lower().endswith(tuple(Kind)):
         raise WrongTypeError
     if size > MAX_FILE_BYTES:
@@ -37,7 +37,7 @@ def check_upload(filename: str, size: int) -> None:
 
 
 def find_kind(path: Path, filename: str) -> Kind:
-    """Raises what check_upload does, and DamagedWorkbookError."""
+    """Return the kind of a workbook. Raises the errors of `check_upload`, and DamagedWorkbookError."""
     check_upload(filename, path.stat().st_size)
     with path.open("rb") as file:
         start = file.read(_START_BYTES)

@@ -1,4 +1,4 @@
-"""Korean mobile numbers, however they were typed."""
+"""Normalises Korean mobile numbers."""
 
 import re
 
@@ -13,10 +13,11 @@ _MAX_LETTERS = 60
 
 
 def normalise_korean_mobile(text: str) -> str | None:
-    """The 11 digits beginning 010, or None if it is no Korean mobile number.
+    """Return the 11 digits beginning with 010, or None if the text is no Korean mobile number.
 
-    Takes numbers that lost their leading 0, +82, full-width digits, and a Korean remark beside it (`(모)`). Latin
-    letters are refused: phonenumbers would dial them as on a telephone's keys. So are two numbers in one cell.
+    Accepts numbers without their leading 0, +82, full-width digits, and a Korean remark beside the number (`(모)`).
+    Latin letters are refused, since phonenumbers would convert them to digits as on a telephone's keys. Two numbers in
+    one cell are refused, too.
     """
     if len(text) > _MAX_LETTERS:
         return None

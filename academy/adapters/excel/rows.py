@@ -1,4 +1,4 @@
-"""From a workbook's lines to student rows."""
+"""Turns a workbook's lines into student rows."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -12,7 +12,7 @@ from academy.domain.student_rows import Column, RowProblem, StudentRow, find_col
 
 
 def read_workbook(path: Path) -> Iterator[StudentRow | RowProblem]:
-    """The rows of the first sheet that has a header row, in the order of their lines.
+    """Return an iterator over the rows of the first sheet that has a header row, in the order of their lines.
 
     The suffix of `path` is the kind of workbook. Raises WorkbookError.
     """
@@ -34,8 +34,8 @@ def _student_rows(
 ) -> Iterator[StudentRow | RowProblem]:
     found = 0
     for line, cells in numbered:
-        told = {column: cells[place] for column, place in places.items() if place < len(cells)}
-        row = read_row(line, told, normalise_korean_mobile)
+        texts = {column: cells[place] for column, place in places.items() if place < len(cells)}
+        row = read_row(line, texts, normalise_korean_mobile)
         if row is not None:
             found += 1
             if found > MAX_ROWS:

@@ -1,4 +1,4 @@
-"""Invented students for samples and demo data."""
+"""Invents students for samples and demo data."""
 
 from random import Random
 
@@ -12,9 +12,9 @@ _GRADES = ("1", "2", "3")
 
 
 def invent_students(count: int, random: Random) -> list[StudentRow]:
-    """So many different students, some of them siblings; `line` counts from 1.
+    """Return `count` different students, some of them siblings. `line` counts from 1.
 
-    Their phone numbers begin with 0100 or 0101, which are given to nobody: a demo can never ring a stranger.
+    Their phone numbers begin with 0100 or 0101, which are not assigned, so that a demo can never call a stranger.
     """
     people: dict[tuple[str, str], StudentRow] = {}
     phone = ""

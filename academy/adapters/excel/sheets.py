@@ -1,4 +1,4 @@
-"""Opening a workbook of any of the three kinds. Runs within the bounded process only: files may be hostile."""
+"""Opens a workbook of any of the three kinds. This runs only in the confined process, because files may be hostile."""
 
 import csv
 import io
@@ -23,16 +23,16 @@ from academy.adapters.sandbox.trouble import is_trouble
 __all__ = ["check_upload", "open_sheets"]
 
 Lines = Iterator[list[str]]
-"""The texts of each line from the sheet's first one on; a line may be empty."""
+"""The texts of each line of a sheet, from the first line on. A line may be empty."""
 
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _EXCEL_STREAMS = tuple(name.encode("utf-16-le") for name in ("Workbook", "Book"))
 
 
 def open_sheets(path: Path) -> Iterator[Lines]:
-    """The sheets, the visible ones first, of a file whose suffix is its `Kind`.
+    """Return an iterator over the sheets, the visible ones first, of a file whose suffix is its `Kind`.
 
-    Raises WorkbookError, here or while lines are read; OSError where the machine is to blame.
+    Raises WorkbookError, or OSError if the machine is to blame. The iterators raise the same.
     """
     match Kind(path.suffix):
         case Kind.CSV:
@@ -92,7 +92,7 @@ def _excel_lines(sheet: calamine.CalamineSheet) -> Lines:
     last_row, last_column = sheet.end
     if last_row >= MAX_LINES or last_column >= MAX_COLUMNS:
         raise TooManyRowsError
-    # iter_rows begins at line 1, however far down the first cell is.
+    # iter_rows begins at line 1, even if the first cell is further down.
     for row in sheet.iter_rows():
         yield [cell_text(cell) for cell in row]
 

@@ -1,4 +1,4 @@
-"""Students as an .xlsx that people read, and that the import understands again."""
+"""Writes students to an .xlsx file, which the import can read again."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _HEADERS = {
     Column.PARENT_PHONE: "학부모 전화번호",
 }
 COLUMNS = tuple(_HEADERS)
-"""In the order of the sheet."""
+"""The columns in the order of the sheet."""
 _WIDTHS = (14, 18, 10, 18, 18)
 _TITLE = "학생 명단"
 _TEXT = "@"
@@ -29,16 +29,16 @@ _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 class _Writer(WorksheetWriter):  # type: ignore[misc]  # openpyxl is untyped
-    """Writes rows to a file of ours: openpyxl's own temporary file would outlive a killed process, names and all."""
+    """Writes rows to a file of our choice. openpyxl's own temporary file, with personal data, would survive a kill."""
 
     def cleanup(self) -> None:
         Path(self.out).unlink()
 
 
 def write_students(path: Path, students: Iterable[StudentCells]) -> int:
-    """Writes the workbook to `path`, with something of its own beside it meanwhile; how many students there were.
+    """Write the workbook to `path`, and return how many students it has. A temporary file is beside it meanwhile.
 
-    `students` give the cells of each as `COLUMNS` say. Holds none of them in memory.
+    `students` yields the cells of each student in the order of `COLUMNS`. They are not kept in memory.
     """
     book = Workbook(write_only=True)
     sheet = book.create_sheet(_TITLE)
@@ -46,7 +46,7 @@ def write_students(path: Path, students: Iterable[StudentCells]) -> int:
         sheet.column_dimensions[letter].width = width
     sheet.freeze_panes = "A2"
     sheet._writer = _Writer(sheet, str(path.with_suffix(".rows")))  # noqa: SLF001 - there is no other way to choose
-    sheet._writer.write_top()  # noqa: SLF001 - as it does itself
+    sheet._writer.write_top()  # noqa: SLF001 - as openpyxl does itself
     written = 0
     try:
         sheet.append(list(_HEADERS.values()))
@@ -60,7 +60,7 @@ def write_students(path: Path, students: Iterable[StudentCells]) -> int:
 
 
 def _text_cell(sheet: Any, text: str) -> Any:
-    """A cell that stays a text in every program, also when somebody edits it: `=1+1` is no formula, 010… no number."""
+    """Return a cell that stays a text in every program, even when it is edited: `=1+1` becomes no formula."""
     cell = WriteOnlyCell(sheet, _NOT_IN_XML.sub("", text))
     cell.data_type = "s"
     cell.number_format = _TEXT

@@ -1,4 +1,4 @@
-"""How large an .xlsx is before anything unpacks it into memory: calamine would abort the process on a far cell."""
+"""Checks the size of an .xlsx before it is unpacked into memory: a far cell would make calamine abort the process."""
 
 import re
 import zipfile
@@ -9,15 +9,15 @@ from academy.adapters.excel.limits import MAX_COLUMNS, MAX_LINES, MAX_UNPACKED_B
 
 _PIECE_BYTES = 1 << 20
 _MAX_TAG_BYTES = 4096
-# A cell with content: blank cells that only carry a border do not count, neither here nor for calamine.
-# No part of it runs past the next tag, so that no file can make the search slow.
+# A cell with content. Blank cells that only have a border do not count, neither here nor for calamine.
+# No part of the pattern matches beyond the next tag, so that no file can make the search slow.
 _CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r=["']([A-Z]{1,4})([0-9]{1,10})["'][^<>]*(?<!/)>""")
 
 
 def check_unpacked(archive: zipfile.ZipFile) -> None:
-    """Raises WorkbookTooLargeError for more than 200 MB in sum, TooManyRowsError for a cell beyond what may be used.
+    """Raise WorkbookTooLargeError for more than 200 MB in all, TooManyRowsError for a cell beyond the largest sheet.
 
-    This is for a clear answer. Whoever hides a cell from the pattern meets the memory limit of the process instead.
+    This gives a clear error. A cell that is hidden from the pattern meets the memory limit of the process instead.
     """
     if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED_BYTES:
         raise WorkbookTooLargeError
@@ -29,7 +29,7 @@ def check_unpacked(archive: zipfile.ZipFile) -> None:
 
 
 def _cells(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[tuple[int, int]]:
-    """Column and row, both from 1, of the cells with content."""
+    """Yield the column and the row, both from 1, of each cell with content."""
     rest = b""
     with archive.open(entry) as file:
         while piece := file.read(_PIECE_BYTES):
@@ -38,7 +38,7 @@ def _cells(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[tuple[i
             for found in _CELL.finditer(text):
                 end = found.end()
                 yield _column_number(found[1]), int(found[2])
-            # A tag may lie across two pieces.
+            # A tag may begin in one piece and end in the next.
             rest = text[max(end, len(text) - _MAX_TAG_BYTES) :]
 
 

@@ -1,7 +1,7 @@
-"""What the reading process says to the one that started it: JSON, one object a line.
+"""The format in which the reading process answers the process that started it: a JSON array in each line.
 
-A row is `["row", line, name, parent_phone, phone, school, grade]`, a bad one `["problem", line, code, name]`, and the
-last line is `["end", rows]` or `["error", code, message]`. No last line: the process died.
+A row is `["row", line, name, parent_phone, phone, school, grade]`, an invalid row `["problem", line, code, name]`, and
+the last line is `["end", rows]` or `["error", code, message]`. Without such a last line the process died.
 """
 
 import json
@@ -29,9 +29,9 @@ def error_line(error: WorkbookError) -> str:
 
 
 def read_answer(lines: Iterable[bytes]) -> list[StudentRow | RowProblem] | None:
-    """The rows, or None if the answer has no end. Raises the WorkbookError that it tells of.
+    """Return the rows, or None if the answer has no end. Raises the WorkbookError that the answer names.
 
-    The writer read a stranger's file: nothing is taken on trust, and what has another form counts as no answer.
+    The writer read a stranger's file, so the answer is not trusted: anything of another form counts as no answer.
     """
     rows: list[StudentRow | RowProblem] = []
     try:

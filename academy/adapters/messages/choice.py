@@ -1,4 +1,4 @@
-"""Which provider: what the settings say."""
+"""Opens the message provider that the settings choose."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from academy.adapters.messages.provider import Provider
 from academy.adapters.messages.smtp import SmtpProvider
 
 TIMEOUT_SECONDS = 10.0
-"""How long one step with a provider may take; well within the time that a worker has to stop."""
+"""How long one network operation with a provider may take. A worker that is stopped has more time than that."""
 
 
 def open_provider() -> Provider:
-    """The provider of `MESSAGE_PROVIDER`, to be closed. Nothing is connected before the first message."""
+    """Return the provider of `MESSAGE_PROVIDER`, which connects at the first message. The caller closes it."""
     match settings.MESSAGE_PROVIDER:
         case "smtp":
             return SmtpProvider(

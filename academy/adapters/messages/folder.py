@@ -1,4 +1,4 @@
-"""Messages as files, for a machine that has no provider: nothing leaves, and everybody can see what would have."""
+"""Writes messages as files instead of sending them, for a machine without a message provider."""
 
 import json
 import os
@@ -9,13 +9,13 @@ from academy.adapters.messages.provider import Outgoing, ProviderUnavailableErro
 
 
 class FolderProvider:
-    """One JSON file a message, named by its key. A Provider."""
+    """A Provider that writes one JSON file for each message, named by its key."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def send(self, message: Outgoing) -> None:
-        """There is the whole file or none, and never a second one of the same key."""
+        """Write the message as a whole file or not at all. A message with the same key replaces it."""
         content = {"key": message.key, "recipient": message.recipient, "text": message.text}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Messages to an HTTP gateway: each is a POST of JSON, on a connection of its own.
+"""Sends messages to an HTTP gateway. Each message is a POST of JSON on a connection of its own.
 
-A kept connection could be closed by the other side at the very moment at which the next message is written to it, and
-nobody would know then whether that one arrived.
+A kept connection could be closed by the gateway at the moment at which the next message is written to it. Then nobody
+would know whether that message arrived.
 """
 
 import json
@@ -28,11 +28,11 @@ NOTHING_TAKEN = {
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""What says that the gateway takes nothing from us at the moment, whoever the recipient is."""
+"""Statuses that say that the gateway accepts no messages from us at the moment, for any recipient."""
 
 
 class HttpProvider:
-    """A Provider."""
+    """A Provider that sends each message to an HTTP gateway."""
 
     def __init__(self, url: str, *, token: str, timeout: float) -> None:
         self._url = urlsplit(url)
@@ -75,11 +75,15 @@ class HttpProvider:
 
 
 def _judge(status: int, reply: bytes) -> None:
-    """2xx: accepted. 4xx: refused, but for what concerns every message. Any other 5xx: it broke, who knows where."""
+    """Raise the error that the answer means: none for 2xx.
+
+    4xx means that this message was refused, except for the statuses in `NOTHING_TAKEN`. After any 5xx other than 503
+    nobody knows whether the message was accepted.
+    """
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return
     answered = f"{status} {' '.join(reply.decode('utf-8', 'replace').split())}"
-    if status in NOTHING_TAKEN or status < HTTPStatus.BAD_REQUEST:  # a redirection leads elsewhere: the URL is wrong
+    if status in NOTHING_TAKEN or status < HTTPStatus.BAD_REQUEST:  # a redirection: the URL is wrong
         raise ProviderUnavailableError(f"The gateway takes no messages: {answered}")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise OutcomeUnknownError(answered)

@@ -1,24 +1,24 @@
-"""What takes a message away: the interface of every provider, and the three ways in which it can fail."""
+"""The interface of message providers, and the three errors with which sending can fail."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 
 class MessageRefusedError(Exception):
-    """One message was not accepted, and others may be; the sentence says why."""
+    """The message was not accepted, but others may be. The error's message says why."""
 
 
 class ProviderUnavailableError(Exception):
-    """Nothing was accepted, for certain: the same message may be sent again later."""
+    """The message was certainly not accepted. It may be sent again later."""
 
 
 class OutcomeUnknownError(Exception):
-    """The message may have been accepted or not, and nobody can tell: it must not be sent again."""
+    """Nobody knows whether the message was accepted. It must not be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """`key` is this message's alone, in all installations: what a provider may tell a second one by."""
+    """A message to send. `key` is unique among all installations, so that a provider can recognise a duplicate."""
 
     key: str
     recipient: str
@@ -26,10 +26,10 @@ class Outgoing:
 
 
 class Provider(Protocol):
-    """For one thread. Whatever it keeps open, `close` closes."""
+    """Sends messages for one thread. `close` closes the connections that it keeps."""
 
     def send(self, message: Outgoing) -> None:
-        """Returns once the message was accepted.
+        """Send a message, and return once it was accepted.
 
         Raises MessageRefusedError, ProviderUnavailableError or OutcomeUnknownError, and nothing else.
         """

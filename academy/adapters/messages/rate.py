@@ -1,7 +1,7 @@
-"""How many messages of one academy leave in a minute, over all workers: a bucket of tokens for each tenant, in Redis.
+"""Limits how many messages an academy sends in a minute, over all workers: a token bucket for each tenant, in Redis.
 
-A bucket holds one second's worth, so that what waited may leave together and no minute sees a second minute's worth.
-While Redis is away each process keeps to the same rate by itself.
+A bucket holds the tokens of one second. So a burst after a pause is small, and no minute has much more than its number.
+While Redis is away, each process applies the same rate by itself.
 """
 
 import threading
@@ -20,12 +20,12 @@ from realtime.redis import links
 log = structlog.get_logger(__name__)
 
 REDIS_SECONDS = 0.2
-"""Longer than this no answer of Redis is waited for: whoever asks has to look at other things too."""
+"""How long to wait for an answer of Redis. It is short because the caller has other work in its loop."""
 AWAY_SECONDS = 2.0
-"""How long Redis is not asked again after it gave no answer."""
+"""How long Redis is not asked again after it did not answer."""
 
-# KEYS: 1 bucket (a hash: tokens, and when they were counted). ARGV: 1 tokens a second, 2 most. By the clock of Redis.
-# Takes a token and returns '0', or returns the seconds until there is one.
+# Take a token and return '0', or return the seconds until there is one. Uses the clock of Redis.
+# KEYS: 1 bucket (a hash: tokens, and when they were counted). ARGV: 1 tokens a second, 2 most.
 _TAKE = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -42,7 +42,7 @@ return string.format('%.6f', wait)
 
 
 class LocalBuckets:
-    """The same in this process. Called from any thread."""
+    """Token buckets in the memory of this process. Any thread may call them."""
 
     def __init__(self, rate: float, most: float) -> None:
         self._rate, self._most = rate, most
@@ -60,7 +60,7 @@ class LocalBuckets:
 
 
 class MessageRate:
-    """One for each process. Called from any thread; nothing raises for a Redis that is away."""
+    """The rate limit of a process. Any thread may call it. Nothing raises if Redis is away."""
 
     def __init__(self, redis: Redis, key_prefix: str, per_minute: int) -> None:
         self._prefix = f"{key_prefix}worker:messaging:rate:"
@@ -71,7 +71,7 @@ class MessageRate:
         self._away_until = 0.0
 
     def take(self, tenant_id: int) -> float:
-        """Takes a token and returns 0, or returns the seconds after which it is worth asking again."""
+        """Take a token and return 0, or return after how many seconds to ask again."""
         if time.monotonic() < self._away_until:
             return self._local.take(tenant_id)
         try:
@@ -84,7 +84,7 @@ class MessageRate:
 
 @cache
 def message_rate() -> MessageRate:
-    """The process's, as the settings say."""
+    """Return the rate limit of this process, with the limits of the settings."""
     redis = links.client(
         settings.REALTIME_REDIS_URL,
         socket_timeout=REDIS_SECONDS,

@@ -1,7 +1,7 @@
-"""Messages as e-mails over SMTP: one connection for many of them.
+"""Sends messages as e-mails by SMTP, many on one connection.
 
-What the server answered decides the outcome. Before a text is handed over nothing can have been accepted; from then on
-until the server's answer nobody knows.
+The server's answer decides the outcome. Before the text is sent, nothing can have been accepted. After that, and until
+the server answers, the outcome is unknown.
 """
 
 import re
@@ -29,7 +29,7 @@ _SEVEN_BITS = SMTP.clone(cte_type="7bit")
 
 
 class SmtpProvider:
-    """A Provider. `to` makes an address of a recipient: `{recipient}@sms.example.com`, or as it is: `{recipient}`."""
+    """A Provider that sends e-mails. `to` is the template of an address, such as `{recipient}@sms.example.com`."""
 
     def __init__(self, url: str, *, sender: str, to: str, timeout: float) -> None:
         self._url = urlsplit(url)
@@ -52,7 +52,7 @@ class SmtpProvider:
             server.close()
 
     def _begin(self) -> smtplib.SMTP:
-        """A server that waits for a recipient: the kept connection, if it is still good, or a new one."""
+        """Return a connection that waits for a recipient: the kept one if it still works, else a new one."""
         if self._server is not None:
             with suppress(smtplib.SMTPException, OSError):
                 if self._server.mail(self._sender)[0] == _OK:

@@ -1,4 +1,4 @@
-"""The dead letters of a queue: what its worker gave up, each with the reason."""
+"""The dead letters of a queue: the messages that its worker gave up, each with the reason."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 HELD_SECONDS = 120
-"""How long letters hide at most from others that look, should this process be killed while it looks."""
+"""How long letters stay hidden from other readers if this process is killed while it reads them."""
 WAIT_SECONDS = 1
-"""Makes SQS look on all its servers; a question that does not wait may overlook letters."""
+"""A receive that waits makes SQS query all its servers. One that does not wait may overlook letters."""
 BATCH = 10
 NEVER_JUDGED = f"The queue itself gave it up after {BACKSTOP_RECEIVES} receives: no worker lived to judge it."
 
@@ -42,7 +42,10 @@ class DeadLetters:
 
     @contextmanager
     def opened(self) -> Iterator[list[Letter]]:
-        """All letters, the oldest first. Meanwhile nobody else is given them; what is left shows again afterwards."""
+        """Receive all letters, the oldest first, for the length of a `with` block.
+
+        Nobody else receives them meanwhile. Those that are left at the end show again.
+        """
         try:
             while self._take_some():
                 pass
@@ -56,7 +59,7 @@ class DeadLetters:
         self._held.pop(letter.message_id, None)
 
     def put_back(self, letter: Letter) -> None:
-        """Moves the letter to its queue, as it is."""
+        """Move the letter back to its queue, unchanged."""
         self._queue.send_text(letter.body)
         self.delete(letter)
 
@@ -65,7 +68,7 @@ class DeadLetters:
         return self._queue.url_of(self._queue.dead_letter_name)
 
     def _take_some(self) -> bool:
-        """False if there was none that is not held already."""
+        """Receive some letters. Return False if there were none that this object does not hold already."""
         with translated():
             answer = self._client.receive_message(
                 QueueUrl=self._url,
@@ -93,13 +96,13 @@ class DeadLetters:
 
 
 def _letter(message: "MessageTypeDef") -> Letter:
-    told: Mapping[str, Any] = message.get("MessageAttributes", {})
+    attributes: Mapping[str, Any] = message.get("MessageAttributes", {})
     sent_ms = int(message["Attributes"]["SentTimestamp"])
     return Letter(
         message["MessageId"],
         message["ReceiptHandle"],
         message["Body"],
-        told["reason"]["StringValue"] if "reason" in told else NEVER_JUDGED,
-        int(told["receives"]["StringValue"]) if "receives" in told else BACKSTOP_RECEIVES,
+        attributes["reason"]["StringValue"] if "reason" in attributes else NEVER_JUDGED,
+        int(attributes["receives"]["StringValue"]) if "receives" in attributes else BACKSTOP_RECEIVES,
         datetime.fromtimestamp(sent_ms / 1000, UTC),
     )

@@ -1,7 +1,7 @@
-"""Queues on SQS (boto3): one for each worker, and one of dead letters for each.
+"""Queues on SQS (boto3): one for each worker, and a queue of dead letters for each of them.
 
-A message is JSON: `{"job_id", "job_type", "tenant_id", "tenant_code"}`. It leaves through the outbox when it is
-the job's turn (`academy.dispatch`), perhaps twice; the worker's claim makes the second harmless.
+A message is JSON: `{"job_id", "job_type", "tenant_id", "tenant_code"}`. It is sent through the outbox when the job's
+turn comes (`academy.dispatch`). It may be sent twice; the worker's claim makes the second one harmless.
 """
 
 import json
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE = "ai", "video", "messaging"
 QUEUES = (AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE)
 LONG_POLL_SECONDS = 20
-REST_SECONDS = 2.0
-"""How long nothing is sent to a queue that could not be used."""
+PAUSE_SECONDS = 2.0
+"""How long nothing is sent to a queue after a failure."""
 RETENTION_SECONDS = 14 * 86_400
 MAX_VISIBILITY_SECONDS = 43_200
 MAX_DELAY_SECONDS = 900
 BACKSTOP_RECEIVES = 50
-"""The worker itself sends a message to the dead letters after its third receive, and says so in the job's status. This
-is the queue's own limit, for a message that no worker lives long enough to judge."""
+"""The queue's own limit of receives. It is for messages during which every worker dies: otherwise the worker itself
+moves a message to the dead letters, after its third receive, and makes the job FAILED."""
 
 
-_rests: dict[str, tuple[float, str]] = {}
-"""By the name of the queue: until when it is left alone, in monotonic seconds, and what had gone wrong."""
+_pauses: dict[str, tuple[float, str]] = {}
+"""For each queue that failed: until when nothing is sent to it, in monotonic seconds, and the error."""
 
 
 class QueueUnavailableError(NotNowError):
-    """The queue cannot be reached, or does not exist (`manage.py provision` makes it)."""
+    """The queue cannot be reached, or does not exist (`manage.py provision` creates it)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A message as received: `receipt` stands for this receive of it, `receives` counts them."""
+    """A received message. `receipt` identifies this receive of it, and `receives` counts all of them."""
 
     message_id: str
     receipt: str
@@ -56,7 +56,7 @@ class Delivery:
 
 
 def _client(config: Config) -> "SQSClient":
-    """A client with the credentials of the settings: the environment does not keep what a program has read."""
+    """Return a client with the credentials of the settings, since they were removed from the environment."""
     return boto3.client(
         "sqs",
         region_name=settings.AWS_REGION,
@@ -70,14 +70,14 @@ def _client(config: Config) -> "SQSClient":
 
 @cache
 def sqs_client() -> "SQSClient":
-    """The process's client; clients of boto3 may be shared by threads."""
+    """Return the client of this process. Threads may share clients of boto3."""
     patience = LONG_POLL_SECONDS + 10
     return _client(Config(connect_timeout=5, read_timeout=patience, retries={"max_attempts": 2, "mode": "standard"}))
 
 
 @cache
 def sending_client() -> "SQSClient":
-    """The process's client for messages of the outbox. What it cannot send soon, the relay sends later."""
+    """Return the client that sends messages of the outbox. It waits little: the relay sends what is left later."""
     return _client(Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"}))
 
 
@@ -92,7 +92,7 @@ class SqsJobQueue:
         self._urls: dict[str, str] = {}
 
     def provision(self) -> None:
-        """Makes the queue and its dead letters, or brings their settings up to date."""
+        """Create the queue and its dead letters, or update their settings."""
         with translated():
             kept: Mapping[QueueAttributeNameType, str] = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
             dead = self._client.create_queue(QueueName=self.dead_letter_name, Attributes=kept)["QueueUrl"]
@@ -112,12 +112,12 @@ class SqsJobQueue:
         self.send_text(json.dumps(body, ensure_ascii=False))
 
     def send_text(self, body: str) -> None:
-        """Sends a message whose body is, or should be, JSON already."""
+        """Send a message whose body is a text, normally JSON already."""
         with translated():
             self._client.send_message(QueueUrl=self.url_of(self.name), MessageBody=body)
 
     def receive(self, most: int, wait_seconds: int = LONG_POLL_SECONDS) -> list[Delivery]:
-        """Waits for messages, and takes at most so many (1 to 10)."""
+        """Wait for messages, and receive at most `most` (1 to 10)."""
         with translated():
             answer = self._client.receive_message(
                 QueueUrl=self.url_of(self.name),
@@ -137,7 +137,7 @@ class SqsJobQueue:
         ]
 
     def hide(self, delivery: Delivery, seconds: float) -> None:
-        """Shows the message to nobody for so long from now; 0 gives it back at once."""
+        """Hide the message from all receivers for this many seconds from now. 0 shows it at once."""
         whole = min(MAX_VISIBILITY_SECONDS, max(0, round(seconds)))
         with translated():
             self._client.change_message_visibility(
@@ -145,7 +145,7 @@ class SqsJobQueue:
             )
 
     def put_back(self, delivery: Delivery, seconds: float) -> None:
-        """Lets the message come again after so long as if it were new: this receive of it was nobody's failure."""
+        """Send the message again as a new one, shown after this many seconds, so that this receive does not count."""
         with translated():
             self._client.send_message(
                 QueueUrl=self.url_of(self.name),
@@ -158,8 +158,8 @@ class SqsJobQueue:
         with translated():
             self._client.delete_message(QueueUrl=self.url_of(self.name), ReceiptHandle=delivery.receipt)
 
-    def bury(self, delivery: Delivery, reason: str) -> None:
-        """Moves a message to the dead letters, with the reason and how often it was received."""
+    def move_to_dead_letters(self, delivery: Delivery, reason: str) -> None:
+        """Move a message to the dead letters, with the reason and how often it was received."""
         # The reason may quote the message, and SQS refuses an attribute with control characters.
         shown = "".join(letter if letter.isprintable() else " " for letter in reason)
         with translated():
@@ -174,14 +174,14 @@ class SqsJobQueue:
         self.delete(delivery)
 
     def depth(self) -> int:
-        """How many messages wait to be received, about."""
+        """Return about how many messages wait to be received."""
         wanted: QueueAttributeNameType = "ApproximateNumberOfMessages"
         with translated():
             found = self._client.get_queue_attributes(QueueUrl=self.url_of(self.name), AttributeNames=[wanted])
         return int(found["Attributes"][wanted])
 
     def url_of(self, name: str) -> str:
-        """Of this queue or of its dead letters."""
+        """Return the URL of this queue or of its dead letters."""
         if name not in self._urls:
             self._urls[name] = self._client.get_queue_url(QueueName=name)["QueueUrl"]
         return self._urls[name]
@@ -189,7 +189,7 @@ class SqsJobQueue:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises QueueUnavailableError for whatever boto3 raises."""
+    """Translate errors of boto3 within a `with` block to QueueUnavailableError."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:
@@ -197,29 +197,30 @@ def translated() -> Iterator[None]:
 
 
 def send_outbox_message(payload: dict[str, Any]) -> None:
-    """The outbox's sender for rows of the kind "queue": `{"queue", "body"}`. Raises QueueUnavailableError.
+    """Send a row of the outbox of the kind "queue", `{"queue", "body"}`. Raises QueueUnavailableError.
 
-    After a failure it fails at once for some seconds: a queue that hangs costs one request its time-out, and not each.
+    After a failure it raises at once for `PAUSE_SECONDS`. So if a queue hangs, one request waits for the time-out, and
+    not every request.
     """
     queue = outbox_queue(payload["queue"])
-    until, cause = _rests.get(queue.name, (0.0, ""))
+    until, cause = _pauses.get(queue.name, (0.0, ""))
     if time.monotonic() < until:
         raise QueueUnavailableError(f"The queue {queue.name} could not be used a moment ago. {cause}")
     try:
         queue.send(payload["body"])
     except QueueUnavailableError as problem:
-        _rests[queue.name] = time.monotonic() + REST_SECONDS, str(problem)
+        _pauses[queue.name] = time.monotonic() + PAUSE_SECONDS, str(problem)
         raise
 
 
 def outbox_queue(name: str) -> SqsJobQueue:
-    """The queue as the outbox sends to it: with the sending client, which waits for little."""
+    """Return the queue with the client that the outbox uses (`sending_client`)."""
     return _outbox_queue(name, settings.SQS_QUEUE_PREFIX)
 
 
 @cache
 def _outbox_queue(name: str, prefix: str) -> SqsJobQueue:  # noqa: ARG001 - one for each prefix
-    """A queue that keeps its address, which costs a round trip."""
+    """Return the queue, the same object each time: it caches its URL, which costs a round trip."""
     return SqsJobQueue(name, sending_client())
 
 

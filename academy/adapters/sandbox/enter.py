@@ -1,4 +1,4 @@
-"""What a process does to itself before it touches a stranger's file. None of it can be undone, by itself or others."""
+"""Confines the current process before it reads an uploaded file. None of this can be undone."""
 
 import ctypes
 import json
@@ -28,7 +28,7 @@ _LIMITS = {
     "processes": resource.RLIMIT_NPROC,
 }
 _AFTER_CPU_SECONDS = 5
-"""From the signal that a program may end well on to the one that it cannot catch."""
+"""The time between SIGXCPU, after which a program may still end in order, and SIGKILL."""
 _CAPABILITY_VERSION = 0x20080522
 _DAC_OVERRIDE, _DAC_READ_SEARCH, _LAST_POSSIBLE = 1, 2, 63
 _KEPT = 1 << _DAC_OVERRIDE | 1 << _DAC_READ_SEARCH
@@ -42,17 +42,21 @@ class _Sets(ctypes.Structure):
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
-class Order:
-    """A JSON of `parent` (its pid), `limits` (a number each) and `allowed` (pairs of a path and the rights to it)."""
+class Confinement:
+    """The limits and permissions of a process.
+
+    It is read from JSON: `parent` (the pid of the process that started this one), `limits` (the number of each limit)
+    and `allowed` (pairs of a path and the rights to it).
+    """
 
     def __init__(self, text: str) -> None:
-        order = json.loads(text)
-        self._parent: int = order["parent"]
-        self._limits: dict[str, int] = order["limits"]
-        self._allowed: list[tuple[str, int]] = order["allowed"]
+        fields = json.loads(text)
+        self._parent: int = fields["parent"]
+        self._limits: dict[str, int] = fields["limits"]
+        self._allowed: list[tuple[str, int]] = fields["allowed"]
 
     def set_limits(self) -> None:
-        """Never above what is allowed already. Raises OSError."""
+        """Set the resource limits, never above the present ones. Raises OSError."""
         for name, most in self._limits.items():
             kind = _LIMITS[name]
             hard = resource.getrlimit(kind)[1]
@@ -61,21 +65,21 @@ class Order:
             resource.setrlimit(kind, (low, high))
 
     def raise_walls(self, *, may_execute: bool) -> None:
-        """No other files, no network, no new process, no privilege. Raises OSError."""
+        """Forbid other files, the network, new processes and privileges. Raises OSError."""
         _drop_capabilities()
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         restrict_files(self._allowed)
         restrict_calls(may_execute=may_execute)
 
     def end_with_parent(self) -> None:
-        """SIGKILL when the thread ends that started us; at once if it has. Raises OSError."""
+        """Let the kernel kill this process when the thread that started it ends, or exit if it has. Raises OSError."""
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self._parent:  # it died before the line above
             sys.exit(1)
 
 
 def _drop_capabilities() -> None:
-    """Root keeps what passes by the owners of files: it may work in a folder of somebody else's."""
+    """Drop all capabilities but those that ignore the owners of files: root may work in another user's folder."""
     header, sets = _Header(_CAPABILITY_VERSION, 0), (_Sets * 2)()
     checked(LIBC.capget(ctypes.byref(header), sets), "capget")
     if not any(half.permitted for half in sets):
@@ -84,7 +88,7 @@ def _drop_capabilities() -> None:
         if not _KEPT >> number & 1:
             try:
                 prctl(PR_CAPBSET_DROP, number)
-            except OSError:  # beyond the last one, or we may not; no_new_privs keeps it from coming back
+            except OSError:  # beyond the last one, or not permitted; no_new_privs keeps it from coming back
                 break
     for half, kept in zip(sets, (_KEPT, 0), strict=True):
         half.permitted &= kept

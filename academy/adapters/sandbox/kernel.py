@@ -1,6 +1,6 @@
-"""Calls of the Linux kernel that Python does not have.
+"""Calls of the Linux kernel that Python does not offer.
 
-This package runs inside the confined process before its program does, and loads the standard library alone.
+The modules of this package that run inside the confined process import only the standard library.
 """
 
 import ctypes
@@ -18,19 +18,19 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def prctl(option: int, *arguments: Any) -> int:
-    """Raises OSError."""
+    """Control a property of this process; see its page in section 2 of the manual. Raises OSError."""
     words = [word if isinstance(word, ctypes._SimpleCData) else ctypes.c_ulong(word) for word in arguments]  # noqa: SLF001 - the base of all C numbers
     words += [ctypes.c_ulong(0)] * (4 - len(words))
     return checked(LIBC.prctl(option, *words), f"prctl({option})")
 
 
 def syscall(number: int, *arguments: Any) -> int:
-    """Raises OSError."""
+    """Call the kernel by the number of a system call. Raises OSError."""
     return checked(LIBC.syscall(ctypes.c_long(number), *arguments), f"syscall({number})")
 
 
 def checked(result: int, what: str) -> int:
-    """`result`, or an OSError of the C library's `errno` if it is -1."""
+    """Return `result`. If it is -1, raise an OSError with the C library's `errno`."""
     if result == -1:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")

@@ -1,6 +1,6 @@
-"""Which calls of the kernel a process may make (seccomp): no sockets, no further processes, no other one's business.
+"""Limits which system calls a process may make (seccomp): no sockets, no new processes, no access to other processes.
 
-Containers, too, allow such a filter, where they forbid new namespaces.
+Containers allow such a filter too, although they forbid new namespaces.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ _FILTER = 2
 _CLONE_THREAD = 0x10000
 _X32 = 0x40000000
 
-# Of what comes in: struct seccomp_data. On both machines the low half of an argument comes first.
+# Offsets in struct seccomp_data, the filter's input. On both architectures the low half of an argument comes first.
 _NUMBER, _ARCHITECTURE, _ARGUMENT_0 = 0, 4, 16
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -43,11 +43,11 @@ _REFUSED_EVERYWHERE = {
 _CLONE3 = 435
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _SIGNALS = {"x86_64": (62, 200, 234), "aarch64": (129, 130, 131)}
-"""kill, tkill and tgkill: for the process itself alone."""
+"""kill, tkill and tgkill: allowed only for the process itself."""
 _PRLIMIT = {"x86_64": 302, "aarch64": 261}
 
 _Line = tuple[int, int, int, int]
-"""The operation, how many lines to skip if it holds and if not, and its operand."""
+"""The operation, how many lines to skip if it is true and if it is false, and its operand."""
 
 
 class _Program(ctypes.Structure):
@@ -55,7 +55,7 @@ class _Program(ctypes.Structure):
 
 
 def available() -> bool:
-    """Whether this kernel takes a filter, and we have one for this machine."""
+    """Return whether this kernel supports filters, and there is one for this architecture."""
     try:
         prctl(PR_GET_SECCOMP)
     except OSError:
@@ -64,9 +64,9 @@ def available() -> bool:
 
 
 def restrict_calls(*, may_execute: bool) -> None:
-    """From now on this thread, and what it becomes, makes no refused call. Needs no_new_privs. Raises OSError.
+    """Refuse system calls of this thread, and of the program that it becomes. Raises OSError.
 
-    A refused call fails as one without permission does. Does nothing where no filter is available.
+    A refused call fails with EPERM. Requires no_new_privs. Does nothing if no filter is available.
     """
     if not available():
         return
@@ -91,7 +91,7 @@ def _lines(machine: str, pid: int, *, may_execute: bool) -> Iterable[_Line]:
     for number in refused:
         yield _EQUAL, 0, 1, number
         yield refuse
-    # The C library then uses clone, whose flags can be looked at.
+    # ENOSYS makes the C library use clone, whose flags a filter can check.
     yield _EQUAL, 0, 1, _CLONE3
     yield _RETURN, 0, 0, _REFUSE | errno.ENOSYS
     yield from _unless_argument(_CLONE[machine], (_ANY_BIT, _CLONE_THREAD), refuse)
@@ -102,7 +102,7 @@ def _lines(machine: str, pid: int, *, may_execute: bool) -> Iterable[_Line]:
 
 
 def _unless_argument(number: int, allowed: tuple[int, int], refuse: _Line) -> Iterable[_Line]:
-    """Refuses call `number` unless its first argument is as told."""
+    """Refuse the system call `number` unless its first argument passes the test `allowed` (operation and operand)."""
     test, operand = allowed
     yield _EQUAL, 0, 4, number
     yield _LOAD, 0, 0, _ARGUMENT_0

@@ -1,7 +1,7 @@
-"""Starting a program that reads strangers' files: without our environment, and behind walls.
+"""Starts programs that read uploaded files, without our environment and behind walls.
 
-The walls: only the named files, no network, no further processes, nothing of other processes, limits on memory, CPU and
-output. What the kernel does not have is said in the log once, and by `manage.py doctor`.
+The walls allow only the named files, no network, no new processes and no access to other processes, and limit memory,
+CPU time and output. Walls that the kernel does not support are logged once, and `manage.py doctor` lists them.
 """
 
 import json
@@ -23,10 +23,11 @@ log = structlog.get_logger(__name__)
 
 ROOT = Path(academy.__file__).resolve().parent.parent
 ENVIRONMENT = {"PATH": "", "LC_ALL": "C", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-"""All that a confined program is told."""
+"""The whole environment of a confined program."""
 MAX_FILES = 256
 MAX_PROCESSES = 8192
-"""Of the user, threads counted: the kernel knows no other count. Root is exempt. A process makes threads alone."""
+"""The limit on all threads of the user, since the kernel has no limit for one process. Root is exempt. A confined
+process can only create threads."""
 
 _BOOT = "import importlib, sys; sys.path.insert(0, sys.argv.pop(1)); importlib.import_module(sys.argv.pop(1)).main()"
 _CHILD = "academy.adapters.sandbox.child"
@@ -53,10 +54,10 @@ _BESIDE_PROGRAM = ("lib", "lib64", "libexec", "share")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walls:
-    """What a program may use. `reads` are files and folders, `writes` folders; both with all that is below them.
+    """What a program may use. `reads` are files and folders, `writes` are folders, each with all that is below it.
 
-    `memory_bytes` counts what it fills, `address_bytes` all that it reserves (None: no limit). `file_bytes` is the
-    largest file that it may write.
+    `memory_bytes` limits the memory that it fills, `address_bytes` all that it reserves (None: no limit). `file_bytes`
+    is the largest file that it may write.
     """
 
     memory_bytes: int
@@ -78,7 +79,7 @@ class Walls:
         return limits if self.address_bytes is None else {**limits, "address_space": self.address_bytes}
 
     def allowed(self) -> list[tuple[str, int]]:
-        """As `landlock.restrict_files` takes it."""
+        """Return the paths and their rights, as `landlock.restrict_files` takes them."""
         read = [(str(path.absolute()), landlock.READ) for path in self.reads]
         return read + [(str(path.absolute()), landlock.WRITE) for path in self.writes]
 
@@ -86,44 +87,44 @@ class Walls:
 def start(
     program: Sequence[str], walls: Walls, *, stdout: int | IO[bytes], stderr: int | IO[bytes]
 ) -> "subprocess.Popen[bytes]":
-    """The process becomes `program`, whose first word is its path. It is killed when the calling thread ends.
+    """Start `program`, whose first word is its path. It is killed when the calling thread ends.
 
-    Where it cannot be started, its exit code is `child.CANNOT_START` and its standard error says why.
+    If it cannot be started, its exit code is `child.CANNOT_START` and its standard error says why.
     """
-    order = _order(walls, _parts_of(program[0]))
-    return _start(["-S", "-c", _BOOT, str(ROOT), _CHILD, order, *program], stdout, stderr)
+    confinement = _confinement(walls, _parts_of(program[0]))
+    return _start(["-S", "-c", _BOOT, str(ROOT), _CHILD, confinement, *program], stdout, stderr)
 
 
 def start_reader(
     module: str, words: Sequence[str], walls: Walls, *, stdout: int | IO[bytes], stderr: int | IO[bytes]
 ) -> "subprocess.Popen[bytes]":
-    """Call `main` of one of our modules, which loads its code first and then raises the walls itself.
+    """Start a process that calls `main` of one of our modules, which imports its code and then raises the walls itself.
 
-    Its arguments are an `enter.Order`, then `words`. It is killed when the calling thread ends.
+    Its arguments are an `enter.Confinement`, then `words`. It is killed when the calling thread ends.
     """
-    return _start(["-c", _BOOT, str(ROOT), module, _order(walls, _parts_of_python()), *words], stdout, stderr)
+    return _start(["-c", _BOOT, str(ROOT), module, _confinement(walls, _parts_of_python()), *words], stdout, stderr)
 
 
-def _order(walls: Walls, parts: Sequence[tuple[str, int]]) -> str:
+def _confinement(walls: Walls, parts: Sequence[tuple[str, int]]) -> str:
     return json.dumps({"parent": os.getpid(), "limits": walls.limits(), "allowed": [*walls.allowed(), *parts]})
 
 
 def _start(words: Sequence[str], stdout: int | IO[bytes], stderr: int | IO[bytes]) -> "subprocess.Popen[bytes]":
-    say_what_is_missing()
+    log_missing_walls()
     return subprocess.Popen(
         [sys.executable, "-I", *words],
         env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
-        process_group=0,  # Ctrl-C does not reach it; the session stays, since Linux shares the processor by session
+        process_group=0,  # Ctrl-C does not reach it. It stays in our session: Linux shares CPU time by session.
     )
 
 
 def _parts_of(program: str) -> list[tuple[str, int]]:
     """Return the program, the programs and libraries beside it, and those of the system.
 
-    Not its whole folder: that may hold other files, such as `.env` beside an ffmpeg of one's own.
+    The other files of its folder are left out: there may be an `.env` beside a self-installed ffmpeg.
     """
     real = Path(program).resolve()
     own: list[Path] = [Path(program), real]
@@ -138,13 +139,13 @@ def _is_code(path: Path) -> bool:
 
 
 def _parts_of_python() -> list[tuple[str, int]]:
-    """What a Python may load while it runs: the standard library, the packages and our code."""
+    """Return what Python may load while it runs: the standard library, the packages and our code."""
     own = [Path(folder, "lib") for folder in (sys.prefix, sys.base_prefix)]
     return [(str(path), landlock.READ) for path in [*own, ROOT / "academy", *_LIBRARIES]]
 
 
 def missing_walls() -> list[str]:
-    """In words, what this kernel does not have of the walls."""
+    """Return descriptions of the walls that this kernel does not support."""
     missing = []
     if not landlock.version():
         missing.append("Landlock (Linux 5.13), so that parsers read what this user may read")
@@ -154,6 +155,6 @@ def missing_walls() -> list[str]:
 
 
 @cache
-def say_what_is_missing() -> None:
+def log_missing_walls() -> None:
     if missing := missing_walls():
         log.warning("parser_walls_missing", missing=missing)

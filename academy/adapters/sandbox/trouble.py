@@ -1,4 +1,4 @@
-"""What a machine lacks or breaks: errors for which no file is to blame, whatever a program was reading meanwhile."""
+"""Recognises errors that are the machine's fault, and not that of the file that a program was reading."""
 
 import errno
 import resource
@@ -7,34 +7,35 @@ from pathlib import Path
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _FILES = {errno.ENOENT, errno.EACCES, errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.EBADF, errno.ENOTDIR, errno.EISDIR}
 _STORAGE = {
-    *{errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO, errno.ENOLINK, errno.EHOSTDOWN},  # a network's disk
-    *{errno.ENOTCONN, errno.ECONNABORTED, errno.ESHUTDOWN},  # a FUSE whose process is gone
-    *{errno.EUCLEAN, errno.EBADMSG, errno.ENODEV, errno.ENXIO},  # a disk that is damaged or was taken away
+    *{errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO, errno.ENOLINK, errno.EHOSTDOWN},  # a network file system
+    *{errno.ENOTCONN, errno.ECONNABORTED, errno.ESHUTDOWN},  # a FUSE file system whose process is gone
+    *{errno.EUCLEAN, errno.EBADMSG, errno.ENODEV, errno.ENXIO},  # a disk that is damaged or was removed
 }
 _SYSTEM = {errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOLCK, errno.ENOBUFS, errno.EPIPE, errno.ETXTBSY}
 MACHINE = frozenset({*_FILES, *_STORAGE, *_SYSTEM})
-"""Beside those of `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM are not there: parsers say these of some files, too."""
+"""Errors of the machine, besides `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM are missing, because parsers report these
+for some bad files, too."""
 
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 _NEVER = "2"
 
 
 def is_trouble(error: OSError) -> bool:
-    """Whether the machine is to blame for an error of reading a local file. Parsers use EINVAL for bad files."""
+    """Return whether the machine is to blame for an error in reading a local file. Parsers use EINVAL for bad files."""
     return error.errno in NO_SPACE | MACHINE | {errno.EIO, errno.EPERM, errno.ENOMEM}
 
 
 def is_lowered(kind: int, most: int) -> bool:
-    """Whether this process was started with a limit below `most`, so that what it starts cannot get that much."""
+    """Return whether this process was started with a limit below `most`, which its children cannot exceed."""
     hard = resource.getrlimit(kind)[1]
     return hard != resource.RLIM_INFINITY and hard < most
 
 
 def may_lack_memory(most: int, *, address_space: int | None = None) -> bool:
-    """Whether an allocation may be refused before a program fills `most` bytes, or reserves `address_space` bytes.
+    """Return whether an allocation may fail before a program fills `most` bytes or reserves `address_space` bytes.
 
-    Limits that this process was started with (`ulimit -v`) do that, and a kernel that promises no memory that it does
-    not have. Otherwise a machine that lacks memory kills, and only the limits that we set refuse.
+    That happens if this process was started with limits (`ulimit -v`), or if the kernel never overcommits memory.
+    Otherwise a kernel without memory kills processes, and an allocation fails only at the limits that we set.
     """
     reserved = resource.getrlimit(resource.RLIMIT_AS)[0]
     if reserved != resource.RLIM_INFINITY and (address_space is None or reserved < address_space):

@@ -1,4 +1,4 @@
-"""The storages of uploaded files. Storing may take minutes, and no database connection is held meanwhile."""
+"""The storages of uploaded files. Storing may take minutes, so they hold no database connection meanwhile."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -18,15 +18,15 @@ SLOW = ("save", "open", "delete", "exists", "listdir", "size", "get_modified_tim
 LARGEST_PUT_BYTES = 5 * 1024**3
 """The largest object that S3 takes in one request."""
 SPOOLED_BYTES = 1_000_000
-"""How much of a file that is read from the bucket stands in memory. The rest is in a temporary file."""
+"""How much of a file that is read from the bucket is kept in memory. The rest is in a temporary file."""
 MAX_LINKS = 64
-"""Connections to S3 that a process keeps for the next request."""
+"""How many connections to S3 a process keeps for later requests."""
 
 
 def without_connection(storage: type) -> type:
-    """Let each slow method of a storage give the database connection back first.
+    """Make each slow method of a storage class give the database connection back first.
 
-    They raise RuntimeError inside `atomic()`: a transaction would hold its connection, and its locks.
+    The methods raise RuntimeError inside `atomic()`, because a transaction keeps its connection and its locks.
     """
     for name in SLOW:
         setattr(storage, name, _first_given_back(getattr(storage, name)))
@@ -43,9 +43,9 @@ def _first_given_back(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class ExactNames:
-    """Keeps each file under the very name that it is given, in the place of an older one.
+    """Stores each file under exactly the given name, and replaces an older file of that name.
 
-    Whoever stores gives a name that is one attempt's or one upload's alone. Only storing it again meets an older file.
+    Callers use names that belong to one attempt or one upload, so only storing the same file again replaces one.
     """
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:  # noqa: ARG002 - Django's signature
@@ -54,7 +54,7 @@ class ExactNames:
 
 @without_connection
 class FolderStorage(ExactNames, FileSystemStorage):
-    """A folder of this machine, or one that it shares."""
+    """A folder of this machine, local or on a network file system."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_overwrite=True)
@@ -62,13 +62,13 @@ class FolderStorage(ExactNames, FileSystemStorage):
 
 @without_connection
 class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-storages has no types
-    """A bucket of S3. What a transfer holds in memory depends neither on the size of its file nor on its speed.
+    """A bucket of S3. The memory of a transfer depends neither on the size of its file nor on its speed.
 
     - A file is sent as it is read, in one request. boto3 would send it in parts: up to 15 of 8 MB in memory and 10
       threads for each upload.
     - A file that is read is spooled to disk. django-storages would keep all of it in memory.
-    - All threads share one client. django-storages makes one for each thread: under ASGI each request has a thread of
-      its own, and a client is 40,000 objects in cycles.
+    - All threads share one client. django-storages creates one for each thread. Under ASGI each request has a thread of
+      its own, and a client consists of 40,000 objects in reference cycles.
     """
 
     client_config: Config
@@ -86,7 +86,7 @@ class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-stor
 
     @property
     def connection(self) -> Any:
-        """Only its client and the buckets made of it are used, which threads may share."""
+        """Return the connection that all threads share. Only its client and buckets are used, which allow that."""
         with self._making:
             if self._shared_connection is None:
                 self._shared_connection = super().connection

@@ -1,4 +1,4 @@
-"""Folders of the storage: what is in them, and how one is deleted with all that it holds."""
+"""Lists and deletes folders of the storage."""
 
 import os
 import shutil
@@ -18,26 +18,29 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file by its whole name, and when it was written; in a bucket, when its upload began."""
+    """A file's full name, and when it was written (in a bucket: when its upload began)."""
 
     name: str
     written_at: datetime
 
 
 def folders_in(folder: str) -> Iterator[list[str]]:
-    """The names of the folders directly below one, in pages."""
+    """Yield the names of the folders directly below a folder, in pages."""
     for folders, _ in _pages(folder):
         yield folders
 
 
 def files_in(folder: str) -> Iterator[list[StoredFile]]:
-    """The files directly below a folder, in pages."""
+    """Yield the files directly below a folder, in pages."""
     for _, files in _pages(folder):
         yield files
 
 
 def first_written(folder: str) -> datetime | None:
-    """When the first file below a folder, at any depth, was written; None if there is none. Looks at one page."""
+    """Return when the first file below a folder, at any depth, was written; None if there is none.
+
+    In a bucket, only the first page of files is examined.
+    """
     if (bucket := _bucket()) is None:
         paths = [path for path in Path(default_storage.path(folder)).rglob("*") if path.is_file()]
         return min((_modified(path.stat()) for path in paths), default=None)
@@ -47,8 +50,8 @@ def first_written(folder: str) -> datetime | None:
 
 
 def drop_folder(name: str) -> None:
-    """Delete a folder with all that it holds. One that is not there is no error."""
-    for folders, files in list(_pages(name)):  # all of them, before what they hold changes
+    """Delete a folder with everything in it. A folder that does not exist is no error."""
+    for folders, files in list(_pages(name)):  # list everything before deleting changes the pages
         for folder in folders:
             drop_folder(f"{name}/{folder}")
         for file in files:
@@ -58,9 +61,9 @@ def drop_folder(name: str) -> None:
 
 
 def abort_uploads(folder: str, before: datetime, most: int) -> int:
-    """Abort uploads in parts to a bucket that began before then and were never completed; return how many.
+    """Abort multipart uploads to a bucket that began before `before` and were never completed; return how many.
 
-    Their parts cost storage and show in no list of files. A folder of this machine has no such uploads.
+    Their parts take storage, but no list of files shows them. A folder of this machine has no such uploads.
     """
     if (bucket := _bucket()) is None:
         return 0
@@ -78,7 +81,7 @@ def abort_uploads(folder: str, before: datetime, most: int) -> int:
 
 
 def _pages(folder: str) -> Iterator[tuple[list[str], list[StoredFile]]]:
-    """What is directly below a folder. No connection is held while a page is fetched."""
+    """Yield the folders and files directly below a folder. Holds no database connection while it fetches a page."""
     give_back_connection()
     if (bucket := _bucket()) is None:
         yield from _pages_of_this_machine(Path(default_storage.path(folder)), folder)
@@ -102,7 +105,7 @@ def _pages_of_this_machine(path: Path, folder: str) -> Iterator[tuple[list[str],
             if len(folders) + len(files) == PAGE:
                 yield folders, files
                 folders, files = [], []
-            with suppress(FileNotFoundError):  # it went meanwhile
+            with suppress(FileNotFoundError):  # it was deleted meanwhile
                 if entry.is_dir():
                     folders.append(entry.name)
                 else:
@@ -115,5 +118,5 @@ def _modified(stat: os.stat_result) -> datetime:
 
 
 def _bucket() -> Any:
-    """The bucket of the storage, or None where that is a folder of this machine."""
+    """Return the bucket of the storage, or None if the storage is a folder of this machine."""
     return getattr(default_storage, "bucket", None)

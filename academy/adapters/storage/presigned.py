@@ -1,4 +1,4 @@
-"""Uploads that go from the browser to S3 itself (AWS Signature Version 4, presigned PUT)."""
+"""Signs addresses for uploads from the browser directly to S3 (AWS Signature Version 4, presigned PUT)."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from django.core.files.storage import default_storage
 from academy.domain.videos import UPLOAD_SECONDS
 
 CONTENT_TYPE = "application/octet-stream"
-"""Of every upload: a browser that is shown the object itself saves it, and runs nothing."""
+"""The type of every upload. A browser that opens the object downloads it and runs nothing."""
 
 
 def presigned_upload(name: str, size: int) -> dict[str, Any] | None:
-    """`{"method", "url", "headers", "expires_in"}` for a file of exactly `size` bytes; None where no bucket is used.
+    """Return `{"method", "url", "headers", "expires_in"}` for a file of exactly `size` bytes.
 
-    Length and type are signed, so S3 itself refuses others.
+    Return None if the storage is no bucket. Length and type are signed, so S3 refuses others.
     """
     bucket = getattr(default_storage, "bucket", None)
     if bucket is None:

@@ -1,4 +1,4 @@
-"""Whose fault it is that an ffmpeg failed: that of its input only if it says so."""
+"""Decides who is to blame if ffmpeg fails. Its input is to blame only if ffmpeg says so."""
 
 import errno
 import os
@@ -20,13 +20,13 @@ class Blame(Enum):
     """The input needs more memory or computing time than it may take."""
     MACHINE = auto()
     SIGNAL = auto()
-    """Somebody ended it, such as the OOM killer."""
+    """A signal ended it, such as that of the OOM killer."""
 
 
 _CANNOT_LOAD = 127
 """The exit code of a program whose libraries are missing."""
 _OUR_WORDS = r"^(?! ).*"
-"""The beginning of a line. One that begins with a blank may hold the file's own words."""
+"""The beginning of a line. A line that begins with a blank may have text of the file in it."""
 
 
 def _line_with(numbers: Collection[int], *more: str) -> "re.Pattern[str]":
@@ -36,7 +36,7 @@ def _line_with(numbers: Collection[int], *more: str) -> "re.Pattern[str]":
 
 _NO_MEMORY = _line_with({errno.ENOMEM}, r"malloc of size \d+ failed", "MemoryError")
 _NO_MORE_CPU = re.compile(rf"received signal {signal.SIGXCPU:d}\b|Received > 3 system signals")
-"""The kernel sends one each second, until ffmpeg has ended what it had begun, or gives up."""
+"""The kernel sends SIGXCPU each second, until ffmpeg has finished its output or gives up."""
 _OUTPUT_FAILED = rf"(?:[Ww]rit|out#|[Oo]utput|avio|hls @).*(?:{os.strerror(errno.EIO)}|{os.strerror(errno.EPERM)})"
 _NOT_WRITTEN = r"\[hls @ \w+\] (?:[Ff]ailed to (?:open|rename) file|[Cc]ould not write)"
 _NO_SPACE = _line_with(NO_SPACE, _OUTPUT_FAILED, _NOT_WRITTEN)
@@ -48,20 +48,17 @@ _MACHINE = _line_with(
     "error while loading shared libraries",
     rf"received signal (?!{signal.SIGXCPU:d}\b)\d+",
 )
-"""What an ffmpeg says that could not read, write or go on, and our own program that was to become ffmpeg. The protocols
-that it may use are safe: a video cannot make it say so by naming other files."""
+"""Messages of an ffmpeg that could not read, write or continue, and of our program that starts it. A video cannot cause
+them by naming other files, since ffmpeg may use only safe protocols."""
 _ENCODER_FAILED = re.compile(rf"{_OUR_WORDS}Error while opening encoder", re.MULTILINE)
-"""It encodes as we tell it. What it says of threads and memory that it cannot get is only this."""
+"""We choose the encoder's options, so this means that it lacks threads or memory. It has no other message for that."""
 _BAD_SIZE = re.compile(rf"{_OUR_WORDS}(?:invalid width x height|Picture size \S+ is invalid)", re.MULTILINE)
 
 
 def blame(code: int, log: str, *, memory_bytes: int, cpu_seconds: int) -> Blame:
-    """Return whose fault it was, by its exit code (negative for a signal) and what it said.
-
-    It was started with these limits.
-    """
-    # What the machine lacks may stand in the log of one that ends well, too: some of its parts go on, and leave out
-    # pictures or segments.
+    """Return who is to blame, by ffmpeg's exit code (negative for a signal), its log, and the limits that it had."""
+    # Errors of the machine may be in the log of an ffmpeg that ends with 0, too: some of its parts continue, and leave
+    # out pictures or segments.
     if _NO_SPACE.search(log):
         return Blame.MACHINE
     if _NO_MEMORY.search(log):

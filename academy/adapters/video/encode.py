@@ -1,4 +1,4 @@
-"""From an uploaded file to what players want: HLS in one or two sizes, and a picture (RFC 8216)."""
+"""Encodes an uploaded video for players: HLS (RFC 8216) in one or two sizes, and a thumbnail."""
 
 import shutil
 import time
@@ -44,17 +44,17 @@ TOLERANCE_SECONDS = 1.0
 _BEGINS = {"probe": 0.0, "transcode": 1.0, "thumbnail": 97.0, "verify": 98.0}
 _ENDS = {"probe": 1.0, "transcode": 97.0, "thumbnail": 98.0, "verify": 100.0}
 _PACE_SECONDS = 8.0
-"""The remaining time goes by the pace of the last seconds: what else the machine does changes."""
+"""The remaining time is estimated from the pace of the last seconds, because the load of the machine changes."""
 _LEAST_PACE_SECONDS = 0.5
 _BASE_CPU_SECONDS = 600
 _CPU_SECONDS_A_SECOND = 8.0
-"""Of full HD at 30 pictures a second; a modern core needs half of one."""
+"""CPU seconds for each second of full HD at 30 pictures a second. A modern core needs half a second."""
 _FULL_HD = 1920 * 1080 * 30
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How far it is: `step_percent` of the step, `percent` of all; `remaining_seconds` once that can be told."""
+    """The progress of an encoding. `remaining_seconds` is None as long as it cannot be estimated."""
 
     step: str
     step_percent: float
@@ -64,13 +64,13 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What was made: `files` relative to the folder; `duration` in seconds."""
+    """The result: `files` are relative to the folder, `duration` is in seconds."""
 
     duration: float
     files: list[Path]
     renditions: tuple[str, ...]
     thumbnail: str | None
-    """None where no picture could be made: the video plays all the same."""
+    """None if no picture could be made. The video can be played without it."""
     playlist: str = MASTER
 
 
@@ -80,12 +80,13 @@ Report = Callable[[Encoding], None]
 def encode(
     source: Path, folder: Path, report: Report, on_duration: Callable[[float], None] = lambda _seconds: None
 ) -> Encoded:
-    """Makes everything in `folder`. Raises VideoError, and what `report` raises, with ffmpeg ended.
+    """Encode `source` into `folder`.
 
-    What is not the video's fault is no VideoError: FfmpegMissingError, FfmpegTroubleError or OSError. `report` is
-    called several times a second. What is in the folder after an error is the caller's to remove.
-    `on_duration` is told once how long the video is, before it is encoded; 0 if that is not known. What it raises ends
-    the work, too.
+    `report` is called several times a second. `on_duration` is called once before the encoding, with the length of the
+    video in seconds, or 0 if that is not known. Errors of both end the work and are raised, with ffmpeg ended.
+
+    Raises VideoError for what is the video's fault, else FfmpegMissingError, FfmpegTroubleError or OSError. After an
+    error the caller empties the folder.
     """
     say = _Progress(report)
     say("probe", 0.0)
@@ -112,7 +113,7 @@ def encode(
 
 
 class _Progress:
-    """Percent that never goes back, and the remaining time by the pace of the last seconds."""
+    """Reports progress: a percentage that never decreases, and the remaining time by the pace of the last seconds."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -126,7 +127,7 @@ class _Progress:
         self._report(Encoding(step, share, self._percent, remaining))
 
     def transcoded(self, seconds: float, duration: float | None) -> None:
-        """So many seconds of the video are done."""
+        """Report how many seconds of the video are encoded."""
         if seconds > MAX_SECONDS:
             raise TooLongError
         remaining = self._remaining(seconds, duration)
@@ -152,8 +153,8 @@ def _transcode(
     *,
     hold_picture: bool = False,
 ) -> float:
-    """All sizes in one run, since reading and decoding are then done once. Returns how many seconds were read."""
-    # The first picture stands from the beginning.
+    """Encode all sizes in one run, which reads and decodes only once. Return how many seconds were read."""
+    # Show the first picture from the beginning, even if it comes later in the source.
     timing = f"fps={rate_of(found):g}:start_time=0"
     if hold_picture:
         timing += f",tpad=stop=-1:stop_mode=clone,trim=duration={found.duration}"
@@ -180,24 +181,24 @@ def _transcode(
 
     said = run_ffmpeg(arguments, on_progress, cpu_seconds=_cpu_seconds(found))
     if not (folder / renditions[0].name / "index.m3u8").exists():
-        raise FfmpegError(said)  # it read to the end, and no picture was in it
+        raise FfmpegError(said)  # it read to the end and found no picture
     return reached
 
 
 def _cpu_seconds(found: Probe) -> int:
-    """More than any honest file of this length and size takes."""
+    """Return the limit of CPU time: more than a normal file of this length and size needs."""
     size = found.width * found.height * (found.frame_rate or 30) / _FULL_HD
     return int(_BASE_CPU_SECONDS + (found.duration or MAX_SECONDS) * _CPU_SECONDS_A_SECOND * max(1.0, size))
 
 
 def _out_seconds(report: dict[str, str]) -> float:
-    """0 as long as it is not told, or negative."""
+    """Return the seconds that ffmpeg reports as done; 0 if it reports none or a negative number."""
     out_time = report.get("out_time_us", "")
     return int(out_time) / 1e6 if out_time.isdigit() else 0.0
 
 
 def _scaling(renditions: list[Rendition], timing: str) -> str:
-    """The filters that make each size, `[v0]` and so on, of one picture, after those of `timing`."""
+    """Return the filters that apply `timing`, then scale each picture to each size: `[v0]` and so on."""
     numbers = range(len(renditions))
     split = f"[0:V:0]{timing},split={len(renditions)}" + "".join(f"[s{number}]" for number in numbers)
     scales = [
@@ -208,10 +209,10 @@ def _scaling(renditions: list[Rendition], timing: str) -> str:
 
 
 def _sound_alone(source: Path, folder: Path, found: Probe, renditions: list[Rendition], say: _Progress) -> bool:
-    """Whether the picture is short, and the sound goes to the end that the file announces: the picture then stands.
+    """Return whether only the sound reaches the announced end of the file. The last picture is then held.
 
-    Where neither reaches that end, the file breaks off. The sound is read by itself, since ffmpeg's report of a run
-    with both means the shorter or the longer, by its version.
+    If neither reaches it, the file is truncated. The sound is read by itself, because ffmpeg's report of a run with
+    both means the shorter or the longer of them, depending on its version.
     """
     if found.duration is None or not found.has_audio:
         return False
@@ -238,7 +239,7 @@ def _output(folder: Path, rendition: Rendition, label: str, *, has_audio: bool) 
         f"-map {label} -c:v libx264 -preset veryfast -profile:v main -level:v 4.0 -crf 23 "
         f"-maxrate {rendition.kbits}k -bufsize {2 * rendition.kbits}k -sc_threshold 0"
     ).split()
-    # A picture that players may begin with, where each segment begins.
+    # Each segment begins with a key frame, so that players can begin with any segment.
     keys = ["-force_key_frames", f"expr:gte(t,n_forced*{SEGMENT_SECONDS})"]
     audio = f"-map 0:a:0 -c:a aac -b:a {AUDIO_KBITS}k -ac 2 -ar 48000".split() if has_audio else []
     hls = f"-map_metadata -1 -f hls -hls_time {SEGMENT_SECONDS} -hls_playlist_type vod -hls_list_size 0".split()
@@ -257,9 +258,9 @@ def _output(folder: Path, rendition: Rendition, label: str, *, has_audio: bool) 
 
 
 def _picture(folder: Path, rendition: Rendition, say: _Progress) -> str | None:
-    """Make a still from about a tenth of the way in, or from the beginning. Return its name, or None if none came out.
+    """Make a thumbnail from about a tenth of the video, or from its beginning. Return its name, or None if both fail.
 
-    It is taken from what was made, which can be entered at each segment, whatever the source is like.
+    It is made from an encoded segment, since seeking in the source may not work.
     """
     made = folder / rendition.name
     names = read_segments(made / "index.m3u8").names
@@ -279,9 +280,9 @@ def _picture(folder: Path, rendition: Rendition, say: _Progress) -> str | None:
 
 
 def _verify(folder: Path, found: Probe, renditions: list[Rendition], reached: float) -> float:
-    """Every segment is there, and nothing is missing at the end; the seconds that play. Raises VideoError, OSError.
+    """Check that every segment is whole and the end is not missing. Return the playing time in seconds.
 
-    The source is as long as it announces, or longer: as far as it was read.
+    The source counts as long as it announces, or as far as it was read if that is more. Raises VideoError, OSError.
     """
     rate = rate_of(found)
     played = [sum(whole_segments(folder / rendition.name, rate).seconds) for rendition in renditions]

@@ -1,4 +1,4 @@
-"""Running ffmpeg: bounded, watched, and never left behind."""
+"""Runs ffmpeg with limits, watches its progress, and always ends it."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from academy.adapters.sandbox.start import Walls, start
 from academy.adapters.video.blame import Blame, blame
 
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mp3,wav,aac,flac"
-"""The last four only to be told that they hold no picture."""
+"""The last four are accepted only to report that they have no picture."""
 _LOG_BYTES = 20_000
 _SHOWN_LETTERS = 1000
 _CHATTER = re.compile(
@@ -27,18 +27,18 @@ _CHATTER = re.compile(
 )
 LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
-"""An ffmpeg that gets no further for so long hangs."""
+"""An ffmpeg without any progress for this long has hung."""
 _LONGEST_LOOK_SECONDS = 4 * LOOK_SECONDS
-"""No look counts for more: this process was paused meanwhile, or waited for something else."""
+"""A longer time between two looks counts as this much, since then this process was paused or waited."""
 
 MAX_MEMORY_BYTES = 4_000_000_000
-"""8K with eight threads fills half of it."""
+"""8K with eight threads takes half of it."""
 MAX_FILE_BYTES = 2_000_000_000
 CPU_SECONDS = 6 * 3600
 THREADS = ("-threads", str(min(8, len(os.sched_getaffinity(0)))))
-"""Before an input and before an output: a machine of many cores does not multiply the memory that one video takes."""
+"""Options before an input and before an output. They keep a machine of many cores from using more memory a video."""
 SAFE_INPUT = ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS, *THREADS)
-"""Before `-i`: a playlist or a script in place of a video must not make ffmpeg read other files, or the network."""
+"""Options before `-i`. They keep a playlist or script, uploaded as a video, from reading other files or the network."""
 
 _TRIAL_INPUT = ["-f", "lavfi", "-i", "color=size=64x64:duration=0.1"]
 _TRIAL_OUTPUT = ["-c:v", "libx264", "-f", "null", "-"]
@@ -48,39 +48,39 @@ OnProgress = Callable[[dict[str, str]], None]
 
 
 class _LogError(Exception):
-    """`log` is the end of what ffmpeg said."""
+    """`log` is the end of ffmpeg's log."""
 
     def __init__(self, log: str) -> None:
-        # What a file says of itself, and the statistics of an encoder, would hide what went wrong.
+        # Leave out the file's description and the encoder's statistics, which would hide the error.
         super().__init__(_CHATTER.sub("", log).strip()[-_SHOWN_LETTERS:])
         self.log = log
 
 
 class FfmpegError(_LogError):
-    """It ended with an error of its input."""
+    """ffmpeg failed because of its input."""
 
 
 class FfmpegTroubleError(_LogError):
-    """It could not do its work, for a reason that says nothing of its input. Another try may succeed."""
+    """ffmpeg failed for a reason that is not its input's fault. Another attempt may succeed."""
 
 
 class FfmpegKilledError(FfmpegTroubleError):
-    """It did not end by itself: we killed it, as it hung, or a signal did, such as that of the OOM killer."""
+    """ffmpeg was killed: by us because it hung, or by a signal such as that of the OOM killer."""
 
 
 class FfmpegLimitError(FfmpegError):
-    """The file needs more memory or computing time than it may take."""
+    """The file needs more memory or CPU time than it may use."""
 
 
 class FfmpegMissingError(Exception):
-    """There is no ffmpeg that can do what we need: for who runs the system, not for the teacher."""
+    """There is no usable ffmpeg. The message is for the administrator, not for the teacher."""
 
 
 @cache
 def ffmpeg_program() -> str:
-    """`$FFMPEG`, else the one on PATH, else that of imageio-ffmpeg. Raises FfmpegMissingError.
+    """Return `$FFMPEG`, else the ffmpeg on PATH, else that of imageio-ffmpeg. Raises FfmpegMissingError.
 
-    The one on PATH is passed over if it cannot encode H.264, as that of some distributions.
+    The one on PATH is skipped if it cannot encode H.264, like that of some distributions.
     """
     named = os.environ.get("FFMPEG")
     found = shutil.which(named or "ffmpeg")
@@ -96,7 +96,7 @@ def ffmpeg_program() -> str:
 
 
 def _can_encode(program: str) -> bool:
-    """Whether a picture comes out: other programs end well, too."""
+    """Return whether the program encodes a picture. Its exit code says too little: other programs end with 0, too."""
     report: dict[str, str] = {}
     with suppress(FfmpegError, FfmpegTroubleError):
         _run(str(Path(program).absolute()), [*_TRIAL_INPUT, *_TRIAL_OUTPUT], report.update, _TRIAL_SECONDS)
@@ -110,13 +110,14 @@ def run_ffmpeg(
     quiet_seconds: float = QUIET_SECONDS,
     cpu_seconds: int = CPU_SECONDS,
 ) -> str:
-    """Runs it to its end, and returns what it said.
+    """Run ffmpeg to its end, and return the end of its log.
 
-    Raises FfmpegError, or FfmpegTroubleError where its input is not to blame.
+    Raises FfmpegError, or FfmpegTroubleError if its input is not to blame.
 
-    It can read those `arguments` that are a Path after `-i`, and write in the folders of all other Paths.
+    ffmpeg can read those `arguments` that are a Path after `-i`, and write in the folders of all other Paths.
     `on_progress` is called at once and then several times a second, with the values of ffmpeg's last report
-    (`-progress`; `out_time_us`, `speed`), none at first. Whatever it raises ends ffmpeg at once, and is raised.
+    (`-progress`, such as `out_time_us` and `speed`), at first with none. If it raises, ffmpeg is ended and the error is
+    raised.
     """
     return _run(ffmpeg_program(), arguments, on_progress, quiet_seconds, cpu_seconds)
 
@@ -128,7 +129,7 @@ def _run(
     quiet_seconds: float,
     cpu_seconds: int = CPU_SECONDS,
 ) -> str:
-    # A Path is made absolute, as ffmpeg takes `1:30.mp4` for a protocol.
+    # Make each Path absolute, because ffmpeg would take `1:30.mp4` for a protocol.
     words = [str(word.absolute()) if isinstance(word, Path) else word for word in arguments]
     options = ["-hide_banner", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", *words]
     walls = _walls(arguments, cpu_seconds)
@@ -173,7 +174,7 @@ def _judge(code: int, log: str, cpu_seconds: int) -> None:
 
 
 def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_seconds: float) -> None:
-    """Until it has ended. Raises FfmpegKilledError if it gets no further."""
+    """Report ffmpeg's progress until it ends. Raises FfmpegKilledError if it makes no progress."""
     report: dict[str, str] = {}
     rest, reached, quiet, looked_at = b"", ("", ""), 0.0, time.monotonic()
     with closing(_parts(process)) as parts:
@@ -183,7 +184,7 @@ def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_se
             now = time.monotonic()
             quiet += min(now - looked_at, _LONGEST_LOOK_SECONDS)
             looked_at = now
-            # One whose input hangs goes on reporting, but always the same place.
+            # An ffmpeg whose input hangs still reports, but always the same place.
             place = (report.get("frame", ""), report.get("out_time_us", ""))
             if place != reached:
                 reached, quiet = place, 0.0
@@ -193,7 +194,7 @@ def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_se
 
 
 def _parts(process: "subprocess.Popen[bytes]") -> Generator[bytes, None, None]:
-    """What it writes, and b"" at first and whenever it wrote nothing for LOOK_SECONDS, until it has ended."""
+    """Yield the process's output until it ends, and b"" at first and after LOOK_SECONDS without output."""
     assert process.stdout is not None  # noqa: S101 - tells the type
     with process.stdout as output, selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
@@ -203,7 +204,7 @@ def _parts(process: "subprocess.Popen[bytes]") -> Generator[bytes, None, None]:
             if part == b"":
                 break
             yield part or b""
-    while process.poll() is None:  # it has closed its output, and tidies up
+    while process.poll() is None:  # it has closed its output, but not ended yet
         with suppress(subprocess.TimeoutExpired):
             process.wait(LOOK_SECONDS)
         yield b""

@@ -1,4 +1,4 @@
-"""What a file holds, as ffmpeg tells it when it opens it (there is no ffprobe in the wheel)."""
+"""Reads what a video file contains from ffmpeg's log (the wheel has no ffprobe)."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ _READ_BYTES = 1_000_000
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
 _GUESS = "Estimating duration from bitrate"
 _STREAM = re.compile(r"^ +Stream #0:\d+.*?: (Video|Audio): (.*)\n((?:(?! +Stream #) .*\n)*)", re.MULTILINE)
-"""Its kind, what it is, and the lines that belong to it."""
+"""The kind of a stream, its description, and its further lines."""
 _SIZE = re.compile(r", (\d{1,5})x(\d{1,5})(?: \[SAR (\d+):(\d+) )?")
 _RATE = re.compile(r", (\d+(?:\.\d+)?) fps")
 _FINEST_RATE = re.compile(r", (\d+(?:\.\d+)?) tbr")
@@ -37,10 +37,11 @@ _ROTATION = re.compile(r"^ +(?:Display Matrix|displaymatrix): rotation of (-?\d+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """`width` and `height` as the picture is shown: square pixels, turned upright. `duration` in seconds, if told.
+    """What a video file contains.
 
-    Neither browsers' recordings nor raw streams tell it. `frame_rate` is the average, `finest_rate` that of the closest
-    pictures; without the latter, the pictures come at any time.
+    `width` and `height` are those of the picture as it is shown: with square pixels and upright. `duration` is in
+    seconds, None if unknown, as in recordings of browsers and raw streams. `frame_rate` is the average, `finest_rate`
+    that of the closest pictures. Without the latter, the pictures have no regular rate.
     """
 
     duration: float | None
@@ -52,9 +53,9 @@ class Probe:
 
 
 def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
-    """Raises VideoError for a file that is no video, and what `look` raises, which is called several times a second.
+    """Return what a video file contains. `look` is called several times a second; its errors are raised.
 
-    Raises FfmpegTroubleError or OSError for what is not the file's fault.
+    Raises VideoError for a file that is no video, FfmpegTroubleError or OSError for what is not the file's fault.
     """
     if path.stat().st_size == 0:
         raise EmptyFileError
@@ -68,9 +69,9 @@ def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
 
 
 def check_readable(path: Path, log: str) -> None:
-    """Where ffmpeg met an error of input and output, read the file to its end. Raises OSError if that fails, too.
+    """If ffmpeg reported an I/O error, read the file to its end. Raises OSError if that fails, too.
 
-    Then the disk or the storage is to blame. ffmpeg says the same of some files that break off.
+    The disk is then to blame. ffmpeg also reports an I/O error for some truncated files.
     """
     if os.strerror(errno.EIO) in log:
         with path.open("rb") as file:
@@ -79,13 +80,13 @@ def check_readable(path: Path, log: str) -> None:
 
 
 def _is_headless_mp4(path: Path, text: str) -> bool:
-    """An MP4 without what often stands at its end, as a copy is that broke off; and no other file of that name."""
+    """Return whether this is an MP4 without its `moov` atom, which is often at the end: then it is truncated."""
     with path.open("rb") as file:
         return "moov atom not found" in text and file.read(8)[4:] in {b"ftyp", b"mdat", b"wide", b"free"}
 
 
 def read_description(text: str) -> Probe:
-    """What ffmpeg says of its input 0. Raises VideoError."""
+    """Return what ffmpeg's log says about input 0. Raises VideoError."""
     streams = _STREAM.findall(text)
     pictures = [(what, more) for kind, what, more in streams if kind == "Video" and "attached pic" not in what]
     what, more = pictures[0] if pictures else ("", "")
@@ -126,5 +127,5 @@ def _ask(path: Path, look: Callable[[], None]) -> str:
         )
     except FfmpegLimitError as problem:
         raise TooHeavyError(str(problem)) from problem
-    except FfmpegError as told:  # always: no output was named
-        return told.log
+    except FfmpegError as error:  # always raised, because no output is named
+        return error.log

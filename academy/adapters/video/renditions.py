@@ -1,4 +1,4 @@
-"""In which sizes a video is offered, and the playlists that say so (RFC 8216)."""
+"""The sizes in which a video is offered, and their playlists (RFC 8216)."""
 
 import re
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ SHORT_SIDES = (360, 720)
 VIDEO_KBITS = {360: 800, 720: 2800}
 AUDIO_KBITS = 128
 FEWEST_PICTURES, USUAL_PICTURES, MOST_PICTURES = 10.0, 30.0, 60.0
-"""A second. The most is what level 4.0 allows."""
+"""Pictures a second. Level 4.0 allows no more than the last."""
 CODECS = "avc1.4d4028"
-"""H.264, main profile, level 4.0, as the encoder is told."""
+"""H.264, main profile, level 4.0, which are also the encoder's options."""
 AUDIO_CODECS = "mp4a.40.2"
 
 _EXTINF = re.compile(r"^#EXTINF:(\d+(?:\.\d+)?)", re.MULTILINE)
@@ -20,7 +20,7 @@ _EXTINF = re.compile(r"^#EXTINF:(\d+(?:\.\d+)?)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """One size. Even numbers, as H.264 with half the colours wants them."""
+    """A size of the video. Both numbers are even, as H.264 with 4:2:0 chroma requires."""
 
     width: int
     height: int
@@ -31,27 +31,27 @@ class Rendition:
 
     @property
     def name(self) -> str:
-        """`360p`: also its folder."""
+        """The name, such as `360p`, which is also that of its folder."""
         return f"{self.short_side}p"
 
     @property
     def kbits(self) -> int:
-        """What the picture may cost a second."""
+        """The highest bit rate of the picture, in kbit/s."""
         return next((VIDEO_KBITS[side] for side in SHORT_SIDES if self.short_side <= side), VIDEO_KBITS[720])
 
 
 def renditions_of(probe: Probe) -> list[Rendition]:
-    """360p and 720p by the shorter side, never above the source; a smaller source in its own size."""
+    """Return 360p and 720p, by the shorter side, up to the size of the source. A smaller source keeps its own size."""
     source = min(probe.width, probe.height)
     sides = [side for side in SHORT_SIDES if side <= source] or [max(2, source - source % 2)]
     return [_scaled(probe, side) for side in sides]
 
 
 def rate_of(probe: Probe) -> float:
-    """Pictures a second, always the same: ffmpeg's playlists tell wrong lengths of a varying rate.
+    """Return the constant rate of the encoded video: with a varying rate, ffmpeg's playlists have wrong lengths.
 
-    As the source's closest pictures come, so that no motion is lost. Recorders of varying rate give their clock for
-    that, 1000 or 90000 a second.
+    It is the rate of the source's closest pictures, so that no motion is lost. Files with a varying rate may name the
+    frequency of their clock instead (1000 or 90000 Hz). Then the average rate counts, but at least `USUAL_PICTURES`.
     """
     rate = probe.finest_rate or probe.frame_rate or USUAL_PICTURES
     if rate > MOST_PICTURES:
@@ -66,7 +66,7 @@ def _scaled(probe: Probe, side: int) -> Rendition:
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """A rendition as ffmpeg wrote it: its segments' names and seconds, in order."""
+    """The names and the lengths, in seconds, of a rendition's segments, in order."""
 
     names: list[str]
     seconds: list[float]
@@ -79,7 +79,7 @@ def read_segments(playlist: Path) -> Segments:
 
 
 def master_playlist(folder: Path, renditions: list[Rendition], *, has_audio: bool) -> str:
-    """The playlist of playlists; `BANDWIDTH` is what the segments really take (RFC 8216, section 4.3.4.2)."""
+    """Return the master playlist. `BANDWIDTH` is measured from the segments (RFC 8216, section 4.3.4.2)."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-INDEPENDENT-SEGMENTS"]
     codecs = f"{CODECS},{AUDIO_CODECS}" if has_audio else CODECS
     for rendition in renditions:
@@ -92,7 +92,7 @@ def master_playlist(folder: Path, renditions: list[Rendition], *, has_audio: boo
 
 
 def _bandwidth(folder: Path) -> tuple[int, int]:
-    """Peak and average, in bits a second."""
+    """Return the peak and the average bit rate of a rendition, in bits a second."""
     segments = read_segments(folder / "index.m3u8")
     bits = [8 * (folder / name).stat().st_size for name in segments.names]
     peak = max(size / max(0.5, seconds) for size, seconds in zip(bits, segments.seconds, strict=True))

@@ -1,4 +1,4 @@
-"""`python -m academy.adapters.video.sample FILE`: makes a video to try with, of any length and size."""
+"""Makes a sample video of any length and size: `python -m academy.adapters.video.sample FILE`."""
 
 import argparse
 import re
@@ -14,7 +14,7 @@ SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".ts", ".flv")
 def make_sample(
     path: Path, seconds: float, *, width: int = 640, height: int = 360, audio: bool = True, frame_rate: int = 25
 ) -> None:
-    """A moving test picture with a clock, and a tone. The suffix says the format.
+    """Make a video of a moving test picture with a clock, and a tone. The suffix of `path` is the format.
 
     Raises FfmpegError, FfmpegTroubleError.
     """

@@ -1,4 +1,4 @@
-"""Whether what ffmpeg wrote is whole: it ends well, and says nothing, where a disk took only a part of a segment."""
+"""Checks that ffmpeg's files are whole: it reports no error if the disk took only a part of a segment."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ from academy.adapters.video.renditions import Segments, read_segments
 _PACKET = 188
 _SYNC = 0x47
 _PICTURE_BEGINS = (0x41, 0x00)
-"""Two bytes of a packet in which a picture begins: ffmpeg gives the number 0x100 to the first stream."""
+"""Two bytes of a packet in which a picture begins. ffmpeg gives the first stream the number 0x100."""
 _END_OF_PLAYLIST = "#EXT-X-ENDLIST"
 _END_OF_JPEG = b"\xff\xd9"
 _TOLERANCE_PICTURES = 1.5
-"""The playlist gives the seconds, and a picture may count to either side of a boundary."""
+"""The lengths in the playlist are rounded, and a picture at a boundary may belong to either segment."""
 
 
 def whole_segments(folder: Path, rate: float) -> Segments:
-    """Return the segments of a rendition with `rate` pictures a second. Raises OSError if a part of one is missing."""
+    """Return the segments of a rendition with `rate` pictures a second. Raises OSError if one is not whole."""
     playlist = folder / "index.m3u8"
     segments = read_segments(playlist)
     if _END_OF_PLAYLIST not in playlist.read_text(encoding="utf-8"):
@@ -31,7 +31,7 @@ def is_whole_jpeg(path: Path) -> bool:
 
 
 def _is_whole(file: Path, pictures: float) -> bool:
-    """Whether it is an MPEG transport stream, to its last packet, with so many pictures."""
+    """Return whether the file is an MPEG transport stream, to its last packet, with this many pictures."""
     if not file.is_file():
         return False
     stream = file.read_bytes()

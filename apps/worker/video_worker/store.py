@@ -7,7 +7,7 @@ from pydantic import PositiveInt
 from academy import videos
 from academy.adapters.db.django import repositories_video
 from academy.adapters.storage.folders import drop_folder
-from academy.domain.jobs import AttemptSupersededError, Claim
+from academy.domain.jobs import AttemptSupersededError, ClaimRefusal
 from academy.domain.videos import ClaimedVideo, video_topic
 from apps.support.video.models import Video
 from apps.worker.store import Message, read_message
@@ -36,7 +36,7 @@ class Videos:
     def owner(self, ident: int) -> int | None:
         return repositories_video.tenant_of_video(ident)
 
-    def claim(self, tenant_id: int, ident: int, *, lease_alive: bool) -> ClaimedVideo | Claim:
+    def claim(self, tenant_id: int, ident: int, *, lease_alive: bool) -> ClaimedVideo | ClaimRefusal:
         return videos.claim(tenant_id, ident, lease_alive=lease_alive)
 
     def finish(self, job: ClaimedVideo, result: dict[str, Any]) -> None:

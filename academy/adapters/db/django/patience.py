@@ -1,18 +1,19 @@
-"""Limits on how long a transaction waits for locks, and lets others wait for its own."""
+"""Limits how long a transaction waits for locks, and how long others wait for its locks."""
 
 from django.db import connection
 
 LOCK_SECONDS = 3
-"""For a lock that another transaction holds."""
+"""The longest wait for a lock that another transaction holds."""
 STATEMENT_SECONDS = 10
 IDLE_SECONDS = 10
-"""Between two statements. A process that is frozen for longer loses its transaction, and its locks are free."""
+"""The longest time between two statements. If a process is frozen for longer, its transaction is rolled back, which
+frees its locks."""
 
 
 def limit_waiting() -> None:
-    """Limit the rest of the current transaction. Call it before taking a lock that others wait for.
+    """Set these limits for the rest of the current transaction. Call it before taking a lock that others wait for.
 
-    What takes longer raises OperationalError, which a request answers with 503 and `Retry-After`.
+    A statement that exceeds them raises OperationalError, which a request answers with 503 and `Retry-After`.
     """
     with connection.cursor() as cursor:
         cursor.execute(

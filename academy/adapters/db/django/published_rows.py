@@ -1,8 +1,8 @@
-"""The one way to write what a record tells of a row: the row and its record change in the same transaction.
+"""Writes the rows of jobs and videos together with their records, in the same transaction.
 
 A job and a video each have a row, and a record in the feed of their academy. `PublishedRows` writes both, so that they
-never disagree. Nothing else writes the columns that a record tells: tests/db/test_published_rows.py looks for that in
-the source. The record is always made by `state_of`, from the row as the database has it.
+never disagree. Nothing else may write the columns that a record shows: tests/db/test_published_rows.py searches the
+source for that. `state_of` makes every record, from the row as the database has it.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ R = TypeVar("R", AIJob, Video)
 
 
 class State(NamedTuple):
-    """What decides which records may follow: in a row, and in Redis."""
+    """The attempt and the status of a row or a record. They decide which ones may follow."""
 
     attempt: int
     status: str
@@ -33,20 +33,20 @@ class State(NamedTuple):
 
 
 def nothing_more(_row: object) -> None:
-    """For rows of which the record tells nothing that stands in another table."""
+    """Write nothing. This is the default for rows whose record shows nothing from other tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedRows(Generic[R]):
-    """The rows of one table, as they are written."""
+    """Writes the rows of one table, and publishes their records."""
 
     state_of: Callable[[R], TopicState]
-    """Makes the record of a row. The relay, the sweeper and `academy.lifecycle` ask the same function."""
+    """Makes the record of a row. The relay, the sweeper and `academy.lifecycle` use the same function."""
     in_feed: Callable[[R], bool]
-    """Tells whether the feed knows of the row: not of a video whose file is still on its way."""
+    """Tells whether the row has a record in the feed. A video has none before its file has arrived."""
 
     def insert(self, row: R) -> None:
-        """Write a new row. Its record is published once the current transaction is committed."""
+        """Write a new row. Its record is published after the current transaction commits."""
         row.save(force_insert=True)
         self._publish(row)
 
@@ -58,11 +58,11 @@ class PublishedRows(Generic[R]):
         also: Callable[[R], object] = nothing_more,
         **changes: Any,
     ) -> R:
-        """Change one row. Its record is published once the current transaction is committed.
+        """Change one row, and return it as it is now. Its record is published after the current transaction commits.
 
-        `rows` finds the row by its tenant and id, and `known` is the state that the caller believes it to be in.
-        `also` writes what the record tells of other tables. Return the row as it is now. Raise AttemptSupersededError,
-        and write nothing, if the row is in another state by now.
+        `rows` selects the row by its tenant and id, and `known` is the state in which the caller expects it. `also`
+        writes what the record shows from other tables. If the row is in another state by now, raises
+        AttemptSupersededError and writes nothing.
         """
         _check_step(known, State(changes.get("attempt", known.attempt), changes.get("status", known.status)))
         if not rows.filter(attempt=known.attempt, status=known.status).update(updated_at=Now(), **changes):
@@ -87,7 +87,7 @@ class PublishedRows(Generic[R]):
 
 
 def _check_step(old: State, new: State) -> None:
-    """Raise ValueError for a step after which Redis would refuse the record: row and feed would part for ever."""
+    """Raise ValueError for a step whose record Redis would refuse. The row and the feed would then differ for ever."""
     goes_on = new.attempt == old.attempt and Status(old.status).rank <= Status(new.status).rank
     if new.attempt <= old.attempt and (not goes_on or Status(old.status).terminal):
         raise ValueError(f"A row in the {old} cannot come into the {new}.")

@@ -1,4 +1,4 @@
-"""What the push engine asks of the academy's database: jobs and videos, as their records tell them."""
+"""The source that the push engine reads: the true states of jobs and videos, from the academy's database."""
 
 import heapq
 import re
@@ -23,7 +23,7 @@ _VIDEO_ID = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 class AcademySource:
-    """A `realtime.records.source.Source`. Reads across tenants, because the engine repairs those of all in one go."""
+    """Implements `realtime.records.source.Source`. It reads across tenants, because the engine repairs all at once."""
 
     kinds = ("job", "video")
 
@@ -62,7 +62,7 @@ class AcademySource:
 
 
 def _in_pages(rows: QuerySet[Row]) -> Iterator[Row]:
-    """The rows by their ids, each page read by a statement of its own: no cursor stays open in between."""
+    """Yield the rows by their ids. Each page is a statement of its own, so that no cursor stays open in between."""
     last = 0
     while page := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
         yield from page
@@ -70,7 +70,7 @@ def _in_pages(rows: QuerySet[Row]) -> Iterator[Row]:
 
 
 def _job_ids(topics: Iterable[str]) -> list[UUID]:
-    """Of topics that are jobs of ours; others may have any id."""
+    """Return the ids of the topics that are our jobs. Topics of others may have ids of any form."""
     ids = []
     for topic in topics:
         kind, _, ident = topic.partition(":")

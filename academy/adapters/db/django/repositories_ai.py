@@ -1,4 +1,4 @@
-"""Queries on AI jobs, their results and the outcomes of imported rows."""
+"""Queries on jobs (the table `aijob`), their results and the outcomes of imported rows."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from realtime.records.source import TopicState
 
 
 def jobs_of(tenant_id: int, *, status: str | None = None) -> QuerySet[AIJob]:
-    """A tenant's jobs with their results, newest first."""
+    """Return a tenant's jobs with their results, newest first."""
     jobs = rows_of(tenant_id, AIJob).select_related("result").order_by("-created_at", "-id")
     return jobs.filter(status=status) if status else jobs
 
@@ -28,17 +28,17 @@ def find_job(tenant_id: int, job_id: UUID) -> AIJob | None:
 
 
 def jobs_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[AIJob]:
-    """The jobs of several tenants, with their results. For `realtime_source` alone: nothing that a user asked for."""
+    """Return the jobs of several tenants, with their results. Only `realtime_source` may use it, never a view."""
     return AIJob.objects.filter(tenant_id__in=tenant_ids).select_related("result")
 
 
 def jobs_by_id(job_ids: Sequence[UUID]) -> QuerySet[AIJob]:
-    """Jobs with their results, whosever they are. For `realtime_source` alone: whoever asks it compares the tenant."""
+    """Return jobs of any tenant with their results. Only `realtime_source` may use it: its callers check the tenant."""
     return AIJob.objects.filter(job_id__in=job_ids).select_related("result")
 
 
 def state_of(job: AIJob) -> TopicState:
-    """The job as its record tells it, but for progress."""
+    """Return the job as its record shows it, without progress."""
     data = shown_data(job.job_type, job.payload)
     if job.status == JobStatus.DONE and hasattr(job, "result"):
         data |= result_data(job.job_id, job.result.result)
@@ -47,13 +47,16 @@ def state_of(job: AIJob) -> TopicState:
 
 
 def unfinished_jobs(*, only: Sequence[str] = (), but: Sequence[str] = ()) -> QuerySet[AIJob]:
-    """All tenants' jobs that have not ended, of these types or of all others. For `academy.dispatch` alone."""
+    """Return all tenants' unfinished jobs: of the types `only`, or of all types except `but`.
+
+    Only `academy.dispatch` may use it.
+    """
     jobs = AIJob.objects.filter(status__in=UNFINISHED).exclude(job_type__in=but)
     return jobs.filter(job_type__in=only) if only else jobs
 
 
 def message_of(job: AIJob) -> dict[str, Any]:
-    """The message that starts a job; of a row that was read with its tenant."""
+    """Return the message that starts a job. The row must have been read with its tenant."""
     return {
         "job_id": str(job.job_id),
         "job_type": job.job_type,
@@ -63,7 +66,7 @@ def message_of(job: AIJob) -> dict[str, Any]:
 
 
 def tenant_of_job(job_id: UUID) -> int | None:
-    """Whose job this is: for messages of old senders, which did not say. Nothing else may ask across tenants."""
+    """Return the tenant of any job. Only messages of an older version, which do not name the tenant, need this."""
     return AIJob.objects.filter(job_id=job_id).values_list("tenant_id", flat=True).first()
 
 
@@ -72,7 +75,7 @@ def status_of_job(tenant_id: int, job_id: UUID) -> str | None:
 
 
 def lock_job(tenant_id: int, job_id: UUID) -> AIJob | None:
-    """The job, locked until the transaction ends."""
+    """Return the job, locked until the transaction ends."""
     return rows_of(tenant_id, AIJob).select_for_update().filter(job_id=job_id).first()
 
 
@@ -85,7 +88,7 @@ def new_job(
     created_by: int | None,
     stored_bytes: int = 0,
 ) -> AIJob:
-    """A row that is still to be written."""
+    """Return a job that is not written yet."""
     return AIJob(
         tenant_id=tenant_id,
         job_id=job_id,
@@ -97,22 +100,22 @@ def new_job(
 
 
 def note_stored(tenant_id: int, job_id: UUID, stored_bytes: int) -> None:
-    """How much the storage keeps for a job now."""
+    """Save how many bytes the storage keeps for a job now."""
     rows_of(tenant_id, AIJob).filter(job_id=job_id).update(stored_bytes=stored_bytes)
 
 
 def forget_stored(job_type: str, ended_before: datetime) -> None:
-    """Nothing is kept any more for all tenants' jobs of a type that ended before then. For sweeps alone."""
+    """Set the stored bytes to 0 for all tenants' jobs of a type that ended before then. Only sweeps may use it."""
     AIJob.objects.filter(stored_bytes__gt=0, job_type=job_type, finished_at__lt=ended_before).update(stored_bytes=0)
 
 
 def workbooks_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, AIJob]:
-    """Those of these jobs that the tenant has, by their ids."""
+    """Return those of these jobs that the tenant has, by their ids."""
     return {job.job_id: job for job in rows_of(tenant_id, AIJob).filter(job_id__in=job_ids)}
 
 
 def needs_workbook(job: AIJob | None, kept: timedelta) -> bool:
-    """Whether an import has to read its workbook yet, or could be tried again within `kept` after its end."""
+    """Return whether an import still has to read its workbook, or ended less than `kept` ago and can be retried."""
     if job is None or job.status == JobStatus.DONE or "file" not in job.payload:
         return False
     if job.status in UNFINISHED:
@@ -122,7 +125,7 @@ def needs_workbook(job: AIJob | None, kept: timedelta) -> bool:
 
 
 def forget_workbook(tenant_id: int, job_id: UUID) -> bool:
-    """Note that the workbook of an ended import is not kept any more. False if the job has not ended."""
+    """Note that the workbook of an ended import is no longer kept. Return False if the job has not ended."""
     with transaction.atomic():
         job = lock_job(tenant_id, job_id)
         if job is None:
@@ -140,21 +143,22 @@ def claimed(job: AIJob) -> ClaimedJob:
 
 
 def row_of(job: ClaimedJob) -> QuerySet[AIJob]:
-    """The row of a claimed job, in whatever state it is by now."""
+    """Select the row of a claimed job, in whatever state it is by now."""
     return rows_of(job.tenant_id, AIJob).filter(job_id=job.job_id)
 
 
 def check_held(job: ClaimedJob) -> None:
-    """Raise AttemptSupersededError if the job is not this attempt's any more."""
+    """Raise AttemptSupersededError if this attempt no longer holds the job."""
     if not _held(job).exists():
         raise AttemptSupersededError
 
 
 @contextmanager
 def holding(job: ClaimedJob) -> Iterator[None]:
-    """While this is open the job is this attempt's: no other begins, and nobody ends it.
+    """Lock the job for this attempt within a `with` block: no other attempt begins, and nobody ends the job.
 
-    For a few quick statements: it holds the row and a connection. Raises AttemptSupersededError if it is not.
+    Use it for a few quick statements only, since it keeps a transaction open. Raises AttemptSupersededError if this
+    attempt does not hold the job.
     """
     with transaction.atomic():
         if _held(job).select_for_update().first() is None:
@@ -167,7 +171,7 @@ def keep_result(job: AIJob, result: dict[str, Any]) -> None:
 
 
 def imported_rows(tenant_id: int, job_id: UUID, outcome: str | None = None) -> QuerySet[ImportedRow]:
-    """The outcome of each line of an import, by line number."""
+    """Return the outcome of each line of an import, by line number."""
     rows = ImportedRow.objects.filter(job__tenant_id=tenant_id, job__job_id=job_id)
     if outcome is not None:
         rows = rows.filter(outcome=outcome)

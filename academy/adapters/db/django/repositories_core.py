@@ -15,12 +15,12 @@ from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from realtime.outbox.revoke import revoke_on_commit
 
 ROTATION_GRACE = timedelta(seconds=30)
-"""Two tabs may refresh at the same moment: the token before the last is taken for so long."""
+"""How long the previous refresh token is still accepted, since two tabs may refresh at the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A session that was opened or continued, and whom it belongs to."""
+    """A session that was opened or continued, with its account, academy and role."""
 
     session: LoginSession
     user: User
@@ -30,7 +30,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """From where somebody signs in or refreshes a token, for the list of sessions."""
+    """The address and the browser of a sign-in or refresh, for the list of sessions."""
 
     address: str | None = None
     user_agent: str = ""
@@ -90,13 +90,16 @@ def find_account(tenant_code: str, username: str) -> User | None:
 
 
 def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
-    """A new session, or None if the account has no membership, or was closed or given another password meanwhile."""
+    """Open a session for an account whose password was checked.
+
+    Return None if the account has no membership, or was closed or given another password meanwhile.
+    """
     role = _role(user)
     if role is None or user.tenant is None:
         return None
     now = timezone.now()
     with transaction.atomic():
-        # Whoever changes the password ends the sessions that are there: this one is among them, or not opened.
+        # Changing the password ends all open sessions. With the lock, this one is among them or is not opened.
         same = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
         if not same.exists():
             return None
@@ -112,9 +115,9 @@ def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
 
 
 def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE) -> SignedIn:
-    """The session with a new token. A token that was used before ends the session: somebody has a copy of it.
+    """Give a session a new refresh token. A token that was used before ends the session, since it was probably copied.
 
-    Raises SessionEndedError, after the commit: what ended stays ended.
+    Raises SessionEndedError, after the commit, so that the session stays ended.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -155,7 +158,7 @@ def _accept(session: LoginSession, token_id: UUID) -> bool:
 
 
 def end_session(tenant_id: int, session_id: UUID) -> None:
-    """Ends it, with its connections and tokens."""
+    """End a session, with its connections and tokens."""
     with transaction.atomic():
         with revoked_by_caller():
             LoginSession.objects.filter(pk=session_id, ended_at=None).update(ended_at=timezone.now())
@@ -163,7 +166,10 @@ def end_session(tenant_id: int, session_id: UUID) -> None:
 
 
 def revoke_users(tenant_id: int, *user_ids: int | None) -> None:
-    """Ends what these have open and were permitted; they stay signed in, and ask anew. Call it inside `atomic()`."""
+    """End the connections of these users, and revoke their tokens and tickets. They stay signed in and may reconnect.
+
+    Call it inside `atomic()`.
+    """
     for user_id in user_ids:
         if user_id is not None:
             revoke_on_commit(tenant_id, user_id=user_id)
@@ -179,7 +185,7 @@ def change_password(user: User, password_hash: str) -> bool:
         if not same.exists():
             return False
         user.password, user.must_change_password = password_hash, False
-        # A trigger ends the sessions, and revokes each: unlike the mark of a user, that does not depend on any clock.
+        # A trigger ends each session and revokes it. Unlike the mark of a user, that does not depend on any clock.
         user.save(update_fields=["password", "must_change_password"])
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)
@@ -187,7 +193,7 @@ def change_password(user: User, password_hash: str) -> bool:
 
 
 def renew_hash(user: User, new_hash: str) -> None:
-    """Replace the account's outdated hash by a new one of the same password, which ends no session.
+    """Replace the account's outdated hash by a new one of the same password. The sessions stay open.
 
     Does nothing if the account was given another password since `user` was read.
     """
@@ -197,7 +203,7 @@ def renew_hash(user: User, new_hash: str) -> None:
 
 
 def has_other_hash(user: User) -> bool:
-    """Return whether the active account's hash is another one than when `user` was read."""
+    """Return whether the active account's hash has changed since `user` was read."""
     return User.objects.filter(pk=user.pk, is_active=True).exclude(password=user.password).exists()
 
 
@@ -208,7 +214,7 @@ def account_in(tenant_code: str | None, username: str, database: str) -> User | 
 
 
 def accounts_named(username: str, database: str, *, limit: int) -> list[User]:
-    """Return the accounts of this name, at most this number: operators first, then by academy."""
+    """Return the accounts of this name, at most `limit`: operators first, then by academy."""
     named = User.objects.using(database).filter(username=username).select_related("tenant")
     return list(named.order_by(F("tenant__code").asc(nulls_first=True))[:limit])
 
@@ -221,7 +227,7 @@ def _role(user: User) -> Role | None:
 
 
 def create_tenant(code: str, name: str) -> Tenant | None:
-    """The new academy, or None if the code is taken."""
+    """Create an academy. Return None if the code is taken."""
     tenant, created = Tenant.objects.get_or_create(code=code, defaults={"name": name})
     return tenant if created else None
 
@@ -233,5 +239,5 @@ def create_account(tenant: Tenant, username: str, name: str, role: Role, passwor
 
 
 def keep_password(tenant_id: int, username: str) -> None:
-    """The account need not change its first password."""
+    """Let an account keep its initial password."""
     User.objects.filter(tenant_id=tenant_id, username=username).update(must_change_password=False)

@@ -1,4 +1,4 @@
-"""Queries on the outcomes of an import's rows, and the fence that keeps a superseded attempt from writing them."""
+"""Queries on the outcomes of an import's rows, and the check that keeps a superseded attempt from writing them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from apps.domains.ai.models import AIJob, ImportedRow
 
 @dataclass(frozen=True, slots=True)
 class ImportClaim:
-    """The attempt that imports: what each of its transactions has to prove. `job_key` is the job's database key."""
+    """The attempt that imports. Each of its transactions checks that it still holds the job, whose key is `job_key`."""
 
     tenant_id: int
     job_key: int
@@ -23,7 +23,7 @@ class ImportClaim:
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """What became of one line. `code` and `reason` are '' unless it failed."""
+    """The outcome of one line. `code` and `reason` are '' unless it failed."""
 
     line: int
     outcome: str
@@ -35,7 +35,7 @@ class RowOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ImportTotals:
-    """How many rows came to each outcome."""
+    """How many rows had each outcome."""
 
     created: int = 0
     restored: int = 0
@@ -43,12 +43,12 @@ class ImportTotals:
     failed: int = 0
 
     def as_result(self) -> dict[str, int]:
-        """`{"created": n, "restored": n, "existing": n, "failed": n}`."""
+        """Return `{"created": n, "restored": n, "existing": n, "failed": n}`."""
         return asdict(self)
 
 
 def claim_import(tenant_id: int, job_id: UUID, attempt: int) -> ImportClaim:
-    """Raises AttemptSupersededError if this attempt is not the job's present one."""
+    """Return the claim of an attempt. Raises AttemptSupersededError if the attempt does not hold the job."""
     jobs = rows_of(tenant_id, AIJob).filter(job_id=job_id, attempt=attempt, status="PROCESSING")
     job_key = jobs.values_list("id", flat=True).first()
     if job_key is None:
@@ -57,7 +57,10 @@ def claim_import(tenant_id: int, job_id: UUID, attempt: int) -> ImportClaim:
 
 
 def hold_import(claim: ImportClaim) -> None:
-    """The fence, within the transaction of what is written. Raises AttemptSupersededError: the caller rolls back."""
+    """Lock the job in the current transaction, if this attempt still holds it.
+
+    Raises AttemptSupersededError otherwise. The caller then rolls back what the transaction wrote.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE aijob SET updated_at = now() "
@@ -69,12 +72,12 @@ def hold_import(claim: ImportClaim) -> None:
 
 
 def lines_done(claim: ImportClaim) -> set[int]:
-    """The lines that an earlier attempt brought to an outcome."""
+    """Return the lines that have an outcome already, from this attempt or an earlier one."""
     return set(ImportedRow.objects.filter(job_id=claim.job_key).values_list("line", flat=True))
 
 
 def save_outcomes(claim: ImportClaim, outcomes: Sequence[RowOutcome]) -> None:
-    """One statement. The lines have no outcome yet."""
+    """Save the outcomes of lines that have none yet, with one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO aijob_row (job_id, line, outcome, name, student_id, code, reason) "

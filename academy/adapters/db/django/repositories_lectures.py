@@ -12,7 +12,7 @@ from apps.domains.lectures.models import Enrollment, Lecture, Session
 
 
 def lectures_of(tenant_id: int, *, search: str | None = None) -> QuerySet[Lecture]:
-    """The academy's lectures by title, each with `student_count`."""
+    """Return the academy's lectures by title, each with `student_count`."""
     present = Count("enrollments", filter=Q(enrollments__student__deleted_at=None))
     lectures = rows_of(tenant_id, Lecture).annotate(student_count=present).order_by("title", "id")
     return lectures.filter(title__icontains=search) if search else lectures
@@ -27,14 +27,14 @@ def create_lecture(tenant_id: int, fields: dict[str, Any]) -> Lecture:
 
 
 def change_lecture(tenant_id: int, lecture_id: int, fields: dict[str, Any]) -> bool:
-    """False if there is no such lecture."""
+    """Change a lecture. Return False if there is no such lecture."""
     if not fields:
         return find_lecture(tenant_id, lecture_id) is not None
     return bool(rows_of(tenant_id, Lecture).filter(pk=lecture_id).update(**fields))
 
 
 def sessions_of(tenant_id: int, lecture_id: int) -> QuerySet[Session]:
-    """The lessons of a lecture, in their order."""
+    """Return the lessons of a lecture, in their order."""
     return rows_of(tenant_id, Session).filter(lecture_id=lecture_id).order_by("order")
 
 
@@ -43,14 +43,14 @@ def session_exists(tenant_id: int, session_id: int) -> bool:
 
 
 def lock_session(tenant_id: int, session_id: int) -> bool:
-    """Keep a lesson from being deleted until the transaction ends. False if there is none."""
+    """Keep a lesson from being deleted until the transaction ends. Return False if there is no such lesson."""
     return bool(rows_of(tenant_id, Session).select_for_update(no_key=True).filter(pk=session_id).first())
 
 
 def add_session(tenant_id: int, lecture_id: int, title: str) -> Session | None:
-    """A new lesson, the last one of its lecture; None if there is no such lecture."""
+    """Add a lesson at the end of a lecture, and return it. Return None if there is no such lecture."""
     with transaction.atomic():
-        # Locked: two that are added at once would get one number.
+        # Lock the lecture: two lessons added at once would get the same number.
         if rows_of(tenant_id, Lecture).select_for_update().filter(pk=lecture_id).first() is None:
             return None
         last = sessions_of(tenant_id, lecture_id).aggregate(last=Max("order"))["last"] or 0
@@ -60,7 +60,7 @@ def add_session(tenant_id: int, lecture_id: int, title: str) -> Session | None:
 def enrolments_of(
     tenant_id: int, *, lecture_id: int | None = None, student_id: int | None = None
 ) -> QuerySet[Enrollment]:
-    """Who attends what, newest first; deleted students left out."""
+    """Return the enrolments with students and lectures, newest first, without those of deleted students."""
     rows = rows_of(tenant_id, Enrollment).filter(student__deleted_at=None).select_related("student", "lecture")
     if lecture_id is not None:
         rows = rows.filter(lecture_id=lecture_id)
@@ -70,7 +70,10 @@ def enrolments_of(
 
 
 def delete_enrolment(tenant_id: int, enrolment_id: int) -> bool:
-    """Ends it, and what the student or the parent may watch through it; False if there is none."""
+    """Delete an enrolment, and revoke what the student and the parent may watch through it.
+
+    Return False if there is no such enrolment.
+    """
     with transaction.atomic():
         enrolments = rows_of(tenant_id, Enrollment).filter(pk=enrolment_id)
         concerned = enrolments.values_list("student__user_id", "student__parent__user_id").first()

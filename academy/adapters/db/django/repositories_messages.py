@@ -1,4 +1,4 @@
-"""Queries on bulk messages: made with their job, claimed one by one, and saved as what became of each."""
+"""Queries on bulk messages. Messages are created with their job, claimed one by one, and saved with their outcome."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A student, and the phone that is written to; '' if there is none."""
+    """A student, and the phone that the message goes to; '' if there is none."""
 
     student_id: int
     name: str
@@ -31,7 +31,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message to be. One that has failed already is never sent."""
+    """A message that is not written yet. If it has a `code`, it has failed already and is never sent."""
 
     student_id: int
     recipient: str
@@ -47,7 +47,7 @@ class MessageTotals:
     total: int
 
     def as_result(self) -> dict[str, int]:
-        """`{"sent": n, "failed": n, "total": n}`."""
+        """Return `{"sent": n, "failed": n, "total": n}`."""
         return asdict(self)
 
     @property
@@ -58,7 +58,7 @@ class MessageTotals:
 def addressees(
     tenant_id: int, to: To, *, lecture_id: int | None = None, student_ids: Iterable[int] = (), most: int
 ) -> list[Addressee]:
-    """The active students of a lecture, or those of these ids; at most so many."""
+    """Return the active students of a lecture or, without one, those with these ids; at most `most`."""
     students = students_of(tenant_id, lecture_id=lecture_id)
     if lecture_id is None:
         students = students.filter(id__in=student_ids)
@@ -67,7 +67,7 @@ def addressees(
 
 
 def create_messages(tenant_id: int, job_id: UUID, text: str, drafts: Sequence[Draft]) -> None:
-    """What a job of this transaction sends; few statements, however many messages."""
+    """Write the messages of a job that this transaction created, with few statements."""
     job = rows_of(tenant_id, AIJob).get(job_id=job_id)
     message_job = MessageJob.objects.create(tenant_id=tenant_id, job=job, text=text)
     rows_of(tenant_id, Message).bulk_create(
@@ -85,7 +85,7 @@ def create_messages(tenant_id: int, job_id: UUID, text: str, drafts: Sequence[Dr
 
 
 def message_jobs_of(tenant_id: int) -> QuerySet[MessageJob]:
-    """A tenant's bulk messages with their jobs, newest first."""
+    """Return a tenant's bulk messages with their jobs, newest first."""
     return rows_of(tenant_id, MessageJob).select_related("job").order_by("-id")
 
 
@@ -94,13 +94,13 @@ def find_message_job(tenant_id: int, job_id: UUID) -> MessageJob | None:
 
 
 def messages_of(tenant_id: int, job_id: UUID, status: MessageStatus | None = None) -> QuerySet[Message]:
-    """A job's messages with their students, in the order in which they leave."""
+    """Return a job's messages with their students, in the order in which they are sent."""
     messages = rows_of(tenant_id, Message).filter(job__job__job_id=job_id).select_related("student").order_by("id")
     return messages.filter(status=status) if status else messages
 
 
 def totals_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, MessageTotals]:
-    """How far each of these jobs is, by one query."""
+    """Count the sent, failed and all messages of each of these jobs, with one query."""
     messages = rows_of(tenant_id, Message).filter(job__job__job_id__in=job_ids)
     counts: dict[UUID, dict[str, int]] = {job_id: {} for job_id in job_ids}
     for job_id, status, number in messages.values_list("job__job__job_id", "status").annotate(number=Count("id")):
@@ -112,12 +112,12 @@ def totals_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, MessageTota
 
 
 def claim_next_message(job: ClaimedJob, after: int = 0) -> Message | None:
-    """Takes the next message behind this id to send it; None if there is none. Raises AttemptSupersededError."""
+    """Claim the first pending message after this id; None if there is none. Raises AttemptSupersededError."""
     return _claim(job, pk__gt=after)
 
 
 def claim_message(job: ClaimedJob, message_id: int) -> Message | None:
-    """Takes one message again that was not taken before. Raises AttemptSupersededError."""
+    """Claim one message that was released; None if it is not pending. Raises AttemptSupersededError."""
     return _claim(job, pk=message_id)
 
 
@@ -132,7 +132,10 @@ def _claim(job: ClaimedJob, **which: int) -> Message | None:
 
 
 def fail_claimed_messages(job: ClaimedJob) -> None:
-    """For messages that an earlier attempt claimed and did not live to tell of. Raises AttemptSupersededError."""
+    """Mark messages as FAILED that an earlier attempt claimed without saving an outcome.
+
+    Raises AttemptSupersededError.
+    """
     with holding(job):
         messages_of(job.tenant_id, job.job_id, MessageStatus.CLAIMED).update(
             status=MessageStatus.FAILED, code=MessageCode.OUTCOME_UNKNOWN, error=OUTCOME_UNKNOWN
@@ -140,17 +143,20 @@ def fail_claimed_messages(job: ClaimedJob) -> None:
 
 
 def save_sent(message: Message) -> None:
-    """It left. Saved whoever holds the job by now, unless a later attempt has already said that nobody knows."""
+    """Save that a message was sent.
+
+    It is saved even if this attempt is superseded, but not if a later attempt has saved OUTCOME_UNKNOWN already.
+    """
     _save(message, status=MessageStatus.SENT, sent_at=timezone.now())
 
 
 def save_failed(message: Message, code: MessageCode, error: str) -> None:
-    """Saved whoever holds the job by now."""
+    """Save that a message failed, even if this attempt is superseded."""
     _save(message, status=MessageStatus.FAILED, code=code, error=error[:MAX_ERROR_LETTERS])
 
 
 def release_message(message: Message) -> None:
-    """It has not left, for certain, and may be claimed again."""
+    """Make a message pending again, which was certainly not sent."""
     _save(message, status=MessageStatus.PENDING, claimed_at=None)
 
 

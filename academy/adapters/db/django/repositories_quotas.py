@@ -1,4 +1,4 @@
-"""Queries on what a tenant has and may have."""
+"""Queries on the quotas of a tenant: its limits, and how much it uses."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,7 +17,7 @@ from apps.support.video.models import ANNOUNCED, Video
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a tenant may have."""
+    """The limits of a tenant."""
 
     jobs: int
     encoding_minutes: int
@@ -25,13 +25,13 @@ class Limits:
 
 
 OVERRIDES = ("quota_jobs", "quota_encoding_minutes", "quota_storage_bytes")
-"""The columns of a tenant's own limits, and the settings of everybody else's."""
+"""The columns of a tenant's own limits. In capitals, these are the settings that hold for all other tenants."""
 
 
 def limits_of(tenant_id: int, *, lock: bool = False) -> Limits:
-    """The tenant's own limits, or those of the settings; with `lock`, nobody else locks them until the commit.
+    """Return the tenant's own limits, or those of the settings. With `lock`, lock the tenant until the commit.
 
-    Raises OperationalError if another transaction has locked them for too long.
+    Raises OperationalError if another transaction keeps the tenant locked for too long.
     """
     tenants = Tenant.objects.filter(pk=tenant_id)
     if lock:
@@ -42,9 +42,9 @@ def limits_of(tenant_id: int, *, lock: bool = False) -> Limits:
 
 
 def set_limits(tenant_code: str, limits: dict[str, int | None]) -> int | None:
-    """Give a tenant limits of its own, by the names of `OVERRIDES`; None stands for the default.
+    """Give a tenant its own limits, by the names of `OVERRIDES`. None means the default.
 
-    Returns the tenant's id, or None if there is no such tenant.
+    Return the tenant's id, or None if there is no such tenant.
     """
     tenant = Tenant.objects.filter(code=tenant_code).first()
     if tenant is None:
@@ -61,16 +61,16 @@ def unfinished_jobs(tenant_id: int) -> int:
 
 
 def encoded_seconds(tenant_id: int, day: date) -> float:
-    """How long the videos are whose encoding began on that day."""
+    """Return the total length, in seconds, of the videos whose encoding began on that day."""
     total = rows_of(tenant_id, Video).filter(encoding_day=day).aggregate(total=Sum("encoding_seconds"))["total"]
     return float(total or 0.0)
 
 
 def stored_bytes(tenant_id: int) -> int:
-    """Of uploaded videos and what was made of them, of workbooks that are kept for an import, and of exports.
+    """Return the size of the tenant's files: uploaded and encoded videos, workbooks of imports, and exports.
 
-    A deleted video does not count, though its files go some seconds later. An announced upload counts until its address
-    expires, even if it was cancelled or deleted: the storage takes the file again until then.
+    A deleted video does not count, although its files are deleted some seconds later. An announced upload counts until
+    its address expires, even if it was cancelled or deleted, because the storage accepts the file until then.
     """
     present = Q(uploaded_at__isnull=False, deleted_at=None)
     videos = rows_of(tenant_id, Video).filter(present | _address_is_good())
@@ -81,18 +81,18 @@ def stored_bytes(tenant_id: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An upload whose address is still good, and whose file does not count as that of a video."""
+    """An announced upload whose address is still valid, and whose file does not count as a video's."""
 
     user_id: int | None
     since: datetime
     reserved: int
-    """The bytes that the address takes, and that count as stored until it expires."""
+    """The bytes that the address accepts. They count as stored until it expires."""
 
 
 def announced(tenant_id: int) -> list[Announced]:
-    """Return the announced uploads of a tenant, oldest first. Cancelling or deleting one leaves its address good.
+    """Return the announced uploads of a tenant, oldest first, with cancelled and deleted ones: their addresses work.
 
-    A video that has arrived and is there is none of them: what is sent again takes the place of its own file.
+    A video that has arrived and was not deleted is left out: a file that is sent again replaces its own.
     """
     absent = Q(uploaded_at=None) | Q(deleted_at__isnull=False)
     rows = rows_of(tenant_id, Video).filter(absent, _address_is_good()).order_by("created_at")

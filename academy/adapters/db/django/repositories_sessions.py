@@ -1,6 +1,6 @@
-"""Queries on the sessions in which people are signed in: who lists them, and who ends them.
+"""Queries that list and end the sessions in which people are signed in.
 
-Whatever ends a session, its tokens, tickets and connections end with it: a trigger on the table sees to that.
+When a session ends in any way, a trigger on the table revokes its tokens and tickets and ends its connections.
 """
 
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ from realtime.outbox.revoke import revoke_on_commit
 
 
 def open_sessions(tenant_id: int, user_id: int) -> QuerySet[LoginSession]:
-    """Return the sessions in which an account of the tenant is signed in now, the last used first."""
+    """Return the sessions in which an account of the tenant is signed in now, the most recently used first."""
     return _open(tenant_id).filter(user_id=user_id).order_by("-last_used_at", "pk")
 
 
@@ -45,13 +45,13 @@ def owner_of_open_session(session_id: UUID, tenant_code: str | None) -> tuple[in
 
 
 def owner_of_any_session(session_id: UUID) -> tuple[int | None, int | None]:
-    """Return the ids of the tenant and the account of a session, ended or not: for the audit log, never for answers."""
+    """Return the ids of the tenant and the account of any session, even an ended one. Only the audit log may use it."""
     found = LoginSession.objects.filter(pk=session_id).values_list("user__tenant_id", "user_id").first()
     return found or (None, None)
 
 
 def end_open_sessions(tenant_id: int, sessions: QuerySet[LoginSession]) -> int:
-    """End these sessions with all that belongs to them, and return how many they were."""
+    """End these sessions, with their tokens and connections, and return how many were ended."""
     with transaction.atomic():
         ended = list(sessions.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         with revoked_by_caller():
@@ -64,12 +64,12 @@ def end_open_sessions(tenant_id: int, sessions: QuerySet[LoginSession]) -> int:
 def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) -> None:
     """End one session, or all of an account, or (with neither) all of the tenant: `REALTIME_END_SESSIONS`.
 
-    The engine revokes what was issued; this sees to it that no refresh token brings it back.
+    The engine revokes what was issued. Ending the sessions keeps refresh tokens from restoring it.
     """
     sessions = _open(tenant_id)
     if session_id is not None:
-        ours = _uuid(session_id)
-        sessions = sessions.filter(pk=ours) if ours else sessions.none()
+        key = _uuid(session_id)
+        sessions = sessions.filter(pk=key) if key else sessions.none()
     elif user_id is not None:
         sessions = sessions.filter(user_id=user_id)
     with transaction.atomic():
@@ -79,10 +79,10 @@ def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) ->
 
 
 def purge_sessions(expired_before: datetime, most: int) -> int:
-    """Delete sessions that expired before then, oldest first, and return how many they were.
+    """Delete up to `most` sessions that expired before then, oldest first, and return how many were deleted.
 
-    Nothing of them is valid any more, so the triggers need not revoke it. Rows that another process deletes at the
-    same time are left to it.
+    Their tokens are no longer valid, so the triggers need not revoke anything. Rows that another process is deleting
+    are skipped.
     """
     with transaction.atomic():
         expired = LoginSession.objects.filter(expires_at__lt=expired_before).order_by("expires_at")
@@ -93,7 +93,7 @@ def purge_sessions(expired_before: datetime, most: int) -> int:
 
 
 def purge_operator_sessions(expired_before: datetime, most: int) -> int:
-    """Delete sessions of the admin that expired before then, oldest first, and return how many they were."""
+    """Delete up to `most` sessions of the admin that expired before then, and return how many were deleted."""
     with transaction.atomic():
         expired = OperatorSession.objects.filter(expire_date__lt=expired_before).order_by("expire_date")
         keys = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:most])

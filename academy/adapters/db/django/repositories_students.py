@@ -1,4 +1,4 @@
-"""Queries on students and their parents. The statements of a whole chunk stand in `students_chunk_sql.py`."""
+"""Queries on students and their parents. The statements for a whole chunk are in `students_chunk_sql.py`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from apps.domains.lectures.models import Enrollment, Lecture
 from apps.domains.students.models import Parent, Student
 
 Key = tuple[str, str]
-"""Name and parent's phone: who is who within an academy."""
+"""Name and parent's phone, which identify a student within an academy."""
 
 
 class StudentExistsError(Exception):
@@ -27,7 +27,7 @@ class StudentExistsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SavedStudents:
-    """What the statement of a chunk did: the student's id of each key."""
+    """What the statement of a chunk did: the ids of the created and the restored students, by their keys."""
 
     created: dict[Key, int]
     restored: dict[Key, int]
@@ -35,21 +35,21 @@ class SavedStudents:
 
 
 def lock_students(tenant_id: int) -> None:
-    """Waits until nobody else makes students of this academy; held to the end of the transaction.
+    """Lock the creation of students of this academy until the transaction ends.
 
-    Two imports at once would deadlock, or make twins, otherwise.
+    Without the lock, two imports at once would deadlock or create a student twice.
     """
     with connection.cursor() as cursor:
         cursor.execute(students_chunk_sql.LOCK, [tenant_id])
 
 
 def student_batch_filter_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
-    """The ids of the active students among these names and parents' phones, by one query."""
+    """Return the ids of the active students among these names and parents' phones, with one query."""
     return _find(students_chunk_sql.FIND_ACTIVE, tenant_id, keys)
 
 
 def student_batch_filter_deleted_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
-    """The ids of the deleted students among these; of several of one key, the one that was deleted last."""
+    """Return the ids of the deleted students among these. Of several with the same key, the last deleted counts."""
     return _find(students_chunk_sql.FIND_NEWEST_DELETED, tenant_id, keys)
 
 
@@ -69,12 +69,13 @@ def save_student_chunk(
     lecture_id: int | None,
     password_hash: str,
 ) -> SavedStudents:
-    """Creates, restores and enrolls by one statement, whatever there is of each.
+    """Create, restore and enrol students with one statement.
 
-    `new` come with their usernames, `returning` with the ids of the deleted students; both and the students `present`
-    are enrolled. The caller holds the lock, and every key occurs once. A student whom somebody else made meanwhile is
-    missing from the answer, and a lecture that is gone is told there: the caller rolls back. Raises IntegrityError for
-    a username that is taken.
+    `new` students come with their usernames, `returning` students with the ids of their deleted rows. Both, and the
+    students `present`, are enrolled. The caller holds the lock, and every key occurs once.
+
+    If another transaction created a student meanwhile, it is missing from the result. If the lecture is gone,
+    `lecture_missing` is set. In both cases the caller rolls back. Raises IntegrityError for a username that is taken.
     """
     rows = [(row, None, username) for row, username in new] + [(row, student_id, None) for row, student_id in returning]
     parameters = {
@@ -110,7 +111,7 @@ def find_newest_deleted_student(tenant_id: int, name: str, parent_phone: str) ->
 
 
 def restore_student(tenant_id: int, student_id: int, row: StudentRow) -> None:
-    """Brings a deleted student back, with the account as it was. What the row tells goes before what was known."""
+    """Restore a deleted student with its account. Values of the row replace those that were known."""
     student = rows_of(tenant_id, Student).get(id=student_id)
     student.deleted_at = None
     student.phone = row.phone or student.phone
@@ -124,7 +125,10 @@ def restore_student(tenant_id: int, student_id: int, row: StudentRow) -> None:
 
 
 def create_student(tenant_id: int, row: StudentRow, username: str, password_hash: str) -> int:
-    """A student with account, membership and parent. Raises IntegrityError if student or username exist."""
+    """Create a student with account, membership and parent, and return its id.
+
+    Raises IntegrityError if the student or the username exists.
+    """
     parent, _ = Parent.objects.get_or_create(tenant_id=tenant_id, phone=row.parent_phone)
     user = User.objects.create(
         tenant_id=tenant_id, username=username, name=row.name, password=password_hash, must_change_password=True
@@ -144,7 +148,7 @@ def create_student(tenant_id: int, row: StudentRow, username: str, password_hash
 
 
 def enroll_student(tenant_id: int, student_id: int, lecture_id: int) -> None:
-    """Puts the student into the lecture, once. Lecture and student are of this academy: the caller has looked."""
+    """Enrol the student in the lecture, unless it is enrolled. The caller has checked that both are of this academy."""
     Enrollment.objects.get_or_create(tenant_id=tenant_id, lecture_id=lecture_id, student_id=student_id)
 
 
@@ -153,7 +157,7 @@ def lecture_exists(tenant_id: int, lecture_id: int) -> bool:
 
 
 def students_of(tenant_id: int, *, search: str | None = None, lecture_id: int | None = None) -> QuerySet[Student]:
-    """The academy's active students by name, each with its account; `search` in name, school and phones."""
+    """Return the academy's active students by name, with their accounts. `search` looks in name, school and phones."""
     students = rows_of(tenant_id, Student).filter(deleted_at=None).select_related("user").order_by("name", "id")
     if lecture_id is not None:
         students = students.filter(enrollments__lecture_id=lecture_id, enrollments__tenant_id=tenant_id)
@@ -171,14 +175,14 @@ def find_student(tenant_id: int, student_id: int) -> Student | None:
 
 
 def find_student_of_user(tenant_id: int, user_id: int) -> Student | None:
-    """The own record of a student who is signed in."""
+    """Return the student to whom an account belongs, or None."""
     return students_of(tenant_id).filter(user_id=user_id).first()
 
 
 def change_student(tenant_id: int, student_id: int, changes: Mapping[str, Any]) -> Student | None:
-    """Changes name, phone, parent_phone, school or grade, all normalised before; None if there is no such student.
+    """Change a student's name, phone, parent_phone, school or grade. The values are normalised already.
 
-    Raises StudentExistsError.
+    Return None if there is no such student. Raises StudentExistsError.
     """
     try:
         with transaction.atomic():
@@ -200,7 +204,7 @@ def change_student(tenant_id: int, student_id: int, changes: Mapping[str, Any]) 
 
 
 def delete_student(tenant_id: int, student_id: int) -> bool:
-    """Marks the student as deleted and closes the account; False if there is none. An import may bring both back."""
+    """Mark a student as deleted and close its account. Return False if there is none. An import may restore both."""
     with transaction.atomic():
         lock_students(tenant_id)
         student = find_student(tenant_id, student_id)

@@ -1,4 +1,4 @@
-"""Queries on the jobs that wait for their turn, of all tenants: for `academy.dispatch` and the gauges alone."""
+"""Queries on the jobs of all tenants that wait for their turn. Only `academy.dispatch` and the gauges may use them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from academy.adapters.db.django.patience import limit_waiting
 from academy.domain.turns import Line
 
 LOCKS = 7322
-"""The first half of the advisory locks of queues; the second one is the queue's name, hashed."""
+"""The first number of the queues' advisory locks. The second number is a hash of the queue's name."""
 WAITS = Q(status="PENDING", dispatched_at=None)
 PAUSES = Q(status="PENDING", dispatched_at__gt=Now())
-"""Jobs whose last attempt failed: their message is hidden until then."""
+"""Jobs whose last attempt failed. Their message stays hidden until `dispatched_at`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many jobs of a queue have not begun, since when the oldest of these exists, and how many run."""
+    """How many jobs of a queue are waiting and running, and when the longest waiting one last changed."""
 
     waiting: int
     running: int
@@ -29,9 +29,9 @@ class Load:
 
 
 def lock_queue(queue: str) -> bool:
-    """Let one process at a time choose what is sent to this queue, until its transaction ends.
+    """Lock the choice of what is sent to this queue, until the transaction ends.
 
-    Returns False at once if another process chooses now.
+    Return False at once if another process holds the lock.
     """
     limit_waiting()
     with connection.cursor() as cursor:
@@ -40,12 +40,15 @@ def lock_queue(queue: str) -> bool:
     return bool(locked)
 
 
-def somebody_waits(unfinished: QuerySet[Any]) -> bool:
+def any_waiting(unfinished: QuerySet[Any]) -> bool:
     return unfinished.filter(WAITS).exists()
 
 
 def lines_of(unfinished: QuerySet[Any], most: int) -> list[Line]:
-    """Each tenant with unfinished jobs: how many were sent to the queue, and the oldest `most` of those that wait."""
+    """Return, for each tenant with unfinished jobs, how many were sent to the queue and its oldest waiting jobs.
+
+    At most `most` waiting jobs of each tenant are returned.
+    """
     sent = unfinished.exclude(WAITS).values("tenant_id")
     counts = sent.annotate(running=Count("pk"), paused=Count("pk", filter=PAUSES))
     counted = {
@@ -64,9 +67,10 @@ def lines_of(unfinished: QuerySet[Any], most: int) -> list[Line]:
 
 
 def mark_sent(unfinished: QuerySet[Any], ids: Sequence[int]) -> list[Any]:
-    """Give those of these jobs that still wait their turn; return their rows with tenants, in the order of the ids.
+    """Mark those of these jobs that are still waiting as sent.
 
-    One that is being cancelled at this moment is left out.
+    Return their rows with their tenants, in the order of `ids`. A job that is being cancelled at this moment is left
+    out.
     """
     free = unfinished.filter(WAITS, pk__in=ids).select_for_update(skip_locked=True, of=("self",), no_key=True)
     rows = {row.pk: row for row in free.select_related("tenant")}
@@ -75,7 +79,10 @@ def mark_sent(unfinished: QuerySet[Any], ids: Sequence[int]) -> list[Any]:
 
 
 def mark_sent_again(unfinished: QuerySet[Any], pk: int, sent_at: datetime) -> Any:
-    """The row of a job, with its tenant, that is to be sent again; None if that was done or it ended meanwhile."""
+    """Mark a job as sent again, and return its row with its tenant.
+
+    Return None if another process has done so since `sent_at` was read, or the job has ended.
+    """
     if not unfinished.filter(pk=pk, dispatched_at=sent_at).update(dispatched_at=Now()):
         return None
     return unfinished.select_related("tenant").filter(pk=pk).first()
@@ -84,9 +91,9 @@ def mark_sent_again(unfinished: QuerySet[Any], pk: int, sent_at: datetime) -> An
 def sent_before(
     unfinished: QuerySet[Any], age: timedelta, *, columns: Sequence[str], after: int, most: int
 ) -> list[Any]:
-    """The first unfinished jobs behind the id `after` that were sent longer ago than this, with these columns alone.
+    """Return the unfinished jobs that were sent longer than `age` ago: the first `most` after id `after`.
 
-    The clock of the database decides, which also wrote when they were sent.
+    Only these columns are loaded. The age is measured by the clock of the database, which also wrote `dispatched_at`.
     """
     found = unfinished.filter(dispatched_at__lt=Now() - age, pk__gt=after).order_by("pk")
     return list(found.only("tenant_id", "dispatched_at", *columns)[:most])

@@ -26,17 +26,17 @@ from realtime.records.source import TopicState
 
 
 def videos_of(tenant_id: int) -> QuerySet[Video]:
-    """A tenant's videos with their lessons, newest first."""
+    """Return a tenant's videos with their lessons, newest first."""
     return _present(tenant_id).select_related("session").order_by("-created_at", "-id")
 
 
 def videos_watched_by(tenant_id: int, user_id: int) -> QuerySet[Video]:
-    """The videos that are ready, of the lectures that this student, or a child of this parent, attends."""
+    """Return the READY videos of the lectures that this student, or a child of this parent, attends."""
     return videos_of(tenant_id).filter(pk__in=_watched(tenant_id, user_id).values("pk"))
 
 
 def videos_visible_to(tenant_id: int, user_id: int, video_ids: set[int]) -> set[int]:
-    """Which of these videos `videos_watched_by` shows to this student or parent."""
+    """Return those of these videos that `videos_watched_by` returns for this student or parent."""
     return set(_watched(tenant_id, user_id).filter(pk__in=video_ids).values_list("pk", flat=True))
 
 
@@ -48,7 +48,7 @@ def _watched(tenant_id: int, user_id: int) -> QuerySet[Video]:
 
 
 def _present(tenant_id: int) -> QuerySet[Video]:
-    """The tenant's videos that were not deleted."""
+    """Return the tenant's videos that were not deleted."""
     return rows_of(tenant_id, Video).filter(deleted_at=None)
 
 
@@ -57,57 +57,60 @@ def status_of_video(tenant_id: int, video_id: int) -> str | None:
 
 
 def lock_video(tenant_id: int, video_id: int) -> Video | None:
-    """The video, locked until the transaction ends; None if there is none, or if it was deleted."""
+    """Return the video, locked until the transaction ends; None if there is none or it was deleted."""
     return _present(tenant_id).select_for_update().filter(pk=video_id).first()
 
 
 def new_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
-    """A row that is still to be written."""
+    """Return a video that is not written yet."""
     return Video(tenant_id=tenant_id, session_id=session_id, **fields)
 
 
 def videos_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[Video]:
-    """The uploaded videos of several tenants. For `realtime_source` alone: nothing that a user asked for."""
+    """Return the uploaded videos of several tenants. Only `realtime_source` may use it, never a view."""
     return Video.objects.filter(tenant_id__in=tenant_ids, uploaded_at__isnull=False)
 
 
 def videos_by_id(video_ids: Sequence[int]) -> QuerySet[Video]:
-    """Uploaded videos, whosever they are. For `realtime_source` alone: whoever asks it compares the tenant."""
+    """Return uploaded videos of any tenant. Only `realtime_source` may use it: its callers check the tenant."""
     return Video.objects.filter(pk__in=video_ids, uploaded_at__isnull=False)
 
 
 def unfinished_videos() -> QuerySet[Video]:
-    """All tenants' uploaded videos that have not ended. For `academy.dispatch` alone."""
+    """Return all tenants' uploaded videos that have not ended. Only `academy.dispatch` may use it."""
     return Video.objects.filter(status__in=UNFINISHED, uploaded_at__isnull=False)
 
 
 def announced_before(then: datetime, most: int) -> list[tuple[int, int, str]]:
-    """Tenants, ids and places of the oldest videos that were announced before then and never arrived. For a sweep."""
+    """Return the oldest videos of all tenants that were announced before then and never arrived.
+
+    Each is a tuple of tenant, id and the file's name in the storage. Only sweeps may use it.
+    """
     announced = Video.objects.filter(uploaded_at=None, created_at__lt=then).order_by("created_at")
     return list(announced.values_list("tenant_id", "pk", "source")[:most])
 
 
 def forget_announced(tenant_id: int, video_id: int) -> bool:
-    """Delete a video that never arrived. False if it has arrived meanwhile, or is gone."""
+    """Delete a video that never arrived. Return False if it has arrived meanwhile, or is gone."""
     deleted, _ = rows_of(tenant_id, Video).filter(pk=video_id, uploaded_at=None).delete()
     return bool(deleted)
 
 
 def known_sources(tenant_id: int, sources: Sequence[str]) -> dict[str, bool]:
-    """Those of these uploaded files that are a video's of the tenant, and whether it is there: it may be deleted."""
+    """Return, for those of these files that belong to a video of the tenant, whether the video was not deleted."""
     rows = rows_of(tenant_id, Video).filter(source__in=sources).values_list("source", "deleted_at")
     return {source: deleted_at is None for source, deleted_at in rows}
 
 
 def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
-    """The status and the current attempt of each of these videos that the tenant has."""
+    """Return the status and the current attempt of each of these videos that the tenant has."""
     rows = rows_of(tenant_id, Video).filter(pk__in=video_ids)
     return {video_id: (status, attempt) for video_id, status, attempt in rows.values_list("pk", "status", "attempt")}
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """A video some of whose files nobody needs any more. `due_at` says until when this process takes care of them."""
+    """A video some of whose files are no longer needed. No other process deletes them before `due_at`."""
 
     tenant_id: int
     video_id: int
@@ -116,12 +119,15 @@ class Discarded:
     source: str
     deleted_at: datetime | None
     announced_at: datetime | None
-    """If its sender got an address of the storage."""
+    """When it was announced, if its file was uploaded to a presigned address; else None."""
     due_at: datetime
 
 
 def take_discarded(patience: timedelta) -> Discarded | None:
-    """Take the video whose unneeded files have waited longest; after `patience` another process may. For a sweep."""
+    """Claim the video whose unneeded files have waited longest. After `patience` another process may claim it.
+
+    Only sweeps may use it.
+    """
     now = timezone.now()
     with transaction.atomic():
         due = Video.objects.filter(files_due_at__lte=now).select_for_update(skip_locked=True)
@@ -136,9 +142,9 @@ def take_discarded(patience: timedelta) -> Discarded | None:
 
 
 def note_discarded(discarded: Discarded, again_at: Sequence[datetime]) -> None:
-    """Note that the files are gone; if others fell due meanwhile, they stay due.
+    """Note that the files were deleted. If the video was claimed again or has other files to delete, do nothing.
 
-    The files of a deleted video fall due again at each of these times, and its row goes with the last of them.
+    The files of a deleted video are deleted again at each of the times `again_at`. Its row is deleted after the last.
     """
     row = rows_of(discarded.tenant_id, Video).filter(pk=discarded.video_id, files_due_at=discarded.due_at)
     now = timezone.now()
@@ -151,17 +157,17 @@ def note_discarded(discarded: Discarded, again_at: Sequence[datetime]) -> None:
 
 
 def message_of(video: Video) -> dict[str, Any]:
-    """The message that starts an encoding; of a row that was read with its tenant."""
+    """Return the message that starts an encoding. The row must have been read with its tenant."""
     return {"video_id": video.pk, "tenant_id": video.tenant_id, "tenant_code": video.tenant.code}
 
 
 def tenant_of_video(video_id: int) -> int | None:
-    """Whose video this is: for messages of old senders, which did not say. Nothing else may ask across tenants."""
+    """Return the tenant of any video. Only messages of an older version, which do not name the tenant, need this."""
     return Video.objects.filter(pk=video_id).values_list("tenant_id", flat=True).first()
 
 
 def state_of(video: Video) -> TopicState:
-    """The video as its record tells it, but for progress."""
+    """Return the video as its record shows it, without progress."""
     if video.deleted_at is not None:
         data = deleted_data(video.title)
     elif video.status == VideoStatus.READY:
@@ -177,12 +183,12 @@ def claimed(video: Video) -> ClaimedVideo:
 
 
 def row_of(video: ClaimedVideo) -> QuerySet[Video]:
-    """The row of a claimed video, in whatever state it is by now."""
+    """Select the row of a claimed video, in whatever state it is by now."""
     return rows_of(video.tenant_id, Video).filter(pk=video.video_id)
 
 
 def lock_encoding(video: ClaimedVideo) -> bool:
-    """Lock the video until the transaction ends; return whether an earlier attempt counted this encoding.
+    """Lock the video until the transaction ends. Return whether an earlier attempt has counted this encoding.
 
     Raises AttemptSupersededError.
     """
@@ -193,7 +199,7 @@ def lock_encoding(video: ClaimedVideo) -> bool:
 
 
 def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: float) -> None:
-    """Add the encoding to those of the day; `reserved` seconds too, until the end. Raises AttemptSupersededError."""
+    """Count `seconds` and the reservation towards the video minutes of the day. Raises AttemptSupersededError."""
     earlier = Case(When(encoding_day=day, then=Coalesce(F("encoding_seconds"), 0.0)), default=0.0)
     total = earlier + seconds + reserved
     if not _held(video).update(
@@ -203,7 +209,7 @@ def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: flo
 
 
 def counted_seconds(duration: float) -> Case:
-    """The `encoding_seconds` of a video that is READY: its length takes the place of what was reserved for it."""
+    """Return the `encoding_seconds` of a video that is READY, in which its length replaces the reservation."""
     return Case(
         When(encoding_reserved__gt=0, then=F("encoding_seconds") - F("encoding_reserved") + duration),
         default=F("encoding_seconds"),

@@ -1,4 +1,4 @@
-"""What code says to the triggers: that it revokes itself, or that a new hash is of the same password."""
+"""Tells the database's triggers that the caller revokes sessions itself, or that a new hash is of the same password."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from django.db import connection
 
 @contextmanager
 def revoked_by_caller() -> Iterator[None]:
-    """Let the triggers write no revocations for sessions that end in this block: the caller writes them.
+    """Keep the triggers from revoking sessions that end in this `with` block, because the caller revokes them.
 
-    Use it inside `atomic()`. Where the block fails, the end of the transaction or savepoint resets the setting.
+    Use it inside `atomic()`. If the block fails, the end of the transaction or savepoint resets the setting.
     """
     _set("academy.tenant_revoked", "on")
     yield
@@ -19,9 +19,9 @@ def revoked_by_caller() -> Iterator[None]:
 
 @contextmanager
 def same_password(user_id: int) -> Iterator[None]:
-    """Let the triggers end no sessions of this account for a new hash: it is of the password that it had before.
+    """Keep the triggers from ending this account's sessions for a new hash in this `with` block.
 
-    Use it inside `atomic()`. Anything else that changes in this block counts as ever.
+    The new hash is of the same password. Use it inside `atomic()`. Other changes in this block end sessions as usual.
     """
     _set("academy.same_password", str(user_id))
     yield

@@ -1,6 +1,6 @@
-"""The statements of a chunk of an import. Input comes as arrays: a literal list costs 40 times as much."""
+"""The statements for a chunk of an import. Their input is arrays, because a list of literals takes 40 times as long."""
 
-# The first number says what is locked, the second for whom.
+# The first number says what is locked, the second for which tenant.
 LOCK = "SELECT pg_advisory_xact_lock(7321, (%s %% 2147483647)::int)"
 
 # Parameters: tenant, names, parents' phones.
@@ -19,9 +19,9 @@ WHERE (tenant_id, name, parent_phone) IN (
 ORDER BY name, parent_phone, deleted_at DESC, id DESC
 """
 
-# All parts see the tables as they were before the statement, so what one part made reaches the next by RETURNING alone.
-# Parents: DO UPDATE, which changes nothing, because DO NOTHING would not return the id of a parent who is there.
-# The lecture is joined by its tenant: a job that names another academy's lecture enrolls nobody.
+# All parts see the tables as they were before the statement, so new rows reach the next part only through RETURNING.
+# Parents: DO UPDATE changes nothing, but returns the id of an existing parent. DO NOTHING would not.
+# The lecture is joined by its tenant, so that a job that names another academy's lecture enrols nobody.
 SAVE = """
 WITH input AS (
     SELECT * FROM unnest(

@@ -1,11 +1,11 @@
 """The names under which older code claims and ends videos. `academy.videos` does it."""
 
 from academy import videos
-from academy.domain.jobs import Claim
+from academy.domain.jobs import ClaimRefusal
 from academy.domain.videos import ClaimedVideo
 
 
-def mark_processing(tenant_id: int, video_id: int, *, lease_alive: bool) -> ClaimedVideo | Claim:
+def mark_processing(tenant_id: int, video_id: int, *, lease_alive: bool) -> ClaimedVideo | ClaimRefusal:
     """Take a video to encode it, or return why it cannot be taken."""
     return videos.claim(tenant_id, video_id, lease_alive=lease_alive)
 
