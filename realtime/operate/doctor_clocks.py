@@ -6,7 +6,7 @@ from contextlib import suppress
 from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
 
-from realtime.operate.doctor import brief_redis
+from realtime.operate.doctor_servers import brief_redis
 from realtime.records.errors import CheckFailedError
 
 MOST_SECONDS = 5.0

@@ -17,7 +17,7 @@ from config.postgresql.base import DatabaseTooOldError
 from config.postgresql.features import DatabaseFeatures
 from embedded.home import PROJECT
 from embedded.ports import free_port
-from realtime.operate.doctor import check_database, check_redis
+from realtime.operate.doctor_servers import check_database, check_redis
 from realtime.records.errors import CheckFailedError
 from realtime.redis.supported import OLDEST_REDIS, is_too_old
 from tests.old_redis import VERSION, old_redis
@@ -111,7 +111,7 @@ def test_the_first_connection_to_an_old_postgres_is_refused_with_one_sentence() 
 @pytest.mark.django_db
 def test_the_doctor_says_that_postgres_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     another = connection.copy()
-    monkeypatch.setattr("realtime.operate.doctor.connection", another)
+    monkeypatch.setattr("realtime.operate.doctor_servers.connection", another)
     with pytest.raises(CheckFailedError, match=rf"^too old: PostgreSQL {NEWER} or later is required") as found:
         check_database()
     another.close()

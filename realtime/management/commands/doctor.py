@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from realtime import conf
 from realtime.conf import DoctorCheck
-from realtime.operate import doctor, doctor_clocks, doctor_push
+from realtime.operate import doctor, doctor_clocks, doctor_push, doctor_relay, doctor_servers
 
 
 class Command(BaseCommand):
@@ -38,16 +38,16 @@ def named_checks(url: str | None) -> Iterator[tuple[str, DoctorCheck]]:
     """All of them in their order; `url` is a server's."""
     redis = doctor.RedisChecks()
     yield "settings", doctor.check_settings
-    yield "database", doctor.check_database
-    yield "redis", redis.check(doctor.check_redis)
-    yield "redis policy", redis.check(doctor.check_policy)
-    yield "redis memory", redis.check(doctor.check_memory)
-    yield "redis writes", redis.check(doctor.check_writes)
+    yield "database", doctor_servers.check_database
+    yield "redis", redis.check(doctor_servers.check_redis)
+    yield "redis policy", redis.check(doctor_servers.check_policy)
+    yield "redis memory", redis.check(doctor_servers.check_memory)
+    yield "redis writes", redis.check(doctor_servers.check_writes)
     yield "clocks", redis.check(doctor_clocks.check_clocks)
     yield from conf.doctor_checks()
-    yield "outbox", doctor.check_outbox
-    yield "relay", redis.check(doctor.check_relay)
-    yield "redis contents", redis.check(doctor.check_fill)
+    yield "outbox", doctor_relay.check_outbox
+    yield "relay", redis.check(doctor_relay.check_relay)
+    yield "redis contents", redis.check(doctor_relay.check_fill)
     yield "publish to hub", redis.check(doctor_push.check_hub)
     if url:
         yield "publish to socket", redis.check(doctor_push.check_server(url))

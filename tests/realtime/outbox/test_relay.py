@@ -20,7 +20,7 @@ from redis import Redis
 from realtime import conf
 from realtime.identity import Identity
 from realtime.models import OutboxEntry, RelayLease
-from realtime.operate.doctor import check_outbox
+from realtime.operate.doctor_relay import check_outbox
 from realtime.outbox import claims
 from realtime.outbox.lease import Lease
 from realtime.outbox.outbox import RECORD, Waiting, waiting

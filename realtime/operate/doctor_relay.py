@@ -1,0 +1,99 @@
+"""The doctor's checks of the outbox and its relay."""
+
+import time
+
+from django.db import DatabaseError, connection
+from redis.exceptions import RedisError
+
+from realtime import conf
+from realtime.operate.doctor import RESERVED_TENANT, first_line, new_attempt
+from realtime.operate.doctor_servers import NO_DATABASE, NOT_USED
+from realtime.outbox.outbox import is_written, seconds_until_relayed, waiting
+from realtime.records.errors import CheckFailedError
+
+RELAY_TOPIC = "doctor:relay"
+RELAY_SECONDS = 10.0
+OLD_SECONDS = 30.0
+"""A row that has waited so long was left behind by the process that wrote it and by the relay."""
+
+
+def _outbox_unused() -> str:
+    """Why there is nothing for an outbox and its relay to do; empty if there may be. Raises DatabaseError."""
+    if connection.vendor == NO_DATABASE:
+        return f"{NOT_USED}: it needs PostgreSQL, and DATABASES names none"
+    if connection.vendor != "postgresql":
+        return f"{NOT_USED}: it needs PostgreSQL, and the database is {connection.vendor}"
+    if conf.declares_outbox() or is_written() or _relay_has_run():
+        return ""
+    return f"{NOT_USED}: nothing was written to it within a day, and no relay has run"
+
+
+def _relay_has_run() -> bool:
+    """Whether a relay has run beside this Redis; true also where Redis cannot say."""
+    try:
+        return conf.publisher().filled_run_id() is not None
+    except RedisError:
+        return True
+
+
+def check_outbox() -> str:
+    try:
+        if unused := _outbox_unused():
+            return unused
+        found = waiting()
+    except DatabaseError as problem:
+        raise CheckFailedError(
+            f"cannot be read: {first_line(problem)}", "Mend the database first (manage.py migrate)."
+        ) from None
+    if found.oldest_seconds > OLD_SECONDS:
+        raise CheckFailedError(
+            f"its oldest row waits for {found.oldest_seconds:.0f} s",
+            "Start a worker or manage.py realtime_relay; if one runs, its log says outbox_rows_not_sent and why.",
+        )
+    if found.set_aside:
+        raise CheckFailedError(
+            f"{found.set_aside} rows can never be sent as they are, and were set aside",
+            "manage.py realtime_outbox says which and why, and sends them again.",
+        )
+    age = found.oldest_seconds
+    return f"the oldest row waits for {age:.0f} s" if age else "empty: everything was sent"
+
+
+def check_relay() -> str:
+    """A row as a process leaves it behind that dies after its commit: the relay has to send it."""
+    payload = {"topic": RELAY_TOPIC, "attempt": new_attempt(), "status": "DONE", "published_at": time.time()}
+    try:
+        if unused := _outbox_unused():
+            return unused
+        seconds = seconds_until_relayed(RESERVED_TENANT, payload, RELAY_SECONDS)
+    except DatabaseError as problem:
+        raise CheckFailedError(
+            f"cannot be tried: {first_line(problem)}", "Mend the database first (manage.py migrate)."
+        ) from None
+    if seconds is None:
+        raise CheckFailedError(
+            f"a row in the outbox was not sent within {RELAY_SECONDS:g} s",
+            "Start a worker or manage.py realtime_relay; if one runs, look into its log.",
+        )
+    return f"at work: it sent a row after {seconds:.1f} s"
+
+
+def check_fill() -> str:
+    """The mark that the relay leaves in each life of Redis."""
+    publisher = conf.publisher()
+    try:
+        if unused := _outbox_unused():
+            return unused
+        filled = publisher.filled_run_id() == publisher.run_id()
+    except RedisError as problem:
+        raise CheckFailedError(f"cannot be asked: {problem}", "Mend Redis first.") from None
+    except DatabaseError as problem:
+        raise CheckFailedError(
+            f"cannot be asked: {first_line(problem)}", "Mend the database first (manage.py migrate)."
+        ) from None
+    if not filled:
+        raise CheckFailedError(
+            "not filled since its last start: ended jobs of the last 24 h may be missing",
+            "Start a worker or manage.py realtime_relay; if one runs, its log says redis_not_filled and why.",
+        )
+    return "filled by the relay since its last start"
