@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from config.environment import database_settings, read_environment
+from config.database import database_settings
+from config.environment import read_environment
 from config.logging import logging_settings
 
 ENVIRONMENT = read_environment()

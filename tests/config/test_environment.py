@@ -5,7 +5,8 @@ import os
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from config.environment import Environment, database_settings, read_environment
+from config.database import database_settings
+from config.environment import Environment, read_environment
 
 SECRET = "k" * 40
 OURS = {name.upper() for name in Environment.model_fields}

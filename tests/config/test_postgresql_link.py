@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from django.db import DatabaseError, connections
 
-from config.environment import LINK_OPTIONS, database_settings, read_environment
+from config.database import LINK_OPTIONS, database_settings
+from config.environment import read_environment
 from config.postgresql.driver import BoundedConnection
 from embedded.group import Servers
 from tests.proxy import Proxy

@@ -223,6 +223,13 @@ def test_the_example_names_every_variable_with_its_default() -> None:
     assert set(named) == KNOWN | OTHERS
     for name, field in Environment.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
-        shown = ",".join(default) if isinstance(default, list) else "" if default is None else str(default)
         if not field.is_required():
-            assert named[name.upper()] == shown, name.upper()
+            assert named[name.upper()] == as_written(default), name.upper()
+
+
+def as_written(default: Any) -> str:
+    if isinstance(default, list):
+        return ",".join(default)
+    if isinstance(default, float):
+        return f"{default:g}"
+    return "" if default is None else str(default)

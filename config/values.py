@@ -1,0 +1,126 @@
+"""The kinds of values that the environment holds. Any other value raises ValueError, which says what to write."""
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+from redis.connection import parse_url
+
+from realtime.server.proxies import TrustedProxies
+
+MIN_SECRET_LENGTH = 32
+MAX_FALLBACKS = 3
+"""Each old key is tried for each token that is not valid."""
+_SOURCE = re.compile(r"(?:https?|wss?)://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
+_E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
+
+
+def has_host(address: str) -> bool:
+    """Return whether a URL names a host, and a port that can be connected to."""
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def is_http(address: str) -> bool:
+    return address.startswith(("http://", "https://")) and has_host(address)
+
+
+def is_e_mail(text: str) -> bool:
+    return _E_MAIL.fullmatch(text) is not None
+
+
+def _split_commas(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _name_one(value: list[str]) -> list[str]:
+    if not value:
+        raise ValueError("name at least one host, or no request is answered")
+    return value
+
+
+def _name_proxies(value: str) -> str:
+    TrustedProxies.parse(value)
+    return value
+
+
+def _be_long(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < MIN_SECRET_LENGTH:
+        raise ValueError(f"it has to be a random text of at least {MIN_SECRET_LENGTH} characters")
+    return value
+
+
+def _be_few_and_long(value: list[SecretStr]) -> list[SecretStr]:
+    if len(value) > MAX_FALLBACKS:
+        raise ValueError(f"it may hold {MAX_FALLBACKS} old keys: take out those that signed nothing still valid")
+    if any(len(key.get_secret_value()) < MIN_SECRET_LENGTH for key in value):
+        raise ValueError(f"each key has to be a random text of at least {MIN_SECRET_LENGTH} characters")
+    return value
+
+
+def _lead_to_postgresql(value: str) -> str:
+    if not value.startswith(("postgresql://", "postgres://")):
+        raise ValueError("it has to begin with postgresql:// (PostgreSQL is the one database)")
+    try:
+        conninfo_to_dict(value)
+    except ProgrammingError:  # whose text may hold the password
+        raise ValueError("it is no address; write postgresql://user:password@host:5432/database") from None
+    return value
+
+
+def _lead_to_redis(value: str) -> str:
+    if not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("it has to begin with redis://, rediss:// or unix://")
+    try:
+        parse_url(value)  # type: ignore[no-untyped-call]
+    except ValueError:  # whose text may hold the password
+        raise ValueError("it is no address; write redis://:password@host:6379/0") from None
+    return value
+
+
+def _lead_to_an_emulator(value: str) -> str:
+    if not is_http(value):
+        raise ValueError("it has to begin with http:// or https:// and a host (leave it out for AWS)")
+    return value
+
+
+def _name_the_recipient(value: str) -> str:
+    if "{recipient}" not in value:
+        raise ValueError("it has to say {recipient} where the phone number goes, as {recipient}@sms.example.com")
+    return value
+
+
+def _be_sources(value: list[str]) -> list[str]:
+    for origin in value:
+        if not _SOURCE.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin; write https://api.example.com or wss://push.example.com")
+    return value
+
+
+def _be_origins(value: list[str]) -> list[str]:
+    for origin in value:
+        if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:  # noqa: PLR2004 - scheme://host
+            raise ValueError(f"{origin!r} is no origin; write https://app.example.com, without a path")
+    return value
+
+
+Names = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
+"""Words with commas between."""
+Hosts = Annotated[Names, AfterValidator(_name_one)]
+Sources = Annotated[Names, AfterValidator(_be_sources)]
+"""Origins as a Content-Security-Policy names them: of HTTP, and of WebSockets."""
+Origins = Annotated[Names, AfterValidator(_be_origins)]
+Proxies = Annotated[str, AfterValidator(_name_proxies)]
+SecretKey = Annotated[SecretStr, AfterValidator(_be_long)]
+OldKeys = Annotated[list[SecretStr], NoDecode, BeforeValidator(_split_commas), AfterValidator(_be_few_and_long)]
+PostgresqlAddress = Annotated[str, AfterValidator(_lead_to_postgresql)]
+RedisAddress = Annotated[str, AfterValidator(_lead_to_redis)]
+EmulatorAddress = Annotated[str, AfterValidator(_lead_to_an_emulator)]
+RecipientPattern = Annotated[str, AfterValidator(_name_the_recipient)]
