@@ -1,4 +1,7 @@
-// Making nodes.
+// Making nodes, and finding those of the page.
+
+/** @param {string} id @returns {any} the element, of whichever kind the page has there */
+export const at = (id) => document.getElementById(id);
 
 /** @param {string} tag @param {{[name: string]: string}} [attributes] @param {Node[]} children */
 export function element(tag, attributes = {}, ...children) {

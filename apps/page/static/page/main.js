@@ -1,22 +1,24 @@
-// The page: who is signed in, which view stands, and what its forms do.
+// The page: who is signed in, which view is shown, and the feed that fills it.
 
 import * as api from "./api.js";
 import { Cards } from "./cards.js";
 import { ConnectionLine } from "./connection.js";
+import { at } from "./dom.js";
 import { connect } from "./feed.js";
+import { onSignedOut, onSubmit } from "./forms.js";
+import { bindImportForm } from "./import-form.js";
 import * as imports from "./imports.js";
 import { Question } from "./question.js";
+import { complain, reached, repeat, say, sentenceFor } from "./sentences.js";
 import { SignIns } from "./sign-ins.js";
-import { currentLanguage, explain, setLanguage, t, wordFor } from "./strings.js";
+import { currentLanguage, setLanguage, t, wordFor } from "./strings.js";
+import { Tabs } from "./tabs.js";
+import { bindVideoForm, listLectures, listMissingLectures } from "./video-form.js";
 import * as videos from "./videos.js";
 
 const VIEWS = ["sign-in", "change", "refused", "work"];
-const TABS = ["imports", "videos"];
 const FACULTY = ["owner", "staff", "teacher"];
 const OFFICE = ["owner", "staff"];
-
-/** @param {string} id @returns {any} the element, of whichever kind the page has there */
-const at = (id) => document.getElementById(id);
 
 /** @param {string} name */
 const place = (name) => ({ list: at(`${name}-list`), none: at(`${name}-none`), more: at(`${name}-more`), spoken: at("spoken") });
@@ -24,6 +26,7 @@ const place = (name) => ({ list: at(`${name}-list`), none: at(`${name}-none`), m
 const player = new videos.Player(at("player"));
 const signIns = new SignIns(at("sign-ins"));
 const question = new Question(at("question"));
+const tabs = new Tabs(["imports", "videos"]);
 /** What this page knows of each kind of work. */
 const KINDS = {
   job: { ...imports, cards: new Cards(place("imports"), imports.makeCard, imports.ending) },
@@ -36,52 +39,15 @@ const line = new ConnectionLine({
 });
 /** Whether somebody who need not change the password wants to. */
 let changing = false;
-/** Where a sentence stands that says that the server cannot be reached. @type {Set<string>} */
-const unreachable = new Set();
 /** What the view that stands was made for. */
 let entered = "";
-/** Sentences that stand somewhere, so that a switch of language can say them anew. @type {Map<string, () => string>} */
-const said = new Map();
-
-/** Shows what `sentence` gives in the element, in whichever language; null clears it.
- *  @param {string} id @param {(() => string) | null} sentence */
-function say(id, sentence) {
-  if (sentence) said.set(id, sentence);
-  else said.delete(id);
-  at(id).textContent = sentence?.() ?? "";
-}
-
-/** @param {any} error */
-function sentenceFor(error) {
-  const field = Object.values(error.fields ?? {}).flat()[0]; // says more than the code "invalid" does
-  const values = {
-    seconds: Math.ceil((error.retryAfterMs ?? 0) / 1000),
-    n: Number(/\d+/.exec(error.message)?.[0] ?? 0), // a limit is the only number in the server's sentence
-  };
-  return () => explain("error", error.code ?? "internal", field ?? error.message, values);
-}
-
-/** Says what went wrong; what is over when the server answers again goes then. @param {string} id @param {any} error */
-function complain(id, error) {
-  if (error.code === "offline") unreachable.add(id);
-  else unreachable.delete(id);
-  say(id, sentenceFor(error));
-}
-
-/** Takes back what was said while the server could not be reached. */
-function reached() {
-  const lecturesMissing = unreachable.has("video-problem") && at("lecture").options.length === 0;
-  for (const id of unreachable) say(id, null);
-  unreachable.clear();
-  if (lecturesMissing) listLectures();
-}
 
 function translate() {
   document.documentElement.lang = currentLanguage();
   document.title = t("product");
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(/** @type {HTMLElement} */ (node).dataset.t ?? "");
   for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", t(/** @type {HTMLElement} */ (node).dataset.label ?? ""));
-  for (const [id, sentence] of said) at(id).textContent = sentence();
+  repeat();
   at("language").lang = currentLanguage() === "ko" ? "en" : "ko";
   for (const { cards } of Object.values(KINDS)) cards.render();
   line.render();
@@ -121,7 +87,7 @@ function enter(moveFocus = false) {
   line.show(null);
   if (claims && view === "work") watch(claims);
   showWho();
-  if (moveFocus) at(view === "sign-in" ? "tenant" : view === "change" ? "old-password" : view === "work" ? `${tab}-title` : `${view}-title`).focus();
+  if (moveFocus) at(view === "sign-in" ? "tenant" : view === "change" ? "old-password" : view === "work" ? `${tabs.chosen}-title` : `${view}-title`).focus();
 }
 
 /** Opens the form for the own password, or leaves it. The feed is closed meanwhile: the change ends its session.
@@ -208,16 +174,6 @@ async function resolve(topic) {
   }
 }
 
-async function listLectures() {
-  const choice = at("lecture");
-  try {
-    const found = await videos.lectures();
-    choice.replaceChildren(...found.map(({ id, title }) => new Option(title, `${id}`)));
-  } catch (error) {
-    complain("video-problem", error);
-  }
-}
-
 /** @param {string} id */
 function play(id) {
   player.play(id).catch((error) => complain("video-problem", error));
@@ -234,101 +190,14 @@ function removed(id) {
   at("videos-title").focus(); // the button that was used is gone
 }
 
-let tab = "imports";
-
-/** @param {string} name @param {boolean} [moveFocus] */
-function showTab(name, moveFocus = false) {
-  tab = name;
-  for (const one of TABS) {
-    const chosen = one === name;
-    at(one).hidden = !chosen;
-    at(`tab-${one}`).setAttribute("aria-selected", `${chosen}`);
-    at(`tab-${one}`).tabIndex = chosen ? 0 : -1;
-  }
-  if (moveFocus) at(`tab-${name}`).focus();
-}
-
 /** @param {import("./feed.js").State} state @param {number} code @param {import("./feed.js").Why} why */
 function onFeedState(state, code, why) {
   line.show({ state, ...why });
-  if (state === "live") reached();
+  if (state === "live" && reached().includes("video-problem")) listMissingLectures();
   if (state === "live") for (const { cards } of Object.values(KINDS)) cards.speaking = true;
   if (state === "stopped" && code === 4410) comeBack({ code: "revoked" });
   else if (state === "stopped" && !api.signedIn()) leave({ code: "token_invalid" });
   else if (state === "stopped") for (const form of ["import", "video"]) say(`${form}-problem`, () => t("stopped_lead", { code: `${code}` }));
-}
-
-/** Runs what a form does: once at a time, its problem said beside it.
- *  @param {string} form @param {() => Promise<void>} work */
-async function attempt(form, work) {
-  const fields = at(`${form}-fields`);
-  if (fields.hasAttribute("disabled")) return;
-  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
-  unreachable.delete(`${form}-problem`);
-  say(`${form}-problem`, null);
-  fields.setAttribute("disabled", "");
-  /** @type {any} */
-  let problem = null;
-  await work().catch((error) => { problem = error; });
-  fields.removeAttribute("disabled");
-  if (!problem) return;
-  if ((form === "import" || form === "video") && problem.status === 401) return leave(problem);
-  complain(`${form}-problem`, problem);
-  focused?.focus();
-}
-
-/** @param {string} form @param {(values: {[name: string]: string}) => Promise<void>} work */
-function onSubmit(form, work) {
-  const node = at(`${form}-form`);
-  node.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const values = Object.fromEntries(new FormData(/** @type {HTMLFormElement} */ (node)));
-    attempt(form, () => work(/** @type {{[name: string]: string}} */ (values)));
-  });
-}
-
-/** @param {(() => string) | null} sentence */
-const doing = (sentence) => say("import-doing", sentence);
-
-/** @param {File} file */
-async function upload(file) {
-  const record = await imports.upload(file, doing);
-  feed?.learn([record]);
-}
-
-/** @param {() => Promise<void>} work */
-function importing(work) {
-  return attempt("import", () => work().finally(() => doing(null)));
-}
-
-/** @param {FileList | null | undefined} files */
-function uploadAll(files) {
-  const chosen = [...(files ?? [])];
-  if (chosen.length === 0) return;
-  importing(async () => {
-    for (const file of chosen) await upload(file);
-  });
-}
-
-function trySample() {
-  importing(async () => upload(await imports.sample(doing)));
-}
-
-function takeDrops() {
-  const zone = at("import");
-  const open = () => !zone.hidden && !at("imports").hidden;
-  addEventListener("dragover", (event) => {
-    event.preventDefault(); // a file dropped beside the zone must not replace the page
-    zone.classList.toggle("over", open());
-  });
-  addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) zone.classList.remove("over");
-  });
-  addEventListener("drop", (event) => {
-    event.preventDefault();
-    zone.classList.remove("over");
-    if (open()) uploadAll(event.dataTransfer?.files);
-  });
 }
 
 function bindForms() {
@@ -355,54 +224,13 @@ function bindForms() {
   });
 }
 
-/** @param {KeyboardEvent} event */
-function onTabKey(event) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (step) showTab(TABS[(TABS.indexOf(tab) + step + TABS.length) % TABS.length], true);
-}
-
-function bindTabs() {
-  for (const name of TABS) at(`tab-${name}`).addEventListener("click", () => showTab(name));
-  at("tabs").addEventListener("keydown", onTabKey);
-  showTab(tab);
-}
-
-function bindVideo() {
-  at("video-file").addEventListener("change", () => {
-    const file = at("video-file").files[0];
-    at("video-name").textContent = file?.name ?? "";
-    if (file && !at("video-title").value) at("video-title").value = file.name.replace(/\.[^.]*$/, "").slice(0, 100);
-  });
-  onSubmit("video", async () => {
-    const file = at("video-file").files[0];
-    if (!file) throw new api.ApiError(400, { code: "video_missing" });
-    const title = at("video-title").value.trim();
-    try {
-      const record = await videos.upload(file, title, at("lecture").value, (percent) => say("video-doing", () => t("uploading_percent", { name: file.name, percent })));
-      feed?.learn([record]);
-      at("video-form").reset();
-      at("video-name").textContent = "";
-    } finally {
-      say("video-doing", null);
-    }
-  });
-}
-
-function bindImport() {
-  /** @type {HTMLInputElement} */
-  const file = at("file");
-  file.addEventListener("change", () => {
-    uploadAll(file.files);
-    file.value = ""; // the same file may be chosen again
-  });
-  at("sample").addEventListener("click", trySample);
-  takeDrops();
-}
+/** @param {Parameters<import("./feed.js").Feed["learn"]>[0]} records of what was uploaded here */
+const learn = (records) => feed?.learn(records);
 
 bindForms();
-bindTabs();
-bindImport();
-bindVideo();
+bindImportForm(learn);
+bindVideoForm(learn);
+onSignedOut(leave);
 api.onOtherTab(begin);
 api.watchSignOuts((waiting) => say("sign-out-waiting", waiting ? () => t("sign_out_waiting") : null));
 translate();

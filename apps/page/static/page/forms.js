@@ -1,0 +1,41 @@
+// What all forms of the page do: one thing at a time, and a problem is said beside the form.
+
+import { at } from "./dom.js";
+import { complain, tryAgain } from "./sentences.js";
+
+/** Called when the server no longer knows who is signed in. @type {(problem: unknown) => void} */
+let leave = () => undefined;
+
+/** @param {(problem: unknown) => void} handler called when the server no longer knows who is signed in */
+export function onSignedOut(handler) {
+  leave = handler;
+}
+
+/** Runs what a form does: once at a time, its problem said beside it.
+ *  @param {string} form @param {() => Promise<void>} work */
+export async function attempt(form, work) {
+  const fields = at(`${form}-fields`);
+  if (fields.hasAttribute("disabled")) return;
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  tryAgain(`${form}-problem`);
+  fields.setAttribute("disabled", "");
+  /** @type {any} */
+  let problem = null;
+  await work().catch((error) => { problem = error; });
+  fields.removeAttribute("disabled");
+  if (!problem) return;
+  if ((form === "import" || form === "video") && problem.status === 401) return leave(problem);
+  complain(`${form}-problem`, problem);
+  focused?.focus();
+}
+
+/** @param {string} form @param {(values: {[name: string]: string}) => Promise<void>} work */
+export function onSubmit(form, work) {
+  /** @type {HTMLFormElement} */
+  const node = at(`${form}-form`);
+  node.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const values = Object.fromEntries(new FormData(node));
+    attempt(form, () => work(/** @type {{[name: string]: string}} */ (values)));
+  });
+}
