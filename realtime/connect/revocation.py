@@ -100,10 +100,10 @@ class Revocations:
 
     def now(self) -> float:
         """Unix milliseconds, by the clock that judges marks. A process that has never heard Redis asks it first."""
-        if not clock.heard:
+        if not clock.synchronized:
             asked_at = time.monotonic()
             with suppress(RedisError, OSError):
-                clock.hear_answer(self._redis.time(), asked_at)
+                clock.synchronize_with_answer(self._redis.time(), asked_at)
         return 1000 * clock.now()
 
     def check(self, issued: Issued) -> None:

@@ -131,7 +131,7 @@ class UnwrittenMarks:
             if isinstance(answer, Exception) and not isinstance(answer, ResponseError):
                 raise answer
         if isinstance(clock_of_redis, tuple):
-            clock.hear_answer(clock_of_redis, started)
+            clock.synchronize_with_answer(clock_of_redis, started)
         returned, self._unanswered = self._unanswered, False
         recovered = self.refuses_marks or returned
         self._note_answer(took if isinstance(took, ResponseError) else None)

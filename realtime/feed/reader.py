@@ -242,7 +242,7 @@ class FeedReader:
             raise
 
     async def _history_at_address(self) -> str:
-        connection = links.standing(self._redis)
+        connection = links.permanent_connection(self._redis)
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
@@ -296,7 +296,7 @@ class FeedReader:
         await self._redis.aclose()
 
     async def _hold_connection(self, listener: Listener) -> None:
-        connection = links.standing(self._redis)
+        connection = links.permanent_connection(self._redis)
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]

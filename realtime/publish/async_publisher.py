@@ -11,7 +11,7 @@ from realtime.publish.pacing import Pace, progress_update
 from realtime.publish.progress_task import ProgressTask
 from realtime.records import scripts
 from realtime.records.batches import batched
-from realtime.records.commands import Commands, Publishing
+from realtime.records.commands import Commands, PublishScripts
 from realtime.records.metrics import count_published, counting_refusals
 from realtime.records.record import Draft, Progress, Record, Step, draft_record, join_record
 from realtime.records.scripts import Limits, Published
@@ -29,7 +29,7 @@ class AsyncPublisher:
     ) -> None:
         self._redis = redis
         self._commands = Commands(key_prefix, limits or Limits())
-        self._publishing = Publishing(redis)
+        self._scripts = PublishScripts(redis)
         self._renew = redis.register_script(scripts.source("lease"))
         self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
@@ -147,10 +147,10 @@ class AsyncPublisher:
         with counting_refusals():
             if len(records) == 1:
                 ((tenant_id, draft),) = records
-                answer = await self._publishing.of(draft)(*self._commands.publish(tenant_id, draft))
+                answer = await self._scripts.script_for(draft)(*self._commands.publish(tenant_id, draft))
                 return count_published([scripts.published(answer)])
             async with self._redis.pipeline(transaction=False) as pipeline:
-                self._commands.publish_all(pipeline, self._publishing, records)
+                self._commands.publish_all(pipeline, self._scripts, records)
                 return count_published(map(scripts.published, await pipeline.execute()))
 
     async def _write(self) -> None:

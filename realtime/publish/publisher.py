@@ -18,7 +18,7 @@ from realtime.publish.pacing import Pace, progress_update
 from realtime.publish.progress_thread import ProgressThread
 from realtime.records import scripts
 from realtime.records.batches import answers_of, batched
-from realtime.records.commands import Commands, Publishing
+from realtime.records.commands import Commands, PublishScripts
 from realtime.records.metrics import count_published, count_refused, counting_refusals
 from realtime.records.record import Draft, Progress, Record, Step, draft_record, join_record, overtakes
 from realtime.records.scripts import Limits, Published
@@ -39,7 +39,7 @@ class Publisher:
     ) -> None:
         self._redis = redis
         self._commands = Commands(key_prefix, limits or Limits())
-        self._publishing = Publishing(redis)
+        self._scripts = PublishScripts(redis)
         self._renew = redis.register_script(scripts.source("lease"))
         self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
@@ -138,7 +138,7 @@ class Publisher:
             with self._redis.pipeline(transaction=False) as pipeline:
                 for tenant_id, draft in batch:
                     self._progress.settle(tenant_id, draft)
-                    script = self._publishing.certain if at_the_limit else self._publishing.of(draft)
+                    script = self._scripts.at_the_limit if at_the_limit else self._scripts.script_for(draft)
                     script(*self._commands.publish(tenant_id, draft), client=pipeline)
                 answers += map(_answer, pipeline.execute(raise_on_error=False))
         return answers
@@ -243,10 +243,10 @@ class Publisher:
         with counting_refusals():
             if len(records) == 1:
                 ((tenant_id, draft),) = records
-                answer = self._publishing.of(draft)(*self._commands.publish(tenant_id, draft))
+                answer = self._scripts.script_for(draft)(*self._commands.publish(tenant_id, draft))
                 return count_published([scripts.published(answer)])
             with self._redis.pipeline(transaction=False) as pipeline:
-                self._commands.publish_all(pipeline, self._publishing, records)
+                self._commands.publish_all(pipeline, self._scripts, records)
                 return count_published(map(scripts.published, pipeline.execute()))
 
     def _write(self) -> None:

@@ -15,7 +15,7 @@ from realtime.redis.refused_writes import refusal
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-"""Small enough that nobody else waits long for Redis, large enough that the way there costs little."""
+"""Small enough that no other client waits long for Redis, large enough that the round trip costs little."""
 
 MOST_LOGGED = 1000
 _logged: set[str] = set()
@@ -26,16 +26,16 @@ Call = tuple[Sequence[str], Sequence[Any]]
 
 
 def batched(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
-    """The items in lists of `size`, the last one shorter."""
+    """Yield the items in lists of `size`. The last list may be shorter."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
 
 
 def run_script(redis: Redis, name: str, calls: Iterable[Call], *, at_the_limit: bool = False) -> list[Any]:
-    """What each call returned, in order; None for one that failed because of what its own keys hold.
+    """Call a script many times. Return the answers in order, None for a call that failed because of its own keys.
 
-    Raises RedisError; some calls may have been done then.
+    Raise RedisError if Redis fails. Some of the calls may have been executed then.
     """
     script = redis.register_script(scripts.source(name, at_the_limit=at_the_limit))
     answers: list[Any] = []
@@ -48,16 +48,16 @@ def run_script(redis: Redis, name: str, calls: Iterable[Call], *, at_the_limit: 
 
 
 def answers_of(pipeline: Any, where: str) -> list[Any]:
-    """The answers to what a pipeline holds; None for a call that failed because of what its own keys hold.
+    """Execute a pipeline. Return the answers in order, None for a call that failed because of its own keys.
 
-    So a key of the wrong type in one tenant costs no other one anything. `where` names the work in metrics and log.
-    Raises RedisError where the error says something of Redis itself.
+    So a key of the wrong type in one tenant does no harm to other tenants. `where` names the work in metrics and log.
+    Raise RedisError if the error concerns Redis itself.
     """
     return [isolated(answer, where) for answer in pipeline.execute(raise_on_error=False)]
 
 
 def isolated(answer: Any, where: str) -> Any:
-    """The answer, or None for an error that concerns one tenant's keys alone. Raises any other RedisError."""
+    """Return the answer, or None for an error that only concerns one tenant's keys. Raise any other RedisError."""
     if not isinstance(answer, Exception):
         return answer
     if not isinstance(answer, ResponseError) or isinstance(answer, NoScriptError) or refusal(answer) is not None:
@@ -67,7 +67,7 @@ def isolated(answer: Any, where: str) -> Any:
 
 
 def note_isolated(where: str, problem: Exception, **whose: Any) -> None:
-    """Counts an error that concerns one tenant alone, and logs it if the same one was not logged before."""
+    """Count an error that only concerns one tenant. Log it if the same error was not logged before."""
     counts.isolated[where] += 1
     said = f"{where}: {str(problem).strip()} {whose}"
     if said not in _logged:

@@ -1,18 +1,18 @@
-"""What can go wrong, one class each; the sentence is for people."""
+"""The exceptions of the engine. Their messages are for people."""
 
 from redis.exceptions import RedisError
 
 
 class RealtimeError(Exception):
-    """Something in the push engine went wrong."""
+    """The base class of the engine's exceptions."""
 
 
 class BadTopicError(RealtimeError):
-    """A topic is no topic."""
+    """A text is not a valid topic."""
 
 
 class BadRecordError(RealtimeError):
-    """A record cannot be published as it is."""
+    """A record cannot be published, because one of its fields is not valid."""
 
 
 class TicketError(RealtimeError):
@@ -20,23 +20,23 @@ class TicketError(RealtimeError):
 
 
 class TicketExpiredError(TicketError):
-    """The ticket has expired: get a new one."""
+    """The ticket has expired. The client gets a new one."""
 
 
 class RevokedError(TicketError):
-    """The session was ended, or the account changed: sign in again."""
+    """The session was ended, or the account was changed. The user signs in again."""
 
 
 class WritesRefusedError(RealtimeError, RedisError):
-    """Redis takes no writes: all processes were told of the revocation, but its mark is still to be written."""
+    """Redis refuses writes. All processes were told of the revocation, but its mark still has to be written."""
 
 
 class MarksUnreadableError(RealtimeError, RedisError):
-    """Who was revoked cannot be known: Redis takes no writes, and the database cannot be asked."""
+    """The revocation marks cannot be read: Redis refuses writes, and the database does not answer."""
 
 
 class TooManyConnectionsError(RealtimeError):
-    """The user, the tenant or the process holds as many connections as it may; `limit` says which of them."""
+    """The user, the tenant or the process has reached its number of connections. `limit` says which of them."""
 
     def __init__(self, message: str, limit: str) -> None:
         super().__init__(message)
@@ -44,31 +44,31 @@ class TooManyConnectionsError(RealtimeError):
 
 
 class ForbiddenTopicError(RealtimeError):
-    """The caller may not see this topic."""
+    """The caller may not watch this topic."""
 
 
 class BadFrameError(RealtimeError):
-    """A frame from the client is not one of the protocol's."""
+    """A frame from the client does not follow the protocol."""
 
 
 class FeedUnavailableError(RealtimeError):
-    """The feed cannot be read at the moment, because Redis cannot be reached."""
+    """The feed cannot be read at the moment, because Redis does not answer."""
 
 
 class UnsendableError(RealtimeError):
-    """A row of the outbox can never be sent. A sender raises it: the row is set aside for the operator."""
+    """A row of the outbox can never be sent. Raised by a sender; the row is set aside for the operator."""
 
 
 class NotNowError(RealtimeError):
-    """A row of the outbox cannot be sent now, through no fault of its own. A sender raises it; it is sent later."""
+    """A row of the outbox cannot be sent now, for a reason outside the row. Raised by a sender; it is tried later."""
 
 
 class LeaseLostError(RealtimeError):
-    """Another process has taken over what this one was doing."""
+    """Another process has taken over the work of this one."""
 
 
 class CheckFailedError(RealtimeError):
-    """A check of the doctor found something wrong; `mend` says how to mend it."""
+    """A check of the doctor found something wrong. `mend` says how to mend it."""
 
     def __init__(self, message: str, mend: str) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Values as JSON, also those that JSON has no word for: a worker can publish what it has at hand.
+"""Encodes values as JSON, including types that JSON does not have, so that workers need not convert them.
 
 | Python                              | JSON                              |
 |-------------------------------------|-----------------------------------|
@@ -31,14 +31,14 @@ _MOST_DEPTH = 250
 def json_text(value: Any) -> bytes:
     """Encode a value.
 
-    Raises TypeError or ValueError for an object of any other class, an integer of more than 64 bits, and a value that
-    contains itself.
+    Raise TypeError or ValueError for an object of any other class, for an integer of more than 64 bits, and for a
+    value that contains itself.
     """
     try:
         text = orjson.dumps(value, _default, _OPTIONS)
     except orjson.JSONEncodeError:
-        return orjson.dumps(_cleaned(value), _default, _OPTIONS)  # a lone surrogate; anything else fails once more
-    if _ESCAPED_NUL in text:  # or an escaped backslash before "u0000", which cleaning leaves as it is
+        return orjson.dumps(_cleaned(value), _default, _OPTIONS)  # replaces a lone surrogate; other errors raise again
+    if _ESCAPED_NUL in text:  # it may also be an escaped backslash before "u0000", which cleaning does not change
         return orjson.dumps(_cleaned(orjson.loads(text)))
     return text
 

@@ -1,4 +1,4 @@
-"""What this process counts. Counting stands in the hottest paths, so it is plain addition; `exposition.py` names it."""
+"""The counters of this process: plain additions, because they run in the hottest paths. `exposition.py` names them."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -15,7 +15,7 @@ LATENCY_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.
 
 
 class Histogram:
-    """How many observations fell below each bound, and their sum."""
+    """Counts how many observations are at or below each bound, and adds them up."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
@@ -27,12 +27,12 @@ class Histogram:
         self.sum += value
 
     def cumulative(self) -> list[int]:
-        """Of each bound, how many were at or below it; then how many there were."""
+        """Return the number of observations at or below each bound, and at the end their total number."""
         return list(accumulate(self._counts))
 
 
 class Counts:
-    """Counters since the process began; of `connections`, how many there are now."""
+    """Counters since the process started. `connections` is the number that are open now."""
 
     def __init__(self) -> None:
         self.delivered = 0
@@ -54,7 +54,7 @@ LATENCY = Histogram(LATENCY_SECONDS)
 
 @contextmanager
 def counting_refusals() -> Iterator[None]:
-    """Counts, by its code, a write that Redis refuses within this block, and raises what it raised."""
+    """Count a write that Redis refuses within this block by its code, and raise the error again."""
     try:
         yield
     except ResponseError as problem:
@@ -63,13 +63,13 @@ def counting_refusals() -> Iterator[None]:
 
 
 def count_refused(problem: ResponseError) -> None:
-    """Counts an error of Redis by its code, if it is the refusal of a write."""
+    """Count an error of Redis by its code if it refuses a write."""
     if (code := refusal(problem)) is not None:
         counts.refused_writes[code] += 1
 
 
 def count_published(answers: Iterable[Published]) -> list[Published]:
-    """The answers of Redis to publishes, counted by their verdict."""
+    """Count Redis' answers to publishes by their verdict, and return them."""
     counted = list(answers)
     for answer in counted:
         counts.published[answer.verdict] += 1

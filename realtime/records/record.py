@@ -1,7 +1,8 @@
-"""A record as text: how it is written once by the publisher, and how little of it has to be read again.
+"""Writes and reads the text of records.
 
-The text begins with a fixed header, `{"offset":N,"topic":"…","attempt":N,"status":"…",`, so that neither Lua nor the
-hub has to decode JSON to compare records, and the bytes that a worker wrote are the bytes that a browser reads.
+The publisher writes the text once, and the browser receives the same bytes. It begins with a fixed header,
+`{"offset":N,"topic":"…","attempt":N,"status":"…",`, so that neither Lua nor the hub has to decode JSON to compare
+records.
 """
 
 import re
@@ -24,7 +25,7 @@ MAX_NUMBER = 2**53 - 1
 """The largest whole number that JavaScript holds exactly."""
 MAX_REMAINING_SECONDS = 1e9
 MAX_PUBLISHED_AT = 1e11
-"""Unix seconds. Milliseconds are a frequent mistake, and larger than this."""
+"""Unix seconds. Milliseconds, a frequent mistake, are larger than this."""
 
 _HEADER = re.compile(
     rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
@@ -35,7 +36,7 @@ _PUBLISHED_AT = re.compile(rb'"published_at":(\d{1,12}(?:\.\d{1,9})?),"progress"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a job stands: step `index` of `total`, and how far that step itself is (0 to 100)."""
+    """The step that a job is at: `index` of `total`, and the percentage of this step that is done (0 to 100)."""
 
     index: int
     total: int
@@ -45,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is: 0 to 100, the step, and the seconds that remain, if known."""
+    """How far a job is: a percentage from 0 to 100, the step, and the remaining seconds, if known."""
 
     percent: float
     step: Step | None = None
@@ -54,7 +55,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A record before Redis gave it an offset: `text` lacks the opening `{"offset":N`, `progress` is JSON or empty."""
+    """A record to which Redis has given no offset yet.
+
+    `text` lacks the opening `{"offset":N`. `progress` is JSON or empty.
+    """
 
     topic: str
     attempt: int
@@ -65,7 +69,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record as Redis holds it. `body` is its whole JSON, as it goes to browsers."""
+    """A record as Redis stores it. `body` is its whole JSON, as browsers receive it."""
 
     offset: int
     topic: str
@@ -79,16 +83,16 @@ class Record:
 
     @property
     def published_at(self) -> float:
-        """Unix seconds; now where the text does not say it."""
-        # The last one: the data before it may have a field of that name.
+        """The time at which it was published, in Unix seconds; now if the text has none."""
+        # The last one counts: the data before it may have a field of the same name.
         match = _PUBLISHED_AT.match(self.body, max(0, self.body.rfind(b'"published_at":')))
         return float(match[1]) if match else time.time()
 
 
 def overtakes(draft: Draft, held: Record) -> bool:
-    """Whether a committed state shows that the record of its end, or of its attempt, never came.
+    """Return whether a committed state proves that the record of its end, or of its attempt, was never published.
 
-    PROCESSING shows nothing: whoever claims the job publishes it, with a lease that nobody else may write.
+    PROCESSING proves nothing: the worker that claims the job publishes it, with a lease that only this worker may write.
     """
     if draft.attempt == held.attempt:
         return draft.status.terminal and not held.terminal
@@ -108,7 +112,7 @@ def draft_record(
 ) -> Draft:
     """Check and encode a record. Raise BadTopicError or BadRecordError, and nothing else, whatever is passed.
 
-    `data` and `error` may hold what JSON has no word for: `realtime.records.json_text` says how it is written.
+    `data` and `error` may contain types that JSON does not have; see `realtime.records.json_text`.
     """
     check_topic(topic)
     if not (isinstance(status, str) and status in Status.__members__):
@@ -134,7 +138,7 @@ def draft_record(
 
 
 def _checked(progress: Progress, topic: str) -> Progress:
-    """The progress with plain numbers. Raises BadRecordError."""
+    """Return the progress with plain numbers. Raise BadRecordError."""
     step = progress.step
     if step is not None:
         step = Step(
@@ -145,7 +149,7 @@ def _checked(progress: Progress, topic: str) -> Progress:
         )
     remaining = progress.remaining_seconds
     if isinstance(remaining, float) and not remaining <= MAX_REMAINING_SECONDS:
-        remaining = None  # an estimate by division is infinite at first, or not a number: nobody knows yet
+        remaining = None  # an estimate by division is infinite or NaN at first: it is not known yet
     elif remaining is not None:
         overdue = isinstance(remaining, int | float) and remaining < 0
         most, expected = MAX_REMAINING_SECONDS, "seconds"
@@ -155,16 +159,16 @@ def _checked(progress: Progress, topic: str) -> Progress:
 
 
 def _number(value: object, name: str, topic: str, *, most: float, expected: str) -> float:
-    """Raises BadRecordError for what is no number from 0 to `most`. Decimals and numbers of NumPy are numbers."""
+    """Return a number from 0 to `most`, also of a Decimal or a NumPy number. Raise BadRecordError for anything else."""
     if isinstance(value, Real | Decimal):
-        with suppress(ArithmeticError, ValueError):  # of a huge integer, of a signaling NaN
+        with suppress(ArithmeticError, ValueError):  # raised for a huge integer and for a signaling NaN
             if 0 <= (found := float(value)) <= most:
                 return found
     raise BadRecordError(f"The {name} of {topic} is {_shown(value)}: it has to be a number ({expected}).")
 
 
 def _whole_number(value: object, name: str, topic: str, *, least: int = 0) -> int:
-    """Raises BadRecordError for what is no whole number from `least` on that every browser can hold."""
+    """Return a whole number from `least` to the largest that browsers hold exactly. Raise BadRecordError otherwise."""
     try:
         found = index(value) if not isinstance(value, bool) else -1  # type: ignore[arg-type]
     except TypeError:
@@ -182,7 +186,7 @@ def _shown(value: object) -> str:
 
 
 def parse_record(body: bytes) -> Record:
-    """A record from its whole JSON. Raises BadRecordError."""
+    """Return the record that this JSON is. Raise BadRecordError."""
     match = _HEADER.match(body)
     if match is None or match[4].decode() not in Status.__members__:
         raise BadRecordError(f"This is no record: {body[:80]!r}.")
@@ -190,10 +194,13 @@ def parse_record(body: bytes) -> Record:
 
 
 def join_record(text: bytes, progress: bytes | None) -> Record:
-    """A record from its two keys, `:status` and `:progress`, the way the publish script joins them."""
+    """Return the record that the values of the keys `:status` and `:progress` form, joined as `publish.lua` does.
+
+    Raise BadRecordError.
+    """
     return parse_record(text[:-1] + b',"progress":' + (progress or b"null") + b"}")
 
 
 def unknown_record(topic: str) -> bytes:
-    """What stands for a topic of which Redis knows nothing; the client then asks the detail endpoint once."""
+    """Return the JSON for a topic that Redis does not know. The client then asks the detail endpoint once."""
     return b'{"topic":"' + topic.encode() + b'","status":"UNKNOWN"}'

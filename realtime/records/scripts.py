@@ -1,4 +1,4 @@
-"""The Lua scripts, and what goes into and comes out of them. The same for synchronous and asynchronous clients."""
+"""The texts of the Lua scripts, their arguments and their answers, for synchronous and asynchronous clients."""
 
 import math
 import secrets
@@ -21,19 +21,23 @@ log = structlog.get_logger(__name__)
 
 _FOLDER = Path(__file__).with_name("lua")
 _OPENING = frozenset({"publish", "snapshot", "topics"})
-_OF_MASTER = frozenset({"record"})
-"""Those that open no feed, and all the same read nothing from a replica."""
+"""Scripts that open the feed first."""
+_ONLY_MASTER = frozenset({"record"})
+"""Scripts that open no feed, but must not read from a replica."""
 _PUBLISHING = frozenset({"stall", "show", "copy_old"})
-_AT_THE_LIMIT = frozenset({"revoke", "note", "repair", "show", "stall", "tend", "lease", "drop_lease", "expire_ended"})
-"""Marks, and what heals: written also when Redis is at its memory limit. All other writes are refused there."""
+"""Scripts that decide whether to call `publish.lua`."""
+_AT_THE_LIMIT = frozenset(
+    {"revoke", "note", "repair", "show", "stall", "maintain", "lease", "drop_lease", "expire_ended"}
+)
+"""Revocation marks and repairs: they write even when Redis is at its memory limit, which refuses all other writes."""
 ALLOW_OOM = "#!lua flags=allow-oom\n"
 
 
 @cache
 def source(name: str, *, at_the_limit: bool = False) -> str:
-    """The text of a script; those that touch the feed open it first, and some decide whether to publish at all.
+    """Return the text of a script, together with the scripts that it needs.
 
-    `at_the_limit`: one that writes also when Redis is at its memory limit. Terminal states are published by such a one.
+    `at_the_limit`: return a variant that writes even when Redis is at its memory limit, as for terminal states.
     """
     header = ALLOW_OOM if at_the_limit or name in _AT_THE_LIMIT else ""
     return header + _body(name)
@@ -44,7 +48,7 @@ def _body(name: str) -> str:
     if name in _PUBLISHING:
         return f"local function publish()\n{_body('publish')}\nend\n{text}"
     opening = (_FOLDER / "open_feed.lua").read_text() if name in _OPENING else ""
-    if opening or name in _OF_MASTER:
+    if opening or name in _ONLY_MASTER:
         return (_FOLDER / "history.lua").read_text() + opening + text
     return text
 
@@ -55,11 +59,11 @@ def new_epoch() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long records stay and how many a new client is shown (realtime.md, section 4)."""
+    """How long records stay in Redis, and how many of them a new client is shown."""
 
     unfinished_ttl_seconds: int = 6 * 3600
     terminal_ttl_seconds: int = Settings.terminal_ttl_seconds
-    """How long the status of an ended topic stays that a new client is shown no more. 0: for ever."""
+    """How long the status of an ended topic stays once new clients are no longer shown it. 0: for ever."""
     lease_seconds: float = Settings.lease_seconds
     recent_terminal: int = Settings.recent_terminal
     recent_terminal_seconds: int = 24 * 3600
@@ -68,7 +72,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Redis' answer to a publish: what it decided, and where the feed stands."""
+    """Redis' answer to a publish: the verdict, and the feed's epoch and offset."""
 
     verdict: Verdict
     epoch: str
@@ -77,10 +81,11 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A feed as read: `whole` if `records` are all that a new client is shown, else those above the known offset.
+    """A feed as it was read.
 
-    `named_records`: by topic, what was asked for by name and is not shown to new clients; only of a whole feed.
-    `shown`: how many topics a new client is shown at the most.
+    `whole`: whether `records` are all that a new client is shown, or only those above the known offset.
+    `named_records`: by topic, the records that were asked for by name and are not in the index. Only if `whole`.
+    `shown`: the number of topics in the index, of which a new client is shown those that have a status.
     """
 
     epoch: str
@@ -94,7 +99,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Single topics as read, and where the feed stood then."""
+    """Single topics as they were read, and the feed's epoch and offset at that moment."""
 
     epoch: str
     offset: int
@@ -102,7 +107,7 @@ class Named:
 
 
 def publish_arguments(keys: Keys, limits: Limits, tenant_id: int, draft: Draft) -> tuple[list[str], list[Any]]:
-    """KEYS and ARGV of `publish.lua`."""
+    """Return KEYS and ARGV of `publish.lua`."""
     names = [
         keys.status(tenant_id, draft.topic),
         keys.progress(tenant_id, draft.topic),
@@ -133,35 +138,36 @@ def publish_arguments(keys: Keys, limits: Limits, tenant_id: int, draft: Draft) 
 
 
 def published(answer: Sequence[bytes]) -> Published:
+    """Read the answer of `publish.lua`."""
     return Published(Verdict(answer[0].decode()), answer[1].decode(), int(answer[2]))
 
 
 def snapshot_arguments(
     keys: Keys, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()
 ) -> tuple[list[str], list[Any]]:
-    """KEYS and ARGV of `snapshot.lua`; an empty epoch asks for everything. `topics`: asked for by name."""
+    """Return KEYS and ARGV of `snapshot.lua`. An empty epoch asks for everything; `topics` are also read by name."""
     names = [keys.feed(tenant_id), keys.index(tenant_id), keys.relay()]
     prefix = keys.tenant(tenant_id)
     return names, [epoch, offset, new_epoch(), prefix, STATUS_SUFFIX, PROGRESS_SUFFIX, *map(check_topic, topics)]
 
 
 def snapshot(answer: Sequence[Any]) -> Snapshot:
-    """What `snapshot.lua` returned. A topic whose status key was evicted is left out."""
+    """Read the answer of `snapshot.lua`. A topic whose status key was evicted is left out."""
     epoch, offset, floor, whole, shown, indexed = answer[:6]
-    named = 6 + 2 * indexed  # where those begin
+    named = 6 + 2 * indexed  # the position of the first topic that was read by name
     records = list(_join_records(answer[6:named]))
     named_records = {record.topic: record for record in _join_records(answer[named:])}
     return Snapshot(epoch.decode(), int(offset), int(floor), whole == b"1", records, named_records, shown)
 
 
 def topics_arguments(keys: Keys, tenant_id: int, topics: Sequence[str]) -> tuple[list[str], list[Any]]:
-    """KEYS and ARGV of `topics.lua`."""
+    """Return KEYS and ARGV of `topics.lua`."""
     names = [name(tenant_id, topic) for topic in topics for name in (keys.status, keys.progress)]
     return [keys.feed(tenant_id), *names], [new_epoch()]
 
 
 def topics(answer: Sequence[Any]) -> Named:
-    """What `topics.lua` returned, of the topics that Redis holds."""
+    """Read the answer of `topics.lua`. Topics that Redis does not hold are left out."""
     epoch, offset = answer[:2]
     return Named(epoch.decode(), int(offset), {record.topic: record for record in _join_records(answer[2:])})
 
@@ -172,5 +178,5 @@ def _join_records(values: Sequence[bytes | None]) -> Iterator[Record]:
             if text is not None:
                 yield join_record(text, progress)
         except BadRecordError as problem:
-            # One foreign value below our names must not cost a tenant its feed.
+            # One foreign value under our keys must not make the whole feed unreadable.
             log.warning("bad_record", error=str(problem))

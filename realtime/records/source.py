@@ -1,4 +1,4 @@
-"""What the engine asks the project's database. A project says who answers in `REALTIME_SOURCE`; see `Source`."""
+"""The interface through which the engine asks the project's database. `REALTIME_SOURCE` names its implementation."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from realtime.records.record import Draft, draft_record
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """What the database says of one topic at this moment, and whose it is.
+    """The state of one topic in the database, and the tenant that owns it.
 
-    `data` and `error` are what the project publishes with this status; `published_at` is when it became so, in Unix
-    seconds.
+    `data` and `error` are what the project publishes with this status. `published_at` is the time at which the topic
+    reached it, in Unix seconds.
     """
 
     tenant_id: int
@@ -24,7 +24,7 @@ class TopicState:
     error: Mapping[str, str] | None = None
 
     def draft(self) -> Draft:
-        """The state as a record without progress. Raises BadTopicError or BadRecordError."""
+        """Return the state as a record without progress. Raise BadTopicError or BadRecordError."""
         return draft_record(
             topic=self.topic,
             attempt=self.attempt,
@@ -36,30 +36,30 @@ class TopicState:
 
 
 class Source(Protocol):
-    """The truth that Redis is filled and repaired from. Ids are unique over all tenants, so a topic has one owner.
+    """The database from which Redis is filled and repaired. Ids are unique over all tenants: a topic has one owner.
 
-    All of it is asked by the relay and by commands, never for a connection or a poll: these cost no SQL. An error that
-    it raises is logged and the question asked again later.
+    Only the relay and commands call it, never a connection or a poll: these cost no SQL. An exception is logged, and
+    the call is repeated later.
 
-    A source may also have an attribute `kinds`: the kinds of topics (`job` of `job:9`) that have a row as long as they
-    are unfinished. A topic of these that is shown as unfinished and has no row is ended as CANCELLED within some
-    minutes. Where it has none, and for other kinds, that takes a week without a word.
+    A source may also have an attribute `kinds`: the kinds of topics (`job` of `job:9`) that have a row while they are
+    unfinished. A topic of these kinds that is shown as unfinished but has no row is ended as CANCELLED within some
+    minutes. For other kinds, and for a source without `kinds`, that happens after a week without a new record.
     """
 
     def tenants(self) -> list[int]:
-        """All tenants whose feeds are looked after. Asked every few seconds."""
+        """Return all tenants whose feeds are maintained. Called every few seconds."""
 
     def tenant_id(self, code: str) -> int | None:
-        """The tenant that people call so; None if there is none."""
+        """Return the tenant with this code, or None."""
 
     def user_id(self, tenant_id: int, name: str) -> int | None:
-        """The user of this tenant who signs in so; None if there is none."""
+        """Return the user of this tenant with this sign-in name, or None."""
 
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:
-        """All unfinished topics of some tenants (at most some hundred), those that changed last at the end."""
+        """Return all unfinished topics of these tenants (up to some hundred), the last changed at the end."""
 
     def ended(self, tenant_ids: Sequence[int], since: float) -> Iterable[TopicState]:
-        """What has ended since then (Unix seconds)."""
+        """Return the topics of these tenants that have ended since this time, in Unix seconds."""
 
     def states(self, topics: Sequence[str]) -> dict[str, TopicState]:
-        """These topics (at most some hundred), as far as there are such; whoever asks compares the tenant."""
+        """Return those of these topics (up to some hundred) that exist. The caller compares the tenant."""

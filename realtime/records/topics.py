@@ -1,4 +1,4 @@
-"""Topics (`kind:id`), and which of them a connection asked for."""
+"""Topics (`kind:id`), and filters that say which of them a connection watches."""
 
 import hashlib
 import re
@@ -9,34 +9,34 @@ from realtime.records.errors import BadTopicError
 
 EVERYTHING = "*"
 MAX_TOPICS = 200
-"""Topics that one connection may name."""
+"""How many topics one connection may name."""
 
 _TOPIC = re.compile(r"[a-z]{1,16}:[A-Za-z0-9_-]{1,64}", re.ASCII)
 _PATTERN = re.compile(r"\*|[a-z]{1,16}:(?:\*|[A-Za-z0-9_-]{1,64})", re.ASCII)
 
 
 def check_topic(topic: str) -> str:
-    """The topic itself. Raises BadTopicError."""
+    """Return the topic unchanged. Raise BadTopicError if it is not valid."""
     if not (isinstance(topic, str) and _TOPIC.fullmatch(topic)):
         raise BadTopicError(f"{topic!r:.100} is no topic: write kind:id, as in video:42.")
     return topic
 
 
 def is_named(pattern: str) -> bool:
-    """Whether the pattern names one topic, rather than all or a kind of them."""
+    """Return whether the pattern names one topic, and not all topics or a kind of them."""
     return not pattern.endswith("*")
 
 
 @dataclass(frozen=True, slots=True)
 class TopicFilter:
-    """A set of patterns: topics, `kind:*`, or `*`. Normal form: what another pattern already covers is left out."""
+    """A set of patterns: topics, `kind:*`, or `*`. With `*`, the patterns `kind:*` are left out."""
 
     patterns: frozenset[str]
     hash: str = field(compare=False)
 
     @classmethod
     def of(cls, patterns: Iterable[str]) -> "TopicFilter":
-        """The filter of these patterns. Raises BadTopicError."""
+        """Return the filter of these patterns. Raise BadTopicError."""
         given = set(patterns)
         for pattern in given:
             if not _PATTERN.fullmatch(pattern):
@@ -50,21 +50,22 @@ class TopicFilter:
 
     @classmethod
     def parse(cls, text: str) -> "TopicFilter":
-        """From the query parameter `topics`: patterns between commas. Raises BadTopicError."""
+        """Return the filter that the query parameter `topics` names, with commas in between. Raise BadTopicError."""
         return cls.of(part.strip() for part in text.split(",") if part.strip())
 
     @property
     def named(self) -> list[str]:
-        """The topics asked for by name, whose state is told even where the feed does not hold it."""
+        """The topics that are asked for by name. Their state is sent even if it is not in the feed."""
         return sorted(p for p in self.patterns if is_named(p))
 
     def matches(self, topic: str) -> bool:
+        """Return whether this topic is watched."""
         if EVERYTHING in self.patterns or topic in self.patterns:
             return True
         return f"{topic.partition(':')[0]}:*" in self.patterns
 
     def covers(self, pattern: str) -> bool:
-        """Whether everything that the pattern matches is matched here too."""
+        """Return whether this filter matches everything that the pattern matches."""
         return pattern in self.patterns or EVERYTHING in self.patterns or self._covers_kind(pattern)
 
     def _covers_kind(self, pattern: str) -> bool:

@@ -1,4 +1,4 @@
-"""Finds out whether Redis takes writes, by writing."""
+"""Finds out whether Redis takes writes by writing."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ from realtime.records.keys import Keys
 
 
 def try_write(redis: Any, keys: Keys) -> Any:
-    """Send a write as any other: its refusal says that Redis takes none.
+    """Send an ordinary write. If Redis refuses it, it refuses all ordinary writes.
 
-    Returns what `set` returns: of a client for asyncio something to be awaited, of a pipeline the pipeline.
+    Return what `set` returns: with a client for asyncio an awaitable, with a pipeline the pipeline.
     """
     return redis.set(keys.writable(), 1, ex=60)
 
 
 def takes_writes(redis: Redis, key_prefix: str) -> bool:
-    """Whether Redis takes a write as any other. Raises RedisError where it cannot be asked."""
+    """Return whether Redis takes an ordinary write. Raise RedisError if it cannot be reached."""
     try:
         try_write(redis, Keys(key_prefix))
     except ResponseError:

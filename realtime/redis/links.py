@@ -1,12 +1,13 @@
-"""Clients of Redis whose links do not stay at a server that is the wrong one.
+"""Redis clients that leave a server which is no longer the right one.
 
-After a failover a link that stands may lead to what is a replica now, or to a server that the address does not mean any
-more. Redis ends no link then: it answers reads from what it has, and refuses writes. So a link is left when Redis
-answers that it is the wrong server or cannot serve (`LEAVING`), and all others of this process to the same address with
-it. The address is resolved again, and the command is sent once more. A link is also left after half a minute, because a
-server that nobody has told that it was replaced refuses nothing.
+After a failover an open connection may lead to a server that is a replica now, or that the address no longer names.
+Redis does not close such a connection: it answers reads from the data that it has, and refuses writes. So when Redis
+answers that it is the wrong server or cannot serve (`WRONG_SERVER_CODES`), this connection and all others of this
+process to the same address are replaced: the address is resolved again, and the command is sent once more. A
+connection is also replaced after half a minute, because a server that does not know that it was replaced refuses
+nothing.
 
-Not for transactions that WATCH keys: they need one link from begin to end.
+Do not use these clients for transactions that WATCH keys: those need one connection from beginning to end.
 """
 
 import time
@@ -28,34 +29,35 @@ from redis.retry import Retry
 
 from realtime.redis.refused_writes import CODES, refusal
 
-LEAVING = (*CODES, "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY")
-"""Answers of a server that is the wrong one, or cannot serve now. The library itself leaves at LOADING and NOAUTH."""
+WRONG_SERVER_CODES = (*CODES, "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY")
+"""Errors of a server that is the wrong one or cannot serve now. At LOADING and NOAUTH the library itself reconnects."""
 YOUNG_SECONDS = 1.0
-"""A link that was made so recently is kept: the address was resolved just now."""
+"""A connection that is younger than this is kept: its address was resolved just now."""
 OLD_SECONDS = 30.0
+"""A connection that is older than this is replaced before it is used again."""
 
 
 class LinkLeftError(RedisConnectionError):
-    """The link was left, because of what Redis answered. The client sends the command once more, over a new link."""
+    """The connection was given up because of what Redis answered. The client sends the command again over a new one."""
 
 
 class Address:
-    """Where the links of this process lead that were made with the same URL."""
+    """What the connections of this process share that were made with the same URL."""
 
     def __init__(self) -> None:
         self._left_at = float("-inf")
 
     def leave(self) -> None:
-        """Every link that stands is replaced before it is used the next time."""
+        """Have every open connection replaced before it is used the next time."""
         self._left_at = time.monotonic()
 
     def keeps(self, made_at: float) -> bool:
-        """Whether a link that was made then may still be used."""
+        """Return whether a connection that was made at this monotonic time may still be used."""
         return made_at > self._left_at and time.monotonic() - made_at < OLD_SECONDS
 
-    def answer(self, problem: Exception, made_at: float) -> Exception:
-        """What to raise where Redis has answered with an error."""
-        if not _says_leave(problem) or time.monotonic() - made_at < YOUNG_SECONDS:
+    def error_to_raise(self, problem: Exception, made_at: float) -> Exception:
+        """Return the exception to raise for an error that Redis answered."""
+        if not _is_wrong_server(problem) or time.monotonic() - made_at < YOUNG_SECONDS:
             return problem
         self.leave()
         return LinkLeftError(f"Redis is the wrong one, or cannot serve now: {problem}")
@@ -65,12 +67,12 @@ _addresses: dict[str, Address] = {}
 
 
 def address_of(url: str) -> Address:
-    """Return what all links of this process to this URL share."""
+    """Return the address that all connections of this process to this URL share."""
     return _addresses.setdefault(url, Address())
 
 
 def client(url: str, **options: Any) -> Redis:
-    """Return a client; `options` are those of `Redis.from_url`. Each command is sent twice at the most."""
+    """Return a client. `options` are those of `Redis.from_url`. Each command is sent at most twice."""
     options.setdefault("retry", Retry(NoBackoff(), 1))
     base: Any = parse_url(url).get(  # type: ignore[no-untyped-call]
         "connection_class", Connection
@@ -79,38 +81,38 @@ def client(url: str, **options: Any) -> Redis:
 
 
 def async_client(url: str, **options: Any) -> AsyncRedis:
-    """Return a client for asyncio; `options` are those of `Redis.from_url`."""
+    """Return a client for asyncio. `options` are those of `Redis.from_url`. Each command is sent at most twice."""
     options.setdefault("retry", AsyncRetry(NoBackoff(), 1))
     base: Any = parse_async_url(url).get("connection_class", AsyncTcpConnection)
     return AsyncRedis.from_url(url, connection_class=_async_leaving(url, base), **options)
 
 
 def leave(redis: Redis | AsyncRedis) -> None:
-    """Replace the links of this client before they are used again, and all others of the process to its address."""
+    """Replace all connections of this process to this client's address before they are used again."""
     address: Address | None = getattr(redis.connection_pool.connection_class, "address", None)
     if address is not None:
         address.leave()
 
 
-def standing(redis: AsyncRedis) -> AsyncConnection:
-    """Return a new link of this client, not connected, which is not left by itself: for code that looks after it."""
+def permanent_connection(redis: AsyncRedis) -> AsyncConnection:
+    """Return a new connection of this client, not yet connected, which is never replaced: its user watches over it."""
     pool = redis.connection_pool
     kind: Callable[..., AsyncConnection] = getattr(pool.connection_class, "plain", pool.connection_class)
-    # Without a time limit the library writes at once; with one it hands the write to a task of its own, which finds
-    # nothing to write to when the reading side has closed the connection meanwhile.
+    # Without a time limit the library writes at once. With one it writes in another task, which fails when the reading
+    # side has closed the connection meanwhile.
     return kind(**(pool.connection_kwargs | {"socket_timeout": None}))
 
 
-def _says_leave(problem: Exception) -> bool:
-    """Whether this is one of those answers; that of a command inside a script may have the code in the middle."""
+def _is_wrong_server(problem: Exception) -> bool:
+    """Return whether this error has one of the codes. That of a command in a script may have it in the middle."""
     code = getattr(problem, "status_code", None) or str(problem).partition(" ")[0]
-    return code in LEAVING or refusal(problem) is not None
+    return code in WRONG_SERVER_CODES or refusal(problem) is not None
 
 
 def history(replication: dict[str, Any]) -> str:
-    """Return which history this server writes, from what it says in INFO replication (lua/history.lua).
+    """Return the replication id of this server, from its INFO replication; see `records/lua/history.lua`.
 
-    Raises ReadOnlyError for a replica.
+    Raise ReadOnlyError for a replica.
     """
     if replication["role"] != "master":
         raise ReadOnlyError("This Redis is a replica.")
@@ -137,7 +139,7 @@ def _leaving(url: str, base: Any) -> type[AbstractConnection]:
             try:
                 return super().read_response(*args, **options)
             except ResponseError as problem:
-                raise self.address.answer(problem, self.made_at) from None
+                raise self.address.error_to_raise(problem, self.made_at) from None
 
     return LeavingConnection
 
@@ -163,6 +165,6 @@ def _async_leaving(url: str, base: Any) -> type[AsyncConnection]:
             try:
                 return await super().read_response(*args, **options)
             except ResponseError as problem:
-                raise self.address.answer(problem, self.made_at) from None
+                raise self.address.error_to_raise(problem, self.made_at) from None
 
     return LeavingConnection

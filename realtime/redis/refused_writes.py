@@ -1,4 +1,4 @@
-"""How Redis says that it takes no writes. It still answers reads then, and `PUBLISH` still reaches every process."""
+"""Recognizes the errors with which Redis refuses writes. It then still answers reads, and PUBLISH still works."""
 
 import re
 
@@ -26,7 +26,7 @@ _WORDS = re.compile(rf"\b({'|'.join(CODES)})\b")
 
 
 def refusal(problem: BaseException) -> str | None:
-    """The code with which Redis refused a write, such as "READONLY" or "MISCONF"; None for any other error."""
+    """Return the code with which Redis refused a write, such as "READONLY" or "MISCONF"; None for any other error."""
     for kind, code in _CLASSES.items():
         if isinstance(problem, kind):
             return code
@@ -35,6 +35,6 @@ def refusal(problem: BaseException) -> str | None:
 
 
 def sentence(problem: BaseException) -> str:
-    """What Redis said, in its first sentence, with the code in front."""
+    """Return the first sentence of an error of Redis, with its code in front."""
     code, said = refusal(problem) or "", str(problem).strip().partition(". ")[0].rstrip(".")
     return said if code in said else f"{code} {said}".strip()

@@ -1,4 +1,4 @@
-"""What the engine needs of the Redis server itself, as its own account (`INFO`) says."""
+"""What the engine has to know of the Redis server: its version, its memory and its eviction policy, from INFO."""
 
 import logging
 import sys
@@ -16,13 +16,13 @@ from realtime.redis.supported import is_too_old, needed
 log = logging.getLogger(__name__)
 
 WARN_ABOVE = 0.7
-"""The share of its memory from which on it is time to give Redis more."""
+"""Above this share of its memory limit, Redis should get more memory."""
 
 
 def brief_client(url: str, seconds: float) -> Redis:
-    """A client that waits for a Redis that hangs once, and not long.
+    """Return a client that waits at most `seconds` for an answer, and does not retry.
 
-    It speaks the older protocol, which every version knows: so one that is too old can say which it is.
+    It uses RESP2, which every version of Redis speaks, so that a server which is too old can report its version.
     """
     return Redis.from_url(
         url, protocol=2, socket_timeout=seconds, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
@@ -30,9 +30,9 @@ def brief_client(url: str, seconds: float) -> Redis:
 
 
 def end_if_too_old(url: str) -> None:
-    """End this program, with one line in its log, if the Redis at this address is too old to work with.
+    """End this program with one log line if the Redis at this URL is too old.
 
-    Called once, when a program starts. A Redis that cannot be asked now may come later, and is no reason to end.
+    Called once, when a program starts. A Redis that cannot be reached now may come later: the program then goes on.
     """
     redis = brief_client(url, seconds=1.0)
     try:
@@ -48,7 +48,7 @@ def end_if_too_old(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RedisServer:
-    """`memory_limit` is 0 where there is none."""
+    """The properties of a Redis server. `memory_limit` is in bytes, or 0 where there is no limit."""
 
     version: str
     policy: str
@@ -57,7 +57,7 @@ class RedisServer:
 
     @classmethod
     def ask(cls, redis: Redis) -> Self:
-        """Raises RedisError."""
+        """Ask the server with INFO. Raise RedisError if it does not answer."""
         server: Mapping[str, Any] = redis.info("server")
         memory: Mapping[str, Any] = redis.info("memory")
         return cls(
@@ -69,14 +69,15 @@ class RedisServer:
 
     @property
     def evicts_anything(self) -> bool:
-        """Whether keys without an expiry can be evicted: feeds, fences, marks of revocation, terminal statuses."""
+        """Whether keys without an expiry can be evicted: feeds, fences, revocation marks, terminal statuses."""
         return self.policy.startswith("allkeys-")
 
     @property
     def memory_share(self) -> float:
-        """Used of the limit; 0 where there is none."""
+        """The share of the memory limit that is used, or 0 where there is no limit."""
         return self.memory_bytes / self.memory_limit if self.memory_limit else 0.0
 
     @property
     def short_of_memory(self) -> bool:
+        """Whether more of the memory limit is used than is healthy."""
         return self.memory_share > WARN_ABOVE

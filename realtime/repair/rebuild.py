@@ -167,7 +167,7 @@ class Rebuild:
             )
             for tenant_id in tenant_ids
         ]
-        answers = run_script(self._redis, "tend", calls)
+        answers = run_script(self._redis, "maintain", calls)
         return self.mend(
             indexed
             for tenant_id, answer in zip(tenant_ids, answers, strict=True)

@@ -1,4 +1,4 @@
--- Renews the lease of a running attempt, by the clock of Redis. An attempt that was overtaken renews nothing.
+-- Renews the lease of a running attempt, by Redis' clock. Does nothing for an attempt that ended or was superseded.
 -- KEYS: 1 leases, 2 fence. ARGV: 1 topic, 2 attempt, 3 seconds. Returns 1 if renewed.
 local fence = redis.call('HGET', KEYS[2], ARGV[1])
 if fence then

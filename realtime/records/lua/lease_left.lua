@@ -1,4 +1,4 @@
--- How long a topic's lease still runs, in milliseconds; 0 if it has none. KEYS: 1 leases. ARGV: 1 topic.
+-- Returns how long a topic's lease still runs, in milliseconds; 0 if it has none. KEYS: 1 leases. ARGV: 1 topic.
 local deadline = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not deadline then return 0 end
 local clock = redis.call('TIME')

@@ -1,6 +1,6 @@
--- Put in front of the other scripts, behind history.lua: opens the tenant's feed.
--- Offsets may repeat after a restart from an older dump, and after the promotion of a replica that was behind. So a feed
--- that another history wrote gets a new epoch, which tells everybody. Nothing of another epoch is ever applied.
+-- Placed in front of other scripts, behind history.lua: opens the tenant's feed.
+-- Offsets may repeat after a restart from an older dump, and after the promotion of a replica that was behind. So a
+-- feed that was written under another replication id gets a new epoch. No process applies records of another epoch.
 -- Returns epoch, offset (a string).
 local function open_feed(key, new_epoch)
     local now = history()

@@ -1,10 +1,10 @@
--- Puts one record into a tenant's feed: decides, stores, numbers and publishes in one step.
+-- Publishes one record to a tenant's feed: decides, stores, numbers and publishes in one step.
 -- KEYS: 1 status, 2 progress, 3 feed (and channel), 4 index, 5 terminal, 6 fence, 7 leases
 -- ARGV: 1 topic, 2 attempt, 3 rank, 4 status, 5 text (without its opening {"offset":N), 6 progress JSON or '',
---       7 ttl of unfinished, 8 ttl of terminal once a new client is shown it no more (0: none), 9 lease seconds, 10 most terminal topics, 11 their age in s,
---       12 most unfinished topics, 13 a new epoch, should one be needed,
---       14 what the tenant's keys begin with, 15 suffix of status keys
--- Returns verdict, epoch, offset. No JSON is decoded here: what is compared travels as arguments.
+--       7 ttl of unfinished topics, 8 ttl of terminal topics once new clients are no longer shown them (0: none),
+--       9 lease seconds, 10 most terminal topics, 11 their greatest age in s, 12 most unfinished topics,
+--       13 a new epoch, used if one is needed, 14 the beginning of the tenant's keys, 15 suffix of status keys
+-- Returns verdict, epoch, offset. Decodes no JSON: everything that it compares is an argument.
 local topic, attempt, rank, status = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local TERMINAL = 2
 local epoch, offset = open_feed(KEYS[3], ARGV[13])
@@ -15,7 +15,7 @@ local function stored()
         local a, r, s = string.match(fence, '^(%d+) (%d) (%u+)$')
         return tonumber(a), tonumber(r), s
     end
-    -- Out of the index, yet its status key lives on: the text's fixed header says the same.
+    -- The topic has left the index, but its status key still exists: its fixed header holds the same values.
     local text = redis.call('GET', KEYS[1])
     if not text then return nil end
     local a, s = string.match(text, '^{"offset":%d+,"topic":"[^"]+","attempt":(%d+),"status":"(%u+)"')
@@ -35,7 +35,7 @@ end
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 offset = string.format('%.0f', redis.call('HINCRBY', KEYS[3], 'offset', 1))
--- When it was said, by the clock of whoever said it: never later than now, or it would outlive what ends after it.
+-- The time of publishing, by the publisher's clock. It is never later than now, or the topic would outlive later ones.
 local head, said = string.match(ARGV[5], '^(.*"published_at":)([^,}]+)}$')
 local said_at = tonumber(said)
 local text = '{"offset":' .. offset .. ARGV[5]
@@ -44,8 +44,8 @@ if said_at > now then
     text = '{"offset":' .. offset .. head .. string.format('%.6f', now) .. '}'
 end
 
--- A status without progress that was said before what is stored, of the same attempt and rank, comes late: a relay sends
--- it after its worker has reported progress. It brings its offset and whether it is stalled; the stored data is newer.
+-- A status without progress that is older than the stored record, of the same attempt and rank, comes late: a relay
+-- sends it after its worker has reported progress. Its offset and `stalled` count; the stored data is newer and stays.
 if ARGV[6] == '' and old_attempt == attempt and old_rank == rank then
     local newer = redis.call('GET', KEYS[1])
     if newer then
@@ -58,12 +58,12 @@ if ARGV[6] == '' and old_attempt == attempt and old_rank == rank then
     end
 end
 
--- The two keys. A status without progress keeps that of the same attempt.
+-- Write the two keys. A status without progress keeps the progress of the same attempt.
 local progress = ARGV[6]
 if rank == TERMINAL then
     redis.call('DEL', KEYS[2])
     progress = 'null'
-    redis.call('SET', KEYS[1], text) -- without expiry as long as a new client is shown it: nothing evicts it
+    redis.call('SET', KEYS[1], text) -- without expiry while new clients are shown it, so that Redis does not evict it
 else
     if progress == '' then
         progress = old_attempt == attempt and redis.call('GET', KEYS[2]) or ''
@@ -77,11 +77,11 @@ else
     redis.call('SET', KEYS[1], text, 'EX', ARGV[7])
 end
 
--- Index, fence and lease.
+-- Write index, fence and lease.
 redis.call('ZADD', KEYS[4], offset, topic)
 redis.call('HSET', KEYS[6], topic, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. status)
 if rank == TERMINAL then
-    -- By when it ended, not by when it came here: a Redis that is filled again learns of the oldest last.
+    -- Ordered by the time at which it ended, not at which it arrived: the relay fills Redis with the oldest topic last.
     redis.call('ZADD', KEYS[5], string.format('%.6f', said_at), topic)
 else
     redis.call('ZREM', KEYS[5], topic)
@@ -92,8 +92,8 @@ else
     redis.call('ZREM', KEYS[7], topic)
 end
 
--- What a new client is shown is bounded; what leaves raises the floor, below which a place is too old to continue from.
--- It never sinks: an old unfinished topic may leave after a younger terminal one.
+-- Limit what new clients are shown. A topic that leaves raises the floor; a place below it is too old to continue from.
+-- The floor never sinks: an old unfinished topic may leave after a younger terminal one.
 local old_floor = tonumber(redis.call('HGET', KEYS[3], 'floor') or 0)
 local floor = old_floor
 local function drop(member, ended)
@@ -105,8 +105,7 @@ local function drop(member, ended)
 end
 local old = redis.call('ZRANGEBYSCORE', KEYS[5], '-inf', now - tonumber(ARGV[11]), 'LIMIT', 0, 100)
 if #old > 0 then
-    -- A clock of Redis that was set a day ahead, and back, must not cost what has just ended: somebody who publishes
-    -- has to bear it out.
+    -- Redis' clock may have been set a day ahead by mistake. So topics are only old if a published time says so too.
     local latest = math.max(said_at, tonumber(redis.call('ZREVRANGE', KEYS[5], 0, 0, 'WITHSCORES')[2]))
     for _, member in ipairs(old) do
         if tonumber(redis.call('ZSCORE', KEYS[5], member)) < latest - tonumber(ARGV[11]) then drop(member, true) end

@@ -1,13 +1,13 @@
--- Publishes an unfinished topic that a new client would not be shown; what the feed shows already costs no offset.
--- Stands behind publish.lua, which is its function publish(): the same KEYS and ARGV; ARGV: 16 '1' to look only.
--- Returns the verdict, or nothing if the feed shows it.
+-- Publishes an unfinished topic that new clients are not shown. Does nothing if the feed shows it already.
+-- Placed behind publish.lua, which is the function publish() here. Has the same KEYS and ARGV, and
+-- ARGV: 16 '1' to look only. Returns the verdict, or nothing if there was nothing to do.
 local fence = redis.call('HGET', KEYS[6], ARGV[1])
 if fence then
     local attempt, rank = string.match(fence, '^(%d+) (%d)')
     local newer = tonumber(ARGV[2]) - tonumber(attempt)
     if newer < 0 or newer == 0 and ARGV[3] <= rank then return false end
 elseif redis.call('ZCARD', KEYS[4]) - redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[12]) then
-    -- No room: it would push out a newer one, and the next call would bring that back in its turn.
+    -- The index is full: this topic would push out a newer one, and the next call would bring that one back.
     if redis.call('EXISTS', KEYS[1]) == 1 then return false end
 end
 if ARGV[16] == '1' then return 'accepted' end

@@ -1,15 +1,15 @@
 -- Reads a tenant's feed: everything a new client is shown, or what changed above an offset of the same epoch.
--- KEYS: 1 feed, 2 index, 3 the note of what the relay has filled
--- ARGV: 1 epoch known ('' for none), 2 offset known, 3 a new epoch, should one be needed,
---       4 what the tenant's keys begin with, 5 suffix of status keys, 6 suffix of progress keys,
---       then topics to read too where everything is read and the index does not hold them
+-- KEYS: 1 feed, 2 index, 3 the relay's note of the history that it has filled
+-- ARGV: 1 known epoch ('' for none), 2 known offset, 3 a new epoch, used if one is needed,
+--       4 the beginning of the tenant's keys, 5 suffix of status keys, 6 suffix of progress keys,
+--       then topics to read as well if everything is read and the index does not have them
 -- Returns epoch, offset, floor, whole ('1' if everything follows), the size of the index, the number of its topics that
 -- follow, then status text and progress of each topic in turn.
 local epoch, offset = open_feed(KEYS[1], ARGV[3])
 local known = tonumber(ARGV[2])
 if ARGV[1] == epoch and known > tonumber(offset) then
-    -- Whoever asks has seen more of this epoch than is here: Redis went back, and its history does not say so (a machine
-    -- was put back to an earlier state). The relay fills it again.
+    -- The caller has seen more of this epoch than is here: Redis went back to an earlier state, and its replication id
+    -- did not change (a machine was restored). Delete the note, so that the relay fills Redis again.
     epoch = ARGV[3]
     redis.call('HSET', KEYS[1], 'epoch', epoch)
     redis.call('DEL', KEYS[3])
@@ -17,9 +17,9 @@ end
 local floor = redis.call('HGET', KEYS[1], 'floor') or '0'
 local whole = ARGV[1] ~= epoch or known < tonumber(floor)
 local CHUNK = 500 -- two keys each: unpack has a limit
-local NAMES = 7 -- the first topic that is asked for by name
+local NAMES = 7 -- the position of the first topic that is asked for by name
 
--- Appends status text and progress of each topic in turn; calls `missing` with the number of each whose status is gone.
+-- Appends status text and progress of each topic. Calls `missing` with the position of each topic without status.
 local function append(values, topics, missing)
     for first = 1, #topics, CHUNK do
         local keys = {}
@@ -34,7 +34,7 @@ local function append(values, topics, missing)
     end
 end
 
--- The topics of the index, and the highest offset of one whose status is gone (0: none is).
+-- Returns the values of the index's topics, and the highest offset of a topic without status (0: there is none).
 local function read()
     local found = redis.call('ZRANGEBYSCORE', KEYS[2], whole and '-inf' or '(' .. ARGV[2], '+inf', 'WITHSCORES')
     local values, topics, evicted = {}, {}, 0
@@ -44,7 +44,7 @@ local function read()
 end
 
 local values, evicted = read()
--- What cannot be told now nobody may believe to have: a place below it is too old to continue from.
+-- A topic without status cannot be sent. No client may count as having it: a place below it is too old to go on from.
 if evicted > tonumber(floor) then
     floor = string.format('%.0f', evicted)
     if not whole and known < evicted then

@@ -1,5 +1,5 @@
--- Reads single topics of a tenant, shown to new clients or not, and says where the feed stands.
--- KEYS: 1 feed, then the status and the progress key of each topic. ARGV: 1 a new epoch, should one be needed
+-- Reads single topics of a tenant, whether or not new clients are shown them.
+-- KEYS: 1 feed, then the status and the progress key of each topic. ARGV: 1 a new epoch, used if one is needed
 -- Returns epoch, offset, then status text and progress of each topic in turn.
 local epoch, offset = open_feed(KEYS[1], ARGV[1])
 local answer = {epoch, offset}

@@ -1,4 +1,4 @@
-"""What can be written as JSON, and what is refused."""
+"""Tests of encoding values as JSON."""
 
 import json
 import math
@@ -40,11 +40,11 @@ class Colour(Enum):
         ("\ud800 한", "\ufffd 한"),
     ],
 )
-def test_each_value_has_one_way_to_be_written(value: object, said: object) -> None:
+def test_each_type_is_encoded_in_one_way(value: object, said: object) -> None:
     assert json.loads(json_text(value)) == said
 
 
-def test_what_contains_itself_is_refused() -> None:
+def test_a_value_that_contains_itself_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
     with pytest.raises(ValueError, match="nested"):

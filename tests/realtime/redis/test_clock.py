@@ -1,4 +1,4 @@
-"""The clock that processes share, by their talk with Redis."""
+"""Tests of the clock that all processes share."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ DAY = 86_400.0
 
 
 class Host:
-    """Its clocks stand still unless they are told to go on."""
+    """A host whose clocks only move when a test moves them."""
 
     def __init__(self, wall: float = 1_000_000.0) -> None:
         self.monotonic, self.wall = 50.0, wall
@@ -22,10 +22,10 @@ class Host:
     def hears(self, redis_time: float, *, took: float = 0.0) -> None:
         asked_at = self.monotonic
         self.passes(took)
-        self.clock.hear(redis_time, asked_at)
+        self.clock.synchronize(redis_time, asked_at)
 
 
-def test_until_redis_was_heard_it_is_the_clock_of_the_host() -> None:
+def test_before_redis_has_answered_it_is_the_clock_of_the_host() -> None:
     host = Host()
     host.passes(5)
     assert host.clock.now() == 1_000_005
@@ -38,7 +38,7 @@ def test_a_host_whose_clock_is_wrong_follows_redis_at_once() -> None:
         assert host.clock.now() == 1_000_000
 
 
-def test_a_clock_of_the_host_that_is_set_moves_nothing() -> None:
+def test_setting_the_clock_of_the_host_changes_nothing() -> None:
     host = Host()
     host.hears(1_000_000)
     host.wall += DAY
@@ -46,7 +46,7 @@ def test_a_clock_of_the_host_that_is_set_moves_nothing() -> None:
     assert host.clock.now() == 1_000_001
 
 
-def test_a_clock_of_redis_that_is_wrong_for_a_moment_moves_nothing() -> None:
+def test_a_clock_of_redis_that_is_wrong_for_a_moment_is_ignored() -> None:
     host = Host()
     host.hears(1_000_000)
     for second in range(1, 4):
@@ -68,7 +68,7 @@ def test_a_clock_of_redis_that_stays_set_is_followed() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 1)), max_size=20))
-def test_while_the_clocks_agree_it_never_wavers_however_long_answers_take(answers: list[tuple[float, float]]) -> None:
+def test_while_the_clocks_agree_slow_answers_do_not_move_it(answers: list[tuple[float, float]]) -> None:
     host = Host()
     for took, share in answers:
         before = host.clock.now()

@@ -1,4 +1,4 @@
-"""A revocation after a pause that is longer than each time limit of every link that brings or sends it."""
+"""Tests that a revocation arrives after a pause which is longer than the time limits of all connections involved."""
 
 import asyncio
 import time
@@ -22,23 +22,23 @@ from tests.realtime.redis.test_links import until
 
 TIME_LIMIT = 0.2
 REDIS_TIME_LIMIT = 1
-"""Redis itself knows whole seconds only."""
+"""Redis accepts only whole seconds."""
 IDLE_SECONDS = 2.5
 
 
 class Process:
-    """What a web process has that listens; nothing in it says a word by itself."""
+    """The parts of a web process that listen to Redis. None of them sends anything by itself."""
 
     def __init__(self, server: RedisServer) -> None:
         self.reader = FeedReader.from_url(server.url)
         self.hub = Hub(self.reader)
         revocations = Revocations(links.client(server.url, socket_timeout=TIME_LIMIT))
         self.health = Health(self.reader, self.hub, Connections(MaxConnections(1, 1, 1)), 3600.0, revocations)
-        self.heard: list[bytes] = []
+        self.received: list[bytes] = []
         self.reader.listen_to_revocations(self)
 
     def on_revocation(self, message: bytes) -> None:
-        self.heard.append(message)
+        self.received.append(message)
         self.health.on_revocation(message)
 
     def on_revocations_confirmed(self) -> None:
@@ -66,15 +66,15 @@ async def processes(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> 
         await process.hub.close()
 
 
-async def test_a_revocation_after_idle_times_reaches_every_process_over_the_link_that_stood(
+async def test_a_revocation_after_idle_times_reaches_every_process_over_the_same_connection(
     own_redis: RedisServer, processes: list[Process], tenant_id: int
 ) -> None:
-    stood = [process.reader._connection for process in processes]
+    before = [process.reader._connection for process in processes]
     revoking = Revocations(links.client(own_redis.url, socket_timeout=TIME_LIMIT))
     revoking.add(tenant_id, user_subject(1), time.time() * 1000)
-    await until(lambda: all(len(process.heard) == 1 for process in processes))
+    await until(lambda: all(len(process.received) == 1 for process in processes))
     await asyncio.sleep(IDLE_SECONDS)
-    assert [process.reader._connection for process in processes] == stood, "An idle link was given up."
+    assert [process.reader._connection for process in processes] == before, "An idle link was given up."
     revoking.add(tenant_id, user_subject(2), time.time() * 1000)
-    await until(lambda: all(len(process.heard) == 2 for process in processes))
-    assert [process.reader._connection for process in processes] == stood
+    await until(lambda: all(len(process.received) == 2 for process in processes))
+    assert [process.reader._connection for process in processes] == before

@@ -1,4 +1,4 @@
-"""The hub's link to Redis, through a proxy that cuts it, stalls it, or leaves it half open."""
+"""Tests of the hub's connection to Redis, through a proxy that cuts it, stalls it or leaves it half open."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 20.0
 
 @dataclass
 class Watched:
-    """One client of a hub whose Redis stands behind a proxy."""
+    """One client of a hub that reaches Redis through a proxy."""
 
     proxy: Proxy
     hub: Hub
@@ -44,7 +44,7 @@ class Watched:
     def has(self, topic: str) -> bool:
         return any(record["topic"] == topic for frame in self.carrier.frames for record in frame.get("records", []))
 
-    async def until_told(self, topic: str) -> None:
+    async def until_received(self, topic: str) -> None:
         await until(lambda: self.has(topic))
 
 
@@ -91,34 +91,34 @@ async def watched(
         await hub.close()
 
 
-async def test_a_link_that_is_cut_comes_back_and_what_was_missed_is_told(watched: Watched) -> None:
+async def test_after_a_cut_the_hub_reconnects_and_delivers_what_it_missed(watched: Watched) -> None:
     watched.proxy.refuse()
     watched.publish("job:missed", "DONE")
     watched.proxy.refuse(refusing=False)
-    await watched.until_told("job:missed")
+    await watched.until_received("job:missed")
     watched.publish("job:after")
-    await watched.until_told("job:after")
+    await watched.until_received("job:after")
 
 
-async def test_a_link_that_looks_healthy_and_brings_nothing_is_found_by_the_probe(watched: Watched) -> None:
+async def test_the_probe_finds_a_connection_that_looks_healthy_and_delivers_nothing(watched: Watched) -> None:
     watched.proxy.half_open()
     watched.publish("job:missed", "DONE")
     connections = watched.proxy.connections
     await watched.health.probe()
-    await watched.until_told("job:missed")
+    await watched.until_received("job:missed")
     # And the link was replaced: the next message needs no probe.
     await until(lambda: watched.proxy.connections > connections)
     await until(lambda: watched.hub._reader.connected)
     watched.publish("job:after")
-    await watched.until_told("job:after")
+    await watched.until_received("job:after")
 
 
-async def test_a_stalled_link_delivers_what_it_held_back_once_and_in_order(watched: Watched) -> None:
+async def test_a_connection_that_stalled_delivers_each_record_once_and_in_order(watched: Watched) -> None:
     watched.proxy.stall()
     for number in range(20):
         watched.publish(f"job:{number}")
     watched.proxy.flow()
-    await watched.until_told("job:19")
+    await watched.until_received("job:19")
     offsets = [record["offset"] for frame in watched.carrier.frames for record in frame["records"]]
     assert offsets == sorted(set(offsets))
 
@@ -140,7 +140,7 @@ async def test_a_key_of_the_wrong_type_costs_no_other_tenant_its_probe(
 
 async def test_a_probe_of_a_healthy_link_changes_nothing(watched: Watched) -> None:
     watched.publish("job:a")
-    await watched.until_told("job:a")
+    await watched.until_received("job:a")
     link, frames = watched.hub._reader._connection, len(watched.carrier.taken)
     await watched.health.probe()
     assert watched.hub._reader._connection is link
@@ -151,14 +151,14 @@ async def test_a_redis_that_was_emptied_behind_an_open_link_is_noticed_by_the_pr
     watched: Watched, redis: Redis
 ) -> None:
     watched.publish("job:a")
-    await watched.until_told("job:a")
+    await watched.until_received("job:a")
     redis.flushdb()
     await watched.health.probe()
     await until(lambda: watched.carrier.kinds.count("snapshot") == 2)
     assert watched.carrier.frames[-1]["records"] == []
 
 
-async def test_a_storm_of_reads_asks_redis_for_at_most_so_many_at_once(
+async def test_the_number_of_reads_at_the_same_time_is_limited(
     servers: Servers, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Proxy(servers.redis.port) as proxy:
@@ -170,7 +170,7 @@ async def test_a_storm_of_reads_asks_redis_for_at_most_so_many_at_once(
         await reader.close()
 
 
-async def test_a_connection_that_is_taken_and_never_answered_is_given_up(
+async def test_a_connection_that_is_accepted_but_never_answered_is_given_up(
     servers: Servers, redis: Redis, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("realtime.feed.reader.REDIS_TIMEOUT_SECONDS", 0.1)
@@ -189,7 +189,7 @@ async def test_a_connection_that_is_taken_and_never_answered_is_given_up(
         await hub.close()
 
 
-async def test_a_silent_link_of_a_quiet_feed_is_found_before_anybody_needs_it(watched: Watched) -> None:
+async def test_the_probe_finds_a_silent_connection_before_a_new_client_needs_it(watched: Watched) -> None:
     watched.proxy.half_open()
     connections = watched.proxy.connections
     await watched.health.probe()  # asks the link
@@ -209,7 +209,7 @@ def quick_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick_pulse")
 @pytest.mark.parametrize("breaks", ["hangs", "is cut off", "hangs and is given up"])
-async def test_while_nobody_can_know_whether_a_feed_is_current_its_clients_are_told_so_and_then_pinged(
+async def test_while_a_feed_may_be_out_of_date_its_clients_receive_delayed_and_afterwards_a_ping(
     watched: Watched, breaks: str
 ) -> None:
     if breaks == "is cut off":
@@ -242,7 +242,7 @@ async def test_while_nobody_can_know_whether_a_feed_is_current_its_clients_are_t
     watched.hub.leave(subscriber)
 
 
-async def test_a_process_that_nobody_watches_keeps_its_link_through_the_probes(watched: Watched) -> None:
+async def test_a_process_without_clients_keeps_its_connection_through_the_probes(watched: Watched) -> None:
     reader = watched.hub._reader
     for tenant_id in list(watched.hub._feeds):
         await reader.unsubscribe(tenant_id)
@@ -254,7 +254,7 @@ async def test_a_process_that_nobody_watches_keeps_its_link_through_the_probes(w
     assert reader.unanswered_since is None
 
 
-async def test_a_link_that_is_given_up_while_the_hub_closes_does_not_hold_it(watched: Watched) -> None:
+async def test_a_connection_that_is_given_up_while_the_hub_closes_does_not_delay_it(watched: Watched) -> None:
     watched.hub._reader.reconnect()
     async with asyncio.timeout(PATIENCE_SECONDS):
         await watched.hub.close()

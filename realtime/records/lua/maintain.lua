@@ -1,18 +1,19 @@
--- Looks after what a tenant's new clients are shown: unfinished topics live on, terminal ones leave when they are old, and
--- what has lost its status is named.
+-- Maintains what a tenant's new clients are shown: renews the expiry of unfinished topics, removes old terminal topics,
+-- and names topics without status.
 -- KEYS: 1 fence, 2 terminal, 3 index, 4 feed
--- ARGV: 1 what the tenant's keys begin with, 2 suffix of status keys, 3 suffix of progress keys,
---       4 ttl of unfinished (0: look only), 5 ttl of terminal once a new client is shown it no more (0: none),
---       6 which topics to name beside those: 'none', 'unfinished' or 'all', 7 how old a terminal topic gets, in s,
+-- ARGV: 1 the beginning of the tenant's keys, 2 suffix of status keys, 3 suffix of progress keys,
+--       4 ttl of unfinished topics (0: look only),
+--       5 ttl of terminal topics once new clients are no longer shown them (0: none),
+--       6 which topics to name beside those: 'none', 'unfinished' or 'all', 7 greatest age of a terminal topic in s,
 --       8 the time by the caller's clock
--- Returns topic, fence, and '1' if its status is there, for each topic that is named.
+-- Returns for each topic that is named: topic, fence, and '1' if its status exists.
 local renew = ARGV[4] ~= '0'
 local function status_of(topic) return ARGV[1] .. topic .. ARGV[2] end
 
 if renew then
     local clock = redis.call('TIME')
     local floor = tonumber(redis.call('HGET', KEYS[4], 'floor') or 0)
-    -- Old by two clocks, of Redis and of the caller: one of them may have been set a day ahead by mistake.
+    -- A topic is old if both clocks say so, Redis' and the caller's: one of them may be a day ahead by mistake.
     local now = math.min(tonumber(clock[1]), tonumber(ARGV[8]))
     local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[7]))
     for _, topic in ipairs(old) do
@@ -33,7 +34,7 @@ for position = 1, #entries, 2 do
     if not renew then
         there = redis.call('EXISTS', status)
     elseif terminal then
-        -- As long as it is shown it does not expire; one that an older version wrote may.
+        -- A status that is shown has no expiry. One that an older version wrote may have one: remove it.
         there = redis.call('PERSIST', status) == 1 and 1 or redis.call('EXISTS', status)
     else
         there = redis.call('EXPIRE', status, ARGV[4])
