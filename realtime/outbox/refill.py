@@ -19,7 +19,7 @@ from realtime.outbox.revoke import restore_marks
 from realtime.outbox.second_look import SecondLook, publish_again
 from realtime.records.errors import LeaseLostError
 from realtime.records.source import Source
-from realtime.repair.rebuild import Rebuild, Rebuilt, each_alone
+from realtime.repair.rebuild import Rebuild, Rebuilt, run_in_batches
 from realtime.repair.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ class Refill:
         self._again_at = time.monotonic() + AGAIN_SECONDS
         try:
             if self._left and mark and run_id == self._run_id:
-                self._left = each_alone(self._left, self._rebuild.everything, "fill", between)
+                self._left = run_in_batches(self._left, self._rebuild.everything, "fill", between)
             else:
                 self._left = self._fill(run_id, between)
             between()
@@ -70,14 +70,14 @@ class Refill:
         Returns the tenants of whom the source could not tell.
         """
         started, self._run_id = time.monotonic(), run_id
-        self._sweeper.settle()
+        self._sweeper.pause_stalling()
         self._second_look.plan()
         conf.publisher().mark_filling()
         marks = restore_marks(conf.redis(), key_prefix=conf.key_prefix(), between=between)
         day = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=Now() - KEPT)
         records = publish_again(day, between)
         done = Rebuilt()
-        left = each_alone(
+        left = run_in_batches(
             self._source.tenants(),
             lambda tenant_ids: done.add(self._rebuild.everything(tenant_ids)),
             "fill",

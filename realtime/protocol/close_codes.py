@@ -1,4 +1,4 @@
-"""Close codes, and how a connection is refused. The number says what the client does.
+"""The close codes of connections, and the HTTP answers that refuse one. The code tells the client what to do.
 
 4000-4099: reconnect. 4100-4199: reconnect after doing something. 4400-4499: stop. (RFC 6455, section 7.4.2: 4000-4999
 are for applications; 1012 is registered as "Service Restart".)
@@ -9,7 +9,7 @@ from enum import IntEnum
 from realtime.records.errors import RealtimeError
 
 RETRY_AFTER_MS = 2000
-"""So long a client that was refused waits, if nothing else is said."""
+"""How long a client that was refused waits by default."""
 
 
 class CloseCode(IntEnum):
@@ -50,7 +50,7 @@ HTTP_STATUSES = {
     CloseCode.FEED_UNAVAILABLE: 503,
     CloseCode.SERVER_RESTART: 503,
 }
-"""The status of an HTTP answer that refuses what a WebSocket would refuse with this close code."""
+"""The HTTP status that refuses what a WebSocket refuses with this close code."""
 
 HTTP_ERRORS = {
     400: "invalid",
@@ -59,13 +59,13 @@ HTTP_ERRORS = {
     429: "too_many_connections",
     503: "unavailable",
 }
-"""The `code` in the body of such an answer."""
+"""The `code` in the body of an answer with this status."""
 
 
 class RefusedError(RealtimeError):
-    """The connection is refused; `code` tells the client what to do, and `retry_after_ms` when.
+    """The connection is refused. `code` tells the client what to do, and `retry_after_ms` when.
 
-    `limit` says whose connections are too many: the user's, the tenant's or the process's.
+    `limit` says whose number of connections is reached: that of the user, the tenant or the process.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
-"""The frames of `realtime.v1`: how the server's are written, and what the client may send (realtime.md, section 7).
+"""Writes the server's frames of the protocol `realtime.v1`, and parses the client's.
 
-Records travel as the bytes that Redis holds; nothing is decoded or encoded again on the way.
+`docs/reference/realtime-protocol.md` describes them. Records are sent as the bytes that Redis stores: they are neither
+decoded nor encoded again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,14 +17,12 @@ from realtime.records.topics import MAX_TOPICS, TopicFilter
 
 MAX_FRAME_BYTES = 8192
 MAX_ID = 2**53
-
-
 MAX_SNAPSHOT_BYTES = 262_144
-"""A larger snapshot comes in parts."""
+"""A larger snapshot is sent in parts."""
 
 
 class Frame:
-    """One frame of the server: written once, and its form for each transport made once, for all who get it."""
+    """One frame of the server. Its form for each transport is made once for all subscribers."""
 
     __slots__ = ("_body", "_event", "_text", "kind", "place")
 
@@ -34,29 +33,29 @@ class Frame:
 
     @property
     def body(self) -> bytes:
-        """Its JSON."""
+        """The frame as JSON."""
         return self._body
 
     @property
     def text(self) -> str:
-        """As a WebSocket's text message."""
+        """The frame as a text message of a WebSocket."""
         if self._text is None:
             self._text = self.body.decode()
         return self._text
 
     @property
     def event(self) -> bytes:
-        """As a Server-Sent Event (WHATWG HTML, section 9.2.6): one line of data, and the place as its id."""
+        """The frame as a Server-Sent Event (WHATWG HTML, section 9.2.6): one line of data, and the place as its id."""
         if self._event is None:
             self._event = _event(self.kind, self.body, self.place)
         return self._event
 
 
 class LargeSnapshot(Frame):
-    """A snapshot, or a part of one, whose bytes are made each time that they are asked for, and not kept.
+    """A snapshot, or a part of one, whose bytes are made each time that they are needed, and not stored.
 
-    Until then it holds the records that the mirror holds too. So one that waits for a client that does not read costs
-    next to nothing, however large it is.
+    It refers to the records of the mirror. So while it waits for a client that does not read, it needs almost no memory
+    of its own.
     """
 
     __slots__ = ("_head", "_records")
@@ -94,7 +93,7 @@ def _event(kind: str, body: bytes, place: Place | None) -> bytes:
     name = b"event: %s\n" % kind.encode()
     if place is not None:
         name += b"id: %s\n" % str(place).encode()
-    # Line ends can stand between the tokens of foreign JSON, never inside one.
+    # JSON of other programs can have line breaks between its tokens, but not inside a token.
     data = body.translate(_ONE_LINE) if b"\n" in body or b"\r" in body else body
     return name + b"data: " + data + b"\n\n"
 
@@ -111,7 +110,7 @@ def welcome(connection: str, ping_seconds: float, expires_in: int) -> Frame:
 def snapshot(
     place: Place, records: Iterable[bytes], *, recovered: bool, max_bytes: int = MAX_SNAPSHOT_BYTES
 ) -> list[Frame]:
-    """The snapshot in as many parts as it needs; only the last has a place."""
+    """Return a snapshot in as many parts as it needs. Only the last part has a place."""
     parts = list(_parts(records, max_bytes))
     large = len(parts) > 1 or sum(map(len, parts[0])) > MAX_SNAPSHOT_BYTES
     return [_snapshot_part(None, part, recovered=recovered, large=large) for part in parts[:-1]] + [
@@ -152,7 +151,7 @@ def ping(place: Place) -> Frame:
 
 
 def delayed(seconds: float) -> Frame:
-    """In place of a ping: the feed cannot be read, and has not been for so long."""
+    """Return the frame that replaces a ping while the feed cannot be read. `seconds`: for how long it could not."""
     return Frame("delayed", orjson.dumps({"type": "delayed", "seconds": round(seconds, 1)}))
 
 
@@ -217,7 +216,7 @@ _FIELDS: dict[str, set[str]] = {
 
 
 def parse_client_frame(text: str | bytes) -> ClientFrame:
-    """What the client sent. Raises BadFrameError with a sentence that says what was wrong with it."""
+    """Parse a frame of the client. Raise BadFrameError, whose message says what is wrong with it."""
     size = len(text.encode(errors="surrogatepass")) if isinstance(text, str) else len(text)
     if size > MAX_FRAME_BYTES:
         raise BadFrameError(f"The frame has {size} bytes; {MAX_FRAME_BYTES} are the most.")
@@ -262,7 +261,7 @@ def _build_topics(kind: str, frame: dict[str, Any]) -> Subscribe | Unsubscribe:
 
 
 def request_id_of(text: str | bytes) -> int | None:
-    """The id of a frame that was refused, if it had one, so that the answer can name it."""
+    """Return the id of a frame that was refused, so that the answer can name it; None if it has none."""
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError:

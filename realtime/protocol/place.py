@@ -1,7 +1,7 @@
-"""A place says what a client has: `epoch.offset.filter`, opaque to the client.
+"""A place says what a client has: `epoch.offset.filter`. To the client it is an opaque text.
 
-The epoch says of which life of Redis the offset is; the filter, of which topics. A place of other topics is not usable:
-a client that watched `video:1` up to offset 90 knows nothing of `job:2` at 80.
+The offset counts within the epoch, and for the topics that the filter is a hash of. A client cannot continue with other
+topics from the same place: one that watched `video:1` up to offset 90 does not have `job:2` at offset 80.
 """
 
 import re
@@ -12,6 +12,8 @@ _PLACE = re.compile(r"([0-9a-f]{1,32})\.(\d{1,19})\.([0-9a-f]{1,16})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Place:
+    """What a client has: everything of the filter's topics up to the offset of this epoch."""
+
     epoch: str
     offset: int
     filter_hash: str
@@ -21,6 +23,6 @@ class Place:
 
 
 def parse_place(text: str | None) -> Place | None:
-    """The place, or None where the text is none: the client then simply gets everything, and loses nothing."""
+    """Return the place, or None if the text is not a place. The client then receives everything, and misses nothing."""
     match = _PLACE.fullmatch(text or "")
     return Place(match[1], int(match[2]), match[3]) if match else None

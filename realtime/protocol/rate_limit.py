@@ -1,10 +1,10 @@
-"""How much a client may send."""
+"""Limits how much a client may send."""
 
 import time
 
 
 class TokenBucket:
-    """`rate` a second on average, `burst` at once."""
+    """Allows `rate` a second on average, and `burst` at once."""
 
     __slots__ = ("_burst", "_rate", "_tokens", "_updated")
 
@@ -14,7 +14,7 @@ class TokenBucket:
         self._updated = time.monotonic()
 
     def take(self, number: int = 1) -> bool:
-        """Whether so many more are within the limit."""
+        """Take this number from what is allowed. Return False, and take nothing, if it is more."""
         now = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
         self._updated = now

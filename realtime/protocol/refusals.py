@@ -1,7 +1,7 @@
-"""Every refusal is counted by its reason, and logged: the first of a reason at once, and then how often it came again.
+"""Counts every refusal by its reason and logs it: the first of a reason at once, later ones only by their number.
 
-A browser cannot say why a WebSocket did not open. The log can, and no stranger can fill it: of each reason there is at
-most one line a minute.
+A browser does not show why a WebSocket was refused; the log does. There is at most one line a minute for each reason,
+so that clients cannot fill the log.
 """
 
 import time
@@ -17,9 +17,9 @@ from realtime.records.metrics import counts
 log = structlog.get_logger(__name__)
 
 QUIET_SECONDS = 60.0
-"""For this long after a line, refusals of the same reason are only counted."""
+"""For this long after a log line, refusals for the same reason are only counted."""
 MAX_DETAIL = 200
-"""Letters of a detail; most of them come from the client."""
+"""The number of characters of a detail that are logged. Most details come from the client."""
 REASONS = (
     *(code.name.lower() for code in CloseCode if code not in {CloseCode.NO_PONG, CloseCode.TOO_SLOW}),
     "host",
@@ -41,7 +41,7 @@ REASONS = (
     "too_many_pings",
     "too_many_parts",
 )
-"""All there are: what a client sends never becomes one."""
+"""All reasons. Text from a client never becomes a reason."""
 
 
 @dataclass(slots=True)
@@ -51,14 +51,14 @@ class _Seen:
 
 
 class RefusalLog:
-    """Remembers of each reason when it was last logged, and how often it has come since."""
+    """Remembers for each reason when it was last logged, and how often it has occurred since."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
 
     def add(self, reason: str, message: str, **details: Any) -> None:
-        """Count one refusal; log it unless its reason was logged within the last `QUIET_SECONDS`."""
+        """Count one refusal. Log it unless its reason was logged within the last `QUIET_SECONDS`."""
         counts.refusals[reason] += 1
         now, seen = self._clock(), self._seen.get(reason)
         if seen is not None and now - seen.logged_at < QUIET_SECONDS:
@@ -75,11 +75,11 @@ refused = _log.add
 
 
 def connection_refused(problem: RefusedError, scope: Any) -> None:
-    """Count and log a connection, or a poll, that was not let in."""
+    """Count and log a connection or a poll that was refused."""
     refused(problem.code.name.lower(), str(problem), path=scope.get("path"), client=client_of(scope))
 
 
 def client_of(scope: Any) -> str | None:
-    """The client's address, as far as the server knows it."""
+    """Return the client's address, or None if the server does not know it."""
     client = scope.get("client")
     return client[0] if client else None

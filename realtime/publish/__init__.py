@@ -1,4 +1,4 @@
-"""Publishing, for workers: `from realtime.publish import Publisher, AsyncPublisher, Step`. No Django is needed."""
+"""The publishers for workers: `from realtime.publish import Publisher, AsyncPublisher, Step`. Needs no Django."""
 
 from realtime.publish.async_publisher import AsyncPublisher
 from realtime.publish.pacing import Pace

@@ -1,4 +1,4 @@
-"""`Publisher` for asyncio: the same methods as coroutines, the same rules. See there for what they promise."""
+"""`Publisher` for asyncio: the same methods as coroutines, with the same guarantees; see there."""
 
 import time
 from collections import Counter
@@ -19,9 +19,9 @@ from realtime.redis import links
 
 
 class AsyncPublisher:
-    """Puts records into tenants' feeds, and reads single ones back. Belongs to the event loop that uses it first.
+    """Publishes records to tenants' feeds, and reads single records. Belongs to the event loop that uses it first.
 
-    `await close()` it in the end: the last progress may still wait for its turn.
+    Call `await close()` at the end: the last progress may still wait to be sent.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class AsyncPublisher:
         pace: Pace | None = None,
         timeout_seconds: float = 1.0,
     ) -> Self:
-        """A publisher with its own connections. `timeout_seconds` bounds what a status may cost, twice."""
+        """Return a publisher with its own connections. Publishing a status takes at most twice `timeout_seconds`."""
         redis = links.async_client(url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds)
         return cls(redis, key_prefix=key_prefix, limits=limits, pace=pace)
 
     @property
     def dropped(self) -> Counter[str]:
-        """How many progress records Redis did not take, by reason (`realtime.publish.pacing`)."""
+        """The number of progress records that were dropped, by reason; see `realtime.publish.pacing`."""
         return self._progress.dropped
 
     async def progress(
@@ -67,7 +67,10 @@ class AsyncPublisher:
         data: Mapping[str, Any] | None = None,
         milestone: bool = False,
     ) -> Published | None:
-        """Says how far a job is. Never raises for Redis; BadTopicError or BadRecordError for a mistake in the call."""
+        """Publish the progress of a job. Raise BadTopicError or BadRecordError for a mistake in the call.
+
+        An error of Redis is never raised; see `Publisher.progress`.
+        """
         progress = Progress(percent, step, remaining_seconds)
         return await self._progress.send(
             progress_update(tenant_id, topic, attempt, progress, data=data, milestone=milestone)
@@ -83,37 +86,37 @@ class AsyncPublisher:
         data: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> Published:
-        """Says what became of a job. Raises RedisError where it cannot be said."""
+        """Publish the status of a job. Raise RedisError if Redis does not take it."""
         return await self.publish(
             tenant_id,
             draft_record(topic=topic, attempt=attempt, status=status, published_at=time.time(), data=data, error=error),
         )
 
     async def publish(self, tenant_id: int, draft: Draft) -> Published:
-        """Hands one record to Redis, which accepts or refuses it. Raises RedisError."""
+        """Publish one record. Redis accepts or rejects it. Raise RedisError."""
         return (await self.publish_many([(tenant_id, draft)]))[0]
 
     async def publish_many(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
-        """`publish` for many (tenant, record), 200 in a round trip; the answers in their order. Raises RedisError."""
+        """Publish many (tenant, record), 200 in a round trip. Return the answers in their order. Raise RedisError."""
         answers: list[Published] = []
         for batch in batched(records):
             for tenant_id, draft in batch:
-                self._progress.settle(tenant_id, draft)
+                self._progress.discard_superseded(tenant_id, draft)
             answers += await self._publish_batch(batch)
         return answers
 
     async def record(self, tenant_id: int, topic: str) -> Record | None:
-        """The latest record of one topic, or None if Redis holds nothing of it in this tenant. Raises RedisError."""
+        """Return the latest record of one topic, or None if this tenant has none in Redis. Raise RedisError."""
         names = self._commands.record(tenant_id, topic)
         text, progress = cast("list[bytes | None]", await self._read(names))
         return join_record(text, progress) if text is not None else None
 
     async def restore(self, tenant_id: int, draft: Draft) -> bool:
-        """Writes the status of a topic that Redis no longer holds; tells nobody. Raises RedisError."""
+        """Write the status of a topic that Redis no longer holds, without publishing it. Raise RedisError."""
         return bool(await self._repair(*self._commands.repair(tenant_id, draft)))
 
     async def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
-        """Let the keys of an unfinished topic live on; False if Redis holds no such topic. Raises RedisError."""
+        """Renew the expiry of an unfinished topic's keys. Return False if Redis has no such topic. Raise RedisError."""
         record = await self.record(tenant_id, topic)
         if record is None or record.terminal:
             return False
@@ -123,16 +126,16 @@ class AsyncPublisher:
         return True
 
     async def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
-        """Says that this attempt is still at work. False if another one overtook it. Raises RedisError."""
+        """Renew the lease of this attempt. Return False if it ended or a newer one began. Raise RedisError."""
         return bool(await self._renew(*self._commands.renew_lease(tenant_id, topic, attempt)))
 
     async def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:
-        """For how long somebody is still at work on a topic; 0 if nobody is. Raises RedisError."""
+        """Return how long the lease of a topic still runs, in seconds; 0 if it has none. Raise RedisError."""
         left = int(await self._lease_left(*self._commands.lease_left(tenant_id, topic))) / 1000
         return min(left, self._commands.limits.lease_seconds)  # see `Publisher.leases_seconds_left`
 
     async def close(self) -> None:
-        """Sends the progress that waits, for 0.1 s at the most, and closes the connections."""
+        """Send the progress that waits, which takes at most 0.1 s, and close the connections."""
         await self._progress.close()
         await self._redis.aclose()
 
@@ -143,7 +146,7 @@ class AsyncPublisher:
         await self.close()
 
     async def _publish_batch(self, records: Sequence[tuple[int, Draft]]) -> list[Published]:
-        """In one round trip."""
+        """Publish records in one round trip."""
         with counting_refusals():
             if len(records) == 1:
                 ((tenant_id, draft),) = records
@@ -154,5 +157,5 @@ class AsyncPublisher:
                 return count_published(map(scripts.published, await pipeline.execute()))
 
     async def _write(self) -> None:
-        """Sees whether Redis takes writes as any other. Raises RedisError."""
+        """Try an ordinary write. Raise RedisError if Redis does not take it."""
         await self._commands.try_write(self._redis)

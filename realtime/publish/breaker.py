@@ -1,68 +1,71 @@
-"""What a Redis that is slow or away may cost: a wait that is used up once, and a circuit that opens.
+"""Limits what a slow or unreachable Redis may cost: a budget of waiting time, and a circuit breaker.
 
-Pure rules: they are told what time it is, and what became of what was sent. One thing is under way at a time.
+These classes do no I/O and read no clock: the caller passes the time and reports each result. At most one request is
+under way at a time.
 """
 
 import math
 
 
 class Patience:
-    """How long calls may still wait for an answer. Slow answers use it up; a quick one gives all of it back."""
+    """The time that calls may still wait for answers. Slow answers use it up; a quick answer restores all of it."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self.left = seconds
 
     def spend(self, seconds: float) -> None:
+        """Take this time from what is left."""
         self.left = max(0.0, self.left - seconds)
 
     def answered(self, seconds: float) -> None:
-        """Redis answered after so many seconds. Quick: a tenth of what a call would wait at the most."""
+        """Record that Redis answered after this time. An answer within a tenth of the whole budget is quick."""
         if seconds <= self._seconds / 10:
             self.left = self._seconds
 
 
 class Breaker:
-    """Closed: what comes is sent. Open: it is not, and Redis is asked now and then whether it answers again.
+    """A circuit breaker. While it is closed, requests are sent. While it is open, only probes are.
 
-    It opens with an error, and when an answer takes longer than `overdue_seconds`; it closes with an answer in time.
-    Questions come at longer and longer intervals, until something was sent with success while it was closed.
+    It opens at an error, and when an answer takes longer than `overdue_seconds`. It closes when an answer comes in
+    time. The pause between probes doubles each time; it starts at its first length again once a request succeeds while
+    the breaker is closed.
     """
 
     def __init__(self, *, overdue_seconds: float, first_probe_seconds: float, longest_probe_seconds: float) -> None:
         self._overdue = overdue_seconds
         self._first, self._longest = first_probe_seconds, longest_probe_seconds
-        self._rest = first_probe_seconds
+        self._pause = first_probe_seconds
         self._sent_at = math.inf
         self.open = False
         self.probe_at = math.inf
-        """When to ask Redis next; infinity while it is closed, or something is under way."""
+        """When to send the next probe; infinity while the breaker is closed or something is under way."""
 
     def sent(self, now: float) -> None:
-        """Something, or a probe, is on its way to Redis."""
+        """Record that a request or a probe was sent to Redis."""
         self._sent_at = now
         self.probe_at = math.inf
 
     def overdue(self, now: float) -> bool:
-        """True if what is under way takes too long: the circuit is open then, and its answer comes too late."""
+        """Return whether the answer to what is under way takes too long. If so, open the circuit."""
         if now - self._sent_at > self._overdue:
             self.open = True
             return True
         return False
 
     def answered(self, now: float) -> None:
-        """Redis answered. Too late is as good as not at all."""
+        """Record an answer of Redis. One that comes too late counts as a failure."""
         if self.overdue(now):
             self.failed(now)
             return
         if not self.open:
-            self._rest = self._first
+            self._pause = self._first
         self.open = False
         self._sent_at = math.inf
 
     def failed(self, now: float) -> None:
-        """Redis could not be reached, or refused."""
+        """Record that Redis could not be reached, or refused."""
         self.open = True
         self._sent_at = math.inf
-        self.probe_at = now + self._rest
-        self._rest = min(2 * self._rest, self._longest)
+        self.probe_at = now + self._pause
+        self._pause = min(2 * self._pause, self._longest)

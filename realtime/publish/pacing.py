@@ -1,7 +1,8 @@
-"""Which progress leaves, which waits, and which is dropped: the rules that `Publisher` and `AsyncPublisher` share.
+"""Decides which progress is sent, which waits and which is dropped, for `Publisher` and `AsyncPublisher`.
 
-A `Pacer` knows no clock, no lock and no Redis. Its owner hands it what is said (`offer`), and one sender, a thread or a
-task, takes out what leaves (`take`), sends it, and reports what became of it. One sender, so that nothing is overtaken.
+A `Pacer` has no clock, no lock and no connection to Redis. Its owner passes it updates (`offer`). One sender, a thread
+or a task, takes the updates that are due (`take`), sends them, and reports the result. There is only one sender, so
+updates keep their order.
 """
 
 import math
@@ -24,49 +25,49 @@ from realtime.redis.refused_writes import refusal
 log = structlog.get_logger(__name__)
 
 UNREACHABLE = "unreachable"
-"""It was under way when Redis failed; it may have arrived all the same."""
+"""The update was under way when Redis failed. It may have arrived."""
 REFUSED = "refused"
-"""Redis takes no writes: it is at its memory limit, or worse."""
+"""Redis refuses writes, for example at its memory limit."""
 CIRCUIT_OPEN = "circuit_open"
-"""Redis was not asked, since it did not answer before."""
+"""The update was not sent, because Redis did not answer before."""
 NO_THREAD = "no_thread"
-"""The process is ending, and starts no thread any more."""
+"""The process is ending and can start no thread."""
 
 IDLE_SECONDS = 10.0
-"""A sender that has nothing to do for so long ends; the next progress starts another."""
+"""A sender that has nothing to do for this long ends. The next update starts another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much progress leaves, and what it may cost."""
+    """How often progress is sent, and how long it may delay a job."""
 
     interval_seconds: float = 0.2
-    """Between two updates of one topic."""
+    """The shortest time between two updates of one topic."""
     patience_seconds: float = 0.1
-    """How long calls wait for a Redis that is slow or away: altogether, not each."""
+    """How long all calls together wait for a Redis that is slow or does not answer."""
     overdue_seconds: float = 1.0
-    """Redis counts as away when an answer takes longer."""
+    """Redis counts as unreachable if an answer takes longer."""
     first_probe_seconds: float = 0.5
     longest_probe_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """An update that leaves. `answer` is None in the end if Redis did not take it."""
+    """An update that is being sent. The result of `answer` is None if Redis did not take it."""
 
     update: Update
     answer: "Future[Published | None]" = field(default_factory=Future)
 
     @property
     def addressed(self) -> tuple[int, Draft]:
-        """Tenant and record, as `publish_many` takes them."""
+        """The tenant and the record, as `publish_many` takes them."""
         return self.update.tenant_id, self.update.draft
 
 
 def progress_update(
     tenant_id: int, topic: str, attempt: int, progress: Progress, *, data: Mapping[str, Any] | None, milestone: bool
 ) -> Update:
-    """Checks and encodes progress. Raises BadTopicError or BadRecordError."""
+    """Check and encode progress. Raise BadTopicError or BadRecordError."""
     draft = draft_record(
         topic=topic,
         attempt=attempt,
@@ -79,7 +80,7 @@ def progress_update(
 
 
 class Pacer:
-    """The progress of one process, on its way to one Redis."""
+    """The progress that one process sends to one Redis."""
 
     def __init__(self, pace: Pace) -> None:
         self._throttle = Throttle(pace.interval_seconds)
@@ -90,19 +91,19 @@ class Pacer:
             longest_probe_seconds=pace.longest_probe_seconds,
         )
         self._awaited: list[Sending] = []
-        self._unawaited: dict[TopicKey, Sending] = {}  # Redis is slow: the newest of each topic is enough
+        self._unawaited: dict[TopicKey, Sending] = {}  # while Redis is slow, only the newest of each topic
         self._sent_at = self._opened_at = 0.0
         self._dropped_before = 0
         self.dropped: Counter[str] = Counter()
-        """Updates that no Redis took, by reason. A throttled one was replaced by a newer one and is not among them."""
+        """The number of dropped updates, by reason. An update that a newer one replaced does not count."""
 
     @property
     def patience_seconds(self) -> float:
-        """How long a call may still wait for its answer."""
+        """How long a call may wait for its answer."""
         return self._patience.left
 
     def offer(self, update: Update, now: float) -> Sending | None:
-        """What the call should wait for, at most `patience_seconds`; None if there is nothing to wait for."""
+        """Take an update. Return what the caller waits for, at most `patience_seconds`, or None if it need not wait."""
         if not self._breaker.open and self._breaker.overdue(now):
             self._opened(now, "Redis does not answer.")
         if self._breaker.open:
@@ -119,27 +120,27 @@ class Pacer:
         return None
 
     def waited(self, seconds: float) -> None:
-        """A call has waited so long for its answer; infinitely if it gave up."""
+        """Record that a call has waited this long for its answer; infinity if it gave up."""
         self._patience.spend(seconds)
 
-    def settle(self, tenant_id: int, draft: Draft) -> None:
-        """A status is about to be published: progress that waits and would go back is discarded."""
-        self._throttle.settle((tenant_id, draft.topic), draft.attempt, terminal=draft.status.terminal)
+    def discard_superseded(self, tenant_id: int, draft: Draft) -> None:
+        """Discard waiting progress that this status, which is about to be published, supersedes."""
+        self._throttle.discard_superseded((tenant_id, draft.topic), draft.attempt, terminal=draft.status.terminal)
 
-    def hurry(self) -> None:
-        """What waits for its turn leaves with the next `take`."""
+    def flush(self) -> None:
+        """Have all waiting updates returned by the next `take`."""
         for update in self._throttle.clear():
             self._unawaited[update.key] = Sending(update)
 
     @property
     def next_at(self) -> float:
-        """When the sender has something to do; infinity if it has nothing."""
+        """When the sender has something to do next; infinity if it has nothing to do."""
         if self._breaker.open:
             return self._breaker.probe_at
         return -math.inf if self._awaited or self._unawaited else self._throttle.next_at
 
     def take(self, now: float) -> list[Sending]:
-        """What leaves now, of each topic in the order in which it was said. Empty: probe, if `next_at` has come."""
+        """Return the updates to send now, in order. If there are none and `next_at` is due, the sender has to probe."""
         if self._breaker.open:
             return []
         leaving = [*self._awaited, *self._unawaited.values(), *map(Sending, self._throttle.due(now))]
@@ -149,12 +150,12 @@ class Pacer:
         return leaving
 
     def sent(self, now: float) -> None:
-        """A batch, or a probe, is under way; `answered` or `failed` has to follow."""
+        """Record that a batch or a probe was sent. `answered` or `failed` has to follow."""
         self._sent_at = now
         self._breaker.sent(now)
 
     def answered(self, now: float) -> None:
-        """Redis answered what was sent."""
+        """Record that Redis has answered."""
         was_open = self._breaker.open
         self._patience.answered(now - self._sent_at)
         self._breaker.answered(now)
@@ -165,7 +166,7 @@ class Pacer:
             log.info("progress_circuit_closed", dropped=dropped, seconds=round(now - self._opened_at, 3))
 
     def failed(self, now: float, problem: BaseException, batch: Sequence[Sending] = ()) -> None:
-        """What was sent could not be, or not all of it."""
+        """Record that sending failed. `batch` are the updates that may not have arrived."""
         was_open = self._breaker.open
         self._breaker.failed(now)
         if not was_open:
@@ -173,7 +174,7 @@ class Pacer:
         self.dropped[REFUSED if refusal(problem) else UNREACHABLE] += len(batch)
 
     def drop_all(self, reason: str) -> None:
-        """What waits will not be sent."""
+        """Drop all waiting updates, and count them under this reason."""
         lost = [*self._awaited, *self._unawaited.values()]
         self.dropped[reason] += len(lost) + len(self._throttle.clear())
         self._awaited, self._unawaited = [], {}

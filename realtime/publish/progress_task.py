@@ -1,4 +1,4 @@
-"""The task that sends the progress of an event loop: the asynchronous twin of `progress_thread.py`."""
+"""The task that sends progress for `AsyncPublisher`. `progress_thread.py` does the same in a thread."""
 
 import asyncio
 import math
@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 
 
 class ProgressTask:
-    """Sends updates through `publish_many`, and asks with `probe` whether Redis takes them. For one loop."""
+    """Sends updates with `publish_many`, and finds out with `probe` whether Redis takes them. For one event loop."""
 
     def __init__(
         self,
@@ -40,18 +40,19 @@ class ProgressTask:
         return self._pacer.dropped
 
     async def send(self, update: Update) -> Published | None:
-        """Redis' answer, where the update leaves at once and the answer comes within the patience that is left."""
+        """Send an update. Return Redis' answer, or None if the update waits, was dropped, or was answered too late."""
         sending = self._pacer.offer(update, self._clock())
         patience = self._pacer.patience_seconds
         self._wake()
         return await self._wait(sending, patience) if sending is not None else None
 
-    def settle(self, tenant_id: int, draft: Draft) -> None:
-        self._pacer.settle(tenant_id, draft)
+    def discard_superseded(self, tenant_id: int, draft: Draft) -> None:
+        """Discard waiting progress that this status supersedes."""
+        self._pacer.discard_superseded(tenant_id, draft)
 
     async def close(self) -> None:
-        """Sends what waits, and ends the task. Does not wait longer for it than one call would. May be used again."""
-        self._pacer.hurry()
+        """Send the waiting updates, and end the task. Wait at most `patience_seconds`. It may be used again after."""
+        self._pacer.flush()
         task, self._task = self._task, None
         if task is None:
             return
@@ -91,7 +92,7 @@ class ProgressTask:
                 idle = not await self._sleep(min(self._pacer.next_at - now, IDLE_SECONDS))
 
     async def _sleep(self, seconds: float) -> bool:
-        """False if nothing has changed meanwhile."""
+        """Wait until something changes. Return False if nothing has changed within this time."""
         self._changed.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
@@ -109,7 +110,7 @@ class ProgressTask:
     async def _ask(self, question: Awaitable[Answer], batch: Sequence[Sending] = ()) -> Answer | None:
         try:
             answer = await question
-        except BaseException as problem:  # whatever it was, no job fails because of progress; a cancelled task ends
+        except BaseException as problem:  # no job fails because of progress; only a cancelled task ends
             self._pacer.failed(self._clock(), problem, batch)
             if isinstance(problem, Exception):
                 return None

@@ -1,4 +1,4 @@
-"""The thread that sends a process's progress. It runs while there is progress; calls wait for it only a moment."""
+"""The thread that sends progress for `Publisher`. It runs while there is progress to send."""
 
 import math
 import os
@@ -21,9 +21,9 @@ Work = Callable[[], None]
 
 
 class ProgressThread:
-    """Sends updates through `publish_many`, and asks with `probe` whether Redis takes them again. Threads may share it.
+    """Sends updates with `publish_many`, and finds out with `probe` whether Redis takes them. Threads may share it.
 
-    Whatever those two raise opens the circuit. In a forked child it is as new.
+    An exception of these functions opens the circuit. In a forked child it starts again without updates.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class ProgressThread:
         self._probe_redis = probe
         self._pace = pace
         self._clock = clock
-        self.begin_anew()
+        self.reset()
         _all.add(self)
 
-    def begin_anew(self) -> None:
-        """Forgets all. For a forked child: there the thread is gone, and whoever held the lock."""
+    def reset(self) -> None:
+        """Forget all updates and make a new lock. A forked child has no thread, and may inherit a lock that is held."""
         self._changed = threading.Condition()
         self._pacer = Pacer(self._pace)
         self._forget_thread()
@@ -51,21 +51,22 @@ class ProgressThread:
         return self._pacer.dropped
 
     def send(self, update: Update) -> Published | None:
-        """Redis' answer, where the update leaves at once and the answer comes within the patience that is left."""
+        """Send an update. Return Redis' answer, or None if the update waits, was dropped, or was answered too late."""
         with self._changed:
             sending = self._pacer.offer(update, self._clock())
             patience = self._pacer.patience_seconds
             self._wake()
         return self._wait(sending, patience) if sending is not None else None
 
-    def settle(self, tenant_id: int, draft: Draft) -> None:
+    def discard_superseded(self, tenant_id: int, draft: Draft) -> None:
+        """Discard waiting progress that this status supersedes."""
         with self._changed:
-            self._pacer.settle(tenant_id, draft)
+            self._pacer.discard_superseded(tenant_id, draft)
 
     def close(self) -> None:
-        """Sends what waits, and ends the thread. Does not wait longer for it than one call would. May be used again."""
+        """Send the waiting updates, and end the thread. Wait at most `patience_seconds`. It may be used again after."""
         with self._changed:
-            self._pacer.hurry()
+            self._pacer.flush()
             thread = self._thread
             self._forget_thread()
             self._changed.notify_all()
@@ -78,18 +79,18 @@ class ProgressThread:
             answer = sending.answer.result(patience)
             seconds = self._clock() - started
         except TimeoutError:
-            answer, seconds = None, math.inf  # it is under way all the same
+            answer, seconds = None, math.inf  # the update is still under way
         with self._changed:
             self._pacer.waited(seconds)
         return answer
 
     def _forget_thread(self) -> None:
-        """One that still runs ends by itself, when it has nothing more to do."""
+        """Give up the thread. If it still runs, it ends when it has nothing more to do."""
         self._thread: threading.Thread | None = None
         self._wakes_at = math.inf
 
     def _wake(self) -> None:
-        """Lets the thread look again if there is something to do earlier than it thinks."""
+        """Wake the thread, or start one, if there is something to do before it would wake by itself."""
         if self._pacer.next_at >= self._wakes_at:
             return
         if self._thread is not None:
@@ -109,7 +110,7 @@ class ProgressThread:
             work()
 
     def _next_work(self) -> Work | None:
-        """Waits until there is something to do. None if the thread may end."""
+        """Wait until there is something to do, and return it; None if the thread may end."""
         with self._changed:
             idle = False
             while True:
@@ -127,11 +128,11 @@ class ProgressThread:
                 idle = not self._sleep(now)
 
     def _sleep(self, now: float) -> bool:
-        """False if nobody woke the thread until it had something to do, or for long."""
+        """Sleep until there is something to do, for at most `IDLE_SECONDS`. Return whether the thread was woken."""
         self._wakes_at = self._pacer.next_at
         woken = self._changed.wait(min(self._wakes_at - now, IDLE_SECONDS))
         if self._thread is threading.current_thread():
-            self._wakes_at = -math.inf  # it looks again by itself before it sleeps the next time
+            self._wakes_at = -math.inf  # it is awake, and looks for work before it sleeps again
         return woken
 
     def _send(self, batch: list[Sending]) -> None:
@@ -145,7 +146,7 @@ class ProgressThread:
     def _ask(self, question: Callable[[], Answer], batch: Sequence[Sending] = ()) -> Answer | None:
         try:
             answer = question()
-        except Exception as problem:  # noqa: BLE001 - whatever it was, no job fails because of progress
+        except Exception as problem:  # noqa: BLE001 - no job fails because of progress
             with self._changed:
                 self._pacer.failed(self._clock(), problem, batch)
             return None
@@ -157,9 +158,9 @@ class ProgressThread:
 _all: "WeakSet[ProgressThread]" = WeakSet()
 
 
-def _begin_anew_in_child() -> None:
+def _reset_in_child() -> None:
     for thread in list(_all):
-        thread.begin_anew()
+        thread.reset()
 
 
-os.register_at_fork(after_in_child=_begin_anew_in_child)
+os.register_at_fork(after_in_child=_reset_in_child)

@@ -1,7 +1,7 @@
-"""Publishing, for workers: one round trip to Redis a record. No Django here: any Python process can publish.
+"""The publisher for workers: one round trip to Redis for each record. Needs no Django.
 
 Progress is best effort: it never fails or stalls a job (`realtime.publish.pacing` has the rules). A status is published
-at once, or raises RedisError; terminal ones are certain if they leave through the outbox
+at once, or RedisError is raised. A terminal status is never lost if it goes through the outbox
 (`realtime.outbox.publish_status_on_commit`), which calls `Publisher.publish` after the commit.
 """
 
@@ -29,9 +29,9 @@ __all__ = ["AsyncPublisher", "Pace", "Publisher", "Step"]
 
 
 class Publisher:
-    """Puts records into tenants' feeds, and reads single ones back. Threads may share it, and a fork may inherit it.
+    """Publishes records to tenants' feeds, and reads single records. Threads may share it, and a fork may inherit it.
 
-    `close()` it in the end: the last progress may still wait for its turn.
+    Call `close()` at the end: the last progress may still wait to be sent.
     """
 
     def __init__(
@@ -57,13 +57,13 @@ class Publisher:
         pace: Pace | None = None,
         timeout_seconds: float = 1.0,
     ) -> Self:
-        """A publisher with its own connections. `timeout_seconds` bounds what a status may cost, twice."""
+        """Return a publisher with its own connections. Publishing a status takes at most twice `timeout_seconds`."""
         redis = links.client(url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds)
         return cls(redis, key_prefix=key_prefix, limits=limits, pace=pace)
 
     @property
     def dropped(self) -> Counter[str]:
-        """How many progress records Redis did not take, by reason (`realtime.publish.pacing`)."""
+        """The number of progress records that were dropped, by reason; see `realtime.publish.pacing`."""
         return self._progress.dropped
 
     def progress(
@@ -78,11 +78,11 @@ class Publisher:
         data: Mapping[str, Any] | None = None,
         milestone: bool = False,
     ) -> Published | None:
-        """Says how far a job is (0 to 100): at once, or within 0.2 s if it is not overtaken by newer progress.
+        """Publish the progress of a job (0 to 100): at once, or within 0.2 s unless newer progress replaces it.
 
-        The first progress of an attempt, a change of step and a `milestone` (a finished chunk) leave at once. Returns
-        Redis' answer to what left at once. None if it waits, was dropped, or Redis took longer than the job should
-        wait; the job goes on all the same. Raises BadTopicError or BadRecordError for what could never be published.
+        The first progress of an attempt, a change of step and a `milestone` (a finished chunk) are sent at once. Return
+        Redis' answer to an update that was sent at once. Return None if the update waits, was dropped, or Redis took
+        longer than a job should wait. Raise BadTopicError or BadRecordError if the record can never be published.
         """
         progress = Progress(percent, step, remaining_seconds)
         return self._progress.send(progress_update(tenant_id, topic, attempt, progress, data=data, milestone=milestone))
@@ -97,9 +97,10 @@ class Publisher:
         data: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> Published:
-        """Says what became of a job. Raises RedisError where it cannot be said; the outbox then says it again.
+        """Publish the status of a job. Raise RedisError if Redis does not take it.
 
-        For a state that a transaction makes true, call `publish_status_on_commit` instead.
+        For a status that a transaction commits, call `publish_status_on_commit` instead, which repeats it until Redis
+        has it.
         """
         return self.publish(
             tenant_id,
@@ -107,59 +108,60 @@ class Publisher:
         )
 
     def publish(self, tenant_id: int, draft: Draft) -> Published:
-        """Hand one record to Redis, which accepts or refuses it (`realtime.records.transitions`). Raises RedisError.
+        """Publish one record. Redis accepts or rejects it (`realtime.records.transitions`). Raise RedisError.
 
-        Progress that waits and would go back behind it is discarded.
+        Waiting progress that the record supersedes is discarded.
         """
         return self.publish_many([(tenant_id, draft)])[0]
 
     def publish_many(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
-        """`publish` for many (tenant, record), 200 in a round trip; the answers in their order.
+        """Publish many (tenant, record), 200 in a round trip. Return the answers in their order.
 
-        Raises RedisError; any of them may have been published then, and all may be published again.
+        Raise RedisError. Any of the records may have been published then. All of them may be published again.
         """
         answers: list[Published] = []
         for batch in batched(records):
             for tenant_id, draft in batch:
-                self._progress.settle(tenant_id, draft)
+                self._progress.discard_superseded(tenant_id, draft)
             answers += self._publish_batch(batch)
         return answers
 
     def publish_each(
         self, records: Iterable[tuple[int, Draft]], *, at_the_limit: bool = False
     ) -> list[Published | ResponseError]:
-        """`publish_many` in which one record's error is no other's: each gets its own answer, or its own error.
+        """Publish many (tenant, record). Return for each record its answer, or the error that it caused.
 
-        `at_the_limit`: for a Redis that lost something, unfinished records too are written at its memory limit. Raises
-        RedisError where Redis cannot be reached.
+        `at_the_limit`: write unfinished records, too, when Redis is at its memory limit; for a Redis that lost data.
+        Raise RedisError if Redis cannot be reached.
         """
         answers: list[Published | ResponseError] = []
         for batch in batched(records):
             with self._redis.pipeline(transaction=False) as pipeline:
                 for tenant_id, draft in batch:
-                    self._progress.settle(tenant_id, draft)
+                    self._progress.discard_superseded(tenant_id, draft)
                     script = self._scripts.at_the_limit if at_the_limit else self._scripts.script_for(draft)
                     script(*self._commands.publish(tenant_id, draft), client=pipeline)
                 answers += map(_answer, pipeline.execute(raise_on_error=False))
         return answers
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
-        """The latest record of one topic, or None if Redis holds nothing of it in this tenant. Raises RedisError."""
+        """Return the latest record of one topic, or None if this tenant has none in Redis. Raise RedisError."""
         text, progress = cast("list[bytes | None]", self._read(self._commands.record(tenant_id, topic)))
         return join_record(text, progress) if text is not None else None
 
     def restore(self, tenant_id: int, draft: Draft) -> bool:
-        """Writes the status of a topic that Redis no longer holds: no new offset, and nobody is told.
+        """Write the status of a topic that Redis no longer holds, without a new offset and without publishing it.
 
-        Looking at a job of last year tells nobody anything. False if Redis holds it already. Raises RedisError.
+        So looking at an old job sends nothing to other clients. Return False if Redis holds it already. Raise
+        RedisError.
         """
         return bool(self._repair(*self._commands.repair(tenant_id, draft)))
 
     def mend(self, tenant_id: int, draft: Draft) -> bool:
-        """Bring Redis in line with a committed state. Return whether it held something else. Raises RedisError.
+        """Bring Redis in line with a committed state. Return whether it changed. Raise RedisError.
 
-        What Redis does not hold is restored, and nobody is told. An older attempt, or an attempt that has not ended
-        although it has by the committed state, is published: the record that should have told of it never came.
+        A topic that Redis does not hold is restored without publishing it. The state is published if Redis holds an
+        older attempt, or holds this attempt as unfinished although it has ended: that record was never published.
         """
         held = self.record(tenant_id, draft.topic)
         if held is None:
@@ -169,9 +171,9 @@ class Publisher:
         return self.publish(tenant_id, draft).verdict is Verdict.ACCEPTED
 
     def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
-        """Let the keys of an unfinished topic live on, for as many seconds (6 hours) at least. Raises RedisError.
+        """Renew the expiry of an unfinished topic's keys, to at least `seconds` (6 hours by default). Raise RedisError.
 
-        Return False if Redis holds no such topic: the keys of one that has ended have their term.
+        Return False if Redis holds no such topic. The expiry of an ended topic is never changed.
         """
         record = self.record(tenant_id, topic)
         if record is None or record.terminal:
@@ -182,28 +184,28 @@ class Publisher:
         return True
 
     def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
-        """Says that this attempt is still at work. False if another one overtook it. Raises RedisError."""
+        """Renew the lease of this attempt. Return False if it ended or a newer one began. Raise RedisError."""
         return bool(self._renew(*self._commands.renew_lease(tenant_id, topic, attempt)))
 
     def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:
-        """For how long somebody is still at work on a topic; 0 if nobody is. Raises RedisError."""
+        """Return how long the lease of a topic still runs, in seconds; 0 if it has none. Raise RedisError."""
         return self.leases_seconds_left([(tenant_id, topic)])[0]
 
     def leases_seconds_left(self, topics: Iterable[tuple[int, str]]) -> list[float]:
-        """`lease_seconds_left` for many (tenant, topic), 200 in a round trip; in their order. Raises RedisError."""
+        """Return `lease_seconds_left` of many (tenant, topic) in their order, 200 in a round trip. Raise RedisError."""
         left: list[float] = []
         for batch in batched(topics):
             with self._redis.pipeline(transaction=False) as pipeline:
                 for tenant_id, topic in batch:
                     self._lease_left(*self._commands.lease_left(tenant_id, topic), client=pipeline)
                 left += [int(milliseconds or 0) / 1000 for milliseconds in answers_of(pipeline, "lease_left")]
-        # A longer one was written before the clock of Redis was set back.
+        # A longer lease was written before the clock of Redis was set back.
         return [min(seconds, self._commands.limits.lease_seconds) for seconds in left]
 
     def run_id(self) -> str:
-        """Which life of Redis answers: another one after each start, and after each promotion of a replica.
+        """Return the replication id of Redis, which is new after each start and after each promotion of a replica.
 
-        Raises RedisError: at a replica ReadOnlyError, and the address of Redis is resolved again.
+        Raise RedisError. At a replica that is ReadOnlyError, and the address of Redis is resolved again.
         """
         try:
             return links.history(self._redis.info("replication"))
@@ -212,23 +214,23 @@ class Publisher:
             raise
 
     def filled_run_id(self) -> str | None:
-        """The life of Redis that `mark_filled` named last; None if Redis lost even that. Raises RedisError."""
+        """Return what `mark_filling` or `mark_filled` noted last, or None if Redis lost the note. Raise RedisError."""
         value = cast("bytes | None", self._redis.get(self._commands.relay()))
         return value.decode() if value is not None else None
 
     def mark_filling(self) -> None:
-        """Notes in Redis itself that the relay is filling it. Raises RedisError."""
+        """Note in Redis that the relay is filling it. Raise RedisError."""
         self._note([self._commands.relay()], ["filling"])
 
     def mark_filled(self, run_id: str) -> bool:
-        """Notes that the relay has filled this life of Redis. Raises RedisError.
+        """Note in Redis that the relay has filled the Redis with this replication id. Raise RedisError.
 
-        False if it was emptied meanwhile: then even the note of the beginning is gone.
+        Return False if Redis was emptied meanwhile: then the note of `mark_filling` is gone.
         """
         return bool(self._note([self._commands.relay()], [run_id, "XX"]))
 
     def close(self) -> None:
-        """Sends the progress that waits, for 0.1 s at the most, and closes the connections."""
+        """Send the progress that waits, which takes at most 0.1 s, and close the connections."""
         self._progress.close()
         self._redis.close()
 
@@ -239,7 +241,7 @@ class Publisher:
         self.close()
 
     def _publish_batch(self, records: Sequence[tuple[int, Draft]]) -> list[Published]:
-        """In one round trip."""
+        """Publish records in one round trip."""
         with counting_refusals():
             if len(records) == 1:
                 ((tenant_id, draft),) = records
@@ -250,7 +252,7 @@ class Publisher:
                 return count_published(map(scripts.published, pipeline.execute()))
 
     def _write(self) -> None:
-        """Sees whether Redis takes writes as any other. Raises RedisError."""
+        """Try an ordinary write. Raise RedisError if Redis does not take it."""
         self._commands.try_write(self._redis)
 
 

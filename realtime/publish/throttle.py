@@ -1,4 +1,4 @@
-"""How often the progress of one topic leaves the process. Pure rules: they are told what time it is."""
+"""Limits how often the progress of one topic is sent. Does no I/O and reads no clock: the caller passes the time."""
 
 import math
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from realtime.records.record import Draft, Step
 
 TopicKey = tuple[int, str]
-"""Tenant and topic."""
+"""The tenant and the topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One progress record on its way. A `milestone` never waits."""
+    """One progress record that is to be sent. A `milestone` never waits."""
 
     tenant_id: int
     draft: Draft
@@ -24,13 +24,13 @@ class Update:
 
     @property
     def stage(self) -> tuple[int, int, str] | None:
-        """Which step this is, however far it is."""
+        """The step without its percentage."""
         return (self.step.index, self.step.total, self.step.name) if self.step else None
 
 
 @dataclass(slots=True)
 class _Lane:
-    """One topic: what was said last, when the next may leave, and the newest of what came meanwhile."""
+    """One topic: its last attempt and step, when its next update may be sent, and the newest update that waits."""
 
     attempt: int
     stage: tuple[int, int, str] | None
@@ -39,39 +39,39 @@ class _Lane:
 
 
 class Throttle:
-    """At most one update a topic in each interval; a change of step, a new attempt and a milestone always leave.
+    """Lets one update of a topic pass in each interval. A new step, a new attempt and a milestone always pass.
 
     Times are seconds of one clock and never go back.
     """
 
     def __init__(self, interval_seconds: float) -> None:
         self._interval = interval_seconds
-        self._lanes: dict[TopicKey, _Lane] = {}  # by `free_at`, the next first: whatever leaves puts its lane last
+        self._lanes: dict[TopicKey, _Lane] = {}  # ordered by `free_at`: sending an update moves its lane to the end
 
     @property
     def next_at(self) -> float:
-        """When `due` has something to do; infinity while it has nothing."""
+        """When `due` has something to do next; infinity if it has nothing to do."""
         return next((lane.free_at for lane in self._lanes.values()), math.inf)
 
     def offer(self, update: Update, now: float) -> bool:
-        """True if it leaves now, and what waited is superseded. False if it waits, or what is newer does."""
+        """Return whether to send the update now, in place of one that waits. If not, it or a newer one waits."""
         lane = self._lanes.get(update.key)
         if lane is None:
             self._leave(update.key, _Lane(update.draft.attempt, update.stage), now)
             return True
         if update.draft.attempt < lane.attempt:
-            leaves = now >= lane.free_at and lane.waiting is None  # so that an overtaken attempt is told that it is
+            leaves = now >= lane.free_at and lane.waiting is None  # Redis rejects it, so its worker learns of the newer
         else:
-            turned = (update.draft.attempt, update.stage) != (lane.attempt, lane.stage)
+            changed = (update.draft.attempt, update.stage) != (lane.attempt, lane.stage)
             lane.attempt, lane.stage = update.draft.attempt, update.stage
-            leaves = update.milestone or turned or now >= lane.free_at
+            leaves = update.milestone or changed or now >= lane.free_at
             lane.waiting = None if leaves else update
         if leaves:
             self._leave(update.key, lane, now)
         return leaves
 
     def due(self, now: float) -> list[Update]:
-        """What waited and leaves now. Lanes in which nothing waits are forgotten."""
+        """Return the waiting updates that are to be sent now. Forget topics of which none waits."""
         leaving: list[Update] = []
         while self.next_at <= now:
             key = next(iter(self._lanes))
@@ -82,14 +82,14 @@ class Throttle:
                 self._leave(key, lane, now)
         return leaving
 
-    def settle(self, key: TopicKey, attempt: int, *, terminal: bool) -> None:
-        """A status of this attempt is being published: what waits and would go back is superseded."""
+    def discard_superseded(self, key: TopicKey, attempt: int, *, terminal: bool) -> None:
+        """Discard the waiting update of this topic if a status of this attempt supersedes it."""
         lane = self._lanes.get(key)
         if lane is not None and (attempt > lane.attempt or (terminal and attempt == lane.attempt)):
             del self._lanes[key]
 
     def clear(self) -> list[Update]:
-        """Forgets everything; returns what waited."""
+        """Forget everything. Return the updates that waited."""
         waiting = [lane.waiting for lane in self._lanes.values() if lane.waiting is not None]
         self._lanes.clear()
         return waiting

@@ -92,7 +92,7 @@ class Record:
 def overtakes(draft: Draft, held: Record) -> bool:
     """Return whether a committed state proves that the record of its end, or of its attempt, was never published.
 
-    PROCESSING proves nothing: the worker that claims the job publishes it, with a lease that only this worker may write.
+    PROCESSING proves nothing: the worker that claims the job publishes it, with a lease that only it may write.
     """
     if draft.attempt == held.attempt:
         return draft.status.terminal and not held.terminal

@@ -1,8 +1,7 @@
-"""Progress under the names of the version before tenants, for as long as its workers run beside ours.
+"""Reads and moves progress under the keys of the version before tenants, whose workers may still run.
 
-The old name carries no tenant. So it is never read for whoever asks, but only where the tenant's own `:status` key, or
-the project's database, proves that the topic is the tenant's: else tenant B could ask for the id of tenant A's video
-and be given A's progress.
+An old key names no tenant. So it is only read if the tenant's own `:status` key, or the project's database, proves that
+the topic belongs to the tenant. Otherwise tenant B could ask for the id of tenant A's video and receive A's progress.
 """
 
 from collections import Counter
@@ -31,25 +30,25 @@ SCAN_COUNT = 1000
 
 
 class Moved(StrEnum):
-    """What became of an old key."""
+    """The result for an old key."""
 
     COPIED = "copied"
-    """Its progress is in the tenant's own key now; the old one is removed."""
+    """Its progress was copied to the tenant's own key, and the old key was removed."""
     NOT_NEEDED = "not needed"
-    """The topic has ended, or has progress of its own: the old key is removed."""
+    """The topic has ended, or has newer progress. The old key was removed."""
     CHANGED = "changed"
-    """Somebody published meanwhile; the next run looks again."""
+    """The topic was published meanwhile. The next run looks at it again."""
     UNUSABLE = "unusable"
-    """It holds no progress that could be read. It stays."""
+    """It holds no readable progress. It was not changed."""
     UNOWNED = "unowned"
-    """The database knows no such topic. It stays."""
+    """The database has no such topic. It was not changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """An unfinished topic that is proven to be its tenant's, and the offset of the record that says so.
+    """An unfinished topic that is proven to belong to its tenant.
 
-    The offset is empty where the database proved it, because Redis holds no record of the topic.
+    `offset` is that of the record that proves it. It is empty if the database proves it, because Redis has no record.
     """
 
     state: TopicState
@@ -57,19 +56,19 @@ class Owned:
 
 
 class OldKeys:
-    """Reads records as a `Publisher` does, and the progress that an old worker wrote with them."""
+    """Reads records as a `Publisher` does, together with the progress that old workers write."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = "", limits: Limits | None = None) -> None:
         self._redis = redis
         self._commands = Commands(key_prefix, limits or Limits())
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
-        """The latest record of one topic; None if the tenant has none, since nothing else proves whose the topic is.
+        """Return the latest record of one topic, or None if the tenant has none, which would prove its ownership.
 
-        Asks no database. Raises RedisError.
+        The database is not asked. Raise RedisError.
         """
         record, has_progress = self._own([(tenant_id, topic)])[0]
-        # The old name knows no attempt: what stands there is the first one's.
+        # An old key has no attempt: its progress counts as that of the first.
         if record is None or record.terminal or has_progress or record.attempt > 1:
             return record
         if self.copy([_owned(tenant_id, record)]) != [Moved.COPIED]:
@@ -77,9 +76,9 @@ class OldKeys:
         return self._own([(tenant_id, topic)])[0][0]
 
     def copy(self, topics: Sequence[Owned]) -> list[Moved]:
-        """Copies their old progress, never over a newer word. The caller has proven whose they are. Raises RedisError.
+        """Copy the old progress of topics, but never over a newer record. Raise RedisError.
 
-        Progress says that somebody is at work, so a record that was PENDING becomes PROCESSING.
+        The caller has proven the ownership. A record that was PENDING becomes PROCESSING, as it has progress.
         """
         drafts = [_draft(owned.state, value) for owned, value in zip(topics, self._old_values(topics), strict=True)]
         calls = [
@@ -89,9 +88,10 @@ class OldKeys:
         return [Moved.UNUSABLE if draft is None else _moved(next(answers)) for draft in drafts]
 
     def move_all(self, source: Source, *, dry: bool = False) -> Iterator[Counter[Moved]]:
-        """Moves every old key whose owner the database knows. After each batch, what became of all so far.
+        """Move every old key whose owner the database knows. Yield the results so far after each batch.
 
-        Safe to repeat, and to interrupt. `dry` writes nothing. Raises RedisError, or what the source raises.
+        It is safe to repeat and to interrupt. With `dry` nothing is written. Raise RedisError, and what the source
+        raises.
         """
         done: Counter[Moved] = Counter()
         names = self._redis.scan_iter(match=OLD_PROGRESS_PATTERN, count=SCAN_COUNT)
@@ -121,13 +121,16 @@ class OldKeys:
         yield from [Moved.NOT_NEEDED] * len(needless)
 
     def _own(self, topics: Sequence[tuple[int, str]]) -> list[tuple[Record | None, bool]]:
-        """The tenants' own records, and whether they have progress."""
+        """Return the tenants' own records, and whether they have progress."""
         calls: list[Call] = [(self._commands.record(tenant_id, topic), []) for tenant_id, topic in topics]
         answers = ((None, None) if answer is None else answer for answer in run_script(self._redis, "record", calls))
         return [(_record(text, progress), progress is not None) for text, progress in answers]
 
     def _old_values(self, topics: Sequence[Owned]) -> list[Any]:
-        """What stands under the old names: a text, a hash's fields, or nothing. One of two questions does not fit."""
+        """Return the values of the old keys: a text, the fields of a hash, or nothing.
+
+        Each key is read as both types; one of the two commands may fail.
+        """
         names = [old_progress(owned.state.topic) or "" for owned in topics]
         with self._redis.pipeline(transaction=False) as pipe:
             for name in names:
@@ -143,14 +146,14 @@ class OldKeys:
 
 
 _MOST = 1e9
-"""No step, percent or remaining second of a real job is more."""
+"""The largest value of a step, a percentage or remaining seconds that is believed."""
 
 
 def read_old_progress(value: bytes | Mapping[bytes, bytes] | None) -> Progress | None:
-    """What the old adapter wrote: a JSON object, or a hash of the same fields. None if it tells no percent.
+    """Read progress in the old format: a JSON object, or a hash with the same fields. Return None without a percentage.
 
-    `percent`, and if there `step_name` or `step`, `step_index`, `step_total`, `step_percent`, `remaining_seconds`; they
-    may also stand below `extra`. What cannot be used is left out.
+    The fields are `percent` and optionally `step_name` or `step`, `step_index`, `step_total`, `step_percent` and
+    `remaining_seconds`. They may also be inside `extra`. Unusable values are left out.
     """
     fields = _fields(value)
     percent = _number(fields.get("percent"))
@@ -179,7 +182,7 @@ def _fields(value: bytes | Mapping[bytes, bytes] | None) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    """A number from 0 on, written as one or as text."""
+    """Return a number of at least 0, which may be written as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -212,7 +215,7 @@ def _record(text: bytes | None, progress: bytes | None) -> Record | None:
 
 
 def _owned(tenant_id: int, record: Record) -> Owned:
-    """Proven by the tenant's own record."""
+    """Return the topic as owned by this tenant, which its record proves."""
     fields = orjson.loads(record.body)
     state = TopicState(
         tenant_id, record.topic, record.attempt, record.status, fields["published_at"], fields["data"], fields["error"]

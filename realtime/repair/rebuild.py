@@ -1,7 +1,7 @@
-"""What Redis should hold and does not, found by comparing it with the project's database (`realtime.records.source`).
+"""Finds out what Redis lost by comparing it with the project's database (`realtime.records.source`), and repairs it.
 
-Unfinished topics are published, so that new clients are shown them; what has ended and what was evicted is restored,
-which tells nobody. All of it may be done again at any time: what is there already costs no offset.
+Unfinished topics are published, so that clients are shown them. Topics that have ended or were evicted are restored
+without publishing. All of it may be repeated at any time: a topic that Redis holds already gets no new offset.
 """
 
 import time
@@ -25,13 +25,13 @@ from realtime.records.transitions import TERMINAL_RANK, Verdict
 log = structlog.get_logger(__name__)
 
 TENANTS_AT_ONCE = 50
-"""So that Redis answers others after a few milliseconds: it tends a tenant with 110 topics in an eighth of one."""
+"""Few enough that Redis serves other clients after some milliseconds. A tenant with 110 topics takes it 0.13 ms."""
 
 Compare = Literal["none", "unfinished", "all"]
 
 
 class Indexed(NamedTuple):
-    """A topic of a feed's index: the attempt and rank that Redis knows, and whether its status key is there."""
+    """A topic in a feed's index: its attempt and rank in Redis, and whether its status key is present."""
 
     tenant_id: int
     topic: str
@@ -42,9 +42,9 @@ class Indexed(NamedTuple):
 
 @dataclass
 class Rebuilt:
-    """How many topics were `published` (new clients are shown them) and how many `restored` (they can be asked for).
+    """The number of topics that were published, and that were restored without publishing.
 
-    `missing` are unfinished ones that were compared with the database and have no row there.
+    `missing` are the unfinished topics that were compared with the database and have no row there.
     """
 
     published: int = 0
@@ -57,16 +57,16 @@ class Rebuilt:
         self.missing += other.missing
 
 
-def each_alone(
+def run_in_batches(
     tenant_ids: Iterable[int],
     work: Callable[[list[int]], object],
     where: str,
     between: Callable[[], object] = lambda: None,
 ) -> list[int]:
-    """Does some work for `TENANTS_AT_ONCE` tenants after the other, and returns those for whom it failed.
+    """Do some work for `TENANTS_AT_ONCE` tenants at a time. Return the tenants for whom it failed.
 
-    Where it fails, it is done for each of them alone: one tenant's bad data costs no other one anything. `between` is
-    called between two steps; what it raises ends the work, as a Redis does that cannot be reached.
+    If a batch fails, the work is done for each of its tenants alone, so that one tenant's bad data does not affect
+    others. `between` is called before each step. Its exceptions, RedisError and LeaseLostError end the work.
     """
     failed: list[int] = []
     for batch in batched(tenant_ids, TENANTS_AT_ONCE):
@@ -90,7 +90,7 @@ def _one_by_one(
             work([tenant_id])
         except (RedisError, LeaseLostError):
             raise
-        except Exception as problem:  # noqa: BLE001 - see `each_alone`
+        except Exception as problem:  # noqa: BLE001 - see `run_in_batches`
             failed += _note([tenant_id], where, problem)
     return failed
 
@@ -102,12 +102,12 @@ def _note(tenant_ids: list[int], where: str, problem: Exception) -> list[int]:
 
 
 class Rebuild:
-    """Methods take at most `TENANTS_AT_ONCE` tenants. They raise RedisError, or what the source raises."""
+    """Repairs Redis. Methods take up to `TENANTS_AT_ONCE` tenants, and raise RedisError and what the source raises."""
 
     def __init__(
         self, redis: Redis, source: Source, *, key_prefix: str = "", limits: Limits | None = None, dry: bool = False
     ) -> None:
-        """`dry`: counts what would be done, and writes nothing."""
+        """With `dry`, only count what would be done."""
         self._redis = redis
         self._source = source
         self._keys = Keys(key_prefix)
@@ -116,13 +116,13 @@ class Rebuild:
         self._dry = dry
 
     def everything(self, tenant_ids: Sequence[int]) -> Rebuilt:
-        """A feed that lost something shows what is true again."""
-        done = self.tend(tenant_ids, compare="all")
+        """Repair feeds that lost something: compare all topics of the index, and publish unfinished topics."""
+        done = self.maintain(tenant_ids, compare="all")
         done.published += self.unfinished(tenant_ids)
         return done
 
     def unfinished(self, tenant_ids: Sequence[int]) -> int:
-        """Publishes the unfinished topics that the feeds do not show. Returns how many."""
+        """Publish the unfinished topics that the feeds do not show. Return their number."""
         states = self._source.unfinished(tenant_ids)
         return sum(
             self._count("show", [self._publish_call(tenant_id, draft, int(self._dry)) for tenant_id, draft in batch])
@@ -130,7 +130,7 @@ class Rebuild:
         )
 
     def ended(self, tenant_ids: Sequence[int], since: float) -> int:
-        """Restores the statuses of what has ended since then (Unix seconds). Returns how many were not there."""
+        """Restore the statuses of topics that have ended since a time (Unix seconds). Return how many were missing."""
         restored = 0
         for batch in batched(_drafts(self._source.ended(tenant_ids, since))):
             if self._dry:
@@ -141,10 +141,10 @@ class Rebuild:
                 restored += sum(filter(None, answers))
         return restored
 
-    def tend(self, tenant_ids: Sequence[int], *, compare: Compare = "none") -> Rebuilt:
-        """Lets unfinished topics live on, and mends those whose status is gone.
+    def maintain(self, tenant_ids: Sequence[int], *, compare: Compare = "none") -> Rebuilt:
+        """Renew the expiry of unfinished topics, and repair topics without status.
 
-        `compare`: which ones are held against the database although their status is there.
+        `compare` says which topics are compared with the database even though they have a status.
         """
         calls: list[Call] = [
             (
@@ -176,7 +176,7 @@ class Rebuild:
         )
 
     def mend(self, topics: Iterable[Indexed], *, only_terminal: bool = False) -> Rebuilt:
-        """Publishes what the database has further than Redis, and restores what has only lost its key."""
+        """Publish topics that are further in the database than in Redis, and restore those that only lost their key."""
         done = Rebuilt()
         for batch in batched(topics):
             states = self._source.states([indexed.topic for indexed in batch])
@@ -198,7 +198,7 @@ class Rebuild:
         return done
 
     def _count(self, name: str, calls: Sequence[Call]) -> int:
-        """How many were accepted. What heals is written also when Redis is at its memory limit."""
+        """Call a script, even at Redis' memory limit, because it repairs. Return how many publishes were accepted."""
         answers = run_script(self._redis, name, calls, at_the_limit=True)
         verdicts = [answer[0] if isinstance(answer, list) else answer for answer in answers]
         return verdicts.count(Verdict.ACCEPTED.encode())
@@ -225,6 +225,6 @@ def _draft(state: TopicState) -> Draft | None:
     try:
         return state.draft()
     except (BadTopicError, BadRecordError) as problem:
-        # One row that cannot be told must not keep all others from being told.
+        # One row that cannot be published must not prevent all others.
         log.warning("state_not_told", topic=state.topic, tenant=state.tenant_id, error=str(problem))
         return None

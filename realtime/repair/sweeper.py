@@ -1,8 +1,8 @@
-"""The sweeper: says of jobs whose worker has gone silent that they are stalled, and keeps unfinished topics in Redis.
+"""The sweeper: marks jobs of silent workers as stalled, and keeps unfinished topics in Redis.
 
-Runs in the relay that holds the lease, so one at a time. A worker's lease lasts 30 s from the last heartbeat; the
-sweeper looks every 5 s: a browser shows "stalled" at most 36 s after its worker was killed, and a lost message's next
-delivery comes after 40. One tenant's bad data costs no other one its sweep.
+It runs in the relay that holds the lease, so there is one at a time. A worker's lease lasts 30 s from its last
+heartbeat, and the sweeper looks every 5 s. So a browser shows "stalled" at most 36 s after a worker was killed; the
+queue delivers its message again after 40 s. One tenant's bad data does not affect the sweep of others.
 """
 
 import time
@@ -23,27 +23,27 @@ from realtime.records.record import Draft, draft_record, join_record
 from realtime.records.scripts import Limits
 from realtime.records.source import Source
 from realtime.records.transitions import Status, Verdict
-from realtime.repair.rebuild import Compare, Indexed, Rebuild, Rebuilt, each_alone
+from realtime.repair.rebuild import Compare, Indexed, Rebuild, Rebuilt, run_in_batches
 
 log = structlog.get_logger(__name__)
 
 SWEEPS_A_LEASE = 6
-TEND_SECONDS = 60.0
-"""How often keys are given a longer life. They have hours, so a sweeper that was away does no harm."""
+MAINTAIN_SECONDS = 60.0
+"""How often the expiry of keys is renewed. It is hours away, so a sweeper that pauses for a while does no harm."""
 COMPARE_SECONDS = 300.0
 """How often all unfinished topics are compared with the database."""
 SILENT_SECONDS = 7 * 86_400
-"""After which an unfinished topic is over of which no database knows anything."""
+"""An unfinished topic that the database does not have is ended if it was not published for this long."""
 NO_CLOCK = 1_500_000_000
-"""Unix seconds. An earlier time says that its machine had no clock."""
+"""Unix seconds. An earlier time comes from a machine whose clock was not set."""
 SEARCH_SECONDS = 3600.0
-"""Between two searches of all keys for ended topics without expiry."""
+"""The time between two searches of all keys for ended topics without expiry."""
 SEARCH_KEYS = 2000
-"""That one sweep looks at: some milliseconds."""
+"""The number of keys that one sweep looks at, which takes some milliseconds."""
 CLOCK_SECONDS = 5.0
-"""So much longer than a whole lease is no fault: it may have been renewed while this was being asked."""
+"""A lease may be this much longer than a whole one, because it may be renewed while the sweeper reads."""
 MOST_LAPSED = 100
-"""Of a tenant in one sweep; the next one goes on."""
+"""The number of a tenant's leases that one sweep handles. The next sweep handles the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Lapsed:
 
 
 class Sweeper:
-    """Does what is due when it is asked, at most every few seconds."""
+    """Sweeps every few seconds, when its caller asks whether a sweep is due."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Sweeper:
         limits: Limits | None = None,
         old_workers: bool = False,
     ) -> None:
-        """`old_workers`: some end their jobs in the database only, so each unfinished topic is compared with it."""
+        """With `old_workers`, compare each unfinished topic with the database: old workers end jobs only there."""
         self._redis = redis
         self._compare: Compare = "unfinished" if old_workers else "none"
         self._source = source
@@ -75,10 +75,10 @@ class Sweeper:
         self._limits = limits or Limits()
         self._commands = Commands(key_prefix, self._limits)
         self._rebuild = Rebuild(redis, source, key_prefix=key_prefix, limits=self._limits)
-        self._swept_at = self._tended_at = self._searched_at = float("-inf")
+        self._swept_at = self._maintained_at = self._searched_at = float("-inf")
         self._compared_at = time.monotonic()
         self._missing: set[Indexed] = set()
-        """Unfinished topics that had no row when they were compared last."""
+        """The unfinished topics that had no row at the last comparison."""
         self._cursor = 0
 
     @property
@@ -86,18 +86,19 @@ class Sweeper:
         """The time between two sweeps."""
         return self._limits.lease_seconds / SWEEPS_A_LEASE
 
-    def settle(self) -> None:
-        """Leaves leases alone for as long as one lasts. For a Redis that has just come up: workers could not renew.
+    def pause_stalling(self) -> None:
+        """Mark no topic as stalled for the length of one lease: while Redis was down, workers could not renew theirs.
 
-        The mark stands in Redis, so that it holds for whichever process sweeps next. Raises RedisError.
+        The mark is in Redis, so that it applies to any process that sweeps next. Raise RedisError.
         """
         milliseconds = max(1, int(self._limits.lease_seconds * 1000))
         run_script(self._redis, "note", [([self._keys.settling()], [1, "PX", milliseconds])])
 
     def sweep_if_due(self, between: Callable[[], object] = lambda: None) -> None:
-        """Raises RedisError, or what the source raises; then it is tried again when the next sweep is due.
+        """Sweep if the last sweep is long enough ago. Raise RedisError, and what the source raises.
 
-        `between` is called between two steps; what it raises ends the sweep.
+        After an error, it is tried again when the next sweep is due. `between` is called before each step; its
+        exceptions end the sweep.
         """
         now = time.monotonic()
         if now - self._swept_at < self.sweep_seconds:
@@ -106,10 +107,10 @@ class Sweeper:
         tenant_ids = self._source.tenants()
         self.cap_leases(tenant_ids)
         if not self._redis.exists(self._keys.settling()):
-            each_alone(tenant_ids, self.stall, "stall", between)
-        if now - self._tended_at >= TEND_SECONDS:
-            self._tended_at = now
-            self.tend(tenant_ids, between)
+            run_in_batches(tenant_ids, self.stall, "stall", between)
+        if now - self._maintained_at >= MAINTAIN_SECONDS:
+            self._maintained_at = now
+            self.maintain(tenant_ids, between)
         if now - self._compared_at >= COMPARE_SECONDS:
             self._compared_at = now
             self.end_missing(tenant_ids, between)
@@ -118,17 +119,17 @@ class Sweeper:
             self.expire_ended()
 
     def stall(self, tenant_ids: list[int]) -> int:
-        """Marks the topics whose leases ran out. Returns how many."""
+        """Mark the topics whose leases ran out as stalled. Return their number."""
         stalled = sum(self._stall(batch) for batch in batched(self._lapsed(tenant_ids)))
         if stalled:
             log.info("topics_stalled", count=stalled)
         return stalled
 
     def cap_leases(self, tenant_ids: list[int]) -> int:
-        """Shortens leases that end later than one that begins now. Returns how many.
+        """Shorten leases that end later than one that begins now. Return their number.
 
-        They were renewed while the clock of Redis was ahead. Their workers may be dead, which must not go unnoticed for
-        as long as the clock was wrong.
+        They were renewed while the clock of Redis was ahead. If their workers are dead, that would stay unnoticed for
+        as long as the clock was ahead.
         """
         latest = self._redis_time() + self._limits.lease_seconds
         capped = 0
@@ -145,24 +146,28 @@ class Sweeper:
             log.warning("leases_capped", count=capped)
         return capped
 
-    def tend(self, tenant_ids: list[int], between: Callable[[], object] = lambda: None) -> None:
-        """Lets unfinished topics live on, and repairs what was evicted."""
+    def maintain(self, tenant_ids: list[int], between: Callable[[], object] = lambda: None) -> None:
+        """Renew the expiry of unfinished topics, and repair topics that were evicted."""
         done = Rebuilt()
-        each_alone(
-            tenant_ids, lambda batch: done.add(self._rebuild.tend(batch, compare=self._compare)), "tend", between
+        run_in_batches(
+            tenant_ids,
+            lambda batch: done.add(self._rebuild.maintain(batch, compare=self._compare)),
+            "maintain",
+            between,
         )
         if done.published or done.restored:
             log.info("topics_repaired", published=done.published, restored=done.restored)
 
     def end_missing(self, tenant_ids: list[int], between: Callable[[], object] = lambda: None) -> int:
-        """Ends unfinished topics that nobody will ever end. Returns how many.
+        """Publish CANCELLED for unfinished topics that nothing else will ever end. Return their number.
 
-        A topic of a kind whose rows the source knows (`Source.kinds`) is over when it had no row at two looks in
-        succession: the end of a job is written into its row. Any other is over when nothing was said of it for long.
+        A topic of a kind whose rows the source knows (`Source.kinds`) is ended if it had no row at two successive
+        comparisons, because the end of a job is written to its row. Any other is ended after `SILENT_SECONDS` without a
+        new record.
         """
         done = Rebuilt()
-        each_alone(
-            tenant_ids, lambda batch: done.add(self._rebuild.tend(batch, compare="unfinished")), "compare", between
+        run_in_batches(
+            tenant_ids, lambda batch: done.add(self._rebuild.maintain(batch, compare="unfinished")), "compare", between
         )
         kinds = getattr(self._source, "kinds", ())
         without_row = {topic for topic in done.missing if topic.topic.partition(":")[0] in kinds}
@@ -179,7 +184,7 @@ class Sweeper:
         return ended
 
     def _silent(self, topics: list[Indexed]) -> list[Indexed]:
-        """Those of these of which nothing was said for long."""
+        """Return those of these topics that were not published for `SILENT_SECONDS`."""
         seconds = self._redis_time()
         silent: list[Indexed] = []
         for batch in batched(topics):
@@ -205,9 +210,9 @@ class Sweeper:
         return sum(answer is not None and answer[0] == Verdict.ACCEPTED.encode() for answer in answers)
 
     def expire_ended(self) -> int:
-        """Gives ended topics an expiry that have none: those of versions that kept them for ever. Returns how many.
+        """Give ended topics without expiry, which older versions kept for ever, an expiry. Return their number.
 
-        One step through all keys of Redis; the next sweep takes the next.
+        This is one step of a scan over all keys. The next sweep takes the next step.
         """
         if not self._limits.terminal_ttl_seconds:
             return 0
@@ -250,7 +255,7 @@ class Sweeper:
         texts = self._texts(lapsed)
         evicted = {lease.tenant_id for lease, text in zip(lapsed, texts, strict=True) if text is None}
         if evicted:
-            self.tend(sorted(evicted))
+            self.maintain(sorted(evicted))
         if self._end_forgotten(lapsed) or evicted:
             texts = self._texts(lapsed)
         marks: list[Call] = []
@@ -266,9 +271,9 @@ class Sweeper:
         return run_script(self._redis, "stall", marks).count(Verdict.ACCEPTED.encode())
 
     def _end_forgotten(self, lapsed: list[Lapsed]) -> int:
-        """Publishes what has ended in the database. Returns how many.
+        """Publish the topics that have ended in the database. Return their number.
 
-        Redis forgets what ended long ago; a worker that was frozen since may then bring its topic back.
+        Redis forgets topics that ended long ago. A worker that was frozen since may bring such a topic back.
         """
         running = [Indexed(lease.tenant_id, lease.topic, 0, 0, present=True) for lease in lapsed]
         return self._rebuild.mend(running, only_terminal=True).published
@@ -285,9 +290,9 @@ class Sweeper:
 
 
 def stalled_draft(text: bytes, now: float) -> tuple[Draft, int] | None:
-    """A running record, marked, and the offset that it was read at; None for what is not running or marked already.
+    """Return a running record marked as stalled, and its offset; None if it is not running or marked already.
 
-    Progress stands in a key of its own and stays.
+    Its progress is in another key and stays.
     """
     try:
         record = join_record(text, None)

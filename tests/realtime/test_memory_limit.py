@@ -181,7 +181,7 @@ def test_where_nothing_is_published_the_sweeper_lets_go_what_is_old(
     publisher.status(tenant_id=tenant_id, topic="job:open", attempt=1, status="PENDING")
     publisher.publish_many((tenant_id, record(number)) for number in range(3))
     redis.zadd(f"tenant:{tenant_id}:feed:terminal", {"job:n0": time.time() - 90_000, "job:n2": time.time() - 90_000})
-    Sweeper(redis, source, limits=Limits(terminal_ttl_seconds=ttl)).tend([tenant_id])
+    Sweeper(redis, source, limits=Limits(terminal_ttl_seconds=ttl)).maintain([tenant_id])
     assert redis.zrange(f"tenant:{tenant_id}:feed:index", 0, -1) == [b"job:open", b"job:n1"]
     assert set(cast("dict[bytes, bytes]", redis.hgetall(f"tenant:{tenant_id}:feed:fence"))) == {b"job:open", b"job:n1"}
     assert redis.hget(f"tenant:{tenant_id}:feed", "floor") == b"4"
@@ -212,7 +212,7 @@ def test_one_that_an_older_version_gave_an_expiry_loses_it_while_it_is_shown(
 ) -> None:
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
     redis.expire(status_key(tenant_id), 86_400)
-    Sweeper(redis, source).tend([tenant_id])
+    Sweeper(redis, source).maintain([tenant_id])
     assert redis.ttl(status_key(tenant_id)) == -1
 
 

@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from realtime import conf
 from realtime.outbox.source import NOTHING_TO_ASK, OutboxSource
-from realtime.repair.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt, each_alone
+from realtime.repair.rebuild import TENANTS_AT_ONCE, Rebuild, Rebuilt, run_in_batches
 
 DAY_SECONDS = 24 * 3600
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         try:
             for place in range(0, len(tenant_ids), TENANTS_AT_ONCE):
                 batch = tenant_ids[place : place + TENANTS_AT_ONCE]
-                failed += each_alone(batch, mend, "rebuild")
+                failed += run_in_batches(batch, mend, "rebuild")
                 self.stdout.write(f"{place + len(batch)} of {len(tenant_ids)} tenants: {_said(done, dry=dry)}")
         except RedisError as problem:
             raise CommandError(f"Redis cannot be asked: {problem}. What is done stays; start again later.") from None

@@ -59,7 +59,7 @@ async def test_an_end_whose_status_was_evicted_is_not_taken_for_known(
     source = ListedSource()
     source.say(tenant_id, "job:a", "DONE")
     if restored_by == "the sweeper":
-        Rebuild(redis, source, limits=limits).tend([tenant_id])
+        Rebuild(redis, source, limits=limits).maintain([tenant_id])
     else:
         publisher.restore(tenant_id, source.states(["job:a"])["job:a"].draft())
     record = publisher.record(tenant_id, "job:a")

@@ -21,9 +21,9 @@ SAID = st.tuples(
     st.sampled_from([None, "parse", "import"]),
     st.booleans(),
 )
-SETTLED = st.tuples(st.just("settle"), TOPICS, st.integers(1, 3), st.booleans())
+STATUSES = st.tuples(st.just("status"), TOPICS, st.integers(1, 3), st.booleans())
 PASSED = st.tuples(st.just("pass"), st.integers(0, 40).map(lambda ticks: ticks / 64))
-HISTORIES = st.lists(st.one_of(SAID, SAID, PASSED, SETTLED), max_size=60)
+HISTORIES = st.lists(st.one_of(SAID, SAID, PASSED, STATUSES), max_size=60)
 
 
 @dataclass
@@ -52,8 +52,8 @@ class Run:
             self.at_once.add(id(said))
         return leaves
 
-    def settle(self, topic: str, attempt: int, terminal: bool) -> None:
-        self.throttle.settle((7, topic), attempt, terminal=terminal)
+    def publish_status(self, topic: str, attempt: int, terminal: bool) -> None:
+        self.throttle.discard_superseded((7, topic), attempt, terminal=terminal)
 
     def let_pass(self, seconds: float) -> None:
         """As the sender does: wakes when something is due, and then."""
@@ -65,7 +65,7 @@ class Run:
 
     def replay(self, history: list[tuple[object, ...]]) -> None:
         for what, *arguments in history:
-            {"say": self.say, "settle": self.settle, "pass": self.let_pass}[str(what)](*arguments)  # type: ignore[operator]
+            {"say": self.say, "status": self.publish_status, "pass": self.let_pass}[str(what)](*arguments)  # type: ignore[operator]
 
     def of(self, topic: str) -> list[tuple[float, Update]]:
         return [(at, leaving) for at, leaving in self.left if leaving.draft.topic == topic]
@@ -84,7 +84,7 @@ def test_within_a_topic_nothing_is_overtaken_and_nothing_leaves_twice(history: l
 @given(HISTORIES)
 def test_what_may_wait_leaves_an_interval_after_the_last_one(history: list[tuple[object, ...]]) -> None:
     run = Run()
-    run.replay([entry for entry in history if entry[0] != "settle"])
+    run.replay([entry for entry in history if entry[0] != "status"])
     run.let_pass(10)
     for topic in ("job:a", "job:b"):
         left = run.of(topic)
@@ -96,7 +96,7 @@ def test_what_may_wait_leaves_an_interval_after_the_last_one(history: list[tuple
 @given(HISTORIES)
 def test_the_newest_leaves_in_the_end_though_nothing_more_is_said(history: list[tuple[object, ...]]) -> None:
     run = Run()
-    run.replay([entry for entry in history if entry[0] != "settle"])
+    run.replay([entry for entry in history if entry[0] != "status"])
     run.let_pass(INTERVAL)
     for topic in {said.draft.topic for said in run.said}:
         said = [one for one in run.said if one.draft.topic == topic]
@@ -111,7 +111,7 @@ def test_behind_a_terminal_status_nothing_of_its_attempt_leaves_any_more(
 ) -> None:
     run = Run()
     run.replay(history)
-    run.settle(topic, attempt, terminal=True)
+    run.publish_status(topic, attempt, terminal=True)
     before = len(run.of(topic))
     run.let_pass(10)
     assert all(leaving.draft.attempt > attempt for _, leaving in run.of(topic)[before:])
@@ -160,7 +160,7 @@ def test_a_status_of_the_same_attempt_that_is_not_terminal_lets_progress_wait_on
     run = Run()
     run.say("job:a", 1, "parse", milestone=False)
     run.say("job:a", 1, "parse", milestone=False)
-    run.settle("job:a", 1, terminal=False)
+    run.publish_status("job:a", 1, terminal=False)
     run.let_pass(INTERVAL)
     assert len(run.left) == 2
 

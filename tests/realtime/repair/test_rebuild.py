@@ -108,8 +108,8 @@ def test_a_redis_of_an_older_dump_is_told_what_came_after_it(
     publisher.status(tenant_id=tenant_id, topic="job:failed", attempt=1, status="FAILED")
     source.say(tenant_id, "job:open", status)
     source.say(tenant_id, "job:failed", status, attempt=2)
-    assert rebuild.tend([tenant_id]) == Rebuilt()  # the sweeper does not compare: nothing is lost here
-    assert rebuild.tend([tenant_id], compare="all") == Rebuilt(published=2)
+    assert rebuild.maintain([tenant_id]) == Rebuilt()  # the sweeper does not compare: nothing is lost here
+    assert rebuild.maintain([tenant_id], compare="all") == Rebuilt(published=2)
     assert fields_of(publisher, tenant_id, "job:open")["status"] == status
     assert fields_of(publisher, tenant_id, "job:failed")["attempt"] == 2
 

@@ -168,7 +168,7 @@ def test_sweeps_are_apart_and_rest_while_redis_settles(
 ) -> None:
     sweeper = Sweeper(redis, source)
     progressing(dying, tenant_id)
-    sweeper.settle()
+    sweeper.pause_stalling()
     assert 29_000 < redis.pttl("realtime:settling") <= 30_000
     sweeper.sweep_if_due()
     assert record(dying, tenant_id)["stalled"] is False
@@ -189,7 +189,7 @@ def test_the_keys_of_what_is_unfinished_live_on(
     names = [f"tenant:{tenant_id}:{part}" for part in (f"{TOPIC}:status", f"{TOPIC}:progress")]
     for name in names:
         redis.expire(name, 100)
-    Sweeper(redis, source).tend([tenant_id])
+    Sweeper(redis, source).maintain([tenant_id])
     assert all(redis.ttl(name) > 1000 for name in names)
 
 
@@ -201,7 +201,7 @@ def test_an_evicted_status_is_repaired_at_the_offset_of_the_index_and_nobody_is_
     source.say(tenant_id, TOPIC, "PENDING", attempt=3, data={"job_type": "x"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
     before = feed(redis, tenant_id)
-    sweeper.tend([tenant_id])
+    sweeper.maintain([tenant_id])
     repaired = record(publisher, tenant_id)
     assert (repaired["offset"], repaired["attempt"], repaired["data"]) == (2, 3, {"job_type": "x"})
     assert 21_000 < redis.ttl(f"tenant:{tenant_id}:{TOPIC}:status") <= 21_600
@@ -216,7 +216,7 @@ def test_a_terminal_status_that_is_lost_is_repaired_while_it_is_shown_and_not_af
         source.say(tenant_id, topic, "DONE")
         redis.delete(f"tenant:{tenant_id}:{topic}:status")
     redis.zincrby(f"tenant:{tenant_id}:feed:terminal", -86_401, "job:old")
-    Sweeper(redis, source).tend([tenant_id])
+    Sweeper(redis, source).maintain([tenant_id])
     assert record(publisher, tenant_id, "job:shown")["status"] == "DONE"
     assert redis.ttl(f"tenant:{tenant_id}:job:shown:status") == -1
     assert publisher.record(tenant_id, "job:old") is None
@@ -228,7 +228,7 @@ def test_what_the_database_has_further_than_redis_is_published_and_not_repaired(
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
     source.say(tenant_id, TOPIC, "DONE", attempt=2)
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
-    sweeper.tend([tenant_id])
+    sweeper.maintain([tenant_id])
     told = record(publisher, tenant_id)
     assert (told["offset"], told["status"], told["attempt"]) == (2, "DONE", 2)
 
@@ -241,8 +241,8 @@ def test_beside_old_workers_what_the_database_alone_was_told_is_published(
     publisher.status(tenant_id=tenant_id, topic="job:ended", attempt=1, status="DONE")
     source.say(tenant_id, TOPIC, "DONE")
     sweeper = Sweeper(redis, source, old_workers=old_workers)
-    sweeper.tend([tenant_id])
-    sweeper.tend([tenant_id])
+    sweeper.maintain([tenant_id])
+    sweeper.maintain([tenant_id])
     assert record(publisher, tenant_id)["status"] == status
     assert source.asked == int(old_workers)  # what has ended is not asked for again
 
@@ -253,7 +253,7 @@ def test_a_topic_that_the_database_gives_to_another_tenant_is_not_repaired(
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
     source.say(next(_others), TOPIC, "PROCESSING", data={"result": "of somebody else"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
-    sweeper.tend([tenant_id])
+    sweeper.maintain([tenant_id])
     assert publisher.record(tenant_id, TOPIC) is None
 
 
@@ -263,7 +263,7 @@ def test_a_repair_never_overwrites(redis: Redis, source: ListedSource, publisher
     source.say(tenant_id, TOPIC, "PROCESSING", data={"job_type": "of the database"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
     source.before_answer = lambda: progressing(publisher, tenant_id)
-    Sweeper(redis, source).tend([tenant_id])
+    Sweeper(redis, source).maintain([tenant_id])
     assert record(publisher, tenant_id)["data"]["job_type"] == "x"
 
 
@@ -286,7 +286,7 @@ def test_sweeping_costs_round_trips_by_the_hundred_and_asks_the_database_for_ten
     sweeper.sweep_if_due()  # loads the scripts
     sent = redis.info("commandstats")
     sweeper.stall(tenants)
-    sweeper.tend(tenants)
+    sweeper.maintain(tenants)
     after = redis.info("commandstats")
     calls = {name: after[name]["calls"] - sent.get(name, {"calls": 0})["calls"] for name in after}
     assert source.asked == 1
