@@ -97,18 +97,19 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        if self.refuses_upgrades and not await self._pass_head(reader, writer, server_writer):
-            return
         self._writers |= {writer, server_writer}
-        asked = self._start("questions", reader, server_writer)
-        answered = self._start("answers", server_reader, writer)
         try:
+            if self.refuses_upgrades and not await self._pass_head(reader, writer, server_writer):
+                return
+            asked = self._start("questions", reader, server_writer)
+            answered = self._start("answers", server_reader, writer)
             await asyncio.wait([asked])
             if not answered.done():
                 await asyncio.wait([answered])
         finally:
             for end in (writer, server_writer):
-                end.transport.abort()
+                if not end.is_closing():
+                    end.transport.abort()
                 self._writers.discard(end)
 
     async def _pass_head(
@@ -123,7 +124,6 @@ class Proxy:
             writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             await writer.drain()
         writer.close()
-        server.transport.abort()
         return False
 
     def _start(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> asyncio.Task[None]:

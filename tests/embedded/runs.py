@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from embedded import RedisServer
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
-PATIENCE = 30.0  # seconds; only ever waited in full by a test that fails
+PATIENCE = 120.0  # seconds; only ever waited in full by a test that fails
 T = TypeVar("T")
 _OURS = ("DATABASE_URL", "REDIS_URL", "SQS_ENDPOINT_URL", "S3_ENDPOINT_URL", "S3_BUCKET", "SECRET_KEY")
 
