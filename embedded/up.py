@@ -44,12 +44,12 @@ _POLL = 0.05
 
 _HELP = """\
 Starts PostgreSQL, Redis, an SQS/S3 emulator, the web server and the workers on this machine, and stays in the
-foreground; Ctrl-C ends all of them. A server whose address is in the environment (DATABASE_URL, REDIS_URL,
+foreground. Ctrl-C ends all of them. A server whose address is in the environment (DATABASE_URL, REDIS_URL,
 SQS_ENDPOINT_URL) is used and not started. All data, logs and secrets are in ACADEMY_HOME (default: .academy in the
-project); delete that folder to begin anew."""
+project). Delete that folder to start from scratch."""
 _CODES = """\
-exit codes: 0 ended on request, or it runs already; 1 it could not start; 2 a wrong option.
-with --status: 0 everything runs; 1 something does not; 3 nothing runs."""
+exit codes: 0 ended on request, or already running; 1 could not start; 2 a wrong option.
+with --status: 0 everything runs; 1 something does not run; 3 nothing runs."""
 _DEMO = """\
   Sign in with the academy hanbit or saebom, as owner, staff, teacher or student; the password is academy-demo."""
 
@@ -227,7 +227,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--port", type=_port, default=8000, metavar="N", help="the web server's port (default: 8000)")
     parser.add_argument("--no-demo", action="store_true", help="do not load the demo academies")
-    parser.add_argument("--status", action="store_true", help="say what runs, and end")
+    parser.add_argument("--status", action="store_true", help="say what runs, and exit")
     return parser.parse_args(words)
 
 

@@ -50,9 +50,9 @@ def _seconds(text: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="script/sample-video", description="Makes a video to try the system with.")
-    parser.add_argument("file", type=_file, metavar="FILE", help="where to; its suffix says the format (.mp4, .mkv)")
-    parser.add_argument("--seconds", type=_seconds, default=30.0, metavar="N", help="its length (default: 30)")
-    parser.add_argument("--size", type=_size, default=(640, 360), metavar="WxH", help="its picture (default: 640x360)")
+    parser.add_argument("file", type=_file, metavar="FILE", help="the file; its suffix says the format (.mp4, .mkv)")
+    parser.add_argument("--seconds", type=_seconds, default=30.0, metavar="N", help="length in seconds (default: 30)")
+    parser.add_argument("--size", type=_size, default=(640, 360), metavar="WxH", help="picture size (default: 640x360)")
     parser.add_argument("--no-audio", action="store_true", help="without a tone")
     chosen = parser.parse_args()
     width, height = chosen.size
