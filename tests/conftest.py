@@ -26,7 +26,7 @@ SLOW = (
     "tests/page/",
     "tests/realtime/feed/test_hub_machine.py",
 )
-"""Files here take up to some minutes. They go first, so that two processes end at about the same time."""
+"""Files here take up to some minutes. They go first, so that all processes end at about the same time."""
 
 _tenants = count(1000)
 _systems = count(1)
