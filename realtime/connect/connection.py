@@ -1,4 +1,4 @@
-"""One connection, whatever carries it: from its ticket to its end. `web/websocket.py` and `web/sse.py` carry it."""
+"""One connection from its ticket to its end, independent of its transport (`web/websocket.py`, `web/sse.py`)."""
 
 import asyncio
 import secrets
@@ -26,38 +26,38 @@ log = structlog.get_logger(__name__)
 MAX_PINGS_UNANSWERED = 2
 CLOSE_SECONDS = 5.0
 SILENT_SECONDS = 5.0
-"""A peer that has not answered a ping for so long gives way to a newer connection of its user."""
+"""A connection whose peer has not answered a ping for this long may be replaced by a newer one of its user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a connection may be silent, and how long behind, in seconds."""
+    """The pause between pings, and how long a client may be too slow, in seconds."""
 
     ping: float = Settings.ping_seconds
     slow: float = Settings.slow_seconds
 
 
 class Carrier(Transport, Protocol):
-    """A transport that can also be ended."""
+    """A transport that can also be closed."""
 
     name: str
     answers_pings: bool
 
     def close(self, code: CloseCode, reason: str) -> Coroutine[Any, Any, None]:
-        """Ends it in good order, after what was sent before."""
+        """Close it after everything that was sent before."""
 
     def abort(self) -> None:
-        """Ends it at once: the peer takes nothing more, not even the end."""
+        """Close it at once, without waiting for the peer."""
 
     def is_silent(self) -> bool:
-        """Whether the peer acknowledges nothing any more, as far as the server can tell."""
+        """Return whether the peer has stopped acknowledging, as far as the server can tell."""
 
     def give_up_silent(self, seconds: float) -> None:
-        """Has the connection end once the peer has acknowledged nothing for so long."""
+        """Have the connection end once the peer has acknowledged nothing for this long."""
 
 
 class Connection:
-    """Holds what a ticket permits for as long as it permits it."""
+    """A connection with the permissions of a ticket, until the ticket ends or is renewed."""
 
     def __init__(
         self,
@@ -77,28 +77,29 @@ class Connection:
         self._ping_seconds, self._slow_seconds = timing.ping, timing.slow
         self._pings_unanswered = 0
         self._asked_at: float | None = None
-        """When the oldest unanswered ping was sent."""
+        """When the oldest unanswered ping was sent, by the loop's clock."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._end_task: asyncio.Task[None] | None = None
         self._log = log.bind(tenant=self.ticket.tenant_id, connection=self.id, transport=carrier.name)
 
     async def open(self, since: Place | None, admit: Callable[[Ticket], Awaitable[object]]) -> None:
-        """Welcome, then the snapshot; from then on what changes. `admit` looks whether the ticket still holds.
+        """Send the welcome and the snapshot, and changes from then on. `admit` checks that the ticket is still valid.
 
-        Raises RefusedError, and what `admit` raises; it is stopped then. One that was ended meanwhile raises nothing.
+        Raise RefusedError, and what `admit` raises; the connection is stopped then. If it was ended meanwhile, raise
+        nothing.
         """
         if self._connections.draining:
             raise RefusedError(CloseCode.SERVER_RESTART, REASONS[CloseCode.SERVER_RESTART], RETRY_AFTER_MS)
         try:
             self._connections.add(self)
-            # Who reads too slowly is told so first, and the kernel gives up after that.
+            # The kernel gives up later than the engine, so that a slow client still receives the reason.
             self._carrier.give_up_silent(self._slow_seconds + CLOSE_SECONDS + 1)
             await admit(self.ticket)
             welcome = frames.welcome(self.id, self._ping_seconds, self.ticket.connection_seconds)
             await self._hub.join(self.subscriber, since, welcome)
         except BaseException as problem:
             if self.closing and isinstance(problem, RefusedError | FeedUnavailableError):
-                return  # it has been told already why
+                return  # the client was sent the reason already
             self.stop()
             if isinstance(problem, TooManyConnectionsError):
                 code, limit = CloseCode.TOO_MANY_CONNECTIONS, problem.limit
@@ -112,19 +113,19 @@ class Connection:
         self._log.debug("connection_opened")
 
     def pong(self) -> None:
-        """The client has answered a ping."""
+        """Note that the client answered a ping."""
         self._pings_unanswered = 0
         self._asked_at = None
         self.subscriber.answered()
 
     @property
     def silent(self) -> bool:
-        """Whether the peer seems to be gone: it answers no ping, or acknowledges nothing."""
+        """Whether the peer seems to be gone: it does not answer a ping, or acknowledges nothing."""
         waited = 0.0 if self._asked_at is None else asyncio.get_running_loop().time() - self._asked_at
         return waited > SILENT_SECONDS or self._carrier.is_silent()
 
     async def subscribe(self, request_id: int, topics: TopicFilter) -> tuple[str, str] | None:
-        """Adds topics. What is wrong with that, as code and sentence, else None. Raises FeedUnavailableError."""
+        """Add topics. Return None, or the code and the message of an error. Raise FeedUnavailableError."""
         for pattern in sorted(topics.patterns):
             if not self.ticket.topics.covers(pattern):
                 return "forbidden_topic", f"The ticket does not allow {pattern}."
@@ -138,7 +139,7 @@ class Connection:
         self._hub.unsubscribe(self.subscriber, request_id, topics)
 
     def refresh(self, new: Ticket) -> tuple[str, str] | None:
-        """Lives on with a new ticket. What is wrong with that, as code and sentence, else None."""
+        """Continue with a new ticket. Return None, or the code and the message of an error."""
         old = self.ticket
         if (new.tenant_id, new.user_id) != (old.tenant_id, old.user_id):
             return "ticket_invalid", "The ticket is another user's."
@@ -150,7 +151,7 @@ class Connection:
         return None
 
     def end(self, code: CloseCode, retry_after_ms: int | None = None, reason: str | None = None) -> None:
-        """Says why, and closes; from here on the connection gets no more records."""
+        """Send the reason, and close. No more records are sent from now on."""
         if self.closing:
             return
         self.closing = True
@@ -160,7 +161,7 @@ class Connection:
         self._log.debug("connection_ended", code=int(code))
 
     def give_up(self) -> None:
-        """Ends at once and without a word, as nobody is there to read it."""
+        """End at once without a last frame, because the peer is gone."""
         if not self.closing:
             self.closing = True
             counts.closed[str(int(CloseCode.NO_PONG))] += 1
@@ -174,13 +175,13 @@ class Connection:
                 await self._carrier.close(code, reason)
         except TimeoutError:
             self._carrier.abort()
-            self.stop()  # whether or not the server could give the socket up
+            self.stop()  # even if the server could not close the socket
         except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
             self._log.debug("close_failed", error=str(problem))
             self._carrier.abort()
 
     def stop(self) -> None:
-        """The peer is gone, or was sent away."""
+        """Stop all timers, and remove the connection from the hub and the count."""
         for timer in self._timers.values():
             timer.cancel()
         self._connections.remove(self)
@@ -191,7 +192,7 @@ class Connection:
             self.end(CloseCode.NO_PONG)
             return
         self._set_timer("ping", self._ping_seconds, self._ping)
-        if self.subscriber.busy:  # whether this one is still there, the time limit for slow clients decides
+        if self.subscriber.busy:  # the time limit for slow clients applies to it
             return
         if (delay := self._hub.delay_of(self.ticket.tenant_id)) is not None:
             self.subscriber.queue(frames.delayed(delay))  # a ping would say that the client has everything

@@ -1,4 +1,4 @@
-"""The connections of this process: how many there may be, and how they end together."""
+"""Counts the connections of this process, limits their number, and ends them when the process ends."""
 
 import asyncio
 import math
@@ -19,20 +19,20 @@ log = structlog.get_logger(__name__)
 
 DRAIN_STEPS_A_SECOND = 20
 LAST_SECONDS = 5.0
-"""After the drain time, for those that are still closing."""
+"""How long connections that are still closing may take after the drain."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaxConnections:
-    """How many connections one process takes."""
+    """The largest numbers of connections in one process."""
 
     of_a_user: int
     of_a_tenant: int
     of_the_process: int
 
 
-class Held(Protocol):
-    """A connection, as far as it is counted and ended here."""
+class OpenConnection(Protocol):
+    """The part of a connection that is needed to count and end it."""
 
     transport_name: str
 
@@ -44,20 +44,20 @@ class Held(Protocol):
         """Whether its peer seems to be gone."""
 
     def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:
-        """Says why, and closes."""
+        """Send the reason, and close."""
 
     def give_up(self) -> None:
-        """Ends without a word: nobody is there to read it."""
+        """End at once without a last frame, because the peer is gone."""
 
 
 class Connections:
-    """All that are open."""
+    """All open connections of this process."""
 
     def __init__(self, most: MaxConnections) -> None:
         self._most = most
-        self._open: dict[int, set[Held]] = {}
-        self._of_user: dict[tuple[int, int], dict[Held, None]] = {}
-        """In the order in which they came."""
+        self._open: dict[int, set[OpenConnection]] = {}
+        self._of_user: dict[tuple[int, int], dict[OpenConnection, None]] = {}
+        """In the order in which they were opened."""
         self._count = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -70,10 +70,10 @@ class Connections:
     def tenants(self) -> Iterable[int]:
         return self._open.keys()
 
-    def add(self, connection: Held) -> None:
-        """Raises TooManyConnectionsError.
+    def add(self, connection: OpenConnection) -> None:
+        """Count a new connection. Raise TooManyConnectionsError.
 
-        Where the user has as many as they may, the newest replaces the oldest whose peer seems to be gone.
+        If the user has reached their number, it replaces the oldest connection whose peer seems to be gone.
         """
         ticket = connection.ticket
         user = ticket.tenant_id, ticket.user_id
@@ -101,7 +101,7 @@ class Connections:
             log.info("silent_connection_replaced", tenant=user[0], transport=oldest.transport_name)
             oldest.give_up()
 
-    def remove(self, connection: Held) -> None:
+    def remove(self, connection: OpenConnection) -> None:
         ticket = connection.ticket
         of_tenant = self._open.get(ticket.tenant_id, set())
         if connection not in of_tenant:
@@ -119,16 +119,16 @@ class Connections:
             self._empty.set()
 
     def end_revoked(self, tenant_id: int, is_revoked: Callable[[Ticket], bool]) -> None:
-        """Ends those whose ticket was revoked."""
+        """End the connections whose ticket was revoked."""
         for connection in list(self._open.get(tenant_id, ())):
             if is_revoked(connection.ticket):
                 connection.end(CloseCode.REVOKED)
 
     async def drain(self, seconds: float) -> None:
-        """Sends everybody away, evenly over this time; until its turn comes, each is served as before.
+        """End all connections, spread evenly over this time. Until its turn, each is served as before.
 
-        Each is also given a short time of its own to come back after. So the process that takes over sees them come
-        evenly, and none of them is without a connection for long. Ends early when nobody is left.
+        Each client is also told a short random time after which to reconnect. So clients reach the process that takes
+        over evenly, and none is without a connection for long. Return early when no connection is left.
         """
         self.draining = True
         waiting = [connection for of_tenant in self._open.values() for connection in of_tenant]

@@ -1,16 +1,16 @@
-"""Marks of revocation: a subject, and the time before which whatever was issued for it counts for nothing."""
+"""Revocation marks: a subject, and the time before which tickets and tokens of it are no longer valid."""
 
 import threading
 from collections.abc import Mapping
 from typing import Protocol
 
 KEPT_SECONDS = 13 * 3600
-"""A ticket can be renewed for 12 h; what is older is invalid anyway."""
+"""A ticket can be renewed for 12 h; older ones are invalid anyway."""
 TENANT = "tenant"
 
 
 class Issued(Protocol):
-    """A ticket, or who a token says that asks."""
+    """A ticket, or the identity that an access token names."""
 
     @property
     def tenant_id(self) -> int: ...
@@ -20,7 +20,7 @@ class Issued(Protocol):
     def session_id(self) -> str: ...
     @property
     def issued_at(self) -> float:
-        """Unix seconds."""
+        """The time of issue, in Unix seconds."""
 
 
 def user_subject(user_id: int) -> str:
@@ -36,7 +36,7 @@ def subjects_of(issued: Issued) -> list[str]:
 
 
 class Marks:
-    """Marks of one tenant: subject → Unix milliseconds."""
+    """The marks of one tenant: subject → Unix milliseconds."""
 
     def __init__(self, at: Mapping[str, float]) -> None:
         self._at = dict(at)
@@ -45,7 +45,7 @@ class Marks:
         return len(self._at)
 
     def forget_before(self, oldest: float) -> None:
-        """Drops marks older than this; nothing that they concern is still valid."""
+        """Drop marks older than this. No ticket or token that they concern is still valid."""
         self._at = {subject: when for subject, when in self._at.items() if when >= oldest}
 
     def add(self, at: Mapping[str, float]) -> None:
@@ -53,12 +53,12 @@ class Marks:
             self._at[subject] = max(when, self._at.get(subject, 0.0))
 
     def drop(self, subject: str, at: float) -> None:
-        """Drops the mark of a subject if it is not newer than this."""
+        """Drop the mark of a subject if it is not newer than this."""
         if self._at.get(subject, at + 1) <= at:
             del self._at[subject]
 
     def concern(self, issued: Issued) -> bool:
-        """Whether its session was ended, or something else that it depends on was revoked after it was issued."""
+        """Return whether its session was ended, or its user or tenant was revoked after it was issued."""
         if session_subject(issued.session_id) in self._at:
             return True
         found = [self._at[subject] for subject in (TENANT, user_subject(issued.user_id)) if subject in self._at]
@@ -66,7 +66,7 @@ class Marks:
 
 
 class LocalMarks:
-    """Marks of all tenants that this process keeps itself. Threads may share it."""
+    """The marks of all tenants that this process keeps itself. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,7 +77,7 @@ class LocalMarks:
             self._of.setdefault(tenant_id, Marks({})).add({subject: at})
 
     def drop(self, tenant_id: int, subject: str, at: float) -> None:
-        """Redis holds this mark now, or a newer one."""
+        """Drop a mark, because Redis has it now, or a newer one."""
         with self._lock:
             if (marks := self._of.get(tenant_id)) is not None:
                 marks.drop(subject, at)

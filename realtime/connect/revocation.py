@@ -1,9 +1,9 @@
-"""Revocation: a session that ends, or an account that changes, ends what was permitted before.
+"""Revocation: when a session ends or an account changes, earlier tickets and tokens become invalid.
 
-A mark says from when on whose older tickets and tokens count for nothing; that of a session needs no comparing of
-times, since a session that has ended never comes back. It is written into Redis, where each authenticated request
-looks, and told to every process in the same step; a process that was not told finds it when it probes Redis. What Redis
-does not take is in `realtime.connect.unwritten`.
+A mark names a subject and a time; older tickets and tokens of the subject are invalid. The mark of a session needs no
+comparison of times, because a session that has ended never comes back. A mark is written to Redis, where each
+authenticated request looks, and published to every process in the same step. A process that missed the message finds
+the mark when it probes Redis. `realtime.connect.unwritten` keeps the marks that Redis does not take.
 """
 
 import time
@@ -43,7 +43,7 @@ ENDED = "The session was ended, or the account changed: sign in again."
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What all processes are told of a revocation. `written`: Redis holds the mark."""
+    """The message to all processes about a revocation. `written`: whether Redis has the mark."""
 
     tenant_id: int
     subject: str
@@ -55,7 +55,7 @@ class Told:
 
 
 def parse_told(message: bytes) -> Told:
-    """Raises BadRecordError."""
+    """Parse the message of a revocation. Raise BadRecordError."""
     try:
         tenant_id, subject, at, written = orjson.loads(message)
         return Told(int(tenant_id), str(subject), float(at), bool(written))
@@ -64,7 +64,7 @@ def parse_told(message: bytes) -> Told:
 
 
 class Revocations:
-    """The marks in Redis, for synchronous code, and those that Redis does not take."""
+    """The marks in Redis, and those that Redis does not take. For synchronous code."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = "", unwritten: UnwrittenMarks | None = None) -> None:
         self._redis = redis
@@ -73,10 +73,10 @@ class Revocations:
         self.unwritten = unwritten or UnwrittenMarks(redis, key_prefix=key_prefix)
 
     def add(self, tenant_id: int, subject: str, at: float) -> None:
-        """Marks a subject as revoked at a time, in Unix milliseconds, and tells all processes.
+        """Mark a subject as revoked at a time, in Unix milliseconds, and publish that to all processes.
 
-        Raises WritesRefusedError where Redis takes no writes: all processes were told, but the mark is still to be
-        written. Raises RedisError for anything else: nobody may have been told then.
+        Raise WritesRefusedError if Redis refuses writes: all processes were told, but the mark still has to be written.
+        Raise RedisError for any other failure: then no process may have been told.
         """
         told = Told(tenant_id, subject, at, written=True)
         try:
@@ -95,11 +95,11 @@ class Revocations:
         raise WritesRefusedError(f"Redis takes no writes: {said}.")
 
     def add_all(self, marks: Iterable[tuple[int, str, float]]) -> None:
-        """Writes several marks (tenant, subject, time), and tells nobody. Raises RedisError."""
+        """Write several marks (tenant, subject, time) without publishing them. Raise RedisError."""
         run_script(self._redis, "revoke", (self._call(Told(*mark, written=True), b"") for mark in marks))
 
     def now(self) -> float:
-        """Unix milliseconds, by the clock that judges marks. A process that has never heard Redis asks it first."""
+        """Return Unix milliseconds by the clock of Redis. A process that does not know it yet asks Redis first."""
         if not clock.synchronized:
             asked_at = time.monotonic()
             with suppress(RedisError, OSError):
@@ -107,7 +107,7 @@ class Revocations:
         return 1000 * clock.now()
 
     def check(self, issued: Issued) -> None:
-        """Raises RevokedError, or RedisError where the marks cannot be read: never a pass."""
+        """Check a ticket or token. Raise RevokedError, or RedisError if the marks cannot be read."""
         self.unwritten.look()
         subjects = subjects_of(issued)
         scores = self._redis.zmscore(self._keys.revoked(issued.tenant_id), subjects)
@@ -116,7 +116,7 @@ class Revocations:
             raise RevokedError(ENDED)
 
     def hear(self, message: bytes) -> Told:
-        """Takes in what another process told. Raises BadRecordError."""
+        """Take the message of another process. Raise BadRecordError."""
         told = parse_told(message)
         if told.written:
             self.unwritten.drop(told.tenant_id, told.subject, told.at)

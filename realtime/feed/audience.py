@@ -1,4 +1,4 @@
-"""Who watches the same topics of a feed, so that a frame is written once for all of them."""
+"""Groups the subscribers that watch the same topics of a feed, so that a frame is written once for all of them."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from realtime.records.topics import TopicFilter
 
 
 class Audience:
-    """The subscribers with one filter."""
+    """The subscribers that have the same filter."""
 
     def __init__(self, topics: TopicFilter) -> None:
         self.topics = topics
@@ -16,7 +16,7 @@ class Audience:
 
 
 class Audiences:
-    """The audiences of one feed, found by topic: an event costs only those whom it concerns."""
+    """The audiences of one feed, found by topic, so that a record takes time only for the audiences that watch it."""
 
     def __init__(self) -> None:
         self._by_filter: dict[TopicFilter, Audience] = {}
@@ -29,11 +29,11 @@ class Audiences:
         return self._by_filter.values()
 
     def named(self) -> set[str]:
-        """The topics that somebody asked for by name."""
+        """Return the topics that a subscriber asked for by name."""
         return {topic for topics in self._by_filter for topic in topics.named}
 
     def is_named(self, topic: str) -> bool:
-        """Whether somebody asked for this one by name."""
+        """Return whether a subscriber asked for this topic by name."""
         return topic in self._by_pattern
 
     def add(self, subscriber: Subscriber) -> None:
@@ -58,10 +58,10 @@ class Audiences:
                 del self._by_pattern[pattern]
 
     def concerned(self, records: Iterable[Record]) -> dict[Audience, list[Record]]:
-        """Which of these records each audience is told."""
-        told: dict[Audience, list[Record]] = {}
+        """Return for each audience those of these records that it watches."""
+        watched: dict[Audience, list[Record]] = {}
         for record in records:
             patterns = ("*", f"{record.topic.partition(':')[0]}:*", record.topic)
             for audience in set().union(*(self._by_pattern.get(pattern, ()) for pattern in patterns)):
-                told.setdefault(audience, []).append(record)
-        return told
+                watched.setdefault(audience, []).append(record)
+        return watched

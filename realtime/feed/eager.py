@@ -1,7 +1,7 @@
-"""Running a coroutine without a task, as far as it goes without waiting.
+"""Runs a coroutine without a task until it waits for the first time.
 
-Sending a frame waits only while the client is behind. A task for each frame and connection would cost more than the
-frame itself. (Python 3.12 has eager tasks; this works on 3.11 too, and makes no task where none is needed.)
+Sending a frame only waits while the client is behind. A task for each frame and connection would cost more than the
+frame itself. (Python 3.12 has eager tasks. This works on 3.11 too, and makes no task if none is needed.)
 """
 
 import types
@@ -10,9 +10,9 @@ from typing import Any
 
 
 def start(coroutine: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
-    """Runs it up to its first wait. None if it has ended; else what is left of it, to be awaited in a task.
+    """Run a coroutine up to its first wait. Return None if it has ended, else the rest, to be awaited in a task.
 
-    Not for a coroutine that asks which task it runs in (`asyncio.timeout`): it would find the caller's.
+    Do not pass a coroutine that asks for its task, as `asyncio.timeout` does: it would get the caller's.
     """
     try:
         waits_for = coroutine.send(None)
@@ -27,7 +27,7 @@ def _rest(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any
         try:
             try:
                 value = yield waits_for
-            except BaseException as problem:  # noqa: BLE001 - a cancellation is the coroutine's, like all else
+            except BaseException as problem:  # noqa: BLE001 - the coroutine handles a cancellation, too
                 waits_for = coroutine.throw(problem)
             else:
                 waits_for = coroutine.send(value)

@@ -1,4 +1,4 @@
-"""Handing one thing to many connections, some hundred at a time, so that the event loop is never held for long."""
+"""Delivers something to many connections, some hundred at a time, so that the event loop is never blocked for long."""
 
 import asyncio
 from collections import deque
@@ -11,17 +11,17 @@ from realtime.feed.subscriber import Subscriber
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 256
-"""Subscribers served before the loop runs something else: a few milliseconds."""
+"""How many subscribers are served before the event loop runs something else, which takes a few milliseconds."""
 
 Deliver = Callable[[Subscriber], int | None]
-"""Hands something over, and may say that this cost as much as telling so many subscribers."""
+"""Delivers something to one subscriber. May return the cost, as a number of subscribers (default: 1)."""
 
 
 class FanOut:
-    """Of one feed. What is told first arrives first at every subscriber."""
+    """The deliveries of one feed. Every subscriber receives them in the order in which they were queued."""
 
     def __init__(self, on_done: Callable[[], None] = lambda: None) -> None:
-        """`on_done` is called each time when everybody was told everything."""
+        """`on_done` is called each time the queue becomes empty."""
         self._on_done = on_done
         self._queue: deque[tuple[Deliver, set[Subscriber]]] = deque()
         self._left = AT_ONCE
@@ -29,11 +29,11 @@ class FanOut:
 
     @property
     def busy(self) -> bool:
-        """Whether somebody still has to be told something."""
+        """Whether a delivery is still queued."""
         return bool(self._queue)
 
     def tell(self, deliver: Deliver, subscribers: Iterable[Subscriber]) -> None:
-        """Calls `deliver` for each of them: at once for the first, the others when the loop comes round again."""
+        """Call `deliver` for each subscriber: for the first ones now, for the others in later turns of the loop."""
         self._queue.append((deliver, set(subscribers)))
         self._work()
 
@@ -45,7 +45,7 @@ class FanOut:
                 deliver(subscriber)
 
     def forget(self, subscriber: Subscriber) -> None:
-        """One that is gone need not be told."""
+        """Remove a subscriber that is gone from all queued deliveries."""
         for _deliver, waiting in self._queue:
             waiting.discard(subscriber)
 
@@ -54,8 +54,8 @@ class FanOut:
         self._queue.clear()
 
     def _work(self) -> None:
-        """As much as is left for this turn of the loop, however many things are told in it."""
-        if self._working:  # told by one who is being told something: in its turn
+        """Deliver as much as is left for this turn of the loop."""
+        if self._working:  # called by a delivery: the loop below takes it in its turn
             return
         self._working = True
         while self._queue and self._left > 0:
@@ -79,7 +79,7 @@ class FanOut:
 
 
 def _hand_over(deliver: Deliver, subscriber: Subscriber) -> int:
-    """What it cost, in subscribers. A defect at one of them must not keep it from all others."""
+    """Deliver to one subscriber, and return the cost. An error at one subscriber must not affect the others."""
     try:
         return deliver(subscriber) or 1
     except Exception:

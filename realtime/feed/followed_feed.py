@@ -26,18 +26,18 @@ MAX_BUFFERED = 10_000
 RETRY_SECONDS = (0.05, 2.0)
 MAX_EPOCHS_SEEN = 100
 MAX_LATE_READS = 3
-"""How often a whole feed is read once more for topics that nobody had named before."""
+"""How often a whole feed is read again because clients have named more topics meanwhile."""
 
 
 class Noted:
-    """The newest records of some topics that are read by name, while the feed goes on."""
+    """The newest records of some topics that are read by name while the feed changes."""
 
     def __init__(self, mirror: Mirror, topics: Iterable[str]) -> None:
         self._topics = frozenset(topics)
         self.since = mirror.offset
         self.records: dict[str, Record] = {}
         self.reset = False
-        """Whether the feed was read as a whole meanwhile: what changed just before is not known then."""
+        """Whether the whole feed was read meanwhile, so that changes just before that are not known."""
         self.add(record for topic in self._topics if (record := mirror.get(topic)) is not None)
 
     def add(self, records: Iterable[Record]) -> None:
@@ -50,7 +50,7 @@ class Noted:
 
 
 class FollowedFeed:
-    """Follows from the first subscriber on until some time after the last one left."""
+    """One tenant's feed, followed from the first subscriber until some time after the last one has left."""
 
     def __init__(self, tenant_id: int, reader: FeedReader, limits: Limits, flush_seconds: float) -> None:
         self.tenant_id = tenant_id
@@ -59,7 +59,7 @@ class FollowedFeed:
         self.broadcast = Broadcast(self.mirror, flush_seconds)
         self.loaded = asyncio.Event()
         self.in_doubt_since: float | None = None
-        """When this feed was last known to be current, by the loop's clock; None while it is."""
+        """When this feed was last known to be current, by the loop's clock; None while it is current."""
         self._confirmed = False
         self._reader = reader
         self._buffer: list[Message] = []
@@ -75,12 +75,12 @@ class FollowedFeed:
 
     @property
     def empty(self) -> bool:
-        """Whether nobody watches, nor is about to."""
+        """Whether it has no subscribers, and none is joining."""
         return not self.broadcast.has_subscribers and not self._joining
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keep following the feed until the block ends, while somebody is about to join."""
+        """Keep following the feed until the block ends, because a client is joining."""
         self._joining += 1
         try:
             yield
@@ -88,7 +88,7 @@ class FollowedFeed:
             self._joining -= 1
 
     def drop_after(self, seconds: float, drop: Callable[["FollowedFeed"], None]) -> None:
-        """Call `drop` after so many seconds, unless `cancel_drop` is called before."""
+        """Call `drop` after this many seconds, unless `cancel_drop` is called before."""
         self.cancel_drop()
         self._drop_timer = asyncio.get_running_loop().call_later(seconds, drop, self)
 
@@ -100,7 +100,7 @@ class FollowedFeed:
 
     @contextmanager
     def noting(self, topics: Iterable[str]) -> Iterator[Noted]:
-        """Keeps what is told of these topics until the block ends, also of those that leave the mirror meanwhile."""
+        """Collect new records of these topics until the block ends, even of topics that leave the mirror meanwhile."""
         noted = Noted(self.mirror, topics)
         self._noted.add(noted)
         try:
@@ -117,12 +117,12 @@ class FollowedFeed:
     # Whether the feed is current.
 
     def confirm(self) -> None:
-        """Redis has confirmed the subscription: after one read the feed is current again."""
+        """Note that Redis confirmed the subscription, and read the feed, which is current after that."""
         self._confirmed = True
         self.request_read("confirmed")
 
     def lose(self, since: float | None) -> None:
-        """The link to Redis is gone, or has answered nothing since then: what is published is not heard of."""
+        """Note that the connection to Redis is gone, or has not answered since this time: messages may be missed."""
         self._confirmed = False
         self._doubt()
         if since is not None:
@@ -136,13 +136,13 @@ class FollowedFeed:
         if self.in_doubt_since is None:
             self.in_doubt_since = asyncio.get_running_loop().time()
 
-    # What a client is told when it comes.
+    # New clients.
 
     async def catch_up_with(self, since: Place) -> None:
-        """Reads the feed if the client has seen more than this mirror: in a faster process, or of a newer Redis."""
+        """Read the feed if a client may have newer records than this mirror, from a faster process or a newer Redis."""
         if self._may_be_behind(since):
             await self.read_again("client_ahead")
-            # What Redis does not have now it had before: the next thousand clients of that epoch cost no read.
+            # If Redis does not have that epoch now, it is over: later clients of that epoch cause no more reads.
             self._leave_behind({since.epoch})
 
     def _may_be_behind(self, since: Place) -> bool:
@@ -150,10 +150,10 @@ class FollowedFeed:
             return since.offset > self.mirror.offset
         return since.epoch not in self._epochs_seen
 
-    # What Redis tells.
+    # Messages and reads.
 
     def receive(self, batch: Iterable[Message]) -> None:
-        """Applies messages in order and fans them out; one that does not fit leads to a read."""
+        """Apply messages in order, and fan them out. A message that does not fit causes a read."""
         applied = 0
         ended = False
         for message in batch:
@@ -170,7 +170,7 @@ class FollowedFeed:
             self.broadcast.flush_in_time(applied, ended=ended)
 
     def request_read(self, cause: str) -> None:
-        """Reads the feed soon, once for all who ask meanwhile."""
+        """Read the feed soon. Requests that come meanwhile share one read."""
         self._read_wanted = True
         self._doubt()
         if self._read_task is None:
@@ -179,7 +179,7 @@ class FollowedFeed:
             self._read_task = asyncio.get_running_loop().create_task(self._read())
 
     async def read_again(self, cause: str) -> None:
-        """Returns after a read that began after this call."""
+        """Request a read, and wait for a read that began after this call."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
         self.request_read(cause)
@@ -211,7 +211,7 @@ class FollowedFeed:
             self._read_task = None
 
     async def _fetch(self) -> Snapshot:
-        """The feed, and with a whole one what its clients have to be told besides. Tries until Redis answers."""
+        """Read the feed, and if all of it is read, topics that its clients need besides. Retry until Redis answers."""
         delay = RETRY_SECONDS[0]
         late_reads = 0
         while True:
@@ -229,22 +229,22 @@ class FollowedFeed:
             except (RedisError, OSError) as problem:
                 log.debug("feed_read_failed", tenant=self.tenant_id, error=str(problem))
             except Exception:
-                # An answer nobody thought of must not end the feed: it is asked again, and seen in the log.
+                # An unexpected answer must not end the feed: log it and read again.
                 log.exception("feed_read_failed", tenant=self.tenant_id)
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             delay = min(2 * delay, RETRY_SECONDS[1])
 
     def _topics_besides(self) -> set[str]:
-        """What somebody has named, and what somebody saw unfinished: its end may have left the feed unheard."""
+        """Return topics that clients named or last saw unfinished, whose end may have left the feed before the read."""
         return self.broadcast.named_topics() | self.mirror.unfinished()
 
     def _load(self, snapshot: Snapshot) -> None:
-        """Applies what was read, then what arrived meanwhile, and tells the clients what changed."""
+        """Apply a read and then the messages that arrived meanwhile, and send the clients the changes."""
         old_epoch = self.mirror.epoch
         self.broadcast.flush()
         change = self.mirror.load(snapshot)
-        # A message that was there before the read began, and is not of the epoch that it found, is of an older one. One
-        # that came since may be of a newer: it is kept for the next read.
+        # A message that came before the read began, with another epoch than the read found, is of an older epoch. One
+        # that came later may be of a newer epoch: it is kept for the next read.
         older = {message.epoch for message in self._buffer[: self._buffered_before_read]}
         self._leave_behind({old_epoch, *older} if old_epoch else older)
         self.loaded.set()
@@ -258,11 +258,11 @@ class FollowedFeed:
         buffered, self._buffer = self._buffer, []
         self.receive(buffered)
         if self._buffer or self._overflown or self.mirror.astray:
-            # Something is still missing, or a newer epoch has begun, or too much is held.
+            # Messages are still missing, a newer epoch has begun, or the mirror holds too much.
             self._overflown, self._read_wanted = False, True
 
     def _leave_behind(self, epochs: set[str]) -> None:
-        """Notes epochs that are over, as far as they are not the present one."""
+        """Note these epochs as over, except for the present one."""
         if len(self._epochs_seen) >= MAX_EPOCHS_SEEN:
             self._epochs_seen.clear()
         self._epochs_seen |= epochs

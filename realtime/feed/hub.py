@@ -1,8 +1,8 @@
-"""The hub: mirrors the feeds that this process's clients watch, and fans out what changes.
+"""The hub: mirrors the feeds that this process's clients watch, and fans out their changes.
 
-For each tenant with subscribers: subscribe, wait until Redis confirms, read, apply, then apply what arrived meanwhile.
-A gap, another epoch or a lost connection leads to a read above the mirror's own offset, and only what changed is fanned
-out. A new or returning client is served from the mirror.
+For each tenant with subscribers, the hub subscribes, waits for Redis' confirmation, reads the feed, and then applies
+the messages that arrived meanwhile. After a gap, a new epoch or a lost connection it reads what is above the mirror's
+offset, and fans out only the changes. New and returning clients are served from the mirror.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ log = structlog.get_logger(__name__)
 JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
 MAX_NAMED_READS = 5
-"""For one who comes: read again only where the feed was read as a whole meanwhile, as after a new epoch."""
+"""How often named topics are read for a new client. They are only read again if the whole feed was read meanwhile."""
 FLUSH_SECONDS = Settings.flush_ms / 1000
 
 
 class Hub:
-    """One for each server process (and event loop)."""
+    """The feeds of one server process (and event loop)."""
 
     def __init__(
         self, reader: FeedReader, limits: Limits | None = None, *, flush_seconds: float = FLUSH_SECONDS
@@ -74,16 +74,16 @@ class Hub:
         await self._reader.close()
 
     async def join(self, subscriber: Subscriber, since: Place | None = None, first: Frame | None = None) -> None:
-        """Adds a connection, and queues its snapshot: what changed since its place, or everything it may see.
+        """Add a connection, and queue its snapshot: what changed since its place, or everything that it watches.
 
-        `first` goes before that, but only if there will be a snapshot. Raises FeedUnavailableError.
+        `first` is sent before the snapshot, but only if there is one. Raise FeedUnavailableError.
         """
         async with self._held_feed(subscriber.tenant_id) as feed:
             async with _in_time():
                 if since is not None:
                     await feed.catch_up_with(since)
                 named_records = await self._read_named(feed, subscriber.topics.named)
-            # From here on nothing is awaited, so that the snapshot and what follows it fit together.
+            # Nothing is awaited from here on, so that no record is missed between the snapshot and the next frame.
             if subscriber.ended:
                 return
             broadcast = feed.broadcast
@@ -95,9 +95,9 @@ class Hub:
                 subscriber.queue(frames.delayed(broadcast.delayed_seconds))
 
     async def snapshot(self, tenant_id: int, topics: TopicFilter, since: Place | None = None) -> Frame:
-        """What a connection would get first, in one piece, for one who only asks once. Raises FeedUnavailableError.
+        """Return the first snapshot of a connection in one part, for a poll. Raise FeedUnavailableError.
 
-        Who asks once cannot be told later that it was old: a feed that is delayed is unavailable.
+        A feed that is delayed counts as unavailable, because a poll cannot be told afterwards that it was out of date.
         """
         async with self._held_feed(tenant_id) as feed:
             if feed.broadcast.delayed_seconds is not None:
@@ -109,12 +109,12 @@ class Hub:
             return feed.broadcast.snapshot_frames(topics, named_records, since, max_bytes=sys.maxsize)[0]
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Removes a connection that is gone."""
+        """Remove a connection that is gone."""
         subscriber.close()
         self.detach(subscriber)
 
     def detach(self, subscriber: Subscriber, last: Frame | None = None) -> None:
-        """Removes a connection that still has a last frame to send, and is sent nothing after that."""
+        """Remove a connection that may still have a last frame to send. Nothing is sent after that frame."""
         if last is not None:
             subscriber.finish(last)
         feed = self._feeds.get(subscriber.tenant_id)
@@ -123,7 +123,7 @@ class Hub:
             self._drop_later(feed)
 
     async def subscribe(self, subscriber: Subscriber, request_id: int, added: TopicFilter) -> None:
-        """Adds topics to a connection, and tells it their records. Raises FeedUnavailableError or BadTopicError."""
+        """Add topics to a connection, and send it their records. Raise FeedUnavailableError or BadTopicError."""
         topics = TopicFilter.of(subscriber.topics.patterns | added.patterns)
         async with self._held_feed(subscriber.tenant_id) as feed:
             async with _in_time():
@@ -135,7 +135,7 @@ class Hub:
             subscriber.queue(frames.subscribed(request_id, subscriber.place, bodies))
 
     def unsubscribe(self, subscriber: Subscriber, request_id: int, removed: TopicFilter) -> None:
-        """Takes topics from a connection."""
+        """Remove topics from a connection."""
         if subscriber.ended:
             return
         topics = TopicFilter.of(subscriber.topics.patterns - removed.patterns)
@@ -143,31 +143,31 @@ class Hub:
         subscriber.queue(frames.unsubscribed(request_id, subscriber.place))
 
     def delay_of(self, tenant_id: int) -> float | None:
-        """How many seconds this feed has been delayed; None: it is current."""
+        """Return how many seconds this feed has been delayed, or None if it is current."""
         feed = self._feeds.get(tenant_id)
         return None if feed is None else feed.broadcast.delayed_seconds
 
     def positions(self) -> dict[int, tuple[str, int]]:
-        """Epoch and offset of each feed that this process follows; no epoch: it was never loaded."""
+        """Return epoch and offset of each feed that this process follows. The epoch is empty before the first load."""
         return {tenant: (feed.mirror.epoch, feed.mirror.offset) for tenant, feed in self._feeds.items()}
 
     def waits_for_load(self, tenant_id: int, seconds: float) -> bool:
-        """Whether this feed has been followed for so long and was not loaded."""
+        """Return whether this feed has been followed for this long without having been loaded."""
         feed = self._feeds.get(tenant_id)
         if feed is None or feed.mirror.loaded:
             return False
         return asyncio.get_running_loop().time() - feed.followed_since > seconds
 
     def heal(self, tenant_ids: Iterable[int]) -> None:
-        """These feeds have gone on and this process was not told: reads them, and takes another connection to Redis."""
+        """Read feeds whose messages did not arrive, and replace the pub/sub connection to Redis."""
         for tenant_id in tenant_ids:
-            # One that was never loaded is read once its subscription is confirmed.
+            # A feed that was never loaded is read once its subscription is confirmed.
             if tenant_id in self._feeds and self._feeds[tenant_id].mirror.loaded:
                 self._feeds[tenant_id].request_read("probe")
         self._reader.reconnect()
 
     async def ready(self) -> None:
-        """Returns if this process can serve. Raises FeedUnavailableError with the reason."""
+        """Check that this process can serve clients. Raise FeedUnavailableError with the reason if it cannot."""
         try:
             await self._reader.check_server()
         except ReadOnlyError:
@@ -179,7 +179,7 @@ class Hub:
         if not self._reader.idle and not self._reader.connected:
             raise FeedUnavailableError("The link to Redis that brings the feeds is being made again.")
 
-    # What the reader tells (`realtime.feed.reader.Listener`).
+    # The methods of `realtime.feed.reader.Listener`.
 
     def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
         by_feed: dict[int, list[Message]] = {}
@@ -197,14 +197,14 @@ class Hub:
             self._feeds[tenant_id].confirm()
 
     def on_lost(self) -> None:
-        """Each feed is in doubt now. It is read again when its subscription is confirmed."""
+        """Mark each feed as possibly out of date. It is read again when its subscription is confirmed."""
         since = self._reader.unanswered_since
         for feed in self._feeds.values():
             feed.lose(since)
 
     @asynccontextmanager
     async def _held_feed(self, tenant_id: int) -> AsyncIterator[FollowedFeed]:
-        """The tenant's feed, loaded, and followed at least until the block ends. Raises FeedUnavailableError."""
+        """Yield the tenant's loaded feed, and follow it at least until the block ends. Raise FeedUnavailableError."""
         feed = self._feeds.get(tenant_id)
         is_new = feed is None
         if feed is None:
@@ -221,9 +221,9 @@ class Hub:
             self._drop_later(feed)
 
     async def _read_named(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
-        """The records of named topics that the mirror does not hold, as old as they may be.
+        """Return the records of named topics, of any age, if the mirror does not hold all of them.
 
-        They fit the mirror as it is when this returns, however fast it goes on meanwhile. Raises FeedUnavailableError.
+        They are consistent with the mirror at the moment of the return. Raise FeedUnavailableError.
         """
         if all(feed.mirror.get(topic) is not None for topic in named):
             return {}
@@ -238,7 +238,7 @@ class Hub:
 
     @staticmethod
     async def _fits(feed: FollowedFeed, noted: Noted, read: Named) -> bool:
-        """Brings the feed to where these topics were read, and keeps them. False if they do not fit it all the same."""
+        """Bring the feed to the state in which the topics were read, and keep them. Return False if that fails."""
         if noted.reset:
             return False
         if read.epoch != feed.mirror.epoch:
@@ -246,7 +246,7 @@ class Hub:
         elif read.offset < noted.since:
             await feed.read_again("behind")  # Redis went back: that read begins a new epoch
         elif any(record.offset > feed.mirror.offset for record in read.records.values()):
-            await feed.read_again("client_ahead")  # what the mirror is still to be told would go back behind it
+            await feed.read_again("client_ahead")  # older messages for these topics are still on their way
         noted.add(read.records.values())
         return not noted.reset
 
@@ -263,14 +263,14 @@ class Hub:
             task.add_done_callback(self._tasks.discard)
 
     async def _unsubscribe(self, tenant_id: int) -> None:
-        # Somebody may have joined since this was put to the loop: their subscription stays.
+        # A client may have joined since this task was created: its subscription stays.
         if tenant_id not in self._feeds:
             await self._reader.unsubscribe(tenant_id)
 
 
 @asynccontextmanager
 async def _in_time() -> AsyncIterator[None]:
-    """Bounds what a client waits for. Not a task of its own: what it read has to fit the mirror when it goes on."""
+    """Limit how long a client waits, in its own task: after another, the mirror could change before it goes on."""
     try:
         async with asyncio.timeout(JOIN_SECONDS):
             yield

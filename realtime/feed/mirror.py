@@ -1,7 +1,7 @@
-"""The mirror: what one server process knows of one tenant's feed. No I/O: messages and snapshots in, changes out.
+"""The mirror: the copy of one tenant's feed in one server process. It takes messages and snapshots, and does no I/O.
 
-A mirror is loaded from a snapshot, then follows the messages one by one. A message that is not the next one, or comes
-from another epoch, is not applied: the hub reads the feed again, and what was missed comes with that.
+A mirror is loaded from a snapshot, and then applies messages one by one. A message that is not the next one, or has
+another epoch, is not applied: the hub reads the feed again, and that read contains what was missed.
 """
 
 import re
@@ -18,7 +18,7 @@ from realtime.records.scripts import Limits, Snapshot
 from realtime.redis.clock import clock
 
 MAX_OWED = 5000
-"""Of one feed; the oldest are forgotten. Their clients still learn of the end when they name the topic or come back."""
+"""How many topics of one feed are owed. The oldest are forgotten; clients that name them or reconnect see their end."""
 
 _MESSAGE_HEAD = re.compile(rb"([0-9a-f]{1,32})\.(\d{1,16}) ")
 
@@ -43,14 +43,14 @@ class Received(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a load changed: `reset` if clients need everything again, else the records that are new, by offset."""
+    """What a load changed. With `reset` clients need a new snapshot; otherwise `records` are new, ordered by offset."""
 
     reset: bool
     records: list[Record]
 
 
 def parse_message(payload: bytes) -> Message:
-    """Raises BadRecordError."""
+    """Parse a pub/sub message. Raise BadRecordError."""
     match = _MESSAGE_HEAD.match(payload)
     if match is None:
         raise BadRecordError(f"This is no message of a feed: {payload[:80]!r}.")
@@ -61,22 +61,22 @@ def parse_message(payload: bytes) -> Message:
 
 
 class Mirror:
-    """The records of one feed, in the order of their offsets, and up to which offset they are complete."""
+    """The records of one feed in the order of their offsets, and the offset up to which they are complete."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        # Both in the order of offsets, and apart, because they leave by different rules.
+        # Both are ordered by offset. They are separate because they are removed by different rules.
         self._unfinished: dict[str, Record] = {}
         self._terminal: dict[str, Record] = {}
         self._ends: list[tuple[float, str, int]] = []
-        """A heap: when each ended, its topic and offset; one that stands there no more is passed over."""
+        """A heap: the time of each end, its topic and offset. Entries whose record was replaced are skipped."""
         self.epoch = ""
         self.offset = 0
         self.floor = 0
         self.astray = False
-        """Whether it holds what new clients are not shown any more; a read of the whole feed mends that."""
+        """Whether it holds topics that new clients are no longer shown. A read of the whole feed corrects that."""
         self.owed: dict[str, None] = {}
-        """Topics that were last known unfinished and that the feed shows no more: their end may not have been heard."""
+        """Topics that were unfinished when they left the mirror: clients may not have received their end."""
 
     @property
     def loaded(self) -> bool:
@@ -92,22 +92,22 @@ class Mirror:
         return chain(self._unfinished.values(), self._terminal.values())
 
     def above(self, offset: int) -> list[Record]:
-        """The records that changed above an offset, oldest first. Costs as many steps as records it returns."""
+        """Return the records above an offset, oldest first. Takes as many steps as it returns records."""
         changed: list[Record] = []
         for records in (self._unfinished, self._terminal):
             changed += takewhile(lambda record: record.offset > offset, reversed(records.values()))
         return sorted(changed, key=attrgetter("offset"))
 
     def continues_from(self, epoch: str, offset: int) -> bool:
-        """Whether a client that has everything up to there can go on with what changed since."""
+        """Return whether a client with everything up to this offset only needs what changed since."""
         return epoch == self.epoch and self.floor <= offset <= self.offset
 
     def unfinished(self) -> set[str]:
-        """The topics whose end is still to be told to somebody."""
+        """Return the topics whose end clients have not received."""
         return self._unfinished.keys() | self.owed.keys()
 
     def receive(self, message: Message) -> Received:
-        """Takes the next message, and only that."""
+        """Apply a message if it is the next one."""
         if message.epoch != self.epoch:
             return Received.OTHER_EPOCH
         if message.offset <= self.offset:
@@ -120,24 +120,24 @@ class Mirror:
         return Received.APPLIED
 
     def load(self, snapshot: Snapshot) -> Change:
-        """Takes what was read above this mirror's own offset, or the whole feed."""
+        """Apply a snapshot: what is above this mirror's offset, or the whole feed."""
         if snapshot.epoch == self.epoch and snapshot.offset < self.offset:
-            self.astray = False  # once is enough: in a feed that is so busy what it holds too much leaves soon
-            return Change(reset=False, records=[])  # read before what has arrived since: nothing new in it
+            self.astray = False  # one read is enough: in a feed this busy, surplus topics leave soon
+            return Change(reset=False, records=[])  # the snapshot is older than the messages applied since
         if not snapshot.whole:
             new = [record for record in snapshot.records if record.offset > self.offset]
             self.offset, self.floor = snapshot.offset, max(self.floor, snapshot.floor)
             for record in new:
                 self._put(record)
             self._trim()
-            # What pushed another topic out may have begun again before it was read.
+            # The snapshot may lack a topic that pushed out another one, as it changed again before the read.
             self.astray = len(self) > snapshot.shown
             return Change(reset=False, records=new)
         goes_on = self.continues_from(snapshot.epoch, self.offset) and self.offset >= snapshot.floor
         new = [record for record in snapshot.records if not goes_on or record.offset > self.offset]
         self.epoch, self.offset, self.floor, self.astray = snapshot.epoch, snapshot.offset, snapshot.floor, False
-        # In the order of their own offsets, on which `above` relies: a record that a detail view restored has offset 0,
-        # while the index still knows its topic by the offset that it had before it was evicted or expired.
+        # Sort by the records' own offsets, because `above` relies on that order. The index may have another offset: a
+        # record that a detail view restored has offset 0, but the index has the offset from before its eviction.
         before = self._unfinished
         self._unfinished, self._terminal, self._ends = {}, {}, []
         for record in sorted(snapshot.records, key=attrgetter("offset")):
@@ -158,7 +158,7 @@ class Mirror:
             self._note_end(record)
 
     def _trim(self) -> None:
-        """Forgets what a new client is no longer shown, by the same rule as the publish script."""
+        """Forget topics that new clients are no longer shown, by the same rules as `publish.lua`."""
         oldest = clock.now() - self._limits.recent_terminal_seconds
         while self._terminal and (len(self._terminal) > self._limits.recent_terminal or self._ends[0][0] < oldest):
             self._drop_first_end()
@@ -172,7 +172,7 @@ class Mirror:
             self._drop(self._terminal, record)
 
     def _note_end(self, record: Record) -> None:
-        if len(self._ends) > 2 * len(self._terminal) + 100:  # mostly of attempts that were tried again since
+        if len(self._ends) > 2 * len(self._terminal) + 100:  # most entries are of attempts that were superseded
             self._ends = [_end(known) for known in self._terminal.values()]
             heapify(self._ends)
         else:

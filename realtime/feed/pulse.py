@@ -1,8 +1,8 @@
-"""Whether a feed is current, as far as this process can know, and telling the clients when that changes.
+"""Finds out whether feeds are current, and tells the clients when that changes.
 
-A ping says: you have everything up to this place. While Redis hangs, or cannot be reached, nobody knows that. So the
-process asks the link that brings the messages for a sign of life every second. Its answer comes after all that was
-published before. Where none comes, the clients are told `delayed`, and get no pings until the feed is current again.
+A ping says that a client has everything up to a place. While Redis hangs or cannot be reached, the server does not know
+that. So the process pings Redis every second over the pub/sub connection. The answer comes after everything that was
+published before. If none comes, clients receive `delayed`, and no pings until the feed is current again.
 """
 
 import asyncio
@@ -17,35 +17,35 @@ log = structlog.get_logger(__name__)
 
 PULSE_SECONDS = 1.0
 DELAYED_SECONDS = 5.0
-"""A Redis that answers later than this, or a feed that could not be read for so long, is said to be delayed."""
+"""A feed is delayed if Redis did not answer, or the feed could not be read, for this long."""
 
 
 class Watched(Protocol):
-    """A feed, as far as its delay is concerned."""
+    """The part of a feed that concerns its delay."""
 
     @property
     def in_doubt_since(self) -> float | None:
-        """When the feed was last known to be current, by the loop's clock; None while it is."""
+        """When the feed was last known to be current, by the loop's clock; None while it is current."""
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Take note of how long the feed has been delayed (None: it is current), and tell the clients of a change."""
+        """Note how long the feed has been delayed (None: it is current), and tell the clients of a change."""
 
 
 class Pulse:
-    """Watches the link and all feeds of one process."""
+    """Watches the pub/sub connection and all feeds of one process."""
 
     def __init__(self, reader: FeedReader, feeds: Callable[[], Iterable[Watched]]) -> None:
         self._reader, self._feeds = reader, feeds
         self._delayed = 0
 
     async def run(self) -> None:
-        """Look every second, for ever. Ends by cancellation only."""
+        """Look every second, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             before = loop.time()
             await asyncio.sleep(PULSE_SECONDS)
             try:
-                # A process that was held up itself has not read the answers yet: it looks again in a second.
+                # If this process itself was blocked, it has not read the answers yet: look again in a second.
                 if loop.time() - before < 2 * PULSE_SECONDS:
                     self.look(loop.time())
                 await self._reader.ask_link()

@@ -1,7 +1,7 @@
-"""The process's way to Redis: one pub/sub connection that delivers all messages of one read together, and the reads.
+"""Reads feeds for one process, and holds its one pub/sub connection to Redis.
 
-The library's own PubSub object reconnects in silence; here a lost connection has to be known, since it means that
-messages were missed. So this uses the library's connection, and keeps the subscriptions itself.
+The library's own PubSub object reconnects silently. Here a lost connection must be noticed, because messages were
+missed. So this module uses the library's connection class, and keeps the subscriptions itself.
 """
 
 import asyncio
@@ -32,14 +32,14 @@ RECONNECT_SECONDS = (0.05, 2.0)
 REDIS_TIMEOUT_SECONDS = 2.0
 SERVER_SECONDS = 1.0
 MAX_ASKED = 60
-"""Signs of life that a connection may owe before it is asked for no more."""
+"""A connection that has not answered this many pings is not pinged again."""
 MAX_READS = 32
-"""Reads of feeds that run at once, so that a reconnect with thousands of tenants does not flood Redis."""
+"""How many feeds are read at the same time, so that a reconnect with thousands of tenants does not flood Redis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """Where a feed stands in Redis (no epoch: it has never been used), and its marks of revocation, subject → ms."""
+    """Epoch and offset of a feed in Redis (an empty epoch: never used), and its revocation marks, subject → ms."""
 
     epoch: str
     offset: int
@@ -47,33 +47,33 @@ class Probed:
 
 
 class Listener(Protocol):
-    """Who is told what the pub/sub connection brings. Called in the event loop; none of these may block."""
+    """Receives what the pub/sub connection delivers. Called in the event loop; no method may block."""
 
     def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
-        """Tenant and payload of all messages that one read brought, in order."""
+        """Take the tenant and payload of all messages of one read, in order."""
 
     def on_confirmed(self, tenant_id: int) -> None:
-        """Redis has confirmed the subscription: from now on no message is missed, until `on_lost`."""
+        """Take note that Redis confirmed a subscription: no message is missed from now on, until `on_lost`."""
 
     def on_lost(self) -> None:
-        """The connection is gone; it will come back, and each subscription will be confirmed anew."""
+        """Take note that the connection was lost. It will be made again, and each subscription confirmed again."""
 
 
 class RevocationListener(Protocol):
-    """Who is told what the channel of revocations brings. Called in the event loop; neither may block."""
+    """Receives what the channel of revocations delivers. Called in the event loop; no method may block."""
 
     def on_revocation(self, message: bytes) -> None:
-        """Somebody was revoked."""
+        """Take the message of one revocation."""
 
     def on_revocations_confirmed(self) -> None:
-        """From now on no revocation is missed; some may have been before."""
+        """Take note that no revocation is missed from now on. Earlier ones may have been missed."""
 
 
 class _Reading:
     """A script that reads a feed, and opens it if it is new.
 
-    Redis refuses scripts that may write where it takes no writes at all; so this one says nothing of writing, and only
-    at the memory limit, where a new feed cannot be opened otherwise, is it called with the flag `allow-oom`.
+    A Redis that takes no writes at all refuses scripts that declare flags, as these may write. So the script is called
+    without flags first, and with `allow-oom` only at the memory limit, where it could not open a new feed otherwise.
     """
 
     def __init__(self, redis: Redis, name: str) -> None:
@@ -102,16 +102,16 @@ class FeedReader:
         self._holding: asyncio.Task[None] | None = None
         self._given_up = False
         self._asked: deque[float] = deque()
-        """When the connection was asked for what it has not answered yet, by the loop's clock."""
+        """When the pings were sent that the connection has not answered yet, by the loop's clock."""
         self._checked_at = self._connected_at = float("-inf")
         self._history = ""
-        """Of the server that the pub/sub connection leads to (lua/history.lua)."""
+        """The replication id of the server that the pub/sub connection leads to (`records/lua/history.lua`)."""
         self._awake = asyncio.Event()
         self.connected = False
         self.heard_until = float("-inf")
-        """Every revocation published since the subscription and before this time was delivered, by the loop's clock.
+        """The time, by the loop's clock, before which every revocation since the subscription was delivered.
 
-        -inf without a confirmed subscription.
+        It is -inf without a confirmed subscription.
         """
 
     @classmethod
@@ -126,35 +126,35 @@ class FeedReader:
         return cls(redis, key_prefix=key_prefix)
 
     def listen_to_revocations(self, listener: RevocationListener) -> None:
-        """Holds the pub/sub connection also while no tenant's messages are wanted. Call it before `run`."""
+        """Deliver revocations to this listener, and hold the connection even without tenants. Call it before `run`."""
         self._revocations = listener
         self._awake.set()
 
     async def read(self, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()) -> Snapshot:
-        """The feed above an offset of an epoch, or the whole of it for an empty epoch. Raises RedisError or OSError.
+        """Read a feed above an offset of an epoch, or all of it for an empty epoch. Raise RedisError or OSError.
 
-        A whole feed is read together with these topics, as far as it does not show them to new clients.
+        If all of it is read, those of these topics that it does not show to new clients are read as well.
         """
         names, values = scripts.snapshot_arguments(self._keys, tenant_id, epoch, offset, topics)
         async with self._reads:
             return scripts.snapshot(await self._snapshot(names, values))
 
     async def read_topics(self, tenant_id: int, topics: Sequence[str]) -> Named:
-        """The records of single topics where Redis holds them. Raises RedisError or OSError."""
+        """Return those records of single topics that Redis holds. Raise RedisError or OSError."""
         names, values = scripts.topics_arguments(self._keys, tenant_id, topics)
         async with self._reads:
             return scripts.topics(await self._topics(names, values))
 
     async def probe(self, tenants: Sequence[int]) -> dict[int, Probed]:
-        """Where the feeds of these tenants stand, and who was revoked there. One round trip.
+        """Return epoch, offset and revocation marks of these tenants, in one round trip.
 
-        Leaves out a tenant whose keys hold what they should not. Raises RedisError or OSError.
+        A tenant whose keys have the wrong type is left out. Raise RedisError or OSError.
         """
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.info("replication")
         for tenant_id in tenants:
             pipeline.hmget(self._keys.feed(tenant_id), "epoch", "offset")
-            # All of them, and not those since the last look: one that an outage held back comes with its old time.
+            # All marks, and not only the newest: one that was delayed by an outage is written with its old time.
             pipeline.zrange(self._keys.revoked(tenant_id), 0, -1, withscores=True)
         async with self._reads:
             replication, *answers = await pipeline.execute(raise_on_error=False)
@@ -169,15 +169,15 @@ class FeedReader:
         }
 
     def reconnect(self) -> None:
-        """Gives up the pub/sub connection for a new one: this one looks healthy, and brings nothing."""
+        """Replace the pub/sub connection, which looks healthy but delivers nothing."""
         if self._holding is not None and not self._holding.done():
             self._given_up = True
             self._holding.cancel()
 
     async def check_link(self) -> None:
-        """Ask the pub/sub connection whether it lives; one that has not answered since the last check is given up.
+        """Ping over the pub/sub connection. Replace it if it has not answered since the last check.
 
-        So is one that leads to another server than a new connection to the same address. Raises RedisError or OSError.
+        It is also replaced if a new connection to its address leads to another server. Raise RedisError or OSError.
         """
         await self.check_server(fresh=True)
         if not self.connected or self.idle:
@@ -189,26 +189,26 @@ class FeedReader:
         self._checked_at = asyncio.get_running_loop().time()
 
     async def ask_link(self) -> None:
-        """Ask the pub/sub connection for a sign of life. The answer comes after all that was published before."""
+        """Ping over the pub/sub connection. The answer comes after everything that was published before."""
         if self.connected and not self.idle and len(self._asked) < MAX_ASKED:
             self._asked.append(asyncio.get_running_loop().time())
             await self._command("PING")
 
     @property
     def unanswered_since(self) -> float | None:
-        """When the pub/sub connection was asked for what it has not answered yet, by the loop's clock."""
+        """When the oldest unanswered ping was sent, by the loop's clock; None if all were answered."""
         return self._asked[0] if self._asked else None
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is wanted of the pub/sub connection."""
+        """Whether there is nothing to subscribe to."""
         return not self._channels()
 
     async def check_server(self, *, fresh: bool = False) -> None:
-        """Ask Redis whether it is the one that the pub/sub connection leads to; one that is not is given up.
+        """Check that the pub/sub connection leads to the same Redis as other connections. Replace it if it does not.
 
-        `fresh`: over a new connection, whose address is resolved now. What refuses nothing and was replaced all the
-        same is found only so. Raises RedisError or OSError, ReadOnlyError at a replica.
+        `fresh`: ask over a new connection, whose address is resolved now. Only this finds a server that was replaced
+        and still refuses nothing. Raise RedisError or OSError; at a replica ReadOnlyError.
         """
         if fresh:
             history = await self._history_at_address()
@@ -221,7 +221,7 @@ class FeedReader:
             self.reconnect()
 
     async def watch_server(self) -> None:
-        """Ask every second, for ever. Ends by cancellation only."""
+        """Check the server every second, until cancelled."""
         while True:
             await asyncio.sleep(SERVER_SECONDS)
             try:
@@ -233,7 +233,7 @@ class FeedReader:
                 log.exception("server_unknown")
 
     def _history_of(self, replication: dict[str, Any]) -> str:
-        """Which history the server writes that has said this. Raises ReadOnlyError for a replica, which is left."""
+        """Return the server's replication id from its INFO. Leave a replica, and raise ReadOnlyError."""
         try:
             return links.history(replication)
         except ReadOnlyError:
@@ -252,7 +252,7 @@ class FeedReader:
                 await connection.disconnect(nowait=True)
 
     async def subscribe(self, tenant_id: int) -> None:
-        """Wants a tenant's messages; `on_confirmed` follows, at once or after the next reconnect."""
+        """Subscribe to a tenant's messages. `on_confirmed` follows, at once or after the next reconnect."""
         channel = self._wanted[tenant_id] = self._keys.feed(tenant_id)
         self._awake.set()
         await self._command("SUBSCRIBE", channel)
@@ -263,11 +263,11 @@ class FeedReader:
             await self._command("UNSUBSCRIBE", channel)
 
     async def run(self, listener: Listener) -> None:
-        """Holds the pub/sub connection for ever, through every loss of it. Ends by cancellation only."""
+        """Hold the pub/sub connection, and make it again after each loss, until cancelled."""
         delay = RECONNECT_SECONDS[0]
         while True:
             await self._awake.wait()
-            # A task of its own, so that `reconnect` can end it and nothing else.
+            # A separate task, so that `reconnect` can cancel it alone.
             self._given_up = False
             self._holding = asyncio.get_running_loop().create_task(self._hold_connection(listener))
             try:
@@ -282,7 +282,7 @@ class FeedReader:
                     log.warning("pubsub_lost", error=str(problem))
                     delay = RECONNECT_SECONDS[0]
             except Exception:
-                # A defect of ours, or an answer nobody thought of, must not end every feed of the process for ever.
+                # A bug or an unexpected answer must not end all feeds of the process.
                 log.exception("pubsub_failed")
             if self.connected:
                 self.connected = False
@@ -300,7 +300,7 @@ class FeedReader:
         try:
             async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                # A replica brings messages too, for as long as it has a master: nobody would notice.
+                # A replica delivers messages, too, while it has a master. So it has to be refused here.
                 self._history = links.history(await _replication(connection))
                 self._connection, self.connected = connection, True
                 self._connected_at = asyncio.get_running_loop().time()
@@ -316,7 +316,7 @@ class FeedReader:
 
     @staticmethod
     async def _read_batch(connection: AbstractConnection) -> list[Any]:
-        """Everything that has arrived: waits for the first reply only."""
+        """Wait for the first reply, and return it with all others that have arrived."""
         batch = [await _read_reply(connection)]
         while len(batch) < MAX_BATCH and await connection.can_read():
             batch.append(await _read_reply(connection))
@@ -325,7 +325,7 @@ class FeedReader:
     def _deliver(self, replies: list[Any], listener: Listener) -> None:
         messages: list[tuple[int, bytes]] = []
         for reply in replies:
-            # Without a subscription, the answer to a PING is another one.
+            # Without a subscription, the answer to PING is a simple string.
             if reply == b"PONG" or reply[0] == b"pong":
                 if self._asked:
                     self._answered(self._asked.popleft())
@@ -338,7 +338,7 @@ class FeedReader:
             if kind == b"message":
                 messages.append((tenant_id, payload))
             elif kind == b"subscribe":
-                # What was read before the confirmation belongs to the time before it.
+                # Deliver the messages from before the confirmation first.
                 listener.on_messages(messages)
                 messages = []
                 listener.on_confirmed(tenant_id)
@@ -355,7 +355,7 @@ class FeedReader:
             self._revocations.on_revocations_confirmed()
 
     def _answered(self, asked_at: float) -> None:
-        """The connection has answered: what was published before it was asked came before the answer."""
+        """Note that a ping was answered: everything that was published before the ping has arrived."""
         if self.heard_until > float("-inf"):
             self.heard_until = max(self.heard_until, asked_at)
 
@@ -365,15 +365,15 @@ class FeedReader:
 
     async def _command(self, *words: str) -> None:
         connection = self._connection
-        # One that is closed the library would open again, behind the reading side's back.
+        # The library would open a closed connection again without the reading task noticing it.
         if connection is not None and connection.is_connected:
-            # A write that fails is the reading side's to notice; it subscribes to all that is wanted when it is back.
+            # If the write fails, the reading task notices that. It subscribes to everything after its reconnect.
             with suppress(RedisError, OSError):
                 await connection.send_command(*words)
 
 
 async def _replication(connection: AbstractConnection) -> dict[str, Any]:
-    """What the server at the end of this connection says in INFO replication."""
+    """Return INFO replication of the server at the end of this connection."""
     await connection.send_command("INFO", "replication")
     said: bytes = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
     return dict(line.split(":", 1) for line in said.decode().splitlines() if ":" in line)
@@ -383,13 +383,13 @@ async def _read_reply(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(timeout=math.inf, disconnect_on_error=False)
     except ResponseError as problem:
-        # A Redis whose disk is full refuses even PING. It has answered, and goes on bringing messages.
+        # A Redis whose disk is full refuses even PING. That is an answer, too, and it still delivers messages.
         if refusal(problem) is None:
             raise
         return b"PONG"
 
 
 def _is_cancelled() -> bool:
-    """Whether it is this task that is to end, and not only one that it waits for."""
+    """Return whether this task was cancelled, and not only a task that it waits for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,8 +1,8 @@
-"""One connection in the hub: what still has to be sent to it, and up to where it has everything.
+"""One connection in the hub: what still has to be sent to it, and the place up to which it has everything.
 
-The hub never waits for a client. A subscriber that is busy keeps at most one record a topic, the newest, so its memory
-is bounded by the number of topics; what was skipped in between nobody misses, and a terminal record is never skipped,
-because only a new attempt replaces it.
+The hub never waits for a client. A busy subscriber keeps only the newest record of each topic, so its memory is bounded
+by the number of topics. Clients do not need the records in between. A terminal record is never skipped, because only a
+new attempt replaces it.
 """
 
 import asyncio
@@ -26,29 +26,29 @@ log = structlog.get_logger(__name__)
 MAX_BUFFER_BYTES = 65_536
 MAX_PENDING_TOPICS = 5_000
 MAX_QUEUED_BYTES = 1_048_576
-"""Answers that a client asks for and does not read; snapshots, which it does not ask for, do not count."""
+"""The limit of answers that a client requests and does not read. Snapshots, which it does not request, do not count."""
 
 
 class Transport(Protocol):
-    """How frames leave: through the consumer of a WebSocket, or as Server-Sent Events."""
+    """Sends frames: over a WebSocket, or as Server-Sent Events."""
 
     waits_for_client: bool
     """Whether `send` waits while the server's write buffer is above its high-water mark (64 KiB on uvicorn)."""
 
     def send(self, frame: Frame) -> Coroutine[Any, Any, None]:
-        """Hands the frame to the server. Raises when the peer is gone."""
+        """Pass the frame to the server. Raise an exception if the peer is gone."""
 
 
 class Position(Protocol):
-    """Where the subscribers of a feed stand."""
+    """The position of a feed's subscribers."""
 
     @property
     def position(self) -> tuple[str, int] | None:
-        """Epoch and offset up to which every subscriber was told; None while some are still being told."""
+        """Epoch and offset up to which every subscriber has everything; None while a fan-out is under way."""
 
 
 class Subscriber:
-    """Frames leave in the order in which they were queued; records that wait leave after them, by offset."""
+    """One connection. Frames are sent in the order in which they were queued, waiting records after them by offset."""
 
     def __init__(
         self,
@@ -59,9 +59,9 @@ class Subscriber:
         slow_seconds: float = Settings.slow_seconds,
         name: str = "",
     ) -> None:
-        """`on_slow` is called when the buffer has not drained for `slow_seconds`, or too much waits for it.
+        """`on_slow` is called when the buffer has not drained for `slow_seconds`, or when too much is queued.
 
-        `name` is the connection's, in the log.
+        `name` is the name of the connection in the log.
         """
         self.tenant_id = tenant_id
         self.topics = topics
@@ -77,8 +77,9 @@ class Subscriber:
         self._slow_timer: asyncio.TimerHandle | None = None
         self._closed = self._finished = False
         self._in_snapshot = False
-        """Whether the last snapshot's last part has not left yet."""
-        # On servers whose `send` does not wait: bytes sent, bytes known to have arrived, and what each ping will tell.
+        """Whether the last part of the last snapshot has not been sent yet."""
+        # For servers whose `send` does not wait: the bytes sent, the bytes known to have arrived, and for each
+        # unanswered ping the bytes sent before it.
         self._sent = self._arrived = 0
         self._sent_place: Place | None = None
         self._pings: deque[int] = deque()
@@ -90,7 +91,7 @@ class Subscriber:
 
     @property
     def _unanswered(self) -> bool:
-        # Before the client has a place, in the middle of its first snapshot, no ping can go out, nor a pong come.
+        # Before the end of its first snapshot the client has no place, so no ping can be sent.
         return (
             not self._transport.waits_for_client
             and self._sent_place is not None
@@ -99,7 +100,7 @@ class Subscriber:
 
     @property
     def place(self) -> Place:
-        """Up to where this connection has everything: below the lowest offset that still waits for it."""
+        """The place up to which this connection has everything: below the lowest offset that still waits."""
         if self._feed is None:
             raise RuntimeError("The subscriber has not joined a feed yet.")
         epoch, offset = self._feed.position or self._delivered
@@ -108,7 +109,7 @@ class Subscriber:
         return Place(epoch, offset, self.topics.hash)
 
     def start(self, feed: Position, snapshot: Sequence[Frame]) -> None:
-        """Begins, or begins anew after a change of epoch, with a snapshot; what waited is in it."""
+        """Start, or start again after a change of epoch, with a snapshot, which contains all records that waited."""
         self._feed = feed
         self._pending.clear()
         self._drop_snapshots()
@@ -118,22 +119,22 @@ class Subscriber:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more may be sent: the peer is gone, or has been told the end."""
+        """Whether nothing more may be sent: the peer is gone, or the last frame was queued."""
         return self._closed or self._finished
 
     def finish(self, frame: Frame) -> None:
-        """Sends a last frame; what waits as a record is not sent any more."""
+        """Queue a last frame. Records that wait are dropped."""
         self._pending.clear()
         self.queue(frame)
         self._finished = True
 
     def narrow(self, topics: TopicFilter) -> None:
-        """Watches these from now on; what waits of others is not sent any more."""
+        """Watch these topics from now on. Waiting records of other topics are dropped."""
         self.topics = topics
         self._pending = {topic: record for topic, record in self._pending.items() if topics.matches(topic)}
 
     def queue(self, frame: Frame) -> None:
-        """Sends a frame after those that were queued before it."""
+        """Send a frame after those that were queued before it."""
         if self.ended:
             return
         if not self.busy:
@@ -147,7 +148,7 @@ class Subscriber:
         self._frames.append(frame)
 
     def deliver(self, frame: Frame, records: Sequence[Record]) -> None:
-        """Sends records: as the ready-made frame if the connection is free, else later, the newest of each topic."""
+        """Send records: with this frame if the connection is free, else later, only the newest of each topic."""
         if self.ended or self._has(frame):
             return
         self._note(frame)
@@ -158,44 +159,44 @@ class Subscriber:
         for record in records:
             if self._pending.pop(record.topic, None) is not None:
                 counts.conflated += 1
-            self._pending[record.topic] = record  # at the end: what waits stands in the order of offsets
+            self._pending[record.topic] = record  # at the end, so that the records stay ordered by offset
         if len(self._pending) > MAX_PENDING_TOPICS:
             self._give_up()
 
     def ping(self) -> None:
-        """Say that the client has everything up to its place, unless it still has to take something."""
+        """Send a ping, which says that the client has everything up to its place, unless the connection is busy."""
         if not self.busy:
             self.queue(frames.ping(self.place))
 
     def answered(self) -> None:
-        """The client has answered the oldest ping: what was sent before that has arrived."""
+        """Note that the client answered the oldest ping: everything that was sent before it has arrived."""
         if self._pings:
             self._arrived = self._pings.popleft()
             self._go_on()
 
     def close(self) -> None:
-        """Sends nothing more."""
+        """Stop sending, and drop everything that is queued."""
         self._closed = True
         self._frames.clear()
         self._pending.clear()
         self._cancel_slow_timer()
-        # Forgotten here, because a task that is cancelled before it began never comes to its own end.
+        # Forget the task here: one that is cancelled before its start never reaches its own `finally`.
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
 
     async def drained(self) -> None:
-        """Waits until everything queued so far has been handed to the server."""
+        """Wait until everything that is queued was passed to the server."""
         while self._task is not None:
             await asyncio.wait([self._task])
 
     def _has(self, frame: Frame) -> bool:
-        """Whether a snapshot that was made meanwhile holds all of it."""
+        """Return whether a snapshot that was queued meanwhile contains everything in this frame."""
         epoch, offset = self._delivered
         return frame.place is not None and frame.place.epoch == epoch and frame.place.offset <= offset
 
     def _drop_snapshots(self) -> None:
-        """Of what is queued, those that a newer one replaces; but one that has begun is sent to its last part."""
+        """Drop queued snapshots, which a newer one replaces. A snapshot whose first part was sent is kept."""
         kept: deque[Frame] = deque()
         begun = self._in_snapshot
         for frame in self._frames:
@@ -210,7 +211,7 @@ class Subscriber:
             self._delivered = frame.place.epoch, frame.place.offset
 
     def _send(self, frame: Frame) -> None:
-        """Sends at once where the server takes it at once; else a task waits for that."""
+        """Send a frame. If the server does not take it at once, a task waits for that."""
         try:
             rest = start(self._transport.send(frame))
         except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
@@ -224,7 +225,7 @@ class Subscriber:
             self._ask_for_answer()
 
     def _leave(self, frame: Frame) -> None:
-        """Notes a frame that the server has taken, or is taking."""
+        """Note a frame that the server has taken or is taking."""
         if frame.kind == "snapshot":
             self._in_snapshot = frame.place is None
         if self._transport.waits_for_client:
@@ -235,14 +236,14 @@ class Subscriber:
             self._pings.append(self._sent)
 
     def _ask_for_answer(self) -> None:
-        """A ping, where the server does not say whether what was sent has arrived, and no ping behind it is out."""
+        """Send a ping if much was sent since the last one, and the server cannot say whether it has arrived."""
         asked = self._pings[-1] if self._pings else self._arrived
         if self._unanswered and self._sent - asked > MAX_BUFFER_BYTES and not self._closed and self._sent_place:
             self._set_slow_timer()
-            self._send(frames.ping(self._sent_place))  # and not the place of what is still queued
+            self._send(frames.ping(self._sent_place))  # the place of what was sent, without what is still queued
 
     def _go_on(self) -> None:
-        """Sends what waited, as far as the client takes it."""
+        """Send what is queued, as far as the client takes it."""
         if self.busy:
             return
         self._cancel_slow_timer()
@@ -252,7 +253,7 @@ class Subscriber:
     async def _flush(self, rest: Awaitable[None]) -> None:
         try:
             await rest
-            self._set_slow_timer()  # anew: something has left
+            self._set_slow_timer()  # start it again, because something was sent
             while self._frames or self._pending:
                 frame = self._take()
                 self._leave(frame)
@@ -277,7 +278,7 @@ class Subscriber:
         return frames.records(self.place, bodies)
 
     def _take_records(self) -> Iterator[bytes]:
-        """Take what waited longest, about as much as a part of a snapshot: a frame is a copy, what waits is not."""
+        """Take the records that waited longest, about as many as fit a part of a snapshot, to limit what is copied."""
         size = 0
         while self._pending and size < frames.MAX_SNAPSHOT_BYTES:
             body = self._pending.pop(next(iter(self._pending))).body
@@ -289,7 +290,7 @@ class Subscriber:
         log.debug("send_failed", tenant=self.tenant_id, connection=self._name, error=str(problem))
 
     def _give_up(self) -> None:
-        """The client is too slow. Only said once: what comes after is no longer kept."""
+        """Report that the client is too slow, and drop what waits."""
         self._pending.clear()
         self._cancel_slow_timer()
         self._on_slow()

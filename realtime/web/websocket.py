@@ -1,4 +1,4 @@
-"""One WebSocket: the frames of `realtime.v1` (realtime.md, section 7), from handshake to close."""
+"""One WebSocket with the protocol `realtime.v1`, from handshake to close; see `docs/reference/realtime-protocol.md`."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -30,7 +30,7 @@ Message = dict[str, Any]
 
 
 class WebSocketCarrier:
-    """Frames as text messages."""
+    """Sends frames as text messages of a WebSocket."""
 
     name = "websocket"
     answers_pings = True

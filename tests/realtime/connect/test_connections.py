@@ -14,8 +14,8 @@ from realtime.records.topics import TopicFilter
 EVERYTHING = TopicFilter.of(["*"])
 
 
-class Held:
-    """A connection that ends as soon as it is told to, unless it is stubborn."""
+class FakeConnection:
+    """A connection that ends as soon as it is asked to, unless it is stubborn."""
 
     transport_name = "recording"
 
@@ -41,8 +41,8 @@ async def connections() -> Connections:
     return Connections(MaxConnections(of_a_user=2, of_a_tenant=3, of_the_process=5))
 
 
-def opened(connections: Connections, tenant_id: int = 7, user_id: int = 1, session: str = "s") -> Held:
-    held = Held(connections, tenant_id, user_id, session)
+def opened(connections: Connections, tenant_id: int = 7, user_id: int = 1, session: str = "s") -> FakeConnection:
+    held = FakeConnection(connections, tenant_id, user_id, session)
     connections.add(held)
     return held
 

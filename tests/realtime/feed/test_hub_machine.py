@@ -1,9 +1,10 @@
-"""Clients of two server processes against real hubs and a real Redis that forgets, step by step.
+"""Clients of two server processes with real hubs and a real Redis that loses data, step by step.
 
-Steps are small and do not wait for each other: a join may be under way while Redis is restarted. Nothing is waited for
-but in `settle`, which then compares every client's fold with a fresh snapshot (realtime.md, guarantees 2 and 3).
+Steps are small and do not wait for each other: a join may be under way while Redis is restarted. Only `compare_all`
+waits. It then compares every client's fold with a fresh snapshot: no client goes back, and each has what a new client
+would receive.
 
-The examples are the same in each run. `REALTIME_EXAMPLES=500` looks at other ones, so many.
+The examples are the same in each run. `REALTIME_EXAMPLES=500` runs 500 other ones.
 """
 
 import asyncio
@@ -130,7 +131,7 @@ class HubMachine(RuleBasedStateMachine):
         if not hasattr(self, "runner"):
             return
         try:
-            self.settle()
+            self.compare_all()
         finally:
             self.run(self._end())
             self.runner.close()
@@ -368,8 +369,8 @@ class HubMachine(RuleBasedStateMachine):
             self._say(self.tenant_id, topic, true["attempt"], true["status"], 50)
 
     @rule()
-    def settle(self) -> None:
-        """After a while without faults every client knows what a new one would be told."""
+    def compare_all(self) -> None:
+        """After a while without faults every client has what a new one would receive."""
         if not self.told:
             self.say_again()
         for hub in self.hubs:

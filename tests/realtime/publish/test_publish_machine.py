@@ -1,9 +1,9 @@
-"""Random publishes against a real Redis and against a model of it in plain Python, step by step.
+"""Random publishes to a real Redis and to a model of it in plain Python, step by step.
 
-The model is written from the contract (realtime.md, sections 3 and 4), not from the Lua script: a sentence there is
-a few lines here. After every step both hold the same, down to each byte that a browser would be sent.
+The model is written from the rules (`docs/explanation/guarantees.md`), not from the Lua script. After every step both
+hold the same, down to each byte that a browser would receive.
 
-The examples are the same in each run. `REALTIME_EXAMPLES=500` looks at other ones, so many.
+The examples are the same in each run. `REALTIME_EXAMPLES=500` runs 500 other ones.
 """
 
 import os
