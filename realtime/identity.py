@@ -1,4 +1,4 @@
-"""Who asks, and what they may see: what a project's own code answers for the engine."""
+"""The interfaces through which a project's code tells the engine who a client is, and what it may watch."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks for a ticket, as the project's own authentication says."""
+    """The user who asks for a ticket, as the project's own authentication identifies them."""
 
     tenant_id: int
     user_id: int
@@ -20,7 +20,7 @@ class Identity:
 
 
 Authenticator = Callable[[Any], Identity]
-"""From a Django request. Raises a `TicketError` for who is not signed in."""
+"""Returns the identity of a Django request. Raises a `TicketError` if nobody is signed in."""
 
 TopicRules = Callable[[Identity, list[str]], Iterable[str]]
 """From who asks and the topics named, the patterns permitted; raises `ForbiddenTopicError`. Deny by default."""

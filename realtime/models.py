@@ -1,4 +1,4 @@
-"""The outbox: what a committed transaction still has to say, to Redis or to a queue."""
+"""The outbox: messages of committed transactions that still have to be sent, to Redis or to a queue."""
 
 from django.db import models
 from django.db.models import Q

@@ -1,4 +1,4 @@
-"""`python -m realtime.serve asgi:application`: uvicorn, set for the engine, that ends without a herd.
+"""`python -m realtime.serve asgi:application`: uvicorn with the engine's settings, which ends its clients one by one.
 
 On SIGTERM uvicorn alone closes all connections at once, and all clients come back at once. This server stops accepting,
 drains its connections over `REALTIME_DRAIN_SECONDS`, and then ends as uvicorn does. A second signal ends it at once.
@@ -123,7 +123,7 @@ def read_trusted_proxies(option: str | None) -> TrustedProxies:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Serves until SIGTERM or Ctrl-C."""
+    """Serve until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m realtime.serve", description=__doc__)
     parser.add_argument("application", help="the ASGI application, as module:name")
     parser.add_argument("--host", default="127.0.0.1")

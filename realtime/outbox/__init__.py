@@ -1,4 +1,4 @@
-"""The outbox: what a transaction makes true is published, or sent to a queue, after its commit."""
+"""The outbox: what a transaction commits is published, or sent to a queue, after the commit."""
 
 from realtime.outbox.outbox import publish_status_on_commit, send_on_commit
 

@@ -1,6 +1,6 @@
-"""What runs after a commit never raises: the caller's transaction is committed, whatever comes of it.
+"""Runs functions after a commit, and never raises their errors, because the caller's transaction is committed.
 
-Django's own `robust=True` names the hook by its `__qualname__`, which a `functools.partial` has not, and leaves a
+Django's own `robust=True` logs the hook's `__qualname__`, which a `functools.partial` does not have, and leaves a
 broken connection to the next hook.
 """
 
@@ -15,9 +15,9 @@ log = structlog.get_logger(__name__)
 
 
 def run_after_commit(hook: Callable[..., object], *arguments: Any) -> None:
-    """Calls `hook(*arguments)` once the current transaction is committed. Its errors are logged.
+    """Call `hook(*arguments)` once the current transaction is committed. Its errors are logged.
 
-    A hook whose work has to be done must leave something in the database that others find: the process may die first.
+    The process may die before that. If the work must be done, the transaction has to write a row that others find.
     """
     transaction.on_commit(_Hook(hook, arguments))
 
@@ -38,7 +38,7 @@ class _Hook:
 
 
 def _drop_broken_connection() -> None:
-    """Lets the next hook, and whoever comes after it, have a connection that works."""
+    """Close a broken connection, so that the next hook gets one that works."""
     connection = transaction.get_connection()
     if connection.in_atomic_block or not connection.errors_occurred:
         return

@@ -1,6 +1,6 @@
-"""What a relay does with one kind of outbox rows: claim those that are due, send them, note what became of each.
+"""How a relay delivers one kind of outbox rows: it claims those that are due, sends them, and notes each result.
 
-Nothing is held while they are sent: no lock, no transaction, no connection. Rows of one kind never wait for another.
+While it sends, it holds no lock, no transaction and no connection. Rows of one kind never wait for another kind.
 """
 
 import threading
@@ -27,18 +27,18 @@ log = structlog.get_logger(__name__)
 
 TERMINAL = [status.value for status in Status if status.terminal]
 WORK_SECONDS = 0.6 * claims.CLAIM_SECONDS
-"""What has not been sent after this part of a claim is given back."""
+"""Rows that were not sent after this part of a claim are given back."""
 FAILING_SECONDS = 3.0
-"""What failures may cost in one round: a way that hangs is not asked for each row."""
+"""How long failures may take in one round, so that a server that hangs is not tried for each row."""
 
 
 @dataclass
 class Outcome:
-    """What became of the rows of a claim."""
+    """The results of sending the rows of a claim."""
 
     sent: list[OutboxEntry] = field(default_factory=list)
     later: list[OutboxEntry] = field(default_factory=list)
-    """Not sent, through no fault of their own."""
+    """Not sent, for a reason outside the rows."""
     untried: list[OutboxEntry] = field(default_factory=list)
     failed: list[tuple[OutboxEntry, Exception]] = field(default_factory=list)
     unsendable: list[tuple[OutboxEntry, Exception]] = field(default_factory=list)
@@ -46,42 +46,42 @@ class Outcome:
     """The last reason why a row was not sent."""
 
     def put(self, entry: OutboxEntry, problem: Exception) -> None:
-        """Judges the error that sending a row raised."""
+        """Sort a row by the error that sending it raised."""
         self.problem = problem
         if isinstance(problem, UnsendableError | BadRecordError | BadTopicError):
             self.unsendable.append((entry, problem))
-        elif _closes_the_way(problem):
+        elif _concerns_the_server(problem):
             self.later.append(entry)
         else:
             self.failed.append((entry, problem))
 
 
-def _closes_the_way(problem: Exception) -> bool:
-    """Whether this says something of the server, and nothing of the row."""
+def _concerns_the_server(problem: Exception) -> bool:
+    """Return whether this error concerns the server, and not the row."""
     if isinstance(problem, ResponseError):
         return isinstance(problem, NoScriptError) or refusal(problem) is not None
     return isinstance(problem, NotNowError | RedisError | OSError | OperationalError | InterfaceError)
 
 
 class Delivery:
-    """Of one kind of rows. A relay has one for each, and sends in a thread for each; one thread claims and notes."""
+    """Delivers one kind of rows. A relay sends each kind in its own thread; one thread claims and notes for all."""
 
     age_seconds = claims.LEFT_BEHIND_SECONDS
     later_seconds = 2.0
-    """After which a row is tried again that was not sent through no fault of its own."""
+    """The pause before a row is tried again that was not sent for a reason outside the row."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.stop = threading.Event()
         self._unsent = 0
-        """How many rows could not be sent since the last round without trouble; the first one is logged."""
+        """The number of rows that could not be sent since the last round without failures. The first is logged."""
 
     def claim(self) -> list[OutboxEntry]:
-        """Claims what is due. Raises DatabaseError."""
+        """Claim the rows that are due. Raise DatabaseError."""
         return claims.claim(self.kind, age_seconds=self.age_seconds)
 
     def send(self, rows: list[OutboxEntry]) -> Outcome:
-        """Sends row by row. Its time is limited, and what of it failures may take. Asks no database itself."""
+        """Send row by row, within limits for the whole time and for the time of failures. Uses no database itself."""
         outcome, until, failing = Outcome(), time.monotonic() + WORK_SECONDS, 0.0
         for entry in rows:
             began = time.monotonic()
@@ -98,18 +98,18 @@ class Delivery:
         return outcome
 
     def note(self, outcome: Outcome) -> None:
-        """Notes what became of the rows. Raises DatabaseError."""
+        """Note the results. Raise DatabaseError."""
         claims.note_sent(outcome.sent)
         claims.give_back(outcome.untried)
         claims.give_back(outcome.later, seconds=self.later_seconds)
         for entry, problem in outcome.unsendable:
             claims.set_aside(entry, _said(problem))
         for entry, problem in outcome.failed:
-            # Where nothing of the kind is sent, the way may be closed: then no row is to blame.
+            # If no row of the kind was sent, the cause may be outside the rows: then none is set aside.
             claims.note_failure(entry, _said(problem), may_set_aside=bool(outcome.sent))
-        self._say(outcome)
+        self._log(outcome)
 
-    def _say(self, outcome: Outcome) -> None:
+    def _log(self, outcome: Outcome) -> None:
         if outcome.unsendable:
             entry, problem = outcome.unsendable[0]
             log.error(
@@ -130,7 +130,7 @@ class Delivery:
 
 
 class RecordDelivery(Delivery):
-    """Ends of jobs first: at its memory limit Redis takes these, and refuses what is unfinished."""
+    """Delivers records, terminal ones first: at its memory limit Redis takes these, and refuses unfinished ones."""
 
     def __init__(self) -> None:
         super().__init__(RECORD)
@@ -144,7 +144,7 @@ class RecordDelivery(Delivery):
         return super().claim()
 
     def send(self, rows: list[OutboxEntry]) -> Outcome:
-        """Sends all of them in one round trip."""
+        """Send all records in one round trip."""
         outcome, good = Outcome(), list[tuple[OutboxEntry, Draft]]()
         for entry in rows:
             try:
@@ -170,7 +170,7 @@ class RecordDelivery(Delivery):
 
 
 class RevocationDelivery(Delivery):
-    """Sends revocations at once: a trigger or SQL by hand may have written them, and then no process sends them."""
+    """Delivers revocations without delay: if a trigger or SQL by hand wrote them, no other process sends them."""
 
     age_seconds = 0.0
     later_seconds = 0.5
@@ -185,7 +185,7 @@ class RevocationDelivery(Delivery):
 
 
 def deliveries() -> list[Delivery]:
-    """One for each kind that the settings name, records first."""
+    """Return a delivery for each kind that the settings name, records first."""
     others = [kind for kind in conf.outbox_kinds() if kind not in {RECORD, REVOCATION}]
     return [RecordDelivery(), RevocationDelivery(), *map(Delivery, others)]
 

@@ -1,6 +1,6 @@
-"""A lease in the database: which of the relays does what one does for all. It runs out by the database's clock.
+"""A lease in the database, which decides which relay does the work that only one does. It ends by the database's clock.
 
-No lock is held. A holder that freezes loses the lease, and finds that out with its next `keep`.
+It is not a lock. A holder that freezes loses the lease, and learns that at its next `keep`.
 """
 
 import secrets
@@ -19,7 +19,7 @@ SET holder = %(holder)s, held_until = statement_timestamp() + make_interval(secs
 WHERE name = %(name)s AND (
     holder = %(holder)s
     OR held_until <= statement_timestamp()
-    -- Nobody holds it for longer than that: the clock of the database was put back.
+    -- A lease that ends later than a new one was taken before the database's clock was set back.
     OR held_until > statement_timestamp() + make_interval(secs => %(secs)s)
 )
 RETURNING name
@@ -28,21 +28,21 @@ _GIVE = "UPDATE realtime_relay_lease SET held_until = '-infinity' WHERE name = %
 
 
 class Lease:
-    """Of one process; for one thread."""
+    """The lease as one process sees it. Used by one thread."""
 
     def __init__(self, name: str, seconds: float) -> None:
-        """The lease lasts for so long after it was renewed. All processes give the same."""
+        """The lease ends `seconds` after it was renewed. All processes must pass the same number."""
         self._name, self._holder, self._seconds = name, secrets.token_hex(8), seconds
         self._held = self._made = False
         self._asked_at = float("-inf")
 
     def hold(self) -> bool:
-        """Takes or renews the lease, if no other process holds it. Raises DatabaseError."""
+        """Take or renew the lease unless another process holds it. Return whether it is held. Raise DatabaseError."""
         age = time.monotonic() - self._asked_at
         if age < self._seconds / (3 if self._held else 8):
             return self._held
         self._asked_at = time.monotonic()
-        self._held = False  # as long as the database does not say otherwise
+        self._held = False  # until the database confirms it
         with connection.cursor() as cursor:
             if not self._made:
                 cursor.execute(_NEW, [self._name])
@@ -51,12 +51,12 @@ class Lease:
         return self._held
 
     def keep(self) -> None:
-        """Renews it where that is due. Call it between steps. Raises LeaseLostError, DatabaseError."""
+        """Renew the lease if that is due. Call it between steps. Raise LeaseLostError or DatabaseError."""
         if not self.hold():
             raise LeaseLostError(f"Another relay has taken over {self._name}.")
 
     def give(self) -> None:
-        """Lets another process have it at once. Raises DatabaseError."""
+        """Give the lease up, so that another process can take it at once. Raise DatabaseError."""
         if self._held:
             self._held = False
             self._asked_at = float("-inf")

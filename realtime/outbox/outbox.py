@@ -1,7 +1,7 @@
-"""What a transaction makes true is said in the same transaction, and sent after its commit: certainly, if not at once.
+"""Writes messages in the same transaction as the data that they are about, and sends them after its commit.
 
-A row of the outbox is written with the caller's own rows. After the commit the process sends it itself; what it leaves
-behind (a crash, a Redis or a queue that is down) the relay sends.
+A row of the outbox is written with the caller's own rows. After the commit the process sends it. If it cannot, because
+it crashed or Redis or a queue is down, the relay sends the row later. So no message is lost.
 """
 
 import time
@@ -36,9 +36,9 @@ def publish_status_on_commit(
     data: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
 ) -> None:
-    """Publishes a state that the current transaction makes true, once it is committed. Never lost after that.
+    """Publish a status once the current transaction, which sets it, is committed. It is never lost after that.
 
-    Call it inside `atomic()`, beside the write that it tells of. Raises BadTopicError or BadRecordError at once.
+    Call it inside `atomic()`, beside the write that sets the status. Raise BadTopicError or BadRecordError at once.
     """
     fields: dict[str, Any] = {
         "topic": topic,
@@ -47,8 +47,8 @@ def publish_status_on_commit(
         "data": data or {},
         "error": error or None,
     }
-    draft = draft_record(**fields, published_at=0)  # the database says when, not the clock of this host
-    # What the draft was made of, as its JSON says it: a row holds neither dates nor NUL.
+    draft = draft_record(**fields, published_at=0)  # the time comes from the database, not from this host's clock
+    # The fields as they are in the draft's JSON, because a row can hold neither dates nor NUL.
     plain = orjson.loads(json_text({"data": fields["data"], "error": fields["error"]}))
     send_on_commit(RECORD, tenant_id, fields | plain | {"attempt": draft.attempt, "status": draft.status.value})
 
@@ -60,9 +60,9 @@ def send_on_commit(
     *,
     after_commit: Callable[[OutboxEntry], None] | None = None,
 ) -> None:
-    """Sends something once the current transaction is committed; `kind` names a sender of `REALTIME_OUTBOX_SENDERS`.
+    """Send a payload once the current transaction is committed. `kind` names a sender of `REALTIME_OUTBOX_SENDERS`.
 
-    `after_commit` sends the row in this process, and notes that it was sent; the default calls the sender.
+    `after_commit` sends the row in this process, and notes that it was sent. By default the sender is called.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(
@@ -73,31 +73,31 @@ def send_on_commit(
 
 
 def new_entry(kind: str, tenant_id: int, payload: dict[str, Any]) -> OutboxEntry:
-    """A row that is still to be sent; the relay does so if nobody else does."""
+    """Write a row that has to be sent. The relay sends it if no other process does."""
     return OutboxEntry.objects.create(kind=kind, tenant_id=tenant_id, payload=payload)
 
 
 def unsent(kind: str) -> QuerySet[OutboxEntry]:
-    """The rows of a kind that are still to be sent."""
+    """Return the rows of a kind that still have to be sent."""
     return OutboxEntry.objects.filter(kind=kind, sent_at=None)
 
 
 def sent_in_last(kind: str, age: timedelta) -> QuerySet[OutboxEntry]:
-    """The rows of a kind that were sent within this time."""
+    """Return the rows of a kind that were sent within this time."""
     return OutboxEntry.objects.filter(kind=kind, sent_at__gt=Now() - age)
 
 
 def entries_of_last(kind: str, age: timedelta) -> QuerySet[OutboxEntry]:
-    """The rows of a kind that were sent within this time, or written within it and not sent."""
+    """Return the rows of a kind that were sent within this time, or written within it and not sent."""
     since = Now() - age
     written = Q(sent_at=None, created_at__gt=since)
     return OutboxEntry.objects.filter(Q(sent_at__gt=since) | written, kind=kind)
 
 
 def send(entry: OutboxEntry) -> None:
-    """Sends one row. Raises what its way raises: RedisError for a record.
+    """Send one row. Raise what its sender raises, which is RedisError for a record.
 
-    Accepted, duplicate and rejected all count as sent: Redis knows that state, or a newer one.
+    Accepted, duplicate and rejected records all count as sent: Redis has that state, or a newer one.
     """
     if entry.kind == RECORD:
         conf.publisher().publish(entry.tenant_id, draft_of(entry))
@@ -106,7 +106,7 @@ def send(entry: OutboxEntry) -> None:
 
 
 def draft_of(entry: OutboxEntry) -> Draft:
-    """The record of a row of the kind `RECORD`. Raises BadTopicError, BadRecordError, TypeError for a bad row."""
+    """Return the record of a row of the kind `RECORD`. Raise BadTopicError, BadRecordError or TypeError."""
     return draft_record(**{"published_at": entry.created_at.timestamp(), **entry.payload})
 
 
@@ -114,16 +114,16 @@ def _send_after_commit(entry: OutboxEntry) -> None:
     give_back_pooled_connection()
     try:
         send(entry)
-    except Exception as problem:  # noqa: BLE001 - whatever it was, the relay tries again
+    except Exception as problem:  # noqa: BLE001 - the relay tries again after any error
         log.warning("outbox_left_to_relay", kind=entry.kind, tenant=entry.tenant_id, error=str(problem))
     else:
         OutboxEntry.objects.filter(pk=entry.pk).update(sent_at=Now())  # if this fails, the relay sends it once more
 
 
 def bound_statements() -> None:
-    """Lets no statement of the current transaction take longer than a second, where the database can be told so.
+    """Limit the statements of the current transaction to a second, on PostgreSQL.
 
-    A process that freezes in this transaction loses it soon, with its locks.
+    A process that freezes in this transaction soon loses it and its locks.
     """
     connection = transaction.get_connection()
     if connection.vendor == "postgresql":
@@ -132,7 +132,7 @@ def bound_statements() -> None:
 
 
 def in_pages(rows: QuerySet[OutboxEntry], size: int = 200) -> Iterator[list[OutboxEntry]]:
-    """The rows in lists, by their ids. Each list is read by a statement of its own: nothing stays open in between."""
+    """Yield the rows in lists, ordered by id. Each list is a statement of its own: no cursor stays open in between."""
     last = 0
     while page := list(rows.filter(pk__gt=last).order_by("pk")[:size]):
         yield page
@@ -151,14 +151,14 @@ def give_back_pooled_connection() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The age of the oldest row that is still to be sent, 0 without one; and how many rows were set aside."""
+    """The age of the oldest row that has to be sent (0 without one), and the number of rows that were set aside."""
 
     oldest_seconds: float
     set_aside: int
 
 
 def waiting() -> Waiting:
-    """How the outbox stands, by the clock of the database. Raises DatabaseError, within a second."""
+    """Return what waits in the outbox, by the database's clock. Takes at most a second. Raise DatabaseError."""
     with transaction.atomic():
         bound_statements()
         unsent_rows = OutboxEntry.objects.filter(sent_at=None)
@@ -170,14 +170,14 @@ def waiting() -> Waiting:
 
 
 def is_written() -> bool:
-    """Whether the project has written to the outbox within a day, for which rows are kept. Raises DatabaseError."""
+    """Return whether the outbox has rows of the project, which are kept for a day. Raise DatabaseError."""
     return OutboxEntry.objects.filter(tenant_id__gt=0).exists()
 
 
 def seconds_until_relayed(tenant_id: int, fields: dict[str, Any], patience_seconds: float) -> float | None:
-    """Leaves a record behind as a process does that dies after its commit; how long it took the relay to send it.
+    """Write a record as a process that dies after its commit does, and return how many seconds a relay took to send it.
 
-    None if no relay did. The row is gone afterwards. Raises DatabaseError.
+    Return None if no relay sent it. The row is deleted afterwards. Raise DatabaseError.
     """
     entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=fields)
     row = OutboxEntry.objects.filter(pk=entry.pk)

@@ -1,7 +1,7 @@
-"""Fills a Redis that has lost something: it says what is true once more.
+"""Fills a Redis that has lost data by publishing the current state again.
 
-The mark of what was filled stands in Redis itself: it goes with the data, and a relay that was not there meanwhile
-sees it too. No cursor and no transaction stays open while Redis is written.
+The note that Redis was filled is in Redis itself: it is lost together with the data, and every relay sees it. No cursor
+and no transaction stays open while Redis is written.
 """
 
 import time
@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 
 KEPT = timedelta(hours=24)
 AGAIN_SECONDS = 30.0
-"""The pause after a fill that failed although Redis answers; each try publishes a day's records."""
+"""The pause after a fill that failed although Redis answers, because each try publishes the records of a day."""
 
 
 class Refill:
-    """Of one relay, which holds the lease meanwhile."""
+    """Fills Redis for the relay that holds the lease."""
 
     def __init__(self, source: Source, rebuild: Rebuild, sweeper: Sweeper, second_look: SecondLook) -> None:
         self._source, self._rebuild, self._sweeper = source, rebuild, sweeper
@@ -38,12 +38,12 @@ class Refill:
         self._again_at = 0.0
         self._run_id = ""
         self._left: list[int] = []
-        """Tenants of whom the source could not tell when this life of Redis was filled."""
+        """The tenants for whom the source failed when this Redis was filled."""
 
     def if_needed(self, between: Callable[[], object]) -> None:
-        """Fills Redis where it is another, older or empty one. `between` is called between two steps, and may raise.
+        """Fill Redis if it is another, an older or an empty one. `between` is called between steps, and may raise.
 
-        Raises RedisError, or what the source raises.
+        Raise RedisError, and what the source raises.
         """
         publisher = conf.publisher()
         run_id, mark = publisher.run_id(), publisher.filled_run_id()
@@ -58,16 +58,16 @@ class Refill:
             between()
             if self._left:
                 return
-            publisher.mark_filled(run_id)  # not if Redis was emptied meanwhile: the next round begins anew
+            publisher.mark_filled(run_id)  # does nothing if Redis was emptied meanwhile: the next round starts again
         except (RedisError, LeaseLostError):
             self._again_at = 0.0
             raise
         self._again_at = 0.0
 
     def _fill(self, run_id: str, between: Callable[[], object]) -> list[int]:
-        """Marks again what is revoked, publishes the records of the last 24 h, what is unfinished and what is wrong.
+        """Write revocation marks, publish the records of the last 24 h, and repair what differs from the database.
 
-        Returns the tenants of whom the source could not tell.
+        Return the tenants for whom the source failed.
         """
         started, self._run_id = time.monotonic(), run_id
         self._sweeper.pause_stalling()

@@ -1,8 +1,8 @@
-"""The relay: sends what processes left behind in the outbox, fills a Redis that has lost something, and sweeps.
+"""The relay: sends rows that processes left in the outbox, fills a Redis that has lost data, and sweeps.
 
-It runs in every worker process and as `manage.py realtime_relay`. All of them send: each claims rows of its own. What
-one has to do for all (filling, sweeping) belongs to the holder of a lease. Each part has a thread of its own, so that
-none waits for another: a queue that hangs, a slow database of the project's, or a large fill hold up no end of a job.
+It runs in every worker process and as `manage.py realtime_relay`. All relays send, and each claims its own rows. The
+work that only one does for all (filling and sweeping) is done by the holder of a lease. Each part has its own thread,
+so that the end of a job never waits for a queue that hangs, a slow database of the project, or a large fill.
 """
 
 import threading
@@ -37,34 +37,34 @@ log = structlog.get_logger(__name__)
 Answer = TypeVar("Answer")
 
 PAUSE_SECONDS = 0.5
-"""A revocation that only a relay sends has to be heard within a second."""
+"""The pause between rounds. A revocation that only a relay sends must reach all processes within a second."""
 PURGE_SECONDS = 300.0
 SET_ASIDE_KEPT = timedelta(days=30)
 END_SECONDS = 5.0
-"""How long the end of the process waits for what its relay is sending."""
+"""How long the process waits at its end for the rows that its relay is sending."""
 
 
 class Relay:
-    """`run` goes on until told to stop.
+    """Delivers rows and maintains Redis until it is stopped.
 
-    One thread asks the database for rows and notes what became of them, so that a process needs one connection for
-    that. Each kind is sent in a thread of its own, and another one tends.
+    One thread claims rows and notes the results, so that a process needs one database connection for that. Each kind is
+    sent in its own thread, and another thread maintains Redis.
     """
 
     def __init__(self) -> None:
         self._deliveries = deliveries()
-        self._tending = Tending()
+        self._maintenance = Maintenance()
         self._failures: Counter[str] = Counter()
         self._idle = list(self._deliveries)
         self._results: SimpleQueue[tuple[Delivery, Outcome | None]] = SimpleQueue()
         self._rows: dict[str, SimpleQueue[list[OutboxEntry]]] = {part.kind: SimpleQueue() for part in self._deliveries}
 
     def run(self, stop: threading.Event) -> None:
-        """Looks twice a second for rows that are due. No outage of the database, Redis or a queue ends it."""
-        threads = [threading.Thread(target=self._tend, args=[stop], name="relay-tending", daemon=True)]
+        """Look twice a second for rows that are due, until stopped. No outage of a database, Redis or queue ends it."""
+        threads = [threading.Thread(target=self._maintain, args=[stop], name="relay-maintenance", daemon=True)]
         for delivery in self._deliveries:
             delivery.stop = stop
-            # Daemons: the end does not wait for a queue that hangs.
+            # Daemon threads, so that the end of the process does not wait for a queue that hangs.
             name = f"relay-{delivery.kind}"
             threads.append(threading.Thread(target=self._send, args=[delivery, stop], name=name, daemon=True))
         for thread in threads:
@@ -80,7 +80,7 @@ class Relay:
         connection.close()
 
     def round(self) -> bool:
-        """One round of each part, one after the other; then any relay may go on. True if something was sent."""
+        """Run one round of each part in turn, and give the lease up. Return whether something was sent."""
         sent = False
         for delivery in self._deliveries:
             while rows := self._claimed(delivery):
@@ -89,8 +89,8 @@ class Relay:
                 sent = sent or bool(outcome.sent)
                 if not (outcome.sent or outcome.unsendable):
                     break
-        self._once("relay-tending", self._tending.round, None)
-        self._once("relay-tending", self._tending.end, None)
+        self._once("relay-maintenance", self._maintenance.round, None)
+        self._once("relay-maintenance", self._maintenance.end, None)
         return sent
 
     def _claim(self) -> None:
@@ -106,7 +106,7 @@ class Relay:
         return rows
 
     def _note(self, seconds: float) -> None:
-        """Waits for something to be sent, notes that, and whatever else was sent meanwhile."""
+        """Wait for a result, and note it and all others that have arrived."""
         with suppress(Empty):
             while True:
                 delivery, outcome = self._results.get(timeout=seconds) if seconds else self._results.get_nowait()
@@ -130,16 +130,16 @@ class Relay:
             self._results.put((delivery, outcome))
         connection.close()
 
-    def _tend(self, stop: threading.Event) -> None:
+    def _maintain(self, stop: threading.Event) -> None:
         while not stop.is_set():
             close_old_connections()
-            self._once("relay-tending", self._tending.round, None)
+            self._once("relay-maintenance", self._maintenance.round, None)
             stop.wait(PAUSE_SECONDS)
-        self._once("relay-tending", self._tending.end, None)
+        self._once("relay-maintenance", self._maintenance.end, None)
         connection.close()
 
     def _once(self, name: str, part: Callable[[], Answer], otherwise: Answer) -> Answer:
-        """What a part answers; `otherwise` where it fails. The first failure is logged, and the end of them."""
+        """Call a part. Return its answer, or `otherwise` if it fails. Log the first failure and the end of failures."""
         try:
             answer = part()
         except (DatabaseError, RedisError, OSError, LeaseLostError) as problem:
@@ -156,8 +156,8 @@ class Relay:
         return otherwise
 
 
-class Tending:
-    """What one relay does for all: it fills a Redis that lost something, sweeps, and deletes old rows."""
+class Maintenance:
+    """The work that one relay does for all: it fills a Redis that lost data, sweeps, and deletes old rows."""
 
     def __init__(self) -> None:
         source, prefix, limits = conf.source(), conf.key_prefix(), conf.limits()
@@ -173,7 +173,7 @@ class Tending:
         self._purged_at = float("-inf")
 
     def round(self) -> None:
-        """Does what is due, if no other relay does. Raises DatabaseError, LeaseLostError."""
+        """Do what is due, unless another relay holds the lease. Raise DatabaseError or LeaseLostError."""
         tended, self._tends = self._tends, self._lease.hold()
         if self._tends:
             if not tended:
@@ -184,12 +184,12 @@ class Tending:
             self._purge()
 
     def end(self) -> None:
-        """Lets another relay go on at once. Raises DatabaseError."""
+        """Give the lease up, so that another relay can take it at once. Raise DatabaseError."""
         self._tends = False
         self._lease.give()
 
     def _try(self, event: str, step: Callable[[Callable[[], object]], object]) -> None:
-        """Each step fails for itself, and is tried again later. Raises LeaseLostError."""
+        """Run one step. If it fails, that is logged, and it is tried again later. Raise LeaseLostError."""
         try:
             step(self._lease.keep)
         except LeaseLostError:

@@ -41,27 +41,27 @@ WHERE id = ANY(%s) AND jsonb_typeof(payload) = 'object' AND NOT payload ? 'at'
 """
 
 _bad_rows: set[int] = set()
-"""Rows of which this process has said that they are no revocation; it reads them once a second."""
+"""Rows that are not valid revocations and that this process has logged; they are read again every second."""
 
 untold: ContextVar[list[str] | None] = ContextVar("untold", default=None)
-"""Of the request that this context serves: revocations that were committed, and that no process could be told of."""
+"""The failures of the present request: revocations that were committed, but of which no process could be told."""
 
 
 def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """Ends a session, or all that a user has, or (with neither) all of a tenant, once the transaction is committed.
+    """End a session, everything of a user, or (with neither) of a tenant, once the transaction is committed.
 
-    Connections end within a second, tokens and tickets with their next use, also while Redis takes no writes. Call it
-    inside `atomic()`, beside the write that it tells of: like a record it leaves through the outbox, and is not lost
-    with a Redis that is away or emptied. Where Redis cannot be reached, `realtime.web.middleware` answers 503.
+    Connections end within a second, and tokens and tickets are refused at their next use, even while Redis refuses
+    writes. Call it inside `atomic()`, beside the write that it belongs to: it goes through the outbox, so it is not
+    lost if Redis is unreachable or emptied. If Redis cannot be reached, `realtime.web.middleware` answers 503.
     """
     send_on_commit(REVOCATION, tenant_id, _payload(tenant_id, user_id, session_id), after_commit=_tell)
 
 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """The same at once, where no transaction is concerned, and the sign-ins too (`REALTIME_END_SESSIONS`).
+    """Do the same at once, outside of a transaction, and end the sign-ins, too (`REALTIME_END_SESSIONS`).
 
-    Raises RedisError where no process could be told; the relay then tells it as soon as Redis can be reached, unless
-    the database cannot be written either.
+    Raise RedisError if no process could be told. The relay then does so as soon as Redis can be reached, unless the
+    database could not be written either.
     """
     payload = _payload(tenant_id, user_id, session_id)
     try:
@@ -84,10 +84,10 @@ def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None
 
 
 def send_revocation(payload: dict[str, Any]) -> None:
-    """Records the mark, and tells all processes in the same step. Raises RedisError where it could not be recorded.
+    """Write the mark, and tell all processes in the same step. Raise RedisError if it could not be written.
 
-    The time is that of the first sending, after the commit: whoever read before the commit what it changed read it
-    before. One that is written late keeps it, so that it does not end who has signed in since.
+    The mark has the time of the first attempt to send it, which is after the commit. If it is written later, it keeps
+    that time, so that it does not end sessions of users who have signed in since.
     """
     at = float(payload.get("at") or conf.revocations().now())
     conf.revocations().add(int(payload["tenant"]), str(payload["subject"]), at)
@@ -103,7 +103,7 @@ def _with_time(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tell(entry: OutboxEntry) -> None:
-    """Runs after the commit. Never raises for Redis: the request that revoked is told by `realtime.web.middleware`."""
+    """Send the revocation after the commit. Errors of Redis are not raised; `realtime.web.middleware` answers 503."""
     if (failure := _send_and_note(entry)) is not None:
         log.warning("revocation_not_told", tenant=entry.tenant_id, error=str(failure))
         waiting = untold.get()
@@ -112,7 +112,7 @@ def _tell(entry: OutboxEntry) -> None:
 
 
 def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
-    """Sends a committed revocation, and notes its time. What kept every process from being told, if anything did."""
+    """Send a committed revocation, and note its time. Return the error if no process could be told, else None."""
     entry.payload, sent = _with_time(entry.payload), False
     failure: RedisError | OSError | None = None
     give_back_pooled_connection()  # Redis may be slow
@@ -133,10 +133,10 @@ def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
 
 
 def note_times(entries: Iterable[OutboxEntry]) -> None:
-    """Gives revocations without a time the present one. They keep it however late they are written into Redis.
+    """Give revocations without a time the present time. They keep it even if they are written to Redis later.
 
-    The first process that acts on a revocation has to note its time: a later time would also end who has signed in
-    again meanwhile. One statement does it, so that whoever comes second finds the time of the first.
+    The first process that handles a revocation has to note the time: a later time would also end sessions of users who
+    have signed in again. It is one statement, so that a second process finds the time of the first.
     """
     new = {entry.pk: entry for entry in entries if isinstance(entry.payload, dict) and "at" not in entry.payload}
     if not new:
@@ -172,9 +172,9 @@ def restore_marks(
 
 
 def committed_marks(seconds: float) -> list[CommittedMark]:
-    """The marks that are still to be written into Redis, and those that were written in the last seconds.
+    """Return the marks that still have to be written to Redis, and those that were written in the last `seconds`.
 
-    Raises DatabaseError, soon (`realtime.connect.unwritten.Committed`).
+    Raise DatabaseError, without waiting long (`realtime.connect.unwritten.Committed`).
     """
     rows = unsent(REVOCATION)
     if seconds >= KEPT_SECONDS:
@@ -188,18 +188,18 @@ def committed_marks(seconds: float) -> list[CommittedMark]:
 
 
 def _note_times_of_new_rows() -> None:
-    """Notes the time of rows that a trigger or SQL wrote. A database that takes no writes is still read."""
+    """Note the time of rows that a trigger or SQL wrote. Ignore a database that refuses writes: it is still read."""
     with suppress(DatabaseError), transaction.atomic():
         note_times(unsent(REVOCATION).exclude(payload__has_key="at"))
 
 
 def still_valid() -> QuerySet[OutboxEntry]:
-    """The rows of revocations that may still end something."""
+    """Return the rows of revocations that may still concern a valid ticket or token."""
     return entries_of_last(REVOCATION, timedelta(seconds=KEPT_SECONDS))
 
 
 def _marks(entries: Iterable[OutboxEntry]) -> Iterable[CommittedMark]:
-    """The marks of these rows. One that is no mark, written by hand, is passed over: it must not hide all others."""
+    """Yield the marks of these rows. Skip a row that is not a valid mark, so that it does not hide the others."""
     for entry in entries:
         try:
             yield _mark_of(entry)
@@ -210,7 +210,7 @@ def _marks(entries: Iterable[OutboxEntry]) -> Iterable[CommittedMark]:
 
 
 def _mark_of(entry: OutboxEntry) -> CommittedMark:
-    """Raises TypeError, ValueError or KeyError for a row that is none."""
+    """Return the mark of a row. Raise TypeError, ValueError or KeyError if it is not valid."""
     if not isinstance(entry.payload, dict):
         raise TypeError(f"The payload is no object: {str(entry.payload)[:80]}.")
     at = entry.payload.get("at") or (entry.sent_at.timestamp() * 1000 if entry.sent_at else None)

@@ -33,7 +33,7 @@ TAKEN_OVER_SECONDS = 180.0
 
 
 class SecondLook:
-    """Of the relay that tends."""
+    """Belongs to the relay that maintains Redis."""
 
     def __init__(self) -> None:
         self._due: list[float] = []

@@ -1,4 +1,4 @@
-"""The source of a project that names none: it knows which tenants there are, and nothing else."""
+"""The source of a project that names none: it only knows which tenants there are."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -11,25 +11,25 @@ NOTHING_TO_ASK = "REALTIME_SOURCE is not set: nobody can say what is true, so th
 
 
 class OutboxSource:
-    """Tenants are those with rows in the outbox, so those of the last day. Nothing is repaired or rebuilt from here."""
+    """Its tenants are those with rows in the outbox, which are kept for a day. It cannot repair or rebuild anything."""
 
     def __init__(self) -> None:
         self._tenants: list[int] = []
         self._read_at = float("-inf")
 
     def tenants(self) -> list[int]:
-        """Read once a minute, because no index serves it: a new tenant waits so long for its first sweep."""
+        """Return the tenants. They are read once a minute, because no index helps, so a new one waits that long."""
         if time.monotonic() - self._read_at >= TENANTS_SECONDS:
             self._tenants = list(OutboxEntry.objects.values_list("tenant_id", flat=True).distinct())
             self._read_at = time.monotonic()
         return self._tenants
 
     def tenant_id(self, code: str) -> int | None:
-        """A tenant is called by its number here."""
+        """Return the tenant whose number this is: tenants have no other code here."""
         return int(code) if code.isdecimal() else None
 
     def user_id(self, tenant_id: int, name: str) -> int | None:  # noqa: ARG002 - see the class
-        """So is a user."""
+        """Return the user whose number this is."""
         return int(name) if name.isdecimal() else None
 
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:  # noqa: ARG002 - see the class

@@ -1,4 +1,4 @@
-"""Answers of the engine that refuse a request: JSON with a code and a sentence."""
+"""The answers with which the engine refuses a request: JSON with a code and a message."""
 
 from django.http import JsonResponse
 
@@ -6,7 +6,7 @@ from realtime.protocol.refusals import refused
 
 
 def error(status: int, code: str, problem: Exception | str, allow: str = "POST") -> JsonResponse:
-    """A refusal that is counted and logged, as an answer."""
+    """Count and log a refusal, and return the answer."""
     refused(code, str(problem))
     return error_answer(status, code, problem, allow)
 

@@ -1,4 +1,4 @@
-"""What a connection brings along: Origin, ticket, topics and place. Checked before anything is sent."""
+"""Checks a new connection's Origin, ticket, topics and place before anything is sent."""
 
 import re
 from collections.abc import Mapping

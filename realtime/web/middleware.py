@@ -1,4 +1,4 @@
-"""Answers truly where a revocation was committed and no process could be told of it."""
+"""Answers 503 if a revocation was committed but no process could be told of it."""
 
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
@@ -18,7 +18,7 @@ MESSAGE = (
 
 @sync_and_async_middleware
 def tell_untold_revocations(get_response: Any) -> Answer:
-    """Answers 503 instead, where a logout or a changed account ended nothing yet: Redis cannot be reached.
+    """Answer 503 if a logout or a changed account has ended nothing yet, because Redis cannot be reached.
 
     The relay tells it as soon as Redis is back. Without this middleware the answer is the view's own, and the log says
     `revocation_not_told`.

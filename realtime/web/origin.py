@@ -1,4 +1,4 @@
-"""Which web pages may talk to the engine: those of the own site, and of `REALTIME_ALLOWED_ORIGINS`."""
+"""Decides which web pages may use the engine: those of the same site, and of `REALTIME_ALLOWED_ORIGINS`."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -62,7 +62,7 @@ def _is_own(origin: str, host: str, scheme: str) -> bool:
 
 
 def in_allowed_origins(origin: str) -> bool:
-    """Whether `REALTIME_ALLOWED_ORIGINS` holds this origin."""
+    """Return whether `REALTIME_ALLOWED_ORIGINS` holds this origin."""
     page = _parts(origin)
     return page is not None and page in {_parts(allowed) for allowed in conf.settings().allowed_origins}
 

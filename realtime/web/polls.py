@@ -50,7 +50,7 @@ class Poll:
         self._connections = connections
 
     async def send(self, message: Message) -> None:
-        """Sends a part of the answer; gives the connection up if the client does not take it in time."""
+        """Send a part of the answer. Give the connection up if the client does not take it in time."""
         timer = asyncio.get_running_loop().call_later(self._seconds_left(), self._too_slow)
         try:
             await self._send(message)
@@ -59,13 +59,13 @@ class Poll:
         self._sent += len(message.get("body", b""))
 
     def stop(self) -> None:
-        """The answer has been sent, or the client is gone."""
+        """Stop counting the poll: its answer was sent, or the client is gone."""
         if self._connections is not None:
             self._connections.remove(self)
 
     @property
     def silent(self) -> bool:
-        """Whether the client acknowledges nothing any more."""
+        """Whether the client has stopped acknowledging."""
         return is_silent(self._send)
 
     def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:  # noqa: ARG002 - an answer says neither
@@ -73,7 +73,7 @@ class Poll:
         self.give_up()
 
     def give_up(self) -> None:
-        """Closes the connection; the rest of the answer is not sent."""
+        """Close the connection. The rest of the answer is not sent."""
         abort(self._send)
         self.stop()
 

@@ -1,4 +1,4 @@
-"""What one server process has once: the hub, its connections, and who looks after them. Made when first needed."""
+"""The objects that a server process has once: the hub, its connections and their health. Made when first needed."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -58,7 +58,7 @@ class ServerProcess:
         self._reading.shutdown(wait=False)
 
     async def admit(self, ticket: Issued) -> Self:
-        """Lets a ticket in, unless it was revoked since it was issued. Raises RefusedError."""
+        """Admit a ticket, unless it was revoked since it was issued. Raise RefusedError."""
         try:
             revoked = await self.health.is_revoked(ticket)
         except FeedUnavailableError as problem:
@@ -90,7 +90,7 @@ class ServerProcess:
         return f"ok, but Redis is at its memory limit: {problem}. Progress is dropped." if problem else "ok"
 
     async def drain(self) -> None:
-        """Sends all connections away, over the drain time."""
+        """End all connections, spread over the drain time."""
         log.info("draining", connections=len(self.connections))
         await self.connections.drain(conf.settings().drain_seconds)
 
@@ -115,7 +115,7 @@ _processes: WeakKeyDictionary[asyncio.AbstractEventLoop, ServerProcess] = WeakKe
 
 
 def this_process() -> ServerProcess:
-    """The running one of this event loop."""
+    """Return the process object of the running event loop."""
     loop = asyncio.get_running_loop()
     found = _processes.get(loop)
     if found is None:
@@ -125,6 +125,6 @@ def this_process() -> ServerProcess:
 
 
 async def drain_process() -> None:
-    """Sends away whom this loop's process serves, if it serves anybody."""
+    """End the connections of this event loop, if it has any."""
     if found := _processes.get(asyncio.get_running_loop()):
         await found.drain()

@@ -66,11 +66,11 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "the lease of the relay that tends never runs out",
+        "the lease of the relay that maintains Redis never runs out",
         "realtime/outbox/lease.py",
         "    OR held_until <= statement_timestamp()\n",
         "",
-        "tests/realtime/outbox/test_relay.py::test_one_relay_at_a_time_tends_and_another_takes_over_when_it_freezes",
+        "tests/realtime/outbox/test_relay.py::test_one_relay_at_a_time_maintains_redis_and_another_takes_over_when_it_freezes",
     ),
     Defect(
         "1. Terminal certainty",

@@ -24,7 +24,7 @@ from realtime.operate.doctor_relay import check_outbox
 from realtime.outbox import claims
 from realtime.outbox.lease import Lease
 from realtime.outbox.outbox import RECORD, Waiting, waiting
-from realtime.outbox.relay import Relay, Tending
+from realtime.outbox.relay import Maintenance, Relay
 from realtime.outbox.revoke import REVOCATION, revoke, revoke_on_commit
 from realtime.publish import Publisher
 from realtime.records.errors import CheckFailedError, LeaseLostError, RevokedError, UnsendableError
@@ -197,8 +197,8 @@ def test_what_a_relay_says_of_a_row_counts_only_while_it_holds_its_claim(tenant_
     assert (row.failed_at, row.error, row.attempts, row.next_try_at) == (None, "", 0, other.next_try_at)
 
 
-def test_one_relay_at_a_time_tends_and_another_takes_over_when_it_freezes(tenant_id: int) -> None:
-    first, second = Tending(), Tending()
+def test_one_relay_at_a_time_maintains_redis_and_another_takes_over_when_it_freezes(tenant_id: int) -> None:
+    first, second = Maintenance(), Maintenance()
     first.round()
     filled = conf.publisher().filled_run_id()
     assert filled
@@ -368,7 +368,7 @@ def test_a_source_that_fails_for_one_tenant_keeps_no_other_from_being_filled(red
     assert (status_of(tenant_id), status_of(tenant_id + 1, "job:b1")) == (None, "PROCESSING")
     assert redis.get("realtime:relay") == b"filling"
     the_source.before_answer = lambda: None
-    worker._tending._refill._again_at = 0.0
+    worker._maintenance._refill._again_at = 0.0
     worker.round()
     assert status_of(tenant_id) == "PROCESSING"
     assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
@@ -569,7 +569,7 @@ def test_a_source_that_fails_while_redis_is_filled_is_asked_again_but_not_at_onc
     asked = the_source.asked
     worker.round()
     assert the_source.asked == asked
-    monkeypatch.setattr(worker._tending._refill, "_again_at", 0.0)  # half a minute later
+    monkeypatch.setattr(worker._maintenance._refill, "_again_at", 0.0)  # half a minute later
     the_source.before_answer = lambda: None
     worker.round()
     assert redis.get("realtime:relay") == conf.publisher().run_id().encode()

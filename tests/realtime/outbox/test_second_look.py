@@ -82,21 +82,21 @@ async def test_an_end_that_went_to_the_master_that_lost_is_published_by_a_look_a
 ) -> None:
     with Publisher.from_url(pair.url) as writer:
         await in_thread(say(writer, tenant_id, "job:before"))
-        tending = Relay()._tending
-        await in_thread(tending.round)
-        tending._second_look._due.clear()  # the looks of the first fill are long over
+        maintenance = Relay()._maintenance
+        await in_thread(maintenance.round)
+        maintenance._second_look._due.clear()  # the looks of the first fill are long over
         await switch(pair)
-        await in_thread(tending.round)
+        await in_thread(maintenance.round)
         assert knows(pair.master.url, tenant_id, "job:before")
         await in_thread(say(writer, tenant_id, "job:lost"))
     assert knows(pair.replica.url, tenant_id, "job:lost")
     assert not knows(pair.master.url, tenant_id, "job:lost")
-    assert len(tending._second_look._due) == len(second_look.LOOKS)
-    tending._second_look._due[0] = 0.0  # ten seconds later
-    await in_thread(tending.round)
+    assert len(maintenance._second_look._due) == len(second_look.LOOKS)
+    maintenance._second_look._due[0] = 0.0  # ten seconds later
+    await in_thread(maintenance.round)
     assert knows(pair.master.url, tenant_id, "job:lost")
-    assert len(tending._second_look._due) == len(second_look.LOOKS) - 1
-    await in_thread(tending.end)
+    assert len(maintenance._second_look._due) == len(second_look.LOOKS) - 1
+    await in_thread(maintenance.end)
 
 
 async def test_a_relay_that_takes_over_looks_for_the_one_that_ended_before_its_look(
