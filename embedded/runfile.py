@@ -27,9 +27,10 @@ _ORDER = ("web", "ai_worker", "video_worker", "messaging_worker", "sqs", "redis"
 
 
 class Entry(TypedDict):
-    """One process in run.json; `pid` is null for a server that somebody else runs."""
+    """One process in run.json; `pid` is null for a server that somebody else runs, and for one that is `down`."""
 
     pid: int | None
+    down: NotRequired[bool]
     address: NotRequired[str]
     url: NotRequired[str]
 
@@ -57,6 +58,8 @@ def write(home: Home, services: Iterable[Service], web_address: str) -> None:
             entry["url"] = service.url
         elif key == "address":
             entry["address"] = service.url if isinstance(service, Server) else web_address
+        if service.pid is None and service.external is None:
+            entry["down"] = True  # it ended by itself, and is about to be started again
         entries[service.name] = entry
     private_text(home.run_file, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
 

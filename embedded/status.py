@@ -29,7 +29,7 @@ def _service(home: Home, name: str, entry: runfile.Entry) -> Service:
     log_file = home.logs / f"{name}.log"
     if name in group.KINDS:
         kind = group.KINDS[name]
-        ours = entry["pid"] is not None
+        ours = entry["pid"] is not None or entry.get("down", False)
         return kind(home.folder / name, urlsplit(url).port if ours else None, external=None if ours else url)
     if name == "web":
         web = Web(name, [], log_file, {})
@@ -39,9 +39,15 @@ def _service(home: Home, name: str, entry: runfile.Entry) -> Service:
 
 
 def _state(home: Home, name: str, entry: runfile.Entry) -> str:
-    if entry["pid"] is not None and not runfile.still_runs(home, name):
+    if entry.get("down") or (entry["pid"] is not None and not runfile.still_runs(home, name)):
         return "does not run"
     return _service(home, name, entry).answer()
+
+
+def _who(entry: runfile.Entry) -> str:
+    if entry["pid"] is not None:
+        return f"pid {entry['pid']}"
+    return "no process" if entry.get("down") else "external"
 
 
 def show(home: Home) -> int:
@@ -54,7 +60,7 @@ def show(home: Home) -> int:
     with ThreadPoolExecutor(max_workers=len(entries)) as pool:
         states = list(pool.map(lambda each: _state(home, *each), entries.items()))
     for (name, entry), state in zip(entries.items(), states, strict=True):
-        who = "external" if entry["pid"] is None else f"pid {entry['pid']}"
+        who = _who(entry)
         url = entry.get("address") or entry.get("url") or ""
         print(f"{name:<16} {state:<15} {who:<13} {without_password(url)}".rstrip())
     if not runfile.anything_runs(home):

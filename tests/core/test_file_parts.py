@@ -6,6 +6,7 @@ import os
 import threading
 from io import BytesIO
 
+import pytest
 from django.core.files.base import File
 from django.http import StreamingHttpResponse
 
@@ -29,6 +30,7 @@ async def test_a_file_is_sent_whole_and_closed_with_its_answer() -> None:
     assert stored.closed
 
 
+@pytest.mark.django_db  # the end of an answer looks at the connections of its thread
 def test_a_file_that_nobody_reads_is_closed_too() -> None:
     stored = io.BytesIO(b"x")
     StreamingHttpResponse(FileParts(File(stored))).close()

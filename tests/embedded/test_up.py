@@ -257,6 +257,15 @@ def test_an_external_server_is_used_and_has_no_pid(up: Up, home: Path) -> None:
         assert mine.is_ready()
 
 
+def test_a_server_that_is_about_to_be_started_again_is_not_called_external(home: Path) -> None:
+    home.mkdir(exist_ok=True)
+    down = {"pid": None, "down": True, "url": "postgresql://academy:secret@127.0.0.1:1/academy"}
+    (home / "run.json").write_text(json.dumps({"postgres": down}))
+    status = _ask(home, "--status")
+    assert said_of("postgres", status.stdout) == "postgres does not run no process postgresql://127.0.0.1:1/academy"
+    assert status.returncode == 3
+
+
 def test_status_tells_by_its_code_what_runs(up: Up, home: Path) -> None:
     nothing = _ask(home, "--status")
     assert (nothing.returncode, nothing.stdout) == (3, f"Nothing runs in {home}.\n")
@@ -270,7 +279,7 @@ def test_status_tells_by_its_code_what_runs(up: Up, home: Path) -> None:
     run.wait_for("postgres (pid")
     some = _ask(home, "--status")
     assert some.returncode == 1
-    assert said_of("postgres", some.stdout).startswith("postgres does not run pid ")
+    assert said_of("postgres", some.stdout).startswith("postgres does not run ")
     run.send(signal.SIGKILL)
     started = run.processes()
     run.wait_end()

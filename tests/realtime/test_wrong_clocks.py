@@ -36,7 +36,7 @@ def clock_of_the_host(seconds: float) -> Iterator[None]:
     there = RedisClock(wall=lambda: wall() + seconds)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "time", lambda: wall() + seconds)
-        for name in ("_ahead", "_heard", "_doubted"):
+        for name in ("_ahead", "_synchronized", "_doubted"):
             patch.setattr(clock, name, getattr(there, name))
         yield
 
