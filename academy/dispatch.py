@@ -72,7 +72,7 @@ def release_on_commit(queue: str) -> None:
 def release(queue: str) -> int:
     """Send the jobs whose turn it is, and return how many were sent.
 
-    A lock keeps two callers from sending the same job, or too many jobs together. Nobody waits for it: a caller that
+    A lock keeps two callers from sending the same job, or too many jobs together. No caller waits for it. One that
     finds it taken returns, and the holder checks for waiting jobs once more after its commit. Call this outside of
     transactions, because the messages are sent after the commit.
     """

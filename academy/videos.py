@@ -141,7 +141,7 @@ def retry(tenant_id: int, video_id: int) -> bool:
                 "video_not_failed", f"Only a failed or cancelled video is tried again; this is {video.status}."
             )
         if video.uploaded_at is None:
-            raise JobStateError("not_uploaded", "The file of this video was never uploaded: upload it anew.")
+            raise JobStateError("not_uploaded", "The file of this video was never uploaded: upload it again.")
         LIFE.retry(video, encoding_counted=False)
         quotas.check(tenant_id)
     return True

@@ -1,4 +1,4 @@
-"""What is noted of each request of the web process: who asks, on every line of its log, and how much SQL it costs."""
+"""Notes the caller of each request of the web process on every line of its log, and how much SQL it costs."""
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -23,7 +23,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awa
 
 @sync_and_async_middleware
 def note_request(get_response: Any) -> Answer:
-    """Begins the request's log anew; the authentication then binds its tenant. Counts its statements by its view."""
+    """Clear the context of the log; the authentication then binds the tenant. Count the statements of each view."""
     connection_created.connect(_count_statements_of, dispatch_uid="config.requests")
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:

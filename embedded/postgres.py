@@ -121,7 +121,7 @@ class PostgresServer(Server):
             other = f"install PostgreSQL {made_by} or put it on PATH, or " if programs.suits(made_by) else ""
             raise EmbeddedError(
                 f"The data in {self.data_folder} were made by PostgreSQL {made_by}, but this one is {version}: "
-                f"{other}move that folder away to begin anew."
+                f"{other}move that folder away to start with an empty one."
             )
 
     def _clear_leftover(self) -> None:

@@ -125,7 +125,7 @@ class RedisServer(Server):
         whose = f"{writer} or a later version wrote it" if writer else "It may be damaged"
         return (
             f"Nothing in it was changed. {whose}: put the redis-server that wrote it first on PATH, mend a copy of it "
-            "(redis-check-aof, redis-check-rdb), or move it away to begin anew. "
+            "(redis-check-aof, redis-check-rdb), or move it away to start with an empty one. "
             f"The log is {self.log_file}."
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The user who asks for a ticket, as the project's own authentication identifies them."""
+    """The user of a ticket request, as the project's own authentication identifies them."""
 
     tenant_id: int
     user_id: int
@@ -23,4 +23,7 @@ Authenticator = Callable[[Any], Identity]
 """Returns the identity of a Django request. Raises a `TicketError` if nobody is signed in."""
 
 TopicRules = Callable[[Identity, list[str]], Iterable[str]]
-"""From who asks and the topics named, the patterns permitted; raises `ForbiddenTopicError`. Deny by default."""
+"""Return the topic patterns that this user may watch, of the topics that they named.
+
+Raises ForbiddenTopicError. Deny by default.
+"""

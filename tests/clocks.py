@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded import faketime
+from embedded.programs import packaged_redis
 from embedded.redis import RedisServer
 
 _FAKED = Path(__file__).with_name("faked")
@@ -35,8 +36,11 @@ class HostClock:
             self.file.write_text(RIGHT)
 
     def govern(self, redis: RedisServer) -> None:
-        """Let this Redis, when it starts, go by this clock."""
-        program = redis.choose_program()
+        """Let this Redis, when it starts, go by this clock.
+
+        It is the packaged one: libfaketime cannot start Debian's, whose jemalloc asks for the time before it is ready.
+        """
+        program = packaged_redis() or redis.choose_program()
         words = " ".join(f"{name}='{value}'" for name, value in self.variables.items())
         script = self.file.with_suffix(".redis-server")
         script.write_text(f"#!/bin/sh\nexec env {words} '{program}' \"$@\"\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Access and refresh tokens: JWTs that say who asks, so that no request needs SQL to know.
+"""Access and refresh tokens: JWTs that name the caller, so that no request needs SQL for that.
 
 The audience keeps the kinds apart: an access token is never a refresh token or a ticket
 (`realtime.connect.tickets`), nor the reverse. RFC 7519; RFC 8725 for the checks (one algorithm, required claims).

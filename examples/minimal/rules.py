@@ -23,7 +23,7 @@ def authenticate(request: Any) -> Identity:
         raise TicketError("Send Authorization: Bearer <token>.") from None
 
 
-def allowed_topics(identity: Identity, named: list[str]) -> list[str]:  # noqa: ARG001 - who asks does not matter here
+def allowed_topics(identity: Identity, named: list[str]) -> list[str]:  # noqa: ARG001 - the user does not matter here
     """What is named, or everything; always of the own tenant only."""
     return named or ["*"]
 

@@ -38,7 +38,7 @@ SILENT_SECONDS = 1.0
 HEARD_SECONDS = 2.0
 """A link that has shown no sign of life for so long may have lost a revocation."""
 STALE_PERIODS = 3
-"""Marks that could not be read for so many periods are not trusted any more."""
+"""Marks that could not be read for this many periods are no longer trusted."""
 
 
 @dataclass

@@ -290,7 +290,7 @@ class Subscriber:
         log.debug("send_failed", tenant=self.tenant_id, connection=self._name, error=str(problem))
 
     def _give_up(self) -> None:
-        """Report that the client is too slow, and drop what waits."""
+        """Report that the client is too slow, and drop its queue."""
         self._pending.clear()
         self._cancel_slow_timer()
         self._on_slow()

@@ -47,7 +47,7 @@ def _missing() -> Iterator[CheckMessage]:
     if not conf.settings().redis_url:
         yield Error("REALTIME_REDIS_URL is not set.", hint="For example redis://127.0.0.1:6379/0.", id="realtime.E001")
     functions = {
-        "REALTIME_AUTHENTICATOR": (conf.settings().authenticator, "who asks"),
+        "REALTIME_AUTHENTICATOR": (conf.settings().authenticator, "who the caller is"),
         "REALTIME_TOPIC_RULES": (conf.settings().topic_rules, "who may see what"),
     }
     for name, (path, meaning) in functions.items():

@@ -40,7 +40,7 @@ class _Printer:
         for record in content.get("records", ()):
             self._write(self._line_of(record))
         if frame.kind == "snapshot" and frame.place is not None:
-            self._say("The feed has begun anew; this is all of it." if self._begun else "Live from here.")
+            self._say("A new epoch has begun; this is the whole feed." if self._begun else "Live from here.")
             self._begun = True
 
 

@@ -158,7 +158,7 @@ class Waiting:
 
 
 def waiting() -> Waiting:
-    """Return what waits in the outbox, by the database's clock. Takes at most a second. Raise DatabaseError."""
+    """Return the unsent rows of the outbox, by the database's clock. Takes at most a second. Raises DatabaseError."""
     with transaction.atomic():
         bound_statements()
         unsent_rows = OutboxEntry.objects.filter(sent_at=None)

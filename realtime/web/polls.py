@@ -1,4 +1,4 @@
-"""The answers to polls on their way to their clients: each user may have so many, and none may wait for ever.
+"""Limits the answers to polls that wait for their clients: how many a user may have, and how long each may wait.
 
 A poll is a request like any other, but its answer may have tens of megabytes. A client that asks and does not read is
 given up, and counts until then.

@@ -33,7 +33,7 @@ class Defect:
 DEFECTS = [
     Defect(
         "1. Terminal certainty",
-        "the relay does not look whether Redis is another one",
+        "the relay does not notice that Redis was emptied or replaced",
         "realtime/outbox/refill.py",
         "if mark == run_id or time.monotonic() < self._again_at:",
         "if True:",
@@ -49,7 +49,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "rows that a relay has claimed are its own for ever",
+        "the claim of a relay on rows never runs out",
         "realtime/outbox/claims.py",
         "AND (next_try_at IS NULL OR next_try_at <= statement_timestamp())",
         "AND next_try_at IS NULL",
@@ -82,7 +82,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "a row that can never be sent stands before all others",
+        "a row that can never be sent delays all others",
         "realtime/outbox/claims.py",
         '_claimed(entry).update(attempts=F("attempts") + 1, error=error[:ERROR_LENGTH], failed_at=Now())',
         '_claimed(entry).update(attempts=F("attempts") + 1, next_try_at=None)',
@@ -90,7 +90,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "the clock of the relay decides what was left behind",
+        "the relay's own clock decides which rows are old enough to send",
         "realtime/outbox/claims.py",
         "OutboxEntry.objects.raw(_CLAIM, fields)",
         "OutboxEntry.objects.raw("
@@ -99,7 +99,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "one tenant's bad key ends the whole batch",
+        "a bad key of one tenant stops the batch for all tenants",
         "realtime/records/batches.py",
         "    note_isolated(where, answer)\n    return None",
         "    raise answer",
@@ -107,7 +107,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "what fails after a commit is raised to the caller",
+        "an error after the commit is raised to the caller",
         "realtime/outbox/after_commit.py",
         '            log.exception("after_commit_failed", hook=self.__qualname__)',
         "            raise",
@@ -131,7 +131,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "the relay takes a process that was promoted again for the same Redis",
+        "the relay does not notice that a Redis process was promoted again",
         "realtime/publish/publisher.py",
         'return links.history(self._redis.info("replication"))',
         'return str(self._redis.info("server")["run_id"])',
@@ -139,7 +139,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "a link stays where Redis says that it is a replica",
+        "a link stays connected to a Redis that has become a replica",
         "realtime/redis/links.py",
         "if not _is_wrong_server(problem) or time.monotonic() - made_at < YOUNG_SECONDS:",
         "if True:",
@@ -147,7 +147,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "nobody looks where the link leads that brings the messages",
+        "the pub/sub link stays connected to a Redis that was replaced",
         "realtime/feed/reader.py",
         "if self.connected and self._history != history:",
         "if False:",
@@ -163,7 +163,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "the end of what somebody saw unfinished is not read by name after an outage",
+        "after an outage, topics that clients saw unfinished are not read by name",
         "realtime/feed/followed_feed.py",
         "return self.broadcast.named_topics() | self.mirror.unfinished()",
         "return self.broadcast.named_topics()",
@@ -171,7 +171,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "who comes is told of an old topic as it was before the feed went on",
+        "a new client gets an older record of a topic than the feed has",
         "realtime/feed/followed_feed.py",
         "                    noted.add((message.record,))",
         "                    pass",
@@ -179,7 +179,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "a row changes and its record does not",
+        "a row is changed without its record",
         "academy/adapters/db/django/published_rows.py",
         "        also(row)\n        self._publish(row)\n",
         "        also(row)\n",
@@ -187,7 +187,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "a module of its own writes the status of a job",
+        "another module writes the status of a job",
         "academy/adapters/db/django/repositories_ai.py",
         ".update(stored_bytes=stored_bytes)",
         '.update(stored_bytes=stored_bytes, status="DONE")',
@@ -195,7 +195,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "nobody publishes again what went to a master that was replaced",
+        "records that went to a replaced master are not published again",
         "realtime/outbox/refill.py",
         "        self._second_look.plan()\n",
         "",
@@ -212,7 +212,7 @@ DEFECTS = [
     ),
     Defect(
         "2. Monotone",
-        "a Redis of another life keeps its epoch (the epoch rule is dropped)",
+        "a Redis that was emptied or replaced keeps its epoch (the epoch rule is dropped)",
         "realtime/records/lua/open_feed.lua",
         "if feed[1] and feed[3] == now then",
         "if feed[1] then",
@@ -220,7 +220,7 @@ DEFECTS = [
     ),
     Defect(
         "2. Monotone",
-        "the epoch follows the process of Redis, and not its promotions",
+        "a promotion of a Redis process does not start a new epoch",
         "realtime/records/lua/history.lua",
         "return string.match(said, 'master_replid:(%x+)')",
         "return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')",
@@ -228,7 +228,7 @@ DEFECTS = [
     ),
     Defect(
         "2. Monotone",
-        "a feed that went back keeps its epoch",
+        "a feed whose offset went back keeps its epoch",
         "realtime/records/lua/snapshot.lua",
         "if ARGV[1] == epoch and known > tonumber(offset) then",
         "if false then",
@@ -236,7 +236,7 @@ DEFECTS = [
     ),
     Defect(
         "2. Monotone",
-        "a status that is sent late replaces what progress has told since",
+        "a status that is sent late replaces newer progress",
         "realtime/records/lua/publish.lua",
         "if data and stalled and tonumber(stored_at) > said_at then",
         "if false then",
@@ -244,7 +244,7 @@ DEFECTS = [
     ),
     Defect(
         "3. Snapshot + records = fresh snapshot",
-        "what arrived while the snapshot was read is not merged",
+        "messages that arrive while the snapshot is read are not merged",
         "realtime/feed/followed_feed.py",
         "self.receive(buffered)",
         "self.receive([])",
@@ -252,7 +252,7 @@ DEFECTS = [
     ),
     Defect(
         "3. Snapshot + records = fresh snapshot",
-        "a place claims what still waits for a slow client",
+        "a place includes records that were not sent to the slow client yet",
         "realtime/feed/subscriber.py",
         "offset = min(offset, min(record.offset for record in self._pending.values()) - 1)",
         "pass",
@@ -268,7 +268,7 @@ DEFECTS = [
     ),
     Defect(
         "Revocation",
-        "a process does not read from the database who was revoked while Redis takes no writes",
+        "while Redis takes no writes, a process does not read revocations from the database",
         "realtime/connect/unwritten.py",
         "if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):",
         "if False:",
@@ -276,7 +276,7 @@ DEFECTS = [
     ),
     Defect(
         "Revocation",
-        "a process believes what it knows of revocations while Redis does not answer",
+        "while Redis does not answer, a process does not read revocations from the database",
         "realtime/connect/health.py",
         "return asyncio.get_running_loop().time() - self._reader.heard_until <= HEARD_SECONDS",
         "return True",
@@ -284,7 +284,7 @@ DEFECTS = [
     ),
     Defect(
         "Revocation",
-        "a mark that is written late gets the time of its writing",
+        "a mark that is written late gets the time at which it is written",
         "realtime/outbox/revoke.py",
         'at = float(payload.get("at") or conf.revocations().now())',
         "at = conf.revocations().now()",
@@ -292,7 +292,7 @@ DEFECTS = [
     ),
     Defect(
         "Revocation",
-        "nobody is told of a mark that Redis refuses",
+        "processes are not told of a mark that Redis refuses",
         "realtime/connect/revocation.py",
         "self._redis.publish(self._keys.revocations(), Told(tenant_id, subject, at, written=False).message())",
         "pass",
@@ -300,7 +300,7 @@ DEFECTS = [
     ),
     Defect(
         "Redis at its limit",
-        "ends of jobs are refused like progress",
+        "ends of jobs are refused as progress is",
         "realtime/records/commands.py",
         "return self.at_the_limit if draft.status.terminal else self._refused_at_the_limit",
         "return self._refused_at_the_limit",
@@ -308,7 +308,7 @@ DEFECTS = [
     ),
     Defect(
         "Redis at its limit",
-        "the status of an ended topic stays for ever",
+        "the status of an ended topic never expires",
         "realtime/records/lua/publish.lua",
         "if ended and ARGV[8] ~= '0' then redis.call('EXPIRE', ARGV[14] .. member .. ARGV[15], ARGV[8]) end",
         "",
@@ -316,7 +316,7 @@ DEFECTS = [
     ),
     Defect(
         "Beside proxies",
-        "the kernel goes on sending to a peer that vanished",
+        "the kernel keeps sending to a peer that vanished",
         "realtime/connect/connection.py",
         "self._carrier.give_up_silent(self._slow_seconds + CLOSE_SECONDS + 1)",
         "pass",
@@ -324,7 +324,7 @@ DEFECTS = [
     ),
     Defect(
         "Beside proxies",
-        "a connection whose peer is gone keeps its user out",
+        "a connection whose peer is gone counts towards its user's limit",
         "realtime/connect/connections.py",
         "            oldest.give_up()\n",
         "",
@@ -332,7 +332,7 @@ DEFECTS = [
     ),
     Defect(
         "Beside proxies",
-        "a stream's `closing` sets the wait of all later attempts",
+        "a stream's `closing` sets the wait before all later reconnections",
         "realtime/web/sse.py",
         "        await self._write(frame.event)",
         '        await self._write((b"retry: 0\\n" if frame.kind == "closing" else b"") + frame.event)',
@@ -340,7 +340,7 @@ DEFECTS = [
     ),
     Defect(
         "Beside proxies",
-        "servers of another make wait for streams that do not end",
+        "on SIGTERM, other servers wait for streams that do not end",
         "realtime/web/lifespan.py",
         "drain.install()",
         "pass",
@@ -348,7 +348,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "an ffmpeg that a signal ended is blamed on the file",
+        "the file is blamed for an ffmpeg that a signal ended",
         "academy/adapters/video/ffmpeg.py",
         'raise FfmpegKilledError(f"{log}\\nIt was ended by signal {-code}.")',
         "raise FfmpegError(log)",
@@ -356,7 +356,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "an ffmpeg that gets no thread, no memory or no encoder is blamed on the file",
+        "the file is blamed for an ffmpeg that gets no thread, memory or encoder",
         "academy/adapters/video/blame.py",
         "    if _NO_THREAD.search(log) or (code and _is_trouble(code, log)):\n        return Blame.MACHINE\n",
         "",
@@ -364,7 +364,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "a segment that the disk took only in part is stored",
+        "a segment that was written only in part is stored",
         "academy/adapters/video/whole.py",
         "if not _is_whole(folder / name, seconds * rate):",
         "if False:",
@@ -372,7 +372,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "a reader that the OOM killer ended is blamed on the workbook",
+        "the workbook is blamed for a reader that the OOM killer ended",
         "academy/adapters/excel/bounded.py",
         "    return None\n",
         "    return DamagedWorkbookError()\n",
@@ -380,7 +380,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "a pause of the machine counts as silence of ffmpeg",
+        "a pause of the machine counts as time in which ffmpeg printed nothing",
         "academy/adapters/video/ffmpeg.py",
         "quiet += min(now - looked_at, _LONGEST_LOOK_SECONDS)",
         "quiet += now - looked_at",
@@ -388,7 +388,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "a job that pauses after a failed attempt keeps its slot",
+        "a job keeps its slot during the pause after a failed attempt",
         "academy/adapters/db/django/repositories_turns.py",
         'paused=Count("pk", filter=PAUSES)',
         'paused=Count("pk", filter=WAITS)',
@@ -396,7 +396,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "what is stored again stands beside what was stored before",
+        "a file that is stored again gets another name instead of replacing the first",
         "apps/support/video/services/files.py",
         "    try:\n        drop_folder(video.folder)\n",
         "    try:\n",
@@ -404,7 +404,7 @@ DEFECTS = [
     ),
     Defect(
         "Slow clients",
-        "an answer to a poll waits for its client for ever",
+        "an answer to a poll that the client does not read is kept for ever",
         "realtime/web/polls.py",
         "call_later(self._seconds_left(), self._too_slow)",
         "call_later(86_400, self._too_slow)",
@@ -412,7 +412,7 @@ DEFECTS = [
     ),
     Defect(
         "Slow clients",
-        "each client that does not read holds a copy of its snapshot",
+        "each client that does not read costs a copy of its snapshot",
         "realtime/protocol/frames.py",
         "    if large:\n",
         "    if False:\n",
@@ -420,7 +420,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "the emulator of S3 comes back in a region of its own",
+        "the emulator of S3 restarts in another region",
         "embedded/sqs.py",
         '"MINISTACK_REGION": os.environ.get("AWS_REGION") or REGION,',
         "",
@@ -428,7 +428,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "reading a detail leaves a feed that disagrees as it is",
+        "reading a detail does not mend a feed that differs from the row",
         "realtime/publish/publisher.py",
         "if not overtakes(draft, held):",
         "if True:",
@@ -436,7 +436,7 @@ DEFECTS = [
     ),
     Defect(
         "Blame for failures",
-        "a message that was not taken keeps the others waiting",
+        "a message that the provider did not take delays all others",
         "apps/worker/messaging_worker/health.py",
         "failures = max(self.unknown, self.refusals - FREE_FAILURES)",
         "failures = max(self.unknown, self.refusals)",
@@ -444,7 +444,7 @@ DEFECTS = [
     ),
     Defect(
         "5. Zero database",
-        "authentication looks the caller up",
+        "authentication looks up the caller in the database",
         "apps/core/authentication.py",
         "        said = request.headers.get(",
         "        repositories_core.find_user(caller.user_id)\n        said = request.headers.get(",
@@ -452,7 +452,7 @@ DEFECTS = [
     ),
     Defect(
         "Clocks",
-        "Redis believes a time that lies in the future",
+        "Redis accepts a time in the future",
         "realtime/records/lua/publish.lua",
         "if said_at > now then",
         "if false then",
@@ -460,7 +460,7 @@ DEFECTS = [
     ),
     Defect(
         "Clocks",
-        "a clock of Redis that is a day ahead makes what has just ended old",
+        "if Redis' clock is a day ahead, topics that have just ended are dropped as old",
         "realtime/records/lua/publish.lua",
         "if tonumber(redis.call('ZSCORE', KEYS[5], member)) < latest - tonumber(ARGV[11]) then drop(member, true) end",
         "drop(member, true)",
@@ -468,7 +468,7 @@ DEFECTS = [
     ),
     Defect(
         "Clocks",
-        "a clock of Redis that is wrong for a moment is followed at once",
+        "processes follow Redis' clock at once when it jumps for a moment",
         "realtime/redis/clock.py",
         "if not self._synchronized or abs(ahead - self._ahead) <= STEP_SECONDS:",
         "if True:",
@@ -476,7 +476,7 @@ DEFECTS = [
     ),
     Defect(
         "Clocks",
-        "a process marks revocations by the clock of its host",
+        "a process uses its host's clock for marks of revocation",
         "realtime/connect/revocation.py",
         "if not clock.synchronized:",
         "if False:",
@@ -492,7 +492,7 @@ DEFECTS = [
     ),
     Defect(
         "Clocks",
-        "nobody shortens a lease that was renewed by a wrong clock",
+        "a lease that was renewed by a wrong clock is not shortened",
         "realtime/repair/sweeper.py",
         "        self.cap_leases(tenant_ids)\n",
         "",
@@ -500,7 +500,7 @@ DEFECTS = [
     ),
     Defect(
         "What a record carries",
-        "a NUL reaches the row of the outbox, and ends the transaction of the job",
+        "a NUL reaches the outbox, where it makes the job's transaction fail",
         "realtime/records/json_text.py",
         "if _ESCAPED_NUL in text:",
         "if False:",
@@ -508,7 +508,7 @@ DEFECTS = [
     ),
     Defect(
         "Revocation",
-        "a process that reads a new revocation notes no time for it",
+        "a process reads a new revocation without noting a time for it",
         "realtime/outbox/revoke.py",
         "        _note_times_of_new_rows()\n",
         "",
@@ -516,7 +516,7 @@ DEFECTS = [
     ),
     Defect(
         "1. Terminal certainty",
-        "a key of the wrong type in one tenant ends the probe of all",
+        "a key of the wrong type in one tenant stops the probe for all tenants",
         "realtime/feed/reader.py",
         'found = [isolated(answer, "probe") for answer in answers]',
         "found = answers",
@@ -524,7 +524,7 @@ DEFECTS = [
     ),
     Defect(
         "Slow clients",
-        "ends that come while clients are being told queue up behind each other",
+        "ends that arrive during a fan-out are each sent on their own",
         "realtime/feed/broadcast.py",
         "        if not self._fan_out.busy:\n            self._flush_if_due()",
         "        self._flush_if_due()",
