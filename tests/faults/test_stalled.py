@@ -12,7 +12,7 @@ from tests.faults.test_killed_worker import percent
 from tests.system import System, import_workbook, running_system
 from tests.watcher import Record, Watcher
 
-LEASES = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "12"}
+LEASES = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "5", "WORKER_VISIBILITY_SECONDS": "12"}
 """As in production the message comes back well after the lease has ended; all of it shorter."""
 
 _systems = count(1)
@@ -45,9 +45,10 @@ async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_do
     assert (stalled["status"], stalled["attempt"], stalled["progress"]) == ("PROCESSING", 1, before["progress"])
     assert stalled["data"] == before["data"]
     assert newcomer.records[f"job:{job_id}"]["stalled"] is True
-    assert {record["stalled"] for record in after} == {False}
-    assert {record["attempt"] for record in after} == {2}
-    assert done["status"] == "DONE"
+    # On a machine that stops the second worker for a whole lease, the job is rightly called stalled again in between.
+    assert {record["attempt"] for record in after} == {2}, after
+    assert after[0]["stalled"] is False, after
+    assert (done["status"], done["stalled"]) == ("DONE", False), after
 
 
 async def test_with_a_redis_that_came_up_just_now_nobody_is_called_stalled(stalling_system: System) -> None:
