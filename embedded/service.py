@@ -26,6 +26,7 @@ class Service(ABC):
     ended, whoever ended it.
     """
 
+    child_type: type[Child] = Child
     on_start: Callable[[Service], None] | None = None
     on_end: Callable[[Service, Child], None] | None = None
 
@@ -83,7 +84,7 @@ class Service(ABC):
         if self.is_taken():
             mend = f": {self.elsewhere}" if self.elsewhere else ""
             raise EmbeddedError(f"{self.name} cannot start: another program answers at {self.where}{mend}.")
-        self._child = Child(order, self._ended)
+        self._child = self.child_type(order, self._ended)
         if self.on_start is not None:
             self.on_start(self)
 

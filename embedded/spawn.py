@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from embedded import process
 
@@ -49,6 +49,15 @@ class Order:
         return [sys.executable, "-I", "-S", str(self.wrapper), json.dumps(order)]
 
 
+class Process(Protocol):
+    """What a child needs of `subprocess.Popen`."""
+
+    pid: int
+    returncode: Any
+
+    def wait(self) -> int: ...
+
+
 class Child:
     """A process of ours, in a session of its own (Ctrl-C in the terminal reaches us, and we decide the order).
 
@@ -66,7 +75,7 @@ class Child:
         _running.add(self)
         threading.Thread(target=self._watch, name=f"embedded-wait-{self.pid}", daemon=True).start()
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self) -> Process:
         self.order.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.order.log_file.open("ab") as log:
             return subprocess.Popen(
@@ -80,15 +89,19 @@ class Child:
             )
 
     def _watch(self) -> None:
+        self._collect()
+        _running.discard(self)
+        self._ended.set()
+        if self._on_end is not None:
+            self._on_end(self)
+
+    def _collect(self) -> None:
+        """Wait for its end, and kill what it leaves behind."""
         # Look without collecting first: as long as it is a zombie, its number (and its group's) is not given again.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        _running.discard(self)
-        self._ended.set()
-        if self._on_end is not None:
-            self._on_end(self)
 
     @property
     def running(self) -> bool:

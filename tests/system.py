@@ -22,13 +22,14 @@ from websockets.asyncio.client import connect
 
 from academy.adapters.queue.sqs import provision_queues
 from embedded.group import Servers
-from embedded.home import PROJECT
 from embedded.plan import Plan, Web, Worker
 from embedded.ports import HOST, free_port
 from embedded.postgres import PostgresServer
 from embedded.redis import RedisServer
 from realtime.connect.tickets import Ticket, issue_ticket
 from realtime.records.topics import TopicFilter
+from tests import forked
+from tests.forked import ForkedWeb, ForkedWorker
 from tests.servers import SECRET
 from tests.watcher import Watcher
 
@@ -49,7 +50,8 @@ def prepare_template(servers: Servers) -> None:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
     environment = _environment(servers, TEMPLATE) | servers.environment() | {"DATABASE_URL": _url(servers, TEMPLATE)}
     for words in (["migrate", "--no-input", "-v", "0"], ["provision"], ["load_demo"]):
-        subprocess.run([sys.executable, "manage.py", *words], cwd=PROJECT, env=environment, check=True)
+        done = forked.run([sys.executable, "manage.py", *words], environment, timeout=300)
+        assert done.returncode == 0, done.stdout
 
 
 def _url(servers: Servers, database: str) -> str:
@@ -88,7 +90,7 @@ class System:
     def _web(self, name: str, **environment: str) -> Web:
         port = free_port()
         variables = self.environment | {"PROCESS_NAME": "web"} | environment
-        web = Web(name, self._plan.web(port), self.folder / f"{name}.log", variables)
+        web = ForkedWeb(name, self._plan.web(port), self.folder / f"{name}.log", variables)
         web.port = port
         return web
 
@@ -98,7 +100,7 @@ class System:
         self._names.add(name)
         variables = self.environment | {"PROCESS_NAME": kind} | environment
         log_file, ready_file = self.folder / f"{name}.log", self.folder / f"{name}.ready"
-        return Worker(name, self._plan.workers[kind], log_file, variables, ready_file)
+        return ForkedWorker(name, self._plan.workers[kind], log_file, variables, ready_file)
 
     @contextmanager
     def running_worker(self, kind: str, **environment: str) -> Iterator[Worker]:
@@ -140,7 +142,7 @@ class System:
     def _provision(self) -> None:
         """Make the queues as `manage.py provision` does; a process of its own would take a second."""
         if self.environment["S3_BUCKET"] != self._servers.environment()["S3_BUCKET"]:
-            subprocess.run([sys.executable, "manage.py", "provision"], cwd=PROJECT, env=self.environment, check=True)
+            self.manage("provision")
             return
         visibility = int(self.environment.get("WORKER_VISIBILITY_SECONDS", settings.WORKER_VISIBILITY_SECONDS))
         with override_settings(
@@ -192,9 +194,18 @@ class System:
             web.stop()
 
     def shell(self, code: str) -> None:
-        """Runs a line of Python in `manage.py shell`, as an operator would."""
-        command = [sys.executable, "manage.py", "shell", "--no-imports", "-v", "0", "-c", code]
-        subprocess.run(command, cwd=PROJECT, env=self.environment, check=True)
+        """Run a line of Python in `manage.py shell`, as an operator would."""
+        self.manage("shell", "--no-imports", "-v", "0", "-c", code)
+
+    def manage(self, *words: str, **environment: str) -> str:
+        """Run a `manage.py` command. Return what it writes. Fail if its exit code is not 0."""
+        done = self.managed(*words, **environment)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def managed(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a `manage.py` command that may fail. `stdout` has its output and its errors."""
+        return forked.run([sys.executable, "manage.py", *words], {**self.environment, **environment})
 
     def ticket_key(self) -> bytes:
         """What this product signs its tickets with, for tests that forge some."""

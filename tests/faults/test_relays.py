@@ -21,6 +21,7 @@ from redis import Redis
 from embedded.group import Servers
 from embedded.plan import Program
 from embedded.scratch import scratch_folder
+from tests.forked import ForkedProgram
 from tests.proxy import Proxy
 from tests.system import System, eventually, running_system
 
@@ -48,7 +49,7 @@ def relay(system: System, **environment: str) -> Iterator[Program]:
     name = f"relay_{next(_names)}"
     variables = {**system.environment, "PROCESS_NAME": "relay", **environment}
     argv = [sys.executable, "manage.py", "realtime_relay"]
-    program = Program(name, argv, system.folder / f"{name}.log", variables)
+    program = ForkedProgram(name, argv, system.folder / f"{name}.log", variables)
     program.start()
     try:
         yield program

@@ -1,26 +1,16 @@
 """`manage.py realtime_revoke` against a running system."""
 
-import subprocess
-import sys
+from subprocess import CompletedProcess
 
 import httpx
 import jwt
 import pytest
 
-from embedded.home import PROJECT
 from tests.system import PASSWORD, System, new_ticket
 
 
-def revoke(system: System, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "manage.py", "realtime_revoke", *words],
-        cwd=PROJECT,
-        env={**system.environment, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+def revoke(system: System, *words: str, **environment: str) -> CompletedProcess[str]:
+    return system.managed("realtime_revoke", *words, **environment)
 
 
 async def test_a_user_is_ended_and_nobody_else(own_system: System) -> None:
@@ -29,7 +19,7 @@ async def test_a_user_is_ended_and_nobody_else(own_system: System) -> None:
             await watcher.read_until("snapshot")
             await unconcerned.read_until("snapshot")
             done = revoke(own_system, "--tenant", "hanbit", "--user", "owner")
-            assert done.returncode == 0, done.stderr
+            assert done.returncode == 0, done.stdout
             assert (await watcher.closed())[0] == 4410
             assert "User owner (id " in done.stdout
             assert "of hanbit (id " in done.stdout
@@ -48,7 +38,7 @@ async def test_who_is_ended_cannot_refresh_a_token_either(own_system: System) ->
             tokens = (await client.post("/api/v1/auth/token/", json=account)).json()
             claims = jwt.decode(tokens["access"], options={"verify_signature": False})
             done = revoke(own_system, "--tenant", "hanbit", *(word or claims["session"] for word in words))
-            assert done.returncode == 0, done.stderr
+            assert done.returncode == 0, done.stdout
             answer = await client.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})
             assert answer.status_code == 401
 
@@ -73,8 +63,8 @@ def test_a_redis_that_cannot_be_told_is_named(own_system: System) -> None:
     """On a system of its own: the relay ends everybody there as soon as it finds what was stored."""
     done = revoke(own_system, "--tenant", "hanbit", REDIS_URL="redis://127.0.0.1:1/0")
     assert done.returncode == 1
-    assert "What was issued opens until it can" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "What was issued opens until it can" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -87,5 +77,5 @@ def test_a_redis_that_cannot_be_told_is_named(own_system: System) -> None:
 def test_what_cannot_be_revoked_is_answered_with_a_sentence(system: System, words: list[str], complaint: str) -> None:
     done = revoke(system, *words)
     assert done.returncode == 1
-    assert complaint in done.stderr
-    assert "Traceback" not in done.stderr
+    assert complaint in done.stdout
+    assert "Traceback" not in done.stdout

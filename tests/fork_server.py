@@ -1,0 +1,160 @@
+"""A fork server: starts the product's processes without importing the libraries again.
+
+A start of the product costs more than a second of processor time, and nine tenths of it are imports. This process
+imports the libraries once, and forks a child for each order. The child runs the ordered module as `python -m` would. It
+has pid, session, environment, folder and log of its own, so tests stop, kill and freeze it like any other process.
+
+    python -m tests.fork_server <number of an open socket>
+
+`tests/forked.py` writes one order a message, as JSON. It reads {"started": pid}, and later {"ended": pid, "code": code}.
+The server ends when the other side of the socket is closed; the kernel then tells its children to end.
+"""
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from embedded.child import end_with_parent, reset_signals
+
+MESSAGE_BYTES = 1 << 20
+LIBRARIES = (
+    "boto3",
+    "botocore.client",
+    "botocore.session",
+    "channels.generic.websocket",
+    "channels.routing",
+    "concurrent.futures.process",
+    "cryptography.hazmat.primitives.serialization",
+    "django.contrib.auth.hashers",
+    "django.contrib.auth.password_validation",
+    "django.contrib.messages",
+    "django.contrib.postgres.fields",
+    "django.contrib.sessions.backends.base",
+    "django.core.handlers.asgi",
+    "django.core.mail",
+    "django.core.management",
+    "django.core.serializers.json",
+    "django.core.servers.basehttp",
+    "django.db.backends.postgresql.base",
+    "django.db.migrations.operations",
+    "django.db.models",
+    "django.forms",
+    "django.template.backends.django",
+    "django.test.utils",
+    "django.views.decorators.csrf",
+    "httptools",
+    "jwt",
+    "openpyxl",
+    "orjson",
+    "phonenumbers",
+    "prometheus_client",
+    "psycopg_pool",
+    "pydantic_settings",
+    "redis.asyncio",
+    "rest_framework.compat",
+    "servestatic",
+    "structlog",
+    "urllib.request",
+    "uvicorn.main",
+    "uvicorn.protocols.http.httptools_impl",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+    "uvloop",
+    "yaml",
+)
+"""Libraries that read no setting and start no thread at import. The product's own modules read settings."""
+
+
+def main() -> None:
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        order = serve(control)
+    if order is not None:
+        become(order)
+
+
+def serve(control: socket.socket) -> dict[str, Any] | None:
+    """Fork a child for each order. Return its order in each child, and None in the server when it is to end."""
+    children: set[int] = set()
+    server = os.getpid()
+    wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(control, selectors.EVENT_READ)
+        selector.register(wake, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _ in selector.select()}
+            if wake in ready:
+                os.read(wake, 4096)
+                collect(children, control)
+            if control.fileno() not in ready:
+                continue
+            message = control.recv(MESSAGE_BYTES)
+            if not message:
+                return None
+            order: dict[str, Any] = json.loads(message)
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os.close(wake)
+                os.close(woken)
+                return {**order, "parent": server}
+            children.add(pid)
+            control.send(json.dumps({"started": pid}).encode())
+
+
+def collect(children: set[int], control: socket.socket) -> None:
+    """Report the children that have ended, and kill what is left of their sessions."""
+    for pid in list(children):
+        # Do not reap it yet: as long as it is a zombie, its number is not given to another process.
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            continue
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        children.discard(pid)
+        control.send(json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}).encode())
+
+
+def become(order: dict[str, Any]) -> None:
+    """Become the ordered program: `argv` is an interpreter, then `-m` and a module or a script, then its arguments."""
+    os.setsid()
+    end_with_parent(order["parent"], order["signal"])
+    reset_signals()
+    # As a new interpreter does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
+    log = os.open(order["log_file"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    for opened, target in ((os.open(os.devnull, os.O_RDONLY), 0), (log, 1), (log, 2)):
+        os.dup2(opened, target)
+    os.closerange(3, 256)
+    os.chdir(order["folder"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    _, *words = order["argv"]
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        sys.path[0] = order["folder"]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = words
+        sys.path[0] = str(Path(words[0]).resolve().parent)
+        runpy.run_path(words[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""The product's processes, started by a fork server (`tests/fork_server.py`), which takes a fifth of the time."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from subprocess import CompletedProcess, TimeoutExpired
+from typing import Any
+
+from embedded.home import PROJECT
+from embedded.plan import Program, Web, Worker
+from embedded.spawn import Child, Order, Process
+from tests.fork_server import MESSAGE_BYTES
+
+READ_AT_EXEC = "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "PYTHONWARNINGS"
+"""The dynamic loader, the C library and Python read these when a program starts, so a fork would not heed them."""
+
+
+@dataclass
+class Forked:
+    """A process that the fork server made; it looks like a `subprocess.Popen`."""
+
+    pid: int
+    ended: Future[int] = field(default_factory=Future)
+    returncode: int | None = None
+
+    def wait(self) -> int:
+        self.returncode = self.ended.result()
+        return self.returncode
+
+
+class ForkServer:
+    """The fork server of this process. It ends with this process."""
+
+    def __init__(self) -> None:
+        self._control, others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with others:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fork_server", str(others.fileno())],
+                cwd=PROJECT,
+                pass_fds=[others.fileno()],
+                start_new_session=True,
+            )
+        self._started: Future[Forked] = Future()
+        self._forked: dict[int, Forked] = {}
+        threading.Thread(target=self._read, name="fork-server", daemon=True).start()
+
+    def fork(self, order: Order) -> Forked:
+        """Start a process. Called by one thread at a time."""
+        environment = os.environ if order.environment is None else order.environment
+        self._started = started = Future[Forked]()
+        self._control.send(
+            json.dumps(
+                {
+                    "argv": [str(word) for word in order.argv],
+                    "log_file": str(order.log_file),
+                    "environment": dict(environment),
+                    "folder": str(order.folder or PROJECT),
+                    "signal": int(order.end_signal),
+                }
+            ).encode()
+        )
+        return started.result(timeout=60)
+
+    def _read(self) -> None:
+        while message := self._control.recv(MESSAGE_BYTES):
+            event = json.loads(message)
+            if "started" in event:
+                forked = self._forked[event["started"]] = Forked(event["started"])
+                self._started.set_result(forked)
+            else:
+                self._forked.pop(event["ended"]).ended.set_result(event["code"])
+        problem = RuntimeError(f"the fork server ended with code {self._process.wait()}")
+        waited_for: list[Future[Any]] = [self._started, *(forked.ended for forked in self._forked.values())]
+        for future in waited_for:
+            if not future.done():
+                future.set_exception(problem)
+
+
+@cache
+def fork_server() -> ForkServer:
+    return ForkServer()
+
+
+class ForkedChild(Child):
+    """A child of the fork server. Whatever tests do to a process can be done to it."""
+
+    def _spawn(self) -> Process:
+        if any(name in (self.order.environment or {}) for name in READ_AT_EXEC):
+            return super()._spawn()
+        self.order.log_file.parent.mkdir(parents=True, exist_ok=True)
+        return fork_server().fork(self.order)
+
+    def _collect(self) -> None:
+        if isinstance(self._process, Forked):
+            self._process.wait()  # the fork server has killed what the process left behind
+        else:
+            super()._collect()
+
+
+def run(argv: Sequence[str], environment: Mapping[str, str], timeout: float = 60.0) -> CompletedProcess[str]:
+    """Run a command of the product to its end. Its output and its errors are both in `stdout`. Raise TimeoutExpired."""
+    with tempfile.NamedTemporaryFile() as log:
+        child = ForkedChild(Order(argv=argv, log_file=Path(log.name), environment=environment, folder=PROJECT))
+        if not child.wait(timeout):
+            child.kill()
+            raise TimeoutExpired(list(argv), timeout, log.read())
+        return CompletedProcess(list(argv), child.code or 0, log.read().decode())
+
+
+class ForkedWeb(Web):
+    child_type = ForkedChild
+
+
+class ForkedWorker(Worker):
+    child_type = ForkedChild
+
+
+class ForkedProgram(Program):
+    child_type = ForkedChild
