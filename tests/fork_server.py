@@ -6,7 +6,7 @@ has pid, session, environment, folder and log of its own, so tests stop, kill an
 
     python -m tests.fork_server <number of an open socket>
 
-`tests/forked.py` writes one order a message, as JSON. It reads {"started": pid}, and later {"ended": pid, "code": code}.
+`tests/forked.py` writes one order a message, as JSON. It reads {"started": pid}, and later {"ended": pid, "code": 0}.
 The server ends when the other side of the socket is closed; the kernel then tells its children to end.
 """
 
