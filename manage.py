@@ -14,6 +14,8 @@ def main() -> None:
 
     if "realtime_relay" in sys.argv[1:2]:  # a server, whose links to the database are bounded as a worker's are
         os.environ.setdefault("PROCESS_NAME", "relay")
+    if "runserver" in sys.argv[1:2]:  # its threads share a pool of connections, as those of the web process do
+        os.environ.setdefault("PROCESS_NAME", "web")
     if "runserver" not in sys.argv[1:2]:  # its reloader hands its environment on
         hide_secrets_once_read()
     with sentences_alone():

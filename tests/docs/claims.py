@@ -34,6 +34,7 @@ CLAIMS: dict[str, str] = {
     "CONTRIBUTING.md#sh-1": "test_lines_of_script_test_are_understood",
     "CONTRIBUTING.md#sh-2": "test_lines_of_script_test_are_understood",
     "CONTRIBUTING.md#sh-3": "test_the_lines_for_the_newest_django_name_what_there_is",
+    "CONTRIBUTING.md#sh-4": "test_commands_of_manage_py_exist",
     "docs/tutorial.md#sh-1": "test_lines_of_script_up_are_understood",
     "docs/tutorial.md#sh-2": "test_the_tutorial_works_from_its_first_to_its_last_step",
     "docs/tutorial.md#sh-3": "test_the_tutorial_works_from_its_first_to_its_last_step",
