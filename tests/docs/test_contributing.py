@@ -12,7 +12,7 @@ from tests.docs.pages import page
 def test_each_program_of_the_hooks_before_a_commit_is_one_of_the_environment() -> None:
     config = yaml.safe_load((PROJECT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
-    assert [hook["id"] for hook in hooks] == ["ruff-check", "ruff-format", "imports", "lock"]
+    assert [hook["id"] for hook in hooks] == ["ruff-check", "ruff-format", "imports", "javascript", "lock"]
     programs = [shlex.split(hook["entry"])[0] for hook in hooks if hook["id"] != "lock"]
     assert [program for program in programs if not (PROJECT / program).is_file()] == []
 

@@ -1,7 +1,17 @@
 // Making nodes, and finding those of the page.
 
-/** @param {string} id @returns {any} the element, of whichever kind the page has there */
-export const at = (id) => document.getElementById(id);
+/**
+ * Find an element of the page by its id. `kind` is its class, where more is used than every element has.
+ * @template {HTMLElement} T
+ * @overload @param {string} id @param {new () => T} kind @returns {T}
+ */
+/** @overload @param {string} id @returns {HTMLElement} */
+/** @param {string} id @param {new () => HTMLElement} kind */
+export function at(id, kind = HTMLElement) {
+  const found = document.getElementById(id);
+  if (found instanceof kind) return found;
+  throw new Error(`The page has no ${kind.name} with the id ${id}.`);
+}
 
 /** @param {string} tag @param {{[name: string]: string}} [attributes] @param {Node[]} children */
 export function element(tag, attributes = {}, ...children) {

@@ -31,8 +31,7 @@ export async function attempt(form, work) {
 
 /** @param {string} form @param {(values: {[name: string]: string}) => Promise<void>} work */
 export function onSubmit(form, work) {
-  /** @type {HTMLFormElement} */
-  const node = at(`${form}-form`);
+  const node = at(`${form}-form`, HTMLFormElement);
   node.addEventListener("submit", (event) => {
     event.preventDefault();
     const values = Object.fromEntries(new FormData(node));

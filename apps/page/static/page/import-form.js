@@ -54,8 +54,7 @@ function takeDrops(learn) {
 
 /** @param {Learn} learn */
 export function bindImportForm(learn) {
-  /** @type {HTMLInputElement} */
-  const file = at("file");
+  const file = at("file", HTMLInputElement);
   file.addEventListener("change", () => {
     uploadAll(file.files, learn);
     file.value = ""; // the same file may be chosen again

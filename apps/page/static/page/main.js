@@ -21,11 +21,13 @@ const FACULTY = ["owner", "staff", "teacher"];
 const OFFICE = ["owner", "staff"];
 
 /** @param {string} name */
-const place = (name) => ({ list: at(`${name}-list`), none: at(`${name}-none`), more: at(`${name}-more`), spoken: at("spoken") });
+const place = (name) => ({
+  list: at(`${name}-list`), none: at(`${name}-none`), more: at(`${name}-more`, HTMLButtonElement), spoken: at("spoken"),
+});
 
-const player = new videos.Player(at("player"));
-const signIns = new SignIns(at("sign-ins"));
-const question = new Question(at("question"));
+const player = new videos.Player(at("player", HTMLDialogElement));
+const signIns = new SignIns(at("sign-ins", HTMLDialogElement));
+const question = new Question(at("question", HTMLDialogElement));
 const tabs = new Tabs(["imports", "videos"]);
 /** What this page knows of each kind of work. */
 const KINDS = {
@@ -39,8 +41,6 @@ const line = new ConnectionLine({
 });
 /** Whether somebody who need not change the password wants to. */
 let changing = false;
-/** What the view that stands was made for. */
-let entered = "";
 
 function translate() {
   document.documentElement.lang = currentLanguage();
@@ -62,15 +62,9 @@ function showWho() {
   at("who").textContent = claims ? [claims.tenant_code, claims.name, wordFor("role", claims.role)].filter(Boolean).join(" · ") : "";
 }
 
-function signature() {
-  const claims = api.signedIn();
-  return claims ? `${claims.session} ${claims.role} ${claims.must_change_password}` : "";
-}
-
 /** Shows the view that fits who is signed in. @param {boolean} [moveFocus] after something the user did */
 function enter(moveFocus = false) {
   const claims = api.signedIn();
-  entered = signature();
   feed?.close();
   feed = null;
   for (const { cards } of Object.values(KINDS)) cards.clear();
@@ -82,8 +76,9 @@ function enter(moveFocus = false) {
   const view = !claims ? "sign-in" : claims.must_change_password || changing ? "change" : faculty ? "work" : "refused";
   for (const name of VIEWS) at(name).hidden = name !== view;
   at("change-back").hidden = !changing;
-  at("change-lead").dataset.t = changing ? "change_own_lead" : "change_lead";
-  at("change-lead").textContent = t(at("change-lead").dataset.t);
+  const lead = changing ? "change_own_lead" : "change_lead";
+  at("change-lead").dataset.t = lead;
+  at("change-lead").textContent = t(lead);
   line.show(null);
   if (claims && view === "work") watch(claims);
   showWho();
@@ -94,7 +89,7 @@ function enter(moveFocus = false) {
  *  @param {boolean} wanted */
 function changePassword(wanted) {
   changing = wanted;
-  at("change-form").reset();
+  at("change-form", HTMLFormElement).reset();
   say("change-problem", null);
   enter(true);
 }
@@ -203,7 +198,7 @@ function onFeedState(state, code, why) {
 function bindForms() {
   onSubmit("sign-in", async ({ tenant, username, password }) => {
     await api.signIn({ tenant: tenant.trim(), username: username.trim(), password });
-    at("sign-in-form").reset();
+    at("sign-in-form", HTMLFormElement).reset();
     enter(true);
   });
   onSubmit("change", async ({ old_password, new_password, repeat }) => {

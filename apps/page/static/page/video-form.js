@@ -7,12 +7,13 @@ import { complain, say } from "./sentences.js";
 import { t } from "./strings.js";
 import * as videos from "./videos.js";
 
+const lecture = at("lecture", HTMLSelectElement);
+
 /** Fills the choice of lectures. */
 export async function listLectures() {
-  const choice = at("lecture");
   try {
     const found = await videos.lectures();
-    choice.replaceChildren(...found.map(({ id, title }) => new Option(title, `${id}`)));
+    lecture.replaceChildren(...found.map(({ id, title }) => new Option(title, `${id}`)));
   } catch (error) {
     complain("video-problem", error);
   }
@@ -20,25 +21,28 @@ export async function listLectures() {
 
 /** Fills it where the server could not be reached when it was filled last. */
 export function listMissingLectures() {
-  if (at("lecture").options.length === 0) listLectures();
+  if (lecture.options.length === 0) listLectures();
 }
 
 /** @param {(records: import("./fold.js").Record[]) => void} learn takes the record of what was uploaded */
 export function bindVideoForm(learn) {
-  at("video-file").addEventListener("change", () => {
-    const file = at("video-file").files[0];
-    at("video-name").textContent = file?.name ?? "";
-    if (file && !at("video-title").value) at("video-title").value = file.name.replace(/\.[^.]*$/, "").slice(0, 100);
+  const chosen = at("video-file", HTMLInputElement);
+  const title = at("video-title", HTMLInputElement);
+  const name = at("video-name");
+  chosen.addEventListener("change", () => {
+    const file = chosen.files?.[0];
+    name.textContent = file?.name ?? "";
+    if (file && !title.value) title.value = file.name.replace(/\.[^.]*$/, "").slice(0, 100);
   });
   onSubmit("video", async () => {
-    const file = at("video-file").files[0];
+    const file = chosen.files?.[0];
     if (!file) throw new ApiError(400, { code: "video_missing" });
-    const title = at("video-title").value.trim();
+    /** @param {number} percent */
+    const uploading = (percent) => say("video-doing", () => t("uploading_percent", { name: file.name, percent }));
     try {
-      const record = await videos.upload(file, title, at("lecture").value, (percent) => say("video-doing", () => t("uploading_percent", { name: file.name, percent })));
-      learn([record]);
-      at("video-form").reset();
-      at("video-name").textContent = "";
+      learn([await videos.upload(file, title.value.trim(), lecture.value, uploading)]);
+      at("video-form", HTMLFormElement).reset();
+      name.textContent = "";
     } finally {
       say("video-doing", null);
     }
