@@ -3,3 +3,5 @@
 The way of an event: `publish/publisher.py` → `records/lua/publish.lua` ⇢ Redis ⇢ `feed/reader.py` → `feed/hub.py` →
 `feed/followed_feed.py` (`feed/mirror.py`) → `feed/subscriber.py` → `web/websocket.py`. `README.md` walks it.
 """
+
+__version__ = "0.1.0"
