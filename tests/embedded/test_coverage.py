@@ -1,0 +1,43 @@
+"""`script/test --coverage` measures the processes that tests start too, however they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from embedded.home import PROJECT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], cwd=sys.argv[2], stdout=subprocess.PIPE)
+child.stdout.readline()
+child.terminate()
+child.wait()
+"""
+CHILD = "import realtime.records.topics, time; {handler}; print('ready', flush=True); time.sleep(60)"
+
+
+@pytest.mark.parametrize("handler", ["pass", "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit())"])
+def test_a_process_in_another_folder_that_is_told_to_end_is_measured(handler: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment |= {"COVERAGE_DATA": str(tmp_path / "data"), "PYTHONPATH": str(PROJECT)}
+    (tmp_path / "parent.py").write_text(PARENT, encoding="utf-8")
+    child = "import sys; " + CHILD.format(handler=handler)
+    for command in (
+        ["run", str(tmp_path / "parent.py"), child, str(tmp_path)],
+        ["combine", "--quiet"],
+        ["json", "--quiet", "-o", str(tmp_path / "report.json")],
+    ):
+        coverage = [sys.executable, "-m", "coverage", *command]
+        done = subprocess.run(coverage, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    measured = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["files"]
+    assert measured["realtime/records/topics.py"]["executed_lines"]
