@@ -9,6 +9,7 @@ import pytest
 
 from embedded.home import PROJECT
 from embedded.plan import Web
+from embedded.ports import HOST, free_port
 from realtime.publish import Publisher
 from tests.event_stream import EventStream
 from tests.system import PASSWORD, System, new_ticket
@@ -17,9 +18,11 @@ from tests.watcher import Watcher
 
 @pytest.fixture(scope="module")
 def development_web(system: System) -> Iterator[Web]:
-    web = system.web_of()
-    web.argv = [sys.executable, "manage.py", "runserver", web.where]
-    web.environment = {name: value for name, value in web.environment.items() if name != "PROCESS_NAME"}
+    port = free_port()
+    command = [sys.executable, "manage.py", "runserver", f"{HOST}:{port}"]
+    environment = {name: value for name, value in system.environment.items() if name != "PROCESS_NAME"}
+    web = Web("runserver", command, system.folder / "runserver.log", environment)
+    web.port = port
     web.start()
     try:
         web.wait_ready()
@@ -60,6 +63,8 @@ def test_a_static_file_is_read_from_the_disk_at_each_request(development_web: We
     assert "max-age" not in answer.headers.get("cache-control", "")  # which the product's own serving sets
 
 
-def test_no_process_but_runserver_imports_twisted(system: System) -> None:
-    code = "import asgi, apps.worker.loop, sys; sys.exit('twisted' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, env=system.environment, check=True)
+def test_web_processes_and_workers_do_not_import_what_only_runserver_needs(system: System) -> None:
+    code = "import asgi, apps.worker.loop, sys; print(*{'daphne', 'twisted.internet'} & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    imported = subprocess.run(command, cwd=PROJECT, env=system.environment, stdout=subprocess.PIPE, check=True)
+    assert imported.stdout.strip() == b""

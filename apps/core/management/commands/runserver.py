@@ -1,7 +1,8 @@
 """`manage.py runserver`: daphne's own, which serves WebSockets too.
 
-Channels tells projects to put "daphne" first into INSTALLED_APPS. That app imports twisted in every process that sets up
-Django. Here only this command imports it: `apps.core` is first, and the first app that has a command provides it.
+Channels tells projects to put "daphne" first into INSTALLED_APPS. That app imports the reactor of twisted whenever
+Django is set up, in every process. Here only this command imports it: `apps.core` is first, and the first app that has
+a command provides it.
 """
 
 from typing import Any
