@@ -75,7 +75,7 @@ class HubMachine(RuleBasedStateMachine):
         for server in servers:
             server.command("REPLICAOF", "NO", "ONE")
             server.command("FLUSHALL")
-            server.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
+            replicate_at_once(server)
         self.redis: Redis = Redis.from_url(self.server.url)
         self.keys = Keys()
         self.tenant_id, self.other_tenant = next(_tenants), next(_tenants)
@@ -317,6 +317,7 @@ class HubMachine(RuleBasedStateMachine):
             else:
                 self.server.start(empty=True)
         self.server.wait_ready(BOUND_SECONDS)
+        replicate_at_once(self.server)
 
     @rule()
     @precondition(lambda self: self.promotions_left and not self.replicates)
@@ -453,6 +454,11 @@ class HubMachine(RuleBasedStateMachine):
             assert (topic in new.unknown) == (record is None)
             assert record is None or new.fold[topic] == orjson.loads(record.body)
         hub.leave(new.subscriber)
+
+
+def replicate_at_once(server: RedisServer) -> None:
+    """A server that has just started waits 5 s for further replicas before it sends its data to the first."""
+    server.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
 
 
 async def _turn(turns: int) -> None:
