@@ -28,13 +28,37 @@ SLOW = (
 )
 """Files here take up to some minutes. They go first, so that all processes end at about the same time."""
 
+PROGRAMS = (
+    "tests/config/test_hidden.py",
+    "tests/config/test_wrong_values.py",
+    "tests/docker/",
+    "tests/embedded/",
+    "tests/excel/test_bounded.py",
+    "tests/faults/",
+    "tests/operators/test_checks.py",
+    "tests/proxies/",
+    "tests/sandbox/",
+    "tests/video/",
+    "tests/worker/test_fleet.py",
+)
+"""Files here start programs of their own: servers, proxies, ffmpeg, the product's processes."""
+
 _tenants = count(1000)
 _systems = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put slow files first; the order within them, and of all others, stays."""
+    """Mark the tests that need other programs, and put slow files first. Otherwise the order stays."""
+    for item in items:
+        if item.nodeid.startswith(PROGRAMS) or needs_servers(item):
+            item.add_marker("programs")
     items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
+def needs_servers(item: pytest.Item) -> bool:
+    """Return whether a test uses PostgreSQL or Redis, directly or through another fixture."""
+    fixtures = getattr(item, "fixturenames", ())
+    return "servers" in fixtures or "own_redis" in fixtures or item.get_closest_marker("django_db") is not None
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,8 @@ FILTERS = [
     ["*", "job:a", "video:a"],
 ]
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 _tenants = count(700_000)
 
