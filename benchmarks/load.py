@@ -12,8 +12,8 @@ import httpx
 
 from academy.adapters.excel.sample import sample_workbook
 from academy.adapters.video.sample import make_sample
-from tests.system import PASSWORD, import_workbook, new_ticket
-from tests.watcher import Frame, Watcher, rank
+from harness.system import PASSWORD, import_workbook, new_ticket
+from harness.watcher import Frame, Watcher, rank
 
 CLIP_SECONDS, CLIP_WIDTH, CLIP_HEIGHT, CLIP_RATE = 300, 160, 90, 50
 """Small and smooth: some ten seconds of one core each, which twenty-odd share."""

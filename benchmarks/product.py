@@ -12,8 +12,8 @@ import psutil
 from embedded.group import servers, start_all
 from embedded.plan import Web, Worker
 from embedded.scratch import scratch_folder
-from tests.servers import pytest_unconfigure as forget_servers_of_tests
-from tests.system import System, prepare_template
+from harness.servers import pytest_unconfigure as forget_servers_of_tests
+from harness.system import System, prepare_template
 
 _LOGGING = "?options=-c%20log_statement%3Dall"
 _STATEMENT = re.compile(r"\] web LOG:  (?:statement|execute [^:]+): (\w+)")

@@ -24,7 +24,7 @@ import httpx
 from benchmarks.load import LOOK_SECONDS, Client, Load, Material, look, running_load, signed_in
 from benchmarks.product import Product, Statements, cores, cpu_seconds, running_product
 from embedded.plan import Web
-from tests.system import new_ticket
+from harness.system import new_ticket
 
 MAX_SECONDS, MAX_JOBS = 140, 80
 """Both phases and their beginning have to fit into the 600 s of an access token; and each running job has a connection

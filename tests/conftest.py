@@ -11,8 +11,8 @@ from redis import Redis
 from embedded.group import Servers
 from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
+from harness.system import QUICK, System, prepare_template, running_system
 from realtime.publish import Publisher
-from tests.system import QUICK, System, prepare_template, running_system
 
 # Hypothesis would fail an example that takes longer than 200 ms. On a busy machine the processor may go to others in
 # the middle of any: how long it took says nothing about what is tested.

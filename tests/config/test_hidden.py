@@ -10,8 +10,8 @@ import pytest
 
 from config.environment import SECRETS, Environment
 from embedded.home import PROJECT
-from tests.servers import SECRET
-from tests.system import System
+from harness.servers import SECRET
+from harness.system import System
 
 PROGRAM = """
 import ctypes, os, subprocess, sys

@@ -17,10 +17,10 @@ from config.postgresql.base import DatabaseTooOldError
 from config.postgresql.features import DatabaseFeatures
 from embedded.home import PROJECT
 from embedded.ports import free_port
+from harness.old_redis import VERSION, old_redis
 from realtime.operate.doctor_servers import check_database, check_redis
 from realtime.records.errors import CheckFailedError
 from realtime.redis.supported import OLDEST_REDIS, is_too_old
-from tests.old_redis import VERSION, old_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

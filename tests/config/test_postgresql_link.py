@@ -14,7 +14,7 @@ from config.database import LINK_OPTIONS, database_settings
 from config.environment import read_environment
 from config.postgresql.driver import BoundedConnection
 from embedded.group import Servers
-from tests.proxy import Proxy
+from harness.proxy import Proxy
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pytest
 
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
-from tests.system import SERVERS, System, running_system
+from harness.system import SERVERS, System, running_system
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,7 +5,7 @@ import jwt
 import pytest
 
 from apps.core.tokens import Caller, access_token
-from tests.system import PASSWORD, System
+from harness.system import PASSWORD, System
 
 ABSENT = "6b7a9c2e-0000-4000-8000-000000000000"
 

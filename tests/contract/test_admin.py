@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from embedded.plan import Web
-from tests.system import PASSWORD, System, new_ticket
-from tests.watcher import Watcher
+from harness.system import PASSWORD, System, new_ticket
+from harness.watcher import Watcher
 
 OPERATOR = "operator-password-1"
 

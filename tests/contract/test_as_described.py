@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.asyncapi import hold, messages_of
+from harness.event_stream import EventStream
+from harness.system import System, new_ticket
+from harness.watcher import Watcher
 from realtime.publish import Publisher, Step
-from tests.asyncapi import hold, messages_of
 from tests.contract.test_websocket import publisher_of, tenant_of  # noqa: F401 - a fixture
-from tests.event_stream import EventStream
-from tests.system import System, new_ticket
-from tests.watcher import Watcher
 
 pytestmark = pytest.mark.every_server
 

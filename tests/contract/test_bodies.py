@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.system import System, eventually
+from harness.system import System, eventually
 
 LARGE = 20_900_000
 UPLOAD, IMPORT, TOKEN = "/media/videos/", "/api/v1/students/import/", "/api/v1/auth/token/"

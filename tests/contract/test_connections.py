@@ -9,8 +9,8 @@ from websockets.exceptions import ConnectionClosed
 
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
-from tests.system import System, new_ticket, running_system
-from tests.watcher import Watcher
+from harness.system import System, new_ticket, running_system
+from harness.watcher import Watcher
 
 pytestmark = pytest.mark.every_server
 

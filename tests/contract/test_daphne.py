@@ -6,10 +6,10 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from harness.system import System, new_ticket
+from harness.watcher import Watcher
 from realtime.publish import Publisher
 from tests.contract.test_websocket import tenant_of
-from tests.system import System, new_ticket
-from tests.watcher import Watcher
 
 BIG = {"text": "x" * 40_000}
 SNAPSHOT_BYTES = 262_144

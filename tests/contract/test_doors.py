@@ -12,12 +12,12 @@ import httpx
 from websockets.exceptions import ConnectionClosed
 
 from embedded.home import PROJECT
+from harness.event_stream import EventStream, RefusedStreamError
+from harness.proxy import Proxy
+from harness.system import System, eventually, new_ticket
+from harness.watcher import LONG_PATIENCE_SECONDS, Watcher
 from realtime.web.doors import Door
 from tests.contract.test_revocation import STUDENT_OF_A_VIDEO, account_of, with_token
-from tests.event_stream import EventStream, RefusedStreamError
-from tests.proxy import Proxy
-from tests.system import System, eventually, new_ticket
-from tests.watcher import LONG_PATIENCE_SECONDS, Watcher
 
 TICKET = "/api/v1/realtime/ticket/"
 COOKIE = re.compile(r"((?:__Secure-)?realtime_hanbit)=([^;]+);")

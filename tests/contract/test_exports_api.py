@@ -7,7 +7,7 @@ import openpyxl
 import psycopg
 import pytest
 
-from tests.system import System, demo_lecture, import_workbook
+from harness.system import System, demo_lecture, import_workbook
 
 ABSENT = "6b7a9c2e-0000-4000-8000-000000000000"
 EXPORT = "/api/v1/students/export/"

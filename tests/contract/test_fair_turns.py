@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.system import System
+from harness.system import System
 
 MANY = 40
 SLOTS = 5

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from embedded.plan import Web
-from tests.event_stream import EventStream
-from tests.system import System
+from harness.event_stream import EventStream
+from harness.system import System
 
 PAGE = "https://app.example.com"
 ALLOW, EXPOSE = "access-control-allow-origin", "access-control-expose-headers"

@@ -7,7 +7,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.system import PASSWORD, System, import_workbook, new_ticket
+from harness.system import PASSWORD, System, import_workbook, new_ticket
 
 ACCOUNT = {"tenant": "hanbit", "username": "owner", "password": PASSWORD}
 

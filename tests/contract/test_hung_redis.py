@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from embedded.plan import Web
+from harness.asyncapi import hold
+from harness.event_stream import EventStream
+from harness.system import System, new_ticket
+from harness.watcher import LONG_PATIENCE_SECONDS, Frame, Watcher
 from realtime.publish import Publisher
-from tests.asyncapi import hold
 from tests.contract.test_websocket import tenant_of
-from tests.event_stream import EventStream
-from tests.system import System, new_ticket
-from tests.watcher import LONG_PATIENCE_SECONDS, Frame, Watcher
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import openpyxl
 import pytest
 
 from academy.adapters.excel.sample import sample_workbook
-from tests.system import System, eventually, import_workbook
+from harness.system import System, eventually, import_workbook
 
 ABSENT = "6b7a9c2e-0000-4000-8000-000000000000"
 

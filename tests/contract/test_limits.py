@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from embedded.plan import Web
+from harness.event_stream import EventStream, RefusedStreamError
+from harness.system import System, eventually, new_ticket
+from harness.watcher import Watcher
 from realtime.publish import Publisher
 from tests.contract.test_websocket import tenant_of
-from tests.event_stream import EventStream, RefusedStreamError
-from tests.system import System, eventually, new_ticket
-from tests.watcher import Watcher
 
 
 def terminate(web: Web) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from embedded.plan import Web
 from embedded.ports import HOST
+from harness.event_stream import EventStream
+from harness.system import System, eventually, new_ticket
 from tests.contract.test_limits import terminate
-from tests.event_stream import EventStream
-from tests.system import System, eventually, new_ticket
 
 COMMANDS = {
     "uvicorn": ["uvicorn", "asgi:application", "--host", HOST, "--ws", "websockets-sansio", "--port"],

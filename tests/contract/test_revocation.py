@@ -11,10 +11,10 @@ import pytest
 from psycopg import sql
 from redis import Redis
 
+from harness.event_stream import EventStream
+from harness.system import PASSWORD, System, eventually, new_ticket
+from harness.watcher import Watcher
 from tests.contract.test_websocket import tenant_of
-from tests.event_stream import EventStream
-from tests.system import PASSWORD, System, eventually, new_ticket
-from tests.watcher import Watcher
 
 pytestmark = pytest.mark.every_server
 

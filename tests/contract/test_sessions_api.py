@@ -10,8 +10,8 @@ import httpx
 import jwt
 import pytest
 
-from tests.system import PASSWORD, System, eventually_now, new_ticket
-from tests.watcher import Watcher
+from harness.system import PASSWORD, System, eventually_now, new_ticket
+from harness.watcher import Watcher
 
 SESSIONS = "/api/v1/auth/sessions/"
 

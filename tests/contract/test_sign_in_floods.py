@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.system import PASSWORD, System
+from harness.system import PASSWORD, System
 
 FLOOD = 30
 

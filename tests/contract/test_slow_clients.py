@@ -11,10 +11,10 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from harness.event_stream import EventStream
+from harness.system import System
+from harness.watcher import Watcher
 from realtime.publish import Publisher
-from tests.event_stream import EventStream
-from tests.system import System
-from tests.watcher import Watcher
 
 BIG = {"text": "x" * 60_000}
 BIG_RECORDS = 150

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.proxy import Proxy
-from tests.system import System, demo_lecture
-from tests.watcher import LONG_PATIENCE_SECONDS
+from harness.proxy import Proxy
+from harness.system import System, demo_lecture
+from harness.watcher import LONG_PATIENCE_SECONDS
 
 UPLOADS = 12
 

@@ -8,10 +8,10 @@ import jwt
 import pytest
 
 from academy.adapters.excel.sample import sample_workbook
+from harness.event_stream import EventStream, RefusedStreamError
+from harness.system import System, import_workbook, new_ticket
 from realtime.publish import Publisher
 from tests.contract.test_websocket import publisher_of, tenant_of  # noqa: F401 - a fixture
-from tests.event_stream import EventStream, RefusedStreamError
-from tests.system import System, import_workbook, new_ticket
 
 pytestmark = pytest.mark.every_server
 

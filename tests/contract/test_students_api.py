@@ -1,6 +1,6 @@
 """Students, lectures and enrolments over HTTP: the usual doors, and the wall between academies."""
 
-from tests.system import System
+from harness.system import System
 
 KIM = {"name": "김 유일", "parent_phone": "010-9999-0001", "grade": "3"}
 

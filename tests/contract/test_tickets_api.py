@@ -8,10 +8,10 @@ import httpx
 import jwt
 import pytest
 
+from harness.system import System, new_ticket
 from realtime.publish import Publisher
 from tests.contract.test_revocation import signed_in
 from tests.contract.test_websocket import publisher_of, tenant_of  # noqa: F401 - a fixture
-from tests.system import System, new_ticket
 
 TICKET = "/api/v1/realtime/ticket/"
 SNAPSHOT = "/api/v1/realtime/snapshot/"

@@ -6,10 +6,10 @@ from contextlib import closing
 
 import pytest
 
+from harness.event_stream import EventStream, RefusedStreamError
+from harness.system import System
+from harness.vanished import vanish
 from tests.contract.test_slow_clients import metric
-from tests.event_stream import EventStream, RefusedStreamError
-from tests.system import System
-from tests.vanished import vanish
 
 TENANT = 77_009
 PING_SECONDS, SLOW_SECONDS = "0.2", "1"

@@ -8,9 +8,9 @@ import boto3
 import psutil
 import pytest
 
+from harness.system import System, eventually
+from harness.watcher import Record, Watcher
 from tests.contract.test_videos import sample, uploaded
-from tests.system import System, eventually
-from tests.watcher import Record, Watcher
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from academy.adapters.video.sample import make_sample
 from apps.core.tokens import access_token, read_access_token
 from config.settings import ACCESS_TOKEN_SECONDS
 from embedded.plan import Worker
-from tests.system import System, eventually, new_ticket
-from tests.watcher import Record
+from harness.system import System, eventually, new_ticket
+from harness.watcher import Record
 
 PROGRESS_FIELDS = {
     "id", "status", "encoding_progress", "encoding_remaining_seconds", "encoding_step_index", "encoding_step_total",

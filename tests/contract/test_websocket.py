@@ -11,10 +11,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from academy.adapters.excel.sample import sample_workbook
+from harness.system import System, import_workbook, new_ticket
+from harness.watcher import Watcher, rank
 from realtime.publish import Publisher
 from realtime.records.transitions import Verdict
-from tests.system import System, import_workbook, new_ticket
-from tests.watcher import Watcher, rank
 
 pytestmark = pytest.mark.every_server
 

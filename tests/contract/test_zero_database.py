@@ -3,7 +3,7 @@
 import asyncio
 
 from academy.adapters.excel.sample import sample_workbook
-from tests.system import System, import_workbook
+from harness.system import System, import_workbook
 
 WEB = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' AND datname = current_database()"
 POLLS, CONNECTS = 1000, 100

@@ -10,10 +10,10 @@ import pytest
 from embedded.home import PROJECT
 from embedded.plan import Web
 from embedded.ports import HOST, free_port
+from harness.event_stream import EventStream
+from harness.system import PASSWORD, System, new_ticket
+from harness.watcher import Watcher
 from realtime.publish import Publisher
-from tests.event_stream import EventStream
-from tests.system import PASSWORD, System, new_ticket
-from tests.watcher import Watcher
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 from embedded.home import PROJECT, Home
 from embedded.plan import told_to_product
 from embedded.runfile import Ledger, write_environment
-from tests.system import System
+from harness.system import System
 
 DOCUMENTED_ADDRESS = "http://127.0.0.1:8000"
 DOCUMENTED_REDIS = "redis://127.0.0.1:6379/0"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from embedded.home import PROJECT
+from harness.system import System, eventually
 from tests.docs.pages import blocks
-from tests.system import System, eventually
 
 PACKAGES = ("academy", "apps", "config", "realtime")
 PAGE = "docs/how-to/add-a-job-kind.md"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from embedded.home import PROJECT
+from harness.asyncapi import describes, document, hold, messages_of, resolve
 from realtime.protocol import frames
 from realtime.protocol.close_codes import REASONS, CloseCode
 from realtime.protocol.frames import Frame
@@ -21,7 +22,6 @@ from realtime.records.errors import BadFrameError
 from realtime.records.record import Progress, Step, draft_record, join_record, unknown_record
 from realtime.records.transitions import Status
 from realtime.web.routing import EVENTS_PATH, WEBSOCKET_PATH
-from tests.asyncapi import describes, document, hold, messages_of, resolve
 
 OFFICIAL = PROJECT / "tests" / "docs" / "asyncapi" / "schema-3.0.0.json"
 

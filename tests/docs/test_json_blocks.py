@@ -7,15 +7,15 @@ import pytest
 
 from academy.adapters.excel.sample import sample_workbook
 from embedded.plan import Plan
+from harness.asyncapi import messages_of
+from harness.system import System, import_workbook, new_ticket
 from realtime.protocol import frames
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.frames import Frame
 from realtime.protocol.place import Place, parse_place
 from realtime.records.record import Progress, Step, draft_record, join_record, parse_record, unknown_record
-from tests.asyncapi import messages_of
 from tests.docs.claims import claimed_by
 from tests.docs.pages import blocks
-from tests.system import System, import_workbook, new_ticket
 
 PLACE = Place("5f0c2a91", 1285, "1b16b1df")
 OF_THE_SERVER = [

@@ -28,11 +28,11 @@ from websockets.typing import Origin, Subprotocol
 from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.ports import free_port
+from harness.event_stream import EventStream
+from harness.system import eventually, new_ticket
+from harness.watcher import Watcher
 from tests.docs.pages import blocks
 from tests.docs.scripts import DOCUMENTED_ADDRESS, DOCUMENTED_REDIS, PATIENCE_SECONDS, Lines, bare_environment
-from tests.event_stream import EventStream
-from tests.system import eventually, new_ticket
-from tests.watcher import Watcher
 
 PAGE = "examples/minimal/README.md"
 COPY, VARIABLES, SERVE, WATCH, WORK = (blocks()[f"{PAGE}#sh-{number}"] for number in (1, 3, 4, 5, 6))

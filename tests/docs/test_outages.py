@@ -2,10 +2,10 @@
 
 import httpx
 
+from harness.system import PASSWORD, System, new_ticket
+from harness.watcher import Watcher
 from realtime.protocol.close_codes import CloseCode
 from tests.docs.pages import page
-from tests.system import PASSWORD, System, new_ticket
-from tests.watcher import Watcher
 
 WHEN_DOWN = page("docs/how-to/when-something-is-down.md")
 PROTOCOL = page("docs/reference/realtime-protocol.md")

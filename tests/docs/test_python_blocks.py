@@ -15,6 +15,7 @@ from redis import Redis
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.home import PROJECT
+from harness.system import System, eventually, import_workbook
 from realtime.protocol.frames import snapshot
 from realtime.protocol.place import Place
 from realtime.publish import Publisher
@@ -22,7 +23,6 @@ from realtime.records.transitions import Status
 from tests.docs.claims import claimed_by
 from tests.docs.pages import blocks, page
 from tests.docs.scripts import pointed_at, run_python, running_script, write_run_files
-from tests.system import System, eventually, import_workbook
 
 WITHOUT_DJANGO = "\nimport sys\nassert 'django' not in sys.modules\n"
 LEFT_BEHIND = {"docs/how-to/publish-from-your-worker.md#python-1": "report:2026-11"}

@@ -27,6 +27,7 @@ from config.environment import Environment
 from config.postgresql import OLDEST_POSTGRES
 from embedded import up
 from embedded.home import PROJECT
+from harness.asyncapi import resolve
 from realtime.connect import connection, health, tickets
 from realtime.feed import hub, subscriber
 from realtime.protocol import frames
@@ -34,7 +35,6 @@ from realtime.protocol.close_codes import REASONS, CloseCode
 from realtime.records import keys, record, topics
 from realtime.redis.supported import OLDEST_REDIS
 from realtime.web import websocket
-from tests.asyncapi import resolve
 from tests.docs.pages import page
 
 ENVIRONMENT = page("docs/reference/environment.md")

@@ -19,12 +19,12 @@ from embedded import up
 from embedded.home import PROJECT
 from embedded.plan import Plan, Web
 from embedded.ports import answers
+from harness.servers import SECRET
+from harness.system import System
 from tests.docs.claims import claimed_by
 from tests.docs.pages import blocks, page
 from tests.docs.scripts import run_shell, write_run_files
 from tests.embedded.runs import eventually
-from tests.servers import SECRET
-from tests.system import System
 
 NOTHING_RUNS = 3
 PYTEST_OPTIONS = {"-x", "-q"}

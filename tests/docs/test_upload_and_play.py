@@ -19,10 +19,10 @@ from academy.adapters.video import sample
 from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.plan import Worker
+from harness.system import System
 from tests.docs.claims import claimed_by
 from tests.docs.pages import blocks, page
 from tests.docs.scripts import PATIENCE_SECONDS, bare_environment, pointed_at
-from tests.system import System
 
 PAGE = "docs/how-to/upload-and-play-a-video.md"
 SCRIPTS = ("api.py", "upload.py", "play.py", "change.py", "poll.py", "presigned.py")

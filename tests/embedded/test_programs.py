@@ -13,7 +13,7 @@ import pytest
 from embedded import EmbeddedError, PostgresServer, RedisServer, programs
 from embedded import postgres as postgres_module
 from embedded import redis as redis_module
-from tests import old_redis
+from harness import old_redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

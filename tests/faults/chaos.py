@@ -14,11 +14,11 @@ from typing import cast
 from redis import Redis
 
 from embedded.plan import Web
-from tests.clocks import HostClock
+from harness.clocks import HostClock
+from harness.proxy import Proxy
+from harness.redis_pair import RedisPair
+from harness.system import System
 from tests.faults.roamer import Roamer
-from tests.proxy import Proxy
-from tests.redis_pair import RedisPair
-from tests.system import System
 
 BUSY = """
 local function now() local clock = redis.call('TIME') return clock[1] * 1000 + clock[2] / 1000 end

@@ -9,7 +9,7 @@ from redis import Redis
 
 from embedded.ports import HOST, free_port
 from embedded.redis import RedisServer
-from tests.system import eventually_now
+from harness.system import eventually_now
 
 Refusing = Callable[[RedisServer], AbstractContextManager[None]]
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 from websockets.exceptions import WebSocketException
 
-from tests.event_stream import EventStream, RefusedStreamError
-from tests.watcher import Frame, Watcher, rank
+from harness.event_stream import EventStream, RefusedStreamError
+from harness.watcher import Frame, Watcher, rank
 
 LOST = (OSError, EOFError, WebSocketException, httpx.HTTPError, RefusedStreamError, StopAsyncIteration, TimeoutError)
 PAUSE_SECONDS = 0.05

@@ -17,9 +17,9 @@ from websockets.asyncio.client import connect
 
 from embedded.plan import Web
 from embedded.redis import RedisServer
+from harness.event_stream import EventStream
+from harness.system import System, eventually
 from realtime.feed.reader import MAX_READS
-from tests.event_stream import EventStream
-from tests.system import System, eventually
 
 CHURN = int(os.environ.get("CHURN", "0")) or (20_000 if os.environ.get("LONG_FAULTS") else 600)
 AT_ONCE = 25

@@ -11,11 +11,11 @@ from academy.adapters.excel.sample import sample_workbook
 from embedded import faketime
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
-from tests.clocks import HostClock
+from harness.clocks import HostClock
+from harness.system import QUICK, System, import_workbook, new_ticket
+from harness.watcher import Watcher
 from tests.contract.test_revocation import REVOKED, SOON_SECONDS, account_of, with_token
 from tests.faults.test_killed_worker import percent
-from tests.system import QUICK, System, import_workbook, new_ticket
-from tests.watcher import Watcher
 
 OFFSETS = pytest.mark.parametrize(
     "offset", ["-10m", "+10m", "-25h", "+25h"] if os.environ.get("LONG_FAULTS") else ["+10m", "-25h"]

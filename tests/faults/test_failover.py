@@ -9,11 +9,11 @@ import pytest
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
+from harness.redis_pair import RedisPair
+from harness.system import QUICK, System, eventually, import_workbook
+from harness.watcher import Watcher
 from tests.faults.chaos import faulty_webs
 from tests.faults.test_killed_worker import percent
-from tests.redis_pair import RedisPair
-from tests.system import QUICK, System, eventually, import_workbook
-from tests.watcher import Watcher
 
 
 @pytest.fixture

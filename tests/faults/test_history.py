@@ -21,12 +21,12 @@ from academy.adapters.excel.sample import sample_workbook
 from embedded import faketime
 from embedded.plan import Web
 from embedded.scratch import scratch_folder
-from tests.clocks import HostClock
+from harness.clocks import HostClock
+from harness.redis_pair import RedisPair
+from harness.system import PASSWORD, QUICK, System, eventually
+from harness.watcher import rank
 from tests.faults.chaos import Chaos, Clocks, faulty_webs
 from tests.faults.roamer import LOST, Roamer, strength
-from tests.redis_pair import RedisPair
-from tests.system import PASSWORD, QUICK, System, eventually
-from tests.watcher import rank
 
 ACADEMIES = {"hanbit": "saebom", "saebom": "hanbit"}
 ROAMERS = 3  # of each academy

@@ -5,9 +5,9 @@ import asyncio
 import httpx
 
 from academy.adapters.excel.sample import sample_workbook
+from harness.system import System, eventually, import_workbook, new_ticket
+from harness.watcher import Watcher
 from tests.faults.test_killed_worker import percent
-from tests.system import System, eventually, import_workbook, new_ticket
-from tests.watcher import Watcher
 
 
 async def test_a_redis_that_comes_back_empty_during_an_import_leaves_the_browsers_on_done(own_system: System) -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from academy.adapters.video.sample import make_sample
 from embedded.plan import Worker
+from harness.system import System, eventually
+from harness.watcher import Watcher
 from tests.contract.test_videos import uploaded
-from tests.system import System, eventually
-from tests.watcher import Watcher
 
 MOMENTS = 10 if os.environ.get("LONG_FAULTS") else 1
 SECONDS = 60

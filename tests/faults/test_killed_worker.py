@@ -5,8 +5,8 @@ from typing import Any
 import boto3
 
 from academy.adapters.excel.sample import sample_workbook
-from tests.system import System, import_workbook
-from tests.watcher import Watcher
+from harness.system import System, import_workbook
+from harness.watcher import Watcher
 
 ROWS = """
     SELECT line, outcome, code, r.name, s.parent_phone

@@ -11,8 +11,8 @@ import pytest
 
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
-from tests.mixed_requests import MB, MIX, WITHOUT_LIMITS, Memory, MixedRequests
-from tests.system import System, running_system
+from harness.mixed_requests import MB, MIX, WITHOUT_LIMITS, Memory, MixedRequests
+from harness.system import System, running_system
 
 LONG = bool(os.environ.get("LONG_FAULTS"))
 ROUNDS, REQUESTS = (10, 1000) if LONG else (2, 120)

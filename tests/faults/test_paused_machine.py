@@ -21,12 +21,12 @@ from academy.adapters.video.sample import make_sample
 from embedded.group import Servers
 from embedded.plan import Worker
 from embedded.scratch import scratch_folder
+from harness.system import QUICK, System, import_workbook, running_system
+from harness.watcher import Record
 from tests.contract.test_videos import uploaded
 from tests.faults.test_killed_video_worker import made_of
 from tests.faults.test_killed_video_worker import percent as video_percent
 from tests.faults.test_killed_worker import TWINS, percent
-from tests.system import QUICK, System, import_workbook, running_system
-from tests.watcher import Record
 
 LONG = bool(os.environ.get("LONG_FAULTS"))
 PAUSE_SECONDS = 63.0 if LONG else 6.0

@@ -21,9 +21,9 @@ from redis import Redis
 from embedded.group import Servers
 from embedded.plan import Program
 from embedded.scratch import scratch_folder
-from tests.forked import ForkedProgram
-from tests.proxy import Proxy
-from tests.system import System, eventually, running_system
+from harness.forked import ForkedProgram
+from harness.proxy import Proxy
+from harness.system import System, eventually, running_system
 
 ENDS = 30
 _tenants = count(7_000_000)

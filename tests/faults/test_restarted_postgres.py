@@ -13,7 +13,7 @@ from redis import Redis
 from embedded.group import Servers
 from embedded.postgres import PostgresServer
 from embedded.scratch import scratch_folder
-from tests.system import System, prepare_template, running_system
+from harness.system import System, prepare_template, running_system
 
 CLIENTS = 12
 

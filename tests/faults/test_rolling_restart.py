@@ -20,11 +20,11 @@ from websockets.asyncio.client import connect
 
 from embedded.plan import Web
 from embedded.ports import HOST, free_port
+from harness.system import System, new_ticket
+from harness.watcher import rank
 from realtime.publish import Publisher
 from tests.contract.test_websocket import tenant_of
 from tests.faults.roamer import LOST
-from tests.system import System, new_ticket
-from tests.watcher import rank
 
 CLIENTS = 2000 if os.environ.get("LONG_FAULTS") else 200
 DRAIN_SECONDS = 5.0

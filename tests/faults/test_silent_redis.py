@@ -11,6 +11,10 @@ import pytest
 
 from embedded.plan import Web
 from embedded.ports import HOST
+from harness.event_stream import EventStream
+from harness.proxy import Proxy
+from harness.system import System, eventually, new_ticket
+from harness.watcher import Watcher
 from tests.contract.test_doors import (
     ALL_KNOCKS,
     Visitor,
@@ -21,10 +25,6 @@ from tests.contract.test_doors import (
     sign_in,
 )
 from tests.contract.test_revocation import REVOKED, STUDENT_OF_A_VIDEO, with_token
-from tests.event_stream import EventStream
-from tests.proxy import Proxy
-from tests.system import System, eventually, new_ticket
-from tests.watcher import Watcher
 
 SOON_SECONDS = 10.0
 """In truth it takes one second while the silence is known, and four where it has just begun."""

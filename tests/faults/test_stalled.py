@@ -8,9 +8,9 @@ import pytest
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
+from harness.system import System, import_workbook, running_system
+from harness.watcher import Record, Watcher
 from tests.faults.test_killed_worker import percent
-from tests.system import System, import_workbook, running_system
-from tests.watcher import Record, Watcher
 
 LEASES = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "5", "WORKER_VISIBILITY_SECONDS": "12"}
 """As in production the message comes back well after the lease has ended; all of it shorter."""

@@ -9,10 +9,10 @@ import pytest
 from academy.adapters.video.ffmpeg import ffmpeg_program
 from academy.adapters.video.sample import make_sample
 from embedded.plan import Worker
+from harness.system import System, eventually
+from harness.watcher import Watcher
 from tests.contract.test_videos import uploaded
 from tests.faults.test_killed_video_worker import percent
-from tests.system import System, eventually
-from tests.watcher import Watcher
 
 pytestmark = pytest.mark.slow
 

@@ -2,8 +2,8 @@
 
 import boto3
 
+from harness.system import System, eventually
 from tests.contract.test_fair_turns import begun, submitted
-from tests.system import System, eventually
 
 MANY = 12
 

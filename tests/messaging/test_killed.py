@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.system import System, eventually
 from tests.messaging.gateway import DeafListener, Gateway, running_gateway
-from tests.system import System, eventually
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.system import System, demo_lecture
+from harness.system import System, demo_lecture
 
 ABSENT = "6b7a9c2e-0000-4000-8000-000000000000"
 PATH = "/api/v1/messages/"

@@ -11,8 +11,8 @@ from redis import Redis
 
 from embedded.home import PROJECT
 from embedded.redis import RedisServer
+from harness.servers import SECRET
 from realtime.operate.checks import REALTIME
-from tests.servers import SECRET
 
 
 def found(*, deploy: bool = False) -> list[str]:

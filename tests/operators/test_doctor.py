@@ -13,9 +13,9 @@ from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.ports import HOST
 from embedded.scratch import scratch_folder
+from harness.system import System, running_system
 from realtime.operate.doctor import Finding, examine
 from realtime.records.errors import CheckFailedError
-from tests.system import System, running_system
 
 ALL = [
     "settings", "database", "redis", "redis policy", "redis memory", "redis writes", "clocks", "queues", "storage",

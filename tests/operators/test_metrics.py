@@ -20,12 +20,12 @@ from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.ports import HOST, free_port
 from embedded.scratch import scratch_folder
+from harness.event_stream import EventStream
+from harness.system import System, import_workbook, new_ticket, running_system
 from realtime.operate.exposition import Exposed, serve_metrics
 from realtime.publish import AsyncPublisher, Publisher
 from realtime.records.metrics import counts
 from tests.docs.pages import page
-from tests.event_stream import EventStream
-from tests.system import System, import_workbook, new_ticket, running_system
 
 Samples = dict[str, dict[tuple[str, ...], float]]
 METRICS = page("docs/reference/metrics.md").rows("metric")

@@ -6,7 +6,7 @@ import httpx
 import jwt
 import pytest
 
-from tests.system import PASSWORD, System, new_ticket
+from harness.system import PASSWORD, System, new_ticket
 
 
 def revoke(system: System, *words: str, **environment: str) -> CompletedProcess[str]:

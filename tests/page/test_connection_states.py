@@ -8,12 +8,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, Route, expect
 
 from embedded.ports import HOST
+from harness.proxy import Proxy
+from harness.system import PASSWORD, System
 from realtime.publish import Publisher
 from tests.contract.test_hung_redis import hanging
 from tests.contract.test_websocket import tenant_of
 from tests.page.test_imports import fill_in
-from tests.proxy import Proxy
-from tests.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 

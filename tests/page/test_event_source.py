@@ -18,11 +18,11 @@ from embedded.chromium import CHROMIUM
 from embedded.firefox import FIREFOX
 from embedded.plan import Web
 from embedded.spawn import Child, Order
+from harness.system import PASSWORD, System
 from realtime.publish.publisher import Publisher
 from tests.contract.test_websocket import tenant_of
 from tests.docs.pages import page as page_of_docs
 from tests.page.front_door import FrontDoor
-from tests.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 

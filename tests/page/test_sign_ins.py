@@ -6,7 +6,7 @@ import os
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.system import PASSWORD, System
+from harness.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 

@@ -9,8 +9,8 @@ from playwright.async_api import Page, expect
 
 from academy.adapters.video.sample import make_sample
 from embedded.plan import Worker
+from harness.system import System
 from tests.page.test_imports import PATIENCE, SignIn, card, is_live, percent, sign_in
-from tests.system import System
 
 __all__ = ["sign_in"]  # a fixture
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]

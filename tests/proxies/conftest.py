@@ -20,8 +20,8 @@ from embedded.plan import Program
 from embedded.ports import HOST, answers, free_port
 from embedded.scratch import scratch_folder
 from embedded.tools import Tool
+from harness.system import System
 from tests.docs.pages import page
-from tests.system import System
 
 
 class Proxy(Program):

@@ -7,10 +7,10 @@ from websockets.asyncio.client import connect
 
 from academy.adapters.excel.sample import sample_workbook
 from embedded.ports import HOST
-from tests.event_stream import EventStream
+from harness.event_stream import EventStream
+from harness.system import PASSWORD, System, import_workbook, new_ticket
+from harness.watcher import Watcher
 from tests.proxies.conftest import Proxy
-from tests.system import PASSWORD, System, import_workbook, new_ticket
-from tests.watcher import Watcher
 
 ACCOUNT = {"tenant": "hanbit", "username": "owner", "password": PASSWORD}
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from embedded.home import PROJECT
+from harness.system import System
 from realtime.serve import read_trusted_proxies
-from tests.system import System
 
 FORWARDED = {"X-Forwarded-For": "203.0.113.5", "X-Forwarded-Proto": "https"}
 

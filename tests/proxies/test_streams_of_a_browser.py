@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
+from harness.system import PASSWORD, System
 from tests.page.conftest import browser  # noqa: F401 - a fixture
 from tests.page.test_event_source import SIGN_IN
 from tests.proxies.conftest import Proxy
-from tests.system import PASSWORD, System
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 

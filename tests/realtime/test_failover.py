@@ -15,6 +15,7 @@ from redis.exceptions import ReadOnlyError, RedisError
 import realtime.feed.reader
 import realtime.redis.links
 from embedded.ports import HOST
+from harness.redis_pair import RedisPair
 from realtime.connect.connections import Connections, MaxConnections
 from realtime.connect.health import Health
 from realtime.connect.revocation import Revocations
@@ -29,7 +30,6 @@ from realtime.records.topics import TopicFilter
 from realtime.redis import links
 from tests.realtime.carriers import RecordingCarrier
 from tests.realtime.redis.test_links import PATIENCE_SECONDS, until
-from tests.redis_pair import RedisPair
 
 EVERYTHING = TopicFilter.of(["*"])
 

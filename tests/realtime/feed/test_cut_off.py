@@ -8,13 +8,13 @@ from redis import Redis
 
 from embedded.group import Servers
 from embedded.ports import HOST
+from harness.proxy import Proxy
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
 from realtime.feed.subscriber import Subscriber
 from realtime.publish import Publisher
 from realtime.records.scripts import Limits
 from realtime.records.topics import TopicFilter
-from tests.proxy import Proxy
 from tests.realtime.carriers import RecordingCarrier
 from tests.realtime.redis.test_links import until
 

@@ -30,6 +30,7 @@ import realtime.redis.links
 from embedded.ports import HOST, free_port
 from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
+from harness.system import eventually_now
 from realtime.feed.reader import FeedReader
 from realtime.publish import Publisher
 from realtime.records import scripts
@@ -40,7 +41,6 @@ from realtime.records.scripts import Limits
 from realtime.records.topics import TopicFilter
 from realtime.records.transitions import Status, Verdict
 from tests.realtime.machine_client import Client, LossyHub, strength
-from tests.system import eventually_now
 
 EXAMPLES = int(os.environ.get("REALTIME_EXAMPLES", "0"))
 # `script/break-guarantees` only asks whether there is a failure, not for the shortest one.

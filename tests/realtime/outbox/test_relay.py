@@ -17,6 +17,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
+from harness.system import eventually_now
 from realtime import conf
 from realtime.identity import Identity
 from realtime.models import OutboxEntry, RelayLease
@@ -31,7 +32,6 @@ from realtime.records.errors import CheckFailedError, LeaseLostError, RevokedErr
 from realtime.records.scripts import Limits
 from realtime.repair.rebuild import Rebuild, Rebuilt
 from tests.realtime.sources import ListedSource
-from tests.system import eventually_now
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
 TOPIC = "job:a1"

@@ -12,6 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
 
+from harness.redis_pair import RedisPair
 from realtime import conf
 from realtime.models import OutboxEntry
 from realtime.outbox import second_look
@@ -22,7 +23,6 @@ from realtime.publish.publisher import Publisher
 from realtime.records.keys import Keys
 from realtime.redis import links
 from tests.realtime.sources import ListedSource
-from tests.redis_pair import RedisPair
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 

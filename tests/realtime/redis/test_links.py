@@ -12,6 +12,7 @@ import realtime.connect.health
 import realtime.feed.pulse
 from embedded.group import Servers
 from embedded.ports import HOST
+from harness.proxy import Proxy
 from realtime.connect.connections import Connections, MaxConnections
 from realtime.connect.health import Health
 from realtime.connect.revocation import Revocations
@@ -21,7 +22,6 @@ from realtime.feed.subscriber import Subscriber
 from realtime.publish import Publisher
 from realtime.records.errors import FeedUnavailableError
 from realtime.records.topics import TopicFilter
-from tests.proxy import Proxy
 from tests.realtime.carriers import RecordingCarrier
 
 PATIENCE_SECONDS = 20.0

@@ -1,4 +1,4 @@
-"""The product's processes, started by a fork server (`tests/fork_server.py`), which takes a fifth of the time."""
+"""The product's processes, started by a fork server (`harness/fork_server.py`), which takes a fifth of the time."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from typing import Any
 from embedded.home import PROJECT
 from embedded.plan import Program, Web, Worker
 from embedded.spawn import Child, Order, Process
-from tests.fork_server import MESSAGE_BYTES
+from harness.fork_server import MESSAGE_BYTES
 
 READ_AT_EXEC = "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "PYTHONWARNINGS"
 """The dynamic loader, the C library and Python read these when a program starts, so a fork would not heed them."""
@@ -44,7 +44,7 @@ class ForkServer:
         self._control, others = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with others:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.fork_server", str(others.fileno())],
+                [sys.executable, "-m", "harness.fork_server", str(others.fileno())],
                 cwd=PROJECT,
                 pass_fds=[others.fileno()],
                 start_new_session=True,

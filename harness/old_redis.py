@@ -1,6 +1,6 @@
 """A Redis of long ago: it answers what is asked of its version, and knows nothing else.
 
-    python tests/old_redis.py --port 7000
+    python harness/old_redis.py --port 7000
 
 Other options of redis-server are taken, and mean nothing. With `old_redis()` it runs in this process.
 """

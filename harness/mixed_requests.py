@@ -18,8 +18,8 @@ from academy.adapters.excel.sample import sample_workbook
 from academy.adapters.video.sample import make_sample
 from apps.support.video.playback import Playable, playback_address
 from embedded.plan import Web
-from tests.event_stream import EventStream
-from tests.system import PASSWORD, System, new_ticket
+from harness.event_stream import EventStream
+from harness.system import PASSWORD, System, new_ticket
 
 AT_ONCE = 12
 REQUESTS_OF_A_TOKEN = 20

@@ -9,8 +9,8 @@ from redis import Redis
 
 from embedded.ports import HOST, free_port
 from embedded.redis import RedisServer
-from tests.proxy import Proxy
-from tests.system import eventually
+from harness.proxy import Proxy
+from harness.system import eventually
 
 
 class RedisPair:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.watcher import PATIENCE_SECONDS, Frame, Watcher
+from harness.watcher import PATIENCE_SECONDS, Frame, Watcher
 
 
 class RefusedStreamError(Exception):

@@ -4,9 +4,9 @@ A start of the product costs more than a second of processor time, and nine tent
 imports the libraries once, and forks a child for each order. The child runs the ordered module as `python -m` would. It
 has pid, session, environment, folder and log of its own, so tests stop, kill and freeze it like any other process.
 
-    python -m tests.fork_server <number of an open socket>
+    python -m harness.fork_server <number of an open socket>
 
-`tests/forked.py` writes one order a message, as JSON. It reads {"started": pid}, and later {"ended": pid, "code": 0}.
+`harness/forked.py` writes one order a message, as JSON. It reads {"started": pid}, and later {"ended": pid, "code": 0}.
 The server ends when the other side of the socket is closed; the kernel then tells its children to end.
 """
 

@@ -26,12 +26,12 @@ from embedded.plan import Plan, Web, Worker
 from embedded.ports import HOST, free_port
 from embedded.postgres import PostgresServer
 from embedded.redis import RedisServer
+from harness import forked
+from harness.forked import ForkedWeb, ForkedWorker
+from harness.servers import SECRET
+from harness.watcher import Watcher
 from realtime.connect.tickets import Ticket, issue_ticket
 from realtime.records.topics import TopicFilter
-from tests import forked
-from tests.forked import ForkedWeb, ForkedWorker
-from tests.servers import SECRET
-from tests.watcher import Watcher
 
 _numbers = count(2)
 SERVERS: dict[str, list[str] | None] = {

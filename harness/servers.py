@@ -1,4 +1,4 @@
-"""The servers of the tests. A plugin (`-p tests.servers`), because Django's settings are read before any conftest.
+"""The servers of the tests. A plugin (`-p harness.servers`), because Django's settings are read before any conftest.
 
 The addresses are chosen, and told to Django, when pytest begins; the servers start when the first test needs one.
 """
