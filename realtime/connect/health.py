@@ -144,7 +144,7 @@ class Health:
 
     def _hears(self) -> bool:
         """Whether a revocation would be heard of: the link lives, and brings what is told."""
-        return asyncio.get_running_loop().time() - self._reader.heard_until <= HEARD_SECONDS
+        return asyncio.get_running_loop().time() - self._reader.link.heard_until <= HEARD_SECONDS
 
     def _knows(self, tenant_id: int) -> bool:
         """Whether the marks of this tenant are known: they were read, and nothing later can have been lost."""
@@ -155,7 +155,7 @@ class Health:
 
     def _silent(self) -> bool:
         """Whether Redis did not answer when it was last asked, and has shown no sign of life since."""
-        if self._silent_since is not None and self._reader.heard_until > self._silent_since:
+        if self._silent_since is not None and self._reader.link.heard_until > self._silent_since:
             self._silent_since = None
         return self._silent_since is not None
 
@@ -233,7 +233,7 @@ class Health:
             del self._readings[tenant_id]
 
     def on_revocation(self, message: bytes) -> None:
-        """Some process, perhaps this one, has revoked somebody (`realtime.feed.reader.RevocationListener`)."""
+        """Some process, perhaps this one, has revoked somebody (`realtime.feed.pubsub_link.RevocationListener`)."""
         try:
             told = self._revocations.hear(message)
         except BadRecordError as problem:

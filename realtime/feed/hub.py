@@ -48,7 +48,7 @@ class Hub:
         self._limits = limits or Limits()
         self._flush_seconds = flush_seconds
         self._feeds: dict[int, FollowedFeed] = {}
-        self._pulse = Pulse(reader, self._feeds.values)
+        self._pulse = Pulse(reader.link, self._feeds.values)
         self._run_task: asyncio.Task[None] | None = None
         self._pulse_task: asyncio.Task[None] | None = None
         self._server_task: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class Hub:
     def start(self) -> Self:
         if self._run_task is None:
             loop = asyncio.get_running_loop()
-            self._run_task = loop.create_task(self._reader.run(self))
+            self._run_task = loop.create_task(self._reader.link.run(self))
             self._pulse_task = loop.create_task(self._pulse.run())
             self._server_task = loop.create_task(self._reader.watch_server())
         return self
@@ -164,7 +164,7 @@ class Hub:
             # A feed that was never loaded is read once its subscription is confirmed.
             if tenant_id in self._feeds and self._feeds[tenant_id].mirror.loaded:
                 self._feeds[tenant_id].request_read("probe")
-        self._reader.reconnect()
+        self._reader.link.reconnect()
 
     async def ready(self) -> None:
         """Check that this process can serve clients. Raise FeedUnavailableError with the reason if it cannot."""
@@ -176,10 +176,10 @@ class Hub:
             raise FeedUnavailableError(f"Redis cannot be reached: {problem}") from None
         if not self.running:
             raise FeedUnavailableError("The reader of the feeds does not run.")
-        if not self._reader.idle and not self._reader.connected:
+        if not self._reader.link.idle and not self._reader.link.connected:
             raise FeedUnavailableError("The link to Redis that brings the feeds is being made again.")
 
-    # The methods of `realtime.feed.reader.Listener`.
+    # The methods of `realtime.feed.pubsub_link.Listener`.
 
     def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
         by_feed: dict[int, list[Message]] = {}
@@ -198,7 +198,7 @@ class Hub:
 
     def on_lost(self) -> None:
         """Mark each feed as possibly out of date. It is read again when its subscription is confirmed."""
-        since = self._reader.unanswered_since
+        since = self._reader.link.unanswered_since
         for feed in self._feeds.values():
             feed.lose(since)
 
@@ -213,7 +213,7 @@ class Hub:
         try:
             with feed.held():
                 if is_new:
-                    await self._reader.subscribe(tenant_id)
+                    await self._reader.link.subscribe(tenant_id)
                 async with _in_time():
                     await feed.loaded.wait()
                 yield feed
@@ -265,7 +265,7 @@ class Hub:
     async def _unsubscribe(self, tenant_id: int) -> None:
         # A client may have joined since this task was created: its subscription stays.
         if tenant_id not in self._feeds:
-            await self._reader.unsubscribe(tenant_id)
+            await self._reader.link.unsubscribe(tenant_id)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from realtime.feed.reader import FeedReader
+from realtime.feed.pubsub_link import PubSubLink
 
 log = structlog.get_logger(__name__)
 
@@ -34,8 +34,8 @@ class Watched(Protocol):
 class Pulse:
     """Watches the pub/sub connection and all feeds of one process."""
 
-    def __init__(self, reader: FeedReader, feeds: Callable[[], Iterable[Watched]]) -> None:
-        self._reader, self._feeds = reader, feeds
+    def __init__(self, link: PubSubLink, feeds: Callable[[], Iterable[Watched]]) -> None:
+        self._link, self._feeds = link, feeds
         self._delayed = 0
 
     async def run(self) -> None:
@@ -48,7 +48,7 @@ class Pulse:
                 # If this process itself was blocked, it has not read the answers yet: look again in a second.
                 if loop.time() - before < 2 * PULSE_SECONDS:
                     self.look(loop.time())
-                await self._reader.ask_link()
+                await self._link.ping()
             except Exception:
                 log.exception("pulse_failed")
 
@@ -64,6 +64,6 @@ class Pulse:
         self._delayed = delayed
 
     def _seconds(self, feed: Watched, now: float) -> float | None:
-        since = [at for at in (feed.in_doubt_since, self._reader.unanswered_since) if at is not None]
+        since = [at for at in (feed.in_doubt_since, self._link.unanswered_since) if at is not None]
         seconds = now - min(since, default=now)
         return seconds if seconds > DELAYED_SECONDS else None

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from realtime.feed.eager import start
+from realtime.feed.in_flight import InFlight
 from realtime.protocol import frames
 from realtime.protocol.frames import Frame
 from realtime.protocol.place import Place
@@ -23,7 +24,6 @@ from realtime.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-MAX_BUFFER_BYTES = 65_536
 MAX_PENDING_TOPICS = 5_000
 MAX_QUEUED_BYTES = 1_048_576
 """The limit of answers that a client requests and does not read. Snapshots, which it does not request, do not count."""
@@ -78,11 +78,7 @@ class Subscriber:
         self._closed = self._finished = False
         self._in_snapshot = False
         """Whether the last part of the last snapshot has not been sent yet."""
-        # For servers whose `send` does not wait: the bytes sent, the bytes known to have arrived, and for each
-        # unanswered ping the bytes sent before it.
-        self._sent = self._arrived = 0
-        self._sent_place: Place | None = None
-        self._pings: deque[int] = deque()
+        self._in_flight = None if transport.waits_for_client else InFlight()
 
     @property
     def busy(self) -> bool:
@@ -91,12 +87,7 @@ class Subscriber:
 
     @property
     def _unanswered(self) -> bool:
-        # Before the end of its first snapshot the client has no place, so no ping can be sent.
-        return (
-            not self._transport.waits_for_client
-            and self._sent_place is not None
-            and self._sent - self._arrived > MAX_BUFFER_BYTES
-        )
+        return self._in_flight is not None and self._in_flight.too_many
 
     @property
     def place(self) -> Place:
@@ -170,8 +161,7 @@ class Subscriber:
 
     def answered(self) -> None:
         """Note that the client answered the oldest ping: everything that was sent before it has arrived."""
-        if self._pings:
-            self._arrived = self._pings.popleft()
+        if self._in_flight is not None and self._in_flight.note_answer():
             self._go_on()
 
     def close(self) -> None:
@@ -228,19 +218,15 @@ class Subscriber:
         """Note a frame that the server has taken or is taking."""
         if frame.kind == "snapshot":
             self._in_snapshot = frame.place is None
-        if self._transport.waits_for_client:
-            return
-        self._sent += len(frame.body)
-        self._sent_place = frame.place or self._sent_place
-        if frame.kind == "ping":
-            self._pings.append(self._sent)
+        if self._in_flight is not None:
+            self._in_flight.note_sent(frame)
 
     def _ask_for_answer(self) -> None:
         """Send a ping if much was sent since the last one, and the server cannot say whether it has arrived."""
-        asked = self._pings[-1] if self._pings else self._arrived
-        if self._unanswered and self._sent - asked > MAX_BUFFER_BYTES and not self._closed and self._sent_place:
+        sent = self._in_flight
+        if sent is not None and sent.ping_due and sent.place is not None and not self._closed:
             self._set_slow_timer()
-            self._send(frames.ping(self._sent_place))  # the place of what was sent, without what is still queued
+            self._send(frames.ping(sent.place))  # the place of what was sent, without what is still queued
 
     def _go_on(self) -> None:
         """Send what is queued, as far as the client takes it."""

@@ -10,6 +10,7 @@ nothing.
 Do not use these clients for transactions that WATCH keys: those need one connection from beginning to end.
 """
 
+import math
 import time
 from collections.abc import Callable
 from functools import cache
@@ -107,6 +108,13 @@ def _is_wrong_server(problem: Exception) -> bool:
     """Return whether this error has one of the codes. That of a command in a script may have it in the middle."""
     code = getattr(problem, "status_code", None) or str(problem).partition(" ")[0]
     return code in WRONG_SERVER_CODES or refusal(problem) is not None
+
+
+async def replication_of(connection: AsyncConnection) -> dict[str, Any]:
+    """Return INFO replication of the server at the end of this connection. Raise RedisError or OSError."""
+    await connection.send_command("INFO", "replication")
+    said: bytes = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
+    return dict(line.split(":", 1) for line in said.decode().splitlines() if ":" in line)
 
 
 def history(replication: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ class ServerProcess:
             self._look,
             self._read_committed,
         )
-        reader.listen_to_revocations(self.health)
+        reader.link.listen_to_revocations(self.health)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> Self:

@@ -191,7 +191,7 @@ async def test_a_process_whose_address_leads_to_a_replica_is_not_ready_and_heals
     await pair.replicate()
     await pair.promote(switch=False)
     assert "replica" in await until_ready(watching.hub, ready=False)
-    await until(lambda: not watching.reader.connected)
+    await until(lambda: not watching.reader.link.connected)
     with pytest.raises(RedisError):
         await watching.reader.read(tenant_id, "", 0)
     with pytest.raises(RedisError):

@@ -45,7 +45,7 @@ class Watched:
 
     async def cut_off(self) -> None:
         self.proxy.refuse()
-        await until(lambda: not self.hub._reader.connected)
+        await until(lambda: not self.hub._reader.link.connected)
 
     def reconnect(self) -> None:
         self.proxy.refuse(refusing=False)

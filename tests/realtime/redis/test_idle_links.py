@@ -35,7 +35,7 @@ class Process:
         revocations = Revocations(links.client(server.url, socket_timeout=TIME_LIMIT))
         self.health = Health(self.reader, self.hub, Connections(MaxConnections(1, 1, 1)), 3600.0, revocations)
         self.received: list[bytes] = []
-        self.reader.listen_to_revocations(self)
+        self.reader.link.listen_to_revocations(self)
 
     def on_revocation(self, message: bytes) -> None:
         self.received.append(message)
@@ -46,8 +46,8 @@ class Process:
 
     async def start(self) -> None:
         self.hub.start()
-        await until(lambda: self.reader.connected)
-        await until(lambda: self.reader.heard_until > float("-inf"))
+        await until(lambda: self.reader.link.connected)
+        await until(lambda: self.reader.link.heard_until > float("-inf"))
 
 
 @pytest.fixture
@@ -69,12 +69,12 @@ async def processes(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> 
 async def test_a_revocation_after_idle_times_reaches_every_process_over_the_same_connection(
     own_redis: RedisServer, processes: list[Process], tenant_id: int
 ) -> None:
-    before = [process.reader._connection for process in processes]
+    before = [process.reader.link._connection for process in processes]
     revoking = Revocations(links.client(own_redis.url, socket_timeout=TIME_LIMIT))
     revoking.add(tenant_id, user_subject(1), time.time() * 1000)
     await until(lambda: all(len(process.received) == 1 for process in processes))
     await asyncio.sleep(IDLE_SECONDS)
-    assert [process.reader._connection for process in processes] == before, "An idle link was given up."
+    assert [process.reader.link._connection for process in processes] == before, "An idle link was given up."
     revoking.add(tenant_id, user_subject(2), time.time() * 1000)
     await until(lambda: all(len(process.received) == 2 for process in processes))
-    assert [process.reader._connection for process in processes] == before
+    assert [process.reader.link._connection for process in processes] == before

@@ -108,7 +108,7 @@ async def test_the_probe_finds_a_connection_that_looks_healthy_and_delivers_noth
     await watched.until_received("job:missed")
     # And the link was replaced: the next message needs no probe.
     await until(lambda: watched.proxy.connections > connections)
-    await until(lambda: watched.hub._reader.connected)
+    await until(lambda: watched.hub._reader.link.connected)
     watched.publish("job:after")
     await watched.until_received("job:after")
 
@@ -141,10 +141,10 @@ async def test_a_key_of_the_wrong_type_costs_no_other_tenant_its_probe(
 async def test_a_probe_of_a_healthy_link_changes_nothing(watched: Watched) -> None:
     watched.publish("job:a")
     await watched.until_received("job:a")
-    link, frames = watched.hub._reader._connection, len(watched.carrier.taken)
+    link, frames = watched.hub._reader.link._connection, len(watched.carrier.taken)
     await watched.health.probe()
-    assert watched.hub._reader._connection is link
-    assert (watched.hub._reader.connected, len(watched.carrier.taken)) == (True, frames)
+    assert watched.hub._reader.link._connection is link
+    assert (watched.hub._reader.link.connected, len(watched.carrier.taken)) == (True, frames)
 
 
 async def test_a_redis_that_was_emptied_behind_an_open_link_is_noticed_by_the_probe(
@@ -218,7 +218,7 @@ async def test_while_a_feed_may_be_out_of_date_its_clients_receive_delayed_and_a
         watched.proxy.stall()
     await until(lambda: "delayed" in watched.carrier.kinds)
     if breaks == "hangs and is given up":
-        watched.hub._reader.reconnect()
+        watched.hub._reader.link.reconnect()
     newcomer = RecordingCarrier()
     subscriber = Subscriber(watched.tenant_id, TopicFilter.of(["*"]), newcomer)
     await watched.hub.join(subscriber)
@@ -244,17 +244,18 @@ async def test_while_a_feed_may_be_out_of_date_its_clients_receive_delayed_and_a
 
 async def test_a_process_without_clients_keeps_its_connection_through_the_probes(watched: Watched) -> None:
     reader = watched.hub._reader
+    link = reader.link
     for tenant_id in list(watched.hub._feeds):
-        await reader.unsubscribe(tenant_id)
-    await reader._command("PING")  # as one that overtakes its UNSUBSCRIBE
+        await link.unsubscribe(tenant_id)
+    await link._command("PING")  # as one that overtakes its UNSUBSCRIBE
     for _ in range(3):
         await reader.check_link()
         await asyncio.sleep(0.02)
-    assert reader.connected
-    assert reader.unanswered_since is None
+    assert link.connected
+    assert link.unanswered_since is None
 
 
 async def test_a_connection_that_is_given_up_while_the_hub_closes_does_not_delay_it(watched: Watched) -> None:
-    watched.hub._reader.reconnect()
+    watched.hub._reader.link.reconnect()
     async with asyncio.timeout(PATIENCE_SECONDS):
         await watched.hub.close()
