@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from realtime.operate.doctor_servers import brief_redis
 from realtime.records.errors import CheckFailedError
+from realtime.redis.clock import seconds_of
 
 MOST_SECONDS = 5.0
 """Of difference. Nothing is lost by more; times that people read are wrong by as much."""
@@ -18,10 +19,9 @@ def check_clocks() -> str:
     here = time.time()
     try:
         with brief_redis() as redis:
-            seconds, microseconds = redis.time()
+            redis_time = seconds_of(redis.time())
     except RedisError as problem:
         raise CheckFailedError(f"not looked at: {problem}", "Mend Redis first.") from problem
-    redis_time = seconds + microseconds / 1_000_000
     found = {"this host": here - redis_time}
     if connection.vendor == "postgresql":
         with suppress(DatabaseError):  # the check of the database says so

@@ -70,7 +70,7 @@ class Refill:
         Return the tenants for whom the source failed.
         """
         started, self._run_id = time.monotonic(), run_id
-        self._sweeper.pause_stalling()
+        self._sweeper.leases.pause_stalling()
         self._second_look.plan()
         conf.publisher().mark_filling()
         marks = restore_marks(conf.redis(), key_prefix=conf.key_prefix(), between=between)

@@ -56,9 +56,8 @@ class RedisClock:
                 self._follow(ahead)
 
     def synchronize_with_answer(self, answer: tuple[int, int], asked_at: float) -> None:
-        """Call `synchronize` with the answer to the command TIME: seconds and microseconds."""
-        seconds, microseconds = answer
-        self.synchronize(seconds + microseconds / 1_000_000, asked_at)
+        """Call `synchronize` with the answer to the command TIME."""
+        self.synchronize(seconds_of(answer), asked_at)
 
     @property
     def synchronized(self) -> bool:
@@ -67,6 +66,12 @@ class RedisClock:
 
     def _follow(self, ahead: float) -> None:
         self._ahead, self._synchronized, self._doubted = ahead, True, None
+
+
+def seconds_of(answer: tuple[int, int]) -> float:
+    """Return the Unix seconds of an answer to the command TIME: seconds and microseconds."""
+    seconds, microseconds = answer
+    return seconds + microseconds / 1_000_000
 
 
 def is_time(value: object) -> bool:

@@ -494,7 +494,7 @@ DEFECTS = [
         "Clocks",
         "a lease that was renewed by a wrong clock is not shortened",
         "realtime/repair/sweeper.py",
-        "        self.cap_leases(tenant_ids)\n",
+        "        self.leases.cap(tenant_ids)\n",
         "",
         "tests/faults/test_clocks_of_hosts.py",
     ),

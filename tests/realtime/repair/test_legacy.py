@@ -176,7 +176,7 @@ def test_a_copy_does_not_say_that_somebody_is_at_work(
     assert record is not None
     assert record.status == "PROCESSING"
     assert redis.zcard(f"tenant:{tenant_id}:leases") == 0
-    assert Sweeper(redis, ListedSource()).stall([tenant_id]) == 0
+    assert Sweeper(redis, ListedSource()).leases.stall([tenant_id]) == 0
 
 
 def test_a_copy_takes_no_lease_away(redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int) -> None:

@@ -14,6 +14,8 @@ from realtime.records.batches import run_script
 from realtime.records.metrics import counts
 from realtime.records.record import draft_record
 from realtime.records.scripts import Limits
+from realtime.repair.leases import Leases
+from realtime.repair.rebuild import Rebuild
 from realtime.repair.sweeper import Sweeper
 from tests.realtime.sources import ListedSource, say_progress
 
@@ -68,7 +70,7 @@ def test_a_topic_whose_lease_ran_out_is_told_to_be_stalled_and_keeps_progress_an
     channel = redis.pubsub()  # type: ignore[no-untyped-call]
     channel.subscribe(f"tenant:{tenant_id}:feed")
     assert channel.get_message(timeout=5)["type"] == "subscribe"
-    assert sweeper.stall([tenant_id]) == 1
+    assert sweeper.leases.stall([tenant_id]) == 1
     message = channel.get_message(timeout=5)["data"]
     channel.close()
     after = record(dying, tenant_id)
@@ -83,14 +85,14 @@ def test_what_is_stalled_is_said_once_and_holds_no_lease(
     redis: Redis, sweeper: Sweeper, dying: Publisher, publisher: Publisher, tenant_id: int
 ) -> None:
     progressing(dying, tenant_id)
-    assert [sweeper.stall([tenant_id]) for _ in range(3)] == [1, 0, 0]
+    assert [sweeper.leases.stall([tenant_id]) for _ in range(3)] == [1, 0, 0]
     assert redis.zcard(f"tenant:{tenant_id}:leases") == 0
     assert publisher.lease_seconds_left(tenant_id=tenant_id, topic=TOPIC) == 0
 
 
 def test_a_live_lease_is_left_alone(sweeper: Sweeper, publisher: Publisher, tenant_id: int) -> None:
     progressing(publisher, tenant_id)
-    assert sweeper.stall([tenant_id]) == 0
+    assert sweeper.leases.stall([tenant_id]) == 0
     assert record(publisher, tenant_id)["stalled"] is False
 
 
@@ -99,7 +101,7 @@ def test_the_next_word_of_this_or_the_next_attempt_clears_it(
     sweeper: Sweeper, dying: Publisher, tenant_id: int, attempt: int
 ) -> None:
     progressing(dying, tenant_id)
-    sweeper.stall([tenant_id])
+    sweeper.leases.stall([tenant_id])
     progressing(dying, tenant_id, attempt=attempt)
     assert record(dying, tenant_id)["stalled"] is False
 
@@ -115,7 +117,7 @@ def test_a_worker_that_speaks_between_the_look_and_the_mark_is_not_contradicted(
 ) -> None:
     """The offset is compared inside Redis, and so is the lease."""
 
-    class Late(Sweeper):
+    class Late(Leases):
         def _mark_call(self, *arguments: Any) -> Any:
             if meanwhile == "a word":
                 progressing(dying, tenant_id)
@@ -124,7 +126,8 @@ def test_a_worker_that_speaks_between_the_look_and_the_mark_is_not_contradicted(
             return super()._mark_call(*arguments)
 
     progressing(dying, tenant_id)
-    assert Late(redis, source).stall([tenant_id]) == 0
+    rebuild = Rebuild(redis, source)
+    assert Late(redis, rebuild, rebuild.maintain).stall([tenant_id]) == 0
     assert record(dying, tenant_id)["stalled"] is False
 
 
@@ -137,7 +140,7 @@ def test_a_lease_of_nothing_that_runs_is_dropped(
     redis.zadd(f"tenant:{tenant_id}:leases", {TOPIC: 1.5})
     if text is not None:
         redis.set(f"tenant:{tenant_id}:{TOPIC}:status", text)
-    assert sweeper.stall([tenant_id]) == 0
+    assert sweeper.leases.stall([tenant_id]) == 0
     assert redis.zcard(f"tenant:{tenant_id}:leases") == 0
     assert not redis.exists(f"tenant:{tenant_id}:feed")
 
@@ -148,7 +151,7 @@ def test_a_topic_that_lost_its_key_and_its_worker_is_repaired_and_then_stalled(
     progressing(dying, tenant_id)
     source.say(tenant_id, TOPIC, "PROCESSING", data={"job_type": "x"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
-    assert sweeper.stall([tenant_id]) == 1
+    assert sweeper.leases.stall([tenant_id]) == 1
     assert record(dying, tenant_id)["stalled"] is True
 
 
@@ -168,7 +171,7 @@ def test_sweeps_are_apart_and_rest_while_redis_settles(
 ) -> None:
     sweeper = Sweeper(redis, source)
     progressing(dying, tenant_id)
-    sweeper.pause_stalling()
+    sweeper.leases.pause_stalling()
     assert 29_000 < redis.pttl("realtime:settling") <= 30_000
     sweeper.sweep_if_due()
     assert record(dying, tenant_id)["stalled"] is False
@@ -285,7 +288,7 @@ def test_sweeping_costs_round_trips_by_the_hundred_and_asks_the_database_for_ten
     sweeper = Sweeper(redis, source)
     sweeper.sweep_if_due()  # loads the scripts
     sent = redis.info("commandstats")
-    sweeper.stall(tenants)
+    sweeper.leases.stall(tenants)
     sweeper.maintain(tenants)
     after = redis.info("commandstats")
     calls = {name: after[name]["calls"] - sent.get(name, {"calls": 0})["calls"] for name in after}

@@ -1,0 +1,184 @@
+"""Leases of workers: marks jobs as stalled whose worker no longer renews its lease.
+
+A worker's lease lasts 30 s from its last heartbeat, and the sweeper looks every 5 s. So a browser shows "stalled" at
+most 36 s after a worker was killed; the queue delivers its message again after 40 s.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import orjson
+import structlog
+from redis import Redis
+
+from realtime.records.batches import Call, answers_of, batched, run_script
+from realtime.records.commands import Commands
+from realtime.records.errors import BadRecordError
+from realtime.records.keys import Keys
+from realtime.records.record import Draft, draft_record, join_record
+from realtime.records.scripts import Limits
+from realtime.records.transitions import Status, Verdict
+from realtime.redis.clock import seconds_of
+from realtime.repair.rebuild import Indexed, Rebuild
+
+log = structlog.get_logger(__name__)
+
+CLOCK_SECONDS = 5.0
+"""A lease may be this much longer than a whole one, because it may be renewed while the sweeper reads."""
+MOST_LAPSED = 100
+"""The number of a tenant's leases that one sweep handles. The next sweep handles the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lapsed:
+    """A lease that ran out."""
+
+    tenant_id: int
+    topic: str
+    deadline: float
+
+
+class Leases:
+    """The leases of all topics. Methods raise RedisError, and what the project's source raises."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        rebuild: Rebuild,
+        maintain: Callable[[list[int]], object],
+        *,
+        key_prefix: str = "",
+        limits: Limits | None = None,
+    ) -> None:
+        """`maintain` repairs the evicted topics of these tenants."""
+        self._redis, self._rebuild, self._maintain = redis, rebuild, maintain
+        self._keys = Keys(key_prefix)
+        self._limits = limits or Limits()
+        self._commands = Commands(key_prefix, self._limits)
+
+    def pause_stalling(self) -> None:
+        """Mark no topic as stalled for the length of one lease: while Redis was down, workers could not renew theirs.
+
+        The mark is in Redis, so that it applies to any process that sweeps next.
+        """
+        milliseconds = max(1, int(self._limits.lease_seconds * 1000))
+        run_script(self._redis, "note", [([self._keys.settling()], [1, "PX", milliseconds])])
+
+    def stalling_paused(self) -> bool:
+        """Return whether no topic may be marked as stalled now, by any process."""
+        return bool(self._redis.exists(self._keys.settling()))
+
+    def stall(self, tenant_ids: list[int]) -> int:
+        """Mark the topics whose leases ran out as stalled. Return their number."""
+        stalled = sum(self._stall(batch) for batch in batched(self._lapsed(tenant_ids)))
+        if stalled:
+            log.info("topics_stalled", count=stalled)
+        return stalled
+
+    def cap(self, tenant_ids: list[int]) -> int:
+        """Shorten leases that end later than one that begins now. Return their number.
+
+        They were renewed while the clock of Redis was ahead. If their workers are dead, that would stay unnoticed for
+        as long as the clock was ahead.
+        """
+        latest = redis_time(self._redis) + self._limits.lease_seconds
+        capped = 0
+        for batch in batched(tenant_ids):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for tenant_id in batch:
+                    pipe.zrangebyscore(self._keys.leases(tenant_id), f"({latest + CLOCK_SECONDS}", "+inf")
+                answers = answers_of(pipe, "leases")
+            for tenant_id, topics in zip(batch, answers, strict=True):
+                if topics:
+                    self._redis.zadd(self._keys.leases(tenant_id), dict.fromkeys(topics, latest), xx=True, lt=True)
+                    capped += len(topics)
+        if capped:
+            log.warning("leases_capped", count=capped)
+        return capped
+
+    def _lapsed(self, tenant_ids: list[int]) -> list[Lapsed]:
+        now = redis_time(self._redis)
+        found: list[Lapsed] = []
+        for batch in batched(tenant_ids):
+            with self._redis.pipeline(transaction=False) as pipe:
+                for tenant_id in batch:
+                    pipe.zrangebyscore(
+                        self._keys.leases(tenant_id), "-inf", now, start=0, num=MOST_LAPSED, withscores=True
+                    )
+                answers = answers_of(pipe, "leases")
+            found += chain.from_iterable(
+                [Lapsed(tenant_id, topic.decode(), deadline) for topic, deadline in answer]
+                for tenant_id, answer in zip(batch, answers, strict=True)
+                if answer is not None
+            )
+        return found
+
+    def _stall(self, lapsed: list[Lapsed]) -> int:
+        texts = status_texts(self._redis, self._keys, lapsed)
+        evicted = {lease.tenant_id for lease, text in zip(lapsed, texts, strict=True) if text is None}
+        if evicted:
+            self._maintain(sorted(evicted))
+        if self._end_forgotten(lapsed) or evicted:
+            texts = status_texts(self._redis, self._keys, lapsed)
+        marks: list[Call] = []
+        drops: list[Call] = []
+        now = redis_time(self._redis)
+        for lease, text in zip(lapsed, texts, strict=True):
+            found = stalled_draft(text, now) if text is not None else None
+            if found is not None:
+                marks.append(self._mark_call(lease.tenant_id, *found))
+            else:
+                drops.append(([self._keys.leases(lease.tenant_id)], [lease.topic, repr(lease.deadline)]))
+        run_script(self._redis, "drop_lease", drops)
+        return run_script(self._redis, "stall", marks).count(Verdict.ACCEPTED.encode())
+
+    def _end_forgotten(self, lapsed: list[Lapsed]) -> int:
+        """Publish the topics that have ended in the database. Return their number.
+
+        Redis forgets topics that ended long ago. A worker that was frozen since may bring such a topic back.
+        """
+        running = [Indexed(lease.tenant_id, lease.topic, 0, 0, present=True) for lease in lapsed]
+        return self._rebuild.mend(running, only_terminal=True).published
+
+    def _mark_call(self, tenant_id: int, draft: Draft, offset: int) -> Call:
+        names, values = self._commands.publish(tenant_id, draft)
+        return names, [*values, offset]
+
+
+def redis_time(redis: Redis) -> float:
+    """Return the time of Redis, in Unix seconds."""
+    return seconds_of(redis.time())
+
+
+def status_texts(redis: Redis, keys: Keys, topics: Sequence[Lapsed | Indexed]) -> list[bytes | None]:
+    """Return what the status keys of these topics hold."""
+    with redis.pipeline(transaction=False) as pipe:
+        for topic in topics:
+            pipe.get(keys.status(topic.tenant_id, topic.topic))
+        return answers_of(pipe, "status")
+
+
+def stalled_draft(text: bytes, now: float) -> tuple[Draft, int] | None:
+    """Return a running record marked as stalled, and its offset; None if it is not running or marked already.
+
+    Its progress is in another key and stays.
+    """
+    try:
+        record = join_record(text, None)
+        fields = orjson.loads(text)
+        if record.status is not Status.PROCESSING or fields["stalled"]:
+            return None
+        draft = draft_record(
+            topic=record.topic,
+            attempt=record.attempt,
+            status=record.status,
+            published_at=now,
+            data=fields["data"],
+            error=fields["error"],
+            stalled=True,
+        )
+    except (BadRecordError, orjson.JSONDecodeError, KeyError, TypeError) as problem:
+        log.warning("bad_record", error=str(problem))
+        return None
+    return draft, record.offset
