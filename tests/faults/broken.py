@@ -86,7 +86,7 @@ DEFECTS = [
         "realtime/outbox/claims.py",
         '_claimed(entry).update(attempts=F("attempts") + 1, error=error[:ERROR_LENGTH], failed_at=Now())',
         '_claimed(entry).update(attempts=F("attempts") + 1, next_try_at=None)',
-        "tests/realtime/outbox/test_relay.py",
+        "tests/realtime/outbox/test_rows_set_aside.py",
     ),
     Defect(
         "1. Terminal certainty",

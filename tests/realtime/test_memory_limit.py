@@ -24,7 +24,7 @@ from realtime.records.record import Draft, draft_record
 from realtime.records.scripts import Limits
 from realtime.repair.sweeper import Sweeper
 from tests.faults.refusing import memory_full
-from tests.realtime.outbox.test_relay import note_filled
+from tests.realtime.outbox.rows import note_filled
 from tests.realtime.sources import ListedSource
 
 TOPIC = "job:a1"

@@ -26,7 +26,7 @@ from realtime.outbox.revoke import REVOCATION, committed_marks, revoke, revoke_o
 from realtime.records.errors import BadRecordError, MarksUnreadableError, RevokedError
 from realtime.web.middleware import tell_untold_revocations
 from tests.faults.refusing import REFUSING, memory_full, read_only
-from tests.realtime.outbox.test_relay import aged, left_behind, note_filled, sent
+from tests.realtime.outbox.rows import aged, left_behind, note_filled, sent
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
 
