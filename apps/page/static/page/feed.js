@@ -1,21 +1,17 @@
-// The connection to the push engine: ticket, link, place, back-off, close codes, and what state all this is in. Section 7
-// of the contract. The product's client library will take this module's place, so it offers what that one will:
-// `connect()`, `watch()`, `records`, `state`.
+// The connection to the push engine: ticket, link, place, back-off, close codes, and the state of all this, as
+// docs/reference/realtime-protocol.md describes it. It offers `connect()`, `watch()`, `records` and `state`.
 
 import { Fold, epochOf } from "./fold.js";
-import { openEvents, openPolls, openSocket } from "./links.js";
+import { Ladder } from "./ladder.js";
 import { Questions } from "./questions.js";
+import { Timers } from "./timers.js";
 import { reasonFor, waitAfter } from "./waits.js";
+import { Watchers } from "./watchers.js";
 
-const RUNGS = [openSocket, openEvents, openPolls]; // the ladder, from the best link down
-const SOCKET = 0;
-const POLLS = 2;
-const FRUITLESS = [2, 1, 1]; // ends without one frame before the next rung is tried
 const FIRST_FRAME_MS = 20_000;
 const POLLS_SILENT_MS = 30_000;
 const STEADY_MS = 20_000;
 const GRACE_MS = 5000; // beyond the time of a ping
-const CLIMB_MS = [60_000, 600_000]; // from a lower rung the WebSocket is tried again after so long, at first and at most
 
 /**
  * @typedef {import("./fold.js").Record} Record
@@ -26,7 +22,7 @@ const CLIMB_MS = [60_000, 600_000]; // from a lower rung the WebSocket is tried 
  * @typedef {{reason: string, nextAt: number | null}} Why  `reason` is a word for each case, `nextAt` the next attempt.
  * @typedef {{ticket: () => Promise<Granted>, resolve: (topic: string) => Promise<Record | null>,
  *   onState?: (state: State, code: number, why: Why) => void}} Options
- * @typedef {{rung: number, granted: Granted, heard: boolean, link: import("./links.js").Link}} Attempt
+ * @typedef {{heard: boolean, link: import("./links.js").Link}} Attempt
  */
 
 /** @param {Options} options */
@@ -38,15 +34,12 @@ export class Feed {
   /** @type {State} */
   state = "connecting";
   #fold = new Fold();
-  /** @type {Set<{topic: string, tell: (record: Record) => void}>} */
-  #watchers = new Set();
+  #watchers = new Watchers();
   /** @type {Attempt | null} the link that stands, or is being made */
   #attempt = null;
   /** @type {Attempt | null} a better link that is tried while the present one stands */
   #candidate = null;
-  #rung = SOCKET;
-  #fruitless = 0;
-  #climbMs = CLIMB_MS[0];
+  #ladder = new Ladder();
   #place = "";
   /** @type {Record[]} parts of a snapshot that is still coming */
   #parts = [];
@@ -58,8 +51,7 @@ export class Feed {
   #lateMs = Infinity;
   /** @type {{code: number, retry_after_ms?: number, limit?: string} | null} */
   #closing = null;
-  /** @type {{[name: string]: number}} */
-  #timers = {};
+  #timers = new Timers();
   #waitOrdered = false;
   #told = "";
   #options;
@@ -74,7 +66,7 @@ export class Feed {
       send: () => this.#attempt?.link.send ?? null,
       ticket: options.ticket,
       resolve: options.resolve,
-      tell: (records) => this.#tell(records),
+      tell: (records) => this.#watchers.tell(records),
       ended: () => this.#ended,
     });
     addEventListener("online", this.#wake);
@@ -91,16 +83,13 @@ export class Feed {
   /** Calls `tell` with the record of `topic` (or of all, `*`): now, and on each change. A record that turned out not
    *  to exist comes as `UNKNOWN`. @param {string} topic @param {(record: Record) => void} tell */
   watch(topic, tell) {
-    const watcher = { topic, tell };
-    this.#watchers.add(watcher);
-    for (const record of this.records.values()) if (topic === "*" || topic === record.topic) tell(record);
-    return () => this.#watchers.delete(watcher);
+    return this.#watchers.add(topic, tell, this.records.values());
   }
 
   /** Takes in what the HTTP API told; `prove` asks the feed for what is unfinished there and unknown here.
    *  @param {Record[]} records @param {{prove?: boolean}} [options] */
   learn(records, { prove = false } = {}) {
-    this.#tell(this.#fold.learn(records));
+    this.#watchers.tell(this.#fold.learn(records));
     if (prove && this.#liveSince) this.#questions.ask();
   }
 
@@ -110,7 +99,7 @@ export class Feed {
     document.removeEventListener("visibilitychange", this.#wake);
     this.#watchers.clear();
     this.#drop();
-    this.#setTimer("retry", null);
+    this.#timers.stop("retry");
     this.state = "stopped";
   }
 
@@ -119,9 +108,9 @@ export class Feed {
     try {
       const granted = await this.#options.ticket();
       if (this.#ended || this.#attempt) return;
-      this.#silenceMs = this.#rung === POLLS ? POLLS_SILENT_MS : FIRST_FRAME_MS;
+      this.#silenceMs = this.#ladder.polls ? POLLS_SILENT_MS : FIRST_FRAME_MS;
       this.#lateMs = Infinity;
-      this.#attempt = this.#begin(this.#rung, granted);
+      this.#attempt = this.#begin(granted, "open");
       this.#listen();
     } catch (error) {
       const { status, retryAfterMs } = /** @type {{status?: number, retryAfterMs?: number}} */ (error);
@@ -134,10 +123,10 @@ export class Feed {
     return this.state === "stopped";
   }
 
-  /** @param {number} rung @param {Granted} granted @returns {Attempt} */
-  #begin(rung, granted) {
-    const attempt = /** @type {Attempt} */ ({ rung, granted, heard: false });
-    attempt.link = RUNGS[rung]({
+  /** @param {Granted} granted @param {"open" | "openBest"} open @returns {Attempt} */
+  #begin(granted, open) {
+    const attempt = /** @type {Attempt} */ ({ heard: false });
+    attempt.link = this.#ladder[open]({
       granted,
       place: this.#place,
       ticket: this.#options.ticket,
@@ -153,7 +142,7 @@ export class Feed {
     if (attempt === this.#candidate && frame.type === "welcome") this.#adopt(attempt);
     if (attempt !== this.#attempt) return;
     attempt.heard = true;
-    this.#fruitless = 0;
+    this.#ladder.noteFrame();
     this.#receive(frame);
   }
 
@@ -166,10 +155,10 @@ export class Feed {
   /** A dead link brings no close frame; the server's pings say how long silence may last. */
   #listen() {
     this.#heardAt = Date.now();
-    this.#setTimer("silence", () => this.#closed({ code: 1006 }), this.#silenceMs);
-    this.#setTimer("late", this.#lateMs === Infinity ? null : () => {
-      if (this.state === "live") this.#setState("delayed", { reason: "silent" });
-    }, this.#lateMs);
+    this.#timers.set("silence", () => this.#closed({ code: 1006 }), this.#silenceMs);
+    this.#timers.stop("late");
+    if (this.#lateMs === Infinity) return;
+    this.#timers.set("late", () => this.state === "live" && this.#setState("delayed", { reason: "silent" }), this.#lateMs);
   }
 
   /** @param {any} frame */
@@ -177,7 +166,7 @@ export class Feed {
     this.#listen();
     if (frame.type === "welcome") this.#welcome(frame);
     else if (frame.type === "snapshot") this.#snapshot(frame);
-    else if (frame.type === "records") this.#tell(this.#fold.apply(frame.records, epochOf(frame.place)));
+    else if (frame.type === "records") this.#watchers.tell(this.#fold.apply(frame.records, epochOf(frame.place)));
     else if (frame.type === "ping") this.#send({ type: "pong" });
     else if (frame.type === "delayed") this.#setState("delayed", { reason: "server" });
     else if (frame.type === "subscribed") this.#questions.answered(frame);
@@ -187,7 +176,7 @@ export class Feed {
     if (typeof frame.place !== "string") return;
     // Last, so that a place is never ahead of what the fold holds.
     this.#place = frame.place;
-    if (this.#liveSince) this.#setState(this.#rung === POLLS ? "polling" : "live");
+    if (this.#liveSince) this.#setState(this.#ladder.polls ? "polling" : "live");
   }
 
   /** @param {{ping_seconds: number, expires_in: number}} frame */
@@ -204,7 +193,7 @@ export class Feed {
     if (frame.more) return; // only the last part has the place, and only the whole says what is absent
     const records = this.#parts.splice(0);
     const epoch = epochOf(frame.place);
-    this.#tell(frame.recovered ? this.#fold.apply(records, epoch) : this.#fold.replace(records, epoch));
+    this.#watchers.tell(frame.recovered ? this.#fold.apply(records, epoch) : this.#fold.replace(records, epoch));
     if (!this.#liveSince) this.#climbLater();
     this.#liveSince ||= Date.now();
     this.#questions.ask();
@@ -213,7 +202,7 @@ export class Feed {
   /** @param {number} seconds until the server ends this connection */
   #renewBefore(seconds) {
     if (!this.#attempt?.link.send) return; // ends with 4100, and comes back with another ticket
-    this.#setTimer("renewal", async () => {
+    this.#timers.set("renewal", async () => {
       // Without a new ticket the server closes with 4100, which says the same.
       const granted = await this.#options.ticket().catch(() => null);
       if (granted) this.#send({ type: "refresh", ticket: granted.ticket });
@@ -228,11 +217,7 @@ export class Feed {
     this.#drop();
     if (this.#liveSince && Date.now() - this.#liveSince > STEADY_MS) this.#tries = 0;
     this.#liveSince = 0;
-    if (blocked && ++this.#fruitless >= FRUITLESS[this.#rung]) {
-      // The last rung brought nothing either: it is not a proxy that is in the way, and the best link is tried again.
-      this.#rung = (this.#rung + 1) % RUNGS.length;
-      this.#fruitless = 0;
-    }
+    if (blocked) this.#ladder.noteFruitless();
     this.#plan(code, closing?.retry_after_ms ?? end.retryAfterMs, closing?.limit ?? end.limit, blocked);
   }
 
@@ -247,7 +232,7 @@ export class Feed {
     this.#waitOrdered = retryAfterMs !== undefined;
     const reason = reasonFor(code, limit, blocked);
     this.#setState(code === 4101 ? "refused" : "offline", { code, reason, nextAt: Date.now() + wait });
-    this.#setTimer("retry", () => this.#open(), wait);
+    this.#timers.set("retry", () => this.#open(), wait);
   }
 
   /** Back on the network, or back in front: no need to sit out a wait, or to trust a link that has gone quiet. */
@@ -259,21 +244,20 @@ export class Feed {
       this.#drop();
       this.#liveSince = 0;
       this.#open();
-    } else if (this.#timers.retry && !this.#waitOrdered) {
+    } else if (this.#timers.has("retry") && !this.#waitOrdered) {
       this.#open();
     }
   }
 
   /** On a lower rung the best link is tried again now and then, beside the one that works. */
   #climbLater() {
-    if (this.#rung === SOCKET) return;
-    this.#setTimer("climb", async () => {
+    if (this.#ladder.onTop) return;
+    this.#timers.set("climb", async () => {
       const granted = await this.#options.ticket().catch(() => null);
-      if (!granted || this.#ended || this.#candidate || this.#rung === SOCKET) return this.#climbLater();
-      this.#candidate = this.#begin(SOCKET, granted);
-      this.#setTimer("climb", () => this.#giveUpCandidate(), FIRST_FRAME_MS);
-    }, this.#climbMs);
-    this.#climbMs = Math.min(2 * this.#climbMs, CLIMB_MS[1]);
+      if (!granted || this.#ended || this.#candidate || this.#ladder.onTop) return this.#climbLater();
+      this.#candidate = this.#begin(granted, "openBest");
+      this.#timers.set("climb", () => this.#giveUpCandidate(), FIRST_FRAME_MS);
+    }, this.#ladder.nextClimbMs());
   }
 
   #giveUpCandidate() {
@@ -287,12 +271,11 @@ export class Feed {
     this.#candidate = null;
     this.#drop();
     this.#attempt = attempt;
-    this.#rung = attempt.rung;
-    this.#climbMs = CLIMB_MS[0];
+    this.#ladder.climb();
   }
 
   #drop() {
-    for (const name of ["silence", "late", "renewal", "climb", "retry"]) this.#setTimer(name, null);
+    this.#timers.stop("silence", "late", "renewal", "climb", "retry");
     this.#questions.clear();
     this.#parts = [];
     this.#closing = null;
@@ -303,26 +286,6 @@ export class Feed {
   /** @param {object} frame */
   #send(frame) {
     this.#attempt?.link.send?.(frame);
-  }
-
-  /** One timer of each name; null stops it. @param {string} name @param {(() => void) | null} act @param {number} [ms] */
-  #setTimer(name, act, ms) {
-    clearTimeout(this.#timers[name]);
-    delete this.#timers[name];
-    if (!act) return;
-    this.#timers[name] = setTimeout(() => {
-      delete this.#timers[name];
-      act();
-    }, ms);
-  }
-
-  /** @param {(Record | null)[]} records */
-  #tell(records) {
-    for (const record of records) {
-      for (const { topic, tell } of this.#watchers) {
-        if (record && (topic === "*" || topic === record.topic)) tell(record);
-      }
-    }
   }
 
   /** @param {State} state @param {{code?: number, reason?: string, nextAt?: number | null}} [why] */

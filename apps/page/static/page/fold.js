@@ -1,4 +1,4 @@
-// The fold (section 7 of the contract): from frames to the records that stand. Pure: no clock, no network.
+// The fold: from frames to the records that count now (docs/reference/realtime-protocol.md). Pure: no clock, no network.
 
 /**
  * @typedef {{percent?: number | null, remaining_seconds?: number | null,

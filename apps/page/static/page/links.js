@@ -1,13 +1,13 @@
-// The three ways to the frames of section 7: a WebSocket, Server-Sent Events read with `fetch`, and the one poll. Each
-// brings the same frames and takes the same places, so the feed can go from one to another without a gap.
+// The three ways to frames: a WebSocket, Server-Sent Events read with `fetch`, and the one poll. Each brings the same
+// frames and takes the same places, so the feed can go from one to another without a gap.
 
 const POLL_TIMEOUT_MS = 15_000;
 const TICKET_LEFT_MS = 15_000; // of a ticket's minute, when the next poll takes a new one
 
 /**
  * @typedef {{ticket: string, expires_in: number, websocket_url: string, events_url: string, snapshot_url: string}} Granted
- * @typedef {{code: number, retryAfterMs?: number, limit?: string}} End  How a link ended: a close code of section 7, or
- *   1006 where nobody said why.
+ * @typedef {{code: number, retryAfterMs?: number, limit?: string}} End  How a link ended: a close code, or 1006 if
+ *   the server did not say why.
  * @typedef {{granted: Granted, place: string, ticket: () => Promise<Granted>, unfinished: () => boolean,
  *   onFrame: (frame: any) => void, onEnd: (end: End) => void}} Task
  * @typedef {{send: ((frame: object) => void) | null, close: () => void}} Link  Without `send` it goes one way.
