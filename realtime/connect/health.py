@@ -121,12 +121,12 @@ class Health:
         probed = await self._read(tenants)
         if back := _gone_back(before, probed):
             log.warning("feeds_gone_back", tenants=len(back))
-            self._hub.heal(back)
+            self._hub.recover(back)
         if behind := self._behind(probed):
             await asyncio.sleep(BEHIND_SECONDS)
             if still := [tenant for tenant in self._behind(probed) if tenant in behind]:
                 log.warning("feeds_behind", tenants=len(still))
-                self._hub.heal(still)
+                self._hub.recover(still)
 
     async def is_revoked(self, issued: Issued) -> bool:
         """Whether a mark ends this, in Redis or not yet there. Raises FeedUnavailableError where that is not known.

@@ -94,7 +94,7 @@ class Broadcast:
             return
         deliver = Subscriber.ping if seconds is None else partial(Subscriber.queue, frame=frames.delayed(seconds))
         for audience in self._audiences.all():
-            self._fan_out.tell(deliver, audience.subscribers)
+            self._fan_out.queue(deliver, audience.subscribers)
 
     # Snapshots.
 
@@ -184,7 +184,7 @@ class Broadcast:
         for audience, told in self._audiences.concerned(records).items():
             place = Place(self._mirror.epoch, self._mirror.offset, audience.topics.hash)
             frame = frames.records(place, [record.body for record in told])
-            self._fan_out.tell(partial(Subscriber.deliver, frame=frame, records=told), audience.subscribers)
+            self._fan_out.queue(partial(Subscriber.deliver, frame=frame, records=told), audience.subscribers)
 
     def start_epoch(self, named_records: Mapping[str, Record]) -> None:
         """Send everybody a snapshot of a new epoch. What was still to be sent of the old one is dropped."""
@@ -193,7 +193,7 @@ class Broadcast:
         self._snapshots.clear()
         self._named_records = dict(named_records)
         for audience in self._audiences.all():
-            self._fan_out.tell(_EpochStart(self, audience.topics, self._named_records), audience.subscribers)
+            self._fan_out.queue(_EpochStart(self, audience.topics, self._named_records), audience.subscribers)
 
     def _flush_soon(self) -> None:
         self._due = True

@@ -32,7 +32,7 @@ class FanOut:
         """Whether a delivery is still queued."""
         return bool(self._queue)
 
-    def tell(self, deliver: Deliver, subscribers: Iterable[Subscriber]) -> None:
+    def queue(self, deliver: Deliver, subscribers: Iterable[Subscriber]) -> None:
         """Call `deliver` for each subscriber: for the first ones now, for the others in later turns of the loop."""
         self._queue.append((deliver, set(subscribers)))
         self._work()

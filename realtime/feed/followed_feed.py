@@ -218,9 +218,8 @@ class FollowedFeed:
             self._buffered_before_read = len(self._buffer)
             topics = self._topics_besides()
             try:
-                snapshot = await self._reader.read(
-                    self.tenant_id, "" if self.mirror.astray else self.mirror.epoch, self.mirror.offset, sorted(topics)
-                )
+                epoch = "" if self.mirror.has_surplus else self.mirror.epoch
+                snapshot = await self._reader.read(self.tenant_id, epoch, self.mirror.offset, sorted(topics))
                 late = self._topics_besides() - topics - {record.topic for record in snapshot.records}
                 if not snapshot.whole or not late or late_reads == MAX_LATE_READS:
                     return snapshot
@@ -257,7 +256,7 @@ class FollowedFeed:
             self.broadcast.send(change.records)
         buffered, self._buffer = self._buffer, []
         self.receive(buffered)
-        if self._buffer or self._overflown or self.mirror.astray:
+        if self._buffer or self._overflown or self.mirror.has_surplus:
             # Messages are still missing, a newer epoch has begun, or the mirror holds too much.
             self._overflown, self._read_wanted = False, True
 

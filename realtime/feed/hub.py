@@ -158,7 +158,7 @@ class Hub:
             return False
         return asyncio.get_running_loop().time() - feed.followed_since > seconds
 
-    def heal(self, tenant_ids: Iterable[int]) -> None:
+    def recover(self, tenant_ids: Iterable[int]) -> None:
         """Read feeds whose messages did not arrive, and replace the pub/sub connection to Redis."""
         for tenant_id in tenant_ids:
             # A feed that was never loaded is read once its subscription is confirmed.

@@ -17,8 +17,8 @@ from realtime.records.record import Record, parse_record
 from realtime.records.scripts import Limits, Snapshot
 from realtime.redis.clock import clock
 
-MAX_OWED = 5000
-"""How many topics of one feed are owed. The oldest are forgotten; clients that name them or reconnect see their end."""
+MAX_PENDING_ENDS = 5000
+"""How many topics `pending_ends` holds. The oldest are forgotten; clients that name them or reconnect see their end."""
 
 _MESSAGE_HEAD = re.compile(rb"([0-9a-f]{1,32})\.(\d{1,16}) ")
 
@@ -73,9 +73,9 @@ class Mirror:
         self.epoch = ""
         self.offset = 0
         self.floor = 0
-        self.astray = False
+        self.has_surplus = False
         """Whether it holds topics that new clients are no longer shown. A read of the whole feed corrects that."""
-        self.owed: dict[str, None] = {}
+        self.pending_ends: dict[str, None] = {}
         """Topics that were unfinished when they left the mirror: clients may not have received their end."""
 
     @property
@@ -104,7 +104,7 @@ class Mirror:
 
     def unfinished(self) -> set[str]:
         """Return the topics whose end clients have not received."""
-        return self._unfinished.keys() | self.owed.keys()
+        return self._unfinished.keys() | self.pending_ends.keys()
 
     def receive(self, message: Message) -> Received:
         """Apply a message if it is the next one."""
@@ -122,7 +122,7 @@ class Mirror:
     def load(self, snapshot: Snapshot) -> Change:
         """Apply a snapshot: what is above this mirror's offset, or the whole feed."""
         if snapshot.epoch == self.epoch and snapshot.offset < self.offset:
-            self.astray = False  # one read is enough: in a feed this busy, surplus topics leave soon
+            self.has_surplus = False  # one read is enough: in a feed this busy, surplus topics leave soon
             return Change(reset=False, records=[])  # the snapshot is older than the messages applied since
         if not snapshot.whole:
             new = [record for record in snapshot.records if record.offset > self.offset]
@@ -131,11 +131,11 @@ class Mirror:
                 self._put(record)
             self._trim()
             # The snapshot may lack a topic that pushed out another one, as it changed again before the read.
-            self.astray = len(self) > snapshot.shown
+            self.has_surplus = len(self) > snapshot.shown
             return Change(reset=False, records=new)
         goes_on = self.continues_from(snapshot.epoch, self.offset) and self.offset >= snapshot.floor
         new = [record for record in snapshot.records if not goes_on or record.offset > self.offset]
-        self.epoch, self.offset, self.floor, self.astray = snapshot.epoch, snapshot.offset, snapshot.floor, False
+        self.epoch, self.offset, self.floor, self.has_surplus = snapshot.epoch, snapshot.offset, snapshot.floor, False
         # Sort by the records' own offsets, because `above` relies on that order. The index may have another offset: a
         # record that a detail view restored has offset 0, but the index has the offset from before its eviction.
         before = self._unfinished
@@ -143,16 +143,16 @@ class Mirror:
         for record in sorted(snapshot.records, key=attrgetter("offset")):
             self._put(record)
         for topic in before.keys() - self._unfinished.keys() - self._terminal.keys():
-            self._owe(topic)
+            self._note_pending_end(topic)
         for record in snapshot.named_records.values():
             if record.terminal:
-                self.owed.pop(record.topic, None)
+                self.pending_ends.pop(record.topic, None)
         return Change(reset=not goes_on, records=new)
 
     def _put(self, record: Record) -> None:
         self._unfinished.pop(record.topic, None)
         self._terminal.pop(record.topic, None)
-        self.owed.pop(record.topic, None)
+        self.pending_ends.pop(record.topic, None)
         (self._terminal if record.terminal else self._unfinished)[record.topic] = record
         if record.terminal:
             self._note_end(record)
@@ -181,13 +181,13 @@ class Mirror:
     def _drop(self, records: dict[str, Record], oldest: Record) -> None:
         del records[oldest.topic]
         if not oldest.terminal:
-            self._owe(oldest.topic)
+            self._note_pending_end(oldest.topic)
         self.floor = max(self.floor, oldest.offset)
 
-    def _owe(self, topic: str) -> None:
-        self.owed[topic] = None
-        if len(self.owed) > MAX_OWED:
-            del self.owed[next(iter(self.owed))]
+    def _note_pending_end(self, topic: str) -> None:
+        self.pending_ends[topic] = None
+        if len(self.pending_ends) > MAX_PENDING_ENDS:
+            del self.pending_ends[next(iter(self.pending_ends))]
 
 
 def _end(record: Record) -> tuple[float, str, int]:

@@ -22,7 +22,7 @@ async def until_idle(fan_out: FanOut) -> None:
 
 async def test_few_are_told_at_once(fan_out: FanOut) -> None:
     told: list[Who] = []
-    fan_out.tell(told.append, range(AT_ONCE))  # type: ignore[arg-type]
+    fan_out.queue(told.append, range(AT_ONCE))  # type: ignore[arg-type]
     assert sorted(told) == list(range(AT_ONCE))
     assert not fan_out.busy
 
@@ -31,7 +31,7 @@ async def test_with_many_the_loop_goes_on_in_between(fan_out: FanOut) -> None:
     told: list[Who] = []
     turns: list[int] = []
     asyncio.get_running_loop().call_soon(lambda: turns.append(len(told)))
-    fan_out.tell(told.append, range(3 * AT_ONCE))  # type: ignore[arg-type]
+    fan_out.queue(told.append, range(3 * AT_ONCE))  # type: ignore[arg-type]
     assert fan_out.busy
     await until_idle(fan_out)
     assert turns == [AT_ONCE]
@@ -43,7 +43,7 @@ async def test_many_small_things_told_in_one_turn_do_not_hold_the_loop_either(fa
     turns: list[int] = []
     asyncio.get_running_loop().call_soon(lambda: turns.append(len(told)))
     for who in range(2 * AT_ONCE):
-        fan_out.tell(told.append, [who])  # type: ignore[list-item]
+        fan_out.queue(told.append, [who])  # type: ignore[list-item]
     await until_idle(fan_out)
     assert turns == [AT_ONCE]
     assert told == list(range(2 * AT_ONCE))
@@ -56,7 +56,7 @@ async def test_what_costs_more_is_told_to_fewer_at_once(fan_out: FanOut) -> None
         told.append(who)
         return 16
 
-    fan_out.tell(costly, range(AT_ONCE))  # type: ignore[arg-type]
+    fan_out.queue(costly, range(AT_ONCE))  # type: ignore[arg-type]
     assert len(told) == AT_ONCE // 16
     await until_idle(fan_out)
     assert len(told) == AT_ONCE
@@ -66,17 +66,17 @@ async def test_something_told_by_one_who_is_being_told_comes_after_it(fan_out: F
     heard: list[str] = []
 
     def first(_who: Who) -> None:
-        fan_out.tell(lambda _: heard.append("second"), [2])  # type: ignore[list-item]
+        fan_out.queue(lambda _: heard.append("second"), [2])  # type: ignore[list-item]
         heard.append("first")
 
-    fan_out.tell(first, [1])  # type: ignore[list-item]
+    fan_out.queue(first, [1])  # type: ignore[list-item]
     assert heard == ["first", "second"]
 
 
 async def test_everybody_hears_things_in_the_order_in_which_they_were_told(fan_out: FanOut) -> None:
     heard: dict[Who, list[str]] = {}
     for what in "abc":
-        fan_out.tell(lambda who, what=what: heard.setdefault(who, []).append(what), range(2 * AT_ONCE))  # type: ignore[misc,arg-type]
+        fan_out.queue(lambda who, what=what: heard.setdefault(who, []).append(what), range(2 * AT_ONCE))  # type: ignore[misc,arg-type]
     await until_idle(fan_out)
     assert set(map(tuple, heard.values())) == {("a", "b", "c")}
 
@@ -84,7 +84,7 @@ async def test_everybody_hears_things_in_the_order_in_which_they_were_told(fan_o
 async def test_one_who_is_settled_has_heard_everything_and_hears_nothing_twice(fan_out: FanOut) -> None:
     heard: dict[Who, list[str]] = {}
     for what in "ab":
-        fan_out.tell(lambda who, what=what: heard.setdefault(who, []).append(what), range(3 * AT_ONCE))  # type: ignore[misc,arg-type]
+        fan_out.queue(lambda who, what=what: heard.setdefault(who, []).append(what), range(3 * AT_ONCE))  # type: ignore[misc,arg-type]
     last = next(who for who in range(3 * AT_ONCE) if who not in heard)
     fan_out.catch_up(last)  # type: ignore[arg-type]
     assert heard[last] == ["a", "b"]
@@ -94,7 +94,7 @@ async def test_one_who_is_settled_has_heard_everything_and_hears_nothing_twice(f
 
 async def test_one_who_is_gone_is_told_nothing_more(fan_out: FanOut) -> None:
     told: list[Who] = []
-    fan_out.tell(told.append, range(2 * AT_ONCE))  # type: ignore[arg-type]
+    fan_out.queue(told.append, range(2 * AT_ONCE))  # type: ignore[arg-type]
     gone = next(who for who in range(2 * AT_ONCE) if who not in told)
     fan_out.forget(gone)  # type: ignore[arg-type]
     await until_idle(fan_out)
@@ -104,7 +104,7 @@ async def test_one_who_is_gone_is_told_nothing_more(fan_out: FanOut) -> None:
 
 async def test_what_is_overtaken_is_told_to_nobody(fan_out: FanOut) -> None:
     told: list[Who] = []
-    fan_out.tell(told.append, range(2 * AT_ONCE))  # type: ignore[arg-type]
+    fan_out.queue(told.append, range(2 * AT_ONCE))  # type: ignore[arg-type]
     fan_out.clear()
     await asyncio.sleep(0)
     assert len(told) == AT_ONCE
@@ -119,7 +119,7 @@ async def test_a_defect_at_one_keeps_nothing_from_the_others(fan_out: FanOut) ->
             raise ValueError("a defect")
         told.append(who)
 
-    fan_out.tell(tell, range(3))  # type: ignore[arg-type]
-    fan_out.tell(told.append, [3])  # type: ignore[list-item]
+    fan_out.queue(tell, range(3))  # type: ignore[arg-type]
+    fan_out.queue(told.append, [3])  # type: ignore[list-item]
     await until_idle(fan_out)
     assert sorted(told) == [0, 2, 3]
