@@ -8,9 +8,9 @@ die before it sends.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Generic
 
 import structlog
 from django.conf import settings
@@ -18,9 +18,11 @@ from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 
 from academy.adapters.db.django import repositories_ai, repositories_turns, repositories_video
+from academy.adapters.db.django.repositories_turns import Row
 from academy.adapters.queue.sqs import AI_QUEUE, MESSAGING_QUEUE, VIDEO_QUEUE
-from academy.domain.jobs import BULK_MESSAGE
-from academy.domain.turns import choose
+from academy.domain.jobs import BULK_MESSAGE, job_topic
+from academy.domain.turns import Line, choose
+from academy.domain.videos import video_topic
 from realtime.outbox import send_on_commit
 from realtime.outbox.after_commit import run_after_commit
 
@@ -31,31 +33,85 @@ QUEUES = {BULK_MESSAGE: MESSAGING_QUEUE}
 
 
 @dataclass(frozen=True, slots=True)
-class _Lane:
+class SentJob:
+    """An unfinished job whose message was sent to its queue."""
+
+    pk: int
+    tenant_id: int
+    topic: str
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane(Generic[Row]):
     """The rows whose messages go through one queue. `slots` names the setting that limits how many run at once."""
 
-    unfinished: Callable[[], QuerySet[Any]]
-    message: Callable[[Any], dict[str, Any]]
+    queue: str
+    unfinished: Callable[[], QuerySet[Row]]
+    message: Callable[[Row], dict[str, Any]]
+    topic: Callable[[Row], str]
     slots: str
     named_by: tuple[str, ...] = ()
     """The columns, besides the primary key, that its topic is made of."""
 
+    def any_waiting(self) -> bool:
+        return repositories_turns.any_waiting(self.unfinished())
 
-_LANES = {
+    def lines(self, most: int) -> list[Line]:
+        return repositories_turns.lines_of(self.unfinished(), most)
+
+    def load(self) -> repositories_turns.Load:
+        return repositories_turns.load_of(self.unfinished())
+
+    def send(self, pks: list[int]) -> int:
+        """Send the messages of these jobs, and return how many were sent: those that are being cancelled are not."""
+        rows = repositories_turns.mark_sent(self.unfinished(), pks)
+        for row in rows:
+            self._send_on_commit(row)
+        return len(rows)
+
+    def send_again(self, job: SentJob) -> bool:
+        row = repositories_turns.mark_sent_again(self.unfinished(), job.pk, job.sent_at)
+        if row is not None:
+            self._send_on_commit(row)
+        return row is not None
+
+    def sent_before(self, age: timedelta, *, after: int, most: int) -> list[SentJob]:
+        rows = repositories_turns.sent_before(self.unfinished(), age, columns=self.named_by, after=after, most=most)
+        return [
+            SentJob(row.pk, row.tenant_id, self.topic(row), row.dispatched_at)
+            for row in rows
+            if row.dispatched_at is not None
+        ]
+
+    def _send_on_commit(self, row: Row) -> None:
+        body = self.message(row)
+        send_on_commit("queue", row.tenant_id, {"queue": self.queue, "body": body})
+
+
+_LANES: dict[str, _Lane[Any]] = {
     AI_QUEUE: _Lane(
+        AI_QUEUE,
         partial(repositories_ai.unfinished_jobs, but=tuple(QUEUES)),
         repositories_ai.message_of,
+        lambda job: job_topic(job.job_id),
         "AI_WORKER_MAX_CONCURRENCY",
         ("job_id",),
     ),
     MESSAGING_QUEUE: _Lane(
+        MESSAGING_QUEUE,
         partial(repositories_ai.unfinished_jobs, only=(BULK_MESSAGE,)),
         repositories_ai.message_of,
+        lambda job: job_topic(job.job_id),
         "MESSAGING_WORKER_MAX_CONCURRENCY",
         ("job_id",),
     ),
     VIDEO_QUEUE: _Lane(
-        repositories_video.unfinished_videos, repositories_video.message_of, "VIDEO_WORKER_MAX_CONCURRENCY"
+        VIDEO_QUEUE,
+        repositories_video.unfinished_videos,
+        repositories_video.message_of,
+        lambda video: video_topic(video.pk),
+        "VIDEO_WORKER_MAX_CONCURRENCY",
     ),
 }
 
@@ -82,11 +138,9 @@ def release(queue: str) -> int:
             if not repositories_turns.lock_queue(queue):
                 return sent
             chosen = _chosen(queue)
-            rows = repositories_turns.mark_sent(_LANES[queue].unfinished(), chosen)
-            for row in rows:
-                _send_on_commit(queue, _LANES[queue].message(row))
-        sent += len(rows)
-        if chosen and not rows:  # all of them are being cancelled
+            number = _LANES[queue].send(chosen)
+        sent += number
+        if chosen and not number:  # all of them are being cancelled
             return sent
     return sent
 
@@ -94,43 +148,30 @@ def release(queue: str) -> int:
 def _chosen(queue: str) -> list[int]:
     """Return the ids of the jobs whose turn it is."""
     lane = _LANES[queue]
-    if not repositories_turns.any_waiting(lane.unfinished()):
+    if not lane.any_waiting():
         return []
     slots: int = getattr(settings, lane.slots)
-    lines = repositories_turns.lines_of(lane.unfinished(), most=max(1, slots))
-    return choose(lines, slots=slots, reserved=settings.WORKER_RESERVED_SLOTS)
+    return choose(lane.lines(most=max(1, slots)), slots=slots, reserved=settings.WORKER_RESERVED_SLOTS)
 
 
-def sent_before(queue: str, age: timedelta, *, after: int, most: int) -> list[Any]:
-    """Return the unfinished jobs that were sent to the queue longer than `age` ago: the first `most` after id `after`.
-
-    Only the columns are loaded that name their topics and that `send_again` needs.
-    """
-    lane = _LANES[queue]
-    return repositories_turns.sent_before(lane.unfinished(), age, columns=lane.named_by, after=after, most=most)
+def sent_before(queue: str, age: timedelta, *, after: int, most: int) -> list[SentJob]:
+    """Return the first `most` unfinished jobs with ids above `after` that were sent longer than `age` ago."""
+    return _LANES[queue].sent_before(age, after=after, most=most)
 
 
-def send_again(queue: str, row: Any) -> bool:
+def send_again(queue: str, job: SentJob) -> bool:
     """Send another message for a job whose message was lost.
 
     Return False if another process has done so meanwhile, or the job has ended. A second message is harmless: only one
     of the two claims the job.
     """
-    lane = _LANES[queue]
     with transaction.atomic():
-        again = repositories_turns.mark_sent_again(lane.unfinished(), row.pk, row.dispatched_at)
-        if again is not None:
-            _send_on_commit(queue, lane.message(again))
-    return again is not None
+        return _LANES[queue].send_again(job)
 
 
 def load_of(queue: str) -> repositories_turns.Load:
     """Return how many jobs of the queue are waiting and running now."""
-    return repositories_turns.load_of(_LANES[queue].unfinished())
-
-
-def _send_on_commit(queue: str, message: dict[str, Any]) -> None:
-    send_on_commit("queue", message["tenant_id"], {"queue": queue, "body": message})
+    return _LANES[queue].load()
 
 
 def _release_after_commit(queue: str) -> None:

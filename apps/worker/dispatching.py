@@ -7,7 +7,6 @@ import math
 import threading
 import time
 from datetime import timedelta
-from typing import Any
 
 import structlog
 from django.db import close_old_connections, connection
@@ -15,7 +14,7 @@ from redis.exceptions import RedisError
 
 from academy import dispatch
 from academy.adapters.queue.sqs import SqsJobQueue
-from apps.worker.store import JobStore
+from academy.dispatch import SentJob
 from realtime import conf
 
 log = structlog.get_logger(__name__)
@@ -36,8 +35,8 @@ class Dispatching:
     messages.
     """
 
-    def __init__(self, queue: SqsJobQueue, store: JobStore[Any, Any], visibility_seconds: float) -> None:
-        self._queue, self._store = queue, store
+    def __init__(self, queue: SqsJobQueue, visibility_seconds: float) -> None:
+        self._queue = queue
         self._patience = 2 * visibility_seconds
         self._look_at = 0.0
         self._idle_since: dict[int, float] = {}
@@ -67,33 +66,33 @@ class Dispatching:
 
     def _send_lost_again(self, now: float) -> None:
         idle = self._idle_jobs()
-        since = {row.pk: self._idle_since.get(row.pk, now) for row in idle}
-        lost = [row for row in idle if now - since[row.pk] >= self._patience]
+        since = {job.pk: self._idle_since.get(job.pk, now) for job in idle}
+        lost = [job for job in idle if now - since[job.pk] >= self._patience]
         if lost:
             depth = self._queue.depth()
             if depth:
-                lost = [row for row in lost if now - since[row.pk] >= LONG_WAIT_SECONDS]
+                lost = [job for job in lost if now - since[job.pk] >= LONG_WAIT_SECONDS]
                 lost = lost[: max(1, len(idle) - depth)]  # the others' messages are probably those in the queue
-        for row in lost[:MOST_SENT]:
-            if dispatch.send_again(self._queue.short_name, row):
-                log.warning("message_sent_again", tenant=row.tenant_id, job=self._store.topic_of(row))
-                del since[row.pk]
+        for job in lost[:MOST_SENT]:
+            if dispatch.send_again(self._queue.short_name, job):
+                log.warning("message_sent_again", tenant=job.tenant_id, job=job.topic)
+                del since[job.pk]
         self._idle_since |= since
 
-    def _idle_jobs(self) -> list[Any]:
+    def _idle_jobs(self) -> list[SentJob]:
         """The next of the jobs that were sent and that nobody is at work on. None while Redis is away, which knows."""
         age = timedelta(seconds=self._patience / 4)
         sent = dispatch.sent_before(self._queue.short_name, age, after=self._looked_until, most=MOST_SEEN)
         try:
-            left = conf.publisher().leases_seconds_left((row.tenant_id, self._store.topic_of(row)) for row in sent)
+            left = conf.publisher().leases_seconds_left((job.tenant_id, job.topic) for job in sent)
         except RedisError:
             self._idle_since.clear()
             return []
-        idle = [row for row, seconds in zip(sent, left, strict=True) if seconds == 0]
-        self._forget(sent, {row.pk for row in idle})
+        idle = [job for job, seconds in zip(sent, left, strict=True) if seconds == 0]
+        self._forget(sent, {job.pk for job in idle})
         return idle
 
-    def _forget(self, seen: list[Any], idle: set[int]) -> None:
+    def _forget(self, seen: list[SentJob], idle: set[int]) -> None:
         """Forget since when the others of this part were idle, and begin the next look behind it."""
         last = seen[-1].pk if len(seen) == MOST_SEEN else math.inf
         kept = {

@@ -60,7 +60,7 @@ class Worker(Generic[RowId, C]):
         self._stopping = Stopping(timing.drain_seconds)
         self._stop = self._stopping.asked
         self._running = RunningJobs(queue, store, timing)
-        self._dispatching = Dispatching(queue, store, timing.visibility_seconds)
+        self._dispatching = Dispatching(queue, timing.visibility_seconds)
         own = (handler.sweep for handler in handlers.values() if handler.sweep)
         self._sweeps = [sweep_workspaces, sweep_sessions, *own]
         self._sweeps_soon = [handler.sweep_soon for handler in handlers.values() if handler.sweep_soon]

@@ -9,7 +9,6 @@ from academy import jobs
 from academy.adapters.db.django import repositories_ai, repositories_core
 from academy.domain.jobs import ClaimedJob, ClaimRefusal, job_topic
 from academy.lifecycle import C, RowId
-from apps.domains.ai.models import AIJob
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -43,9 +42,6 @@ class JobStore(Protocol[RowId, C]):
 
     def topic(self, ident: RowId) -> str: ...
 
-    def topic_of(self, row: Any) -> str:
-        """The topic of a row of its table."""
-
     def owner(self, ident: RowId) -> int | None:
         """The tenant whose row this is; None if there is none."""
 
@@ -71,9 +67,6 @@ class AiJobs:
 
     def topic(self, ident: UUID) -> str:
         return job_topic(ident)
-
-    def topic_of(self, row: AIJob) -> str:
-        return job_topic(row.job_id)
 
     def owner(self, ident: UUID) -> int | None:
         return repositories_ai.tenant_of_job(ident)

@@ -217,7 +217,7 @@ def test_of_a_long_backlog_only_the_oldest_jobs_are_read(bench: Bench, other: Te
 
 
 def dispatching(bench: Bench) -> Dispatching:
-    return Dispatching(bench.queue, bench.store, QUICK.visibility_seconds)
+    return Dispatching(bench.queue, QUICK.visibility_seconds)
 
 
 def test_a_worker_gives_the_turns_that_a_dead_process_did_not_give(bench: Bench) -> None:

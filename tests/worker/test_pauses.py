@@ -35,7 +35,7 @@ def test_a_job_in_its_pause_is_not_taken_for_one_whose_message_was_lost(bench: B
     job_id = bench.submit()
     bench.handle_next()
     AIJob.objects.filter(job_id=job_id).update(dispatched_at=Now() + timedelta(minutes=5))  # as after its second try
-    dispatching = Dispatching(bench.queue, bench.store, visibility_seconds=0.01)
+    dispatching = Dispatching(bench.queue, visibility_seconds=0.01)
     with capture_logs() as logs:
         for now in (0.0, 60.0, 120.0):
             dispatching.look(now)

@@ -9,7 +9,6 @@ from academy.adapters.db.django import repositories_video
 from academy.adapters.storage.folders import drop_folder
 from academy.domain.jobs import AttemptSupersededError, ClaimRefusal
 from academy.domain.videos import ClaimedVideo, video_topic
-from apps.support.video.models import Video
 from apps.worker.store import Message, read_message
 
 
@@ -29,9 +28,6 @@ class Videos:
 
     def topic(self, ident: int) -> str:
         return video_topic(ident)
-
-    def topic_of(self, row: Video) -> str:
-        return video_topic(row.pk)
 
     def owner(self, ident: int) -> int | None:
         return repositories_video.tenant_of_video(ident)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 from django.db import connection
 from django.db.models import Count, Min, Q, QuerySet, Window
@@ -11,6 +11,10 @@ from django.db.models.functions import Now, RowNumber
 
 from academy.adapters.db.django.patience import limit_waiting
 from academy.domain.turns import Line
+from apps.domains.ai.models import AIJob
+from apps.support.video.models import Video
+
+Row = TypeVar("Row", AIJob, Video)
 
 LOCKS = 7322
 """The first number of the queues' advisory locks. The second number is a hash of the queue's name."""
@@ -40,11 +44,11 @@ def lock_queue(queue: str) -> bool:
     return bool(locked)
 
 
-def any_waiting(unfinished: QuerySet[Any]) -> bool:
+def any_waiting(unfinished: QuerySet[Row]) -> bool:
     return unfinished.filter(WAITS).exists()
 
 
-def lines_of(unfinished: QuerySet[Any], most: int) -> list[Line]:
+def lines_of(unfinished: QuerySet[Row], most: int) -> list[Line]:
     """Return, for each tenant with unfinished jobs, how many were sent to the queue and its oldest waiting jobs.
 
     At most `most` waiting jobs of each tenant are returned.
@@ -66,7 +70,7 @@ def lines_of(unfinished: QuerySet[Any], most: int) -> list[Line]:
     return lines
 
 
-def mark_sent(unfinished: QuerySet[Any], ids: Sequence[int]) -> list[Any]:
+def mark_sent(unfinished: QuerySet[Row], ids: Sequence[int]) -> list[Row]:
     """Mark those of these jobs that are still waiting as sent.
 
     Return their rows with their tenants, in the order of `ids`. A job that is being cancelled at this moment is left
@@ -78,7 +82,7 @@ def mark_sent(unfinished: QuerySet[Any], ids: Sequence[int]) -> list[Any]:
     return [rows[pk] for pk in ids if pk in rows]
 
 
-def mark_sent_again(unfinished: QuerySet[Any], pk: int, sent_at: datetime) -> Any:
+def mark_sent_again(unfinished: QuerySet[Row], pk: int, sent_at: datetime) -> Row | None:
     """Mark a job as sent again, and return its row with its tenant.
 
     Return None if another process has done so since `sent_at` was read, or the job has ended.
@@ -89,8 +93,8 @@ def mark_sent_again(unfinished: QuerySet[Any], pk: int, sent_at: datetime) -> An
 
 
 def sent_before(
-    unfinished: QuerySet[Any], age: timedelta, *, columns: Sequence[str], after: int, most: int
-) -> list[Any]:
+    unfinished: QuerySet[Row], age: timedelta, *, columns: Sequence[str], after: int, most: int
+) -> list[Row]:
     """Return the unfinished jobs that were sent longer than `age` ago: the first `most` after id `after`.
 
     Only these columns are loaded. The age is measured by the clock of the database, which also wrote `dispatched_at`.
@@ -99,7 +103,7 @@ def sent_before(
     return list(found.only("tenant_id", "dispatched_at", *columns)[:most])
 
 
-def load_of(unfinished: QuerySet[Any]) -> Load:
+def load_of(unfinished: QuerySet[Row]) -> Load:
     found = unfinished.aggregate(
         waiting=Count("pk", filter=Q(status="PENDING")),
         running=Count("pk", filter=Q(status="PROCESSING")),
