@@ -63,14 +63,14 @@ def check_before(tenant_id: int, *, adds_bytes: int | None = None, encodes: bool
         _check_minutes(tenant_id, limits)
 
 
-def check(tenant_id: int, *, jobs: bool = True, storage: bool = False) -> None:
-    """Check the quotas, with all that the current transaction has written. Raises QuotaError: then roll back.
+def check(tenant_id: int, *, storage: bool = False) -> None:
+    """Check the quota of jobs, and with `storage` also that of bytes. Raises QuotaError: then roll back.
 
-    Call it at the end of the transaction, since it locks the tenant until then.
+    What the current transaction has written counts. Call it at the end of the transaction, since it locks the tenant
+    until then.
     """
     limits = repositories_quotas.limits_of(tenant_id, lock=True)
-    if jobs:
-        _check_jobs(tenant_id, limits)
+    _check_jobs(tenant_id, limits)
     if storage:
         _check_storage(tenant_id, limits)
 

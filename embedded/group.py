@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -153,12 +152,12 @@ def stop_all(services: Iterable[Service], timeout: float = 10.0) -> None:
 
 
 @contextlib.contextmanager
-def servers(folder: Path, names: Iterable[str] = NAMES, *, use_environment: bool = False) -> Iterator[Servers]:
+def servers(folder: Path, names: Iterable[str] = NAMES) -> Iterator[Servers]:
     """Servers in `folder` for the length of a `with` block; the folder stays.
 
-    Addresses in the environment are not used unless asked for: a test must never empty somebody's real database.
+    Addresses in the environment are not used: a test must never empty somebody's real database.
     """
-    group = choose(folder, names, os.environ if use_environment else None)
+    group = choose(folder, names)
     try:
         start_all(group)
         yield group

@@ -89,19 +89,19 @@ def wait_gone(processes: dict[int, str], timeout: float) -> bool:
     return True
 
 
-def end_proven(pid: int, known: str, number: int = signal.SIGTERM, timeout: float = 5.0) -> bool:
-    """End a process that is not our child: `number` first, SIGKILL after `timeout` seconds.
+def end_proven(pid: int, known: str, number: int = signal.SIGTERM) -> bool:
+    """End a process that is not our child: `number` first, SIGKILL after five seconds.
 
     Does nothing if `pid` is no longer the process that `known` describes. True if it was there and is gone now.
     """
     if not is_same(pid, known):
         return False
     kids = children(pid)
-    for sent, patience in ((number, timeout), (signal.SIGKILL, 5.0)):
+    for sent in (number, signal.SIGKILL):
         if is_same(pid, known):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, sent)
-        if wait_gone({pid: known}, patience):
+        if wait_gone({pid: known}, 5.0):
             wait_gone(kids, 5.0)
             return True
     return False

@@ -14,8 +14,9 @@ from realtime.records import scripts
 from realtime.records.errors import CheckFailedError
 from realtime.records.keys import Keys
 from realtime.records.trial_write import try_write
+from realtime.redis.links import brief_client
 from realtime.redis.refused_writes import refusal, sentence
-from realtime.redis.server import WARN_ABOVE, RedisServer, brief_client
+from realtime.redis.server import WARN_ABOVE, RedisServer
 from realtime.redis.supported import is_too_old, needed
 
 NOT_USED = "not used"

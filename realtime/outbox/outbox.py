@@ -25,6 +25,7 @@ from realtime.records.record import Draft, draft_record
 log = structlog.get_logger(__name__)
 
 RECORD = "record"
+PAGE_ROWS = 200
 
 
 def publish_status_on_commit(
@@ -131,10 +132,10 @@ def bound_statements() -> None:
             cursor.execute("SET LOCAL statement_timeout = 1000; SET LOCAL idle_in_transaction_session_timeout = 5000")
 
 
-def in_pages(rows: QuerySet[OutboxEntry], size: int = 200) -> Iterator[list[OutboxEntry]]:
+def in_pages(rows: QuerySet[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
     """Yield the rows in lists, ordered by id. Each list is a statement of its own: no cursor stays open in between."""
     last = 0
-    while page := list(rows.filter(pk__gt=last).order_by("pk")[:size]):
+    while page := list(rows.filter(pk__gt=last).order_by("pk")[:PAGE_ROWS]):
         yield page
         last = page[-1].pk
 

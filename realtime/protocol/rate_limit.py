@@ -1,4 +1,4 @@
-"""Limits how much a client may send."""
+"""A token bucket: limits how often something may happen."""
 
 import time
 
@@ -8,7 +8,7 @@ class TokenBucket:
 
     __slots__ = ("_burst", "_rate", "_tokens", "_updated")
 
-    def __init__(self, rate: float, burst: int) -> None:
+    def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst = rate, burst
         self._tokens = float(burst)
         self._updated = time.monotonic()
@@ -22,3 +22,7 @@ class TokenBucket:
             return False
         self._tokens -= number
         return True
+
+    def seconds_until(self, number: int = 1) -> float:
+        """Return in how many seconds this number is allowed, as of the last `take`."""
+        return max(0.0, number - self._tokens) / self._rate

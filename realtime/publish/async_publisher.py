@@ -1,4 +1,8 @@
-"""`Publisher` for asyncio: the same methods as coroutines, with the same guarantees; see there."""
+"""`Publisher` for asyncio: its methods for workers as coroutines, with the same guarantees; see there.
+
+What only awaits a call of Redis is written twice. Everything else is shared, through `realtime.records.commands` and
+`realtime.publish.pacing`.
+"""
 
 import time
 from collections import Counter
@@ -31,7 +35,6 @@ class AsyncPublisher:
         self._commands = Commands(key_prefix, limits or Limits())
         self._scripts = PublishScripts(redis)
         self._renew = redis.register_script(scripts.source("lease"))
-        self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
         self._read = redis.register_script(scripts.source("record"))
         self._progress = ProgressTask(self._publish_batch, self._write, pace or Pace())
@@ -110,10 +113,6 @@ class AsyncPublisher:
         names = self._commands.record(tenant_id, topic)
         text, progress = cast("list[bytes | None]", await self._read(names))
         return join_record(text, progress) if text is not None else None
-
-    async def restore(self, tenant_id: int, draft: Draft) -> bool:
-        """Write the status of a topic that Redis no longer holds, without publishing it. Raise RedisError."""
-        return bool(await self._repair(*self._commands.repair(tenant_id, draft)))
 
     async def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
         """Renew the expiry of an unfinished topic's keys. Return False if Redis has no such topic. Raise RedisError."""

@@ -13,7 +13,6 @@ from typing import Any, Self, cast
 from redis import Redis
 from redis.exceptions import ReadOnlyError, ResponseError
 
-from realtime.publish.async_publisher import AsyncPublisher
 from realtime.publish.pacing import Pace, progress_update
 from realtime.publish.progress_thread import ProgressThread
 from realtime.records import scripts
@@ -25,7 +24,7 @@ from realtime.records.scripts import Limits, Published
 from realtime.records.transitions import Verdict
 from realtime.redis import links
 
-__all__ = ["AsyncPublisher", "Pace", "Publisher", "Step"]
+__all__ = ["Pace", "Publisher", "Step"]
 
 
 class Publisher:

@@ -1,4 +1,4 @@
-"""Redis clients that leave a server which is no longer the right one.
+"""All Redis clients: they leave a server which is no longer the right one.
 
 After a failover an open connection may lead to a server that is a replica now, or that the address no longer names.
 Redis does not close such a connection: it answers reads from the data that it has, and refuses writes. So when Redis
@@ -88,6 +88,16 @@ def async_client(url: str, **options: Any) -> AsyncRedis:
     return AsyncRedis.from_url(url, connection_class=_async_leaving(url, base), **options)
 
 
+def brief_client(url: str, seconds: float) -> Redis:
+    """Return a client that waits at most `seconds` for an answer, and sends each command once.
+
+    It uses RESP2, which every version of Redis speaks, so that a server which is too old can report its version.
+    """
+    return Redis.from_url(
+        url, protocol=2, socket_timeout=seconds, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
+    )
+
+
 def leave(redis: Redis | AsyncRedis) -> None:
     """Replace all connections of this process to this client's address before they are used again."""
     address: Address | None = getattr(redis.connection_pool.connection_class, "address", None)
@@ -152,6 +162,7 @@ def _leaving(url: str, base: Any) -> type[AbstractConnection]:
     return LeavingConnection
 
 
+# Written twice, because only a coroutine can await the library's methods.
 @cache
 def _async_leaving(url: str, base: Any) -> type[AsyncConnection]:
     class LeavingConnection(base):  # type: ignore[misc]

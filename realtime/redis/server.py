@@ -7,26 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
+from realtime.redis.links import brief_client
 from realtime.redis.supported import is_too_old, needed
 
 log = logging.getLogger(__name__)
 
 WARN_ABOVE = 0.7
 """Above this share of its memory limit, Redis should get more memory."""
-
-
-def brief_client(url: str, seconds: float) -> Redis:
-    """Return a client that waits at most `seconds` for an answer, and does not retry.
-
-    It uses RESP2, which every version of Redis speaks, so that a server which is too old can report its version.
-    """
-    return Redis.from_url(
-        url, protocol=2, socket_timeout=seconds, socket_connect_timeout=1.0, retry=Retry(NoBackoff(), 0)
-    )
 
 
 def end_if_too_old(url: str) -> None:

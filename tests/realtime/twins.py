@@ -11,10 +11,10 @@ from typing import Any
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from realtime.publish import AsyncPublisher, Pace, Publisher
 from realtime.publish.pacing import Pacer
 from realtime.publish.progress_task import ProgressTask
 from realtime.publish.progress_thread import ProgressThread
-from realtime.publish.publisher import AsyncPublisher, Pace, Publisher
 
 PATIENCE_SECONDS = 30.0
 PATIENT = Pace(patience_seconds=PATIENCE_SECONDS, overdue_seconds=PATIENCE_SECONDS)

@@ -52,9 +52,7 @@ def test_the_list_is_searched_by_name_school_and_phones(academy: Academy) -> Non
 def test_another_academys_student_is_not_there(academy: Academy) -> None:
     mine, other = academy.student("가", phone(1)), Academy()
     assert students.find_student(academy.id, mine.pk) == mine
-    assert students.find_student_of_user(academy.id, mine.user_id) == mine
     assert students.find_student(other.id, mine.pk) is None
-    assert students.find_student_of_user(other.id, mine.user_id) is None
     assert students.change_student(other.id, mine.pk, {"name": "나"}) is None
     assert not students.delete_student(other.id, mine.pk)
 

@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from realtime.protocol.rate_limit import TokenBucket
 from realtime.redis import links
 
 log = structlog.get_logger(__name__)
@@ -24,7 +25,8 @@ REDIS_SECONDS = 0.2
 AWAY_SECONDS = 2.0
 """How long Redis is not asked again after it did not answer."""
 
-# Take a token and return '0', or return the seconds until there is one. Uses the clock of Redis.
+# The rule of `TokenBucket`, for all processes together and by the clock of Redis.
+# Take a token and return '0', or return the seconds until there is one.
 # KEYS: 1 bucket (a hash: tokens, and when they were counted). ARGV: 1 tokens a second, 2 most.
 _TAKE = """
 local clock = redis.call('TIME')
@@ -46,17 +48,13 @@ class LocalBuckets:
 
     def __init__(self, rate: float, most: float) -> None:
         self._rate, self._most = rate, most
-        self._kept: dict[int, tuple[float, float]] = {}
+        self._buckets: dict[int, TokenBucket] = {}
         self._lock = threading.Lock()
 
     def take(self, tenant_id: int) -> float:
         with self._lock:
-            now = time.monotonic()
-            tokens, counted_at = self._kept.get(tenant_id, (self._most, now))
-            tokens = min(self._most, tokens + (now - counted_at) * self._rate)
-            wait = 0.0 if tokens >= 1 else (1 - tokens) / self._rate
-            self._kept[tenant_id] = (tokens if wait else tokens - 1), now
-        return wait
+            bucket = self._buckets.setdefault(tenant_id, TokenBucket(self._rate, self._most))
+            return 0.0 if bucket.take() else bucket.seconds_until()
 
 
 class MessageRate:

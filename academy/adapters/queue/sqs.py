@@ -7,7 +7,7 @@ turn comes (`academy.dispatch`). It may be sent twice; the worker's claim makes 
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -224,6 +224,6 @@ def _outbox_queue(name: str, prefix: str) -> SqsJobQueue:  # noqa: ARG001 - one 
     return SqsJobQueue(name, sending_client())
 
 
-def provision_queues(names: Iterable[str] = QUEUES) -> None:
-    for name in names:
+def provision_queues() -> None:
+    for name in QUEUES:
         SqsJobQueue(name).provision()

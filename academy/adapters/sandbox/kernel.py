@@ -8,7 +8,6 @@ import os
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
-PR_SET_DUMPABLE = 4
 PR_GET_SECCOMP = 21
 PR_SET_SECCOMP = 22
 PR_CAPBSET_DROP = 24

@@ -1,6 +1,7 @@
 """Tests of the hub's connection to Redis, through a proxy that cuts it, stalls it or leaves it half open."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from redis import Redis
 import realtime.connect.health
 import realtime.feed.pulse
 from embedded.group import Servers
+from embedded.home import PROJECT
 from embedded.ports import HOST
 from harness.proxy import Proxy
 from realtime.connect.connections import Connections, MaxConnections
@@ -259,3 +261,14 @@ async def test_a_connection_that_is_given_up_while_the_hub_closes_does_not_delay
     watched.hub._reader.link.reconnect()
     async with asyncio.timeout(PATIENCE_SECONDS):
         await watched.hub.close()
+
+
+def test_clients_are_made_in_one_place() -> None:
+    """Or the next one does not notice that its Redis was replaced."""
+    made = [
+        path.relative_to(PROJECT).as_posix()
+        for folder in ("academy", "apps", "realtime", "config", "embedded")
+        for path in (PROJECT / folder).rglob("*.py")
+        if re.search(r"\b(Async)?Redis(\.from_url)?\(", path.read_text(encoding="utf-8"))
+    ]
+    assert made == ["realtime/redis/links.py"]

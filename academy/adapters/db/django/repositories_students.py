@@ -174,11 +174,6 @@ def find_student(tenant_id: int, student_id: int) -> Student | None:
     return students_of(tenant_id).filter(id=student_id).first()
 
 
-def find_student_of_user(tenant_id: int, user_id: int) -> Student | None:
-    """Return the student to whom an account belongs, or None."""
-    return students_of(tenant_id).filter(user_id=user_id).first()
-
-
 def change_student(tenant_id: int, student_id: int, changes: Mapping[str, Any]) -> Student | None:
     """Change a student's name, phone, parent_phone, school or grade. The values are normalised already.
 
