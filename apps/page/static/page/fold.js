@@ -33,7 +33,7 @@ function compare(a, b) {
 }
 
 /** Does `next` take the place of `held`? @param {Entry} held @param {Entry} next */
-export function supersedes(held, next) {
+function supersedes(held, next) {
   const order = compare(next.record, held.record);
   if (order) return order > 0;
   // The later one: by offset where offsets compare; otherwise what a feed says now beats what stood before,
