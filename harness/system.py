@@ -277,3 +277,8 @@ def eventually_now(holds: Callable[[], bool], what: str, seconds: float = 20.0) 
     while not holds():
         assert time.monotonic() < until, f"Waited in vain, for {seconds:g} s, for {what}."
         time.sleep(0.02)
+
+
+def tenant_of(system: System, code: str) -> int:
+    (tenant_id,) = system.query("SELECT id FROM tenant WHERE code = %s", code)[0]
+    return int(tenant_id)

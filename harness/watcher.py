@@ -73,6 +73,11 @@ class Watcher:
         await self.until(lambda: rank(self.records.get(topic, {}).get("status", "PENDING")) == 2, ended)
         return self.records[topic]
 
+    def percent(self, topic: str) -> float:
+        """Return the progress of a topic, 0 if it has none yet."""
+        progress = self.records.get(topic, {}).get("progress")
+        return float(progress["percent"]) if progress else 0.0
+
     @asynccontextmanager
     async def waiting_for(self, what: str, seconds: float) -> AsyncIterator[None]:
         """Whoever waits in vain in this block fails with a sentence that says for what, and what came instead."""

@@ -7,6 +7,7 @@ import pytest
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from harness.system import SERVERS, System, running_system
+from realtime.publish import Publisher
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -27,3 +28,8 @@ def system(server: str, request: pytest.FixtureRequest, system: System) -> Syste
     """The product that the session shares, behind the server whose turn it is."""
     found: System = request.getfixturevalue("daphne_system") if server == "daphne" else system
     return found
+
+
+@pytest.fixture
+def publisher_of(system: System) -> Publisher:
+    return Publisher.from_url(system.redis.url)

@@ -9,10 +9,9 @@ import pytest
 
 from harness.asyncapi import hold, messages_of
 from harness.event_stream import EventStream
-from harness.system import System, new_ticket
+from harness.system import System, new_ticket, tenant_of
 from harness.watcher import Watcher
 from realtime.publish import Publisher, Step
-from tests.contract.test_websocket import publisher_of, tenant_of  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.every_server
 
@@ -68,7 +67,7 @@ async def read_snapshot(watcher: Watcher) -> None:
 async def test_every_frame_of_a_websocket_is_as_described(
     system: System,
     pinging: str,
-    publisher_of: Publisher,  # noqa: F811 - the fixture
+    publisher_of: Publisher,
 ) -> None:
     tenant_id = tenant_of(system, "hanbit")
     async with system.client() as client:
@@ -101,7 +100,7 @@ async def test_every_frame_of_a_websocket_is_as_described(
 async def test_every_event_of_a_stream_is_as_described(
     system: System,
     pinging: str,
-    publisher_of: Publisher,  # noqa: F811 - the fixture
+    publisher_of: Publisher,
 ) -> None:
     tenant_id = tenant_of(system, "hanbit")
     account = {"tenant": "hanbit", "username": "staff", "password": "academy-demo"}
@@ -123,7 +122,7 @@ async def test_every_event_of_a_stream_is_as_described(
 
 async def test_a_snapshot_in_parts_is_as_described(
     system: System,
-    publisher_of: Publisher,  # noqa: F811 - the fixture
+    publisher_of: Publisher,
 ) -> None:
     with large_records(publisher_of, tenant_of(system, "saebom")) as number:
         async with system.client("saebom") as client:

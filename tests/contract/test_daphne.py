@@ -6,10 +6,9 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from harness.system import System, new_ticket
+from harness.system import System, new_ticket, tenant_of
 from harness.watcher import Watcher
 from realtime.publish import Publisher
-from tests.contract.test_websocket import tenant_of
 
 BIG = {"text": "x" * 40_000}
 SNAPSHOT_BYTES = 262_144

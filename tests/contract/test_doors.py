@@ -14,10 +14,10 @@ from websockets.exceptions import ConnectionClosed
 from embedded.home import PROJECT
 from harness.event_stream import EventStream, RefusedStreamError
 from harness.proxy import Proxy
+from harness.sign_ins import STUDENT_OF_A_VIDEO, account_of, with_token
 from harness.system import System, eventually, new_ticket
 from harness.watcher import LONG_PATIENCE_SECONDS, Watcher
 from realtime.web.doors import Door
-from tests.contract.test_revocation import STUDENT_OF_A_VIDEO, account_of, with_token
 
 TICKET = "/api/v1/realtime/ticket/"
 COOKIE = re.compile(r"((?:__Secure-)?realtime_hanbit)=([^;]+);")

@@ -15,10 +15,10 @@ from websockets.exceptions import ConnectionClosed
 
 from embedded.plan import Web
 from harness.event_stream import EventStream
+from harness.slow_clients import narrow_socket
 from harness.system import System
 from harness.watcher import Watcher
 from realtime.publish import Publisher
-from tests.contract.test_slow_clients import narrow_socket
 
 HEAD_SECONDS = 1.0
 MEGABYTE = 1_000_000

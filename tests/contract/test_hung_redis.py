@@ -13,10 +13,9 @@ import pytest
 from embedded.plan import Web
 from harness.asyncapi import hold
 from harness.event_stream import EventStream
-from harness.system import System, new_ticket
+from harness.system import System, new_ticket, tenant_of
 from harness.watcher import LONG_PATIENCE_SECONDS, Frame, Watcher
 from realtime.publish import Publisher
-from tests.contract.test_websocket import tenant_of
 
 
 @contextmanager

@@ -9,10 +9,9 @@ import pytest
 
 from embedded.plan import Web
 from harness.event_stream import EventStream, RefusedStreamError
-from harness.system import System, eventually, new_ticket
+from harness.system import System, eventually, new_ticket, tenant_of
 from harness.watcher import Watcher
 from realtime.publish import Publisher
-from tests.contract.test_websocket import tenant_of
 
 
 def terminate(web: Web) -> None:

@@ -14,7 +14,7 @@ from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from harness.system import System, demo_lecture, running_system
-from tests.contract.test_videos import sample, upload, uploaded
+from harness.videos import sample, upload, uploaded
 
 JOBS = 3
 EXPORT = "/api/v1/students/export/"

@@ -1,17 +1,16 @@
 """A client that does not read: nobody else is slowed, it is sent away, and its socket is given up."""
 
 import asyncio
-import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
-import httpx
 import pytest
 from websockets.asyncio.client import connect
 
 from harness.event_stream import EventStream
+from harness.slow_clients import metric, narrow_socket
 from harness.system import System
 from harness.watcher import Watcher
 from realtime.publish import Publisher
@@ -26,22 +25,6 @@ async def address(system: System) -> AsyncIterator[str]:
     """A web process that has no patience with slow clients."""
     with system.another_web(REALTIME_SLOW_SECONDS="3") as web:
         yield web.address
-
-
-async def metric(address: str, line: str) -> float:
-    async with httpx.AsyncClient() as client:
-        text = (await client.get(f"{address}/metrics")).text
-    found = re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE)
-    return float(found[1]) if found else 0.0
-
-
-def narrow_socket(address: str) -> socket.socket:
-    """One whose kernel keeps next to nothing of what is not read."""
-    host, port = address.removeprefix("http://").split(":")
-    narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    narrow.connect((host, int(port)))
-    return narrow
 
 
 def publish_much(publisher: Publisher, tenant_id: int) -> None:

@@ -9,9 +9,8 @@ import pytest
 
 from academy.adapters.excel.sample import sample_workbook
 from harness.event_stream import EventStream, RefusedStreamError
-from harness.system import System, import_workbook, new_ticket
+from harness.system import System, import_workbook, new_ticket, tenant_of
 from realtime.publish import Publisher
-from tests.contract.test_websocket import publisher_of, tenant_of  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.every_server
 
@@ -53,7 +52,7 @@ async def test_an_import_is_seen_from_welcome_to_done(client: httpx.AsyncClient)
 async def test_a_client_switches_between_all_three_with_its_last_place_and_misses_and_repeats_nothing(
     system: System,
     client: httpx.AsyncClient,
-    publisher_of: Publisher,  # noqa: F811 - the fixture
+    publisher_of: Publisher,
 ) -> None:
     tenant_id = tenant_of(system, "hanbit")
 
@@ -86,7 +85,7 @@ async def test_a_client_switches_between_all_three_with_its_last_place_and_misse
 async def test_what_the_browser_remembers_wins_over_the_address_it_began_with(
     system: System,
     client: httpx.AsyncClient,
-    publisher_of: Publisher,  # noqa: F811 - the fixture
+    publisher_of: Publisher,
 ) -> None:
     tenant_id = tenant_of(system, "hanbit")
     async with await stream(client, topics="wins:*") as events:
@@ -180,7 +179,7 @@ async def test_errors_before_the_stream_are_plain_http_with_a_sentence(
 async def test_no_line_end_enters_an_event(
     system: System,
     client: httpx.AsyncClient,
-    publisher_of: Publisher,  # noqa: F811 - the fixture
+    publisher_of: Publisher,
 ) -> None:
     async with await stream(client, topics="lines:*", since="a\r\nevent: x") as events:
         await events.read_until("snapshot")

@@ -13,10 +13,10 @@ from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
 from embedded.plan import Web
+from harness.slow_clients import metric, narrow_socket
 from harness.system import System
 from realtime.publish import Publisher
 from realtime.records.record import draft_record
-from tests.contract.test_slow_clients import metric, narrow_socket
 
 TENANT = 77_011
 CLIENTS = 12

@@ -8,10 +8,9 @@ import httpx
 import jwt
 import pytest
 
-from harness.system import System, new_ticket
+from harness.sign_ins import signed_in
+from harness.system import System, new_ticket, tenant_of
 from realtime.publish import Publisher
-from tests.contract.test_revocation import signed_in
-from tests.contract.test_websocket import publisher_of, tenant_of  # noqa: F401 - a fixture
 
 TICKET = "/api/v1/realtime/ticket/"
 SNAPSHOT = "/api/v1/realtime/snapshot/"
@@ -93,7 +92,7 @@ async def test_a_wrong_body_gets_a_sentence(client: httpx.AsyncClient, body: Any
 async def test_the_one_poll_answers_with_the_json_of_a_snapshot(
     system: System,
     client: httpx.AsyncClient,
-    publisher_of: Publisher,  # noqa: F811 - the fixture
+    publisher_of: Publisher,
 ) -> None:
     tenant_id = tenant_of(system, "hanbit")
     publisher_of.status(tenant_id=tenant_id, topic="poll:a", attempt=1, status="DONE")

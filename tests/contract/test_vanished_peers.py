@@ -7,9 +7,9 @@ from contextlib import closing
 import pytest
 
 from harness.event_stream import EventStream, RefusedStreamError
+from harness.slow_clients import metric
 from harness.system import System
 from harness.vanished import vanish
-from tests.contract.test_slow_clients import metric
 
 TENANT = 77_009
 PING_SECONDS, SLOW_SECONDS = "0.2", "1"

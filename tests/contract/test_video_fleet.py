@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from harness.system import System, eventually
+from harness.videos import sample, uploaded
 from harness.watcher import Record, Watcher
-from tests.contract.test_videos import sample, uploaded
 
 
 @pytest.fixture(scope="module")

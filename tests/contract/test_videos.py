@@ -4,17 +4,16 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from academy.adapters.video.sample import make_sample
 from apps.core.tokens import access_token, read_access_token
 from config.settings import ACCESS_TOKEN_SECONDS
 from embedded.plan import Worker
 from harness.system import System, eventually, new_ticket
+from harness.videos import lecture_of, sample, upload, uploaded
 from harness.watcher import Record
 
 PROGRESS_FIELDS = {
@@ -27,12 +26,6 @@ PROGRESS_FIELDS = {
 def worker(system: System) -> Iterator[Worker]:
     with system.running_worker("video_worker", WORKER_HEARTBEAT_SECONDS="1") as running:
         yield running
-
-
-def sample(folder: Path, seconds: float) -> bytes:
-    path = folder / "sample.mp4"
-    make_sample(path, seconds)
-    return path.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +43,6 @@ def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 async def client(system: System) -> AsyncIterator[httpx.AsyncClient]:
     async with system.client() as signed_in:
         yield signed_in
-
-
-async def lecture_of(client: httpx.AsyncClient) -> int:
-    found: int = (await client.get("/api/v1/lectures/")).json()["results"][0]["id"]
-    return found
-
-
-async def upload(
-    client: httpx.AsyncClient, content: bytes, name: str = "수업 영상.mp4", **fields: Any
-) -> httpx.Response:
-    data = {"title": "수업", "lecture": await lecture_of(client)} | fields
-    return await client.post("/media/videos/", data=data, files={"file": (name, content)})
-
-
-async def uploaded(client: httpx.AsyncClient, content: bytes) -> int:
-    answer = await upload(client, content)
-    assert answer.status_code == 202, answer.text
-    video_id: int = answer.json()["id"]
-    return video_id
 
 
 def seen(history: list[Record], video_id: int) -> list[Record]:

@@ -11,22 +11,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from academy.adapters.excel.sample import sample_workbook
-from harness.system import System, import_workbook, new_ticket
+from harness.system import System, import_workbook, new_ticket, tenant_of
 from harness.watcher import Watcher, rank
 from realtime.publish import Publisher
 from realtime.records.transitions import Verdict
 
 pytestmark = pytest.mark.every_server
-
-
-@pytest.fixture
-def publisher_of(system: System) -> Publisher:
-    return Publisher.from_url(system.redis.url)
-
-
-def tenant_of(system: System, code: str) -> int:
-    (tenant_id,) = system.query("SELECT id FROM tenant WHERE code = %s", code)[0]
-    return int(tenant_id)
 
 
 async def test_an_import_is_seen_from_welcome_to_done_with_growing_offsets(system: System) -> None:

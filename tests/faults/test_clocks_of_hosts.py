@@ -12,10 +12,9 @@ from embedded import faketime
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from harness.clocks import HostClock
+from harness.sign_ins import REVOKED, SOON_SECONDS, account_of, with_token
 from harness.system import QUICK, System, import_workbook, new_ticket
 from harness.watcher import Watcher
-from tests.contract.test_revocation import REVOKED, SOON_SECONDS, account_of, with_token
-from tests.faults.test_killed_worker import percent
 
 OFFSETS = pytest.mark.parametrize(
     "offset", ["-10m", "+10m", "-25h", "+25h"] if os.environ.get("LONG_FAULTS") else ["+10m", "-25h"]
@@ -73,7 +72,7 @@ async def test_a_job_whose_worker_dies_with_a_wrong_clock_is_done_by_the_next(ho
     async with system.client() as client, await system.watcher(client) as watcher:
         with hosts.worker.set_to(offset):
             job_id = await import_workbook(client, sample_workbook(6000, seed=52))
-            await watcher.until(lambda: percent(watcher, job_id) > 10)
+            await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 10)
             system.worker.kill()
         system.worker.start()
         done = await watcher.until_terminal(f"job:{job_id}")
@@ -116,10 +115,10 @@ async def test_a_clock_of_redis_that_was_a_day_ahead_for_a_moment_costs_nothing(
         for job_id in ended:
             await watcher.until_terminal(f"job:{job_id}")
         running = await import_workbook(client, sample_workbook(8000, seed=58))
-        await watcher.until(lambda: percent(watcher, running) > 5)
+        await watcher.until(lambda: watcher.percent(f"job:{running}") > 5)
         with hosts.redis.set_to("+25h"):
-            shown = percent(watcher, running)
-            await watcher.until(lambda: percent(watcher, running) > shown)
+            shown = watcher.percent(f"job:{running}")
+            await watcher.until(lambda: watcher.percent(f"job:{running}") > shown)
             assert (await client.get("/api/v1/jobs/")).status_code == 200
             system.worker.kill()  # its lease is a day too long
         system.worker.start()

@@ -13,7 +13,6 @@ from harness.redis_pair import RedisPair
 from harness.system import QUICK, System, eventually, import_workbook
 from harness.watcher import Watcher
 from tests.faults.chaos import faulty_webs
-from tests.faults.test_killed_worker import percent
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ async def running_import(system: System, client: httpx.AsyncClient, watcher: Wat
             except AssertionError as refused:
                 assert "redis_unavailable" in str(refused)
                 await asyncio.sleep(0.2)
-    await watcher.until(lambda: percent(watcher, job_id) > 10)
+    await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 10)
     return job_id
 
 

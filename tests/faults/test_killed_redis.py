@@ -7,7 +7,6 @@ import httpx
 from academy.adapters.excel.sample import sample_workbook
 from harness.system import System, eventually, import_workbook, new_ticket
 from harness.watcher import Watcher
-from tests.faults.test_killed_worker import percent
 
 
 async def test_a_redis_that_comes_back_empty_during_an_import_leaves_the_browsers_on_done(own_system: System) -> None:
@@ -17,7 +16,7 @@ async def test_a_redis_that_comes_back_empty_during_an_import_leaves_the_browser
         await own_system.watcher(client) as other,
     ):
         job_id = await import_workbook(client, sample_workbook(8000, seed=6))
-        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
         own_system.redis.kill()
         own_system.redis.start(empty=True)
         done = await watcher.until_terminal(f"job:{job_id}")
@@ -30,7 +29,7 @@ async def test_a_redis_that_comes_back_empty_during_an_import_leaves_the_browser
 async def test_a_done_that_was_committed_while_redis_was_away_reaches_everybody_later(own_system: System) -> None:
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(8000, seed=7))
-        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
         own_system.redis.kill()
         await eventually(
             lambda: own_system.query("SELECT status FROM aijob WHERE job_id = %s", job_id) == [("DONE",)], 60

@@ -14,8 +14,7 @@ import pytest
 from academy.adapters.video.sample import make_sample
 from embedded.plan import Worker
 from harness.system import System, eventually
-from harness.watcher import Watcher
-from tests.contract.test_videos import uploaded
+from harness.videos import uploaded
 
 MOMENTS = 10 if os.environ.get("LONG_FAULTS") else 1
 SECONDS = 60
@@ -39,11 +38,6 @@ def made_of(system: System, video_id: int) -> set[str]:
     return {entry["Key"].removeprefix(prefix) for entry in listed.get("Contents", [])}
 
 
-def percent(watcher: Watcher, topic: str) -> float:
-    progress = watcher.records.get(topic, {}).get("progress")
-    return float(progress["percent"]) if progress else 0.0
-
-
 def kill_in_the_middle(worker: Worker) -> list[psutil.Process]:
     """Returns what the worker had started."""
     assert worker.pid is not None
@@ -65,7 +59,7 @@ async def test_after_kill_9_at_any_moment_the_video_is_ready_with_one_set_of_fil
             with own_system.running_worker("video_worker") as worker:
                 video_id = await uploaded(client, content)
                 topic = f"video:{video_id}"
-                await watcher.until(lambda topic=topic, moment=moment: percent(watcher, topic) > moment)  # type: ignore[misc]
+                await watcher.until(lambda topic=topic, moment=moment: watcher.percent(topic) > moment)  # type: ignore[misc]
                 children = kill_in_the_middle(worker)
                 assert children, "no ffmpeg was at work"
                 await eventually(lambda children=children: not any(child.is_running() for child in children))  # type: ignore[misc]

@@ -6,7 +6,6 @@ import boto3
 
 from academy.adapters.excel.sample import sample_workbook
 from harness.system import System, import_workbook
-from harness.watcher import Watcher
 
 ROWS = """
     SELECT line, outcome, code, r.name, s.parent_phone
@@ -18,11 +17,6 @@ TWINS = """
     GROUP BY 1, 2 HAVING count(*) > 1
 """
 RESULT = "SELECT result FROM aijob_result r JOIN aijob j ON j.id = r.job_id WHERE j.job_id = %s"
-
-
-def percent(watcher: Watcher, job_id: str) -> float:
-    progress = watcher.records.get(f"job:{job_id}", {}).get("progress")
-    return float(progress["percent"]) if progress else 0.0
 
 
 def messages(system: System) -> dict[str, int]:
@@ -46,7 +40,7 @@ async def test_after_kill_9_of_the_worker_counts_and_rows_are_those_of_an_undist
     workbook = sample_workbook(8000, seed=3)
     async with own_system.client("hanbit") as client, await own_system.watcher(client) as watcher:
         job_id = await import_workbook(client, workbook)
-        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
         own_system.worker.kill()
         half = len(own_system.query(ROWS, job_id))
         own_system.worker.start()
@@ -63,7 +57,7 @@ async def test_after_kill_9_of_the_worker_counts_and_rows_are_those_of_an_undist
 async def test_on_sigterm_a_worker_finishes_what_it_has_begun(own_system: System) -> None:
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(2000, seed=4))
-        await watcher.until(lambda: percent(watcher, job_id) > 0)
+        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 0)
         own_system.worker.stop(timeout=30)
         assert own_system.worker.child is not None
         done = await watcher.until_terminal(f"job:{job_id}")
@@ -78,7 +72,7 @@ async def test_on_sigterm_a_long_import_goes_back_in_time_for_the_limit_of_whoev
     own_system.worker.restart()
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(10_000, seed=6))
-        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
         own_system.worker.stop(timeout=30)
         assert messages(own_system) == {"shown": 1, "hidden": 0}, (
             own_system.worker.log_file.read_text()

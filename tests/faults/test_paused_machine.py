@@ -22,11 +22,10 @@ from embedded.group import Servers
 from embedded.plan import Worker
 from embedded.scratch import scratch_folder
 from harness.system import QUICK, System, import_workbook, running_system
+from harness.videos import uploaded
 from harness.watcher import Record
-from tests.contract.test_videos import uploaded
 from tests.faults.test_killed_video_worker import made_of
-from tests.faults.test_killed_video_worker import percent as video_percent
-from tests.faults.test_killed_worker import TWINS, percent
+from tests.faults.test_killed_worker import TWINS
 
 LONG = bool(os.environ.get("LONG_FAULTS"))
 PAUSE_SECONDS = 63.0 if LONG else 6.0
@@ -95,7 +94,7 @@ async def test_a_video_whose_worker_was_paused_while_it_encoded_is_ready_with_on
         with system.running_worker("video_worker") as worker:
             video_id = await uploaded(client, (tmp_path / "lesson.mp4").read_bytes())
             topic = f"video:{video_id}"
-            await watcher.until(lambda: video_percent(watcher, topic) > 10)
+            await watcher.until(lambda: watcher.percent(topic) > 10)
             end = await end_after_pause(system, client, worker, topic, started=1)
     assert (end["status"], end["error"]) == ("READY", None)
     names = made_of(system, video_id)
@@ -106,7 +105,7 @@ async def test_a_video_whose_worker_was_paused_while_it_encoded_is_ready_with_on
 async def test_an_import_whose_worker_was_paused_ends_with_each_student_once(system: System) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(8000, seed=21))
-        await watcher.until(lambda: percent(watcher, job_id) > 10)
+        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 10)
         end = await end_after_pause(system, client, system.worker, f"job:{job_id}")
     assert end["status"] == "DONE"
     assert system.query(TWINS, job_id) == []
@@ -120,7 +119,7 @@ async def test_an_export_whose_worker_was_paused_has_one_file(system: System) ->
         await watcher.until_terminal(f"job:{imported}")
         answer = await client.post("/api/v1/students/export/", json={})
         job_id = answer.json()["job_id"]
-        await watcher.until(lambda: percent(watcher, job_id) > 0)
+        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 0)
         end = await end_after_pause(system, client, system.worker, f"job:{job_id}")
     assert (end["status"], end["error"]) == ("DONE", None)
     assert [name.rpartition("/")[2] for name in exported(system)] == [f"{job_id}-{end['attempt']}.xlsx"]

@@ -12,10 +12,9 @@ from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from harness.proxy import Proxy
-from harness.system import System, eventually, import_workbook, new_ticket, running_system
+from harness.sign_ins import REVOKED, SOON_SECONDS, signed_in, watching
+from harness.system import System, eventually, import_workbook, new_ticket, running_system, tenant_of
 from harness.watcher import Watcher
-from tests.contract.test_revocation import REVOKED, SOON_SECONDS, signed_in, watching
-from tests.contract.test_websocket import tenant_of
 from tests.faults.refusing import REFUSING, memory_full, read_only
 
 ALL = pytest.mark.parametrize("code", [*REFUSING, "OOM"])

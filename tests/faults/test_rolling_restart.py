@@ -20,10 +20,9 @@ from websockets.asyncio.client import connect
 
 from embedded.plan import Web
 from embedded.ports import HOST, free_port
-from harness.system import System, new_ticket
+from harness.system import System, new_ticket, tenant_of
 from harness.watcher import rank
 from realtime.publish import Publisher
-from tests.contract.test_websocket import tenant_of
 from tests.faults.roamer import LOST
 
 CLIENTS = 2000 if os.environ.get("LONG_FAULTS") else 200

@@ -13,6 +13,7 @@ from embedded.plan import Web
 from embedded.ports import HOST
 from harness.event_stream import EventStream
 from harness.proxy import Proxy
+from harness.sign_ins import REVOKED, STUDENT_OF_A_VIDEO, with_token
 from harness.system import System, eventually, new_ticket
 from harness.watcher import Watcher
 from tests.contract.test_doors import (
@@ -24,7 +25,6 @@ from tests.contract.test_doors import (
     refreshed,
     sign_in,
 )
-from tests.contract.test_revocation import REVOKED, STUDENT_OF_A_VIDEO, with_token
 
 SOON_SECONDS = 10.0
 """In truth it takes one second while the silence is known, and four where it has just begun."""

@@ -10,7 +10,6 @@ from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from harness.system import System, import_workbook, running_system
 from harness.watcher import Record, Watcher
-from tests.faults.test_killed_worker import percent
 
 LEASES = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "5", "WORKER_VISIBILITY_SECONDS": "12"}
 """As in production the message comes back well after the lease has ended; all of it shorter."""
@@ -32,7 +31,7 @@ def history(watcher: Watcher, job_id: str) -> list[Record]:
 async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_done(stalling_system: System) -> None:
     async with stalling_system.client() as client, await stalling_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(8000, seed=12))
-        await watcher.until(lambda: percent(watcher, job_id) > 20)
+        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
         stalling_system.worker.kill()
         stalling_system.worker.start()
         await watcher.until(lambda: watcher.records[f"job:{job_id}"]["stalled"])
@@ -55,7 +54,7 @@ async def test_with_a_redis_that_came_up_just_now_nobody_is_called_stalled(stall
     """Its workers could not renew their leases, and each of them is at work."""
     async with stalling_system.client() as client, await stalling_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(8000, seed=13))
-        await watcher.until(lambda: percent(watcher, job_id) > 5)
+        await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 5)
         stalling_system.redis.save()
         stalling_system.redis.kill()
         stalling_system.redis.start()

@@ -14,10 +14,10 @@ import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from harness.slow_clients import metric, narrow_socket
 from harness.system import System
 from realtime.publish import Publisher
 from realtime.records.record import Draft, Progress, draft_record
-from tests.contract.test_slow_clients import metric, narrow_socket
 
 CLIENTS, RECORDS, PADDING = (100, 100_000, 600) if os.environ.get("LONG_FAULTS") else (8, 16_000, 5_000)
 """Also the bytes in each record: all together have to be more than the kernel's own buffers, of some 4 MB."""

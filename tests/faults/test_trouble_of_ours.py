@@ -10,9 +10,8 @@ from academy.adapters.video.ffmpeg import ffmpeg_program
 from academy.adapters.video.sample import make_sample
 from embedded.plan import Worker
 from harness.system import System, eventually
+from harness.videos import uploaded
 from harness.watcher import Watcher
-from tests.contract.test_videos import uploaded
-from tests.faults.test_killed_video_worker import percent
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +24,7 @@ def programs_of(worker: Worker) -> list[psutil.Process]:
 
 
 def begun(watcher: Watcher, topic: str, worker: Worker) -> bool:
-    return percent(watcher, topic) > 3 and bool(programs_of(worker))
+    return watcher.percent(topic) > 3 and bool(programs_of(worker))
 
 
 async def test_an_ffmpeg_that_the_oom_killer_ends_costs_one_attempt(own_system: System, tmp_path: Path) -> None:

@@ -15,11 +15,10 @@ from websockets.exceptions import InvalidStatus
 from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
-from harness.system import System, eventually, import_workbook, running_system
+from harness.system import System, eventually, import_workbook, running_system, tenant_of
 from realtime.connect.health import Health
 from realtime.publish import Publisher
 from realtime.web.process import this_process
-from tests.contract.test_websocket import tenant_of
 
 Line = dict[str, Any]
 FLOOD = 300

@@ -12,10 +12,9 @@ import pytest
 
 from academy.adapters.excel.sample import sample_workbook
 from embedded.home import PROJECT
-from harness.system import System, import_workbook
+from harness.system import System, import_workbook, tenant_of
 from realtime.operate.tail import line_of
 from realtime.publish import Publisher, Step
-from tests.contract.test_websocket import tenant_of
 from tests.docs.scripts import PATIENCE_SECONDS, Lines
 
 LIVE = "Live from here."

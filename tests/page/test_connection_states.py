@@ -9,10 +9,9 @@ from playwright.async_api import Browser, Page, Route, expect
 
 from embedded.ports import HOST
 from harness.proxy import Proxy
-from harness.system import PASSWORD, System
+from harness.system import PASSWORD, System, tenant_of
 from realtime.publish import Publisher
 from tests.contract.test_hung_redis import hanging
-from tests.contract.test_websocket import tenant_of
 from tests.page.test_imports import fill_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]

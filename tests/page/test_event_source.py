@@ -18,9 +18,8 @@ from embedded.chromium import CHROMIUM
 from embedded.firefox import FIREFOX
 from embedded.plan import Web
 from embedded.spawn import Child, Order
-from harness.system import PASSWORD, System
+from harness.system import PASSWORD, System, tenant_of
 from realtime.publish.publisher import Publisher
-from tests.contract.test_websocket import tenant_of
 from tests.docs.pages import page as page_of_docs
 from tests.page.front_door import FrontDoor
 

@@ -29,7 +29,7 @@ from realtime.records.scripts import Published
 from realtime.records.topics import TopicFilter
 from realtime.redis import links
 from tests.realtime.carriers import RecordingCarrier
-from tests.realtime.redis.test_links import PATIENCE_SECONDS, until
+from tests.realtime.waiting import PATIENCE_SECONDS, until
 
 EVERYTHING = TopicFilter.of(["*"])
 

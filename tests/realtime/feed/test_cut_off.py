@@ -16,7 +16,7 @@ from realtime.publish import Publisher
 from realtime.records.scripts import Limits
 from realtime.records.topics import TopicFilter
 from tests.realtime.carriers import RecordingCarrier
-from tests.realtime.redis.test_links import until
+from tests.realtime.waiting import until
 
 LIMITS = Limits(recent_terminal=3, recent_unfinished=4)
 

@@ -22,8 +22,8 @@ from realtime.records.scripts import Limits, Named
 from realtime.records.topics import TopicFilter
 from realtime.repair.rebuild import Rebuild
 from tests.realtime.carriers import RecordingCarrier
-from tests.realtime.redis.test_links import until
 from tests.realtime.sources import ListedSource
+from tests.realtime.waiting import until
 
 EVERYTHING = TopicFilter.of(["*"])
 

@@ -18,7 +18,7 @@ from realtime.connect.revocation import Revocations
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
 from realtime.redis import links
-from tests.realtime.redis.test_links import until
+from tests.realtime.waiting import until
 
 TIME_LIMIT = 0.2
 REDIS_TIME_LIMIT = 1

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
@@ -25,8 +25,7 @@ from realtime.publish import Publisher
 from realtime.records.errors import FeedUnavailableError
 from realtime.records.topics import TopicFilter
 from tests.realtime.carriers import RecordingCarrier
-
-PATIENCE_SECONDS = 20.0
+from tests.realtime.waiting import PATIENCE_SECONDS, until
 
 
 @dataclass
@@ -48,12 +47,6 @@ class Watched:
 
     async def until_received(self, topic: str) -> None:
         await until(lambda: self.has(topic))
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 async def test_a_tenant_whose_connections_cannot_be_ended_ends_no_watch(

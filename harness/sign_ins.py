@@ -1,0 +1,53 @@
+"""Sign-ins of their own, which tests may end, and how what is open with them ends."""
+
+import httpx
+
+from harness.system import PASSWORD, System
+from harness.watcher import Watcher
+
+REVOKED = 4410
+SOON_SECONDS = 10.0
+"""A revocation ends what is open within a second, on a busy machine a little later: who waits longer waits in vain."""
+STUDENT_OF_A_VIDEO = """
+    WITH student AS (
+        SELECT s.id, s.user_id, s.tenant_id FROM students s JOIN "user" u ON u.id = s.user_id
+        JOIN tenant t ON t.id = s.tenant_id WHERE t.code = 'hanbit' AND u.username = 'student'
+    ), attended AS (
+        INSERT INTO lecture (tenant_id, title, description, active, created_at)
+        SELECT tenant_id, 'L', '', true, now() FROM student RETURNING id, tenant_id
+    ), enrolment AS (
+        INSERT INTO enrollment (tenant_id, lecture_id, student_id, created_at)
+        SELECT student.tenant_id, attended.id, student.id, now() FROM student, attended RETURNING id
+    ), lesson AS (
+        INSERT INTO lecture_session (tenant_id, lecture_id, title, "order")
+        SELECT tenant_id, id, '1', 1 FROM attended RETURNING id, tenant_id
+    ), film AS (
+        INSERT INTO video
+            (tenant_id, session_id, title, status, attempt, hls_path, file_name, source, created_at, updated_at)
+        SELECT tenant_id, id, 'V', 'READY', 1, '', '', '', now(), now() FROM lesson RETURNING id
+    )
+    SELECT film.id, enrolment.id, student.tenant_id, student.user_id FROM film, enrolment, student
+"""
+"""A video that the student of the demo data may see: the ids of the video, the enrolment, the tenant and the user."""
+
+
+async def signed_in(system: System, username: str = "staff", academy: str = "hanbit") -> httpx.AsyncClient:
+    """A session of its own, which may be ended."""
+    async with httpx.AsyncClient(base_url=system.address, timeout=30) as once:
+        tokens = (await once.post("/api/v1/auth/token/", json=account_of(username, academy))).json()
+    return with_token(system, tokens["access"])
+
+
+def account_of(username: str, academy: str = "hanbit") -> dict[str, str]:
+    return {"tenant": academy, "username": username, "password": PASSWORD}
+
+
+def with_token(system: System, access: str) -> httpx.AsyncClient:
+    headers = {"Authorization": f"Bearer {access}"}
+    return httpx.AsyncClient(base_url=system.address, timeout=30, headers=headers)
+
+
+async def watching(system: System, client: httpx.AsyncClient) -> Watcher:
+    watcher = await system.watcher(client)
+    await watcher.read_until("snapshot")
+    return watcher

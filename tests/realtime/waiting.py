@@ -1,0 +1,12 @@
+"""How the tests of the engine wait for something in their own event loop."""
+
+import asyncio
+from collections.abc import Callable
+
+PATIENCE_SECONDS = 20.0
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not holds():
+            await asyncio.sleep(0.005)
