@@ -244,7 +244,7 @@ def _say_where_it_runs(home: Home) -> int:
     return 0
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None, plan: Plan | None = None) -> int:
     """Returns the exit code, as `--help` lists them."""
     options = _parse(words)
     home = Home.of(os.environ)
@@ -255,7 +255,7 @@ def main(words: Sequence[str] | None = None) -> int:
         with home.locked():
             users = dict(os.environ)
             hide_variables(SECRETS)  # from what we start too: each program of the product is told its own
-            return Up(home, Plan(), options.port, users, demo=not options.no_demo).run()
+            return Up(home, plan or Plan(), options.port, users, demo=not options.no_demo).run()
     except AlreadyRunsError:
         return _say_where_it_runs(home)
     except EmbeddedError as error:
