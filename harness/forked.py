@@ -94,7 +94,9 @@ class ForkedChild(Child):
     """A child of the fork server. Whatever tests do to a process can be done to it."""
 
     def _spawn(self) -> Process:
-        if any(name in (self.order.environment or {}) for name in READ_AT_EXEC):
+        """Fork a program that our Python runs. Another program, or one that has to be started, is started."""
+        is_ours = str(self.order.argv[0]) == sys.executable
+        if not is_ours or any(name in (self.order.environment or {}) for name in READ_AT_EXEC):
             return super()._spawn()
         self.order.log_file.parent.mkdir(parents=True, exist_ok=True)
         return fork_server().fork(self.order)
