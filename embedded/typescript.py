@@ -43,8 +43,11 @@ def _install_by_npm() -> None:
     for name in _LISTS:
         shutil.copy(PROJECT / name, _FOLDER)
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    cache = {"npm_config_cache": str(TOOLS / "cache" / "npm")}
-    run_installer(_NPM, "ci", *options, "--prefix", _FOLDER, environment=cache)
+    environment = {
+        "npm_config_cache": str(TOOLS / "cache" / "npm"),
+        "NODE_USE_SYSTEM_CA": "1",  # a network may have certificates of its own
+    }
+    run_installer(_NPM, "ci", *options, "--prefix", _FOLDER, environment=environment)
 
 
 TYPESCRIPT = Tool(
