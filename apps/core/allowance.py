@@ -1,8 +1,8 @@
-"""Who may send a large body: looked at before it is read, from the token and the marks of revocation, without SQL.
+"""Decides who may send a large body, before it is read: from the token and the marks of revocation, without SQL.
 
-A view that takes files says so by `max_upload_bytes`, a function without arguments; its `roles` say who may send them.
-Every other request of the faculty may have a JSON body of `DATA_UPLOAD_MAX_MEMORY_SIZE`. Students and parents need no
-more than a stranger may send, so they hold none of the places for large bodies.
+A view that accepts files has `max_upload_bytes`, a function without arguments, and its `roles` say who may send them.
+Every other request of the faculty may have a JSON body of `DATA_UPLOAD_MAX_MEMORY_SIZE`. Students and parents may send
+no more than strangers, so they never take one of the slots for large bodies.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ MULTIPART = b"multipart/form-data"
 
 
 async def admit_body(scope: dict[str, Any]) -> Allowance:
-    """Say whose body this is, and how large it may be. Raises BodyRefusedError."""
+    """Return who sends a body, and how large it may be. Raises BodyRefusedError."""
     headers = dict(scope["headers"])
     view = _view_of(scope["path"])
     takes_files = hasattr(view, "max_upload_bytes")
@@ -76,7 +76,7 @@ def _caller_of(authorization: str, *, takes_files: bool) -> Caller:
 
 
 async def _check_revocations(caller: Caller) -> None:
-    """Look at the marks that this process holds or reads. The view looks again when the body has arrived."""
+    """Check the marks of revocation. The view checks again when the body has arrived."""
     try:
         await this_process().admit(identity_of(caller))
     except RefusedError as refused:
@@ -87,11 +87,11 @@ async def _check_revocations(caller: Caller) -> None:
 
 
 async def _check_still_holds(caller: Caller) -> None:
-    """Look again while the body arrives. One whose session may still hold goes on: the view looks at the end."""
+    """Check again while the body arrives. If Redis is away, continue, since the view checks at the end."""
     try:
         await _check_revocations(caller)
     except BodyRefusedError as refused:
-        if refused.status != 503:  # noqa: PLR2004 - nothing is known at the moment
+        if refused.status != 503:  # noqa: PLR2004 - Redis is away
             raise
 
 
@@ -100,7 +100,7 @@ def _unauthorized(code: str, message: str) -> BodyRefusedError:
 
 
 def body_limits() -> BodyLimits:
-    """As the settings have them. A token that was good when a body began is good no longer than the body may take."""
+    """Return the limits of the settings. A body may take as long as a token stays valid for a request that began."""
     pace = PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND, UPLOAD_SECONDS)
     slots = SlotLimits(
         unfinished=settings.BODY_MAX_UNFINISHED,

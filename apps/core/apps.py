@@ -6,4 +6,4 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
-        from apps.core import schema  # noqa: F401, PLC0415 - which tells drf-spectacular of our tokens
+        from apps.core import schema  # noqa: F401, PLC0415 - registers our tokens with drf-spectacular

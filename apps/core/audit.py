@@ -1,7 +1,7 @@
-"""The audit log: who did what to whom, one JSON object a line, from a logger of its own (`academy.audit`).
+"""The audit log: who did what to whom. Each line is a JSON object, from a logger of its own (`academy.audit`).
 
-Names of events and fields are a contract (docs/reference/audit-log.md). People are named by their ids. What somebody
-typed is never written down: some type their password into the field of the name.
+The names of events and fields are a contract (docs/reference/audit-log.md). People appear by their ids. Typed text is
+never logged, because some people type their password into the field for the name.
 """
 
 import threading
@@ -19,7 +19,7 @@ log = structlog.get_logger(LOGGER)
 
 
 class Event(StrEnum):
-    """What is written down."""
+    """The events that are logged."""
 
     SIGNED_IN = "signed_in"
     SIGN_IN_FAILED = "sign_in_failed"
@@ -49,9 +49,9 @@ def audit(
     outcome: str = "ok",
     **more: Any,
 ) -> None:
-    """Write a line. `user` and `session` are those of who acts; `subject` is what it was done to, as `user:7`.
+    """Write a line. `user` and `session` are those of the person who acts; `subject` is the object, such as `user:7`.
 
-    `more` may hold ids, numbers and fixed words; never names, passwords, tokens or anything that a request brought.
+    `more` may have ids, numbers and fixed words, but never names, passwords, tokens or text from a request.
     """
     log.info(
         event.value,
@@ -66,9 +66,9 @@ def audit(
 
 
 def audit_limited(address: str, tenant_code: str, username: str) -> None:
-    """Write down that an attempt to sign in was refused, once a minute for each address and account.
+    """Log that an attempt to sign in was refused, at most once a minute for each address and account.
 
-    The next line of the same two says how many `repeats` were left out.
+    The next line for the same address and account says how many `repeats` were left out.
     """
     mark = account_mark(tenant_code, username)
     repeats = _limited.take((address, mark))
@@ -78,7 +78,7 @@ def audit_limited(address: str, tenant_code: str, username: str) -> None:
 
 
 class Repeats:
-    """Counts what need not be said again within a minute. Remembers a bounded number of keys."""
+    """Lets each event be logged once in `seconds`, and counts the others. It remembers at most `most` keys."""
 
     def __init__(self, seconds: float = 60.0, most: int = 10_000) -> None:
         self._seconds, self._most = seconds, most
@@ -86,7 +86,7 @@ class Repeats:
         self._seen: dict[Hashable, tuple[float, int]] = {}
 
     def take(self, key: Hashable) -> int | None:
-        """Return how many were left out since the last time, or None if this one is to be left out too."""
+        """Return how many events were left out since the last one, or None if this event is left out too."""
         now = time.monotonic()
         with self._lock:
             until, left_out = self._seen.pop(key, (0.0, 0))
@@ -101,6 +101,6 @@ _limited = Repeats()
 
 
 def account_mark(tenant_code: str, username: str) -> str:
-    """Return a mark of what was typed as an account: the same for the same text, and no way back to it."""
+    """Return a keyed hash of an account as it was typed: the same for the same text, which it does not reveal."""
     text = f"{tenant_code}/{username}"
     return salted_hmac("academy.audit", text, settings.SECRET_KEY, algorithm="sha256").hexdigest()[:16]

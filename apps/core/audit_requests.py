@@ -1,4 +1,4 @@
-"""Lines of the audit log for what a signed-in caller does."""
+"""Writes lines of the audit log for what a signed-in caller does."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who asks: from the access token alone, without SQL."""
+"""Authenticates requests by their access token, without SQL."""
 
 import ipaddress
 from contextlib import suppress
@@ -24,7 +24,7 @@ MAX_USER_AGENT_LETTERS = 200
 
 
 class TenantBackend(BaseBackend):
-    """Django's door to our accounts: a user name is unique within one academy only, so the academy's code is needed."""
+    """Authenticates accounts for Django. It needs the academy's code, since names are unique only within an academy."""
 
     def authenticate(
         self,
@@ -45,7 +45,7 @@ class TenantBackend(BaseBackend):
 
 
 class AccessTokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer <access token>`; `X-Tenant-Code`, if sent, has to agree with it (403)."""
+    """Authenticates by `Authorization: Bearer <access token>`. `X-Tenant-Code`, if sent, must agree with it (403)."""
 
     def authenticate(self, request: Request) -> tuple[Caller, str] | None:
         parts = get_authorization_header(request).decode("latin-1").split()
@@ -78,7 +78,7 @@ class AccessTokenAuthentication(BaseAuthentication):
         return caller, parts[1]
 
     def check_marks(self, caller: Caller) -> None:
-        """Refuse a caller who was revoked. Raises RedisError (503) where that cannot be known."""
+        """Refuse a caller who was revoked. Raises RedisError (503) if that cannot be known."""
         try:
             conf.revocations().check(identity_of(caller))
         except RevokedError as error:
@@ -89,7 +89,7 @@ class AccessTokenAuthentication(BaseAuthentication):
 
 
 class LogoutAuthentication(AccessTokenAuthentication):
-    """The same for a logout, which opens too where it cannot be known who was revoked: it permits nothing."""
+    """Authenticates a logout. It also accepts a token if revocations cannot be checked, since a logout is harmless."""
 
     def check_marks(self, caller: Caller) -> None:
         with suppress(RedisError, OSError):
@@ -97,28 +97,28 @@ class LogoutAuthentication(AccessTokenAuthentication):
 
 
 def arrived_at(request: Request) -> float | None:
-    """When the request began, in Unix seconds: its body was read before anybody asks who sent it."""
+    """Return when the request began, in Unix seconds. Its body is read before it is authenticated."""
     scope: dict[str, Any] = getattr(request, "scope", {})  # under ASGI; a test's request has none
     return scope.get("arrived_at")
 
 
 def address_of(request: Any) -> str:
-    """The address of the client: behind a proxy that is believed, the one that the proxy names."""
+    """Return the address of the client: behind a trusted proxy, the one that the proxy names."""
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def device_of(request: Any) -> Device:
-    """Return from where a request comes, for the list of sessions: its address, and its program, shortened."""
+    """Return the address and the shortened User-Agent of a request, for the list of sessions."""
     try:
         address = str(ipaddress.ip_address(address_of(request).partition("%")[0]))
-    except ValueError:  # a server behind a socket file knows none
+    except ValueError:  # a server behind a Unix socket knows no address
         address = None
     words = "".join(letter if letter.isprintable() else " " for letter in request.headers.get("User-Agent", ""))
     return Device(address, words[:MAX_USER_AGENT_LETTERS])
 
 
 def identity_of(caller: Caller) -> Identity:
-    """The caller, as the push engine knows people."""
+    """Return the caller's identity for the push engine."""
     return Identity(
         tenant_id=caller.tenant_id,
         user_id=caller.user_id,
@@ -130,7 +130,7 @@ def identity_of(caller: Caller) -> Identity:
 
 
 def caller_of(request: Request) -> Caller:
-    """The caller of a view that only signed-in people reach."""
+    """Return the caller of a view that only signed-in people can reach."""
     caller: object = request.user
     if not isinstance(caller, Caller):
         raise TypeError("This view is open to callers without a token; it must not ask who they are.")

@@ -1,4 +1,4 @@
-"""Every error answers `{"code", "message", "fields"?}`: a word for programs and one sentence for people."""
+"""Error answers: `{"code", "message", "fields"?}`, with a code for programs and a sentence for people."""
 
 from typing import Any
 
@@ -43,13 +43,13 @@ BAD_REQUESTS: list[tuple[type[Exception], str]] = [
 
 
 MAY_NAME_ANOTHER_TENANTS = {status.HTTP_400_BAD_REQUEST, status.HTTP_403_FORBIDDEN, status.HTTP_404_NOT_FOUND}
-"""How a request is refused that names an id of another tenant."""
+"""The statuses with which a request may be refused that names an id of another tenant."""
 
 
 class ApiError(exceptions.APIException):
     """An error with its own status, code and sentence.
 
-    `fields` are those of the form that it is about; `wait` is the `Retry-After` in seconds.
+    `fields` are the wrong fields of the form; `wait` is the `Retry-After` in seconds.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ApiError(exceptions.APIException):
 
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's EXCEPTION_HANDLER. None (a 500 with its traceback in the log) for what nobody foresaw."""
+    """Answer an error of a view (DRF's EXCEPTION_HANDLER). None, for unexpected errors, gives a 500 and a traceback."""
     if isinstance(error, Http404):
         error = exceptions.NotFound(str(error) or None)
     elif isinstance(error, PermissionDenied):
@@ -94,13 +94,13 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _of_quota(error: QuotaError) -> ApiError:
-    """429 where waiting helps, and 403 where it does not."""
+    """Answer 429 if waiting helps, and 403 if it does not."""
     status_code = 403 if error.retry_seconds is None else 429
     return ApiError(status_code, error.code, str(error), wait=error.retry_seconds)
 
 
 def _of_lock(context: dict[str, Any]) -> Response:
-    """503: another request of the same academy has not ended in time."""
+    """Answer 503: another request of the same academy has not ended in time."""
     set_rollback()
     log.warning("lock_not_available", view=type(context["view"]).__name__)
     message = "Another request of your academy takes too long; nothing was changed. Try again in a few seconds."
@@ -110,7 +110,7 @@ def _of_lock(context: dict[str, Any]) -> Response:
 
 
 def _of_deleted_row(context: dict[str, Any]) -> Response:
-    """409: what the request names was there when it was looked for, and was deleted before the new row was written."""
+    """Answer 409: a row that the request names was found, but deleted before the new row was written."""
     set_rollback()
     log.info("deleted_meanwhile", view=type(context["view"]).__name__)
     message = "Something in this request was deleted while it ran. Nothing was changed: reload the list and try again."
@@ -140,18 +140,18 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
 
 
 def answer_bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django's signature
-    """Django's `handler400`, for what it refuses before or behind our views' back."""
+    """Answer what Django itself refuses (its `handler400`)."""
     found = [sentence for kind, sentence in BAD_REQUESTS if isinstance(exception, kind)]
     message = found[0] if found else "The request is malformed."
     return JsonResponse({"code": "bad_request", "message": message}, status=400)
 
 
 def answer_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django's signature
-    """Django's `handler404`, for addresses that no view has."""
+    """Answer addresses that no view has (Django's `handler404`)."""
     return JsonResponse({"code": "not_found", "message": f"There is nothing at {request.path}."}, status=404)
 
 
 def answer_server_error(request: HttpRequest) -> JsonResponse:  # noqa: ARG001 - Django's signature
-    """Django's `handler500`; the traceback is in the log."""
+    """Answer unexpected errors (Django's `handler500`). The traceback is in the log."""
     message = "Something went wrong on our side; it has been noted. Try again in a minute."
     return JsonResponse({"code": "internal", "message": message}, status=500)

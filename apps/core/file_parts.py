@@ -1,4 +1,4 @@
-"""A stored file as the content of an answer."""
+"""Streams a stored file as the content of an answer."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,17 +8,17 @@ from django.core.files.base import File
 
 PART_BYTES = 100_000
 THREADS = 32
-"""Reads at once. With a storage that hangs all of them wait; they are nobody else's, least of all those that the event
-loop asks for the address of a host."""
+"""How many reads run at once. If a storage hangs, all of these threads wait. So they are separate from the event loop's
+own threads, which look up host names."""
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="file")
 
 
 class FileParts:
-    """Reads an open file part by part, in a thread: the web process serves its connections meanwhile.
+    """Reads an open file part by part, in a thread, so that the web process serves its connections meanwhile.
 
-    Django would read a file that it is given to its end before it sends the first byte (ASGI). It closes this one with
-    the answer.
+    Under ASGI, Django would read a file to its end before it sends the first byte. It closes this object with the
+    answer.
     """
 
     def __init__(self, file: "File[bytes]") -> None:

@@ -1,14 +1,14 @@
-"""Where the web process hashes passwords: a few threads of their own, and a short waiting line before them.
+"""Hashes passwords of the web process: in a few threads of their own, with a short queue before them.
 
-A hash takes a good part of a second of one processor. The line keeps a flood of sign-ins away from everything else:
-who waits in it holds no database connection, and at most `MAX_WAITING` requests wait.
+A hash takes a large part of a second of CPU time. The queue keeps a flood of sign-ins from slowing everything else: a
+waiting request holds no database connection, and at most `MAX_WAITING` requests wait.
 
-The line is fair. A request's rank is how many requests of its tenant, of its address or of its user are in the line
-before it, whichever are most; the lowest rank is served first. Addresses are compared as the limits on signing in
+The queue is fair. A request's rank is how many requests of its tenant, of its address or of its user are in the queue
+before it, whichever are most. The lowest rank is served first. Addresses are compared as the limits on signing in
 compare them (`network_of`), and all tenants that do not exist count as one.
 
-So one tenant's, one address's or one user's flood waits behind everybody else's first request.
-When the line is full, the last place in this order is given up.
+So a flood from one tenant, address or user waits behind the first request of everybody else. When the queue is full,
+the last request in this order is refused.
 """
 
 import os
@@ -31,13 +31,13 @@ from apps.core.throttling import network_of
 T = TypeVar("T")
 
 UNKNOWN_TENANT = "\0"
-"""Stands for every tenant that does not exist. No tenant has this code: PostgreSQL stores no such character."""
+"""Stands for every tenant that does not exist. No tenant has this code, because PostgreSQL cannot store it."""
 MAX_WAITING = 32
 PATIENCE_SECONDS = 20.0
 
 
 class HashingBusyError(APIException):
-    """503: too many passwords wait to be checked. Nothing was checked."""
+    """503: too many passwords wait to be checked. This one was not checked."""
 
     status_code = 503
     default_code = "busy"
@@ -47,21 +47,22 @@ class HashingBusyError(APIException):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request comes from, for the fairness of the line."""
+    """Where a request comes from, for the fairness of the queue."""
 
     tenant: str
     address: str
     known: bool = False
-    """A sign-in from an address from which the account signed in of late: the tenant's crowd does not count."""
+    """True for a sign-in from an address from which the account signed in recently. The tenant's other requests do not
+    count then."""
     user: int | None = None
-    """The user who is signed in. Their requests count together, whatever addresses they come from."""
+    """The user who is signed in. Requests of one user count together, from all addresses."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", network_of(self.address))
 
     @classmethod
     def of_sign_in(cls, tenant_code: str, address: str, *, known: bool = False) -> "Origin":
-        """Return the origin of a sign-in, whose tenant need not exist. Asks the database."""
+        """Return the origin of a sign-in, whose tenant need not exist. Makes a database query."""
         exists = repositories_core.find_tenant_id(tenant_code) is not None
         return cls(tenant_code if exists else UNKNOWN_TENANT, address, known)
 
@@ -75,7 +76,7 @@ class _Entry:
 
 
 class HashingLine:
-    """Threads that start with the first request, and end with the process."""
+    """The queue and its threads, which start with the first requests and end with the process."""
 
     def __init__(
         self, threads: int, max_waiting: int = MAX_WAITING, patience_seconds: float = PATIENCE_SECONDS
@@ -88,9 +89,9 @@ class HashingLine:
         self._started = 0
 
     def run(self, work: Callable[[], T], origin: Origin) -> T:
-        """Do `work` in one of the threads and return what it returns. Raises HashingBusyError, or what it raises.
+        """Call `work` in one of the threads and return its result. Raises HashingBusyError, and the errors of `work`.
 
-        The caller's database connection goes back to the pool first: call this outside `atomic()`.
+        The caller's database connection is given back first, so call this outside `atomic()`.
         """
         give_back_connection()
         entry = self._join(work, origin)
@@ -110,7 +111,7 @@ class HashingLine:
             if len(self._waiting) > self._max_waiting:
                 last = max(self._waiting, key=lambda waiting: waiting.order)
                 self._waiting.remove(last)
-                if last.future.set_running_or_notify_cancel():  # its caller may have lost patience just now
+                if last.future.set_running_or_notify_cancel():  # False if its caller has just given up
                     last.future.set_exception(HashingBusyError())
             if self._started < self._threads:
                 self._started += 1
@@ -154,9 +155,9 @@ class HashingLine:
 
 
 def password_is_right(user: User | None, password: str, origin: Origin) -> bool:
-    """Compare a password with an account's, in the line; an outdated hash of a right one is renewed.
+    """Compare a password with an account's, in the queue. If it is right and its hash is outdated, renew the hash.
 
-    None (there is no such account) costs the same as a wrong password. No connection is held meanwhile. Raises
+    None (there is no such account) takes as long as a wrong password. No database connection is held meanwhile. Raises
     HashingBusyError.
     """
     password_hash = user.password if user else None
@@ -168,5 +169,5 @@ def password_is_right(user: User | None, password: str, origin: Origin) -> bool:
 
 @cache
 def hashing() -> HashingLine:
-    """The process's line: as many threads as it has processors, unless `PASSWORD_HASHING_THREADS` says otherwise."""
+    """Return the queue of this process. It has a thread for each processor, or `PASSWORD_HASHING_THREADS`."""
     return HashingLine(settings.PASSWORD_HASHING_THREADS or len(os.sched_getaffinity(0)))

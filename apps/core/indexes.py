@@ -4,6 +4,6 @@ from django.db import models
 
 
 class LongNameIndex(models.Index):
-    """An index whose name may be as long as PostgreSQL allows; Django stops at 30 letters for Oracle's sake."""
+    """An index whose name may be as long as PostgreSQL allows. Django allows 30 characters, because of Oracle."""
 
     max_name_length = 63

@@ -1,7 +1,7 @@
 """Signing keys: one for each purpose, derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`.
 
-A signature made for one purpose is never valid for another, and a key that leaks does not give away `SECRET_KEY`.
-Django's own signers (`django.core.signing`) derive theirs from their salt in the same way, and know the fallbacks too.
+A signature for one purpose is never valid for another, and a key that leaks does not reveal `SECRET_KEY`. Django's own
+signers (`django.core.signing`) derive their keys from a salt in the same way, and use the fallbacks too.
 """
 
 from django.conf import settings
@@ -14,8 +14,8 @@ FOR_REFRESH = "refresh token"
 def verifying_keys(purpose: str) -> list[bytes]:
     """Return the keys with which a token of this purpose may have been signed: one more than `signing_keys`.
 
-    Up to 2026-11-28 access and refresh tokens had one key together. An update signs nobody out, because that key still
-    verifies; it never signs. Remove it in version 0.3: a refresh token lives 14 days.
+    Up to 2026-11-28 access and refresh tokens had the same key. It still verifies, so that an update signs nobody out,
+    but it never signs. Remove it in version 0.3: a refresh token lives 14 days.
     """
     before = salted_hmac("academy.tokens", "signing key", settings.SECRET_KEY, algorithm="sha256").digest()
     return [*signing_keys(purpose), before]
@@ -24,7 +24,7 @@ def verifying_keys(purpose: str) -> list[bytes]:
 def signing_keys(purpose: str) -> list[bytes]:
     """Return the keys of a purpose: the first signs, and each of them verifies.
 
-    There are as many as secrets: `SECRET_KEY` first, then each of `SECRET_KEY_FALLBACKS`.
+    There is one for each secret: `SECRET_KEY` first, then each of `SECRET_KEY_FALLBACKS`.
     """
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return [salted_hmac("academy.keys", purpose, secret, algorithm="sha256").digest() for secret in secrets]

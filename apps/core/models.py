@@ -1,4 +1,4 @@
-"""Academies, their people, and the sessions in which these are signed in."""
+"""Academies, their accounts, and the sessions in which people are signed in."""
 
 import uuid
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from academy.passwords import password_matches
 
 
 class Tenant(models.Model):
-    """One academy. Nothing of one is ever shown to another."""
+    """An academy. Its data are never shown to another academy."""
 
     code = models.SlugField(max_length=40, unique=True)
     name = models.CharField(max_length=100)
@@ -38,7 +38,7 @@ class Tenant(models.Model):
 
 
 class UserManager(BaseUserManager["User"]):
-    """Knows how `manage.py createsuperuser` makes an operator."""
+    """Creates operators for `manage.py createsuperuser`."""
 
     def create_superuser(self, username: str, password: str | None = None, **fields: Any) -> "User":
         user = self.model(username=username, is_superuser=True, tenant=None, **fields)
@@ -48,7 +48,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """An account of one academy; superusers belong to none. Names are unique within the academy."""
+    """An account of one academy. Superusers belong to none. Names are unique within the academy."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, null=True, blank=True, related_name="users")
     username = models.CharField(max_length=60)
@@ -58,7 +58,7 @@ class User(AbstractBaseUser):
     must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     last_closed_at = models.DateTimeField(null=True, editable=False)
-    """When it was last closed, or ceased to be an operator's. Written by the database alone."""
+    """When it was last closed, or stopped being an operator's. Only a trigger of the database writes it."""
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -74,19 +74,19 @@ class User(AbstractBaseUser):
         return self.username
 
     def set_password(self, raw_password: str | None) -> None:
-        """Set the password in its normalised spelling, which is the one that signing in compares."""
+        """Set the password in its normalised form, which is the one that signing in compares."""
         super().set_password(None if raw_password is None else normalised(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Compare a password, in any spelling, with the account's."""
+        """Compare a password, in any Unicode form, with the account's."""
         return raw_password is not None and password_matches(raw_password, self.password)
 
     def get_session_auth_hash(self) -> str:
-        """Return what a session of the admin has to hold. It changes with the password and with each closing."""
+        """Return the hash that a session of the admin must have. It changes with the password and with each closing."""
         return self._with_closing(super().get_session_auth_hash())
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
-        """Yield the same, signed with each of the older keys."""
+        """Yield the same hash, signed with each of the older keys."""
         yield from map(self._with_closing, super().get_session_auth_fallback_hash())
 
     def _with_closing(self, session_hash: str) -> str:
@@ -94,7 +94,7 @@ class User(AbstractBaseUser):
 
     @property
     def is_staff(self) -> bool:
-        """Whether the account opens the admin: that of an operator does, and none of an academy."""
+        """Whether the account may use the admin. Only operators may."""
         return self.is_active and self.is_superuser and self.tenant_id is None
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:  # noqa: ARG002 - Django's signature
@@ -105,7 +105,7 @@ class User(AbstractBaseUser):
 
 
 class TenantMembership(models.Model):
-    """What an account may do in its academy."""
+    """The role of an account in its academy."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
@@ -121,7 +121,7 @@ class TenantMembership(models.Model):
 
 
 class LoginSession(models.Model):
-    """One sign-in on one device: what its refresh token must match. Ended by logout, or by a token used twice."""
+    """A sign-in on one device. Its refresh token must match. It ends by logout, or if a refresh token is used twice."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")

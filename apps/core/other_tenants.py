@@ -1,7 +1,7 @@
-"""Note in the audit log that somebody names an id of another academy.
+"""Writes into the audit log that a request names an id of another academy.
 
-The answer is that for an id that does not exist. Only a refused request, and a filtered list that is empty, cost the
-queries that tell the two apart: one for each name of an id that the request holds.
+The answer is the same as for an id that does not exist. Queries that tell the two apart are made only for a refused
+request and for a filtered list that is empty: one for each kind of id in the request.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ IN_PATHS = {
     "job_id": ("ai.AIJob", "job_id"),
     "session_id": ("core.LoginSession", "pk"),
 }
-"""Names in addresses: model, and the field that they give."""
+"""Names of ids in addresses, each with the model and the field that it stands for."""
 
 IN_REQUESTS = {
     "student": "students.Student",
@@ -34,30 +34,30 @@ IN_REQUESTS = {
     "session": "lectures.Session",
     "user": "core.User",
 }
-"""Names in bodies and filters: the model whose primary key they give."""
+"""Names of ids in bodies and filters, each with the model whose primary key it stands for."""
 
 _Named = tuple[str, str, str, list[object]]
-"""What an id is called in the log, the model that it is of, the field that it is in, and the ids."""
+"""How the log calls an id, its model, the model's field, and the ids."""
 
 MOST_IDS = 50
-"""Of one name. A request may hold thousands."""
+"""How many ids of one name are checked. A request may have thousands."""
 MAX_ID = 2**63 - 1
 
 
 def note_other_tenants_ids(context: dict[str, Any]) -> None:
-    """Look at a request that was refused. Never raises."""
+    """Check the ids of a request that was refused. Never raises."""
     request, view = context.get("request"), context.get("view")
     if isinstance(request, Request):
         _note(request, _named(request, getattr(view, "kwargs", {})))
 
 
 def note_other_tenants_filters(request: Request) -> None:
-    """Look at the filters of a list that is empty. Never raises."""
+    """Check the ids in the filters of an empty list. Never raises."""
     _note(request, _named_by_keys(request.query_params))
 
 
 def note_other_tenants_videos(identity: Identity, video_ids: set[int]) -> None:
-    """Look at the topics that a student or parent may not watch. Never raises."""
+    """Check the videos that a student or parent may not watch. Never raises."""
     for value in _beyond_the_wall(identity.tenant_id, "video.Video", "pk", sorted(video_ids)[:MOST_IDS]):
         audit(
             Event.OTHER_TENANT_REFUSED,
@@ -80,13 +80,13 @@ def _note(request: Request, named: Iterator[_Named]) -> None:
 
 
 def _named(request: Request, in_path: dict[str, Any]) -> Iterator[_Named]:
-    """The ids that a request names in its path, its body and its filters."""
+    """Yield the ids that a request names in its path, its body and its filters."""
     for name, value in in_path.items():
         if name in IN_PATHS:
             yield name.removesuffix("_id"), *IN_PATHS[name], [value]
     try:
         body = request.data
-    except APIException:  # it could not be read, which is why it was refused
+    except APIException:  # the body cannot be read, which is why the request was refused
         body = {}
     yield from _named_by_keys(body)
     yield from _named_by_keys(request.query_params)
@@ -99,7 +99,7 @@ def _named_by_keys(given: object) -> Iterator[_Named]:
 
 
 def _ids(value: object) -> list[object]:
-    """The ids in what a client sent, which may be anything."""
+    """Return the ids in a value that a client sent, which may be of any type."""
     values = value[:MOST_IDS] if isinstance(value, list) else [value]
     texts = [str(each) for each in values if isinstance(each, int | str) and len(str(each)) < len(str(MAX_ID))]
     return [int(text) for text in texts if text.isdecimal()]

@@ -1,4 +1,4 @@
-"""JSON bodies, bounded in length and depth before they cost memory."""
+"""Parses JSON bodies, with limits on their length and depth."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -13,7 +13,7 @@ from apps.core.errors import ApiError
 
 
 class BoundedJSONParser(JSONParser):
-    """Django's own bound counts only where Django reads the body, and DRF reads JSON itself."""
+    """Limits JSON bodies as Django limits forms. Django's own limit does not apply, since DRF reads JSON itself."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
@@ -29,7 +29,7 @@ class BoundedJSONParser(JSONParser):
 
 
 def _in_plain_words(problem: ParseError) -> ParseError:
-    """Return the error without Python's own words about text that is no UTF-8, or about its limit on digits."""
+    """Return the error in our words, if Python's are about a wrong encoding or its limit on digits."""
     cause = problem.__context__
     if isinstance(cause, JSONDecodeError):
         return problem

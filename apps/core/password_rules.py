@@ -1,4 +1,4 @@
-"""The rules for passwords at every door: changing one, an import's initial one, and Django's own forms and commands."""
+"""The rules for new passwords: for changing one, for an import's initial one, and for Django's forms and commands."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -17,7 +17,7 @@ class PasswordRules:
     """A validator of `AUTH_PASSWORD_VALIDATORS`."""
 
     def validate(self, password: str, user: Any = None) -> None:
-        """Raise ValidationError, whose text says what is wrong and what to do."""
+        """Raise ValidationError for a password that is not accepted. Its text says what is wrong and what to do."""
         if problem := problem_of(password, words_of(user) if isinstance(user, User) else ()):
             raise ValidationError(problem.message, code=problem.code)
 
@@ -29,7 +29,7 @@ class PasswordRules:
 
 
 def check_new_password(field: str, password: str, own_words: Iterable[str]) -> None:
-    """Raise ApiError (400) for a password that is not taken; `field` is the name of the form's field."""
+    """Raise ApiError (400) for a password that is not accepted. `field` is the name of the form's field."""
     if problem := problem_of(password, own_words):
         raise ApiError(400, problem.code, problem.message, {field: [problem.message]})
 
@@ -41,12 +41,12 @@ def problem_of(password: str, own_words: Iterable[str]) -> PasswordProblem | Non
 
 
 def words_of(user: User) -> list[str]:
-    """What must not make up most of this account's password."""
+    """Return the names that must not make up most of this account's password."""
     academy = [user.tenant.code, user.tenant.name] if user.tenant else []
     return [user.username, user.name, *academy]
 
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    """The 20,000 that Django knows, by Royce Williams' count of passwords that leaked."""
+    """Return Django's list of 20,000 common passwords, which Royce Williams made from leaked ones."""
     return frozenset(CommonPasswordValidator().passwords)

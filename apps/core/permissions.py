@@ -1,4 +1,4 @@
-"""Which role may do what: each view says so, and what it does not name is refused."""
+"""Permissions by role. Each view names the roles of its methods; all others are refused."""
 
 from typing import Any
 
@@ -10,11 +10,10 @@ from apps.core.tokens import Caller
 
 
 class RoleAllows(BasePermission):
-    """Reads the view's `roles`: method → roles, e.g. `{"GET": FACULTY, "POST": OFFICE}`. Deny by default.
+    """Allows the roles in the view's `roles`, such as `{"GET": FACULTY, "POST": OFFICE}`, and refuses all others.
 
-    A method that the view does not have is nobody's: 405.
-    Until a password that must be changed is changed, a token opens only views that say
-    `opens_before_password_change = True`.
+    A method that the view does not have is answered with 405. An account that must change its password may use only
+    views with `opens_before_password_change = True`.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:

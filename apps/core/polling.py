@@ -1,4 +1,4 @@
-"""What is common to the progress endpoints: answers from Redis only, that say when to ask again."""
+"""Answers of the progress endpoints. They come from Redis only, and say when to ask again."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -10,13 +10,16 @@ from rest_framework.response import Response
 from realtime.redis.clock import clock
 
 CACHING = "private, no-cache"
-"""A client's own copy may be shown again after it was asked for with its ETag: that is what 304 is for."""
+"""A client may keep an answer, but must ask with its ETag before it uses it again (304)."""
 
 
 def answer_poll(
     request: Request, record: Mapping[str, Any] | None, shown: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> Response:
-    """The record as `shown` has it, with `ETag` (304 if nothing changed) and `Retry-After`; UNKNOWN if it is None."""
+    """Answer with the record, converted by `shown`, with `ETag` (304 if nothing changed) and `Retry-After`.
+
+    If the record is None, the answer is UNKNOWN.
+    """
     if record is None:
         return Response({"status": "UNKNOWN"}, headers={"Retry-After": "5"})
     headers = {"Retry-After": str(_retry_after(record)), "ETag": _etag(record), "Cache-Control": CACHING}
@@ -31,6 +34,6 @@ def _etag(record: Mapping[str, Any]) -> str:
 
 
 def _retry_after(record: Mapping[str, Any]) -> int:
-    """Often while something moves, seldom when nothing has for a while."""
+    """Return after how many seconds to ask again: more if the record has not changed for a while."""
     quiet_seconds = clock.now() - record["published_at"]
-    return 1 if quiet_seconds < 10 else 2 if quiet_seconds < 60 else 5  # noqa: PLR2004 - the client's old rhythm
+    return 1 if quiet_seconds < 10 else 2 if quiet_seconds < 60 else 5  # noqa: PLR2004 - as older clients ask

@@ -1,16 +1,16 @@
-"""What stands behind the `?` of an address: checked before it reaches a query."""
+"""Parameters in the query of an address, checked before they reach a database query."""
 
 from rest_framework.request import Request
 from rest_framework.serializers import ValidationError
 
 MAX_DIGITS = 18
-"""What a bigint surely holds; Python itself refuses to read numbers of some thousand digits."""
+"""Numbers with up to this many digits fit into a bigint. Python refuses to parse numbers of some thousand digits."""
 MAX_SEARCH_LETTERS = 100
-"""Each word is a condition of its own, so that an endless search would be an endless query."""
+"""Each word of a search is a condition of its own, so a long search would be a long query."""
 
 
 def number_param(request: Request, name: str) -> int | None:
-    """The parameter as a whole number from 0 on; None if it was not sent. Raises ValidationError."""
+    """Return the parameter as a whole number, at least 0; None if it was not sent. Raises ValidationError."""
     text = request.query_params.get(name)
     if text is None:
         return None
@@ -20,12 +20,12 @@ def number_param(request: Request, name: str) -> int | None:
 
 
 def search_param(request: Request) -> str | None:
-    """The parameter `search`; None if it was not sent. Raises ValidationError."""
+    """Return the parameter `search`; None if it was not sent. Raises ValidationError."""
     text = request.query_params.get("search")
     if text is None:
         return None
     if len(text) > MAX_SEARCH_LETTERS:
         raise ValidationError({"search": [f"Search for at most {MAX_SEARCH_LETTERS} letters."]})
-    if "\0" in text:  # PostgreSQL has no such letter
+    if "\0" in text:  # PostgreSQL cannot store it
         raise ValidationError({"search": ["Null characters are not allowed."]})
     return text

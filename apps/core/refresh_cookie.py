@@ -1,8 +1,8 @@
-"""The refresh token of a page, in a cookie that no script can read.
+"""Keeps the refresh token of a page in a cookie that no script can read.
 
-A page asks for it with `"cookie": true`. Each academy has a cookie of its own, so that several are used in one browser.
-The cookie goes to `/api/v1/auth/` alone, and counts only together with an `Origin` header of the own site: a browser
-sends one with each POST, and no page can change it.
+A page requests it with `"cookie": true`. Each academy has its own cookie, so that a browser can use several academies.
+The cookie is sent only to `/api/v1/auth/`, and counts only with an `Origin` header of this site. A browser sends that
+header with each POST, and no page can change it.
 """
 
 from typing import Any
@@ -18,12 +18,12 @@ PATH = "/api/v1/auth/"
 
 
 def cookie_name(request: Request, tenant_code: str) -> str:
-    """Name the cookie of an academy, by the same rule as the cookies of tickets."""
+    """Return the name of an academy's cookie, made by the same rule as those of tickets."""
     return guarded_name(f"refresh_{tenant_code}", secure=request.is_secure())
 
 
 def check_origin(request: Request) -> None:
-    """Raise PermissionDenied (403) unless a page of the own site, or of an allowed one, sends the request."""
+    """Raise PermissionDenied (403) unless a page of this site, or of an allowed one, sends the request."""
     headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in request.headers.items()]
     client = (request.META.get("REMOTE_ADDR"), 0)
     scope = {"scheme": request.scheme, "headers": headers, "path": request.path, "client": client}
@@ -32,7 +32,7 @@ def check_origin(request: Request) -> None:
 
 
 def read_cookie(request: Request, tenant_code: str) -> str:
-    """Return the refresh token, or an empty text."""
+    """Return the refresh token in the cookie, or '' if there is none."""
     return request.COOKIES.get(cookie_name(request, tenant_code), "")
 
 

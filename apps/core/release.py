@@ -1,7 +1,7 @@
-"""Lets go of a request's body as soon as it is answered.
+"""Frees a request's body as soon as the request is answered.
 
-REST framework ties a request, its view and its forms into cycles, which only the garbage collector undoes: with
-them the bodies of hundreds of requests would wait for its next run.
+REST framework connects a request, its view and its forms in reference cycles, which only the garbage collector frees.
+Without this module the bodies of hundreds of requests would stay in memory until its next run.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awa
 
 @sync_and_async_middleware
 def release_bodies(get_response: Any) -> Answer:
-    """The outermost middleware: an answer that comes here is rendered, and nobody reads the request any more."""
+    """Free the body of each answered request. Use it as the outermost middleware: there, answers are rendered."""
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:
         response: HttpResponseBase = await get_response(request)
@@ -39,7 +39,7 @@ def _release(request: HttpRequest, response: HttpResponseBase) -> None:
         return
     view, wrapped = context["view"], context["request"]
     for value in list(vars(wrapped).values()):
-        # The parsed body, which a form may hold too. Uploaded files stay: closing the request closes them.
+        # Empty the parsed body, which a form may refer to as well. Closing the request closes uploaded files.
         if isinstance(value, QueryDict) or type(value) is dict:
             dict.clear(value)
         elif type(value) is list:

@@ -1,4 +1,4 @@
-"""What the engine calls when something is revoked: ends sign-ins, and writes revocations into the audit log."""
+"""Functions that the engine calls for a revocation. They end sign-ins, and write into the audit log."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) ->
 
 
 def send_revocation(payload: dict[str, Any]) -> None:
-    """Send a row of the outbox that a trigger wrote or that was left behind, and say who caused it."""
+    """Send a revocation from the outbox, which a trigger wrote or a process left behind, and log who caused it."""
     revoke.send_revocation(payload)
     tenant_id, subject = int(payload["tenant"]), str(payload["subject"])
     audit(

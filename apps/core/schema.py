@@ -1,4 +1,4 @@
-"""The OpenAPI document: built once a process, when it is first asked for."""
+"""The OpenAPI document. Each process builds it once, at the first request for it."""
 
 import threading
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How the document names our authentication."""
+    """Describes our authentication in the document."""
 
     target_class = "apps.core.authentication.AccessTokenAuthentication"
     match_subclasses = True
@@ -54,7 +54,7 @@ _documents = _Documents()
 
 @require_safe
 def schema_view(request: HttpRequest) -> HttpResponseBase:
-    """The document as YAML, or as JSON for who accepts JSON or asks for `?format=json`."""
+    """Answer with the document as YAML, or as JSON if the client accepts JSON or asks for `?format=json`."""
     accepts_json = "json" in request.headers.get("Accept", "")
     found = _documents.get("json" if request.GET.get("format") == "json" or accepts_json else "yaml")
     headers = {"ETag": found.etag, "Cache-Control": "no-cache", "Vary": "Accept"}

@@ -1,15 +1,15 @@
-"""How often somebody may try to sign in, or have a password hashed.
+"""Limits how often somebody may try to sign in, or have a password hashed.
 
-Each attempt is counted before its password is looked at.
+Each attempt is counted before its password is checked.
 
-Four counters, each for a minute: of the account from one address, of the address, of the account from all addresses,
-and of the academy. A failed attempt counts 1, a successful one half: it costs a hash, too.
+There are four counters, each for a minute: for the account from one address, for the address, for the account from all
+addresses, and for the academy. A failed attempt counts 1, a successful one half, because it costs a hash, too.
 
-An address from which the account signed in successfully of late is known. The last two counters do not apply there,
-so a stranger who tries an account from elsewhere does not lock its owner out.
+An address is known if the account recently signed in from it. The last two counters do not apply there, so a stranger
+who tries an account from elsewhere does not lock its owner out.
 
-The counters are in Redis, for all processes together, and in this process's memory as well. The memory decides where
-Redis is away or takes no writes: the limits never stop.
+The counters are in Redis, for all processes together, and also in the memory of each process. If Redis is away or
+refuses writes, the memory decides, so that the limits always apply.
 """
 
 import ipaddress
@@ -40,7 +40,7 @@ ATTEMPTS = {
     "password": "attempts to change the password",
     "import": "imports with an initial password",
 }
-"""What is counted, by the kind of the attempt, for the sentence of the refusal."""
+"""How the error message names each kind of attempt."""
 WINDOW_SECONDS = 60
 FAILURES_OF_ACCOUNT_AT_ADDRESS = 10
 KNOWN_SECONDS = 14 * 86_400
@@ -50,12 +50,13 @@ AWAY_SECONDS = 5.0
 """How long Redis is not asked again after it failed."""
 MAX_REMEMBERED = 50_000
 FAILURE, SUCCESS = 2, 1
-"""In units of the counters: what an attempt costs in advance, and what remains of it after a success."""
+"""The cost of an attempt in units of the counters: counted in advance, and what remains of it after a success."""
 _ALWAYS, _ALL = 2, 4
-"""How many of the four counters apply: at a known address, and elsewhere."""
+"""How many of the four counters apply at a known address, and elsewhere."""
 
-# KEYS: 1 known, 2 to 5 the counters. ARGV: 1 window in ms, 2 to 5 their limits in units. Returns known (0 or 1) and the
-# wait in ms (0: the attempt is counted). What is refused is not counted, so that the wait ends.
+# Count an attempt. Return known (0 or 1) and the wait in ms (0: the attempt is counted). Refused attempts are not
+# counted, so that the wait ends.
+# KEYS: 1 known, 2 to 5 the counters. ARGV: 1 window in ms, 2 to 5 their limits in units.
 _TAKE = """
 local known = redis.call('EXISTS', KEYS[1])
 local last = known == 1 and 3 or 5
@@ -69,7 +70,8 @@ for number = 2, last do
 end
 return {known, 0}
 """
-# KEYS: 1 known, then the counters that were charged. ARGV: 1 units to give back, 2 seconds to stay known (0: leave it).
+# Give units back. KEYS: 1 known, then the counters that were charged. ARGV: 1 units to give back, 2 seconds for which
+# the address stays known (0: no change).
 _GIVE = """
 for number = 2, #KEYS do
   if tonumber(redis.call('GET', KEYS[number]) or '0') >= tonumber(ARGV[1]) then
@@ -83,22 +85,22 @@ return 1
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that was counted. It stands as a failure until one of its methods says otherwise."""
+    """An attempt that was counted. It counts as a failure unless one of its methods is called."""
 
     known: bool
     _keys: tuple[str, ...]
 
     def succeeded(self) -> None:
-        """Give back half of what was counted, and know the address from now on."""
+        """Give back half of what was counted, and make the address known."""
         _counters().give(self._keys, FAILURE - SUCCESS, KNOWN_SECONDS)
 
     def withdraw(self) -> None:
-        """Give back all that was counted: nothing was checked."""
+        """Give back all that was counted, because nothing was checked."""
         _counters().give(self._keys, FAILURE, 0)
 
 
 class TooManyAttemptsError(Throttled):
-    """429, in one sentence: a wait that is given to Throttled's constructor adds a second one."""
+    """429 with one sentence. Throttled's own constructor would add a second sentence about the wait."""
 
     def __init__(self, kind: str, seconds: int) -> None:
         super().__init__(detail=f"Too many {ATTEMPTS[kind]}: wait {seconds} s, then try again.")
@@ -108,7 +110,7 @@ class TooManyAttemptsError(Throttled):
 def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Attempt:
     """Count an attempt. Raises Throttled (429, with Retry-After) if there were too many.
 
-    `kind` keeps the counters of two doors apart: strangers at the one must not close the other.
+    Each `kind` has its own counters, so that attempts of one kind do not block another kind.
     """
     address, tenant = network_of(address), _short(tenant)
     account = f"{tenant}:{_short(account)}"
@@ -128,7 +130,7 @@ def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Atte
 
 
 def network_of(address: str) -> str:
-    """The address, or the /64 of an IPv6 address: one household has that many."""
+    """Return the address, or the /64 network of an IPv6 address, because one household has a whole /64."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -144,7 +146,7 @@ def _short(text: str) -> str:
 
 
 class Counters:
-    """The counters in Redis, with those of this process for the times when Redis does not answer or refuses."""
+    """The counters in Redis, and those in memory for times when Redis does not answer or refuses writes."""
 
     def __init__(self, redis: Redis) -> None:
         self._memory = MemoryCounters()
@@ -154,7 +156,7 @@ class Counters:
         self._failing = False
 
     def take(self, keys: Sequence[str], limits: Sequence[int]) -> tuple[bool, float]:
-        """Count an attempt. Returns whether the address is known, and the seconds to wait if it is refused."""
+        """Count an attempt. Return whether the address is known, and the seconds to wait (0: it is not refused)."""
         if time.monotonic() >= self._away_until:
             try:
                 known, wait_ms = self._take_script(keys, [WINDOW_SECONDS * 1000, *limits])
@@ -187,7 +189,7 @@ class Counters:
 
 
 class MemoryCounters:
-    """The same counters in memory. Holds at most `MAX_REMEMBERED` keys; the oldest goes first."""
+    """The same counters in memory. They have at most `MAX_REMEMBERED` keys; the oldest is removed first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

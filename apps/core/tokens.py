@@ -1,7 +1,8 @@
-"""Access and refresh tokens: JWTs that name the caller, so that no request needs SQL for that.
+"""Access and refresh tokens: JWTs that name the caller, so that requests are authenticated without SQL.
 
-The audience keeps the kinds apart: an access token is never a refresh token or a ticket
-(`realtime.connect.tickets`), nor the reverse. RFC 7519; RFC 8725 for the checks (one algorithm, required claims).
+The audience distinguishes the kinds: an access token is never accepted as a refresh token or a ticket
+(`realtime.connect.tickets`), nor the reverse. See RFC 7519, and RFC 8725 for the checks (one algorithm, required
+claims).
 """
 
 from dataclasses import dataclass
@@ -16,12 +17,12 @@ from apps.core.keys import FOR_ACCESS, FOR_REFRESH, signing_keys, verifying_keys
 from realtime.redis.clock import clock, is_time
 
 ALGORITHM = "HS256"
-# The library judges times by the clock of this host, so it is told to judge none.
+# The library would compare times with the clock of this host. `_decode` compares them with the shared clock instead.
 OPTIONS: Any = {"require": ["exp", "aud"], "verify_iat": False, "verify_exp": False}
 ACCESS: Literal["api"] = "api"
 REFRESH: Literal["refresh"] = "refresh"
 UPLOAD_SECONDS = 6 * 3600.0
-"""So long a request may take whose token was good when it began; a revocation is kept for longer."""
+"""How long a request may take whose token was valid when it began. A revocation is kept for longer."""
 
 
 class TokenError(Exception):
@@ -34,7 +35,7 @@ class TokenExpiredError(TokenError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request, as the access token says. Stands where Django has `request.user`."""
+    """The sender of a request, as the access token names it. It is `request.user`."""
 
     user_id: int
     session_id: UUID
@@ -44,7 +45,7 @@ class Caller:
     name: str
     must_change_password: bool
     issued_at: float = 0.0
-    """Of the token, in Unix seconds; taken before anything was read that the token says."""
+    """When the token was issued, in Unix seconds. It is read from the clock before the account is read."""
     is_authenticated: Literal[True] = True
 
     @property
@@ -56,7 +57,7 @@ PURPOSES = {ACCESS: FOR_ACCESS, REFRESH: FOR_REFRESH}
 
 
 def access_token(caller: Caller) -> str:
-    # To the millisecond: a revocation ends what was issued before it, and nothing after.
+    # Keep the fraction of a second: a revocation ends only tokens that were issued before it.
     now = caller.issued_at or clock.now()
     claims = {
         "aud": ACCESS,
@@ -74,7 +75,7 @@ def access_token(caller: Caller) -> str:
 
 
 def read_access_token(token: str, arrived_at: float | None = None) -> Caller:
-    """The caller, if the token was good when the request arrived. Raises TokenExpiredError or TokenError."""
+    """Return the caller, if the token was valid when the request arrived. Raises TokenExpiredError or TokenError."""
     took = clock.now() - arrived_at if arrived_at else 0.0
     claims = _decode(token, ACCESS, min(took, UPLOAD_SECONDS))
     try:
@@ -98,7 +99,7 @@ def refresh_token(session_id: UUID, token_id: UUID, expires_at: float) -> str:
 
 
 def read_refresh_token(token: str) -> tuple[UUID, UUID]:
-    """The session and the token's own id. Raises TokenExpiredError or TokenError."""
+    """Return the ids of the session and of the token. Raises TokenExpiredError or TokenError."""
     claims = _decode(token, REFRESH)
     try:
         return UUID(claims["session"]), UUID(claims["token"])

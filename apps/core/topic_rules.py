@@ -1,4 +1,4 @@
-"""What the push engine asks of this project: who wants a ticket, and which topics that person may see."""
+"""The rules that the push engine asks for: who requests a ticket, and which topics that person may watch."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ MAX_NAMED_TOPICS = 40
 
 
 def authenticate(request: Any) -> Identity:
-    """The caller of the ticket endpoint. Raises TicketError or ForbiddenTopicError."""
+    """Return the identity of the caller of the ticket endpoint. Raises TicketError or ForbiddenTopicError."""
     try:
         found = AccessTokenAuthentication().authenticate(Request(request))
     except APIException as problem:
@@ -31,12 +31,11 @@ def authenticate(request: Any) -> Identity:
 
 
 def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
-    """Owner, staff and teacher: what they name, or everything. Students: the videos of their lectures, named.
+    """Return the topics that the ticket allows. Raises ForbiddenTopicError for a topic that the person may not watch.
 
-    Of these they may watch what the list of videos shows them, which is those that are ready: a video that is still
-    encoded, has failed or was cancelled is the academy's own business, and so are its title and its error.
-
-    Raises ForbiddenTopicError. Everything that no line here allows is refused.
+    Owner, staff and teacher may watch the topics that they name, or all. Students and parents must name videos of their
+    lectures, and may watch those that the list of videos shows them, which are the READY ones. Titles and errors of
+    other videos are only for the academy. Everything else is refused.
     """
     role = Role(identity.role)
     if role in FACULTY:

@@ -1,4 +1,4 @@
-"""Demo videos of an academy: one that plays, and one that could not be encoded. Made by the product's own encoder."""
+"""Demo videos of an academy: one that plays, and one that cannot be encoded. The product's own encoder makes them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +21,7 @@ NOTES = "1강 수업 노트: 이 파일은 동영상이 아닙니다.\n"
 
 
 def load_videos(tenant: Tenant, lecture_id: int) -> None:
-    """Once an academy; each takes a second."""
+    """Create the demo videos of a new academy. Each takes about a second."""
     _load(tenant, lecture_id, "1강 수업 영상", "1강.mp4", lambda path: make_sample(path, SECONDS))
     _load(tenant, lecture_id, "1강 수업 노트", "1강 노트.mp4", lambda path: path.write_text(NOTES, encoding="utf-8"))
 
@@ -41,10 +41,10 @@ def _load(tenant: Tenant, lecture_id: int, title: str, file_name: str, make: Cal
 
 
 def _encode(tenant: Tenant, video_id: int, size: int) -> None:
-    """As the worker does, but at once, so that there is something to see as soon as the page opens."""
+    """Encode a video as the worker does, but at once, so that the page has a video when it opens."""
     videos.mark_uploaded(tenant.pk, video_id, size)
     claimed = videos.claim(tenant.pk, video_id, lease_alive=False)
-    if isinstance(claimed, ClaimRefusal):  # a worker was faster
+    if isinstance(claimed, ClaimRefusal):  # a worker claimed it first
         return
     try:
         made = encode_video(claimed, JobProgress(claimed, STEPS))

@@ -1,11 +1,11 @@
-"""The page at `/`: one template without data; its modules ask the API as any other client does."""
+"""The page at `/`: a template without data. Its scripts use the API like any other client."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-# Nothing inline and nothing foreign. `blob:` is how a script plays HLS where the browser itself cannot.
+# Nothing inline and nothing from other sites. Scripts play HLS through `blob:` if the browser itself cannot play it.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src {connect}; media-src 'self' blob:; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
@@ -21,6 +21,6 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def _connect_sources(request: HttpRequest) -> str:
-    """The own origin, its WebSockets (which older browsers do not count as `'self'`), and those of the settings."""
+    """Return this origin, its WebSockets (which older browsers do not count as `'self'`), and those of the settings."""
     scheme = "wss" if request.is_secure() else "ws"
     return " ".join(["'self'", f"{scheme}://{request.get_host()}", *settings.PAGE_CONNECT_ORIGINS])

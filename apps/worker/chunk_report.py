@@ -1,17 +1,17 @@
-"""Progress of a job that works through rows chunk by chunk."""
+"""Reports the progress of a job that processes rows in chunks."""
 
 import time
 
 from apps.worker.handlers import JobProgress
 
 LAST_PERCENT = 99.0
-"""100 is DONE's alone."""
+"""The highest progress of a running job. 100 means DONE."""
 
 
 class ChunkReport:
-    """Progress after each chunk; the remaining seconds from the pace so far. Raises what `JobProgress.go_on` raises.
+    """Reports progress after each chunk, and estimates the remaining seconds from the pace so far.
 
-    `begin_percent` is how much of the bar was worth what came before.
+    `begin_percent` is the progress before the first chunk. Calls raise the errors of `JobProgress.go_on`.
     """
 
     def __init__(self, progress: JobProgress, step: str, begin_percent: float = 0.0) -> None:
@@ -37,7 +37,7 @@ class ChunkReport:
 
     def _remaining(self, done: int, total: int) -> float | None:
         if self._first is None:
-            # What an earlier attempt did says nothing about the pace of this one; neither does the first chunk.
+            # Neither the rows of an earlier attempt nor the first chunk say anything about the pace of this attempt.
             self._first, self._started = done, time.monotonic()
             return None
         pace = (time.monotonic() - self._started) / max(1, done - self._first)

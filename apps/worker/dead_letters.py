@@ -1,4 +1,4 @@
-"""What a dead letter names, and how it goes back to work."""
+"""Describes dead letters, and sends them back to work."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _SHOWN_LETTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[RowId]):
-    """What the messages of a queue name: where it stands, and how it is tried again."""
+    """The kind of row that the messages of a queue name: its store, and how to read its status and retry it."""
 
     store: JobStore[RowId, Any]
     status: Callable[[int, RowId], str | None]
@@ -60,19 +60,20 @@ KINDS: dict[str, Kind[UUID] | Kind[int]] = {
     MESSAGING_QUEUE: _JOBS,
     VIDEO_QUEUE: Kind(Videos(), repositories_video.status_of_video, videos.retry),
 }
-"""By the name of the queue."""
+"""The kind of each queue, by the queue's name."""
 
 
 def describe(queue_name: str, letter: Letter) -> str:
-    """Whose the letter is and what it names, as it says itself; the beginning of one that says nothing."""
+    """Return the tenant and the row that a letter names, or the beginning of a letter that cannot be read."""
     return KINDS[queue_name].describe(letter)
 
 
 def send_back(letters: DeadLetters, letter: Letter) -> str:
-    """What was done, to stand after the letter's id. Raises JobStateError, whose sentence says why it stays.
+    """Send a letter back to work, and return what was done, as the end of a sentence.
 
-    What has FAILED is tried again as its next attempt, and gets a new message. Anything else goes back as it is: a
-    message that names nothing is judged again, and of a job that has not ended the claim decides.
+    A FAILED row is retried as its next attempt, which sends a new message. All other letters go back to their queue
+    unchanged: a worker checks a letter that names nothing again, and claims a row that has not ended. Raises
+    JobStateError for a row that has ended otherwise: the letter stays.
     """
     return KINDS[letters.queue_name].send_back(letters, letter)
 

@@ -1,4 +1,4 @@
-"""What becomes of one message: its job is claimed and done, or the message is put back, dropped or buried."""
+"""Handles one message: claims and runs its job, or puts back, deletes or gives up the message."""
 
 from typing import Any, Generic
 
@@ -23,7 +23,7 @@ DATABASE_RETRY_SECONDS = 5.0
 
 
 class Deliveries(Generic[RowId, C]):
-    """Handles messages, each in the thread that calls."""
+    """Handles messages, each in the calling thread."""
 
     def __init__(
         self,
@@ -42,17 +42,17 @@ class Deliveries(Generic[RowId, C]):
         self._timing = timing
 
     def handle(self, delivery: Delivery) -> None:
-        """Each line of its log carries the message and, once they are known, tenant, job and attempt."""
+        """Handle a message. Its log lines name the message and, once they are known, tenant, job and attempt."""
         clear_contextvars()
         bind_contextvars(message=delivery.message_id)
         try:
             claimed = self._claim(delivery, *find_row(self._store, delivery.body))
         except RefusedMessageError as problem:
-            log.warning("message_buried", reason=str(problem))
+            log.warning("message_moved_to_dead_letters", reason=str(problem))
             self._queue.move_to_dead_letters(delivery, str(problem))
             return
         except (OperationalError, InterfaceError) as problem:
-            # The job was not begun: an outage of the database must not count as a failed try of it.
+            # The job has not begun, so an outage of the database must not count as a failed attempt.
             log.warning("database_unavailable", error=str(problem).strip())
             self._queue.put_back(delivery, DATABASE_RETRY_SECONDS)
             return
@@ -65,7 +65,7 @@ class Deliveries(Generic[RowId, C]):
         try:
             lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=self._store.topic(ident))
         except RedisError as problem:
-            # Whether somebody is at work on it cannot be known now; the attempt would protect the result all the same.
+            # Nobody knows whether another worker runs it. If so, the attempt number keeps the result right.
             log.warning("lease_not_read", error=str(problem))
             lease_left = 0.0
         claimed = self._store.claim(tenant_id, ident, lease_alive=lease_left > 0)
@@ -87,7 +87,8 @@ class Deliveries(Generic[RowId, C]):
         try:
             self._do_attempt(running)
         except AttemptSupersededError:
-            # The message stays: it may be another attempt's by now. If the job has ended, its next receive deletes it.
+            # The message stays, since it may belong to another attempt now. If the job has ended, the next receive
+            # deletes it.
             log.info("job_superseded")
         finally:
             self._running.remove(running)
@@ -108,7 +109,7 @@ class Deliveries(Generic[RowId, C]):
             self._try_again(running, problem)
         else:
             log.info("job_done")
-            self._tidy_up(running.job)  # before the message goes, which may fail
+            self._tidy_up(running.job)  # first, because deleting the message may fail
             self._queue.delete(running.delivery)
 
     def _run_handler(self, job: C) -> dict[str, Any]:
@@ -122,15 +123,15 @@ class Deliveries(Generic[RowId, C]):
         try:
             if handler.after_done:
                 handler.after_done(job)
-        except Exception:  # the job is done, whatever is left lying about
+        except Exception:  # the job is done, even if something is left behind
             log.exception("job_not_tidied_up")
 
     def _try_again(self, running: Running[C], problem: Exception) -> None:
-        """Gives the job to the next attempt, which goes on where this one was; after the last one it has failed."""
+        """Leave the job to the next attempt, which continues where this one was. After the last one it is FAILED."""
         log.warning("job_attempt_failed", receives=running.delivery.receives, exc_info=problem)
         if not self._running.remove(running):
             return  # it was given back already, because this process stops
-        close_old_connections()  # one that broke would break the next write too
+        close_old_connections()  # a broken connection would make the next write fail, too
         if running.delivery.receives >= self._timing.max_receives:
             self._give_up(running.delivery, running.job, "It could not be done, although it was tried several times.")
         else:

@@ -1,6 +1,6 @@
-"""Looks after the jobs that wait, while a worker runs.
+"""Sends waiting jobs whose turn has come, and sends lost messages again, while a worker runs.
 
-It gives the turns that a process did not give because it died, and sends lost messages again.
+A process that creates or ends a job sends the next ones itself. This catches up for processes that died before that.
 """
 
 import math
@@ -21,18 +21,17 @@ log = structlog.get_logger(__name__)
 
 TURN_SECONDS = 1.0
 LONG_WAIT_SECONDS = 900.0
-"""After this a message counts as lost although others still wait in the queue: it may only be slow, and comes twice."""
+"""After this a message counts as lost even if others still wait in the queue. If it was only slow, it comes twice."""
 MOST_SEEN = 1000
-"""Rows in one look for lost messages; the next look goes on behind them."""
+"""How many rows one look for lost messages reads. The next look continues after them."""
 MOST_SENT = 100
-"""Messages that one look sends again."""
+"""How many messages one look sends again at most."""
 
 
 class Dispatching:
-    """One for each worker process; several of them at once do no harm.
+    """Each worker process has one. Several may work at once.
 
-    A message counts as lost when nobody was at work on its job for two visibility times and the queue shows no
-    messages.
+    A message counts as lost if no worker has run its job for two visibility times and the queue has no messages.
     """
 
     def __init__(self, queue: SqsJobQueue, visibility_seconds: float) -> None:
@@ -43,7 +42,7 @@ class Dispatching:
         self._looked_until = 0
 
     def run(self, stop: threading.Event) -> None:
-        """Look again and again, until `stop` is set. No outage ends it."""
+        """Call `look` repeatedly until `stop` is set. Outages do not end it."""
         failing = False
         while not stop.wait(TURN_SECONDS):
             try:
@@ -51,13 +50,13 @@ class Dispatching:
                 self.look(time.monotonic())
                 failing = False
             except Exception as problem:  # noqa: BLE001 - whatever is away comes back
-                if not failing:  # once an outage
+                if not failing:  # log each outage once
                     log.warning("dispatching_failed", error=str(problem).strip())
                 failing = True
         connection.close()
 
     def look(self, now: float) -> None:
-        """Give the turns that are due and, four times in the patience, look for lost messages."""
+        """Send the jobs whose turn it is and, every quarter of the patience, look for lost messages."""
         if released := dispatch.release(self._queue.short_name):
             log.info("turns_given", jobs=released)
         if now >= self._look_at:
@@ -72,7 +71,7 @@ class Dispatching:
             depth = self._queue.depth()
             if depth:
                 lost = [job for job in lost if now - since[job.pk] >= LONG_WAIT_SECONDS]
-                lost = lost[: max(1, len(idle) - depth)]  # the others' messages are probably those in the queue
+                lost = lost[: max(1, len(idle) - depth)]  # the messages in the queue are probably those of the others
         for job in lost[:MOST_SENT]:
             if dispatch.send_again(self._queue.short_name, job):
                 log.warning("message_sent_again", tenant=job.tenant_id, job=job.topic)
@@ -80,7 +79,7 @@ class Dispatching:
         self._idle_since |= since
 
     def _idle_jobs(self) -> list[SentJob]:
-        """The next of the jobs that were sent and that nobody is at work on. None while Redis is away, which knows."""
+        """Return the next jobs that were sent but that no worker runs. While Redis is away, this is unknown: none."""
         age = timedelta(seconds=self._patience / 4)
         sent = dispatch.sent_before(self._queue.short_name, age, after=self._looked_until, most=MOST_SEEN)
         try:
@@ -93,7 +92,7 @@ class Dispatching:
         return idle
 
     def _forget(self, seen: list[SentJob], idle: set[int]) -> None:
-        """Forget since when the others of this part were idle, and begin the next look behind it."""
+        """Forget the jobs of this look that are no longer idle, and let the next look begin after it."""
         last = seen[-1].pk if len(seen) == MOST_SEEN else math.inf
         kept = {
             pk: since for pk, since in self._idle_since.items() if pk in idle or not self._looked_until < pk <= last

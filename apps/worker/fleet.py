@@ -1,7 +1,7 @@
-"""How many jobs of one kind run at once, over all processes of the fleet: slots in Redis, held by leases.
+"""Limits how many jobs of one kind run at once in all processes of a fleet: slots in Redis, held by leases.
 
-A process that dies stops renewing, and its slots are free when their leases are over. While Redis cannot be reached
-nobody can be counted, and work goes on: each process then keeps to its own limit.
+The slots of a process that dies are free when their leases end. While Redis cannot be reached, work continues, and each
+process is limited only by its own concurrency.
 """
 
 import threading
@@ -13,7 +13,8 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger(__name__)
 
-# KEYS: 1 slots (a sorted set: token → end of its lease). ARGV: 1 most, 2 seconds, 3 token. By the clock of Redis.
+# Take a slot. Uses the clock of Redis.
+# KEYS: 1 slots (a sorted set: token → end of its lease). ARGV: 1 most, 2 seconds, 3 token.
 _TAKE = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -23,7 +24,8 @@ redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[3])
 redis.call('PEXPIRE', KEYS[1], math.ceil(tonumber(ARGV[2]) * 1000))
 return 1
 """
-# ARGV: 1 seconds, then tokens. One that was lost is taken again: its job runs, whoever counts.
+# Renew slots. A slot that was lost is taken again, because its job is running.
+# ARGV: 1 seconds, then tokens.
 _RENEW = """
 local clock = redis.call('TIME')
 local ends = tonumber(clock[1]) + tonumber(clock[2]) / 1000000 + tonumber(ARGV[1])
@@ -34,7 +36,7 @@ return #ARGV - 1
 
 
 class FleetSlots:
-    """The slots that one process holds. Called from any thread; nothing raises for a Redis that is away."""
+    """The slots that one process holds. Any thread may call it. Nothing raises if Redis is away."""
 
     def __init__(self, redis: Redis, key: str, most: int, lease_seconds: float) -> None:
         self._redis = redis
@@ -46,7 +48,7 @@ class FleetSlots:
         self._reachable = True
 
     def take(self) -> str | None:
-        """A slot, to be given back; None if the fleet holds as many as may run."""
+        """Take a slot and return its token, for `give`. Return None if the fleet has no free slot."""
         token = token_hex(8)
         try:
             granted = bool(self._take_script([self._key], [self._most, self._seconds, token]))
@@ -61,7 +63,7 @@ class FleetSlots:
         return token
 
     def give(self, token: str) -> None:
-        """Frees a slot; where Redis cannot be told, its lease ends by itself."""
+        """Give a slot back. If Redis cannot be reached, its lease ends by itself."""
         with self._lock:
             self._held.discard(token)
         try:
@@ -70,7 +72,7 @@ class FleetSlots:
             self._note_away(problem)
 
     def renew(self) -> None:
-        """Lets all that this process holds live on. To be called well within each lease."""
+        """Renew the leases of all slots that this process holds. Call it well before they end."""
         with self._lock:
             held = sorted(self._held)
         if not held:
@@ -82,7 +84,7 @@ class FleetSlots:
             self._note_away(problem)
 
     def _note_away(self, problem: RedisError) -> None:
-        if self._reachable:  # once an outage
+        if self._reachable:  # log each outage once
             log.warning("fleet_not_counted", error=str(problem))
         self._reachable = False
 

@@ -1,4 +1,4 @@
-"""What a job kind is: a function that does one claimed job and returns its result."""
+"""The handler of a kind of job: a function that runs one claimed job and returns its result."""
 
 import math
 import time
@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.5
 
 
 class JobProgress:
-    """How a handler says how far it is (best effort, never an error), and learns whether it may go on."""
+    """Lets a handler report its progress (best effort, never an error) and check whether it may continue."""
 
     def __init__(
         self,
@@ -46,10 +46,10 @@ class JobProgress:
         counts: Mapping[str, int] | None = None,
         milestone: bool = False,
     ) -> None:
-        """`percent` of the whole job and `step_percent` of the step, 0 to 100; `remaining` in seconds.
+        """Report progress: `percent` of the job and `step_percent` of the step, 0 to 100; `remaining` in seconds.
 
-        `counts` joins the record's data, for people who watch: `{"rows_done": 1200, "rows_total": 2000}`. At most five
-        reports a second leave, the newest ones; a change of step and a `milestone` (a finished chunk) always do.
+        `counts` is added to the record's data, such as `{"rows_done": 1200, "rows_total": 2000}`. At most five reports
+        a second are sent, the newest ones. A new step and a `milestone` (a finished chunk) are always sent.
         """
         self._publisher.progress(
             tenant_id=self.job.tenant_id,
@@ -63,10 +63,10 @@ class JobProgress:
         )
 
     def go_on(self, remaining: float) -> None:
-        """To be called where a job can be left and taken up again, as often as one likes.
+        """Check whether the job may continue. Call it, as often as you like, where another attempt can continue.
 
-        Raises WorkerStopsError if this worker is about to end and `remaining` seconds of work are too many: the job is
-        then another worker's at once. Raises AttemptSupersededError if the job was cancelled, or is another attempt's.
+        Raises WorkerStopsError if this worker is stopping and `remaining` seconds of work are too many: the job is then
+        given back to other workers. Raises AttemptSupersededError if the job was cancelled or has a newer attempt.
         """
         if not self._stopping.leaves_time_for(remaining):
             raise WorkerStopsError
@@ -80,7 +80,7 @@ class JobProgress:
         try:
             ours = self._publisher.renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
         except RedisError as problem:
-            # The write at the end is fenced all the same.
+            # The write at the end checks the attempt in any case.
             log.debug("lease_not_read", error=str(problem))
         else:
             if not ours:
@@ -89,17 +89,17 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True)
 class Handler(Generic[C]):
-    """`do` returns the result of the job.
+    """How the worker does one kind of job. `do` runs a claimed job and returns its result.
 
-    It raises JobFailedError where trying again would not help, lets AttemptSupersededError and WorkerStopsError (of
-    `progress.go_on` and of writes) pass, and raises anything else to be tried again.
+    `do` raises JobFailedError if another attempt would not help. It lets AttemptSupersededError and WorkerStopsError
+    (of `progress.go_on` and of writes) pass. After any other error the job is tried again.
     """
 
     steps: tuple[str, ...]
     do: Callable[[C, JobProgress], dict[str, Any]]
     after_done: Callable[[C], None] | None = None
-    """Tidies up after DONE; what it raises is only logged."""
+    """Tidies up after DONE. Its errors are only logged."""
     sweep: Callable[[], object] | None = None
-    """Deletes what this kind of job keeps for a while only: called when a worker begins, and every hour."""
+    """Deletes what this kind of job keeps only for a while. It is called when a worker starts, and then every hour."""
     sweep_soon: Callable[[], object] | None = None
-    """Does what requests leave to the worker, such as deleting files: called every few seconds."""
+    """Does what requests leave to the worker, such as deleting files. It is called every few seconds."""

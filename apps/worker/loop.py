@@ -1,7 +1,7 @@
-"""The loop of every worker: takes messages, claims their jobs, does them, and keeps what it holds alive meanwhile.
+"""The loop of every worker: receives messages, claims and runs their jobs, and renews what it holds meanwhile.
 
-A job is idempotent: a message may come twice, and a worker may die at any line. What protects the result is the
-attempt: whoever does not hold the current one can neither save nor publish.
+Jobs are idempotent, because a message may come twice and a worker may die at any line. The attempt number protects the
+result: a worker that does not hold the current attempt can neither save nor publish.
 """
 
 import os
@@ -37,10 +37,10 @@ RETRY_SECONDS = 2.0
 
 
 class Worker(Generic[RowId, C]):
-    """One process: threads for the poll, each job, two heartbeats, two sweeps, turns, and the relay of the outbox.
+    """A worker process. It has threads for polling, each job, two heartbeats, two sweeps, turns, and the outbox relay.
 
-    It polls for one message at a time, and holds one of the fleet's slots for that: what waits is spread over all
-    processes, and none takes a message that it may not begin.
+    It polls for one message at a time, and holds one of the fleet's slots meanwhile. So waiting messages are spread
+    over all processes, and no process receives a message whose job it may not begin.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Worker(Generic[RowId, C]):
         concurrency: int,
         timing: Timing,
     ) -> None:
-        """`concurrency` is how many jobs this process runs at once, whatever the fleet has free."""
+        """Make a worker that runs at most `concurrency` jobs at once, even if the fleet has more free slots."""
         self._queue = queue
         self._fleet = fleet
         self._concurrency = concurrency
@@ -69,14 +69,14 @@ class Worker(Generic[RowId, C]):
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Works until SIGTERM or SIGINT; then takes nothing new, and finishes or gives back what runs."""
+        """Work until SIGTERM or SIGINT. Then take no more messages, and finish or give back the running jobs."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.ask())
         relay = threading.Thread(target=Relay().run, args=[self._stop], name="relay")
         leases = threading.Thread(target=self._running.renew_leases, args=[self._fleet.renew], name="leases")
         visibility = threading.Thread(target=self._running.renew_visibility, name="visibility")
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="job")
-        # Daemons: the end does not wait for a queue or a storage that hangs.
+        # These are daemons, so that a queue or a storage that hangs does not keep the process from ending.
         poll = threading.Thread(target=self._poll, args=[pool], name="poll", daemon=True)
         sweep = threading.Thread(target=sweep_until, args=[self._stop, self._sweeps], name="sweep", daemon=True)
         soon_args = [self._stop, self._sweeps_soon, SOON_SECONDS]
@@ -94,7 +94,7 @@ class Worker(Generic[RowId, C]):
         conf.publisher().close()
         log.info("worker_stopped")
         if not finished:
-            os._exit(0)  # what was given back is another worker's now; nothing that this process still does can count
+            os._exit(0)  # other workers have the jobs that were given back, so what still runs here is useless
 
     def _poll(self, pool: ThreadPoolExecutor) -> None:
         try:
@@ -107,7 +107,7 @@ class Worker(Generic[RowId, C]):
         while not self._stop.is_set():
             try:
                 if not ready:
-                    self._queue.depth()  # it is there
+                    self._queue.depth()  # raises if the queue does not exist
                     ready = True
                 self._timing.say_ready()
                 if not self._poll_once(pool):
@@ -120,7 +120,7 @@ class Worker(Generic[RowId, C]):
                 self._stop.wait(RETRY_SECONDS)
 
     def _poll_once(self, pool: ThreadPoolExecutor) -> bool:
-        """Takes a message, if there is one and it may be begun. False if it may not."""
+        """Wait for a message and start its job. Return False, without waiting, if no more jobs may begin now."""
         with self._lock:
             self._futures = {future for future in self._futures if not future.done()}
             full = len(self._futures) >= self._concurrency
@@ -144,20 +144,20 @@ class Worker(Generic[RowId, C]):
                 self._futures.add(pool.submit(self._work, delivery, slot))
                 return
         self._fleet.give(slot)
-        self._queue.put_back(delivery, 0)  # it came while this process was about to end
+        self._queue.put_back(delivery, 0)  # this process was asked to stop while it polled
 
     def _work(self, delivery: Delivery, slot: str) -> None:
         close_old_connections()
         try:
             self._deliveries.handle(delivery)
-        except Exception:  # nothing that a message brings about may end the loop
+        except Exception:  # no message may end the loop
             log.exception("delivery_failed")
         finally:
             self._fleet.give(slot)
             close_old_connections()
 
     def _drain(self) -> bool:
-        """Lets what runs finish for a while, then gives it back. False if something still runs."""
+        """Wait for the running jobs to end, then give the others back. Return False if something still runs."""
         with self._lock:
             running = set(self._futures)
         _, unfinished = wait(running, self._stopping.seconds_left)

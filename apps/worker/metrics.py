@@ -1,4 +1,4 @@
-"""How much work there is, for Prometheus: by queue and not by tenant, since tenants are many."""
+"""Gauges of waiting and running jobs for Prometheus. They are by queue, since there are too many tenants."""
 
 from collections.abc import Iterator
 
@@ -21,13 +21,13 @@ def _ask_database() -> dict[str, Load]:
 
 
 class Jobs(Collector):
-    """The unfinished jobs of each queue, asked for with each scrape. Left out while the database does not answer."""
+    """Counts the unfinished jobs of each queue at each scrape. Without an answer of the database it has no gauges."""
 
     def __init__(self) -> None:
         self._question = Question(_ask_database)
 
     def describe(self) -> list[Metric]:
-        """Nothing: to be registered must not ask anybody anything."""
+        """Return nothing, so that registering the collector makes no query."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""The jobs that this process holds: renewed while they run, given back when it stops."""
+"""The jobs that this process holds. They are renewed while they run, and given back when it stops."""
 
 import threading
 from collections.abc import Callable
@@ -26,12 +26,12 @@ class Running(Generic[C]):
 
     @property
     def log(self) -> Any:
-        """For lines that are written in other threads than the job's."""
+        """A logger for other threads than the job's."""
         return log.bind(tenant=self.job.tenant_id, job=self.job.topic, attempt=self.job.attempt)
 
 
 class RunningJobs(Generic[C]):
-    """Threads add and remove; the heartbeats renew each message's visibility and each job's lease."""
+    """The running jobs. Heartbeats renew the visibility of their messages and their leases. Any thread may call it."""
 
     def __init__(self, queue: SqsJobQueue, store: JobStore[Any, C], timing: Timing) -> None:
         self._queue = queue
@@ -47,30 +47,30 @@ class RunningJobs(Generic[C]):
             self._held[running.delivery.receipt] = running
 
     def remove(self, running: Running[C]) -> bool:
-        """False if it was given back already."""
+        """Remove a job that has ended. Return False if it was given back already."""
         with self._lock:
             return self._held.pop(running.delivery.receipt, None) is not None
 
     def renew_leases(self, and_then: Callable[[], None] = lambda: None) -> None:
-        """Again and again, until `stop`. Needs a thread of its own: a queue that hangs must not let leases lapse."""
+        """Renew the leases at each heartbeat until `stop`. It needs its own thread, since a queue may hang."""
         self._beat(self._renew_lease, and_then)
 
     def renew_visibility(self) -> None:
-        """Again and again, until `stop`."""
+        """Renew the visibility of the messages at each heartbeat until `stop`."""
         self._beat(self._renew_visibility)
 
     def stop(self) -> None:
         self._stopped.set()
 
     def give_back_all(self) -> None:
-        """Makes what still runs PENDING again, and shows its messages to other workers at once."""
-        with self._giving_back:  # and waits for those that give back theirs: afterwards this process may end
+        """Make the running jobs PENDING again, and show their messages to other workers at once."""
+        with self._giving_back:  # also waits for threads that give back their own job, as the process may end then
             for running in self._all():
                 self._give_back(running)
         connection.close()
 
     def give_back(self, running: Running[C]) -> None:
-        """The same for one. Nothing happens if it was given back already."""
+        """Give one job back in the same way. Does nothing if it was given back already."""
         with self._giving_back:
             self._give_back(running)
 
@@ -80,10 +80,10 @@ class RunningJobs(Generic[C]):
         try:
             close_old_connections()
             self._store.give_back(running.job)
-            self._queue.put_back(running.delivery, 0)  # as new: to be stopped is no failed try
+            self._queue.put_back(running.delivery, 0)  # as a new message, since this is no failed attempt
             running.log.info("job_given_back")
         except (AttemptSupersededError, DatabaseError, QueueUnavailableError) as problem:
-            # It comes back by itself, when its lease and its message's visibility are over.
+            # It comes back by itself when its lease and the visibility of its message end.
             running.log.warning("job_not_given_back", error=str(problem))
 
     def _beat(self, renew: Callable[[Running[C]], None], and_then: Callable[[], None] = lambda: None) -> None:
@@ -93,7 +93,7 @@ class RunningJobs(Generic[C]):
                     renew(running)
             try:
                 and_then()
-            except Exception:  # the heart goes on beating for the jobs, whatever else it was to do
+            except Exception:  # the heartbeat must continue for the jobs
                 log.exception("heartbeat_failed")
 
     def _all(self) -> list[Running[C]]:
@@ -107,7 +107,7 @@ class RunningJobs(Generic[C]):
             conf.publisher().refresh(job.tenant_id, job.topic)
         except RedisError as problem:
             running.log.warning("lease_not_renewed", error=str(problem))
-        except Exception:  # whatever it was, the heart goes on beating for the other jobs
+        except Exception:  # the heartbeat must continue for the other jobs
             running.log.exception("lease_not_renewed")
 
     def _renew_visibility(self, running: Running[C]) -> None:

@@ -1,4 +1,4 @@
-"""The outermost lines of every worker: the environment, Django, then the loop."""
+"""Starts every worker: reads the environment, sets up Django, then runs the loop."""
 
 import os
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Parts = tuple["JobStore[Any, Any]", "dict[str, Handler[Any]]"]
 
 
 def start(name: str, queue_name: str, parts: Callable[[], Parts]) -> None:
-    """Works off a queue until SIGTERM. `parts` is called once Django is set up, and imports what needs that."""
+    """Work on a queue until SIGTERM. `parts` is called after Django is set up, and imports what needs that."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("PROCESS_NAME", name)
     from config.logging import log_everything  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""That a worker was asked to end, and how long what it runs may still take."""
+"""The state of a worker that was asked to stop: how long its running jobs may still take."""
 
 import math
 import threading
@@ -6,14 +6,14 @@ import time
 
 
 class WorkerStopsError(Exception):
-    """Raised in a handler whose job cannot end in time: the job goes back, and this was no failed try of it."""
+    """The job cannot end in time, because its worker stops. It is given back without counting as a failed attempt."""
 
 
 class Stopping:
-    """One for each process. `drain_seconds` is how long running jobs may go on once the end was asked for.
+    """Each process has one. `drain_seconds` is how long running jobs may continue after the process was asked to stop.
 
-    `asked` is set from then on, and `polls_ended` once this process takes no more messages: what was given back before
-    that, its own last poll could take, and keep from the others until its visibility is over.
+    `asked` is set when the process is asked to stop, and `polls_ended` when it receives no more messages. Jobs are
+    given back only after that: otherwise the last poll could receive their messages and hide them from other workers.
     """
 
     def __init__(self, drain_seconds: float = math.inf) -> None:
@@ -23,18 +23,18 @@ class Stopping:
         self._asked_at = self._until = math.inf
 
     def ask(self) -> None:
-        """To be called once or more often, from a signal handler too."""
+        """Ask the process to stop. It may be called several times, and from a signal handler."""
         if not self.asked.is_set():
             self._asked_at = time.monotonic()
             self._until = self._asked_at + self._drain_seconds
             self.asked.set()
 
     def leaves_time_for(self, seconds: float) -> bool:
-        """Whether work that needs so long may go on."""
+        """Return whether work that takes this many seconds may continue."""
         return time.monotonic() + seconds <= self._until
 
     def wait_for_polls(self, longest: float) -> None:
-        """Returns when `polls_ended`, or `longest` seconds after the end was asked for: a queue may hang."""
+        """Wait for `polls_ended`, but only until `longest` seconds after `ask`, because a queue may hang."""
         self.polls_ended.wait(max(0.0, self._asked_at + longest - time.monotonic()))
 
     @property

@@ -1,4 +1,4 @@
-"""Where a worker's jobs stand: what its messages name, and how a row is claimed, ended and given back."""
+"""The rows that a worker's messages name: how to find, claim, end and give back one."""
 
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -14,11 +14,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class RefusedMessageError(Exception):
-    """The message cannot be worked on, now or ever; the sentence goes to the dead letters with it."""
+    """The message can never be worked on. The error's message is stored with it in the dead letters."""
 
 
 class Message(BaseModel):
-    """The body of a message. Old senders name no tenant; then it is looked up."""
+    """The body of a message. If it names no tenant, as those of older versions, the tenant is looked up."""
 
     model_config = ConfigDict(extra="ignore", strict=False)
 
@@ -32,18 +32,18 @@ class JobMessage(Message):
 
 
 class JobStore(Protocol[RowId, C]):
-    """One kind of row that is worked on. `finish`, `fail` and `give_back` raise AttemptSupersededError."""
+    """Finds and changes one kind of row. `finish`, `fail` and `give_back` raise AttemptSupersededError."""
 
     def ident(self, body: str) -> tuple[Message, RowId]:
-        """What a message names. Raises RefusedMessageError."""
+        """Return a message and the id of the row that it names. Raises RefusedMessageError."""
 
     def name(self, ident: RowId) -> str:
-        """For sentences: `job 7f…`."""
+        """Return how sentences name the row, such as `job 7f…`."""
 
     def topic(self, ident: RowId) -> str: ...
 
     def owner(self, ident: RowId) -> int | None:
-        """The tenant whose row this is; None if there is none."""
+        """Return the tenant of a row, or None if there is no such row."""
 
     def claim(self, tenant_id: int, ident: RowId, *, lease_alive: bool) -> C | ClaimRefusal: ...
 
@@ -56,7 +56,7 @@ class JobStore(Protocol[RowId, C]):
 
 
 class AiJobs:
-    """The rows of `aijob`: AI jobs, exports and bulk messages. A JobStore."""
+    """A JobStore of the rows of `aijob`: imports, exports and bulk messages."""
 
     def ident(self, body: str) -> tuple[Message, UUID]:
         message = read_message(JobMessage, body)
@@ -85,9 +85,9 @@ class AiJobs:
 
 
 def find_row(store: JobStore[RowId, C], body: str) -> tuple[int, RowId]:
-    """The tenant and the row that a message names.
+    """Return the tenant and the id of the row that a message names.
 
-    Raises RefusedMessageError: it is malformed, there is no such row, or the row is another tenant's.
+    Raises RefusedMessageError if the message is malformed, there is no such row, or the row is another tenant's.
     """
     message, ident = store.ident(body)
     owner, name = store.owner(ident), store.name(ident)
@@ -101,7 +101,7 @@ def find_row(store: JobStore[RowId, C], body: str) -> tuple[int, RowId]:
 
 
 def read_message(kind: type[M], body: str) -> M:
-    """Raises RefusedMessageError."""
+    """Parse the body of a message. Raises RefusedMessageError."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as problem:

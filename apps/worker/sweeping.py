@@ -1,4 +1,4 @@
-"""What is kept for a while only, or was left by killed processes, cleared away while a worker runs."""
+"""Deletes, while a worker runs, what has been kept long enough and what killed processes left behind."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -19,13 +19,13 @@ Work = Callable[[], object]
 
 
 def sweep_until(stop: threading.Event, sweeps: Iterable[Work], pause_seconds: float = SWEEP_SECONDS) -> None:
-    """Call each at once and then again and again. What one raises stops no other, and is logged once an outage."""
+    """Call each sweep now and after each pause, until `stop`. An error stops no other sweep and is logged once."""
     failures: dict[Work, int] = {}
     while True:
         for sweep in sweeps:
             try:
                 sweep()
-            except Exception:  # the storage or the database may be away: the next time will do
+            except Exception:  # the storage or the database may be away: try again next time
                 failures[sweep] = failures.get(sweep, 0) + 1
                 if failures[sweep] == 1:
                     log.exception("sweep_failed")
@@ -38,7 +38,7 @@ def sweep_until(stop: threading.Event, sweeps: Iterable[Work], pause_seconds: fl
 
 
 def by_one_process(name: str, sweep: Work) -> Work:
-    """The same sweep, but by one process of the installation in each hour: it goes through all of the storage."""
+    """Return the same sweep, done by only one process of the installation in each hour, since it reads a lot."""
 
     def sweep_if_due() -> None:
         key = f"{settings.REALTIME_KEY_PREFIX}worker:sweep:{name}"
@@ -49,4 +49,4 @@ def by_one_process(name: str, sweep: Work) -> Work:
 
 
 sweep_storage = by_one_process("leftovers", sweep_leftovers)
-"""For the kinds of jobs that use the storage: a worker of others may have no way to it."""
+"""The sweep of the storage, for the kinds of jobs that use it. Other workers may have no access to it."""

@@ -1,4 +1,4 @@
-"""How often and how long: the clock of a worker, from the settings."""
+"""The intervals and time limits of a worker, from the settings."""
 
 import os
 from dataclasses import dataclass
@@ -7,18 +7,22 @@ from pathlib import Path
 from django.conf import settings
 
 _LONGER = 10
-"""How many times as long each pause of a job is as the one before."""
+"""The factor by which each pause of a job is longer than the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """`visibility_seconds` exceeds `lease_seconds`: when a dead worker's message comes back, its lease is over."""
+    """The timing of a worker.
+
+    `visibility_seconds` is greater than `lease_seconds`, so that a dead worker's lease has ended when its message
+    shows.
+    """
 
     heartbeat_seconds: float
     lease_seconds: float
     visibility_seconds: int
     poll_seconds: int = 10
-    """A poll cannot be interrupted, and whoever stops waits for its end; each costs a request."""
+    """A poll cannot be interrupted, so a worker that stops waits for its end. Each poll costs a request."""
     drain_seconds: float = 20.0
     max_receives: int = 3
     retry_seconds: float = 30.0
@@ -40,14 +44,14 @@ class Timing:
 
     @property
     def poll_end_seconds(self) -> float:
-        """How long after a stop the last poll may still last; a queue that hangs is not waited for."""
+        """How long to wait for the last poll after a stop was asked for. A queue may hang."""
         return self.poll_seconds + 3.0
 
     def pause_after(self, receives: int) -> float:
-        """How many seconds a job waits after this try of it failed: what was in the way may last for minutes."""
+        """Return how many seconds a job waits after this failed attempt, since an outage may last for minutes."""
         return float(self.retry_seconds * _LONGER ** (receives - 1))
 
     def say_ready(self) -> None:
-        """Tell whoever started this worker that it polls its queue now: the file's time is that of the last poll."""
+        """Write the ready file: this worker polls its queue. The time of the file is that of the last poll."""
         if self.ready_file:
             Path(self.ready_file).write_text(str(os.getpid()))

@@ -1,4 +1,4 @@
-"""Folders in which jobs work: gone when they end, and swept by the next worker where a process was killed."""
+"""Temporary folders of jobs. They are deleted when the job ends, or by the next worker if the process was killed."""
 
 import fcntl
 import shutil
@@ -11,21 +11,21 @@ from pathlib import Path
 _PREFIX = "academy-work-"
 _HELD = "held"
 _NEW_SECONDS = 60.0
-"""A folder so young may be one that is not locked yet."""
+"""A folder younger than this may not be locked yet."""
 
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """An empty folder of this process's own."""
+    """Make an empty folder for the length of a `with` block."""
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, Path(name, _HELD).open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # which the kernel gives up with the process, however that ends
+        fcntl.flock(held, fcntl.LOCK_EX)  # the kernel releases the lock when the process ends in any way
         folder = Path(name, "work")
         folder.mkdir()
         yield folder
 
 
 def sweep_workspaces() -> int:
-    """Removes what killed processes left; how many folders that were."""
+    """Delete the folders that killed processes left behind, and return how many were deleted."""
     folders = Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")
     return sum(_sweep(folder) for folder in folders)
 
@@ -37,8 +37,8 @@ def _sweep(folder: Path) -> bool:
         with Path(folder, _HELD).open("r") as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (FileNotFoundError, PermissionError):
-        return False  # it went meanwhile, or is another user's
+        return False  # it was deleted meanwhile, or belongs to another user
     except BlockingIOError:
-        return False  # somebody works in it
+        return False  # a process works in it
     shutil.rmtree(folder, ignore_errors=True)
     return True

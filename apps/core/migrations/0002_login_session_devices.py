@@ -1,4 +1,4 @@
-"""What a list of sessions shows. The columns have defaults in the database, so no row is rewritten.
+"""Adds the columns that a list of sessions shows. They have defaults in the database, so no row is rewritten.
 
 `0005_session_times` fills them in for older sessions.
 """

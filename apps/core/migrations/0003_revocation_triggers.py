@@ -1,7 +1,7 @@
-"""Triggers that end sessions and revoke what was permitted, whoever changes an account: code, an admin, a shell, SQL.
+"""Adds triggers that end sessions and revoke tokens after any change to an account: by code, an admin, a shell or SQL.
 
-They write rows of the kind "revocation" into the outbox, in the transaction of the change. Inserting rows fires none of
-them, so imports cost nothing more.
+They write rows of the kind "revocation" into the outbox, in the transaction of the change. Inserting accounts fires
+none of them, so they do not slow imports.
 """
 
 from django.db import migrations

@@ -1,7 +1,7 @@
-"""A new hash of the same password, which signing in makes of an outdated one, ends no sessions.
+"""Changes the triggers: a new hash of the same password, with which signing in replaces an outdated one, ends nothing.
 
-Code says so for one account and the rest of its transaction, by the setting `academy.same_password`
-(`academy.adapters.db.django.session_triggers`). Whatever else changes ends what it ended before.
+Code announces such a hash for one account and the rest of its transaction, by the setting `academy.same_password`
+(`academy.adapters.db.django.session_triggers`). All other changes end sessions as before.
 """
 
 from django.db import migrations

@@ -1,6 +1,6 @@
-"""When an account was last closed, or ceased to be an operator's: admin sessions of before end with that.
+"""Adds the time at which an account was last closed, or stopped being an operator's. Older admin sessions end with that.
 
-The database notes it, whoever makes the change. The column may be null, so adding it locks the table for a moment only.
+A trigger writes it after any change. The column may be null, so adding it locks the table only for a moment.
 """
 
 from django.db import migrations, models

@@ -1,6 +1,6 @@
-"""What the admin needs of Django around its views: sessions, accounts and messages, for its addresses alone.
+"""Django's middlewares that the admin needs (sessions, accounts and messages), only for the admin's addresses.
 
-Every other request passes by, and costs neither a statement nor a change of threads.
+All other requests bypass them, without any SQL statement or change of threads.
 """
 
 from collections.abc import Awaitable, Callable

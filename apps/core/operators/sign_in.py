@@ -1,4 +1,4 @@
-"""How operators sign in to the admin: through the same limits and the same hashing line as everybody."""
+"""The sign-in of operators to the admin. It has the same limits and the same hashing queue as all sign-ins."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ BACKEND = "apps.core.authentication.TenantBackend"
 
 
 class OperatorSignInForm(AdminAuthenticationForm):
-    """Finds operators alone: superusers, who belong to no academy."""
+    """Signs in only operators: superusers, who belong to no academy."""
 
     def clean(self) -> dict[str, Any]:
         username, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
@@ -39,6 +39,6 @@ class OperatorSignInForm(AdminAuthenticationForm):
             audit(Event.OPERATOR_SIGN_IN_FAILED, tenant=None, address=address, subject=subject, outcome="failed")
             raise self.get_invalid_login_error()
         attempt.succeeded()
-        user.backend = BACKEND  # as `authenticate` leaves it
+        user.backend = BACKEND  # as Django's `authenticate` sets it
         self.user_cache = user
         audit(Event.OPERATOR_SIGNED_IN, tenant=None, user=user.pk, address=address, subject=f"user:{user.pk}")

@@ -1,7 +1,7 @@
 """The admin at `/admin/`: academies, accounts and sign-ins, for operators.
 
-Operators are superusers, who belong to no academy, so they see across the tenant wall. What they change is written into
-the audit log, and what it ends ends within a second: triggers in the database see to that.
+Operators are superusers, who belong to no academy, so they see all academies. Their changes are written into the audit
+log. Triggers in the database end sessions and connections within a second where a change requires it.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from apps.core.authentication import address_of
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from apps.core.operators.sign_in import OperatorSignInForm
 
-if TYPE_CHECKING:  # generic for the type checker alone
+if TYPE_CHECKING:  # these are generic only for the type checker
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
     BaseUserAdmin = UserAdmin[User]
@@ -38,7 +38,7 @@ site = OperatorSite(name="admin")
 
 
 class AuditedAdmin(ModelAdmin):
-    """Writes each change into the audit log. Nothing is deleted here: academies and accounts are closed instead."""
+    """Writes each change into the audit log. It deletes nothing: academies and accounts are closed instead."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
         return False
@@ -65,7 +65,7 @@ def _audit(request: HttpRequest, changed: Model, message: Any) -> None:
 
 
 def _fields(message: Any) -> list[str]:
-    """Return which fields changed, of the message that the admin makes; their values stay out of the log."""
+    """Return the names of the changed fields from the admin's message. Their values are not logged."""
     if not isinstance(message, list):
         return ["password"]
     return sorted({field for part in message for change in part.values() for field in change.get("fields", [])})
@@ -80,7 +80,7 @@ class TenantAdmin(AuditedAdmin):
     readonly_fields = ("created_at",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Tenant | None = None) -> Any:  # noqa: ARG002
-        """The code stands in tokens, addresses and the names of cookies: it stays."""
+        """Make the code of an existing academy read only: tokens, addresses and names of cookies contain it."""
         return self.readonly_fields if obj is None else ("code", *self.readonly_fields)
 
 
@@ -97,7 +97,7 @@ class MembershipInline(TabularInline):
 
 @admin.register(User, site=site)
 class AccountAdmin(AuditedAdmin, BaseUserAdmin):
-    """Sets passwords, closes accounts, and says who has to choose another password."""
+    """Sets passwords, closes accounts, and requires new passwords."""
 
     list_display = ("username", "tenant", "name", "is_active", "must_change_password", "is_superuser")
     list_filter = ("is_active", "must_change_password", "is_superuser", "tenant")
@@ -127,7 +127,7 @@ class AccountAdmin(AuditedAdmin, BaseUserAdmin):
 
 @admin.register(LoginSession, site=site)
 class LoginSessionAdmin(AuditedAdmin):
-    """Who is signed in where; an action ends it."""
+    """Lists the sign-ins. An action ends them."""
 
     list_display = ("user", "tenant", "created_at", "last_used_at", "address", "user_agent", "expires_at", "ended_at")
     list_filter = (("ended_at", admin.EmptyFieldListFilter), "user__tenant")

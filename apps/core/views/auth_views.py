@@ -28,9 +28,9 @@ from apps.core.tokens import Caller, TokenError, access_token, read_refresh_toke
 from realtime.redis.clock import clock
 
 COOKIE_NAME = r"^[\w!#$%&'*+.^`|~:-]+\Z"
-"""The letters that the name of a cookie may have (`http.cookies`)."""
+"""The characters that the name of a cookie may have (`http.cookies`)."""
 WITH_TOKEN_OR_WITHOUT: Any = [{"accessToken": []}, {}]
-"""In the words of OpenAPI."""
+"""The OpenAPI `security` of a view that needs no token."""
 TOKENS = inline_serializer(
     "Tokens",
     {
@@ -48,7 +48,7 @@ class SignIn(serializers.Serializer[Any]):
 
 
 class RefreshToken(serializers.Serializer[Any]):
-    """Either the token, or where it is: in the cookie of an academy. With `cookie` the new one goes into a cookie."""
+    """Either the token, or the academy whose cookie has it. With `cookie` the new token is put into a cookie."""
 
     refresh = serializers.CharField(max_length=2000, required=False)
     cookie = serializers.BooleanField(default=False)
@@ -68,7 +68,10 @@ class NewPassword(serializers.Serializer[Any]):
 
 
 def tokens_of(signed_in: SignedIn, issued_at: float) -> dict[str, str]:
-    """`issued_at` was taken before the first read for this sign-in: what is revoked meanwhile ends these tokens too."""
+    """Return the tokens of a sign-in.
+
+    `issued_at` is a time before the first query of this sign-in, so that a revocation meanwhile ends these tokens too.
+    """
     session, user = signed_in.session, signed_in.user
     caller = Caller(
         user_id=user.pk,
@@ -93,7 +96,7 @@ def answer_tokens(request: Request, signed_in: SignedIn, issued_at: float, *, co
 
 
 def check_password(attempt: Attempt, origin: Origin, user: User | None, password: str) -> bool:
-    """Compare the password, and renew its hash if that is outdated. Raises HashingBusyError (503, with Retry-After)."""
+    """Compare the password, and renew its hash if it is outdated. Raises HashingBusyError (503, with Retry-After)."""
     try:
         return password_is_right(user, password, origin)
     except HashingBusyError:
@@ -121,7 +124,7 @@ class TokenView(APIView):
             user = repositories_core.find_account(tenant, username)
             right = check_password(attempt, origin, user, password)
             signed_in = repositories_core.open_session(user, device_of(request)) if right and user else None
-            # Another sign-in may have renewed the hash meanwhile, or somebody has changed the password.
+            # Try again if another sign-in has renewed the hash meanwhile, or somebody has changed the password.
             if signed_in or not (right and user and repositories_core.has_other_hash(user)):
                 break
         self._note(request, user, signed_in, account_mark(tenant, username), right=right)
@@ -158,7 +161,7 @@ class TokenView(APIView):
 
 
 class RefreshView(APIView):
-    """New tokens for a refresh token, which is used up by that."""
+    """Exchange a refresh token for new tokens. It can be used only once."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -200,9 +203,9 @@ class RefreshView(APIView):
 
 
 class LogoutView(APIView):
-    """Ends the session of the access token, or without one that of a refresh token. Neither needs Redis.
+    """End the session of the access token, or without one that of a refresh token. Neither needs Redis.
 
-    The cookie of a page that sends `"cookie": true` is deleted whatever the answer is.
+    If a page sends `"cookie": true`, its cookie is deleted with any answer.
     """
 
     authentication_classes = (LogoutAuthentication,)
@@ -234,7 +237,7 @@ class LogoutView(APIView):
         return response
 
     def _end_by_refresh_token(self, request: Request) -> None:
-        """End the session. A token that opens nothing any more is no error: the session has ended."""
+        """End the session of the refresh token. A token that is no longer valid is no error: its session has ended."""
         form = RefreshToken(data=request.data)
         form.is_valid(raise_exception=True)
         token, tenant_code = form.validated_data.get("refresh", ""), form.validated_data.get("tenant")
@@ -256,7 +259,7 @@ class LogoutView(APIView):
 
 
 class PasswordView(APIView):
-    """Changes the own password, which ends the account's other sessions."""
+    """Change the caller's password. This ends the account's other sessions."""
 
     opens_before_password_change = True
     roles = {"POST": EVERYONE}  # noqa: RUF012 - read only
@@ -271,7 +274,7 @@ class PasswordView(APIView):
         if user is None:
             raise AuthenticationFailed("The account is closed.", "account_closed")
         self._change(request, user, form.validated_data["old_password"], form.validated_data["new_password"])
-        issued_at = clock.now()  # after the change, which ended everything until then
+        issued_at = clock.now()  # after the change, which revokes all earlier tokens
         signed_in = repositories_core.open_session(user, device_of(request))
         if signed_in is None:
             raise AuthenticationFailed("The account has no role in this academy.", "account_closed")

@@ -1,4 +1,4 @@
-"""Where somebody is signed in: `/api/v1/auth/sessions/…`. The owner ends them, and so does the office."""
+"""The sessions of an account: `/api/v1/auth/sessions/…`. The account itself and the office can end them."""
 
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ USER = OpenApiParameter("user", int, description="An account of the own academy;
 
 
 class SessionSerializer(serializers.ModelSerializer[LoginSession]):
-    """One sign-in, on one device."""
+    """A sign-in on one device."""
 
     current = serializers.SerializerMethodField(help_text="Whether this request belongs to it.")
 
@@ -37,7 +37,7 @@ class SessionSerializer(serializers.ModelSerializer[LoginSession]):
 
 
 def account_asked_for(request: Request) -> int:
-    """Return the caller's id, or that of `?user=`. Raises PermissionDenied, or NotFound beyond the tenant wall."""
+    """Return the caller's id, or that of `?user=`. Raises PermissionDenied, or NotFound if it is another academy's."""
     caller = caller_of(request)
     user_id = number_param(request, "user")
     if user_id is None or user_id == caller.user_id:
@@ -50,7 +50,7 @@ def account_asked_for(request: Request) -> int:
 
 
 class SessionListView(ListAPIView[LoginSession]):
-    """Where the caller is signed in, or the account of `?user=`; the last used comes first."""
+    """The sessions of the caller, or of the account `?user=`, the most recently used first."""
 
     roles = {"GET": EVERYONE, "DELETE": EVERYONE}  # noqa: RUF012 - read only
     serializer_class = SessionSerializer
@@ -64,7 +64,7 @@ class SessionListView(ListAPIView[LoginSession]):
 
     @extend_schema(operation_id="end_all_sessions", parameters=[USER], responses=ENDED)
     def delete(self, request: Request) -> Response:
-        """Ends all of them but the one that this request belongs to."""
+        """End all of these sessions except the one of this request."""
         caller, user_id = caller_of(request), account_asked_for(request)
         others = repositories_sessions.open_sessions(caller.tenant_id, user_id).exclude(pk=caller.session_id)
         ended = repositories_sessions.end_open_sessions(caller.tenant_id, others)
@@ -73,7 +73,7 @@ class SessionListView(ListAPIView[LoginSession]):
 
 
 class SessionView(APIView):
-    """Ends one session, with its tokens, tickets and connections."""
+    """End one session, with its tokens, tickets and connections."""
 
     roles = {"DELETE": EVERYONE}  # noqa: RUF012 - read only
 

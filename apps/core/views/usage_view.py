@@ -1,4 +1,4 @@
-"""`GET /api/v1/usage/`: what the academy has used, and what it may have."""
+"""`GET /api/v1/usage/`: how much the academy uses of its quotas."""
 
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers

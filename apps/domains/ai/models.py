@@ -10,7 +10,7 @@ OUTCOMES = [(name, name) for name in ("created", "restored", "existing", "failed
 
 
 class AIJob(models.Model):
-    """One long job. `attempt` is the fence: who does not hold the current one can neither save nor publish."""
+    """A long job. A worker that does not hold the current `attempt` can neither save nor publish."""
 
     job_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
@@ -54,7 +54,7 @@ class AIJobResult(models.Model):
 
 
 class ImportedRow(models.Model):
-    """What became of one line of a workbook. Written in the transaction that made the student."""
+    """The outcome of one line of a workbook. It is written in the transaction that creates the student."""
 
     job = models.ForeignKey(AIJob, models.CASCADE, related_name="rows", db_index=False)
     line = models.PositiveIntegerField()

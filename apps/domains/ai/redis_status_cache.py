@@ -1,4 +1,4 @@
-"""The names under which older code reads and writes the status of jobs. `academy.adapters.cache.records` does it."""
+"""Functions with which older code reads and writes the status of jobs. They call `academy.adapters.cache.records`."""
 
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ from realtime import conf
 
 
 def get_job_status_from_redis(tenant_id: int, job_id: UUID | str) -> dict[str, Any] | None:
-    """Return the job's record, or None if Redis holds none. Asks no database. Raises RedisError."""
+    """Return the job's record, or None if Redis has none. Makes no database query. Raises RedisError."""
     return read_record(tenant_id, job_topic(UUID(str(job_id))))
 
 
@@ -36,5 +36,5 @@ def cache_job_status(
 
 
 def refresh_job_progress_ttl(tenant_id: int, job_id: UUID | str, ttl: int = UNFINISHED_SECONDS) -> bool:
-    """Let the keys of an unfinished job live on; False if Redis holds no such job. Raises RedisError."""
+    """Extend the expiry of an unfinished job's keys. Return False if Redis has no such job. Raises RedisError."""
     return conf.publisher().refresh(tenant_id, job_topic(UUID(str(job_id))), ttl)

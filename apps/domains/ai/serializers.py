@@ -1,4 +1,4 @@
-"""How jobs and the outcomes of imported rows look in the API."""
+"""The representations of jobs and of the outcomes of imported rows in the API."""
 
 from typing import Any
 

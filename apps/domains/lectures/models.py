@@ -1,4 +1,4 @@
-"""Lectures, their lessons, and who attends."""
+"""Lectures, their lessons, and enrolments."""
 
 from django.db import models
 

@@ -1,4 +1,4 @@
-"""How lectures and enrolments look in the API."""
+"""The representations of lectures and enrolments in the API."""
 
 from typing import Any
 

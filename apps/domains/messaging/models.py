@@ -1,4 +1,4 @@
-"""Bulk messages: what a job of `aijob` sends, and a row for each message of it."""
+"""Bulk messages: the text that a job of `aijob` sends, and a row for each of its messages."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ MESSAGE_STATUSES = [(name, name) for name in ("PENDING", "CLAIMED", "SENT", "FAI
 
 
 class MessageJob(models.Model):
-    """The text of a bulk message. Status, attempt and error are its job's: `job`."""
+    """The text of a bulk message. Its status, attempt and error are in `job`."""
 
     job = models.OneToOneField("ai.AIJob", models.CASCADE, related_name="message_job")
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+")
@@ -20,9 +20,9 @@ class MessageJob(models.Model):
 
 
 class Message(models.Model):
-    """One message, about one student, claimed before it is sent, so that a redelivered job sends nothing twice.
+    """A message about one student. It is claimed before it is sent, so that a redelivered job sends nothing twice.
 
-    `recipient` is where it goes, and two students may share that: a parent of both is told of each.
+    `recipient` is its address, which students may share: a parent of two students gets a message about each.
     """
 
     job = models.ForeignKey(MessageJob, models.CASCADE, related_name="messages", db_index=False)

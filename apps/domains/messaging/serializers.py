@@ -1,4 +1,4 @@
-"""How bulk messages look in the API, and what may be sent."""
+"""The representations of bulk messages in the API, and the form of a new one."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ MAX_ID = 2**63 - 1
 
 
 class MessageForm(serializers.Serializer[Any]):
-    """A text for the students of a lecture, or for these students: one of the two."""
+    """A text for either the students of a lecture or the students with these ids."""
 
     text = serializers.CharField(
         max_length=MAX_TEXT_LETTERS, help_text="Each `{name}` in it becomes the student's name."
@@ -40,7 +40,7 @@ class MessageTotalsSerializer(serializers.Serializer[MessageTotals]):
 
 
 class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
-    """The context's `totals` holds the job's."""
+    """A bulk message with its job. The context needs `totals`, by the job's id."""
 
     job_id = serializers.UUIDField(source="job.job_id")
     status = serializers.CharField(source="job.status")
@@ -82,7 +82,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
 
 class MessageJobDetailSerializer(MessageJobSerializer):
-    """The job, and a page of its messages. For the description of the API: the view puts the two together."""
+    """The job and a page of its messages. This is only for the OpenAPI document: the view combines the two itself."""
 
     count = serializers.IntegerField()
     next = serializers.URLField(allow_null=True)

@@ -1,4 +1,4 @@
-"""Demo students of an academy."""
+"""Creates the demo students of an academy."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -18,9 +18,9 @@ DEMO_STUDENTS = 300
 
 
 def load_students(tenant: Tenant, lectures: Sequence[models.Model]) -> None:
-    """300 students, the same ones for an academy's code each time, spread over the lectures; some attend two.
+    """Create 300 students, spread over the lectures. Some attend two. An academy's code always gives the same students.
 
-    May be repeated: who is there stays, and who was deleted comes back.
+    It may be repeated: existing students stay, and deleted ones are restored.
     """
     people = invent_students(DEMO_STUDENTS, Random(f"demo {tenant.code}"))  # noqa: S311 - the same at each call
     password_hash = make_password(None)
@@ -34,7 +34,7 @@ def load_students(tenant: Tenant, lectures: Sequence[models.Model]) -> None:
 
 
 def _lectures_of(person: StudentRow, lectures: int) -> set[int]:
-    """The places of the lectures a student attends: one, and every third student another one."""
+    """Return the indexes of the lectures that a student attends: one, and for every third student another one."""
     return {person.line % lectures, (person.line + person.line % 3 // 2) % lectures}
 
 

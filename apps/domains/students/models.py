@@ -7,7 +7,7 @@ from apps.core.indexes import LongNameIndex
 
 
 class Parent(models.Model):
-    """A parent is known by the phone number, digits only."""
+    """A parent, identified by the phone number, in digits only."""
 
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+")
     user = models.OneToOneField("core.User", models.SET_NULL, null=True, related_name="parent")
@@ -24,7 +24,7 @@ class Parent(models.Model):
 
 
 class Student(models.Model):
-    """A student; deleting marks the row, and the same name and parent's phone bring it back."""
+    """A student. Deleting only marks the row; a student with the same name and parent's phone restores it."""
 
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
     user = models.OneToOneField("core.User", models.CASCADE, related_name="student")

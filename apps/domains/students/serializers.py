@@ -1,4 +1,4 @@
-"""How students look in the API, and what may be sent."""
+"""The representations of students in the API, and the forms for new ones."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class StudentForm(serializers.Serializer[Any]):
     lecture = serializers.IntegerField(required=False, write_only=True)
 
     def row(self, before: Student | None = None) -> StudentRow:
-        """The normalised row; what was not sent stays as it was before. Raises ValidationError."""
+        """Return the normalised row. Fields that were not sent keep the values of `before`. Raises ValidationError."""
         cells = {column: str(getattr(before, column.value, "")) for column in Column} if before else {}
         cells |= {column: self.validated_data[column.value] for column in Column if column.value in self.validated_data}
         row = read_row(1, cells, normalise_korean_mobile)
@@ -48,7 +48,7 @@ class ImportForm(serializers.Serializer[Any]):
 
 
 class ExportForm(serializers.Serializer[Any]):
-    """Which students: the filters of their list."""
+    """The filters of the students to export, as in their list."""
 
     lecture = serializers.IntegerField(required=False, allow_null=True, min_value=1)
     search = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=MAX_SEARCH_LETTERS)

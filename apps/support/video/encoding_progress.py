@@ -1,4 +1,4 @@
-"""The name under which older code reports how far an encoding is. `academy.adapters.cache.records` does it."""
+"""The function with which older code reports the progress of an encoding. It calls `academy.adapters.cache.records`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,5 +9,5 @@ from realtime import conf
 
 
 def record_encoding_progress(tenant_id: int, video_id: int, step: str, extra: Mapping[str, Any] | None = None) -> None:
-    """Report progress by the name of a step; `records.record_step` says what `extra` may hold. Never raises."""
+    """Report progress by the name of a step. `records.record_step` says what `extra` may have. Never raises."""
     record_step(conf.publisher(), tenant_id, video_topic(video_id), step, extra or {})

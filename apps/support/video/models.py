@@ -7,7 +7,7 @@ VIDEO_STATUSES = [(name, name) for name in ("PENDING", "PROCESSING", "READY", "F
 
 
 class Video(models.Model):
-    """`attempt` is the fence: who does not hold the current one can neither save nor publish."""
+    """A video of a lesson. A worker that does not hold the current `attempt` can neither save nor publish."""
 
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
     session = models.ForeignKey("lectures.Session", models.CASCADE, related_name="videos", db_index=False)
@@ -58,9 +58,9 @@ class Video(models.Model):
 
     @property
     def was_announced(self) -> bool:
-        """Whether its sender got an address of the storage, which takes the file again until it expires."""
+        """Whether its file was uploaded to a presigned address, which accepts the file again until it expires."""
         return self.uploaded_at is None or self.uploaded_at > self.created_at
 
 
 ANNOUNCED = models.Q(uploaded_at=None) | models.Q(uploaded_at__gt=models.F("created_at"))
-"""`was_announced`, for queries. A file that came with its request had arrived before its row was written."""
+"""The condition `was_announced`, for queries. A file that was sent to us arrived before its row was written."""

@@ -1,4 +1,4 @@
-"""Addresses from which a video is played: signed, so that a player needs no token of its own, and short-lived."""
+"""Addresses from which a video is played. They are short-lived and signed, so that a player needs no token."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from academy.domain.videos import video_folder
 
 PLAYBACK_SECONDS = 6 * 3600
 FILES = re.compile(r"master\.m3u8|thumbnail\.jpg|[0-9]{1,4}p/(?:index\.m3u8|[0-9]{5}\.ts)", re.ASCII)
-"""What may be asked for: what the encoder makes, and nothing else below the folder."""
+"""The files that may be requested: only those that the encoder makes."""
 TYPES = {"m3u8": "application/vnd.apple.mpegurl", "ts": "video/mp2t", "jpg": "image/jpeg"}
 
 _SIGNER = TimestampSigner(salt="video.playback", sep="~")
@@ -21,7 +21,7 @@ class PlaybackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Playable:
-    """One attempt of a video, by whose address whoever has it may play it."""
+    """One attempt of a video. Whoever has its signed address may play it."""
 
     tenant_id: int
     video_id: int
@@ -33,13 +33,13 @@ class Playable:
 
 
 def playback_address(playable: Playable, name: str) -> str:
-    """Where a file of a READY video is to be had for six hours; names in its playlists are relative to it."""
+    """Return the address of a file of a READY video, valid for six hours. Names in playlists are relative to it."""
     signed = _SIGNER.sign(f"{playable.tenant_id}-{playable.video_id}-{playable.attempt}")
     return f"/media/hls/{signed}/{name}"
 
 
 def read_playback(signed: str) -> Playable:
-    """Raises PlaybackError."""
+    """Return what a signed address allows to play. Raises PlaybackError."""
     try:
         value = _SIGNER.unsign(signed, max_age=PLAYBACK_SECONDS)
         return Playable(*map(int, value.split("-")))

@@ -1,4 +1,4 @@
-"""The names under which older code reads and writes the status of videos. `academy.adapters.cache.records` does it."""
+"""Functions with which older code reads and writes the status of videos. They call `academy.adapters.cache.records`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from realtime import conf
 
 
 def get_video_status_from_redis(tenant_id: int, video_id: int) -> dict[str, Any] | None:
-    """Return the video's record, or None if Redis holds none. Asks no database. Raises RedisError."""
+    """Return the video's record, or None if Redis has none. Makes no database query. Raises RedisError."""
     return read_record(tenant_id, video_topic(video_id))
 
 
@@ -37,5 +37,5 @@ def cache_video_status(
 
 
 def refresh_video_progress_ttl(tenant_id: int, video_id: int, ttl: int = UNFINISHED_SECONDS) -> bool:
-    """Let the keys of an unfinished video live on; False if Redis holds no such video. Raises RedisError."""
+    """Extend the expiry of an unfinished video's keys. Return False if Redis has no such video. Raises RedisError."""
     return conf.publisher().refresh(tenant_id, video_topic(video_id), ttl)

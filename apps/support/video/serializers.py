@@ -1,4 +1,4 @@
-"""How videos look in the API, and what a new one is made of."""
+"""The representations of videos in the API, and the forms for new ones."""
 
 from typing import Any
 
@@ -59,7 +59,7 @@ def _address(video: Video, name: str) -> str | None:
 
 
 class VideoForm(serializers.Serializer[Any]):
-    """`session` (a lesson), or `lecture`: the video then becomes a new lesson of it."""
+    """A new video of a lesson (`session`), or of a `lecture`, which then gets a new lesson."""
 
     title = serializers.CharField(max_length=100)
     session = serializers.IntegerField(min_value=1, required=False)
@@ -72,13 +72,13 @@ class VideoForm(serializers.Serializer[Any]):
 
 
 class UploadForm(VideoForm):
-    """Multipart: the file comes with it."""
+    """A multipart form with the file in it."""
 
     file = serializers.FileField(allow_empty_file=True)
 
 
 class PresignedForm(VideoForm):
-    """JSON: the file will be put into the storage at the address that is answered."""
+    """A JSON form. The client uploads the file to the address in the answer."""
 
     file_name = serializers.CharField(max_length=200)
     size = serializers.IntegerField(min_value=1)

@@ -1,6 +1,6 @@
-"""A bulk message as a job: each message is claimed, sent, and saved as what became of it. None is ever sent twice.
+"""The job of a bulk message: claims each message, sends it, and saves its outcome. No message is ever sent twice.
 
-What happens when a worker dies in between, and why: docs/explanation/at-most-once.md.
+docs/explanation/at-most-once.md explains what happens if a worker dies in between.
 """
 
 import heapq
@@ -34,12 +34,15 @@ log = structlog.get_logger(__name__)
 STEPS = ("send",)
 LOOK_SECONDS = 0.1
 IDLE_SECONDS = 1.0
-"""After so long without a query the database connection is given back."""
+"""The database connection is given back after this time without a query."""
 SAVE_TRIES, SAVE_PAUSE_SECONDS = 10, 1.0
 
 
 def send_messages(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
-    """`{"sent", "failed", "total"}`. Raises ProviderUnavailableError to be tried again."""
+    """Send the messages of a job, and return `{"sent", "failed", "total"}`.
+
+    Raises ProviderUnavailableError if messages are left for another attempt.
+    """
     repositories_messages.fail_claimed_messages(job)
     report = SendingReport(progress, _totals(job))
     with closing(Lanes()) as lanes:
@@ -52,7 +55,7 @@ def _totals(job: ClaimedJob) -> repositories_messages.MessageTotals:
 
 
 class _Sending:
-    """One attempt. A message that was not taken waits by itself, and others go on meanwhile."""
+    """One attempt of the job. A message that the provider did not accept waits, and others are sent meanwhile."""
 
     def __init__(self, job: ClaimedJob, lanes: Lanes, report: SendingReport) -> None:
         self._job, self._lanes, self._report = job, lanes, report
@@ -64,14 +67,14 @@ class _Sending:
         self._has_token = False
 
     def run(self) -> None:
-        """Until nothing is left. Raises what `JobProgress.go_on` raises, and ProviderUnavailableError."""
+        """Send messages until none is left. Raises ProviderUnavailableError, and the errors of `JobProgress.go_on`."""
         try:
             while self._is_unfinished:
                 self._report.go_on()
                 started = self._start_next()
                 self._note_ended(0.0 if started else LOOK_SECONDS)
         finally:
-            # Whatever became of the job: what is at the provider is known here alone.
+            # Even if the job has ended: only this process knows the outcome of messages that are at the provider.
             for message, problem in self._lanes.ended(None):
                 self._save(message, problem)
         if self._set_aside is not None:
@@ -82,7 +85,7 @@ class _Sending:
         return bool(self._lanes or self._waiting or self._claimed_up_to is not None)
 
     def _start_next(self) -> bool:
-        """Claim a message and hand it over. False if none is due, or none may leave now."""
+        """Claim a message and start sending it. Return False if none is due, or none may be sent now."""
         now = time.monotonic()
         if len(self._lanes) >= self._health.lanes(LANES) or now < max(self._quiet_until, self._token_at):
             return False
@@ -113,7 +116,7 @@ class _Sending:
         return message
 
     def _note_ended(self, seconds: float) -> None:
-        """Save what became of those that ended; wait for the first, or until something may be due."""
+        """Save the outcomes of messages. Wait up to `seconds` for the first, or until a message may be due."""
         if self._lanes:
             ended = self._lanes.ended(seconds)
         else:
@@ -129,37 +132,38 @@ class _Sending:
 
     @property
     def _next_at(self) -> float:
-        """When something may be due, in monotonic seconds."""
+        """When the next message may be due, in monotonic seconds."""
         first = self._waiting[0][0] if self._waiting and self._claimed_up_to is None else 0.0
         return max(self._token_at, self._quiet_until, first)
 
     def _save(self, message: Message, problem: Exception | None) -> None:
         match problem:
             case None:
-                _saved(lambda: repositories_messages.save_sent(message))
+                _save_surely(lambda: repositories_messages.save_sent(message))
                 self._health.note_answer()
                 self._report.sent()
             case MessageRefusedError():
                 reason = str(problem)
-                _saved(lambda: repositories_messages.save_failed(message, MessageCode.REFUSED, reason))
+                _save_surely(lambda: repositories_messages.save_failed(message, MessageCode.REFUSED, reason))
                 self._health.note_answer()
                 self._report.failed()
             case OutcomeUnknownError():
                 log.warning("message_outcome_unknown", error=str(problem))
-                _saved(lambda: repositories_messages.save_failed(message, MessageCode.OUTCOME_UNKNOWN, OUTCOME_UNKNOWN))
+                unknown = MessageCode.OUTCOME_UNKNOWN
+                _save_surely(lambda: repositories_messages.save_failed(message, unknown, OUTCOME_UNKNOWN))
                 self._health.note_unknown()
                 self._report.failed()
             case ProviderUnavailableError():
-                _saved(lambda: repositories_messages.release_message(message))
+                _save_surely(lambda: repositories_messages.release_message(message))
                 self._put_off(message, problem)
             case _:
                 raise problem
         self._quiet_until = time.monotonic() + self._health.pause
 
     def _put_off(self, message: Message, problem: ProviderUnavailableError) -> None:
-        """Let the message wait; after too many tries it is the next attempt's."""
+        """Let the message wait. After too many tries, leave it to the next attempt of the job."""
         seconds = self._health.note_refusal(message.pk)
-        if self._health.refusals == 1:  # once for each time that it stops taking messages
+        if self._health.refusals == 1:  # log once each time that it stops accepting messages
             log.warning("provider_unavailable", error=str(problem))
         if seconds == math.inf:
             self._set_aside = problem
@@ -167,8 +171,8 @@ class _Sending:
             heapq.heappush(self._waiting, (time.monotonic() + seconds, message.pk))
 
 
-def _saved(save: Callable[[], None]) -> None:
-    """What became of a message is known here alone: a database that is away for a moment must not lose it."""
+def _save_surely(save: Callable[[], None]) -> None:
+    """Call `save`, and try again if the database is away, because only this process knows the outcome."""
     for _ in range(SAVE_TRIES - 1):
         try:
             save()

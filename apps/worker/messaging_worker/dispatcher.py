@@ -1,4 +1,4 @@
-"""Who does which kind of job of the messaging worker."""
+"""The handlers of the messaging worker's kinds of jobs."""
 
 from academy.domain.jobs import BULK_MESSAGE, ClaimedJob
 from apps.worker.handlers import Handler

@@ -1,34 +1,37 @@
-"""How the provider of one job does: how many messages it may be given at once, and when to leave it alone."""
+"""The health of a job's provider: how many messages it may be given at once, and when to pause."""
 
 import math
 from dataclasses import dataclass, field
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds: of one message, after each of its failures in a row; and of all, after those of the provider."""
+"""Seconds to wait: for one message after each of its failures in a row, and for all after those of the provider."""
 FREE_FAILURES = 16
-"""Refusals to take anything, in a row, after which not only the message waits: many providers refuse every second."""
+"""Up to this many refusals in a row, only the refused messages wait. Many providers refuse every second message."""
 MOST_TRIES = 15
-"""Of one message in one attempt of the job, while the provider takes others."""
+"""How often one attempt of the job tries one message."""
 
 
 @dataclass(slots=True)
 class Health:
-    """Counts what the provider did since it last accepted or refused a message. Knows no clock."""
+    """Counts the failures of the provider since it last accepted or rejected a message. It does not use a clock."""
 
     answered: bool = False
     refusals: int = 0
-    """Answers, in a row, that it takes nothing."""
+    """How many answers in a row said that it accepts no messages."""
     unknown: int = 0
-    """Messages, in a row, of which it did not say whether it took them."""
+    """How many messages in a row had an unknown outcome."""
     tries: dict[int, int] = field(default_factory=dict)
-    """By message: how often it was not taken."""
+    """How often each message was refused because the provider accepted none."""
 
     def note_answer(self) -> None:
-        """It is well, whatever it said of this message."""
+        """Note that the provider works: it accepted or rejected a message."""
         self.answered, self.refusals, self.unknown = True, 0, 0
 
     def note_refusal(self, message_id: int) -> float:
-        """It takes nothing. Return how long this message waits; infinite once it was tried often enough."""
+        """Note that the provider accepts no messages. Return how long this message waits, in seconds.
+
+        That is infinite if the message was tried often enough.
+        """
         self.refusals += 1
         tries = self.tries[message_id] = self.tries.get(message_id, 0) + 1
         return PAUSES[min(tries, len(PAUSES)) - 1] if tries < MOST_TRIES else math.inf
@@ -43,10 +46,10 @@ class Health:
 
     @property
     def pause(self) -> float:
-        """How many seconds the provider is left alone now."""
+        """For how many seconds to send nothing to the provider."""
         failures = max(self.unknown, self.refusals - FREE_FAILURES)
         return PAUSES[min(failures, len(PAUSES)) - 1] if failures > 0 else 0.0
 
     def lanes(self, most: int) -> int:
-        """How many messages it may be given at once: one, as long as nobody knows whether it answers."""
+        """Return how many messages may be at the provider at once: one as long as it is unknown whether it answers."""
         return 1 if self.unknown or not self.answered else max(1, most - self.refusals)

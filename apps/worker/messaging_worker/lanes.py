@@ -1,4 +1,4 @@
-"""Threads that hand messages to the provider. Claims and saves stay with the thread of the job."""
+"""Threads that send messages to the provider. The job's own thread claims and saves them."""
 
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -8,11 +8,11 @@ from academy.adapters.messages.provider import Outgoing, Provider
 from apps.domains.messaging.models import Message
 
 LANES = 4
-"""Messages of one job that may be at the provider at once."""
+"""How many messages of one job may be at the provider at once."""
 
 
 class Lanes:
-    """Sends messages side by side, each thread with a provider of its own. Close it in the end."""
+    """Sends messages in parallel. Each thread has a provider of its own. Close it at the end."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(LANES, thread_name_prefix="lane")
@@ -21,7 +21,7 @@ class Lanes:
         self._sending: dict[Future[None], Message] = {}
 
     def __len__(self) -> int:
-        """How many messages are at the provider."""
+        """Return how many messages are at the provider."""
         return len(self._sending)
 
     def send(self, message: Message, key: str) -> None:
@@ -30,7 +30,7 @@ class Lanes:
         self._sending[self._pool.submit(self._send, outgoing)] = message
 
     def ended(self, seconds: float | None = 0.0) -> list[tuple[Message, Exception | None]]:
-        """Wait up to `seconds` for the first one (None: for all). Return those that ended, with what was raised."""
+        """Wait up to `seconds` for the first message (None: for all). Return those that ended, with their errors."""
         done, _ = wait(self._sending, seconds, FIRST_COMPLETED) if seconds is not None else wait(self._sending)
         return [(self._sending.pop(future), _raised(future)) for future in done]
 

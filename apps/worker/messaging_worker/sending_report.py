@@ -1,4 +1,4 @@
-"""Progress of a bulk message: how many have left, how many could not, and how long the rest will take."""
+"""Reports the progress of a bulk message: how many messages were sent, how many failed, and the remaining time."""
 
 import time
 
@@ -10,7 +10,10 @@ from apps.worker.handlers import JobProgress
 
 
 class SendingReport:
-    """Counts on from where an earlier attempt was. Everything raises what `JobProgress.go_on` raises."""
+    """Counts sent and failed messages, beginning with those of earlier attempts.
+
+    `go_on` raises the errors of `JobProgress.go_on`.
+    """
 
     def __init__(self, progress: JobProgress, totals: MessageTotals) -> None:
         self._progress = progress
@@ -36,7 +39,7 @@ class SendingReport:
 
     @property
     def _remaining(self) -> float:
-        """From the pace of this attempt, and not less than the academy's rate allows."""
+        """The remaining seconds by the pace of this attempt, or by the academy's rate limit if that is slower."""
         ended = self._left_at_first - self.left
         pace = (time.monotonic() - self._started) / ended if ended else 0.0
         return round(self.left * max(pace, 60 / settings.MESSAGE_RATE_PER_MINUTE), 1)

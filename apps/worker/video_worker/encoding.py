@@ -1,4 +1,4 @@
-"""The encoding as a job: the file is fetched, encoded by ffmpeg, verified and stored."""
+"""The job of encoding a video: fetches the file, encodes it with ffmpeg, and verifies and stores the result."""
 
 from typing import Any
 
@@ -18,11 +18,11 @@ from apps.worker.workspace import workspace
 
 STEPS = ("fetch", *ENCODING_STEPS, "store")
 FETCHED_PERCENT, ENCODED_PERCENT, LAST_PERCENT = 2.0, 95.0, 99.0
-"""How much of the bar each part is worth; 100 is READY's alone."""
+"""The progress at the end of each part. 100 means READY."""
 
 
 def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
-    """`{"hls_path", "duration", "made_bytes"}`.
+    """Encode and store a video, and return `{"hls_path", "duration", "made_bytes"}`.
 
     Raises JobFailedError for a file that is no whole video, or is longer than what the academy may still encode today.
     """
@@ -49,7 +49,7 @@ def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
 
 
 class _Report:
-    """Each part of the work on one bar. Raises what `JobProgress.go_on` raises."""
+    """Reports the parts of the work as one progress. Its methods raise the errors of `JobProgress.go_on`."""
 
     def __init__(self, progress: JobProgress) -> None:
         self._progress = progress
@@ -64,7 +64,7 @@ class _Report:
         self._progress.report(
             encoding.step, whole, step_percent=encoding.step_percent, remaining=encoding.remaining_seconds
         )
-        # Half an encoding is worth nothing to another worker: what is nearly done is finished, the rest given back.
+        # Another worker cannot continue an encoding. So one that is nearly done is finished, others are given back.
         self._progress.go_on(encoding.remaining_seconds or 0.0)
 
     def stored(self, percent: float) -> None:

@@ -1,4 +1,4 @@
-"""Where the video worker's jobs stand: the rows of `video`."""
+"""The rows that the video worker's messages name: those of `video`."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class VideoMessage(Message):
 
 
 class Videos:
-    """A JobStore."""
+    """A JobStore of the rows of `video`."""
 
     def ident(self, body: str) -> tuple[Message, int]:
         message = read_message(VideoMessage, body)
@@ -39,7 +39,7 @@ class Videos:
         try:
             videos.finish(job, **result)
         except AttemptSupersededError:
-            drop_folder(job.folder)  # cancelled, or another's, while the last of it was stored
+            drop_folder(job.folder)  # it was cancelled or superseded while the last files were stored
             raise
 
     def fail(self, job: ClaimedVideo, code: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py changepassword`: Django's own asks for a name alone, and here names are unique within an academy only."""
+"""`manage.py changepassword`: as Django's own, but with an academy, since names are unique only within an academy."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from apps.core.models import User
 
 MAX_TRIES = 3
 MAX_SHOWN = 5
-"""Accounts that a refusal lists."""
+"""How many accounts an error message lists."""
 
 
 class Command(DjangoCommand):

@@ -1,4 +1,4 @@
-"""`manage.py createsuperuser`: Django's own, which here knows that an operator's name must be new among operators."""
+"""`manage.py createsuperuser`: as Django's own, but checks that the name is new among operators."""
 
 from django.contrib.auth.management.commands.createsuperuser import Command as DjangoCommand
 
@@ -7,9 +7,9 @@ from academy.adapters.db.django import repositories_core
 
 class Command(DjangoCommand):
     def _validate_username(self, username: str, verbose_field_name: str, database: str) -> str | None:
-        """Say what is wrong with the name, before a password is asked for.
+        """Return what is wrong with the name, before a password is asked for.
 
-        Django looks only where a name alone is unique. Here accounts of academies may have the same one.
+        Django checks only if names are unique. Here accounts of academies may have the same name.
         """
         if repositories_core.operator_exists(username, database):
             return f"There is an operator {username!r} already: choose another name."

@@ -1,4 +1,4 @@
-"""`manage.py provision`: what the application needs of its surroundings. Safe to repeat."""
+"""`manage.py provision`: creates the queues and the bucket that the application needs. It is safe to repeat."""
 
 from typing import Any
 

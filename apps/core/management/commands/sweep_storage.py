@@ -1,4 +1,4 @@
-"""`manage.py sweep_storage`: deletes files that nobody needs, as the workers do once an hour."""
+"""`manage.py sweep_storage`: deletes files that nobody needs. The workers do the same once an hour."""
 
 from argparse import ArgumentParser
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py tenant_quota CODE`: what an academy has used, and limits of its own."""
+"""`manage.py tenant_quota CODE`: shows what an academy uses of its quotas, and sets its own limits."""
 
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from typing import Any
@@ -14,7 +14,7 @@ MOST = {"quota_jobs": 2**31 - 1, "quota_encoding_minutes": 2**31 - 1, "quota_sto
 
 
 def limit(text: str) -> int | None:
-    """A number, or None for the default."""
+    """Parse a limit: a number, or None for the default."""
     if text == DEFAULT:
         return None
     if not (text.isascii() and text.isdigit()):

@@ -1,4 +1,4 @@
-"""`manage.py load_demo`: two academies to look at. Safe to repeat: an academy that is there stays as it is."""
+"""`manage.py load_demo`: creates two demo academies. It is safe to repeat: an existing academy is not changed."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from apps.demo.videos import load_videos
 from apps.domains.students.demo import load_students
 
 ACADEMIES = {"hanbit": "한빛학원", "saebom": "새봄학원"}
-# Of made-up accounts, and told to everybody: the one password that keeps none of the rules.
+# The public password of invented accounts. It is the only one that breaks the rules for passwords.
 PASSWORD = "academy-demo"  # noqa: S105
 ACCOUNTS = {Role.OWNER: "김원장", Role.STAFF: "이실장", Role.TEACHER: "박선생"}
 LECTURES = ("중등 수학 A", "고등 영어 독해", "초등 과학 실험", "고3 국어 모의고사")
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             self.stdout.write(f"{code}: loaded, with {repositories_students.students_of(tenant.pk).count()} students.")
 
     def _load(self, tenant: Tenant, password_hash: str) -> int:
-        """Accounts, lectures and students; the lecture that the student attends."""
+        """Create accounts, lectures and students, and return the id of the lecture that the student attends."""
         for role, person in ACCOUNTS.items():
             repositories_core.create_account(tenant, role.value, person, role, password_hash)
         lectures = [repositories_lectures.create_lecture(tenant.pk, {"title": title}) for title in LECTURES]

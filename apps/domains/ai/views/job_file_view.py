@@ -1,4 +1,4 @@
-"""The file that a job made, to be downloaded."""
+"""The file that a job made, to download."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class JobFileView(APIView):
-    """The workbook of an export, within 24 hours of its end. For those who may make one: it holds personal data."""
+    """The workbook of an export, for 24 hours after its end. Only roles that may export can read the personal data."""
 
     roles = {"GET": OFFICE}  # noqa: RUF012 - read only
 

@@ -1,4 +1,4 @@
-"""A job's progress for clients that poll: from Redis only, never a query."""
+"""A job's progress for clients that poll. It is read from Redis only, without a database query."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -21,8 +21,8 @@ from apps.core.polling import answer_poll
 class JobProgressView(APIView):
     """`{"job_id", "job_type", "status", "progress"}`, and `result` or `error_message` at the end.
 
-    What Redis does not hold, or another academy's job, is `{"status": "UNKNOWN"}`: read the detail once, that restores
-    it. `ETag` and `If-None-Match` (304); `Retry-After` says when to ask next.
+    The answer is `{"status": "UNKNOWN"}` if Redis has no record, or if it is another academy's job. Reading the detail
+    once restores the record. `ETag` and `If-None-Match` work (304), and `Retry-After` says when to ask next.
     """
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only

@@ -1,4 +1,4 @@
-"""Jobs from the database: list, detail, result, cancel, retry. To watch a running one there is push."""
+"""Jobs from the database: list, detail, result, cancel, retry. Clients watch running jobs by push."""
 
 from typing import Any
 from uuid import UUID
@@ -37,7 +37,7 @@ class JobListView(ListAPIView[AIJob]):
 
 
 class JobDetailView(APIView):
-    """One job. Reading it mends its record in Redis, where that was lost or is older than the row."""
+    """One job. Reading it also publishes its state if the record in Redis was lost or is older than the row."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
 
@@ -72,7 +72,7 @@ class JobResultView(APIView):
 
 
 class JobCancelView(APIView):
-    """Ends a job that has not ended yet; its worker stops at its next write, and what it has written stays."""
+    """Cancel a job that has not ended. Its worker stops at its next write; what it has written stays."""
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
 
@@ -82,7 +82,7 @@ class JobCancelView(APIView):
 
 
 class JobRetryView(APIView):
-    """Tries a failed or cancelled job again, as its next attempt."""
+    """Retry a failed or cancelled job, as its next attempt."""
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
 

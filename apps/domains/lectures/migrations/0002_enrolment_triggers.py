@@ -1,7 +1,7 @@
-"""Triggers that revoke what a student and the parents may watch once an enrolment, or the student, is gone.
+"""Adds triggers that revoke what a student and the parents may watch when an enrolment or the student is deleted.
 
-The tickets of students and parents name videos, which are looked up when a ticket is asked for and not again while it is
-renewed. So whoever ends an enrolment ends these tickets: the API, an admin, a shell, SQL.
+The tickets of students and parents name videos. These are checked when a ticket is requested, but not when it is
+renewed. So every deletion of an enrolment, by the API, an admin, a shell or SQL, must revoke these tickets.
 """
 
 from django.db import migrations

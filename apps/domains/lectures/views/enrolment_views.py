@@ -1,4 +1,4 @@
-"""Enrolments: who attends which lecture."""
+"""Enrolments: list, create, delete."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from apps.domains.lectures.serializers import EnrolmentForm, EnrolmentSerializer
 
 
 class EnrolmentListView(ListAPIView[Enrollment]):
-    """`?lecture=` and `?student=`."""
+    """The enrolments, filtered by `?lecture=` and `?student=`."""
 
     roles = {"GET": FACULTY, "POST": OFFICE}  # noqa: RUF012 - read only
     serializer_class = EnrolmentSerializer
@@ -33,7 +33,7 @@ class EnrolmentListView(ListAPIView[Enrollment]):
 
     @extend_schema(request=EnrolmentForm, responses={201: EnrolmentSerializer})
     def post(self, request: Request) -> Response:
-        """Enrols a student; one who attends already stays enrolled once."""
+        """Enrol a student in a lecture. A student who is enrolled already stays enrolled once."""
         form = EnrolmentForm(data=request.data)
         form.is_valid(raise_exception=True)
         tenant_id = caller_of(request).tenant_id

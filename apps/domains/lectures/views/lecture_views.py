@@ -18,7 +18,7 @@ from apps.domains.lectures.serializers import LectureSerializer
 
 
 class LectureListView(ListAPIView[Lecture]):
-    """`?search=` in titles."""
+    """The lectures. `?search=` searches their titles."""
 
     roles = {"GET": FACULTY, "POST": OFFICE}  # noqa: RUF012 - read only
     serializer_class = LectureSerializer

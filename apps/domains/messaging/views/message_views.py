@@ -1,4 +1,4 @@
-"""`/api/v1/messages/`: a text for many, and what became of each message. To watch a running job there is push."""
+"""`/api/v1/messages/`: bulk messages, and the outcome of each message. Clients watch running jobs by push."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ STATUSES = [status.lower() for status in MessageStatus]
 
 
 class MessageListView(ListAPIView[MessageJob]):
-    """The academy's bulk messages, newest first. `POST` takes one and answers at once; the work is a job to watch."""
+    """The academy's bulk messages, newest first. `POST` creates one and answers at once; a job sends it."""
 
     roles = {"GET": FACULTY, "POST": OFFICE}  # noqa: RUF012 - read only
     serializer_class = MessageJobSerializer
@@ -65,7 +65,7 @@ class MessageListView(ListAPIView[MessageJob]):
 
 
 class MessageDetailView(APIView):
-    """One bulk message, and what became of each message of it, paged: `?status=failed&page=2`."""
+    """One bulk message, and the outcome of each of its messages, paged: `?status=failed&page=2`."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
 
@@ -90,7 +90,7 @@ class MessageDetailView(APIView):
 
 
 def status_param(request: Request) -> MessageStatus | None:
-    """Raises ApiError."""
+    """Return the parameter `status`; None if it was not sent. Raises ApiError."""
     status = request.query_params.get("status")
     if status is not None and status not in STATUSES:
         raise ApiError(400, "invalid", f"status is one of {', '.join(STATUSES)}.")

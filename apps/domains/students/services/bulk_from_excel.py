@@ -1,4 +1,4 @@
-"""The rows of a workbook become students: in chunks, each outcome saved in the transaction that made the student."""
+"""Makes students of a workbook's rows, in chunks. Each outcome is saved in the transaction that creates the student."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ CHUNK_ROWS = 200
 
 Row = StudentRow | RowProblem
 Progress = Callable[[int, int], None]
-"""Told after each chunk how many rows of how many have an outcome."""
+"""Called after each chunk with the number of rows that have an outcome, and the number of all rows."""
 
 log = structlog.get_logger(__name__)
 
@@ -47,13 +47,13 @@ def bulk_create_students_from_excel_rows_optimized(
     password_hash: str | None = None,
     on_chunk: Progress | None = None,
 ) -> ImportTotals:
-    """Creates, restores or finds the student of each row, by at most 5 statements for 200 rows.
+    """Create, restore or find the student of each row, with at most 5 statements for 200 rows.
 
-    Lines that an earlier attempt brought to an outcome are skipped, and the totals are those of all attempts together.
-    New accounts take `password_hash`; without one no password opens them. A bad row costs itself alone.
+    Lines that have an outcome from an earlier attempt are skipped. The totals are those of all attempts. New accounts
+    get `password_hash`; without it, no password opens them. A bad row does not affect other rows.
 
-    Raises AttemptSupersededError when the job is not this attempt's any more, LectureMissingError, and the database's
-    own errors when it cannot be reached: what was committed stays, and the next attempt goes on from there.
+    Raises AttemptSupersededError if this attempt no longer holds the job, LectureMissingError, and the database's own
+    errors if it cannot be reached. Committed rows stay, and the next attempt continues after them.
     """
     task = _begin(tenant_id, job_id, attempt, lecture_id, password_hash)
     return _import(task, rows, on_chunk, _save_chunk)
@@ -69,7 +69,7 @@ def bulk_create_students_from_excel_rows(
     password_hash: str | None = None,
     on_chunk: Progress | None = None,
 ) -> ImportTotals:
-    """The same, row by row, a transaction each: what the optimized one must agree with, and is measured against."""
+    """Do the same row by row, each in a transaction. Tests compare the results and the speed of both functions."""
     task = _begin(tenant_id, job_id, attempt, lecture_id, password_hash)
     return _import(task, rows, on_chunk, _save_rows)
 
@@ -118,7 +118,7 @@ def _save_rows(task: _Import, chunk: Sequence[Row]) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Without the DETAIL that PostgreSQL adds: it shows the values of the row."""
+    """Return the error without PostgreSQL's DETAIL, which shows the values of the row."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
@@ -150,7 +150,7 @@ def _outcome(row: Row, first_rows: dict[Key, StudentRow], outcomes: dict[Key, tu
     if isinstance(row, RowProblem):
         return _failed(row)
     outcome, student_id = outcomes[row.key]
-    # A row equal to an earlier one of the file finds the student there.
+    # A row with the key of an earlier row finds the student that exists then.
     return RowOutcome(row.line, outcome if first_rows[row.key] is row else "existing", row.name, student_id)
 
 

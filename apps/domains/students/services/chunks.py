@@ -1,4 +1,4 @@
-"""A chunk of students, saved by at most three statements."""
+"""Saves a chunk of students with a few statements."""
 
 from collections.abc import Mapping
 
@@ -13,10 +13,10 @@ from apps.domains.students.services.usernames import make_username
 def save_students(
     tenant_id: int, rows: Mapping[Key, StudentRow], lecture_id: int | None, password_hash: str
 ) -> dict[Key, tuple[str, int]]:
-    """Finds, restores or creates the student of each row: outcome and student's id of each key.
+    """Find, restore or create the student of each row. Return the outcome and the student's id by key.
 
-    Runs in the caller's transaction, which the caller tries again as a whole (`try_again`). Raises StudentsMovedError,
-    LectureMissingError, IntegrityError.
+    It runs in the caller's transaction, which the caller tries again as a whole (`try_again`). Raises
+    StudentsMovedError, LectureMissingError and IntegrityError.
     """
     students.lock_students(tenant_id)
     active = students.student_batch_filter_by_name_phone(tenant_id, list(rows))

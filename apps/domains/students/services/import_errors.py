@@ -1,4 +1,4 @@
-"""Which errors of the database are tried again, and which are the matter of one row."""
+"""Decides after which errors of the database to try again, and which errors are caused by one row."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -15,17 +15,17 @@ _RAISED_BY_A_TRIGGER = "P0001"
 
 
 class StudentsMovedError(Exception):
-    """Somebody else made or restored a student between our looking and our writing: look again."""
+    """Another transaction created or restored a student between our query and our write: try again."""
 
 
 SAVE_ERRORS = (DatabaseError, StudentsMovedError, UnicodeError)
-"""All that saving students may raise besides what its docstrings tell."""
+"""The errors that saving students may raise, besides those in its docstrings."""
 
 
 def try_again(work: Callable[[], Answer]) -> Answer:
-    """The answer of `work`, a whole transaction, which is run again if a concurrent one was in its way.
+    """Call `work`, a whole transaction, and return its result. Call it again after a conflict with a concurrent one.
 
-    Raises what `work` raised last.
+    Raises the last error of `work`.
     """
     for _ in range(MAX_TRIES - 1):
         try:
@@ -37,22 +37,22 @@ def try_again(work: Callable[[], Answer]) -> Answer:
 
 
 def is_concurrent(error: BaseException) -> bool:
-    """Whether somebody else's work was in the way (or a username was taken), so that trying again may help."""
+    """Return whether a concurrent transaction (or a taken username) caused the error, so that another try may help."""
     return isinstance(error, StudentsMovedError) or _code(error) in {_DEADLOCK, _SERIALIZATION, _UNIQUE}
 
 
 def is_of_a_row(error: BaseException) -> bool:
-    """Whether a row's content can have caused it.
+    """Return whether the content of a row can have caused the error.
 
-    Anything else (no connection, no space, a wrong statement) is not the row's fault: the job stops.
+    Other errors (no connection, no space, a wrong statement) are not the row's fault, and the job stops.
     """
     code = _code(error)
     if is_concurrent(error) or isinstance(error, UnicodeError) or code == _RAISED_BY_A_TRIGGER:
         return True
-    # Without a code it was psycopg that refused the value, before PostgreSQL saw it.
+    # An error without a code comes from psycopg, which refused the value before it reached PostgreSQL.
     return code[:2] in {_DATA, _INTEGRITY} or (code == "" and isinstance(error, DataError))
 
 
 def _code(error: BaseException) -> str:
-    """PostgreSQL's five letters, or ''."""
+    """Return PostgreSQL's error code of five characters, or ''."""
     return getattr(error.__cause__, "sqlstate", None) or ""

@@ -1,4 +1,4 @@
-"""One student at a time: for single enrolments, and what the bulk import is measured against."""
+"""Enrols one student at a time. Tests compare the bulk import with it."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -31,18 +31,18 @@ class EnrolledStudent:
 def get_or_create_student_for_lecture_enroll(
     *, tenant_id: int, row: StudentRow, lecture_id: int | None = None, password_hash: str | None = None
 ) -> EnrolledStudent:
-    """The active student of this name and parent's phone, else the deleted one brought back, else a new one.
+    """Find the active student with this name and parent's phone, else restore a deleted one, else create one.
 
-    Enrolled in the lecture, if one is given. `row` is normalised (`academy.domain.student_rows.read_row`). A new
-    account takes `password_hash`; without one no password opens it. The outcome is that of the bulk import. Raises
-    LectureMissingError.
+    If a lecture is given, enrol the student in it. `row` is normalised (`academy.domain.student_rows.read_row`). A new
+    account gets `password_hash`; without it, no password opens the account. The outcomes are those of the bulk import.
+    Raises LectureMissingError.
     """
     chosen = password_hash or make_password(None)
     return try_again(lambda: _enroll(tenant_id, row, lecture_id, chosen))
 
 
 def check_lecture(tenant_id: int, lecture_id: int | None) -> None:
-    """Raises LectureMissingError if a lecture is given that this academy does not have."""
+    """Raise LectureMissingError if a lecture is given that this academy does not have."""
     if lecture_id is not None and not students.lecture_exists(tenant_id, lecture_id):
         raise LectureMissingError
 
@@ -55,7 +55,7 @@ def _enroll(tenant_id: int, row: StudentRow, lecture_id: int | None, password_ha
 def enroll_in_transaction(
     tenant_id: int, row: StudentRow, lecture_id: int | None, password_hash: str
 ) -> EnrolledStudent:
-    """The same for a caller who has begun a transaction and tries it again as a whole."""
+    """Do the same in the transaction of the caller, who tries it again as a whole."""
     check_lecture(tenant_id, lecture_id)
     students.lock_students(tenant_id)
     enrolled = _find_or_make(tenant_id, row, password_hash)

@@ -1,16 +1,16 @@
-"""Names for accounts that nobody chose a name for."""
+"""Makes user names for new accounts of students."""
 
 import secrets
 
-# No vowels, so that no words arise; nothing that looks like something else (0 o, 1 l i).
+# No vowels, so that no words result, and no characters that look alike (0 o, 1 l i).
 _LETTERS = "23456789bcdfghjkmnpqrstvwxz"
 _LENGTH = 7
 
 
 def make_username() -> str:
-    """`s` and seven random letters and digits, such as `s7k2mq4x`: short, typable, and it tells nothing of anybody.
+    """Return `s` and seven random letters and digits, such as `s7k2mq4x`. It says nothing about the person.
 
-    One in ten thousand million: a name that is taken is refused by the database, and the caller tries another.
+    There are ten thousand million such names. The database refuses one that is taken, and the caller tries another.
     """
     number = secrets.randbelow(len(_LETTERS) ** _LENGTH)
     letters = []

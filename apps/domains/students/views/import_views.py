@@ -1,4 +1,4 @@
-"""`POST /api/v1/students/import/`, and a workbook to try it with."""
+"""`POST /api/v1/students/import/`, and a sample workbook for it."""
 
 from functools import partial
 
@@ -33,7 +33,7 @@ SAMPLE_ROWS, MAX_SAMPLE_ROWS = 2_000, 10_000
 
 
 class StudentImportView(APIView):
-    """Takes a workbook (.xlsx, .xls or .csv, at most 20 MB) and answers at once; the work is a job to be watched."""
+    """Accept a workbook (.xlsx, .xls or .csv, at most 20 MB) and start a job that imports it."""
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
     parser_classes = (MultiPartParser,)
@@ -83,7 +83,7 @@ def _hash_initial_password(request: Request, password: str) -> str:
 
 
 class SampleWorkbookView(APIView):
-    """A workbook with made-up students, as academies have them, bad rows included: `?rows=2000`."""
+    """A sample workbook of invented students, with some invalid rows: `?rows=2000`."""
 
     roles = {"GET": OFFICE}  # noqa: RUF012 - read only
 

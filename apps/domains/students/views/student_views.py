@@ -1,4 +1,4 @@
-"""Students: the usual list, detail, create, change, delete and search."""
+"""Students: list, search, detail, create, change, delete."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from apps.domains.students.services.lecture_enroll import (
 
 
 class StudentListView(ListAPIView[Student]):
-    """`?search=` in name, school and phones; `?lecture=` for who attends it."""
+    """The students. `?search=` searches name, school and phones; `?lecture=` selects those of a lecture."""
 
     roles = {"GET": FACULTY | {Role.STUDENT}, "POST": OFFICE}  # noqa: RUF012 - read only
     serializer_class = StudentSerializer
@@ -40,7 +40,7 @@ class StudentListView(ListAPIView[Student]):
 
     @extend_schema(request=StudentForm, responses={201: StudentSerializer, 200: StudentSerializer})
     def post(self, request: Request) -> Response:
-        """Creates a student; one of the same name and parent's phone is found, or brought back, instead (200)."""
+        """Create a student. If one with the same name and parent's phone exists, find or restore it instead (200)."""
         form = StudentForm(data=request.data)
         form.is_valid(raise_exception=True)
         tenant_id = caller_of(request).tenant_id
@@ -56,7 +56,7 @@ class StudentListView(ListAPIView[Student]):
 
 
 class StudentDetailView(APIView):
-    """One student; students see their own record only."""
+    """One student. Students see only their own record."""
 
     roles = {  # noqa: RUF012 - read only
         "GET": FACULTY | {Role.STUDENT},
@@ -85,7 +85,7 @@ class StudentDetailView(APIView):
 
     @extend_schema(responses={204: None}, parameters=[OpenApiParameter("student_id", int, "path")])
     def delete(self, request: Request, student_id: int) -> Response:
-        """Marks the student as deleted and closes the account; an import of the same student brings both back."""
+        """Mark the student as deleted and close the account. Importing the same student restores both."""
         if not repositories_students.delete_student(caller_of(request).tenant_id, student_id):
             raise NotFound("There is no such student.")
         return Response(status=204)

@@ -1,4 +1,4 @@
-"""What is unfinished now has its message in the queue already."""
+"""Marks the unfinished rows as sent, because their messages are in the queue already."""
 
 from django.db import migrations
 

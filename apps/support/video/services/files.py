@@ -1,4 +1,4 @@
-"""The files of videos in the storage: what was uploaded, and what each attempt made of it."""
+"""Stores and deletes the files of videos: the uploaded file, and the encoded files of each attempt."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -18,41 +18,42 @@ from academy.leftovers import attempts_of
 
 MAX_FILE_NAME = 200
 ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
-"""When an announced upload is given up: one that began while its address was good may take as long again."""
+"""How long after its announcement an upload is given up. It may begin just before its address expires, and then take
+as long again."""
 ADDRESS_EXPIRED = timedelta(seconds=UPLOAD_SECONDS + 60)
-"""After its announcement the address of an upload takes no file any more, whatever the storage's clock says."""
+"""How long after its announcement an upload's address has expired, even by a storage's clock that is a minute slow."""
 MOST_SWEPT = 200
 DISCARD_PATIENCE = timedelta(minutes=5)
-"""After this another worker deletes the files that one was about to delete: it died, or the storage was away."""
+"""After this another worker deletes the files that one has claimed: it died, or the storage was away."""
 DELETED_KEPT = timedelta(days=2)
-"""How long the row of a deleted video stays. The minutes that it was encoded today go on counting."""
+"""How long the row of a deleted video stays, because its encoded minutes still count for that day."""
 COPY_BYTES = 4_000_000
 
 
 def source_name(tenant_id: int) -> str:
-    """Return where an upload will be kept.
+    """Return a new name in the storage for an upload.
 
-    Nothing of its sender's name is in it: a suffix could make a server or a browser run the file. ffmpeg looks at what
-    a file holds.
+    It contains nothing of the original name, because a suffix could make a server or a browser run the file. ffmpeg
+    recognises a file by its content.
     """
     return f"{UPLOAD_FOLDER}/{tenant_id}/{uuid4()}"
 
 
 def shown_name(file_name: str) -> str:
-    """The name of an upload without the folders that some browsers send."""
+    """Return the name of an upload without the folders that some browsers send."""
     return PurePath(file_name.replace("\\", "/")).name[-MAX_FILE_NAME:]
 
 
 def fetch_source(video: ClaimedVideo, folder: Path, report: Callable[[float], None]) -> Path:
-    """The uploaded file on this machine: itself where the storage is a folder here, else a copy in `folder`.
+    """Return the path of the uploaded file on this machine. If the storage is elsewhere, copy it to `folder` first.
 
-    `report` is told how far the copy is, 0 to 100; what it raises ends the copy.
+    `report` is called with the progress of the copy, 0 to 100. If it raises, the copy ends.
     """
     give_back_connection()  # fetching and encoding take minutes
     try:
         return Path(default_storage.path(video.source))
     except NotImplementedError:
-        pass  # a storage elsewhere
+        pass  # the storage is elsewhere
     path = folder / f"source{PurePath(video.source).suffix}"
     with default_storage.open(video.source, "rb") as stored, path.open("wb") as local:
         total, copied = max(1, stored.size), 0
@@ -64,7 +65,7 @@ def fetch_source(video: ClaimedVideo, folder: Path, report: Callable[[float], No
 
 
 def keep_files(video: ClaimedVideo, folder: Path, files: Sequence[Path], report: Callable[[float], None]) -> None:
-    """Store what this attempt made, and keep nothing else of it; nothing at all if `report` or the storage raises."""
+    """Store the encoded files of this attempt in place of its older ones. If storing or `report` fails, delete all."""
     try:
         drop_folder(video.folder)
         for number, name in enumerate(files, 1):
@@ -77,26 +78,26 @@ def keep_files(video: ClaimedVideo, folder: Path, files: Sequence[Path], report:
 
 
 def sweep_announced() -> None:
-    """Delete videos that were announced and never arrived, with what the storage may have of them."""
+    """Delete announced videos whose file never arrived, with any file of theirs in the storage."""
     given_up = repositories_video.announced_before(timezone.now() - ANNOUNCED_KEPT, MOST_SWEPT)
     for tenant_id, video_id, source in given_up:
-        # The row first: a file whose row is gone is swept as a leftover, and one that has just arrived stays.
+        # Delete the row first. If the file then stays, it is swept as a leftover. If it has just arrived, both stay.
         if repositories_video.forget_announced(tenant_id, video_id):
             default_storage.delete(source)
 
 
 def drop_other_attempts(video: ClaimedVideo) -> None:
-    """What workers left behind that died."""
+    """Delete the files of all other attempts, which dead workers left behind."""
     for attempt in attempts_of(video.tenant_id, video.video_id):
         if attempt != video.attempt:
             drop_folder(f"{video_folder(video.tenant_id, video.video_id)}/{attempt}")
 
 
 def sweep_discarded() -> None:
-    """Delete the files of videos that were deleted, and what was made of those that failed or were cancelled.
+    """Delete the files of deleted videos, and the encoded files of videos that failed or were cancelled.
 
-    Whoever ends a video notes in its row that files are due; so a storage that is away, or a worker that dies, only
-    delays it.
+    The row of such a video says when its files are due. So a storage that is away, or a worker that dies, only delays
+    it.
     """
     for _ in range(MOST_SWEPT):
         discarded = repositories_video.take_discarded(DISCARD_PATIENCE)
@@ -107,9 +108,9 @@ def sweep_discarded() -> None:
 
 
 def _again_at(video: Discarded) -> list[datetime]:
-    """When to delete the files of a deleted video again, since somebody may have stored some meanwhile.
+    """Return when to delete the files of a deleted video again, because some may have been stored meanwhile.
 
-    Its address takes uploads until it expires, and one that began before may end later; so may an encoding.
+    Its address accepts uploads until it expires, and an upload or an encoding that began before may end later.
     """
     times = [video.deleted_at + DELETED_KEPT] if video.deleted_at is not None else []
     if video.announced_at is not None:

@@ -1,4 +1,4 @@
-"""The names under which older code claims and ends videos. `academy.videos` does it."""
+"""Functions with which older code claims and ends videos. They call `academy.videos`."""
 
 from academy import videos
 from academy.domain.jobs import ClaimRefusal
@@ -6,15 +6,15 @@ from academy.domain.videos import ClaimedVideo
 
 
 def mark_processing(tenant_id: int, video_id: int, *, lease_alive: bool) -> ClaimedVideo | ClaimRefusal:
-    """Take a video to encode it, or return why it cannot be taken."""
+    """Claim a video to encode it, or return why that was refused."""
     return videos.claim(tenant_id, video_id, lease_alive=lease_alive)
 
 
 def complete_video(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> None:
-    """Make a claimed video READY, to be played from `hls_path`. Raise AttemptSupersededError."""
+    """Make a claimed video READY, to be played from `hls_path`. Raises AttemptSupersededError."""
     videos.finish(video, hls_path=hls_path, duration=duration, made_bytes=made_bytes)
 
 
 def fail_video(video: ClaimedVideo, code: str, message: str) -> None:
-    """Make a claimed video FAILED, with the reason. Raise AttemptSupersededError."""
+    """Make a claimed video FAILED, with the reason. Raises AttemptSupersededError."""
     videos.fail(video, code, message)

@@ -1,4 +1,4 @@
-"""The files that a player asks for. In production a CDN before the bucket serves them; the addresses stay signed."""
+"""Serves the files of a video to players, at signed addresses."""
 
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.files.storage import default_storage
@@ -11,7 +11,10 @@ from apps.support.video.playback import FILES, PLAYBACK_SECONDS, TYPES, Playback
 
 @require_safe
 def playback(request: HttpRequest, signed: str, name: str) -> HttpResponseBase:  # noqa: ARG001 - Django's signature
-    """A playlist, a segment or the picture of a READY video. Asks no database: the address itself is the permission."""
+    """Answer with a playlist, a segment or the thumbnail of a READY video.
+
+    It makes no database query: the signed address is the permission.
+    """
     try:
         playable = read_playback(signed)
     except PlaybackError as problem:

@@ -1,4 +1,4 @@
-"""A video's progress for clients that poll: from Redis only, never a query."""
+"""A video's progress for clients that poll. It is read from Redis only, without a database query."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -24,11 +24,11 @@ TICKET_HEADER = "X-Realtime-Ticket"
 
 
 class VideoProgressView(APIView):
-    """How far the encoding is; `hls_path` and `duration`, or `error_reason`, at the end.
+    """The progress of an encoding, and `hls_path` and `duration`, or `error_reason`, at its end.
 
-    What Redis does not hold, or another academy's video, is `{"status": "UNKNOWN"}`: read the detail once, that
-    restores it. `ETag` and `If-None-Match` (304); `Retry-After` says when to ask next. Students and parents also send a
-    ticket that covers the topic: whether they may watch stands in the database, which is not asked here.
+    The answer is `{"status": "UNKNOWN"}` if Redis has no record, or if it is another academy's video. Reading the
+    detail once restores the record. `ETag` and `If-None-Match` work (304), and `Retry-After` says when to ask next.
+    Students and parents also send a ticket for the topic, because only the database knows what they may watch.
     """
 
     roles = {"GET": EVERYONE}  # noqa: RUF012 - read only
@@ -46,7 +46,7 @@ class VideoProgressView(APIView):
 
 
 def progress_answer(video_id: int, record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as clients of the old polling know it."""
+    """Return a record in the form of the older polling API."""
     progress = record["progress"] or {}
     step = progress.get("step") or {}
     status, data = record["status"], record["data"]
@@ -68,9 +68,10 @@ def progress_answer(video_id: int, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_ticket(caller: Caller, text: str, topic: str) -> None:
-    """Raises PermissionDenied unless it holds, is the caller's, and for this topic.
+    """Raise PermissionDenied unless the ticket is valid, is the caller's, and is for this topic.
 
-    An enrolment that ends revokes the student's tickets: a newer access token must not keep an older ticket alive.
+    The ticket itself is checked for revocation, because the end of an enrolment revokes tickets that are older than the
+    caller's access token.
     """
     try:
         ticket = admit(Door.PROGRESS, text)

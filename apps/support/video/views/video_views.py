@@ -1,4 +1,4 @@
-"""Videos from the database: list, detail, upload, retry, cancel. To watch one being encoded there is push."""
+"""Videos from the database: list, detail, upload, retry, cancel. Clients watch an encoding by push."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -38,10 +38,10 @@ from config.body_limit import FORM_BYTES
 
 
 class VideoListView(ListAPIView[Video]):
-    """`?status=`, `?session=`, `?lecture=`; students and parents: the finished ones of their lectures.
+    """The videos, by `?status=`, `?session=` and `?lecture=`. Students and parents see READY ones of their lectures.
 
-    `POST` takes a video: as multipart with its `file`; or as JSON with `file_name` and `size`, and answers where the
-    file is to be put (`upload`), after which `POST …/{id}/uploaded/` begins the encoding.
+    `POST` creates a video: as multipart with its `file`, or as JSON with `file_name` and `size`. The answer to JSON
+    says where to upload the file (`upload`). Then `POST …/{id}/uploaded/` begins the encoding.
     """
 
     roles = {"GET": EVERYONE, "POST": FACULTY}  # noqa: RUF012 - read only
@@ -81,9 +81,9 @@ class VideoListView(ListAPIView[Video]):
 
 
 class VideoDetailView(APIView):
-    """One video. Reading it mends its record in Redis, where that was lost or is older than the row.
+    """One video. Reading it also publishes its state if the record in Redis was lost or is older than the row.
 
-    `DELETE` deletes it in whatever state it is; a worker deletes its files within seconds.
+    `DELETE` deletes it in any state. A worker deletes its files within seconds.
     """
 
     roles = {"GET": EVERYONE, "DELETE": FACULTY}  # noqa: RUF012 - read only
@@ -103,7 +103,7 @@ class VideoDetailView(APIView):
 
 
 class VideoUploadedView(APIView):
-    """The file has been put where the answer to `POST /media/videos/` said: its encoding begins."""
+    """Begin the encoding, after the file was uploaded to the address in the answer to `POST /media/videos/`."""
 
     roles = {"POST": FACULTY}  # noqa: RUF012 - read only
 
@@ -117,7 +117,7 @@ class VideoUploadedView(APIView):
 
 
 class VideoCancelView(APIView):
-    """Ends the encoding of a video; a worker deletes what was made of it. The uploaded file stays for another try."""
+    """Cancel the encoding of a video. A worker deletes its encoded files. The uploaded file stays for a retry."""
 
     roles = {"POST": FACULTY}  # noqa: RUF012 - read only
 
@@ -128,7 +128,7 @@ class VideoCancelView(APIView):
 
 
 class VideoRetryView(APIView):
-    """Encodes a failed or cancelled video again, as its next attempt."""
+    """Encode a failed or cancelled video again, as its next attempt."""
 
     roles = {"POST": FACULTY}  # noqa: RUF012 - read only
 
@@ -153,7 +153,7 @@ def find_video(request: Request, video_id: int) -> Video:
 
 def shown(caller: Caller, video_id: int) -> dict[str, Any]:
     video = repositories_video.videos_of(caller.tenant_id).filter(pk=video_id).first()
-    if video is None:  # somebody has deleted it already
+    if video is None:  # it was deleted meanwhile
         raise NotFound("There is no such video.")
     return dict(VideoSerializer(video).data)
 
@@ -170,7 +170,7 @@ def take_upload(caller: Caller, sent: dict[str, Any]) -> Response:
     file = cast("File[bytes]", sent["file"])
     check_place(caller.tenant_id, sent)
     quotas.check_before(caller.tenant_id, adds_bytes=file.size, encodes=True)
-    file.content_type = CONTENT_TYPE  # type: ignore[attr-defined]  # a bucket would keep its sender's
+    file.content_type = CONTENT_TYPE  # type: ignore[attr-defined]  # else a bucket keeps the type that was sent
     stored = default_storage.save(source_name(caller.tenant_id), file)
     try:
         with transaction.atomic():
@@ -213,7 +213,7 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
 
 
 def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
-    """Before a large file is stored for nothing. Raises ValidationError."""
+    """Check the lesson or lecture before a large file is stored in vain. Raises ValidationError."""
     if "session" in sent and not repositories_lectures.session_exists(tenant_id, sent["session"]):
         raise serializers.ValidationError({"session": ["There is no such lesson."]})
     if "lecture" in sent and repositories_lectures.find_lecture(tenant_id, sent["lecture"]) is None:
@@ -221,9 +221,9 @@ def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
 
 
 def lesson_of(tenant_id: int, sent: dict[str, Any]) -> int:
-    """The lesson that the video is of; a lecture gets a new one, in the transaction of its video.
+    """Return the lesson of a new video. If a lecture was named, add a lesson to it, in the transaction of the video.
 
-    It was there before the file was stored, which took a while. Raises ApiError if it is not any more.
+    Storing the file takes a while. Raises ApiError if the lesson or lecture was deleted meanwhile.
     """
     if "session" in sent:
         if not repositories_lectures.lock_session(tenant_id, sent["session"]):

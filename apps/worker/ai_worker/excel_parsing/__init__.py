@@ -1,4 +1,4 @@
-"""The Excel import as a job: the file is fetched, read in a bounded process, and its rows become students."""
+"""The job of an Excel import: fetches the workbook, reads it in a confined process, and makes students of its rows."""
 
 import shutil
 from pathlib import PurePath
@@ -20,11 +20,14 @@ from apps.worker.workspace import workspace
 
 STEPS = ("parse", "import")
 PARSE_PERCENT = 5.0
-"""How much of the bar reading the file is worth."""
+"""The progress at which the file has been read."""
 
 
 def import_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
-    """`{"created", "restored", "existing", "failed"}`. Raises JobFailedError for a workbook that cannot be read."""
+    """Import the workbook, and return `{"created", "restored", "existing", "failed"}`.
+
+    Raises JobFailedError for a workbook that cannot be read.
+    """
     progress.report("parse", 0)
     rows = read_rows(job)
     progress.report("import", PARSE_PERCENT)
@@ -56,8 +59,8 @@ def read_rows(job: ClaimedJob) -> list[StudentRow | RowProblem]:
 
 
 def forget_file(job: ClaimedJob) -> None:
-    """The workbook holds names and phone numbers: it is not kept once they are imported."""
-    repositories_ai.note_stored(job.tenant_id, job.job_id, 0)  # first: a file that stays is swept as a leftover
+    """Delete the workbook after the import, because it holds names and phone numbers."""
+    repositories_ai.note_stored(job.tenant_id, job.job_id, 0)  # before the file: if it stays, it is swept as a leftover
     default_storage.delete(job.payload["file"])
 
 

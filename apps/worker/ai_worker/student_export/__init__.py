@@ -1,4 +1,4 @@
-"""The students of a search or a lecture as a workbook to download."""
+"""The job of an export: writes the students of a search or a lecture to a workbook to download."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ MAX_STUDENTS = 100_000
 
 
 def export_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
-    """`{"rows", "file_name"}`. Raises JobFailedError for too many students."""
+    """Write and store the workbook, and return `{"rows", "file_name"}`. Raises JobFailedError for too many students."""
     progress.report("write", 0)
     chosen = students_of(job.tenant_id, search=job.payload["search"], lecture_id=job.payload["lecture_id"])
     total = chosen.count()
@@ -27,7 +27,7 @@ def export_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
             "too_many_students",
             f"{total:,} students are too many for one file, which holds {MAX_STUDENTS:,}: export lecture by lecture.",
         )
-    # The database keeps the rows, and hands them out chunk by chunk.
+    # The database keeps the rows and returns them chunk by chunk.
     rows = chosen.values_list(*COLUMNS)[:total].iterator(CHUNK_ROWS)
     with workspace() as folder:
         path = folder / "students.xlsx"

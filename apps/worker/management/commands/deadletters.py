@@ -1,4 +1,4 @@
-"""`manage.py deadletters`: what the workers gave up; looked at, sent back, or deleted."""
+"""`manage.py deadletters`: lists, sends back or deletes the messages that the workers gave up."""
 
 from argparse import ArgumentParser
 from collections.abc import Callable
@@ -60,7 +60,7 @@ class Command(BaseCommand):
             self.stdout.write("There are no dead letters.")
 
     def _act(self, queues: list[DeadLetters], act: Act, ids: set[str]) -> None:
-        """On the letters of these ids; on all if there are none."""
+        """Call `act` with the letters that have these ids, or with all letters if there are no ids."""
         found, stay = set(), 0
         for queue in queues:
             with queue.opened() as letters:
