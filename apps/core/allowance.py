@@ -36,7 +36,7 @@ async def admit_body(scope: dict[str, Any]) -> Allowance:
     sender = Sender(caller.tenant_id, caller.user_id)
 
     async def recheck() -> None:
-        await _check_still_holds(caller)
+        await _check_not_revoked_meanwhile(caller)
 
     if not (takes_files and scope["method"] == "POST" and _is_multipart(headers)):
         if caller.role not in FACULTY:
@@ -81,12 +81,12 @@ async def _check_revocations(caller: Caller) -> None:
         await this_process().admit(identity_of(caller))
     except RefusedError as refused:
         if refused.code is CloseCode.FEED_UNAVAILABLE:
-            message = "Whether this session still holds cannot be known at the moment; try again in a few seconds."
+            message = "It cannot be checked at the moment whether this session was revoked; try again in a few seconds."
             raise BodyRefusedError(503, "redis_unavailable", message, (("retry-after", "5"),)) from None
         raise _unauthorized("session_ended", str(refused)) from None
 
 
-async def _check_still_holds(caller: Caller) -> None:
+async def _check_not_revoked_meanwhile(caller: Caller) -> None:
     """Check again while the body arrives. If Redis is away, continue, since the view checks at the end."""
     try:
         await _check_revocations(caller)

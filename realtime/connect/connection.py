@@ -53,7 +53,7 @@ class Carrier(Transport, Protocol):
         """Return whether the peer has stopped acknowledging, as far as the server can tell."""
 
     def give_up_silent(self, seconds: float) -> None:
-        """Have the connection end once the peer has acknowledged nothing for this long."""
+        """Let the connection end if the peer acknowledges nothing for this many seconds."""
 
 
 class Connection:
@@ -85,7 +85,7 @@ class Connection:
     async def open(self, since: Place | None, admit: Callable[[Ticket], Awaitable[object]]) -> None:
         """Send the welcome and the snapshot, and changes from then on. `admit` checks that the ticket is still valid.
 
-        Raise RefusedError, and what `admit` raises; the connection is stopped then. If it was ended meanwhile, raise
+        Raise RefusedError, and the errors of `admit`, and stop the connection then. If it was ended meanwhile, raise
         nothing.
         """
         if self._connections.draining:
@@ -176,7 +176,7 @@ class Connection:
         except TimeoutError:
             self._carrier.abort()
             self.stop()  # even if the server could not close the socket
-        except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
+        except Exception as problem:  # noqa: BLE001 - servers raise various errors if the peer is gone
             self._log.debug("close_failed", error=str(problem))
             self._carrier.abort()
 

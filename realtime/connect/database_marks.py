@@ -1,4 +1,4 @@
-"""Reads from the database who was revoked, for the connections of one event loop, while Redis does not answer."""
+"""Reads revocations from the database while Redis does not answer, for the connections of one event loop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,29 +12,29 @@ from realtime.records.errors import FeedUnavailableError, MarksUnreadableError
 log = structlog.get_logger(__name__)
 
 FRESH_SECONDS = 1.0
-"""What was read within this time is not read again."""
+"""Marks that were read within this time are not read again."""
 READ_SECONDS = 3.0
 """How long one read may take."""
 OVERLAP_SECONDS = 60.0
-"""Each read goes this much further back than the last one: clocks of processes differ."""
-UNKNOWN = "Whether this session still holds cannot be known at the moment."
+"""Each read overlaps with the one before by this much, because the clocks of processes differ."""
+UNKNOWN = "It cannot be checked at the moment whether this session was revoked."
 
 
 class DatabaseMarks:
-    """Shares one read a second between all who ask."""
+    """Reads the marks at most once a second, for all connections together."""
 
     def __init__(self, read: Callable[[float], Awaitable[None]]) -> None:
-        """`read` is `UnwrittenMarks.read_committed`, called without blocking the event loop."""
+        """`read` calls `UnwrittenMarks.read_committed` without blocking the event loop."""
         self._read = read
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Redis has just stopped to answer: the next read is of all marks that still end something."""
+        """Let the next read be of all marks that can still apply. Call it when Redis stops answering."""
         self._read_at = float("-inf")
 
     async def refresh(self) -> None:
-        """Read the marks, unless that was done a moment ago. Raises FeedUnavailableError where they cannot be read."""
+        """Read the marks, unless they were read a moment ago. Raises FeedUnavailableError if they cannot be read."""
         if self._age() <= FRESH_SECONDS:
             return
         if self._reading is None or self._reading.done():
@@ -44,7 +44,7 @@ class DatabaseMarks:
             await asyncio.wait_for(asyncio.shield(self._reading), READ_SECONDS)
         except MarksUnreadableError as problem:
             raise FeedUnavailableError(str(problem)) from None
-        except Exception:  # noqa: BLE001 - it took too long, or is a defect: nobody passes
+        except Exception:  # noqa: BLE001 - after a timeout or a defect nobody is admitted
             raise FeedUnavailableError(UNKNOWN) from None
 
     async def _read_once(self) -> None:
@@ -57,6 +57,6 @@ class DatabaseMarks:
 
 
 def log_failure(reading: asyncio.Task[Any]) -> None:
-    """Take note of a read that failed after everybody had stopped waiting for it."""
+    """Log the error of a read for which nobody waited any more."""
     if not reading.cancelled() and (problem := reading.exception()) is not None:
         log.debug("marks_read_failed", error=str(problem))

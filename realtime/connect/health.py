@@ -1,11 +1,11 @@
-"""Looks after what nobody tells: links that look healthy and bring nothing, and revocations whose message was lost.
+"""Finds what no message reports: links that look healthy but deliver nothing, and revocations whose message was lost.
 
-Every 15 seconds the mirrors' epochs and offsets are compared with Redis, and the marks of revocation are read, for all
-tenants in one round trip. Every second it is seen whether Redis takes writes; while it takes none, the marks that it
-does not hold are read from the database (`realtime.connect.unwritten`).
+Every 15 seconds it compares the epochs and offsets of the mirrors with Redis and reads the revocation marks, for all
+tenants in one round trip. Every second it checks whether Redis accepts writes. While Redis refuses them, it reads the
+marks that Redis does not have from the database (`realtime.connect.unwritten`).
 
-What this process knows of revocations is believed while the link that brings them shows every second that it lives.
-Otherwise Redis is asked, and where it does not answer, the database.
+A process trusts the marks that it knows while the link that delivers them shows every second that it is alive.
+Otherwise it reads them from Redis and, if Redis does not answer, from the database.
 """
 
 import asyncio
@@ -31,18 +31,21 @@ from realtime.redis.clock import clock
 log = structlog.get_logger(__name__)
 
 BEHIND_SECONDS = 1.0
-"""A message may be on its way; who is behind for longer was not told."""
+"""A mirror that is behind for longer has missed a message; before that, the message may be on its way."""
 MARKS_SECONDS = 5.0
+"""How long to wait for Redis when marks are read."""
 SILENT_SECONDS = 1.0
-"""So long a Redis is waited for whose link shows no sign of life. Then the database is asked."""
+"""The same if the link shows no sign of life. Then the database is read."""
 HEARD_SECONDS = 2.0
-"""A link that has shown no sign of life for so long may have lost a revocation."""
+"""A link without a sign of life for this long may have lost a revocation."""
 STALE_PERIODS = 3
 """Marks that could not be read for this many periods are no longer trusted."""
 
 
 @dataclass
-class _Known:
+class _ReadMarks:
+    """The marks of one tenant, and when they were last read from Redis, by the loop's clock."""
+
     marks: Marks = field(default_factory=lambda: Marks({}))
     read_at: float = float("-inf")
 
@@ -52,7 +55,7 @@ def _in_a_thread(read: Callable[[float], None]) -> Callable[[float], Awaitable[N
 
 
 class Health:
-    """Of one process."""
+    """Checks the mirrors, the links and the revocations of one process."""
 
     def __init__(
         self,
@@ -64,21 +67,21 @@ class Health:
         look: Callable[[], Awaitable[None]] | None = None,
         read_committed: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
-        """`look` and `read_committed` call those of `revocations.unwritten` without blocking the event loop."""
+        """`look` and `read_committed` call the methods of `revocations.unwritten` without blocking the event loop."""
         self._reader, self._hub, self._connections = reader, hub, connections
         self._period = period_seconds
         self._revocations = revocations
         self._look = look or partial(asyncio.to_thread, revocations.unwritten.look)
         self._committed = DatabaseMarks(read_committed or _in_a_thread(revocations.unwritten.read_committed))
         self._probe_soon = asyncio.Event()
-        self._seen = False
-        self._known: dict[int, _Known] = {}
+        self._checked = False
+        self._marks: dict[int, _ReadMarks] = {}
         self._readings: dict[int, asyncio.Task[object]] = {}
         self._confirmed_at = float("-inf")
         self._silent_since: float | None = None
 
     async def run(self) -> None:
-        """Probes for ever. Ends by cancellation only."""
+        """Probe periodically until cancelled."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._probe_soon.wait(), self._period)
@@ -91,19 +94,19 @@ class Health:
                 log.exception("probe_failed")
 
     async def watch(self) -> None:
-        """Looks for ever whether Redis takes writes, and ends whom a mark concerns that it does not hold."""
+        """Check every second whether Redis accepts writes, and end connections that a mark outside of Redis revokes."""
         while True:
-            await self._see()
+            await self._check_writes()
             self._end_revoked()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def guard(self) -> None:
-        """Sees to it for ever that open connections end as soon as others while Redis does not answer."""
+        """While Redis does not answer, end open connections that were revoked, as new ones are refused."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
-                if not self._hears() and (tenants := set(self._connections.tenants)):
-                    await self._ask(lambda: self._started(self._read(tenants)))
+                if not self._link_lives() and (tenants := set(self._connections.tenants)):
+                    await self._read_anywhere(lambda: self._started(self._read(tenants)))
                     self._end_revoked()
             except FeedUnavailableError as problem:
                 log.debug("guard_failed", error=str(problem))
@@ -111,10 +114,10 @@ class Health:
                 log.exception("guard_failed")
 
     async def probe(self) -> None:
-        """One look at everything. Raises RedisError or OSError."""
+        """Compare all mirrors with Redis, and read all marks. Raises RedisError or OSError."""
         await self._reader.check_link()
         tenants = {*self._hub.positions(), *self._connections.tenants}
-        self._known = {tenant: known for tenant, known in self._known.items() if tenant in tenants}
+        self._marks = {tenant: marks for tenant, marks in self._marks.items() if tenant in tenants}
         if not tenants:
             return
         before = self._hub.positions()
@@ -129,40 +132,41 @@ class Health:
                 self._hub.recover(still)
 
     async def is_revoked(self, issued: Issued) -> bool:
-        """Whether a mark ends this, in Redis or not yet there. Raises FeedUnavailableError where that is not known.
+        """Return whether a mark, in Redis or not yet there, revokes a ticket or token.
 
-        However many ask at once, Redis is asked once, and so is the database. Nobody waits long.
+        Callers at the same time share one read of Redis, and one of the database. The wait is short. Raises
+        FeedUnavailableError if the marks cannot be read.
         """
         if said := self._revocations.unwritten.unreadable:
             raise FeedUnavailableError(said)
-        if not self._knows(issued.tenant_id):
-            await self._ask(lambda: self._reading_of(issued.tenant_id))
+        if not self._has_current_marks(issued.tenant_id):
+            await self._read_anywhere(lambda: self._reading_of(issued.tenant_id))
         if not self._silent():
-            await self._know()
-        known = self._known.get(issued.tenant_id, _Known())
-        return known.marks.concern(issued) or self._revocations.unwritten.concern(issued)
+            await self._require_check()
+        read = self._marks.get(issued.tenant_id, _ReadMarks())
+        return read.marks.concern(issued) or self._revocations.unwritten.concern(issued)
 
-    def _hears(self) -> bool:
-        """Whether a revocation would be heard of: the link lives, and brings what is told."""
+    def _link_lives(self) -> bool:
+        """Return whether the link has recently shown that it delivers messages, such as revocations."""
         return asyncio.get_running_loop().time() - self._reader.link.heard_until <= HEARD_SECONDS
 
-    def _knows(self, tenant_id: int) -> bool:
-        """Whether the marks of this tenant are known: they were read, and nothing later can have been lost."""
-        known, now = self._known.get(tenant_id), asyncio.get_running_loop().time()
-        if known is None or known.read_at < self._confirmed_at or now - known.read_at > STALE_PERIODS * self._period:
+    def _has_current_marks(self, tenant_id: int) -> bool:
+        """Return whether the marks of this tenant were read, and no later one can have been lost."""
+        read, now = self._marks.get(tenant_id), asyncio.get_running_loop().time()
+        if read is None or read.read_at < self._confirmed_at or now - read.read_at > STALE_PERIODS * self._period:
             return False
-        return self._hears()
+        return self._link_lives()
 
     def _silent(self) -> bool:
-        """Whether Redis did not answer when it was last asked, and has shown no sign of life since."""
+        """Return whether Redis did not answer the last read, and has shown no sign of life since."""
         if self._silent_since is not None and self._reader.link.heard_until > self._silent_since:
             self._silent_since = None
         return self._silent_since is not None
 
-    async def _ask(self, read: Callable[[], asyncio.Task[object]]) -> None:
-        """Reads marks from Redis or, where it does not answer, from the database. Raises FeedUnavailableError."""
+    async def _read_anywhere(self, read: Callable[[], asyncio.Task[object]]) -> None:
+        """Read marks from Redis or, if it does not answer, from the database. Raises FeedUnavailableError."""
         if not self._silent():
-            lost = self._confirmed_at > float("-inf") and not self._hears()
+            lost = self._confirmed_at > float("-inf") and not self._link_lives()
             try:
                 await asyncio.wait_for(asyncio.shield(read()), SILENT_SECONDS if lost else MARKS_SECONDS)
             except (RedisError, OSError) as problem:
@@ -175,7 +179,7 @@ class Health:
         await self._committed.refresh()
 
     def _end_revoked(self) -> None:
-        """Ends the connections that a mark concerns which Redis may not hold."""
+        """End the connections that are revoked by marks that Redis may not have."""
         for tenant_id in self._revocations.unwritten.tenants:
             try:
                 self._connections.end_revoked(tenant_id, self._revocations.unwritten.concern)
@@ -183,37 +187,40 @@ class Health:
                 log.exception("end_revoked_failed", tenant=tenant_id)
 
     async def redis_problem(self) -> str:
-        """What Redis answers to a write, in one sentence; empty where it takes them.
+        """Return why Redis refuses writes, in one sentence, or "" if it accepts them.
 
-        Raises FeedUnavailableError where revocations cannot be known.
+        Raises FeedUnavailableError if revocations cannot be checked.
         """
-        await self._know()
+        await self._require_check()
         return self._revocations.unwritten.problem
 
     @property
     def refuses_marks(self) -> bool:
-        """Whether Redis takes no writes at all, as far as this process knows."""
+        """Whether Redis refuses all writes, even marks, as far as this process knows."""
         return self._revocations.unwritten.refuses_marks
 
-    async def _know(self) -> None:
-        """Raises FeedUnavailableError where it is not known who was revoked."""
-        if not self._seen:
-            await self._see()  # later `watch` does so
+    async def _require_check(self) -> None:
+        """Raise FeedUnavailableError if revocations cannot be checked."""
+        if not self._checked:
+            await self._check_writes()  # the first time; later `watch` does it
         if self._revocations.unwritten.unreadable:
             raise FeedUnavailableError(self._revocations.unwritten.unreadable)
 
-    async def _see(self) -> None:
-        """Looks once. A Redis that cannot be reached changes nothing: no revocation is said to be done meanwhile."""
+    async def _check_writes(self) -> None:
+        """Check once whether Redis accepts writes. If it cannot be reached, keep the last result.
+
+        That is safe: while Redis cannot be reached, no revocation is reported as done.
+        """
         try:
             await self._look()
-            self._seen = True
+            self._checked = True
         except (RedisError, OSError) as problem:
             log.debug("look_failed", error=str(problem))
         except Exception:
             log.exception("look_failed")
 
     def _reading_of(self, tenant_id: int) -> asyncio.Task[object]:
-        """The read of this tenant's marks that is under way, or a new one."""
+        """Return the running read of this tenant's marks, or begin one."""
         reading = self._readings.get(tenant_id)
         if reading is None:
             reading = self._readings[tenant_id] = self._started(self._read_marks(tenant_id))
@@ -221,7 +228,7 @@ class Health:
 
     @staticmethod
     def _started(read: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
-        """A read as a task that goes on after everybody has stopped waiting for it."""
+        """Begin a read as a task that continues after all callers have stopped waiting for it."""
         reading = asyncio.get_running_loop().create_task(read)
         reading.add_done_callback(log_failure)
         return reading
@@ -233,18 +240,18 @@ class Health:
             del self._readings[tenant_id]
 
     def on_revocation(self, message: bytes) -> None:
-        """Some process, perhaps this one, has revoked somebody (`realtime.feed.pubsub_link.RevocationListener`)."""
+        """End the connections that a revocation concerns. The link calls it for each message, from any process."""
         try:
-            told = self._revocations.hear(message)
+            revoked = self._revocations.receive(message)
         except BadRecordError as problem:
             log.warning("bad_revocation", error=str(problem))
             return
-        known = self._known.setdefault(told.tenant_id, _Known())
-        known.marks.add({told.subject: told.at})
-        self._connections.end_revoked(told.tenant_id, known.marks.concern)
+        marks = self._marks.setdefault(revoked.tenant_id, _ReadMarks()).marks
+        marks.add({revoked.subject: revoked.at})
+        self._connections.end_revoked(revoked.tenant_id, marks.concern)
 
     def on_revocations_confirmed(self) -> None:
-        """Some may have been missed before: the marks are read again, now."""
+        """Read all marks again soon. The link calls it after subscribing, since earlier messages may be lost."""
         self._confirmed_at = asyncio.get_running_loop().time()
         self._probe_soon.set()
 
@@ -254,16 +261,16 @@ class Health:
         self._silent_since = None
         oldest = 1000 * (clock.now() - KEPT_SECONDS)
         for tenant, found in probed.items():
-            entry = self._known.setdefault(tenant, _Known())
-            entry.read_at = started
-            entry.marks.add(found.marks)
-            entry.marks.forget_before(oldest)
+            read = self._marks.setdefault(tenant, _ReadMarks())
+            read.read_at = started
+            read.marks.add(found.marks)
+            read.marks.forget_before(oldest)
             if found.marks:
-                self._connections.end_revoked(tenant, entry.marks.concern)
+                self._connections.end_revoked(tenant, read.marks.concern)
         return probed
 
     def _behind(self, probed: dict[int, Probed]) -> set[int]:
-        """Feeds whose mirror is of another epoch than Redis, or has less, or was never loaded."""
+        """Return the feeds whose mirror has another epoch than Redis or a lower offset, or was never loaded."""
         positions = self._hub.positions()
         return {
             tenant
@@ -278,7 +285,7 @@ class Health:
 
 
 def _gone_back(before: Mapping[int, tuple[str, int]], probed: Mapping[int, Probed]) -> set[int]:
-    """Feeds of which Redis has less than this process had before it asked: the read that follows begins a new epoch."""
+    """Return the feeds whose offset in Redis is lower than their mirror's was before. Healing begins a new epoch."""
     return {
         tenant
         for tenant, (epoch, offset) in before.items()

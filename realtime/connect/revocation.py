@@ -30,9 +30,9 @@ __all__ = [
     "TENANT",
     "Issued",
     "Marks",
+    "RevocationMessage",
     "Revocations",
-    "Told",
-    "parse_told",
+    "parse_revocation",
     "session_subject",
     "subjects_of",
     "user_subject",
@@ -42,25 +42,25 @@ ENDED = "The session was ended, or the account changed: sign in again."
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The message to all processes about a revocation. `written`: whether Redis has the mark."""
+class RevocationMessage:
+    """The message to all processes about a revocation. `written` says whether Redis has the mark."""
 
     tenant_id: int
     subject: str
     at: float
     written: bool
 
-    def message(self) -> bytes:
+    def to_bytes(self) -> bytes:
         return orjson.dumps([self.tenant_id, self.subject, self.at, self.written])
 
 
-def parse_told(message: bytes) -> Told:
+def parse_revocation(message: bytes) -> RevocationMessage:
     """Parse the message of a revocation. Raise BadRecordError."""
     try:
         tenant_id, subject, at, written = orjson.loads(message)
-        return Told(int(tenant_id), str(subject), float(at), bool(written))
+        return RevocationMessage(int(tenant_id), str(subject), float(at), bool(written))
     except (ValueError, TypeError):
-        raise BadRecordError(f"This tells of no revocation: {message[:80]!r}.") from None
+        raise BadRecordError(f"This is not the message of a revocation: {message[:80]!r}.") from None
 
 
 class Revocations:
@@ -78,10 +78,10 @@ class Revocations:
         Raise WritesRefusedError if Redis refuses writes: all processes were told, but the mark still has to be written.
         Raise RedisError for any other failure: then no process may have been told.
         """
-        told = Told(tenant_id, subject, at, written=True)
+        message = RevocationMessage(tenant_id, subject, at, written=True)
         try:
             with counting_refusals():
-                self._record(*self._call(told, told.message()))
+                self._record(*self._call(message, message.to_bytes()))
         except ResponseError as problem:
             if refusal(problem) is None:
                 raise
@@ -91,12 +91,13 @@ class Revocations:
         else:
             self.unwritten.drop(tenant_id, subject, at)
             return
-        self._redis.publish(self._keys.revocations(), Told(tenant_id, subject, at, written=False).message())
-        raise WritesRefusedError(f"Redis takes no writes: {said}.")
+        unwritten = RevocationMessage(tenant_id, subject, at, written=False)
+        self._redis.publish(self._keys.revocations(), unwritten.to_bytes())
+        raise WritesRefusedError(f"Redis refuses writes: {said}.")
 
     def add_all(self, marks: Iterable[tuple[int, str, float]]) -> None:
         """Write several marks (tenant, subject, time) without publishing them. Raise RedisError."""
-        run_script(self._redis, "revoke", (self._call(Told(*mark, written=True), b"") for mark in marks))
+        run_script(self._redis, "revoke", (self._call(RevocationMessage(*mark, written=True), b"") for mark in marks))
 
     def now(self) -> float:
         """Return Unix milliseconds by the clock of Redis. A process that does not know it yet asks Redis first."""
@@ -115,20 +116,20 @@ class Revocations:
         if marks.concern(issued) or self.unwritten.concern(issued):
             raise RevokedError(ENDED)
 
-    def hear(self, message: bytes) -> Told:
-        """Take the message of another process. Raise BadRecordError."""
-        told = parse_told(message)
-        if told.written:
-            self.unwritten.drop(told.tenant_id, told.subject, told.at)
+    def receive(self, message: bytes) -> RevocationMessage:
+        """Parse a published revocation, and keep or drop its mark in `unwritten`. Raise BadRecordError."""
+        revoked = parse_revocation(message)
+        if revoked.written:
+            self.unwritten.drop(revoked.tenant_id, revoked.subject, revoked.at)
         else:
-            self.unwritten.add(told.tenant_id, told.subject, told.at)
-        return told
+            self.unwritten.add(revoked.tenant_id, revoked.subject, revoked.at)
+        return revoked
 
-    def _call(self, told: Told, message: bytes) -> Call:
+    def _call(self, revoked: RevocationMessage, message: bytes) -> Call:
         oldest = 1000 * (clock.now() - KEPT_SECONDS)
-        return [self._keys.revoked(told.tenant_id)], [
-            told.subject,
-            told.at,
+        return [self._keys.revoked(revoked.tenant_id)], [
+            revoked.subject,
+            revoked.at,
             oldest,
             self._keys.revocations(),
             message,

@@ -1,12 +1,12 @@
-"""Tickets: short-lived signed permissions to connect. Read without a database.
+"""Issues and reads tickets: short-lived signed permissions to connect. No database is needed.
 
 A ticket is a JWT (RFC 7519) of at most 4 KiB with the audience `realtime`, so that an access token of the API is never
-a ticket, nor the reverse. It says which tenant, who, which topics, and how long a connection may live. A ticket that a
-browser keeps as a cookie has an audience of its own and names its cookie: sent in any other way it opens nothing, and
-no other ticket opens anything as a cookie.
+accepted as a ticket, nor the reverse. It names the tenant, the user, the topics, and how long a connection may live. A
+ticket that a browser keeps as a cookie has its own audience, and names its cookie. It is accepted only as that cookie,
+and no other ticket is accepted as a cookie.
 
-The functions here check signature and times, these by the clock that all processes share (`redis/clock.py`). Whether a
-ticket was revoked is not in it: `web/doors.py` asks that too.
+The functions here check the signature and the times, by the clock that all processes share (`redis/clock.py`). A ticket
+does not show whether it was revoked: `web/doors.py` says who checks that.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ _JWT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a ticket permits. `connection_seconds` is how long a connection that it opens may live."""
+    """The content of a ticket. `connection_seconds` is how long a connection that it opens may live."""
 
     tenant_id: int
     user_id: int
@@ -43,29 +43,29 @@ class Ticket:
     topics: TopicFilter
     connection_seconds: int
     issued_at: float = 0.0
-    """Unix seconds, taken before anything was read that it depends on: a revocation since then ends it."""
+    """In Unix seconds. It is taken before the user's rights are read, so that later revocations end the ticket."""
     first_issued_at: float = 0.0
-    """Of the ticket that this one renews, or of the one that that one renewed."""
+    """When the first ticket in the chain of renewals was issued, in Unix seconds."""
 
     @property
     def share(self) -> str:
-        """Names what this user may see: browser tabs with the same one may share a connection."""
+        """A hash of what this user may see. Browser tabs with the same hash may share a connection."""
         parts = f"{self.tenant_id}/{self.user_id}/{self.role}/{self.topics.hash}"
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def issue_ticket(ticket: Ticket, key: bytes, *, seconds: int = CONNECT_SECONDS) -> str:
-    """Sign a ticket to connect with for so many seconds since it was issued (0: now).
+    """Sign a ticket that can be used to connect for `seconds` after `issued_at` (0: now).
 
-    Raises BadTopicError if it names too much.
+    Raises BadTopicError if its topics make it too long.
     """
     return _sign({"aud": AUDIENCE, **_claims(ticket, seconds)}, key, MAX_TICKET_BYTES)
 
 
 def issue_cookie_ticket(ticket: Ticket, key: bytes, cookie: str) -> str:
-    """Sign the same rights for the cookie of this name. Raises BadTopicError if it names too much.
+    """Sign a ticket for the cookie with this name. Raises BadTopicError if its topics make it too long.
 
-    Browsers drop a cookie whose name and value have over 4096 bytes together.
+    Browsers drop a cookie if its name and value have more than 4096 bytes together.
     """
     claims = {"aud": COOKIE_AUDIENCE, "cookie": cookie, **_claims(ticket, CONNECT_SECONDS)}
     return _sign(claims, key, MAX_TICKET_BYTES - len(cookie))
@@ -94,12 +94,12 @@ def _sign(claims: dict[str, Any], key: bytes, most_bytes: int) -> str:
 
 
 def read_ticket(text: str, *keys: bytes) -> Ticket:
-    """Return the ticket, to connect with. Raises TicketExpiredError or TicketError."""
+    """Read a ticket to connect with. Raises TicketExpiredError or TicketError."""
     return _ticket(_decode(text, keys, AUDIENCE, check_expiry=True))
 
 
 def read_rights(text: str, *keys: bytes) -> Ticket:
-    """Return the ticket, for a client that polls: good for as long as a connection that it opened might live.
+    """Read the ticket of a client that polls. It is valid as long as a connection that it opened could live.
 
     Raises TicketExpiredError or TicketError.
     """
@@ -107,21 +107,21 @@ def read_rights(text: str, *keys: bytes) -> Ticket:
 
 
 def read_renewable(text: str, *keys: bytes) -> Ticket:
-    """Return a ticket whose rights may be carried over into a new one, expired or not.
+    """Read a ticket to renew. It may have expired, but not longer than 12 hours after the first one was issued.
 
     Raises TicketExpiredError or TicketError.
     """
     ticket = _ticket(_decode(text, keys, AUDIENCE, check_expiry=False))
     if ticket.first_issued_at + RENEWABLE_SECONDS < clock.now():
-        raise TicketExpiredError("The ticket is too old to be renewed: ask for one as at first.")
+        raise TicketExpiredError("The ticket is too old to renew: get a new one, without renew.")
     return ticket
 
 
 def read_cookie_ticket(text: str, cookie: str, *keys: bytes, reconnecting: bool) -> Ticket:
-    """Return the ticket that came as the cookie of this name. Raises TicketExpiredError or TicketError.
+    """Read a ticket that was sent as the cookie with this name. Raises TicketExpiredError or TicketError.
 
-    `reconnecting`: the browser comes back by itself with the cookie that it began with. That is good until the
-    connection's lifetime ends, and for what is left of it.
+    If `reconnecting`, the browser reconnects by itself with the cookie of its first connection. The cookie is valid
+    until the lifetime of that connection ends, and the new connection lives only until then.
     """
     claims = _decode(text, keys, COOKIE_AUDIENCE, check_expiry=not reconnecting)
     if claims.get("cookie") != cookie:
@@ -139,7 +139,7 @@ def _within_its_life(ticket: Ticket) -> Ticket:
 def _decode(text: str, keys: Sequence[bytes], audience: str, *, check_expiry: bool) -> dict[str, Any]:
     if len(text) > MAX_TICKET_BYTES:
         raise TicketError(f"The ticket is longer than {MAX_TICKET_BYTES} bytes.")
-    if not _JWT.fullmatch(text):  # the library skips characters that are none of base64url's
+    if not _JWT.fullmatch(text):  # the library skips characters that are not in base64url
         raise TicketError(NOT_VALID)
     claims = _verified(text, keys, audience)
     if check_expiry and claims["exp"] <= clock.now():
@@ -148,13 +148,13 @@ def _decode(text: str, keys: Sequence[bytes], audience: str, *, check_expiry: bo
 
 
 def _verified(text: str, keys: Sequence[bytes], audience: str) -> dict[str, Any]:
-    # The library judges times by the clock of this host, so it is told to judge none.
+    # The library would compare times with the clock of this host. The callers compare them with the shared clock.
     options: Any = {"require": ["exp", "iat", "aud"], "verify_iat": False, "verify_exp": False}
     for key in keys:
         try:
             claims = dict(jwt.decode(text, key, [ALGORITHM], audience=audience, options=options))
         except jwt.InvalidSignatureError:
-            continue  # signed with another of the keys, or by somebody else
+            continue  # signed with another of our keys, or by somebody else
         except jwt.InvalidTokenError:
             break
         if is_time(claims["exp"]) and is_time(claims["iat"]):

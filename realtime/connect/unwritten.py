@@ -1,9 +1,9 @@
-"""Marks of revocation that Redis could not take, and whether it takes writes at all: what one process knows of both.
+"""Keeps the revocation marks that Redis may not have, and checks whether Redis accepts writes.
 
-A mark is true once it is committed. While Redis takes no writes it is told to all processes by a plain `PUBLISH`, which
-Redis still carries, and each process reads the marks that are still to be written from the database, once a second.
-While Redis does not answer, `realtime.connect.health` has the database read as often, for all that runs in the event
-loop. Where the database cannot be asked either, nobody passes.
+A mark is valid once it is committed in the database. While Redis refuses writes, marks are announced to all processes
+by a plain `PUBLISH`, which Redis still accepts, and each process reads the marks that are still to be written from the
+database, once a second. While Redis does not answer, `realtime.connect.health` reads the database as often, for all
+code in the event loop. If the database cannot be read either, nobody is admitted.
 """
 
 import threading
@@ -29,14 +29,14 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 STALE_SECONDS = 3.0
-"""What was seen so long ago is not trusted."""
+"""The result of an older check is not trusted."""
 NOTE_SECONDS = 30
-"""So long after a fault the database is still read: the relay needs a moment to write what was held back."""
+"""How long after a fault the database is still read, because the relay needs a moment to write the missing marks."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedMark:
-    """A revocation in the outbox. `at` is None where its time could not be noted yet."""
+    """A revocation in the outbox. `at` is None if its time is not in the database yet."""
 
     id: int
     tenant_id: int
@@ -46,14 +46,14 @@ class CommittedMark:
 
 
 Committed = Callable[[float], Iterable[CommittedMark]]
-"""Reads from the database the marks that are still to be written, and those that were written in the last seconds."""
+"""Reads from the database the marks that are still to be written, and those written in the last `seconds`."""
 
 
 class UnwrittenMarks:
-    """Of one process. Threads may share it."""
+    """The marks that Redis may not have, as one process knows them. Threads may share it."""
 
     def __init__(self, redis: Redis, committed: Committed | None = None, *, key_prefix: str = "") -> None:
-        """Without `committed` there is no database to ask: marks are then as safe as Redis alone."""
+        """Without `committed` no database is read, and marks are only as safe as Redis."""
         self._redis = redis
         self._keys = Keys(key_prefix)
         self._committed = committed
@@ -65,47 +65,47 @@ class UnwrittenMarks:
         self._due = True
         self._unreadable = self._unanswered = False
         self.problem = ""
-        """What Redis answers to a write, in one sentence; empty while it takes them."""
+        """Why Redis refuses writes, in one sentence. Empty while it accepts them."""
         self.refuses_marks = False
-        """Whether even marks are refused: at its memory limit Redis still takes these."""
+        """Whether Redis refuses marks, too. At its memory limit it still accepts these."""
 
     @property
     def tenants(self) -> list[int]:
-        """Those of whom this process keeps marks."""
+        """The tenants of whom this process keeps marks."""
         return self._marks.tenants()
 
     @property
     def unreadable(self) -> str:
-        """Why it cannot be known who was revoked; empty while it can, or while Redis cannot be reached at all."""
+        """Why this process cannot know all revocations. Empty if it can, and also if Redis cannot be reached at all."""
         stale = time.monotonic() - self._looked_at > STALE_SECONDS  # the database may hang
         if self.refuses_marks and (self._unreadable or stale):
-            said = "Who was revoked is not known: the database cannot be asked, and Redis takes no writes"
+            said = "Revocations cannot be checked: the database cannot be read, and Redis refuses writes"
             return f"{said} ({self.problem})."
         return ""
 
     def concern(self, issued: Issued) -> bool:
-        """Whether a mark that Redis may not hold ends this."""
+        """Return whether one of these marks revokes the ticket or token."""
         return self._marks.concern(issued)
 
     def add(self, tenant_id: int, subject: str, at: float) -> None:
-        """Redis could not take this mark."""
+        """Keep a mark that Redis does not have."""
         self._marks.add(tenant_id, subject, at)
 
     def drop(self, tenant_id: int, subject: str, at: float) -> None:
-        """Redis has taken this mark."""
+        """Drop a mark that Redis has now."""
         self._marks.drop(tenant_id, subject, at)
 
     def refused(self, problem: ResponseError) -> None:
-        """Redis has just refused a mark, so the next `look` need not wait."""
+        """Note that Redis has just refused a mark, and let the next `look` check at once."""
         self._note_answer(problem)
         self._due = True
 
     def look(self, *, in_background: bool = False) -> None:
-        """Asks, at most once a second, whether Redis takes writes; where it takes none, reads the database too.
+        """Check, at most once a second, whether Redis accepts writes. If it refuses marks, read the database, too.
 
-        Whoever finds another one asking goes on with what was seen last. `in_background`: the database is also read for
-        half a minute after a fault, for which no request should wait. Raises RedisError where Redis cannot be
-        reached, MarksUnreadableError where the database is needed and cannot be asked.
+        If another thread is checking, return with the last result. With `in_background`, the database is also read for
+        half a minute after a fault; no request should wait for that. Raises RedisError if Redis cannot be reached, and
+        MarksUnreadableError if the database must be read and cannot be.
         """
         age = time.monotonic() - self._looked_at
         due = self._due or age >= LOOK_SECONDS
@@ -118,7 +118,7 @@ class UnwrittenMarks:
         if self.unreadable:
             raise MarksUnreadableError(self.unreadable)
         if time.monotonic() - self._looked_at > STALE_SECONDS:
-            raise MarksUnreadableError("Whether Redis takes writes cannot be known at the moment.")
+            raise MarksUnreadableError("It is not known at the moment whether Redis accepts writes.")
 
     def _look(self, *, in_background: bool) -> None:
         started, self._due = time.monotonic(), False
@@ -138,14 +138,14 @@ class UnwrittenMarks:
         recovered = recovered and not self.refuses_marks
         if recovered:
             self._leave_note()
-        # What was revoked while Redis did not answer, this process may never have heard of: it must not wait.
+        # This process may have missed revocations while Redis did not answer, so it reads them now.
         if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):
             self._read(everything=self.refuses_marks and started - self._all_read_at > KEPT_SECONDS / 10)
-            self._unanswered = returned and self._unreadable  # then it is read with the next look
+            self._unanswered = returned and self._unreadable  # if reading failed, the next look reads again
         if not self.refuses_marks:
             self._unreadable = False
             self._all_read_at = float("-inf")
-        self._looked_at = time.monotonic() if self._unreadable else started  # a failure may have taken long
+        self._looked_at = time.monotonic() if self._unreadable else started  # a failed read may take long
 
     def _execute(self, pipe: Pipeline) -> list[Any]:
         try:
@@ -164,7 +164,7 @@ class UnwrittenMarks:
         self.problem = said
 
     def _read(self, *, everything: bool) -> None:
-        """Keeps what the database says, and whether it could be asked."""
+        """Read the marks from the database and keep them. Note whether that worked."""
         if self._committed is None:
             return
         try:
@@ -181,21 +181,21 @@ class UnwrittenMarks:
             self._leave_note()
 
     def read_committed(self, seconds: float) -> None:
-        """Keep the marks that are still to be written, and those that were written in the last seconds.
+        """Read from the database the marks that are still to be written, and those written in the last `seconds`.
 
-        For who cannot ask Redis, which is not asked here. Raises MarksUnreadableError.
+        It does not use Redis. Raises MarksUnreadableError.
         """
         if self._committed is None:
-            raise MarksUnreadableError("Who was revoked is not known: Redis does not answer.")
+            raise MarksUnreadableError("Revocations cannot be checked: Redis does not answer.")
         try:
             self._keep(self._committed, min(seconds, KEPT_SECONDS))
         except Exception as problem:
-            said = "Who was revoked is not known: the database cannot be asked, and Redis does not answer"
+            said = "Revocations cannot be checked: the database cannot be read, and Redis does not answer"
             raise MarksUnreadableError(f"{said} ({str(problem).strip()}).") from problem
 
     def _keep(self, committed: Committed, seconds: float) -> bool:
-        """Keep what the database says; whether all of these marks are in Redis. Raises what the driver raises."""
-        now = 1000 * clock.now()  # before reading: a later time would end who signs in meanwhile
+        """Read the marks and keep them. Return whether all of them are in Redis. Raises the errors of the driver."""
+        now = 1000 * clock.now()  # before the read: a later time would revoke people who sign in meanwhile
         found = list(committed(seconds))
         with self._keeping:
             for mark in found:
@@ -206,7 +206,7 @@ class UnwrittenMarks:
         return all(mark.written for mark in found)
 
     def _leave_note(self) -> None:
-        """So that a process that starts now, and knows nothing of the fault, reads the database too."""
+        """Leave a note in Redis, so that processes that start after the fault read the database, too."""
         try:
             self._note([self._keys.unwritten()], [1, "EX", NOTE_SECONDS])
         except ResponseError as problem:

@@ -53,7 +53,7 @@ async def test_after_twelve_hours_the_rights_are_looked_at_again(system: System,
     renewed = (await renew(client, aged(system, first["ticket"], 11 * 3600))).json()["ticket"]
     answer = await renew(client, aged(system, renewed, 2 * 3600))
     assert answer.status_code == 401
-    assert answer.json()["message"] == "The ticket is too old to be renewed: ask for one as at first."
+    assert answer.json()["message"] == "The ticket is too old to renew: get a new one, without renew."
 
 
 async def test_a_ticket_of_a_session_that_has_ended_is_not_renewed_by_another_session(system: System) -> None:

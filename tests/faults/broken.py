@@ -294,7 +294,7 @@ DEFECTS = [
         "Revocation",
         "processes are not told of a mark that Redis refuses",
         "realtime/connect/revocation.py",
-        "self._redis.publish(self._keys.revocations(), Told(tenant_id, subject, at, written=False).message())",
+        "self._redis.publish(self._keys.revocations(), unwritten.to_bytes())",
         "pass",
         "tests/realtime/outbox/test_revoke.py",
     ),

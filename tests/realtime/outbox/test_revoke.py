@@ -17,7 +17,7 @@ from embedded.group import Servers
 from embedded.redis import RedisServer
 from realtime import conf
 from realtime.connect.marks import KEPT_SECONDS
-from realtime.connect.revocation import Revocations, parse_told
+from realtime.connect.revocation import Revocations, parse_revocation
 from realtime.connect.unwritten import CommittedMark, UnwrittenMarks
 from realtime.identity import Identity
 from realtime.models import OutboxEntry
@@ -81,15 +81,15 @@ def test_a_mark_that_redis_refuses_is_true_at_once_and_written_later_with_its_ow
 def test_all_processes_are_told_whether_redis_takes_the_mark_or_not(
     server: RedisServer, tenant_id: int, code: str
 ) -> None:
-    with Redis.from_url(server.url) as client, client.pubsub(ignore_subscribe_messages=True) as heard:
-        heard.subscribe("realtime:revocations")
-        heard.get_message(timeout=10)
+    with Redis.from_url(server.url) as client, client.pubsub(ignore_subscribe_messages=True) as channel:
+        channel.subscribe("realtime:revocations")
+        channel.get_message(timeout=10)
         with REFUSING.get(code, nullcontext)(server):
             revoke(tenant_id, session_id="s")
-            message = heard.get_message(timeout=10)
+            message = channel.get_message(timeout=10)
         assert message is not None
-        told = parse_told(message["data"])
-    assert (told.tenant_id, told.subject, told.written) == (tenant_id, "session:s", code == "taken")
+        revoked = parse_revocation(message["data"])
+    assert (revoked.tenant_id, revoked.subject, revoked.written) == (tenant_id, "session:s", code == "taken")
 
 
 def test_at_the_memory_limit_a_mark_is_written_at_once(server: RedisServer, tenant_id: int) -> None:
@@ -101,7 +101,7 @@ def test_at_the_memory_limit_a_mark_is_written_at_once(server: RedisServer, tena
     assert OutboxEntry.objects.get(kind=REVOCATION).sent_at is not None
 
 
-def test_one_that_nobody_sent_gets_its_time_from_the_relay_and_keeps_it(server: RedisServer, tenant_id: int) -> None:
+def test_a_revocation_that_was_never_sent_gets_its_time_from_the_relay_and_keeps_it(server: RedisServer, tenant_id: int) -> None:
     """The process died after its commit, and Redis takes no writes."""
     payload = {"tenant": tenant_id, "subject": "user:1"}
     entry = aged(OutboxEntry.objects.create(kind=REVOCATION, tenant_id=tenant_id, payload=payload), 60)
@@ -267,6 +267,6 @@ def written_by_hand(tenant_id: int, payload: object) -> OutboxEntry:
 
 
 @pytest.mark.parametrize("message", [b"", b"{}", b"[1]", b'[7,"user:1","soon",true]', b"[[],1,1,1]"])
-def test_what_tells_of_no_revocation_is_refused(message: bytes) -> None:
+def test_a_message_that_is_not_a_revocation_is_refused(message: bytes) -> None:
     with pytest.raises(BadRecordError):
-        parse_told(message)
+        parse_revocation(message)
