@@ -43,8 +43,8 @@ WHERE id = ANY(%s) AND jsonb_typeof(payload) = 'object' AND NOT payload ? 'at'
 _bad_rows: set[int] = set()
 """Rows that are not valid revocations and that this process has logged; they are read again every second."""
 
-untold: ContextVar[list[str] | None] = ContextVar("untold", default=None)
-"""The failures of the present request: revocations that were committed, but of which no process could be told."""
+unannounced: ContextVar[list[str] | None] = ContextVar("unannounced", default=None)
+"""The subjects that the present request has revoked, but whose revocation could not be announced to any process."""
 
 
 def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
@@ -54,7 +54,7 @@ def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: 
     writes. Call it inside `atomic()`, beside the write that it belongs to: it goes through the outbox, so it is not
     lost if Redis is unreachable or emptied. If Redis cannot be reached, `realtime.web.middleware` answers 503.
     """
-    send_on_commit(REVOCATION, tenant_id, _payload(tenant_id, user_id, session_id), after_commit=_tell)
+    send_on_commit(REVOCATION, tenant_id, _payload(tenant_id, user_id, session_id), after_commit=_announce)
 
 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
@@ -68,16 +68,16 @@ def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None
         with transaction.atomic():
             entry = new_entry(REVOCATION, tenant_id, payload)
     except DatabaseError as problem:
-        # Without a row only Redis can hold it: then it has to be written there.
+        # There is no row, so the mark must be written to Redis.
         log.warning("revocation_not_kept", tenant=tenant_id, error=str(problem).strip())
         send_revocation(payload)
         if conf.session_ender() is not None:
-            raise  # the sign-ins go on
+            raise  # the sign-ins were not ended
         return
     failure = _send_and_note(entry)
     if (end_sessions := conf.session_ender()) is not None:
         end_sessions(tenant_id, user_id, session_id)
-        entry.payload = payload  # with a later time, for whoever refreshed a token in between
+        entry.payload = payload  # it gets a later time, since a token may have been refreshed in between
         failure = _send_and_note(entry)
     if failure is not None:
         raise failure
@@ -102,11 +102,11 @@ def _with_time(payload: dict[str, Any]) -> dict[str, Any]:
     return payload if "at" in payload else {**payload, "at": conf.revocations().now()}
 
 
-def _tell(entry: OutboxEntry) -> None:
+def _announce(entry: OutboxEntry) -> None:
     """Send the revocation after the commit. Errors of Redis are not raised; `realtime.web.middleware` answers 503."""
     if (failure := _send_and_note(entry)) is not None:
         log.warning("revocation_not_told", tenant=entry.tenant_id, error=str(failure))
-        waiting = untold.get()
+        waiting = unannounced.get()
         if waiting is not None:
             waiting.append(str(entry.payload["subject"]))
 
@@ -154,12 +154,10 @@ def restore_marks(
     between: Callable[[], object] = lambda: None,
     rows: QuerySet[OutboxEntry] | None = None,
 ) -> int:
-    """Records the marks of all revocations that still end something, for a Redis that lost them; their number.
+    """Write the marks of all valid revocations to a Redis that lost them. Return how many were written.
 
-    `rows`: only of these, instead of all that are still valid.
-
-    Tells no process: connections were ended when they were revoked, or are with the next probe. Raises RedisError.
-    `between` is called between two steps.
+    With `rows`, write only the marks of these rows. `between` is called between two steps. Nothing is announced:
+    connections were ended when they were revoked, or will be at the next probe. Raises RedisError.
     """
     revocations, restored = Revocations(redis, key_prefix=key_prefix), 0
     for page in in_pages(still_valid() if rows is None else rows):

@@ -12,11 +12,12 @@ def error(status: int, code: str, problem: Exception | str, allow: str = "POST")
 
 
 def error_answer(status: int, code: str, problem: Exception | str, allow: str = "POST", **fields: str) -> JsonResponse:
+    """Return the answer. It has more `fields` if given, and the headers that its status requires."""
     answer = JsonResponse({"code": code, "message": str(problem), **fields}, status=status)
     answer["Cache-Control"] = "no-store"
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme
         answer["WWW-Authenticate"] = "Bearer"
-    if status == 405:  # noqa: PLR2004 - section 15.5.6: and a 405 the methods
+    if status == 405:  # noqa: PLR2004 - RFC 9110, section 15.5.6: a 405 names the methods
         answer["Allow"] = allow
     if status == 503:  # noqa: PLR2004
         answer["Retry-After"] = "5"

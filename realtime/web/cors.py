@@ -1,7 +1,7 @@
-"""What a page of an allowed foreign origin may use (CORS: Fetch, section 3.3).
+"""Adds the CORS headers for pages of other origins in `REALTIME_ALLOWED_ORIGINS` (Fetch, section 3.3).
 
-The engine's own addresses, with credentials, and those of the project that `REALTIME_CORS_PATHS` names, without. It
-stands in front of everything, so that errors have these headers too: a page sees nothing of an answer without them.
+Such pages may use the engine's own paths with credentials, and the project's paths in `REALTIME_CORS_PATHS` without
+them. This is the outermost layer, so that errors have the headers, too: without them a page cannot read an answer.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,7 +25,7 @@ Header = tuple[bytes, bytes]
 
 
 def with_cors(application: Application) -> Application:
-    """Wrap an ASGI application: it answers preflights, and lets pages of allowed origins read the answers."""
+    """Wrap an ASGI application: answer preflights, and let pages of allowed origins read the answers."""
 
     async def answered(scope: Message, receive: Receive, send: Send) -> None:
         headers = _headers(scope) if scope["type"] == "http" else []
@@ -41,7 +41,7 @@ def with_cors(application: Application) -> Application:
 
 
 def _headers(scope: Message) -> list[Header]:
-    """The headers that each answer at this address needs; none for pages that may not read it."""
+    """Return the CORS headers for the answer to this request. There are none if the page may not read it."""
     origin = dict(scope["headers"]).get(b"origin", b"")
     own = scope["path"].startswith(OWN_PATHS)
     of_project = scope["path"].startswith(conf.settings().cors_paths)
@@ -52,7 +52,7 @@ def _headers(scope: Message) -> list[Header]:
         (b"access-control-expose-headers", _RESPONSE_HEADERS),
         (b"vary", b"Origin"),
     ]
-    # The cookie of an EventSource is the one credential that a browser adds by itself.
+    # Only the cookie of an EventSource needs this: a browser adds no other credential by itself.
     return [*headers, (b"access-control-allow-credentials", b"true")] if own else headers
 
 
@@ -65,7 +65,7 @@ def _permissions() -> list[Header]:
 
 
 class _WithHeaders:
-    """A server's `send` that adds headers. It shows the server's transport, as that of uvicorn does."""
+    """A server's `send` that adds headers. Like uvicorn's, it belongs to an object with the server's transport."""
 
     def __init__(self, headers: list[Header], send: Send) -> None:
         self._headers, self._send = headers, send

@@ -1,9 +1,9 @@
-"""The doors: every place that takes a ticket, and what each asks of it.
+"""The doors: all places that accept a ticket, and how each reads it.
 
-A ticket is looked at in three ways: whether it is ours and in time (here), whether it was revoked since it was issued
-(`admit` here, `ServerProcess.admit` for what runs in the event loop), and whether it allows the topics asked for
-(`handshake.allow`, or the view). No other module reads tickets, and each door is used in one place:
-tests/contract/test_doors.py knocks at all of them with revoked tickets, and fails where a door is missing.
+A ticket is checked in three ways: whether we signed it and it has not expired (here), whether it was revoked (`admit`
+here, or `ServerProcess.admit` in the event loop), and whether it allows the requested topics (`handshake.allow`, or the
+view). No other module reads tickets, and each door is used in one place. tests/contract/test_doors.py tries revoked
+tickets at all doors, and fails if a door has no test.
 """
 
 from enum import Enum, auto
@@ -13,7 +13,7 @@ from realtime.connect.tickets import Ticket, read_cookie_ticket, read_renewable,
 
 
 class Door(Enum):
-    """Where a ticket is taken."""
+    """A place that accepts a ticket."""
 
     WEBSOCKET = auto()
     EVENTS = auto()
@@ -24,11 +24,11 @@ class Door(Enum):
 
 
 _READERS = {Door.RENEWAL: read_renewable, Door.PROGRESS: read_rights}
-"""At the other doors a ticket is to connect with: 60 seconds."""
+"""The functions that read tickets at these doors. At the others a ticket is valid for 60 seconds, to connect."""
 
 
 def read(door: Door, text: str) -> Ticket:
-    """Return the ticket. Whether it was revoked is still to be asked, of `ServerProcess.admit`.
+    """Read a ticket. The caller must still check whether it was revoked, with `ServerProcess.admit`.
 
     Raises TicketExpiredError or TicketError.
     """
@@ -36,7 +36,7 @@ def read(door: Door, text: str) -> Ticket:
 
 
 def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool) -> Ticket | None:
-    """Return the ticket of this tenant's cookie, or None without one. Otherwise as `read`."""
+    """Read the ticket in this tenant's cookie; None if there is no cookie. Otherwise it is like `read`."""
     for secure in (True, False):
         name = cookie_name(tenant_code, secure=secure)
         if name in cookies:
@@ -45,24 +45,23 @@ def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool
 
 
 def cookie_name(tenant_code: str, *, secure: bool) -> str:
-    """Name the cookie that holds a tenant's ticket: a browser may be signed in to several."""
+    """Return the name of the cookie with a tenant's ticket. A browser may be signed in to several tenants."""
     return guarded_name(f"realtime_{tenant_code}", secure=secure)
 
 
 def guarded_name(name: str, *, secure: bool) -> str:
-    """Return the name of a cookie that grants something: behind TLS with a prefix.
+    """Return the name of a cookie that grants rights. With TLS it has the prefix `__Secure-`.
 
-    A page that came by plain HTTP, or that another host of the domain served, can set no cookie whose name begins
-    `__Secure-` (RFC 6265bis, section 4.1.3). `__Host-` would send it to every path.
+    A page that was loaded over plain HTTP cannot set a cookie with this prefix, not even one of another host of the
+    domain (RFC 6265bis, section 4.1.3). With `__Host-` the cookie would be sent to every path.
     """
     return f"{'__Secure-' if secure else ''}{name}"
 
 
 def admit(door: Door, text: str) -> Ticket:
-    """Return the ticket if it holds, for code outside the event loop.
+    """Read a ticket and check that it was not revoked. This is for code outside the event loop.
 
-    Raises TicketExpiredError, RevokedError or TicketError, and RedisError where it cannot be known whether it was
-    revoked: never a pass.
+    Raises TicketExpiredError, RevokedError or TicketError, and RedisError if revocations cannot be checked.
     """
     ticket = read(door, text)
     conf.revocations().check(ticket)

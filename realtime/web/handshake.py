@@ -28,7 +28,7 @@ class Handshake:
 
 
 def read_handshake(door: Door, scope: Mapping[str, Any]) -> Handshake:
-    """Return what the client may see and asked for; whether the ticket was revoked is still to be asked.
+    """Return the ticket, the topics and the place of a request. The caller must check whether the ticket was revoked.
 
     Raises RefusedError.
     """
@@ -43,7 +43,7 @@ def read_handshake(door: Door, scope: Mapping[str, Any]) -> Handshake:
 
 
 def allow(ticket: Ticket, asked: TopicFilter, since: str) -> Handshake:
-    """The handshake, if the ticket allows what is asked for. Raises RefusedError."""
+    """Return the handshake, if the ticket allows the topics. Raises RefusedError."""
     for pattern in asked.patterns:
         if not ticket.topics.covers(pattern):
             raise RefusedError(CloseCode.NOT_ALLOWED, f"The ticket does not allow {pattern}.")
@@ -74,7 +74,7 @@ def _how_to_send(door: Door) -> str:
 
 
 def _ticket_of(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
-    """The subprotocol `ticket.<jwt>` keeps it out of access logs; others send it as a bearer token."""
+    """Return the ticket in the subprotocol `ticket.<jwt>`, which no access log shows, or in the bearer token, or ""."""
     for offered in scope.get("subprotocols", []):
         if offered.startswith(TICKET_PREFIX):
             return str(offered.removeprefix(TICKET_PREFIX))
@@ -86,5 +86,5 @@ def _ticket_of_cookie(headers: Mapping[bytes, str], tenant_code: str) -> Ticket 
     if not _TENANT_CODE.fullmatch(tenant_code):
         return None
     cookies = parse_cookie(headers.get(b"cookie", ""))
-    # The browser's own EventSource comes back for hours with the cookie that it began with.
+    # The browser's own EventSource reconnects for hours with the cookie of its first connection.
     return read_cookie(cookies, tenant_code, reconnecting=b"last-event-id" in headers)

@@ -1,8 +1,8 @@
-"""The lifespan of an ASGI server, and what a server of another make does not do when it is told to end.
+"""Handles the ASGI lifespan, and drains connections on a signal, for servers other than `realtime.serve`.
 
-Plain uvicorn and granian wait for all responses before they end, and an event stream is a response that does not end by
-itself. They tell the application of their end only after that. So the application takes notice of the signal itself,
-and sends its connections away; the server's own handler runs as before. `realtime.serve` needs none of this.
+Plain uvicorn and granian wait for all responses before they shut down, and tell the application only after that. But an
+event stream is a response that does not end by itself. So the application handles the signal itself and drains its
+connections. The server's own signal handler is called as well. `realtime.serve` does not need this.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ async def lifespan_application(scope: Message, receive: Receive, send: Send) -> 
 
 
 class DrainOnSignal:
-    """Sends this event loop's connections away once the server is told to end."""
+    """Drains the connections of this event loop when the server is asked to shut down."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -46,19 +46,22 @@ class DrainOnSignal:
         self._task: asyncio.Task[None] | None = None
 
     def install(self) -> None:
-        """Goes in front of the handlers that the server has set. Where it has set none, the signal ends the process."""
+        """Replace the server's signal handlers with one that calls them, too.
+
+        If the server has set none, the signal keeps its default action, which ends the process.
+        """
         for number in SIGNALS:
             before = signal.getsignal(number)
             if callable(before):
                 try:
                     signal.signal(number, self._on_signal)
-                except ValueError:  # only the main thread may
+                except ValueError:  # only the main thread may set signal handlers
                     log.warning("drain_needs_main_thread")
                     return
                 self._before[number] = before
 
     async def finish(self) -> None:
-        """Puts the server's handlers back, and lets a drain that has begun come to its end."""
+        """Restore the server's handlers, and wait for a drain that has begun."""
         for number, before in self._before.items():
             signal.signal(number, before)
         if self._task is not None:

@@ -16,11 +16,12 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def origin_allowed(scope: Mapping[str, Any]) -> bool:
-    """Whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2). If not, the reason is counted and logged.
+    """Return whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2). If not, count and log the reason.
 
-    No Origin header means no browser page of another site, and passes; `null` does not. The Host has to be one of ours,
-    or another name that leads here would be the own site. Anybody between can write a page of `http:`, so it may not
-    connect where the request came by TLS. A page of `https:` always may: not every proxy says that it took TLS off.
+    A request without an Origin header may connect, because a browser sends one for pages of other sites; `null` may
+    not. The Host must be one of ours. Otherwise any name that points to this server would count as the same site.
+    Anybody on the network can change a page of `http:`, so it may not connect with TLS. A page of `https:` may also
+    connect without, because not every proxy says that it terminated TLS.
     """
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
@@ -40,7 +41,7 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
 
 
 def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
-    """The host as Django itself takes it from a request, by all of its settings. Raises DisallowedHost."""
+    """Return the host as Django reads it from a request, with all of its settings. Raises DisallowedHost."""
     request = HttpRequest()
     server, port = scope.get("server") or ("", None)
     request.META = {"SERVER_NAME": server, "SERVER_PORT": str(port or 80)}
@@ -51,9 +52,9 @@ def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
 
 
 def _is_own(origin: str, host: str, scheme: str) -> bool:
-    """Whether a page of this origin came from this host, at least as safely as the request with this scheme.
+    """Return whether a page of this origin is from this host, and used TLS if the request did.
 
-    A browser leaves the default port out of an Origin. A Host may hold it: some proxies and clients write it.
+    Browsers leave the default port out of an Origin. A Host may contain it, because some proxies and clients add it.
     """
     page = _parts(origin)
     if page is None or (scheme in {"https", "wss"} and page.scheme != "https"):
@@ -62,13 +63,13 @@ def _is_own(origin: str, host: str, scheme: str) -> bool:
 
 
 def in_allowed_origins(origin: str) -> bool:
-    """Return whether `REALTIME_ALLOWED_ORIGINS` holds this origin."""
+    """Return whether this origin is in `REALTIME_ALLOWED_ORIGINS`."""
     page = _parts(origin)
     return page is not None and page in {_parts(allowed) for allowed in conf.settings().allowed_origins}
 
 
 class _Parts(NamedTuple):
-    """An origin, so that two that are the same compare equal (RFC 6454, section 4)."""
+    """The parts of an origin. Origins that are the same compare equal (RFC 6454, section 4)."""
 
     scheme: str
     host: str
@@ -76,7 +77,7 @@ class _Parts(NamedTuple):
 
 
 def _parts(origin: str) -> _Parts | None:
-    """None for `null`, and for what no browser sends."""
+    """Return the parts of an origin, or None for `null` and for texts that no browser sends."""
     try:
         parts = urlsplit(origin)
         default = DEFAULT_PORTS[parts.scheme]

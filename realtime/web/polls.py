@@ -1,7 +1,7 @@
-"""Limits the answers to polls that wait for their clients: how many a user may have, and how long each may wait.
+"""Limits the answers to polls that are being sent: how many a user may have, and how slowly a client may read.
 
-A poll is a request like any other, but its answer may have tens of megabytes. A client that asks and does not read is
-given up, and counts until then.
+A poll is an ordinary request, but its answer may have tens of megabytes. The connection of a client that does not read
+it is closed, and counts until then.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from realtime.server.asgi_server import abort, is_silent
 
 SNAPSHOT_PATH = "/api/v1/realtime/snapshot/"
 MIN_BYTES_PER_SECOND = 32_768
-"""How fast an answer has to be read on average, or a client could hold it for hours with a byte now and then."""
+"""How fast an answer must be read on average. Otherwise a client could keep it for hours with a byte now and then."""
 _KEY = "realtime.poll"
 
 Message = dict[str, Any]
@@ -40,7 +40,7 @@ class Poll:
         self._sent = 0
 
     def admit(self, ticket: Ticket, connections: Connections) -> None:
-        """Counts it among those of its user. Raises RefusedError."""
+        """Count the poll for its user, its tenant and the process. Raises RefusedError."""
         self.ticket = ticket
         try:
             connections.add(self)
@@ -50,7 +50,7 @@ class Poll:
         self._connections = connections
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer. Give the connection up if the client does not take it in time."""
+        """Send a part of the answer. Close the connection if the client does not read it in time."""
         timer = asyncio.get_running_loop().call_later(self._seconds_left(), self._too_slow)
         try:
             await self._send(message)
@@ -69,7 +69,7 @@ class Poll:
         return is_silent(self._send)
 
     def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:  # noqa: ARG002 - an answer says neither
-        """Ends the answer where it is."""
+        """End the answer where it is."""
         self.give_up()
 
     def give_up(self) -> None:
@@ -89,7 +89,7 @@ class Poll:
 
 
 def with_polls(application: Application) -> Application:
-    """Wrap an ASGI application: polls are bounded."""
+    """Wrap an ASGI application and limit its polls."""
 
     async def answered(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != SNAPSHOT_PATH:
@@ -105,6 +105,6 @@ def with_polls(application: Application) -> Application:
 
 
 def admit_poll(scope: Message, ticket: Ticket, connections: Connections) -> None:
-    """Counts the poll that this request is, if the application is wrapped. Raises RefusedError."""
+    """Count this request as a poll, if the application is wrapped by `with_polls`. Raises RefusedError."""
     if (poll := scope.get(_KEY)) is not None:
         poll.admit(ticket, connections)

@@ -1,4 +1,4 @@
-"""The objects that a server process has once: the hub, its connections and their health. Made when first needed."""
+"""The objects that each server process has once: hub, connections and health. They are made when first needed."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -23,14 +23,14 @@ log = structlog.get_logger(__name__)
 
 
 class ServerProcess:
-    """One for each event loop. A server has one loop; tests have many."""
+    """The hub, connections and health of one event loop. A server has one loop; tests have many."""
 
     def __init__(self) -> None:
         reader = FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix())
         self.hub = Hub(reader, conf.limits(), flush_seconds=conf.settings().flush_ms / 1000)
         self.connections = Connections(conf.max_connections())
         self.polls = Connections(conf.max_connections())
-        # Threads of their own: others may be busy for long, and Redis may keep the first one waiting.
+        # Each has its own thread: shared threads may be busy for long, and one of the two may wait for Redis.
         self._looking = ThreadPoolExecutor(1, "realtime-look")
         self._reading = ThreadPoolExecutor(1, "realtime-marks")
         self.health = Health(
@@ -74,12 +74,12 @@ class ServerProcess:
         await asyncio.get_running_loop().run_in_executor(self._reading, _read_committed, seconds)
 
     async def ready(self) -> str:
-        """Returns "ok", or a sentence on what is short, if this process can serve.
+        """Return "ok" if this process can serve, or a sentence if it can, but Redis is at its memory limit.
 
-        Raises FeedUnavailableError with the reason.
+        Raises FeedUnavailableError with the reason if it cannot serve.
         """
         if self.connections.draining:
-            raise FeedUnavailableError("The process is about to end.")
+            raise FeedUnavailableError("The process is shutting down.")
         problem = await self.health.redis_problem()
         await self.hub.ready()
         if self.health.refuses_marks:
@@ -96,7 +96,7 @@ class ServerProcess:
 
 
 def _look() -> None:
-    """The database connection, if one was needed, is this thread's own, and goes back at once."""
+    """Call `UnwrittenMarks.look`, and close this thread's database connection if it needed one."""
     try:
         conf.revocations().unwritten.look(in_background=True)
     finally:
@@ -104,7 +104,7 @@ def _look() -> None:
 
 
 def _read_committed(seconds: float) -> None:
-    """As above."""
+    """Call `UnwrittenMarks.read_committed`, and close this thread's database connection."""
     try:
         conf.revocations().unwritten.read_committed(seconds)
     finally:
@@ -119,7 +119,7 @@ def this_process() -> ServerProcess:
     loop = asyncio.get_running_loop()
     found = _processes.get(loop)
     if found is None:
-        # In a context of its own: its tasks outlive the request that came first, and must not log under its name.
+        # Use an empty context: the tasks outlive the first request, and must not log its context variables.
         found = _processes[loop] = Context().run(ServerProcess().start)
     return found
 

@@ -1,4 +1,4 @@
-"""Where the engine's connections live: `GET /ws/events/` (WebSocket) and `GET /api/v1/events/` (Server-Sent Events)."""
+"""Routes the engine's connections: `GET /ws/events/` (WebSocket) and `GET /api/v1/events/` (Server-Sent Events)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,7 +22,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 def with_realtime(http_application: Application) -> Application:
-    """The project's ASGI application with the engine's two addresses in front. Any other WebSocket is refused (403)."""
+    """Return the project's ASGI application with the engine's two paths added. Other WebSockets are refused (403)."""
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -1,4 +1,4 @@
-"""`GET /api/v1/realtime/snapshot/`: the one poll, for clients that hold no connection."""
+"""`GET /api/v1/realtime/snapshot/`: one request for all topics, for clients that poll."""
 
 from collections.abc import AsyncIterator
 
@@ -25,7 +25,7 @@ from realtime.web.process import this_process
 
 @csrf_exempt
 async def snapshot_view(request: HttpRequest) -> HttpResponseBase:
-    """The JSON of a `snapshot` frame: one request for all jobs. Takes a ticket or an access token; 0 SQL."""
+    """Answer with the JSON of a `snapshot` frame. Accept a ticket or an access token, without SQL."""
     if request.method != "GET":
         return error(405, "method_not_allowed", "Read a snapshot by GET.", allow="GET")
     try:
@@ -46,7 +46,7 @@ async def snapshot_view(request: HttpRequest) -> HttpResponseBase:
 
 
 def _body(frame: Frame) -> HttpResponseBase:
-    """A large snapshot is written piece by piece, as fast as the client reads."""
+    """Return the answer. A large snapshot is sent in pieces, as fast as the client reads."""
     if not isinstance(frame, LargeSnapshot):
         return HttpResponse(frame.body, content_type="application/json")
 
@@ -67,7 +67,7 @@ def _refusal(status: int, problem: RefusedError) -> HttpResponse:
 
 
 async def _read_handshake(request: HttpRequest) -> Handshake:
-    """Of a ticket, or else of an access token, whose rights are those that a ticket would get. Raises RefusedError."""
+    """Read a ticket, or else an access token, with the rights that its ticket would have. Raises RefusedError."""
     scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
     try:
         return read_handshake(Door.SNAPSHOT, scope)

@@ -1,7 +1,8 @@
 """`GET /api/v1/events/`: the same frames as Server-Sent Events (WHATWG HTML, section 9.2).
 
-An ASGI application of its own: Django's streaming responses cost three times as much CPU and memory a connection. The
-ticket comes as a bearer token (our client reads with `fetch`) or, for the browser's own `EventSource`, in a cookie.
+This is a separate ASGI application, because Django's streaming responses need three times the CPU and memory for each
+connection. The ticket is a bearer token (our client reads with `fetch`) or, for the browser's own `EventSource`, in a
+cookie.
 """
 
 import asyncio
@@ -25,12 +26,12 @@ from realtime.web.origin import origin_allowed
 from realtime.web.process import this_process
 
 RETRY_MS = (1000, 3000)
-"""How long the browser waits after each lost connection. Each stream is told its own time, once, at its start."""
+"""How long the browser waits after each lost connection. Each stream is sent a random time once, at its start."""
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-    (b"x-accel-buffering", b"no"),  # nginx would keep events back
+    (b"x-accel-buffering", b"no"),  # otherwise nginx delays events
 ]
 
 Message = dict[str, Any]
@@ -39,13 +40,13 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class EventStream:
-    """Frames as events in one response that does not end."""
+    """Sends frames as events in one response that does not end."""
 
     name = "sse"
     answers_pings = False  # a stream goes one way
 
     def __init__(self, send: Send) -> None:
-        # Where `send` does not wait there are no pongs either that could tell: such a server is for development.
+        # Assumed of every server: only servers for development do not wait, and a stream has no pongs to check instead.
         self.waits_for_client = True
         self._send = send
         self._begun = False
@@ -56,11 +57,11 @@ class EventStream:
             self._begun = True
             await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await self._write(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311 - jitter
-        # A `closing` names its wait in its data alone: a browser would keep a `retry:` for all its later attempts.
+        # A `closing` has its wait only in its data: a browser would use a `retry:` for all later attempts.
         await self._write(frame.event)
 
     async def close(self, code: CloseCode, reason: str) -> None:  # noqa: ARG002 - said in the `closing` event
-        self.give_up_silent(0)  # what follows on this connection may be read as slowly as it likes
+        self.give_up_silent(0)  # no time limit for later responses on this connection
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         self.ended.set()
 
@@ -79,7 +80,7 @@ class EventStream:
 
 
 async def events_application(scope: Message, receive: Receive, send: Send) -> None:
-    """Errors before the stream are plain HTTP: 400, 401, 403, 405, 429, 503."""
+    """Answer with the stream, or with an HTTP error: 400, 401, 403, 405, 429 or 503."""
     if scope["method"] != "GET":
         await _refuse(send, 405, "method_not_allowed", "Read events by GET.", [(b"allow", b"GET")])
     elif not origin_allowed(scope):
@@ -110,7 +111,7 @@ async def _stream(scope: Message, receive: Receive, send: Send) -> None:
 
 
 async def _until_gone(receive: Receive, stream: EventStream) -> None:
-    """Until the client has gone or was sent away."""
+    """Wait until the client disconnects or the stream is ended."""
 
     async def disconnected() -> None:
         while (await receive())["type"] != "http.disconnect":

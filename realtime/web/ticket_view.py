@@ -1,4 +1,4 @@
-"""`POST /api/v1/realtime/ticket/`: a permission to connect."""
+"""`POST /api/v1/realtime/ticket/`: issues tickets, the permissions to connect."""
 
 import random
 from collections.abc import Callable
@@ -24,11 +24,11 @@ from realtime.web.polls import SNAPSHOT_PATH
 from realtime.web.routing import EVENTS_PATH, WEBSOCKET_PATH
 
 LIFETIME_JITTER = 0.1
-"""Connections opened together do not end together."""
+"""By which part lifetimes differ, so that connections that were opened together do not end together."""
 
 
 class _BadRequestError(Exception):
-    """What was sent is not what a ticket request holds."""
+    """The body is not a valid ticket request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,18 @@ def _answers_errors(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[Ht
     return answer
 
 
-@csrf_exempt  # authenticated by a header, which no foreign page can send
+@csrf_exempt  # it is authenticated by a header, which pages of other sites cannot send
 @_answers_errors
 def ticket_view(request: HttpRequest) -> HttpResponse:
-    """A permission to connect: `{"ticket", "expires_in", "websocket_url", "events_url", "snapshot_url", "share"}`.
+    """Issue a ticket: `{"ticket", "expires_in", "websocket_url", "events_url", "snapshot_url", "share"}`.
 
-    The body may name topics, `{"topics": ["video:42"]}`, carry over those of an earlier ticket,
-    `{"renew": "<ticket>"}`, and ask for the ticket as a cookie too, `{"cookie": true}`. Costs no SQL for those whose
-    role alone permits everything, nor to renew.
+    The body may name topics, `{"topics": ["video:42"]}`, or renew an earlier ticket with its topics,
+    `{"renew": "<ticket>"}`, and may ask for a cookie with the ticket, too, `{"cookie": true}`. It needs no SQL for
+    roles that may watch everything, or to renew.
     """
     if request.method != "POST":
         return error(405, "method_not_allowed", "Get a ticket by POST.")
-    issued_at = clock.now()  # before anything is read: what is revoked meanwhile ends this ticket too
+    issued_at = clock.now()  # before reading any rights, so that a revocation meanwhile ends this ticket, too
     identity = conf.authenticator()(request)
     bind_contextvars(tenant=identity.tenant_id)
     conf.revocations().check(identity)
@@ -95,11 +95,11 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
 
 
 def _permitted(identity: Identity, wanted: _Wanted) -> tuple[float, TopicFilter]:
-    """When the rights were first given (0: now), and the topics."""
+    """Return when the first ticket was issued (0: now), and the permitted topics."""
     if wanted.renew is not None:
         old = admit(Door.RENEWAL, wanted.renew)
         if (old.tenant_id, old.user_id, old.role) != (identity.tenant_id, identity.user_id, identity.role):
-            raise ForbiddenTopicError("Only the one whom a ticket was given to can renew it: ask for one as at first.")
+            raise ForbiddenTopicError("Only its own user, in the same role, can renew a ticket: get a new one.")
         return old.first_issued_at, old.topics
     permitted = TopicFilter.of(conf.topic_rules()(identity, wanted.topics))
     if not permitted.patterns:
@@ -113,18 +113,18 @@ def _wanted(request: HttpRequest) -> _Wanted:
     try:
         body = orjson.loads(request.body)
     except orjson.JSONDecodeError:
-        raise _BadRequestError("The body is no JSON.") from None
+        raise _BadRequestError("The body is not JSON.") from None
     if not isinstance(body, dict) or not set(body) <= {"topics", "renew", "cookie"}:
-        raise _BadRequestError('The body is a JSON object; it may hold "topics", "renew" and "cookie".')
+        raise _BadRequestError('The body must be a JSON object with no fields but "topics", "renew" and "cookie".')
     topics, renew, cookie = body.get("topics", []), body.get("renew"), body.get("cookie", False)
     if not isinstance(topics, list) or not all(isinstance(topic, str) for topic in topics):
-        raise _BadRequestError("topics is a list of strings.")
+        raise _BadRequestError("topics must be a list of strings.")
     if not isinstance(renew, str | None):
-        raise _BadRequestError("renew is a ticket.")
+        raise _BadRequestError("renew must be a ticket.")
     if renew is not None and topics:
-        raise _BadRequestError("A renewed ticket keeps its topics: leave topics out, or ask for a new ticket.")
+        raise _BadRequestError("A renewed ticket keeps its topics: leave topics out, or get a new ticket.")
     if not isinstance(cookie, bool):
-        raise _BadRequestError("cookie is true or false.")
+        raise _BadRequestError("cookie must be true or false.")
     return _Wanted(topics, renew, cookie)
 
 
@@ -143,7 +143,7 @@ def _answer(request: HttpRequest, ticket: Ticket, text: str) -> dict[str, Any]:
 
 def _set_cookie(request: HttpRequest, answer: HttpResponse, tenant_code: str, ticket: Ticket) -> None:
     if not tenant_code:
-        raise _BadRequestError("There are no tickets in cookies here: the project names no tenant codes.")
+        raise _BadRequestError("This project has no tenant codes, so tickets cannot be in cookies: leave cookie out.")
     name = cookie_name(tenant_code, secure=request.is_secure())
     answer.set_cookie(
         name,

@@ -1,4 +1,4 @@
-"""One WebSocket with the protocol `realtime.v1`, from handshake to close; see `docs/reference/realtime-protocol.md`."""
+"""Serves a WebSocket with the protocol `realtime.v1` (`docs/reference/realtime-protocol.md`)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -24,7 +24,7 @@ from realtime.web.process import this_process
 
 FRAMES_A_SECOND, FRAMES_BURST = 10, 30
 MAX_BAD_FRAMES = 10
-MAX_REASON_BYTES = 123  # RFC 6455, section 5.5: a control frame carries 125 bytes, two of them the code
+MAX_REASON_BYTES = 123  # RFC 6455, section 5.5: a control frame has up to 125 bytes, and the code needs two
 
 Message = dict[str, Any]
 
@@ -57,7 +57,7 @@ class WebSocketCarrier:
 
 
 class EventsConsumer(AsyncConsumer):
-    """Reads the client's frames; what the server sends leaves through the subscriber, in one order."""
+    """Reads the frames of a client. All frames to the client are sent by its subscriber, in order."""
 
     _connection: Connection | None = None
 
@@ -67,7 +67,7 @@ class EventsConsumer(AsyncConsumer):
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        """As Channels does it, but without a channel layer, which would be one Redis subscription a connection."""
+        """Do what Channels does, but without a channel layer, which needs a Redis subscription for each connection."""
         self.scope, self.base_send = scope, send
         self._carrier = WebSocketCarrier(scope, send)
         self._bad_frames = 0
@@ -81,7 +81,7 @@ class EventsConsumer(AsyncConsumer):
                 self._connection.stop()
 
     async def dispatch(self, message: Message) -> None:
-        """As Channels does it, but without its hop through a thread to close database connections: there are none."""
+        """Do what Channels does, but without using a thread to close database connections, since there are none."""
         match message["type"]:
             case "websocket.connect":
                 await self._connect()
@@ -109,7 +109,7 @@ class EventsConsumer(AsyncConsumer):
             await self._refuse_connection(problem)
 
     async def _refuse_connection(self, problem: RefusedError) -> None:
-        """Accepted, and closed with a code, since a browser sees nothing of an HTTP status."""
+        """Close an accepted WebSocket with a code, because a page in a browser cannot see an HTTP status."""
         counts.refused[str(int(problem.code))] += 1
         connection_refused(problem, self.scope)
         if problem.retry_after_ms is not None:
@@ -149,7 +149,7 @@ class EventsConsumer(AsyncConsumer):
 
     @staticmethod
     async def _refresh(connection: Connection, text: str) -> tuple[str, str] | None:
-        """A new ticket lengthens the connection's life."""
+        """Continue the connection with a new ticket. Return None, or the code and the message of an error."""
         try:
             ticket = read(Door.REFRESH, text)
             await this_process().admit(ticket)
@@ -157,7 +157,7 @@ class EventsConsumer(AsyncConsumer):
             return "ticket_invalid", str(problem)
         except RefusedError as problem:
             if problem.code is CloseCode.FEED_UNAVAILABLE:
-                raise FeedUnavailableError(str(problem)) from None  # which is no fault of the client's
+                raise FeedUnavailableError(str(problem)) from None  # the client is not to blame
             return "ticket_invalid", str(problem)
         return connection.refresh(ticket)
 

@@ -68,7 +68,7 @@ async def test_a_process_that_ends_sends_its_clients_away_one_after_the_other_an
                 publisher.status(tenant_id=tenant_id, topic="drain:late", attempt=1, status="DONE")
                 # On a connection that stands already, this process still says that it takes nobody new.
                 ready = await probe.get("/readyz")
-                assert (ready.status_code, ready.text) == (503, "The process is about to end.")
+                assert (ready.status_code, ready.text) == (503, "The process is shutting down.")
             assert {code for code, _reason in await asyncio.gather(*ends)} == {1012}
             closing = [watcher.frames[-1] for watcher in watchers]
             last = await end_of_stream

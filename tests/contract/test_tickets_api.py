@@ -48,7 +48,7 @@ async def test_renewing_carries_the_topics_over_even_when_the_ticket_has_expired
     assert again["share"] == first["share"]
 
 
-async def test_after_twelve_hours_the_rights_are_looked_at_again(system: System, client: httpx.AsyncClient) -> None:
+async def test_after_twelve_hours_the_rights_are_checked_again(system: System, client: httpx.AsyncClient) -> None:
     first = await new_ticket(client, {"topics": ["job:1"]})
     renewed = (await renew(client, aged(system, first["ticket"], 11 * 3600))).json()["ticket"]
     answer = await renew(client, aged(system, renewed, 2 * 3600))
@@ -66,7 +66,7 @@ async def test_a_ticket_of_a_session_that_has_ended_is_not_renewed_by_another_se
         assert (await session.post(TICKET)).status_code == 200
 
 
-async def test_nobody_renews_the_ticket_of_another(system: System, client: httpx.AsyncClient) -> None:
+async def test_nobody_renews_the_ticket_of_another_user(system: System, client: httpx.AsyncClient) -> None:
     async with system.client(username="staff") as colleague, system.client("saebom") as stranger:
         mine = (await new_ticket(client))["ticket"]
         assert (await renew(colleague, mine)).status_code == 403
@@ -76,8 +76,8 @@ async def test_nobody_renews_the_ticket_of_another(system: System, client: httpx
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"renew": 1}, "renew is a ticket."),
-        ({"cookie": "yes"}, "cookie is true or false."),
+        ({"renew": 1}, "renew must be a ticket."),
+        ({"cookie": "yes"}, "cookie must be true or false."),
         ({"renew": "x", "topics": ["job:1"]}, "A renewed ticket keeps its topics"),
         ({"other": 1}, "The body is a JSON object"),
         ([], "The body is a JSON object"),
@@ -89,7 +89,7 @@ async def test_a_wrong_body_gets_a_sentence(client: httpx.AsyncClient, body: Any
     assert answer.json()["message"].startswith(message)
 
 
-async def test_the_one_poll_answers_with_the_json_of_a_snapshot(
+async def test_the_poll_answers_with_the_json_of_a_snapshot(
     system: System,
     client: httpx.AsyncClient,
     publisher_of: Publisher,
@@ -113,12 +113,12 @@ async def _polled(client: httpx.AsyncClient, topic: str) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_the_one_poll_names_what_nobody_knows(client: httpx.AsyncClient) -> None:
+async def test_the_poll_names_topics_without_a_record(client: httpx.AsyncClient) -> None:
     polled = (await client.get(SNAPSHOT, params={"topics": "job:never"})).json()
     assert polled["records"] == [{"topic": "job:never", "status": "UNKNOWN"}]
 
 
-async def test_the_one_poll_takes_a_ticket_or_an_access_token_and_nothing_else(
+async def test_the_poll_takes_a_ticket_or_an_access_token_and_nothing_else(
     system: System, client: httpx.AsyncClient
 ) -> None:
     narrow = (await new_ticket(client, {"topics": ["job:1"]}))["ticket"]
