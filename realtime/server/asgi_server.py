@@ -1,28 +1,28 @@
-"""What the engine knows of the ASGI server below it. The ASGI specification says none of it."""
+"""What the engine does with the ASGI server and its sockets beyond the ASGI specification."""
 
 import socket
 from collections.abc import Mapping
 from typing import Any
 
 SILENT_RETRANSMITS = 4
-"""After so many in a row the peer counts as gone: at least 3 s, as the kernel doubles its wait from 0.2 s."""
+"""After this many in a row the peer counts as gone. That takes at least 3 s: the kernel doubles its wait from 0.2 s."""
 _RETRANSMITS = 2
-"""Where the kernel's `struct tcp_info` counts them."""
+"""The offset of their number in the kernel's `struct tcp_info`."""
 
 
 def waits_for_client(scope: Mapping[str, Any]) -> bool:
-    """Whether `send` waits while the server's write buffer is full.
+    """Return whether `send` waits while the server's write buffer is full.
 
-    Servers that do (uvicorn, hypercorn) name the version of the specification. daphne does neither: its `send` takes
-    everything at once, however much.
+    Servers whose `send` waits (uvicorn, hypercorn) have `spec_version` in the scope. daphne has neither: its `send`
+    accepts any amount at once.
     """
     return "spec_version" in scope.get("asgi", {})
 
 
 async def refuse_handshake(scope: Mapping[str, Any], send: Any, message: str) -> None:
-    """Answer a WebSocket's handshake with HTTP 403, and the reason where the server can send one."""
+    """Answer a WebSocket's handshake with HTTP 403, and with the reason if the server can send one."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close"})  # before it is accepted, which the server answers with 403
+        await send({"type": "websocket.close"})  # a close before accepting makes the server answer 403
         return
     body = message.encode()
     headers = [
@@ -36,10 +36,10 @@ async def refuse_handshake(scope: Mapping[str, Any], send: Any, message: str) ->
 
 
 def abort(send: Any) -> None:
-    """Closes the socket without its buffer, which would never empty: the peer does not read.
+    """Close the socket and discard its write buffer, which would never empty, because the peer does not read.
 
-    By the transport that stands behind `send` where there is one (uvicorn); elsewhere the server's own limits have to
-    do.
+    This needs a server whose `send` belongs to an object with a transport (uvicorn). With others only the server's own
+    limits apply.
     """
     protocol = getattr(send, "__self__", None)
     transport = getattr(protocol, "transport", None)
@@ -48,10 +48,10 @@ def abort(send: Any) -> None:
 
 
 def give_up_silent_peer(send: Any, seconds: float) -> None:
-    """Has the kernel give the socket up once what was sent has not been acknowledged for so long; 0: as it likes.
+    """Let the kernel close the socket if data are not acknowledged for this many seconds (0: the kernel's default).
 
-    A peer that vanished acknowledges nothing, and says nothing either: the kernel alone would try for up to 15 minutes.
-    Linux and a server with a transport (uvicorn) are needed; elsewhere nothing happens.
+    A peer that vanished does not close its connection, and by default the kernel sends again for up to 15 minutes. This
+    needs Linux and a server with a transport (uvicorn). Elsewhere it does nothing.
     """
     peer = _socket_of(send)
     if peer is not None and _is_tcp(peer) and hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -59,7 +59,7 @@ def give_up_silent_peer(send: Any, seconds: float) -> None:
 
 
 def is_silent(send: Any) -> bool:
-    """Whether the peer leaves unacknowledged what was sent, and then sent again several times. Unknown is no."""
+    """Return whether the peer did not acknowledge data that the kernel sent several times. False if unknown."""
     peer = _socket_of(send)
     if peer is None or not _is_tcp(peer) or not hasattr(socket, "TCP_INFO"):
         return False

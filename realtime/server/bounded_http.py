@@ -1,7 +1,8 @@
-"""uvicorn's HTTP protocol, bounded: what a stranger's socket may cost the process.
+"""Limits what the connection of a stranger may cost: uvicorn's HTTP protocol with bounded requests.
 
-uvicorn bounds neither the size of a request's head nor the time it takes. No underscored name of uvicorn is used here.
-What it does not document and we build on, `tests/realtime/server/test_uvicorn_hooks.py` holds. Of `HttpToolsProtocol`:
+uvicorn limits neither the size of a request's head nor the time that it takes. This module uses no underscored name of
+uvicorn. `tests/realtime/server/test_uvicorn_hooks.py` checks the undocumented behaviour that it relies on. These are
+the parts of `HttpToolsProtocol`:
 
 - the callbacks of its parser (`on_header`, `on_headers_complete`, `on_body`, `on_message_complete`); an exception in
   one of them leads to `send_400_response`;
@@ -21,7 +22,7 @@ from realtime.server.farewell import FAREWELL_SECONDS, end_gently
 
 HEAD_BYTES = 65_536
 HEAD_FIELDS = 128
-"""As many as websockets takes in a handshake."""
+"""The same limit as that of websockets for a handshake."""
 HEAD_SECONDS = 15.0
 PIPELINED_REQUESTS = 16
 
@@ -34,13 +35,13 @@ _TOO_LARGE = (
 
 
 class TooMuchError(Exception):
-    """Raised in a callback of the parser, which then stops."""
+    """A request exceeds a limit. A callback of the parser raises it, and the parser stops."""
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """HTTP with request heads that are bounded in bytes, fields and time. A request in progress is left alone.
+    """HTTP with limits on the bytes, fields and time of a request's head. A request that is being answered has none.
 
-    Between two requests, while nothing of the next has come, uvicorn's own `timeout_keep_alive` runs.
+    Between two requests, before the first byte of the next, uvicorn's own `timeout_keep_alive` applies.
     """
 
     head_seconds = HEAD_SECONDS
@@ -48,7 +49,7 @@ class BoundedHttp(HttpToolsProtocol):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._deadline: asyncio.TimerHandle | None = None
-        self._fruitless = 0  # bytes since the parser last made something of them
+        self._fruitless = 0  # bytes since the parser last completed a part of a request
         self._in_body = self._too_large = self._upgraded = self._refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -60,7 +61,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Gives the parser no more at once than it may hold: a head, a trailer or an extension that does not end."""
+        """Give the parser only as much as it may keep of an unfinished head, trailer or chunk extension."""
         rest = memoryview(data)
         while rest and not (self._upgraded or self._refused or self.transport.is_closing()):
             room = HEAD_BYTES - self._fruitless
@@ -71,7 +72,7 @@ class BoundedHttp(HttpToolsProtocol):
             super().data_received(bytes(rest[:room]))
             rest = rest[room:]
         if not (self._upgraded or self._refused or self._is_busy()):
-            if self._in_body:  # the answer came before its end: so long between two parts, not for the whole
+            if self._in_body:  # it was answered before its end: limit the time between two parts, not of the whole
                 self._clear_deadline()
             self._set_deadline()
 
@@ -80,7 +81,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._give_up_unless_read(-1)
 
     def _give_up_unless_read(self, before: int) -> None:
-        """Closing waits for the peer to read the end of the last answer; one that reads nothing of it has gone."""
+        """Abort the connection if the peer reads nothing more of the last answer. Closing waits until it was read."""
         waiting = self.transport.get_write_buffer_size()
         if waiting == before:
             self.transport.abort()
@@ -137,16 +138,16 @@ class BoundedHttp(HttpToolsProtocol):
         self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
 
     def _refuse(self) -> None:
-        """Answers 431."""
+        """Answer 431, and close the connection."""
         refused("head_too_large", _SENTENCE)
         self._refused = True
         self._clear_deadline()
-        if self._is_busy():  # an answer amid another would be taken for a part of it
+        if self._is_busy():  # inside another answer, the client would read it as a part of that
             self.transport.abort()
             return
         end_gently(self.loop, self.transport, _TOO_LARGE)
 
 
 def http_protocol(head_seconds: float = HEAD_SECONDS) -> type[BoundedHttp]:
-    """`BoundedHttp` with another patience: uvicorn makes instances itself, and gives them its own arguments alone."""
+    """Return a class like `BoundedHttp` with this time limit. uvicorn makes the instances, with only its arguments."""
     return type("BoundedHttp", (BoundedHttp,), {"head_seconds": head_seconds})

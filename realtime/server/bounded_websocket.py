@@ -1,7 +1,8 @@
-"""uvicorn's WebSocket protocol, bounded: what a client's pings and parts of messages may cost the process.
+"""Limits what the pings and fragments of a client may cost: uvicorn's WebSocket protocol with bounds.
 
-uvicorn answers every ping whether or not the answers are read. No underscored name of uvicorn is used here. What it
-does not document and we build on, `tests/realtime/server/test_uvicorn_hooks.py` holds. Of `WebSocketsSansIOProtocol`:
+uvicorn answers every ping, even if the client does not read the answers. This module uses no underscored name of
+uvicorn. `tests/realtime/server/test_uvicorn_hooks.py` checks the undocumented behaviour that it relies on. These are
+the parts of `WebSocketsSansIOProtocol`:
 
 - `handle_ping`, `handle_cont`;
 - `loop`, `transport`, `conn` (of websockets);
@@ -21,24 +22,27 @@ from realtime.server.farewell import FAREWELL_SECONDS, end_gently
 PINGS_A_SECOND, PINGS_AT_ONCE = 10, 30
 PARTS_OF_A_MESSAGE = 1024
 POLICY_VIOLATION = 1008
-"""RFC 6455's code; the codes of the engine's protocol are in `realtime/protocol/close_codes.py`."""
+"""The code of RFC 6455. The codes of the engine's protocol are in `realtime/protocol/close_codes.py`."""
 READ_BYTES = 16_384
-"""So much of a WebSocket is made into frames at once: the smallest has 6 bytes, and takes some 300."""
+"""How many bytes are parsed at once. The smallest frame has 6 bytes, and needs about 300 bytes of memory."""
 
 _PONG = b"\x8a"
-"""A pong frame's first byte."""
+"""The first byte of a pong frame."""
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket whose pings are answered while the answers are read, and not without a limit.
+    """A WebSocket with a limit on pings. They are answered only while the client reads the answers.
 
-    Of several pings the newest alone is answered, which RFC 6455, 5.5.3 allows.
+    Of several pings only the newest is answered, which RFC 6455, 5.5.3 allows.
     """
 
     _pings: TokenBucket | None = None
 
     def data_received(self, data: bytes) -> None:
-        """The first data are a whole head. One that websockets refuses uvicorn would leave open, without an answer."""
+        """Parse data in bounded parts. The first call has a whole head.
+
+        If websockets refuses that head, send its answer and close. uvicorn would do neither.
+        """
         if not self.handshake_initiated or len(data) <= READ_BYTES:
             super().data_received(data)
         else:
@@ -68,16 +72,16 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def handle_cont(self, event: Frame) -> None:
         super().handle_cont(event)
-        if len(self.frames) > PARTS_OF_A_MESSAGE:  # they may be empty, so that their size says nothing
+        if len(self.frames) > PARTS_OF_A_MESSAGE:  # fragments may be empty, so a limit on their size is not enough
             self._fail("too many parts")
 
     def _fail(self, reason: str) -> None:
         refused(reason.replace(" ", "_"), f"A client sent {reason}.")
-        self.conn.data_to_send()  # pongs that nobody waits for
+        self.conn.data_to_send()  # discard pending pongs
         if not self.handshake_complete:
             self.transport.abort()
             return
-        self.conn.fail(POLICY_VIOLATION, reason)  # which also has it discard what still comes
+        self.conn.fail(POLICY_VIOLATION, reason)  # this also discards all further data of the client
         self.queue.put_nowait({"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": reason})
         self.close_sent = True
         if self.read_paused:

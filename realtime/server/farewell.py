@@ -1,15 +1,15 @@
-"""Closing a connection so that the peer can still read why."""
+"""Closes a connection so that the peer can still read the reason."""
 
 import asyncio
 
 FAREWELL_SECONDS = 2.0
-"""So long a peer may take to read why it is closed, and the kernel to send it."""
+"""How long the kernel may take to send the reason, and the peer to read it."""
 
 
 def end_gently(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, last: bytes) -> asyncio.TimerHandle:
-    """Write a last message, and close when the peer does, or two seconds later.
+    """Write a last message, and close when the peer closes, or two seconds later.
 
-    What still comes meanwhile has to be read: a socket that is closed with unread bytes takes its last word back.
+    Keep reading meanwhile: if a socket is closed with unread bytes, the peer may lose the last message.
     """
     transport.write(last)
     if transport.can_write_eof():

@@ -1,10 +1,11 @@
 """Reads a request's client address and scheme from the headers of trusted proxies.
 
 `X-Forwarded-For` is read from the right, because each proxy appends the address that it saw: the last address that is
-not a trusted proxy's is the client. What stands to the left of it was sent by the client, and is not believed.
+not a trusted proxy's is the client. The client itself may have sent the addresses to the left of it, so they are
+ignored.
 
-`X-Forwarded-Proto` has one value; where a chain of proxies left several, the last one counts, which the nearest proxy
-wrote. `X-Forwarded-Host`, `X-Forwarded-Port` and `Forwarded` are not read: the proxy passes `Host` on unchanged.
+`X-Forwarded-Proto` has one value. If a chain of proxies left several, the last one counts, because the nearest proxy
+wrote it. `X-Forwarded-Host`, `X-Forwarded-Port` and `Forwarded` are not read: the proxy must pass on `Host` unchanged.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from typing import Any, Self
 EVERYBODY = "*"
 DEFAULT = "127.0.0.1,::1"
 MAX_HOPS = 16
-"""How many addresses of `X-Forwarded-For` are looked at. A client can send thousands of them."""
+"""How many addresses of `X-Forwarded-For` are read. A client can send thousands of them."""
 SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 Address = IPv4Address | IPv6Address
@@ -26,11 +27,11 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class ProxyAddressError(ValueError):
-    """An entry of the list of trusted proxies is no address and no network."""
+    """An entry of the list of trusted proxies is neither an address nor a network."""
 
 
 class TrustedProxies:
-    """The addresses whose `X-Forwarded-*` headers are believed."""
+    """The addresses of proxies whose `X-Forwarded-*` headers are trusted."""
 
     def __init__(self, networks: tuple[Network, ...], *, everybody: bool = False) -> None:
         self._networks = networks
@@ -44,16 +45,16 @@ class TrustedProxies:
             return cls((), everybody=True)
         return cls(tuple(_network(entry) for entry in entries))
 
-    def believes(self, peer: str) -> bool:
-        """Whether the headers of a connection from this address are believed."""
+    def trusts(self, peer: str) -> bool:
+        """Return whether the headers of a connection from this address are trusted."""
         address, _port = parse_hop(peer)
         return self._everybody or (address is not None and self._contain(address))
 
     def client(self, forwarded_for: str) -> tuple[str, int] | None:
-        """The client's address and port (0: unknown) in an `X-Forwarded-For` from a believed peer.
+        """Return the client's address and port (0: unknown) in an `X-Forwarded-For` from a trusted peer.
 
-        None if it names no usable address. An entry that is no address ends the search: a proxy that does not say whom
-        it served is itself the last address known.
+        Return None if it has no usable address. An entry that is not an address ends the search: then the proxy that
+        wrote the entry is the last known address.
         """
         found: tuple[str, int] | None = None
         hops = forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]
@@ -71,9 +72,9 @@ class TrustedProxies:
 
 
 def parse_hop(text: str) -> tuple[Address | None, int]:
-    """Read `192.0.2.7`, `192.0.2.7:4711`, `2001:db8::7` or `[2001:db8::7]:4711`. The address is None in any other text.
+    """Read `192.0.2.7`, `192.0.2.7:4711`, `2001:db8::7` or `[2001:db8::7]:4711`. The address of any other text is None.
 
-    An IPv4 address that is written as an IPv6 one (`::ffff:192.0.2.7`) is read as what it is.
+    An IPv4 address in the form of an IPv6 one (`::ffff:192.0.2.7`) is returned as an IPv4 address.
     """
     host, port = text.strip(), ""
     if host.startswith("["):
@@ -88,7 +89,7 @@ def parse_hop(text: str) -> tuple[Address | None, int]:
     except ValueError:
         return None, 0
     if isinstance(address, IPv6Address):
-        if address.scope_id is not None:  # of one machine's own interfaces, and free text after the %
+        if address.scope_id is not None:  # it is only valid on one machine, and any text may follow the %
             return None, 0
         address = address.ipv4_mapped or address
     is_port = port.isascii() and port.isdigit() and len(port) <= 5  # noqa: PLR2004 - digits of 65535
@@ -96,11 +97,11 @@ def parse_hop(text: str) -> tuple[Address | None, int]:
 
 
 def behind_proxies(application: Application, proxies: TrustedProxies) -> Application:
-    """Wrap an ASGI application, so that `client` and `scheme` of its scope are those that a believed peer names."""
+    """Wrap an ASGI application, so that `client` and `scheme` of its scope are those that a trusted proxy names."""
 
     async def forwarded(scope: Message, receive: Receive, send: Send) -> None:
         peer = scope.get("client")
-        if peer and scope["type"] in {"http", "websocket"} and proxies.believes(peer[0]):
+        if peer and scope["type"] in {"http", "websocket"} and proxies.trusts(peer[0]):
             _read_headers(scope, proxies)
         await application(scope, receive, send)
 
@@ -115,7 +116,7 @@ def _read_headers(scope: Message, proxies: TrustedProxies) -> None:
 
 
 def _joined(scope: Message, name: bytes) -> str:
-    """All headers of this name as one list, in their order (RFC 9110, section 5.3)."""
+    """Return the values of all headers with this name as one list, in their order (RFC 9110, section 5.3)."""
     return b",".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
 
 
@@ -123,8 +124,9 @@ def _network(entry: str) -> Network:
     try:
         network = ip_network(entry)
     except ValueError as problem:
-        hint = " (`*` stands alone)" if entry == EVERYBODY else ""
-        raise ProxyAddressError(f"{entry!r} is no address and no network such as 10.0.0.0/8: {problem}{hint}") from None
+        hint = " (`*` must be the only entry)" if entry == EVERYBODY else ""
+        said = f"{entry!r} is neither an address nor a network such as 10.0.0.0/8: {problem}{hint}"
+        raise ProxyAddressError(said) from None
     if isinstance(network, IPv6Network) and (mapped := network.network_address.ipv4_mapped) is not None:
         return ip_network(f"{mapped}/{max(0, network.prefixlen - 96)}")
     return network

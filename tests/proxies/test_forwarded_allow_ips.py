@@ -1,4 +1,4 @@
-"""Which peers' headers the web server believes: its option, `FORWARDED_ALLOW_IPS`, or those of its own machine."""
+"""Which peers' headers the web server trusts: its option, `FORWARDED_ALLOW_IPS`, or those of its own machine."""
 
 import json
 import subprocess
@@ -48,12 +48,12 @@ async def test_where_all_are_believed_a_client_still_cannot_choose_its_address(s
 
 def test_the_option_goes_before_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.1")
-    assert read_trusted_proxies(None).believes("10.0.0.1")
-    assert not read_trusted_proxies("10.0.0.2").believes("10.0.0.1")
-    assert not read_trusted_proxies("").believes("127.0.0.1")
+    assert read_trusted_proxies(None).trusts("10.0.0.1")
+    assert not read_trusted_proxies("10.0.0.2").trusts("10.0.0.1")
+    assert not read_trusted_proxies("").trusts("127.0.0.1")
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "")
-    assert read_trusted_proxies(None).believes("127.0.0.1")
-    assert not read_trusted_proxies(None).believes("10.0.0.1")
+    assert read_trusted_proxies(None).trusts("127.0.0.1")
+    assert not read_trusted_proxies(None).trusts("10.0.0.1")
 
 
 def test_a_wrong_value_ends_the_server_with_a_sentence() -> None:
@@ -61,5 +61,5 @@ def test_a_wrong_value_ends_the_server_with_a_sentence() -> None:
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()  # of the log
-    assert json.loads(line)["event"].startswith("--forwarded-allow-ips is wrong: 'nginx' is no address and no network")
+    assert json.loads(line)["event"].startswith("--forwarded-allow-ips is wrong: 'nginx' is neither an address nor a network")
     assert "Traceback" not in line
