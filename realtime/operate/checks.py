@@ -1,4 +1,4 @@
-"""Django's system checks of the engine (`manage.py check`). Those that ask Redis run with `check --deploy` alone."""
+"""The engine's system checks for `manage.py check`. Those that need Redis run only with `check --deploy`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,24 +17,24 @@ from realtime.web.origin import LOOPBACK
 REALTIME = "realtime"
 MIN_SECRET_LENGTH = 32
 
-SET_POLICY = "Set maxmemory-policy to volatile-lru: then only what has an expiry is evicted, and repaired."
+SET_POLICY = "Set maxmemory-policy to volatile-lru: then Redis evicts only keys with an expiry, which can be repaired."
 GIVE_MEMORY = "Raise maxmemory. With REALTIME_TERMINAL_TTL_SECONDS=0 ended jobs are never evicted: set a time."
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """What can be said without asking anybody."""
+    """Check the settings, without a network connection."""
     return [*_missing(), *_origins(), *_secret()]
 
 
 def check_redis(**_: Any) -> list[CheckMessage]:
-    """How Redis is set, and how full it is."""
+    """Check the eviction policy and the free memory of Redis."""
     if not conf.settings().redis_url:
-        return []  # E001 says so
+        return []  # check_settings reports that (E001)
     try:
         return list(_redis(RedisServer.ask(conf.redis())))
     except RedisError as problem:
-        hint = f"Look whether it runs, and correct {conf.REDIS_ADDRESS}."
-        return [Warning(f"Redis cannot be asked how it is set: {problem}", hint=hint, id="realtime.W006")]
+        hint = f"Check whether it runs, and correct {conf.REDIS_ADDRESS}."
+        return [Warning(f"The configuration of Redis cannot be read: {problem}", hint=hint, id="realtime.W006")]
 
 
 def register_checks() -> None:
@@ -43,40 +43,40 @@ def register_checks() -> None:
 
 
 def _missing() -> Iterator[CheckMessage]:
-    """The three that the engine refuses to work without; no rules means that nobody may see anything."""
+    """Check the three settings without which the engine refuses to work."""
     if not conf.settings().redis_url:
         yield Error("REALTIME_REDIS_URL is not set.", hint="For example redis://127.0.0.1:6379/0.", id="realtime.E001")
     functions = {
-        "REALTIME_AUTHENTICATOR": (conf.settings().authenticator, "who the caller is"),
-        "REALTIME_TOPIC_RULES": (conf.settings().topic_rules, "who may see what"),
+        "REALTIME_AUTHENTICATOR": (conf.settings().authenticator, "identifies the caller"),
+        "REALTIME_TOPIC_RULES": (conf.settings().topic_rules, "decides who may watch which topics"),
     }
     for name, (path, meaning) in functions.items():
         if not path:
-            hint = f"Name the function that says {meaning}, as module.function."
+            hint = f"Name the function that {meaning}, as module.function."
             yield Error(f"{name} is not set.", hint=hint, id="realtime.E001")
             continue
         try:
             import_string(path)
         except ImportError as problem:
-            yield Error(f"{name} names nothing that can be imported: {problem}", id="realtime.E001")
+            yield Error(f"{name} cannot be imported: {problem}", id="realtime.E001")
 
 
 def _origins() -> Iterator[CheckMessage]:
-    """In production: whose pages may connect, and under which names the server answers."""
+    """Check, in production, which pages may connect, and under which host names the server answers."""
     if settings.DEBUG:
         return
     if "*" in settings.ALLOWED_HOSTS:
         yield Warning(
-            "ALLOWED_HOSTS holds '*': under any name that leads here, a page counts as one of the own site.",
-            hint="Name the hosts under which browsers come.",
+            "ALLOWED_HOSTS contains '*': pages of any host name that points to this server count as the same site.",
+            hint="Name the hosts that browsers use.",
             id="realtime.W004",
         )
     for origin in conf.settings().allowed_origins:
         parts = urlsplit(origin)
         if parts.scheme != "https" and parts.hostname not in LOOPBACK:
             yield Warning(
-                f"REALTIME_ALLOWED_ORIGINS holds {origin!r}: whoever is on the way can put a script into its pages.",
-                hint="Name origins as https://app.example.com.",
+                f"REALTIME_ALLOWED_ORIGINS contains {origin!r}: anybody on the network can add scripts to its pages.",
+                hint="Use origins such as https://app.example.com.",
                 id="realtime.W004",
             )
 
@@ -91,14 +91,14 @@ def _secret() -> Iterator[CheckMessage]:
         yield Error("SECRET_KEY is not set, and tickets are signed with it.", hint=hint, id="realtime.E002")
     elif len(secret) < MIN_SECRET_LENGTH:
         yield Warning(
-            f"SECRET_KEY has {len(secret)} characters: who guesses it can sign a ticket for any tenant.",
+            f"SECRET_KEY has {len(secret)} characters: somebody who guesses it can sign a ticket for any tenant.",
             hint=hint,
             id="realtime.W005",
         )
     if any(len(old) < MIN_SECRET_LENGTH for old in settings.SECRET_KEY_FALLBACKS):
         yield Warning(
-            "SECRET_KEY_FALLBACKS holds a short key: who guesses it can sign a ticket for any tenant.",
-            hint="Take it out; tickets that it signed are refused from then on.",
+            "SECRET_KEY_FALLBACKS contains a short key: somebody who guesses it can sign a ticket for any tenant.",
+            hint="Remove it. Tickets that it signed are refused then.",
             id="realtime.W005",
         )
 
@@ -106,7 +106,7 @@ def _secret() -> Iterator[CheckMessage]:
 def _redis(server: RedisServer) -> Iterator[CheckMessage]:
     if server.evicts_anything:
         yield Warning(
-            f"Redis evicts keys without expiry (maxmemory-policy {server.policy}): feeds and ended jobs can get lost.",
+            f"Redis evicts keys without expiry (maxmemory-policy {server.policy}): feeds and ended jobs can be lost.",
             hint=SET_POLICY,
             id="realtime.W001",
         )

@@ -1,6 +1,6 @@
-"""What `manage.py doctor` does with its checks, and the first of them: the settings.
+"""Runs the checks of `manage.py doctor`, and checks the settings.
 
-The others are in `doctor_servers.py`, `doctor_clocks.py`, `doctor_relay.py` and `doctor_push.py`.
+The other checks are in `doctor_servers.py`, `doctor_clocks.py`, `doctor_relay.py` and `doctor_push.py`.
 """
 
 import time
@@ -16,12 +16,12 @@ from realtime.operate import checks
 from realtime.records.errors import CheckFailedError
 
 RESERVED_TENANT = 0
-"""The doctor's own feed; tenants of projects begin with 1."""
+"""The tenant of the doctor's own feed. The ids of a project's tenants begin with 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`mend` is empty where nothing is wrong."""
+    """The result of a check. `mend` says how to fix the problem, and is empty if there is none."""
 
     name: str
     said: str
@@ -33,28 +33,29 @@ class Finding:
 
 
 def examine(named: Iterable[tuple[str, DoctorCheck]]) -> Iterator[Finding]:
-    """Makes each check when its finding is asked for; no defect of one keeps the others from being made."""
+    """Yield the finding of each check, which runs at that moment. An unexpected error does not stop the others."""
     for name, check in named:
         try:
             yield Finding(name, check())
         except CheckFailedError as problem:
             yield Finding(name, str(problem), problem.mend)
-        except Exception as problem:  # noqa: BLE001 - a project's checks may raise what they like
-            yield Finding(name, f"{type(problem).__name__}: {problem}", "Read the error; the check itself fell.")
+        except Exception as problem:  # noqa: BLE001 - a project's checks may raise anything
+            yield Finding(name, f"{type(problem).__name__}: {problem}", "Read the error: the check itself failed.")
 
 
 class RedisChecks:
-    """Skips the checks that need Redis once Redis could not be reached: each of them would wait for it as long."""
+    """Skips the checks that need Redis after one could not reach it, because each would wait for it again."""
 
     def __init__(self) -> None:
         self._away = False
 
     def check(self, check: DoctorCheck) -> DoctorCheck:
-        return partial(self._made, check)
+        """Wrap a check that needs Redis."""
+        return partial(self._run, check)
 
-    def _made(self, check: DoctorCheck) -> str:
+    def _run(self, check: DoctorCheck) -> str:
         if self._away:
-            raise CheckFailedError("not looked at: Redis does not answer", "Mend Redis first.")
+            raise CheckFailedError("not checked: Redis does not answer", "Repair Redis first.")
         try:
             return check()
         except CheckFailedError as problem:
@@ -63,7 +64,7 @@ class RedisChecks:
 
 
 def check_settings() -> str:
-    """What `manage.py check` says of the engine, without what it asks of Redis."""
+    """Run the engine's checks of `manage.py check` that do not need Redis. Raises CheckFailedError."""
     if messages := checks.check_settings():
         said = "; ".join(f"{message.msg.rstrip('.')} ({message.id})" for message in messages)
         raise CheckFailedError(said, " ".join(message.hint or "Correct it." for message in messages))
@@ -71,10 +72,10 @@ def check_settings() -> str:
 
 
 def new_attempt() -> int:
-    """Higher than all before: so each look at the reserved feed is a new state of the same few topics."""
+    """Return a higher attempt than all before, so that the doctor can publish the same few topics each time."""
     return time.time_ns() // 1_000_000
 
 
 def first_line(problem: Exception) -> str:
-    """Return the first line of an error's text, or its class where it has none."""
+    """Return the first line of an error's text, or its class if it has no text."""
     return next(iter(str(problem).strip().splitlines()), type(problem).__name__)

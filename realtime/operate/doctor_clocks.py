@@ -1,4 +1,4 @@
-"""The doctor's look at clocks: of this host, of Redis and of the database."""
+"""The doctor's check of the clocks of this host, of Redis and of the database."""
 
 import time
 from contextlib import suppress
@@ -11,24 +11,25 @@ from realtime.records.errors import CheckFailedError
 from realtime.redis.clock import seconds_of
 
 MOST_SECONDS = 5.0
-"""Of difference. Nothing is lost by more; times that people read are wrong by as much."""
+"""The accepted difference. A larger one loses nothing, but times that people read are wrong by as much."""
 
 
 def check_clocks() -> str:
-    """Compare the clocks with that of Redis, by which the others judge. Raises CheckFailedError."""
+    """Compare the clocks with that of Redis, which all processes share. Raises CheckFailedError."""
     here = time.time()
     try:
         with brief_redis() as redis:
             redis_time = seconds_of(redis.time())
     except RedisError as problem:
-        raise CheckFailedError(f"not looked at: {problem}", "Mend Redis first.") from problem
+        raise CheckFailedError(f"not checked: {problem}", "Repair Redis first.") from problem
     found = {"this host": here - redis_time}
     if connection.vendor == "postgresql":
-        with suppress(DatabaseError):  # the check of the database says so
+        with suppress(DatabaseError):  # the check of the database reports it
             found["PostgreSQL"] = _postgres_time() - redis_time - (time.time() - here)
     wrong = [f"{name} is {_ahead(by)} Redis" for name, by in found.items() if abs(by) > MOST_SECONDS]
     if wrong:
-        raise CheckFailedError("; ".join(wrong), "Let all hosts follow one time server (chrony, systemd-timesyncd).")
+        mend = "Synchronize all hosts with a time server (chrony, systemd-timesyncd)."
+        raise CheckFailedError("; ".join(wrong), mend)
     return f"{' and '.join(found)}: within {max(map(abs, found.values())):.1f} s of Redis"
 
 

@@ -1,4 +1,4 @@
-"""The doctor's proof that what is published arrives: through a hub of its own, and through a server's WebSocket."""
+"""The doctor's checks that a published record arrives: through a hub of its own, and through a server's WebSocket."""
 
 import asyncio
 import time
@@ -32,25 +32,25 @@ PUSH_TOPIC = "doctor:push"
 TOPICS = TopicFilter.of([PUSH_TOPIC])
 PUSH_SECONDS = 10.0
 TICKET_SECONDS = 60
-LOOK_AT_READYZ = "Look at its /readyz and into its log."
+LOOK_AT_READYZ = "Read its /readyz and its log."
 
 
 def check_hub() -> str:
-    """Publishes into the reserved feed and sees it arrive through a hub as servers have one."""
+    """Publish into the reserved feed, and wait until the record arrives through a hub like that of a server."""
     try:
         return async_to_sync(_push_through_hub)()
     except (RedisError, FeedUnavailableError) as problem:
-        raise CheckFailedError(f"cannot be tried: {problem}", "Mend Redis first.") from None
+        raise CheckFailedError(f"cannot be tried: {problem}", "Repair Redis first.") from None
     except TimeoutError:
         raise CheckFailedError(
-            f"published, and nothing arrived within {PUSH_SECONDS:g} s",
-            "Pub/sub does not work: is this Redis a replica, a proxy without pub/sub, or shut by an ACL? "
+            f"published, but nothing arrived within {PUSH_SECONDS:g} s",
+            "Pub/sub does not work: is this Redis a replica, a proxy without pub/sub, or closed by an ACL? "
             f"If so, correct {conf.REDIS_ADDRESS}.",
         ) from None
 
 
 def check_server(url: str) -> DoctorCheck:
-    """The same through the WebSocket of a running server, at `http://` or `https://`."""
+    """Return the same check through the WebSocket of a running server, at `http://` or `https://`."""
     return partial(_check_server, url)
 
 
@@ -62,16 +62,16 @@ def _check_server(url: str) -> str:
         raise CheckFailedError(f"{url} closed the connection: {code} {reason}".rstrip(), _mend(code)) from None
     except TimeoutError:
         mend = f"{LOOK_AT_READYZ} Do both use the same Redis and the same REALTIME_KEY_PREFIX?"
-        raise CheckFailedError(f"published, and nothing arrived from {url} within {PUSH_SECONDS:g} s", mend) from None
+        raise CheckFailedError(f"published, but nothing arrived from {url} within {PUSH_SECONDS:g} s", mend) from None
     except (OSError, InvalidHandshake) as problem:
-        mend = "Is that its address? A proxy in front has to pass WebSockets on; the name has to be in ALLOWED_HOSTS."
+        mend = "Is that its address? A proxy in front must pass on WebSockets, and ALLOWED_HOSTS must have the name."
         raise CheckFailedError(f"no WebSocket at {url}: {problem}", mend) from None
     except RedisError as problem:
-        raise CheckFailedError(f"cannot be tried: {problem}", "Mend Redis first.") from None
+        raise CheckFailedError(f"cannot be tried: {problem}", "Repair Redis first.") from None
 
 
 class _Arrivals:
-    """A transport that keeps when each attempt of the doctor's record came, and tells who waits."""
+    """A transport that collects the attempts of the doctor's record as they arrive."""
 
     waits_for_client = True
 
@@ -83,6 +83,7 @@ class _Arrivals:
             self._attempts.put_nowait(attempt)
 
     async def until(self, attempt: int) -> None:
+        """Wait for this attempt or a later one."""
         while await self._attempts.get() < attempt:
             pass
 
@@ -114,7 +115,7 @@ async def _push_through_server(url: str) -> str:
 
 
 async def _publish_and_wait(until: Callable[[int], Any]) -> float:
-    """Seconds. Raises TimeoutError, RedisError."""
+    """Return how many seconds a record took to arrive. Raises TimeoutError and RedisError."""
     attempt = new_attempt()
     started = time.monotonic()
     publish = partial(conf.publisher().status, tenant_id=RESERVED_TENANT, topic=PUSH_TOPIC, status="DONE")
@@ -146,9 +147,9 @@ def _websocket_url(url: str) -> str:
 
 def _mend(code: int) -> str:
     if code == CloseCode.TICKET_INVALID:
-        return "The server has another SECRET_KEY than this command: give both the same."
+        return "The server has another SECRET_KEY than this command: give both the same one."
     if code == CloseCode.LIFETIME_OVER:
-        return "The clocks of this machine and of the server differ: set both by NTP."
+        return "The clocks of this machine and of the server differ: synchronize both by NTP."
     if code == CloseCode.TOO_MANY_CONNECTIONS:
         return "The server is full: start another, or raise REALTIME_MAX_CONNECTIONS."
     return LOOK_AT_READYZ

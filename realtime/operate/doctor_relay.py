@@ -14,11 +14,11 @@ from realtime.records.errors import CheckFailedError
 RELAY_TOPIC = "doctor:relay"
 RELAY_SECONDS = 10.0
 OLD_SECONDS = 30.0
-"""A row that has waited so long was left behind by the process that wrote it and by the relay."""
+"""A row that has waited longer was sent neither by the process that wrote it nor by a relay."""
 
 
 def _outbox_unused() -> str:
-    """Why there is nothing for an outbox and its relay to do; empty if there may be. Raises DatabaseError."""
+    """Return why this project does not use the outbox and its relay, or "" if it may. Raises DatabaseError."""
     if connection.vendor == NO_DATABASE:
         return f"{NOT_USED}: it needs PostgreSQL, and DATABASES names none"
     if connection.vendor != "postgresql":
@@ -29,7 +29,7 @@ def _outbox_unused() -> str:
 
 
 def _relay_has_run() -> bool:
-    """Whether a relay has run beside this Redis; true also where Redis cannot say."""
+    """Return whether a relay has run with this Redis. True if Redis does not answer."""
     try:
         return conf.publisher().filled_run_id() is not None
     except RedisError:
@@ -43,24 +43,24 @@ def check_outbox() -> str:
         found = waiting()
     except DatabaseError as problem:
         raise CheckFailedError(
-            f"cannot be read: {first_line(problem)}", "Mend the database first (manage.py migrate)."
+            f"cannot be read: {first_line(problem)}", "Repair the database first (manage.py migrate)."
         ) from None
     if found.oldest_seconds > OLD_SECONDS:
         raise CheckFailedError(
-            f"its oldest row waits for {found.oldest_seconds:.0f} s",
+            f"its oldest row has waited for {found.oldest_seconds:.0f} s",
             "Start a worker or manage.py realtime_relay; if one runs, its log says outbox_rows_not_sent and why.",
         )
     if found.set_aside:
         raise CheckFailedError(
             f"{found.set_aside} rows can never be sent as they are, and were set aside",
-            "manage.py realtime_outbox says which and why, and sends them again.",
+            "manage.py realtime_outbox lists them with the reasons, and sends them again.",
         )
     age = found.oldest_seconds
-    return f"the oldest row waits for {age:.0f} s" if age else "empty: everything was sent"
+    return f"the oldest row has waited for {age:.0f} s" if age else "empty: everything was sent"
 
 
 def check_relay() -> str:
-    """A row as a process leaves it behind that dies after its commit: the relay has to send it."""
+    """Write a row like that of a process that died after its commit, and wait until the relay sends it."""
     payload = {"topic": RELAY_TOPIC, "attempt": new_attempt(), "status": "DONE", "published_at": time.time()}
     try:
         if unused := _outbox_unused():
@@ -68,28 +68,28 @@ def check_relay() -> str:
         seconds = seconds_until_relayed(RESERVED_TENANT, payload, RELAY_SECONDS)
     except DatabaseError as problem:
         raise CheckFailedError(
-            f"cannot be tried: {first_line(problem)}", "Mend the database first (manage.py migrate)."
+            f"cannot be tried: {first_line(problem)}", "Repair the database first (manage.py migrate)."
         ) from None
     if seconds is None:
         raise CheckFailedError(
             f"a row in the outbox was not sent within {RELAY_SECONDS:g} s",
-            "Start a worker or manage.py realtime_relay; if one runs, look into its log.",
+            "Start a worker or manage.py realtime_relay; if one runs, read its log.",
         )
     return f"at work: it sent a row after {seconds:.1f} s"
 
 
 def check_fill() -> str:
-    """The mark that the relay leaves in each life of Redis."""
+    """Check whether a relay has filled Redis since its last start. The relay leaves a note of that in Redis."""
     publisher = conf.publisher()
     try:
         if unused := _outbox_unused():
             return unused
         filled = publisher.filled_run_id() == publisher.run_id()
     except RedisError as problem:
-        raise CheckFailedError(f"cannot be asked: {problem}", "Mend Redis first.") from None
+        raise CheckFailedError(f"cannot be read: {problem}", "Repair Redis first.") from None
     except DatabaseError as problem:
         raise CheckFailedError(
-            f"cannot be asked: {first_line(problem)}", "Mend the database first (manage.py migrate)."
+            f"cannot be read: {first_line(problem)}", "Repair the database first (manage.py migrate)."
         ) from None
     if not filled:
         raise CheckFailedError(

@@ -21,13 +21,13 @@ from realtime.redis.supported import is_too_old, needed
 
 NOT_USED = "not used"
 NO_DATABASE = "unknown"
-"""The vendor of Django's stand-in for a project without DATABASES."""
+"""The vendor of Django's dummy database, for a project without DATABASES."""
 REDIS_SECONDS = 3.0
 MEND_WRITES = {
     "OOM": checks.GIVE_MEMORY,
     "READONLY": f"Redis is a replica: promote it (REPLICAOF NO ONE), or correct {conf.REDIS_ADDRESS}.",
-    "MISCONF": "Redis cannot write to its disk: make room, or mend the folder; its log says which file.",
-    "NOREPLICAS": "Redis has fewer replicas than min-replicas-to-write asks for: mend them, or ask for fewer.",
+    "MISCONF": "Redis cannot write to its disk: free space, or repair the folder. Its log names the file.",
+    "NOREPLICAS": "Redis has fewer replicas than min-replicas-to-write requires: repair them, or require fewer.",
     "NOPERM": "Let the ACL of this user permit all commands on these keys and channels.",
     "MASTERDOWN": f"Redis is a replica whose master is away: correct {conf.REDIS_ADDRESS}.",
 }
@@ -62,7 +62,7 @@ def check_redis() -> str:
 def check_policy() -> str:
     server = _redis()
     if server.evicts_anything:
-        raise CheckFailedError(f"maxmemory-policy {server.policy} evicts what has no expiry", checks.SET_POLICY)
+        raise CheckFailedError(f"maxmemory-policy {server.policy} evicts keys without expiry", checks.SET_POLICY)
     return f"maxmemory-policy {server.policy}"
 
 
@@ -78,19 +78,20 @@ def check_memory() -> str:
 
 
 def check_writes() -> str:
-    """A write as any other, and what marks of revocation need: scripts, and messages to all processes."""
+    """Try a write, and also scripts and messages to all processes, which revocations need. Raises CheckFailedError."""
     redis, keys = brief_redis(), Keys(conf.key_prefix())
     try:
         redis.script_load(scripts.source("note"))
         redis.publish(keys.writable(), b"")
         try_write(redis, keys)
     except RedisError as problem:
-        mend = MEND_WRITES.get(refusal(problem) or "", "Mend Redis first.")
+        mend = MEND_WRITES.get(refusal(problem) or "", "Repair Redis first.")
         raise CheckFailedError(f"refused: {sentence(problem)}", mend) from None
-    return "taken"
+    return "accepted"
 
 
 def brief_redis() -> Redis:
+    """Return a client that waits only a few seconds for Redis."""
     return brief_client(conf.redis_url(), REDIS_SECONDS)
 
 

@@ -1,7 +1,7 @@
-"""What this process counts, as Prometheus reads it: `/metrics` of a web process, a port of its own of a worker.
+"""The metrics of this process for Prometheus: at `/metrics` of a web process, or at a port of its own of a worker.
 
-Names and labels are made when somebody asks. So is what stands in Redis and in the database: it is asked for in
-threads, and waited for a second at the most, so that no scrape hangs; what cannot be known then is left out.
+Metrics are made for each scrape. Those from Redis and the database are read in threads, and a scrape waits for them at
+most a second, so that it never hangs. Metrics that are not known by then are left out.
 """
 
 import threading
@@ -32,7 +32,7 @@ __all__ = ["CONTENT_TYPE", "PATIENCE_SECONDS", "Question", "exposition", "serve_
 log = structlog.get_logger(__name__)
 
 PATIENCE_SECONDS = 1.0
-"""What a scrape waits for the answers of Redis and the database."""
+"""How long a scrape waits for the answers of Redis and the database."""
 HOST = "127.0.0.1"
 
 TRANSPORTS = ("websocket", "sse", "poll")
@@ -40,16 +40,16 @@ CLOSE_CODES = [str(int(code)) for code in CloseCode]
 READ_CAUSES = ("confirmed", "gap", "epoch", "client_ahead", "behind", "probe")
 
 GAUGES = {
-    "realtime_outbox_age_seconds": "Age of the oldest row of the outbox that was not sent; 0 if all were.",
+    "realtime_outbox_age_seconds": "Age of the oldest unsent row of the outbox; 0 if all were sent.",
     "realtime_outbox_set_aside": "Rows of the outbox that can never be sent as they are.",
     "realtime_redis_memory_bytes": "Memory that Redis uses.",
     "realtime_redis_memory_limit_bytes": "Redis' maxmemory; 0 for none.",
-    "realtime_redis_writable": "1 if Redis takes writes, 0 if it refuses them.",
+    "realtime_redis_writable": "1 if Redis accepts writes, 0 if it refuses them.",
 }
 
 A = TypeVar("A", bound=Mapping[Any, Any])
 Ask = Callable[[], dict[str, float]]
-"""Returns gauges by their names; may raise what it likes."""
+"""Returns gauges by name. It may raise any error."""
 
 
 def _ask_database() -> dict[str, float]:
@@ -60,7 +60,7 @@ def _ask_database() -> dict[str, float]:
             "realtime_outbox_set_aside": float(found.set_aside),
         }
     finally:
-        connection.close()  # of this thread, which ends
+        connection.close()  # this thread's own connection; the thread ends here
 
 
 def _ask_redis() -> dict[str, float]:
@@ -74,7 +74,7 @@ def _ask_redis() -> dict[str, float]:
 
 
 class Question(Generic[A]):
-    """Asked in a thread; while one is still waiting for an answer no other is started."""
+    """A query that runs in a thread. While it runs, it is not started again."""
 
     def __init__(self, ask: Callable[[], A]) -> None:
         self._ask = ask
@@ -90,7 +90,7 @@ class Question(Generic[A]):
                 self._thread.start()
 
     def answer(self, within_seconds: float) -> A | None:
-        """None if there is none so far."""
+        """Wait up to this many seconds for the answer. Return None if there is none by then."""
         if self._thread is not None:
             self._thread.join(within_seconds)
         return self._answer
@@ -98,30 +98,30 @@ class Question(Generic[A]):
     def _work(self) -> None:
         try:
             self._answer = self._ask()
-        except Exception as problem:  # noqa: BLE001 - whatever it was, the rest can still be read
+        except Exception as problem:  # noqa: BLE001 - an error must not hide the other metrics
             log.debug("metric_not_known", error=str(problem).strip())
 
 
 class Exposed(Collector):
-    """All that this process counts and asks."""
+    """The collector of all metrics of the engine."""
 
     def __init__(self, questions: Iterable[Ask] = (_ask_database, _ask_redis)) -> None:
         self._questions = [Question(ask) for ask in questions]
 
     def describe(self) -> list[Metric]:
-        """Nothing: to be registered must not ask anybody anything."""
+        """Return nothing, so that registering the collector makes no query."""
         return []
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily("realtime_records_delivered", "Records handed to connections.", counts.delivered)
         yield CounterMetricFamily(
-            "realtime_records_conflated", "Records skipped: a newer one of the topic came.", counts.conflated
+            "realtime_records_conflated", "Records skipped for a newer one of the same topic.", counts.conflated
         )
         yield _counter(
             "realtime_records_published", "Publishes, by Redis' verdict.", "verdict", counts.published, Verdict
         )
         yield _counter(
-            "realtime_progress_dropped", "Progress that Redis did not take.", "reason", conf.publisher().dropped
+            "realtime_progress_dropped", "Progress that did not reach Redis.", "reason", conf.publisher().dropped
         )
         yield _counter(
             "realtime_connections_closed",
@@ -138,9 +138,9 @@ class Exposed(Collector):
             counts.refused_writes,
             CODES,
         )
-        yield _counter("realtime_refused", "Whatever was refused, by reason.", "reason", counts.refusals, REASONS)
+        yield _counter("realtime_refused", "Requests and frames refused.", "reason", counts.refusals, REASONS)
         yield _counter(
-            "realtime_isolated_errors", "Errors of one tenant's data that cost no other one.", "where", counts.isolated
+            "realtime_isolated_errors", "Errors in one tenant's data. No other is affected.", "where", counts.isolated
         )
         yield _counter("realtime_feed_reads", "Reads of a feed, by cause.", "cause", counts.reads, READ_CAUSES)
         yield _counter("realtime_sql_statements", "SQL statements, by view.", "view", counts.sql)
@@ -163,7 +163,7 @@ class Exposed(Collector):
 
 
 def _counter(name: str, documentation: str, label: str, values: Mapping[str, int], known: Iterable[str] = ()) -> Metric:
-    """With a 0 for each known label that has not been counted yet: else an alert would miss the first one."""
+    """Make a counter, with 0 for each known label that was not counted yet. Otherwise an alert misses the first one."""
     family = CounterMetricFamily(name, documentation, labels=[label])
     for key, number in sorted({**dict.fromkeys(known, 0), **values}.items()):
         family.add_metric([key], number)
@@ -181,14 +181,14 @@ def _histogram(name: str, histogram: Histogram) -> Metric:
 
 
 def exposition() -> bytes:
-    """All metrics of this process in Prometheus' text format (`CONTENT_TYPE`)."""
+    """Return all metrics of this process in Prometheus' text format (`CONTENT_TYPE`)."""
     return generate_latest()
 
 
 def serve_metrics(port: int) -> None:
-    """Answers scrapes at this port of the loopback address, for a process that serves nothing else; 0: does not.
+    """Serve the metrics at this port of the loopback address (0: do not), for a process without a web server.
 
-    Another process that has the port already is no reason not to work.
+    If another process has the port already, only log a warning.
     """
     if not port:
         return

@@ -10,14 +10,14 @@ from realtime.web.answers import error
 from realtime.web.origin import LOOPBACK
 
 HEADERS_OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
-"""A request with one of these did not begin on this machine, whatever its address says."""
+"""A request with one of these headers came through a proxy, so it may come from another machine."""
 
 
 @require_safe
 def metrics_view(request: HttpRequest) -> HttpResponse:
-    """What this process counts, for Prometheus: for whoever sends `REALTIME_METRICS_TOKEN`.
+    """Answer with the metrics of this process, if the request has `REALTIME_METRICS_TOKEN`.
 
-    Without such a token for whoever asks from this machine, and not through a proxy: strangers learn nothing.
+    If that setting is empty, answer requests from this machine that did not come through a proxy.
     """
     if not _may_read_metrics(request):
         return error(401, "token_invalid", "Send Authorization: Bearer <REALTIME_METRICS_TOKEN>.")

@@ -1,4 +1,4 @@
-"""`GET /healthz` and `GET /readyz`, for balancers and orchestrators."""
+"""`GET /healthz` and `GET /readyz`, for load balancers and orchestrators."""
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -9,13 +9,13 @@ from realtime.web.process import this_process
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
-    """Alive."""
+    """Answer "ok", because the process is alive."""
     return HttpResponse("ok", content_type="text/plain")
 
 
 @require_safe
 async def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
-    """Ready to take connections. Where it is not, it says in one sentence what fails (`ServerProcess.ready`)."""
+    """Answer 200 if the process can accept connections, else 503 with a sentence that says what fails."""
     try:
         said = await this_process().ready()
     except FeedUnavailableError as problem:

@@ -1,4 +1,4 @@
-"""A feed in a terminal: what stands, then each record as it comes. A hub with one subscriber, whose carrier prints."""
+"""Prints a feed in a terminal: its present records, then each new one. It is a hub with one subscriber that prints."""
 
 import asyncio
 import math
@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 
 class _Printer:
-    """A transport for people: takes every frame at once."""
+    """A transport that prints the records of each frame."""
 
     waits_for_client = True
 
@@ -40,12 +40,12 @@ class _Printer:
         for record in content.get("records", ()):
             self._write(self._line_of(record))
         if frame.kind == "snapshot" and frame.place is not None:
-            self._say("A new epoch has begun; this is the whole feed." if self._begun else "Live from here.")
+            self._say("A new epoch has begun: this was the whole feed." if self._begun else "New records follow.")
             self._begun = True
 
 
 class _TailedHub(Hub):
-    """Says when Redis goes and comes."""
+    """A hub that says when Redis cannot be reached, and when it is back."""
 
     def __init__(self, reader: FeedReader, limits: Limits, say: Say) -> None:
         super().__init__(reader, limits)
@@ -54,7 +54,7 @@ class _TailedHub(Hub):
 
     def on_lost(self) -> None:
         self._away = True
-        self._say("Redis is away. What happens meanwhile is shown when it is back.")
+        self._say("Redis cannot be reached. Changes are shown when it is back.")
         super().on_lost()
 
     def on_confirmed(self, tenant_id: int) -> None:
@@ -76,9 +76,9 @@ async def tail(  # noqa: PLR0913 - what the command reads from the settings
     limits: Limits | None = None,
     probe_seconds: float = Settings.probe_seconds,
 ) -> None:
-    """Writes a line for each record of these topics, for ever; `say` gets sentences about the feed itself.
+    """Write a line for each record of these topics, until cancelled. `say` gets sentences about the feed itself.
 
-    Ends by cancellation, or by what `write` raises.
+    Raises OSError if `write` raises it.
     """
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -107,7 +107,7 @@ async def _join(hub: Hub, subscriber: Subscriber, say: Say) -> None:
         try:
             return await hub.join(subscriber)
         except FeedUnavailableError as problem:
-            say(f"{problem} Trying on.")
+            say(f"{problem} Trying again.")
             await asyncio.sleep(1)
 
 
@@ -116,7 +116,7 @@ def _json_line(record: dict[str, Any]) -> str:
 
 
 def line_of(record: Mapping[str, Any]) -> str:
-    """One record for people: time in UTC as logs have it, topic, attempt, status, percent, step, and what is wrong."""
+    """Return a record as a line of text: time in UTC, topic, attempt, status, percent, step and error."""
     if "attempt" not in record:
         return _printable(f"{'':13}  {record['topic']:<40}  {record['status']}")
     at = datetime.fromtimestamp(record["published_at"], UTC)
@@ -144,5 +144,5 @@ def _progress_parts(progress: Mapping[str, Any] | None) -> list[str]:
 
 
 def _printable(line: str) -> str:
-    """What a worker wrote must not move the cursor of whoever reads it."""
+    """Replace characters that a terminal would interpret, because workers may write any text."""
     return "".join(letter if letter.isprintable() else "�" for letter in line)

@@ -1,4 +1,4 @@
-"""The system checks of the engine: what each of them finds, and that a plain `check` asks no Redis."""
+"""The system checks of the engine: what each of them finds, and that a plain `check` does not need Redis."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def found(*, deploy: bool = False) -> list[str]:
     return [str(message.id) for message in messages]
 
 
-def test_the_product_as_it_is_has_nothing_to_complain_of(redis: Redis) -> None:
+def test_they_find_nothing_wrong_with_the_product_itself(redis: Redis) -> None:
     assert found(deploy=True) == []
 
 
@@ -39,12 +39,12 @@ def test_the_product_as_it_is_has_nothing_to_complain_of(redis: Redis) -> None:
         ("REALTIME_ALLOWED_ORIGINS", ["https://a.example", "http://b.example"], "realtime.W004"),
     ],
 )
-def test_a_setting_that_is_wrong_is_found(settings: Settings, name: str, value: object, identifier: str) -> None:
+def test_a_wrong_setting_is_found(settings: Settings, name: str, value: object, identifier: str) -> None:
     setattr(settings, name, value)
     assert found() == [identifier]
 
 
-def test_a_page_on_this_machine_may_connect_and_so_may_any_while_debugging(settings: Settings) -> None:
+def test_pages_of_this_machine_are_allowed_and_while_debugging_all_pages(settings: Settings) -> None:
     settings.REALTIME_ALLOWED_ORIGINS = ["http://localhost:3000", "http://127.0.0.1:5173", "http://[::1]:80"]
     assert found() == []
     settings.REALTIME_ALLOWED_ORIGINS = ["http://b.example"]
@@ -53,7 +53,7 @@ def test_a_page_on_this_machine_may_connect_and_so_may_any_while_debugging(setti
     assert found() == []
 
 
-def test_a_redis_that_is_set_or_filled_wrongly_is_found_by_a_check_before_deploying(
+def test_a_wrong_policy_and_a_full_memory_of_redis_are_found_before_deploying(
     own_redis: RedisServer, settings: Settings, anew: Callable[[], None]
 ) -> None:
     settings.REALTIME_REDIS_URL = own_redis.url
@@ -71,7 +71,7 @@ def test_a_redis_that_is_set_or_filled_wrongly_is_found_by_a_check_before_deploy
     client.close()
 
 
-def test_a_plain_check_needs_no_redis_and_one_before_deploying_says_that_it_is_away() -> None:
+def test_a_plain_check_needs_no_redis_and_the_one_before_deploying_reports_that_it_is_away() -> None:
     environment = {"SECRET_KEY": SECRET, "REDIS_URL": "redis://127.0.0.1:1/0", "PATH": "/usr/bin"}
 
     def check(*words: str) -> str:

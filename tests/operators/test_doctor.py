@@ -1,4 +1,4 @@
-"""`manage.py doctor`: all is well with a running system, and for each thing that is broken it says how to mend it."""
+"""`manage.py doctor`: it finds nothing wrong with a running system, and says how to fix each part that is broken."""
 
 import socket
 import subprocess
@@ -29,13 +29,13 @@ NOWHERE = f"{HOST}:1"
 
 @pytest.fixture(scope="module")
 def ailing(template: Servers) -> Iterator[System]:
-    """A system whose parts are broken one after another, and mended again."""
+    """A system whose parts the tests break one after another, and repair again."""
     with scratch_folder("system") as folder, running_system(template, folder, "ailing_system") as running:
         yield running
 
 
 def doctor(system: System, *words: str, **environment: str) -> tuple[int, dict[str, str], str]:
-    """The exit code; what it says of each thing; and all that it wrote."""
+    """Run the doctor. Return its exit code, its words by the name of the check, and its whole output."""
     done = subprocess.run(
         [sys.executable, "manage.py", "doctor", *words],
         cwd=PROJECT,
@@ -56,7 +56,7 @@ def wrong(said: dict[str, str]) -> set[str]:
     return {name for name, text in said.items() if text.startswith("WRONG ")}
 
 
-def test_all_is_well_with_a_running_system_up_to_its_sockets(ailing: System) -> None:
+def test_it_finds_nothing_wrong_with_a_running_system(ailing: System) -> None:
     code, said, text = doctor(ailing, "--url", ailing.address)
     assert (code, list(said), wrong(said)) == (0, [*ALL, "publish to socket"], set()), text
     assert f"a record arrived from {ailing.address}" in said["publish to socket"]
@@ -64,7 +64,7 @@ def test_all_is_well_with_a_running_system_up_to_its_sockets(ailing: System) -> 
     assert "volatile-lru" in said["redis policy"]
 
 
-def test_it_leaves_nothing_behind_but_two_topics_of_its_own_feed(ailing: System) -> None:
+def test_it_leaves_nothing_behind_except_two_topics_in_its_own_feed(ailing: System) -> None:
     redis: Redis = Redis.from_url(ailing.redis.url)
     for _ in range(2):
         assert doctor(ailing)[0] == 0
@@ -74,7 +74,7 @@ def test_it_leaves_nothing_behind_but_two_topics_of_its_own_feed(ailing: System)
     assert ailing.query("SELECT count(*) FROM realtime_outbox WHERE tenant_id = 0") == [(0,)]
 
 
-def test_each_line_of_what_is_wrong_says_how_to_mend_it(ailing: System) -> None:
+def test_each_line_about_a_fault_says_how_to_fix_it(ailing: System) -> None:
     ailing.worker.stop()
     redis: Redis = Redis.from_url(ailing.redis.url)
     redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -113,7 +113,7 @@ def test_each_line_of_what_is_wrong_says_how_to_mend_it(ailing: System) -> None:
     assert "Traceback" not in text
 
 
-def test_a_redis_that_is_away_is_said_on_each_line_that_needs_it(ailing: System) -> None:
+def test_without_redis_each_check_that_needs_it_fails(ailing: System) -> None:
     code, said, text = doctor(ailing, REDIS_URL=f"redis://:hidden@{NOWHERE}/0")
     assert code == 1
     assert wrong(said) == NEED_REDIS, text
@@ -123,19 +123,19 @@ def test_a_redis_that_is_away_is_said_on_each_line_that_needs_it(ailing: System)
 
 
 def test_a_redis_that_hangs_is_waited_for_once(ailing: System) -> None:
-    with socket.create_server((HOST, 0)) as hung:  # takes connections, and says nothing
+    with socket.create_server((HOST, 0)) as hung:  # accepts connections, but sends nothing
         hung.settimeout(0)
         url = f"redis://{HOST}:{hung.getsockname()[1]}/0"
         code, said, text = doctor(ailing, "--url", ailing.address, REDIS_URL=url)
         hung.accept()[0].close()
-        with pytest.raises(BlockingIOError):  # nobody came a second time
+        with pytest.raises(BlockingIOError):  # there was no second connection
             hung.accept()
     assert (code, wrong(said)) == (1, {*NEED_REDIS, "publish to socket"}), text
-    skipped = {name for name, words in said.items() if "not looked at: Redis does not answer" in words}
+    skipped = {name for name, words in said.items() if "not checked: Redis does not answer" in words}
     assert skipped == {*NEED_REDIS, "publish to socket"} - {"redis"}, text
 
 
-def test_a_database_that_is_away_or_not_migrated_is_said(ailing: System) -> None:
+def test_a_database_that_is_away_or_not_migrated_is_found(ailing: System) -> None:
     away = ailing.database_url.replace(ailing.database_url.partition("@")[2], f"{NOWHERE}/academy")
     code, said, text = doctor(ailing, DATABASE_URL=away)
     assert (code, wrong(said)) == (1, {"database", "outbox", "relay"}), text
@@ -161,15 +161,15 @@ def test_a_server_on_another_redis_gets_nothing(ailing: System, redis: Redis, se
     assert "REALTIME_KEY_PREFIX" in said["publish to socket"], text
 
 
-def test_a_check_of_the_project_that_falls_keeps_no_other_from_being_made() -> None:
-    def falls() -> str:
+def test_an_unexpected_error_in_a_check_does_not_stop_the_others() -> None:
+    def has_a_defect() -> str:
         raise ZeroDivisionError("oh")
 
     def fails() -> str:
         raise CheckFailedError("it is cold", "Heat it.")
 
-    assert list(examine([("a", falls), ("b", fails), ("c", lambda: "warm")])) == [
-        Finding("a", "ZeroDivisionError: oh", "Read the error; the check itself fell."),
+    assert list(examine([("a", has_a_defect), ("b", fails), ("c", lambda: "warm")])) == [
+        Finding("a", "ZeroDivisionError: oh", "Read the error: the check itself failed."),
         Finding("b", "it is cold", "Heat it."),
         Finding("c", "warm"),
     ]

@@ -1,4 +1,4 @@
-"""`manage.py realtime_tail` against a running system: what stands, what comes, and what it says when Redis goes."""
+"""`manage.py realtime_tail` against a running system: it prints the feed, and says when Redis cannot be reached."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from realtime.operate.tail import line_of
 from realtime.publish import Publisher, Step
 from tests.docs.scripts import PATIENCE_SECONDS, Lines
 
-LIVE = "Live from here."
+LIVE = "New records follow."
 
 
 class Tail:
@@ -27,7 +27,7 @@ class Tail:
         self._said: list[str] = []
 
     async def says(self, text: str) -> None:
-        """Waits for a sentence about the feed itself."""
+        """Wait for a sentence about the feed itself."""
         assert self.process.stderr is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             while line := (await self.process.stderr.readline()).decode():
@@ -58,7 +58,7 @@ def publisher_of(system: System) -> Publisher:
     return Publisher.from_url(system.redis.url)
 
 
-async def test_an_import_is_told_from_what_stands_to_its_end_and_ctrl_c_ends_it(system: System) -> None:
+async def test_it_prints_the_feed_and_the_records_of_an_import_until_ctrl_c(system: System) -> None:
     with publisher_of(system) as publisher:
         publisher.status(tenant_id=tenant_of(system, "hanbit"), topic="tail:stands", attempt=1, status="PENDING")
     async with tailing(system, "--tenant", "hanbit") as tail, system.client() as client:
@@ -71,7 +71,7 @@ async def test_an_import_is_told_from_what_stands_to_its_end_and_ctrl_c_ends_it(
         assert await asyncio.wait_for(tail.process.wait(), PATIENCE_SECONDS) == 0
 
 
-async def test_json_of_some_topics_is_what_browsers_get(system: System) -> None:
+async def test_json_of_some_topics_is_printed_as_browsers_receive_it(system: System) -> None:
     async with tailing(system, "--tenant", "saebom", "--topics", "tail:*", "--json") as tail:
         await tail.says(LIVE)
         with publisher_of(system) as publisher:
@@ -82,12 +82,12 @@ async def test_json_of_some_topics_is_what_browsers_get(system: System) -> None:
     assert (record["topic"], record["status"], record["data"]) == ("tail:1", "DONE", {"x": 1})
 
 
-async def test_a_redis_that_goes_and_comes_back_is_told_and_what_was_missed_is_shown(own_system: System) -> None:
+async def test_it_says_when_redis_fails_and_returns_and_shows_what_was_missed(own_system: System) -> None:
     tenant_id = tenant_of(own_system, "hanbit")
     async with tailing(own_system, "--tenant", "hanbit") as tail:
         await tail.says(LIVE)
         own_system.redis.kill()
-        await tail.says("Redis is away")
+        await tail.says("Redis cannot be reached.")
         own_system.redis.start()
         own_system.redis.wait_ready()
         await tail.says("Redis is back.")
@@ -96,7 +96,7 @@ async def test_a_redis_that_goes_and_comes_back_is_told_and_what_was_missed_is_s
         await tail.records.until("tail:after")
 
 
-async def test_a_tail_into_a_closed_pipe_ends_in_silence(system: System) -> None:
+async def test_it_ends_without_an_error_if_its_output_is_closed(system: System) -> None:
     command = f"'{sys.executable}' manage.py realtime_tail --tenant hanbit --json | head -n 1"
     with publisher_of(system) as publisher:
         said: dict[str, Any] = {"tenant_id": tenant_of(system, "hanbit"), "status": "PENDING"}
@@ -123,7 +123,7 @@ async def test_a_tail_into_a_closed_pipe_ends_in_silence(system: System) -> None
     ("words", "complaint"),
     [(["--tenant", "nobody"], "There is no tenant 'nobody'."), (["--tenant", "hanbit", "--topics", "A B"], "topic")],
 )
-async def test_what_cannot_be_tailed_is_answered_with_a_sentence(
+async def test_a_wrong_tenant_or_topic_is_answered_with_a_sentence(
     system: System, words: list[str], complaint: str
 ) -> None:
     async with tailing(system, *words) as tail:
@@ -135,7 +135,7 @@ def record(**more: Any) -> dict[str, Any]:
     return {"topic": "job:9", "attempt": 2, "status": "PROCESSING", "published_at": 1771234567.1234, **more}
 
 
-def test_a_line_holds_what_somebody_on_call_asks_for() -> None:
+def test_a_line_has_time_attempt_status_progress_and_error() -> None:
     progress = {"percent": 37.5, "step": vars_of(Step(3, 6, "transcode", 61.0)), "remaining_seconds": 80.2}
     line = line_of(record(progress=progress, stalled=True))
     assert [part.strip() for part in line.split("  ") if part.strip()] == [
@@ -157,6 +157,6 @@ def vars_of(step: Step) -> dict[str, Any]:
     return {"index": step.index, "total": step.total, "name": step.name, "percent": step.percent}
 
 
-def test_what_a_worker_wrote_cannot_move_the_cursor() -> None:
+def test_a_worker_s_text_cannot_move_the_cursor() -> None:
     error = {"code": "x", "message": "\x1b[2J\r\nimport 학생"}
     assert line_of(record(status="FAILED", error=error)).endswith("x: �[2J��import 학생")
