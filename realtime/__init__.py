@@ -1,8 +1,8 @@
-"""The push engine: workers publish the state of long jobs, browsers hold one connection for each tenant.
+"""The push engine: workers publish the state of long jobs, and each browser has one connection that receives it.
 
-The way of an event: `publish/publisher.py` → `records/lua/publish.lua` ⇢ Redis ⇢ `feed/pubsub_link.py` →
+The path of an event: `publish/publisher.py` → `records/lua/publish.lua` ⇢ Redis ⇢ `feed/pubsub_link.py` →
 `feed/hub.py` → `feed/followed_feed.py` (`feed/mirror.py`) → `feed/subscriber.py` → `web/websocket.py`.
-`README.md` walks it.
+`README.md` explains it.
 """
 
 __version__ = "0.1.0"

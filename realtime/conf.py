@@ -1,4 +1,4 @@
-"""The settings of the project that the engine serves, and what is made of them once a process."""
+"""The engine's settings in a Django project, and the objects that each process makes from them once."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -25,20 +25,20 @@ from realtime.repair.legacy import OldKeys
 from realtime.settings import PREFIX, Settings, variable
 
 REVOCATION_SECONDS = 1.0
-"""What a Redis that hangs may cost a request that asks whether its caller was revoked."""
+"""How long a request waits for Redis to check whether its caller was revoked."""
 
 
 SessionEnder = Callable[[int, int | None, str | None], None]
-"""Ends sign-ins in the project: of a tenant, a user of it, or a session of it. Takes their ids; None means all."""
+"""Ends sign-ins in the project. Takes the ids of a tenant, a user and a session; None means all users or sessions."""
 
 OutboxSender = Callable[[dict[str, Any]], None]
 
 DoctorCheck = Callable[[], str]
-"""Returns what is right as a few words; raises CheckFailedError."""
+"""Returns a few words about what is right, or raises CheckFailedError."""
 
 
-REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, as a rule the variable REDIS_URL)"
-"""What to call it where somebody has to correct it: operators know the variable, developers the setting."""
+REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, usually the variable REDIS_URL)"
+"""Its name in messages. Operators know the variable, and developers the setting."""
 
 
 @cache
@@ -70,12 +70,12 @@ def redis_url() -> str:
 
 
 def key_prefix() -> str:
-    """Return what goes in front of all keys of Redis."""
+    """Return the prefix of all keys in Redis."""
     return settings().key_prefix
 
 
 def limits() -> Limits:
-    """Return how long records stay, and how many a new client is shown."""
+    """Return how long records stay in Redis, and how many ended topics a new client is shown."""
     return Limits(
         terminal_ttl_seconds=settings().terminal_ttl_seconds,
         recent_terminal=settings().recent_terminal,
@@ -85,36 +85,36 @@ def limits() -> Limits:
 
 @cache
 def publisher() -> Publisher:
-    """The process's publisher and reader of single records."""
+    """Return the process's publisher, which also reads single records."""
     return Publisher.from_url(redis_url(), key_prefix=key_prefix(), limits=limits())
 
 
 @cache
 def redis() -> Redis:
-    """The process's client for what goes beyond one publish: the relay, its sweeper, commands, old keys."""
+    """Return the process's Redis client for everything but publishing: relay, sweeper, commands and old keys."""
     return links.client(redis_url(), socket_timeout=5.0, socket_connect_timeout=1.0)
 
 
 def old_keys() -> OldKeys | None:
-    """Where `REALTIME_LEGACY_KEYS` says so: what also reads the progress that workers before tenants write."""
+    """Return the reader of the progress of workers before tenants, or None unless `REALTIME_LEGACY_KEYS` is `read`."""
     if settings().legacy_keys != "read":
         return None
     return OldKeys(redis(), key_prefix=key_prefix(), limits=limits())
 
 
 def record(tenant_id: int, topic: str) -> Record | None:
-    """The latest record of one topic, or None if Redis holds nothing of it in this tenant. Raises RedisError."""
+    """Return the latest record of a topic, or None if Redis has none in this tenant. Raises RedisError."""
     return (old_keys() or publisher()).record(tenant_id, topic)
 
 
 def source() -> Source:
-    """Who answers what is asked of the project's database; without `REALTIME_SOURCE` one that knows tenants alone."""
+    """Return the source that reads the project's database. Without `REALTIME_SOURCE` it knows only tenants."""
     return cast("Source", import_string(settings().source)())
 
 
 @cache
 def revocations() -> Revocations:
-    """Who was revoked: what each authenticated request asks."""
+    """Return the process's reader and writer of revocations, which each authenticated request uses."""
     client = links.client(redis_url(), socket_timeout=REVOCATION_SECONDS, socket_connect_timeout=REVOCATION_SECONDS)
     committed = cast("Committed", import_string("realtime.outbox.revoke.committed_marks"))
     unwritten = UnwrittenMarks(client, committed, key_prefix=key_prefix())
@@ -122,10 +122,10 @@ def revocations() -> Revocations:
 
 
 def ticket_keys() -> list[bytes]:
-    """Return the keys of tickets: the first signs, and each of them verifies.
+    """Return the keys of tickets. The first one signs, and each of them verifies.
 
-    They are derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`, so that no other signature of the project is ever a
-    ticket's.
+    They are derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`, so that no other signature of the project is valid
+    for a ticket.
     """
     secrets = [project.SECRET_KEY, *project.SECRET_KEY_FALLBACKS]
     return [salted_hmac("realtime.tickets", "signing key", secret, algorithm="sha256").digest() for secret in secrets]
@@ -137,12 +137,12 @@ def ticket_key() -> bytes:
 
 
 def timing() -> Timing:
-    """Return how long a connection may be silent, and how long behind."""
+    """Return the pause between pings, and how long a client may be too slow."""
     return Timing(ping=settings().ping_seconds, slow=settings().slow_seconds)
 
 
 def max_connections() -> MaxConnections:
-    """Return how many connections each process takes."""
+    """Return how many connections each process accepts."""
     return MaxConnections(
         of_a_user=settings().max_connections_per_user,
         of_a_tenant=settings().max_connections_per_tenant,
@@ -159,18 +159,18 @@ def authenticator() -> Authenticator:
 
 
 def session_ender() -> SessionEnder | None:
-    """Return the project's function that ends sign-ins, or None: then a refresh token outlives a revocation."""
+    """Return the project's function that ends sign-ins, or None. Without it a refresh token outlives a revocation."""
     path = settings().end_sessions
     return cast("SessionEnder", import_string(path)) if path else None
 
 
 def outbox_kinds() -> list[str]:
-    """The kinds of outbox rows that are no records."""
+    """Return the kinds of outbox rows other than records."""
     return list(_outbox_paths())
 
 
 def outbox_sender(kind: str) -> OutboxSender:
-    """The function that sends the rows of a kind. Raises KeyError for a kind without one, ImportError."""
+    """Return the function that sends the rows of a kind. Raises KeyError if there is none, and ImportError."""
     return cast("OutboxSender", import_string(_outbox_paths()[kind]))
 
 
@@ -179,12 +179,12 @@ def _outbox_paths() -> dict[str, str]:
 
 
 def declares_outbox() -> bool:
-    """Whether the project's settings name something that only an outbox and its relay need."""
+    """Return whether the project has set something that only an outbox and its relay need."""
     return settings().source != Settings.source or bool(settings().outbox_senders)
 
 
 def doctor_checks() -> Iterator[tuple[str, DoctorCheck]]:
-    """The project's own checks of `manage.py doctor`, each named by its function (`check_queues`: queues)."""
+    """Yield the project's own checks for `manage.py doctor`, each named by its function (`check_queues`: queues)."""
     for path in settings().doctor_checks:
         name = path.rpartition(".")[2].removeprefix("check_").replace("_", " ")
         yield name, import_string(path)

@@ -14,16 +14,16 @@ class Identity:
     session_id: str
     role: str
     tenant_code: str = ""
-    """For the name of the tenant's cookie; without it there are no tickets in cookies."""
+    """Part of the name of the tenant's cookie. Without it tickets cannot be in cookies."""
     issued_at: float = 0.0
-    """When its token was issued, Unix seconds: a revocation since then ends it."""
+    """When its token was issued, in Unix seconds. A later revocation ends it."""
 
 
 Authenticator = Callable[[Any], Identity]
 """Returns the identity of a Django request. Raises a `TicketError` if nobody is signed in."""
 
 TopicRules = Callable[[Identity, list[str]], Iterable[str]]
-"""Return the topic patterns that this user may watch, of the topics that they named.
+"""Returns the topic patterns that this user may watch, of the topics that they named. An empty list asks for all.
 
-Raises ForbiddenTopicError. Deny by default.
+Raises ForbiddenTopicError. Everything that it does not return is denied.
 """

@@ -1,4 +1,4 @@
-"""Migrations that add an index to a table that is in use."""
+"""An operation for migrations that adds an index to a table that is in use."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ IS_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
 
 
 class AddIndexUnlocked(AddIndex):
-    """Adds an index without locking the table, where the database is PostgreSQL, and elsewhere as `AddIndex` does.
+    """Adds an index without locking the table, if the database is PostgreSQL. Otherwise it does what `AddIndex` does.
 
-    It can run again after an interruption: an index that is complete stays, and one that was left INVALID is built
-    again. Make it the one operation of a migration with `atomic = False`.
+    It can run again after an interruption: a complete index stays, and an INVALID one is built again. It must be the
+    only operation of a migration, with `atomic = False`.
     """
 
     def database_forwards(

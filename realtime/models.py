@@ -6,13 +6,13 @@ from django.db.models.functions import Coalesce, Now
 
 
 class OutboxEntry(models.Model):
-    """Written in the caller's transaction, sent after its commit, by the process itself or else by the relay.
+    """A message that is written in the caller's transaction and sent after its commit, by the process or a relay.
 
-    `kind` "record" puts a record into a tenant's feed; any other kind names a sender of
+    A row of the `kind` "record" is published to a tenant's feed. Any other kind names a sender in
     `REALTIME_OUTBOX_SENDERS`. Rows are kept for 24 h after they were sent, so that an empty Redis can be filled again.
 
-    All times are the database's. A relay claims a row by setting `next_try_at`: until then no other one sends it.
-    A row that can never be sent is set aside: it has a `failed_at`, and `error` says why.
+    All times are by the database's clock. A relay claims a row by setting `next_try_at`: until then no other relay
+    sends it. A row that can never be sent is set aside: it has a `failed_at`, and `error` says why.
     """
 
     kind = models.CharField(max_length=20)
@@ -45,7 +45,7 @@ class OutboxEntry(models.Model):
 
 
 class RelayLease(models.Model):
-    """Who does what one relay does for all of them, and until when, by the clock of the database."""
+    """The lease on work that only one relay does, such as repairing Redis. Its end is by the clock of the database."""
 
     name = models.CharField(max_length=40, primary_key=True)
     holder = models.CharField(max_length=40)

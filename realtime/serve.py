@@ -1,6 +1,6 @@
-"""`python -m realtime.serve asgi:application`: uvicorn with the engine's settings, which ends its clients one by one.
+"""`python -m realtime.serve asgi:application`: serves with uvicorn and the engine's limits, and drains before it ends.
 
-On SIGTERM uvicorn alone closes all connections at once, and all clients come back at once. This server stops accepting,
+On SIGTERM plain uvicorn closes all connections at once, and all clients reconnect at once. This server stops accepting,
 drains its connections over `REALTIME_DRAIN_SECONDS`, and then ends as uvicorn does. A second signal ends it at once.
 """
 
@@ -30,15 +30,15 @@ from realtime.web.process import drain_process
 log = logging.getLogger(__name__)
 
 GRACEFUL_SECONDS = 5
-"""For requests that are still being answered after the drain."""
+"""How long requests may still be answered after the drain."""
 KEEP_ALIVE_SECONDS = 75.0
-"""How long an idle connection stays open. Longer than balancers keep theirs, which is 60 s as a rule: one that closes
-first may do so while a request is on its way, and the balancer answers 502."""
+"""How long an idle connection stays open. It must be longer than in load balancers, which usually keep it for 60 s: if
+the server closes it first, a request may be on its way, and the balancer answers 502."""
 LISTEN_BACKLOG = 2048
 
 
 class _Config(uvicorn.Config):
-    """uvicorn's settings, with our own reading of the proxies' headers."""
+    """uvicorn's configuration, with `server/proxies.py` to read the headers of proxies."""
 
     trusted_proxies: TrustedProxies
 
@@ -68,7 +68,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    """A listening socket. With `reuse_port` several processes share the port, and one can go while another comes."""
+    """Open a listening socket. With `reuse_port` several processes share the port, so that one can replace another."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,20 +90,21 @@ def server_of(
     head_seconds: float = HEAD_SECONDS,
     keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
 ) -> DrainingServer:
+    """Return a server for an ASGI application, given as `module:name`."""
     config = _Config(
         application,
         http=http_protocol(head_seconds),
         ws=BoundedWebSocket,
-        ws_per_message_deflate=False,  # 34 KB a connection, for records smaller than its dictionary
-        ws_ping_interval=None,  # the protocol has pings of its own, which carry the place
-        ws_max_size=65_536,  # a frame of a client has at most 8 KiB; a little more is read so that we can say so
+        ws_per_message_deflate=False,  # it needs 34 KB for each connection, and records are smaller than its dictionary
+        ws_ping_interval=None,  # the protocol has its own pings, which carry the place
+        ws_max_size=65_536,  # a client's frame may have 8 KiB; larger ones are read, so that an error can be sent
         lifespan="off",
         backlog=LISTEN_BACKLOG,
         timeout_keep_alive=keep_alive_seconds,  # type: ignore[arg-type]  # only passed on to `call_later`
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        proxy_headers=False,  # uvicorn's reading believes a client that writes X-Forwarded-For where all are trusted
+        proxy_headers=False,  # if all peers are trusted, uvicorn's trusts an X-Forwarded-For that a client wrote
         access_log=access_log,
-        # A project that has set up a log gets uvicorn's lines in it; without one they go where uvicorn sends them.
+        # If the project has set up logging, uvicorn's lines go to its log. Otherwise uvicorn sets up its own.
         log_config=None if logging.getLogger().handlers else LOGGING_CONFIG,
     )
     config.trusted_proxies = trusted_proxies or TrustedProxies.parse(LOOPBACK_PROXIES)
@@ -111,7 +112,7 @@ def server_of(
 
 
 def read_trusted_proxies(option: str | None) -> TrustedProxies:
-    """Read the option, else `FORWARDED_ALLOW_IPS`, else the loopback addresses. Ends the program if it is wrong."""
+    """Read the option, else `FORWARDED_ALLOW_IPS`, else use the loopback addresses. Exits if the value is wrong."""
     name, text = "--forwarded-allow-ips", option
     if text is None:
         name, text = "FORWARDED_ALLOW_IPS", os.environ.get("FORWARDED_ALLOW_IPS") or LOOPBACK_PROXIES
@@ -131,23 +132,22 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--reuse-port", action="store_true", help="share the port with other processes (SO_REUSEPORT)")
     parser.add_argument(
         "--forwarded-allow-ips",
-        help="addresses and networks of the proxies whose X-Forwarded-For and -Proto are believed, with commas between,"
+        help="addresses and networks of proxies whose X-Forwarded-For and -Proto are trusted, separated by commas,"
         f" or * for every peer (FORWARDED_ALLOW_IPS, else {LOOPBACK_PROXIES})",
     )
     parser.add_argument("--access-log", action="store_true")
     parser.add_argument(
-        "--head-seconds", type=float, default=HEAD_SECONDS, help="how long the head of a request may take to come"
+        "--head-seconds", type=float, default=HEAD_SECONDS, help="how long the head of a request may take to arrive"
     )
     parser.add_argument(
         "--keep-alive-seconds",
         type=float,
         default=KEEP_ALIVE_SECONDS,
-        help="how long an idle connection is kept for the next request; longer than the proxy in front keeps it"
-        " (%(default)g)",
+        help="how long an idle connection stays open; it must be longer than in the proxy in front (%(default)g)",
     )
     given = parser.parse_args(words)
     limit_arenas()
-    # First of all, as that sets up the project's log. What is wrong with it is said when it is loaded to be served.
+    # Import it first, because that sets up the project's log. uvicorn imports it again and reports an error.
     with contextlib.suppress(ImportFromStringError):
         import_from_string(given.application)
         if project.configured and (url := Settings.read(project).redis_url):

@@ -1,6 +1,6 @@
-"""The engine's settings, each with its default. No Django here: a worker that only publishes can read them too.
+"""The engine's settings with their defaults. It does not need Django, so workers that only publish can read them, too.
 
-A field is the Django setting `REALTIME_…` of the same name. `README.md` says what each is for.
+Each field is the Django setting `REALTIME_…` of the same name. `README.md` says what each is for.
 """
 
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from typing import Any, Literal, Self
 
 PREFIX = "REALTIME_"
 REQUIRED = ("redis_url", "authenticator", "topic_rules")
-"""The engine refuses to work without these."""
+"""The settings without which the engine refuses to work."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a project sets. The class itself holds the defaults (`Settings.ping_seconds`)."""
+    """The settings of a project. The attributes of the class are the defaults (`Settings.ping_seconds`)."""
 
     redis_url: str = ""
     authenticator: str = ""

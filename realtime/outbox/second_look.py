@@ -1,8 +1,8 @@
-"""Publishes once more what other processes may have written to a Redis that has been replaced.
+"""Publishes again what other processes may have written to a Redis that was replaced.
 
-After a change of master the links of other processes lead to the old one for up to half a minute
-(`realtime.redis.links`). It may take their writes all the while, so that an end goes where nobody reads it, after the
-relay has filled the new one.
+After a change of master the links of other processes may lead to the old master for up to half a minute
+(`realtime.redis.links`). If it accepts writes, a terminal record may go to a server that nobody reads, even after the
+relay has filled the new master.
 """
 
 import time
@@ -25,30 +25,31 @@ from realtime.redis.links import OLD_SECONDS
 log = structlog.get_logger(__name__)
 
 LOOKS = (10.0, OLD_SECONDS + 10.0, 120.0)
-"""Seconds after a fill: soon, when all links were made again, and when DNS has forgotten the old address."""
+"""When to look, in seconds after a fill: soon, after all links have reconnected, and after DNS caches have expired."""
 OVERLAP_SECONDS = 30.0
-"""A row is noted as sent some time after it was sent: by a relay, after all rows of its claim."""
+"""How much looks overlap, because a row is marked as sent only after all rows of a relay's claim were sent."""
 TAKEN_OVER_SECONDS = 180.0
-"""How far a relay looks back that takes over: another one may have filled Redis, and ended before its last look."""
+"""How far back a relay looks that gets the lease: another one may have filled Redis and ended before its last look."""
 
 
 class SecondLook:
-    """Belongs to the relay that maintains Redis."""
+    """Plans and makes the looks. It belongs to the relay that holds the lease."""
 
     def __init__(self) -> None:
         self._due: list[float] = []
         self._since = 0.0
 
     def plan(self, back_seconds: float = 0.0) -> None:
-        """Look again several times from now on, for what was sent since now, or since `back_seconds` before."""
+        """Plan several looks from now on, for rows that were sent since `back_seconds` ago."""
         now = time.monotonic()
         self._since = now - back_seconds
         self._due = [now + seconds for seconds in LOOKS]
 
     def if_due(self, between: Callable[[], object]) -> None:
-        """Publishes what was sent since the last look. `between` is called between two steps, and may raise.
+        """If a look is due, publish what was sent since the last one.
 
-        Raises RedisError, DatabaseError; then the look is still due.
+        `between` is called between two steps, and may raise. Raises RedisError or DatabaseError; then the look is still
+        due.
         """
         now = time.monotonic()
         if not self._due or now < self._due[0]:
@@ -64,7 +65,7 @@ class SecondLook:
 
 
 def publish_again(rows: QuerySet[OutboxEntry], between: Callable[[], object]) -> int:
-    """Publishes these records, oldest first, and returns how many were new to Redis. Raises RedisError."""
+    """Publish these records, oldest first, and return how many were new to Redis. Raises RedisError."""
     accepted = 0
     for page in in_pages(rows):
         between()
@@ -82,5 +83,5 @@ def _drafts(rows: Iterable[OutboxEntry]) -> Iterator[tuple[int, Draft]]:
     for entry in rows:
         try:
             yield entry.tenant_id, draft_of(entry)
-        except Exception as problem:  # noqa: BLE001 - one bad row must not keep Redis empty of all others
+        except Exception as problem:  # noqa: BLE001 - a bad row must not stop the others
             log.warning("outbox_row_bad", id=entry.pk, error=str(problem))

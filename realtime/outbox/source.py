@@ -7,7 +7,7 @@ from realtime.models import OutboxEntry
 from realtime.records.source import TopicState
 
 TENANTS_SECONDS = 60.0
-NOTHING_TO_ASK = "REALTIME_SOURCE is not set: nobody can say what is true, so there is nothing to rebuild or move from."
+NOTHING_TO_ASK = "REALTIME_SOURCE is not set, so the command cannot read the true states from the project's database."
 
 
 class OutboxSource:

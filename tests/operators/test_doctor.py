@@ -117,7 +117,7 @@ def test_without_redis_each_check_that_needs_it_fails(ailing: System) -> None:
     code, said, text = doctor(ailing, REDIS_URL=f"redis://:hidden@{NOWHERE}/0")
     assert code == 1
     assert wrong(said) == NEED_REDIS, text
-    assert "REALTIME_REDIS_URL, as a rule the variable REDIS_URL" in said["redis"]
+    assert "REALTIME_REDIS_URL, usually the variable REDIS_URL" in said["redis"]
     assert "hidden" not in text
     assert "Traceback" not in text
 

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: proves the whole path, and says how to mend what is wrong."""
+"""`manage.py doctor`: checks every part of the push path, and says how to fix what is wrong."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from realtime.operate import doctor, doctor_clocks, doctor_push, doctor_relay, d
 
 class Command(BaseCommand):
     help = (
-        "Says in one line each what of the push path is right, and how to mend what is wrong: settings, database, "
-        "Redis, queue, outbox, relay, and a record from publish to socket. Exit code 1 if anything is "
-        "wrong. It publishes into the feed of the reserved tenant 0 only."
+        "Checks each part of the push path, in one line each, and says how to fix what is wrong: settings, database, "
+        "Redis, queue, outbox, relay, and a record from publish to socket. The exit code is 1 if anything is "
+        "wrong. It publishes only into the feed of the reserved tenant 0."
     )
-    requires_system_checks = ()  # what they say is among the lines
+    requires_system_checks = ()  # the doctor runs them itself
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", metavar="http://…", help="also try the WebSocket of the server that runs there")
@@ -35,7 +35,7 @@ class Command(BaseCommand):
 
 
 def named_checks(url: str | None) -> Iterator[tuple[str, DoctorCheck]]:
-    """All of them in their order; `url` is a server's."""
+    """Yield all checks with their names, in order. `url` is the address of a server to check, too."""
     redis = doctor.RedisChecks()
     yield "settings", doctor.check_settings
     yield "database", doctor_servers.check_database

@@ -1,4 +1,4 @@
-"""`manage.py migrate_progress_keys`: progress under names without tenant moves to its owner's key."""
+"""`manage.py migrate_progress_keys`: moves progress from keys without a tenant to the keys of its tenant."""
 
 from argparse import ArgumentParser
 from collections import Counter
@@ -15,7 +15,7 @@ from realtime.repair.legacy import Moved, OldKeys
 class Command(BaseCommand):
     help = (
         "Moves the progress that the version before tenants wrote (job:video:<id>:progress, job:<id>:progress) to the "
-        "keys of the tenant that owns the topic, as the database says. Safe to repeat. Run it when no old worker runs."
+        "keys of the tenant that owns the topic, by the database. Safe to repeat. Run it when no old worker runs."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -31,7 +31,8 @@ class Command(BaseCommand):
             for done in old_keys.move_all(source, dry=options["dry_run"]):
                 self.stdout.write(f"{done.total()} keys: {_said(done)}")
         except RedisError as problem:
-            raise CommandError(f"Redis cannot be asked: {problem}. What is done stays; start again later.") from None
+            said = f"Redis cannot be read: {problem}. What was done so far stays: run the command again later."
+            raise CommandError(said) from None
         self.stdout.write(f"Done: {_said(done)}." + (" Nothing was written." if options["dry_run"] else ""))
 
 

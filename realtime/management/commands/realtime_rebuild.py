@@ -1,4 +1,4 @@
-"""`manage.py realtime_rebuild`: Redis shows again what the database says."""
+"""`manage.py realtime_rebuild`: brings Redis into agreement with the database."""
 
 import time
 from argparse import ArgumentParser
@@ -16,8 +16,8 @@ DAY_SECONDS = 24 * 3600
 
 class Command(BaseCommand):
     help = (
-        "Makes Redis show what the database says: unfinished topics are published where new clients are not shown "
-        "them, what ended in the last 24 hours is restored without telling anybody. Safe to repeat."
+        "Makes Redis show what the database says. It publishes unfinished topics that new clients are not shown, and "
+        "restores topics that ended in the last 24 hours without publishing them. Safe to repeat."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -43,7 +43,8 @@ class Command(BaseCommand):
                 failed += run_in_batches(batch, mend, "rebuild")
                 self.stdout.write(f"{place + len(batch)} of {len(tenant_ids)} tenants: {_said(done, dry=dry)}")
         except RedisError as problem:
-            raise CommandError(f"Redis cannot be asked: {problem}. What is done stays; start again later.") from None
+            said = f"Redis cannot be read: {problem}. What was done so far stays: run the command again later."
+            raise CommandError(said) from None
         if failed:
             raise CommandError(
                 f"{len(failed)} tenants failed, and the log says why: {failed[:10]}. All others are done."

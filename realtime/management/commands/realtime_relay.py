@@ -1,4 +1,4 @@
-"""`manage.py realtime_relay`: the relay as a process of its own."""
+"""`manage.py realtime_relay`: runs the relay as a separate process."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ from realtime.redis.server import end_if_too_old
 
 
 class Command(BaseCommand):
-    help = "Sends what was left behind in the outbox, until SIGTERM or Ctrl-C. Workers do the same beside their jobs."
+    help = "Sends the unsent rows of the outbox, until SIGTERM or Ctrl-C. Workers do the same besides their jobs."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         if connection.vendor != "postgresql":

@@ -1,4 +1,4 @@
-"""`manage.py realtime_revoke`: ends what a session, a user or a whole tenant has open."""
+"""`manage.py realtime_revoke`: ends the connections, tokens and tickets of a session, a user or a whole tenant."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,8 +12,8 @@ from realtime.outbox.revoke import revoke
 
 class Command(BaseCommand):
     help = (
-        "Ends the connections of a session, of a user, or (with neither) of a whole tenant, and refuses the tokens and "
-        "tickets that were issued until now. It locks nobody out: who may still sign in can come back."
+        "Ends the connections of a session, of a user, or (with neither) of a whole tenant, and revokes the tokens and "
+        "tickets that were issued until now. It locks nobody out: people can sign in again, if they still may."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,12 +34,13 @@ class Command(BaseCommand):
             revoke(tenant_id, user_id=user_id, session_id=session_id)
         except RedisError as problem:
             raise CommandError(
-                f"Redis cannot be reached: {problem}. What was issued opens until it can; the relay then ends it."
+                f"Redis cannot be reached: {problem}. Older tokens and tickets work until it can; the relay then "
+                "revokes them."
             ) from None
         whom = (
             f"Session {session_id} of" if session_id else f"User {name} (id {user_id}) of" if name else "Everybody of"
         )
         self.stdout.write(
-            f"{whom} {code} (id {tenant_id}): connections end within a second, and what was issued until now "
-            "is refused. Who may still sign in can come back."
+            f"{whom} {code} (id {tenant_id}): connections end within a second, and older tokens and tickets are "
+            "refused. People can sign in again, if they still may."
         )

@@ -19,14 +19,14 @@ from realtime.records.topics import TopicFilter
 
 class Command(BaseCommand):
     help = (
-        "Prints the feed of a tenant: what stands in it, then each record as it comes, one line each, until Ctrl-C. "
-        "Records are on standard output, sentences about the feed itself on standard error."
+        "Prints the feed of a tenant: its present records, then each new one, one line each, until Ctrl-C. Records are "
+        "on standard output, sentences about the feed itself on standard error."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--tenant", metavar="CODE", required=True)
-        parser.add_argument("--topics", default="*", help="with commas between, as video:42,job:* (default: all)")
-        parser.add_argument("--json", action="store_true", help="each record as it goes to browsers")
+        parser.add_argument("--topics", default="*", help="separated by commas, such as video:42,job:* (default: all)")
+        parser.add_argument("--json", action="store_true", help="print each record as browsers receive it")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002 - Django's signature
         try:
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             with suppress(KeyboardInterrupt):
                 asyncio.run(self._tail(tenant_id, topics, as_json=options["json"]))
         except BrokenPipeError:
-            # As with `| head`. Python would write what is left to the closed pipe once more when it ends.
+            # For example after `| head`. Otherwise Python writes to the closed pipe again when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     async def _tail(self, tenant_id: int, topics: TopicFilter, *, as_json: bool) -> None:

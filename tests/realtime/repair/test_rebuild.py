@@ -217,20 +217,24 @@ class TestCommand:
         assert (shown(redis, tenant_id), shown(redis, other)) == ([], [f"job:of{other}"])
 
     @pytest.mark.parametrize("command", ["realtime_rebuild", "migrate_progress_keys"])
-    def test_without_a_source_it_is_said_that_there_is_nobody_to_ask(self, settings: Settings, command: str) -> None:
+    def test_without_a_source_the_command_says_that_the_setting_is_missing(
+        self, settings: Settings, command: str
+    ) -> None:
         settings.REALTIME_SOURCE = None
         with pytest.raises(CommandError, match="REALTIME_SOURCE is not set"):
             call_command(command)
 
-    def test_what_is_no_tenant_is_said(self) -> None:
+    def test_an_unknown_tenant_is_reported(self) -> None:
         with pytest.raises(CommandError, match="There is no tenant '17'"):
             call_command("realtime_rebuild", tenant="17")
 
-    def test_a_redis_that_is_down_is_said_in_one_sentence(self, settings: Settings, anew: Callable[[], None]) -> None:
+    def test_a_redis_that_is_down_is_reported_in_one_sentence(
+        self, settings: Settings, anew: Callable[[], None]
+    ) -> None:
         self.source.say(1, TOPIC, "PENDING")
         settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
         anew()
-        with pytest.raises(CommandError, match="Redis cannot be asked"):
+        with pytest.raises(CommandError, match="Redis cannot be read"):
             call_command("realtime_rebuild")
 
 
