@@ -1,14 +1,15 @@
-"""Runs as a program of its own: prepares this process, then becomes the server (`exec`), so the pid stays the same.
+"""A program that prepares its process and then becomes a server (`exec`), so that the pid stays the same.
 
     python -I -S embedded/child.py '{"parent": 12, "signal": 2, "user": "map", "argv": ["postgres", …]}'
 
-* `signal`: sent to us by the kernel when the parent dies, even by `kill -9`, so that nothing is left running.
-* `user`: absent for the same user; "set" to become `NOBODY` for real; "map" for a user namespace in which we *look*
-  like `NOBODY` (PostgreSQL refuses to run as root, and under /root the real one cannot read a thing; and its programs
-  want a user that has a name).
-* `check`, beside `argv`: a folder; ends with `FAILED` if that user cannot use it.
+* `signal`: the kernel sends it to this process when the parent dies, even by `kill -9`, so that nothing is left
+  running.
+* `user`: absent for the same user; "set" to become `NOBODY`; "map" for a user namespace in which we only look like
+  `NOBODY`. PostgreSQL refuses to run as root, and its programs need a user with a name. But the real `NOBODY` cannot
+  read files under /root.
+* `check`: a folder. If that user cannot use it, the program ends with `FAILED`.
 
-Kept free of imports from the package: it starts with `-I -S`, which takes some 15 ms.
+It imports nothing of the package, because it starts with `-I -S`, which takes only about 15 ms.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any
 NOBODY = 65534  # nobody and nogroup on every common Linux
 _PR_SET_PDEATHSIG = 1
 _CLONE_NEWUSER = 0x10000000
-FAILED = 126  # as shells do for "found but cannot be run"
+FAILED = 126  # the exit code of shells for "found but cannot be run"
 
 
 def become_nobody() -> None:
@@ -34,27 +35,27 @@ def become_nobody() -> None:
 
 
 def map_to(user: int) -> None:
-    """Enter a user namespace in which we are this user. Raises OSError where the kernel does not allow it."""
+    """Enter a user namespace in which we are this user. Raises OSError if the kernel does not allow it."""
     uid, gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
-    Path("/proc/self/setgroups").write_text("deny")  # the kernel wants it before gid_map
+    Path("/proc/self/setgroups").write_text("deny")  # the kernel requires it before gid_map
     Path("/proc/self/uid_map").write_text(f"{user} {uid} 1")
     Path("/proc/self/gid_map").write_text(f"{user} {gid} 1")
 
 
 def end_with_parent(parent: int, number: int) -> None:
-    """Ask the kernel for signal `number` when the parent goes; after every change of user, which would clear it."""
+    """Ask the kernel to send signal `number` when the parent ends. Call it last: a change of user clears it."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-    if os.getppid() != parent:  # it died before we could ask
+    if os.getppid() != parent:  # the parent died before this request
         sys.exit(FAILED)
 
 
 def reset_signals() -> None:
-    """Make every signal act as it does by default. A shell's background jobs ignore SIGINT, and pass that on."""
+    """Reset every signal to its default action. Background jobs of a shell ignore SIGINT, and children inherit that."""
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)

@@ -1,8 +1,8 @@
-"""Finds a Chromium for the browser tests, or gets one: `python -m embedded.chromium` prints its path.
+"""Finds or installs a Chromium for the browser tests. `python -m embedded.chromium` prints its path.
 
-In this order: `$CHROMIUM`; a program on PATH; one that an earlier run put into `.tools/`; for root, Debian's package
-with Korean fonts (complete, and seconds to install); the npm package `@sparticuz/chromium` into `.tools/` (headless,
-74 MB, needs no root, but draws Korean letters as boxes where the system has no font for them).
+It tries in this order: `$CHROMIUM`; a program on PATH; one that an earlier run put into `.tools/`; for root, Debian's
+package with Korean fonts (complete, and installed in seconds); the npm package `@sparticuz/chromium` in `.tools/`
+(headless, 74 MB, needs no root, but draws Korean letters as boxes if the system has no font for them).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ for (const [part, name] of [["chromium.br", "chromium-bin"], ["al2023.tar.br", "
 """
 _STARTER = """\
 #!/bin/sh
-# Its own libraries come last: those of the system, where it has them, fit better.
+# The package's own libraries come last, because those of the system fit better.
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:/usr/lib64:$here/lib"
 export LD_LIBRARY_PATH
@@ -60,7 +60,7 @@ def _install_by_npm() -> None:
     if run_installer("node", "-e", _UNPACK, _FOLDER / "node_modules" / "@sparticuz" / "chromium" / "bin", _FOLDER):
         for archive in _FOLDER.glob("*.tar"):
             with tarfile.open(archive) as opened:
-                # The filter came with 3.11.4; the package's checksum has been verified by npm either way.
+                # Python has the filter since 3.11.4. npm has verified the package's checksum in any case.
                 if hasattr(tarfile, "data_filter"):
                     opened.extraction_filter = tarfile.data_filter
                 opened.extractall(_FOLDER)  # noqa: S202

@@ -1,4 +1,4 @@
-"""Packages of Debian and Ubuntu for the tests, unpacked into `.tools/`: nothing is installed, and no root is needed."""
+"""Unpacks packages of Debian and Ubuntu into `.tools/` for the tests. It installs nothing, and needs no root."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _APT = TOOLS / "apt"
 
 
 def unpack(what: str, folder: Path, *packages: str) -> None:
-    """Download those of the packages that there are with apt-get, and unpack them into a folder below `.tools/`.
+    """Download those of the packages that exist with apt-get, and unpack them into a folder below `.tools/`.
 
-    `what` they are is said to the user. Does nothing where there is no apt-get.
+    `what` names them in a message to the user. Without apt-get this does nothing.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         return
@@ -25,7 +25,7 @@ def unpack(what: str, folder: Path, *packages: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if not _download(folder, packages):
-        # The lists of packages are missing or old. Fetch some into .tools/, as those of the system are not ours.
+        # The lists of packages are missing or old. Fetch them into .tools/, because we may not change the system's.
         for part in ("state/lists/partial", "cache/archives/partial"):
             (_APT / part).mkdir(parents=True, exist_ok=True)
         own = [f"Dir::State={_APT}/state", "Dir::State::status=/var/lib/dpkg/status", f"Dir::Cache={_APT}/cache"]
@@ -38,6 +38,6 @@ def unpack(what: str, folder: Path, *packages: str) -> None:
 
 
 def _download(folder: Path, packages: tuple[str, ...], *options: str) -> bool:
-    """Whether at least one of them could be downloaded."""
+    """Download the packages. Return whether at least one could be downloaded."""
     got = [run_installer("apt-get", *options, "download", name, folder=folder, quiet=True) for name in packages]
     return any(got)

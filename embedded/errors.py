@@ -1,16 +1,16 @@
-"""The one exception of this package: its text is a clear sentence for a person."""
+"""The exceptions of this package. Their texts are sentences for people."""
 
 from __future__ import annotations
 
 
 class EmbeddedError(Exception):
-    """Something a person can do something about; `str()` of it is what to print."""
+    """An error that the user can fix. Print `str()` of it."""
 
 
 class NotReadyError(EmbeddedError):
-    """A process that was started has ended, or does not answer in time; it does not run any more.
+    """A started process has ended, or did not answer in time. It does not run any more.
 
-    `how` is the part of the text that comes before the log.
+    `how` is the part of the text before the log.
     """
 
     def __init__(self, how: str, log: str = "") -> None:
@@ -18,5 +18,5 @@ class NotReadyError(EmbeddedError):
         self.how = how
 
 
-class Stopped(Exception):  # noqa: N818 (not an error: the user asked)
-    """Raised inside waits when the user asked to end; the text names the signal."""
+class Stopped(Exception):  # noqa: N818 (it is not an error: the user asked to end)
+    """The wait was given up, because the user asked to end, or another process failed."""

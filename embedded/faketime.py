@@ -1,8 +1,8 @@
-"""Finds libfaketime for the tests of wrong clocks, or gets it: `python -m embedded.faketime` prints its path.
+"""Finds or downloads libfaketime for the tests of wrong clocks. `python -m embedded.faketime` prints its path.
 
-A process that is started with `environment(…)` sees another time than this one, and the same monotonic clock. In this
-order: `$FAKETIME_LIBRARY`; the package of the system; one that an earlier run put into `.tools/faketime`; the package
-of Debian or Ubuntu.
+A process that is started with `environment(…)` sees another time than this one, and the same monotonic clock. It tries
+in this order: `$FAKETIME_LIBRARY`; the package of the system; one that an earlier run put into `.tools/faketime`; the
+package of Debian or Ubuntu.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ _MISSING = (
 
 
 def environment(library: Path, offset_file: Path) -> dict[str, str]:
-    """What a process needs to see the time with the offset that the file holds, such as "+25h"; read at each look."""
+    """Return variables with which a process sees another time. It reads the offset, such as "+25h", from a file.
+
+    The process reads the file each time that it needs the time.
+    """
     return {
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(offset_file),
@@ -36,7 +39,7 @@ def environment(library: Path, offset_file: Path) -> dict[str, str]:
 
 
 def find() -> Path | None:
-    """Return a library that is there already and works."""
+    """Return an installed library that works, or None."""
     if named := os.environ.get("FAKETIME_LIBRARY"):
         return Path(named)
     folders = [Path("/usr/lib"), Path("/usr/local/lib"), _FOLDER / "usr/lib"]
@@ -45,7 +48,7 @@ def find() -> Path | None:
 
 
 def get() -> Path:
-    """Return a library, downloaded if need be. Raises EmbeddedError if there is none."""
+    """Return a library. Download it if it is not installed. Raises EmbeddedError if that fails."""
     found = find()
     if found is None:
         debian.unpack("libfaketime", _FOLDER, "libfaketime")
@@ -56,7 +59,7 @@ def get() -> Path:
 
 
 def _works(library: Path) -> bool:
-    """Whether a program sees another day with it: one of another processor or C library is not loaded."""
+    """Return whether a program sees another year with it. A library for another processor or libc is not loaded."""
     variables = {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": "@2001-02-03 04:05:06"}
     year = subprocess.run(["date", "+%Y"], capture_output=True, env=variables, check=False, timeout=30)
     return year.stdout.strip() == b"2001"

@@ -1,4 +1,4 @@
-"""Files that are written whole and are nobody else's to read."""
+"""Writes files atomically, so that only their owner can read them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def private_text(file: Path, text: str) -> None:
-    """Write `file` (0600) so that a reader sees the old text or the new one, never half of it."""
+    """Write `file` (mode 0600) so that a reader sees either the old text or the new one, never a part."""
     aside = file.with_name(f"{file.name}.{os.getpid()}.new")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:

@@ -1,7 +1,7 @@
-"""Finds a Firefox for the browser tests, or gets one: `python -m embedded.firefox` prints its path.
+"""Finds or installs a Firefox for the browser tests. `python -m embedded.firefox` prints its path.
 
-In this order: `$FIREFOX`; a program on PATH; one that an earlier run put into `.tools/`; for root, Debian's package;
-that package, which `apt-get` downloads and `dpkg` unpacks into `.tools/` (no root is needed, but GTK in the system).
+It tries in this order: `$FIREFOX`; a program on PATH; one that an earlier run put into `.tools/`; for root, Debian's
+package; that package, downloaded by `apt-get` and unpacked by `dpkg` into `.tools/` (this needs no root, but GTK).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _install_by_apt() -> None:
     print("Installing Firefox for the browser tests with apt-get", file=sys.stderr)
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     install = ("apt-get", "install", "-y", "--no-install-recommends", _PACKAGE)
-    # The lists of packages may be fresh: those for Chromium were fetched a moment ago.
+    # The lists of packages may be new already, because Chromium was installed a moment ago.
     if run_installer(*install, environment=environment, quiet=True):
         return
     if run_installer("apt-get", "update", environment=environment):

@@ -1,4 +1,4 @@
-"""Several servers at once."""
+"""Starts and stops several servers at once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BUCKET = "academy"
 
 @dataclass
 class Servers:
-    """The servers by their names in `run.json`; asking for one that was not started raises EmbeddedError."""
+    """The servers by their names in `run.json`. A server that was not chosen raises EmbeddedError."""
 
     by_name: dict[str, Server]
 
@@ -43,12 +43,12 @@ class Servers:
         try:
             return self.by_name[name]
         except KeyError:
-            raise EmbeddedError(f"The server {name} was not asked for.") from None
+            raise EmbeddedError(f"The server {name} was not chosen.") from None
 
     @property
     def postgres(self) -> PostgresServer:
         found = self["postgres"]
-        assert isinstance(found, PostgresServer)  # noqa: S101 (tells the type; `KINDS` made it so)
+        assert isinstance(found, PostgresServer)  # noqa: S101 (for the type checker: `choose` made it)
         return found
 
     @property
@@ -64,7 +64,7 @@ class Servers:
         return found
 
     def environment(self) -> dict[str, str]:
-        """The variables that tell the product where these servers are."""
+        """Return the environment variables with the addresses of these servers for the product."""
         variables = {server.variable: server.url for server in self.by_name.values()}
         if "sqs" in self.by_name:
             variables |= _storage(self.sqs)
@@ -72,7 +72,7 @@ class Servers:
 
 
 def _storage(sqs: SqsServer) -> dict[str, str]:
-    """S3 of the same emulator. The real SQS has no S3 at its address; then S3 keeps its own defaults."""
+    """Return the variables for S3 of the same emulator. The real SQS has no S3 at its address, so it gets none."""
     host = urlsplit(sqs.url).hostname or ""
     if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return {}
@@ -94,10 +94,10 @@ def choose(
     durable: bool = False,
     logs: Path | None = None,
 ) -> Servers:
-    """The servers, not started. With an `environment`, an address in it goes before a server of our own.
+    """Return the servers, without starting them. An address in `environment` replaces a server of our own.
 
-    `logs` is a folder for `<name>.log`; by default each server's log is in its own folder. Raises EmbeddedError for a
-    name that is none.
+    `logs` is a folder for the files `<name>.log`; by default each server's log is in its own folder. Raises
+    EmbeddedError for an unknown name.
     """
     chosen: dict[str, Server] = {}
     for name in names:
@@ -114,10 +114,10 @@ def start_all(
     check: Callable[[], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> None:
-    """Start all side by side and wait until every one is ready.
+    """Start all services in parallel, and wait until all are ready.
 
-    Raises the first failure, and gives up waiting for the others then; what was started stays to be stopped by the
-    caller. `check` is called between looks, in several threads, and may raise; `say` is told which one takes long.
+    Raises the first error, and then stops waiting for the others; the caller must stop those that were started. `check`
+    is called repeatedly, in several threads, and may raise. `say` gets a line about a service that takes long.
     """
     todo = list(services)
     failed = threading.Event()
@@ -139,12 +139,12 @@ def start_all(
     with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
         waiting = [pool.submit(bring_up, service) for service in todo]
     errors = [error for future in waiting if (error := future.exception()) is not None]
-    for error in sorted(errors, key=lambda found: isinstance(found, Stopped)):  # the cause before its followers
+    for error in sorted(errors, key=lambda found: isinstance(found, Stopped)):  # the cause first
         raise error
 
 
 def stop_all(services: Iterable[Service], timeout: float = 10.0) -> None:
-    """Stop all side by side; each is killed after `timeout` seconds."""
+    """Stop all services in parallel. Kill each after `timeout` seconds."""
     todo = list(services)
     with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
         for service in todo:
@@ -153,9 +153,9 @@ def stop_all(services: Iterable[Service], timeout: float = 10.0) -> None:
 
 @contextlib.contextmanager
 def servers(folder: Path, names: Iterable[str] = NAMES) -> Iterator[Servers]:
-    """Servers in `folder` for the length of a `with` block; the folder stays.
+    """Run servers in `folder` for the length of a `with` block. The folder stays.
 
-    Addresses in the environment are not used: a test must never empty somebody's real database.
+    Addresses in the environment are not used, because a test must never empty a real database.
     """
     group = choose(folder, names)
     try:

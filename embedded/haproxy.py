@@ -1,7 +1,7 @@
-"""Finds an HAProxy for the tests of a server behind a proxy, or gets one: `python -m embedded.haproxy` prints its path.
+"""Finds or downloads an HAProxy for the tests of a server behind a proxy. `python -m embedded.haproxy` prints its path.
 
-In this order: `$HAPROXY`; a program on PATH or in /usr/sbin; one that an earlier run put into `.tools/haproxy`; the
-package of Debian or Ubuntu, with the libraries that it needs beside those that every system has.
+It tries in this order: `$HAPROXY`; a program on PATH or in /usr/sbin; one that an earlier run put into
+`.tools/haproxy`; the package of Debian or Ubuntu, with the libraries that a system may lack.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from embedded.tools import TOOLS, Tool
 _FOLDER = TOOLS / "haproxy"
 _PACKAGES = (
     "haproxy",
-    *("liblua5.3-0", "liblua5.4-0", "libopentracing-c-wrapper0", "libopentracing1"),  # as the release has them
+    *("liblua5.3-0", "liblua5.4-0", "libopentracing-c-wrapper0", "libopentracing1"),  # each release has some of them
 )
 _MISSING = (
     "No HAProxy was found for the tests of a server behind a proxy, and none could be downloaded: set HAPROXY to the "

@@ -1,4 +1,4 @@
-"""`ACADEMY_HOME`: the one folder that holds data, logs, secrets and the run file of one running system."""
+"""`ACADEMY_HOME`: the folder with the data, logs, secrets and run file of one system."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PROJECT = Path(__file__).resolve().parent.parent
-_LOG_LIMIT = 20_000_000  # bytes; a longer log is put aside at the next start
+_LOG_LIMIT = 20_000_000  # bytes; a longer log is renamed at the next start
 
 
 class AlreadyRunsError(Exception):
-    """Another `script/up` holds this folder."""
+    """Another `script/up` uses this folder."""
 
 
 class Home:
-    """Paths in `folder`; nothing is made before `prepare`."""
+    """The paths in `folder`. Nothing is created before `prepare`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -37,18 +37,18 @@ class Home:
         self.temporary = folder / "tmp"
 
     def ready_file(self, worker: str) -> Path:
-        """What a worker writes once it polls its queue."""
+        """Return the file that a worker writes when it polls its queue."""
         return self.folder / f"{worker}.ready"
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Home:
-        """That of `ACADEMY_HOME`, else `.academy` in the project."""
+        """Return the home in `ACADEMY_HOME`, or else in `.academy` in the project."""
         chosen = environment.get("ACADEMY_HOME") or ""
         return cls(Path(os.path.abspath(chosen)) if chosen else PROJECT / ".academy")  # noqa: PTH100 (links stay links)
 
     def prepare(self) -> None:
-        """Make the folders. Raises EmbeddedError where that is not allowed."""
-        # As root, PostgreSQL runs as another user and has to pass through; what is secret is 0600 or 0700 itself.
+        """Create the folders. Raises EmbeddedError if that is not allowed."""
+        # If we are root, PostgreSQL runs as another user, who must be able to enter. Secrets are 0600 or 0700.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         try:
             self.folder.mkdir(mode=mode, parents=True, exist_ok=True)
@@ -66,9 +66,9 @@ class Home:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; the kernel lets go of it however the process ends.
+        """Lock the folder for this process. The kernel releases the lock when the process ends in any way.
 
-        Raises AlreadyRunsError if another process holds it.
+        Raises AlreadyRunsError if another process has locked it.
         """
         try:
             lock = (self.folder / "up.lock").open("a", encoding="utf-8")
@@ -82,7 +82,7 @@ class Home:
             yield
 
     def secret_key(self) -> str:
-        """Made on first use, kept (0600), so that tokens stay valid over a restart."""
+        """Return the secret key. It is made once and stored (0600), so that tokens stay valid after a restart."""
         file = self.folder / "secret_key"
         if not file.exists():
             private_text(file, secrets.token_urlsafe(48))

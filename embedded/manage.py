@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def main(words: Sequence[str]) -> None:
-    """Becomes manage.py; ends with 1 and one sentence if nothing runs."""
+    """Replace this process with manage.py. If no system runs, exit with 1 and a sentence."""
     home = Home.of(os.environ)
-    told = runfile.environment_of_running(home)
-    if not told:
+    environment = runfile.environment_of_running(home)
+    if not environment:
         sys.exit(f"script/manage: Nothing runs in {home.folder}: start script/up first.")
     command = [sys.executable, str(PROJECT / "manage.py"), *words]
-    os.execve(sys.executable, command, {**os.environ, **told})  # noqa: S606 - no shell wanted
+    os.execve(sys.executable, command, {**os.environ, **environment})  # noqa: S606 - no shell is needed
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Finds an nginx for the tests of a server behind a proxy, or gets one: `python -m embedded.nginx` prints its path.
+"""Finds or downloads an nginx for the tests of a server behind a proxy. `python -m embedded.nginx` prints its path.
 
-In this order: `$NGINX`; a program on PATH or in /usr/sbin; one that an earlier run put into `.tools/nginx`; the package
-of Debian or Ubuntu, which `apt-get` downloads and `dpkg` unpacks there. Nothing is installed into the system, and no
-root is needed.
+It tries in this order: `$NGINX`; a program on PATH or in /usr/sbin; one that an earlier run put into `.tools/nginx`;
+the package of Debian or Ubuntu, downloaded by `apt-get` and unpacked there by `dpkg`. Nothing is installed into the
+system, and no root is needed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from embedded import debian
 from embedded.tools import TOOLS, Tool
 
 _FOLDER = TOOLS / "nginx"
-_PACKAGES = ("nginx", "nginx-core")  # Ubuntu 22.04 keeps the program in the second
+_PACKAGES = ("nginx", "nginx-core")  # in Ubuntu 22.04 the program is in the second one
 _MISSING = (
     "No nginx was found for the tests of a server behind a proxy, and none could be downloaded: set NGINX to the path "
     "of one, or install nginx (on Debian: apt install nginx)."

@@ -1,4 +1,4 @@
-"""What `script/up` runs besides the servers, and with which environment."""
+"""The programs that `script/up` runs besides the servers, and their environment."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORKERS = ("ai_worker", "video_worker", "messaging_worker")
-_POLLS_WITHIN = 60.0  # seconds; one poll may last 20, and a queue that fails is asked again later
+_POLLS_WITHIN = 60.0  # seconds; a poll may last 20, and a failing queue is polled again after a pause
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command that has to end well before the next begins.
+    """A command that must succeed before the next one begins.
 
-    `demo`: left out by --no-demo. `again_after`: a server after whose crash it is run once more.
+    `demo`: --no-demo leaves it out. `again_after`: it runs again after a crash of this server.
     """
 
     name: str
@@ -48,7 +48,7 @@ def _web(port: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """The commands of the product; a test may put its own in their place. `web` gets the port."""
+    """The commands of the product. Tests replace some. `{port}` in `web_argv` is replaced by the port."""
 
     folder: Path = PROJECT
     steps: Sequence[Step] = field(
@@ -84,11 +84,11 @@ class Program(Service):
 
 
 _READYZ_SECONDS = 6.0
-"""How long the web process may take to answer `/readyz`: it waits up to 4 s for a Redis that hangs."""
+"""How long the web process may take to answer `/readyz`. It waits up to 4 s for a Redis that hangs."""
 
 
 class Web(Program):
-    """Ready when `/readyz` answers 200."""
+    """The web server. It is ready when `/readyz` answers 200."""
 
     port = 8000
 
@@ -119,7 +119,7 @@ class Web(Program):
 
 
 class Worker(Program):
-    """Ready when it has written its ready file, which it does each time that it polls its queue."""
+    """A worker. It is ready when it has written its ready file, which it does each time that it polls its queue."""
 
     def __init__(
         self, name: str, argv: Sequence[str], log_file: Path, environment: Mapping[str, str], ready_file: Path
@@ -141,7 +141,7 @@ class Worker(Program):
 
 
 def told_to_product(environment: Mapping[str, str], users: Mapping[str, str]) -> dict[str, str]:
-    """What of the product's environment a command that somebody runs later has to be told (`script/manage`)."""
+    """Return the part of the product's environment that `script/manage` needs for its commands."""
     ours = {name.upper() for name in Environment.model_fields} - {"PROCESS_NAME"}
     return {
         name: value
@@ -151,7 +151,7 @@ def told_to_product(environment: Mapping[str, str], users: Mapping[str, str]) ->
 
 
 def refuse_wrong_values(environment: Mapping[str, str]) -> None:
-    """Raises EmbeddedError with a line for each value that the product's processes would not start with."""
+    """Raise EmbeddedError with a line for each value with which the product's processes would not start."""
     try:
         read_environment(environment)
     except WrongEnvironmentError as problem:
@@ -159,7 +159,10 @@ def refuse_wrong_values(environment: Mapping[str, str]) -> None:
 
 
 def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[str, str]) -> dict[str, str]:
-    """What the product's processes get: the user's own variables first, then the servers' addresses and defaults."""
+    """Return the environment of the product's processes.
+
+    The user's own variables go before the addresses of the servers, and those before the defaults.
+    """
     given = {name: value for name, value in users.items() if value and not name.startswith("UVICORN_")}
     defaults = {
         "SECRET_KEY": given.get("SECRET_KEY") or home.secret_key(),
@@ -167,7 +170,7 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
         "AWS_REGION": REGION,
         "MEDIA_ROOT": str(home.media),
         "ADMIN_SITE": "on",
-        # Whoever presses Ctrl-C does not want to wait for a rolling restart; see embedded.up for what ends when.
+        # Drain for a short time, because after Ctrl-C nobody wants to wait. See embedded.up for the order.
         "REALTIME_DRAIN_SECONDS": "2",
         "WORKER_DRAIN_SECONDS": "3",
         "WORKER_POLL_SECONDS": "2",
@@ -176,7 +179,7 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
     }
     loopback = ",".join(filter(None, (given.get("NO_PROXY") or given.get("no_proxy"), HOST, "localhost")))
     fixed = {
-        # Of another project, perhaps; a web server has one process here; and no proxy leads to our own servers.
+        # The user's values may be of another project, ask for several processes, or lead to our servers by a proxy.
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "WEB_CONCURRENCY": "1",
         "NO_PROXY": loopback,

@@ -1,4 +1,4 @@
-"""TCP ports on the loopback."""
+"""Finds free TCP ports of the loopback address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _USUAL_EPHEMERAL = 32_768
 
 
 def _below_ephemeral() -> int:
-    """The first port that the kernel gives to outgoing connections."""
+    """Return the first port that the kernel uses for outgoing connections."""
     try:
         text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
     except OSError:
@@ -25,12 +25,12 @@ def _below_ephemeral() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen at this port of the loopback now."""
+    """Return whether a server could listen at this port now."""
     return why_not(port) is None
 
 
 def answers(port: int) -> bool:
-    """Whether something accepts connections at this port of the loopback."""
+    """Return whether a program accepts connections at this port."""
     try:
         socket.create_connection((HOST, port), timeout=1.0).close()
     except OSError:
@@ -39,11 +39,11 @@ def answers(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A free port below those of outgoing connections.
+    """Return a free port below those of outgoing connections.
 
-    One of theirs could be taken while our server is down, even by a client that tries to reach that very server and
-    then meets itself. Programs that choose at the same moment keep to a share of the ports each, and never choose the
-    same one: `PORT_SHARE=0/2` is the first half.
+    A port of theirs could be taken while our server is down, even by a client of that server, which then connects to
+    itself. Programs that choose ports at the same time use different shares of them, so that they never choose the same
+    one: `PORT_SHARE=0/2` is the first half.
     """
     chance = random.SystemRandom()
     share, shares = map(int, os.environ.get("PORT_SHARE", "0/1").split("/"))
@@ -57,7 +57,7 @@ def free_port() -> int:
 
 
 def why_not(port: int) -> str | None:
-    """Why a server cannot listen at this port, as the end of a sentence; None if it can."""
+    """Return why a server cannot listen at this port, as the end of a sentence, or None if it can."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""PostgreSQL with our own launcher: a database `academy` for the user `academy`, on the loopback only."""
+"""Runs a PostgreSQL with a database `academy` for the user `academy`, on the loopback address only."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 _BUILTIN_LOCALE_SINCE = 17
 _PROTOCOL_3 = 196_608
-_UNAVAILABLE = (b"53", b"57", b"58", b"XX")  # classes of SQLSTATE: too many clients, starting, ending, defects
+_UNAVAILABLE = (b"53", b"57", b"58", b"XX")  # classes of SQLSTATE: too many clients, starting, shutting down, defects
 _DATABASE = "academy"
 _MAKE_SECONDS = 120.0
 
 
 class PostgresServer(Server):
-    """`url` is `postgresql://academy:<password>@127.0.0.1:<port>/academy`; `academy` may do everything in it.
+    """A PostgreSQL with the `url` `postgresql://academy:<password>@127.0.0.1:<port>/academy`, for a superuser.
 
-    The password is generated once and stands in `<folder>/password` (0600). There is no Unix socket: its path may be
-    too long for the system (107 bytes), and nobody needs it. `durable=False` (tests) leaves out the waiting for the
-    disk; a crash of the *machine* may then spoil the data, one of the server does not.
+    The password is generated once and stored in `<folder>/password` (0600). There is no Unix socket: its path could be
+    too long for the system (107 bytes), and nobody needs it. With `durable=False` (tests) it does not wait for the
+    disk. Then a crash of the machine may corrupt the data, but a crash of the server does not.
     """
 
     kind = "postgres"
     variable = "DATABASE_URL"
     default_port = 5432
-    end_signal = signal.SIGINT  # "fast": SIGTERM would wait for every client to leave
+    end_signal = signal.SIGINT  # a "fast" shutdown; SIGTERM would wait until all clients disconnect
 
     @property
     def data_folder(self) -> Path:
@@ -48,7 +48,7 @@ class PostgresServer(Server):
 
     @property
     def password(self) -> str:
-        """Made on first use."""
+        """The password of `academy`. It is made at the first use."""
         file = self.folder / "password"
         if not file.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class PostgresServer(Server):
         return self.external or f"postgresql://{_DATABASE}:{self.password}@{HOST}:{self.port}/{_DATABASE}"
 
     def _prepare(self) -> Order:
-        # The user who runs it must pass through here; the data folder itself is 0700 and the password 0600.
+        # The user who runs it must be able to enter; the data folder itself is 0700, and the password 0600.
         self.folder.chmod(0o711)
         made_by = self._made_by()
         found, user = programs.first_working(programs.postgres_servers(made_by), self._make_ready)
@@ -76,13 +76,13 @@ class PostgresServer(Server):
         )
 
     def _made_by(self) -> str | None:
-        """The version that made the data; None if there are none yet."""
+        """Return the version that made the data, or None if there are none yet."""
         if not self.data_folder.exists():
             return None
         return (self.data_folder / "PG_VERSION").read_text(encoding="ascii").strip()
 
     def _make_ready(self, found: programs.PostgresPrograms) -> tuple[programs.PostgresPrograms, str | None]:
-        """Make the data with these programs, if there are none; returns who is to run them.
+        """Make the data with these programs, if there are none. Return the programs and the user who is to run them.
 
         Raises EmbeddedError if these programs do not work, or not with the data that exist.
         """
@@ -106,13 +106,13 @@ class PostgresServer(Server):
             "timezone": "UTC",
         }
         if not self.durable:
-            # Commits still wait for the operating system, so that those of a killed server are there afterwards.
+            # Commits still wait for the operating system, so that they survive if the server is killed.
             settings |= {"fsync": "off", "full_page_writes": "off"}
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
     @staticmethod
     def _environment() -> dict[str, str]:
-        # PG* variables of the user mean another server; its own messages are in English for the log's readers.
+        # The user's PG* variables are for another server. The messages in the log are in English.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
         return kept | {"LC_ALL": "C"}
 
@@ -125,7 +125,7 @@ class PostgresServer(Server):
             )
 
     def _clear_leftover(self) -> None:
-        """End a server of an earlier run on this folder, and drop its pid file if that pid is another program's now."""
+        """End a server of an earlier run in this folder. Delete its pid file if another program has that pid now."""
         file = self.data_folder / "postmaster.pid"
         try:
             pid = int(file.read_text(encoding="utf-8").split("\n", 1)[0])
@@ -138,7 +138,7 @@ class PostgresServer(Server):
             file.unlink(missing_ok=True)
 
     def _make_data(self, found: programs.PostgresPrograms, user: str | None) -> None:
-        """Make the database in a folder aside, which gets its name only when it is complete."""
+        """Make the database in a temporary folder, and rename the folder when it is complete."""
         aside = self.folder / "data.unfinished"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(mode=0o700)
@@ -152,7 +152,7 @@ class PostgresServer(Server):
         aside.rename(self.data_folder)
 
     def _run(self, argv: Sequence[str], user: str | None, said: str = "") -> None:
-        """Run one of PostgreSQL's programs to its end. Raises EmbeddedError with what it printed."""
+        """Run one of PostgreSQL's programs and wait for it. If it fails, raise EmbeddedError with its output."""
         order = Order(argv=argv, log_file=self.log_file, user=user, end_signal=signal.SIGTERM)
         try:
             run = subprocess.run(
@@ -174,9 +174,9 @@ class PostgresServer(Server):
             )
 
     def _is_ready(self) -> bool:
-        """Knock as a client would: while it starts or recovers, it refuses; when ready, it asks for the password.
+        """Connect as a client does. While the server starts or recovers, it refuses; then it asks for the password.
 
-        One that somebody else runs may refuse our name or want TLS: it is there, and the rest is its clients' matter.
+        An external server may refuse our user or require TLS. It runs then, and only its clients need to log in.
         """
         words = b"user\0academy\0database\0academy\0application_name\0readiness\0\0"
         message = struct.pack("!ii", len(words) + 8, _PROTOCOL_3) + words
@@ -192,13 +192,13 @@ class PostgresServer(Server):
 
 
 def _locale_options(version: int) -> list[str]:
-    """Sorting by code point, letters by Unicode: the same on every machine."""
+    """Return options for sorting by code point and for Unicode letters, so that all machines behave the same."""
     if version >= _BUILTIN_LOCALE_SINCE:
         return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     return ["--locale=C.UTF-8", "--lc-messages=C"] if _system_has("C.UTF-8") else ["--locale=C"]
 
 
 def _system_has(name: str) -> bool:
-    """Whether the C library knows this locale; asked in another process, because asking changes one's own."""
+    """Return whether the C library has this locale. Another process tries it, because trying changes the locale."""
     code = "import locale, sys; locale.setlocale(locale.LC_ALL, sys.argv[1])"
     return subprocess.run([sys.executable, "-I", "-c", code, name], capture_output=True, check=False).returncode == 0

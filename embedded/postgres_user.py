@@ -1,4 +1,4 @@
-"""Which user PostgreSQL runs as. It refuses root, and users without a name: for these, another one is found."""
+"""Chooses the user who runs PostgreSQL. It refuses root and users without a name, so these need another user."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WRAPPER = Path(__file__).with_name("child.py")
 
 @cache
 def _can_use(user: str, folder: Path, programs: tuple[Path, ...]) -> bool:
-    """Whether that user can enter the folder and run the programs: tried, as a wrapper may lead anywhere."""
+    """Return whether that user can enter the folder and run the programs. Only trying shows what a wrapper runs."""
     for program in programs:
         argv = [str(program), "--version"]
         order = {"user": user, "check": str(folder), "parent": os.getpid(), "signal": signal.SIGKILL, "argv": argv}
@@ -37,7 +37,7 @@ def _can_use(user: str, folder: Path, programs: tuple[Path, ...]) -> bool:
 
 
 def _has_name() -> bool:
-    """Whether the system knows our user by a name, which PostgreSQL's programs insist on."""
+    """Return whether our user has a name in the system, which PostgreSQL's programs require."""
     try:
         pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -46,9 +46,9 @@ def _has_name() -> bool:
 
 
 def choose(folder: Path, programs: Sequence[Path]) -> str | None:
-    """How to run it: None (as we are), "set" or "map" as in `embedded.child`.
+    """Return how to run it: None (as our own user), or "set" or "map" as in `embedded.child`.
 
-    `folder` will hold the data; `programs` are those that will be run. Raises EmbeddedError if no way works.
+    `folder` is for the data, and `programs` will be run. Raises EmbeddedError if no way works.
     """
     if os.geteuid() != 0:
         if _has_name():
@@ -59,7 +59,7 @@ def choose(folder: Path, programs: Sequence[Path]) -> str | None:
             f"PostgreSQL does not run as user {os.geteuid()}, who has no name on this system: add a line for this "
             "number to /etc/passwd, allow user namespaces, or set DATABASE_URL to a PostgreSQL that runs elsewhere."
         )
-    # A real other user first: it works in containers too, where user namespaces are often forbidden.
+    # Try a real other user first, since containers often forbid user namespaces.
     for user in ("set", "map"):
         if _can_use(user, folder, tuple(programs)):
             return user
@@ -70,7 +70,7 @@ def choose(folder: Path, programs: Sequence[Path]) -> str | None:
 
 
 def give(folder: Path, user: str | None) -> None:
-    """Make everything in `folder` belong to the one who will run it (it may have been another at the last start)."""
+    """Make that user the owner of everything in `folder`. At the last start it may have been another user."""
     if user is None:
         return
     owner, group = (NOBODY, NOBODY) if user == "set" else (os.geteuid(), os.getegid())

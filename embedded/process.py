@@ -1,6 +1,6 @@
-"""Other processes as the kernel sees them: whether a pid is still the process that we mean.
+"""Identifies other processes, so that a signal never goes to a wrong one.
 
-A pid alone proves nothing, because numbers are given again. A pid together with the moment of its start does.
+A pid alone does not identify a process, because the system uses pids again. A pid with the time of its start does.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 _PROC = Path("/proc")
-_START_TIME = 19  # its place among the fields after the name
-_POLL = 0.02  # seconds between two looks
+_START_TIME = 19  # its index among the fields after the name
+_POLL = 0.02  # seconds between two checks
 
 
 def _stat_fields(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat from the third on; the name before them may hold blanks and brackets."""
+    """Return the fields of /proc/<pid>/stat from the third on. The name before them may have spaces and brackets."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -27,9 +27,9 @@ def _stat_fields(pid: int) -> list[str]:
 
 
 def identity(pid: int) -> str | None:
-    """When this process started, in words that never repeat on this machine; None if no such process runs.
+    """Return a text about the start of this process that is unique on this machine, or None if it does not run.
 
-    A process that ended and was only not yet collected by its parent (a zombie) counts as ended.
+    A process that has ended but that its parent has not collected yet (a zombie) does not run.
     """
     if not _PROC.joinpath("self").exists():
         return _identity_by_ps(pid)
@@ -44,18 +44,18 @@ def identity(pid: int) -> str | None:
 
 
 def _identity_by_ps(pid: int) -> str | None:
-    """For systems without /proc (macOS, BSD)."""
+    """Do the same on systems without /proc (macOS, BSD)."""
     found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
 
 
 def is_same(pid: int, known: str) -> bool:
-    """Whether `pid` is still the process of which `identity` said `known`."""
+    """Return whether `pid` is still the process for which `identity` returned `known`."""
     return identity(pid) == known
 
 
 def command_line(pid: int) -> list[str]:
-    """The words that the process was started with; empty where the system cannot say."""
+    """Return the arguments of a process, or an empty list if the system does not show them."""
     try:
         raw = (_PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
@@ -64,7 +64,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def children(pid: int) -> dict[int, str]:
-    """The direct children of `pid` and their identities; empty where the system cannot say."""
+    """Return the direct children of `pid` with their identities, or nothing if the system does not show them."""
     found: dict[int, str] = {}
     if not _PROC.joinpath("self").exists():
         return found
@@ -80,7 +80,7 @@ def children(pid: int) -> dict[int, str]:
 
 
 def wait_gone(processes: dict[int, str], timeout: float) -> bool:
-    """Wait up to `timeout` seconds until none of `{pid: identity}` runs; False if some still do."""
+    """Wait up to `timeout` seconds until none of `{pid: identity}` runs. Return False if some still do."""
     deadline = time.monotonic() + timeout
     while any(is_same(pid, known) for pid, known in processes.items()):
         if time.monotonic() > deadline:
@@ -90,9 +90,9 @@ def wait_gone(processes: dict[int, str], timeout: float) -> bool:
 
 
 def end_proven(pid: int, known: str, number: int = signal.SIGTERM) -> bool:
-    """End a process that is not our child: `number` first, SIGKILL after five seconds.
+    """End a process that is not our child: send signal `number`, then SIGKILL after five seconds.
 
-    Does nothing if `pid` is no longer the process that `known` describes. True if it was there and is gone now.
+    Do nothing if `pid` is no longer the process with the identity `known`. Return True if it was and has ended now.
     """
     if not is_same(pid, known):
         return False

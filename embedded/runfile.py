@@ -1,7 +1,7 @@
-"""What one run writes into its home, for others to read.
+"""The files that a run writes into its home for other programs.
 
-`run.json` is for people and tests, `environment.json` for `script/manage`, and by `processes.json` an earlier run's
-leftovers are known for certain.
+`run.json` is for people and tests, and `environment.json` for `script/manage`. `processes.json` identifies the
+processes that an earlier run has left behind.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from embedded.service import Service
 
 _ADDRESS_KEY = {"web": "address", "sqs": "address", "postgres": "url", "redis": "url"}
-# The order of ending: first those that use the others.
+# The order in which they are ended: first those that use the others.
 _ORDER = ("web", "ai_worker", "video_worker", "messaging_worker", "sqs", "redis", "postgres")
 
 
 class Entry(TypedDict):
-    """One process in run.json; `pid` is null for a server that somebody else runs, and for one that is `down`."""
+    """A process in run.json. `pid` is null for an external server, and for a process that is `down`."""
 
     pid: int | None
     down: NotRequired[bool]
@@ -36,7 +36,7 @@ class Entry(TypedDict):
 
 
 def read(home: Home) -> dict[str, Entry]:
-    """What run.json says; empty if there is none (nothing runs, or it has not finished starting)."""
+    """Return the entries of run.json. There are none if nothing runs, or if it has not finished starting."""
     return _read_json(home.run_file)
 
 
@@ -49,7 +49,7 @@ def _read_json(file: Any) -> dict[str, Any]:
 
 
 def write(home: Home, services: Iterable[Service], web_address: str) -> None:
-    """Write run.json (0600, whole or not at all)."""
+    """Write run.json (0600) atomically."""
     entries: dict[str, Entry] = {}
     for service in services:
         entry: Entry = {"pid": service.pid}
@@ -59,28 +59,28 @@ def write(home: Home, services: Iterable[Service], web_address: str) -> None:
         elif key == "address":
             entry["address"] = service.url if isinstance(service, Server) else web_address
         if service.pid is None and service.external is None:
-            entry["down"] = True  # it ended by itself, and is about to be started again
+            entry["down"] = True  # it ended by itself, and will be started again
         entries[service.name] = entry
     private_text(home.run_file, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_environment(home: Home, environment: Mapping[str, str]) -> None:
-    """Write environment.json (0600: it holds secrets)."""
+    """Write environment.json (0600, because it contains secrets)."""
     private_text(home.environment_file, json.dumps(environment, indent=1, ensure_ascii=False) + "\n")
 
 
 def environment_of_running(home: Home) -> dict[str, str]:
-    """What the product's processes are told; empty if nothing runs, or has not finished starting."""
+    """Return the environment of the product's processes. It is empty if nothing runs, or is still starting."""
     return _read_json(home.environment_file) if anything_runs(home) else {}
 
 
 def anything_runs(home: Home) -> bool:
-    """Whether a process runs that `run.json` names and that was started by its run."""
+    """Return whether a process in `run.json` runs that its own run has started."""
     return any(still_runs(home, name) for name, entry in read(home).items() if entry["pid"] is not None)
 
 
 class Ledger:
-    """Each process that was started, with its identity; may be written to from several threads."""
+    """Records each started process with its identity in `processes.json`. Any thread may call it."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -102,13 +102,13 @@ class Ledger:
 
 
 def still_runs(home: Home, name: str) -> bool:
-    """Whether the process recorded under `name` is the same one still."""
+    """Return whether the process that was recorded under `name` still runs."""
     entry = _read_json(home.processes_file).get(name)
     return isinstance(entry, dict) and process.is_same(int(entry["pid"]), str(entry["identity"]))
 
 
 def end_leftovers(home: Home, say: Callable[[str], None]) -> None:
-    """End what an earlier run, killed with `kill -9`, may have left; only what is proven to be that very process."""
+    """End processes that an earlier run left behind after `kill -9`. Their identity proves that they are its own."""
     recorded = _read_json(home.processes_file)
     for name in sorted(recorded, key=lambda each: _ORDER.index(each) if each in _ORDER else 0):
         entry = recorded[name]

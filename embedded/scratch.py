@@ -1,4 +1,4 @@
-"""A temporary folder inside the project, for the servers of tests."""
+"""Makes temporary folders inside the project, for the servers of tests."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ALL = PROJECT / ".tools" / "scratch"
 
 @contextlib.contextmanager
 def scratch_folder(name: str = "servers") -> Iterator[Path]:
-    """A new folder for the length of a `with` block, deleted afterwards with all that is in it.
+    """Make a folder for the length of a `with` block, and delete it afterwards with its contents.
 
-    pytest's own temporary folders are closed to other users, so that PostgreSQL, which must not be root, cannot reach
-    its data in them where a container forbids user namespaces. What a killed run left behind goes at the next call.
+    Other users cannot enter pytest's own temporary folders. PostgreSQL must not run as root, so it could not reach its
+    data there if a container forbids user namespaces. The next call deletes folders that a killed run left behind.
     """
     _ALL.mkdir(parents=True, exist_ok=True)
     with (_ALL / "lock").open("a") as turn:
@@ -40,7 +40,10 @@ def scratch_folder(name: str = "servers") -> Iterator[Path]:
 
 
 def _hold(folder: Path) -> IO[str] | None:
-    """The kernel lets go of this lock when we end, however; None if another process holds it."""
+    """Lock a folder, and return the open lock file, or None if another process has locked the folder.
+
+    The kernel releases the lock when this process ends in any way.
+    """
     held = (folder / "lock").open("a")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

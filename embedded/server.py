@@ -1,4 +1,4 @@
-"""What PostgreSQL, Redis and the SQS/S3 emulator have in common."""
+"""The base class of PostgreSQL, Redis and the SQS/S3 emulator."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ _HTTPS_PORT = 443
 
 
 class Server(Service):
-    """One server in one folder at one port.
+    """A server with its own folder and port.
 
-    `folder` holds its data (and its log, unless `log_file` says where) and belongs to it alone; `port` is chosen once
-    if none is given, and stays. With an `external` address (a URL) nothing is ever started: `pid` is None, and only
-    `wait_ready` does something. `durable=False`, for tests: what was acknowledged survives a stop, not every crash.
+    `folder` has its data, and also its log unless `log_file` is given. No other server may use it. If no `port` is
+    given, one is chosen once. With an `external` address (a URL) no process is started: `pid` is None, and only
+    `wait_ready` does something. With `durable=False`, for tests, acknowledged writes survive a stop, but not every
+    crash.
     """
 
     kind: ClassVar[str]  # its name in run.json
-    variable: ClassVar[str]  # the environment variable that holds an external address
-    default_port: ClassVar[int]  # for an external address without one
+    variable: ClassVar[str]  # the environment variable for an external address
+    default_port: ClassVar[int]  # the port of an external address that names none
     end_signal: ClassVar[int] = signal.SIGTERM
 
     def __init__(
@@ -50,7 +51,7 @@ class Server(Service):
     def choose(
         cls, folder: Path, environment: Mapping[str, str], *, durable: bool = False, log_file: Path | None = None
     ) -> Self:
-        """The one that the environment names if it does, else one of our own in `folder`."""
+        """Return the external server that the environment names, or else one of our own in `folder`."""
         return cls(folder, external=environment.get(cls.variable) or None, durable=durable, log_file=log_file)
 
     def _port_of(self, address: str) -> int:
@@ -58,7 +59,7 @@ class Server(Service):
         return parts.port or (_HTTPS_PORT if parts.scheme == "https" else self.default_port)
 
     def _choose_port(self) -> int:
-        """That of the last time, if `durable`: queues are known by addresses that name it, and people by heart."""
+        """Return a free port. If `durable`, use the port of the last run: addresses of queues contain it."""
         if self.durable:
             try:
                 port = int((self.folder / "port").read_text(encoding="ascii"))
@@ -74,7 +75,7 @@ class Server(Service):
     @property
     @abstractmethod
     def url(self) -> str:
-        """The address as clients want it, with the password if there is one."""
+        """The address for clients, with the password if there is one."""
 
     @property
     def address(self) -> str:

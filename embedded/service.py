@@ -1,4 +1,4 @@
-"""A process that is started, waited for, ended and started again: a server, the web process, a worker."""
+"""The base class of all processes that are started and ended: servers, the web process and workers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_POLL = 0.02  # seconds between two looks at whether it is ready
-_END_SECONDS = 5.0  # for one that did not get ready; it may hang
-_SAY_AFTER = 5.0  # seconds after which people want to know what is waited for
+_POLL = 0.02  # seconds between two checks whether it is ready
+_END_SECONDS = 5.0  # the time to end for a process that did not get ready, since it may hang
+_SAY_AFTER = 5.0  # seconds after which a line says what is waited for
 RUNS = "runs"
 
 
 class Service(ABC):
-    """Something with a process of its own, or at an address where somebody else's answers.
+    """A service with a process of its own, or at an external address.
 
-    `on_start(service)` is called when its process was made; `on_end(service, child)`, in another thread, when one
-    ended, whoever ended it.
+    `on_start(service)` is called when its process was started. `on_end(service, child)` is called in another thread
+    when a process ended for any reason.
     """
 
     child_type: type[Child] = Child
@@ -37,29 +37,29 @@ class Service(ABC):
 
     @abstractmethod
     def _prepare(self) -> Order:
-        """Make what it needs, and say what to run. Raises EmbeddedError."""
+        """Make the files that it needs, and return the command to run. Raises EmbeddedError."""
 
     @abstractmethod
     def _is_ready(self) -> bool:
-        """Ask it in its own protocol whether it works. May raise OSError or ValueError where it does not answer."""
+        """Return whether it works, by its own protocol. May raise OSError or ValueError if it does not answer."""
 
     @property
     def external(self) -> str | None:
-        """The address of one that somebody else runs; nothing is ever started then."""
+        """The address of an external service, for which no process is started, or None."""
         return None
 
     @property
     def where(self) -> str:
-        """The place at which it is to answer, for messages; empty if it has none."""
+        """The host and port at which it answers, for messages. Empty if it has none."""
         return ""
 
     def is_taken(self) -> bool:
-        """Whether another program answers at its place, so that it cannot start there."""
+        """Return whether another program answers at its port, so that it cannot start."""
         return False
 
     @property
     def elsewhere(self) -> str:
-        """What to do where its place is taken; empty if there is nothing to choose."""
+        """What the user can do if its port is taken. Empty if there is no choice."""
         return ""
 
     @property
@@ -69,7 +69,7 @@ class Service(ABC):
 
     @property
     def pid(self) -> int | None:
-        """Its own process; None while it does not run, and always for an external one."""
+        """The pid of its process. None while it does not run, and always for an external service."""
         return self._child.pid if self._child is not None and self._child.running else None
 
     @property
@@ -77,7 +77,7 @@ class Service(ABC):
         return self.external is not None or self.pid is not None
 
     def start(self) -> None:
-        """Start the process; `wait_ready` says when it can be used. Nothing happens if it runs already."""
+        """Start the process, unless it runs already. `wait_ready` waits until it can be used."""
         if self.running:
             return
         order = self._prepare()
@@ -111,10 +111,10 @@ class Service(ABC):
         check: Callable[[], None] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        """Wait until it answers. `check` is called between looks and may raise; `say` is told if it takes long.
+        """Wait until it answers. `check` is called repeatedly and may raise. `say` gets a line if it takes long.
 
         Raises NotReadyError, with the last lines of its log, if its process ends or `timeout` seconds pass. Then the
-        process is ended; after any other error it goes on.
+        process is ended. After any other error it continues.
         """
         try:
             self._wait_ready(timeout, check, say)
@@ -144,7 +144,7 @@ class Service(ABC):
         return f" at {self.where}" if self.where else ""
 
     def failure(self) -> str:
-        """What happened to the process, and the last lines of its log."""
+        """Return what happened to the process, and the last lines of its log."""
         return f"{self._how_it_ended()}; {self._log_says()}"
 
     def _how_it_ended(self) -> str:
@@ -154,17 +154,17 @@ class Service(ABC):
         return f"its log is {self.log_file}:\n{last_lines(self.log_file)}"
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End it in good order; SIGKILL after `timeout` seconds. Returns when it is gone."""
+        """End it gracefully, or with SIGKILL after `timeout` seconds. Returns when it has ended."""
         if self._child is not None:
             self._child.end(timeout)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would be. Returns when it is gone."""
+        """End it with SIGKILL, like a crash. Returns when it has ended."""
         if self._child is not None:
             self._child.kill()
 
     def restart(self, timeout: float = 30.0) -> None:
-        """Stop, start again at the same place with the same data, and wait until it answers."""
+        """Stop it, start it again at the same port with the same data, and wait until it answers."""
         self.stop()
         self.start()
         self.wait_ready(timeout)

@@ -1,4 +1,4 @@
-"""Starting a process so that it can neither outlive us nor be mistaken for another one."""
+"""Starts processes that cannot outlive this one, and that cannot be confused with others."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _WRAPPER = Path(__file__).with_name("child.py")
 
-# The kernel sends the "parent died" signal when the *thread* that made the child ends. So one thread, which lives as
-# long as this process does, makes all of them, whoever asks.
+# The kernel sends the "parent died" signal when the thread that made the child ends. So one thread, which lives as
+# long as this process, makes all children.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="embedded-spawn")
 _running: set[Child] = set()
 _LAST_PATIENCE = 2.0  # seconds
@@ -32,7 +32,7 @@ _LAST_PATIENCE = 2.0  # seconds
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What to run. `user` as in `embedded.child`; `end_signal` is what asks this program to end in good order."""
+    """A command to run. `user` is as in `embedded.child`; `end_signal` asks the program to end gracefully."""
 
     argv: Sequence[str]
     log_file: Path
@@ -50,7 +50,7 @@ class Order:
 
 
 class Process(Protocol):
-    """What a child needs of `subprocess.Popen`."""
+    """The part of `subprocess.Popen` that a child needs."""
 
     pid: int
     returncode: Any
@@ -59,10 +59,10 @@ class Process(Protocol):
 
 
 class Child:
-    """A process of ours, in a session of its own (Ctrl-C in the terminal reaches us, and we decide the order).
+    """A child process in its own session, so that Ctrl-C in the terminal reaches only us, and we choose the order.
 
-    A thread waits for its end: then whatever it started itself is killed with it, and `on_end` is called (in that
-    thread) with this child.
+    A thread waits for its end. Then it kills all processes that the child has started, and calls `on_end` with this
+    object.
     """
 
     def __init__(self, order: Order, on_end: Callable[[Child], None] | None = None) -> None:
@@ -96,8 +96,8 @@ class Child:
             self._on_end(self)
 
     def _collect(self) -> None:
-        """Wait for its end, and kill what it leaves behind."""
-        # Look without collecting first: as long as it is a zombie, its number (and its group's) is not given again.
+        """Wait for its end, and kill the processes that it leaves behind."""
+        # Do not collect it yet: while it is a zombie, the system does not use its pid or its group's id again.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -109,27 +109,27 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """The exit code, negative for a signal; None while it runs."""
+        """The exit code, which is negative for a signal, or None while it runs."""
         return self._process.returncode if self._ended.is_set() else None
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait up to `timeout` seconds for its end; False if it still runs."""
+        """Wait up to `timeout` seconds for its end. Return False if it still runs."""
         return self._ended.wait(timeout)
 
     def send(self, number: int) -> None:
-        """Send a signal; nothing happens if it has ended (collecting and sending never overlap with a reused pid)."""
+        """Send a signal, unless it has ended. The signal never goes to a process that got the same pid later."""
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def end(self, timeout: float) -> None:
-        """Ask it to end, wait up to `timeout` seconds, then kill it; returns when it is gone."""
+        """Ask it to end, wait up to `timeout` seconds, then kill it. Returns when it has ended."""
         self.send(self.order.end_signal)
         if not self.wait(timeout):
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it and its own children are gone (they notice by themselves, a moment later)."""
+        """Send SIGKILL, and wait until it and its own children have ended, which they do by themselves."""
         kids = process.children(self.pid) if self.running else {}
         self.send(signal.SIGKILL)
         self.wait()
@@ -138,7 +138,7 @@ class Child:
 
 @atexit.register
 def kill_what_is_left() -> None:
-    """When this process ends, the kernel asks its children to end; one that hangs does not listen."""
+    """Wait some seconds for the children, which the kernel has asked to end, and kill those that still run."""
     deadline = time.monotonic() + _LAST_PATIENCE
     for child in list(_running):
         child.wait(max(0.0, deadline - time.monotonic()))
@@ -146,7 +146,7 @@ def kill_what_is_left() -> None:
 
 
 def why_ended(child: Child) -> str:
-    """In words: ended with code 3, or was ended by SIGKILL."""
+    """Return how it ended, in words: "ended with code 3", or "was ended by SIGKILL"."""
     code = child.code
     if code is not None and code < 0:
         try:
@@ -157,7 +157,7 @@ def why_ended(child: Child) -> str:
 
 
 def last_lines(log_file: Path, count: int = 12) -> str:
-    """The last lines of a log, each indented by four blanks; empty if there is none."""
+    """Return the last lines of a log, each indented by four spaces, or "" if there is none."""
     try:
         lines = log_file.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
     except OSError:

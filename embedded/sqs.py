@@ -1,4 +1,4 @@
-"""SQS and S3 by the emulator `ministack`, as a process of its own."""
+"""Runs the emulator `ministack` of SQS and S3 as a separate process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from embedded.server import Server
 from embedded.spawn import Order
 
 REGION = "ap-northeast-2"
-"""Where its queues and buckets are. A bucket of which it knows the files alone, after a kill, is here too."""
+"""The region of its queues and buckets. After a kill it finds buckets again by their files, in this region."""
 
 
 class SqsServer(Server):
-    """`address` is `http://127.0.0.1:<port>`, for SQS and for S3. Any credentials do.
+    """An emulator of SQS and S3 with the `address` `http://127.0.0.1:<port>`. It accepts any credentials.
 
-    Objects are on disk at once; queues and their messages are written when it ends in good order, so a `kill()` loses
-    messages (as no real SQS would): who needs them sends them again from the outbox or by the reaper.
+    Objects are written to disk at once. Queues and their messages are written only when it ends gracefully, so unlike
+    the real SQS it loses messages by `kill()`. The product sends lost messages again.
     """
 
     kind = "sqs"
@@ -45,7 +45,7 @@ class SqsServer(Server):
         )
 
     def _environment(self) -> dict[str, str]:
-        # Not the user's own: settings for another emulator, or for AWS itself, must not reach this one.
+        # Do not pass on the user's variables, since they may be for another emulator or for AWS.
         kept = {key: value for key, value in os.environ.items() if key in {"PATH", "HOME", "LANG", "LC_ALL", "TZ"}}
         return kept | {
             "BIND_HOST": HOST,
@@ -53,7 +53,7 @@ class SqsServer(Server):
             "GATEWAY_PORT": str(self.port),
             "SERVICES": "sqs,s3",
             "MINISTACK_REGION": os.environ.get("AWS_REGION") or REGION,
-            # What listens at ports of its own, on all interfaces, whichever services are asked for.
+            # These would listen at other ports, on all interfaces, although SERVICES does not name them.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "PERSIST_STATE": "1",
@@ -62,13 +62,13 @@ class SqsServer(Server):
             "S3_DATA_DIR": str(self.folder / "objects"),
             "TMPDIR": str(self.folder / "tmp"),
             "LOG_LEVEL": "WARNING",
-            # It removes containers of "its" when it starts and ends. Ours needs none, and those of others are theirs.
+            # It deletes containers that look like its own when it starts and ends. They may be another program's.
             "DOCKER_HOST": f"unix://{self.folder / 'tmp' / 'no-docker.sock'}",
             "PYTHONUNBUFFERED": "1",
         }
 
     def _is_ready(self) -> bool:
-        if self.external is not None:  # of one that somebody else runs, any answer of a web server will do
+        if self.external is not None:  # any answer of an external server shows that it runs
             secure = self.external.startswith("https:")
             kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
             return self._answer_to(kind(self.host, self.port, timeout=2.0), "/") is not None
@@ -77,7 +77,7 @@ class SqsServer(Server):
 
     @staticmethod
     def _answer_to(connection: http.client.HTTPConnection, path: str) -> int | None:
-        """The status of the answer; None if it is not HTTP. Raises OSError if nothing answers."""
+        """Return the status of the answer, or None if it is not HTTP. Raises OSError if nothing answers."""
         try:
             connection.request("GET", path)
             return connection.getresponse().status

@@ -1,4 +1,4 @@
-"""`script/up --status`."""
+"""`script/up --status`: prints the state of each process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ALL_RUN, SOME_DOWN, NOTHING_RUNS = 0, 1, 3
 
 
 def without_password(url: str) -> str:
-    """The address without what stands before its @, for people's screens."""
+    """Return the address without user and password, to print it."""
     return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _service(home: Home, name: str, entry: runfile.Entry) -> Service:
-    """What can ask the process of this name whether it works; it starts nothing."""
+    """Return a service object for the process with this name, to check whether it works. It is not started."""
     url = entry.get("address") or entry.get("url") or ""
     log_file = home.logs / f"{name}.log"
     if name in group.KINDS:
@@ -51,12 +51,12 @@ def _who(entry: runfile.Entry) -> str:
 
 
 def show(home: Home) -> int:
-    """Ask each process in its own protocol, and print a line for it; returns the exit code of `script/up --status`."""
+    """Check each process by its own protocol, and print a line for it. Return the exit code of `script/up --status`."""
     entries = runfile.read(home)
     if not entries:
         print(f"Nothing runs in {home.folder}.")
         return NOTHING_RUNS
-    # At once: each one that hangs is waited for.
+    # Check them in parallel, because each one that hangs takes seconds.
     with ThreadPoolExecutor(max_workers=len(entries)) as pool:
         states = list(pool.map(lambda each: _state(home, *each), entries.items()))
     for (name, entry), state in zip(entries.items(), states, strict=True):

@@ -1,4 +1,4 @@
-"""Keeps the processes running: what dies is reported in one line and started again, ever more slowly."""
+"""Keeps processes running: reports one that dies in one line, and starts it again after a growing pause."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 _FIRST_WAIT = 1.0  # seconds before the first new start; doubled with each failure
 _LONGEST_WAIT = 30.0
-_LOOK = 0.1  # seconds between looks at one that is starting
-_FOREIGN_LOOK = 1.0  # the same at one that somebody else runs in its place
+_LOOK = 0.1  # seconds between two checks of a service that is starting
+_FOREIGN_LOOK = 1.0  # seconds between two checks of a port that another program has taken
 _READY_WITHIN = 60.0
 _SETTLED = 30.0  # seconds after which an earlier failure no longer counts
 
 
 @dataclass
 class _Watched:
-    """One service's state: `due` is when to look at it next (monotonic seconds), None while it runs well."""
+    """The state of a service. `due` is when to check it next, in monotonic seconds, or None while it runs well."""
 
     service: Service
     state: str = "runs"  # runs | waits | starts | foreign
@@ -35,7 +35,7 @@ class _Watched:
 
 
 class Supervisor:
-    """Signals and the ends of processes arrive in one queue, in the order in which they happened."""
+    """Watches services. Signals and the ends of processes come in one queue, in the order in which they happened."""
 
     def __init__(
         self, say: Callable[[str], None], changed: Callable[[], None], came_back: Callable[[Service], None]
@@ -43,20 +43,20 @@ class Supervisor:
         self._say = say
         self._changed = changed  # a pid changed
         self._came_back = came_back  # a service that had died is ready again
-        # The simple one may be put to from a signal handler, whatever the main thread is doing.
+        # A signal handler may put into a SimpleQueue at any moment, unlike into a Queue.
         self._events: queue.SimpleQueue[tuple[Service, Child] | int] = queue.SimpleQueue()
         self._watched: dict[str, _Watched] = {}
 
     def ended(self, service: Service, child: Child) -> None:
-        """To be called, from any thread, when a process ended."""
+        """Note that a process ended. Any thread may call it."""
         self._events.put((service, child))
 
     def signalled(self, number: int) -> None:
-        """To be called from a signal handler."""
+        """Note a signal. A signal handler may call it."""
         self._events.put(number)
 
     def run(self, services: Sequence[Service]) -> int:
-        """Watch `services`, which all run, until a signal comes; returns its number."""
+        """Watch `services`, which all run, until a signal comes, and return its number."""
         now = time.monotonic()
         self._watched = {service.name: _Watched(service, since=now) for service in services}
         while True:
@@ -78,7 +78,7 @@ class Supervisor:
 
     def _on_end(self, service: Service, child: Child) -> None:
         watched = self._watched.get(service.name)
-        if watched is None or service.child is not child:  # it was started anew since
+        if watched is None or service.child is not child:  # it was started again since
             return
         if watched.state == "runs" and time.monotonic() - watched.since > _SETTLED:
             watched.failures = 0
@@ -121,6 +121,6 @@ class Supervisor:
         elif now - watched.since > _READY_WITHIN:
             self._say(f"{service.name} did not get ready within {_READY_WITHIN:.0f} s; ending it")
             watched.due = None
-            service.kill()  # its end comes as an event, which starts it again
+            service.kill()  # this causes an event, which starts it again
         else:
             watched.due = now + _LOOK

@@ -1,4 +1,4 @@
-"""Programs that only the tests need, kept in `.tools/`: how they are found, tried and installed."""
+"""Finds, tries and installs programs that only the tests need. They are kept in `.tools/`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOOLS = PROJECT / ".tools"
 
 
 def runs(program: str | Path, option: str) -> bool:
-    """Whether a program runs with an option that does nothing, such as `--version`."""
+    """Return whether a program runs with an option that does nothing, such as `--version`."""
     try:
         return subprocess.run([program, option], capture_output=True, timeout=30, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -29,35 +29,35 @@ def runs(program: str | Path, option: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
-    """A program, where it may be, and how to get it."""
+    """A program: where it may be, and how to install it."""
 
     variable: str
-    """The environment variable that names one, which goes before all others."""
+    """The environment variable for its path, which is tried first."""
     kind: str
-    """What it is, as "an nginx"."""
+    """Its name in messages, such as "an nginx"."""
     option: str
-    """With which it does nothing but run."""
+    """An option with which it does nothing, such as `--version`."""
     names: Sequence[str]
-    """As which it stands on PATH."""
+    """Its names on PATH."""
     places: Sequence[Path]
-    """Where it may be besides, the best first."""
+    """Other places where it may be, the best first."""
     installers: Sequence[Callable[[], None]]
-    """Each gets one where it can, and does nothing where it cannot; tried in this order."""
+    """Functions that install it if they can, and otherwise do nothing. They are tried in this order."""
     missing: str
-    """What to do where there is none, and none could be had."""
+    """What the user can do if it was neither found nor installed."""
 
     def find(self) -> Path | None:
-        """One that is there already. Raises EmbeddedError if the variable names one that does not run."""
+        """Return an installed program that runs. Raises EmbeddedError if the variable names one that does not run."""
         if named := os.environ.get(self.variable):
             if not runs(named, self.option):
                 raise EmbeddedError(f"{self.variable} is {named}, which does not run as {self.kind}.")
             return Path(named)
         on_path = (Path(found) for name in self.names if (found := shutil.which(name)))
-        # One that is there may not run: Ubuntu's chromium-browser, without snap, is only a hint to install one.
+        # A program may exist but not run: without snap, Ubuntu's chromium-browser only prints how to install it.
         return next((place for place in (*on_path, *self.places) if runs(place, self.option)), None)
 
     def get(self) -> Path:
-        """One, installed if need be. Raises EmbeddedError if none can be had."""
+        """Return the program. Install it if it is not found. Raises EmbeddedError if that fails."""
         found = self.find()
         for install in self.installers:
             if found is None:
@@ -68,7 +68,7 @@ class Tool:
         return found
 
     def main(self) -> int:
-        """Print the path of one; returns the exit code."""
+        """Print the path of the program, and return the exit code."""
         try:
             print(self.get())
         except EmbeddedError as error:
@@ -80,7 +80,7 @@ class Tool:
 def run_installer(
     *argv: str | Path, environment: dict[str, str] | None = None, folder: Path | None = None, quiet: bool = False
 ) -> bool:
-    """Run an installer, and show what it says only if it fails and is not `quiet`. Returns whether it succeeded."""
+    """Run an installer, and return whether it succeeded. Print its output only if it fails and is not `quiet`."""
     run = subprocess.run(
         argv,
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""`script/up`: starts the whole system, keeps it running in the foreground, and ends it in good order."""
+"""`script/up`: starts the whole system, keeps it running in the foreground, and ends it gracefully."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _STEP_SECONDS = 600.0
 _READY_SECONDS = 60.0
-# Everything ends within 10 s: first the programs, which use the servers, then the servers with the rest of the time.
+# Everything ends within 10 s: first the programs, which use the servers, then the servers in the remaining time.
 END_SECONDS = 9.0
 _PROGRAM_END_SECONDS = 6.0
 _HIGHEST_PORT = 65_535
@@ -55,15 +55,15 @@ _DEMO = """\
 
 
 def say(line: str) -> None:
-    """Print a line at once. The terminal may be gone already; that must not keep us from ending the rest."""
+    """Print a line at once. Ignore a terminal that is closed, so that everything else is still ended."""
     try:
         print(line, flush=True)
     except (OSError, ValueError):
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 (for the rest of our life)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 (it stays open to the end)
 
 
 class Up:
-    """One run: start everything, watch, end everything."""
+    """A run: it starts everything, watches it, and ends everything."""
 
     def __init__(self, home: Home, plan: Plan, port: int, users: Mapping[str, str], *, demo: bool) -> None:
         self.home = home
@@ -80,7 +80,7 @@ class Up:
         self._ending = False
 
     def run(self) -> int:
-        """Returns the exit code. Raises EmbeddedError if something could not start; all is ended then, too."""
+        """Run the system, and return the exit code. Raises EmbeddedError, after ending all, if a part cannot start."""
         self._catch_signals()
         try:
             self._start()
@@ -92,14 +92,14 @@ class Up:
         return 0
 
     def _catch_signals(self) -> None:
-        # A shell's background jobs ignore SIGINT from their start; whoever sends one to us means it all the same.
+        # Background jobs of a shell ignore SIGINT by default, but one that is sent to this process must end it.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # started with nohup: a closed terminal is no reason
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # with nohup, a closed terminal does not end it
             signal.signal(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self, number: int, _frame: object) -> None:
-        if self._ending:  # asked again, so no more patience
+        if self._ending:  # at the second signal, kill everything
             for service in self.services:
                 if service.child is not None:
                     service.child.send(signal.SIGKILL)
@@ -111,7 +111,7 @@ class Up:
             raise Stopped("asked to end")
 
     def _check(self) -> None:
-        """Between looks at what is starting: raises Stopped if we were asked to end, EmbeddedError if one died."""
+        """Raise Stopped if the user asked to end, and EmbeddedError if a process died. Called while others start."""
         self._check_asked()
         for service in self.services:
             if service.child is not None and not service.running:
@@ -185,7 +185,7 @@ class Up:
             raise EmbeddedError(f"{step.says} failed ({how}); its log is {log_file}:\n{last_lines(log_file)}")
 
     def _came_back(self, service: Service) -> None:
-        """What a server may have lost by its crash is made again."""
+        """Run the steps that restore what a server may have lost by its crash."""
         for step in self.plan.steps:
             if step.again_after == service.name:
                 try:
@@ -205,7 +205,7 @@ class Up:
             say(_DEMO)
 
     def _end(self) -> None:
-        """End everything within 10 s: first the programs, which still need the servers to finish, then the servers."""
+        """End everything within 10 s: first the programs, which need the servers until they end, then the servers."""
         self._ending = True
         began = time.monotonic()
         if self.services:
@@ -227,13 +227,13 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--port", type=_port, default=8000, metavar="N", help="the web server's port (default: 8000)")
     parser.add_argument("--no-demo", action="store_true", help="do not load the demo academies")
-    parser.add_argument("--status", action="store_true", help="say what runs, and exit")
+    parser.add_argument("--status", action="store_true", help="print what runs, and exit")
     return parser.parse_args(words)
 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 1 to {_HIGHEST_PORT}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 1 to {_HIGHEST_PORT}")
     return int(text)
 
 
@@ -245,7 +245,7 @@ def _say_where_it_runs(home: Home) -> int:
 
 
 def main(words: Sequence[str] | None = None, plan: Plan | None = None) -> int:
-    """Returns the exit code, as `--help` lists them."""
+    """Run the command, and return its exit code. `--help` lists the codes."""
     options = _parse(words)
     home = Home.of(os.environ)
     if options.status:
@@ -254,7 +254,7 @@ def main(words: Sequence[str] | None = None, plan: Plan | None = None) -> int:
         home.prepare()
         with home.locked():
             users = dict(os.environ)
-            hide_variables(SECRETS)  # from what we start too: each program of the product is told its own
+            hide_variables(SECRETS)  # also from child processes: each program of the product gets only its own
             return Up(home, plan or Plan(), options.port, users, demo=not options.no_demo).run()
     except AlreadyRunsError:
         return _say_where_it_runs(home)

@@ -1,5 +1,5 @@
-# Sourced by script/up and script/test (POSIX sh): makes the private environment .venv with exactly what uv.lock says.
-# Afterwards $python is its Python, and the working folder is the project's. Nothing outside the project is touched.
+# Sourced by the other scripts (POSIX sh): makes the private environment .venv with exactly the packages of uv.lock.
+# Afterwards $python is its Python, and the working folder is the project's. It changes nothing outside the project.
 #
 #   prepare_environment runtime|dev     what to install; "dev" includes all of "runtime"
 
@@ -14,7 +14,7 @@ say() {
     printf '%s\n' "$*"
 }
 
-# A relative ACADEMY_HOME means one beside the caller, not one in the project.
+# A relative ACADEMY_HOME is relative to the caller's folder, not to the project's.
 keep_academy_home() {
     case "${ACADEMY_HOME-}" in
         '' | /*) ;;
@@ -22,7 +22,7 @@ keep_academy_home() {
     esac
 }
 
-# Other environments and caches stay out of it, and it stays out of them.
+# Use no other environments or caches, and change none.
 isolate() {
     unset PYTHONHOME PYTHONPATH PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_EXTRA_INDEX_URL
     UV_CACHE_DIR=$project/.tools/cache/uv
@@ -39,7 +39,7 @@ is_suitable() {
     "$1" -I -c 'import sys; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1
 }
 
-# Sets $base to a Python 3.11-3.13, by its real path (pyenv's shims may mean another one elsewhere).
+# Sets $base to the real path of a Python 3.11-3.13 (pyenv's shims may choose another one in other folders).
 find_python() {
     for candidate in python3.13 python3.12 python3.11 python3 python \
         "${PYENV_ROOT:-${HOME:-/nonexistent}/.pyenv}"/versions/3.1[123]*/bin/python3; do
@@ -51,7 +51,7 @@ find_python() {
     fail "No Python 3.11, 3.12 or 3.13 was found: install one (on Debian and Ubuntu: apt install python3 python3-venv), then run this again."
 }
 
-# Sets $uv: the one on PATH, or one of our own in .tools/uv, installed with pip. Its version is fixed.
+# Sets $uv to the one on PATH, or else to our own in .tools/uv, which pip installs in a fixed version.
 find_uv() {
     uv=uv
     ! uv --version >/dev/null 2>&1 || return 0
@@ -74,7 +74,7 @@ no_network() {
     fail "The packages could not be downloaded from pypi.org (see above): check the network, then run this again."
 }
 
-# What the environment in .venv was made from: the lock, the Python, and how much of it.
+# Prints what .venv must be made from: runtime or dev, and the checksum of the lock.
 wanted_stamp() {
     printf '%s %s\n' "$1" "$(cat uv.lock pyproject.toml | cksum)"
 }
@@ -87,7 +87,7 @@ is_current() {
 
 install_packages() {
     say "Installing the packages of uv.lock into .venv/ (once, and again when the lock changes)"
-    # An environment that has the development tools keeps them: script/test may be using it right now.
+    # If the environment has the development tools, keep them, because script/test may be using them now.
     case "$(cat .venv/installed 2>/dev/null)" in dev*) set -- dev ;; esac
     mkdir -p .tools/tmp
     case $1 in
@@ -106,7 +106,7 @@ install_packages() {
 prepare_environment() {
     isolate
     if ! is_current "$1"; then
-        [ -w . ] || fail "The project folder $project is not writable for you: clone it into a folder of your own."
+        [ -w . ] || fail "You may not write to the project folder $project: clone it into a folder of your own."
         find_python
         find_uv
         install_packages "$1"

@@ -91,7 +91,7 @@ def test_one_that_does_not_concern_us_is_ignored_until_its_day(database: tuple[s
     assert audit(database[0], ignore(tmp_path, f"{KNOWN} {NOW.year + 1}-01-01 We never call it."))[0] == 0
     code, said = audit(database[0], ignore(tmp_path, f"{KNOWN} {yesterday} We never call it."))
     assert code == 1
-    assert f"{KNOWN} was ignored until {yesterday} only: look at it again." in said
+    assert f"{KNOWN} was ignored only until {yesterday}: check it again." in said
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,7 @@ def test_a_server_that_dies_at_once_is_reported_with_its_log(scratch: Path) -> N
 def test_an_unknown_name_is_refused_and_an_unasked_one_too(scratch: Path) -> None:
     with pytest.raises(EmbeddedError, match="There is no server 'mysql': use postgres, redis, sqs"):
         group.choose(scratch, ["mysql"])
-    with pytest.raises(EmbeddedError, match="The server sqs was not asked for"):
+    with pytest.raises(EmbeddedError, match="The server sqs was not chosen"):
         _ = group.choose(scratch / "some", ["redis"]).sqs
 
 

@@ -204,7 +204,7 @@ def test_a_taken_port_gets_one_sentence(home: Path) -> None:
 def test_a_wrong_port_gets_one_sentence(port: str, home: Path) -> None:
     ended = _ask(home, f"--port={port}")
     assert ended.returncode == 2
-    assert f"argument --port: {port!r} is no port; give a number from 1 to 65535" in ended.stderr
+    assert f"argument --port: {port!r} is not a port; give a number from 1 to 65535" in ended.stderr
     assert not (home / "run.json").exists()
 
 
