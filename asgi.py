@@ -1,4 +1,4 @@
-"""The web process: connections are the push engine's, `/static/` comes from the apps' folders, the rest is Django's."""
+"""The ASGI application: the push engine's connections, `/static/` from the folders of the apps, and Django."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ from realtime.web.routing import with_realtime
 
 
 def serve_static(wrapped: Any) -> Any:
-    """Serves each app's `static/` folder; everything else goes on to the wrapped application."""
+    """Serve the `static/` folders of all apps. All other requests go to the wrapped application."""
     server = ServeStaticASGI(wrapped, max_age=60, allow_all_origins=False)
     for app in apps.get_app_configs():
         if app.label == "admin" and not settings.ADMIN_SITE:

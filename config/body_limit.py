@@ -1,8 +1,8 @@
-"""Guards request bodies before the application reads them, since Django reads each to its end and writes it to disk.
+"""Limits request bodies before the application reads them, since Django reads each to its end and writes it to disk.
 
-A small body is read whoever sends it. A larger one is read only after `admit` has said that its sender may send it, and
-while there is a slot for it (`config.body_slots`), and only while the session of its sender holds. Every body has to
-keep a least pace (`config.body_pace`).
+A small body is accepted from anybody. A larger one is read only if `admit` allows its sender to send it, if there is a
+slot for it (`config.body_slots`), and while its sender's session is valid. Every body must keep a minimum pace
+(`config.body_pace`).
 """
 
 import asyncio
@@ -23,31 +23,32 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SMALL_BODY_BYTES = 65_536
-"""The largest body that is read before anybody knows who sends it."""
+"""The largest body that is accepted from anybody."""
 FORM_BYTES = 1_000_000
-"""The form around an uploaded file."""
+"""How many bytes the form around an uploaded file may have."""
 MAX_DIGITS = 18
-"""Of an announced length: Python itself refuses to read numbers of some thousand digits."""
+"""How many digits Content-Length may have. Python itself refuses numbers of some thousand digits."""
 READ_ON_BYTES, READ_ON_SECONDS = 32_000_000, 10.0
+"""How much of a refused body is still read: a client that still sends when its connection ends may miss the answer."""
 SENDER_READ_ON_BYTES, SENDER_READ_ON_SECONDS = 200_000_000, 30.0
-"""For a sender who is known. A client that still sends when its connection ends may never see the answer."""
+"""The same for a sender who is known."""
 RETRY_SECONDS = 10
 RECHECK_SECONDS = 5.0
-"""How often the sender of a body that is on its way is looked at again."""
+"""How often the sender of a body is checked again while it arrives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What `admit` says of a larger body."""
+    """What `admit` allows: the sender of a larger body, and its largest size."""
 
     max_bytes: int
     sender: Sender
     recheck: Callable[[], Awaitable[None]] | None = None
-    """Called every few seconds while the body arrives. Raises BodyRefusedError once its sender may not send it."""
+    """Called every few seconds while the body arrives. Raises BodyRefusedError if its sender may no longer send it."""
 
 
 class BodyRefusedError(Exception):
-    """The body is not read. The text is the answer's message."""
+    """The body is refused. The text is the message of the answer. `known` says whether its sender is known."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = (), *, known: bool = False
@@ -57,20 +58,22 @@ class BodyRefusedError(Exception):
 
 
 Admit = Callable[[Scope], Awaitable[Allowance]]
-"""Says whose larger body this is, and how large it may be. Raises BodyRefusedError."""
+"""Returns who sends a larger body, and how large it may be. Raises BodyRefusedError."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
+    """The limits on the pace and the number of request bodies."""
+
     pace: PaceLimits = field(default_factory=PaceLimits)
     slots: SlotLimits = field(default_factory=SlotLimits)
 
 
 def limit_body(application: Application, admit: Admit, limits: BodyLimits | None = None) -> Application:
-    """Wrap an ASGI application: it gets bodies that their senders may send, and no others.
+    """Wrap an ASGI application, so that it gets only bodies within the limits.
 
-    `scope["arrived_at"]` (Unix seconds) tells the application when the request began: a large body may take longer than
-    a token lives.
+    `scope["arrived_at"]` is when the request began, in Unix seconds. The application compares tokens with that time,
+    because a large body may take longer than a token lives.
     """
     limits = limits or BodyLimits()
     slots = Slots(limits.slots)
@@ -82,7 +85,7 @@ def limit_body(application: Application, admit: Admit, limits: BodyLimits | None
             await body.begin()
             await application(scope, body.receive, send)
         except BodyRefusedError as refused:
-            body.end()  # reading on needs no room
+            body.end()  # the rest of the body is read, but not kept, so it needs no slot
             await _refuse(refused, receive if body.more else None, send)
         finally:
             body.end()
@@ -103,35 +106,35 @@ class _Body:
         self.more = True
 
     async def begin(self) -> None:
-        """Look at the announced length. Raises BodyRefusedError."""
+        """Check the announced length. Raises BodyRefusedError."""
         announced = dict(self._scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or len(announced) > MAX_DIGITS:
-            raise BodyRefusedError(413, "too_large", "The length that the request announces is not one that is taken.")
+            raise BodyRefusedError(413, "too_large", "The Content-Length of the request is not accepted.")
         if int(announced) > SMALL_BODY_BYTES:
-            await self._ask(int(announced))
+            await self._admit_sender(int(announced))
 
     async def receive(self) -> Message:
-        """Read on, as the application asks. Raises BodyRefusedError."""
-        if not self.more:  # what comes now is that the client has gone, which may be never
+        """Receive the next part for the application. Raises BodyRefusedError."""
+        if not self.more:  # the next message is a disconnect, which may never come
             return await self._receive()
         message = await self._next()
         await self._recheck()
         self._received += len(message.get("body", b""))
         self.more = message.get("more_body", False)
         if self._received > self._max_bytes and self._slot is None:
-            await self._ask(None)
+            await self._admit_sender(None)
         if self._received > self._max_bytes:
             raise self._too_large()
         if not self.more:
-            self._tell_length()
+            self._add_length()
             if self._slot is not None:
                 self._slot.finish()
         return message
 
-    def _tell_length(self) -> None:
-        """Give a body that came in chunks its length, which REST framework takes for zero where none is announced.
+    def _add_length(self) -> None:
+        """Add a Content-Length if the body came in chunks. Without it REST framework assumes an empty body.
 
-        Django reads a body to its end before it looks at the headers.
+        This is in time, because Django reads a body to its end before it reads the headers.
         """
         headers = self._scope["headers"]
         if self._received and not any(name == b"content-length" for name, _ in headers):
@@ -150,19 +153,19 @@ class _Body:
             raise self._too_slow() from None
         self._pace.waited(time.monotonic() - began, len(message.get("body", b"")))
         if self._pace.seconds_left <= 0 and message.get("more_body", False):
-            raise self._too_slow()  # a timeout would not end it where the next part is there already
+            raise self._too_slow()  # if the next part is there already, the timeout above does not apply
         return message
 
     async def _recheck(self) -> None:
-        """Look at the sender again, from time to time: its session may have ended since."""
+        """Check the sender again every few seconds, because its session may have ended."""
         if self._allowance is None or self._allowance.recheck is None:
             return
         if time.monotonic() - self._checked_at >= RECHECK_SECONDS:
             await self._allowance.recheck()
             self._checked_at = time.monotonic()
 
-    async def _ask(self, announced: int | None) -> None:
-        """Ask who sends it, and take a slot."""
+    async def _admit_sender(self, announced: int | None) -> None:
+        """Check who sends the body, and take a slot for it."""
         self._allowance = allowance = await self._admit(self._scope)
         self._max_bytes, self._checked_at = allowance.max_bytes, time.monotonic()
         if announced is not None and announced > allowance.max_bytes:
@@ -178,19 +181,19 @@ class _Body:
             ) from None
 
     def _too_large(self) -> BodyRefusedError:
-        message = f"The request is larger than {_shown(self._max_bytes)}, which is all that is taken here."
+        message = f"The request is larger than {_shown(self._max_bytes)}, which is the limit here."
         return BodyRefusedError(413, "too_large", message, known=self._allowance is not None)
 
     def _too_slow(self) -> BodyRefusedError:
-        return BodyRefusedError(408, "too_slow", "The body of the request comes too slowly.")
+        return BodyRefusedError(408, "too_slow", "The body of the request arrives too slowly.")
 
 
 def _shown(count: int) -> str:
-    return f"{count // 1_000_000} MB" if count >= 1_000_000 else f"{count // 1024} KiB"  # noqa: PLR2004 - one of these
+    return f"{count // 1_000_000} MB" if count >= 1_000_000 else f"{count // 1024} KiB"  # noqa: PLR2004 - MB or KiB
 
 
 async def _refuse(refused: BodyRefusedError, receive: Receive | None, send: Send) -> None:
-    """Answer at once; then read on for a while, because a client may look at the answer only when it has sent all."""
+    """Answer at once, then read on for a while, because a client may read the answer only after sending everything."""
     body = json.dumps({"code": refused.code, "message": str(refused)}).encode()
     headers = [
         (b"content-type", b"application/json"),

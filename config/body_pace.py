@@ -1,13 +1,13 @@
-"""How slowly a request body may come."""
+"""Limits how slowly a request body may arrive."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PaceLimits:
-    """A body may be silent for `grace_seconds`, and has to bring `bytes_per_second` on average.
+    """A body may pause for `grace_seconds`, and must arrive with `bytes_per_second` on average.
 
-    It is waited for no longer than `total_seconds` in all, so a large one has to bring more than a small one.
+    The waits for it may take `total_seconds` in all, so a large body must arrive faster than a small one.
     """
 
     grace_seconds: float = 20.0
@@ -16,9 +16,10 @@ class PaceLimits:
 
 
 class Pace:
-    """The patience that is left with one body.
+    """How long one body may still be waited for.
 
-    Waiting uses it up, and bytes give it back, up to the grace time: what came fast at first buys no silence later.
+    Waiting uses this time up. Received bytes give it back, but only up to the grace time, so that a fast beginning does
+    not allow a longer pause later.
     """
 
     def __init__(self, limits: PaceLimits) -> None:
@@ -27,7 +28,7 @@ class Pace:
         self._patience, self._total = limits.grace_seconds, limits.total_seconds
 
     def expect(self, size: int) -> None:
-        """Expect up to `size` bytes. Their least pace is the one that brings them within the total time."""
+        """Expect up to `size` bytes, and raise the minimum pace so that they arrive within the total time."""
         self._bytes_per_second = max(self._limits.bytes_per_second, size / self._limits.total_seconds)
 
     @property
@@ -35,7 +36,7 @@ class Pace:
         return min(self._patience, self._total)
 
     def waited(self, seconds: float, received: int) -> None:
-        """Count a wait for bytes, and the bytes that came."""
+        """Count a wait, and the bytes that were received."""
         gained = received / self._bytes_per_second
         self._patience = min(self._limits.grace_seconds, self._patience - seconds + gained)
         self._total -= seconds

@@ -1,8 +1,8 @@
-"""Counts the large request bodies of one process, so that nobody holds all of its room.
+"""Counts the large request bodies of one process, so that no sender takes all of its space.
 
-An academy may hold as much as it leaves free for the others, so there is room for another one however many have some:
-a fixed part for each would be used up by a few. Bodies of up to 1 MB have a pool of their own, in which they never wait
-for files.
+An academy may take at most as much as it leaves free. So there is always space for one more academy. With a fixed part
+for each, a few academies could take everything. Bodies of up to 1 MB have their own pool, so that they never wait for
+files.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ LIGHT_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whose body it is."""
+    """The user who sends a body, and the user's academy."""
 
     tenant_id: int
     user_id: int
@@ -22,7 +22,7 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class SlotLimits:
-    """How many unfinished bodies there may be at once in each pool, and how many bytes those of files together."""
+    """How many unfinished bodies each pool may have at once, and how many bytes all files may have together."""
 
     unfinished: int = 64
     unfinished_per_tenant: int = 16
@@ -31,7 +31,7 @@ class SlotLimits:
 
 
 class NoSlotError(Exception):
-    """There is no room for another large body now. `is_own`: the sender's own bodies, or its tenant's, fill it."""
+    """There is no slot for another large body now. `is_own`: because of the sender's own bodies, or its tenant's."""
 
     def __init__(self, message: str, *, is_own: bool) -> None:
         super().__init__(message)
@@ -39,20 +39,20 @@ class NoSlotError(Exception):
 
 
 class Slot:
-    """One large body: unfinished until `finish`, and on disk until `release`. Each may be called again."""
+    """A large body. It is unfinished until `finish`, and on disk until `release`. Both may be called twice."""
 
     def __init__(self, pool: "_Pool", sender: Sender, size: int) -> None:
         self._pool, self._sender, self._size = pool, sender, size
         self._unfinished = self._held = True
 
     def finish(self) -> None:
-        """The whole body has arrived."""
+        """Note that the whole body has arrived."""
         if self._unfinished:
             self._unfinished = False
             self._pool.count_unfinished(self._sender, -1)
 
     def release(self) -> None:
-        """The request is over, and its files are gone."""
+        """Note that the request has ended, and its files were deleted."""
         self.finish()
         if self._held:
             self._held = False
@@ -60,15 +60,15 @@ class Slot:
 
 
 class Slots:
-    """The large bodies that arrive in this process now, and those that it still works on."""
+    """The large bodies that are arriving in this process, and those of requests that are not answered yet."""
 
     def __init__(self, limits: SlotLimits) -> None:
-        # As many again may have arrived, and wait for their answers.
+        # Twice, because as many bodies may have arrived already, whose requests are not answered yet.
         self._light = _Pool(replace(limits, total_bytes=2 * limits.unfinished * LIGHT_BYTES))
         self._files = _Pool(limits)
 
     def take(self, sender: Sender, size: int) -> Slot:
-        """Count a body in that has up to `size` bytes. Raises NoSlotError."""
+        """Take a slot for a body of up to `size` bytes. Raises NoSlotError."""
         return (self._light if size <= LIGHT_BYTES else self._files).take(sender, size)
 
     @property
@@ -77,7 +77,7 @@ class Slots:
 
 
 class _Pool:
-    """Room that senders share. Each counter counts for each sender, for each tenant, and for all (None)."""
+    """Slots that senders share. Each counter has a number for each sender, for each tenant, and for all (None)."""
 
     def __init__(self, limits: SlotLimits) -> None:
         self._limits = limits
@@ -85,7 +85,7 @@ class _Pool:
         self._bytes: Counter[object] = Counter()
 
     def take(self, sender: Sender, size: int) -> Slot:
-        """Count a body in. Raises NoSlotError."""
+        """Take a slot. Raises NoSlotError."""
         self._check_unfinished(sender)
         self._check_bytes(sender, size)
         self.count_unfinished(sender, 1)
@@ -93,7 +93,7 @@ class _Pool:
         return Slot(self, sender, size)
 
     def _check_unfinished(self, sender: Sender) -> None:
-        """Let a tenant have as many as there is room for yet, and a user as many as its tenant may still have."""
+        """Check that a tenant has at most as many bodies as are free, and a user as many as its tenant may add."""
         limits = self._limits
         of_user, of_tenant, of_all = (self._unfinished[key] for key in (sender, sender.tenant_id, None))
         if of_user >= min(limits.unfinished_per_user, limits.unfinished_per_tenant - of_tenant):
@@ -102,9 +102,9 @@ class _Pool:
             raise _too_many(of_tenant=of_tenant)
 
     def _check_bytes(self, sender: Sender, size: int) -> None:
-        """Let a tenant hold as many bytes as stay free, and one user with several bodies half of that.
+        """Check that a tenant has at most as many bytes as stay free, and a user with several bodies half of that.
 
-        A body that is alone is always taken, so the largest one that is permitted has its turn.
+        A body is always accepted if there is no other, so that even the largest permitted one gets a slot.
         """
         of_user, of_tenant, of_all = (self._bytes[key] for key in (sender, sender.tenant_id, None))
         free = self._limits.total_bytes - of_all - size
@@ -126,16 +126,16 @@ class _Pool:
 
 def _too_many(*, own: int = 0, of_tenant: int) -> NoSlotError:
     if own:
-        return NoSlotError("You already send as much as one user may: wait until some of it has arrived.", is_own=True)
+        return NoSlotError("You already send as much as a user may: wait until some of it has arrived.", is_own=True)
     if of_tenant:
         return NoSlotError(
-            "Your academy already sends as much as one academy may: wait until some of it has arrived.", is_own=True
+            "Your academy already sends as much as an academy may: wait until some of it has arrived.", is_own=True
         )
-    return NoSlotError("The server takes many large files at the moment: try again in a minute.", is_own=False)
+    return NoSlotError("The server receives many large files at the moment: try again in a minute.", is_own=False)
 
 
 def _add(counts: Counter[object], sender: Sender, change: int) -> None:
     for key in (sender, sender.tenant_id, None):
         counts[key] += change
         if not counts[key]:
-            del counts[key]  # or everybody who ever sent something would be remembered
+            del counts[key]  # otherwise the counter keeps everybody who ever sent a body

@@ -1,4 +1,4 @@
-"""Bodies and addresses are UTF-8: Django would decode both by any codec of Python's that a caller names."""
+"""Accepts only UTF-8 in bodies and URLs. Django would decode both with any of Python's codecs that a client names."""
 
 import json
 
@@ -10,13 +10,13 @@ UTF_8 = frozenset({"utf-8", "utf8"})
 
 
 def utf8_only(application: Application) -> Application:
-    """Answers 415 where Content-Type names another charset. Some codecs are none of texts, and Django would fall."""
+    """Answer 415 if Content-Type names another charset. With codecs that are not for text, Django would fail."""
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         if _charset(scope).lower() in UTF_8:
             await application(scope, receive, send)
             return
-        message = "Send UTF-8: another charset is not read here."
+        message = "Send UTF-8: other charsets are not accepted here."
         body = json.dumps({"code": "unsupported_media_type", "message": message}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 415, "headers": headers})
@@ -29,5 +29,5 @@ def _charset(scope: Scope) -> str:
     content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
     try:
         return str(parse_header_parameters(content_type)[1].get("charset", "utf-8"))
-    except (ValueError, LookupError):  # too long, or parameters in a coding that is none (RFC 2231)
+    except (ValueError, LookupError):  # the header is too long, or names an unknown encoding (RFC 2231)
         return "none"

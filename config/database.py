@@ -1,4 +1,4 @@
-"""Django's DATABASES entry, made of the environment."""
+"""Makes Django's DATABASES entry from the environment."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from config.postgresql.driver import BoundedConnection
 
 LINK_OPTIONS = {
     "connect_timeout": 5,
-    # A server that cannot be reached any more is noticed within these seconds, whether something was sent or not.
+    # These find a server that cannot be reached any more, while a statement is sent or while the connection is idle.
     "tcp_user_timeout": 15_000,
     "keepalives": 1,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-"""Of the C library of PostgreSQL, and of this side of the link: a pooler on the way never sees them."""
+"""Options of PostgreSQL's C library. They apply only to this end of the connection: no pooler in between sees them."""
 
 
 def database_settings(environment: Environment) -> dict[str, Any]:
-    """Django's DATABASES entry of `DATABASE_URL`.
+    """Return Django's DATABASES entry for `DATABASE_URL`.
 
-    The web server's threads share a pool of a fixed size: under ASGI persistent connections pile up, one for each
-    thread that ever served. Every other process keeps its few connections for 15 s. `LINK_OPTIONS` may be overruled in
-    the address, as `?tcp_user_timeout=30000`.
+    The web server's threads share a pool of a fixed size, because under ASGI each thread that ever served a request
+    would keep a persistent connection. All other processes keep their few connections for 15 s. The address may
+    override `LINK_OPTIONS`, for example by `?tcp_user_timeout=30000`.
     """
     parts = conninfo_to_dict(environment.database_url)
     pooled = environment.process_name == "web"
@@ -38,7 +38,7 @@ def database_settings(environment: Environment) -> dict[str, Any]:
         options["answer_seconds"] = 30.0 if pooled else 60.0
         options["idle_in_transaction_seconds"] = 30
     if pooled:
-        # A connection that cannot be made is tried again each second. The pool's own pauses double, for five minutes.
+        # Try to connect again every second. By default the pool doubles its pauses, for up to five minutes.
         options["pool"] = {
             "min_size": 0,
             "max_size": environment.database_pool_size,
@@ -50,7 +50,7 @@ def database_settings(environment: Environment) -> dict[str, Any]:
         "ENGINE": "config.postgresql",
         "NAME": parts.get("dbname", "academy"),
         "USER": parts.get("user", ""),
-        # The C library of PostgreSQL would look for it at each connection, when the environment has it no longer.
+        # PostgreSQL's C library would read it at each connection, but it is removed from the environment.
         "PASSWORD": parts.get("password") or environment.pgpassword.get_secret_value(),
         "HOST": parts.get("host", ""),
         "PORT": str(parts.get("port", "")),

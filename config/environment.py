@@ -1,4 +1,4 @@
-"""What the process is told by its environment: typed, with one clear sentence for each wrong value."""
+"""Reads the process's environment variables into typed fields, with a sentence for each wrong value."""
 
 import logging
 import sys
@@ -37,7 +37,7 @@ SECRETS = frozenset(
         "DATABASE_URL",
         "PGPASSWORD",
         "REDIS_URL",
-        "AWS_ACCESS_KEY_ID",  # without its secret, boto3 would refuse to look further
+        "AWS_ACCESS_KEY_ID",  # if only this one stayed, boto3 would look for no other credentials
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
         "MESSAGE_SMTP_URL",
@@ -46,11 +46,11 @@ SECRETS = frozenset(
         "REALTIME_METRICS_TOKEN",
     }
 )
-"""Variables that hold a key or a password: what they say is never shown, and not kept in the environment."""
+"""Variables with a key or a password. Their values are never shown, and are removed from the environment."""
 
 
 class Environment(BaseSettings):
-    """One field a variable; the variable's name is the field's in capitals (`DATABASE_URL`)."""
+    """The variables of the product. A variable's name is that of its field in capitals (`DATABASE_URL`)."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -140,7 +140,7 @@ class Environment(BaseSettings):
     realtime_metrics_token: SecretStr = SecretStr(Engine.metrics_token)
 
     def aws_credentials(self) -> dict[str, str | None]:
-        """As boto3's clients take them."""
+        """Return the credentials as arguments for boto3's clients."""
         secret, token = self.aws_secret_access_key, self.aws_session_token
         return {
             "aws_access_key_id": self.aws_access_key_id,
@@ -152,14 +152,14 @@ class Environment(BaseSettings):
     @classmethod
     def _belongs_to_a_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if (value is None) != (info.data.get("aws_access_key_id") is None):
-            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set together, or neither of them")
+            raise ValueError("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither of them")
         return value
 
     @field_validator("body_total_bytes")
     @classmethod
     def _holds_a_video(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("video_max_bytes", 0) + FORM_BYTES:
-            raise ValueError("it has to exceed VIDEO_MAX_BYTES by 1 MB, or the largest video is never taken")
+            raise ValueError("it must exceed VIDEO_MAX_BYTES by 1 MB, or the largest video is never accepted")
         return value
 
     @field_validator("message_smtp_url")
@@ -168,7 +168,7 @@ class Environment(BaseSettings):
         address = value.get_secret_value()
         _need_for("smtp", address, info)
         if address and not (address.startswith(("smtp://", "smtps://")) and has_host(address)):
-            raise ValueError("it is no address; write smtp:// or smtps://user:password@host:port")
+            raise ValueError("it is not an address; write smtp:// or smtps://user:password@host:port")
         return value
 
     @field_validator("message_smtp_from")
@@ -176,7 +176,7 @@ class Environment(BaseSettings):
     def _is_sender(cls, value: str, info: ValidationInfo) -> str:
         _need_for("smtp", value, info)
         if value and not is_e_mail(value):
-            raise ValueError("it has to be an e-mail address and nothing else, as academy@example.com")
+            raise ValueError("it must be an e-mail address without a name, such as academy@example.com")
         return value
 
     @field_validator("message_http_url")
@@ -184,47 +184,47 @@ class Environment(BaseSettings):
     def _is_gateway(cls, value: str | None, info: ValidationInfo) -> str | None:
         _need_for("http", value, info)
         if value and not is_http(value):
-            raise ValueError("it has to begin with http:// or https:// and a host")
+            raise ValueError("it must begin with http:// or https:// and a host")
         return value
 
     @field_validator("worker_lease_seconds")
     @classmethod
     def _outlives_a_heartbeat(cls, value: float, info: ValidationInfo) -> float:
         if value <= info.data.get("worker_heartbeat_seconds", 0):
-            raise ValueError("a lease has to outlive WORKER_HEARTBEAT_SECONDS, or running jobs are taken for dead")
+            raise ValueError("it must exceed WORKER_HEARTBEAT_SECONDS, or running jobs seem dead")
         return value
 
     @field_validator("worker_visibility_seconds")
     @classmethod
     def _outlives_a_lease(cls, value: int, info: ValidationInfo) -> int:
         if value <= info.data.get("worker_lease_seconds", 0):
-            raise ValueError("it has to exceed WORKER_LEASE_SECONDS, or messages come back before their lease is over")
+            raise ValueError("it must exceed WORKER_LEASE_SECONDS, or messages come back before their leases end")
         return value
 
 
 def _need_for(provider: str, value: str | None, info: ValidationInfo) -> None:
     if not value and info.data.get("message_provider") == provider:
-        raise ValueError(f"it is needed where MESSAGE_PROVIDER is {provider}")
+        raise ValueError(f"it is required if MESSAGE_PROVIDER is {provider}")
 
 
 class WrongEnvironmentError(ImproperlyConfigured):
-    """Its text is a line for each wrong value."""
+    """Some variables are wrong. The text has a line for each of them."""
 
 
-_hides_what_it_reads = False
+_hides_secrets = False
 
 
 def hide_secrets_once_read() -> None:
-    """To be called first by a program of the product: what `read_environment` reads, nobody can read after it.
+    """Let `read_environment` remove the secrets from the environment. Programs of the product call this first.
 
-    The program must not start another one that needs the same secrets.
+    Such a program must not start another one that needs the same secrets.
     """
-    global _hides_what_it_reads  # noqa: PLW0603 - it is said of the process, before the settings are loaded
-    _hides_what_it_reads = True
+    global _hides_secrets  # noqa: PLW0603 - it is set for the process before Django loads the settings
+    _hides_secrets = True
 
 
 def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
-    """The environment, checked; `variables` go before this process's own. Raises WrongEnvironmentError."""
+    """Read and check the environment. `variables` override those of the process. Raises WrongEnvironmentError."""
     fields = Environment.model_fields.keys()
     given: dict[str, Any] = {
         name.lower(): value for name, value in (variables or {}).items() if value and name.lower() in fields
@@ -233,14 +233,14 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
         environment = Environment(**given)
     except ValidationError as error:
         raise WrongEnvironmentError("\n".join(_sentence(item) for item in error.errors())) from None
-    if _hides_what_it_reads:
+    if _hides_secrets:
         hide_variables(SECRETS)
     return environment
 
 
 @contextmanager
 def sentences_alone() -> Iterator[None]:
-    """For the outermost lines of a program: a wrong environment ends it with 1 and its sentences, and no traceback."""
+    """If the environment is wrong, end the program with exit code 1 and the sentences, but without a traceback."""
     try:
         yield
     except WrongEnvironmentError as problem:
@@ -249,7 +249,7 @@ def sentences_alone() -> Iterator[None]:
 
 @contextmanager
 def sentences_in_the_log() -> Iterator[None]:
-    """The same for a process whose standard error is a log: each sentence is a line of it."""
+    """Do the same for a process that logs to standard error: each sentence is a line of the log."""
     try:
         yield
     except WrongEnvironmentError as problem:

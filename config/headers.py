@@ -1,6 +1,6 @@
-"""The headers of every HTTP answer, and the way from `http` to `https`: in one place, whoever made the answer.
+"""Adds headers to every HTTP answer, and redirects from `http` to `https`.
 
-An answer that says nothing of caching is `no-store`, since most of them hold tokens or personal data.
+An answer without `Cache-Control` gets `no-store`, since most answers contain tokens or personal data.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,12 +24,12 @@ DEFAULTS: tuple[Header, ...] = (
     (b"referrer-policy", b"same-origin"),
 )
 PLAIN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked by programs within the installation, which need no TLS."""
-REFUSED = b"Come by https."
+"""Programs inside the installation request these paths without TLS."""
+REFUSED = b"Use https."
 
 
 def with_headers(application: Application) -> Application:
-    """Wrap an ASGI application: its answers have the headers that they lack of `DEFAULTS`, and HSTS over TLS."""
+    """Wrap an ASGI application: add missing headers of `DEFAULTS` to its answers, and with TLS also HSTS."""
 
     async def answered(scope: Message, receive: Receive, send: Send) -> None:
         defaults = DEFAULTS + _strict_transport(scope)
@@ -48,7 +48,7 @@ def with_headers(application: Application) -> Application:
 
 
 def _strict_transport(scope: Message) -> tuple[Header, ...]:
-    """RFC 6797, section 7.2: over TLS only."""
+    """Return the HSTS header, if it is set and the request came with TLS (RFC 6797, section 7.2)."""
     if not settings.SECURE_HSTS_SECONDS or scope.get("scheme") != "https":
         return ()
     value = f"max-age={settings.SECURE_HSTS_SECONDS}"
@@ -58,9 +58,9 @@ def _strict_transport(scope: Message) -> tuple[Header, ...]:
 
 
 def over_tls(application: Application) -> Application:
-    """Wrap an ASGI application: where `SECURE_SSL_REDIRECT` is on, what comes by `http` is sent to `https`.
+    """Wrap an ASGI application: if `SECURE_SSL_REDIRECT` is on, redirect requests from `http` to `https`.
 
-    A WebSocket cannot be sent elsewhere, and is refused.
+    WebSockets cannot be redirected, so they are refused.
     """
 
     async def redirected(scope: Message, receive: Receive, send: Send) -> None:
@@ -72,11 +72,11 @@ def over_tls(application: Application) -> Application:
             await application(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
-            await refuse_handshake(scope, send, "Connect by wss.")
+            await refuse_handshake(scope, send, "Use wss.")
         elif location := _location(scope):
             await _redirect(scope, send, location)
         else:
-            await application(scope, receive, send)  # which answers that the host is not served here
+            await application(scope, receive, send)  # the application refuses the host
 
     return redirected
 
@@ -92,7 +92,7 @@ def _location(scope: Message) -> str | None:
 
 
 async def _redirect(scope: Message, send: Send, location: str) -> None:
-    # 308 keeps the method; a body that was sent in the open already is not read.
+    # 308 keeps the method. A body that was already sent without TLS is not read.
     status = 301 if scope["method"] in {"GET", "HEAD"} else 308
     headers = [
         (b"location", location.encode("latin-1")),

@@ -1,7 +1,7 @@
-"""Taking secrets out of sight once they are read.
+"""Hides secrets from other processes after they were read.
 
-What a process was started with stays readable in `/proc/<pid>/environ`, and what it holds in `/proc/<pid>/mem`, for all
-processes of the same user, a program that reads a hostile file among them.
+All processes of the same user can read the initial environment of a process in `/proc/<pid>/environ`, and its memory in
+`/proc/<pid>/mem`. One of them may be a program that parses a hostile file.
 """
 
 import ctypes
@@ -12,19 +12,19 @@ from pathlib import Path
 
 _PR_SET_DUMPABLE = 4
 _ENVIRONMENT_START, _ENVIRONMENT_END = 47, 48
-"""Of the fields of `/proc/self/stat` after the name, from 0: proc(5) counts them from 1, and the name is the second."""
+"""Indexes among the fields after the name in `/proc/self/stat`. proc(5) counts from 1, and the name is field 2."""
 _FILLER = ord("*")
 
 
 def hide_variables(names: Iterable[str]) -> None:
     """Remove these variables from the environment of this process, and hide its memory.
 
-    Afterwards `os.environ` and children do not have them, and the block that the kernel shows has asterisks in their
-    place. Memory and core dumps are closed to other processes of the user; root may still look, as for debugging.
+    Afterwards `os.environ` and child processes do not have them, and `/proc/<pid>/environ` shows asterisks instead.
+    Other processes of the user can read neither memory nor core dumps. Root still can, for example to debug.
     """
     hidden = {os.fsencode(name) for name in names}
     for name in hidden:
-        os.environ.pop(os.fsdecode(name), None)  # which also tells the C library
+        os.environ.pop(os.fsdecode(name), None)  # this also calls unsetenv
     if sys.platform != "linux":
         return
     _overwrite(hidden)

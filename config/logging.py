@@ -1,7 +1,7 @@
-"""Logs are one JSON object a line on standard error: timestamp, level, event, and what the code bound to it.
+"""Writes logs as one JSON object a line to standard error: timestamp, level, event, and bound values.
 
-That holds from a process's first line to its last, whoever writes it: warnings, exceptions that nobody catches, also in
-threads and in finalizers, and records that cannot be formatted.
+This includes everything that a process writes: warnings, uncaught exceptions, also in threads and finalizers, and
+records that cannot be formatted.
 """
 
 import logging.config
@@ -24,10 +24,10 @@ _SHARED: list[Any] = [
 
 
 def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any]:
-    """The dictionary of `logging.config.dictConfig`; libraries' own records take the same form as ours.
+    """Return the dictionary for `logging.config.dictConfig`. Records of libraries have the same form as ours.
 
-    The audit log is written whatever the level: to standard error with the rest, or to a file of its own, which may be
-    moved away while it is written.
+    The audit log is written at every level: to standard error with the rest, or to a file of its own. That file may be
+    renamed while the process runs.
     """
     audit: dict[str, Any] = {"class": "config.logging.JsonHandler"}
     if audit_file:
@@ -53,15 +53,15 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
             "refused": {"class": "config.logging.RefusedHandler"},
         },
         "root": {"handlers": ["stderr"], "level": level},
-        # A refused request is the caller's matter: its answer says what was wrong.
+        # Do not log refused requests: their answers say what was wrong.
         "loggers": {
             "academy.audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
             "django.request": {"level": "ERROR", "filters": ["unavailable"]},
             "django.security": {"handlers": ["refused"], "level": "INFO", "propagate": False},
-            # uvicorn has given them handlers of its own, which do not write JSON.
+            # Remove uvicorn's own handlers, which do not write JSON.
             "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
             "uvicorn.access": {"handlers": [], "level": "INFO", "propagate": True},
-            # One line a connection is a million lines a day; connections are counted, not logged.
+            # Do not log each connection, which would be a million lines a day. Metrics count them.
             "uvicorn.error": {"handlers": [], "level": "WARNING", "propagate": True},
             "httpx": {"level": "WARNING"},
             "botocore": {"level": "WARNING"},
@@ -73,7 +73,7 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
 
 
 class JsonHandler(logging.StreamHandler[Any]):
-    """Writes to standard error. A record that cannot be written as it is becomes a line that says so."""
+    """Writes to standard error. For a record that cannot be formatted it writes a line that says so."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         spare = logging.LogRecord(
@@ -82,12 +82,12 @@ class JsonHandler(logging.StreamHandler[Any]):
         try:
             self.stream.write(self.format(spare) + self.terminator)
             self.flush()
-        except Exception:  # noqa: BLE001 - nothing is left to say it with
+        except Exception:  # noqa: BLE001 - there is no other place for the error
             return
 
 
 class AuditFileHandler(logging.handlers.WatchedFileHandler):
-    """Writes to a file. A line that the file does not take, as on a full disk, goes to standard error."""
+    """Writes to a file. If that fails, for example because the disk is full, it writes the line to standard error."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         instead = JsonHandler()
@@ -96,9 +96,9 @@ class AuditFileHandler(logging.handlers.WatchedFileHandler):
 
 
 class RefusedHandler(logging.Handler):
-    """Counts the requests that Django refuses itself, and logs one of each reason a minute, without a traceback.
+    """Counts the requests that Django itself refuses, and logs one a minute for each reason, without a traceback.
 
-    Anybody can send such requests, as many as they like. Django logs them as `django.security.<the exception>`.
+    Anybody can send any number of such requests. Django logs them as `django.security.<the exception>`.
     """
 
     REASONS: ClassVar[dict[str, str]] = {"DisallowedHost": "host", "csrf": "csrf"}
@@ -111,7 +111,7 @@ class RefusedHandler(logging.Handler):
 
 
 class UnavailableFilter(logging.Filter):
-    """Counts answers of 503, and logs one a minute: while something is away or full, anybody can cause thousands."""
+    """Counts answers with 503, and logs one a minute, because during an outage anybody can cause thousands."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE:
@@ -123,7 +123,7 @@ class UnavailableFilter(logging.Filter):
 
 
 def _sender(record: logging.LogRecord) -> dict[str, Any]:
-    """Which path a request asked for, and from which address."""
+    """Return the path of a request, and the address of its client."""
     request = getattr(record, "request", None)
     if not isinstance(request, HttpRequest):
         return {"path": None, "client": None}
@@ -131,7 +131,7 @@ def _sender(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def configure(settings: dict[str, Any]) -> None:
-    """Django's LOGGING_CONFIG: structlog first, then the standard library's dictConfig."""
+    """Configure structlog, and then the standard library. This is Django's LOGGING_CONFIG."""
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -142,7 +142,7 @@ def configure(settings: dict[str, Any]) -> None:
 
 
 def log_everything() -> None:
-    """For the first line of a process that runs for long: what Python itself would print becomes a line of the log."""
+    """Log what Python itself would print. Processes that run for a long time call this first."""
     configure(logging_settings("INFO"))
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught

@@ -1,4 +1,4 @@
-"""Notes the caller of each request of the web process on every line of its log, and how much SQL it costs."""
+"""Binds each request's caller to its log lines, and counts the SQL statements of each view, in the web process."""
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -13,17 +13,20 @@ from django.utils.decorators import sync_and_async_middleware
 from realtime.records.metrics import counts
 
 NO_VIEW = "none"
-"""Addresses that lead nowhere, and statements that no request made."""
+"""The label of requests to unknown paths, and of statements outside of requests."""
 
 _statements: ContextVar[list[int] | None] = ContextVar("statements", default=None)
-"""Of the request that this context serves. A list, because a view may run in other threads, with copies of it."""
+"""The number of statements of the present request. It is a list, so that copies of the context share the number.
+
+A view may run in another thread, with a copy of the context.
+"""
 
 Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
 @sync_and_async_middleware
 def note_request(get_response: Any) -> Answer:
-    """Clear the context of the log; the authentication then binds the tenant. Count the statements of each view."""
+    """Clear the context of the log, to which the authentication binds the tenant. Count the statements of each view."""
     connection_created.connect(_count_statements_of, dispatch_uid="config.requests")
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:
@@ -57,7 +60,7 @@ def _view(request: HttpRequest) -> str:
 
 
 def _count_statements_of(connection: Any, **_: Any) -> None:
-    """Django keeps the connection's object over reconnects, so it is told once."""
+    """Count the statements of a connection. Its object stays when Django reconnects, so this is done only once."""
     if _count not in connection.execute_wrappers:
         connection.execute_wrappers.append(_count)
 

@@ -1,4 +1,4 @@
-"""Django's settings. What differs between installations comes from `config.environment`."""
+"""Django's settings. Values that differ between installations come from `config.environment`."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
 PROCESS_NAME = ENVIRONMENT.process_name
 
 INSTALLED_APPS = [
-    "apps.core",  # before Django's own: the first application that has a command gives it
+    "apps.core",  # before Django's own, because its commands replace theirs
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    # The admin's own tables are always there; its addresses only where ADMIN_SITE is on.
+    # The admin's tables always exist, but its URLs only if ADMIN_SITE is on.
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.admin.apps.SimpleAdminConfig",
@@ -63,7 +63,7 @@ TEMPLATES = [
         "OPTIONS": {"context_processors": CONTEXT_PROCESSORS},
     }
 ]
-# Operators in the admin, and nobody else, have sessions and CSRF tokens in cookies.
+# Only operators, in the admin, have sessions and CSRF tokens in cookies.
 SESSION_COOKIE_NAME = "operator"
 SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = "/admin/"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Strict"
@@ -78,8 +78,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = ["apps.core.authentication.TenantBackend"]
-# The name is unique within its tenant, which our own back end knows; the check looks for global uniqueness only.
-# The admin's middlewares stand around its own addresses, where the admin's checks do not look for them.
+# auth.W004: user names are unique only within a tenant, and our own authentication back end knows that.
+# admin.E408 to E410: the admin's middlewares are not in MIDDLEWARE, because they wrap only the admin's URLs.
 SILENCED_SYSTEM_CHECKS = ["auth.W004", "admin.E408", "admin.E409", "admin.E410"]
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "apps.core.password_rules.PasswordRules"}]
 PASSWORD_MIN_LENGTH = ENVIRONMENT.password_min_length
@@ -104,7 +104,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# None of them: as boto3 finds others (a role of the machine, a profile).
+# If there are none, boto3 looks for others (a role of the machine, a profile).
 AWS_CREDENTIALS = ENVIRONMENT.aws_credentials()
 if ENVIRONMENT.s3_bucket:
     STORAGES["default"] = {
@@ -113,13 +113,13 @@ if ENVIRONMENT.s3_bucket:
             "bucket_name": ENVIRONMENT.s3_bucket,
             "endpoint_url": ENVIRONMENT.s3_endpoint_url,
             "region_name": ENVIRONMENT.aws_region,
-            "signature_version": "s3v4",  # which signs the length of an upload too
+            "signature_version": "s3v4",  # it also signs the length of an upload
             "access_key": AWS_CREDENTIALS["aws_access_key_id"],
             "secret_key": AWS_CREDENTIALS["aws_secret_access_key"],
             "security_token": AWS_CREDENTIALS["aws_session_token"],
         },
     }
-# Uploads: a workbook has at most 20 MB, and a little more is taken so that the answer can say so.
+# A workbook may have 20 MB. A little more is received, so that the answer can explain the limit.
 MAX_WORKBOOK_BYTES = 20_000_000
 MAX_VIDEO_BYTES = ENVIRONMENT.video_max_bytes
 BODY_GRACE_SECONDS = ENVIRONMENT.body_grace_seconds

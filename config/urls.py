@@ -1,4 +1,4 @@
-"""Every address of the product; `/ws/events/` and `/static/` are `asgi.py`'s."""
+"""All URLs of the product, except `/ws/events/`, `/api/v1/events/` and `/static/`, which `asgi.py` serves."""
 
 from django.conf import settings
 from django.urls import include, path

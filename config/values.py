@@ -1,4 +1,4 @@
-"""The kinds of values that the environment holds. Any other value raises ValueError, which says what to write."""
+"""The types of values in the environment. A wrong value raises ValueError, whose text says what to write."""
 
 import re
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from realtime.server.proxies import TrustedProxies
 
 MIN_SECRET_LENGTH = 32
 MAX_FALLBACKS = 3
-"""Each old key is tried for each token that is not valid."""
+"""How many old keys there may be. For each invalid token all of them are tried."""
 _SOURCE = re.compile(r"(?:https?|wss?)://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 _E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 
@@ -42,7 +42,7 @@ def _split_commas(value: Any) -> Any:
 
 def _name_one(value: list[str]) -> list[str]:
     if not value:
-        raise ValueError("name at least one host, or no request is answered")
+        raise ValueError("name at least one host; otherwise no request is answered")
     return value
 
 
@@ -53,69 +53,69 @@ def _name_proxies(value: str) -> str:
 
 def _be_long(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < MIN_SECRET_LENGTH:
-        raise ValueError(f"it has to be a random text of at least {MIN_SECRET_LENGTH} characters")
+        raise ValueError(f"it must be a random text of at least {MIN_SECRET_LENGTH} characters")
     return value
 
 
 def _be_few_and_long(value: list[SecretStr]) -> list[SecretStr]:
     if len(value) > MAX_FALLBACKS:
-        raise ValueError(f"it may hold {MAX_FALLBACKS} old keys: take out those that signed nothing still valid")
+        raise ValueError(f"it may have {MAX_FALLBACKS} old keys: remove those whose tokens have all expired")
     if any(len(key.get_secret_value()) < MIN_SECRET_LENGTH for key in value):
-        raise ValueError(f"each key has to be a random text of at least {MIN_SECRET_LENGTH} characters")
+        raise ValueError(f"each key must be a random text of at least {MIN_SECRET_LENGTH} characters")
     return value
 
 
 def _lead_to_postgresql(value: str) -> str:
     if not value.startswith(("postgresql://", "postgres://")):
-        raise ValueError("it has to begin with postgresql:// (PostgreSQL is the one database)")
+        raise ValueError("it must begin with postgresql:// (no other database works)")
     try:
         conninfo_to_dict(value)
-    except ProgrammingError:  # whose text may hold the password
-        raise ValueError("it is no address; write postgresql://user:password@host:5432/database") from None
+    except ProgrammingError:  # do not show its text, which may contain the password
+        raise ValueError("it is not an address; write postgresql://user:password@host:5432/database") from None
     return value
 
 
 def _lead_to_redis(value: str) -> str:
     if not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("it has to begin with redis://, rediss:// or unix://")
+        raise ValueError("it must begin with redis://, rediss:// or unix://")
     try:
         parse_url(value)  # type: ignore[no-untyped-call]
-    except ValueError:  # whose text may hold the password
-        raise ValueError("it is no address; write redis://:password@host:6379/0") from None
+    except ValueError:  # do not show its text, which may contain the password
+        raise ValueError("it is not an address; write redis://:password@host:6379/0") from None
     return value
 
 
 def _lead_to_an_emulator(value: str) -> str:
     if not is_http(value):
-        raise ValueError("it has to begin with http:// or https:// and a host (leave it out for AWS)")
+        raise ValueError("it must begin with http:// or https:// and a host (leave it out for AWS)")
     return value
 
 
 def _name_the_recipient(value: str) -> str:
     if "{recipient}" not in value:
-        raise ValueError("it has to say {recipient} where the phone number goes, as {recipient}@sms.example.com")
+        raise ValueError("it must contain {recipient} for the phone number, as in {recipient}@sms.example.com")
     return value
 
 
 def _be_sources(value: list[str]) -> list[str]:
     for origin in value:
         if not _SOURCE.fullmatch(origin):
-            raise ValueError(f"{origin!r} is no origin; write https://api.example.com or wss://push.example.com")
+            raise ValueError(f"{origin!r} is not an origin; write https://api.example.com or wss://push.example.com")
     return value
 
 
 def _be_origins(value: list[str]) -> list[str]:
     for origin in value:
         if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:  # noqa: PLR2004 - scheme://host
-            raise ValueError(f"{origin!r} is no origin; write https://app.example.com, without a path")
+            raise ValueError(f"{origin!r} is not an origin; write https://app.example.com, without a path")
     return value
 
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
-"""Words with commas between."""
+"""A list, separated by commas."""
 Hosts = Annotated[Names, AfterValidator(_name_one)]
 Sources = Annotated[Names, AfterValidator(_be_sources)]
-"""Origins as a Content-Security-Policy names them: of HTTP, and of WebSockets."""
+"""Origins of HTTP and of WebSockets, for a Content-Security-Policy."""
 Origins = Annotated[Names, AfterValidator(_be_origins)]
 Proxies = Annotated[str, AfterValidator(_name_proxies)]
 SecretKey = Annotated[SecretStr, AfterValidator(_be_long)]

@@ -1,4 +1,4 @@
-"""Django's PostgreSQL back end, which never uses a connection that the server has closed, nor a server too old."""
+"""Django's PostgreSQL back end, which also replaces closed connections, limits waiting, and refuses old servers."""
 
 OLDEST_POSTGRES = 15
-"""The first version in which unique constraints take two NULLs for the same: they keep account names unique."""
+"""The first version with unique constraints for which NULLs are equal. Account names need them to be unique."""

@@ -1,7 +1,7 @@
-"""A connection is looked at before it is used, at the cost of one system call and no round trip.
+"""Checks connections before they are used, with one system call and no round trip.
 
-After a restart of PostgreSQL all connections that were open are dead, and their sockets say so: there is something to
-read on them, the end. Django's own `CONN_HEALTH_CHECKS` sends a statement for each request instead.
+After a restart of PostgreSQL all open connections are dead, and their sockets show that: the end of the connection can
+be read on them. Django's own `CONN_HEALTH_CHECKS` sends a statement for each request instead.
 """
 
 import select
@@ -16,27 +16,27 @@ from config.postgresql import driver
 from config.postgresql.features import DatabaseFeatures
 
 OWN_OPTIONS = {"answer_seconds", "idle_in_transaction_seconds"}
-"""How long to wait for the answer to a statement; how long a transaction may rest between two. A process that is frozen
-for longer loses its transaction, and its locks are free."""
+"""How long to wait for the answer to a statement, and how long a transaction may pause between two statements. If a
+process is frozen for longer, its transaction is aborted, which frees its locks."""
 
 
 class DatabaseTooOldError(NotSupportedError):
-    """The server's version is too old; the sentence says which is needed."""
+    """The server's version is too old. The text says which version is needed."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Replaces dead connections, of the pool and of a thread's own, before a statement is sent on one."""
+    """Replaces dead connections, in the pool or of a thread, before it sends a statement."""
 
     features_class = DatabaseFeatures
     Database = driver
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Return what psycopg takes; our own options are not among it."""
+        """Return the parameters for psycopg, without our own options."""
         given: dict[str, Any] = super().get_connection_params()
         return {name: value for name, value in given.items() if name not in OWN_OPTIONS}
 
     def _configure_connection(self, connection: driver.BoundedConnection) -> bool:
-        """Prepare a new connection. Statements do it, because a pooler may refuse what is asked at the start."""
+        """Prepare a new connection. This uses statements, because a pooler may refuse parameters at connecting."""
         super()._configure_connection(connection)  # type: ignore[misc]
         options = self.settings_dict["OPTIONS"]
         connection.answer_seconds = options.get("answer_seconds")
@@ -45,26 +45,26 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return True
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Take a connection from the pool, or make one. Raises OperationalError where PostgreSQL cannot be reached."""
+        """Take a connection from the pool, or make one. Raises OperationalError if PostgreSQL cannot be reached."""
         connection = super().get_new_connection(conn_params)
         while self.pool and not is_alive(connection):
             connection.close()
             self.pool.putconn(connection)
-            self.pool.check()  # what one restart did to this one, it did to the others
+            self.pool.check()  # after a restart the other connections are dead, too
             connection = super().get_new_connection(conn_params)
         return connection
 
     def check_database_version_supported(self) -> None:
-        """Raises DatabaseTooOldError. Django calls it at the first connection of a process."""
+        """Raise DatabaseTooOldError if the server is too old. Django calls it at the first connection of a process."""
         try:
             super().check_database_version_supported()
         except NotSupportedError as problem:
             raise DatabaseTooOldError(str(problem)) from None
 
     def is_usable(self) -> bool:
-        """Say whether the connection is alive. Django asks before the first statement where CONN_HEALTH_CHECKS is on.
+        """Return whether the connection is alive. With CONN_HEALTH_CHECKS, Django calls it before the first statement.
 
-        After an error it asks too, and then a statement has to be answered.
+        Django also calls it after an error. Then it sends a statement, and waits for the answer.
         """
         if self.errors_occurred:
             return bool(super().is_usable())
@@ -72,7 +72,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def is_alive(connection: "psycopg.Connection[Any]") -> bool:
-    """Whether the server still holds its end. Only where something has arrived it is asked."""
+    """Return whether the server has not closed the connection. It sends a statement only if something can be read."""
     if connection.closed:
         return False
     poll = select.poll()

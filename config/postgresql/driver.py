@@ -1,7 +1,7 @@
-"""psycopg, whose connections wait for an answer for a limited time only. Django takes this module for the driver.
+"""psycopg with connections that wait only a limited time for an answer. Django uses this module as the driver.
 
-A link may go silent without being lost: a pooler that hangs, a server that was stopped. The kernel then sees a healthy
-peer, and a thread would wait for ever.
+A connection may stay open without answering, for example if a pooler hangs or a server was stopped (SIGSTOP). The
+kernel then sees a healthy peer, and a thread would wait forever.
 """
 
 from typing import Any
@@ -38,17 +38,17 @@ __all__ = [
 
 
 INTERVAL = 0.1
-"""How often a waiting thread looks whether it was interrupted; psycopg's own value."""
+"""How often a waiting thread checks whether it was interrupted, in seconds. This is psycopg's own value."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that is closed when an answer does not come in time."""
+    """A connection that is closed if an answer does not arrive in time."""
 
     answer_seconds: float | None = None
-    """How long to wait for the answer to one statement. None: for ever."""
+    """How long to wait for the answer to a statement. None means without limit."""
 
     def wait(self, gen: Any, interval: float = INTERVAL, timeout: float | None = None) -> Any:
-        """Wait for an answer. Raises OperationalError where it does not come within the limit."""
+        """Wait for an answer. Raises OperationalError if it does not arrive within the limit."""
         limit = self.answer_seconds if timeout is None else None
         try:
             return super().wait(gen, interval, timeout if limit is None else limit)

@@ -1,4 +1,4 @@
-"""What this back end needs of PostgreSQL beyond what Django needs."""
+"""The features of PostgreSQL that this back end requires in addition to Django's."""
 
 from django.db.backends.postgresql import features
 
@@ -6,6 +6,6 @@ from config.postgresql import OLDEST_POSTGRES
 
 
 class DatabaseFeatures(features.DatabaseFeatures):
-    """Django compares the version at the first connection of each process."""
+    """Requires a minimum version, which Django checks at the first connection of each process."""
 
     minimum_database_version = (OLDEST_POSTGRES,)

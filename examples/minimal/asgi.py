@@ -1,4 +1,4 @@
-"""The ASGI application: the engine's connections in front, Django behind."""
+"""The ASGI application: the engine's connections, and Django."""
 
 from django.core.asgi import get_asgi_application
 

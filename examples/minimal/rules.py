@@ -1,4 +1,4 @@
-"""Who asks, and what they may watch: the two things that the engine cannot know."""
+"""Who a request comes from, and what that user may watch: the two functions that the engine needs from a project."""
 
 import time
 from typing import Any
@@ -10,12 +10,12 @@ from realtime.records.errors import TicketError
 
 
 def access_token(**identity: Any) -> str:
-    """What a sign-in would give; yours may be a session, or a JWT of somebody else."""
+    """Make a token, as a sign-in would. Your project may use a session instead, or a JWT of another service."""
     return signing.dumps({"session_id": "s", "role": "member", "issued_at": time.time(), **identity})
 
 
 def authenticate(request: Any) -> Identity:
-    """From a Django request. Raises TicketError."""
+    """Return the identity of the user who sends a Django request. Raises TicketError."""
     try:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return Identity(**signing.loads(token, max_age=600))
@@ -24,7 +24,7 @@ def authenticate(request: Any) -> Identity:
 
 
 def allowed_topics(identity: Identity, named: list[str]) -> list[str]:  # noqa: ARG001 - the user does not matter here
-    """What is named, or everything; always of the own tenant only."""
+    """Return the named topics, or all if none are named. They are always those of the user's own tenant."""
     return named or ["*"]
 
 

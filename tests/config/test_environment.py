@@ -48,7 +48,7 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
         ("MESSAGE_PROVIDER", "pigeon", "'folder', 'smtp' or 'http'"),
         ("MESSAGE_SMTP_URL", "mail.example.com:25", "write smtp:// or smtps://"),
         ("MESSAGE_SMTP_URL", "smtp://", "write smtp:// or smtps://"),
-        ("MESSAGE_SMTP_FROM", "The office <office@example.com>", "an e-mail address and nothing else"),
+        ("MESSAGE_SMTP_FROM", "The office <office@example.com>", "an e-mail address without a name"),
         ("MESSAGE_SMTP_TO", "office@example.com", "{recipient}@sms.example.com"),
         ("MESSAGE_HTTP_URL", "sms.example.com/send", "begin with http://"),
         ("MESSAGE_RATE_PER_MINUTE", "0", "greater than or equal to 1"),
@@ -56,8 +56,8 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
         ("WORKER_HEARTBEAT_SECONDS", "nan", "less than or equal to 60"),
         ("WORKER_HEARTBEAT_SECONDS", "-1", "greater than 0"),
         ("REALTIME_KEY_PREFIX", "a b", "pattern"),
-        ("REALTIME_ALLOWED_ORIGINS", "https://a.example/path", "is no origin"),
-        ("REALTIME_ALLOWED_ORIGINS", "https://a.example,*", "is no origin"),
+        ("REALTIME_ALLOWED_ORIGINS", "https://a.example/path", "is not an origin"),
+        ("REALTIME_ALLOWED_ORIGINS", "https://a.example,*", "is not an origin"),
         ("REALTIME_PING_SECONDS", "0", "greater than 0"),
         ("REALTIME_CONNECTION_SECONDS", "1.5", "integer"),
     ],
@@ -79,7 +79,7 @@ def test_a_provider_of_messages_asks_for_what_it_needs(
     monkeypatch: pytest.MonkeyPatch, provider: str, needed: list[str]
 ) -> None:
     assert complaint(monkeypatch, MESSAGE_PROVIDER=provider).splitlines() == [
-        f"{name} is wrong: it is needed where MESSAGE_PROVIDER is {provider}." for name in needed
+        f"{name} is wrong: it is required if MESSAGE_PROVIDER is {provider}." for name in needed
     ]
 
 

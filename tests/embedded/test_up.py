@@ -355,7 +355,7 @@ def test_wrong_values_get_their_sentences_before_anything_is_started(home: Path)
     ended = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=PATIENCE, check=False)
     sentences = (
         "script/up: LOG_LEVEL is wrong: Input should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (it is 'LOUD').\n"
-        "REDIS_URL is wrong: it is no address; write redis://:password@host:6379/0.\n"
+        "REDIS_URL is wrong: it is not an address; write redis://:password@host:6379/0.\n"
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", sentences)
     assert not (home / "postgres").exists()
