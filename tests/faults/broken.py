@@ -62,7 +62,7 @@ DEFECTS = [
         "        for delivery in self._deliveries:\n            while rows :=",
         "        __import__('django.db').db.connection.set_autocommit(False)\n"
         "        for delivery in self._deliveries:\n            while rows :=",
-        "tests/realtime/outbox/test_revoke.py::test_the_relay_locks_no_row_while_redis_is_told",
+        "tests/realtime/outbox/test_revoke.py::test_the_relay_locks_no_row_while_it_sends_a_revocation",
     ),
     Defect(
         "1. Terminal certainty",
@@ -78,7 +78,7 @@ DEFECTS = [
         "realtime/outbox/relay.py",
         "                self._rows[delivery.kind].put(rows)",
         "                self._results.put((delivery, delivery.send(rows)))",
-        "tests/realtime/outbox/test_relay.py::test_a_sender_that_hangs_holds_up_no_other_kind",
+        "tests/realtime/outbox/test_relay.py::test_a_sender_that_hangs_does_not_delay_other_kinds",
     ),
     Defect(
         "1. Terminal certainty",
@@ -95,7 +95,7 @@ DEFECTS = [
         "OutboxEntry.objects.raw(_CLAIM, fields)",
         "OutboxEntry.objects.raw("
         "_CLAIM.replace('statement_timestamp()', f'to_timestamp({__import__(\"time\").time()})'), fields)",
-        "tests/realtime/outbox/test_relay.py::test_the_clock_of_the_relay_decides_nothing",
+        "tests/realtime/outbox/test_relay.py::test_the_clock_of_the_relays_host_does_not_matter",
     ),
     Defect(
         "1. Terminal certainty",
@@ -135,7 +135,7 @@ DEFECTS = [
         "realtime/publish/publisher.py",
         'return links.history(self._redis.info("replication"))',
         'return str(self._redis.info("server")["run_id"])',
-        "tests/realtime/test_failover.py::test_the_relay_takes_a_process_that_was_promoted_again_for_another_redis",
+        "tests/realtime/test_failover.py::test_the_relay_fills_a_redis_that_was_promoted_again",
     ),
     Defect(
         "1. Terminal certainty",
@@ -200,7 +200,7 @@ DEFECTS = [
         "        self._second_look.plan()\n",
         "",
         "tests/realtime/outbox/test_second_look.py::"
-        "test_an_end_that_went_to_the_master_that_lost_is_published_by_a_look_after_the_fill",
+        "test_a_terminal_record_that_went_to_the_old_master_is_published_again_after_the_fill",
     ),
     Defect(
         "2. Monotone",
@@ -224,7 +224,7 @@ DEFECTS = [
         "realtime/records/lua/history.lua",
         "return string.match(said, 'master_replid:(%x+)')",
         "return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')",
-        "tests/realtime/test_failover.py::test_a_process_that_is_promoted_twice_begins_an_epoch_each_time",
+        "tests/realtime/test_failover.py::test_a_redis_that_is_promoted_twice_begins_an_epoch_each_time",
     ),
     Defect(
         "2. Monotone",

@@ -61,5 +61,7 @@ def test_a_wrong_value_ends_the_server_with_a_sentence() -> None:
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()  # of the log
-    assert json.loads(line)["event"].startswith("--forwarded-allow-ips is wrong: 'nginx' is neither an address nor a network")
+    assert json.loads(line)["event"].startswith(
+        "--forwarded-allow-ips is wrong: 'nginx' is neither an address nor a network"
+    )
     assert "Traceback" not in line

@@ -102,7 +102,7 @@ def jobs(name: str, number: int = 10) -> list[str]:
     return [f"job:{name}{n}" for n in range(number)]
 
 
-async def test_a_process_that_is_promoted_twice_begins_an_epoch_each_time(
+async def test_a_redis_that_is_promoted_twice_begins_an_epoch_each_time(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
     """A, then B, then A again, which has heard of nothing meanwhile: its `run_id` is the one that wrote the feed."""
@@ -122,7 +122,7 @@ async def test_a_process_that_is_promoted_twice_begins_an_epoch_each_time(
     publisher.close()
 
 
-async def test_the_relay_takes_a_process_that_was_promoted_again_for_another_redis(pair: RedisPair) -> None:
+async def test_the_relay_fills_a_redis_that_was_promoted_again(pair: RedisPair) -> None:
     publisher = Publisher.from_url(pair.url)
 
     async def fill() -> str:
@@ -152,7 +152,7 @@ async def until_master(publisher: Publisher) -> str:
 
 
 @pytest.mark.parametrize("how", ["FAILOVER", "REPLICAOF"])
-async def test_a_planned_failover_leaves_no_client_on_what_was_before(
+async def test_after_a_planned_failover_no_client_keeps_old_records(
     pair: RedisPair, watching: Watching, tenant_id: int, how: str
 ) -> None:
     """All links of the process stand at what becomes a replica, and no link is cut."""
@@ -185,7 +185,7 @@ async def until_ready(hub: Hub, *, ready: bool = True) -> str:
             await asyncio.sleep(0.01)
 
 
-async def test_a_process_whose_address_leads_to_a_replica_is_not_ready_and_heals_when_it_leads_on(
+async def test_a_process_whose_address_leads_to_a_replica_is_not_ready_until_it_leads_to_a_master(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
     await pair.replicate()
@@ -206,7 +206,7 @@ async def test_a_process_whose_address_leads_to_a_replica_is_not_ready_and_heals
     await reading.close()
 
 
-async def test_a_server_that_was_replaced_and_does_not_know_it_is_left_with_the_next_probe(
+async def test_the_next_probe_leaves_a_server_that_was_replaced_without_knowing_it(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
     """Both take writes: whoever moved the address did not tell the old one."""
@@ -221,7 +221,7 @@ async def test_a_server_that_was_replaced_and_does_not_know_it_is_left_with_the_
     await watching.until_ended({"job:a"})
 
 
-async def test_a_link_that_is_old_is_made_again_where_the_address_leads(
+async def test_an_old_link_reconnects_to_the_present_address(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For processes that nobody probes: a worker whose server was replaced and does not know it."""
@@ -278,9 +278,7 @@ def written(url: str) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize("link", [published, revoked, written])
-async def test_a_write_over_a_link_that_leads_to_a_replica_now_is_done_at_the_master(
-    pair: RedisPair, link: Link
-) -> None:
+async def test_a_write_on_a_link_to_a_replica_is_sent_to_the_master(pair: RedisPair, link: Link) -> None:
     """Without an error, and however many links of the process stand there."""
     write = link(pair.url)
     await asyncio.to_thread(write)
@@ -340,7 +338,7 @@ class Refusing:
     ],
 )
 @pytest.mark.parametrize("kind", ["synchronous", "asyncio"])
-async def test_each_answer_of_a_wrong_server_or_of_one_that_cannot_serve_ends_the_link(answer: str, kind: str) -> None:
+async def test_each_answer_of_a_wrong_or_unavailable_server_ends_the_link(answer: str, kind: str) -> None:
     """A server that says so on each of its first links, and +OK on the next: the command is sent once more."""
     async with Refusing(answer) as server:
         if kind == "asyncio":
@@ -356,7 +354,7 @@ async def test_each_answer_of_a_wrong_server_or_of_one_that_cannot_serve_ends_th
         assert server.links == 2
 
 
-async def test_what_a_young_link_answers_is_raised_and_the_link_kept(
+async def test_errors_of_a_young_link_are_raised_and_the_link_is_kept(
     pair: RedisPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a Redis at its memory limit is not connected to for each record."""

@@ -61,7 +61,7 @@ def status_of(publisher: Publisher, tenant_id: int, topic: str = TOPIC) -> str |
 # The order in which things give way.
 
 
-def test_ends_of_jobs_are_published_and_what_is_unfinished_is_refused(
+def test_ends_of_jobs_are_published_and_unfinished_states_are_refused(
     own_redis: RedisServer, limited: Redis, tenant_id: int
 ) -> None:
     with Publisher(limited) as publisher:
@@ -104,9 +104,7 @@ class TestRelay:
         anew()
         note_filled()
 
-    def test_ends_of_jobs_are_not_held_up_by_states_that_redis_refuses(
-        self, own_redis: RedisServer, tenant_id: int
-    ) -> None:
+    def test_states_that_redis_refuses_do_not_delay_ends_of_jobs(self, own_redis: RedisServer, tenant_id: int) -> None:
         for number in range(20):
             self.left_behind(tenant_id, f"job:waits{number}", "PENDING")
         self.left_behind(tenant_id, TOPIC, "DONE")
@@ -141,7 +139,7 @@ class TestRelay:
 # How much stays.
 
 
-def test_the_memory_of_ended_jobs_is_bounded_however_many_end(limited: Redis, tenant_id: int) -> None:
+def test_the_memory_of_ended_jobs_is_bounded(limited: Redis, tenant_id: int) -> None:
     limit = limited.info("memory")["used_memory"] + 3_000_000
     limited.config_set("maxmemory", limit)
     publisher = Publisher(limited)
@@ -174,7 +172,7 @@ def test_an_ended_topic_has_no_expiry_while_it_is_shown_and_one_afterwards(
 
 
 @pytest.mark.parametrize("ttl", [0, WEEK_SECONDS])
-def test_where_nothing_is_published_the_sweeper_lets_go_what_is_old(
+def test_without_publishes_the_sweeper_lets_old_topics_expire(
     redis: Redis, source: ListedSource, tenant_id: int, ttl: int
 ) -> None:
     publisher = Publisher(redis, limits=Limits(terminal_ttl_seconds=ttl, recent_terminal_seconds=86_400))
@@ -188,7 +186,7 @@ def test_where_nothing_is_published_the_sweeper_lets_go_what_is_old(
     assert [redis.ttl(status_key(tenant_id, f"job:n{number}")) for number in range(3)] == [ttl or -1, -1, ttl or -1]
 
 
-def test_ended_topics_of_versions_that_kept_them_for_ever_are_given_an_expiry_step_by_step(
+def test_ended_topics_of_older_versions_get_an_expiry_step_by_step(
     redis: Redis, source: ListedSource, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Publisher(redis, limits=Limits(terminal_ttl_seconds=0, recent_terminal=10)).publish_many(
@@ -207,7 +205,7 @@ def test_ended_topics_of_versions_that_kept_them_for_ever_are_given_an_expiry_st
     assert Sweeper(redis, source, limits=Limits(terminal_ttl_seconds=0)).expire_ended() == 0
 
 
-def test_one_that_an_older_version_gave_an_expiry_loses_it_while_it_is_shown(
+def test_a_shown_topic_loses_the_expiry_that_an_older_version_gave_it(
     redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
@@ -216,7 +214,7 @@ def test_one_that_an_older_version_gave_an_expiry_loses_it_while_it_is_shown(
     assert redis.ttl(status_key(tenant_id)) == -1
 
 
-def test_what_was_forgotten_and_comes_back_by_a_frozen_worker_is_ended_again(
+def test_a_forgotten_topic_that_a_frozen_worker_publishes_again_is_ended_again(
     redis: Redis, source: ListedSource, tenant_id: int
 ) -> None:
     publisher = Publisher(redis, limits=Limits(recent_terminal=1, lease_seconds=0))

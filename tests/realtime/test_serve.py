@@ -6,7 +6,7 @@ BALANCERS_SECONDS = 60
 """How long nginx and the load balancers of clouds keep an idle connection to a server by default."""
 
 
-def test_idle_connections_outlive_those_of_a_balancer() -> None:
+def test_idle_connections_stay_open_longer_than_in_a_load_balancer() -> None:
     """Whoever closes first may do so while a request is on its way, and the balancer would answer 502."""
     assert server_of("asgi:application").config.timeout_keep_alive > BALANCERS_SECONDS
 

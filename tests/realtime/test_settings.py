@@ -19,7 +19,7 @@ class Project:
     REALTIME_TOPIC_RULES = None
 
 
-def test_what_a_project_does_not_set_has_its_default_and_none_counts_as_not_set() -> None:
+def test_unset_settings_have_defaults_and_none_counts_as_unset() -> None:
     read = Settings.read(Project())
     assert (read.redis_url, read.ping_seconds) == ("redis://redis.example.com:6379/0", 5.0)
     assert read.allowed_origins == ("https://a.example", "https://b.example")
@@ -31,7 +31,7 @@ def test_settings_cannot_be_changed() -> None:
         conf.settings().ping_seconds = 1.0  # type: ignore[misc]
 
 
-def test_a_setting_that_a_test_overrides_is_read_again_and_comes_back() -> None:
+def test_an_overridden_setting_is_read_again_and_restored() -> None:
     before = conf.settings().ping_seconds
     with override_settings(REALTIME_PING_SECONDS=0.5):
         assert (conf.settings().ping_seconds, conf.timing().ping) == (0.5, 0.5)

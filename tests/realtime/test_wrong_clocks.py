@@ -63,9 +63,7 @@ def is_revoked(tenant_id: int, issued_at: float) -> bool:
 @WRONG
 @pytest.mark.usefixtures("redis", "anew")
 @pytest.mark.django_db(transaction=True)
-def test_a_revocation_said_on_such_a_host_ends_what_was_issued_before_and_nothing_after(
-    tenant_id: int, seconds: float
-) -> None:
+def test_a_revocation_on_such_a_host_ends_only_what_was_issued_before(tenant_id: int, seconds: float) -> None:
     before = time.time() - UNCERTAIN
     with clock_of_the_host(seconds), transaction.atomic():
         revoke_on_commit(tenant_id, user_id=1)
@@ -75,7 +73,7 @@ def test_a_revocation_said_on_such_a_host_ends_what_was_issued_before_and_nothin
 
 @pytest.mark.usefixtures("anew")
 @pytest.mark.django_db(transaction=True)
-def test_a_host_a_day_ahead_forgets_no_mark_of_others(redis: Redis, tenant_id: int) -> None:
+def test_a_host_that_is_a_day_ahead_does_not_forget_marks_of_others(redis: Redis, tenant_id: int) -> None:
     before = time.time()
     with transaction.atomic():
         revoke_on_commit(tenant_id, user_id=1)
@@ -90,7 +88,7 @@ def test_a_host_a_day_ahead_forgets_no_mark_of_others(redis: Redis, tenant_id: i
 
 @WRONG
 @pytest.mark.usefixtures("anew")
-def test_a_ticket_issued_or_read_on_such_a_host_is_good_as_long_as_any(redis: Redis, seconds: float) -> None:
+def test_a_ticket_issued_or_read_on_such_a_host_is_valid_as_long_as_any_other(redis: Redis, seconds: float) -> None:
     conf.revocations().unwritten.look()
     key = b"k" * 32
     with clock_of_the_host(seconds):
@@ -108,7 +106,9 @@ def test_a_ticket_issued_or_read_on_such_a_host_is_good_as_long_as_any(redis: Re
         read_ticket(stale, key)
 
 
-def test_a_web_clock_that_is_set_a_day_ahead_for_a_moment_hides_no_ended_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_web_process_whose_clock_is_a_day_ahead_for_a_moment_hides_no_ended_topic(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def ended(offset: int) -> Snapshot:
         draft = draft_record(topic=f"job:{offset}", attempt=1, status="DONE", published_at=time.time())
         body = b'{"offset":' + str(offset).encode() + draft.text[:-1] + b',"progress":null}'

@@ -62,7 +62,7 @@ async def until_closed(carrier: RecordingCarrier) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_welcome_then_snapshot_then_what_changes(process: Process) -> None:
+async def test_a_connection_sends_welcome_then_snapshot_then_changes(process: Process) -> None:
     connection, carrier = process.new()
     await connection.open(None, admit)
     await process.tell("job:a")
@@ -71,7 +71,7 @@ async def test_welcome_then_snapshot_then_what_changes(process: Process) -> None
     assert len(process.connections) == 0
 
 
-async def test_one_that_is_ended_while_it_opens_is_told_the_end_and_nothing_else(process: Process) -> None:
+async def test_a_connection_that_is_ended_while_it_opens_sends_only_the_end(process: Process) -> None:
     connection, carrier = process.new()
 
     async def revoke(ticket: Ticket) -> None:
@@ -88,7 +88,7 @@ async def test_one_that_is_ended_while_it_opens_is_told_the_end_and_nothing_else
     other.stop()
 
 
-async def test_one_that_is_ended_while_it_subscribes_is_told_nothing_after_the_end(process: Process) -> None:
+async def test_a_connection_that_is_ended_while_it_subscribes_sends_nothing_after_the_end(process: Process) -> None:
     connection, carrier = process.new()
     await connection.open(None, admit)
     subscribing = asyncio.ensure_future(connection.subscribe(1, TopicFilter.of(["job:named"])))
@@ -102,7 +102,7 @@ async def test_one_that_is_ended_while_it_subscribes_is_told_nothing_after_the_e
     connection.stop()
 
 
-async def test_one_that_was_ended_is_not_also_refused(process: Process) -> None:
+async def test_a_connection_that_was_ended_is_not_also_refused(process: Process) -> None:
     connection, carrier = process.new()
 
     async def revoked_while_redis_hangs(ticket: Ticket) -> None:
@@ -114,7 +114,7 @@ async def test_one_that_was_ended_is_not_also_refused(process: Process) -> None:
     connection.stop()
 
 
-async def test_one_that_is_refused_leaves_nothing_behind(process: Process) -> None:
+async def test_a_refused_connection_leaves_nothing_behind(process: Process) -> None:
     opened = [process.new()[0] for _ in range(2)]
     for connection in opened:
         await connection.open(None, admit)
@@ -128,7 +128,7 @@ async def test_one_that_is_refused_leaves_nothing_behind(process: Process) -> No
         connection.stop()
 
 
-async def test_a_second_end_says_nothing_more(process: Process) -> None:
+async def test_a_second_end_sends_nothing(process: Process) -> None:
     connection, carrier = process.new()
     await connection.open(None, admit)
     connection.end(CloseCode.SERVER_RESTART, 5)
@@ -139,7 +139,9 @@ async def test_a_second_end_says_nothing_more(process: Process) -> None:
     connection.stop()
 
 
-async def test_one_that_takes_not_even_its_end_is_given_up(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_that_does_not_read_its_end_is_given_up(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("realtime.connect.connection.CLOSE_SECONDS", 0.01)
     connection, carrier = process.new(Timing(slow=0.01))
     await connection.open(None, admit)
@@ -160,7 +162,7 @@ async def test_a_client_that_answers_no_ping_is_closed(process: Process) -> None
     connection.stop()
 
 
-async def test_however_many_come_at_once_redis_is_asked_once_who_was_revoked(process: Process) -> None:
+async def test_many_connections_at_once_share_one_read_of_the_marks(process: Process) -> None:
     health = Health(process.reader, process.hub, process.connections, 15.0, conf.revocations())
     asked = 0
     probe = process.reader.probe

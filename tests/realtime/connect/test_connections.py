@@ -59,7 +59,7 @@ async def test_a_user_a_tenant_and_the_process_have_limits_with_a_sentence_each(
         opened(connections, tenant_id=10)
 
 
-async def test_the_newest_of_a_user_replaces_the_oldest_whose_peer_is_gone(connections: Connections) -> None:
+async def test_a_new_connection_replaces_the_users_oldest_one_whose_peer_is_gone(connections: Connections) -> None:
     first, second = opened(connections), opened(connections)
     second.silent = True
     third = opened(connections)
@@ -74,7 +74,7 @@ async def test_the_newest_of_a_user_replaces_the_oldest_whose_peer_is_gone(conne
     assert not stranger.given_up
 
 
-async def test_one_that_ends_makes_room(connections: Connections) -> None:
+async def test_a_connection_that_ends_makes_room_for_another(connections: Connections) -> None:
     first = opened(connections)
     opened(connections)
     connections.remove(first)
@@ -83,7 +83,7 @@ async def test_one_that_ends_makes_room(connections: Connections) -> None:
     assert len(connections) == 2
 
 
-async def test_a_mark_ends_whom_it_concerns(connections: Connections) -> None:
+async def test_a_mark_ends_the_connections_that_it_concerns(connections: Connections) -> None:
     session = opened(connections, session="ends")
     other_session = opened(connections, session="stays")
     other_user = opened(connections, user_id=2)
@@ -104,7 +104,7 @@ async def test_a_mark_ends_whom_it_concerns(connections: Connections) -> None:
     assert other_tenant.ended == []
 
 
-async def test_a_drain_sends_everybody_away_little_by_little_each_with_a_time_to_come_back() -> None:
+async def test_a_drain_ends_connections_one_after_another_each_with_a_time_to_reconnect() -> None:
     connections = Connections(MaxConnections(1000, 1000, 1000))
     held = [opened(connections) for _ in range(100)]
     drain = asyncio.ensure_future(connections.drain(0.5))
@@ -119,12 +119,12 @@ async def test_a_drain_sends_everybody_away_little_by_little_each_with_a_time_to
     assert len(set(waits)) > 5
 
 
-async def test_a_drain_ends_early_when_nobody_is_left(connections: Connections) -> None:
+async def test_a_drain_ends_early_when_no_connection_is_left(connections: Connections) -> None:
     opened(connections)
     await asyncio.wait_for(connections.drain(10_000), 20)
 
 
-async def test_a_drain_does_not_wait_for_ever(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_drain_has_a_time_limit(connections: Connections, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realtime.connect.connections.LAST_SECONDS", 0.01)
     opened(connections).stubborn = True
     await asyncio.wait_for(connections.drain(0.01), 20)

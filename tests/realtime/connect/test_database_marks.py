@@ -26,7 +26,7 @@ class Database:
             raise self.problem
 
 
-async def test_however_many_ask_the_database_is_read_once() -> None:
+async def test_callers_at_the_same_time_share_one_read_of_the_database() -> None:
     database = Database()
     marks = DatabaseMarks(database.read)
     await asyncio.gather(*(marks.refresh() for _ in range(300)))
@@ -34,7 +34,7 @@ async def test_however_many_ask_the_database_is_read_once() -> None:
     assert len(database.reads) == 1
 
 
-async def test_the_first_read_of_a_silence_is_of_all_marks_and_the_next_of_what_came_since(
+async def test_the_first_read_of_an_outage_is_of_all_marks_and_the_next_of_new_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(realtime.connect.database_marks, "FRESH_SECONDS", 0.0)
@@ -49,7 +49,7 @@ async def test_the_first_read_of_a_silence_is_of_all_marks_and_the_next_of_what_
     assert OVERLAP_SECONDS <= second < KEPT_SECONDS
 
 
-async def test_where_the_database_fails_or_hangs_nobody_passes_until_it_answers(
+async def test_while_the_database_fails_or_hangs_nobody_is_admitted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(realtime.connect.database_marks, "READ_SECONDS", 0.05)

@@ -11,7 +11,7 @@ from realtime.records.errors import CheckFailedError
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "anew")]
 
 
-def test_clocks_that_agree_are_right() -> None:
+def test_clocks_that_agree_are_accepted() -> None:
     assert check_clocks().startswith("this host and PostgreSQL: within 0.")
 
 

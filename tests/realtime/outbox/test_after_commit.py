@@ -43,7 +43,7 @@ def cut_link() -> None:
 
 
 @pytest.mark.parametrize("hook", [fails, partial(fails), loses_its_link], ids=["error", "partial", "lost link"])
-def test_a_hook_that_fails_is_logged_and_those_behind_it_run(hook: Callable[[], None]) -> None:
+def test_a_hook_that_fails_is_logged_and_later_hooks_run(hook: Callable[[], None]) -> None:
     seen: list[int] = []
 
     def counts_rows() -> None:
@@ -56,7 +56,7 @@ def test_a_hook_that_fails_is_logged_and_those_behind_it_run(hook: Callable[[], 
     assert [line["event"] for line in logs] == ["after_commit_failed"]
 
 
-def test_a_link_that_is_lost_between_the_commit_and_the_note_costs_the_caller_nothing(
+def test_a_link_lost_between_the_commit_and_the_note_raises_no_error(
     redis: Redis, anew: Callable[[], None], tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher = conf.publisher()
@@ -75,7 +75,7 @@ def test_a_link_that_is_lost_between_the_commit_and_the_note_costs_the_caller_no
     assert OutboxEntry.objects.filter(sent_at=None).count() == 2  # a relay sends them once more
 
 
-def test_a_revocation_whose_link_is_lost_costs_the_caller_nothing(
+def test_a_revocation_whose_link_is_lost_raises_no_error(
     redis: Redis, anew: Callable[[], None], tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revocations = conf.revocations()
@@ -91,13 +91,13 @@ def test_a_revocation_whose_link_is_lost_costs_the_caller_nothing(
     assert OutboxEntry.objects.get(kind=REVOCATION).sent_at is None
 
 
-def test_a_kind_without_a_sender_costs_the_caller_nothing(tenant_id: int) -> None:
+def test_a_kind_without_a_sender_raises_no_error(tenant_id: int) -> None:
     with transaction.atomic():
         send_on_commit("parcel", tenant_id, {})
     assert OutboxEntry.objects.get().sent_at is None
 
 
-def test_all_hooks_of_the_project_go_through_it() -> None:
+def test_all_hooks_of_the_project_use_run_after_commit() -> None:
     callers = [
         path.relative_to(PROJECT).as_posix()
         for folder in ("realtime", "academy", "apps", "config")

@@ -29,7 +29,7 @@ def say_done(tenant_id: int) -> None:
     publish_status_on_commit(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE", data={"result": {}})
 
 
-def test_a_state_is_published_at_the_commit_and_its_row_is_kept_as_sent(tenant_id: int) -> None:
+def test_a_state_is_published_after_the_commit_and_its_row_is_marked_as_sent(tenant_id: int) -> None:
     with transaction.atomic():
         say_done(tenant_id)
         assert conf.publisher().record(tenant_id, TOPIC) is None
@@ -39,7 +39,7 @@ def test_a_state_is_published_at_the_commit_and_its_row_is_kept_as_sent(tenant_i
     assert OutboxEntry.objects.get().sent_at is not None
 
 
-def test_a_transaction_that_is_rolled_back_says_nothing(tenant_id: int) -> None:
+def test_a_transaction_that_is_rolled_back_publishes_nothing(tenant_id: int) -> None:
     with transaction.atomic():
         say_done(tenant_id)
         transaction.set_rollback(True)
@@ -52,13 +52,15 @@ def test_outside_a_transaction_it_is_refused(tenant_id: int) -> None:
         say_done(tenant_id)
 
 
-def test_what_could_never_be_published_is_refused_at_once(tenant_id: int) -> None:
+def test_a_record_that_can_never_be_published_is_refused_at_once(tenant_id: int) -> None:
     with pytest.raises(BadRecordError), transaction.atomic():
         publish_status_on_commit(tenant_id=tenant_id, topic=TOPIC, attempt=0, status="DONE")
 
 
 @pytest.mark.parametrize("text", ["\0", "\udcff"])
-def test_what_json_has_no_word_for_is_published_and_does_not_end_the_transaction(tenant_id: int, text: str) -> None:
+def test_values_that_json_does_not_have_are_published_and_do_not_abort_the_transaction(
+    tenant_id: int, text: str
+) -> None:
     data: Any = {"name": "a\0b", "rate": float("nan"), "when": dt.date(2026, 11, 30), "id": UUID(int=1), 7: {"x"}}
     error = {"code": "broken", "message": text}
     with transaction.atomic():
@@ -71,7 +73,7 @@ def test_what_json_has_no_word_for_is_published_and_does_not_end_the_transaction
     assert told["error"] == kept["error"] == {"code": "broken", "message": "\ufffd"}
 
 
-def test_without_redis_the_commit_holds_and_the_row_stays_for_the_relay(
+def test_without_redis_the_commit_succeeds_and_the_row_stays_for_the_relay(
     tenant_id: int, settings: Settings, anew: Callable[[], None]
 ) -> None:
     settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
@@ -81,7 +83,7 @@ def test_without_redis_the_commit_holds_and_the_row_stays_for_the_relay(
     assert OutboxEntry.objects.get().sent_at is None
 
 
-def test_a_refused_record_counts_as_sent(redis: Redis, tenant_id: int) -> None:
+def test_a_rejected_record_counts_as_sent(redis: Redis, tenant_id: int) -> None:
     """Redis knows a newer state: there is nothing left to say."""
     conf.publisher().status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
     with transaction.atomic():
@@ -89,7 +91,7 @@ def test_a_refused_record_counts_as_sent(redis: Redis, tenant_id: int) -> None:
     assert OutboxEntry.objects.get().sent_at is not None
 
 
-def test_other_kinds_leave_through_the_sender_that_the_settings_name(tenant_id: int, settings: Settings) -> None:
+def test_other_kinds_are_sent_by_the_sender_in_the_settings(tenant_id: int, settings: Settings) -> None:
     settings.REALTIME_OUTBOX_SENDERS = {"letter": f"{__name__}.deliver"}
     with transaction.atomic():
         send_on_commit("letter", tenant_id, {"to": "parents"})

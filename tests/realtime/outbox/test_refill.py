@@ -34,7 +34,7 @@ class TestFill:
         settings.REALTIME_TERMINAL_TTL_SECONDS = ttl
         anew()
 
-    def test_an_empty_redis_gets_the_last_day_and_what_is_unfinished(self, redis: Redis, tenant_id: int) -> None:
+    def test_an_empty_redis_gets_the_last_day_and_all_unfinished_topics(self, redis: Redis, tenant_id: int) -> None:
         left_behind(tenant_id, "job:done", age_seconds=23 * 3600)
         left_behind(tenant_id, "job:old", age_seconds=25 * 3600)
         mark_sent()
@@ -46,7 +46,7 @@ class TestFill:
         assert status_of(tenant_id, "job:old") is None
         assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
 
-    def test_it_is_filled_once_in_its_life_by_whichever_relay(self, redis: Redis, tenant_id: int) -> None:
+    def test_each_start_of_redis_is_filled_once_by_any_relay(self, redis: Redis, tenant_id: int) -> None:
         left_behind(tenant_id)
         mark_sent()
         Relay().round()
@@ -57,7 +57,7 @@ class TestFill:
         Relay().round()
         assert redis.hget(f"tenant:{tenant_id}:feed", "offset") == b"1"  # the index knows that it is DONE: a duplicate
 
-    def test_a_redis_of_an_older_dump_hears_what_it_missed(self, redis: Redis, tenant_id: int) -> None:
+    def test_a_redis_that_began_with_an_older_dump_gets_what_it_missed(self, redis: Redis, tenant_id: int) -> None:
         """Yesterday's through the outbox, what is older through the source."""
         publisher = conf.publisher()
         for topic in ("job:a1", "job:long_ago"):
@@ -91,7 +91,7 @@ class TestFill:
         assert status_of(tenant_id) == "DONE"
         assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
 
-    def test_what_ended_last_is_shown_however_late_redis_learns_of_the_rest(self, redis: Redis, tenant_id: int) -> None:
+    def test_the_latest_ends_are_shown_even_if_redis_gets_older_ones_later(self, redis: Redis, tenant_id: int) -> None:
         """A job that ends between the return of an empty Redis and its filling."""
         many = conf.limits().recent_terminal
         for number in range(many):
@@ -103,7 +103,7 @@ class TestFill:
         assert len(shown) == many
         assert b"job:newest" in shown
 
-    def test_a_bad_row_keeps_no_other_away(self, tenant_id: int) -> None:
+    def test_a_bad_row_does_not_stop_the_others(self, tenant_id: int) -> None:
         left_behind(tenant_id, "job:bad", status="DOWN")
         left_behind(tenant_id)
         mark_sent()
@@ -111,7 +111,7 @@ class TestFill:
         assert status_of(tenant_id) == "DONE"
 
 
-def test_a_redis_that_was_emptied_hears_again_who_is_revoked(redis: Redis, tenant_id: int) -> None:
+def test_an_emptied_redis_gets_the_revocation_marks_again(redis: Redis, tenant_id: int) -> None:
     before = time.time()
     with transaction.atomic():
         revoke_on_commit(tenant_id, user_id=1)
@@ -136,7 +136,7 @@ def is_revoked(tenant_id: int, user_id: int, session_id: str, issued_at: float) 
     return False
 
 
-def test_what_was_given_before_the_commit_of_a_revocation_is_ended_by_it(redis: Redis, tenant_id: int) -> None:
+def test_a_revocation_also_ends_what_was_issued_before_its_commit(redis: Redis, tenant_id: int) -> None:
     with transaction.atomic():
         revoke_on_commit(tenant_id, user_id=1)
         meanwhile = time.time()
@@ -144,7 +144,7 @@ def test_what_was_given_before_the_commit_of_a_revocation_is_ended_by_it(redis: 
     assert not is_revoked(tenant_id, 1, "s", time.time())
 
 
-def test_leases_are_left_alone_after_redis_came_up(redis: Redis, tenant_id: int) -> None:
+def test_leases_do_not_run_out_just_after_redis_was_filled(redis: Redis, tenant_id: int) -> None:
     Publisher(redis, limits=Limits(lease_seconds=0)).status(
         tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING"
     )
@@ -179,7 +179,7 @@ FAILURES = pytest.mark.parametrize("fails", [of_another_schema, raises_anything]
 
 
 @FAILURES
-def test_a_source_that_fails_while_redis_is_filled_is_asked_again_but_not_at_once(
+def test_a_source_that_fails_while_redis_is_filled_is_asked_again_later(
     redis: Redis, tenant_id: int, fails: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     the_source.before_answer = fails
@@ -198,7 +198,7 @@ def test_a_source_that_fails_while_redis_is_filled_is_asked_again_but_not_at_onc
 
 
 @FAILURES
-def test_a_source_that_fails_in_a_sweep_keeps_nothing_from_being_sent_once(
+def test_a_source_that_fails_in_a_sweep_does_not_stop_or_repeat_the_sending(
     tenant_id: int, fails: Callable[[], None]
 ) -> None:
     note_filled()

@@ -35,7 +35,7 @@ def test_a_row_that_its_process_left_behind_is_sent_and_a_young_one_is_left_to_i
     assert (status_of(tenant_id), status_of(tenant_id, "job:young")) == ("DONE", None)
 
 
-def test_a_status_that_is_sent_late_leaves_what_progress_has_told_since(tenant_id: int) -> None:
+def test_a_status_that_is_sent_late_keeps_newer_progress(tenant_id: int) -> None:
     note_filled()
     conf.publisher().progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=40, data={"rows_done": 200})
     begun = left_behind(tenant_id, status="PROCESSING", data={"file_name": "a.xlsx"})
@@ -52,7 +52,7 @@ def told(tenant_id: int) -> tuple[Any, Any]:
     return fields["data"], fields["progress"]["percent"]
 
 
-def test_a_row_that_can_never_be_sent_holds_up_no_other(tenant_id: int) -> None:
+def test_a_row_that_can_never_be_sent_does_not_delay_others(tenant_id: int) -> None:
     bad = [left_behind(tenant_id, f"job:bad{number}", status="DOWN") for number in range(5)]
     good = left_behind(tenant_id)
     worker = Relay()
@@ -62,7 +62,7 @@ def test_a_row_that_can_never_be_sent_holds_up_no_other(tenant_id: int) -> None:
 
 
 @pytest.mark.parametrize("bad_status", ["DOWN", "DONE"])
-def test_rows_that_can_never_be_sent_hold_up_no_unfinished_record(tenant_id: int, bad_status: str) -> None:
+def test_rows_that_can_never_be_sent_do_not_delay_unfinished_records(tenant_id: int, bad_status: str) -> None:
     bad = [left_behind(tenant_id, f"job:bad{number}", status=bad_status, attempt="x") for number in range(5)]
     good = left_behind(tenant_id, status="PENDING")
     worker = Relay()
@@ -71,7 +71,9 @@ def test_rows_that_can_never_be_sent_hold_up_no_unfinished_record(tenant_id: int
     assert sent(good, *bad) == [True] + [False] * 5
 
 
-def test_a_way_that_is_closed_holds_up_no_other_kind(tenant_id: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kind_that_cannot_be_sent_now_does_not_delay_other_kinds(
+    tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(claims, "BATCH", 2)
     closed_ways.add("letter")
     letters = [letter(tenant_id, number) for number in range(4)]
@@ -105,7 +107,7 @@ def test_a_row_that_another_relay_has_claimed_is_left_to_it_until_its_claim_runs
     assert sent(entry) == [True]
 
 
-def test_what_a_relay_says_of_a_row_counts_only_while_it_holds_its_claim(tenant_id: int) -> None:
+def test_a_relay_notes_results_only_while_it_holds_the_claim(tenant_id: int) -> None:
     left_behind(tenant_id)
     (frozen,) = claims.claim(RECORD)
     OutboxEntry.objects.update(next_try_at=Now() - timedelta(seconds=1))
@@ -134,7 +136,7 @@ def test_one_relay_at_a_time_maintains_redis_and_another_takes_over_when_it_free
         first._lease.keep()
 
 
-def test_a_lease_that_ends_in_a_far_future_is_nobodys(tenant_id: int) -> None:
+def test_a_lease_that_ends_in_the_far_future_is_free(tenant_id: int) -> None:
     """The clock of the database was put back."""
     first, second = Lease("x", 15), Lease("x", 15)
     assert first.hold()
@@ -142,7 +144,7 @@ def test_a_lease_that_ends_in_a_far_future_is_nobodys(tenant_id: int) -> None:
     assert second.hold()
 
 
-def test_rows_go_a_day_after_they_were_sent(tenant_id: int) -> None:
+def test_rows_are_deleted_a_day_after_they_were_sent(tenant_id: int) -> None:
     old, kept, unsent = (left_behind(tenant_id, f"job:{name}", age_seconds=3 * 86_400) for name in ("a", "b", "c"))
     OutboxEntry.objects.filter(pk=old.pk).update(sent_at=timezone.now() - timedelta(hours=25))
     OutboxEntry.objects.filter(pk=kept.pk).update(sent_at=timezone.now() - timedelta(hours=23))
@@ -153,7 +155,7 @@ def test_rows_go_a_day_after_they_were_sent(tenant_id: int) -> None:
     assert set(OutboxEntry.objects.values_list("pk", flat=True)) == {kept.pk, unsent.pk, late.pk}
 
 
-def test_an_outage_ends_no_relay(tenant_id: int, settings: Settings, anew: Callable[[], None]) -> None:
+def test_an_outage_does_not_end_the_relay(tenant_id: int, settings: Settings, anew: Callable[[], None]) -> None:
     address = settings.REALTIME_REDIS_URL
     settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
     anew()
@@ -167,7 +169,7 @@ def test_an_outage_ends_no_relay(tenant_id: int, settings: Settings, anew: Calla
     assert status_of(tenant_id) == "DONE"
 
 
-def test_a_relay_that_runs_sends_until_it_is_told_to_stop(redis: Redis, tenant_id: int) -> None:
+def test_a_running_relay_sends_until_it_is_stopped(redis: Redis, tenant_id: int) -> None:
     note_filled()
     entry, stop = left_behind(tenant_id), threading.Event()
     thread = threading.Thread(target=Relay().run, args=[stop])
@@ -180,7 +182,7 @@ def test_a_relay_that_runs_sends_until_it_is_told_to_stop(redis: Redis, tenant_i
     assert not RelayLease.objects.filter(held_until__gt=Now()).exists()
 
 
-def test_a_sender_that_hangs_holds_up_no_other_kind(tenant_id: int) -> None:
+def test_a_sender_that_hangs_does_not_delay_other_kinds(tenant_id: int) -> None:
     note_filled()
     entry, stop = letter(tenant_id, 1), threading.Event()
     closed_ways.add("hanging")
@@ -201,7 +203,9 @@ def test_a_sender_that_hangs_holds_up_no_other_kind(tenant_id: int) -> None:
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])
-def test_the_clock_of_the_relay_decides_nothing(tenant_id: int, monkeypatch: pytest.MonkeyPatch, minutes: int) -> None:
+def test_the_clock_of_the_relays_host_does_not_matter(
+    tenant_id: int, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
     note_filled()
     old, young = left_behind(tenant_id, age_seconds=3), left_behind(tenant_id, "job:young", age_seconds=0)
     kept = left_behind(tenant_id, "job:kept")

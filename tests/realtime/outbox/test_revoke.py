@@ -56,7 +56,7 @@ def another_process(server: RedisServer) -> Revocations:
 
 
 @pytest.mark.parametrize("code", REFUSING)
-def test_a_mark_that_redis_refuses_is_true_at_once_and_written_later_with_its_own_time(
+def test_a_mark_that_redis_refuses_applies_at_once_and_is_written_later_with_its_time(
     server: RedisServer, tenant_id: int, code: str
 ) -> None:
     before = time.time()
@@ -78,9 +78,7 @@ def test_a_mark_that_redis_refuses_is_true_at_once_and_written_later_with_its_ow
 
 
 @pytest.mark.parametrize("code", [*REFUSING, "taken"])
-def test_all_processes_are_told_whether_redis_takes_the_mark_or_not(
-    server: RedisServer, tenant_id: int, code: str
-) -> None:
+def test_all_processes_are_told_even_if_redis_refuses_the_mark(server: RedisServer, tenant_id: int, code: str) -> None:
     with Redis.from_url(server.url) as client, client.pubsub(ignore_subscribe_messages=True) as channel:
         channel.subscribe("realtime:revocations")
         channel.get_message(timeout=10)
@@ -101,7 +99,9 @@ def test_at_the_memory_limit_a_mark_is_written_at_once(server: RedisServer, tena
     assert OutboxEntry.objects.get(kind=REVOCATION).sent_at is not None
 
 
-def test_a_revocation_that_was_never_sent_gets_its_time_from_the_relay_and_keeps_it(server: RedisServer, tenant_id: int) -> None:
+def test_a_revocation_that_was_never_sent_gets_its_time_from_the_relay_and_keeps_it(
+    server: RedisServer, tenant_id: int
+) -> None:
     """The process died after its commit, and Redis takes no writes."""
     payload = {"tenant": tenant_id, "subject": "user:1"}
     entry = aged(OutboxEntry.objects.create(kind=REVOCATION, tenant_id=tenant_id, payload=payload), 60)
@@ -114,9 +114,7 @@ def test_a_revocation_that_was_never_sent_gets_its_time_from_the_relay_and_keeps
     assert conf.redis().zscore(f"tenant:{tenant_id}:revoked", "user:1") == noted
 
 
-def test_whoever_signs_in_after_a_process_has_acted_on_a_revocation_stays_signed_in(
-    server: RedisServer, tenant_id: int
-) -> None:
+def test_people_who_sign_in_after_a_revocation_stay_signed_in(server: RedisServer, tenant_id: int) -> None:
     """A trigger wrote the row, a web process reads it first, and the relay comes later."""
     before = time.time()
     written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:1"})
@@ -131,7 +129,7 @@ def test_whoever_signs_in_after_a_process_has_acted_on_a_revocation_stays_signed
     assert not is_revoked(tenant_id, signed_in_again)
 
 
-def test_an_emptied_redis_that_takes_no_writes_lets_nobody_back_in(server: RedisServer, tenant_id: int) -> None:
+def test_an_emptied_redis_that_refuses_writes_does_not_admit_revoked_users(server: RedisServer, tenant_id: int) -> None:
     before = time.time()
     revoke(tenant_id, session_id="s")
     conf.redis().flushall()
@@ -140,7 +138,7 @@ def test_an_emptied_redis_that_takes_no_writes_lets_nobody_back_in(server: Redis
     note_filled()
 
 
-def test_a_process_that_starts_right_after_the_fault_knows_what_is_still_to_be_written(
+def test_a_process_that_starts_after_the_fault_knows_the_marks_that_are_not_written_yet(
     server: RedisServer, tenant_id: int
 ) -> None:
     before = time.time()
@@ -152,7 +150,7 @@ def test_a_process_that_starts_right_after_the_fault_knows_what_is_still_to_be_w
     assert is_revoked(tenant_id, before, starting)
 
 
-def test_where_the_database_cannot_be_asked_either_nobody_passes(server: RedisServer, tenant_id: int) -> None:
+def test_if_the_database_cannot_be_read_either_nobody_is_admitted(server: RedisServer, tenant_id: int) -> None:
     def fails(seconds: float) -> list[CommittedMark]:
         raise OSError("away")
 
@@ -166,7 +164,7 @@ def test_where_the_database_cannot_be_asked_either_nobody_passes(server: RedisSe
                 is_revoked(tenant_id, time.time(), revocations)
 
 
-def test_a_request_whose_revocation_nobody_was_told_of_answers_503(
+def test_a_request_whose_revocation_could_not_be_announced_answers_503(
     server: RedisServer, settings: Settings, anew: Callable[[], None], tenant_id: int
 ) -> None:
     def log_out(request: HttpRequest) -> HttpResponse:
@@ -209,7 +207,7 @@ def connection_is_held() -> bool:
     return connection.connection is not None
 
 
-def test_no_database_connection_is_held_while_redis_is_told(
+def test_no_database_connection_is_held_while_a_revocation_is_sent(
     tenant_id: int,
     while_redis_is_asked: Callable[[Callable[[], object]], list[object]],
     monkeypatch: pytest.MonkeyPatch,
@@ -224,7 +222,7 @@ def test_no_database_connection_is_held_while_redis_is_told(
     assert held == [False] * 4  # `revoke` tells twice
 
 
-def test_the_relay_locks_no_row_while_redis_is_told(
+def test_the_relay_locks_no_row_while_it_sends_a_revocation(
     servers: Servers, tenant_id: int, while_redis_is_asked: Callable[[Callable[[], object]], list[object]]
 ) -> None:
     entry = written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:2"})
@@ -246,7 +244,7 @@ NO_REVOCATIONS = [[], 5, "user:1", {}, {"tenant": 1, "subject": "user:1", "at": 
 
 
 @pytest.mark.parametrize("payload", NO_REVOCATIONS)
-def test_a_row_that_is_no_revocation_stops_neither_the_relay_nor_the_reading_of_marks(
+def test_an_invalid_row_stops_neither_the_relay_nor_the_reading_of_marks(
     redis: Redis, tenant_id: int, payload: object
 ) -> None:
     bad = written_by_hand(tenant_id, payload)

@@ -19,7 +19,7 @@ from tests.realtime.outbox.rows import left_behind, letter, note_filled, sent, s
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew", "this_project")]
 
 
-def test_four_hundred_rows_that_can_never_be_sent_hold_up_nobody_and_are_set_aside_with_their_reason(
+def test_four_hundred_rows_that_can_never_be_sent_delay_no_other_and_are_set_aside_with_reasons(
     tenant_id: int,
 ) -> None:
     note_filled()
@@ -35,7 +35,7 @@ def test_four_hundred_rows_that_can_never_be_sent_hold_up_nobody_and_are_set_asi
     assert waiting() == Waiting(0.0, 400)
 
 
-def test_an_operator_sees_what_was_set_aside_and_has_it_sent_again(tenant_id: int) -> None:
+def test_an_operator_lists_rows_that_were_set_aside_and_sends_them_again(tenant_id: int) -> None:
     note_filled()
     bad, other = left_behind(tenant_id, status="DOWN"), left_behind(tenant_id, "job:other", status="DOWN")
     Relay().round()
@@ -52,7 +52,7 @@ def test_an_operator_sees_what_was_set_aside_and_has_it_sent_again(tenant_id: in
     assert waiting().set_aside == 1
 
 
-def test_a_sender_may_say_that_a_row_can_never_be_sent(tenant_id: int) -> None:
+def test_a_sender_can_raise_that_a_row_can_never_be_sent(tenant_id: int) -> None:
     closed_ways.add("unsendable")
     entry = letter(tenant_id, 1)
     Relay().round()
@@ -60,7 +60,7 @@ def test_a_sender_may_say_that_a_row_can_never_be_sent(tenant_id: int) -> None:
     assert (entry.failed_at is not None, entry.error) == (True, "UnsendableError: no address")
 
 
-def test_a_row_that_fails_again_and_again_while_others_are_sent_is_set_aside(tenant_id: int) -> None:
+def test_a_row_that_keeps_failing_while_others_are_sent_is_set_aside(tenant_id: int) -> None:
     bad = letter(tenant_id, -1)
     for number in range(claims.MAX_ATTEMPTS):
         assert waiting().set_aside == 0
@@ -81,7 +81,7 @@ def test_no_row_is_set_aside_while_nothing_of_its_kind_is_sent(tenant_id: int) -
     assert (entry.failed_at, entry.attempts) == (None, claims.MAX_ATTEMPTS + 2)
 
 
-def test_a_key_of_the_wrong_type_costs_its_own_tenant_alone(redis: Redis, tenant_id: int) -> None:
+def test_a_key_of_the_wrong_type_affects_only_its_own_tenant(redis: Redis, tenant_id: int) -> None:
     redis.set(f"tenant:{tenant_id}:feed", "of another program")
     bad, good = left_behind(tenant_id), left_behind(tenant_id + 1)
     the_source.say(tenant_id, "job:runs", "PROCESSING")
@@ -94,7 +94,7 @@ def test_a_key_of_the_wrong_type_costs_its_own_tenant_alone(redis: Redis, tenant
     assert "WRONGTYPE" in bad.error
 
 
-def test_a_source_that_fails_for_one_tenant_keeps_no_other_from_being_filled(redis: Redis, tenant_id: int) -> None:
+def test_a_source_that_fails_for_one_tenant_does_not_stop_the_fill_of_others(redis: Redis, tenant_id: int) -> None:
     def fails_for_one() -> None:
         if the_source.asked_for and tenant_id in the_source.asked_for:
             raise ValueError("a date of the year 0")

@@ -77,7 +77,7 @@ async def switch(pair: RedisPair) -> None:
     links.address_of(conf.redis_url()).leave()
 
 
-async def test_an_end_that_went_to_the_master_that_lost_is_published_by_a_look_after_the_fill(
+async def test_a_terminal_record_that_went_to_the_old_master_is_published_again_after_the_fill(
     pair: RedisPair, tenant_id: int
 ) -> None:
     with Publisher.from_url(pair.url) as writer:
@@ -99,7 +99,7 @@ async def test_an_end_that_went_to_the_master_that_lost_is_published_by_a_look_a
     await in_thread(maintenance.end)
 
 
-async def test_a_relay_that_takes_over_looks_for_the_one_that_ended_before_its_look(
+async def test_a_relay_that_takes_over_makes_the_looks_of_the_one_that_ended(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Publisher.from_url(pair.url) as writer:
@@ -113,7 +113,7 @@ async def test_a_relay_that_takes_over_looks_for_the_one_that_ended_before_its_l
     assert knows(pair.master.url, tenant_id, "job:lost")
 
 
-async def test_a_revocation_that_went_to_the_master_that_lost_is_marked_by_a_look(
+async def test_a_revocation_that_went_to_the_old_master_is_written_again(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(second_look, "LOOKS", (0.0,))
@@ -129,7 +129,7 @@ async def test_a_revocation_that_went_to_the_master_that_lost_is_marked_by_a_loo
         assert redis.zrange(Keys().revoked(tenant_id), 0, -1) == [b"user:1"]
 
 
-async def test_a_look_reads_what_was_sent_lately_and_nothing_older(
+async def test_a_look_reads_only_rows_that_were_sent_recently(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A day's records are many. An older one was published by the fill."""

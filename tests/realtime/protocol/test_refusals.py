@@ -28,7 +28,9 @@ def log(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> RefusalLog:
     return RefusalLog(clock)
 
 
-def test_the_first_of_a_reason_is_logged_and_the_rest_of_the_minute_counted(log: RefusalLog, clock: Clock) -> None:
+def test_the_first_refusal_with_a_reason_is_logged_and_the_others_of_the_minute_are_counted(
+    log: RefusalLog, clock: Clock
+) -> None:
     with capture_logs() as lines:
         for _ in range(1000):
             log.add("host", "Add it to ALLOWED_HOSTS.", path="/ws/events/", client=None)
@@ -49,7 +51,7 @@ def test_one_reason_does_not_hide_another(log: RefusalLog) -> None:
     assert [line["reason"] for line in lines] == ["host", "origin", "ticket_invalid"]
 
 
-def test_a_stranger_cannot_make_a_line_long(log: RefusalLog) -> None:
+def test_a_client_cannot_make_log_lines_long(log: RefusalLog) -> None:
     with capture_logs() as lines:
         log.add("origin", "x" * 10_000, origin="y" * 10_000)
     assert (len(lines[0]["message"]), len(lines[0]["origin"])) == (MAX_DETAIL, MAX_DETAIL)

@@ -37,7 +37,7 @@ def test_an_error_opens_it_and_an_answer_closes_it() -> None:
     assert (circuit.open, circuit.probe_at) == (False, math.inf)
 
 
-def test_what_hangs_opens_it_before_anything_is_known_and_its_late_answer_does_not_close_it() -> None:
+def test_a_hanging_call_opens_it_and_its_late_answer_does_not_close_it() -> None:
     circuit = breaker()
     circuit.sent(10)
     assert not circuit.overdue(10 + OVERDUE)
@@ -47,7 +47,7 @@ def test_what_hangs_opens_it_before_anything_is_known_and_its_late_answer_does_n
     assert (circuit.open, circuit.probe_at) == (True, 20 + FIRST)
 
 
-def test_it_asks_less_and_less_often_until_a_publish_has_worked_again() -> None:
+def test_it_tries_ever_less_often_until_a_publish_has_worked_again() -> None:
     circuit = breaker()
     rests = []
     now = 0.0
@@ -71,7 +71,7 @@ def test_it_asks_less_and_less_often_until_a_publish_has_worked_again() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["answered", "failed", "hangs"]), TICKS), max_size=40))
-def test_whatever_happens_redis_is_asked_again_and_closes_it_with_an_answer_in_time(
+def test_redis_is_always_tried_again_and_an_answer_in_time_closes_it(
     history: list[tuple[str, float]],
 ) -> None:
     circuit, now = breaker(), 0.0
@@ -93,7 +93,7 @@ def test_whatever_happens_redis_is_asked_again_and_closes_it_with_an_answer_in_t
 
 
 @given(st.lists(st.floats(0.011, 0.2)))
-def test_slow_answers_cost_no_more_than_the_patience_altogether(answers: list[float]) -> None:
+def test_slow_answers_together_take_no_longer_than_the_patience(answers: list[float]) -> None:
     patience, waited = Patience(0.1), 0.0
     for seconds in answers:
         if patience.left > 0:
@@ -104,7 +104,7 @@ def test_slow_answers_cost_no_more_than_the_patience_altogether(answers: list[fl
     assert waited <= 0.1 + 1e-9
 
 
-def test_a_quick_answer_gives_it_all_back() -> None:
+def test_a_quick_answer_restores_the_patience() -> None:
     patience = Patience(0.1)
     patience.spend(math.inf)
     patience.answered(0.05)

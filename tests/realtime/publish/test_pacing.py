@@ -89,7 +89,7 @@ def test_the_newest_of_each_topic_is_sent_or_counted_as_dropped(steps: list[tupl
 
 
 @given(STEPS)
-def test_a_redis_that_answers_in_time_costs_no_update_but_replaced_ones(
+def test_with_a_redis_that_answers_in_time_only_replaced_updates_are_dropped(
     steps: list[tuple[str, str, bool, float]],
 ) -> None:
     run = Run()
@@ -109,7 +109,7 @@ def number(sending: Sending) -> bytes:
     return digits.rjust(4, b"0")
 
 
-def test_a_slow_redis_is_given_everything_and_waited_for_until_patience_ends() -> None:
+def test_a_slow_redis_gets_all_updates_and_is_waited_for_until_patience_ends() -> None:
     pacer, awaited, sent = Pacer(PACE), 0, 0
     for second in range(20):
         sending = pacer.offer(update(second, milestone=True), second)
@@ -126,7 +126,7 @@ def test_a_slow_redis_is_given_everything_and_waited_for_until_patience_ends() -
     assert pacer.offer(update(21, milestone=True), 21) is not None
 
 
-def test_while_nobody_waits_the_newest_of_each_topic_is_kept_and_no_more() -> None:
+def test_while_no_call_waits_only_the_newest_of_each_topic_is_kept() -> None:
     pacer = Pacer(PACE)
     pacer.offer(update(0, milestone=True), 0)
     assert len(pacer.take(0)) == 1
@@ -138,7 +138,7 @@ def test_while_nobody_waits_the_newest_of_each_topic_is_kept_and_no_more() -> No
     assert number(newest) == b"0999"
 
 
-def test_what_waits_when_the_circuit_opens_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_queued_updates_are_counted_as_dropped_when_the_circuit_opens(caplog: pytest.LogCaptureFixture) -> None:
     pacer = Pacer(PACE)
     first = pacer.offer(update(0), 0)
     assert first is not None
@@ -153,7 +153,7 @@ def test_what_waits_when_the_circuit_opens_is_counted(caplog: pytest.LogCaptureF
     assert len(caplog.records) == 1
 
 
-def test_what_hangs_opens_the_circuit_though_no_time_out_of_redis_ever_ends_it(
+def test_a_hanging_call_opens_the_circuit_without_a_timeout_of_the_client(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     pacer = Pacer(PACE)
@@ -174,7 +174,7 @@ def test_what_hangs_opens_the_circuit_though_no_time_out_of_redis_ever_ends_it(
     assert (closed["event"], closed["dropped"], closed["seconds"]) == ("progress_circuit_closed", 2, 4.4)
 
 
-def test_what_nobody_waits_for_does_not_leave_behind_what_is_newer() -> None:
+def test_an_update_without_a_waiting_call_is_not_sent_after_a_newer_one() -> None:
     pacer = Pacer(PACE)
     pacer.offer(update(0), 0)
     pacer.take(0)

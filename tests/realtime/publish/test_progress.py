@@ -101,7 +101,7 @@ def events(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [name for name in named if name.startswith("progress_")]
 
 
-def test_of_much_progress_the_first_leaves_and_the_newest_waits(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+def test_the_first_progress_is_sent_and_the_newest_waits(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
     answers = [say(publisher, tenant_id, percent) for percent in range(100)]
     assert [answer is not None for answer in answers] == [True] + 99 * [False]
@@ -111,7 +111,7 @@ def test_of_much_progress_the_first_leaves_and_the_newest_waits(redis: Redis, ma
     assert publisher.dropped.total() == 0
 
 
-def test_what_waits_leaves_when_its_turn_comes_though_nothing_more_is_said(
+def test_waiting_progress_is_sent_in_its_turn_without_another_call(
     redis: Redis, make: MakeTwin, tenant_id: int
 ) -> None:
     channel = redis.pubsub()  # type: ignore[no-untyped-call]
@@ -128,7 +128,7 @@ def test_what_waits_leaves_when_its_turn_comes_though_nothing_more_is_said(
     assert percents == [0, 9]
 
 
-def test_a_change_of_step_and_a_milestone_always_leave_at_once(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+def test_a_new_step_and_a_milestone_are_sent_at_once(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
     for number in range(20):
         assert say(publisher, tenant_id, number, step=Step(number + 1, 20, f"step{number}")) is not None
@@ -160,7 +160,7 @@ def test_a_status_discards_waiting_progress_that_would_go_back(
     assert publisher.dropped.total() == 0
 
 
-def test_a_status_that_leaves_the_outbox_discards_it_too(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+def test_a_status_from_the_outbox_discards_waiting_progress_too(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
     say(publisher, tenant_id, 1)
     say(publisher, tenant_id, 2)
@@ -168,7 +168,7 @@ def test_a_status_that_leaves_the_outbox_discards_it_too(redis: Redis, make: Mak
     assert pacer_of(publisher).next_at == float("inf")
 
 
-def test_a_status_of_the_running_attempt_lets_newer_progress_wait_on(
+def test_a_status_of_the_running_attempt_keeps_newer_waiting_progress(
     redis: Redis, make: MakeTwin, tenant_id: int
 ) -> None:
     publisher = make(NEVER_DUE)
@@ -179,7 +179,7 @@ def test_a_status_of_the_running_attempt_lets_newer_progress_wait_on(
     assert (offset(redis, tenant_id), percent_of(publisher, tenant_id)) == (3, 2)
 
 
-def test_an_overtaken_attempt_is_told_so(make: MakeTwin, tenant_id: int) -> None:
+def test_the_publisher_of_an_overtaken_attempt_learns_that(make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
     assert say(publisher, tenant_id, 99).verdict is Verdict.STALE_ATTEMPT
@@ -193,7 +193,7 @@ def test_a_closed_publisher_may_be_used_again(redis: Redis, make: MakeTwin, tena
     assert offset(redis, tenant_id) == 3
 
 
-def test_a_redis_that_is_down_is_asked_once_and_then_not_by_calls(
+def test_after_one_failure_calls_do_not_try_a_redis_that_is_down(
     make: MakeTwin, tenant_id: int, waits: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     publisher = make(replace(PATIENT, first_probe_seconds=3600.0), url=NOBODY)
@@ -231,7 +231,7 @@ def test_a_redis_that_hangs_costs_one_wait_and_is_found_again_in_the_background(
     until_answered(publisher, tenant_id)
 
 
-def test_a_redis_that_is_restarted_is_found_again_though_nothing_is_said(
+def test_a_restarted_redis_is_found_again_without_another_call(
     own_redis: RedisServer, make: MakeTwin, tenant_id: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     publisher = make(QUICK_PROBES, url=own_redis.url)
@@ -263,7 +263,7 @@ def test_closing_does_not_wait_for_a_redis_that_hangs(own_redis: RedisServer, ma
     assert not waits_still, "close() waited for a Redis that hangs."
 
 
-def test_statuses_are_not_paced_and_say_where_redis_cannot_be_reached(
+def test_statuses_are_not_delayed_and_raise_if_redis_cannot_be_reached(
     redis: Redis, make: MakeTwin, tenant_id: int
 ) -> None:
     publisher = make(NEVER_DUE)
@@ -276,7 +276,9 @@ def test_statuses_are_not_paced_and_say_where_redis_cannot_be_reached(
         away.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
 
 
-def test_many_are_published_in_order_and_in_few_round_trips(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+def test_many_records_are_published_in_order_and_in_few_round_trips(
+    redis: Redis, make: MakeTwin, tenant_id: int
+) -> None:
     publisher = make()
     redis.script_flush()
     redis.config_resetstat()
@@ -296,7 +298,7 @@ def test_many_are_published_in_order_and_in_few_round_trips(redis: Redis, make: 
     assert publisher.publish_many([]) == []
 
 
-def test_many_discard_progress_as_one_does(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
+def test_many_published_statuses_discard_waiting_progress_too(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
     say(publisher, tenant_id, 1)
     say(publisher, tenant_id, 2)
@@ -305,7 +307,7 @@ def test_many_discard_progress_as_one_does(redis: Redis, make: MakeTwin, tenant_
     assert pacer_of(publisher).next_at == float("inf")
 
 
-def test_single_records_are_read_and_kept_by_both(make: MakeTwin, tenant_id: int) -> None:
+def test_both_publishers_read_and_restore_single_records(make: MakeTwin, tenant_id: int) -> None:
     publisher = make()
     draft = draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0)
     assert publisher.record(tenant_id, TOPIC) is None
@@ -320,9 +322,7 @@ def test_single_records_are_read_and_kept_by_both(make: MakeTwin, tenant_id: int
     assert 30 - passed - 0.1 <= left <= 30  # a tenth: the clock of Redis is another one
 
 
-def test_an_unfinished_topic_lives_on_and_never_shorter_than_before(
-    redis: Redis, make: MakeTwin, tenant_id: int
-) -> None:
+def test_refreshing_a_topic_never_shortens_its_expiry(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make()
     names = [f"tenant:{tenant_id}:{TOPIC}:{part}" for part in ("status", "progress")]
     assert not publisher.refresh(tenant_id, TOPIC), "nothing is known of it"

@@ -75,9 +75,7 @@ def held(lock: threading.Condition) -> Iterator[None]:
         holder.join()
 
 
-def test_there_is_no_thread_before_there_is_progress_and_none_after_the_end(
-    publisher: Publisher, tenant_id: int
-) -> None:
+def test_the_thread_begins_with_the_first_progress_and_ends_with_close(publisher: Publisher, tenant_id: int) -> None:
     before = threads()
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
     publisher.publish_many([])
@@ -105,7 +103,7 @@ def test_an_idle_thread_ends_and_the_next_progress_starts_another(
     assert say(publisher, tenant_id, 1, topic="job:third")
 
 
-def test_threads_share_a_publisher_and_every_milestone_leaves(
+def test_threads_share_a_publisher_and_every_milestone_is_sent(
     redis: Redis, publisher: Publisher, tenant_id: int
 ) -> None:
     def work(number: int) -> int:
@@ -117,7 +115,7 @@ def test_threads_share_a_publisher_and_every_milestone_leaves(
     assert redis.hget(f"tenant:{tenant_id}:feed", "offset") == b"400"
 
 
-def test_a_forked_child_begins_clean_and_the_parent_keeps_what_waits(
+def test_a_forked_child_begins_empty_and_the_parent_keeps_its_queue(
     redis: Redis, publisher: Publisher, tenant_id: int
 ) -> None:
     say(publisher, tenant_id, 1)
@@ -145,7 +143,7 @@ def test_a_lock_that_is_held_while_the_process_forks_does_not_stop_the_child(
         assert in_child(lambda: say(publisher, tenant_id, 1))
 
 
-def test_where_no_thread_can_be_started_progress_is_dropped_and_nothing_raised(
+def test_if_no_thread_can_be_started_progress_is_dropped_without_an_error(
     publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_thread: threading.Thread) -> None:
@@ -180,7 +178,7 @@ for percent in range(10):
     ],
     ids=["closed", "forgotten", "progress at the very end"],
 )
-def test_a_process_ends_and_what_waits_leaves_with_close(
+def test_close_sends_waiting_progress_before_the_process_ends(
     redis: Redis, servers: Servers, tenant_id: int, tmp_path: Path, end: str, published: bytes
 ) -> None:
     end = end.format(tenant_id=tenant_id)

@@ -312,7 +312,7 @@ class PublishMachine(RuleBasedStateMachine):
             assert message["data"] == f"{self.epochs[tenant_id]}.{record.offset} ".encode() + record.body
 
 
-def test_redis_decides_keeps_and_tells_what_the_contract_says(redis: Redis) -> None:
+def test_redis_decides_stores_and_publishes_as_the_model_does(redis: Redis) -> None:
     run_state_machine_as_test(
         cast("type[RuleBasedStateMachine]", lambda: PublishMachine(redis)),
         settings=settings(

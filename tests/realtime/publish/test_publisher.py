@@ -47,7 +47,7 @@ def test_late_progress_of_a_dead_worker_is_rejected(publisher: Publisher, tenant
     assert record.attempt == 2
 
 
-def test_a_terminal_status_said_twice_is_a_duplicate_and_another_one_is_refused(
+def test_a_repeated_terminal_status_is_a_duplicate_and_another_one_is_rejected(
     publisher: Publisher, tenant_id: int
 ) -> None:
     said = [
@@ -63,7 +63,7 @@ def test_a_status_never_goes_back_within_an_attempt(publisher: Publisher, tenant
     assert back.verdict is Verdict.STATUS_REGRESSION
 
 
-def test_a_status_without_progress_keeps_that_of_its_attempt_only(publisher: Publisher, tenant_id: int) -> None:
+def test_a_status_without_progress_keeps_only_progress_of_its_attempt(publisher: Publisher, tenant_id: int) -> None:
     step = Step(1, 2, "parse", 50.0)
     publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=25, step=step, remaining_seconds=9)
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
@@ -81,9 +81,7 @@ def test_a_status_without_progress_keeps_that_of_its_attempt_only(publisher: Pub
 
 
 @pytest.mark.parametrize("stalled", [False, True])
-def test_a_status_that_comes_late_leaves_what_progress_has_told(
-    publisher: Publisher, tenant_id: int, stalled: bool
-) -> None:
+def test_a_late_status_keeps_newer_progress(publisher: Publisher, tenant_id: int, stalled: bool) -> None:
     publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=25, data={"rows_done": 200})
     told = fields_of(publisher, tenant_id)
     late = draft_record(
@@ -98,7 +96,7 @@ def test_a_status_that_comes_late_leaves_what_progress_has_told(
     assert fields_of(publisher, tenant_id) == told | {"offset": 2, "stalled": stalled}
 
 
-def test_a_status_that_is_said_after_progress_brings_its_own_data(publisher: Publisher, tenant_id: int) -> None:
+def test_a_status_after_progress_replaces_the_data(publisher: Publisher, tenant_id: int) -> None:
     publisher.progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=25, data={"rows_done": 200})
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING", data={"said": "after"})
     said = fields_of(publisher, tenant_id)
@@ -148,7 +146,7 @@ def test_keys_expire_as_the_contract_says(redis: Redis, publisher: Publisher, te
         assert redis.ttl(f"tenant:{tenant_id}:{name}") == -1
 
 
-def test_the_message_is_the_place_and_the_stored_record(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
+def test_the_message_has_the_place_and_the_stored_record(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
     channel = redis.pubsub()  # type: ignore[no-untyped-call]
     channel.subscribe(f"tenant:{tenant_id}:feed")
     assert channel.get_message(timeout=5)["type"] == "subscribe"
@@ -161,7 +159,7 @@ def test_the_message_is_the_place_and_the_stored_record(redis: Redis, publisher:
     assert message["data"] == f"{said.epoch}.1 ".encode() + record.body
 
 
-def test_what_a_new_client_is_shown_is_bounded_and_what_leaves_raises_the_floor(redis: Redis, tenant_id: int) -> None:
+def test_the_index_is_bounded_and_topics_that_leave_it_raise_the_floor(redis: Redis, tenant_id: int) -> None:
     small = Publisher(redis, limits=Limits(recent_terminal=2, recent_unfinished=3))
     for number in range(5):
         small.status(tenant_id=tenant_id, topic=f"job:done{number}", attempt=1, status="DONE")
@@ -183,7 +181,7 @@ def test_a_topic_that_left_the_index_is_still_protected_by_its_own_record(redis:
     assert (late.verdict, again.verdict) == (Verdict.STALE_ATTEMPT, Verdict.DUPLICATE)
 
 
-def test_restoring_tells_nobody_and_overwrites_nothing(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
+def test_restoring_publishes_nothing_and_overwrites_nothing(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
     from realtime.records.record import draft_record  # noqa: PLC0415 - only here
 
     draft = draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0, data={"result": {}})
@@ -198,9 +196,7 @@ def test_restoring_tells_nobody_and_overwrites_nothing(redis: Redis, publisher: 
     )
 
 
-def test_a_lease_runs_while_somebody_works_and_not_for_an_overtaken_attempt(
-    publisher: Publisher, tenant_id: int
-) -> None:
+def test_only_the_current_attempt_holds_a_lease(publisher: Publisher, tenant_id: int) -> None:
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
     assert 25 < publisher.lease_seconds_left(tenant_id=tenant_id, topic=TOPIC) <= 30
     assert publisher.renew_lease(tenant_id=tenant_id, topic=TOPIC, attempt=2)
@@ -210,14 +206,14 @@ def test_a_lease_runs_while_somebody_works_and_not_for_an_overtaken_attempt(
     assert not publisher.renew_lease(tenant_id=tenant_id, topic=TOPIC, attempt=2)
 
 
-def test_many_leases_are_asked_for_at_once(publisher: Publisher, tenant_id: int) -> None:
+def test_many_leases_are_read_in_one_call(publisher: Publisher, tenant_id: int) -> None:
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
     nothing, held = publisher.leases_seconds_left([(tenant_id, "job:other"), (tenant_id, TOPIC)])
     assert nothing == 0
     assert 25 < held <= 30
 
 
-def test_two_prefixes_are_two_installations(redis: Redis, tenant_id: int) -> None:
+def test_installations_with_different_prefixes_are_separate(redis: Redis, tenant_id: int) -> None:
     one, other = Publisher(redis, key_prefix="a:"), Publisher(redis, key_prefix="b:")
     one.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
     assert other.record(tenant_id, TOPIC) is None
@@ -226,7 +222,7 @@ def test_two_prefixes_are_two_installations(redis: Redis, tenant_id: int) -> Non
 
 
 @pytest.mark.parametrize("topic", ["", "job", "job:", "JOB:1", "job:a b", "job:*", "job:1\n", "job:ä", "x" * 17 + ":1"])
-def test_what_is_no_topic_is_refused(publisher: Publisher, tenant_id: int, topic: str) -> None:
+def test_an_invalid_topic_is_refused(publisher: Publisher, tenant_id: int, topic: str) -> None:
     with pytest.raises(BadTopicError, match="is no topic"):
         publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
 
@@ -250,7 +246,7 @@ def test_what_is_no_topic_is_refused(publisher: Publisher, tenant_id: int, topic
         ({"status": ["DONE"]}, "is no status"),
     ],
 )
-def test_a_record_that_cannot_be_is_refused_with_one_sentence(
+def test_an_invalid_record_is_refused_with_one_sentence(
     redis: Redis, publisher: Publisher, tenant_id: int, fields: dict[str, Any], sentence: str
 ) -> None:
     record: dict[str, Any] = {"tenant_id": tenant_id, "topic": TOPIC, "attempt": 1, "status": "DONE", **fields}
@@ -275,7 +271,7 @@ def test_a_record_that_cannot_be_is_refused_with_one_sentence(
         ({"percent": 1.0, "data": {1: {}}, "topic": 7}, "is no topic"),
     ],
 )
-def test_progress_that_cannot_be_is_refused_with_one_sentence(
+def test_invalid_progress_is_refused_with_one_sentence(
     publisher: Publisher, tenant_id: int, given: dict[str, Any], sentence: str
 ) -> None:
     record: dict[str, Any] = {"tenant_id": tenant_id, "topic": TOPIC, "attempt": 1, **given}
@@ -283,7 +279,7 @@ def test_progress_that_cannot_be_is_refused_with_one_sentence(
         publisher.progress(**record)
 
 
-def test_numbers_of_any_class_are_progress_and_an_unknown_remaining_time_is_null(
+def test_progress_accepts_numbers_of_any_class_and_an_unknown_remaining_time(
     publisher: Publisher, tenant_id: int
 ) -> None:
     publisher.progress(
@@ -304,7 +300,7 @@ def test_numbers_of_any_class_are_progress_and_an_unknown_remaining_time_is_null
 
 
 @pytest.mark.parametrize("at", [float("nan"), float("inf"), -1.0, "1.0", None, 1.8e12])
-def test_a_record_has_a_time_by_which_ends_can_be_ordered(at: float) -> None:
+def test_a_record_has_a_time_that_orders_ended_topics(at: float) -> None:
     with pytest.raises(BadRecordError, match="Unix seconds"):
         draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=at)
 
@@ -322,7 +318,7 @@ def shown_to_a_new_client(redis: Redis, tenant_id: int) -> set[str]:
     return {member.decode() for member in cast("list[bytes]", redis.zrange(f"tenant:{tenant_id}:feed:index", 0, -1))}
 
 
-def test_ends_of_a_worker_whose_clock_is_ahead_push_out_no_later_end(redis: Redis, tenant_id: int) -> None:
+def test_a_worker_whose_clock_is_ahead_does_not_push_later_ends_out_of_the_index(redis: Redis, tenant_id: int) -> None:
     publisher = Publisher(redis, limits=Limits(recent_terminal=10))
     for number in range(10):
         ended(publisher, tenant_id, f"job:ahead{number}", time.time() + HOUR)
@@ -332,7 +328,7 @@ def test_ends_of_a_worker_whose_clock_is_ahead_push_out_no_later_end(redis: Redi
     assert shown == {f"job:ahead{number}" for number in range(5, 10)} | {f"job:right{number}" for number in range(5)}
 
 
-def test_the_time_that_clients_are_told_is_never_in_the_future(redis: Redis, tenant_id: int) -> None:
+def test_the_published_time_is_never_in_the_future(redis: Redis, tenant_id: int) -> None:
     publisher = Publisher(redis)
     ended(publisher, tenant_id, TOPIC, time.time() + HOUR)
     ended(publisher, tenant_id, "job:old", 5.0)
@@ -340,7 +336,9 @@ def test_the_time_that_clients_are_told_is_never_in_the_future(redis: Redis, ten
     assert publisher.record(tenant_id, "job:old").published_at == 5.0  # type: ignore[union-attr]
 
 
-def test_a_clock_of_redis_a_day_ahead_costs_nothing_that_has_just_ended(redis: Redis, tenant_id: int) -> None:
+def test_a_clock_of_redis_that_is_a_day_ahead_removes_no_topic_that_has_just_ended(
+    redis: Redis, tenant_id: int
+) -> None:
     """To Redis, what ended an hour ago by the workers' clocks is as old as it is here: 25 hours."""
     publisher = Publisher(redis)
     then = time.time() - DAY - HOUR

@@ -72,7 +72,7 @@ class Run:
 
 
 @given(HISTORIES)
-def test_within_a_topic_nothing_is_overtaken_and_nothing_leaves_twice(history: list[tuple[object, ...]]) -> None:
+def test_updates_of_a_topic_are_sent_in_order_and_once(history: list[tuple[object, ...]]) -> None:
     run = Run()
     run.replay(history)
     run.let_pass(10)
@@ -82,7 +82,7 @@ def test_within_a_topic_nothing_is_overtaken_and_nothing_leaves_twice(history: l
 
 
 @given(HISTORIES)
-def test_what_may_wait_leaves_an_interval_after_the_last_one(history: list[tuple[object, ...]]) -> None:
+def test_ordinary_progress_is_sent_an_interval_after_the_last_update(history: list[tuple[object, ...]]) -> None:
     run = Run()
     run.replay([entry for entry in history if entry[0] != "status"])
     run.let_pass(10)
@@ -94,7 +94,7 @@ def test_what_may_wait_leaves_an_interval_after_the_last_one(history: list[tuple
 
 
 @given(HISTORIES)
-def test_the_newest_leaves_in_the_end_though_nothing_more_is_said(history: list[tuple[object, ...]]) -> None:
+def test_the_newest_update_is_always_sent_in_the_end(history: list[tuple[object, ...]]) -> None:
     run = Run()
     run.replay([entry for entry in history if entry[0] != "status"])
     run.let_pass(INTERVAL)
@@ -106,7 +106,7 @@ def test_the_newest_leaves_in_the_end_though_nothing_more_is_said(history: list[
 
 
 @given(HISTORIES, TOPICS, st.integers(1, 3))
-def test_behind_a_terminal_status_nothing_of_its_attempt_leaves_any_more(
+def test_after_a_terminal_status_nothing_of_its_attempt_is_sent(
     history: list[tuple[object, ...]], topic: str, attempt: int
 ) -> None:
     run = Run()
@@ -118,7 +118,7 @@ def test_behind_a_terminal_status_nothing_of_its_attempt_leaves_any_more(
 
 
 @given(HISTORIES)
-def test_a_topic_that_is_quiet_is_forgotten(history: list[tuple[object, ...]]) -> None:
+def test_a_topic_without_updates_is_forgotten(history: list[tuple[object, ...]]) -> None:
     run = Run()
     run.replay(history)
     run.let_pass(2 * INTERVAL)
@@ -127,14 +127,14 @@ def test_a_topic_that_is_quiet_is_forgotten(history: list[tuple[object, ...]]) -
 
 
 @given(HISTORIES)
-def test_lanes_stand_in_the_order_in_which_they_are_free(history: list[tuple[object, ...]]) -> None:
+def test_lanes_are_ordered_by_the_time_at_which_they_are_free(history: list[tuple[object, ...]]) -> None:
     run = Run()
     run.replay(history)
     free = [lane.free_at for lane in run.throttle._lanes.values()]
     assert free == sorted(free)
 
 
-def test_five_a_second_leave_however_many_are_said() -> None:
+def test_five_updates_a_second_are_sent_of_any_number() -> None:
     run = Run(Throttle(0.2))
     for _ in range(1000):
         run.say("job:a", 1, "parse", milestone=False)
@@ -147,7 +147,7 @@ def test_five_a_second_leave_however_many_are_said() -> None:
 @pytest.mark.parametrize(
     ("attempt", "step", "milestone"), [(1, "import", False), (2, "parse", False), (1, "parse", True)]
 )
-def test_a_change_of_step_a_new_attempt_and_a_milestone_leave_at_once(attempt: int, step: str, milestone: bool) -> None:
+def test_a_new_step_a_new_attempt_and_a_milestone_are_sent_at_once(attempt: int, step: str, milestone: bool) -> None:
     run = Run()
     run.say("job:a", 1, "parse", milestone=False)
     assert not run.say("job:a", 1, "parse", milestone=False)
@@ -156,7 +156,7 @@ def test_a_change_of_step_a_new_attempt_and_a_milestone_leave_at_once(attempt: i
     assert len(run.left) == 2  # what waited was older
 
 
-def test_a_status_of_the_same_attempt_that_is_not_terminal_lets_progress_wait_on() -> None:
+def test_a_status_that_is_not_terminal_keeps_waiting_progress_of_its_attempt() -> None:
     run = Run()
     run.say("job:a", 1, "parse", milestone=False)
     run.say("job:a", 1, "parse", milestone=False)
@@ -165,7 +165,7 @@ def test_a_status_of_the_same_attempt_that_is_not_terminal_lets_progress_wait_on
     assert len(run.left) == 2
 
 
-def test_a_newer_attempt_takes_the_word_from_an_older_one() -> None:
+def test_after_a_newer_attempt_updates_of_an_older_one_are_dropped() -> None:
     run = Run()
     run.say("job:a", 2, "parse", milestone=False)
     run.say("job:a", 2, "parse", milestone=False)

@@ -25,7 +25,7 @@ class Host:
         self.clock.synchronize(redis_time, asked_at)
 
 
-def test_before_redis_has_answered_it_is_the_clock_of_the_host() -> None:
+def test_before_redis_has_answered_the_clock_of_the_host_is_used() -> None:
     host = Host()
     host.passes(5)
     assert host.clock.now() == 1_000_005
@@ -46,7 +46,7 @@ def test_setting_the_clock_of_the_host_changes_nothing() -> None:
     assert host.clock.now() == 1_000_001
 
 
-def test_a_clock_of_redis_that_is_wrong_for_a_moment_is_ignored() -> None:
+def test_a_short_error_of_the_clock_of_redis_is_ignored() -> None:
     host = Host()
     host.hears(1_000_000)
     for second in range(1, 4):
@@ -58,7 +58,7 @@ def test_a_clock_of_redis_that_is_wrong_for_a_moment_is_ignored() -> None:
     assert host.clock.now() == 1_000_004
 
 
-def test_a_clock_of_redis_that_stays_set_is_followed() -> None:
+def test_a_lasting_change_of_the_clock_of_redis_is_followed() -> None:
     host = Host()
     host.hears(1_000_000)
     for second in range(int(DOUBT_SECONDS) + 2):
@@ -68,7 +68,7 @@ def test_a_clock_of_redis_that_stays_set_is_followed() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 3), st.floats(0, 1)), max_size=20))
-def test_while_the_clocks_agree_slow_answers_do_not_move_it(answers: list[tuple[float, float]]) -> None:
+def test_slow_answers_do_not_move_the_clock_while_both_agree(answers: list[tuple[float, float]]) -> None:
     host = Host()
     for took, share in answers:
         before = host.clock.now()

@@ -49,7 +49,7 @@ class Watched:
         await until(lambda: self.has(topic))
 
 
-async def test_a_tenant_whose_connections_cannot_be_ended_ends_no_watch(
+async def test_an_error_in_ending_one_tenants_connections_does_not_stop_the_watch(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(realtime.connect.health, "LOOK_SECONDS", 0.01)
@@ -95,7 +95,7 @@ async def test_after_a_cut_the_hub_reconnects_and_delivers_what_it_missed(watche
     await watched.until_received("job:after")
 
 
-async def test_the_probe_finds_a_connection_that_looks_healthy_and_delivers_nothing(watched: Watched) -> None:
+async def test_the_probe_finds_a_connection_that_looks_healthy_but_delivers_nothing(watched: Watched) -> None:
     watched.proxy.half_open()
     watched.publish("job:missed", "DONE")
     connections = watched.proxy.connections
@@ -119,7 +119,7 @@ async def test_a_connection_that_stalled_delivers_each_record_once_and_in_order(
 
 
 @pytest.mark.parametrize("key", ["feed", "revoked"])
-async def test_a_key_of_the_wrong_type_costs_no_other_tenant_its_probe(
+async def test_a_key_of_the_wrong_type_does_not_disturb_the_probe_of_other_tenants(
     watched: Watched, redis: Redis, key: str
 ) -> None:
     other = watched.tenant_id + 1_000_000
@@ -142,7 +142,7 @@ async def test_a_probe_of_a_healthy_link_changes_nothing(watched: Watched) -> No
     assert (watched.hub._reader.link.connected, len(watched.carrier.taken)) == (True, frames)
 
 
-async def test_a_redis_that_was_emptied_behind_an_open_link_is_noticed_by_the_probe(
+async def test_the_probe_notices_that_redis_was_emptied_while_the_link_stayed_open(
     watched: Watched, redis: Redis
 ) -> None:
     watched.publish("job:a")

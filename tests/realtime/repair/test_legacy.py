@@ -63,7 +63,7 @@ def percent(old_keys: OldKeys, tenant_id: int, topic: str = TOPIC) -> float | No
 # Whose it is.
 
 
-def test_the_owner_is_told_what_the_old_worker_wrote_and_it_is_the_new_key_from_then_on(
+def test_the_owner_gets_the_progress_of_the_old_worker_and_it_is_copied_to_the_new_key(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int
 ) -> None:
     processing(publisher, tenant_id)
@@ -80,7 +80,7 @@ def test_the_owner_is_told_what_the_old_worker_wrote_and_it_is_the_new_key_from_
     assert (fields["offset"], fields["data"], fields["status"]) == (2, {"name": "x"}, "PROCESSING")
 
 
-def test_a_tenant_that_asks_for_the_topic_of_another_is_told_nothing(
+def test_a_tenant_gets_nothing_of_another_tenants_topic(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int, other_tenant: int
 ) -> None:
     processing(publisher, tenant_id)
@@ -90,7 +90,7 @@ def test_a_tenant_that_asks_for_the_topic_of_another_is_told_nothing(
     assert percent(old_keys, tenant_id) == 37.5
 
 
-def test_without_the_rule_the_other_tenant_would_be_given_that_progress(
+def test_without_the_check_the_other_tenant_would_get_that_progress(
     redis: Redis, publisher: Publisher, tenant_id: int, other_tenant: int
 ) -> None:
     """The leak that the rule prevents: nothing further down stops it, since the old name does not say whose it is."""
@@ -111,7 +111,7 @@ def test_without_the_rule_the_other_tenant_would_be_given_that_progress(
     assert percent(WithoutTheRule(redis), other_tenant) == 37.5
 
 
-def test_the_database_does_not_count_where_it_may_not_be_asked(redis: Redis, old_keys: OldKeys, tenant_id: int) -> None:
+def test_the_database_is_not_used_where_it_must_not_be(redis: Redis, old_keys: OldKeys, tenant_id: int) -> None:
     an_old_worker_writes(redis)
     assert old_keys.record(tenant_id, TOPIC) is None
 
@@ -119,7 +119,7 @@ def test_the_database_does_not_count_where_it_may_not_be_asked(redis: Redis, old
 # What is never overwritten.
 
 
-def test_progress_of_ones_own_is_never_overwritten(
+def test_progress_under_the_new_key_is_never_overwritten(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int
 ) -> None:
     say_progress(publisher, tenant_id, TOPIC, 90)
@@ -146,7 +146,7 @@ def test_an_ended_topic_keeps_its_end(redis: Redis, old_keys: OldKeys, publisher
 
 
 @pytest.mark.parametrize("word", ["progress", "status", "end"])
-def test_what_a_new_worker_says_between_the_look_and_the_copy_stands(
+def test_a_publish_of_a_new_worker_before_the_copy_is_kept(
     redis: Redis, publisher: Publisher, tenant_id: int, word: str
 ) -> None:
     class Late(OldKeys):
@@ -166,9 +166,7 @@ def test_what_a_new_worker_says_between_the_look_and_the_copy_stands(
     assert b"37.5" not in record.body
 
 
-def test_a_copy_does_not_say_that_somebody_is_at_work(
-    redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int
-) -> None:
+def test_a_copy_does_not_take_a_lease(redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int) -> None:
     """Old workers renew no lease: their jobs would all be called stalled half a minute later."""
     processing(publisher, tenant_id, status="PENDING")
     an_old_worker_writes(redis)
@@ -179,7 +177,7 @@ def test_a_copy_does_not_say_that_somebody_is_at_work(
     assert Sweeper(redis, ListedSource()).leases.stall([tenant_id]) == 0
 
 
-def test_a_copy_takes_no_lease_away(redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int) -> None:
+def test_a_copy_does_not_end_a_lease(redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int) -> None:
     processing(publisher, tenant_id)
     an_old_worker_writes(redis)
     before = redis.zscore(f"tenant:{tenant_id}:leases", TOPIC)
@@ -208,12 +206,12 @@ def test_a_copy_takes_no_lease_away(redis: Redis, old_keys: OldKeys, publisher: 
         (7, None),
     ],
 )
-def test_what_is_usable_of_an_old_value_is_used(value: Any, progress: Progress | None) -> None:
+def test_the_valid_parts_of_an_old_value_are_used(value: Any, progress: Progress | None) -> None:
     assert read_old_progress(orjson.dumps(value)) == progress
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"\xff\xfe", b"transcode 37"])
-def test_what_is_no_json_is_no_progress(value: bytes | None) -> None:
+def test_a_value_that_is_not_json_is_ignored(value: bytes | None) -> None:
     assert read_old_progress(value) is None
 
 
@@ -237,9 +235,7 @@ def test_old_names_are_those_of_videos_and_jobs() -> None:
         assert topic_of_old_progress(name) is None
 
 
-def test_a_kind_that_had_no_old_name_is_read_all_the_same(
-    old_keys: OldKeys, publisher: Publisher, tenant_id: int
-) -> None:
+def test_a_kind_without_an_old_name_is_read_too(old_keys: OldKeys, publisher: Publisher, tenant_id: int) -> None:
     processing(publisher, tenant_id, "mail:7")
     assert percent(old_keys, tenant_id, "mail:7") is None
 
@@ -248,7 +244,7 @@ def test_a_kind_that_had_no_old_name_is_read_all_the_same(
 
 
 @pytest.mark.parametrize(("setting", "told"), [("read", 37.5), ("off", None)])
-def test_old_keys_are_read_where_the_setting_says_so(
+def test_old_keys_are_read_only_with_the_setting(
     redis: Redis,
     publisher: Publisher,
     tenant_id: int,
@@ -269,7 +265,7 @@ def test_old_keys_are_read_where_the_setting_says_so(
 # Moving all of them.
 
 
-def test_all_old_keys_move_to_their_owners_and_what_nobody_owns_stays(
+def test_all_old_keys_move_to_their_owners_and_keys_without_an_owner_stay(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int, other_tenant: int
 ) -> None:
     source = ListedSource()
@@ -305,7 +301,7 @@ def test_all_old_keys_move_to_their_owners_and_what_nobody_owns_stays(
     assert again == {Moved.UNUSABLE: 1, Moved.UNOWNED: 1}
 
 
-def test_a_copy_that_somebody_overtook_is_looked_at_again_by_the_next_run(
+def test_a_copy_that_was_overtaken_is_tried_again_by_the_next_run(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int
 ) -> None:
     processing(publisher, tenant_id)
@@ -327,7 +323,7 @@ def test_owners_are_looked_up_in_batches(redis: Redis, old_keys: OldKeys, tenant
     assert redis.zcard(f"tenant:{tenant_id}:feed:index") == 1000
 
 
-def test_moved_records_live_as_long_as_any(redis: Redis, tenant_id: int) -> None:
+def test_moved_records_expire_like_any_other(redis: Redis, tenant_id: int) -> None:
     source = ListedSource()
     source.say(tenant_id, TOPIC, "PROCESSING")
     an_old_worker_writes(redis)
@@ -336,7 +332,7 @@ def test_moved_records_live_as_long_as_any(redis: Redis, tenant_id: int) -> None
 
 
 @pytest.mark.usefixtures("anew")
-def test_the_command_says_what_became_of_them(
+def test_the_command_prints_what_it_did_with_them(
     redis: Redis, tenant_id: int, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.REALTIME_SOURCE = f"{__name__}.the_source"

@@ -78,7 +78,7 @@ def test_repeated_it_changes_nothing(
     assert {name: redis.dump(name) for name in cast("list[bytes]", redis.keys(f"tenant:{tenant_id}:*"))} == before
 
 
-def test_what_only_a_detail_view_restored_is_shown_again(
+def test_a_topic_that_was_only_restored_is_shown_again(
     redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     source.say(tenant_id, TOPIC, "PENDING")
@@ -88,9 +88,7 @@ def test_what_only_a_detail_view_restored_is_shown_again(
     assert shown(redis, tenant_id) == [TOPIC]
 
 
-def test_a_tenant_with_more_than_is_shown_gets_its_newest_and_keeps_them(
-    redis: Redis, source: ListedSource, tenant_id: int
-) -> None:
+def test_of_too_many_topics_the_newest_are_shown_and_stay(redis: Redis, source: ListedSource, tenant_id: int) -> None:
     rebuild = Rebuild(redis, source, limits=Limits(recent_unfinished=3))
     for number in range(6):
         source.say(tenant_id, f"job:n{number}", "PENDING")
@@ -100,7 +98,7 @@ def test_a_tenant_with_more_than_is_shown_gets_its_newest_and_keeps_them(
 
 
 @pytest.mark.parametrize("status", ["DONE", "PROCESSING"])
-def test_a_redis_of_an_older_dump_is_told_what_came_after_it(
+def test_a_redis_that_began_with_an_older_dump_gets_what_came_after_it(
     redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int, status: str
 ) -> None:
     """However long ago: the outbox has the last day only."""
@@ -114,7 +112,7 @@ def test_a_redis_of_an_older_dump_is_told_what_came_after_it(
     assert fields_of(publisher, tenant_id, "job:failed")["attempt"] == 2
 
 
-def test_nothing_of_redis_is_taken_back(
+def test_a_newer_state_in_redis_is_not_replaced(
     rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     """The database was read a moment ago; a worker has spoken since."""
@@ -125,7 +123,7 @@ def test_nothing_of_redis_is_taken_back(
 
 
 @pytest.mark.parametrize(("ttl", "left"), [(0, [-1]), (86_400, range(86_000, 86_401))])
-def test_restored_terminal_statuses_live_as_long_as_the_mode_says(
+def test_restored_terminal_statuses_expire_as_the_setting_says(
     redis: Redis, source: ListedSource, tenant_id: int, ttl: int, left: Any
 ) -> None:
     source.say(tenant_id, TOPIC, "DONE")
@@ -134,7 +132,7 @@ def test_restored_terminal_statuses_live_as_long_as_the_mode_says(
 
 
 @pytest.mark.parametrize(("ttl", "left"), [(0, [-1]), (86_400, range(86_000, 86_401))])
-def test_in_both_modes_what_was_lost_is_restored_by_a_look_and_republished_in_vain(
+def test_with_both_settings_a_lost_status_is_restored_and_publishing_it_again_is_a_duplicate(
     redis: Redis, source: ListedSource, tenant_id: int, ttl: int, left: Any
 ) -> None:
     publisher = Publisher(redis, limits=Limits(terminal_ttl_seconds=ttl))
@@ -151,7 +149,7 @@ def test_in_both_modes_what_was_lost_is_restored_by_a_look_and_republished_in_va
         assert fields_of(publisher, tenant_id)["offset"] == 0
 
 
-def test_a_state_that_cannot_be_told_keeps_no_other_from_being_told(
+def test_a_state_that_cannot_be_published_does_not_stop_the_others(
     rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     source.say(tenant_id, "job:no such topic", "PENDING")
@@ -190,7 +188,7 @@ class TestCommand:
         call_command("realtime_rebuild")
         assert capsys.readouterr().out.splitlines()[-1] == "Done: 0 published, 0 restored."
 
-    def test_only_one_tenant_if_wished_and_its_progress_is_shown(
+    def test_one_tenant_can_be_chosen_and_the_progress_is_printed(
         self, redis: Redis, tenant_id: int, capsys: pytest.CaptureFixture[str]
     ) -> None:
         other = next(_others)
@@ -200,9 +198,7 @@ class TestCommand:
         assert capsys.readouterr().out.splitlines()[0] == "1 of 1 tenants: 1 published, 0 restored"
         assert (shown(redis, tenant_id), shown(redis, other)) == ([], [f"job:of{other}"])
 
-    def test_a_tenant_of_whom_the_database_cannot_tell_keeps_no_other_from_being_rebuilt(
-        self, redis: Redis, tenant_id: int
-    ) -> None:
+    def test_a_tenant_that_fails_in_the_database_does_not_stop_the_others(self, redis: Redis, tenant_id: int) -> None:
         other = next(_others)
         for tenant in (tenant_id, other):
             self.source.say(tenant, f"job:of{tenant}", "PENDING")

@@ -62,7 +62,7 @@ def progressing(publisher: Publisher, tenant_id: int, topic: str = TOPIC, attemp
 # Stalled.
 
 
-def test_a_topic_whose_lease_ran_out_is_told_to_be_stalled_and_keeps_progress_and_data(
+def test_a_topic_whose_lease_ran_out_is_published_as_stalled_with_its_progress_and_data(
     redis: Redis, sweeper: Sweeper, dying: Publisher, tenant_id: int
 ) -> None:
     progressing(dying, tenant_id)
@@ -81,7 +81,7 @@ def test_a_topic_whose_lease_ran_out_is_told_to_be_stalled_and_keeps_progress_an
     assert orjson.loads(message.partition(b" ")[2]) == after
 
 
-def test_what_is_stalled_is_said_once_and_holds_no_lease(
+def test_a_stalled_topic_is_published_once_and_has_no_lease(
     redis: Redis, sweeper: Sweeper, dying: Publisher, publisher: Publisher, tenant_id: int
 ) -> None:
     progressing(dying, tenant_id)
@@ -97,7 +97,7 @@ def test_a_live_lease_is_left_alone(sweeper: Sweeper, publisher: Publisher, tena
 
 
 @pytest.mark.parametrize("attempt", [1, 2])
-def test_the_next_word_of_this_or_the_next_attempt_clears_it(
+def test_the_next_publish_of_this_or_the_next_attempt_clears_stalled(
     sweeper: Sweeper, dying: Publisher, tenant_id: int, attempt: int
 ) -> None:
     progressing(dying, tenant_id)
@@ -107,7 +107,7 @@ def test_the_next_word_of_this_or_the_next_attempt_clears_it(
 
 
 @pytest.mark.parametrize("meanwhile", ["a word", "a heartbeat"])
-def test_a_worker_that_speaks_between_the_look_and_the_mark_is_not_contradicted(
+def test_a_worker_that_publishes_between_the_check_and_the_mark_is_not_marked(
     redis: Redis,
     source: ListedSource,
     dying: Publisher,
@@ -134,7 +134,7 @@ def test_a_worker_that_speaks_between_the_look_and_the_mark_is_not_contradicted(
 @pytest.mark.parametrize(
     "text", [None, b"not ours", b'{"offset":1,"topic":"job:a1","attempt":1,"status":"PROCESSING"}']
 )
-def test_a_lease_of_nothing_that_runs_is_dropped(
+def test_the_lease_of_a_topic_that_does_not_run_is_dropped(
     redis: Redis, sweeper: Sweeper, tenant_id: int, text: bytes | None
 ) -> None:
     redis.zadd(f"tenant:{tenant_id}:leases", {TOPIC: 1.5})
@@ -158,7 +158,7 @@ def test_a_topic_that_lost_its_key_and_its_worker_is_repaired_and_then_stalled(
 # When.
 
 
-def test_a_killed_worker_shows_within_45_seconds() -> None:
+def test_a_killed_worker_is_noticed_within_45_seconds() -> None:
     """Its last heartbeat, the sweep after the lease's end, the rest of the relay before that."""
     sweeper = Sweeper(cast("Redis", None), ListedSource())
     assert Limits().lease_seconds + sweeper.sweep_seconds + relay.PAUSE_SECONDS < 45
@@ -166,7 +166,7 @@ def test_a_killed_worker_shows_within_45_seconds() -> None:
     assert Limits().lease_seconds + sweeper.sweep_seconds + relay.PAUSE_SECONDS < 40
 
 
-def test_sweeps_are_apart_and_rest_while_redis_settles(
+def test_sweeps_have_pauses_and_wait_after_redis_was_filled(
     redis: Redis, source: ListedSource, dying: Publisher, tenant_id: int
 ) -> None:
     sweeper = Sweeper(redis, source)
@@ -185,7 +185,7 @@ def test_sweeps_are_apart_and_rest_while_redis_settles(
 # Keys that live on, and keys that are gone.
 
 
-def test_the_keys_of_what_is_unfinished_live_on(
+def test_the_keys_of_unfinished_topics_do_not_expire(
     redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     progressing(publisher, tenant_id)
@@ -196,7 +196,7 @@ def test_the_keys_of_what_is_unfinished_live_on(
     assert all(redis.ttl(name) > 1000 for name in names)
 
 
-def test_an_evicted_status_is_repaired_at_the_offset_of_the_index_and_nobody_is_told(
+def test_an_evicted_status_is_repaired_at_the_offset_of_the_index_without_publishing(
     redis: Redis, sweeper: Sweeper, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     publisher.status(tenant_id=tenant_id, topic="job:other", attempt=1, status="PENDING")
@@ -211,7 +211,7 @@ def test_an_evicted_status_is_repaired_at_the_offset_of_the_index_and_nobody_is_
     assert feed(redis, tenant_id) == before
 
 
-def test_a_terminal_status_that_is_lost_is_repaired_while_it_is_shown_and_not_afterwards(
+def test_a_lost_terminal_status_is_repaired_only_while_it_is_shown(
     redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     for topic in ("job:shown", "job:old"):
@@ -225,7 +225,7 @@ def test_a_terminal_status_that_is_lost_is_repaired_while_it_is_shown_and_not_af
     assert publisher.record(tenant_id, "job:old") is None
 
 
-def test_what_the_database_has_further_than_redis_is_published_and_not_repaired(
+def test_a_newer_state_in_the_database_is_published_instead_of_repaired(
     redis: Redis, sweeper: Sweeper, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
@@ -237,7 +237,7 @@ def test_what_the_database_has_further_than_redis_is_published_and_not_repaired(
 
 
 @pytest.mark.parametrize(("old_workers", "status"), [(True, "DONE"), (False, "PENDING")])
-def test_beside_old_workers_what_the_database_alone_was_told_is_published(
+def test_with_old_workers_states_that_only_the_database_has_are_published(
     redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int, old_workers: bool, status: str
 ) -> None:
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
@@ -277,7 +277,7 @@ def test_a_lease_that_was_renewed_meanwhile_is_not_dropped(redis: Redis, tenant_
     assert run_script(redis, "drop_lease", [([name], [TOPIC, "2.5"])]) == [1]
 
 
-def test_sweeping_costs_round_trips_by_the_hundred_and_asks_the_database_for_tenants_only(
+def test_sweeping_needs_a_round_trip_for_hundreds_of_topics_and_only_the_tenants_from_the_database(
     redis: Redis, publisher: Publisher
 ) -> None:
     tenants = [next(_others) for _ in range(1000)]
@@ -315,7 +315,7 @@ def test_an_unfinished_topic_whose_row_is_gone_is_ended_at_the_second_look(
     assert record(publisher, tenant_id, "job:gone")["attempt"] == 2
 
 
-def test_a_topic_that_got_a_new_attempt_between_two_looks_goes_on(
+def test_a_topic_that_got_a_new_attempt_between_two_looks_is_not_ended(
     redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     source.kinds = ("job",)
@@ -326,7 +326,7 @@ def test_a_topic_that_got_a_new_attempt_between_two_looks_goes_on(
     assert sweeper.end_missing([tenant_id]) == 0
 
 
-def test_without_a_database_that_knows_it_a_topic_is_ended_after_a_week_without_a_word(
+def test_a_topic_that_no_database_knows_is_ended_after_a_week_without_a_publish(
     redis: Redis, sweeper: Sweeper, publisher: Publisher, tenant_id: int
 ) -> None:
     now = time.time()
@@ -342,7 +342,7 @@ def test_without_a_database_that_knows_it_a_topic_is_ended_after_a_week_without_
 
 
 @pytest.mark.parametrize("name", ["leases", "feed", "feed:fence", "feed:index", f"{TOPIC}:status"])
-def test_a_key_of_the_wrong_type_costs_no_other_tenant_its_sweep(
+def test_a_key_of_the_wrong_type_does_not_disturb_the_sweep_of_other_tenants(
     redis: Redis, source: ListedSource, dying: Publisher, tenant_id: int, name: str
 ) -> None:
     other = next(_others)

@@ -62,5 +62,5 @@ def test_the_number_of_arenas_that_an_operator_sets_is_kept() -> None:
     assert 2 < said_by(ARENAS_OF_20_THREADS, MALLOC_ARENA_MAX="4") <= 4
 
 
-def test_cycles_that_have_outlived_a_collection_are_freed_soon() -> None:
+def test_cycles_that_survived_a_collection_are_freed_soon() -> None:
     assert said_by(CYCLES_THAT_OUTLIVE_A_COLLECTION) < 35_000

@@ -10,14 +10,14 @@ PROXIES = TrustedProxies.parse("10.0.0.0/8, 192.0.2.7,::1, 2001:db8:1::/48")
 
 
 @pytest.mark.parametrize("peer", ["10.1.2.3", "192.0.2.7", "::1", "2001:db8:1::9", "::ffff:10.0.0.1"])
-def test_a_named_address_or_one_of_a_named_network_is_believed(peer: str) -> None:
+def test_a_named_address_and_one_of_a_named_network_are_trusted(peer: str) -> None:
     assert PROXIES.trusts(peer)
 
 
 @pytest.mark.parametrize(
     "peer", ["11.0.0.1", "192.0.2.8", "2001:db8:2::1", "", "unix:", "localhost", "fe80::1%10.0.0.1"]
 )
-def test_every_other_peer_is_not_believed(peer: str) -> None:
+def test_no_other_peer_is_trusted(peer: str) -> None:
     assert not PROXIES.trusts(peer)
 
 
@@ -49,11 +49,11 @@ def test_every_other_peer_is_not_believed(peer: str) -> None:
         (",".join(["203.0.113.9"] + ["10.0.0.1"] * 5000), ("10.0.0.1", 0)),
     ],
 )
-def test_the_client_is_the_last_address_that_is_no_proxys(forwarded_for: str, client: tuple[str, int] | None) -> None:
+def test_the_client_is_the_last_address_that_is_not_a_proxy(forwarded_for: str, client: tuple[str, int] | None) -> None:
     assert PROXIES.client(forwarded_for) == client
 
 
-def test_where_every_peer_is_believed_the_client_is_the_last_address() -> None:
+def test_if_every_peer_is_trusted_the_client_is_the_last_address() -> None:
     everybody = TrustedProxies.parse(" * ")
     assert everybody.trusts("203.0.113.1")
     assert everybody.client("198.51.100.1, 127.0.0.1, 203.0.113.5") == ("203.0.113.5", 0)
@@ -64,7 +64,7 @@ def test_an_empty_list_trusts_nobody() -> None:
 
 
 @pytest.mark.parametrize("text", ["localhost", "10.0.0.1/8", "10.0.0.0/33", "*, 10.0.0.1", "10.0.0", "nginx"])
-def test_an_entry_that_is_no_address_is_refused(text: str) -> None:
+def test_an_entry_that_is_not_an_address_is_refused(text: str) -> None:
     with pytest.raises(ProxyAddressError, match="no address and no network"):
         TrustedProxies.parse(text)
 
@@ -88,30 +88,30 @@ async def seen(kind: str, *headers: tuple[bytes, bytes], peer: str | None = "10.
 FOR, PROTO = b"x-forwarded-for", b"x-forwarded-proto"
 
 
-async def test_a_believed_peer_says_whom_it_serves_and_over_which_scheme() -> None:
+async def test_a_trusted_peer_names_the_client_and_the_scheme() -> None:
     headers = (FOR, b"203.0.113.5"), (PROTO, b"https")
     assert await seen("http", *headers) == (("203.0.113.5", 0), "https")
     assert await seen("websocket", *headers) == (("203.0.113.5", 0), "wss")
     assert await seen("websocket", (PROTO, b"wss")) == (("10.0.0.1", 5000), "wss")
 
 
-async def test_what_another_peer_says_is_not_read() -> None:
+async def test_headers_of_another_peer_are_not_read() -> None:
     headers = (FOR, b"127.0.0.1"), (PROTO, b"https")
     assert await seen("http", *headers, peer="203.0.113.5") == (("203.0.113.5", 5000), "http")
     assert await seen("http", *headers, peer=None) == (None, "http")
 
 
-async def test_several_headers_are_one_list() -> None:
+async def test_several_headers_are_read_as_one_list() -> None:
     headers = (FOR, b"127.0.0.1"), (FOR, b"203.0.113.5"), (PROTO, b"https"), (PROTO, b"http")
     assert await seen("http", *headers) == (("203.0.113.5", 0), "http")
 
 
 @pytest.mark.parametrize("value", [b"", b"ftp", b"https,", b"\xff", b"javascript:"])
-async def test_a_scheme_that_is_none_changes_nothing(value: bytes) -> None:
+async def test_an_unknown_scheme_changes_nothing(value: bytes) -> None:
     assert (await seen("http", (PROTO, value)))[1] == "http"
 
 
-async def test_the_nearest_proxys_scheme_counts_and_its_letters_may_be_large() -> None:
+async def test_the_scheme_of_the_nearest_proxy_counts_in_upper_case_too() -> None:
     assert (await seen("http", (PROTO, b"http, HTTPS")))[1] == "https"
 
 

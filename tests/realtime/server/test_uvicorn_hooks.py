@@ -78,7 +78,7 @@ async def test_uvicorn_has_every_attribute_that_a_class_of_ours_uses(ours: type,
 
 
 @pytest.mark.parametrize(("ours", "theirs"), OVERRIDDEN, ids=lambda each: each.__name__)
-def test_uvicorn_calls_what_is_overridden_with_the_same_arguments(ours: type, theirs: type) -> None:
+def test_uvicorn_calls_overridden_methods_with_the_same_arguments(ours: type, theirs: type) -> None:
     overridden = [
         name
         for name, method in vars(ours).items()
@@ -105,13 +105,13 @@ def test_no_underscored_name_of_a_protocol_of_uvicorn_is_used_and_each_used_one_
     assert used - listed == set(), f"name these in the module's docstring: they are {theirs.__name__}'s"
 
 
-def test_a_cycle_of_a_request_leads_from_send_to_its_transport() -> None:
+def test_the_transport_of_a_request_is_found_through_its_send() -> None:
     parameters = set(inspect.signature(RequestResponseCycle).parameters)
     assert USED_OF_CYCLE - parameters - set(vars(RequestResponseCycle)) == {"response_complete"}
     assert "self.response_complete" in inspect.getsource(RequestResponseCycle)
 
 
-def test_uvicorn_takes_every_setting_that_our_server_gives() -> None:
+def test_uvicorn_accepts_every_setting_of_our_server() -> None:
     (call,) = (
         node
         for node in ast.walk(ast.parse(inspect.getsource(serve.server_of)))
@@ -136,7 +136,7 @@ class Transport(asyncio.Transport):
         return False
 
 
-async def test_a_websocket_whose_peer_does_not_read_holds_its_sender() -> None:
+async def test_the_send_of_a_websocket_waits_while_its_peer_does_not_read() -> None:
     """Before uvicorn 0.54 it did not, and a slow client cost memory without a limit."""
     protocol = cast("WebSocketsSansIOProtocol", made_by_uvicorn(WebSocketsSansIOProtocol))
     transport = Transport()
@@ -165,7 +165,7 @@ async def test_a_websocket_whose_peer_does_not_read_holds_its_sender() -> None:
         await sent.wait()
 
 
-def test_every_file_that_names_uvicorn_bounds_it_below_the_next_minor_version() -> None:
+def test_every_file_that_requires_uvicorn_limits_it_to_the_minor_version() -> None:
     major, minor = map(int, version("uvicorn").split(".")[:2])
     assert (major, minor) >= (0, 54)
     wanted = f"uvicorn>=0.54,<{major}.{minor + 1}"

@@ -36,7 +36,7 @@ def test_other_hosts_are_refused_and_so_is_localhost_without_debug(debug: bool, 
     ("scheme", "from_http", "from_https"),
     [("http", True, True), ("ws", True, True), ("https", False, True), ("wss", False, True)],
 )
-def test_a_page_without_tls_may_not_connect_where_the_request_came_by_tls(
+def test_a_page_without_tls_may_not_connect_with_tls(
     scheme: str, from_http: bool, from_https: bool, settings: Settings
 ) -> None:
     settings.ALLOWED_HOSTS = ["app.example.com"]
@@ -44,7 +44,7 @@ def test_a_page_without_tls_may_not_connect_where_the_request_came_by_tls(
         assert origin_allowed(scope("app.example.com", origin=origin) | {"scheme": scheme}) is allowed
 
 
-def test_a_host_behind_a_proxy_is_taken_as_django_takes_it(settings: Settings) -> None:
+def test_a_host_behind_a_proxy_is_read_as_django_reads_it(settings: Settings) -> None:
     settings.DEBUG, settings.ALLOWED_HOSTS = False, ["app.example.com"]
     behind = scope("10.0.0.7:8000", x_forwarded_host="app.example.com", origin="https://app.example.com")
     assert not origin_allowed(behind)
@@ -52,14 +52,14 @@ def test_a_host_behind_a_proxy_is_taken_as_django_takes_it(settings: Settings) -
     assert origin_allowed(behind)
 
 
-def test_a_request_without_a_host_is_refused_by_the_name_of_the_server(settings: Settings) -> None:
+def test_a_request_without_a_host_is_judged_by_the_name_of_the_server(settings: Settings) -> None:
     settings.DEBUG, settings.ALLOWED_HOSTS = False, ["app.example.com"]
     assert not origin_allowed(scope())
     settings.ALLOWED_HOSTS = ["10.0.0.1"]
     assert origin_allowed(scope())
 
 
-def test_a_foreign_page_is_counted_by_its_reason(settings: Settings) -> None:
+def test_refused_pages_are_counted_by_reason(settings: Settings) -> None:
     settings.ALLOWED_HOSTS = ["app.example.com"]
     before = counts.refusals["origin"]
     for origin in ("https://evil.example", "null", "http://[", "file://"):
@@ -83,7 +83,7 @@ def test_a_foreign_page_is_counted_by_its_reason(settings: Settings) -> None:
         ("localhost", "https://localhost/", False),
     ],
 )
-def test_a_default_port_is_the_same_written_or_not(host: str, origin: str, allowed: bool, settings: Settings) -> None:
+def test_a_default_port_may_be_written_or_left_out(host: str, origin: str, allowed: bool, settings: Settings) -> None:
     settings.DEBUG, settings.ALLOWED_HOSTS = False, ["localhost", "[::1]"]
     assert origin_allowed(scope(host, origin=origin)) is allowed
 
