@@ -40,7 +40,7 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
         ("DATABASE_POOL_SIZE", "0", "greater than or equal to 1"),
         ("REDIS_URL", "http://host", "begin with redis://"),
         ("REDIS_URL", "redis://host:port/0", "redis://:password@host"),
-        ("AWS_SECRET_ACCESS_KEY", "a key without its name", "set together"),
+        ("AWS_SECRET_ACCESS_KEY", "a key without its name", "set both AWS_ACCESS_KEY_ID"),
         ("SQS_ENDPOINT_URL", "host:9324", "begin with http://"),
         ("SQS_ENDPOINT_URL", "http://", "a host"),
         ("SQS_QUEUE_PREFIX", "a.b", "pattern"),

@@ -79,8 +79,8 @@ async def test_nobody_renews_the_ticket_of_another_user(system: System, client: 
         ({"renew": 1}, "renew must be a ticket."),
         ({"cookie": "yes"}, "cookie must be true or false."),
         ({"renew": "x", "topics": ["job:1"]}, "A renewed ticket keeps its topics"),
-        ({"other": 1}, "The body is a JSON object"),
-        ([], "The body is a JSON object"),
+        ({"other": 1}, "The body must be a JSON object"),
+        ([], "The body must be a JSON object"),
     ],
 )
 async def test_a_wrong_body_gets_a_sentence(client: httpx.AsyncClient, body: Any, message: str) -> None:

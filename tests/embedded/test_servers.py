@@ -91,7 +91,7 @@ def test_a_durable_redis_keeps_what_was_written_when_it_is_killed(scratch: Path)
         server.wait_ready()
         assert client.get("kept") == b"yes"
         server.stop()
-        with pytest.raises(EmbeddedError, match="cannot be started from a dump"):
+        with pytest.raises(EmbeddedError, match="cannot start from a dump"):
             server.start(dump=scratch / "any")
 
 

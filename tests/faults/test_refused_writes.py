@@ -166,7 +166,7 @@ async def test_where_neither_redis_nor_the_database_can_say_who_was_revoked_nobo
                 assert (await client.post("/api/v1/realtime/ticket/")).status_code == 200
                 with refusing(code, system):
                     proxy.refuse()
-                    ready = await until_ready_says(web.address, "the database cannot be asked")
+                    ready = await until_ready_says(web.address, "the database cannot be read")
                     assert ready.status_code == 503
                     answer = await client.post("/api/v1/realtime/ticket/")
                     assert (answer.status_code, answer.json()["code"]) == (503, "redis_unavailable")
