@@ -100,7 +100,7 @@ def _unauthorized(code: str, message: str) -> BodyRefusedError:
 
 
 def body_limits() -> BodyLimits:
-    """Return the limits of the settings. A body may take as long as a token stays valid for a request that began."""
+    """Return the limits of the settings. A body may take as long as its token stays valid for the request."""
     pace = PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND, UPLOAD_SECONDS)
     slots = SlotLimits(
         unfinished=settings.BODY_MAX_UNFINISHED,

@@ -154,7 +154,7 @@ async def test_a_client_that_goes_away_while_refused_is_not_waited_for() -> None
 
 
 @pytest.mark.parametrize("announced", [b"90", b"900", None])
-async def test_a_body_that_stops_coming_is_given_up(announced: bytes | None) -> None:
+async def test_a_body_that_stops_arriving_is_given_up(announced: bytes | None) -> None:
     exchange = Exchange(b"x" * 60, announced=announced, ends=False)
     guard = limit_body(exchange.application, known, BodyLimits(PaceLimits(0.05, 1_000_000)))
     status, body = await exchange.answer(guard)

@@ -24,7 +24,7 @@ def get(system: System, path: str, token: str, **headers: str) -> httpx.Response
     return httpx.get(f"{system.address}{path}", headers={"Authorization": f"Bearer {token}"} | headers, timeout=30)
 
 
-def test_the_access_token_says_who_asks(system: System) -> None:
+def test_the_access_token_names_the_caller(system: System) -> None:
     answer = sign_in(system).json()
     claims = jwt.decode(answer["access"], options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == 600
@@ -39,14 +39,14 @@ def test_a_wrong_sign_in_does_not_say_what_was_wrong(system: System, changes: di
     assert "Traceback" not in answer.text
 
 
-def test_guessing_passwords_is_slowed_and_says_for_how_long(system: System) -> None:
+def test_guessing_passwords_is_limited_and_the_answer_says_for_how_long(system: System) -> None:
     answers = [sign_in(system, username="guessed", password=f"wrong {number}") for number in range(11)]
     assert [answer.status_code for answer in answers] == [401] * 10 + [429]
     assert answers[-1].json()["code"] == "throttled"
     assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
 
 
-def test_an_account_of_one_academy_is_none_of_another(system: System) -> None:
+def test_an_account_of_one_academy_cannot_sign_in_to_another(system: System) -> None:
     hanbit = jwt.decode(sign_in(system).json()["access"], options={"verify_signature": False})
     saebom = jwt.decode(sign_in(system, tenant="saebom").json()["access"], options={"verify_signature": False})
     assert hanbit["user"] != saebom["user"]
@@ -64,7 +64,7 @@ def test_refreshing_rotates_and_a_token_used_twice_ends_the_session(system: Syst
     assert afterwards.status_code == 401
 
 
-def test_two_tabs_that_refresh_at_the_same_moment_both_go_on(system: System) -> None:
+def test_two_tabs_that_refresh_at_the_same_moment_both_succeed(system: System) -> None:
     first = sign_in(system).json()["refresh"]
     answers = [post(system, "/api/v1/auth/refresh/", {"refresh": first}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
@@ -91,7 +91,7 @@ def test_the_header_of_another_academy_is_refused(system: System) -> None:
 
 
 @pytest.mark.parametrize("token", ["none", "x.y.z", "a b"])
-def test_without_a_valid_token_every_door_is_shut(system: System, token: str) -> None:
+def test_without_a_valid_token_every_endpoint_is_closed(system: System, token: str) -> None:
     for path in ("students/", "students/1/", "lectures/", "enrolments/", "jobs/", f"jobs/{ABSENT}/progress/"):
         answer = get(system, f"/api/v1/{path}", token)
         assert answer.status_code == 401, path
@@ -122,7 +122,7 @@ def read_caller(system: System, username: str) -> Caller:
         ("parent", set()),
     ],
 )
-def test_each_role_opens_its_doors_and_no_others(system: System, role: str, opened: set[str]) -> None:
+def test_each_role_may_use_only_its_endpoints(system: System, role: str, opened: set[str]) -> None:
     from academy.domain.roles import Role  # noqa: PLC0415 - one place
 
     token = caller(system, role=Role(role))
@@ -133,7 +133,7 @@ def test_each_role_opens_its_doors_and_no_others(system: System, role: str, open
     assert refused.status_code == (400 if role in {"owner", "staff"} else 403)
 
 
-def test_a_student_sees_the_own_record_only(system: System) -> None:
+def test_a_student_sees_only_their_own_record(system: System) -> None:
     token = system.access_token("hanbit", "student")
     listed = get(system, "/api/v1/students/", token).json()
     ((other,),) = system.query("SELECT max(id) FROM students")

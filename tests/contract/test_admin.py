@@ -80,7 +80,7 @@ def test_a_session_does_not_outlive_the_closing_of_its_account(system: System, a
         assert client.get("/admin/").url.path == "/admin/"
 
 
-def test_when_an_account_was_closed_is_not_undone_by_code_that_read_it_before(system: System, admin: Web) -> None:
+def test_code_that_read_an_account_earlier_does_not_overwrite_when_it_was_closed(system: System, admin: Web) -> None:
     system.shell(
         "from apps.core.models import User; before = User.objects.get(username='operator', tenant=None); "
         "other = User.objects.get(pk=before.pk); other.is_active = False; other.save(); "
@@ -93,13 +93,13 @@ def test_when_an_account_was_closed_is_not_undone_by_code_that_read_it_before(sy
 
 
 @pytest.mark.parametrize(("username", "password"), [("operator", "wrong"), ("owner", PASSWORD), ("nobody", "wrong")])
-def test_nobody_else_signs_in_there(admin: Web, username: str, password: str) -> None:
+def test_only_operators_sign_in_to_the_admin(admin: Web, username: str, password: str) -> None:
     with browser(admin) as client:
         assert "Please enter the correct username and password" in sign_in(client, username, password).text
         assert "/admin/login/" in str(client.get("/admin/core/user/").url)
 
 
-def test_guessing_the_password_of_an_operator_is_slowed_as_anybodys(admin: Web) -> None:
+def test_guessing_the_password_of_an_operator_is_limited_like_any_other(admin: Web) -> None:
     with browser(admin) as client:
         for _ in range(10):
             assert "Please enter" in sign_in(client, "guessed-operator", "wrong").text
@@ -112,7 +112,7 @@ def test_without_the_setting_there_is_no_admin(system: System) -> None:
     assert httpx.get(f"{system.address}/static/admin/css/base.css").status_code == 404
 
 
-def test_the_api_knows_no_cookie_of_the_admin_and_costs_no_statement_more(system: System, admin: Web) -> None:
+def test_the_api_ignores_the_cookie_of_the_admin_without_any_statement(system: System, admin: Web) -> None:
     with browser(admin) as client:
         sign_in(client)
         token = system.access_token("hanbit", "owner")
@@ -124,7 +124,7 @@ def test_the_api_knows_no_cookie_of_the_admin_and_costs_no_statement_more(system
         assert client.get("/api/v1/students/").status_code == 401
 
 
-async def test_a_password_set_in_the_admin_ends_what_the_account_has(system: System, admin: Web) -> None:
+async def test_setting_a_password_in_the_admin_ends_the_sessions_of_the_account(system: System, admin: Web) -> None:
     system.shell(
         "from apps.core.models import *; from academy.adapters.db.django.repositories_core import create_account\n"
         "from academy.domain.roles import Role; from django.contrib.auth.hashers import make_password\n"
@@ -148,7 +148,7 @@ async def test_a_password_set_in_the_admin_ends_what_the_account_has(system: Sys
         assert (await bare.post("/api/v1/auth/token/", json={**name, "password": new})).status_code == 200
 
 
-async def test_a_sign_in_that_is_ended_in_the_admin_ends(system: System, admin: Web) -> None:
+async def test_the_admin_ends_a_sign_in(system: System, admin: Web) -> None:
     name = {"tenant": "hanbit", "username": "student", "password": PASSWORD}
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
         tokens = (await bare.post("/api/v1/auth/token/", json=name)).json()

@@ -89,7 +89,7 @@ def bytes_in_files(system: System) -> int:
     return total
 
 
-async def test_unfinished_bodies_of_strangers_hold_nothing(system: System, connect: Connect) -> None:
+async def test_unfinished_bodies_of_strangers_take_no_slots(system: System, connect: Connect) -> None:
     before = bytes_in_files(system)
     sockets = [await connect() for _ in range(15)]
     for number, socket in enumerate(sockets):
@@ -103,7 +103,7 @@ async def test_unfinished_bodies_of_strangers_hold_nothing(system: System, conne
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_an_anonymous_body_has_at_most_64_kib(system: System, chunked: bool) -> None:
+async def test_a_body_without_a_token_has_at_most_64_kib(system: System, chunked: bool) -> None:
     account = {"tenant": "hanbit", "username": "nobody-here", "password": "x" * 150}
     body = json.dumps(account).encode()
 
@@ -120,14 +120,16 @@ async def test_an_anonymous_body_has_at_most_64_kib(system: System, chunked: boo
     assert await status(65_537) == 413
 
 
-async def test_who_asks_first_is_refused_before_a_byte_of_the_body_was_sent(system: System, connect: Connect) -> None:
+async def test_a_client_that_expects_100_continue_is_refused_before_it_sends_the_body(
+    system: System, connect: Connect
+) -> None:
     socket = await connect()
     socket.begin(UPLOAD, LARGE, "Expect: 100-continue", f"Content-Type: {MULTIPART}")
     status, body = await socket.answer()
     assert (status, body["code"]) == (401, "not_authenticated")
 
 
-async def test_what_a_refused_client_sends_behind_its_body_is_no_request(
+async def test_bytes_after_a_refused_body_are_not_read_as_a_request(
     system: System, connect: Connect, token: str
 ) -> None:
     """Pipelined: a body that was not read must not be taken for the next request, nor what follows it."""
@@ -139,7 +141,7 @@ async def test_what_a_refused_client_sends_behind_its_body_is_no_request(
     assert await socket.rest() == b""
 
 
-async def test_a_client_of_the_old_protocol_is_refused_alike(system: System, connect: Connect) -> None:
+async def test_a_client_of_http_1_0_is_refused_in_the_same_way(system: System, connect: Connect) -> None:
     socket = await connect()
     socket.begin(TOKEN, 70_000, version="1.0")
     assert (await socket.answer())[0] == 413
@@ -158,7 +160,7 @@ async def test_a_client_of_the_old_protocol_is_refused_alike(system: System, con
         ("owner", "/api/v1/nowhere/", MULTIPART, 413),
     ],
 )
-async def test_only_an_upload_of_who_may_upload_is_waited_for(
+async def test_only_uploads_of_senders_who_may_upload_are_waited_for(
     system: System, connect: Connect, username: str, path: str, content_type: str, status: int
 ) -> None:
     socket = await connect()
@@ -171,7 +173,7 @@ async def test_only_an_upload_of_who_may_upload_is_waited_for(
         assert (await socket.answer())[0] == status
 
 
-async def test_those_who_send_no_files_hold_no_place_for_a_large_body(system: System, connect: Connect) -> None:
+async def test_students_and_parents_take_no_slot_for_a_large_body(system: System, connect: Connect) -> None:
     socket = await connect()
     student, teacher = (system.access_token("hanbit", name) for name in ("student", "teacher"))
     socket.begin("/api/v1/auth/password/", 200_000, "Expect: 100-continue", token=student)
@@ -182,7 +184,7 @@ async def test_those_who_send_no_files_hold_no_place_for_a_large_body(system: Sy
         assert await other.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-async def test_a_session_that_has_ended_sends_no_large_body(system: System, connect: Connect) -> None:
+async def test_a_session_that_has_ended_cannot_send_a_large_body(system: System, connect: Connect) -> None:
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as client:
         account = {"tenant": "saebom", "username": "staff", "password": "academy-demo"}
         token = (await client.post(TOKEN, json=account)).json()["access"]
@@ -193,7 +195,7 @@ async def test_a_session_that_has_ended_sends_no_large_body(system: System, conn
     assert (await socket.answer())[1]["code"] == "session_ended"
 
 
-async def test_one_user_holds_only_some_unfinished_uploads(system: System, connect: Connect, token: str) -> None:
+async def test_a_user_has_a_limited_number_of_unfinished_uploads(system: System, connect: Connect, token: str) -> None:
     before = bytes_in_files(system)
     sockets = [await connect() for _ in range(4)]
     for socket in sockets:
@@ -213,7 +215,7 @@ async def test_one_user_holds_only_some_unfinished_uploads(system: System, conne
     await eventually(lambda: bytes_in_files(system) <= before, what="the files of uploads that were given up to go")
 
 
-async def test_a_body_that_stops_coming_is_given_up(system: System, connect: Connect, token: str) -> None:
+async def test_a_body_that_stops_arriving_is_given_up(system: System, connect: Connect, token: str) -> None:
     with system.another_web(BODY_GRACE_SECONDS="0.5") as web:
         small, large = await connect(web.address), await connect(web.address)
         small.begin(TOKEN, 1000, "Content-Type: application/json")
@@ -271,7 +273,7 @@ async def begins(socket: Socket, path: str, length: int, content_type: str, toke
     return status
 
 
-async def test_uploads_that_do_not_end_keep_nobody_else_from_sending(system: System, connect: Connect) -> None:
+async def test_uploads_that_do_not_end_do_not_stop_other_senders(system: System, connect: Connect) -> None:
     names = ("hanbit", "owner"), ("hanbit", "teacher"), ("saebom", "owner")
     tokens = {name: system.access_token(*name) for name in names}
     with system.another_web() as web:

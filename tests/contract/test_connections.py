@@ -24,7 +24,7 @@ def hasty_system(server: str, template: Servers) -> Iterator[System]:
         yield running
 
 
-async def test_a_quiet_connection_is_pinged_with_its_place_and_lives_while_it_answers(hasty_system: System) -> None:
+async def test_a_quiet_connection_gets_pings_with_its_place_and_stays_while_it_answers(hasty_system: System) -> None:
     async with hasty_system.client() as client, await hasty_system.watcher(client) as watcher:
         place = (await watcher.read_until("snapshot"))["place"]
         for _ in range(5):
@@ -81,7 +81,7 @@ async def pinged(watcher: Watcher) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_hundred_connections_of_two_academies_are_two_subscriptions_in_redis(system: System) -> None:
+async def test_a_hundred_connections_of_two_academies_need_two_subscriptions_in_redis(system: System) -> None:
     redis: Redis = Redis.from_url(system.redis.url)
     watchers: list[Watcher] = []
     async with system.client("hanbit") as hanbit, system.client("saebom") as saebom:

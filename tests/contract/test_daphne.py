@@ -27,7 +27,7 @@ async def watching(system: System, client: httpx.AsyncClient, **parameters: str)
     return watcher
 
 
-async def test_records_wait_for_the_pong_of_who_has_not_read_and_the_newest_of_each_topic_follows(
+async def test_records_wait_for_the_pong_of_a_slow_client_and_the_newest_of_each_topic_follow(
     daphne_system: System,
 ) -> None:
     async with (
@@ -48,7 +48,9 @@ async def test_records_wait_for_the_pong_of_who_has_not_read_and_the_newest_of_e
     assert (done["attempt"], done["status"]) == (8, "DONE")
 
 
-async def test_no_ping_between_the_parts_of_a_snapshot_says_that_the_client_has_it_all(daphne_system: System) -> None:
+async def test_a_ping_between_the_parts_of_a_snapshot_does_not_claim_that_the_client_has_all(
+    daphne_system: System,
+) -> None:
     topics = [f"part:{number}" for number in range(SNAPSHOT_BYTES // 40_000 + 2)]
     publish_big(daphne_system, topics, 1, data=BIG)
     try:
@@ -63,7 +65,7 @@ async def test_no_ping_between_the_parts_of_a_snapshot_says_that_the_client_has_
         publish_big(daphne_system, topics, 2, status="DONE")
 
 
-async def test_a_process_that_ends_breaks_its_connections_and_their_places_hold(daphne_system: System) -> None:
+async def test_after_a_process_ended_clients_continue_from_their_places(daphne_system: System) -> None:
     async with daphne_system.client("saebom") as client:
         ticket = (await new_ticket(client))["ticket"]
         async with AsyncExitStack() as stack:

@@ -140,7 +140,7 @@ async def visitor_of(system: System, video_id: int) -> AsyncIterator[Visitor]:
         yield Visitor(system.address, client, *await get_ticket(client, video_id), video_id)
 
 
-def test_every_door_is_knocked_at_here_and_used_in_one_place() -> None:
+def test_every_door_is_tested_here_and_used_in_one_place() -> None:
     """A place that begins to take tickets needs a door of its own, and a line in `KNOCKS`."""
     code = {
         path: path.read_text()
@@ -169,7 +169,7 @@ def uses_of(door: Door, text: str) -> list[str]:
     return re.findall(rf"\b(?:read|read_handshake|admit)\(Door\.{door.name}\b", text)
 
 
-async def test_no_door_opens_once_what_a_ticket_depends_on_was_revoked(own_system: System) -> None:
+async def test_no_door_accepts_a_ticket_after_a_revocation(own_system: System) -> None:
     """The access token is newer than the revocation each time, so the ticket alone can be what is refused."""
     ((video_id, enrolment_id, tenant_id, user_id),) = own_system.query(STUDENT_OF_A_VIDEO)
 
@@ -206,7 +206,7 @@ async def test_no_door_opens_once_what_a_ticket_depends_on_was_revoked(own_syste
         assert answers == {name: answer for name, answer in refused.items() if name != "at_a_refresh"}
 
 
-async def test_where_the_marks_cannot_be_read_no_door_opens(own_system: System) -> None:
+async def test_if_the_marks_cannot_be_read_no_door_accepts_a_ticket(own_system: System) -> None:
     """Not in Redis, which is gone, nor in the database, which takes no connections."""
     ((video_id, *_),) = own_system.query(STUDENT_OF_A_VIDEO)
     async with Proxy(own_system.postgres.port) as database, visitor_of(own_system, video_id) as visitor:
@@ -233,7 +233,7 @@ async def test_where_the_marks_cannot_be_read_no_door_opens(own_system: System) 
     }
 
 
-async def test_a_ticket_opens_nothing_as_a_cookie_and_a_cookie_nothing_else(system: System) -> None:
+async def test_a_ticket_is_not_accepted_as_a_cookie_nor_the_reverse(system: System) -> None:
     async with system.client() as client:
         answer = await client.post(TICKET, json={"cookie": True})
         found = COOKIE.match(answer.headers["set-cookie"])
@@ -255,7 +255,7 @@ async def test_a_ticket_opens_nothing_as_a_cookie_and_a_cookie_nothing_else(syst
             assert await refreshed(watcher, cookie) == "ticket_invalid"
 
 
-async def test_only_at_the_events_is_a_cookie_taken(system: System) -> None:
+async def test_only_the_event_stream_accepts_a_cookie(system: System) -> None:
     async with system.client() as client, httpx.AsyncClient(base_url=system.address) as bare:
         answer = await client.post(TICKET, json={"cookie": True})
         cookie = answer.headers["set-cookie"].partition(";")[0]

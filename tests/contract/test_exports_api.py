@@ -44,7 +44,7 @@ async def test_students_are_exported_downloaded_and_imported_again(system: Syste
     assert done["data"]["result"] == {"created": 0, "restored": 0, "existing": number, "failed": 0}
 
 
-async def test_filters_are_those_of_the_list(system: System) -> None:
+async def test_the_export_has_the_filters_of_the_list(system: System) -> None:
     async with system.client() as client:
         lecture = (await demo_lecture(client))["id"]
         number = (await client.get("/api/v1/students/", params={"lecture": lecture, "search": "김"})).json()["count"]
@@ -64,7 +64,7 @@ async def test_filters_are_those_of_the_list(system: System) -> None:
         ({"search": ["김"]}, "search"),
     ],
 )
-async def test_a_filter_that_is_none_is_refused(system: System, filters: dict[str, Any], field: str) -> None:
+async def test_an_invalid_filter_is_refused(system: System, filters: dict[str, Any], field: str) -> None:
     async with system.client() as client:
         answer = await client.post(EXPORT, json=filters)
     assert (answer.status_code, list(answer.json()["fields"])) == (400, [field])
@@ -79,7 +79,7 @@ async def test_only_the_office_exports_and_downloads(system: System) -> None:
     assert seen.json()["status"] == "DONE"
 
 
-async def test_another_academys_export_and_a_job_without_a_file_are_not_there(system: System) -> None:
+async def test_another_academys_export_and_a_job_without_a_file_do_not_exist(system: System) -> None:
     job_id = await exported(system, "saebom")
     async with system.client() as client, await system.watcher(client) as watcher:
         lecture = (await client.post("/api/v1/lectures/", json={"title": "내 강의"})).json()["id"]

@@ -26,7 +26,7 @@ def begun(log_file: Path) -> list[str]:
     return [line["job"].removeprefix("job:") for line in lines if line.get("event") == "job_started"]
 
 
-async def test_one_job_of_an_academy_begins_before_the_backlog_of_another(own_system: System) -> None:
+async def test_a_job_of_one_academy_begins_before_the_backlog_of_another(own_system: System) -> None:
     own_system.worker.stop()
     async with own_system.client("hanbit") as many, own_system.client("saebom") as one:
         backlog = await submitted(many, MANY)

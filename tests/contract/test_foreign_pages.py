@@ -19,7 +19,7 @@ def web(system: System) -> Iterator[Web]:
         yield running
 
 
-async def test_what_is_documented_is_there_for_the_page(system: System, web: Web) -> None:
+async def test_pages_of_an_allowed_origin_can_use_the_documented_paths(system: System, web: Web) -> None:
     async with system.client() as client:
         client.base_url = httpx.URL(web.address)
         client.headers["Origin"] = PAGE
@@ -39,7 +39,7 @@ async def test_what_is_documented_is_there_for_the_page(system: System, web: Web
         assert "Retry-After" in crowd.headers[EXPOSE]
 
 
-async def test_errors_are_there_for_the_page_too(web: Web) -> None:
+async def test_pages_of_an_allowed_origin_can_read_errors_too(web: Web) -> None:
     async with httpx.AsyncClient(base_url=web.address, headers={"Origin": PAGE}) as stranger:
         for answer in (
             await stranger.post("/api/v1/realtime/ticket/"),
@@ -51,7 +51,7 @@ async def test_errors_are_there_for_the_page_too(web: Web) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/v1/realtime/ticket/", "/api/v1/events/", "/api/v1/jobs/1/"])
-async def test_a_browser_that_asks_first_is_told_what_the_page_may_send(path: str, web: Web) -> None:
+async def test_a_preflight_says_what_the_page_may_send(path: str, web: Web) -> None:
     asks = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
     async with httpx.AsyncClient(base_url=web.address) as browser:
         allowed = await browser.options(path, headers=asks | {"Origin": PAGE})
@@ -61,7 +61,7 @@ async def test_a_browser_that_asks_first_is_told_what_the_page_may_send(path: st
     assert ALLOW not in foreign.headers
 
 
-async def test_what_is_not_documented_for_it_is_not_there(system: System, web: Web) -> None:
+async def test_pages_of_other_origins_cannot_use_other_paths(system: System, web: Web) -> None:
     async with system.client() as client:
         client.base_url = httpx.URL(web.address)
         for path in ("/api/v1/students/", "/healthz"):

@@ -32,7 +32,7 @@ ACCOUNT = {"tenant": "hanbit", "username": "owner", "password": PASSWORD}
         ("TRACE", "/"),
     ],
 )
-async def test_no_answer_is_sniffed_and_what_is_personal_is_not_kept(
+async def test_answers_forbid_sniffing_and_personal_data_is_not_cached(
     system: System, method: str, path: str, signed_in: bool
 ) -> None:
     headers = {"Authorization": f"Bearer {system.access_token('hanbit', 'owner')}"} if signed_in else {}
@@ -44,7 +44,7 @@ async def test_no_answer_is_sniffed_and_what_is_personal_is_not_kept(
         assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_tokens_and_refusals_are_not_kept_either(system: System) -> None:
+async def test_tokens_and_refusals_are_not_cached_either(system: System) -> None:
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as client:
         for body in (ACCOUNT, ACCOUNT | {"password": "wrong"}, {}, {"password": "x" * 70_000}):
             answer = await client.post("/api/v1/auth/token/", json=body)
@@ -54,7 +54,7 @@ async def test_tokens_and_refusals_are_not_kept_either(system: System) -> None:
     assert (odd.status_code, odd.headers["x-content-type-options"]) == (415, "nosniff")
 
 
-async def test_an_open_stream_is_not_sniffed(system: System) -> None:
+async def test_an_open_stream_forbids_sniffing(system: System) -> None:
     async with system.client() as client:
         headers = {"Authorization": f"Bearer {(await new_ticket(client))['ticket']}"}
         async with client.stream("GET", "/api/v1/events/", headers=headers) as stream:
@@ -62,7 +62,7 @@ async def test_an_open_stream_is_not_sniffed(system: System) -> None:
             assert stream.headers["cache-control"] == "no-store"
 
 
-async def test_progress_may_be_kept_by_its_own_client_and_asked_for_again(system: System) -> None:
+async def test_progress_may_be_cached_by_its_client_and_revalidated(system: System) -> None:
     async with system.client() as client:
         job_id = await import_workbook(client, b"name,parent phone\n", "a.csv")
         async with asyncio.timeout(30):
@@ -72,7 +72,7 @@ async def test_progress_may_be_kept_by_its_own_client_and_asked_for_again(system
 
 
 @pytest.mark.parametrize("path", ["/ws/events/", "/ws/elsewhere/"])
-async def test_a_websocket_that_is_refused_by_http_says_so_alike(system: System, path: str) -> None:
+async def test_a_websocket_that_is_refused_by_http_has_the_same_headers(system: System, path: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with connect(f"ws://{system.web.where}{path}", origin="https://evil.example"):  # type: ignore[arg-type]
             pass
@@ -82,7 +82,7 @@ async def test_a_websocket_that_is_refused_by_http_says_so_alike(system: System,
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_the_page_connects_to_its_own_origin_and_to_those_that_are_named(system: System) -> None:
+async def test_the_page_may_connect_to_its_own_origin_and_to_the_named_ones(system: System) -> None:
     with system.another_web(PAGE_CONNECT_ORIGINS="https://cdn.example.com", SECURE_HSTS_SECONDS="60") as web:
         async with httpx.AsyncClient(base_url=web.address, timeout=30) as client:
             policy = (await client.get("/")).headers["content-security-policy"]
@@ -94,7 +94,7 @@ async def test_the_page_connects_to_its_own_origin_and_to_those_that_are_named(s
     assert secure.headers["strict-transport-security"] == "max-age=60"
 
 
-async def test_a_redirect_to_https_spares_those_who_look_after_the_process(system: System) -> None:
+async def test_a_redirect_to_https_exempts_the_probes(system: System) -> None:
     with system.another_web(SECURE_SSL_REDIRECT="on") as web:  # ready, so /readyz was answered
         async with httpx.AsyncClient(base_url=web.address, timeout=30) as client:
             moved = await client.get("/static/page/main.js?x=1")

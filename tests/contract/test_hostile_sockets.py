@@ -83,9 +83,7 @@ async def flood(web: Web, first: bytes, endless: bytes) -> bytes:
     ],
     ids=["a field", "an address", "fields", "nothing"],
 )
-async def test_a_head_without_an_end_is_answered_431_and_costs_no_memory(
-    web: Web, first: bytes, endless: bytes
-) -> None:
+async def test_an_endless_head_is_answered_431_and_uses_no_memory(web: Web, first: bytes, endless: bytes) -> None:
     before = memory(web)
     for answer in await asyncio.gather(*(flood(web, first, endless) for _ in range(10))):
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -104,7 +102,9 @@ async def test_a_head_without_an_end_is_answered_431_and_costs_no_memory(
     ],
     ids=["a trailer", "trailers", "an extension", "requests"],
 )
-async def test_what_else_of_a_request_has_no_end_closes_the_connection(web: Web, first: bytes, endless: bytes) -> None:
+async def test_other_parts_of_a_request_without_an_end_close_the_connection(
+    web: Web, first: bytes, endless: bytes
+) -> None:
     before = memory(web)
     await asyncio.gather(*(flood(web, first, endless) for _ in range(10)))
     assert memory(web) - before < FLAT
@@ -127,7 +127,7 @@ async def test_silent_and_half_sent_connections_are_closed(web: Web) -> None:
 
 
 @pytest.mark.parametrize("drop", [b"\r\n", b"a: b\r\n"], ids=["empty lines", "fields"])
-async def test_after_a_request_the_next_one_cannot_drip_for_ever(web: Web, drop: bytes) -> None:
+async def test_the_head_of_a_later_request_has_a_time_limit_too(web: Web, drop: bytes) -> None:
     reader, writer = await talk(web, HEAD + b"\r\n")
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"" if drop == b"\r\n" else HEAD)
@@ -142,7 +142,7 @@ async def test_after_a_request_the_next_one_cannot_drip_for_ever(web: Web, drop:
     writer.close()
 
 
-async def test_what_is_in_progress_outlives_the_time_for_a_head(system: System, web: Web) -> None:
+async def test_the_time_limit_of_a_head_does_not_apply_to_bodies_and_answers(system: System, web: Web) -> None:
     start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.xlsx"\r\n\r\n'
     parts = [start, *[bytes(MEGABYTE)] * 15, b"\r\n--x--\r\n"]
 
@@ -172,7 +172,7 @@ async def test_what_is_in_progress_outlives_the_time_for_a_head(system: System, 
     publisher.close()
 
 
-async def test_requests_share_a_connection_as_before(web: Web) -> None:
+async def test_requests_share_a_connection(web: Web) -> None:
     async def answer() -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 ")
@@ -230,7 +230,7 @@ def send_for_ever(deaf: socket.socket, frame: bytes) -> None:
     [bytes([0x89, 0x80 | 125]) + bytes(4) + b"x" * 125, bytes([0x00, 0x80]) + bytes(4)],
     ids=["pings", "parts of a message"],
 )
-async def test_frames_without_an_end_of_a_client_that_does_not_read_cost_no_memory(
+async def test_endless_frames_of_a_client_that_does_not_read_use_no_memory(
     system: System, web: Web, frame: bytes
 ) -> None:
     before = memory(web)
@@ -244,7 +244,7 @@ async def test_frames_without_an_end_of_a_client_that_does_not_read_cost_no_memo
     assert memory(web) - before < FLAT
 
 
-async def test_a_handshake_that_cannot_be_read_is_answered(web: Web) -> None:
+async def test_an_invalid_handshake_is_answered(web: Web) -> None:
     upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
     reader, writer = await talk(web, HEAD + upgrade + b"X: " + b"a" * 9000 + b"\r\n\r\n")
     assert (await rest_of(reader)).startswith(b"HTTP/1.1 431 ")

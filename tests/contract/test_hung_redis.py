@@ -60,7 +60,7 @@ def pinging(own_system: System) -> Iterator[Web]:
         yield web
 
 
-async def test_while_redis_hangs_nobody_is_pinged_and_everybody_is_told(own_system: System, pinging: Web) -> None:
+async def test_while_redis_hangs_clients_get_delayed_instead_of_pings(own_system: System, pinging: Web) -> None:
     async with own_system.client() as client, httpx.AsyncClient(timeout=30) as bare:
         ticket = (await new_ticket(client))["ticket"]
         socket_url, events_url = (

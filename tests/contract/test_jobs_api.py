@@ -42,7 +42,7 @@ async def test_a_workbook_that_cannot_be_read_fails_with_a_reason_and_writes_not
     assert system.query("SELECT count(*) FROM students") == before
 
 
-async def test_a_row_without_a_name_fails_alone(system: System) -> None:
+async def test_a_row_without_a_name_does_not_affect_others(system: System) -> None:
     content = workbook(
         ("2026 명단",),
         ("이름", "학부모 전화", "학교"),
@@ -70,7 +70,7 @@ async def test_a_row_without_a_name_fails_alone(system: System) -> None:
         ({"file": ("a.xlsx", b"x" * 22_000_000)}, 413, "too_large"),
     ],
 )
-async def test_an_upload_that_is_no_workbook_is_refused_at_once(
+async def test_an_upload_that_is_not_a_workbook_is_refused_at_once(
     system: System, files: dict[str, tuple[str, bytes]], status: int, code: str
 ) -> None:
     async with system.client() as client:
@@ -80,7 +80,7 @@ async def test_an_upload_that_is_no_workbook_is_refused_at_once(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-async def test_the_initial_password_opens_new_accounts_and_is_kept_nowhere(own_system: System) -> None:
+async def test_the_initial_password_opens_new_accounts_and_is_not_stored(own_system: System) -> None:
     content = workbook(("이름", "학부모 전화"), ("다둘", "010-8888-0003"))
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
         weak = await client.post(
@@ -101,7 +101,7 @@ async def test_the_initial_password_opens_new_accounts_and_is_kept_nowhere(own_s
     assert "암호" not in payload
 
 
-async def test_progress_answers_from_redis_in_the_old_clients_shape(system: System) -> None:
+async def test_progress_is_answered_from_redis_in_the_form_of_old_clients(system: System) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(300, seed=21))
         await watcher.until_terminal(f"job:{job_id}")
@@ -113,7 +113,7 @@ async def test_progress_answers_from_redis_in_the_old_clients_shape(system: Syst
     assert (same.status_code, same.content) == (304, b"")
 
 
-async def test_another_academys_job_is_unknown_absent_and_unwatchable(system: System) -> None:
+async def test_another_academys_job_can_be_neither_polled_read_nor_watched(system: System) -> None:
     async with system.client("hanbit") as mine, system.client("saebom") as other:
         async with await system.watcher(other) as watcher:
             job_id = await import_workbook(other, sample_workbook(20, seed=22))
@@ -129,7 +129,7 @@ async def test_another_academys_job_is_unknown_absent_and_unwatchable(system: Sy
     assert job_id not in {row["job_id"] for row in listed["results"]}
 
 
-async def test_looking_at_a_job_restores_what_redis_lost_and_tells_nobody(own_system: System) -> None:
+async def test_reading_a_job_restores_what_redis_lost_without_publishing(own_system: System) -> None:
     async with own_system.client() as client:
         async with await own_system.watcher(client) as watcher:
             job_id = await import_workbook(client, sample_workbook(20, seed=23))
@@ -174,7 +174,7 @@ async def test_a_finished_job_cannot_be_tried_again(system: System) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "job_not_failed")
 
 
-async def test_the_openapi_document_names_every_door(system: System) -> None:
+async def test_the_openapi_document_has_every_endpoint(system: System) -> None:
     async with system.client() as client:
         text = (await client.get("/api/v1/schema/")).text
     for path in (

@@ -47,7 +47,7 @@ async def test_beyond_the_limit_a_websocket_is_closed_with_4101_and_a_stream_ans
                 await events.read_until("snapshot")
 
 
-async def test_a_process_that_ends_sends_its_clients_away_one_after_the_other_and_serves_the_rest(
+async def test_a_process_that_shuts_down_drains_its_clients_and_serves_the_others_meanwhile(
     system: System,
 ) -> None:
     publisher, tenant_id = Publisher.from_url(system.redis.url), tenant_of(system, "hanbit")

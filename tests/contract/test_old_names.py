@@ -44,7 +44,7 @@ SIGNATURES: list[tuple[Callable[..., object], str]] = [
 
 
 @pytest.mark.parametrize(("function", "expected"), SIGNATURES, ids=lambda value: getattr(value, "__name__", ""))
-def test_the_signatures_are_those_that_such_code_knows(function: Callable[..., object], expected: str) -> None:
+def test_the_signatures_are_those_that_older_code_uses(function: Callable[..., object], expected: str) -> None:
     """Behind them stand only parameters that may be left out."""
     found = inspect.signature(function).parameters.values()
     plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in found]
@@ -75,7 +75,7 @@ def status_of(tenant: Tenant, video: Video) -> dict[str, Any]:
     return found
 
 
-def test_a_video_is_taken_encoded_and_completed(tenant: Tenant, video: Video) -> None:
+def test_a_video_is_claimed_encoded_and_completed(tenant: Tenant, video: Video) -> None:
     claimed = mark_processing(tenant.pk, video.pk, lease_alive=False)
     assert isinstance(claimed, ClaimedVideo)
     assert status_of(tenant, video)["status"] == "PROCESSING"
@@ -91,7 +91,7 @@ def test_a_video_is_taken_encoded_and_completed(tenant: Tenant, video: Video) ->
     assert mark_processing(tenant.pk, video.pk, lease_alive=False) is ClaimRefusal.ENDED
 
 
-def test_a_status_is_cached_read_and_kept_alive(redis: Redis, tenant: Tenant, video: Video) -> None:
+def test_a_status_is_cached_read_and_refreshed(redis: Redis, tenant: Tenant, video: Video) -> None:
     assert cache_video_status(tenant.pk, video.pk, "PROCESSING", ttl=8 * HOURS)
     assert refresh_video_progress_ttl(tenant.pk, video.pk)
     assert 6 * HOURS < redis.ttl(f"tenant:{tenant.pk}:video:{video.pk}:status") <= 8 * HOURS
@@ -105,7 +105,7 @@ def test_a_status_is_cached_read_and_kept_alive(redis: Redis, tenant: Tenant, vi
     assert redis.ttl(f"tenant:{tenant.pk}:video:{video.pk}:status") == -1
 
 
-def test_what_is_older_than_the_record_is_not_cached(tenant: Tenant, video: Video) -> None:
+def test_a_status_older_than_the_record_is_not_cached(tenant: Tenant, video: Video) -> None:
     assert cache_video_status(tenant.pk, video.pk, "FAILED", attempt=2, error={"code": "damaged", "message": "Why."})
     assert cache_video_status(tenant.pk, video.pk, "FAILED"), "it is known already"
     assert not cache_video_status(tenant.pk, video.pk, "READY", "videos/1/master.m3u8", 61.5)
@@ -114,9 +114,7 @@ def test_what_is_older_than_the_record_is_not_cached(tenant: Tenant, video: Vide
     assert (found["status"], found["attempt"], found["error"]["code"]) == ("FAILED", 2, "damaged")
 
 
-def test_what_is_left_out_comes_from_the_row_where_redis_holds_nothing(
-    redis: Redis, tenant: Tenant, job_id: UUID
-) -> None:
+def test_missing_fields_come_from_the_row_if_redis_has_no_record(redis: Redis, tenant: Tenant, job_id: UUID) -> None:
     jobs.cancel(tenant.pk, job_id)
     jobs.retry(tenant.pk, job_id)
     redis.flushall()
@@ -148,7 +146,7 @@ def test_a_job_reports_and_ends(tenant: Tenant, job_id: UUID) -> None:
     assert told["data"] == {"job_type": "test", "file_name": "a.xlsx", "result": {"created": 3}}
 
 
-def test_progress_that_names_no_attempt_is_that_of_the_present_one(tenant: Tenant, job_id: UUID) -> None:
+def test_progress_without_an_attempt_belongs_to_the_present_one(tenant: Tenant, job_id: UUID) -> None:
     conf.publisher().status(tenant_id=tenant.pk, topic=job_topic(job_id), attempt=2, status="PROCESSING")
     RedisProgressAdapter().record_progress(tenant.pk, job_id, "parse", {"percent": 5})
     found = RedisProgressAdapter().get_progress(tenant.pk, job_id)
@@ -156,7 +154,7 @@ def test_progress_that_names_no_attempt_is_that_of_the_present_one(tenant: Tenan
     assert found["percent"] == 5
 
 
-def test_what_redis_does_not_hold_is_none(tenant: Tenant) -> None:
+def test_a_topic_that_redis_does_not_have_is_none(tenant: Tenant) -> None:
     assert get_video_status_from_redis(tenant.pk, 1_000_000) is None
     assert get_job_status_from_redis(tenant.pk, uuid4()) is None
     assert not refresh_video_progress_ttl(tenant.pk, 1_000_000)

@@ -37,7 +37,7 @@ def academies() -> tuple[Tenant, Tenant]:
     return made[0], made[1]
 
 
-def test_a_poll_shows_an_old_workers_progress_to_its_owner_alone_and_asks_no_database(
+def test_a_poll_shows_an_old_workers_progress_only_to_its_owner_without_a_query(
     redis: Redis, academies: tuple[Tenant, Tenant], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     mine, theirs = academies

@@ -31,7 +31,7 @@ def other_web(request: pytest.FixtureRequest, system: System) -> Iterator[Web]:
         web.stop()
 
 
-async def test_a_server_ends_when_it_is_told_to_though_a_stream_is_open(system: System, other_web: Web) -> None:
+async def test_a_server_shuts_down_while_a_stream_is_open(system: System, other_web: Web) -> None:
     async with system.client() as client:
         ticket = (await new_ticket(client))["ticket"]
     url = f"{other_web.address}/api/v1/events/"

@@ -93,7 +93,7 @@ async def retry_video(client: httpx.AsyncClient) -> httpx.Response:
 
 
 @pytest.mark.parametrize("send", [send_import, send_export, send_messages, send_video, retry_job, retry_video])
-async def test_every_door_refuses_one_job_too_many_and_writes_nothing(
+async def test_every_endpoint_refuses_one_job_too_many_and_writes_nothing(
     tight: System, client: httpx.AsyncClient, send: Send
 ) -> None:
     cancelled, *_ = await fill(client)
@@ -114,12 +114,12 @@ async def test_every_door_refuses_one_job_too_many_and_writes_nothing(
     assert (await send(client)).status_code in {200, 202}
 
 
-async def test_requests_at_the_same_time_do_not_overshoot(client: httpx.AsyncClient) -> None:
+async def test_requests_at_the_same_time_do_not_exceed_the_quota(client: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(*(send_export(client) for _ in range(12)))
     assert Counter(answer.status_code for answer in answers) == {202: JOBS, 429: 12 - JOBS}
 
 
-async def test_a_request_that_is_frozen_holds_the_others_of_its_academy_up_for_seconds_only(
+async def test_a_frozen_request_delays_others_of_its_academy_only_for_seconds(
     tight: System, client: httpx.AsyncClient
 ) -> None:
     before = rows(tight)
@@ -137,7 +137,7 @@ async def test_a_request_that_is_frozen_holds_the_others_of_its_academy_up_for_s
 
 
 @pytest.mark.parametrize("send", [send_import, send_video])
-async def test_a_file_that_does_not_fit_is_refused_and_not_kept(
+async def test_a_file_beyond_the_quota_is_refused_and_not_kept(
     tight: System, client: httpx.AsyncClient, send: Send
 ) -> None:
     used = (await client.get("/api/v1/usage/")).json()["storage_bytes"]["used"]
@@ -150,7 +150,7 @@ async def test_a_file_that_does_not_fit_is_refused_and_not_kept(
     assert (rows(tight), files(tight)) == before
 
 
-async def test_a_day_that_is_used_up_takes_no_more_videos(tight: System, client: httpx.AsyncClient) -> None:
+async def test_after_the_minutes_of_a_day_no_more_videos_are_accepted(tight: System, client: httpx.AsyncClient) -> None:
     limits(tight, "hanbit", "--encoding-minutes", "0")
     refused = await send_video(client)
     assert (refused.status_code, refused.json()["code"]) == (429, "quota_encoding")
@@ -174,7 +174,7 @@ async def test_a_video_that_is_longer_than_the_rest_of_the_day_fails_with_a_sent
     assert 1.5 < counted < 2.5
 
 
-async def test_what_is_stored_is_counted_to_the_byte(tight: System, client: httpx.AsyncClient, clip: bytes) -> None:
+async def test_stored_files_are_counted_to_the_byte(tight: System, client: httpx.AsyncClient, clip: bytes) -> None:
     video_id = await uploaded(client, clip)
     assert (await send_import(client)).status_code == 202
     async with await tight.watcher(client) as watcher:
@@ -190,7 +190,7 @@ async def test_what_is_stored_is_counted_to_the_byte(tight: System, client: http
     assert shown["jobs"] == {"used": 1, "limit": JOBS}
 
 
-async def test_the_office_alone_sees_what_is_used(tight: System) -> None:
+async def test_only_the_office_sees_the_usage(tight: System) -> None:
     async with tight.client("hanbit", "teacher") as teacher:
         assert (await teacher.get("/api/v1/usage/")).status_code == 403
 

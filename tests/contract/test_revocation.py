@@ -97,7 +97,7 @@ def held_up(system: System, table: str) -> Iterator[Callable[[int], Awaitable[No
         yield held
 
 
-async def test_what_is_asked_for_before_a_revocation_and_given_after_it_opens_nothing(own_system: System) -> None:
+async def test_a_ticket_requested_before_a_revocation_and_issued_after_it_opens_nothing(own_system: System) -> None:
     ((video_id, _, tenant_id, user_id),) = own_system.query(STUDENT_OF_A_VIDEO)
     revoking = (
         "from academy.adapters.db.django.repositories_core import revoke_users; from django.db import transaction\n"
@@ -133,7 +133,7 @@ async def test_what_is_asked_for_before_a_revocation_and_given_after_it_opens_no
             assert (await client.get("/api/v1/students/")).status_code == 200
 
 
-async def test_a_refresh_that_a_logout_overtakes_gives_nothing_that_opens(system: System) -> None:
+async def test_tokens_of_a_refresh_during_a_logout_open_nothing(system: System) -> None:
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
         tokens = (await bare.post("/api/v1/auth/token/", json=account_of("staff"))).json()
         async with with_token(system, tokens["access"]) as session:
@@ -148,7 +148,7 @@ async def test_a_refresh_that_a_logout_overtakes_gives_nothing_that_opens(system
             assert (await client.get("/api/v1/jobs/")).status_code == 401
 
 
-async def test_a_sign_in_with_the_old_password_that_a_new_one_overtakes_opens_nothing(own_system: System) -> None:
+async def test_a_sign_in_with_the_old_password_during_a_change_opens_nothing(own_system: System) -> None:
     new = {"old_password": PASSWORD, "new_password": "호랑이 담배 피우던 시절 이야기"}
     async with (
         await signed_in(own_system) as session,
@@ -163,7 +163,7 @@ async def test_a_sign_in_with_the_old_password_that_a_new_one_overtakes_opens_no
         assert (await old).status_code == 401
 
 
-async def test_an_enrolment_that_ends_ends_what_the_student_watches_through_it(own_system: System) -> None:
+async def test_the_end_of_an_enrolment_ends_what_the_student_watches_through_it(own_system: System) -> None:
     ((video_id, enrolment_id, _, _),) = own_system.query(STUDENT_OF_A_VIDEO)
     topics = {"topics": [f"video:{video_id}"]}
     async with httpx.AsyncClient(base_url=own_system.address, timeout=30) as bare, own_system.client() as owner:
@@ -184,7 +184,7 @@ async def test_an_enrolment_that_ends_ends_what_the_student_watches_through_it(o
             assert (await student.get("/api/v1/students/")).status_code == 200
 
 
-async def test_another_process_hears_of_it_too(system: System, session: httpx.AsyncClient) -> None:
+async def test_another_process_learns_of_a_revocation_too(system: System, session: httpx.AsyncClient) -> None:
     with system.another_web() as web:
         ticket = await new_ticket(session)
         url = ticket["websocket_url"].replace(system.address.removeprefix("http"), web.address.removeprefix("http"))
@@ -194,7 +194,7 @@ async def test_another_process_hears_of_it_too(system: System, session: httpx.As
             assert (await watcher.closed(SOON_SECONDS))[0] == REVOKED
 
 
-async def test_a_lost_message_is_made_good_by_the_probe(system: System, session: httpx.AsyncClient) -> None:
+async def test_the_probe_finds_a_revocation_whose_message_was_lost(system: System, session: httpx.AsyncClient) -> None:
     """The mark stands in Redis, and nobody is told: what a dropped group message leaves behind."""
     with system.another_web(REALTIME_PROBE_SECONDS="0.2") as web:
         ticket = await new_ticket(session)
@@ -214,7 +214,7 @@ async def test_a_lost_message_is_made_good_by_the_probe(system: System, session:
             redis.close()
 
 
-async def test_a_changed_role_a_removed_membership_and_a_suspended_academy_end_what_they_concern(
+async def test_a_changed_role_a_removed_membership_and_a_suspended_academy_revoke(
     own_system: System,
 ) -> None:
     role = "m = TenantMembership.objects.get(user__username='{}', tenant__code='hanbit'); "
@@ -238,7 +238,7 @@ async def test_a_changed_role_a_removed_membership_and_a_suspended_academy_end_w
         assert stays.socket.state.name == "OPEN"
 
 
-async def test_a_password_a_closed_account_and_a_password_to_be_changed_end_what_they_concern_whoever_set_them(
+async def test_a_new_password_a_closed_account_and_a_password_to_be_changed_revoke_by_any_writer(
     own_system: System,
 ) -> None:
     shell = "from apps.core.models import *; u = User.objects.get(username='teacher', tenant__code='hanbit'); "
@@ -275,7 +275,7 @@ def topics_of(system: System) -> dict[str, list[str]]:
     return {"topics": [f"video:{video_id}"]}
 
 
-async def test_where_the_marks_cannot_be_read_nobody_passes(own_system: System) -> None:
+async def test_if_the_marks_cannot_be_read_nobody_is_admitted(own_system: System) -> None:
     async with own_system.client() as client:
         own_system.redis.kill()
         answer = await client.get("/api/v1/jobs/")

@@ -52,7 +52,7 @@ class Browser:
         return found
 
 
-def test_the_list_says_where_and_when_and_which_one_asks(system: System) -> None:
+def test_the_list_shows_address_time_and_the_present_session(system: System) -> None:
     one, other = Browser(system), Browser(system)
     listed = {session["id"]: session for session in one.sessions()}
     assert {session["id"] for session in listed.values() if session["current"]} == {one.session}
@@ -77,7 +77,7 @@ async def test_ending_another_session_ends_its_connection_its_token_and_its_refr
     assert one.http.delete(f"{SESSIONS}{other.session}/").status_code == 404
 
 
-def test_ending_all_others_leaves_the_one_that_asks(own_system: System) -> None:
+def test_ending_all_others_keeps_the_present_session(own_system: System) -> None:
     one, others = Browser(own_system), [Browser(own_system) for _ in range(3)]
     assert one.http.delete(SESSIONS).json() == {"ended": 3}
     assert [session["id"] for session in one.sessions()] == [one.session]
@@ -85,7 +85,7 @@ def test_ending_all_others_leaves_the_one_that_asks(own_system: System) -> None:
     assert one.refresh() == 200
 
 
-def test_the_office_lists_and_ends_those_of_its_academy_and_nobody_elses(system: System) -> None:
+def test_the_office_lists_and_ends_only_sessions_of_its_academy(system: System) -> None:
     owner, teacher, stranger = Browser(system, "owner"), Browser(system, "teacher"), Browser(system, "owner", "saebom")
     assert teacher.session in {session["id"] for session in owner.sessions(user=teacher.user)}
     beyond = [
@@ -117,7 +117,7 @@ def test_a_page_gets_its_refresh_token_in_a_cookie_that_no_script_reads(system: 
     assert page.http.cookies["refresh_hanbit"] != before
 
 
-def test_a_page_that_still_holds_a_refresh_token_exchanges_it_for_a_cookie(system: System) -> None:
+def test_a_page_exchanges_a_refresh_token_for_a_cookie(system: System) -> None:
     page = Browser(system)
     body = {"refresh": page.tokens["refresh"], "cookie": True}
     refused = page.http.post("/api/v1/auth/refresh/", json=body, headers={"Origin": "https://evil.example"})
@@ -127,7 +127,7 @@ def test_a_page_that_still_holds_a_refresh_token_exchanges_it_for_a_cookie(syste
     assert page.http.post("/api/v1/auth/refresh/", json={"cookie": True, "tenant": "hanbit"}).status_code == 200
 
 
-def test_academies_in_one_browser_have_a_cookie_each_and_none_serves_for_another(system: System) -> None:
+def test_academies_in_one_browser_have_separate_cookies(system: System) -> None:
     page = Browser(system, "owner", cookie=True)
     account = {"tenant": "saebom", "username": "owner", "password": PASSWORD, "cookie": True}
     assert page.http.post("/api/v1/auth/token/", json=account).status_code == 200
@@ -143,7 +143,7 @@ def test_academies_in_one_browser_have_a_cookie_each_and_none_serves_for_another
 
 
 @pytest.mark.parametrize("origin", [None, "https://evil.example", "null", "http://["])
-def test_a_page_of_another_site_uses_no_cookie(system: System, origin: str | None) -> None:
+def test_a_page_of_another_site_cannot_use_the_cookie(system: System, origin: str | None) -> None:
     page = Browser(system, cookie=True)
     del page.http.headers["Origin"]
     headers = {"Origin": origin} if origin else {}
@@ -168,12 +168,12 @@ def test_a_page_of_another_site_uses_no_cookie(system: System, origin: str | Non
         {"refresh": "x", "tenant": "a", "cookie": True},
     ],
 )
-def test_a_refresh_says_in_one_way_where_its_token_is(system: System, body: dict[str, Any]) -> None:
+def test_a_refresh_names_exactly_one_place_of_its_token(system: System, body: dict[str, Any]) -> None:
     answer = httpx.post(f"{system.address}/api/v1/auth/refresh/", json=body, headers={"Origin": system.address})
     assert answer.status_code == 400
 
 
-def test_signing_out_takes_the_cookie_away_and_a_new_password_renews_it(system: System) -> None:
+def test_signing_out_deletes_the_cookie_and_a_new_password_renews_it(system: System) -> None:
     page = Browser(system, cookie=True)
     answer = page.http.post("/api/v1/auth/logout/")
     assert answer.status_code == 204
@@ -224,7 +224,7 @@ def test_signing_out_works_while_redis_is_away(own_system: System) -> None:
     eventually_now(lambda: api.http.get(SESSIONS).status_code == 401, "the relay to tell it")
 
 
-def test_a_page_of_another_site_signs_nobody_out(system: System) -> None:
+def test_a_page_of_another_site_cannot_sign_anybody_out(system: System) -> None:
     page = Browser(system, cookie=True)
     answer = sign_out(page, Origin="https://evil.example")
     assert (answer.status_code, answer.json()["code"]) == (403, "origin_refused")
@@ -243,7 +243,7 @@ def test_a_cookie_that_opens_nothing_is_deleted_and_ends_nothing_of_another_acad
     assert stranger.http.get(SESSIONS).status_code == 200
 
 
-def test_a_program_signs_out_by_its_refresh_token_and_nobody_by_nothing(system: System) -> None:
+def test_a_program_signs_out_with_its_refresh_token_and_not_without_any(system: System) -> None:
     api = Browser(system)
     address = f"{system.address}/api/v1/auth/logout/"
     assert httpx.post(address, json={"refresh": api.tokens["refresh"]}).status_code == 204
@@ -255,7 +255,7 @@ def test_a_program_signs_out_by_its_refresh_token_and_nobody_by_nothing(system: 
 # The audit log.
 
 
-def test_who_did_what_is_written_down_and_nothing_that_was_typed(own_system: System) -> None:
+def test_the_audit_log_has_who_did_what_but_no_typed_text(own_system: System) -> None:
     secret = "typed-into-the-wrong-field"
     account = {"tenant": "hanbit", "username": secret, "password": "x"}
     for _ in range(12):
@@ -316,7 +316,7 @@ def _tenant(browser: Browser) -> str:
     return f"tenant:{claims['tenant']}"
 
 
-def test_a_revocation_by_sql_is_written_down_with_who_made_it(own_system: System) -> None:
+def test_the_audit_log_has_who_made_a_revocation_by_sql(own_system: System) -> None:
     staff = Browser(own_system)
     own_system.query("""UPDATE "user" SET password = '!' WHERE id = %s RETURNING id""", staff.user)
 

@@ -21,7 +21,7 @@ def statuses(flood: "list[Future[httpx.Response]]") -> Counter[int]:
 
 
 @pytest.mark.parametrize("password", ["wrong", PASSWORD])
-def test_thirty_sign_ins_leave_the_only_connection_to_others(own_system: System, password: str) -> None:
+def test_thirty_sign_ins_do_not_occupy_the_only_database_connection(own_system: System, password: str) -> None:
     headers = {"Authorization": f"Bearer {own_system.access_token('saebom', 'owner')}"}
     name = "student" if password == PASSWORD else "stranger-{}"
     with (
@@ -46,7 +46,7 @@ def test_thirty_sign_ins_leave_the_only_connection_to_others(own_system: System,
         assert found[401]
 
 
-def test_who_tries_too_often_is_told_before_anything_is_hashed(own_system: System) -> None:
+def test_too_many_attempts_are_refused_before_anything_is_hashed(own_system: System) -> None:
     with own_system.another_web(SIGN_IN_ADDRESS_LIMIT="10") as web, ThreadPoolExecutor(FLOOD) as pool:
         flood = [pool.submit(sign_in, web.address, f"stranger-{number}", "wrong") for number in range(FLOOD)]
         refused = [future.result() for future in flood if future.result().status_code == 429]

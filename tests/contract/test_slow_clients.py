@@ -44,7 +44,7 @@ async def open_deaf_stream(address: str, path: str, ticket: str) -> socket.socke
     return deaf
 
 
-async def test_one_client_that_does_not_read_slows_nobody_and_is_sent_away(system: System, address: str) -> None:
+async def test_a_client_that_does_not_read_delays_nobody_and_is_closed(system: System, address: str) -> None:
     publisher, tenant_id = Publisher.from_url(system.redis.url), 77_001
     ticket = system.ticket_of(tenant_id)
     websocket_url = address.replace("http", "ws") + "/ws/events/?topics=slow:*"

@@ -49,7 +49,7 @@ async def test_an_import_is_seen_from_welcome_to_done(client: httpx.AsyncClient)
     assert headers["x-accel-buffering"] == "no"
 
 
-async def test_a_client_switches_between_all_three_with_its_last_place_and_misses_and_repeats_nothing(
+async def test_a_client_changes_the_transport_with_its_place_and_gets_each_record_once(
     system: System,
     client: httpx.AsyncClient,
     publisher_of: Publisher,
@@ -82,7 +82,7 @@ async def test_a_client_switches_between_all_three_with_its_last_place_and_misse
     assert [frame["recovered"] for frame in (first, polled.json(), final)] == [True, True, True]
 
 
-async def test_what_the_browser_remembers_wins_over_the_address_it_began_with(
+async def test_last_event_id_goes_before_the_place_in_the_address(
     system: System,
     client: httpx.AsyncClient,
     publisher_of: Publisher,
@@ -112,7 +112,7 @@ def cookie_of(system: System, ticket: str, **changed: Any) -> dict[str, str]:
     return {"Cookie": f"realtime_hanbit={jwt.encode(claims, key, 'HS256')}"}
 
 
-async def test_a_ticket_in_a_cookie_is_for_scripts_out_of_sight(system: System, client: httpx.AsyncClient) -> None:
+async def test_scripts_cannot_read_a_ticket_in_a_cookie(system: System, client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/v1/realtime/ticket/", json={"cookie": True})
     cookie = answer.headers["set-cookie"]
     for word in ("HttpOnly", "SameSite=Strict", "Path=/api/v1/events/"):
@@ -123,7 +123,7 @@ async def test_a_ticket_in_a_cookie_is_for_scripts_out_of_sight(system: System, 
     assert answer.json()["ticket"] not in cookie
 
 
-async def test_the_cookie_opens_a_stream_for_the_tenant_that_is_named(client: httpx.AsyncClient) -> None:
+async def test_the_cookie_opens_a_stream_of_the_named_tenant(client: httpx.AsyncClient) -> None:
     url = (await new_ticket(client))["events_url"]
     headers = {"Cookie": f"realtime_hanbit={await cookie_ticket(client)}"}
     async with await EventStream.open(url, headers=headers, tenant="hanbit") as events:
@@ -132,7 +132,7 @@ async def test_the_cookie_opens_a_stream_for_the_tenant_that_is_named(client: ht
     assert (await refusal(url, headers=headers, tenant="saebom"))[0] == 401
 
 
-async def test_past_its_expiry_the_cookie_still_brings_the_browser_back_until_the_lifetime_ends(
+async def test_an_expired_cookie_reconnects_the_browser_until_the_lifetime_ends(
     system: System, client: httpx.AsyncClient
 ) -> None:
     url, text = (await new_ticket(client))["events_url"], await cookie_ticket(client)
@@ -149,7 +149,7 @@ async def test_past_its_expiry_the_cookie_still_brings_the_browser_back_until_th
     )
 
 
-async def test_a_websocket_takes_no_cookie(system: System, client: httpx.AsyncClient) -> None:
+async def test_a_websocket_accepts_no_cookie(system: System, client: httpx.AsyncClient) -> None:
     ticket = await new_ticket(client)
     headers = {"Cookie": f"realtime_hanbit={await cookie_ticket(client)}"}
     code, _reason = await system.refused(ticket["websocket_url"] + "?tenant=hanbit", headers=headers)
@@ -176,7 +176,7 @@ async def test_errors_before_the_stream_are_plain_http_with_a_sentence(
     assert await refusal(url, narrow["ticket"], topics="job:2") == (403, "The ticket does not allow job:2.")
 
 
-async def test_no_line_end_enters_an_event(
+async def test_no_line_break_of_a_client_or_worker_gets_into_an_event(
     system: System,
     client: httpx.AsyncClient,
     publisher_of: Publisher,

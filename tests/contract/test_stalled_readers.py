@@ -61,7 +61,7 @@ async def count(web: Web, transport: str) -> float:
     return await metric(web.address, f'realtime_connections{{transport="{transport}"}}')
 
 
-async def test_stalled_readers_of_each_transport_cost_little_and_are_given_up(system: System, web: Web) -> None:
+async def test_clients_that_stop_reading_use_little_memory_and_are_given_up(system: System, web: Web) -> None:
     ticket = system.ticket_of(TENANT)
     async with AsyncExitStack() as stack:
         publisher = stack.enter_context(Publisher.from_url(system.redis.url))

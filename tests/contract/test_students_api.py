@@ -5,7 +5,7 @@ from harness.system import System
 KIM = {"name": "김 유일", "parent_phone": "010-9999-0001", "grade": "3"}
 
 
-async def test_a_student_is_created_found_again_changed_deleted_and_brought_back(system: System) -> None:
+async def test_a_student_is_created_found_again_changed_deleted_and_restored(system: System) -> None:
     async with system.client() as client:
         created = await client.post("/api/v1/students/", json=KIM)
         again = await client.post("/api/v1/students/", json=KIM)
@@ -33,7 +33,7 @@ async def test_a_student_is_created_found_again_changed_deleted_and_brought_back
     assert (back.status_code, back.json()["outcome"], back.json()["id"]) == (200, "restored", student_id)
 
 
-async def test_what_cannot_be_a_student_is_refused_with_one_sentence(system: System) -> None:
+async def test_an_invalid_student_is_refused_with_one_sentence(system: System) -> None:
     async with system.client() as client:
         for body, words in [
             ({}, "required"),
@@ -51,7 +51,7 @@ async def test_what_cannot_be_a_student_is_refused_with_one_sentence(system: Sys
     assert (garbled.status_code, garbled.json()["code"]) == (400, "parse_error")
 
 
-async def test_lists_come_in_pages(system: System) -> None:
+async def test_lists_have_pages(system: System) -> None:
     async with system.client() as client:
         first = (await client.get("/api/v1/students/", params={"page_size": 7})).json()
         second = (await client.get(first["next"])).json()
@@ -62,7 +62,7 @@ async def test_lists_come_in_pages(system: System) -> None:
     assert (beyond.status_code, beyond.json()["code"]) == (404, "not_found")
 
 
-async def test_a_lecture_is_made_changed_and_attended(system: System) -> None:
+async def test_a_lecture_is_created_changed_and_gets_students(system: System) -> None:
     async with system.client() as client:
         lecture = (await client.post("/api/v1/lectures/", json={"title": "겨울 특강"})).json()
         await client.patch(f"/api/v1/lectures/{lecture['id']}/", json={"description": "수학"})
@@ -83,7 +83,7 @@ async def test_a_lecture_is_made_changed_and_attended(system: System) -> None:
     assert (shown["description"], shown["student_count"]) == ("수학", 1)
 
 
-async def test_the_ids_of_another_academy_answer_as_ids_that_do_not_exist(system: System) -> None:
+async def test_ids_of_another_academy_are_answered_like_ids_that_do_not_exist(system: System) -> None:
     async with system.client("hanbit") as mine, system.client("saebom") as other:
         student = (await other.post("/api/v1/students/", json=KIM)).json()
         lecture = (await other.post("/api/v1/lectures/", json={"title": "남의 강의"})).json()
@@ -112,7 +112,7 @@ async def test_the_ids_of_another_academy_answer_as_ids_that_do_not_exist(system
     assert listed["count"] == 0
 
 
-async def test_an_address_that_is_none_says_so(system: System) -> None:
+async def test_an_unknown_path_is_answered_with_a_sentence(system: System) -> None:
     async with system.client() as client:
         nowhere = await client.get("/api/v1/nothing/")
         method = await client.put("/api/v1/lectures/", json={})

@@ -39,9 +39,7 @@ def topics_of(system: System, ticket: str) -> list[str]:
     return topics
 
 
-async def test_renewing_carries_the_topics_over_even_when_the_ticket_has_expired(
-    system: System, client: httpx.AsyncClient
-) -> None:
+async def test_renewing_keeps_the_topics_even_of_an_expired_ticket(system: System, client: httpx.AsyncClient) -> None:
     first = await new_ticket(client, {"topics": ["job:1", "video:*"]})
     again = (await renew(client, aged(system, first["ticket"], 11 * 3600))).json()
     assert topics_of(system, again["ticket"]) == ["job:1", "video:*"]
@@ -135,7 +133,7 @@ async def test_the_poll_takes_a_ticket_or_an_access_token_and_nothing_else(
         assert (await bare.post(SNAPSHOT)).status_code == 405
 
 
-async def test_a_student_polls_with_a_ticket_that_names_what_may_be_seen(system: System) -> None:
+async def test_a_student_polls_with_a_ticket_that_names_the_topics(system: System) -> None:
     async with system.client(username="student") as student:
         assert (await student.get(SNAPSHOT)).status_code == 403
         assert (await student.post(TICKET, json={"topics": ["job:1"]})).status_code == 403

@@ -46,7 +46,7 @@ async def test_a_stream_whose_client_vanished_is_given_up_by_the_kernel(system: 
                     await asyncio.sleep(0.05)
 
 
-async def test_the_newest_connection_of_a_user_replaces_the_one_that_vanished(system: System) -> None:
+async def test_a_new_connection_replaces_the_users_one_that_vanished(system: System) -> None:
     ticket = system.ticket_of(TENANT)
     times = {"REALTIME_PING_SECONDS": PING_SECONDS, "REALTIME_SLOW_SECONDS": "600"}
     with system.another_web(REALTIME_MAX_CONNECTIONS_PER_USER="1", **times) as web:

@@ -55,9 +55,7 @@ async def test_two_workers_together_run_no_more_than_the_fleet_may(system: Syste
     assert most_at_once([record for record in watcher.history if record["topic"] in ours]) == most
 
 
-async def test_a_worker_that_is_told_to_end_gives_its_video_back_and_leaves_nothing_behind(
-    system: System, lesson: bytes
-) -> None:
+async def test_a_worker_that_is_stopped_gives_its_video_back_and_leaves_no_files(system: System, lesson: bytes) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
         with system.running_worker("video_worker", WORKER_DRAIN_SECONDS="0") as worker:
             video_id = await uploaded(client, lesson)
@@ -107,7 +105,7 @@ class VideoQueue:
         return sum(map(int, found.values()))
 
 
-async def test_a_message_that_names_no_video_of_its_tenant_is_buried_and_one_without_a_tenant_is_done(
+async def test_a_message_for_another_tenants_video_moves_to_the_dead_letters_and_one_without_a_tenant_is_done(
     system: System, short: bytes
 ) -> None:
     queue = VideoQueue(system)

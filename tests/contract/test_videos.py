@@ -155,7 +155,7 @@ async def test_a_cancelled_encoding_ends_at_once_and_can_be_tried_again(
         assert (await watcher.until_terminal(f"video:{other}"))["status"] == "READY"
 
 
-async def test_a_video_that_runs_is_deleted_its_job_ends_and_every_screen_hears_it(
+async def test_deleting_a_video_that_is_encoded_ends_its_job_and_reaches_every_client(
     system: System, worker: Worker, client: httpx.AsyncClient, long_clip: bytes
 ) -> None:
     log = system.folder / f"{worker.name}.log"
@@ -180,7 +180,7 @@ async def test_a_video_that_runs_is_deleted_its_job_ends_and_every_screen_hears_
         assert video_id not in {video["id"] for video in listed}
 
 
-async def test_a_deleted_video_that_was_ready_soon_plays_no_more_whoever_has_its_address(
+async def test_a_deleted_video_soon_does_not_play_even_with_its_signed_address(
     system: System, worker: Worker, client: httpx.AsyncClient, clip: bytes
 ) -> None:
     async with await system.watcher(client) as watcher:
@@ -197,7 +197,7 @@ async def test_a_deleted_video_that_was_ready_soon_plays_no_more_whoever_has_its
     assert '"logger": "academy.audit"' in line
 
 
-async def test_an_announced_upload_is_deleted_and_cancelled_without_a_word_in_the_feed(
+async def test_deleting_or_cancelling_an_announced_upload_publishes_nothing(
     system: System, client: httpx.AsyncClient
 ) -> None:
     wanted = {"title": "직접", "lecture": await lecture_of(client), "file_name": "clip.mp4", "size": 1000}
@@ -223,7 +223,7 @@ def said(line: str, video_id: int, event: str) -> bool:
     ("name", "content", "code"),
     [("notes.mp4", "수업 노트\n".encode() * 50, "not_a_video"), ("noise.avi", bytes(range(256)) * 50, "not_a_video")],
 )
-async def test_what_is_no_video_fails_with_a_sentence(
+async def test_a_file_that_is_not_a_video_fails_with_a_sentence(
     system: System, worker: Worker, client: httpx.AsyncClient, name: str, content: bytes, code: str
 ) -> None:
     async with await system.watcher(client) as watcher:
@@ -235,7 +235,7 @@ async def test_what_is_no_video_fails_with_a_sentence(
     assert polled["error_reason"].endswith(".")
 
 
-async def test_a_video_that_goes_to_the_bucket_itself_is_encoded_once_it_has_arrived(
+async def test_a_video_that_is_uploaded_to_the_bucket_is_encoded_after_it_arrived(
     system: System, worker: Worker, client: httpx.AsyncClient, clip: bytes
 ) -> None:
     wanted = {"title": "직접", "lecture": await lecture_of(client), "file_name": "clip.mp4", "size": len(clip)}
@@ -290,7 +290,7 @@ async def test_wrong_requests_get_a_sentence(client: httpx.AsyncClient, send: Se
     assert answer.json()["message"]
 
 
-async def test_another_academys_video_is_not_there(system: System, client: httpx.AsyncClient) -> None:
+async def test_another_academys_video_does_not_exist(system: System, client: httpx.AsyncClient) -> None:
     """The demo's own: it is READY, and plays for its academy."""
     ours = (await client.get("/media/videos/?status=READY")).json()["results"][-1]
     async with system.client("saebom") as stranger:
@@ -303,7 +303,7 @@ async def test_another_academys_video_is_not_there(system: System, client: httpx
     assert (await client.get(f"/media/videos/{ours['id']}/")).status_code == 200
 
 
-async def test_students_see_what_is_ready_of_their_lectures_and_poll_with_a_ticket(system: System) -> None:
+async def test_students_see_ready_videos_of_their_lectures_and_poll_with_a_ticket(system: System) -> None:
     async with system.client(username="student") as student:
         shown = (await student.get("/media/videos/")).json()["results"]
         assert {video["status"] for video in shown} == {"READY"}
@@ -326,7 +326,7 @@ async def test_students_see_what_is_ready_of_their_lectures_and_poll_with_a_tick
         assert foreign.status_code == 200  # who works there needs no ticket
 
 
-async def test_only_who_may_upload_sends_more_than_a_workbook(system: System) -> None:
+async def test_only_roles_that_may_upload_videos_send_more_than_a_workbook(system: System) -> None:
     async def send(client: httpx.AsyncClient) -> int:
         announced = {"Content-Length": "22000000", "Content-Type": "multipart/form-data; boundary=x"}
         async with asyncio.timeout(30):

@@ -39,7 +39,7 @@ async def test_an_import_is_seen_from_welcome_to_done_with_growing_offsets(syste
     assert max(percents) < 100
 
 
-async def test_a_place_brings_only_what_changed_since(system: System, publisher_of: Publisher) -> None:
+async def test_with_a_place_only_later_changes_are_sent(system: System, publisher_of: Publisher) -> None:
     tenant_id = tenant_of(system, "hanbit")
     publisher_of.status(tenant_id=tenant_id, topic="job:before", attempt=1, status="DONE")
     async with system.client() as client:
@@ -63,7 +63,7 @@ async def test_a_place_works_on_a_feed_that_has_never_been_used(system: System) 
     assert (snapshot["recovered"], snapshot["records"]) == (True, [])
 
 
-async def test_a_place_earned_under_other_topics_is_not_usable(system: System) -> None:
+async def test_a_place_from_other_topics_is_not_used(system: System) -> None:
     async with system.client() as client:
         async with await system.watcher(client) as watcher:
             place = (await watcher.read_until("snapshot"))["place"]
@@ -72,7 +72,7 @@ async def test_a_place_earned_under_other_topics_is_not_usable(system: System) -
 
 
 @pytest.mark.parametrize("since", ["", "rubbish", "0.0.0", "a.99999999999999999999.b", "ffffffff.1.00000000", "%00"])
-async def test_a_place_that_is_none_brings_everything(system: System, since: str) -> None:
+async def test_an_invalid_place_brings_a_whole_snapshot(system: System, since: str) -> None:
     async with system.client() as client, await system.watcher(client, since=since) as watcher:
         assert (await watcher.read_until("snapshot"))["recovered"] is False
 
@@ -116,7 +116,7 @@ async def test_no_byte_of_one_academy_reaches_another(system: System, publisher_
     assert "job:secret" not in all_of_it.records
 
 
-async def test_topics_are_added_and_taken_away_in_an_open_connection(system: System, publisher_of: Publisher) -> None:
+async def test_topics_are_added_to_and_removed_from_an_open_connection(system: System, publisher_of: Publisher) -> None:
     tenant_id = tenant_of(system, "hanbit")
     publisher_of.status(tenant_id=tenant_id, topic="job:dyn1", attempt=1, status="PROCESSING")
     async with system.client() as client, await system.watcher(client, topics="job:dyn0") as watcher:
@@ -154,7 +154,7 @@ async def test_topics_are_added_and_taken_away_in_an_open_connection(system: Sys
         ('{"type":"pong","x":"' + "y" * 9000 + '"}', "8192 are the most"),
     ],
 )
-async def test_a_malformed_frame_gets_one_sentence_and_the_connection_goes_on(
+async def test_a_malformed_frame_is_answered_with_a_sentence_and_the_connection_stays(
     system: System, frame: str | bytes, sentence: str
 ) -> None:
     async with system.client() as client, await system.watcher(client, topics="job:x") as watcher:
@@ -167,7 +167,7 @@ async def test_a_malformed_frame_gets_one_sentence_and_the_connection_goes_on(
     assert sentence in error["message"]
 
 
-async def test_the_tenth_malformed_frame_closes(system: System) -> None:
+async def test_the_tenth_malformed_frame_closes_the_connection(system: System) -> None:
     async with system.client() as client, await system.watcher(client, topics="job:x") as watcher:
         await watcher.read_until("snapshot")
         for _ in range(10):
@@ -178,7 +178,7 @@ async def test_the_tenth_malformed_frame_closes(system: System) -> None:
     assert watcher.frames[-1]["type"] == "closing"
 
 
-async def test_more_frames_than_allowed_close(system: System) -> None:
+async def test_too_many_frames_close_the_connection(system: System) -> None:
     async with system.client() as client, await system.watcher(client, topics="job:x") as watcher:
         await watcher.read_until("snapshot")
         for _ in range(60):
@@ -203,7 +203,7 @@ def forged(ticket: str, **changes: object) -> str:
 
 
 @pytest.mark.parametrize(("kind", "code"), [("forged", 4401), ("access", 4401), ("garbled", 4401), ("expired", 4100)])
-async def test_a_wrong_ticket_is_refused_by_a_code_that_says_what_to_do(system: System, kind: str, code: int) -> None:
+async def test_a_wrong_ticket_is_refused_with_a_code_that_says_what_to_do(system: System, kind: str, code: int) -> None:
     async with system.client() as client:
         ticket = await new_ticket(client)
         wrong = {
@@ -225,7 +225,7 @@ def expired_ticket(system: System, ticket: str) -> str:
     return jwt.encode(claims | {"exp": int(time.time()) - 1}, conf.ticket_key(), "HS256")
 
 
-async def test_a_ticket_is_no_access_token(system: System) -> None:
+async def test_a_ticket_is_not_accepted_as_an_access_token(system: System) -> None:
     async with system.client() as client:
         ticket = (await new_ticket(client))["ticket"]
         answer = await client.get("/api/v1/jobs/", headers={"Authorization": f"Bearer {ticket}"})
@@ -242,7 +242,7 @@ async def test_a_page_of_another_site_cannot_connect(system: System, origin: str
     assert refused.value.response.status_code == 403
 
 
-async def test_the_own_site_connects(system: System) -> None:
+async def test_a_page_of_the_same_site_connects(system: System) -> None:
     async with system.client() as client:
         ticket = await new_ticket(client)
     subprotocols: list[object] = ["realtime.v1", f"ticket.{ticket['ticket']}"]
@@ -271,7 +271,7 @@ async def test_a_student_gets_no_ticket_for_jobs(system: System) -> None:
     assert everything.json()["code"] == a_job.json()["code"] == "forbidden_topic"
 
 
-async def test_a_connection_is_refreshed_by_a_ticket_of_the_same_user_only(system: System) -> None:
+async def test_only_a_ticket_of_the_same_user_refreshes_a_connection(system: System) -> None:
     async with system.client() as mine, system.client("hanbit", "staff") as other:
         async with await system.watcher(mine) as watcher:
             await watcher.read_until("snapshot")

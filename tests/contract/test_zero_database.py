@@ -9,7 +9,7 @@ WEB = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web' AND 
 POLLS, CONNECTS = 1000, 100
 
 
-async def test_a_thousand_polls_and_a_hundred_connects_cost_the_web_process_no_statement(own_system: System) -> None:
+async def test_a_thousand_polls_and_a_hundred_connections_need_no_sql_statement(own_system: System) -> None:
     async with own_system.client() as client:
         async with await own_system.watcher(client) as watcher:
             job_id = await import_workbook(client, sample_workbook(500, seed=31))

@@ -15,7 +15,7 @@ from tests.docs.pages import page
 PAGE = page("docs/reference/audit-log.md")
 
 
-def test_each_event_is_in_the_page_and_no_other() -> None:
+def test_the_page_has_all_events_and_no_other() -> None:
     assert {row[0].strip("`") for row in PAGE.rows("event")} == {event.value for event in Event}
 
 
@@ -34,7 +34,7 @@ def test_a_line_is_json_with_the_fields_of_the_page_and_goes_to_the_file_at_any_
     assert (line["tenant"], line["user"], line["of_user"], line["outcome"]) == (3, 7, 8, "ok")
 
 
-def test_a_line_that_its_file_does_not_take_goes_to_standard_error(
+def test_a_line_that_cannot_be_written_to_its_file_goes_to_standard_error(
     tmp_path: Path,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
@@ -50,7 +50,7 @@ def test_a_line_that_its_file_does_not_take_goes_to_standard_error(
     assert json.loads(line)["event"] == "session_ended"
 
 
-def test_what_was_typed_as_a_name_cannot_be_read_from_its_mark_and_breaks_no_line() -> None:
+def test_a_typed_name_cannot_be_read_from_its_hash_and_breaks_no_line() -> None:
     marks = {account_mark("hanbit", name) for name in ("owner", "my password", 'x"}\n{"event": "signed_in"')}
     assert len(marks) == 3
     assert all(mark.isalnum() and len(mark) == 16 for mark in marks)

@@ -32,7 +32,7 @@ def has_new_password(user: User) -> bool:
     return user.check_password(NEW)
 
 
-def test_the_academy_says_whose_password_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_academy_selects_the_account(capsys: pytest.CaptureFixture[str]) -> None:
     here, there, operator = account("here"), account("there"), account(None)
     now = timezone.now()
     session = LoginSession.objects.create(user=there, token_id=uuid4(), rotated_at=now, expires_at=now + timedelta(1))
@@ -75,7 +75,7 @@ def test_a_name_of_several_accounts_is_refused_in_a_sentence() -> None:
         ({}, "There is no account 'kim'."),
     ],
 )
-def test_an_account_that_there_is_not_is_said_to_be_missing(options: dict[str, object], said: str) -> None:
+def test_an_unknown_account_is_reported(options: dict[str, object], said: str) -> None:
     with pytest.raises(CommandError) as refused:
         call_command("changepassword", "kim", **options)
     assert str(refused.value) == said

@@ -177,6 +177,6 @@ def test_a_status_that_is_restored_in_redis(
 
 
 @pytest.mark.parametrize("name", SLOW)
-def test_a_file_inside_a_transaction_is_a_mistake_that_is_said(name: str) -> None:
+def test_using_a_file_inside_a_transaction_raises_an_error(name: str) -> None:
     with transaction.atomic(), pytest.raises(RuntimeError, match="outside atomic"):
         getattr(default_storage, name)("a file")

@@ -8,7 +8,7 @@ from apps.core.models import Tenant, User
 pytestmark = pytest.mark.django_db
 
 
-def test_a_name_that_an_operator_has_is_refused_in_a_sentence() -> None:
+def test_the_name_of_an_existing_operator_is_refused_in_a_sentence() -> None:
     User.objects.create_superuser("operator")
     with pytest.raises(CommandError, match="There is an operator 'operator' already"):
         call_command("createsuperuser", username="operator", interactive=False)

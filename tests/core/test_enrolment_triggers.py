@@ -69,7 +69,7 @@ def test_an_enrolment_that_ends_revokes_the_student_and_the_parent_once(enrolmen
     assert revoked() == expected
 
 
-def test_the_parent_whose_child_gets_another_one_is_revoked(enrolment: Enrollment, tenant: Tenant) -> None:
+def test_a_parent_is_revoked_when_the_child_gets_another_parent(enrolment: Enrollment, tenant: Tenant) -> None:
     student, old = enrolment.student, enrolment.student.parent
     student.parent = Parent.objects.create(tenant=tenant, phone="01033334444", user=account(tenant, Role.PARENT))
     student.save()

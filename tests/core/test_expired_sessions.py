@@ -33,7 +33,7 @@ def session_of(user: User, expired_days_ago: float, *, ended: bool = False) -> L
 
 
 @pytest.mark.parametrize("ended", [True, False])
-def test_a_session_goes_a_day_after_it_expired_and_nothing_is_revoked(user: User, ended: bool) -> None:
+def test_a_session_is_deleted_a_day_after_it_expired_without_a_revocation(user: User, ended: bool) -> None:
     old = session_of(user, 1.1, ended=ended)
     kept = [session_of(user, 0.9, ended=ended), session_of(user, -13, ended=ended)]
     before = OutboxEntry.objects.count()
@@ -65,7 +65,7 @@ def test_many_are_deleted_in_batches_and_a_sweep_has_an_end(user: User, monkeypa
     assert LoginSession.objects.filter(user=user).count() == 0
 
 
-def test_sessions_of_operators_go_as_well() -> None:
+def test_sessions_of_operators_are_deleted_as_well() -> None:
     for key, days in (("old", 2.0), ("new", -1.0)):
         Session.objects.create(session_key=key, session_data="", expire_date=timezone.now() - timedelta(days=days))
     sessions.sweep_sessions()

@@ -37,7 +37,7 @@ def test_a_file_that_nobody_reads_is_closed_too() -> None:
     assert stored.closed
 
 
-def test_files_that_hang_take_no_thread_that_others_need() -> None:
+def test_files_that_hang_do_not_occupy_the_threads_of_others() -> None:
     """The event loop has few threads of its own, in which it looks up hosts."""
     go_on = threading.Event()
     most = min(32, (os.cpu_count() or 1) + 4)  # of the loop's own

@@ -81,7 +81,7 @@ def test_a_flood_from_one_household_of_ipv6_waits_behind_somebody_elses_first_re
 
 
 @pytest.mark.django_db(transaction=True)
-def test_academies_that_do_not_exist_have_one_place_together(gate: Gate) -> None:
+def test_unknown_academies_share_one_place_in_the_queue(gate: Gate) -> None:
     create_tenant("saebom", "Saebom")
     made_up = [Origin.of_sign_in(f"academy {number}", f"192.0.2.{number}") for number in range(5)]
     flood = [gate.join(f"flood {number}", origin) for number, origin in enumerate(made_up)]
@@ -101,7 +101,7 @@ def test_a_flood_on_one_academy_waits_behind_another_academys_first_request(gate
     assert gate.done[:2] == ["flood 0", "other"]
 
 
-def test_somebody_known_is_not_held_up_by_the_crowd_of_their_academy(gate: Gate) -> None:
+def test_a_known_user_does_not_wait_for_the_crowd_of_their_academy(gate: Gate) -> None:
     flood = [gate.join(f"flood {number}", Origin("hanbit", f"address {number}")) for number in range(5)]
     known = gate.join("known", Origin("hanbit", "their own address", known=True))
     gate.open()
@@ -119,7 +119,7 @@ def test_a_signed_in_user_with_many_addresses_waits_behind_another_academys_firs
     assert gate.done[:2] == ["flood 0", "other"]
 
 
-def test_one_user_is_one_user_whatever_academies_and_addresses_they_name(gate: Gate) -> None:
+def test_a_user_counts_once_for_any_academy_and_address(gate: Gate) -> None:
     flood = [gate.join(f"flood {number}", Origin(f"academy {number}", f"at {number}", user=7)) for number in range(5)]
     other = gate.join("other", Origin("saebom", "another address", user=8))
     gate.open()
@@ -128,7 +128,7 @@ def test_one_user_is_one_user_whatever_academies_and_addresses_they_name(gate: G
     assert gate.done[:2] == ["flood 0", "other"]
 
 
-def test_a_full_line_gives_up_the_last_place_of_whoever_has_most(gate: Gate) -> None:
+def test_a_full_queue_drops_the_last_request_of_the_largest_sender(gate: Gate) -> None:
     flood = [gate.join(f"flood {number}", Origin("hanbit", "one address")) for number in range(8)]
     other = gate.join("other", Origin("saebom", "another address"))
     with pytest.raises(HashingBusyError):
@@ -141,7 +141,7 @@ def test_a_full_line_gives_up_the_last_place_of_whoever_has_most(gate: Gate) -> 
     assert "other" in gate.done
 
 
-def test_nobody_waits_for_ever() -> None:
+def test_waiting_has_a_time_limit() -> None:
     gate = Gate(patience_seconds=0.05)
     with pytest.raises(HashingBusyError):
         gate.join("impatient", Origin("hanbit", "an address")).result(10)
@@ -149,7 +149,7 @@ def test_nobody_waits_for_ever() -> None:
     assert gate.done == []
 
 
-def test_what_the_work_raises_reaches_its_caller(gate: Gate) -> None:
+def test_errors_of_the_work_reach_its_caller(gate: Gate) -> None:
     gate.open()
     with pytest.raises(ZeroDivisionError):
         gate.line.run(lambda: 1 / 0, Origin("hanbit", "an address"))
@@ -157,7 +157,7 @@ def test_what_the_work_raises_reaches_its_caller(gate: Gate) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_waits_holds_no_database_connection(gate: Gate) -> None:
+def test_a_waiting_request_holds_no_database_connection(gate: Gate) -> None:
     gate.open()
     connection.ensure_connection()
     held = gate.line.run(lambda: connection.connection, Origin("hanbit", "an address"))
@@ -166,7 +166,7 @@ def test_whoever_waits_holds_no_database_connection(gate: Gate) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_hashing_inside_a_transaction_is_a_mistake_that_is_said(gate: Gate) -> None:
+def test_hashing_inside_a_transaction_raises_an_error(gate: Gate) -> None:
     gate.open()
     with transaction.atomic(), pytest.raises(RuntimeError, match="outside atomic"):
         gate.line.run(lambda: 7, Origin("hanbit", "an address"))

@@ -41,7 +41,7 @@ def send(client: Client, path: str, body: str | bytes, content_type: str = "appl
 
 @pytest.mark.parametrize("number", ["9" * 19, "9" * 5000, "-1", "", "1.0", "٣", "1\0"])
 @pytest.mark.parametrize("query", ["students/?lecture=", "enrolments/?lecture=", "enrolments/?student="])
-def test_a_number_in_an_address_that_is_none_is_refused(client: Client, query: str, number: str) -> None:
+def test_an_invalid_number_in_a_path_is_refused(client: Client, query: str, number: str) -> None:
     path, name = query.rstrip("=").split("?")
     assert refused(client.get(f"/api/v1/{path}", {name: number}))["fields"].keys() == {name}
 
@@ -53,7 +53,7 @@ def test_a_sample_of_an_impossible_size_is_refused(client: Client, rows: str) ->
 
 @pytest.mark.parametrize("number", ["9" * 19, "9" * 30, "9" * 5000])
 @pytest.mark.parametrize("door", LISTS)
-def test_an_id_that_no_database_holds_is_absent(client: Client, door: str, number: str) -> None:
+def test_an_id_too_large_for_the_database_does_not_exist(client: Client, door: str, number: str) -> None:
     methods = {"students": ("GET", "PATCH", "DELETE"), "lectures": ("GET", "PATCH"), "enrolments": ("DELETE",)}[door]
     for method in methods:
         answer = client.generic(method, f"/api/v1/{door}/{number}/", b"{}", content_type="application/json")
@@ -62,18 +62,18 @@ def test_an_id_that_no_database_holds_is_absent(client: Client, door: str, numbe
 
 @pytest.mark.parametrize("search", ["\0", "김\0", "a " * 5000, "x" * 101])
 @pytest.mark.parametrize("door", ["students", "lectures"])
-def test_a_search_that_no_database_can_do_is_refused(client: Client, door: str, search: str) -> None:
+def test_a_search_that_the_database_cannot_do_is_refused(client: Client, door: str, search: str) -> None:
     assert "search" in refused(client.get(f"/api/v1/{door}/", {"search": search}))["fields"]
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "9" * 30, "9" * 5000, "\0", "last-but-one"])
 @pytest.mark.parametrize("door", LISTS)
-def test_a_page_that_is_none_is_absent(client: Client, door: str, page: str) -> None:
+def test_an_invalid_page_does_not_exist(client: Client, door: str, page: str) -> None:
     refused(client.get(f"/api/v1/{door}/", {"page": page}), 404)
 
 
 @pytest.mark.parametrize("size", ["0", "-5", "100000", "9" * 5000, "\0"])
-def test_no_page_holds_more_than_200(client: Client, size: str) -> None:
+def test_no_page_has_more_than_200_rows(client: Client, size: str) -> None:
     for number in range(201):
         send(client, "/api/v1/lectures/", json.dumps({"title": f"lecture {number}"}))
     answer = client.get("/api/v1/lectures/", {"page_size": size}).json()
@@ -99,7 +99,7 @@ def test_no_page_holds_more_than_200(client: Client, size: str) -> None:
     ids=lambda body: repr(body[:12]),
 )
 @pytest.mark.parametrize("door", JSON_DOORS)
-def test_a_body_that_is_no_honest_json_is_refused(client: Client, door: str, body: str | bytes) -> None:
+def test_a_hostile_json_body_is_refused(client: Client, door: str, body: str | bytes) -> None:
     refused(send(client, f"/api/v1/{door}", body), 400, 413)
 
 
@@ -112,7 +112,7 @@ def test_a_body_that_is_no_honest_json_is_refused(client: Client, door: str, bod
         (b'{"title": ', "Expecting value: line 1 column 11 (char 10)"),
     ],
 )
-def test_what_is_wrong_with_json_is_said_in_plain_words(client: Client, body: bytes, words: str) -> None:
+def test_errors_in_json_are_explained_in_plain_words(client: Client, body: bytes, words: str) -> None:
     assert refused(send(client, "/api/v1/lectures/", body))["message"] == f"JSON parse error - {words}"
 
 
@@ -137,7 +137,7 @@ def test_values_that_fit_no_column_are_refused(client: Client, door: str, body: 
     refused(send(client, f"/api/v1/{door}", json.dumps(body)))
 
 
-def test_fields_that_are_not_the_callers_to_say_are_not_taken(client: Client) -> None:
+def test_fields_that_the_caller_may_not_set_are_ignored(client: Client) -> None:
     body = {"title": "x", "id": 7_000_000, "tenant": 1, "tenant_id": 1, "student_count": 9}
     made = client.post("/api/v1/lectures/", json.dumps(body), content_type="application/json").json()
     assert made["id"] != 7_000_000
@@ -145,23 +145,23 @@ def test_fields_that_are_not_the_callers_to_say_are_not_taken(client: Client) ->
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", ";;;", "\xff"])
-def test_a_kind_of_answer_that_there_is_none_of_is_said_to_be_so(client: Client, accept: str) -> None:
+def test_an_unsupported_accept_header_is_answered_with_a_sentence(client: Client, accept: str) -> None:
     assert refused(client.get("/api/v1/lectures/", headers={"Accept": accept}), 406)["code"] == "not_acceptable"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "multipart/form-data"])
-def test_a_kind_of_body_that_is_not_read_is_said_to_be_so(client: Client, content_type: str) -> None:
+def test_an_unsupported_content_type_is_answered_with_a_sentence(client: Client, content_type: str) -> None:
     assert refused(send(client, "/api/v1/lectures/", b"title=x", content_type), 415)["code"] == "unsupported_media_type"
 
 
 @pytest.mark.parametrize("path", ["/api/v1/lectures/", "/api/v1/realtime/ticket/", "/"])
-def test_another_sites_name_is_not_answered_for(client: Client, path: str) -> None:
+def test_a_host_name_of_another_site_is_refused(client: Client, path: str) -> None:
     refused(client.post(path, headers={"Host": "evil.example"}))
 
 
 @pytest.mark.parametrize("words", ["", "a b", "\xff\xfe", "...", "a.b.c", "x" * 100_000, "eyJhbGciOiJub25lIn0.e30."])
 @pytest.mark.parametrize("door", ["lectures/", "realtime/ticket/"])
-def test_what_is_no_token_opens_nothing(client: Client, door: str, words: str) -> None:
+def test_an_invalid_token_opens_nothing(client: Client, door: str, words: str) -> None:
     answer = client.post(f"/api/v1/{door}", headers={"Authorization": f"Bearer {words}".strip()})
     assert refused(answer, 401)["code"] in {"token_invalid", "not_authenticated"}
     assert answer["WWW-Authenticate"].startswith("Bearer")
@@ -212,7 +212,7 @@ def test_an_upload_of_odd_parts_is_refused(client: Client, sent: dict[str, Any])
     refused(client.post(IMPORT, **sent), 400, 415)
 
 
-def test_a_wrong_method_is_said_to_be_so_even_where_no_rest_framework_answers(client: Client) -> None:
+def test_a_wrong_method_is_answered_with_a_sentence_outside_of_rest_framework_too(client: Client) -> None:
     for method in ("GET", "PUT", "DELETE", "OPTIONS", "TRACE", "HEAD"):
         answer = client.generic(method, "/api/v1/realtime/ticket/")
         assert answer.status_code == 405

@@ -27,7 +27,7 @@ WRONG = {
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize(("address", "method"), [(address, method) for address in WRONG for method in WRONG[address]])
-def test_a_method_that_a_view_does_not_have_is_said_to_be_wrong_whoever_asks(
+def test_a_method_that_a_view_does_not_have_is_answered_with_405_for_everybody(
     asks: Asks, role: Role, address: str, method: str
 ) -> None:
     answer = asks(role).generic(method, address)
@@ -53,7 +53,7 @@ urlpatterns = [path("forgetful/", Forgetful.as_view())]
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("method", ["DELETE", "OPTIONS"])
-def test_a_method_that_a_view_has_and_names_for_nobody_is_refused_to_everybody(
+def test_a_method_without_roles_is_refused_to_everybody(
     asks: Asks, settings: Settings, role: Role, method: str
 ) -> None:
     settings.ROOT_URLCONF = "tests.core.test_methods"
@@ -61,7 +61,7 @@ def test_a_method_that_a_view_has_and_names_for_nobody_is_refused_to_everybody(
     assert (answer.status_code, answer.json()["code"]) == (403, "role_refused")
 
 
-def test_who_is_not_signed_in_is_not_told_which_methods_there_are(asks: Asks) -> None:
+def test_without_a_token_nobody_learns_which_methods_there_are(asks: Asks) -> None:
     answer = asks().generic("PUT", "/api/v1/students/", headers={"Authorization": ""})
     assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
 

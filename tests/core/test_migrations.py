@@ -31,7 +31,7 @@ def test_no_migration_changes_tables_and_rows_in_one_transaction() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_sessions_of_before_take_the_time_of_their_last_rotation_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_older_sessions_get_the_time_of_their_last_rotation_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     migration = import_module("apps.core.migrations.0005_session_times")
     monkeypatch.setattr(migration, "BATCH", 2)
     tenant = create_tenant("hanbit", "Hanbit")

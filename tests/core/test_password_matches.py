@@ -38,7 +38,7 @@ def test_an_account_that_does_not_exist_costs_as_many_hashes_as_a_wrong_password
     assert len(hashed) == hashes
 
 
-def test_both_spellings_open_and_so_does_a_hash_of_what_was_typed() -> None:
+def test_both_unicode_forms_of_a_password_are_accepted_also_by_old_hashes() -> None:
     for typed in (LIGATURE, "office chair"):
         assert password_matches(typed, hash_password(LIGATURE))
     assert password_matches(LIGATURE, make_password(LIGATURE))

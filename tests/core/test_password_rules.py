@@ -65,14 +65,14 @@ def test_djangos_own_forms_and_commands_keep_the_rules(tenant: Tenant) -> None:
     validate_password("correct horse battery staple", user)
 
 
-def test_a_shorter_password_is_taken_where_the_operator_says_so(settings: Settings) -> None:
+def test_a_shorter_password_is_accepted_if_the_setting_allows_it(settings: Settings) -> None:
     settings.PASSWORD_MIN_LENGTH = 8
     validate_password("곰 세 마리가 산다")
     (rules,) = get_password_validators(settings.AUTH_PASSWORD_VALIDATORS)
     assert "at least 8 characters" in rules.get_help_text()
 
 
-def test_long_passwords_are_taken_whole(client: Client) -> None:
+def test_long_passwords_are_not_cut(client: Client) -> None:
     long = "오늘은 비가 왔고 내일은 눈이 온다고 한다. " * 4
     assert 64 < len(long) < 200
     assert change(client, long).status_code == 200

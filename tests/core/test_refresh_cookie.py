@@ -27,7 +27,7 @@ def test_behind_tls_the_cookie_has_a_name_that_no_page_without_tls_can_set() -> 
     assert (deleted["max-age"], deleted["secure"]) == (0, True)
 
 
-def test_behind_tls_a_cookie_without_the_prefix_counts_for_nothing() -> None:
+def test_behind_tls_a_cookie_without_the_prefix_is_ignored() -> None:
     assert read_cookie(request(secure=True, refresh_hanbit="planted"), "hanbit") == ""
 
 

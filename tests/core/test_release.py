@@ -56,7 +56,7 @@ async def status(path: str, body: dict[str, str]) -> int:
     return int(sent[0]["status"])
 
 
-async def test_nothing_of_a_body_is_alive_after_its_answer(bodies: list["weakref.ref[Text]"]) -> None:
+async def test_nothing_of_a_body_stays_in_memory_after_its_answer(bodies: list["weakref.ref[Text]"]) -> None:
     assert await status("/api/v1/auth/token/", {"note": "x" * 60_000, "other": "y" * 5000}) == 400
     assert await status("/api/v1/auth/refresh/", {"refresh": "x" * 1900, "note": "z" * 60_000}) == 401
     assert len(bodies) == 4

@@ -87,7 +87,7 @@ def test_signing_in_renews_the_hash_and_ends_nothing(kind: str, redis: object, m
     assert not OutboxEntry.objects.filter(kind="revocation").exists()
 
 
-def test_a_hash_of_what_was_typed_before_passwords_were_normalised_is_renewed() -> None:
+def test_a_hash_from_before_passwords_were_normalised_is_renewed() -> None:
     compared = compare_password(LIGATURE, make_password(LIGATURE))
     assert compared.right
     assert compared.new_hash is not None
@@ -129,7 +129,7 @@ def test_a_password_that_was_changed_meanwhile_stays() -> None:
     assert user.check_password("another password")
 
 
-def test_only_the_hash_of_this_account_is_excused_and_only_for_its_transaction() -> None:
+def test_only_a_new_hash_of_this_account_in_this_transaction_ends_nothing() -> None:
     user, tenant = account(hash_password(PASSWORD)), Tenant.objects.get(code="renewed")
     neighbour = User.objects.create(tenant=tenant, username="lee", password=user.password)
     TenantMembership.objects.create(tenant=tenant, user=neighbour, role=Role.STAFF)

@@ -92,7 +92,7 @@ MARKING = {
 
 
 @pytest.mark.parametrize("what", MARKING)
-def test_what_a_token_says_no_longer_is_read_again_and_the_sign_in_goes_on(user: User, what: str) -> None:
+def test_a_changed_account_revokes_access_tokens_but_keeps_the_sign_in(user: User, what: str) -> None:
     session = session_of(user)
     MARKING[what](user)
     assert revoked() == {(user.tenant_id, f"user:{user.pk}")}
@@ -100,13 +100,13 @@ def test_what_a_token_says_no_longer_is_read_again_and_the_sign_in_goes_on(user:
     assert session.ended_at is None
 
 
-def test_an_academy_that_is_suspended_is_one_mark(user: User) -> None:
+def test_suspending_an_academy_needs_one_mark(user: User) -> None:
     session_of(user)
     Tenant.objects.filter(users=user).update(active=False)
     assert revoked() == {(user.tenant_id, "tenant")}
 
 
-def test_what_permits_more_or_the_same_ends_nothing(user: User) -> None:
+def test_changes_that_take_no_rights_away_end_nothing(user: User) -> None:
     session_of(user)
     User.objects.filter(pk=user.pk).update(name="x", last_login=timezone.now(), must_change_password=False)
     user.save()
@@ -139,9 +139,7 @@ def test_a_superuser_who_belongs_to_no_academy_can_be_changed() -> None:
     assert revoked() == set()
 
 
-def test_a_revoked_user_and_session_cannot_refresh_and_a_revoked_tenant_costs_one_mark(
-    user: User, redis: Redis
-) -> None:
+def test_a_revoked_user_or_session_cannot_refresh_and_a_revoked_tenant_needs_one_mark(user: User, redis: Redis) -> None:
     first, second = session_of(user), session_of(user)
     colleague, stranger = session_of(account(user.tenant)), session_of(account(other_tenant()))  # type: ignore[arg-type]
     assert user.tenant_id is not None
@@ -155,7 +153,7 @@ def test_a_revoked_user_and_session_cannot_refresh_and_a_revoked_tenant_costs_on
     assert revoked() == unsent
 
 
-def test_another_tenants_session_and_what_is_none_are_left_alone(user: User) -> None:
+def test_another_tenants_session_and_an_invalid_id_end_nothing(user: User) -> None:
     session = session_of(user)
     end_sessions(other_tenant().pk, None, str(session.pk))
     end_sessions(other_tenant().pk, user.pk, None)
@@ -209,7 +207,7 @@ OF_THE_API: dict[str, Callable[[User, LoginSession], object]] = {
 
 
 @pytest.mark.parametrize("what", OF_THE_API)
-def test_what_the_api_ends_and_revokes_itself_is_one_row_and_what_follows_has_its_own(user: User, what: str) -> None:
+def test_a_revocation_by_the_api_writes_one_row_and_later_changes_write_their_own(user: User, what: str) -> None:
     session, later = session_of(user), account(user.tenant)  # type: ignore[arg-type]
     OF_THE_API[what](user, session)
     assert not LoginSession.objects.filter(pk=session.pk, ended_at=None).exists()

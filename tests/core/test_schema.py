@@ -7,12 +7,12 @@ from django.test import Client
 from apps.core import schema
 
 
-def test_the_document_is_valid_and_nothing_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_document_is_valid_and_causes_no_warnings(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn")
     assert "accessToken" in capsys.readouterr().out
 
 
-def test_it_is_built_once_and_then_asked_for_by_its_etag(
+def test_the_document_is_built_once_and_has_an_etag(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(schema, "_documents", schema._Documents())

@@ -48,7 +48,7 @@ def places(names: set[str]) -> set[str]:
     return found
 
 
-def test_only_repositories_and_the_outbox_ask_for_rows() -> None:
+def test_only_repositories_and_the_outbox_read_rows() -> None:
     assert [place for place in sorted(places(MANAGERS)) if not place.startswith(BEHIND_THE_WALL)] == []
 
 
@@ -92,7 +92,7 @@ def _names_tenant(call: ast.Call) -> bool:
     return any(word.arg in {"tenant", "tenant_id", "job__tenant_id"} for word in call.keywords)
 
 
-def test_every_row_that_is_an_academys_says_whose() -> None:
+def test_every_row_of_an_academy_has_its_tenant() -> None:
     without = {model.__name__ for model in apps.get_models() if not hasattr(model, "tenant_id")}
     django_s = {"Permission", "Group", "ContentType"}
     operators = {"LogEntry", "Session"}

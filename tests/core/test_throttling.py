@@ -78,7 +78,7 @@ def test_successes_count_half(counted_in: Redis) -> None:
         attempt()
 
 
-def test_what_was_refused_unread_does_not_count(counted_in: Redis) -> None:
+def test_refused_attempts_that_were_not_checked_do_not_count(counted_in: Redis) -> None:
     for _ in range(50):
         attempt().withdraw()
 
@@ -101,7 +101,7 @@ def test_a_refused_attempt_does_not_prolong_the_wait(counted_in: Redis) -> None:
     assert {key: counted_in.get(key) for key in counted_in.scan_iter()} == before
 
 
-def test_every_key_goes_by_itself_and_names_no_account(counted_in: Redis) -> None:
+def test_every_key_expires_and_names_no_account(counted_in: Redis) -> None:
     attempt(account="kim-minsu").succeeded()
     keys = [key.decode() for key in counted_in.scan_iter()]
     assert len(keys) == 5
@@ -116,7 +116,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("reason", [*REFUSALS, "it is a replica", "it is away"])
-def test_the_limit_holds_while_redis_takes_no_writes(counted_in: Redis, own_redis: RedisServer, reason: str) -> None:
+def test_the_limits_apply_while_redis_refuses_writes(counted_in: Redis, own_redis: RedisServer, reason: str) -> None:
     before = {name: str(counted_in.config_get(name)[name]) for changes in REFUSALS.values() for name in changes}
     account = str(uuid4())
     for _ in range(4):
@@ -168,10 +168,10 @@ def test_the_memory_of_a_process_is_bounded(counted_in: Redis, monkeypatch: pyte
         ("fe80::1%eth0", "fe80::"),
     ],
 )
-def test_a_household_of_ipv6_is_one_address(address: str, counted: str) -> None:
+def test_a_64_network_of_ipv6_counts_as_one_address(address: str, counted: str) -> None:
     assert network_of(address) == counted
 
 
-def test_what_is_no_address_is_counted_all_the_same() -> None:
+def test_an_invalid_address_is_counted_too() -> None:
     assert network_of("") == network_of("")
     assert len(network_of("x" * 5000)) == 32

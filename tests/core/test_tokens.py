@@ -80,7 +80,7 @@ def one_of_each() -> dict[str, str]:
     }
 
 
-def test_a_token_says_again_what_it_was_made_of() -> None:
+def test_reading_a_token_returns_the_caller_for_whom_it_was_made() -> None:
     session, token = uuid4(), uuid4()
     read = read_access_token(access_token(CALLER))
     assert replace(read, issued_at=0.0) == CALLER
@@ -88,7 +88,7 @@ def test_a_token_says_again_what_it_was_made_of() -> None:
     assert read_refresh_token(refresh_token(session, token, time.time() + 60)) == (session, token)
 
 
-def test_a_token_and_a_ticket_are_as_old_as_what_was_read_for_them() -> None:
+def test_a_token_and_a_ticket_are_issued_at_the_time_before_the_account_was_read() -> None:
     asked_at = time.time() - 20
     access = access_token(replace(CALLER, issued_at=asked_at))
     ticket = issue_ticket(replace(TICKET, issued_at=asked_at), conf.ticket_key())
@@ -104,7 +104,7 @@ def unchecked(token: str) -> dict[str, Any]:
     return claims
 
 
-def test_a_token_that_expired_while_a_long_upload_went_on_was_good_when_it_began() -> None:
+def test_a_token_that_expires_during_a_long_upload_is_valid_for_it() -> None:
     now = time.time()
     expired = access_token(replace(CALLER, issued_at=now - 700))  # 100 s ago
     assert read_access_token(expired, arrived_at=now - 200).user_id == CALLER.user_id
@@ -116,7 +116,7 @@ def test_a_token_that_expired_while_a_long_upload_went_on_was_good_when_it_began
 
 
 @pytest.mark.parametrize("made", ["access", "refresh", "ticket", "cookie"])
-def test_a_token_of_one_kind_is_none_of_another(made: str) -> None:
+def test_a_token_of_one_kind_is_not_accepted_as_another(made: str) -> None:
     for kind, read in readers().items():
         if kind == made:
             read(one_of_each()[made])
@@ -125,14 +125,14 @@ def test_a_token_of_one_kind_is_none_of_another(made: str) -> None:
                 read(one_of_each()[made])
 
 
-def test_even_with_one_key_the_audience_keeps_the_kinds_apart() -> None:
+def test_even_with_one_key_the_audience_distinguishes_the_kinds() -> None:
     claims = jwt.decode(access_token(CALLER), options={"verify_signature": False})
     with pytest.raises(TicketError):
         read_ticket(jwt.encode(claims, conf.ticket_key(), "HS256"), conf.ticket_key())
     assert len({*signing_keys(FOR_ACCESS), *signing_keys(FOR_REFRESH), *conf.ticket_keys()}) == 3
 
 
-def test_the_ticket_of_a_cookie_is_that_cookies_and_carries_no_rights_elsewhere() -> None:
+def test_the_ticket_of_a_cookie_is_accepted_only_as_that_cookie() -> None:
     key = conf.ticket_key()
     text = issue_cookie_ticket(TICKET, key, "realtime_x")
     for name in ("realtime_y", "__Secure-realtime_x", ""):
@@ -192,7 +192,7 @@ def test_a_replaced_key_verifies_as_a_fallback_and_never_signs(settings: Setting
             read(of_old[kind])
 
 
-def test_tokens_of_the_version_before_are_read_each_as_its_kind_and_no_new_one_is_signed_so(
+def test_tokens_of_the_previous_version_are_read_as_their_kind_and_no_longer_issued(
     settings: Settings,
 ) -> None:
     before = salted_hmac("academy.tokens", "signing key", algorithm="sha256").digest()
@@ -248,7 +248,7 @@ def test_an_expired_token_says_that_it_has_expired() -> None:
 @pytest.mark.parametrize(
     "claim", ["exp", "aud", "user", "session", "tenant", "tenant_code", "role", "name", "must_change_password"]
 )
-def test_a_token_that_leaves_a_claim_out_is_refused(claim: str) -> None:
+def test_a_token_without_a_required_claim_is_refused(claim: str) -> None:
     with pytest.raises(TokenError):
         read_access_token(signed(**{claim: None}))
 
@@ -275,13 +275,13 @@ def test_a_token_that_leaves_a_claim_out_is_refused(claim: str) -> None:
         {"nbf": int(time.time()) + 86_400},  # Listed long before the test runs.
     ],
 )
-def test_a_token_with_a_claim_that_is_none_is_refused(changes: dict[str, Any]) -> None:
+def test_a_token_with_an_invalid_claim_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(TokenError):
         read_access_token(signed(**changes))
 
 
 @pytest.mark.parametrize("text", ["", ".", "..", "a.b.c", "\xff\xfe", "x" * 100_000, "e30.e30.e30", "김.이.박", "\0"])
-def test_what_is_no_token_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_token_is_refused(text: str) -> None:
     for read in readers().values():
         with pytest.raises((TokenError, TicketError)):
             read(text)

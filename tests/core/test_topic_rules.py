@@ -54,7 +54,7 @@ def school(db: None) -> School:
 
 
 @pytest.mark.parametrize("role", [Role.OWNER, Role.STAFF, Role.TEACHER])
-def test_who_works_there_watches_everything_without_a_query(
+def test_owner_staff_and_teacher_watch_everything_without_a_query(
     school: School, role: Role, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     with django_assert_num_queries(0):
@@ -81,7 +81,7 @@ def test_a_student_watches_nothing_else(school: School, role: Role, topic: str) 
         allowed_topics(school.identity(role), [school.video(), topic])
 
 
-def test_who_names_nothing_is_given_nothing(school: School) -> None:
+def test_a_student_who_names_no_topic_gets_none(school: School) -> None:
     assert allowed_topics(school.identity(Role.STUDENT), []) == []
 
 
@@ -123,7 +123,7 @@ def test_a_deleted_student_and_her_parent_watch_nothing(school: School) -> None:
             allowed_topics(school.identity(role), [topic])
 
 
-def test_forty_topics_may_be_named_and_no_more(school: School) -> None:
+def test_up_to_forty_topics_may_be_named(school: School) -> None:
     topics = [school.video() for _ in range(MAX_NAMED_TOPICS + 1)]
     assert MAX_NAMED_TOPICS == 40
     assert allowed_topics(school.identity(Role.STUDENT), topics[:40]) == topics[:40]

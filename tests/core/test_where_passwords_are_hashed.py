@@ -112,7 +112,7 @@ def test_signed_in_users_are_ranked_by_their_account(
     assert (origins[1].user, origins[1].tenant) == (kim.pk, "hanbit")
 
 
-def test_an_import_that_is_refused_anyway_hashes_nothing(asks: Asks, settings: Settings, storage: None) -> None:
+def test_a_refused_import_hashes_nothing(asks: Asks, settings: Settings, storage: None) -> None:
     threads.clear()
     assert start_import(asks(Role.STUDENT)).status_code == 403
     assert start_import(asks(), "students.pdf").status_code == 400
@@ -140,7 +140,7 @@ def test_imports_with_a_password_are_limited_for_an_academy(asks: Asks, settings
     assert statuses == [202, 202, 429]
 
 
-def test_a_password_is_the_same_in_every_spelling_of_unicode(kim: User, redis: object) -> None:
+def test_a_password_is_the_same_in_every_unicode_form(kim: User, redis: object) -> None:
     composed = "호랑이 담배 피우던 시절"
     decomposed = unicodedata.normalize("NFD", composed)
     assert composed != decomposed

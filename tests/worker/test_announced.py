@@ -81,7 +81,7 @@ def sweep() -> None:
 
 
 @pytest.mark.parametrize("arrived", [True, False])
-def test_one_that_never_arrives_is_deleted_with_what_the_storage_has_of_it(lesson: Session, arrived: bool) -> None:
+def test_an_upload_that_never_arrives_is_deleted_with_its_parts_in_the_storage(lesson: Session, arrived: bool) -> None:
     old, new = announced_long_ago(lesson, arrived=arrived), announced_long_ago(lesson)
     of_age(new, ADDRESS * 1.5)  # sending it may still go on
     sweep()
@@ -89,7 +89,7 @@ def test_one_that_never_arrives_is_deleted_with_what_the_storage_has_of_it(lesso
     assert left == [default_storage.exists(video.source) for video in (old, new)] == [arrived, True]
 
 
-def test_one_that_arrives_while_it_is_given_up_stays(lesson: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_arrives_while_it_is_given_up_stays(lesson: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     video = announced_long_ago(lesson)
     given_up = [(video.tenant_id, video.pk, video.source)]
     monkeypatch.setattr(
@@ -105,7 +105,7 @@ bucket = pytest.mark.parametrize("storage", ["bucket"], indirect=True)
 
 
 @bucket
-def test_it_counts_as_stored_and_one_too_many_is_refused(lesson: Session, owner: Caller) -> None:
+def test_an_announced_upload_counts_as_stored_and_one_too_many_is_refused(lesson: Session, owner: Caller) -> None:
     announce(owner, lesson, 600)
     with pytest.raises(QuotaError) as refused:
         announce(owner, lesson, 600)
@@ -125,7 +125,7 @@ def arrive(video: Video) -> None:
 @bucket
 @pytest.mark.parametrize("arrived", [True, False])
 @pytest.mark.parametrize("end", [videos.cancel, videos.delete])
-def test_an_upload_that_is_ended_counts_as_stored_while_its_address_takes_the_file(
+def test_an_ended_upload_counts_as_stored_while_its_address_accepts_the_file(
     lesson: Session, owner: Caller, end: Callable[[int, int], bool], arrived: bool
 ) -> None:
     video = announce(owner, lesson, 700)
@@ -142,7 +142,7 @@ def test_an_upload_that_is_ended_counts_as_stored_while_its_address_takes_the_fi
 
 
 @bucket
-def test_what_is_sent_again_after_its_deletion_is_deleted_when_the_address_has_expired(
+def test_a_file_that_is_sent_again_after_its_deletion_is_deleted_when_the_address_has_expired(
     lesson: Session, owner: Caller
 ) -> None:
     video = announce(owner, lesson)
@@ -189,7 +189,7 @@ def test_an_expired_address_reserves_nothing(lesson: Session, owner: Caller) -> 
 
 
 @bucket
-def test_one_that_arrives_late_is_counted_when_it_arrives(lesson: Session, owner: Caller) -> None:
+def test_an_upload_that_arrives_late_is_counted_then(lesson: Session, owner: Caller) -> None:
     late, other = announce(owner, lesson, 700), somebody(lesson)
     of_age(late, ADDRESS * 1.1)
     second = announce(other, lesson, 700)
@@ -202,7 +202,7 @@ def test_one_that_arrives_late_is_counted_when_it_arrives(lesson: Session, owner
 
 
 @bucket
-def test_one_that_was_cancelled_does_not_arrive(lesson: Session, owner: Caller) -> None:
+def test_a_cancelled_upload_cannot_arrive(lesson: Session, owner: Caller) -> None:
     video = announce(owner, lesson)
     videos.cancel(lesson.tenant_id, video.pk)
     with pytest.raises(JobStateError) as refused:
@@ -212,7 +212,7 @@ def test_one_that_was_cancelled_does_not_arrive(lesson: Session, owner: Caller) 
 
 @bucket
 @pytest.mark.parametrize("became", ["cancelled", "deleted", "sent and deleted", "nothing"])
-def test_a_user_has_only_so_many_addresses_at_a_time(
+def test_a_user_has_a_limited_number_of_addresses_at_a_time(
     lesson: Session, owner: Caller, became: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever became of the upload: its address takes files until it expires."""
@@ -236,7 +236,7 @@ def test_a_user_has_only_so_many_addresses_at_a_time(
 
 
 @bucket
-def test_an_academy_has_only_so_many_addresses_and_another_is_not_concerned(
+def test_an_academy_has_a_limited_number_of_addresses_independent_of_others(
     lesson: Session, owner: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quotas, "ANNOUNCED_PER_TENANT", 3)
@@ -253,7 +253,7 @@ def test_an_academy_has_only_so_many_addresses_and_another_is_not_concerned(
 
 
 @bucket
-def test_nobody_reserves_all_that_is_free_with_several_announcements(lesson: Session, owner: Caller) -> None:
+def test_a_user_cannot_reserve_all_free_space_with_several_announcements(lesson: Session, owner: Caller) -> None:
     announce(owner, lesson, 400)
     announce(owner, lesson, 100)
     with pytest.raises(QuotaError) as refused:

@@ -60,7 +60,7 @@ def test_a_job_that_cannot_be_done_fails_at_once(bench: Bench) -> None:
     assert (bench.waiting(), bench.dead()) == (0, [])
 
 
-def test_an_attempt_that_was_overtaken_can_neither_save_nor_publish(bench: Bench) -> None:
+def test_an_overtaken_attempt_can_neither_save_nor_publish(bench: Bench) -> None:
     """Another worker takes the job over while this one still believes that it holds it."""
 
     def do(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def test_an_attempt_that_was_overtaken_can_neither_save_nor_publish(bench: Bench
     assert bench.waiting() == 1  # it may be the other attempt's by now
 
 
-def test_an_attempt_that_was_overtaken_does_not_spoil_the_next_one_by_raising(bench: Bench) -> None:
+def test_an_error_in_an_overtaken_attempt_does_not_fail_the_next_one(bench: Bench) -> None:
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
         AIJob.objects.filter(job_id=job.job_id).update(attempt=2)
         raise RuntimeError
@@ -109,7 +109,7 @@ def heartbeats(running: RunningJobs[ClaimedJob]) -> Iterator[None]:
             thread.join()
 
 
-def test_what_runs_longer_than_lease_and_visibility_is_kept_alive_meanwhile(bench: Bench) -> None:
+def test_lease_and_visibility_of_a_long_job_are_renewed(bench: Bench) -> None:
     seen_by_another: list[Delivery] = []
     leases: list[float] = []
 
@@ -155,7 +155,7 @@ def test_leases_are_renewed_even_while_the_queue_hangs(bench: Bench, monkeypatch
     assert leases[0] > 0
 
 
-def test_what_a_finished_job_leaves_behind_is_tidied_up_even_if_its_message_cannot_be_deleted(
+def test_a_finished_job_is_tidied_up_even_if_its_message_cannot_be_deleted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A workbook holds phone numbers: it must not stay because the queue was away for a moment."""
@@ -174,7 +174,7 @@ def test_what_a_finished_job_leaves_behind_is_tidied_up_even_if_its_message_cann
     assert bench.state(job_id) == ("DONE", 1)
 
 
-def test_a_job_whose_tidying_up_fails_is_done_all_the_same(bench: Bench) -> None:
+def test_a_job_is_done_even_if_tidying_up_fails(bench: Bench) -> None:
     def fall(_job: ClaimedJob) -> None:
         raise OSError
 

@@ -13,7 +13,7 @@ from realtime.publish import Publisher
 from tests.realtime.twins import NEVER_DUE
 
 
-def test_each_finished_chunk_leaves_at_once_and_other_reports_take_turns(redis: Redis, tenant_id: int) -> None:
+def test_finished_chunks_are_reported_at_once_and_other_reports_are_limited(redis: Redis, tenant_id: int) -> None:
     publisher = Publisher(redis, pace=NEVER_DUE)
     job = ClaimedJob(tenant_id, uuid4(), "excel_parsing", 1, {})
     progress = JobProgress(job, STEPS, publisher=publisher)

@@ -90,7 +90,7 @@ def test_a_job_whose_workers_all_died_is_listed_sent_back_and_done(bench: Bench,
     assert (bench.state(job_id), bench.dead()) == (("DONE", 2), [])
 
 
-def test_looking_takes_no_letter_from_whoever_looks_next(bench: Bench, cured: Cured) -> None:
+def test_listing_letters_does_not_hide_them_from_the_next_list(bench: Bench, cured: Cured) -> None:
     for number in range(25):
         put_letter(bench, f"letter {number}", reason=f"reason {number}")
     put_letter(bench, "without a reason")
@@ -131,7 +131,7 @@ def test_the_letter_of_an_import_whose_password_was_erased_stays(bench: Bench, c
     assert (bench.state(job_id), len(ids()), bench.waiting()) == (("FAILED", 3), 1, 0)
 
 
-def test_the_letter_of_a_job_that_has_not_ended_goes_back_as_it_is(bench: Bench, cured: Cured) -> None:
+def test_the_letter_of_a_job_that_has_not_ended_goes_back_unchanged(bench: Bench, cured: Cured) -> None:
     """So it is with what the queue itself gave up: nobody lived to say what became of the job."""
     cured.append(True)
     job_id = bench.submit()
@@ -144,9 +144,7 @@ def test_the_letter_of_a_job_that_has_not_ended_goes_back_as_it_is(bench: Bench,
 
 
 @pytest.mark.parametrize("body", ["no json", '{"job_id": "x"}', "absent", "foreign"])
-def test_a_letter_that_was_refused_goes_back_as_it_is_and_is_judged_again(
-    bench: Bench, cured: Cured, body: str
-) -> None:
+def test_a_refused_letter_goes_back_unchanged_and_is_checked_again(bench: Bench, cured: Cured, body: str) -> None:
     job_id = uuid4() if body == "absent" else submitted_and_taken(bench) if body == "foreign" else None
     if job_id:
         body = json.dumps({"job_id": str(job_id), "job_type": "test", "tenant_id": bench.tenant.pk + 1})
@@ -178,7 +176,7 @@ def test_letters_are_deleted_by_their_ids_or_all_of_a_queue(bench: Bench, cured:
     assert deadletters() == deadletters("delete", "--all") == "There are no dead letters.\n"
 
 
-def test_an_id_that_is_none_is_told_and_the_others_are_done(bench: Bench, cured: Cured) -> None:
+def test_an_unknown_id_is_reported_and_the_others_are_handled(bench: Bench, cured: Cured) -> None:
     put_letter(bench, "letter")
     with pytest.raises(CommandError, match="There is no dead letter nobody, nothing"):
         deadletters("delete", "nothing", *ids(), "nobody")
@@ -186,14 +184,14 @@ def test_an_id_that_is_none_is_told_and_the_others_are_done(bench: Bench, cured:
 
 
 @pytest.mark.parametrize("words", [["delete"], ["send-back"], ["--all"], ["delete", "x", "--all"], ["burn", "x"]])
-def test_what_is_not_understood_does_nothing(bench: Bench, cured: Cured, words: list[str]) -> None:
+def test_wrong_arguments_change_nothing(bench: Bench, cured: Cured, words: list[str]) -> None:
     put_letter(bench, "letter")
     with pytest.raises(CommandError):
         deadletters(*words)
     assert len(ids()) == 1
 
 
-def test_queues_that_are_not_there_are_a_sentence(settings: Settings) -> None:
+def test_missing_queues_are_reported_in_a_sentence(settings: Settings) -> None:
     settings.SQS_QUEUE_PREFIX = "nowhere"
     with pytest.raises(CommandError, match="The queue cannot be used: "):
         deadletters()

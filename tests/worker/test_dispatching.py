@@ -72,14 +72,16 @@ def test_a_fleet_of_one_slot_reserves_none(bench: Bench, settings: Settings) -> 
     assert bench.waiting() == 1
 
 
-def test_a_tenant_that_runs_nothing_is_sent_at_once_past_the_backlog_of_another(bench: Bench, other: Tenant) -> None:
+def test_a_job_of_a_tenant_that_runs_nothing_is_sent_at_once_before_the_backlog_of_another(
+    bench: Bench, other: Tenant
+) -> None:
     for _ in range(6):
         bench.submit()
     theirs = submit_for(other)
     assert (sent(other), bench.waiting()) == ([theirs], 3)
 
 
-def test_the_end_of_a_job_gives_the_next_turn_to_the_tenant_that_runs_fewest(bench: Bench, other: Tenant) -> None:
+def test_after_a_job_the_tenant_that_runs_the_fewest_is_next(bench: Bench, other: Tenant) -> None:
     bench.knows(lambda _job, _progress: {})
     ours = [bench.submit() for _ in range(6)]
     theirs = [submit_for(other) for _ in range(2)]
@@ -93,7 +95,7 @@ def test_the_end_of_a_job_gives_the_next_turn_to_the_tenant_that_runs_fewest(ben
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_a_cancelled_job_waits_no_longer_and_gives_its_place_up(bench: Bench, waits: bool) -> None:
+def test_a_cancelled_job_gives_up_its_place(bench: Bench, waits: bool) -> None:
     job_ids = [bench.submit() for _ in range(4)]
     jobs.cancel(bench.tenant.pk, job_ids[3 if waits else 0])
     assert sent(bench.tenant) == (job_ids[:2] if waits else job_ids[1:3])
@@ -117,7 +119,7 @@ def test_a_retried_job_waits_for_a_new_turn(bench: Bench) -> None:
     assert (sent(bench.tenant), bench.job(first).dispatched_at) == (others[:2], None)
 
 
-def test_each_queue_has_slots_of_its_own(bench: Bench) -> None:
+def test_each_queue_has_its_own_slots(bench: Bench) -> None:
     for _ in range(6):
         bench.submit()
     job_id = bench.submit(BULK_MESSAGE)
@@ -147,7 +149,7 @@ def another_process_chooses(queue: str) -> Iterator[psycopg.Connection[Any]]:
         yield frozen
 
 
-def test_a_process_that_is_frozen_while_it_chooses_holds_nobody_up(bench: Bench) -> None:
+def test_a_process_that_is_frozen_while_it_chooses_delays_nobody(bench: Bench) -> None:
     leave_behind(bench, 4)
     with another_process_chooses(AI_QUEUE), ThreadPoolExecutor(1) as pool:
         assert pool.submit(in_a_thread, lambda: dispatch.release(AI_QUEUE)).result(PATIENCE_SECONDS) == 0
@@ -166,7 +168,7 @@ def test_the_database_ends_a_transaction_that_is_frozen_with_the_lock(bench: Ben
         assert cursor.fetchone() == ("0",)  # and nothing of that outlives the transaction
 
 
-def test_a_job_that_finds_the_lock_taken_gets_its_turn_from_the_holder(
+def test_if_the_lock_is_taken_its_holder_sends_the_waiting_job(
     bench: Bench, other: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark_sent = repositories_turns.mark_sent
@@ -220,7 +222,7 @@ def dispatching(bench: Bench) -> Dispatching:
     return Dispatching(bench.queue, QUICK.visibility_seconds)
 
 
-def test_a_worker_gives_the_turns_that_a_dead_process_did_not_give(bench: Bench) -> None:
+def test_a_worker_sends_the_jobs_that_a_dead_process_did_not_send(bench: Bench) -> None:
     leave_behind(bench, 4)
     dispatching(bench).look(0.0)
     assert bench.waiting() == SLOTS - 1
@@ -255,7 +257,7 @@ def test_a_lost_message_is_sent_again_after_a_while_and_once(bench: Bench, lost:
     assert bench.state(lost)[0] == "DONE"
 
 
-def test_a_job_that_somebody_is_at_work_on_is_not_sent_again(bench: Bench, lost: UUID) -> None:
+def test_a_running_job_is_not_sent_again(bench: Bench, lost: UUID) -> None:
     worker = dispatching(bench)
     worker.look(0.0)
     conf.publisher().status(tenant_id=bench.tenant.pk, topic=f"job:{lost}", attempt=1, status="PROCESSING")
@@ -279,7 +281,7 @@ def test_a_job_is_not_sent_again_while_the_queue_is_busy_or_redis_is_away(
     assert bench.job(lost).status == "PENDING"
 
 
-def test_a_long_backlog_is_looked_through_in_parts_and_its_payloads_are_not_read(
+def test_a_long_backlog_is_read_in_parts_without_its_payloads(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     monkeypatch.setattr(dispatching_module, "MOST_SEEN", 2)

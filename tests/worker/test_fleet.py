@@ -20,7 +20,7 @@ def fleet(redis: Redis, key: str, *, most: int = 2, seconds: float = LONG) -> Fl
     return FleetSlots(redis, key, most, seconds)
 
 
-def test_two_processes_never_hold_more_than_the_fleet_may(redis: Redis, key: str) -> None:
+def test_two_processes_together_never_hold_more_slots_than_the_fleet_has(redis: Redis, key: str) -> None:
     one, two = fleet(redis, key), fleet(redis, key)
     first, second = one.take(), two.take()
     assert first
@@ -32,7 +32,7 @@ def test_two_processes_never_hold_more_than_the_fleet_may(redis: Redis, key: str
     assert one.take() is None
 
 
-def test_many_that_ask_at_once_are_granted_exactly_so_many(redis: Redis, key: str) -> None:
+def test_of_many_requests_at_once_exactly_as_many_get_slots_as_there_are(redis: Redis, key: str) -> None:
     granted: list[str] = []
     start = threading.Barrier(10)
 
@@ -58,9 +58,7 @@ def test_the_slot_of_a_process_that_died_is_free_when_its_lease_is_over(redis: R
     assert redis.zcard(key) == 1
 
 
-def test_a_slot_that_is_renewed_outlives_its_lease_and_one_that_was_lost_is_counted_again(
-    redis: Redis, key: str
-) -> None:
+def test_a_renewed_slot_outlives_its_first_lease_and_a_lost_one_is_counted_again(redis: Redis, key: str) -> None:
     slots = fleet(redis, key, most=1)
     token = slots.take()
     redis.delete(key)  # Redis came back empty
@@ -71,7 +69,7 @@ def test_a_slot_that_is_renewed_outlives_its_lease_and_one_that_was_lost_is_coun
     assert redis.zcard(key) == 0
 
 
-def test_while_redis_is_away_work_goes_on() -> None:
+def test_while_redis_is_away_work_continues() -> None:
     nowhere: Redis = Redis(port=1, socket_connect_timeout=0.2)
     slots = fleet(nowhere, "slots")
     token = slots.take()

@@ -84,23 +84,21 @@ def workbook(lesson: Session, status: str | None, days_ago: float = 0, **payload
     return name, job_id
 
 
-def test_an_upload_whose_row_was_never_written_goes_and_those_of_videos_stay(
-    lesson: Session, a_day_later: None
-) -> None:
+def test_uploads_without_a_row_are_deleted_and_those_of_videos_stay(lesson: Session, a_day_later: None) -> None:
     left, needed = upload(lesson), video_of(lesson).source
     assert leftovers.sweep_leftovers(only=lesson.tenant_id) == [left]
     assert (default_storage.exists(left), default_storage.exists(needed)) == (False, True)
     assert leftovers.sweep_leftovers(only=lesson.tenant_id) == []
 
 
-def test_a_file_of_a_deleted_video_goes_although_its_row_is_kept(lesson: Session, a_day_later: None) -> None:
+def test_a_file_of_a_deleted_video_is_deleted_although_its_row_is_kept(lesson: Session, a_day_later: None) -> None:
     """As where an upload ended after a worker had deleted the files."""
     late = video_of(lesson, deleted_at=timezone.now(), status="CANCELLED").source
     assert leftovers.sweep_leftovers(only=lesson.tenant_id) == [late]
     assert not default_storage.exists(late)
 
 
-def test_nothing_goes_that_may_still_be_written_down(lesson: Session) -> None:
+def test_files_whose_rows_may_still_be_written_stay(lesson: Session) -> None:
     names = [upload(lesson), workbook(lesson, None)[0]]
     video = video_of(lesson, status="FAILED")
     names.append(made(video, 1))
@@ -108,7 +106,9 @@ def test_nothing_goes_that_may_still_be_written_down(lesson: Session) -> None:
     assert all(default_storage.exists(name) for name in names)
 
 
-def test_of_a_video_its_last_attempt_stays_and_what_dead_ones_made_goes(lesson: Session, a_day_later: None) -> None:
+def test_files_of_the_last_attempt_stay_and_those_of_dead_attempts_are_deleted(
+    lesson: Session, a_day_later: None
+) -> None:
     ready, running = video_of(lesson, status="READY", attempt=2), video_of(lesson, status="PROCESSING", attempt=2)
     failed, cancelled = video_of(lesson, status="FAILED"), video_of(lesson, status="CANCELLED")
     needed = [made(ready, 2), made(running, 2)]
@@ -119,7 +119,7 @@ def test_of_a_video_its_last_attempt_stays_and_what_dead_ones_made_goes(lesson: 
     assert not any(default_storage.exists(name.replace("master.m3u8", "360p/00000.ts")) for name in dead)
 
 
-def test_what_was_made_of_a_video_that_is_gone_goes_with_its_upload(lesson: Session, a_day_later: None) -> None:
+def test_encoded_files_of_a_video_without_a_row_are_deleted_with_its_upload(lesson: Session, a_day_later: None) -> None:
     """As where somebody deletes a lesson in the shell: its videos go with it, and nobody tells the storage."""
     video = video_of(lesson, status="READY")
     names = [made(video, 1), video.source]
@@ -187,7 +187,7 @@ def test_files_that_are_not_ours_stay(lesson: Session, a_day_later: None) -> Non
     assert all(default_storage.exists(name) for name in names)
 
 
-def test_what_one_academy_is_asked_for_another_keeps(lesson: Session, a_day_later: None) -> None:
+def test_sweeping_one_academy_keeps_the_files_of_others(lesson: Session, a_day_later: None) -> None:
     other = lesson_of(Tenant.objects.create(code=f"t-{uuid4()}", name="Other"))
     ours, theirs = upload(lesson), upload(other)
     assert leftovers.sweep_leftovers(only=lesson.tenant_id) == [ours]
@@ -215,7 +215,7 @@ def failing_for(tenant_id: int, look: Callable[[int], Any]) -> Callable[[int], A
     return fail
 
 
-def test_a_database_that_knows_hardly_a_file_deletes_none(
+def test_nothing_is_deleted_if_the_database_knows_hardly_any_file(
     lesson: Session, a_day_later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As where an installation for tries is given the storage of another one."""
@@ -236,12 +236,12 @@ def swept(*words: str) -> list[str]:
     return said.getvalue().splitlines()
 
 
-def test_the_command_knows_academies_only(lesson: Session) -> None:
+def test_the_command_accepts_only_codes_of_academies(lesson: Session) -> None:
     with pytest.raises(CommandError, match="There is no academy 'nobody'"):
         call_command("sweep_storage", "--tenant", "nobody")
 
 
-def test_one_sweep_deletes_a_bounded_number_and_the_next_one_goes_on(
+def test_a_sweep_deletes_a_limited_number_and_the_next_one_continues(
     lesson: Session, a_day_later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leftovers, "MOST", 2)
@@ -250,7 +250,7 @@ def test_one_sweep_deletes_a_bounded_number_and_the_next_one_goes_on(
     assert [len(leftovers.sweep_leftovers(only=lesson.tenant_id)) for _ in range(3)] == [2, 1, 0]
 
 
-def test_folders_of_many_pages_are_seen_whole(
+def test_folders_of_many_pages_are_listed_completely(
     lesson: Session, a_day_later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("academy.adapters.storage.folders.PAGE", 2)
@@ -286,7 +286,7 @@ def test_uploads_in_parts_that_were_never_completed_are_aborted(
     assert unfinished() == ["backups/of somebody else"]
 
 
-def test_the_workers_that_use_the_storage_sweep_it(lesson: Session, a_day_later: None) -> None:
+def test_only_workers_that_use_the_storage_sweep_it(lesson: Session, a_day_later: None) -> None:
     for handler in (encoding.HANDLERS["video_encoding"], excel_parsing.HANDLER):
         left = upload(lesson)
         conf.redis().delete("worker:sweep:leftovers")
@@ -295,7 +295,7 @@ def test_the_workers_that_use_the_storage_sweep_it(lesson: Session, a_day_later:
         assert not default_storage.exists(left)
 
 
-def test_one_process_sweeps_in_an_hour(redis: Redis, settings: Settings) -> None:
+def test_one_process_sweeps_in_each_hour(redis: Redis, settings: Settings) -> None:
     swept: list[int] = []
     sweeps = [by_one_process("test", lambda number=number: swept.append(number)) for number in range(3)]  # type: ignore[misc]
     for sweep in sweeps:

@@ -26,7 +26,7 @@ def done(bench: Bench) -> list[UUID]:
     return given
 
 
-def test_a_job_is_done_told_and_its_message_deleted(bench: Bench, done: list[UUID]) -> None:
+def test_a_job_is_done_and_published_and_its_message_is_deleted(bench: Bench, done: list[UUID]) -> None:
     job_id = bench.submit()
     bench.handle_next()
     assert done == [job_id]
@@ -57,7 +57,9 @@ def test_a_job_is_done_told_and_its_message_deleted(bench: Bench, done: list[UUI
     ],
     ids=lambda body: body[:60],
 )
-def test_a_message_that_names_no_job_is_buried_with_its_reason(bench: Bench, done: list[UUID], body: str) -> None:
+def test_a_message_that_names_no_job_moves_to_the_dead_letters_with_its_reason(
+    bench: Bench, done: list[UUID], body: str
+) -> None:
     bench.send(body)
     bench.handle_next()
     ((letter, reason),) = bench.dead()
@@ -78,7 +80,7 @@ def changed(bench: Bench, **fields: Any) -> UUID:
 
 
 @pytest.mark.parametrize("name", ["tenant_id", "tenant_code"])
-def test_a_message_that_names_another_tenant_is_buried_and_the_job_left_alone(
+def test_a_message_that_names_another_tenant_moves_to_the_dead_letters_without_touching_the_job(
     bench: Bench, done: list[UUID], name: str
 ) -> None:
     other = Tenant.objects.create(code=f"other-{uuid4()}"[:40], name="Other")
@@ -89,21 +91,19 @@ def test_a_message_that_names_another_tenant_is_buried_and_the_job_left_alone(
     assert (done, bench.state(job_id), bench.waiting()) == ([], ("PENDING", 1), 0)
 
 
-def test_a_message_of_an_old_sender_names_no_tenant_and_is_done_for_the_jobs_own(
-    bench: Bench, done: list[UUID]
-) -> None:
+def test_a_message_without_a_tenant_is_done_for_the_tenant_of_its_job(bench: Bench, done: list[UUID]) -> None:
     job_id = changed(bench, tenant_id=None, tenant_code=None)
     bench.handle_next()
     assert (done, bench.state(job_id)) == ([job_id], ("DONE", 1))
 
 
-def test_fields_that_nobody_knows_yet_do_no_harm(bench: Bench, done: list[UUID]) -> None:
+def test_unknown_fields_of_a_message_are_ignored(bench: Bench, done: list[UUID]) -> None:
     job_id = changed(bench, priority="high", payload={"file": "/etc/passwd"})
     bench.handle_next()
     assert (done, bench.job(job_id).payload) == ([job_id], {})
 
 
-def test_a_job_of_a_kind_that_no_worker_knows_fails_and_says_so(bench: Bench) -> None:
+def test_a_job_of_an_unknown_kind_fails_and_says_so(bench: Bench) -> None:
     job_id = bench.submit("weather_forecast")
     bench.handle_next()
     error = bench.job(job_id).error
@@ -113,7 +113,7 @@ def test_a_job_of_a_kind_that_no_worker_knows_fails_and_says_so(bench: Bench) ->
     assert (bench.waiting(), bench.dead()) == (0, [])
 
 
-def test_a_message_that_comes_twice_is_worked_on_once(bench: Bench, done: list[UUID]) -> None:
+def test_a_message_that_is_received_twice_is_handled_once(bench: Bench, done: list[UUID]) -> None:
     job_id = bench.submit()
     first = bench.receive()
     bench.send(first.body)
@@ -154,7 +154,7 @@ def test_a_job_with_a_live_lease_is_put_back_and_not_done_twice(bench: Bench) ->
     assert bench.waiting() == 0
 
 
-def test_a_job_whose_lease_has_lapsed_goes_on_as_the_next_attempt(bench: Bench, done: list[UUID]) -> None:
+def test_a_job_whose_lease_has_expired_continues_as_the_next_attempt(bench: Bench, done: list[UUID]) -> None:
     """Its worker was killed: status and lease stand as it left them."""
     job_id = bench.submit()
     job = bench.job(job_id)
@@ -178,7 +178,7 @@ def test_a_job_whose_worker_dies_each_time_is_given_up(bench: Bench, done: list[
     assert [reason for _, reason in bench.dead()] == ["Its worker died each time it was tried."]
 
 
-def test_without_redis_a_job_is_done_all_the_same_and_told_later(
+def test_without_redis_a_job_is_done_and_published_later(
     bench: Bench, done: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from realtime.publish import Publisher  # noqa: PLC0415 - one place

@@ -14,7 +14,7 @@ from embedded.group import Servers
 from realtime.records.errors import CheckFailedError
 
 
-def test_a_queue_that_failed_is_left_alone_for_a_moment(
+def test_after_a_failure_a_queue_is_not_tried_for_a_moment(
     settings: Settings, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SQS_QUEUE_PREFIX = f"outbox-{secrets.token_hex(6)}"
@@ -30,7 +30,7 @@ def test_a_queue_that_failed_is_left_alone_for_a_moment(
     assert [delivery.body for delivery in SqsJobQueue(AI_QUEUE).receive(1, 1)] == ['{"job_id": "1"}']
 
 
-def test_the_doctor_asks_through_the_client_that_sends(
+def test_the_doctor_uses_the_client_that_sends(
     settings: Settings, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.SQS_QUEUE_PREFIX = f"doctor-{secrets.token_hex(6)}"

@@ -30,7 +30,7 @@ def test_the_pauses_grow_to_minutes() -> None:
     assert [timing.pause_after(receives) for receives in (1, 2)] == [30, 300]
 
 
-def test_a_job_in_its_pause_is_not_taken_for_one_whose_message_was_lost(bench: Bench) -> None:
+def test_a_job_in_its_pause_does_not_count_as_one_with_a_lost_message(bench: Bench) -> None:
     bench.knows(fall)
     job_id = bench.submit()
     bench.handle_next()
@@ -58,7 +58,7 @@ def submit(tenant: Tenant) -> UUID:
     return jobs.submit(tenant_id=tenant.pk, job_type="test", payload={}, created_by=None)
 
 
-def test_the_log_has_what_the_program_said_and_people_have_the_sentence(bench: Bench) -> None:
+def test_the_log_has_the_cause_and_the_row_has_the_sentence(bench: Bench) -> None:
     def refuse(_job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
         raise JobFailedError("encoding_failed", "Save it as MP4.") from ValueError("moov atom not found")
 
@@ -72,7 +72,7 @@ def test_the_log_has_what_the_program_said_and_people_have_the_sentence(bench: B
 
 
 @pytest.mark.parametrize("pause", [0.0, 300.0])
-def test_the_row_says_when_the_next_attempt_comes(bench: Bench, pause: float) -> None:
+def test_the_row_says_when_the_next_attempt_begins(bench: Bench, pause: float) -> None:
     job_id = bench.submit()
     claimed = bench.store.claim(bench.tenant.pk, job_id, lease_alive=False)
     assert isinstance(claimed, ClaimedJob)

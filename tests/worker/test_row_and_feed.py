@@ -63,9 +63,7 @@ def deeds_on_video(tenant: Tenant, video_id: int, held: list[Any]) -> list[Deed]
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_whatever_is_done_with_a_video_in_whatever_order_its_record_says_what_its_row_says(
-    tenant: Tenant, seed: int
-) -> None:
+def test_after_any_sequence_of_operations_the_record_of_a_video_agrees_with_its_row(tenant: Tenant, seed: int) -> None:
     """Among it: announced, cancelled, and uploaded afterwards."""
     chance, video, held = Random(seed), announced(tenant), list[Any]()
     deeds = deeds_on_video(tenant, video.pk, held)
@@ -77,9 +75,7 @@ def test_whatever_is_done_with_a_video_in_whatever_order_its_record_says_what_it
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_whatever_is_done_with_a_job_in_whatever_order_its_record_says_what_its_row_says(
-    tenant: Tenant, seed: int
-) -> None:
+def test_after_any_sequence_of_operations_the_record_of_a_job_agrees_with_its_row(tenant: Tenant, seed: int) -> None:
     chance, held = Random(seed), list[ClaimedJob]()
     job_id = jobs.submit(tenant_id=tenant.pk, job_type="test", payload={"password_hash": ""}, created_by=None)
 
@@ -115,7 +111,7 @@ def agree(state: Any, record: dict[str, Any] | None, *, known: bool) -> None:
         assert said == (state.attempt, state.status, state.data, state.error or None)
 
 
-def test_reading_a_video_or_a_job_mends_a_feed_that_says_something_older(tenant: Tenant) -> None:
+def test_reading_a_video_or_a_job_publishes_its_state_if_the_feed_has_an_older_one(tenant: Tenant) -> None:
     video = announced(tenant)
     videos.mark_uploaded(tenant.pk, video.pk, 7)
     job_id = jobs.submit(tenant_id=tenant.pk, job_type="test", payload={}, created_by=None)
@@ -129,7 +125,7 @@ def test_reading_a_video_or_a_job_mends_a_feed_that_says_something_older(tenant:
         assert (record["status"], record["offset"] > 2) == ("CANCELLED", True), "the feed moved: everybody is told"
 
 
-def test_reading_a_row_says_nothing_that_only_its_worker_may_say(tenant: Tenant) -> None:
+def test_reading_a_row_publishes_nothing_that_only_its_worker_may_publish(tenant: Tenant) -> None:
     job_id = jobs.submit(tenant_id=tenant.pk, job_type="test", payload={}, created_by=None)
     AIJob.objects.filter(job_id=job_id).update(status="PROCESSING")
     jobs.mend(AIJob.objects.get(job_id=job_id))
@@ -139,7 +135,7 @@ def test_reading_a_row_says_nothing_that_only_its_worker_may_say(tenant: Tenant)
     assert conf.publisher().lease_seconds_left(tenant_id=tenant.pk, topic=f"job:{job_id}") == 0
 
 
-def test_a_row_that_was_read_a_moment_too_early_undoes_nothing(tenant: Tenant) -> None:
+def test_a_row_that_was_read_too_early_does_not_replace_a_newer_state(tenant: Tenant) -> None:
     job_id = jobs.submit(tenant_id=tenant.pk, job_type="test", payload={}, created_by=None)
     read_early = AIJob.objects.get(job_id=job_id)
     jobs.cancel(tenant.pk, job_id)

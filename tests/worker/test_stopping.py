@@ -66,7 +66,7 @@ def stopped_after_two_chunks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> t
     return SlowImport
 
 
-def test_a_long_import_goes_back_between_two_chunks_and_the_next_worker_goes_on_from_there(
+def test_a_long_import_is_given_back_between_two_chunks_and_the_next_worker_continues_there(
     bench: Bench, workbook: str, stopped_after_two_chunks: type[SlowImport], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stopped_after_two_chunks, "needs_seconds", 2 * DRAIN_SECONDS, raising=False)
@@ -92,7 +92,7 @@ def test_an_import_that_ends_in_time_is_finished(
     assert (bench.state(job_id), bench.waiting()) == (("DONE", 1), 0)
 
 
-def test_a_stop_that_comes_three_times_takes_the_last_try_from_no_job(bench: Bench) -> None:
+def test_three_stops_in_a_row_do_not_use_up_the_tries_of_a_job(bench: Bench) -> None:
     attempts: list[int] = []
 
     def do(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_a_stop_that_comes_three_times_takes_the_last_try_from_no_job(bench: Ben
     assert (bench.state(job_id), bench.dead()) == (("DONE", 4), [])
 
 
-def test_asking_again_gives_no_more_time() -> None:
+def test_asking_again_to_stop_does_not_give_more_time() -> None:
     stopping = Stopping(0.0)
     assert stopping.leaves_time_for(3600)
     stopping.ask()
@@ -124,7 +124,7 @@ def handle_next_and_disconnect(bench: Bench) -> None:
     connection.close()
 
 
-def test_a_process_ends_only_when_every_job_is_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_ends_only_after_all_jobs_were_given_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """One handler gives its job back at the moment at which the drain is over."""
     begun, finish = threading.Event(), threading.Event()
     put_back = bench.queue.put_back

@@ -70,7 +70,9 @@ def students(academy: Academy, number: int) -> None:
     academy.run([StudentRow(line, f"학생{line:05d}", phone(line)) for line in range(1, number + 1)])
 
 
-def test_every_student_is_in_it_and_each_chunk_is_told(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_student_is_exported_and_each_chunk_is_reported(
+    exporting: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[tuple[int, int]] = []
 
     class Listening(ChunkReport):
@@ -93,7 +95,7 @@ def test_every_student_is_in_it_and_each_chunk_is_told(exporting: Bench, monkeyp
     assert list(Path(tempfile.gettempdir()).iterdir()) == []
 
 
-def test_it_has_who_the_list_of_students_has(exporting: Bench) -> None:
+def test_the_export_has_the_same_students_as_the_list(exporting: Bench) -> None:
     academy = Academy(exporting.tenant)
     lecture, people = academy.lecture(), [("나하나", "한빛고"), ("나두리", "새봄고"), ("다세나", "한빛고")]
     rows: list[Any] = [StudentRow(line, name, phone(line), school=school) for line, (name, school) in enumerate(people)]
@@ -113,7 +115,7 @@ def test_it_has_who_the_list_of_students_has(exporting: Bench) -> None:
     assert names(lecture_id=lecture.pk, search="한빛") == ["나하나"]
 
 
-def test_no_student_at_all_is_a_sheet_of_headers(exporting: Bench) -> None:
+def test_without_students_the_sheet_has_only_headers(exporting: Bench) -> None:
     job_id = ask(exporting, search="nobody")
     exporting.handle_next()
     assert exporting.state(job_id) == ("DONE", 1)
@@ -124,7 +126,7 @@ def test_no_student_at_all_is_a_sheet_of_headers(exporting: Bench) -> None:
 NAMES = ["=1+1", "=HYPERLINK(A1)", "+82", "-가", "@sum(A1)", "#N/A", "1", "TRUE", "<&>", "나 세나", "金", "🙂"]
 
 
-def test_what_was_exported_is_imported_again_as_it_was(exporting: Bench, tmp_path: Path) -> None:
+def test_an_export_can_be_imported_again_unchanged(exporting: Bench, tmp_path: Path) -> None:
     here, there = Academy(exporting.tenant), Academy()
     rows: list[Any] = [
         StudentRow(line, name, phone(line), phone(900 + line), name, name[:20]) for line, name in enumerate(NAMES, 1)
@@ -145,13 +147,13 @@ def test_what_was_exported_is_imported_again_as_it_was(exporting: Bench, tmp_pat
     assert len(whole(here)) == len(NAMES) + 1
 
 
-def test_letters_that_no_workbook_may_hold_are_left_out(tmp_path: Path) -> None:
+def test_characters_that_no_workbook_may_contain_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "odd.xlsx"
     assert write_students(path, [("김\x00\x0b\ufffe\uffff철수", "", "", "", phone(1))]) == 1
     assert read_student_rows(path, path.name) == [StudentRow(2, "김철수", phone(1))]
 
 
-def test_too_many_students_are_told_so(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_students_are_refused_in_a_sentence(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(student_export, "MAX_STUDENTS", 2)
     students(Academy(exporting.tenant), 3)
     job_id = ask(exporting)
@@ -172,7 +174,7 @@ def before_keeping(monkeypatch: pytest.MonkeyPatch, happens: Callable[[UUID], ob
     monkeypatch.setattr(student_export, "keep_export", keep)
 
 
-def test_an_attempt_that_was_overtaken_keeps_no_file(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_overtaken_attempt_keeps_no_file(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     before_keeping(monkeypatch, lambda job_id: AIJob.objects.filter(job_id=job_id).update(attempt=2))
     job_id = ask(exporting)
     exporting.handle_next()
@@ -196,7 +198,7 @@ def test_an_attempt_that_is_overtaken_while_it_stores_leaves_no_file(
     assert (exporting.state(job_id), kept(exporting)) == (("PROCESSING", 2), [])
 
 
-def test_what_a_killed_attempt_left_is_deleted(exporting: Bench) -> None:
+def test_files_of_a_killed_attempt_are_deleted(exporting: Bench) -> None:
     job_id = ask(exporting)
     default_storage.save(f"exports/{exporting.tenant.pk}/{job_id}-1.xlsx", ContentFile(b"half"))
     AIJob.objects.filter(job_id=job_id).update(attempt=2)
@@ -270,7 +272,7 @@ def test_an_export_of_the_release_before_is_still_there_after_an_update(exportin
         assert file.read() == workbook
 
 
-def test_a_worker_sweeps_when_it_begins_and_again_and_again(bench: Bench) -> None:
+def test_a_worker_sweeps_when_it_starts_and_then_periodically(bench: Bench) -> None:
     stop, swept = threading.Event(), threading.Semaphore(0)
 
     def fall() -> None:

@@ -104,7 +104,7 @@ def test_a_video_that_was_cancelled_while_the_last_file_was_stored_leaves_none(v
     assert kept(video) == []
 
 
-def test_storing_that_is_stopped_leaves_nothing(video: ClaimedVideo, made: Path) -> None:
+def test_if_storing_is_stopped_no_file_stays(video: ClaimedVideo, made: Path) -> None:
     def stop(percent: float) -> None:
         if percent > 50:
             raise AttemptSupersededError
@@ -114,9 +114,7 @@ def test_storing_that_is_stopped_leaves_nothing(video: ClaimedVideo, made: Path)
     assert kept(video) == []
 
 
-def test_what_is_stored_again_stands_under_the_same_names_and_nothing_else_does(
-    video: ClaimedVideo, made: Path
-) -> None:
+def test_files_that_are_stored_again_have_the_same_names_and_no_others_stay(video: ClaimedVideo, made: Path) -> None:
     default_storage.save(f"{video.folder}/360p/00001.ts", ContentFile(b"of a try that was broken off"))
     keep_files(video, made, NAMES, nothing)
     (made / "360p/00000.ts").write_bytes(b"new")
@@ -127,7 +125,7 @@ def test_what_is_stored_again_stands_under_the_same_names_and_nothing_else_does(
         assert file.read() == b"new"
 
 
-def test_a_file_takes_the_place_of_one_of_the_same_name(video: ClaimedVideo) -> None:
+def test_a_file_replaces_one_with_the_same_name(video: ClaimedVideo) -> None:
     name = f"{video.folder}/360p/00000.ts"
     for content in (b"the first one", b"second"):
         assert default_storage.save(name, ContentFile(content)) == name
@@ -161,7 +159,7 @@ def test_a_failed_video_keeps_nothing_of_any_attempt(video: ClaimedVideo) -> Non
     assert kept(video) == []
 
 
-def test_an_end_is_written_even_if_the_storage_is_away_and_its_files_go_later(
+def test_an_end_is_written_even_if_the_storage_is_away_and_the_files_are_deleted_later(
     video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(_name: str) -> None:
@@ -181,7 +179,7 @@ def test_an_end_is_written_even_if_the_storage_is_away_and_its_files_go_later(
     assert kept(video) == []
 
 
-def test_what_was_made_of_a_cancelled_video_goes_and_what_its_next_attempt_makes_stays(video: ClaimedVideo) -> None:
+def test_encoded_files_of_a_cancelled_video_are_deleted_and_those_of_its_next_attempt_stay(video: ClaimedVideo) -> None:
     leave_behind(video, 1)
     videos.cancel(video.tenant_id, video.video_id)
     again = tried_again(video)
@@ -241,7 +239,7 @@ def test_a_deleted_video_is_gone_at_once_and_its_files_soon_after(ready: Claimed
         assert not deed(ready.tenant_id, ready.video_id)
 
 
-def test_one_that_is_being_encoded_ends_and_its_attempt_can_write_nothing_more(video: ClaimedVideo, made: Path) -> None:
+def test_a_video_that_is_deleted_while_it_is_encoded_can_no_longer_be_written(video: ClaimedVideo, made: Path) -> None:
     keep_files(video, made, NAMES, nothing)
     videos.delete(video.tenant_id, video.video_id)
     ours = conf.publisher().renew_lease(tenant_id=video.tenant_id, topic=video.topic, attempt=video.attempt)
@@ -252,7 +250,7 @@ def test_one_that_is_being_encoded_ends_and_its_attempt_can_write_nothing_more(v
     assert record_of(video)["data"]["deleted"]
 
 
-def test_a_message_of_a_deleted_video_begins_nothing(video: ClaimedVideo) -> None:
+def test_the_message_of_a_deleted_video_starts_nothing(video: ClaimedVideo) -> None:
     videos.delete(video.tenant_id, video.video_id)
     message = f'{{"video_id": {video.video_id}, "tenant_id": {video.tenant_id}}}'
     assert find_row(Videos(), message) == (video.tenant_id, video.video_id)  # which is no reason for a dead letter
@@ -260,12 +258,12 @@ def test_a_message_of_a_deleted_video_begins_nothing(video: ClaimedVideo) -> Non
     assert claimed is ClaimRefusal.ABSENT
 
 
-def test_another_academy_deletes_nothing(ready: ClaimedVideo) -> None:
+def test_another_academy_cannot_delete_a_video(ready: ClaimedVideo) -> None:
     assert not videos.delete(ready.tenant_id + 1, ready.video_id)
     assert repositories_video.videos_of(ready.tenant_id).exists()
 
 
-def test_its_row_goes_after_some_days_with_what_was_stored_late(ready: ClaimedVideo) -> None:
+def test_the_row_of_a_deleted_video_is_deleted_days_later_with_files_that_were_stored_late(ready: ClaimedVideo) -> None:
     videos.delete(ready.tenant_id, ready.video_id)
     sweep_discarded()
     leave_behind(ready, 1)
@@ -277,14 +275,14 @@ def test_its_row_goes_after_some_days_with_what_was_stored_late(ready: ClaimedVi
     assert (kept(ready), Video.objects.filter(pk=ready.video_id).exists()) == ([], False)
 
 
-def test_a_redis_that_lost_it_is_told_again_that_it_is_deleted(ready: ClaimedVideo) -> None:
+def test_a_redis_that_lost_data_gets_the_deletion_again(ready: ClaimedVideo) -> None:
     videos.delete(ready.tenant_id, ready.video_id)
     (state,) = AcademySource().states([ready.topic]).values()
     assert (state.status, state.attempt, dict(state.data)["deleted"]) == ("CANCELLED", 2, True)
 
 
 @pytest.mark.parametrize("place", ["session", "lecture"])
-def test_a_lesson_or_lecture_that_is_deleted_while_its_video_is_stored_is_said_and_no_file_is_kept(
+def test_if_the_lesson_is_deleted_while_a_video_is_stored_the_answer_says_so_and_no_file_stays(
     video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     lesson = Session.objects.get(tenant_id=video.tenant_id)
@@ -303,7 +301,7 @@ def test_a_lesson_or_lecture_that_is_deleted_while_its_video_is_stored_is_said_a
     assert stored_uploads(video.tenant_id) == []
 
 
-def test_an_upload_that_cannot_be_written_down_leaves_neither_lesson_nor_file(
+def test_an_upload_whose_row_cannot_be_written_leaves_neither_lesson_nor_file(
     video: ClaimedVideo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -326,13 +324,13 @@ def stored_uploads(tenant_id: int) -> list[str]:
         return []
 
 
-def test_nothing_of_a_senders_name_is_in_the_name_of_the_file() -> None:
+def test_the_name_of_a_stored_file_contains_nothing_of_the_original_name() -> None:
     folder, _, name = source_name(7).rpartition("/")
     assert folder == "uploads/videos/7"
     assert str(UUID(name)) == name
 
 
-def test_the_shown_name_is_without_folders() -> None:
+def test_the_shown_name_has_no_folders() -> None:
     assert shown_name("C:\\Users\\kim\\수업.mp4") == "수업.mp4"
 
 
@@ -369,7 +367,9 @@ def tried_again(video: ClaimedVideo) -> ClaimedVideo:
     return claimed
 
 
-def test_a_length_that_nobody_knows_is_reserved_and_in_the_end_counted_as_it_is(video: ClaimedVideo) -> None:
+def test_for_an_unknown_length_minutes_are_reserved_and_the_real_length_is_counted_at_the_end(
+    video: ClaimedVideo,
+) -> None:
     quotas.count_encoding(video, 0.0, at_most=HOUR)
     assert encoded(video) == HOUR
     Videos().finish(video, RESULT)
@@ -388,7 +388,7 @@ def test_each_try_of_a_video_of_unknown_length_counts(video: ClaimedVideo) -> No
         quotas.count_encoding(tried_again(video), 0.0, at_most=HOUR)
 
 
-def test_the_second_try_of_a_day_is_counted_besides_the_first(video: ClaimedVideo) -> None:
+def test_a_second_try_on_the_same_day_counts_in_addition_to_the_first(video: ClaimedVideo) -> None:
     quotas.count_encoding(video, 10.0, at_most=HOUR)
     videos.cancel(video.tenant_id, video.video_id)
     again = tried_again(video)
@@ -397,7 +397,7 @@ def test_the_second_try_of_a_day_is_counted_besides_the_first(video: ClaimedVide
     assert encoded(video) == 12.0
 
 
-def test_a_video_is_locked_before_its_tenant_by_everybody(video: ClaimedVideo) -> None:
+def test_all_code_locks_a_video_before_its_tenant(video: ClaimedVideo) -> None:
     def count() -> None:
         quotas.count_encoding(video, 1.0, at_most=HOUR)
 

@@ -45,7 +45,7 @@ def test_a_folder_is_gone_when_its_job_has_ended(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_swept_and_a_living_one_keeps_its_own(temporary: Path) -> None:
+def test_folders_of_killed_processes_are_swept_and_those_of_running_ones_stay(temporary: Path) -> None:
     process, folder = held_by_another_process(temporary)
     (folder / "work" / "video.mp4").write_bytes(b"personal")
     os.utime(folder, LONG_AGO)
