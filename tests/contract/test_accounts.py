@@ -1,4 +1,4 @@
-"""Signing in and out, tokens, roles and the tenant wall, over HTTP against the running product."""
+"""Tests of signing in and out, tokens, roles and the tenant wall, over HTTP with the running product."""
 
 import httpx
 import jwt
@@ -99,7 +99,7 @@ def test_without_a_valid_token_every_endpoint_is_closed(system: System, token: s
 
 
 def caller(system: System, **changes: object) -> str:
-    """A token of the product's own making, for roles and states that the demo data lacks."""
+    """Make a token of the product for roles and states that the demo data lack."""
     (tenant_id,) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")[0]
     claims = read_caller(system, "owner")
     fields = {name: getattr(claims, name) for name in Caller.__slots__ if name != "is_authenticated"}

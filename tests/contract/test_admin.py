@@ -1,4 +1,4 @@
-"""The admin at /admin/: who gets in, what its changes end, and that nobody else pays for it."""
+"""Tests of the admin at /admin/: who may use it, what its changes revoke, and that it costs others nothing."""
 
 import asyncio
 import re

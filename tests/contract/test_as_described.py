@@ -1,4 +1,4 @@
-"""Whatever the running product sends is as the AsyncAPI document describes it; so what it describes is what is sent."""
+"""Tests that the running product sends what the AsyncAPI document describes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ ELSEWHERE = {"delayed"}
 
 @pytest.fixture(scope="module")
 def pinging(system: System) -> Iterator[str]:
-    """The address of a web process that pings at once."""
+    """Return the address of a web process that sends pings at once."""
     with system.another_web(REALTIME_PING_SECONDS="0.3") as web:
         yield web.address
 
@@ -35,7 +35,7 @@ async def ticket_at(address: str, client: httpx.AsyncClient) -> dict[str, str]:
 
 @contextmanager
 def large_records(publisher: Publisher, tenant_id: int) -> Iterator[int]:
-    """More of them than one part of a snapshot holds; small ones take their place in the end."""
+    """Publish more records than fit into one part of a snapshot, and replace them by small ones at the end."""
     number = SNAPSHOT_BYTES // LARGE + 2
     for index in range(number):
         topic = f"large:{index}"
@@ -48,7 +48,7 @@ def large_records(publisher: Publisher, tenant_id: int) -> Iterator[int]:
 
 
 def publish_all_kinds(publisher: Publisher, tenant_id: int, topic: str) -> None:
-    """Each form that a record takes."""
+    """Publish records of each form."""
     of: dict[str, Any] = {"tenant_id": tenant_id, "topic": topic}
     step = Step(index=1, total=2, name="read", percent=50)
     publisher.status(**of, attempt=1, status="PENDING", data={"any": ["thing"]})
@@ -58,7 +58,7 @@ def publish_all_kinds(publisher: Publisher, tenant_id: int, topic: str) -> None:
 
 
 async def read_snapshot(watcher: Watcher) -> None:
-    """All its parts. Where `send` does not wait for the client (daphne), a pong may have to be given between them."""
+    """Read all parts of a snapshot. On daphne, whose `send` does not wait, pongs may be needed between them."""
     while (frame := await watcher.read()) != frame | {"more": False}:
         if frame["type"] == "ping":
             await watcher.send({"type": "pong"})

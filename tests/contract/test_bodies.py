@@ -1,4 +1,4 @@
-"""Large, slow and unfinished request bodies, as a stranger's sockets send them to the running product."""
+"""Tests of large, slow and unfinished request bodies of strangers, sent to the running product."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ LARGE_FORM = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.c
 
 
 class Socket:
-    """A client that writes what it likes, and reads answers."""
+    """A client that writes any bytes, and reads answers."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -30,7 +30,7 @@ class Socket:
         self.writer.write("\r\n".join([*lines, "", ""]).encode())
 
     async def send(self, body: bytes) -> None:
-        """As much as the server takes: it may close at any time."""
+        """Send until the server closes the connection, which it may do at any time."""
         with suppress(ConnectionError):
             self.writer.write(body)
             await self.writer.drain()
@@ -43,7 +43,7 @@ class Socket:
         return int(head.split()[1]), body
 
     async def rest(self) -> bytes:
-        """What else comes until the server closes."""
+        """Return the rest that the server sends until it closes."""
         async with asyncio.timeout(30):
             try:
                 return await self.reader.read()
@@ -78,7 +78,7 @@ def token(system: System) -> str:
 
 
 def bytes_in_files(system: System) -> int:
-    """What the web process holds in files that nobody else sees."""
+    """Return how many bytes the web process has in deleted temporary files."""
     total = 0
     for entry in Path(f"/proc/{system.web.pid}/fd").iterdir():
         try:
@@ -132,7 +132,7 @@ async def test_a_client_that_expects_100_continue_is_refused_before_it_sends_the
 async def test_bytes_after_a_refused_body_are_not_read_as_a_request(
     system: System, connect: Connect, token: str
 ) -> None:
-    """Pipelined: a body that was not read must not be taken for the next request, nor what follows it."""
+    """With pipelining, neither an unread body nor what follows it may be read as the next request."""
     socket = await connect()
     socket.begin(TOKEN, 70_000)
     follows = f"GET /api/v1/lectures/ HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
@@ -231,7 +231,7 @@ VIDEO = 2_000_000_000
 
 
 async def send_until_answered(socket: Socket, part: bytes, pause: float) -> tuple[int, dict[str, str]]:
-    """Go on sending as a slow client does, until the server has had enough."""
+    """Continue to send slowly, until the server closes."""
     answer = asyncio.create_task(socket.answer())
     while not answer.done():
         await socket.send(part)
@@ -264,7 +264,7 @@ async def test_a_body_ends_soon_after_the_session_of_its_sender(system: System, 
 
 
 async def begins(socket: Socket, path: str, length: int, content_type: str, token: str) -> int:
-    """Ask whether the server takes a body, and begin with it if it does. Return the status: 100 is yes."""
+    """Expect 100 Continue, and then begin to send the body. Return the status; 100 means that it is accepted."""
     socket.begin(path, length, "Expect: 100-continue", f"Content-Type: {content_type}", token=token)
     async with asyncio.timeout(30):
         status = int((await socket.reader.readuntil(b"\r\n")).split()[1])

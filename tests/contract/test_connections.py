@@ -1,4 +1,4 @@
-"""What holds a connection, and what ends it: pings, its lifetime, and how little it costs Redis."""
+"""Tests of pings, of the lifetime of a connection, and of its subscriptions in Redis."""
 
 import asyncio
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.every_server
 
 @pytest.fixture(scope="module")
 def hasty_system(server: str, template: Servers) -> Iterator[System]:
-    """The product with short pings and short lives, so that a test need not wait for them."""
+    """The product with short pauses between pings and short lifetimes, so that tests need not wait."""
     times = {"REALTIME_PING_SECONDS": "0.3", "REALTIME_CONNECTION_SECONDS": "4"}
     name = f"hasty_{server}_system"
     with scratch_folder("system") as folder, running_system(template, folder, name, server, **times) as running:
@@ -65,7 +65,7 @@ async def test_a_connection_ends_with_its_lifetime_unless_it_is_refreshed(hasty_
 
 
 async def answer_pings(watcher: Watcher) -> tuple[int, str]:
-    """Like a good client, to the end; the close code and its reason."""
+    """Behave like a good client until the end, and return the close code and the reason."""
     try:
         while True:
             if (await watcher.read())["type"] == "ping":
@@ -75,7 +75,7 @@ async def answer_pings(watcher: Watcher) -> tuple[int, str]:
 
 
 async def pinged(watcher: Watcher) -> None:
-    """Until one more ping than now has come; somebody else reads."""
+    """Wait for one more ping. Another task reads the frames."""
     count = sum(frame["type"] == "ping" for frame in watcher.frames)
     while sum(frame["type"] == "ping" for frame in watcher.frames) == count:
         await asyncio.sleep(0.01)

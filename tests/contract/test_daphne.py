@@ -1,4 +1,4 @@
-"""On daphne `send` never waits: what a client has not yet read is told by its pongs alone."""
+"""Tests with daphne, whose `send` never waits: only pongs show what a client has not read yet."""
 
 from contextlib import AsyncExitStack
 

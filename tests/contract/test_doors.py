@@ -1,4 +1,4 @@
-"""Every door that takes a ticket asks whether it was revoked; a ticket opens only what it was made for."""
+"""Tests that every door checks whether a ticket was revoked, and accepts only tickets that were made for it."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ COOKIE = re.compile(r"((?:__Secure-)?realtime_hanbit)=([^;]+);")
 
 @dataclass
 class Visitor:
-    """Somebody with a ticket, the cookie that came with it, and an access token that is as new as can be."""
+    """A user with a ticket, the ticket's cookie, and an access token that is newer."""
 
     address: str
     client: httpx.AsyncClient
@@ -125,7 +125,7 @@ async def sign_in(system: System) -> dict[str, str]:
 
 
 async def get_ticket(client: httpx.AsyncClient, video_id: int) -> tuple[str, str]:
-    """The ticket, and the ticket of the cookie."""
+    """Return a ticket, and the ticket in the cookie."""
     answer = await client.post(TICKET, json={"topics": [f"video:{video_id}"], "cookie": True})
     assert answer.status_code == 200, answer.text
     found = COOKIE.match(answer.headers["set-cookie"])
@@ -141,7 +141,7 @@ async def visitor_of(system: System, video_id: int) -> AsyncIterator[Visitor]:
 
 
 def test_every_door_is_tested_here_and_used_in_one_place() -> None:
-    """A place that begins to take tickets needs a door of its own, and a line in `KNOCKS`."""
+    """A new place that accepts tickets needs its own door, and a line in `KNOCKS`."""
     code = {
         path: path.read_text()
         for folder in ("realtime", "apps", "academy")
@@ -165,12 +165,12 @@ def test_every_door_is_tested_here_and_used_in_one_place() -> None:
 
 
 def uses_of(door: Door, text: str) -> list[str]:
-    """The calls that read a ticket at this door."""
+    """Return the calls that read a ticket at this door."""
     return re.findall(rf"\b(?:read|read_handshake|admit)\(Door\.{door.name}\b", text)
 
 
 async def test_no_door_accepts_a_ticket_after_a_revocation(own_system: System) -> None:
-    """The access token is newer than the revocation each time, so the ticket alone can be what is refused."""
+    """The access token is newer than the revocation, so only the ticket can be refused."""
     ((video_id, enrolment_id, tenant_id, user_id),) = own_system.query(STUDENT_OF_A_VIDEO)
 
     async def log_out(held: Visitor) -> None:
@@ -207,7 +207,7 @@ async def test_no_door_accepts_a_ticket_after_a_revocation(own_system: System) -
 
 
 async def test_if_the_marks_cannot_be_read_no_door_accepts_a_ticket(own_system: System) -> None:
-    """Not in Redis, which is gone, nor in the database, which takes no connections."""
+    """Redis is gone, and the database accepts no connections."""
     ((video_id, *_),) = own_system.query(STUDENT_OF_A_VIDEO)
     async with Proxy(own_system.postgres.port) as database, visitor_of(own_system, video_id) as visitor:
         through = own_system.database_url.replace(f":{own_system.postgres.port}/", f":{database.port}/")

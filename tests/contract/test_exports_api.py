@@ -1,4 +1,4 @@
-"""Exports over HTTP: asked for, downloaded, imported again, and shut to everybody else."""
+"""Tests of exports over HTTP: start, download, import again, and permissions."""
 
 import io
 from typing import Any
@@ -14,7 +14,7 @@ EXPORT = "/api/v1/students/export/"
 
 
 async def exported(system: System, academy: str = "hanbit", **filters: Any) -> str:
-    """The id of an export that is DONE."""
+    """Return the id of an export that is DONE."""
     async with system.client(academy) as client, await system.watcher(client) as watcher:
         answer = await client.post(EXPORT, json=filters)
         assert answer.status_code == 202, answer.text

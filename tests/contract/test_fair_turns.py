@@ -1,4 +1,4 @@
-"""Many jobs of one academy do not delay the single one of another: by the order in which they begin."""
+"""Tests that many jobs of one academy do not delay a single one of another, by the order in which they begin."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ EXPORT = "/api/v1/students/export/"
 
 
 async def submitted(client: httpx.AsyncClient, number: int) -> list[str]:
-    """The ids of so many exports."""
+    """Start this many exports, and return their ids."""
     answers = [await client.post(EXPORT, json={}) for _ in range(number)]
     assert {answer.status_code for answer in answers} == {202}
     return [answer.json()["job_id"] for answer in answers]
 
 
 def begun(log_file: Path) -> list[str]:
-    """The jobs in the order in which the worker began them."""
+    """Return the jobs in the order in which the worker began them."""
     lines = (json.loads(line) for line in log_file.read_text().splitlines(keepends=True) if line.endswith("}\n"))
     return [line["job"].removeprefix("job:") for line in lines if line.get("event") == "job_started"]
 

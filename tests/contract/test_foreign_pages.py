@@ -1,4 +1,4 @@
-"""A page of an allowed foreign origin reads all that the protocol documents, errors included; no other page may."""
+"""Tests that only pages of allowed origins may use the paths that the protocol documents, and read errors."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What every answer of the running product says to browsers and caches, whoever made it."""
+"""Tests of the headers for browsers and caches in all answers of the running product."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Sockets that mean ill cost the process neither memory nor a place for long; those that are merely slow are served."""
+"""Tests that hostile sockets occupy neither memory nor connections for long, and slow clients are served."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ CHUNKED = b"POST /api/v1/auth/token/ HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Enc
 
 @pytest.fixture(scope="module")
 def web(system: System) -> Iterator[Web]:
-    """A web process that has little patience with the heads of requests."""
+    """A web process with a short time limit for the heads of requests."""
     web = system.web_of()
     web.argv = [*web.argv, "--head-seconds", str(HEAD_SECONDS)]
     web.start()
@@ -51,7 +51,7 @@ async def talk(web: Web, first: bytes = b"") -> tuple[asyncio.StreamReader, asyn
 
 
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the server closes."""
+    """Return what the server sends until it closes."""
     read = b""
     async with asyncio.timeout(20):
         with contextlib.suppress(ConnectionError):
@@ -61,7 +61,7 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
 
 
 async def flood(web: Web, first: bytes, endless: bytes) -> bytes:
-    """Sends without an end until the server has closed; what it answered."""
+    """Send without an end until the server closes, and return its answer."""
     reader, writer = await talk(web, first)
     answer = asyncio.ensure_future(rest_of(reader))
     with contextlib.suppress(ConnectionError):

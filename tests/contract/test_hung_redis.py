@@ -1,4 +1,4 @@
-"""A Redis that hangs: the server says that it cannot know what is new, and pings nobody until it can."""
+"""Tests of a Redis that hangs: clients get `delayed`, and no pings until it answers."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from realtime.publish import Publisher
 
 @contextmanager
 def hanging(system: System) -> Iterator[None]:
-    """As a machine that swaps, or a disk that stands still: connections are taken, and nothing is answered."""
+    """Redis accepts connections, but answers nothing, as on a machine that swaps or whose disk hangs."""
     assert system.redis.pid is not None
     os.kill(system.redis.pid, signal.SIGSTOP)
     try:
@@ -30,7 +30,7 @@ def hanging(system: System) -> Iterator[None]:
 
 
 async def answering(watcher: Watcher) -> AsyncIterator[Frame]:
-    """The frames, each ping of which is answered."""
+    """Yield the frames, and answer each ping."""
     while True:
         frame = await watcher.read()
         if frame["type"] == "ping" and watcher.socket is not None:
@@ -39,7 +39,7 @@ async def answering(watcher: Watcher) -> AsyncIterator[Frame]:
 
 
 async def until(frames: AsyncIterator[Frame], kind: str, count: int = 1) -> list[Frame]:
-    """The frames up to so many of this kind."""
+    """Return the frames up to the given number of this kind."""
     found: list[Frame] = []
     try:
         async with asyncio.timeout(LONG_PATIENCE_SECONDS):

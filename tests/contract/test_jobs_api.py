@@ -1,4 +1,4 @@
-"""Imports and jobs over HTTP: what is taken, what is refused, and how a job ends."""
+"""Tests of imports and jobs over HTTP: what is accepted, what is refused, and how a job ends."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""How many connections are let in, and what those beyond are told."""
+"""Tests of the limits on connections, and of the answers beyond them."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ from realtime.publish import Publisher
 
 
 def terminate(web: Web) -> None:
-    """What an orchestrator sends."""
+    """Send the signal of an orchestrator."""
     assert web.pid is not None
     os.kill(web.pid, signal.SIGTERM)
 

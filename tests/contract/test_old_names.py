@@ -1,4 +1,4 @@
-"""Code that was written against the names of the first version: each name is called as such code calls it."""
+"""Tests of the names of the first version, called like older code calls them."""
 
 import inspect
 from collections.abc import Callable
@@ -45,7 +45,7 @@ SIGNATURES: list[tuple[Callable[..., object], str]] = [
 
 @pytest.mark.parametrize(("function", "expected"), SIGNATURES, ids=lambda value: getattr(value, "__name__", ""))
 def test_the_signatures_are_those_that_older_code_uses(function: Callable[..., object], expected: str) -> None:
-    """Behind them stand only parameters that may be left out."""
+    """All further parameters are optional."""
     found = inspect.signature(function).parameters.values()
     plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in found]
     shown = str(inspect.Signature(plain))[1:-1]

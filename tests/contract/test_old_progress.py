@@ -1,4 +1,4 @@
-"""Old workers beside new web processes: their progress over HTTP, for its owner alone and without a query."""
+"""Tests of old workers with new web processes: only the owner gets their progress over HTTP, without a query."""
 
 from collections.abc import Callable
 from uuid import uuid4

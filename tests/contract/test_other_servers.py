@@ -1,4 +1,4 @@
-"""Servers that know nothing of the engine end when they are told to, and their streams are told so before."""
+"""Tests that other servers shut down when they are told to, and drain their streams before."""
 
 import sys
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ COMMANDS = {
 
 @pytest.fixture(params=COMMANDS)
 def other_web(request: pytest.FixtureRequest, system: System) -> Iterator[Web]:
-    """A web process of another make, running."""
+    """Run a web process with another server."""
     web = system.web_of(REALTIME_DRAIN_SECONDS="0.5")
     web.argv = [sys.executable, "-m", *COMMANDS[request.param], str(web.port)]
     web.start()

@@ -1,4 +1,4 @@
-"""What an academy may have, at every door: refused with a sentence, nothing written, and others are not concerned."""
+"""Tests of quotas at every endpoint: a refusal has a sentence, writes nothing, and does not affect others."""
 
 import asyncio
 from collections import Counter
@@ -23,7 +23,7 @@ Send = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 
 @pytest.fixture(scope="module")
 def tight(template: Servers) -> Iterator[System]:
-    """The product with small quotas and its files in a folder; nobody works off its jobs."""
+    """The product with small quotas and its files in a folder, without workers."""
     with scratch_folder("system") as folder:
         media = {"S3_BUCKET": "", "MEDIA_ROOT": str(folder / "media")}
         with running_system(template, folder, "tight_system", QUOTA_JOBS=str(JOBS), **media) as running:
@@ -59,7 +59,7 @@ def files(system: System) -> list[Path]:
 
 
 async def fill(client: httpx.AsyncClient) -> list[str]:
-    """As many jobs as the academy may have."""
+    """Create as many jobs as the academy may have."""
     answers = [await client.post(EXPORT, json={}) for _ in range(JOBS)]
     assert {answer.status_code for answer in answers} == {202}
     return [answer.json()["job_id"] for answer in answers]

@@ -1,4 +1,4 @@
-"""Where somebody is signed in, who may look and who may end it; and the refresh token in a cookie."""
+"""Tests of the list of sessions, of who may read and end them, and of the refresh token in a cookie."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ def close_browsers() -> Iterator[None]:
 
 
 class Browser:
-    """A sign-in of its own."""
+    """A separate sign-in."""
 
     def __init__(self, system: System, username: str = "staff", academy: str = "hanbit", **fields: Any) -> None:
         headers = {"User-Agent": f"Tests\t{username}/1.0", "Origin": system.address}
@@ -188,7 +188,7 @@ BY_COOKIE = {"cookie": True, "tenant": "hanbit"}
 
 
 def sign_out(page: Browser, **headers: str) -> httpx.Response:
-    """Sign out by the cookie alone."""
+    """Sign out with only the cookie."""
     del page.http.headers["Authorization"]
     return page.http.post("/api/v1/auth/logout/", json=BY_COOKIE, headers=headers)
 
@@ -204,7 +204,7 @@ def test_signing_out_by_the_cookie_ends_the_session_and_deletes_the_cookie(syste
 
 
 def test_signing_out_works_while_redis_is_away(own_system: System) -> None:
-    """It is stored, no token can be refreshed, and the answer says that nobody could be told yet."""
+    """The end of the session is stored, so no token can be refreshed. The answer says that it was not announced yet."""
     page, api = Browser(own_system, cookie=True), Browser(own_system)
     stolen = page.http.cookies["refresh_hanbit"]
     own_system.redis.stop()

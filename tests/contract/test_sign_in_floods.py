@@ -1,4 +1,4 @@
-"""A flood of sign-ins, from people without an account or with one, takes nothing from other academies."""
+"""Tests that a flood of sign-ins, with or without accounts, does not affect other academies."""
 
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""A client that does not read: nobody else is slowed, it is sent away, and its socket is given up."""
+"""Tests of a client that does not read: others are not delayed, and its connection and socket are closed."""
 
 import asyncio
 import socket
@@ -22,20 +22,20 @@ HEALTHY = 5
 
 @pytest.fixture
 async def address(system: System) -> AsyncIterator[str]:
-    """A web process that has no patience with slow clients."""
+    """A web process with a short time limit for slow clients."""
     with system.another_web(REALTIME_SLOW_SECONDS="3") as web:
         yield web.address
 
 
 def publish_much(publisher: Publisher, tenant_id: int) -> None:
-    """More than all buffers on the way hold."""
+    """Publish more than fits into all buffers on the way."""
     for number in range(BIG_RECORDS):
         publisher.status(tenant_id=tenant_id, topic=f"slow:{number}", attempt=1, status="PROCESSING", data=BIG)
     publisher.status(tenant_id=tenant_id, topic="slow:last", attempt=1, status="DONE")
 
 
 async def open_deaf_stream(address: str, path: str, ticket: str) -> socket.socket:
-    """Asks for Server-Sent Events and never reads the answer."""
+    """Request Server-Sent Events, and never read the answer."""
     deaf = narrow_socket(address)
     request = (
         f"GET {path} HTTP/1.1\r\nHost: {address.removeprefix('http://')}\r\nAuthorization: Bearer {ticket}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""A storage or a queue that hangs holds up whoever needs it, and takes the database from nobody."""
+"""Tests that a storage or a queue that hangs delays only requests that need it, and holds no database connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ UPLOADS = 12
 
 @asynccontextmanager
 async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[Proxy, httpx.AsyncClient]]:
-    """A web process with one connection to the database, and a proxy before its storage or its queue."""
+    """A web process with one database connection, and with a proxy before its storage or its queue."""
     async with Proxy(urlsplit(system.environment[variable]).port or 0) as proxy:
         changed = {variable: f"http://127.0.0.1:{proxy.port}"}
         with system.another_web(DATABASE_POOL_SIZE="1", **changed) as web:
@@ -28,7 +28,7 @@ async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[P
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_others_are_answered_while_files_are_stored(own_system: System) -> None:
-    """More of them than a pool of threads would have."""
+    """Send more requests than a pool of threads would have threads."""
     async with behind_a_proxy(own_system, "S3_ENDPOINT_URL") as (storage, client):
         lecture = await demo_lecture(client)
         storage.stall()

@@ -1,4 +1,4 @@
-"""Server-Sent Events, as programs and as the browser's own EventSource meet them, against the running product."""
+"""Tests of Server-Sent Events of the running product, for programs and for the browser's own EventSource."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -99,13 +99,13 @@ async def test_last_event_id_goes_before_the_place_in_the_address(
 
 
 async def cookie_ticket(client: httpx.AsyncClient) -> str:
-    """What a browser would keep as the cookie of this academy."""
+    """Return the cookie that a browser would store for this academy."""
     answer = await client.post("/api/v1/realtime/ticket/", json={"cookie": True})
     return str(answer.cookies["realtime_hanbit"])
 
 
 def cookie_of(system: System, ticket: str, **changed: Any) -> dict[str, str]:
-    """The header that a browser would send, with claims of the ticket changed by one who has the server's key."""
+    """Return the header that a browser would send, with changed claims of the ticket, signed with the server's key."""
     key = system.ticket_key()
     claims = jwt.decode(ticket, key, ["HS256"], audience="realtime-cookie")
     claims |= {name: claims[name] + seconds for name, seconds in changed.items()}

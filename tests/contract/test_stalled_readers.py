@@ -1,4 +1,4 @@
-"""Clients of each transport that ask for much and read nothing: they cost little memory, count, and are given up."""
+"""Tests of clients of each transport that request much and read nothing: they use little memory, and are closed."""
 
 import asyncio
 import socket
@@ -33,14 +33,14 @@ async def web(system: System) -> AsyncIterator[Web]:
 
 
 def ask(web: Web, path: str, ticket: str) -> socket.socket:
-    """Asks by HTTP, and reads nothing."""
+    """Send an HTTP request, and read nothing."""
     deaf = narrow_socket(web.address)
     deaf.sendall(f"GET {path} HTTP/1.1\r\nHost: {web.where}\r\nAuthorization: Bearer {ticket}\r\n\r\n".encode())
     return deaf
 
 
 def upgrade(web: Web, ticket: str) -> socket.socket:
-    """Asks for a WebSocket, and reads nothing."""
+    """Open a WebSocket, and read nothing."""
     deaf = narrow_socket(web.address)
     protocol = ClientProtocol(parse_uri(f"ws://{web.where}/ws/events/"))
     request = protocol.connect()
@@ -92,7 +92,7 @@ async def test_clients_that_stop_reading_use_little_memory_and_are_given_up(syst
 
 
 async def seen(web: Web) -> float:
-    """How many of them the process holds, or has given up already."""
+    """Return how many of them the process has, or has given up already."""
     held = [await count(web, transport) for transport in ("poll", "sse", "websocket")]
     return sum(held) + await metric(web.address, 'realtime_connections_closed_total{code="4002"}')
 
@@ -113,7 +113,7 @@ async def test_a_user_with_too_many_unread_answers_is_told_to_wait(system: Syste
 
 
 def publish_many(publisher: Publisher, attempt: int = 1) -> None:
-    """The feed that they ask for."""
+    """Fill the feed that they request."""
     drafts = [
         draft_record(
             topic=f"stalled:{number}",

@@ -1,4 +1,4 @@
-"""Students, lectures and enrolments over HTTP: the usual doors, and the wall between academies."""
+"""Tests of students, lectures and enrolments over HTTP, and of the wall between academies."""
 
 from harness.system import System
 

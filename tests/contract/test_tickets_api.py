@@ -1,4 +1,4 @@
-"""Tickets over HTTP: renewing, cookies, errors; and the one poll. All without the database."""
+"""Tests of tickets over HTTP (renewing, cookies, errors) and of the poll. All of it works without the database."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ async def client(system: System) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def aged(system: System, ticket: str, seconds: float) -> str:
-    """The ticket as if it had been issued so long ago."""
+    """Return the ticket as if it had been issued this many seconds ago."""
     claims = jwt.decode(ticket, system.ticket_key(), ["HS256"], audience="realtime", options={"verify_exp": False})
     claims |= {name: claims[name] - seconds for name in ("iat", "exp", "first")}
     return jwt.encode(claims, system.ticket_key(), "HS256")

@@ -1,4 +1,4 @@
-"""A client that vanished without a word soon counts as no connection any more, whatever its transport."""
+"""Tests that a client that vanished without closing soon does not count as a connection, with any transport."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ def plain_socket(address: str) -> socket.socket:
 
 
 def open_stream(address: str, ticket: str) -> socket.socket:
-    """A stream that has been opened, by a socket that the test holds."""
+    """An open stream, with a socket that the test holds."""
     opened = plain_socket(address)
     where = address.removeprefix("http://")
     request = f"GET /api/v1/events/ HTTP/1.1\r\nHost: {where}\r\nAuthorization: Bearer {ticket}\r\n\r\n"

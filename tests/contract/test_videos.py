@@ -1,4 +1,4 @@
-"""Videos over HTTP and as records: uploaded, watched, played, cancelled, tried again, and refused with a sentence."""
+"""Tests of videos over HTTP and as records: upload, watch, play, cancel, retry, and refusals."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Some ten seconds of work for an idle machine."""
+    """Make a video that takes an idle machine about ten seconds."""
     return sample(tmp_path_factory.mktemp("long_clip"), 120)
 
 
@@ -93,7 +93,7 @@ async def test_a_video_is_watched_from_pending_to_ready_polled_meanwhile_and_pla
 
 
 async def is_played(system: System, detail: dict[str, Any]) -> None:
-    """By whoever has its address, without a token."""
+    """The signed address is enough; no token is needed."""
     async with httpx.AsyncClient(base_url=system.address) as player:
         master = await player.get(detail["hls_url"])
         assert master.headers["content-type"] == "application/vnd.apple.mpegurl"
@@ -291,7 +291,7 @@ async def test_wrong_requests_get_a_sentence(client: httpx.AsyncClient, send: Se
 
 
 async def test_another_academys_video_does_not_exist(system: System, client: httpx.AsyncClient) -> None:
-    """The demo's own: it is READY, and plays for its academy."""
+    """Return the demo's video, which is READY."""
     ours = (await client.get("/media/videos/?status=READY")).json()["results"][-1]
     async with system.client("saebom") as stranger:
         assert ours["id"] not in {video["id"] for video in (await stranger.get("/media/videos/")).json()["results"]}

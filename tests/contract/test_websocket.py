@@ -1,4 +1,4 @@
-"""The WebSocket as its users meet it: a client written from the protocol alone, against the running product."""
+"""Tests of the WebSocket of the running product, with a client that was written from the protocol's page."""
 
 import asyncio
 import time
@@ -197,7 +197,7 @@ async def test_a_client_that_offers_no_ticket_is_told_what_to_do(system: System)
 
 
 def forged(ticket: str, **changes: object) -> str:
-    """The same claims, changed, and signed by somebody else."""
+    """Return a ticket with changed claims, signed with another key."""
     claims = jwt.decode(ticket, options={"verify_signature": False})
     return jwt.encode(claims | changes, "somebody else's key, of sufficient length", "HS256")
 
@@ -218,7 +218,7 @@ async def test_a_wrong_ticket_is_refused_with_a_code_that_says_what_to_do(system
 
 
 def expired_ticket(system: System, ticket: str) -> str:
-    """One that was issued a while ago, signed by the product's own key."""
+    """Return a ticket that was issued a while ago, signed with the product's key."""
     from realtime import conf  # noqa: PLC0415 - needs Django's settings
 
     claims = jwt.decode(ticket, options={"verify_signature": False})

@@ -1,4 +1,4 @@
-"""Guarantee 5: holding, feeding, reconnecting and polling cost no SQL, by PostgreSQL's own account."""
+"""Tests of guarantee 5: connections, reconnections and polls need no SQL, as counted by PostgreSQL."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The audit log: its events and fields are those of the page, and it is written whatever the level of the others."""
+"""Tests of the audit log: its events and fields are those of the page, and it is written at every log level."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""`manage.py changepassword`: names are unique within an academy, so the command asks whose account it is."""
+"""Tests of `manage.py changepassword`. Names are unique only within an academy, so the command asks for it."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -16,7 +16,7 @@ NEW = "우리집 고양이의 지금 이름은"
 
 @pytest.fixture(autouse=True)
 def typed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is typed at the prompts: the new password, as often as it is asked for, unless a test says otherwise."""
+    """What is typed at the prompts. By default that is the new password, each time."""
     words: list[str] = []
     monkeypatch.setattr("getpass.getpass", lambda **_: words.pop(0) if words else NEW)
     return words

@@ -1,4 +1,4 @@
-"""While something slow is done for a request (files, the queue, Redis), the request holds no database connection."""
+"""Tests that a request holds no database connection while it does something slow (files, the queue, Redis)."""
 
 import asyncio
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def note(what: str) -> None:
 
 
 def noted() -> dict[str, bool]:
-    """By what was done: whether a connection was ever held meanwhile."""
+    """Return, for each slow operation, whether a connection was ever held during it."""
     return {what: any(held for name, held in slow_work if name == what) for what, _ in slow_work}
 
 
@@ -51,14 +51,14 @@ def noting(name: str) -> Any:
 
 @without_connection
 class NotedStorage(type("Noting", (FileSystemStorage,), {name: noting(name) for name in SLOW})):  # type: ignore[misc]
-    """A folder that notes who holds a connection when it begins to work."""
+    """A folder storage that records whether a connection is held when an operation begins."""
 
 
 @pytest.fixture(autouse=True)
 def pooled(
     transactional_db: None, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[None]:
-    """As in the web process, no connection outlives its use."""
+    """Close each connection after its use, as the web process does."""
     connection.close()
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     storage = {"BACKEND": f"{__name__}.{NotedStorage.__name__}", "OPTIONS": {"location": tmp_path}}
@@ -76,7 +76,7 @@ def pooled(
 
 
 def send_nowhere(payload: dict[str, Any]) -> None:
-    """The queue."""
+    """Stands for the queue."""
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_deleted_video(client: Client, tenant: Tenant, lecture: Lecture) -> No
 def test_an_upload_whose_lesson_is_deleted_meanwhile(
     client: Client, lecture: Lecture, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the last moment, too: then the database sees it when the transaction ends."""
+    """The lesson may be deleted at the last moment, too. Then the database notices at the end of the transaction."""
     lesson = lecture.sessions.create(tenant=tenant, title="1")
     monkeypatch.setattr(video_views, "lesson_of", lambda *_: lesson.delete() and 999_999_999)
     file = ContentFile(b"video", "video.mp4")

@@ -1,4 +1,4 @@
-"""Whoever ends an enrolment, and however: tickets of the student and the parents end with it."""
+"""Tests that any end of an enrolment revokes the tickets of the student and the parents."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -33,7 +33,7 @@ def enrolment(tenant: Tenant) -> Enrollment:
 
 
 def revoked() -> list[str]:
-    """Who is revoked by rows of the outbox, each once."""
+    """Return who is revoked by the rows of the outbox."""
     rows = OutboxEntry.objects.filter(kind=REVOCATION).values_list("payload", flat=True)
     return sorted(payload["subject"] for payload in rows)
 

@@ -1,4 +1,4 @@
-"""Sessions that expired are deleted, in batches and without revoking what no longer is valid."""
+"""Tests that expired sessions are deleted in batches, without revocations, since they are not valid any more."""
 
 from datetime import timedelta
 from uuid import uuid4

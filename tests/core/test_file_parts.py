@@ -1,4 +1,4 @@
-"""A file as an answer: read as it is sent, and closed with the answer."""
+"""Tests of files as answers: they are read while they are sent, and closed with the answer."""
 
 import asyncio
 import io
@@ -38,7 +38,7 @@ def test_a_file_that_nobody_reads_is_closed_too() -> None:
 
 
 def test_files_that_hang_do_not_occupy_the_threads_of_others() -> None:
-    """The event loop has few threads of its own, in which it looks up hosts."""
+    """The event loop has only a few default threads, in which it also resolves host names."""
     go_on = threading.Event()
     most = min(32, (os.cpu_count() or 1) + 4)  # of the loop's own
 

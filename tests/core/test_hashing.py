@@ -1,4 +1,4 @@
-"""The line of password hashes: bounded, fair, and without a database connection."""
+"""Tests of the queue of password hashes: it is bounded, fair, and holds no database connection."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from apps.core.hashing import HashingBusyError, HashingLine, Origin
 
 
 class Gate:
-    """A line with one thread, which is held until the test opens the gate."""
+    """A queue with one thread, which waits until the test opens the gate."""
 
     def __init__(self, max_waiting: int = 8, patience_seconds: float = 30.0) -> None:
         self.line = HashingLine(1, max_waiting, patience_seconds)
@@ -24,7 +24,7 @@ class Gate:
         assert begun.wait(10)
 
     def join(self, name: str, origin: Origin) -> "Future[None]":
-        """Let somebody join the line, and return once they wait in it, or were refused."""
+        """Let somebody join the queue, and return when they wait in it or were refused."""
         return self._submit(lambda: self.done.append(name), origin)
 
     def _submit(self, work: Callable[[], object], origin: Origin) -> "Future[None]":

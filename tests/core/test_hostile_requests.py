@@ -1,4 +1,4 @@
-"""What no honest client sends: every answer is a 4xx with `{"code", "message"}`, and never a 500 or a web page."""
+"""Tests that hostile requests are answered with 4xx and `{"code", "message"}`, never with a 500 or a web page."""
 
 import json
 from typing import Any

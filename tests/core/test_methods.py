@@ -1,4 +1,4 @@
-"""A method that a view does not have answers 405 to every role; one that it has and names for nobody, 403."""
+"""Tests that a method without a handler is answered with 405, and one without roles with 403."""
 
 from typing import Any
 from uuid import UUID
@@ -37,7 +37,7 @@ def test_a_method_that_a_view_does_not_have_is_answered_with_405_for_everybody(
 
 
 class Forgetful(APIView):
-    """Nobody is named for its DELETE."""
+    """A view whose DELETE has no roles."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
 

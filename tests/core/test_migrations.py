@@ -1,4 +1,4 @@
-"""Migrations: none keeps a table locked while it rewrites rows."""
+"""Tests that no migration locks a table while it rewrites rows."""
 
 from datetime import timedelta
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Comparing a password: the number of hashes does not say whether an account exists."""
+"""Tests that comparing a password does not show by its number of hashes whether an account exists."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ LIGATURE = "o\ufb00ice chair"  # NFKC: "office chair"
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is hashed from now on."""
+    """Record the texts that are hashed from now on."""
     hasher, found = type(get_hasher()), list[str]()
     encode: Any = hasher.encode
 

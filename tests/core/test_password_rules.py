@@ -1,4 +1,4 @@
-"""Every door at which a password is set keeps the same rules."""
+"""Tests that the same rules apply wherever a password is set."""
 
 from io import BytesIO
 from typing import Any

@@ -1,4 +1,4 @@
-"""The cookie of the refresh token: its name behind TLS, and who may plant one."""
+"""Tests of the cookie with the refresh token: its name behind TLS, and who may set one."""
 
 import pytest
 from django.test import RequestFactory

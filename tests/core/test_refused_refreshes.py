@@ -1,4 +1,4 @@
-"""A refresh token that is refused: whose it was stands in the audit log."""
+"""Tests that the audit log says whose refresh token was refused."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from apps.core.views import auth_views
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What the views write into the audit log."""
+    """Record what the views write into the audit log."""
     written: list[dict[str, Any]] = []
     monkeypatch.setattr(auth_views, "audit", lambda event, **fields: written.append({"event": event, **fields}))
     return written

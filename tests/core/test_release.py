@@ -1,4 +1,4 @@
-"""A body is gone when its request is answered, without the garbage collector."""
+"""Tests that a body is freed when its request is answered, without the garbage collector."""
 
 import asyncio
 import gc
@@ -12,14 +12,14 @@ from django.core.asgi import get_asgi_application
 
 
 class Text(str):
-    """A string that can be watched."""
+    """A string that can have weak references."""
 
     __slots__ = ("__weakref__",)
 
 
 @pytest.fixture
 def bodies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["weakref.ref[Text]"]]:
-    """The strings of all bodies that are parsed, while the collector rests."""
+    """Return weak references to the strings of all parsed bodies, while the garbage collector is off."""
     found: list[weakref.ref[Text]] = []
     from apps.core.parsers import BoundedJSONParser  # noqa: PLC0415 - REST framework's settings import it first
 

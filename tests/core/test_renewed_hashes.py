@@ -1,4 +1,4 @@
-"""An outdated hash is renewed when its owner signs in: in the hashing line, and without ending any session."""
+"""Tests that signing in renews an outdated hash, in the hashing queue and without ending any session."""
 
 from typing import Any
 
@@ -142,7 +142,7 @@ def test_only_a_new_hash_of_this_account_in_this_transaction_ends_nothing() -> N
 
 
 def ends(user: User, **changes: Any) -> bool:
-    """Whether this change of an account ends its sessions."""
+    """Return whether this change of an account ends its sessions."""
     user.refresh_from_db()
     opened = repositories_core.open_session(user)
     assert opened is not None

@@ -1,4 +1,4 @@
-"""Whoever changes an account, and however: what it was permitted ends, and so do its sign-ins."""
+"""Tests that any change of an account ends its tokens, tickets, connections and sign-ins."""
 
 import time
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def session_of(user: User) -> LoginSession:
 
 
 def revoked() -> set[tuple[int, str]]:
-    """Who is revoked by rows that nobody has sent yet: tenant and subject."""
+    """Return who is revoked by unsent rows: tenant and subject."""
     rows = OutboxEntry.objects.filter(kind=REVOCATION, sent_at=None)
     for tenant_id, payload in rows.values_list("tenant_id", "payload"):
         assert tenant_id == payload["tenant"]

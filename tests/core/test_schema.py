@@ -1,4 +1,4 @@
-"""The OpenAPI document."""
+"""Tests of the OpenAPI document."""
 
 import pytest
 from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""The wall between academies stands in one place: what may touch all rows is listed here, and nothing else does."""
+"""Tests that all code reads rows through the tenant wall, except for the exceptions listed here."""
 
 import ast
 from pathlib import Path
@@ -33,13 +33,13 @@ SQL_DOORS = {"cursor", "raw", "RawSQL", "extra"}
 
 
 def sources() -> list[Path]:
-    """The product's own code, without migrations."""
+    """Return the files of the product's own code, without migrations."""
     found = [path for root in ("academy", "apps", "config", "realtime") for path in (PROJECT / root).rglob("*.py")]
     return [path for path in [*found, PROJECT / "asgi.py"] if "migrations" not in path.parts]
 
 
 def places(names: set[str]) -> set[str]:
-    """The files that say `<something>.<one of these names>`."""
+    """Return the files that contain `<something>.<one of these names>`."""
     found = set()
     for path in sources():
         nodes = ast.walk(ast.parse(path.read_text()))
@@ -61,7 +61,7 @@ def tenant_models() -> list[type[Model]]:
 
 
 def test_rows_of_a_tenant_are_read_through_the_wall() -> None:
-    """In the repositories too: a query on a model with a tenant begins at `rows_of`, or names the tenant itself."""
+    """Also in the repositories, a query on a model with a tenant begins with `rows_of`, or names the tenant itself."""
     names = {model.__name__ for model in tenant_models()}
     bare = [
         f"{path.name}: {_model_of(node)}.objects, line {node.lineno}"
@@ -81,7 +81,7 @@ ACROSS_TENANTS = (
 
 
 def _model_of(call: ast.Call) -> str | None:
-    """X of `X.objects.something(…)`."""
+    """Return X of `X.objects.something(…)`."""
     match call.func:
         case ast.Attribute(value=ast.Attribute(value=ast.Name(id=name), attr="objects")):
             return name

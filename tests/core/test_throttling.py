@@ -1,4 +1,4 @@
-"""The limits on signing in: who is counted where, and that nothing stops the counting."""
+"""Tests of the limits on signing in: what is counted, and that an outage does not stop it."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -15,7 +15,7 @@ from embedded.redis import RedisServer
 
 @pytest.fixture
 def counted_in(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
-    """An empty Redis in which this test counts."""
+    """An empty Redis for the counters of a test."""
     client: Redis = Redis.from_url(own_redis.url, socket_timeout=5)
     client.flushall()
     counters = Counters(client)

@@ -1,4 +1,4 @@
-"""Tokens: whoever did not sign them, for this purpose and with this algorithm, opens nothing."""
+"""Tests that only tokens that we signed, for their purpose and with our algorithm, are accepted."""
 
 import base64
 import json
@@ -52,7 +52,7 @@ def key() -> bytes:
 
 
 def signed(**changes: Any) -> str:
-    """An access token with other claims; None leaves one out."""
+    """Return an access token with other claims. None leaves a claim out."""
     claims = jwt.decode(access_token(CALLER), options={"verify_signature": False}) | changes
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, key(), "HS256")
 

@@ -1,4 +1,4 @@
-"""Which topics somebody may watch: staff what they name, students the videos of their lectures, others nothing."""
+"""Tests of who may watch which topics: the faculty any, students and parents the videos of their lectures."""
 
 from dataclasses import dataclass, field
 from uuid import uuid4

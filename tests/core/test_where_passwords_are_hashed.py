@@ -1,4 +1,4 @@
-"""Every door that hashes a password does so in the line's threads, and never in a request's own."""
+"""Tests that passwords are hashed only in the threads of the hashing queue, never in a request's own."""
 
 import threading
 import unicodedata
@@ -21,7 +21,7 @@ OLD, NEW = "우리집 강아지의 옛날 이름은", "우리집 고양이의 �
 
 
 class NotedHasher(PBKDF2PasswordHasher):
-    """Quick, and notes the thread that hashes."""
+    """A quick hasher that records the thread in which it runs."""
 
     iterations = 1
 
@@ -53,7 +53,7 @@ def sign_in(**changes: str) -> Any:
 
 
 def noted_threads() -> set[str]:
-    """The kinds of threads that hashed something."""
+    """Return the kinds of threads that hashed a password."""
     return {name.rpartition("-")[0] for name in threads}
 
 

@@ -1,4 +1,4 @@
-"""Another Redis behind the same address: no link stays where it was, and no offset is taken for another one."""
+"""Tests of another Redis behind the same address: links move to it, and offsets are not confused."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ EVERYTHING = TopicFilter.of(["*"])
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Links are left at once, so that no test has to wait until they stand."""
+    """Let links count as old at once, so that tests need not wait."""
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.05)
 
@@ -48,7 +48,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[RedisPair]:
 
 
 class Watching:
-    """One client of a hub, which looks after its link, and the probe, which runs when the test says so."""
+    """A client of a hub that checks its link, with a probe that runs when the test says so."""
 
     def __init__(self, pair: RedisPair, tenant_id: int) -> None:
         self.tenant_id = tenant_id
@@ -69,13 +69,13 @@ class Watching:
         await self.hub.close()
 
     async def join_by_name(self) -> None:
-        """Somebody comes who names a topic that the feed does not show."""
+        """A client connects that names a topic which the feed does not show."""
         newcomer = Subscriber(self.tenant_id, TopicFilter.of(["job:never"]), RecordingCarrier())
         await self.hub.join(newcomer)
         self.hub.leave(newcomer)
 
     def ended(self) -> set[str]:
-        """The topics of whose end the client was told."""
+        """Return the topics whose end the client has received."""
         records = [record for frame in self.carrier.frames for record in frame.get("records", ())]
         return {record["topic"] for record in records if record["status"] == "DONE"}
 
@@ -90,7 +90,7 @@ async def watching(pair: RedisPair, tenant_id: int) -> AsyncIterator[Watching]:
 
 
 async def finish(publisher: Publisher, tenant_id: int, *topics: str) -> list[Published]:
-    """Publishes the end of each, in a thread: the address is a proxy in this loop."""
+    """Publish the end of each topic, in a thread, because the address is a proxy in this event loop."""
 
     def publish() -> list[Published]:
         return [publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE") for topic in topics]
@@ -105,7 +105,7 @@ def jobs(name: str, number: int = 10) -> list[str]:
 async def test_a_redis_that_is_promoted_twice_begins_an_epoch_each_time(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
-    """A, then B, then A again, which has heard of nothing meanwhile: its `run_id` is the one that wrote the feed."""
+    """A is master, then B, then A again, which missed everything meanwhile. Its `run_id` is that of the feed."""
     publisher = Publisher.from_url(pair.url)
     before = await finish(publisher, tenant_id, *jobs("before"))
     await watching.until_ended(set(jobs("before")))
@@ -142,7 +142,7 @@ async def test_the_relay_fills_a_redis_that_was_promoted_again(pair: RedisPair) 
 
 
 async def until_master(publisher: Publisher) -> str:
-    """The life of Redis, once its address leads to a master."""
+    """Return the history of Redis, as soon as its address leads to a master."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
@@ -155,7 +155,7 @@ async def until_master(publisher: Publisher) -> str:
 async def test_after_a_planned_failover_no_client_keeps_old_records(
     pair: RedisPair, watching: Watching, tenant_id: int, how: str
 ) -> None:
-    """All links of the process stand at what becomes a replica, and no link is cut."""
+    """All links of the process are to the server that becomes a replica, and none is cut."""
     publisher = Publisher.from_url(pair.url)
     await finish(publisher, tenant_id, *jobs("before"))
     await watching.until_ended(set(jobs("before")))
@@ -172,7 +172,7 @@ async def test_after_a_planned_failover_no_client_keeps_old_records(
 
 
 async def until_ready(hub: Hub, *, ready: bool = True) -> str:
-    """What `/readyz` would say, once it is as expected."""
+    """Wait until `/readyz` would answer as expected."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
@@ -209,7 +209,7 @@ async def test_a_process_whose_address_leads_to_a_replica_is_not_ready_until_it_
 async def test_the_next_probe_leaves_a_server_that_was_replaced_without_knowing_it(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
-    """Both take writes: whoever moved the address did not tell the old one."""
+    """Both servers accept writes, because the old one does not know that the address was moved."""
     await pair.replicate()
     old = pair.master
     await asyncio.to_thread(pair.replica.command, "REPLICAOF", "NO", "ONE")
@@ -224,7 +224,7 @@ async def test_the_next_probe_leaves_a_server_that_was_replaced_without_knowing_
 async def test_an_old_link_reconnects_to_the_present_address(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For processes that nobody probes: a worker whose server was replaced and does not know it."""
+    """This is for processes without a probe, such as a worker whose server was replaced without knowing it."""
     monkeypatch.setattr(realtime.redis.links, "OLD_SECONDS", 0.05)
     publisher = Publisher.from_url(pair.url)
     await finish(publisher, tenant_id, "job:a")
@@ -239,7 +239,7 @@ async def test_an_old_link_reconnects_to_the_present_address(
 async def test_a_feed_that_is_behind_its_mirror_is_a_new_epoch_at_the_probe_and_at_every_read(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
-    """As a machine that was put back to an earlier state has it: neither start nor promotion."""
+    """Redis has an older state, as after restoring a machine's snapshot, without a restart or a promotion."""
     with Publisher.from_url(pair.master.url) as publisher, Redis.from_url(pair.master.url) as redis:
         await finish(publisher, tenant_id, *jobs("a", 5))
         await watching.until_ended(set(jobs("a", 5)))
@@ -279,7 +279,7 @@ def written(url: str) -> Callable[[], object]:
 
 @pytest.mark.parametrize("link", [published, revoked, written])
 async def test_a_write_on_a_link_to_a_replica_is_sent_to_the_master(pair: RedisPair, link: Link) -> None:
-    """Without an error, and however many links of the process stand there."""
+    """There is no error, even if many links of the process lead to the replica."""
     write = link(pair.url)
     await asyncio.to_thread(write)
     await pair.replicate()
@@ -289,7 +289,7 @@ async def test_a_write_on_a_link_to_a_replica_is_sent_to_the_master(pair: RedisP
 
 
 class Refusing:
-    """A server that answers +OK, but over its first link to `SET b` with an error."""
+    """A server that answers +OK, but an error to `SET b` on its first link."""
 
     def __init__(self, error: str) -> None:
         self.error, self.links = error, 0
@@ -339,7 +339,7 @@ class Refusing:
 )
 @pytest.mark.parametrize("kind", ["synchronous", "asyncio"])
 async def test_each_answer_of_a_wrong_or_unavailable_server_ends_the_link(answer: str, kind: str) -> None:
-    """A server that says so on each of its first links, and +OK on the next: the command is sent once more."""
+    """The server gives this answer on its first links and +OK on the next, so the command is sent once more."""
     async with Refusing(answer) as server:
         if kind == "asyncio":
             redis: AsyncRedis = links.async_client(server.url)
@@ -357,7 +357,7 @@ async def test_each_answer_of_a_wrong_or_unavailable_server_ends_the_link(answer
 async def test_errors_of_a_young_link_are_raised_and_the_link_is_kept(
     pair: RedisPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that a Redis at its memory limit is not connected to for each record."""
+    """Otherwise each record would cause a new connection to a Redis at its memory limit."""
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 60.0)
     connections = pair.proxies[0].connections
     redis = links.client(pair.url)

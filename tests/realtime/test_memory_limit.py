@@ -1,4 +1,4 @@
-"""Redis at its memory limit: what is refused, what is still written, and how much stays that nothing can evict."""
+"""Tests of Redis at its memory limit: what it refuses, what is still written, and how much cannot be evicted."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ WEEK_SECONDS = 7 * 86_400
 
 @pytest.fixture
 def limited(own_redis: RedisServer) -> Iterator[Redis]:
-    """An empty Redis whose limit the tests set."""
+    """An empty Redis whose memory limit the tests set."""
     client: Redis = Redis.from_url(own_redis.url)
     client.flushall()
     yield client

@@ -1,4 +1,4 @@
-"""What `realtime.serve` makes of its options."""
+"""Tests of the options of `realtime.serve`."""
 
 from realtime.serve import server_of
 
@@ -7,7 +7,7 @@ BALANCERS_SECONDS = 60
 
 
 def test_idle_connections_stay_open_longer_than_in_a_load_balancer() -> None:
-    """Whoever closes first may do so while a request is on its way, and the balancer would answer 502."""
+    """If the server closes first, a request may be on its way, and the load balancer answers 502."""
     assert server_of("asgi:application").config.timeout_keep_alive > BALANCERS_SECONDS
 
 

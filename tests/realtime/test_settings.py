@@ -1,4 +1,4 @@
-"""The engine's settings are one frozen object, read from Django's settings when they are first needed."""
+"""Tests of the engine's settings: a frozen object that is read from Django's settings when first needed."""
 
 from dataclasses import FrozenInstanceError
 
@@ -11,7 +11,7 @@ from realtime.settings import REQUIRED, Settings, variable
 
 
 class Project:
-    """The settings of some project."""
+    """The settings of a project."""
 
     REALTIME_REDIS_URL = "redis://redis.example.com:6379/0"
     REALTIME_PING_SECONDS = 5

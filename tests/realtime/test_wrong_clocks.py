@@ -1,4 +1,4 @@
-"""Clocks of hosts that are minutes off, or are set a day ahead for a moment: nothing is lost and nobody passes."""
+"""Tests of hosts with wrong clocks, by minutes or for a moment by a day: nothing is lost, and revocations work."""
 
 import time
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ WRONG = pytest.mark.parametrize("seconds", [-10 * MINUTES, 10 * MINUTES, -25 * H
 
 @contextmanager
 def clock_of_the_host(seconds: float) -> Iterator[None]:
-    """As if a process had begun on a host whose clock is so far ahead."""
+    """As if the process had started on a host whose clock is this far ahead."""
     wall = time.time
     there = RedisClock(wall=lambda: wall() + seconds)
     with pytest.MonkeyPatch.context() as patch:

@@ -86,7 +86,7 @@ class Bench:
         return job.status, job.attempt
 
     def record(self, job_id: UUID) -> dict[str, Any]:
-        """What browsers see."""
+        """Return the record that browsers receive."""
         record = conf.publisher().record(self.tenant.pk, job_topic(job_id))
         assert record is not None
         found: dict[str, Any] = json.loads(record.body)

@@ -1,4 +1,4 @@
-"""Uploads that were announced: they reserve storage for as long as their address is good, and nobody has many."""
+"""Tests of announced uploads: they reserve storage while their address is valid, and each user has only a few."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -59,14 +59,14 @@ def of_age(video: Video, age: timedelta) -> None:
 
 
 def made_earlier(video: Video, by: timedelta) -> None:
-    """Let time go by for a video: all that is written of it happened earlier."""
+    """Make a video older by setting all its times back."""
     Video.objects.filter(pk=video.pk).update(
         **{name: F(name) - by for name in ("created_at", "uploaded_at", "deleted_at", "files_due_at")}
     )
 
 
 def announced_long_ago(lesson: Session, *, arrived: bool = False) -> Video:
-    """Of a storage of either kind, with a file."""
+    """Create a video that was announced long ago, with a file, for a storage of either kind."""
     source = default_storage.save(f"uploads/videos/{lesson.tenant_id}/{uuid4()}", ContentFile(b"video"))
     video = Video.objects.create(tenant=lesson.tenant, session=lesson, title="Video", source=source, size=5)
     of_age(video, ANNOUNCED_KEPT * 1.1)
@@ -113,7 +113,7 @@ def test_an_announced_upload_counts_as_stored_and_one_too_many_is_refused(lesson
 
 
 def send(video: Video) -> None:
-    """Put the file where its announcement says, as a browser does. It may be done again while the address is good."""
+    """Upload the file to the announced address, as a browser does. That can be repeated while the address is valid."""
     default_storage.save(video.source, ContentFile(b"x" * (video.size or 0)))
 
 
@@ -161,7 +161,7 @@ def test_a_file_that_is_sent_again_after_its_deletion_is_deleted_when_the_addres
 
 @bucket
 def test_a_file_that_came_with_its_request_does_not_count_after_its_deletion(lesson: Session) -> None:
-    """It has no address, so nobody sends it again."""
+    """It has no address, so nobody can send it again."""
     video_id = videos.submit(lesson.tenant_id, lesson.pk, title="Video", source="uploads/videos/1/x", size=700)
     assert stored_bytes(lesson.tenant_id) == 700
     videos.delete(lesson.tenant_id, video_id)
@@ -215,7 +215,7 @@ def test_a_cancelled_upload_cannot_arrive(lesson: Session, owner: Caller) -> Non
 def test_a_user_has_a_limited_number_of_addresses_at_a_time(
     lesson: Session, owner: Caller, became: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever became of the upload: its address takes files until it expires."""
+    """The address accepts files until it expires, even if the upload has ended."""
     monkeypatch.setattr(quotas, "ANNOUNCED_PER_USER", 3)
     announced = [announce(owner, lesson, 1) for _ in range(3)]
     if became.startswith("sent"):

@@ -1,4 +1,4 @@
-"""Attempts that fail, are overtaken, run long, or lose the database: how a job ends."""
+"""Tests of how a job ends whose attempts fail, are overtaken, take long, or lose the database."""
 
 import threading
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ def test_a_job_that_cannot_be_done_fails_at_once(bench: Bench) -> None:
 
 
 def test_an_overtaken_attempt_can_neither_save_nor_publish(bench: Bench) -> None:
-    """Another worker takes the job over while this one still believes that it holds it."""
+    """Another worker takes over the job while this one still works on it."""
 
     def do(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
         AIJob.objects.filter(job_id=job.job_id).update(attempt=2)
@@ -158,7 +158,7 @@ def test_leases_are_renewed_even_while_the_queue_hangs(bench: Bench, monkeypatch
 def test_a_finished_job_is_tidied_up_even_if_its_message_cannot_be_deleted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A workbook holds phone numbers: it must not stay because the queue was away for a moment."""
+    """A workbook contains phone numbers, so it must be deleted even if the queue was away for a moment."""
     tidied: list[object] = []
 
     def away(_delivery: object) -> None:
@@ -185,7 +185,7 @@ def test_a_job_is_done_even_if_tidying_up_fails(bench: Bench) -> None:
 
 
 def cut_connections(servers: Servers, *, allow: bool) -> None:
-    """Ends every connection to the tests' database, and lets new ones in or not."""
+    """End all connections to the tests' database, and allow new ones or not."""
     name = connection.settings_dict["NAME"]
     with psycopg.connect(servers.postgres.url, autocommit=True) as admin:
         words = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(sql.Identifier(name), sql.Literal(allow))

@@ -1,4 +1,4 @@
-"""The Excel import says each finished chunk, however fast they follow each other."""
+"""Tests that the Excel import reports each finished chunk, even if they follow each other quickly."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""`manage.py deadletters`: poison messages end there with their reason, are looked at, sent back, and deleted."""
+"""Tests of `manage.py deadletters`: it lists messages that were given up, sends them back, and deletes them."""
 
 import io
 import json
@@ -29,13 +29,13 @@ def deadletters(*words: str) -> str:
 
 
 def ids(*words: str) -> list[str]:
-    """Of the letters that are listed."""
+    """Return the ids of the listed letters."""
     lines = deadletters(*words).splitlines()
     return [line.split()[1] for line in lines if not line.startswith((" ", "There are no"))]
 
 
 def put_letter(bench: Bench, body: str, queue: str = "", **attributes: str) -> None:
-    """A dead letter as somebody else might send it."""
+    """Put a dead letter into the queue, as another program might."""
     name = f"{queue or bench.queue.name}-dead"
     sqs_client().send_message(
         QueueUrl=sqs_client().get_queue_url(QueueName=name)["QueueUrl"],
@@ -46,7 +46,7 @@ def put_letter(bench: Bench, body: str, queue: str = "", **attributes: str) -> N
 
 @pytest.fixture
 def cured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Cured:
-    """The handler of "test" raises until this list says something. All queues are there."""
+    """The handler of "test" raises until this list has an element. All queues exist."""
     monkeypatch.setattr(dead_letters, "WAIT_SECONDS", 0)  # the emulator is one server
     provision_queues()
     saying: Cured = []
@@ -132,7 +132,7 @@ def test_the_letter_of_an_import_whose_password_was_erased_stays(bench: Bench, c
 
 
 def test_the_letter_of_a_job_that_has_not_ended_goes_back_unchanged(bench: Bench, cured: Cured) -> None:
-    """So it is with what the queue itself gave up: nobody lived to say what became of the job."""
+    """The queue itself gave the message up, because all workers died before they could note a result."""
     cured.append(True)
     job_id = bench.submit()
     message = bench.receive()

@@ -1,4 +1,4 @@
-"""Who gets a turn: the rows, the queue and the locks; and what a worker does for jobs that were left behind."""
+"""Tests of the turns of waiting jobs, and of what a worker does for jobs that were left behind."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -48,7 +48,7 @@ def submit_for(tenant: Tenant) -> UUID:
 
 
 def sent(tenant: Tenant) -> list[UUID]:
-    """The unfinished jobs of a tenant that have a place in the queue, the oldest first."""
+    """Return the unfinished jobs of a tenant that were sent to the queue, the oldest first."""
     rows = AIJob.objects.filter(tenant=tenant, dispatched_at__isnull=False, finished_at=None)
     return list(rows.order_by("pk").values_list("job_id", flat=True))
 
@@ -143,7 +143,7 @@ def test_releases_at_the_same_time_send_no_job_twice_and_not_too_many(bench: Ben
 
 @contextmanager
 def another_process_chooses(queue: str) -> Iterator[psycopg.Connection[Any]]:
-    """A frozen one: it holds the lock of the queue and says nothing more."""
+    """A frozen transaction, which holds the lock of the queue."""
     with psycopg.connect(**connection.get_connection_params()) as frozen:
         frozen.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [repositories_turns.LOCKS, queue])
         yield frozen
@@ -188,7 +188,7 @@ def test_if_the_lock_is_taken_its_holder_sends_the_waiting_job(
 
 
 def in_a_thread(work: Callable[[], T]) -> T:
-    """Do it with a database connection of the thread's own, which is closed afterwards."""
+    """Do it with the thread's own database connection, and close it afterwards."""
     try:
         return work()
     finally:
@@ -203,7 +203,7 @@ def test_a_transaction_that_is_rolled_back_sends_nothing(bench: Bench) -> None:
 
 
 def leave_behind(bench: Bench, number: int) -> None:
-    """As processes do that die after their commit."""
+    """Create jobs like processes that died after their commit."""
     AIJob.objects.bulk_create(AIJob(tenant=bench.tenant, job_type="test") for _ in range(number))
 
 
@@ -233,7 +233,7 @@ PATIENCE = 2.0 * QUICK.visibility_seconds
 
 @pytest.fixture
 def lost(bench: Bench) -> UUID:
-    """A job that was sent a while ago, and whose message is nowhere."""
+    """A job that was sent a while ago, and whose message was lost."""
     job_id = bench.submit()
     bench.queue.delete(bench.receive())
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Slots of a fleet: so many jobs at once over all processes, whatever dies."""
+"""Tests of the slots of a fleet: they limit the jobs of all processes together, even if processes die."""
 
 import threading
 from secrets import token_hex

@@ -1,4 +1,4 @@
-"""Files that processes left behind which died: they go, and nothing else does. In a folder and in a bucket."""
+"""Tests that files of dead processes are deleted, and no others, in a folder and in a bucket."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -44,7 +44,7 @@ def lesson_of(tenant: Tenant) -> Session:
 
 @pytest.fixture
 def a_day_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is in the storage is old enough."""
+    """Make everything in the storage old enough to be swept."""
     monkeypatch.setattr(leftovers, "GRACE", timedelta(seconds=-60))
 
 
@@ -62,7 +62,7 @@ def video_of(lesson: Session, **fields: Any) -> Video:
 
 
 def made(video: Video, attempt: int) -> str:
-    """What an attempt made: its playlist, and a segment further down."""
+    """Store the files of an attempt: its playlist, and a segment in a folder below."""
     folder = f"videos/{video.tenant_id}/{video.pk}/{attempt}"
     store(f"{folder}/360p/00000.ts")
     return store(f"{folder}/master.m3u8")
@@ -92,7 +92,7 @@ def test_uploads_without_a_row_are_deleted_and_those_of_videos_stay(lesson: Sess
 
 
 def test_a_file_of_a_deleted_video_is_deleted_although_its_row_is_kept(lesson: Session, a_day_later: None) -> None:
-    """As where an upload ended after a worker had deleted the files."""
+    """The upload ended after a worker had deleted the files."""
     late = video_of(lesson, deleted_at=timezone.now(), status="CANCELLED").source
     assert leftovers.sweep_leftovers(only=lesson.tenant_id) == [late]
     assert not default_storage.exists(late)
@@ -120,7 +120,7 @@ def test_files_of_the_last_attempt_stay_and_those_of_dead_attempts_are_deleted(
 
 
 def test_encoded_files_of_a_video_without_a_row_are_deleted_with_its_upload(lesson: Session, a_day_later: None) -> None:
-    """As where somebody deletes a lesson in the shell: its videos go with it, and nobody tells the storage."""
+    """Somebody deletes a lesson in the shell. Its videos are deleted, too, but not their files."""
     video = video_of(lesson, status="READY")
     names = [made(video, 1), video.source]
     lesson.delete()
@@ -218,7 +218,7 @@ def failing_for(tenant_id: int, look: Callable[[int], Any]) -> Callable[[int], A
 def test_nothing_is_deleted_if_the_database_knows_hardly_any_file(
     lesson: Session, a_day_later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where an installation for tries is given the storage of another one."""
+    """A test installation is given the storage of another one by mistake."""
     monkeypatch.setattr(leftovers, "FEW", 3)
     names = [upload(lesson) for _ in range(4)]
     with capture_logs() as logs:
@@ -230,7 +230,7 @@ def test_nothing_is_deleted_if_the_database_knows_hardly_any_file(
 
 
 def swept(*words: str) -> list[str]:
-    """What `manage.py sweep_storage` says."""
+    """Run `manage.py sweep_storage`, and return its output."""
     said = StringIO()
     call_command("sweep_storage", *words, stdout=said)
     return said.getvalue().splitlines()

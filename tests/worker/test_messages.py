@@ -1,4 +1,4 @@
-"""Which messages are worked on, and which are buried, dropped or put back."""
+"""Tests of which messages are handled, moved to the dead letters, deleted or put back."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ from tests.worker.conftest import Bench
 
 @pytest.fixture
 def done(bench: Bench) -> list[UUID]:
-    """The jobs that the handler of "test" was given."""
+    """The jobs with which the handler of "test" was called."""
     given: list[UUID] = []
 
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def test_a_message_that_names_no_job_moves_to_the_dead_letters_with_its_reason(
 
 
 def changed(bench: Bench, **fields: Any) -> UUID:
-    """A job whose message says something else; None leaves a field out."""
+    """Submit a job whose message has other values. None leaves a field out."""
     job_id = bench.submit()
     original = bench.receive()
     bench.queue.delete(original)
@@ -133,7 +133,7 @@ def test_the_message_of_a_job_that_has_ended_is_deleted(bench: Bench, done: list
 
 
 def test_a_job_with_a_live_lease_is_put_back_and_not_done_twice(bench: Bench) -> None:
-    """A second message of it comes while the first is worked on, and is handled by another worker."""
+    """Another worker receives a second message of the job while the first is being handled."""
     seen: list[tuple[str, int]] = []
 
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def test_a_job_with_a_live_lease_is_put_back_and_not_done_twice(bench: Bench) ->
 
 
 def test_a_job_whose_lease_has_expired_continues_as_the_next_attempt(bench: Bench, done: list[UUID]) -> None:
-    """Its worker was killed: status and lease stand as it left them."""
+    """The worker was killed, so status and lease are as it left them."""
     job_id = bench.submit()
     job = bench.job(job_id)
     job.status = "PROCESSING"

@@ -1,4 +1,4 @@
-"""Messages of the outbox: a queue that cannot be used costs one request its time-out, and not each."""
+"""Tests that a queue which cannot be used delays only one request until its time-out, and not each."""
 
 import secrets
 from typing import Any
@@ -37,7 +37,7 @@ def test_the_doctor_uses_the_client_that_sends(
     sqs.provision_queues()
 
     class Refused:
-        """As the client is without credentials, while those that receive have some."""
+        """The sending client has no credentials, but the receiving ones have some."""
 
         def get_queue_url(self, **_: Any) -> None:
             raise BotoCoreError

@@ -1,4 +1,4 @@
-"""A job whose attempt failed waits before the next one: long enough for the trouble, and in nobody's way."""
+"""Tests of the pauses after failed attempts: they last long enough for an outage, and delay no other job."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""A row and its record in the feed never part, and whoever reads the row mends a feed that disagrees."""
+"""Tests that a row and its record always agree, and that reading the row publishes its state if they do not."""
 
 import json
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def deeds_on_video(tenant: Tenant, video_id: int, held: list[Any]) -> list[Deed]
 
 @pytest.mark.parametrize("seed", range(12))
 def test_after_any_sequence_of_operations_the_record_of_a_video_agrees_with_its_row(tenant: Tenant, seed: int) -> None:
-    """Among it: announced, cancelled, and uploaded afterwards."""
+    """One of these is an upload that was announced, cancelled, and arrived afterwards."""
     chance, video, held = Random(seed), announced(tenant), list[Any]()
     deeds = deeds_on_video(tenant, video.pk, held)
     for _ in range(STEPS):

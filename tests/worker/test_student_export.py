@@ -1,4 +1,4 @@
-"""The export: who is in it, what its cells are, which attempt's file is kept, and for how long."""
+"""Tests of the export: its students and cells, which attempt's file is kept, and for how long."""
 
 import tempfile
 import threading
@@ -33,7 +33,7 @@ HEADERS = ("이름", "학교", "학년", "학생 전화번호", "학부모 전�
 
 @pytest.fixture
 def exporting(bench: Bench, storage: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A bench that knows how to export, and whose temporary files are to be seen."""
+    """A bench that can export, with a temporary folder that tests can read."""
     bench.handlers[STUDENT_EXPORT] = HANDLERS[STUDENT_EXPORT]
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -50,7 +50,7 @@ def ask(bench: Bench, lecture_id: int | None = None, search: str | None = None) 
 
 
 def kept(bench: Bench) -> list[str]:
-    """The files of this academy's exports."""
+    """Return the files of this academy's exports."""
     try:
         return default_storage.listdir(f"exports/{bench.tenant.pk}")[1]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The files of videos: those of one attempt stay, whatever other attempts left behind."""
+"""Tests of the files of videos: those of one attempt stay, and those of other attempts are deleted."""
 
 import json
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def made(tmp_path: Path) -> Path:
 
 
 def kept(video: ClaimedVideo) -> list[str]:
-    """The attempts of which the storage has files."""
+    """Return the attempts of which the storage has files."""
     folder = video.folder.rpartition("/")[0]
     try:
         return sorted(default_storage.listdir(folder)[0])
@@ -81,7 +81,7 @@ def leave_behind(video: ClaimedVideo, attempt: int) -> None:
 
 
 def nothing(_percent: float) -> None:
-    """For who is not asked."""
+    """A callback that does nothing."""
 
 
 def test_after_the_end_the_files_of_dead_attempts_are_gone(video: ClaimedVideo, made: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_video_that_is_cancelled_while_its_files_are_deleted_has_them_deleted_
 
 @pytest.fixture
 def ready(video: ClaimedVideo, made: Path) -> ClaimedVideo:
-    """A video that plays, with an upload, encoded today."""
+    """Create a READY video with an upload, encoded today."""
     source = default_storage.save(source_name(video.tenant_id), ContentFile(b"video"))
     Video.objects.filter(pk=video.video_id).update(source=source, size=5)
     quotas.count_encoding(video, 60.0, at_most=HOUR)
@@ -218,7 +218,7 @@ def ready(video: ClaimedVideo, made: Path) -> ClaimedVideo:
 
 
 def record_of(video: ClaimedVideo) -> dict[str, Any]:
-    """What browsers see."""
+    """Return the record that browsers receive."""
     record = conf.publisher().record(video.tenant_id, video.topic)
     assert record is not None
     found: dict[str, Any] = json.loads(record.body)

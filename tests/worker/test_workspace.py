@@ -1,4 +1,4 @@
-"""Folders of jobs: nothing of a killed worker stays, nothing of a living one goes."""
+"""Tests of the folders of jobs: those of killed workers are deleted, and those of running ones stay."""
 
 import os
 import signal

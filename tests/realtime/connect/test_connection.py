@@ -1,4 +1,4 @@
-"""One connection from its ticket to its end, whatever happens in between."""
+"""Tests of a connection from its ticket to its end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ EVERYTHING = TopicFilter.of(["*"])
 
 
 class Process:
-    """A hub and its connections, and what opens one."""
+    """A hub and its connections, and functions that open one."""
 
     def __init__(self, url: str, tenant_id: int, publisher: Publisher) -> None:
         self.reader = FeedReader.from_url(url)
@@ -38,7 +38,7 @@ class Process:
         return Connection(ticket, EVERYTHING, carrier, self.hub, self.connections, timing or Timing()), carrier
 
     async def tell(self, topic: str) -> None:
-        """Publishes, and waits until the hub has heard of it."""
+        """Publish, and wait until the hub has received it."""
         offset = self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=1, status="DONE").offset
         async with asyncio.timeout(20):
             while self.hub.positions()[self.tenant_id][1] < offset:
@@ -46,7 +46,7 @@ class Process:
 
 
 async def admit(ticket: Ticket) -> None:
-    """Everybody."""
+    """Admit every ticket."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""How many connections a process takes, whom a revocation ends, and how all are sent away."""
+"""Tests of the limits on connections, of ending them by a revocation, and of the drain."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ EVERYTHING = TopicFilter.of(["*"])
 
 
 class FakeConnection:
-    """A connection that ends as soon as it is asked to, unless it is stubborn."""
+    """A connection that ends at once when asked, unless it is `stubborn`."""
 
     transport_name = "recording"
 

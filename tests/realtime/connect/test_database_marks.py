@@ -1,4 +1,4 @@
-"""The reads of the database that all connections of a process share while Redis does not answer."""
+"""Tests of the reads of the database that all connections of a process share while Redis does not answer."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from realtime.records.errors import FeedUnavailableError, MarksUnreadableError
 
 
 class Database:
-    """Keeps how far back each read went."""
+    """Records how many seconds back each read goes."""
 
     def __init__(self) -> None:
         self.reads: list[float] = []

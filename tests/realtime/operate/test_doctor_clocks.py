@@ -1,4 +1,4 @@
-"""The doctor's look at the clocks of this host, Redis and PostgreSQL."""
+"""Tests of the doctor's check of the clocks of this host, Redis and PostgreSQL."""
 
 import time
 

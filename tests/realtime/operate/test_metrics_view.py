@@ -1,4 +1,4 @@
-"""Who may read the metrics."""
+"""Tests of who may read the metrics."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ TOPIC = "job:a1"
 
 
 def left_behind(tenant_id: int, topic: str = TOPIC, *, age_seconds: float = 60, **fields: Any) -> OutboxEntry:
-    """A row that its process did not send."""
+    """Write a row that its process did not send."""
     payload = {"topic": topic, "attempt": 1, "status": "DONE", "published_at": time.time() - age_seconds} | fields
     return aged(OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=payload), age_seconds)
 
@@ -42,7 +42,7 @@ def status_of(tenant_id: int, topic: str = TOPIC) -> str | None:
 
 
 def note_filled() -> None:
-    """As a relay does that has found nothing to fill in."""
+    """Note that Redis was filled, as a relay does."""
     publisher = conf.publisher()
     publisher.mark_filling()
     assert publisher.mark_filled(publisher.run_id())

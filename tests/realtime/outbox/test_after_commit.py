@@ -1,4 +1,4 @@
-"""Whatever a hook does after a commit, the caller's transaction is over and nothing is raised."""
+"""Tests that errors in hooks after a commit are never raised, because the transaction is committed."""
 
 from collections.abc import Callable
 from functools import partial
@@ -32,7 +32,7 @@ def loses_its_link() -> None:
 
 
 def cut_link() -> None:
-    """As a server does that ends, or a proxy on the way."""
+    """Cut the link, as a server or a proxy that ends does."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone()

@@ -1,4 +1,4 @@
-"""The outbox: what a transaction makes true is said after its commit, and only then."""
+"""Tests that the outbox publishes a transaction's states after its commit, and not before."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -84,7 +84,7 @@ def test_without_redis_the_commit_succeeds_and_the_row_stays_for_the_relay(
 
 
 def test_a_rejected_record_counts_as_sent(redis: Redis, tenant_id: int) -> None:
-    """Redis knows a newer state: there is nothing left to say."""
+    """Redis has a newer state, so nothing has to be published."""
     conf.publisher().status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
     with transaction.atomic():
         say_done(tenant_id)

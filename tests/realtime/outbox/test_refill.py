@@ -58,7 +58,7 @@ class TestFill:
         assert redis.hget(f"tenant:{tenant_id}:feed", "offset") == b"1"  # the index knows that it is DONE: a duplicate
 
     def test_a_redis_that_began_with_an_older_dump_gets_what_it_missed(self, redis: Redis, tenant_id: int) -> None:
-        """Yesterday's through the outbox, what is older through the source."""
+        """Yesterday's topics come from the outbox, and older ones from the source."""
         publisher = conf.publisher()
         for topic in ("job:a1", "job:long_ago"):
             publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="PROCESSING")
@@ -92,7 +92,7 @@ class TestFill:
         assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
 
     def test_the_latest_ends_are_shown_even_if_redis_gets_older_ones_later(self, redis: Redis, tenant_id: int) -> None:
-        """A job that ends between the return of an empty Redis and its filling."""
+        """A job ends after an empty Redis came back and before it is filled."""
         many = conf.limits().recent_terminal
         for number in range(many):
             left_behind(tenant_id, f"job:old-{number}", age_seconds=3600)

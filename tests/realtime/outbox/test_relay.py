@@ -137,7 +137,7 @@ def test_one_relay_at_a_time_maintains_redis_and_another_takes_over_when_it_free
 
 
 def test_a_lease_that_ends_in_the_far_future_is_free(tenant_id: int) -> None:
-    """The clock of the database was put back."""
+    """As after the clock of the database was set back."""
     first, second = Lease("x", 15), Lease("x", 15)
     assert first.hold()
     RelayLease.objects.update(held_until=Now() + timedelta(hours=1))
@@ -222,7 +222,7 @@ def test_the_clock_of_the_relays_host_does_not_matter(
 
 
 def test_a_row_whose_time_is_still_to_come_is_sent_at_once(tenant_id: int) -> None:
-    """A process of an older version, whose clock was ahead, wrote it."""
+    """A process of an older version, whose clock was ahead, wrote the row."""
     note_filled()
     entry = left_behind(tenant_id, age_seconds=-3600)
     Relay().round()

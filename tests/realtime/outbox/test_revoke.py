@@ -1,4 +1,4 @@
-"""Revocations that Redis does not take at once: their time, their way into Redis, and what the request answers."""
+"""Tests of revocations that Redis does not accept at once: their times, how they get into Redis, and the answers."""
 
 import time
 from collections.abc import Callable
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def server(own_redis: RedisServer, settings: Settings, anew: Callable[[], None]) -> RedisServer:
-    """A Redis of this module, whole at the beginning of each test, that the engine uses."""
+    """A Redis of this module that the engine uses. At the beginning of each test it runs and accepts writes."""
     settings.REALTIME_REDIS_URL = own_redis.url
     anew()
     conf.redis().flushall()
@@ -50,7 +50,7 @@ def is_revoked(tenant_id: int, issued_at: float, revocations: Revocations | None
 
 
 def another_process(server: RedisServer) -> Revocations:
-    """What a process knows that was told nothing."""
+    """Return the revocations as seen by a process that received no messages."""
     redis: Redis = Redis.from_url(server.url)
     return Revocations(redis, unwritten=UnwrittenMarks(redis, committed_marks))
 
@@ -102,7 +102,7 @@ def test_at_the_memory_limit_a_mark_is_written_at_once(server: RedisServer, tena
 def test_a_revocation_that_was_never_sent_gets_its_time_from_the_relay_and_keeps_it(
     server: RedisServer, tenant_id: int
 ) -> None:
-    """The process died after its commit, and Redis takes no writes."""
+    """The process died after its commit, and Redis refuses writes."""
     payload = {"tenant": tenant_id, "subject": "user:1"}
     entry = aged(OutboxEntry.objects.create(kind=REVOCATION, tenant_id=tenant_id, payload=payload), 60)
     with read_only(server):
@@ -115,7 +115,7 @@ def test_a_revocation_that_was_never_sent_gets_its_time_from_the_relay_and_keeps
 
 
 def test_people_who_sign_in_after_a_revocation_stay_signed_in(server: RedisServer, tenant_id: int) -> None:
-    """A trigger wrote the row, a web process reads it first, and the relay comes later."""
+    """A trigger wrote the row. A web process reads it first, and the relay sends it later."""
     before = time.time()
     written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:1"})
     web = another_process(server)
@@ -187,7 +187,7 @@ def test_a_request_whose_revocation_could_not_be_announced_answers_503(
 
 @pytest.fixture
 def while_redis_is_asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], list[object]]:
-    """Calls a function each time a mark is on its way to Redis, and returns the list of what it returned."""
+    """Call a function each time that a mark is sent to Redis, and return the list of its results."""
 
     def watch(look: Callable[[], object]) -> list[object]:
         seen: list[object] = []

@@ -1,4 +1,4 @@
-"""Two masters take writes at once: what went to the one that loses is told by the one that stays."""
+"""Tests that records which went to a master that was replaced are published to the new one."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +33,7 @@ def source() -> ListedSource:
 
 @pytest.fixture
 async def pair(tmp_path: Path, settings: Settings, anew: Callable[[], None]) -> AsyncIterator[RedisPair]:
-    """Two masters, and an address that leads to the first. The relay has a name of its own for it."""
+    """Two masters, and an address that leads to the first. The relay's URL of it differs, so it has its own links."""
     settings.REALTIME_SOURCE = f"{__name__}.source"
     async with RedisPair(tmp_path) as pair:
         settings.REALTIME_REDIS_URL = pair.url.removesuffix("/0")
@@ -42,7 +42,7 @@ async def pair(tmp_path: Path, settings: Settings, anew: Callable[[], None]) -> 
 
 
 async def in_thread(work: Callable[[], object]) -> None:
-    """The address is a proxy in this loop."""
+    """Run in a thread, because the address is a proxy in this event loop."""
 
     def and_close() -> None:
         try:
@@ -54,7 +54,7 @@ async def in_thread(work: Callable[[], object]) -> None:
 
 
 def say(writer: Publisher, tenant_id: int, topic: str) -> Callable[[], None]:
-    """Commit the end of a job and publish it, as a process does whose links are the writer's."""
+    """Commit the end of a job and publish it, with the links of the writer."""
 
     def commit_and_publish() -> None:
         payload = {"topic": topic, "attempt": 1, "status": "DONE"}
@@ -71,7 +71,7 @@ def knows(url: str, tenant_id: int, topic: str) -> bool:
 
 
 async def switch(pair: RedisPair) -> None:
-    """The address leads to the other master, and the relay has noticed. The writer's link stands where it was."""
+    """Let the address lead to the other master, and the relay notice. The writer's link stays at the old one."""
     pair.master, pair.replica = pair.replica, pair.master
     pair.switch()
     links.address_of(conf.redis_url()).leave()
@@ -132,7 +132,7 @@ async def test_a_revocation_that_went_to_the_old_master_is_written_again(
 async def test_a_look_reads_only_rows_that_were_sent_recently(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A day's records are many. An older one was published by the fill."""
+    """There may be many records of a day. The fill has published the older ones."""
     await in_thread(Relay().round)
 
     def sent_long_ago() -> None:

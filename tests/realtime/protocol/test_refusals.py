@@ -1,4 +1,4 @@
-"""What is refused is logged once for each reason, and counted."""
+"""Tests that refusals are logged once for each reason, and counted."""
 
 import pytest
 import structlog

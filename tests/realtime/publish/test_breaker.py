@@ -1,4 +1,4 @@
-"""The circuit and the patience, and what they promise, whatever Redis does."""
+"""Tests of the circuit and the patience with any behaviour of Redis."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The rules together: nothing is lost uncounted, and slow answers are waited for only as long as patience lasts."""
+"""Tests of all rules together: drops are counted, and slow answers are waited for only while patience lasts."""
 
 import math
 
@@ -24,7 +24,7 @@ STEPS = st.lists(
 
 
 class Run:
-    """A pacer and one sender; Redis answers, or fails, when the history says so."""
+    """A pacer and one sender. Redis answers or fails when the history says so."""
 
     def __init__(self) -> None:
         self.pacer = Pacer(PACE)
@@ -47,7 +47,7 @@ class Run:
             self.pacer.waited(0.015)
 
     def turn(self, *, fails: bool = False) -> None:
-        """What was under way has its answer; else something leaves, or Redis is probed."""
+        """Answer the call that is under way. Without one, send an update, or probe Redis."""
         if self._under_way is None:
             self._under_way = self.pacer.take(self.now) or None
             if self._under_way is None and self.pacer.next_at <= self.now:
@@ -104,7 +104,7 @@ def test_with_a_redis_that_answers_in_time_only_replaced_updates_are_dropped(
 
 
 def number(sending: Sending) -> bytes:
-    """Comparable: of the same width."""
+    """Return a number as a text of a fixed width, so that texts compare like numbers."""
     digits = sending.update.draft.text.split(b'"number":')[1].split(b"}")[0]
     return digits.rjust(4, b"0")
 

@@ -37,7 +37,7 @@ def make(request: pytest.FixtureRequest, redis: Redis) -> Iterator[MakeTwin]:
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis that may be stopped."""
+    """A Redis that tests may stop."""
     with scratch_folder("own-redis") as folder:
         server = RedisServer(folder)
         server.start()
@@ -52,7 +52,7 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long each call waited for Redis that waited at all; infinity where it gave up."""
+    """Record how long each call that waited for Redis waited. A call that gave up counts as infinity."""
     seen: list[float] = []
     waited = Pacer.waited
 
@@ -69,7 +69,7 @@ def say(publisher: Twin, tenant_id: int, percent: float, **fields: Any) -> Any:
 
 
 def offset(redis: Redis, tenant_id: int) -> int:
-    """How many publishes were accepted."""
+    """Return how many publishes were accepted."""
     return int(redis.hget(f"tenant:{tenant_id}:feed", "offset") or 0)
 
 
@@ -79,7 +79,7 @@ def percent_of(publisher: Twin, tenant_id: int) -> float:
 
 
 def until_answered(publisher: Twin, tenant_id: int) -> None:
-    """Quickly, so that calls would wait for the next answer as long as at first."""
+    """Publish until an answer comes quickly, so that calls would wait again as long as at first."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     quick = False
     while not quick:
@@ -89,7 +89,7 @@ def until_answered(publisher: Twin, tenant_id: int) -> None:
 
 
 def until_found_again(caplog: pytest.LogCaptureFixture) -> None:
-    """Says nothing meanwhile: it is the background that asks."""
+    """Wait without publishing: the background task must find Redis again."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while "progress_circuit_closed" not in events(caplog):
         assert time.monotonic() < deadline, f"Redis runs again, and nobody noticed: {events(caplog)}"

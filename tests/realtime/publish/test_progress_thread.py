@@ -1,4 +1,4 @@
-"""The thread of `Publisher`: shared by threads, left behind by a fork, and gone with the interpreter."""
+"""Tests of the thread of `Publisher`: with several threads, after a fork, and at the end of the interpreter."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def publisher(redis: Redis) -> Iterator[Publisher]:
 
 
 def say(publisher: Publisher, tenant_id: int, percent: float, *, topic: str = TOPIC, milestone: bool = False) -> bool:
-    """Whether it left at once."""
+    """Return whether it was sent at once."""
     answer = publisher.progress(tenant_id=tenant_id, topic=topic, attempt=1, percent=percent, milestone=milestone)
     return answer is not None
 
@@ -41,7 +41,7 @@ def threads() -> list[threading.Thread]:
 
 
 def in_child(do: Callable[[], bool]) -> bool:
-    """What a forked child says. It ends without the parent's clean-up."""
+    """Return what a forked child writes. It ends without the parent's clean-up."""
     child = os.fork()
     if child == 0:
         signal.alarm(CHILD_SECONDS)  # ends it, whatever it waits for
@@ -57,7 +57,7 @@ def in_child(do: Callable[[], bool]) -> bool:
 
 @contextmanager
 def held(lock: threading.Condition) -> Iterator[None]:
-    """Another thread holds it meanwhile."""
+    """Another thread holds the lock meanwhile."""
     taken, done = threading.Event(), threading.Event()
 
     def hold() -> None:

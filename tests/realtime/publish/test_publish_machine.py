@@ -40,7 +40,7 @@ A_DAY_AND_MORE = 100_000
 
 @dataclass
 class Model:
-    """One feed, as the contract tells it."""
+    """The model of one feed."""
 
     limits: Limits
     offset: int = 0
@@ -92,7 +92,7 @@ class Model:
         return topic not in self.aged, self.records[topic]["published_at"], topic
 
     def _forget_what_is_too_much(self) -> None:
-        """The newest unfinished ones stay, and the newest terminal ones of the last 24 h."""
+        """Keep the newest unfinished topics, and the newest terminal ones of the last 24 h."""
         young = [topic for topic in self.finished if topic not in self.aged]
         unfinished = sorted(set(self.index) - set(self.finished), key=self.index.__getitem__)
         stay = {*young[-self.limits.recent_terminal :], *unfinished[-self.limits.recent_unfinished :]}
@@ -167,7 +167,7 @@ class PublishMachine(RuleBasedStateMachine):
         stalled: bool,
         late: int,
     ) -> None:
-        """`late`: Redis learns of it so many seconds after others that ended later."""
+        """With `late`, Redis gets it this many seconds late, after others that ended later."""
         tenant_id = self.tenants[tenant]
         self.clock += 1
         published_at = self.clock - late - late / 100
@@ -200,7 +200,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]), topic=st.sampled_from(TOPICS), data=datas, stalled=st.booleans())
     def say_late_what_was_true_before(self, tenant: int, topic: str, data: dict[str, Any], stalled: bool) -> None:
-        """As a relay does with the status of an attempt that has reported progress since."""
+        """Publish a status late, as a relay does, after the attempt has reported progress."""
         known = self.models[self.tenants[tenant]].records.get(topic)
         if known is not None and rank(known) < TERMINAL:
             self.publish(
@@ -217,7 +217,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]), topic=st.sampled_from(TOPICS), status=st.sampled_from(["DONE", "PENDING"]))
     def restore(self, tenant: int, topic: str, status: str) -> None:
-        """A detail view looked at a topic: it is written where Redis does not hold it, and nobody is told."""
+        """Restore a topic, as a detail view does: it is written only if Redis does not have it, and not published."""
         tenant_id = self.tenants[tenant]
         records = self.models[tenant_id].records
         fields = {"topic": topic, "attempt": 1, "status": status, "data": {}, "error": None, "stalled": False}
@@ -228,7 +228,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]))
     def let_a_day_pass(self, tenant: int) -> None:
-        """For what is terminal by now; it leaves with the next publish."""
+        """Make the terminal topics more than a day old. They leave the index with the next publish."""
         tenant_id = self.tenants[tenant]
         for topic in self.models[tenant_id].finished:
             self.redis.zincrby(self.keys.terminal(tenant_id), -A_DAY_AND_MORE, topic)
@@ -236,7 +236,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]))
     def move_to_another_redis(self, tenant: int) -> None:
-        """As a restart does: the feed was written by a Redis of another history. The next answer has a new epoch."""
+        """Begin another history of Redis, as a restart does. The next answer has a new epoch."""
         tenant_id = self.tenants[tenant]
         if self.redis.exists(self.keys.feed(tenant_id)):
             self.redis.hset(self.keys.feed(tenant_id), "history", "0" * 40)
@@ -244,7 +244,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]), back=st.integers(-2, 40), foreign=st.booleans())
     def read(self, tenant: int, back: int, foreign: bool) -> None:
-        """The snapshot above any place has each topic that changed since, or is a whole one."""
+        """The snapshot above any place has all topics that changed since, or is a whole one."""
         tenant_id = self.tenants[tenant]
         model = self.models[tenant_id]
         known = max(0, model.offset - back)
@@ -295,14 +295,14 @@ class PublishMachine(RuleBasedStateMachine):
             assert (orjson.loads(record.body) if record else None) == model.records.get(topic)
 
     def _check_epoch(self, tenant_id: int, epoch: str) -> None:
-        """It stays as long as Redis is the same; a new one is none that was there before."""
+        """The epoch stays while Redis has the same history. A new one was never used before."""
         if tenant_id not in self.epochs:
             assert epoch not in self.past_epochs
             self.past_epochs.add(epoch)
         assert epoch == self.epochs.setdefault(tenant_id, epoch)
 
     def _check_message(self, tenant_id: int, topic: str, *, accepted: bool) -> None:
-        """One message for each accepted publish, with the bytes that are stored; none for any other."""
+        """Each accepted publish has one message, with the stored bytes. Others have none."""
         message = self.channel.get_message(timeout=5 if accepted else 0)
         assert (message is not None) == accepted
         if message is not None:

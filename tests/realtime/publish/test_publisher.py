@@ -1,4 +1,4 @@
-"""What Redis accepts, refuses and keeps: the publish script against a real Redis."""
+"""Tests of the publish script with a real Redis: what it accepts, rejects and stores."""
 
 import math
 import time
@@ -24,7 +24,7 @@ TOPIC = "job:a1"
 
 @pytest.fixture
 def publisher(redis: Redis) -> Iterator[Publisher]:
-    """Waits for each answer, however noisy the machine."""
+    """A publisher that waits for each answer, even on a busy machine."""
     with Publisher(redis, pace=PATIENT) as made:
         yield made
 
@@ -339,7 +339,7 @@ def test_the_published_time_is_never_in_the_future(redis: Redis, tenant_id: int)
 def test_a_clock_of_redis_that_is_a_day_ahead_removes_no_topic_that_has_just_ended(
     redis: Redis, tenant_id: int
 ) -> None:
-    """To Redis, what ended an hour ago by the workers' clocks is as old as it is here: 25 hours."""
+    """By the clock of Redis, a topic that ended an hour ago by the workers' clocks ended 25 hours ago."""
     publisher = Publisher(redis)
     then = time.time() - DAY - HOUR
     for number in range(5):

@@ -1,4 +1,4 @@
-"""The throttle and what it promises, in any order of what is said and whatever time passes between."""
+"""Tests of the throttle with updates in any order, and any time between them."""
 
 from dataclasses import dataclass, field
 from itertools import count, pairwise
@@ -28,7 +28,7 @@ HISTORIES = st.lists(st.one_of(SAID, SAID, PASSED, STATUSES), max_size=60)
 
 @dataclass
 class Run:
-    """A throttle with its clock; remembers what was said and what left."""
+    """A throttle with its clock. It records the given updates and the sent ones."""
 
     throttle: Throttle = field(default_factory=lambda: Throttle(INTERVAL))
     now: float = 1000.0
@@ -56,7 +56,7 @@ class Run:
         self.throttle.discard_superseded((7, topic), attempt, terminal=terminal)
 
     def let_pass(self, seconds: float) -> None:
-        """As the sender does: wakes when something is due, and then."""
+        """Let time pass like the sender, which wakes when an update is due."""
         until = self.now + seconds
         while self.throttle.next_at <= until:
             self.now = max(self.now, self.throttle.next_at)

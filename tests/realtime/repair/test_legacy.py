@@ -1,4 +1,4 @@
-"""Progress under names without tenant: given to whom it is proven to belong, and to nobody else."""
+"""Tests of progress under keys without a tenant: only its proven owner gets it."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def processing(publisher: Publisher, tenant_id: int, topic: str = TOPIC, status:
 
 
 def percent(old_keys: OldKeys, tenant_id: int, topic: str = TOPIC) -> float | None:
-    """What whoever asks in this tenant is told; None for nothing."""
+    """Return the record that this tenant gets for the topic, or None."""
     record = old_keys.record(tenant_id, topic)
     progress = orjson.loads(record.body)["progress"] if record else None
     return progress["percent"] if progress else None
@@ -93,11 +93,11 @@ def test_a_tenant_gets_nothing_of_another_tenants_topic(
 def test_without_the_check_the_other_tenant_would_get_that_progress(
     redis: Redis, publisher: Publisher, tenant_id: int, other_tenant: int
 ) -> None:
-    """The leak that the rule prevents: nothing further down stops it, since the old name does not say whose it is."""
+    """The check alone prevents this leak, because the old key does not name its tenant."""
 
     class WithoutTheRule(OldKeys):
         def _own(self, topics: Any) -> Any:
-            """As if whoever asks for a topic had one."""
+            """Behave as if every tenant that asks for a topic had it."""
             found = super()._own(topics)
             if found != [(None, False)]:
                 return found
@@ -167,7 +167,7 @@ def test_a_publish_of_a_new_worker_before_the_copy_is_kept(
 
 
 def test_a_copy_does_not_take_a_lease(redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int) -> None:
-    """Old workers renew no lease: their jobs would all be called stalled half a minute later."""
+    """Old workers renew no leases, so all their jobs would be marked as stalled half a minute later."""
     processing(publisher, tenant_id, status="PENDING")
     an_old_worker_writes(redis)
     record = old_keys.record(tenant_id, TOPIC)

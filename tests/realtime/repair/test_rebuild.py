@@ -1,4 +1,4 @@
-"""What Redis should show and does not: found by comparing it with the project's database."""
+"""Tests of the rebuild, which compares Redis with the project's database."""
 
 import time
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def rebuild(redis: Redis, source: ListedSource) -> Rebuild:
 
 
 def shown(redis: Redis, tenant_id: int) -> list[str]:
-    """The topics that a new client is shown, oldest first."""
+    """Return the topics that a new client is shown, oldest first."""
     return [topic.decode() for topic in cast("list[bytes]", redis.zrange(f"tenant:{tenant_id}:feed:index", 0, -1))]
 
 
@@ -101,7 +101,7 @@ def test_of_too_many_topics_the_newest_are_shown_and_stay(redis: Redis, source: 
 def test_a_redis_that_began_with_an_older_dump_gets_what_came_after_it(
     redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int, status: str
 ) -> None:
-    """However long ago: the outbox has the last day only."""
+    """Also topics that began long ago are found: the outbox has only the last day."""
     publisher.status(tenant_id=tenant_id, topic="job:open", attempt=1, status="PENDING")
     publisher.status(tenant_id=tenant_id, topic="job:failed", attempt=1, status="FAILED")
     source.say(tenant_id, "job:open", status)
@@ -115,7 +115,7 @@ def test_a_redis_that_began_with_an_older_dump_gets_what_came_after_it(
 def test_a_newer_state_in_redis_is_not_replaced(
     rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
-    """The database was read a moment ago; a worker has spoken since."""
+    """A worker has published since the database was read."""
     source.say(tenant_id, TOPIC, "PENDING")
     say_progress(publisher, tenant_id, TOPIC, 50)
     assert rebuild.everything([tenant_id]) == Rebuilt()

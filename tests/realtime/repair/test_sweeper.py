@@ -1,4 +1,4 @@
-"""Leases that ran out, keys that would expire, and keys that were evicted: the sweeper against a real Redis."""
+"""Tests of the sweeper with a real Redis: leases that ran out, keys that would expire, and evicted keys."""
 
 import time
 from itertools import count
@@ -38,7 +38,7 @@ def sweeper(redis: Redis, source: ListedSource) -> Sweeper:
 
 @pytest.fixture
 def dying(redis: Redis) -> Publisher:
-    """The publisher of a worker that dies after each word: its leases have run out."""
+    """The publisher of a worker that dies after each publish: its leases have run out."""
     return Publisher(redis, limits=SHORT)
 
 
@@ -115,7 +115,7 @@ def test_a_worker_that_publishes_between_the_check_and_the_mark_is_not_marked(
     tenant_id: int,
     meanwhile: str,
 ) -> None:
-    """The offset is compared inside Redis, and so is the lease."""
+    """The script compares the offset and the lease inside Redis."""
 
     class Late(Leases):
         def _mark_call(self, *arguments: Any) -> Any:
@@ -159,7 +159,7 @@ def test_a_topic_that_lost_its_key_and_its_worker_is_repaired_and_then_stalled(
 
 
 def test_a_killed_worker_is_noticed_within_45_seconds() -> None:
-    """Its last heartbeat, the sweep after the lease's end, the rest of the relay before that."""
+    """The sum of the lease after the last heartbeat, the pause of the sweep, and the pause of the relay."""
     sweeper = Sweeper(cast("Redis", None), ListedSource())
     assert Limits().lease_seconds + sweeper.sweep_seconds + relay.PAUSE_SECONDS < 45
     # And before the queue hands the message to the next worker, after 40 s: or it would never show.
@@ -261,7 +261,7 @@ def test_a_topic_that_the_database_gives_to_another_tenant_is_not_repaired(
 
 
 def test_a_repair_never_overwrites(redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int) -> None:
-    """A worker speaks after the look and before the repair."""
+    """A worker publishes after the check and before the repair."""
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
     source.say(tenant_id, TOPIC, "PROCESSING", data={"job_type": "of the database"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")

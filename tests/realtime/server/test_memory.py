@@ -1,4 +1,4 @@
-"""The allocator and the garbage collector of a web process, each looked at in a process of its own."""
+"""Tests of the allocator and the garbage collector of a web process, each in its own process."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ print(sum(type(found) is Request for found in gc.get_objects()))
 
 
 def said_by(program: str, **environment: str) -> int:
-    """The number that a program prints."""
+    """Run a program, and return the number that it prints."""
     named = {name: value for name, value in os.environ.items() if name not in {"MALLOC_ARENA_MAX", "GLIBC_TUNABLES"}}
     command = [sys.executable, "-c", program]
     told = subprocess.run(command, cwd=PROJECT, env=named | environment, check=True, capture_output=True, text=True)

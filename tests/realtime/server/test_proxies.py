@@ -1,4 +1,4 @@
-"""Whose headers are believed, and which address of a list is the client's."""
+"""Tests of which headers are trusted, and which address of a list is the client's."""
 
 from typing import Any
 
@@ -70,7 +70,7 @@ def test_an_entry_that_is_not_an_address_is_refused(text: str) -> None:
 
 
 async def seen(kind: str, *headers: tuple[bytes, bytes], peer: str | None = "10.0.0.1") -> tuple[Any, str]:
-    """The client and scheme that the application is told."""
+    """Return the client and the scheme that the application gets."""
     scope: dict[str, Any] = {
         "type": kind,
         "client": peer and (peer, 5000),

@@ -1,4 +1,4 @@
-"""Whose pages may connect, under which host: by Django's own rule for hosts."""
+"""Tests of which pages may connect, and under which host names."""
 
 import pytest
 from pytest_django.fixtures import Settings
