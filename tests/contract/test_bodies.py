@@ -116,7 +116,7 @@ async def test_a_body_without_a_token_has_at_most_64_kib(system: System, chunked
         async with httpx.AsyncClient(base_url=system.address, timeout=30) as client:
             return (await client.post(TOKEN, content=content, headers=headers)).status_code
 
-    assert await status(65_536) == 401  # it was read, and nobody has this account
+    assert await status(65_536) == 401  # it was read, and there is no such account
     assert await status(65_537) == 413
 
 

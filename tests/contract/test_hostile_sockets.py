@@ -220,7 +220,7 @@ def open_deaf_socket(web: Web, ticket: str) -> socket.socket:
 
 def send_for_ever(deaf: socket.socket, frame: bytes) -> None:
     deaf.settimeout(20)
-    deaf.sendall(bytes([0x01, 0x80]) + bytes(4) if frame[0] == 0 else b"")  # what a part goes on from
+    deaf.sendall(bytes([0x01, 0x80]) + bytes(4) if frame[0] == 0 else b"")  # a first fragment to continue
     while True:
         deaf.sendall(frame * 500)
 

@@ -66,7 +66,7 @@ async def test_a_process_that_shuts_down_drains_its_clients_and_serves_the_other
                 end_of_stream = asyncio.ensure_future(stream.ended())
                 await asyncio.wait([*ends, end_of_stream], return_when=asyncio.FIRST_COMPLETED)
                 publisher.status(tenant_id=tenant_id, topic="drain:late", attempt=1, status="DONE")
-                # On a connection that stands already, this process still says that it takes nobody new.
+                # On an open connection, this process still answers that it accepts no new ones.
                 ready = await probe.get("/readyz")
                 assert (ready.status_code, ready.text) == (503, "The process is shutting down.")
             assert {code for code, _reason in await asyncio.gather(*ends)} == {1012}

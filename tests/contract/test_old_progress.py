@@ -47,7 +47,7 @@ def test_a_poll_shows_an_old_workers_progress_only_to_its_owner_without_a_query(
     path = f"/api/v1/jobs/{job.job_id}/"
     with django_assert_num_queries(0):
         assert me.get(f"{path}progress/").json() == {"status": "UNKNOWN"}  # nothing proves yet whose it is
-    assert me.get(path).status_code == 200  # the detail knows, and restores the status
+    assert me.get(path).status_code == 200  # the detail restores the status from the database
     with django_assert_num_queries(0):
         told = me.get(f"{path}progress/").json()
         assert they.get(f"{path}progress/").json() == {"status": "UNKNOWN"}

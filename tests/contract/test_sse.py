@@ -141,7 +141,7 @@ async def test_an_expired_cookie_reconnects_the_browser_until_the_lifetime_ends(
     back = expired | {"Last-Event-ID": "none.0.0"}
     async with await EventStream.open(url, headers=back, tenant="hanbit") as events:
         welcome = await events.read()
-    assert 1400 <= welcome["expires_in"] <= 2200  # what is left of an hour, more or less a tenth
+    assert 1400 <= welcome["expires_in"] <= 2200  # the rest of an hour, more or less a tenth
     over = cookie_of(system, text, iat=-7200, exp=-7200) | {"Last-Event-ID": "none.0.0"}
     assert await refusal(url, headers=over, tenant="hanbit") == (
         401,

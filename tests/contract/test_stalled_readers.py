@@ -69,7 +69,7 @@ async def test_clients_that_stop_reading_use_little_memory_and_are_given_up(syst
         await read_once(web, ticket)
         before = psutil.Process(web.pid).memory_info().rss
         for number in range(CLIENTS):
-            # Each comes at another offset, so that none shares what was written for another one.
+            # Each connects at another offset, so that they cannot share snapshots.
             publisher.status(tenant_id=TENANT, topic="stalled:small", attempt=number + 1, status="PENDING")
             for deaf in (
                 ask(web, ASK, ticket),

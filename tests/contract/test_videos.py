@@ -208,7 +208,7 @@ async def test_deleting_or_cancelling_an_announced_upload_publishes_nothing(
             assert (await client.delete(f"/media/videos/{video_id}/")).status_code == 204
         else:
             assert (await client.post(f"/media/videos/{video_id}/cancel/")).status_code == 200
-        # Its address takes the file all the same, so it counts on.
+        # Its address still accepts the file, so it still counts.
         assert (await client.get("/api/v1/usage/")).json()["storage_bytes"]["used"] == used + number * 1000
         assert (await client.get(f"/media/videos/{video_id}/progress/")).json() == {"status": "UNKNOWN"}
         late = await client.post(f"/media/videos/{video_id}/uploaded/")
@@ -323,7 +323,7 @@ async def test_students_see_ready_videos_of_their_lectures_and_poll_with_a_ticke
         assert (deleted.status_code, deleted.json()["code"]) == (403, "role_refused")
     async with system.client(username="teacher") as teacher:
         foreign = await teacher.get(f"/media/videos/{video_id}/progress/", headers=headers)
-        assert foreign.status_code == 200  # who works there needs no ticket
+        assert foreign.status_code == 200  # owner, staff and teacher need no ticket
 
 
 async def test_only_roles_that_may_upload_videos_send_more_than_a_workbook(system: System) -> None:

@@ -43,7 +43,7 @@ def test_a_line_that_cannot_be_written_to_its_file_goes_to_standard_error(
     request.addfinalizer(lambda: logging.config.dictConfig(logging_settings("INFO")))
     logging.config.dictConfig(logging_settings("ERROR", str(tmp_path / "audit.log")))
     (handler,) = logging.getLogger("academy.audit").handlers
-    with monkeypatch.context() as patch:  # for the line alone: the file is flushed once more when it is closed
+    with monkeypatch.context() as patch:  # only for this line, because closing the file flushes it again
         patch.setattr(handler, "flush", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
         audit(Event.SESSION_ENDED, tenant=3, user=7, session="s", address="127.0.0.1", subject="session:t", of_user=8)
     (line,) = capsys.readouterr().err.splitlines()

@@ -42,7 +42,7 @@ def test_behind_tls_a_page_without_tls_is_not_of_this_site() -> None:
         return Request(RequestFactory().post(path, secure=secure, headers=headers))
 
     check_origin(sent("https://localhost", secure=True))
-    check_origin(sent("https://localhost", secure=False))  # its proxy does not say that it took TLS off
+    check_origin(sent("https://localhost", secure=False))  # its proxy does not say that it terminated TLS
     check_origin(sent("http://localhost", secure=False))
     with pytest.raises(PermissionDenied):
         check_origin(sent("http://localhost", secure=True))

@@ -23,9 +23,9 @@ RAW_SQL = (
     "realtime/outbox/claims.py",  # rows that are claimed and handed out in one statement
     "realtime/outbox/lease.py",  # the same of a lease
     "realtime/outbox/revoke.py",  # the time that only the first one notes
-    "realtime/indexes.py",  # what a migration asks of an index
-    "realtime/operate/doctor_clocks.py",  # what time the database has
-    "realtime/outbox/outbox.py",  # the time limit of what a scrape asks
+    "realtime/indexes.py",  # a migration checks an index
+    "realtime/operate/doctor_clocks.py",  # reads the clock of the database
+    "realtime/outbox/outbox.py",  # sets the time limit of a scrape's queries
     "apps/domains/students/services/chunks.py",
 )
 MANAGERS = {"objects", "_default_manager", "_base_manager"}

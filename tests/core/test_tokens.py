@@ -209,7 +209,7 @@ def test_tokens_of_the_previous_version_are_read_as_their_kind_and_no_longer_iss
         with pytest.raises(jwt.InvalidSignatureError):
             jwt.decode(now[kind], before, ["HS256"], options={"verify_aud": False})
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [settings.SECRET_KEY]
-    with pytest.raises(TokenError):  # of SECRET_KEY alone
+    with pytest.raises(TokenError):  # only of SECRET_KEY
         read_access_token(jwt.encode(unchecked(now["access"]), before, "HS256"))
 
 

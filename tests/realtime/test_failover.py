@@ -224,7 +224,7 @@ async def test_the_next_probe_leaves_a_server_that_was_replaced_without_knowing_
 async def test_an_old_link_reconnects_to_the_present_address(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This is for processes without a probe, such as a worker whose server was replaced without knowing it."""
+    """For processes without a probe, such as a worker whose server was replaced without knowing it."""
     monkeypatch.setattr(realtime.redis.links, "OLD_SECONDS", 0.05)
     publisher = Publisher.from_url(pair.url)
     await finish(publisher, tenant_id, "job:a")

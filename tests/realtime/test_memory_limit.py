@@ -222,6 +222,6 @@ def test_a_forgotten_topic_that_a_frozen_worker_publishes_again_is_ended_again(
     publisher.status(tenant_id=tenant_id, topic="job:next", attempt=1, status="DONE")
     redis.delete(status_key(tenant_id))  # evicted
     source.say(tenant_id, TOPIC, "DONE", attempt=2)
-    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")  # which nobody can refuse now
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")  # nothing can reject it now
     Sweeper(redis, source, limits=Limits(recent_terminal=10)).sweep_if_due()
     assert status_of(publisher, tenant_id) == "DONE"

@@ -77,7 +77,7 @@ def test_a_host_that_is_a_day_ahead_does_not_forget_marks_of_others(redis: Redis
     before = time.time()
     with transaction.atomic():
         revoke_on_commit(tenant_id, user_id=1)
-    # One whose clock nobody could correct: it says itself what is old.
+    # A process without a synchronized clock: its own clock decides which marks are old.
     oldest = (time.time() + 25 * HOURS) * 1000
     conf.revocations()._record(
         [Keys().revoked(tenant_id)], ["user:2", oldest, oldest, Keys().revocations(), b"", 13 * HOURS * 1000]

@@ -262,4 +262,4 @@ def test_a_user_cannot_reserve_all_free_space_with_several_announcements(lesson:
         "quota_announced",
         True,
     )
-    announce(somebody(lesson), lesson, 500)  # a single one may take what is left
+    announce(somebody(lesson), lesson, 500)  # a single upload may reserve the rest

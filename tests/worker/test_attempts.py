@@ -224,7 +224,7 @@ def test_a_database_that_is_away_while_a_job_ends_costs_one_attempt(bench: Bench
         cut_connections(servers, allow=True)
         connection.close()
     assert bench.state(job_id) == ("PROCESSING", 1)
-    while bench.state(job_id)[0] == "PROCESSING":  # first it meets the lease, then takes the job over
+    while bench.state(job_id)[0] == "PROCESSING":  # first the lease is alive, then the worker takes over the job
         bench.handle_next()
     assert (bench.state(job_id), bench.waiting()) == (("DONE", 2), 0)
 

@@ -87,7 +87,7 @@ def test_after_a_job_the_tenant_that_runs_the_fewest_is_next(bench: Bench, other
     theirs = [submit_for(other) for _ in range(2)]
     assert (sent(bench.tenant), sent(other)) == (ours[:2], theirs[:1])
     bench.handle_next()
-    assert (sent(bench.tenant), sent(other)) == (ours[1:2], theirs[:1])  # the third slot stays free for somebody new
+    assert (sent(bench.tenant), sent(other)) == (ours[1:2], theirs[:1])  # the third slot is reserved for another tenant
     bench.handle_next()
     assert (sent(bench.tenant), sent(other)) == ([ours[2]], theirs[:1])
     bench.handle_next()

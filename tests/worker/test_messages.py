@@ -189,4 +189,4 @@ def test_without_redis_a_job_is_done_and_published_later(
     bench.handle_next()
     monkeypatch.undo()
     assert (done, bench.state(job_id), bench.waiting()) == ([job_id], ("DONE", 1), 0)
-    assert bench.record(job_id)["status"] == "PENDING"  # the relay tells the rest
+    assert bench.record(job_id)["status"] == "PENDING"  # the relay publishes the rest

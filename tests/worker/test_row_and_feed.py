@@ -116,7 +116,7 @@ def test_reading_a_video_or_a_job_publishes_its_state_if_the_feed_has_an_older_o
     videos.mark_uploaded(tenant.pk, video.pk, 7)
     job_id = jobs.submit(tenant_id=tenant.pk, job_type="test", payload={}, created_by=None)
     for rows in (Video.objects.filter(pk=video.pk), AIJob.objects.filter(job_id=job_id)):
-        rows.update(status="CANCELLED", finished_at=timezone.now())  # and nobody was told
+        rows.update(status="CANCELLED", finished_at=timezone.now())  # without publishing it
     videos.mend(Video.objects.get(pk=video.pk))
     jobs.mend(AIJob.objects.get(job_id=job_id))
     for topic in (f"video:{video.pk}", f"job:{job_id}"):

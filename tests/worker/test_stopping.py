@@ -77,7 +77,7 @@ def test_a_long_import_is_given_back_between_two_chunks_and_the_next_worker_cont
     assert (bench.record(job_id)["status"], bench.record(job_id)["attempt"]) == ("PENDING", 2)
 
     monkeypatch.setattr(excel_parsing, "ChunkReport", ChunkReport)
-    again = bench.handle_next()  # at once: no lease is waited for
+    again = bench.handle_next()  # at once, without waiting for a lease
     assert again.receives == 1
     assert (bench.state(job_id), bench.waiting()) == (("DONE", 2), 0)
     assert bench.record(job_id)["data"]["result"]["created"] == ROWS

@@ -172,7 +172,7 @@ def test_an_end_is_written_even_if_the_storage_is_away_and_the_files_are_deleted
         patch.setattr(files, "drop_folder", away)
         with pytest.raises(OSError, match="away"):
             sweep_discarded()
-    sweep_discarded()  # somebody is at it, as far as anybody knows
+    sweep_discarded()  # another worker may be deleting them
     assert kept(video) == ["1"]
     Video.objects.update(files_due_at=timezone.now())
     sweep_discarded()
@@ -382,7 +382,7 @@ def test_each_try_of_a_video_of_unknown_length_counts(video: ClaimedVideo) -> No
     videos.cancel(video.tenant_id, video.video_id)
     again = tried_again(video)
     quotas.count_encoding(again, 0.0, at_most=HOUR)
-    assert encoded(video) == 1.5 * HOUR  # never more than what is left
+    assert encoded(video) == 1.5 * HOUR  # never more than the rest of the day
     videos.cancel(video.tenant_id, video.video_id)
     with pytest.raises(QuotaError):
         quotas.count_encoding(tried_again(video), 0.0, at_most=HOUR)

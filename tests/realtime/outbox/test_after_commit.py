@@ -72,7 +72,7 @@ def test_a_link_lost_between_the_commit_and_the_note_raises_no_error(
         publish_status_on_commit(tenant_id=tenant_id, topic="job:a1", attempt=1, status="DONE")
         publish_status_on_commit(tenant_id=tenant_id, topic="job:a2", attempt=1, status="DONE")
     assert [publisher.record(tenant_id, topic) is not None for topic in ("job:a1", "job:a2")] == [True, True]
-    assert OutboxEntry.objects.filter(sent_at=None).count() == 2  # a relay sends them once more
+    assert OutboxEntry.objects.filter(sent_at=None).count() == 2  # a relay sends them again
 
 
 def test_a_revocation_whose_link_is_lost_raises_no_error(

@@ -219,7 +219,7 @@ def test_no_database_connection_is_held_while_a_revocation_is_sent(
     revoke(tenant_id, session_id="s")
     written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:2"})
     Relay().round()
-    assert held == [False] * 4  # `revoke` tells twice
+    assert held == [False] * 4  # `revoke` sends two
 
 
 def test_the_relay_locks_no_row_while_it_sends_a_revocation(

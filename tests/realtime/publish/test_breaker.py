@@ -42,7 +42,7 @@ def test_a_hanging_call_opens_it_and_its_late_answer_does_not_close_it() -> None
     circuit.sent(10)
     assert not circuit.overdue(10 + OVERDUE)
     assert circuit.overdue(10.1 + OVERDUE)
-    assert (circuit.open, circuit.probe_at) == (True, math.inf)  # nobody asks while something is under way
+    assert (circuit.open, circuit.probe_at) == (True, math.inf)  # no probe while a call is under way
     circuit.answered(20)
     assert (circuit.open, circuit.probe_at) == (True, 20 + FIRST)
 

@@ -75,7 +75,7 @@ def test_nothing_is_sent_twice_or_overtaken_whatever_redis_does(steps: list[tupl
     for topic in ("job:a", "job:b"):
         places = [run.said.index(sent) for sent in run.sent if sent.draft.topic == topic]
         assert places == sorted(set(places))
-    assert len(run.sent) + run.pacer.dropped.total() <= len(run.said)  # the rest was replaced by what is newer
+    assert len(run.sent) + run.pacer.dropped.total() <= len(run.said)  # the others were replaced by newer updates
 
 
 @given(STEPS)

@@ -93,7 +93,7 @@ def until_found_again(caplog: pytest.LogCaptureFixture) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while "progress_circuit_closed" not in events(caplog):
         assert time.monotonic() < deadline, f"Redis runs again, and nobody noticed: {events(caplog)}"
-        time.sleep(0.01)  # looks again for what the background does
+        time.sleep(0.01)  # lets the background task work
 
 
 def events(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -170,7 +170,7 @@ for percent in range(10):
     ("end", "published"),
     [
         ("atexit.register(publisher.close)", b"2"),
-        ("", b"1"),  # without close what waits is lost; the end does not hang
+        ("", b"1"),  # without close the queued progress is lost, but the end does not hang
         (
             "atexit.register(lambda: publisher.progress(tenant_id={tenant_id}, topic='job:b', attempt=1, percent=1))",
             b"2",

@@ -254,7 +254,7 @@ class PublishMachine(RuleBasedStateMachine):
             cast("list[bytes]", self.redis.register_script(scripts.source("snapshot"))(names, values))
         )
         is_same = epoch != "" and not foreign
-        if is_same and known > model.offset:  # whoever asks has seen more than is here: Redis went back
+        if is_same and known > model.offset:  # the client has seen more than Redis has: Redis went back
             assert read.epoch != epoch
             self.epochs.pop(tenant_id)
         self._check_epoch(tenant_id, read.epoch)

@@ -153,7 +153,7 @@ def test_a_new_step_a_new_attempt_and_a_milestone_are_sent_at_once(attempt: int,
     assert not run.say("job:a", 1, "parse", milestone=False)
     assert run.say("job:a", attempt, step, milestone)
     run.let_pass(10)
-    assert len(run.left) == 2  # what waited was older
+    assert len(run.left) == 2  # the waiting update was older
 
 
 def test_a_status_that_is_not_terminal_keeps_waiting_progress_of_its_attempt() -> None:
@@ -173,4 +173,4 @@ def test_after_a_newer_attempt_updates_of_an_older_one_are_dropped() -> None:
     run.let_pass(INTERVAL)
     assert [leaving.draft.attempt for _, leaving in run.left] == [2, 2]
     run.let_pass(INTERVAL)
-    assert run.say("job:a", 1, "parse", milestone=False)  # so that Redis can tell it
+    assert run.say("job:a", 1, "parse", milestone=False)  # sent, so that Redis can reject it

@@ -269,7 +269,7 @@ def test_all_old_keys_move_to_their_owners_and_keys_without_an_owner_stay(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int, other_tenant: int
 ) -> None:
     source = ListedSource()
-    source.say(tenant_id, "video:1", "PROCESSING", data={"name": "x"})  # Redis knows nothing of it
+    source.say(tenant_id, "video:1", "PROCESSING", data={"name": "x"})  # Redis has no record of it
     source.say(other_tenant, "job:a", "PROCESSING")
     processing(publisher, other_tenant, "job:a")
     source.say(tenant_id, "video:3", "READY")

@@ -60,7 +60,7 @@ def test_on_an_empty_redis_unfinished_topics_are_shown_and_ended_ones_are_not(
     runs, done = fields_of(publisher, tenant_id, "job:runs"), fields_of(publisher, tenant_id, "job:done")
     assert (runs["attempt"], runs["data"], runs["published_at"]) == (2, {"job_type": "x"}, 1.0)
     assert (done["status"], done["offset"]) == ("DONE", 0)
-    # Whether somebody is at work on it shows within a lease.
+    # Within a lease it shows whether a worker runs it.
     assert publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:runs") > 0
 
 

@@ -247,7 +247,7 @@ def test_with_old_workers_states_that_only_the_database_has_are_published(
     sweeper.maintain([tenant_id])
     sweeper.maintain([tenant_id])
     assert record(publisher, tenant_id)["status"] == status
-    assert source.asked == int(old_workers)  # what has ended is not asked for again
+    assert source.asked == int(old_workers)  # ended topics are not read again
 
 
 def test_a_topic_that_the_database_gives_to_another_tenant_is_not_repaired(
@@ -297,7 +297,7 @@ def test_sweeping_needs_a_round_trip_for_hundreds_of_topics_and_only_the_tenants
     assert calls["cmdstat_evalsha"] == 1000
 
 
-# Topics that nobody will ever end.
+# Topics without a row or a worker that could end them.
 
 
 def test_an_unfinished_topic_whose_row_is_gone_is_ended_at_the_second_look(
