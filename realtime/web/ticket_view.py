@@ -32,7 +32,7 @@ class _BadRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _TicketRequest:
     """The body of a ticket request."""
 
     topics: list[str]
@@ -74,7 +74,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
     identity = conf.authenticator()(request)
     bind_contextvars(tenant=identity.tenant_id)
     conf.revocations().check(identity)
-    wanted = _wanted(request)
+    wanted = _read_body(request)
     first_issued_at, permitted = _permitted(identity, wanted)
     life = round(conf.settings().connection_seconds * random.uniform(1 - LIFETIME_JITTER, 1 + LIFETIME_JITTER))  # noqa: S311
     ticket = Ticket(
@@ -94,7 +94,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-def _permitted(identity: Identity, wanted: _Wanted) -> tuple[float, TopicFilter]:
+def _permitted(identity: Identity, wanted: _TicketRequest) -> tuple[float, TopicFilter]:
     """Return when the first ticket was issued (0: now), and the permitted topics."""
     if wanted.renew is not None:
         old = admit(Door.RENEWAL, wanted.renew)
@@ -107,9 +107,9 @@ def _permitted(identity: Identity, wanted: _Wanted) -> tuple[float, TopicFilter]
     return 0.0, permitted
 
 
-def _wanted(request: HttpRequest) -> _Wanted:
+def _read_body(request: HttpRequest) -> _TicketRequest:
     if not request.body:
-        return _Wanted([], None, cookie=False)
+        return _TicketRequest([], None, cookie=False)
     try:
         body = orjson.loads(request.body)
     except orjson.JSONDecodeError:
@@ -125,7 +125,7 @@ def _wanted(request: HttpRequest) -> _Wanted:
         raise _BadRequestError("A renewed ticket keeps its topics: leave topics out, or get a new ticket.")
     if not isinstance(cookie, bool):
         raise _BadRequestError("cookie must be true or false.")
-    return _Wanted(topics, renew, cookie)
+    return _TicketRequest(topics, renew, cookie)
 
 
 def _answer(request: HttpRequest, ticket: Ticket, text: str) -> dict[str, Any]:

@@ -36,12 +36,12 @@ def note(what: str) -> None:
     slow_work.append((what, connection.connection is not None))
 
 
-def noted() -> dict[str, bool]:
+def connections_held() -> dict[str, bool]:
     """Return, for each slow operation, whether a connection was ever held during it."""
     return {what: any(held for name, held in slow_work if name == what) for what, _ in slow_work}
 
 
-def noting(name: str) -> Any:
+def recording(name: str) -> Any:
     def method(self: Any, *given: Any, **named: Any) -> Any:
         note(name)
         return getattr(FileSystemStorage, name)(self, *given, **named)
@@ -50,7 +50,7 @@ def noting(name: str) -> Any:
 
 
 @without_connection
-class NotedStorage(type("Noting", (FileSystemStorage,), {name: noting(name) for name in SLOW})):  # type: ignore[misc]
+class RecordingStorage(type("Recording", (FileSystemStorage,), {name: recording(name) for name in SLOW})):  # type: ignore[misc]
     """A folder storage that records whether a connection is held when an operation begins."""
 
 
@@ -61,16 +61,16 @@ def pooled(
     """Close each connection after its use, as the web process does."""
     connection.close()
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
-    storage = {"BACKEND": f"{__name__}.{NotedStorage.__name__}", "OPTIONS": {"location": tmp_path}}
+    storage = {"BACKEND": f"{__name__}.{RecordingStorage.__name__}", "OPTIONS": {"location": tmp_path}}
     settings.STORAGES = settings.STORAGES | {"default": storage}
     settings.REALTIME_OUTBOX_SENDERS = {"queue": f"{__name__}.send_nowhere"}
     send = outbox.send
 
-    def send_noted(entry: Any) -> None:
+    def recorded_send(entry: Any) -> None:
         note(f"send {entry.kind}")
         send(entry)
 
-    monkeypatch.setattr(outbox, "send", send_noted)
+    monkeypatch.setattr(outbox, "send", recorded_send)
     yield
     connection.close()
 
@@ -103,35 +103,35 @@ def test_an_import(client: Client) -> None:
     file.seek(0)
     file.name = "students.xlsx"
     assert client.post("/api/v1/students/import/", {"file": file}).status_code == 202
-    assert noted() == {"save": False, "exists": False, "send record": False, "send queue": False}
+    assert connections_held() == {"save": False, "exists": False, "send record": False, "send queue": False}
 
 
 def test_an_uploaded_video(client: Client, lecture: Lecture) -> None:
     file = ContentFile(b"video", "video.mp4")
     answer = client.post("/media/videos/", {"file": file, "title": "v", "lecture": lecture.pk})
     assert answer.status_code == 202, answer.content
-    assert noted() == {"save": False, "exists": False, "send record": False, "send queue": False}
+    assert connections_held() == {"save": False, "exists": False, "send record": False, "send queue": False}
 
 
 def test_a_video_that_was_uploaded_to_the_storage(client: Client, tenant: Tenant, lecture: Lecture) -> None:
     video = video_of(tenant, lecture)
     slow_work.clear()
     assert client.post(f"/media/videos/{video.pk}/uploaded/").status_code == 200
-    assert noted() == {"exists": False, "size": False, "send record": False, "send queue": False}
+    assert connections_held() == {"exists": False, "size": False, "send record": False, "send queue": False}
 
 
 def test_a_cancelled_video(client: Client, tenant: Tenant, lecture: Lecture) -> None:
     video = video_of(tenant, lecture, uploaded_at=timezone.now())
     slow_work.clear()
     assert client.post(f"/media/videos/{video.pk}/cancel/").status_code == 200
-    assert noted() == {"send record": False}
+    assert connections_held() == {"send record": False}
 
 
 def test_a_deleted_video(client: Client, tenant: Tenant, lecture: Lecture) -> None:
     video = video_of(tenant, lecture, uploaded_at=timezone.now())
     slow_work.clear()
     assert client.delete(f"/media/videos/{video.pk}/").status_code == 204
-    assert noted() == {"send record": False}
+    assert connections_held() == {"send record": False}
 
 
 def test_an_upload_whose_lesson_is_deleted_meanwhile(
@@ -157,7 +157,7 @@ def test_the_file_of_an_export(client: Client, tenant: Tenant) -> None:
     default_storage.save(exports._name(tenant.pk, job.job_id, job.attempt), ContentFile(b"workbook"))
     slow_work.clear()
     assert asyncio.run(parts_of(client.get(f"/api/v1/jobs/{job.job_id}/file/"))) == [b"workbook"]
-    assert noted() == {"open": False}
+    assert connections_held() == {"open": False}
 
 
 async def parts_of(answer: Any) -> list[bytes]:
@@ -173,7 +173,7 @@ def test_a_status_that_is_restored_in_redis(
     slow_work.clear()
     assert client.get(f"/api/v1/jobs/{job.job_id}/").status_code == 200
     assert client.get(f"/media/videos/{video.pk}/").status_code == 200
-    assert noted() == {f"job:{job.job_id}": False, f"video:{video.pk}": False}
+    assert connections_held() == {f"job:{job.job_id}": False, f"video:{video.pk}": False}
 
 
 @pytest.mark.parametrize("name", SLOW)

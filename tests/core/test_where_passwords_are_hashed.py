@@ -20,7 +20,7 @@ threads: list[str] = []
 OLD, NEW = "우리집 강아지의 옛날 이름은", "우리집 고양이의 지금 이름은"
 
 
-class NotedHasher(PBKDF2PasswordHasher):
+class RecordingHasher(PBKDF2PasswordHasher):
     """A quick hasher that records the thread in which it runs."""
 
     iterations = 1
@@ -32,8 +32,8 @@ class NotedHasher(PBKDF2PasswordHasher):
 
 
 @pytest.fixture(autouse=True)
-def noted(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = [f"{__name__}.{NotedHasher.__name__}"]
+def recording(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = [f"{__name__}.{RecordingHasher.__name__}"]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def sign_in(**changes: str) -> Any:
     return Client().post("/api/v1/auth/token/", account, "application/json", headers=headers)
 
 
-def noted_threads() -> set[str]:
+def hashing_threads() -> set[str]:
     """Return the kinds of threads that hashed a password."""
     return {name.rpartition("-")[0] for name in threads}
 
@@ -60,7 +60,7 @@ def noted_threads() -> set[str]:
 @pytest.mark.parametrize("changes", [{}, {"password": "wrong"}, {"username": "nobody"}, {"tenant": "nowhere"}])
 def test_signing_in(kim: User, redis: object, changes: dict[str, str]) -> None:
     assert sign_in(**changes).status_code == (401 if changes else 200)
-    assert noted_threads() == {"hashing"}
+    assert hashing_threads() == {"hashing"}
 
 
 def test_changing_the_password(kim: User, redis: object) -> None:
@@ -69,7 +69,7 @@ def test_changing_the_password(kim: User, redis: object) -> None:
     body = {"old_password": OLD, "new_password": NEW}
     answer = Client().post("/api/v1/auth/password/", body, "application/json", headers=headers)
     assert answer.status_code == 200, answer.content
-    assert noted_threads() == {"hashing"}
+    assert hashing_threads() == {"hashing"}
     assert (sign_in().status_code, sign_in(password=NEW).status_code) == (401, 200)
 
 
@@ -90,7 +90,7 @@ def storage(settings: Settings) -> None:
 def test_the_initial_password_of_an_import(asks: Asks, storage: None) -> None:
     answer = start_import(asks())
     assert answer.status_code == 202, answer.content
-    assert noted_threads() == {"hashing"}
+    assert hashing_threads() == {"hashing"}
 
 
 def test_signed_in_users_are_ranked_by_their_account(
@@ -147,6 +147,6 @@ def test_a_password_is_the_same_in_every_unicode_form(kim: User, redis: object) 
     kim.set_password(decomposed)
     kim.save()
     assert [sign_in(password=typed).status_code for typed in (composed, decomposed)] == [200, 200]
-    kim.password = NotedHasher().encode(decomposed, "somesalt")  # as it was before passwords were normalised
+    kim.password = RecordingHasher().encode(decomposed, "somesalt")  # as it was before passwords were normalised
     kim.save()
     assert sign_in(password=decomposed).status_code == 200
