@@ -18,7 +18,7 @@ _PACKAGE = "@sparticuz/chromium@147.0.0"
 _FOLDER = TOOLS / "chromium"
 _MISSING = (
     "No Chromium was found for the browser tests, and none could be installed: set CHROMIUM to the path of one, "
-    "install chromium (on Debian: apt install chromium fonts-noto-cjk)."
+    "or install chromium (on Debian: apt install chromium fonts-noto-cjk)."
 )
 # The package's parts are brotli files, which Node reads by itself.
 _UNPACK = """
