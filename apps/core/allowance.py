@@ -64,7 +64,7 @@ def _caller_of(authorization: str, *, takes_files: bool) -> Caller:
     scheme, _, token = authorization.strip().partition(" ")
     if scheme.lower() != "bearer":
         if takes_files:
-            raise _unauthorized("not_authenticated", "Sign in: files are taken from those who are signed in.")
+            raise _unauthorized("not_authenticated", "Sign in to send files.")
         message = f"A request without an access token may have {SMALL_BODY_BYTES // 1024} KiB."
         raise BodyRefusedError(413, "too_large", message)
     try:

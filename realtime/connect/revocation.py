@@ -3,7 +3,7 @@
 A mark names a subject and a time; older tickets and tokens of the subject are invalid. The mark of a session needs no
 comparison of times, because a session that has ended never comes back. A mark is written to Redis, where each
 authenticated request looks, and published to every process in the same step. A process that missed the message finds
-the mark when it probes Redis. `realtime.connect.unwritten` keeps the marks that Redis does not take.
+the mark when it probes Redis. `realtime.connect.unwritten` keeps the marks that Redis refuses.
 """
 
 import time
@@ -64,7 +64,7 @@ def parse_revocation(message: bytes) -> RevocationMessage:
 
 
 class Revocations:
-    """The marks in Redis, and those that Redis does not take. For synchronous code."""
+    """The marks in Redis, and those that Redis refuses. For synchronous code."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = "", unwritten: UnwrittenMarks | None = None) -> None:
         self._redis = redis

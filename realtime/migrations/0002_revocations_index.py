@@ -1,4 +1,4 @@
-"""For the marks of revocation, which every process reads once a second while Redis takes no writes."""
+"""Adds an index for the marks of revocation, which every process reads once a second while Redis refuses writes."""
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-"""Rows are claimed for a short time, and set aside where they can never be sent. The database's clock decides."""
+"""Adds the columns with which relays claim rows for a short time, and set aside rows that can never be sent."""
 
 from django.db import migrations, models
 from django.db.models.functions import Now

@@ -1,4 +1,4 @@
-"""For the relays, which look twice a second for rows of each kind that are due."""
+"""Adds an index for the relays, which look twice a second for rows of each kind that are due."""
 
 from django.db import migrations, models
 from django.db.models.functions import Coalesce

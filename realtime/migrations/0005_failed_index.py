@@ -1,4 +1,4 @@
-"""For `doctor`, the metrics and the operator, who look for rows that were set aside."""
+"""Adds an index for the rows that were set aside, which `doctor`, the metrics and operators look for."""
 
 from django.db import migrations, models
 

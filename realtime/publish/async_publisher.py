@@ -89,7 +89,7 @@ class AsyncPublisher:
         data: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> Published:
-        """Publish the status of a job. Raise RedisError if Redis does not take it."""
+        """Publish the status of a job. Raise RedisError if Redis does not accept it."""
         return await self.publish(
             tenant_id,
             draft_record(topic=topic, attempt=attempt, status=status, published_at=time.time(), data=data, error=error),
@@ -156,5 +156,5 @@ class AsyncPublisher:
                 return count_published(map(scripts.published, await pipeline.execute()))
 
     async def _write(self) -> None:
-        """Try an ordinary write. Raise RedisError if Redis does not take it."""
+        """Try an ordinary write. Raise RedisError if Redis does not accept it."""
         await self._commands.try_write(self._redis)

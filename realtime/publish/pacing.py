@@ -53,7 +53,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """An update that is being sent. The result of `answer` is None if Redis did not take it."""
+    """An update that is being sent. The result of `answer` is None if sending failed."""
 
     update: Update
     answer: "Future[Published | None]" = field(default_factory=Future)

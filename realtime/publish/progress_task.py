@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 
 
 class ProgressTask:
-    """Sends updates with `publish_many`, and finds out with `probe` whether Redis takes them. For one event loop."""
+    """Sends updates with `publish_many`, and finds out with `probe` whether Redis accepts them. For one event loop."""
 
     def __init__(
         self,

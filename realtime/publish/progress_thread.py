@@ -21,7 +21,7 @@ Work = Callable[[], None]
 
 
 class ProgressThread:
-    """Sends updates with `publish_many`, and finds out with `probe` whether Redis takes them. Threads may share it.
+    """Sends updates with `publish_many`, and finds out with `probe` whether Redis accepts them. Threads may share it.
 
     An exception of these functions opens the circuit. In a forked child it starts again without updates.
     """

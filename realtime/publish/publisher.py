@@ -96,7 +96,7 @@ class Publisher:
         data: Mapping[str, Any] | None = None,
         error: Mapping[str, str] | None = None,
     ) -> Published:
-        """Publish the status of a job. Raise RedisError if Redis does not take it.
+        """Publish the status of a job. Raise RedisError if Redis does not accept it.
 
         For a status that a transaction commits, call `publish_status_on_commit` instead, which repeats it until Redis
         has it.
@@ -251,7 +251,7 @@ class Publisher:
                 return count_published(map(scripts.published, pipeline.execute()))
 
     def _write(self) -> None:
-        """Try an ordinary write. Raise RedisError if Redis does not take it."""
+        """Try an ordinary write. Raise RedisError if Redis does not accept it."""
         self._commands.try_write(self._redis)
 
 

@@ -84,7 +84,7 @@ class Keys:
         return f"{self.prefix}realtime:revocations"
 
     def writable(self) -> str:
-        """Return the key that is written each second to find out whether Redis takes writes."""
+        """Return the key that is written each second to find out whether Redis accepts writes."""
         return f"{self.prefix}realtime:writable"
 
     def unwritten(self) -> str:

@@ -1,4 +1,4 @@
-"""Finds out whether Redis takes writes by writing."""
+"""Finds out whether Redis accepts writes by writing."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Built without locking the table; safe to run again after an interruption."""
+"""Builds an index without locking the table. It is safe to run again after an interruption."""
 
 from django.db import migrations, models
 

@@ -1,4 +1,4 @@
-"""A message job becomes a row of `aijob`, with its text beside it. The tables are empty: nothing wrote them before."""
+"""Makes a message job a row of `aijob`, with its text in its own table. Both are empty: nothing wrote them before."""
 
 import django.db.models.deletion
 from django.db import migrations, models

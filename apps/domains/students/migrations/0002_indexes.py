@@ -1,4 +1,4 @@
-"""The indexes that imports live on, built CONCURRENTLY, so that no table is locked meanwhile."""
+"""Builds the indexes that imports need, CONCURRENTLY, so that no table is locked meanwhile."""
 
 import apps.core.indexes
 from django.contrib.postgres.operations import AddIndexConcurrently
