@@ -137,8 +137,8 @@ class Health:
         Callers at the same time share one read of Redis, and one of the database. The wait is short. Raises
         FeedUnavailableError if the marks cannot be read.
         """
-        if said := self._revocations.unwritten.unreadable:
-            raise FeedUnavailableError(said)
+        if reason := self._revocations.unwritten.unreadable:
+            raise FeedUnavailableError(reason)
         if not self._has_current_marks(issued.tenant_id):
             await self._read_anywhere(lambda: self._reading_of(issued.tenant_id))
         if not self._silent():

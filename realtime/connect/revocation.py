@@ -87,13 +87,13 @@ class Revocations:
                 raise
             self.unwritten.add(tenant_id, subject, at)
             self.unwritten.refused(problem)
-            said = sentence(problem)
+            reason = sentence(problem)
         else:
             self.unwritten.drop(tenant_id, subject, at)
             return
         unwritten = RevocationMessage(tenant_id, subject, at, written=False)
         self._redis.publish(self._keys.revocations(), unwritten.to_bytes())
-        raise WritesRefusedError(f"Redis refuses writes: {said}.")
+        raise WritesRefusedError(f"Redis refuses writes: {reason}.")
 
     def add_all(self, marks: Iterable[tuple[int, str, float]]) -> None:
         """Write several marks (tenant, subject, time) without publishing them. Raise RedisError."""

@@ -79,8 +79,8 @@ class UnwrittenMarks:
         """Why this process cannot know all revocations. Empty if it can, and also if Redis cannot be reached at all."""
         stale = time.monotonic() - self._looked_at > STALE_SECONDS  # the database may hang
         if self.refuses_marks and (self._unreadable or stale):
-            said = "Revocations cannot be checked: the database cannot be read, and Redis refuses writes"
-            return f"{said} ({self.problem})."
+            reason = "Revocations cannot be checked: the database cannot be read, and Redis refuses writes"
+            return f"{reason} ({self.problem})."
         return ""
 
     def concern(self, issued: Issued) -> bool:
@@ -155,13 +155,13 @@ class UnwrittenMarks:
             raise
 
     def _note_answer(self, problem: ResponseError | None) -> None:
-        said = sentence(problem) if problem is not None else ""
+        reason = sentence(problem) if problem is not None else ""
         self.refuses_marks = problem is not None and refusal(problem) != OUT_OF_MEMORY
-        if said and not self.problem:
-            log.error("redis_takes_no_writes", error=said)
-        elif self.problem and not said:
+        if reason and not self.problem:
+            log.error("redis_takes_no_writes", error=reason)
+        elif self.problem and not reason:
             log.warning("redis_takes_writes_again")
-        self.problem = said
+        self.problem = reason
 
     def _read(self, *, everything: bool) -> None:
         """Read the marks from the database and keep them. Note whether that worked."""
@@ -190,8 +190,8 @@ class UnwrittenMarks:
         try:
             self._keep(self._committed, min(seconds, KEPT_SECONDS))
         except Exception as problem:
-            said = "Revocations cannot be checked: the database cannot be read, and Redis does not answer"
-            raise MarksUnreadableError(f"{said} ({str(problem).strip()}).") from problem
+            reason = "Revocations cannot be checked: the database cannot be read, and Redis does not answer"
+            raise MarksUnreadableError(f"{reason} ({str(problem).strip()}).") from problem
 
     def _keep(self, committed: Committed, seconds: float) -> bool:
         """Read the marks and keep them. Return whether all of them are in Redis. Raises the errors of the driver."""

@@ -24,7 +24,7 @@ class Finding:
     """The result of a check. `mend` says how to fix the problem, and is empty if there is none."""
 
     name: str
-    said: str
+    message: str
     mend: str = ""
 
     @property
@@ -66,8 +66,8 @@ class RedisChecks:
 def check_settings() -> str:
     """Run the engine's checks of `manage.py check` that do not need Redis. Raises CheckFailedError."""
     if messages := checks.check_settings():
-        said = "; ".join(f"{message.msg.rstrip('.')} ({message.id})" for message in messages)
-        raise CheckFailedError(said, " ".join(message.hint or "Correct it." for message in messages))
+        text = "; ".join(f"{message.msg.rstrip('.')} ({message.id})" for message in messages)
+        raise CheckFailedError(text, " ".join(message.hint or "Correct it." for message in messages))
     return "complete; the secret is long enough, hosts and origins are named"
 
 

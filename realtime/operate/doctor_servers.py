@@ -71,10 +71,10 @@ def check_memory() -> str:
     used = f"{server.memory_bytes / 1e6:.1f} MB"
     if not server.memory_limit:
         return f"{used} used; no limit is set (maxmemory)"
-    said = f"{used} of {server.memory_limit / 1e6:.1f} MB used ({server.memory_share:.0%})"
+    usage = f"{used} of {server.memory_limit / 1e6:.1f} MB used ({server.memory_share:.0%})"
     if server.short_of_memory:
-        raise CheckFailedError(f"{said}, more than {WARN_ABOVE:.0%}", checks.GIVE_MEMORY)
-    return said
+        raise CheckFailedError(f"{usage}, more than {WARN_ABOVE:.0%}", checks.GIVE_MEMORY)
+    return usage
 
 
 def check_writes() -> str:

@@ -17,7 +17,7 @@ def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's si
 async def readyz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
     """Answer 200 if the process can accept connections, else 503 with a sentence that says what fails."""
     try:
-        said = await this_process().ready()
+        state = await this_process().ready()
     except FeedUnavailableError as problem:
         return HttpResponse(str(problem), status=503, content_type="text/plain")
-    return HttpResponse(said, content_type="text/plain")
+    return HttpResponse(state, content_type="text/plain")

@@ -125,8 +125,8 @@ def _network(entry: str) -> Network:
         network = ip_network(entry)
     except ValueError as problem:
         hint = " (`*` must be the only entry)" if entry == EVERYBODY else ""
-        said = f"{entry!r} is neither an address nor a network such as 10.0.0.0/8: {problem}{hint}"
-        raise ProxyAddressError(said) from None
+        message = f"{entry!r} is neither an address nor a network such as 10.0.0.0/8: {problem}{hint}"
+        raise ProxyAddressError(message) from None
     if isinstance(network, IPv6Network) and (mapped := network.network_address.ipv4_mapped) is not None:
         return ip_network(f"{mapped}/{max(0, network.prefixlen - 96)}")
     return network

@@ -60,7 +60,7 @@ class EventStream:
         # A `closing` has its wait only in its data: a browser would use a `retry:` for all later attempts.
         await self._write(frame.event)
 
-    async def close(self, code: CloseCode, reason: str) -> None:  # noqa: ARG002 - said in the `closing` event
+    async def close(self, code: CloseCode, reason: str) -> None:  # noqa: ARG002 - they are in the `closing` event
         self.give_up_silent(0)  # no time limit for later responses on this connection
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         self.ended.set()

@@ -27,9 +27,9 @@ class Command(BaseCommand):
         for finding in doctor.examine(named_checks(options["url"])):
             total, wrong = total + 1, wrong + finding.wrong
             if finding.wrong:
-                self.stdout.write(f"{self.style.ERROR('WRONG')} {finding.name}: {finding.said}. {finding.mend}")
+                self.stdout.write(f"{self.style.ERROR('WRONG')} {finding.name}: {finding.message}. {finding.mend}")
             else:
-                self.stdout.write(f"{self.style.SUCCESS('ok')}    {finding.name}: {finding.said}")
+                self.stdout.write(f"{self.style.SUCCESS('ok')}    {finding.name}: {finding.message}")
         if wrong:
             raise CommandError(f"{wrong} of {total} wrong.")
 

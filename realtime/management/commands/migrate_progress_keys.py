@@ -31,8 +31,8 @@ class Command(BaseCommand):
             for done in old_keys.move_all(source, dry=options["dry_run"]):
                 self.stdout.write(f"{done.total()} keys: {_said(done)}")
         except RedisError as problem:
-            said = f"Redis cannot be read: {problem}. What was done so far stays: run the command again later."
-            raise CommandError(said) from None
+            message = f"Redis cannot be read: {problem}. What was done so far stays: run the command again later."
+            raise CommandError(message) from None
         self.stdout.write(f"Done: {_said(done)}." + (" Nothing was written." if options["dry_run"] else ""))
 
 

@@ -33,8 +33,8 @@ class Command(BaseCommand):
         for kind, tenant_id, number in rows.order_by().values_list("kind", "tenant_id").annotate(Count("pk")):
             self.stdout.write(f"{number} of the kind {kind} of tenant {tenant_id}")
         for entry in rows[: options["most"]]:
-            said = f"{entry.pk} {entry.kind} of tenant {entry.tenant_id}, {entry.failed_at:%Y-%m-%d %H:%M:%S %Z}"
-            self.stdout.write(f"{said}, after {entry.attempts} tries: {entry.error}")
+            row = f"{entry.pk} {entry.kind} of tenant {entry.tenant_id}, {entry.failed_at:%Y-%m-%d %H:%M:%S %Z}"
+            self.stdout.write(f"{row}, after {entry.attempts} tries: {entry.error}")
         if not rows.exists():
             self.stdout.write("No row is set aside.")
 

@@ -43,8 +43,8 @@ class Command(BaseCommand):
                 failed += run_in_batches(batch, mend, "rebuild")
                 self.stdout.write(f"{place + len(batch)} of {len(tenant_ids)} tenants: {_said(done, dry=dry)}")
         except RedisError as problem:
-            said = f"Redis cannot be read: {problem}. What was done so far stays: run the command again later."
-            raise CommandError(said) from None
+            message = f"Redis cannot be read: {problem}. What was done so far stays: run the command again later."
+            raise CommandError(message) from None
         if failed:
             raise CommandError(
                 f"{len(failed)} tenants failed, and the log says why: {failed[:10]}. All others are done."
