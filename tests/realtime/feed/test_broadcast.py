@@ -1,4 +1,4 @@
-"""What a feed tells its subscribers, and when: at once, in ticks, in one snapshot for all who come."""
+"""Tests of when a feed sends to its subscribers: at once, in ticks, or in one snapshot for all that join."""
 
 import asyncio
 from itertools import count
@@ -21,7 +21,7 @@ NEVER = 1000.0
 
 
 class Case:
-    """A feed that is followed, and whose ticks come when the test says so."""
+    """A followed feed whose ticks happen when the test says so."""
 
     def __init__(self, flush_seconds: float = NEVER, limits: Limits | None = None) -> None:
         self.feed = FollowedFeed(7, cast("FeedReader", None), limits or Limits(), flush_seconds)
@@ -37,12 +37,12 @@ class Case:
         return carrier
 
     def arrive(self, *topics: str, status: str = "PROCESSING") -> None:
-        """One read from Redis that brings these."""
+        """Deliver these records in one read from Redis."""
         records = [record(next(self.offsets), topic, status) for topic in topics]
         self.feed.receive([Message(self.feed.mirror.epoch, entry.offset, entry) for entry in records])
 
     def restart(self, offset: int = 0) -> None:
-        """Redis is another, and its feed stands there, without a record."""
+        """Let the feed belong to another Redis, without records."""
         self.offsets = count(offset + 1)
         self.feed._load(Snapshot("e1", offset, 0, whole=True, records=[]))
 
@@ -62,26 +62,26 @@ def told(carrier: RecordingCarrier) -> list[tuple[str, int]]:
 
 
 def make_busy(case: Case) -> None:
-    """More in one moment than a calm feed sends as it comes."""
+    """Publish more at once than a calm feed sends without ticks."""
     for _ in range(CALM_RECORDS_A_SECOND + 5):
         case.arrive("job:busy")
 
 
-async def test_a_calm_feed_sends_what_comes_as_it_comes(case: Case) -> None:
+async def test_a_calm_feed_sends_each_record_at_once(case: Case) -> None:
     carrier = case.join()
     case.arrive("job:a")
     case.arrive("job:b")
     assert told(carrier) == [("job:a", 1), ("job:b", 2)]
 
 
-async def test_what_one_read_brings_leaves_in_one_frame_the_newest_of_each_topic(case: Case) -> None:
+async def test_the_records_of_one_read_are_sent_in_one_frame_the_newest_of_each_topic(case: Case) -> None:
     carrier = case.join()
     case.arrive("job:a", "job:b", "job:a")
     assert told(carrier) == [("job:b", 2), ("job:a", 3)]
     assert carrier.kinds == ["snapshot", "records"]
 
 
-async def test_a_busy_feed_waits_for_the_tick_and_an_end_does_not(case: Case) -> None:
+async def test_a_busy_feed_waits_for_the_tick_except_with_terminal_records(case: Case) -> None:
     carrier = case.join()
     make_busy(case)
     frames = len(carrier.taken)
@@ -93,7 +93,7 @@ async def test_a_busy_feed_waits_for_the_tick_and_an_end_does_not(case: Case) ->
     assert [topic for topic, _ in told(carrier)][-3:] == ["job:busy", "job:a", "job:b"]
 
 
-async def test_the_tick_comes_by_itself() -> None:
+async def test_the_tick_happens_without_further_messages() -> None:
     case = Case(flush_seconds=0.001)
     carrier = case.join()
     make_busy(case)
@@ -104,7 +104,7 @@ async def test_the_tick_comes_by_itself() -> None:
     assert case.feed.broadcast.position == ("e0", CALM_RECORDS_A_SECOND + 6)
 
 
-async def test_who_joins_before_the_tick_is_told_nothing_twice(case: Case) -> None:
+async def test_a_client_that_joins_before_the_tick_gets_nothing_twice(case: Case) -> None:
     early = case.join()
     make_busy(case)
     case.arrive("job:a")
@@ -115,7 +115,7 @@ async def test_who_joins_before_the_tick_is_told_nothing_twice(case: Case) -> No
     assert [topic for topic, _ in told(late)] == ["job:b"]
 
 
-async def test_before_the_tick_no_place_claims_what_was_not_sent(case: Case) -> None:
+async def test_before_the_tick_no_place_includes_unsent_records(case: Case) -> None:
     case.join()
     make_busy(case)
     position = case.feed.broadcast.position
@@ -126,7 +126,7 @@ async def test_before_the_tick_no_place_claims_what_was_not_sent(case: Case) -> 
     assert case.feed.broadcast.position == ("e0", case.feed.mirror.offset)
 
 
-async def test_all_who_come_while_nothing_changes_get_the_same_snapshot(case: Case) -> None:
+async def test_clients_that_join_while_nothing_changes_share_a_snapshot(case: Case) -> None:
     case.arrive("job:a")
     first, second = case.join(), case.join()
     assert first.taken[0] is second.taken[0]
@@ -136,8 +136,8 @@ async def test_all_who_come_while_nothing_changes_get_the_same_snapshot(case: Ca
     assert len(third.frames[0]["records"]) == 2
 
 
-async def test_a_new_epoch_begins_with_a_snapshot_for_everybody_and_takes_back_what_waits(case: Case) -> None:
-    carriers = [case.join() for _ in range(600)]  # more than are told at once
+async def test_a_new_epoch_begins_with_a_snapshot_for_all_and_drops_queued_records(case: Case) -> None:
+    carriers = [case.join() for _ in range(600)]  # more than one part of a fan-out
     case.arrive("job:old")
     case.feed._load(Snapshot("e1", 3, 0, whole=True, records=[record(3, "job:new")]))
     async with asyncio.timeout(20):
@@ -149,7 +149,7 @@ async def test_a_new_epoch_begins_with_a_snapshot_for_everybody_and_takes_back_w
 
 
 @pytest.mark.parametrize("pattern", ["job:a", "*"])
-async def test_what_ends_and_is_let_go_of_while_a_new_epoch_is_told_still_reaches_who_named_it(
+async def test_an_end_during_the_snapshots_of_a_new_epoch_reaches_clients_that_named_the_topic(
     pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 1)
@@ -173,10 +173,10 @@ async def test_what_ends_and_is_let_go_of_while_a_new_epoch_is_told_still_reache
         assert seen == [6]
 
 
-async def test_what_ends_while_clients_are_being_told_leaves_together_when_they_were_told(
+async def test_ends_during_a_fan_out_are_sent_together_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At saturation: one fan-out takes longer than it takes the next hundred ends to come."""
+    """At saturation a hundred more topics end during one fan-out."""
     monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 1)
     case = Case()
     carriers = [case.join() for _ in range(20)]
@@ -192,7 +192,7 @@ async def test_what_ends_while_clients_are_being_told_leaves_together_when_they_
         assert len([frame for frame in carrier.frames if frame["type"] == "records"]) <= 3
 
 
-async def test_an_event_concerns_only_those_who_watch_it(case: Case) -> None:
+async def test_a_record_is_sent_only_to_connections_that_watch_it(case: Case) -> None:
     everything, kind, one = case.join("*"), case.join("video:*"), case.join("job:a")
     case.arrive("video:1")
     case.arrive("job:a")

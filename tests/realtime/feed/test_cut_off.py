@@ -1,4 +1,4 @@
-"""A process is cut off from Redis while more topics end than a feed shows: who saw one unfinished hears its end."""
+"""Tests of a process that loses Redis while more topics end than a feed shows: clients still get these ends."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ LIMITS = Limits(recent_terminal=3, recent_unfinished=4)
 
 @dataclass
 class Watched:
-    """One client of everything, in a process whose way to Redis is a proxy."""
+    """A client that watches everything, in a process that reaches Redis through a proxy."""
 
     hub: Hub
     proxy: Proxy
@@ -36,7 +36,7 @@ class Watched:
             self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=attempt, status=status)
 
     def told(self) -> dict[str, str]:
-        """The last status of each topic that the client was told."""
+        """The last status of each topic that the client received."""
         records = [record for frame in self.carrier.frames for record in frame.get("records", ())]
         return {record["topic"]: record["status"] for record in records}
 
@@ -66,7 +66,7 @@ async def watched(servers: Servers, redis: Redis, tenant_id: int) -> AsyncIterat
 MANY = [f"job:{number}" for number in range(10)]
 
 
-async def test_who_stayed_connected_hears_every_end_of_what_was_seen_unfinished(watched: Watched) -> None:
+async def test_a_connected_client_gets_the_end_of_every_topic_that_it_saw_unfinished(watched: Watched) -> None:
     seen = MANY[:4]
     watched.say("PROCESSING", *seen)
     await watched.until_told("PROCESSING", *seen)
@@ -77,7 +77,7 @@ async def test_who_stayed_connected_hears_every_end_of_what_was_seen_unfinished(
     assert not set(MANY[4:-3]) & watched.told().keys(), "Nobody has seen these."
 
 
-async def test_so_it_is_where_redis_was_emptied_and_filled_again_in_two_outages(watched: Watched, redis: Redis) -> None:
+async def test_it_gets_the_end_if_redis_was_emptied_and_filled_in_two_outages(watched: Watched, redis: Redis) -> None:
     watched.say("PROCESSING", "job:a")
     await watched.until_told("PROCESSING", "job:a")
     await watched.cut_off()
@@ -91,7 +91,7 @@ async def test_so_it_is_where_redis_was_emptied_and_filled_again_in_two_outages(
     await watched.until_told("DONE", "job:a")
 
 
-async def test_so_it_is_where_newer_topics_have_pushed_it_out_before(watched: Watched) -> None:
+async def test_it_gets_the_end_if_newer_topics_pushed_the_topic_out_before(watched: Watched) -> None:
     watched.say("PROCESSING", "job:a")
     await watched.until_told("PROCESSING", "job:a")
     watched.say("PROCESSING", *MANY)
@@ -102,11 +102,11 @@ async def test_so_it_is_where_newer_topics_have_pushed_it_out_before(watched: Wa
     await watched.until_told("DONE", "job:a", *MANY)
 
 
-async def test_what_goes_on_is_told_too_and_its_end_after_the_next_outage(watched: Watched) -> None:
+async def test_it_gets_running_topics_too_and_their_ends_after_the_next_outage(watched: Watched) -> None:
     watched.say("PENDING", "job:a")
     await watched.until_told("PENDING", "job:a")
     await watched.cut_off()
-    watched.say("PROCESSING", "job:a", *MANY)  # pushed out by the others
+    watched.say("PROCESSING", "job:a", *MANY)  # the others pushed it out
     watched.reconnect()
     await watched.until_told("PROCESSING", "job:a", MANY[-1])
     await watched.cut_off()
@@ -115,7 +115,7 @@ async def test_what_goes_on_is_told_too_and_its_end_after_the_next_outage(watche
     await watched.until_told("DONE", "job:a")
 
 
-async def test_who_comes_later_is_shown_only_what_the_feed_shows(watched: Watched) -> None:
+async def test_a_later_client_gets_only_what_the_feed_shows(watched: Watched) -> None:
     watched.say("PROCESSING", "job:a")
     await watched.until_told("PROCESSING", "job:a")
     await watched.cut_off()

@@ -1,4 +1,4 @@
-"""Coroutines that run as far as they go, and then in a task."""
+"""Tests of coroutines that run until their first wait, and then continue in a task."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ import pytest
 from realtime.feed.eager import start
 
 
-async def test_one_that_does_not_wait_has_ended_at_once() -> None:
+async def test_a_coroutine_that_does_not_wait_ends_at_once() -> None:
     done: list[int] = []
 
     async def quick() -> None:
@@ -17,7 +17,7 @@ async def test_one_that_does_not_wait_has_ended_at_once() -> None:
     assert done == [1]
 
 
-async def test_one_that_waits_goes_on_where_it_stopped_through_any_number_of_waits() -> None:
+async def test_a_coroutine_that_waits_continues_in_a_task_through_any_number_of_waits() -> None:
     steps: list[int] = []
     gates = [asyncio.Event() for _ in range(3)]
 
@@ -38,7 +38,7 @@ async def test_one_that_waits_goes_on_where_it_stopped_through_any_number_of_wai
     assert steps == [0, 1, 2]
 
 
-async def test_an_error_before_the_first_wait_and_after_it_comes_out() -> None:
+async def test_errors_before_and_after_the_first_wait_reach_the_caller() -> None:
     async def wrong(gate: asyncio.Event) -> None:
         await gate.wait()
         raise ValueError("wrong")
@@ -54,7 +54,7 @@ async def test_an_error_before_the_first_wait_and_after_it_comes_out() -> None:
         await rest
 
 
-async def test_a_cancelled_task_cancels_it() -> None:
+async def test_cancelling_the_task_cancels_the_coroutine() -> None:
     cleaned: list[str] = []
 
     async def waits() -> None:

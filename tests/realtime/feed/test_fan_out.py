@@ -1,4 +1,4 @@
-"""One thing for many connections, without holding the loop."""
+"""Tests of deliveries to many connections that do not block the loop."""
 
 import asyncio
 from typing import Any
@@ -20,14 +20,14 @@ async def until_idle(fan_out: FanOut) -> None:
         await asyncio.sleep(0)
 
 
-async def test_few_are_told_at_once(fan_out: FanOut) -> None:
+async def test_a_few_subscribers_are_served_at_once(fan_out: FanOut) -> None:
     told: list[Who] = []
     fan_out.queue(told.append, range(AT_ONCE))  # type: ignore[arg-type]
     assert sorted(told) == list(range(AT_ONCE))
     assert not fan_out.busy
 
 
-async def test_with_many_the_loop_goes_on_in_between(fan_out: FanOut) -> None:
+async def test_with_many_subscribers_the_loop_runs_in_between(fan_out: FanOut) -> None:
     told: list[Who] = []
     turns: list[int] = []
     asyncio.get_running_loop().call_soon(lambda: turns.append(len(told)))
@@ -38,7 +38,7 @@ async def test_with_many_the_loop_goes_on_in_between(fan_out: FanOut) -> None:
     assert sorted(told) == list(range(3 * AT_ONCE))
 
 
-async def test_many_small_things_told_in_one_turn_do_not_hold_the_loop_either(fan_out: FanOut) -> None:
+async def test_many_small_deliveries_in_one_turn_do_not_block_the_loop_either(fan_out: FanOut) -> None:
     told: list[Who] = []
     turns: list[int] = []
     asyncio.get_running_loop().call_soon(lambda: turns.append(len(told)))
@@ -49,7 +49,7 @@ async def test_many_small_things_told_in_one_turn_do_not_hold_the_loop_either(fa
     assert told == list(range(2 * AT_ONCE))
 
 
-async def test_what_costs_more_is_told_to_fewer_at_once(fan_out: FanOut) -> None:
+async def test_costly_deliveries_serve_fewer_subscribers_at_once(fan_out: FanOut) -> None:
     told: list[Who] = []
 
     def costly(who: Who) -> int:
@@ -62,7 +62,7 @@ async def test_what_costs_more_is_told_to_fewer_at_once(fan_out: FanOut) -> None
     assert len(told) == AT_ONCE
 
 
-async def test_something_told_by_one_who_is_being_told_comes_after_it(fan_out: FanOut) -> None:
+async def test_a_delivery_that_a_delivery_starts_comes_after_it(fan_out: FanOut) -> None:
     heard: list[str] = []
 
     def first(_who: Who) -> None:
@@ -73,7 +73,7 @@ async def test_something_told_by_one_who_is_being_told_comes_after_it(fan_out: F
     assert heard == ["first", "second"]
 
 
-async def test_everybody_hears_things_in_the_order_in_which_they_were_told(fan_out: FanOut) -> None:
+async def test_every_subscriber_gets_deliveries_in_order(fan_out: FanOut) -> None:
     heard: dict[Who, list[str]] = {}
     for what in "abc":
         fan_out.queue(lambda who, what=what: heard.setdefault(who, []).append(what), range(2 * AT_ONCE))  # type: ignore[misc,arg-type]
@@ -81,7 +81,7 @@ async def test_everybody_hears_things_in_the_order_in_which_they_were_told(fan_o
     assert set(map(tuple, heard.values())) == {("a", "b", "c")}
 
 
-async def test_one_who_is_settled_has_heard_everything_and_hears_nothing_twice(fan_out: FanOut) -> None:
+async def test_a_subscriber_that_catches_up_gets_everything_once(fan_out: FanOut) -> None:
     heard: dict[Who, list[str]] = {}
     for what in "ab":
         fan_out.queue(lambda who, what=what: heard.setdefault(who, []).append(what), range(3 * AT_ONCE))  # type: ignore[misc,arg-type]
@@ -92,7 +92,7 @@ async def test_one_who_is_settled_has_heard_everything_and_hears_nothing_twice(f
     assert heard[last] == ["a", "b"]
 
 
-async def test_one_who_is_gone_is_told_nothing_more(fan_out: FanOut) -> None:
+async def test_a_removed_subscriber_gets_nothing_more(fan_out: FanOut) -> None:
     told: list[Who] = []
     fan_out.queue(told.append, range(2 * AT_ONCE))  # type: ignore[arg-type]
     gone = next(who for who in range(2 * AT_ONCE) if who not in told)
@@ -102,7 +102,7 @@ async def test_one_who_is_gone_is_told_nothing_more(fan_out: FanOut) -> None:
     assert len(told) == 2 * AT_ONCE - 1
 
 
-async def test_what_is_overtaken_is_told_to_nobody(fan_out: FanOut) -> None:
+async def test_cleared_deliveries_reach_nobody_more(fan_out: FanOut) -> None:
     told: list[Who] = []
     fan_out.queue(told.append, range(2 * AT_ONCE))  # type: ignore[arg-type]
     fan_out.clear()
@@ -111,7 +111,7 @@ async def test_what_is_overtaken_is_told_to_nobody(fan_out: FanOut) -> None:
     assert not fan_out.busy
 
 
-async def test_a_defect_at_one_keeps_nothing_from_the_others(fan_out: FanOut) -> None:
+async def test_an_error_in_one_subscriber_does_not_stop_the_others(fan_out: FanOut) -> None:
     told: list[Who] = []
 
     def tell(who: Who) -> None:

@@ -1,4 +1,4 @@
-"""What the hub does where Redis and its mirror know different things, and how long it follows a feed."""
+"""Tests of the hub while its mirror differs from Redis, and of how long it follows a feed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -45,17 +45,17 @@ async def join(
 
 
 @pytest.mark.parametrize("restored_by", ["the sweeper", "a detail view"])
-async def test_an_end_whose_status_was_evicted_is_not_taken_for_known(
+async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
     hub: Hub, servers: Servers, redis: Redis, tenant_id: int, restored_by: str
 ) -> None:
-    """Of a client that comes back while it is gone: the place it gets does not cover what it was not told."""
+    """A client reconnects while the status is evicted. Its new place must not cover the end that it did not get."""
     limits = Limits(terminal_ttl_seconds=86_400)
     publisher = Publisher(redis, limits=limits)
     first = publisher.status(tenant_id=tenant_id, topic="job:a", attempt=1, status="PROCESSING")
     publisher.status(tenant_id=tenant_id, topic="job:a", attempt=1, status="DONE")
     redis.delete(Keys().status(tenant_id, "job:a"))
     _, carrier = await join(hub, tenant_id, since=Place(first.epoch, first.offset, EVERYTHING.hash))
-    assert (carrier.frames[0]["recovered"], carrier.frames[0]["records"]) == (False, [])  # so it asks by name
+    assert (carrier.frames[0]["recovered"], carrier.frames[0]["records"]) == (False, [])  # it asks by name then
     source = ListedSource()
     source.say(tenant_id, "job:a", "DONE")
     if restored_by == "the sweeper":
@@ -65,13 +65,13 @@ async def test_an_end_whose_status_was_evicted_is_not_taken_for_known(
     record = publisher.record(tenant_id, "job:a")
     assert record is not None
     assert record.offset == 2
-    other = Hub(FeedReader.from_url(servers.redis.url), limits).start()  # another process, that reads the feed now
+    other = Hub(FeedReader.from_url(servers.redis.url), limits).start()  # another process, which reads the feed now
     _, later = await join(other, tenant_id, since=Place(first.epoch, first.offset, EVERYTHING.hash))
     assert [entry["status"] for entry in later.frames[0]["records"]] == ["DONE"]
     await other.close()
 
 
-async def test_a_topic_asked_for_by_name_is_never_told_ahead_of_its_feed(
+async def test_a_topic_requested_by_name_is_never_sent_ahead_of_its_feed(
     hub: Hub, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mirror is behind, because the messages are still on their way."""
@@ -92,7 +92,7 @@ async def test_a_topic_asked_for_by_name_is_never_told_ahead_of_its_feed(
     assert place.offset == 3
 
 
-async def test_a_feed_is_followed_for_a_while_after_the_last_one_left_and_polls_leave_no_timers(
+async def test_a_feed_is_followed_for_a_while_after_the_last_client_left_and_polls_leave_no_timers(
     hub: Hub, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dropped: list[FollowedFeed] = []
@@ -112,7 +112,7 @@ async def test_a_feed_is_followed_for_a_while_after_the_last_one_left_and_polls_
 
 
 class Busy:
-    """A feed of which, during each read by name, more topics end than it shows."""
+    """A feed of which more topics end than it shows, during each read by name."""
 
     limits = Limits(recent_terminal=2)
 
@@ -125,7 +125,7 @@ class Busy:
         self._read = hub._reader.read_topics
 
     async def go_on(self, others: list[tuple[str, int, str]]) -> None:
-        """Says this, then ends some more topics, and waits until the hub has heard of it."""
+        """Publish this, then end more topics, and wait until the hub has received all."""
         ended = [(f"job:{next(self.numbers)}", 1, "DONE") for _ in range(5)]
         for topic, attempt, status in [*others, *ended]:
             said = self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=attempt, status=status)
@@ -150,7 +150,7 @@ async def busy(servers: Servers, redis: Redis, tenant_id: int, monkeypatch: pyte
     await hub.close()
 
 
-async def test_who_names_an_old_topic_comes_with_one_read_however_busy_the_feed_is(busy: Busy) -> None:
+async def test_a_client_that_names_an_old_topic_needs_one_read_even_of_a_busy_feed(busy: Busy) -> None:
     _, carrier = await join(busy.hub, busy.tenant_id, TopicFilter.of(["job:old", "job:never"]))
     assert {record["topic"]: record["status"] for record in carrier.frames[0]["records"]} == {
         "job:old": "DONE",
@@ -160,7 +160,7 @@ async def test_who_names_an_old_topic_comes_with_one_read_however_busy_the_feed_
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_what_begins_and_ends_and_leaves_the_feed_during_that_read_is_told_as_it_is(
+async def test_a_topic_that_begins_ends_and_leaves_the_feed_during_that_read_is_sent_with_its_end(
     busy: Busy, when: str
 ) -> None:
     getattr(busy, when).extend([("job:old", 2, "PROCESSING"), ("job:old", 2, "FAILED")])
@@ -169,11 +169,11 @@ async def test_what_begins_and_ends_and_leaves_the_feed_during_that_read_is_told
     assert (record["attempt"], record["status"], busy.reads) == (2, "FAILED", 1)
 
 
-async def test_a_feed_that_begins_again_during_each_read_is_given_up_with_a_sentence(busy: Busy, redis: Redis) -> None:
+async def test_a_feed_with_a_new_epoch_during_each_read_is_given_up_with_a_sentence(busy: Busy, redis: Redis) -> None:
     read = busy._read
 
     async def and_forget(tenant_id: int, topics: Sequence[str]) -> Named:
-        redis.hset(Keys().feed(tenant_id), "history", "f" * 40)  # another one wrote it
+        redis.hset(Keys().feed(tenant_id), "history", "f" * 40)  # another Redis wrote it
         return await read(tenant_id, topics)
 
     busy._read = and_forget

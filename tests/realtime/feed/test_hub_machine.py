@@ -46,8 +46,8 @@ EXAMPLES = int(os.environ.get("REALTIME_EXAMPLES", "0"))
 # `script/break-guarantees` only asks whether there is a failure, not for the shortest one.
 PHASES = [Phase.generate] if os.environ.get("QUICK_FAILURE") else list(Phase)
 BOUND_SECONDS = 15.0
-MAX_RESTARTS = 2  # an example; each costs a tenth of a second
-MAX_PROMOTIONS = 2  # so that a process may be promoted twice
+MAX_RESTARTS = 2  # in an example; each takes a tenth of a second
+MAX_PROMOTIONS = 2  # so that a server can be promoted twice
 
 TOPICS = ["job:a", "job:b", "job:c", "video:a", "video:b"]
 NUDGE = "nudge:n"
@@ -67,7 +67,7 @@ _tenants = count(700_000)
 
 
 class HubMachine(RuleBasedStateMachine):
-    """One tenant, watched through two hubs; another one whose topics have the same names."""
+    """A tenant that is watched through two hubs, and another one whose topics have the same names."""
 
     def __init__(self, servers: tuple[RedisServer, RedisServer], folder: Path) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class HubMachine(RuleBasedStateMachine):
         at_once=st.sampled_from([256, 1]),
         recent_terminal=st.sampled_from([1, 2, 100]),
         filters=st.lists(st.sampled_from(FILTERS), min_size=2, max_size=4),
-        promotions=st.sampled_from([MAX_PROMOTIONS, 0, 0, 0]),  # each costs half a second
+        promotions=st.sampled_from([MAX_PROMOTIONS, 0, 0, 0]),  # each takes half a second
     )
     def begin(
         self, linger: float, at_once: int, recent_terminal: int, filters: list[list[str]], promotions: int
@@ -166,7 +166,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 5), hub=st.integers(0, 1), with_place=st.sampled_from([True, True, False]))
     def come_again(self, number: int, hub: int, with_place: bool) -> None:
-        """A lost connection, and a new one: to the same process or the other, mostly with the last place."""
+        """Lose a connection, and reconnect to the same process or the other, mostly with the last place."""
         self.run(self._come_again(self._client(number), hub, with_place=with_place))
 
     async def _come_again(self, client: Client, hub: int, *, with_place: bool) -> None:
@@ -182,7 +182,7 @@ class HubMachine(RuleBasedStateMachine):
         hub, subscriber, joining = client.hub, client.subscriber, client.joining
         client.disconnect()
         if joining is not None and not joining.done():
-            await asyncio.wait([joining])  # as the consumer does: it sees the end of its socket only after the join
+            await asyncio.wait([joining])  # like the consumer, which notices the end of its socket only after the join
         if hub is not None and subscriber is not None:
             hub.leave(subscriber)
 
@@ -192,7 +192,7 @@ class HubMachine(RuleBasedStateMachine):
         hub=st.integers(0, 1),
     )
     def miss_ends(self, number: int, finished: list[str], hub: int) -> None:
-        """A client is away while topics begin and end; so many that not all of them are shown any more."""
+        """Disconnect a client while more topics begin and end than are shown."""
         self.work_on(finished, 1, 100)
         self.go(number)
         for topic in finished:
@@ -203,7 +203,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 5), patterns=st.sampled_from(FILTERS))
     def subscribe(self, number: int, patterns: list[str]) -> None:
-        """Adds topics to an open connection."""
+        """Add topics to an open connection."""
         self.run(self._subscribe(self._client(number), TopicFilter.of(patterns)))
 
     @staticmethod
@@ -219,7 +219,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 5), stuck=st.booleans())
     def hold_up(self, number: int, stuck: bool) -> None:
-        """A client that does not read what it is sent, or reads again."""
+        """Let a client stop reading, or read again."""
         self.run(self._hold_up(self._client(number), stuck=stuck))
 
     @staticmethod
@@ -243,7 +243,7 @@ class HubMachine(RuleBasedStateMachine):
         self.turn(turns)
 
     def _publish(self, topic: str, attempt: int, status: str, percent: int) -> None:
-        """Live progress may come from a dead worker; a terminal state is only said when it is true."""
+        """Publish. Progress may come from a dead worker, but a terminal state is only published if it is true."""
         true = self.database.get(topic)
         new = {"attempt": attempt, "status": status}
         if true is None or (strength(new) >= strength(true) and (attempt > true["attempt"] or strength(true)[1] < 2)):
@@ -269,7 +269,7 @@ class HubMachine(RuleBasedStateMachine):
 
     @rule(hub=st.integers(0, 1), messages=st.integers(1, 3))
     def lose_messages(self, hub: int, messages: int) -> None:
-        """The next ones that Redis sends to this process never arrive."""
+        """Lose the next messages that Redis sends to this process."""
         self.hubs[hub].swallow = messages
 
     @rule(
@@ -278,7 +278,7 @@ class HubMachine(RuleBasedStateMachine):
         turns=st.integers(0, 50),
     )
     def work_on(self, topics: list[str], percent: int, turns: int) -> None:
-        """What is unfinished goes on; what is finished begins anew."""
+        """Continue an unfinished topic, or begin a finished one again."""
         for topic in topics:
             true = self.database.get(topic, {"attempt": 0, "status": "DONE"})
             self._publish(topic, true["attempt"] + (strength(true)[1] == 2), "PROCESSING", percent)
@@ -286,12 +286,12 @@ class HubMachine(RuleBasedStateMachine):
 
     @rule(turns=st.integers(1, 100))
     def turn(self, turns: int) -> None:
-        """Lets the event loop run for some turns."""
+        """Let the event loop run for some turns."""
         self.run(_turn(turns))
 
     @rule()
     def flush_redis(self) -> None:
-        """All data are gone, and no connection is."""
+        """Delete all data, without closing a connection."""
         self.redis.flushall()
         self.told = False
 
@@ -304,7 +304,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule(how=st.sampled_from(["older", "older", "older", "empty", "same"]))
     @precondition(lambda self: self.restarts < MAX_RESTARTS)
     def restart_redis(self, how: str) -> None:
-        """Killed, and back with older data, without any, or (after an orderly stop) with all."""
+        """Restart Redis with older data or none after a kill, or with all data after a graceful stop."""
         self.restarts += 1
         self.told = False
         if self.replicates:
@@ -324,7 +324,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.promotions_left and not self.replicates)
     def replicate(self) -> None:
-        """The replica has what the master has, and hears of what is written from now on."""
+        """Let the replica get the data of the master, and all later writes."""
         self.replica.command("REPLICAOF", HOST, str(self.server.port))
         self.replicates, self.behind = True, False
         self._until_replicated()
@@ -341,14 +341,14 @@ class HubMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.replicates)
     def fall_behind(self) -> None:
-        """The replica keeps what it has, and hears of nothing more."""
+        """Let the replica keep its data, but get no more writes."""
         self.replica.command("REPLICAOF", HOST, str(free_port()))
         self.replicates, self.behind = False, True
 
     @rule()
     @precondition(lambda self: self.promotions_left and (self.replicates or self.behind))
     def promote(self) -> None:
-        """The replica becomes the master; no link of a process that stands is cut."""
+        """Promote the replica, without cutting open links."""
         self.promotions_left -= 1
         self.told = False
         if self.replicates:
@@ -366,14 +366,14 @@ class HubMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: not self.told)
     def say_again(self) -> None:
-        """What the relay and the workers do when Redis is another: each topic's true state, once more."""
+        """Publish the true state of each topic again, as relay and workers do after a change of Redis."""
         self.told = True
         for topic, true in self.database.items():
             self._say(self.tenant_id, topic, true["attempt"], true["status"], 50)
 
     @rule()
     def compare_all(self) -> None:
-        """After a while without faults every client has what a new one would receive."""
+        """Check that, after a while without faults, every client has what a new one would receive."""
         if not self.told:
             self.say_again()
         for hub in self.hubs:
@@ -396,7 +396,7 @@ class HubMachine(RuleBasedStateMachine):
                 await asyncio.wait([client.joining])
             if client.subscriber is None:
                 client.connect(self.hubs[0], client.place)
-        # Of a message that was lost the next one tells.
+        # The next message shows that one was lost.
         self.nudges += 1
         self._say(self.tenant_id, NUDGE, self.nudges, "PENDING", None)
         await until(self._rests, self._why_not)
@@ -428,7 +428,7 @@ class HubMachine(RuleBasedStateMachine):
         return scripts.snapshot(cast("list[bytes]", script(names, values)))
 
     def _compare(self, client: Client, fresh: dict[str, Record]) -> None:
-        """Guarantee 3; guarantee 2 was looked at as the frames came."""
+        """Check guarantee 3. Guarantee 2 was checked with each frame."""
         for problem in client.problems:
             raise problem
         for topic, record in fresh.items():
@@ -442,7 +442,7 @@ class HubMachine(RuleBasedStateMachine):
             assert self.publisher.record(self.tenant_id, topic) is None or topic in client.fold
 
     async def _compare_with_new(self, client: Client, hub: LossyHub, number: int) -> None:
-        """A new client of either process is told the same, and by name also what is no longer shown."""
+        """Check that a new client of either process gets the same, and by name also topics that are no longer shown."""
         new = Client(self.tenant_id, sorted(client.topics.patterns), self.database)
         new.connect(hub, None)
         assert new.joining is not None
@@ -459,7 +459,7 @@ class HubMachine(RuleBasedStateMachine):
 
 
 def replicate_at_once(server: RedisServer) -> None:
-    """A server that has just started waits 5 s for further replicas before it sends its data to the first."""
+    """A new server waits 5 s for more replicas before it sends its data to the first. Let it send at once."""
     server.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
 
 
@@ -469,7 +469,7 @@ async def _turn(turns: int) -> None:
 
 
 async def until(holds: Callable[[], bool], why_not: Callable[[], str]) -> None:
-    """Looks after each few turns of the loop, for a bounded time."""
+    """Wait for a condition for a bounded time, and check it every few turns of the loop."""
     try:
         async with asyncio.timeout(BOUND_SECONDS):
             while not holds():
@@ -480,7 +480,7 @@ async def until(holds: Callable[[], bool], why_not: Callable[[], str]) -> None:
 
 @pytest.fixture
 def servers_of_its_own() -> Iterator[tuple[RedisServer, RedisServer]]:
-    """Two, which may be killed and promoted."""
+    """Two servers, which may be killed and promoted."""
     with scratch_folder("hub-machine") as folder:
         servers = RedisServer(folder / "redis"), RedisServer(folder / "replica")
         try:
@@ -493,13 +493,13 @@ def servers_of_its_own() -> Iterator[tuple[RedisServer, RedisServer]]:
                 server.stop()
 
 
-def test_every_client_ends_with_what_a_new_one_is_told(
+def test_every_client_ends_with_the_records_of_a_new_client(
     servers_of_its_own: tuple[RedisServer, RedisServer], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # Links stand at once, and are looked after often, so that no example has to wait.
+    # Let links count as old at once and be checked often, so that no example has to wait.
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.02)
-    # Each example chooses its own; put back at the end.
+    # Each example sets its own; restore it at the end.
     monkeypatch.setattr(realtime.feed.hub, "LINGER_SECONDS", 30.0)
     monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 256)
     run_state_machine_as_test(

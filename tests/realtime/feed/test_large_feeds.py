@@ -1,4 +1,4 @@
-"""A feed of a hundred thousand topics: publishing, reading, mirroring and showing it stay what they are."""
+"""Tests of a feed with a hundred thousand topics: publishing, reading, mirroring and showing it."""
 
 import time
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def read(redis: Redis, tenant_id: int, epoch: str = "", offset: int = 0) -> scri
     return scripts.snapshot(answer)
 
 
-def test_what_a_new_client_is_shown_is_bounded_whatever_was_published(redis: Redis, tenant_id: int) -> None:
+def test_the_snapshot_of_a_new_client_is_bounded(redis: Redis, tenant_id: int) -> None:
     publisher = Publisher(redis)
     publish_all(publisher, tenant_id, 5000, "PROCESSING")
     publish_all(publisher, tenant_id, 3000, "DONE")
@@ -65,7 +65,7 @@ def test_a_hundred_thousand_shown_topics_are_read_mirrored_and_sent_in_parts(red
     assert len(parts) > 10
     assert max(len(part.body) for part in parts) < frames.MAX_SNAPSHOT_BYTES + 1000
     assert [part.place is not None for part in parts] == [False] * (len(parts) - 1) + [True]
-    # A place costs what changed since, and not what there is.
+    # The cost of a place depends on what changed since, not on the size of the feed.
     publisher.status(tenant_id=tenant_id, topic="job:7", attempt=1, status="DONE")
     changed = read(redis, tenant_id, mirror.epoch, mirror.offset)
     assert [record.topic for record in changed.records] == ["job:7"]

@@ -1,4 +1,4 @@
-"""What one connection is sent, and what waits for it, while its client reads, reads slowly, or does not read."""
+"""Tests of what is sent to a connection and what is queued, while its client reads, reads slowly, or does not read."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ EVERYTHING = TopicFilter.of(["*"])
 
 
 class Case:
-    """A subscriber that has had its snapshot, at offset 0."""
+    """A subscriber that has received its snapshot, at offset 0."""
 
     def __init__(self, *, waits_for_client: bool = True, slow_seconds: float = 1000.0) -> None:
         self.carrier = RecordingCarrier(waits_for_client=waits_for_client)
@@ -45,7 +45,7 @@ async def until_drained(case: Case) -> None:
     await case.subscriber.drained()
 
 
-async def test_a_free_connection_is_sent_the_ready_made_frame_at_once_and_without_a_task(case: Case) -> None:
+async def test_a_free_connection_sends_the_shared_frame_at_once_without_a_task(case: Case) -> None:
     before = len(asyncio.all_tasks())
     case.deliver(record(1))
     assert case.told == [("job:a", 1)]
@@ -53,9 +53,9 @@ async def test_a_free_connection_is_sent_the_ready_made_frame_at_once_and_withou
     assert not case.subscriber.busy
 
 
-async def test_what_waits_is_one_record_a_topic_the_newest_in_the_order_of_offsets(case: Case) -> None:
+async def test_the_queue_has_the_newest_record_of_each_topic_in_the_order_of_offsets(case: Case) -> None:
     case.carrier.fill()
-    case.deliver(record(1))  # is being sent
+    case.deliver(record(1))  # this one is being sent
     for offset, topic in [(2, "job:a"), (3, "job:b"), (4, "job:c"), (5, "job:a")]:
         case.deliver(record(offset, topic))
     assert case.subscriber.busy
@@ -64,7 +64,7 @@ async def test_what_waits_is_one_record_a_topic_the_newest_in_the_order_of_offse
     assert case.carrier.frames[-1]["place"].startswith("e0.5.")
 
 
-async def test_much_that_waits_leaves_in_several_frames_and_their_places_claim_no_more(case: Case) -> None:
+async def test_a_long_queue_is_sent_in_several_frames_whose_places_include_no_unsent_records(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
     for offset in range(1000, 1800):
@@ -81,7 +81,7 @@ async def test_much_that_waits_leaves_in_several_frames_and_their_places_claim_n
         assert frame.place.offset == content["records"][-1]["offset"]
 
 
-async def test_an_end_is_never_skipped(case: Case) -> None:
+async def test_a_terminal_record_is_never_skipped(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
     case.deliver(record(2, "job:a", "DONE"))
@@ -91,7 +91,7 @@ async def test_an_end_is_never_skipped(case: Case) -> None:
     assert ("job:a", 2) in case.told
 
 
-async def test_no_place_claims_what_still_waits(case: Case) -> None:
+async def test_no_place_includes_queued_records(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
     case.deliver(record(2, "job:b"))
@@ -103,13 +103,13 @@ async def test_no_place_claims_what_still_waits(case: Case) -> None:
     assert case.subscriber.place.offset == 4
 
 
-async def test_while_others_are_still_being_told_a_place_claims_only_what_this_one_was(case: Case) -> None:
+async def test_during_a_fan_out_a_place_includes_only_what_this_connection_got(case: Case) -> None:
     case.deliver(record(1))
     case.feed.position = None
     assert case.subscriber.place.offset == 1
 
 
-async def test_an_answer_goes_before_the_records_that_wait(case: Case) -> None:
+async def test_an_answer_is_sent_before_queued_records(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
     case.deliver(record(2))
@@ -118,7 +118,7 @@ async def test_an_answer_goes_before_the_records_that_wait(case: Case) -> None:
     assert case.carrier.kinds == ["records", "unsubscribed", "records"]
 
 
-async def test_a_new_epoch_overtakes_what_waits_and_an_older_snapshot(case: Case) -> None:
+async def test_a_new_epoch_replaces_the_queue_and_an_older_snapshot(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
     case.deliver(record(2))
@@ -129,7 +129,7 @@ async def test_a_new_epoch_overtakes_what_waits_and_an_older_snapshot(case: Case
     assert [frame["place"].partition(".")[0] for frame in case.carrier.frames] == ["e0", "e2"]
 
 
-async def test_a_snapshot_that_has_begun_is_sent_to_its_last_part_before_a_newer_one(case: Case) -> None:
+async def test_a_snapshot_that_has_begun_is_completed_before_a_newer_one(case: Case) -> None:
     def snapshot(epoch: str) -> list[frames.Frame]:
         bodies = [record(offset, f"job:{offset}").body for offset in (1, 2, 3)]
         return frames.snapshot(place(3, epoch), bodies, recovered=False, max_bytes=10)
@@ -142,13 +142,13 @@ async def test_a_snapshot_that_has_begun_is_sent_to_its_last_part_before_a_newer
     assert [frame["place"].partition(".")[0] for frame in case.carrier.frames if "place" in frame] == ["e1", "e3"]
 
 
-async def test_a_record_that_a_snapshot_held_already_is_not_sent_again(case: Case) -> None:
+async def test_a_record_of_the_snapshot_is_not_sent_again(case: Case) -> None:
     case.subscriber.start(case.feed, frames.snapshot(place(5), [], recovered=False))
     case.deliver(record(4))
     assert case.told == []
 
 
-async def test_a_hundred_thousand_records_leave_no_more_than_one_a_topic_in_memory(case: Case) -> None:
+async def test_of_a_hundred_thousand_records_one_of_each_topic_stays_in_memory(case: Case) -> None:
     case.carrier.fill()
     for offset in range(1, 100_001):
         case.deliver(record(offset, f"job:{offset % 300}"))
@@ -158,7 +158,7 @@ async def test_a_hundred_thousand_records_leave_no_more_than_one_a_topic_in_memo
     assert len(case.told) == 301
 
 
-async def test_too_many_topics_that_wait_are_too_many(case: Case) -> None:
+async def test_too_many_queued_topics_close_the_connection(case: Case) -> None:
     case.carrier.fill()
     for offset in range(1, MAX_PENDING_TOPICS + 3):
         case.deliver(record(offset, f"job:{offset}"))
@@ -166,7 +166,7 @@ async def test_too_many_topics_that_wait_are_too_many(case: Case) -> None:
     assert case.subscriber._pending == {}
 
 
-async def test_answers_that_nobody_reads_are_not_kept_without_end(case: Case) -> None:
+async def test_the_queue_of_unread_answers_is_bounded(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
     answer = frames.error(1, "bad_frame", "x" * 10_000)
@@ -192,7 +192,7 @@ async def test_a_connection_that_is_not_behind_has_no_timer(case: Case) -> None:
     assert case.subscriber._slow_timer is None
 
 
-async def test_after_the_peer_is_gone_nothing_is_sent_and_nothing_kept(case: Case) -> None:
+async def test_after_the_peer_is_gone_nothing_is_sent_or_kept(case: Case) -> None:
     async def gone(frame: frames.Frame) -> None:
         raise ConnectionResetError(frame.kind)
 
@@ -203,7 +203,7 @@ async def test_after_the_peer_is_gone_nothing_is_sent_and_nothing_kept(case: Cas
     assert case.subscriber._pending == {}
 
 
-async def test_closing_ends_the_task_that_waits(case: Case) -> None:
+async def test_closing_ends_the_waiting_task(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
     case.subscriber.close()
@@ -211,7 +211,7 @@ async def test_closing_ends_the_task_that_waits(case: Case) -> None:
     assert case.told == []
 
 
-async def test_one_answer_fits_however_long_it_is(case: Case) -> None:
+async def test_an_answer_of_any_length_fits_into_the_queue(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
     case.subscriber.queue(frames.subscribed(1, place(1), [record(1).body] * (MAX_QUEUED_BYTES // 80)))
@@ -220,7 +220,7 @@ async def test_one_answer_fits_however_long_it_is(case: Case) -> None:
     assert case.slow.is_set()
 
 
-async def test_what_waits_of_topics_that_are_watched_no_more_is_not_sent(case: Case) -> None:
+async def test_queued_records_of_topics_that_are_no_longer_watched_are_not_sent(case: Case) -> None:
     case.carrier.fill()
     case.deliver(record(1))
     case.deliver(record(2, "job:a"), record(3, "video:b"))
@@ -230,7 +230,7 @@ async def test_what_waits_of_topics_that_are_watched_no_more_is_not_sent(case: C
 
 
 class TestOnAServerWhoseSendNeverWaits:
-    """There, what was sent since the last answered ping is what may stand in the buffer."""
+    """There, everything sent since the last answered ping may still be in the buffer."""
 
     BIG = "x" * 30_000
 
@@ -243,7 +243,7 @@ class TestOnAServerWhoseSendNeverWaits:
         body = big.body[:-1] + b',"data":"%s"}' % self.BIG.encode()
         case.deliver(Record(offset, big.topic, big.attempt, big.status, body))
 
-    async def test_after_64_kib_a_ping_goes_out_and_records_wait_for_its_pong(self, case: Case) -> None:
+    async def test_after_64_kib_a_ping_is_sent_and_records_wait_for_its_pong(self, case: Case) -> None:
         for offset in range(1, 8):
             self.deliver_big(case, offset)
         assert case.carrier.kinds == ["records", "records", "records", "ping"]
@@ -252,16 +252,16 @@ class TestOnAServerWhoseSendNeverWaits:
         assert [offset for _topic, offset in case.told] == [1, 2, 3, 7]
         assert not case.subscriber.busy
 
-    async def test_a_pong_tells_only_of_what_was_sent_before_its_ping(self, case: Case) -> None:
+    async def test_a_pong_confirms_only_what_was_sent_before_its_ping(self, case: Case) -> None:
         case.subscriber.queue(frames.ping(case.subscriber.place))
         for offset in range(1, 5):
             self.deliver_big(case, offset)
-        case.subscriber.answered()  # of the first ping, after which all was sent
+        case.subscriber.answered()  # the pong of the first ping, after which all was sent
         assert case.subscriber.busy
         case.subscriber.answered()
         assert not case.subscriber.busy
 
-    async def test_pongs_that_nobody_asked_for_tell_nothing(self, case: Case) -> None:
+    async def test_unrequested_pongs_confirm_nothing(self, case: Case) -> None:
         for _ in range(10):
             case.subscriber.answered()
         for offset in range(1, 5):
@@ -276,7 +276,7 @@ class TestOnAServerWhoseSendNeverWaits:
             self.deliver_big(case, offset)
         await asyncio.wait_for(case.slow.wait(), 20)
 
-    async def test_one_whose_send_waits_once_is_asked_for_its_pong_all_the_same(self, case: Case) -> None:
+    async def test_a_connection_whose_send_waits_once_still_needs_its_pong(self, case: Case) -> None:
         case.carrier.fill()
         for offset in range(1, 6):
             big = record(offset, f"job:{offset}")

@@ -1,11 +1,11 @@
-"""How tasks that run for ever are ended."""
+"""Tests of ending tasks that run without limit."""
 
 import asyncio
 
 from realtime.feed.tasks import end_tasks
 
 
-async def test_a_task_that_has_lost_a_cancellation_ends_all_the_same() -> None:
+async def test_a_task_that_lost_a_cancellation_is_ended_too() -> None:
     lost: list[int] = []
 
     async def runs_for_ever() -> None:
