@@ -26,6 +26,7 @@ from embedded.plan import Plan, Web, Worker
 from embedded.ports import HOST, free_port
 from embedded.postgres import PostgresServer
 from embedded.redis import RedisServer
+from embedded.service import Service
 from harness import forked
 from harness.forked import ForkedWeb, ForkedWorker
 from harness.servers import SECRET
@@ -153,9 +154,10 @@ class System:
             provision_queues()
 
     def stop(self) -> None:
+        """End all processes. They are killed, which is faster, unless they have to write which lines they ran."""
+        end = Service.stop if "COVERAGE_DATA" in os.environ else Service.kill
         with ThreadPoolExecutor() as threads:
-            list(threads.map(lambda process: process.stop(), (self.web, self.worker)))
-        self.redis.stop()
+            list(threads.map(end, (self.web, self.worker, self.redis)))
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of the product's database."""
