@@ -140,7 +140,7 @@ class Worker(Program):
         return True
 
 
-def told_to_product(environment: Mapping[str, str], users: Mapping[str, str]) -> dict[str, str]:
+def environment_of_commands(environment: Mapping[str, str], users: Mapping[str, str]) -> dict[str, str]:
     """Return the part of the product's environment that `script/manage` needs for its commands."""
     ours = {name.upper() for name in Environment.model_fields} - {"PROCESS_NAME"}
     return {

@@ -22,9 +22,9 @@ from embedded.plan import (
     Step,
     Web,
     Worker,
+    environment_of_commands,
     product_environment,
     refuse_wrong_values,
-    told_to_product,
 )
 from embedded.spawn import Child, Order, last_lines, why_ended
 from embedded.supervisor import Supervisor
@@ -127,7 +127,7 @@ class Up:
             say(f"{server.name}: {where}")
         self._bring_up(list(servers))
         self.environment = product_environment(self.home, self.users, servers.environment())
-        runfile.write_environment(self.home, told_to_product(self.environment, self.users))
+        runfile.write_environment(self.home, environment_of_commands(self.environment, self.users))
         for step in self.plan.steps:
             if self.demo or not step.demo:
                 self._run_step(step, self._check)

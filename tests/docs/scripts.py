@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from embedded.home import PROJECT, Home
-from embedded.plan import told_to_product
+from embedded.plan import environment_of_commands
 from embedded.runfile import Ledger, write_environment
 from harness.system import System
 
@@ -61,7 +61,7 @@ def write_run_files(system: System, folder: Path) -> None:
         "redis": {"pid": None, "url": system.redis.url},
     }
     home.run_file.write_text(json.dumps(entries), encoding="utf-8")
-    write_environment(home, told_to_product(system.environment, os.environ))
+    write_environment(home, environment_of_commands(system.environment, os.environ))
 
 
 def run_shell(text: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
