@@ -124,12 +124,18 @@ def test_the_api_ignores_the_cookie_of_the_admin_without_any_statement(system: S
         assert client.get("/api/v1/students/").status_code == 401
 
 
-async def test_setting_a_password_in_the_admin_ends_the_sessions_of_the_account(system: System, admin: Web) -> None:
+def create_teacher(system: System, username: str) -> None:
+    """Create an account that no other test uses, because its tokens will be revoked."""
     system.shell(
         "from apps.core.models import *; from academy.adapters.db.django.repositories_core import create_account\n"
         "from academy.domain.roles import Role; from django.contrib.auth.hashers import make_password\n"
-        f"create_account(Tenant.objects.get(code='hanbit'), 'renewed', '', Role.TEACHER, make_password('{PASSWORD}'))"
+        f"hashed = make_password('{PASSWORD}')\n"
+        f"create_account(Tenant.objects.get(code='hanbit'), '{username}', '', Role.TEACHER, hashed)"
     )
+
+
+async def test_setting_a_password_in_the_admin_ends_the_sessions_of_the_account(system: System, admin: Web) -> None:
+    create_teacher(system, "renewed")
     name, new = {"tenant": "hanbit", "username": "renewed", "password": PASSWORD}, "호랑이 담배 피우던 시절 이야기"
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
         tokens = (await bare.post("/api/v1/auth/token/", json=name)).json()
@@ -149,12 +155,13 @@ async def test_setting_a_password_in_the_admin_ends_the_sessions_of_the_account(
 
 
 async def test_the_admin_ends_a_sign_in(system: System, admin: Web) -> None:
-    name = {"tenant": "hanbit", "username": "student", "password": PASSWORD}
+    create_teacher(system, "ended")
+    name = {"tenant": "hanbit", "username": "ended", "password": PASSWORD}
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as bare:
         tokens = (await bare.post("/api/v1/auth/token/", json=name)).json()
         with browser(admin) as client:
             sign_in(client)
-            user = account(system, "student")
+            user = account(system, "ended")
             done = send(client, "/admin/core/user/", action="end_sessions", _selected_action=str(user), index="0")
             assert "sign-ins ended" in done.text
         assert (await bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})).status_code == 401
