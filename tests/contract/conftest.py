@@ -1,4 +1,4 @@
-"""The contract of connections holds on every ASGI server: tests marked `every_server` run on ours and on daphne."""
+"""Runs tests that are marked `every_server` with our server and with daphne, since the contract must hold on both."""
 
 from collections.abc import Iterator
 
@@ -18,14 +18,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def daphne_system(template: Servers) -> Iterator[System]:
-    """As `system` is, behind daphne."""
+    """The same as `system`, but behind daphne."""
     with scratch_folder("system") as folder, running_system(template, folder, "daphne_system", "daphne") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def system(server: str, request: pytest.FixtureRequest, system: System) -> System:
-    """The product that the session shares, behind the server whose turn it is."""
+    """The product that the session shares, behind the server of this run."""
     found: System = request.getfixturevalue("daphne_system") if server == "daphne" else system
     return found
 

@@ -1,4 +1,4 @@
-"""Callers of each role, asking Django directly: no server between, so that thousands of requests cost little."""
+"""Clients of each role that call Django directly, without a server, so that thousands of requests are cheap."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -21,7 +21,7 @@ def tenant(db: None) -> Tenant:
 
 @pytest.fixture
 def asks(tenant: Tenant, redis: Redis) -> Asks:
-    """A client for somebody of this role; errors that nobody foresaw are answered (500), as they would be."""
+    """Return a function that makes a client for a role. Unexpected errors are answered (500), as in production."""
 
     def client(role: Role = Role.OWNER, *, must_change_password: bool = False) -> Client:
         user = User.objects.create(tenant=tenant, username=f"{role}-{uuid4()}")

@@ -1,4 +1,4 @@
-"""A transport of tests: keeps the frames that it is given, and waits where a full buffer would."""
+"""A transport for tests: it keeps the frames that it gets, and waits like a full buffer."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from realtime.records.record import Record, parse_record
 
 
 class RecordingCarrier:
-    """While `full`, a frame is taken only when `drain` says so."""
+    """A transport that keeps the frames. While `full`, it accepts a frame only when `drain` is called."""
 
     name = "recording"
     answers_pings = True
@@ -58,7 +58,7 @@ class RecordingCarrier:
 
 
 class Standing:
-    """A feed that stands still at an offset."""
+    """A feed that stays at an offset."""
 
     def __init__(self, offset: int = 0, epoch: str = "e0") -> None:
         self.position: tuple[str, int] | None = (epoch, offset)

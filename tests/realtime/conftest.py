@@ -1,4 +1,4 @@
-"""What a process keeps of the engine, made anew for each test that asks."""
+"""Fixtures that make a process's objects of the engine again."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from realtime.outbox.delivery import Delivery, RevocationDelivery
 
 @pytest.fixture
 def anew() -> Iterator[Callable[[], None]]:
-    """Call it after settings have changed: publisher and clients are then made with the new ones."""
+    """A function to call after a change of settings: publisher and clients are then made again."""
     _forget()
     yield _forget
     _forget()
@@ -18,7 +18,7 @@ def anew() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture(autouse=True)
 def _tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a relay could not send is due in its next round."""
+    """Make rows that a relay could not send due in its next round."""
     for kind in (Delivery, RevocationDelivery):
         monkeypatch.setattr(kind, "later_seconds", 0.0)
 

@@ -1,4 +1,4 @@
-"""A client of the hub machine: a fold and a place that outlive its connections; it checks each frame as it comes."""
+"""A client of the hub machine, which keeps a fold and a place over its connections, and checks each frame."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def strength(fields: dict[str, Any]) -> tuple[int, int]:
 
 
 class LossyHub(Hub):
-    """A hub whose Redis connection may swallow messages."""
+    """A hub whose connection to Redis may lose messages."""
 
     swallow = 0
     name = ""
@@ -30,7 +30,7 @@ class LossyHub(Hub):
         super().on_messages(messages[lost:])
 
     def lead_to(self, port: int) -> None:
-        """New links to Redis lead to this port, as after a change in DNS; those that stand are not touched."""
+        """Let new links to Redis lead to this port, as after a change in DNS. Open links stay."""
         pool = self._reader._redis.connection_pool
         pool.connection_kwargs["port"] = port
         for connection in [*pool._available_connections, *pool._in_use_connections]:
@@ -38,7 +38,7 @@ class LossyHub(Hub):
 
 
 class _Carrier:
-    """A socket of a client, whose buffer is full while the client is held up."""
+    """A client's socket, whose buffer is full while the client does not read."""
 
     waits_for_client = True
 
@@ -50,7 +50,7 @@ class _Carrier:
 
 
 class Client:
-    """What a browser is: a fold and a place that outlive its connections. Each frame is checked as it comes."""
+    """A client like a browser: it keeps a fold and a place over its connections. Each frame is checked."""
 
     def __init__(self, tenant_id: int, patterns: list[str], database: dict[str, dict[str, Any]]) -> None:
         self.tenant_id, self.database = tenant_id, database
@@ -75,7 +75,7 @@ class Client:
     def connect(self, hub: LossyHub, since: Place | None) -> None:
         self.carrier = _Carrier(self)
         self.history.append(f"connects to {hub.name} with {since}")
-        if since is None:  # nobody can tell that this client has seen more than a slower process knows yet
+        if since is None:  # without a place the process cannot know that this client has seen more than the process
             self._highest = {}
         subscriber = Subscriber(self.tenant_id, self.topics, self.carrier)
         self.hub, self.subscriber, self._begun = hub, subscriber, False
@@ -91,13 +91,13 @@ class Client:
 
     async def receive(self, carrier: "_Carrier", frame: Frame) -> None:
         await self.free.wait()
-        if self.carrier is carrier:  # else this connection is gone, and the frame with it
+        if self.carrier is carrier:  # otherwise this connection is gone, and the frame with it
             self.history.append(frame.body.decode())
             try:
                 self._apply(orjson.loads(frame.body))
             except AssertionError as problem:
                 problem.add_note("\n".join(["What this client saw, the last of it:", *self.history[-20:]]))
-                self.problems.append(problem)  # here it would count as a peer that is gone
+                self.problems.append(problem)  # raised here, it would count as a peer that is gone
 
     def _apply(self, frame: dict[str, Any]) -> None:
         place = parse_place(frame["place"])
@@ -110,7 +110,7 @@ class Client:
         for fields in frame["records"]:
             self._check_and_fold(place.epoch, fields)
         if kind == "snapshot" and not frame["recovered"]:
-            self._ask_for_what_is_absent({fields["topic"] for fields in frame["records"]})
+            self._resolve_doubtful({fields["topic"] for fields in frame["records"]})
         self.place, self._begun = place, True
 
     def _check_place(self, kind: str, place: Place, frame: dict[str, Any]) -> None:
@@ -147,8 +147,8 @@ class Client:
         if held is None or strength(fields) >= strength(held):
             self.fold[topic] = fields
 
-    def _ask_for_what_is_absent(self, shown: set[str]) -> None:
-        """By name. The detail view answers: of what has ended with the truth, else that there is no such thing."""
+    def _resolve_doubtful(self, shown: set[str]) -> None:
+        """Read doubtful topics by name from the detail view: it has the truth about ended ones, and knows no others."""
         for topic, held in list(self.fold.items()):
             if topic in shown:
                 continue

@@ -1,4 +1,4 @@
-"""A project's database for tests of the engine, whose states are what the test says they are; and its worker."""
+"""A project's database for tests of the engine, whose states the tests set, and a project's worker."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ UNFINISHED = {"PENDING", "PROCESSING"}
 
 @dataclass
 class ListedSource:
-    """Counts the questions that a real one would answer with SQL."""
+    """A source with a list of states. It counts the calls that a real source would answer with SQL."""
 
     states_now: list[TopicState] = field(default_factory=list)
     tenant_ids: list[int] = field(default_factory=list)
@@ -66,7 +66,7 @@ class ListedSource:
 def say_progress(
     publisher: Publisher, tenant_id: int, topic: str, percent: float = 40, *, attempt: int = 1, **data: Any
 ) -> None:
-    """At once, however much was said just before: a worker's own progress may wait or be dropped."""
+    """Publish progress at once. The progress of a real worker may wait or be dropped."""
     draft = draft_record(
         topic=topic,
         attempt=attempt,

@@ -1,4 +1,4 @@
-"""Both publishers behind one face, so that one suite holds for both."""
+"""Both publishers with the same interface, so that one suite tests both."""
 
 import asyncio
 import threading
@@ -18,13 +18,13 @@ from realtime.publish.progress_thread import ProgressThread
 
 PATIENCE_SECONDS = 30.0
 PATIENT = Pace(patience_seconds=PATIENCE_SECONDS, overdue_seconds=PATIENCE_SECONDS)
-"""For a busy machine: a test that reads an answer waits for it, and one that comes late does not open the circuit."""
+"""For a busy machine: tests wait for answers, and a late answer does not open the circuit."""
 NEVER_DUE = replace(PATIENT, interval_seconds=3600.0)
-"""What waits leaves with `close` only."""
+"""Waiting progress is sent only by `close`."""
 
 
 class InLoop:
-    """An AsyncPublisher in the loop of a thread of its own; its methods block as the twin's do."""
+    """An AsyncPublisher in the event loop of its own thread. Its methods block like those of Publisher."""
 
     def __init__(self, make: Callable[[], AsyncPublisher]) -> None:
         self._loop = asyncio.new_event_loop()
@@ -51,13 +51,13 @@ class InLoop:
 
 
 Twin = Any
-"""A Publisher, or an AsyncPublisher that looks like one."""
+"""A Publisher, or an AsyncPublisher with the same interface."""
 MakeTwin = Callable[..., Twin]
 
 
 @contextmanager
 def twins(kind: str, redis: Redis) -> Iterator[MakeTwin]:
-    """Makes publishers to that Redis, with the pace given; they are closed in the end."""
+    """Yield a function that makes publishers for a Redis, with the given pace. They are closed at the end."""
     options = redis.connection_pool.connection_kwargs
     url = f"redis://{options['host']}:{options['port']}/{options.get('db', 0)}"
     made: list[Publisher | InLoop] = []
@@ -66,7 +66,7 @@ def twins(kind: str, redis: Redis) -> Iterator[MakeTwin]:
         pace: Pace = PATIENT,
         *,
         url: str = url,
-        socket_timeout: float | None = PATIENCE_SECONDS,  # the library's is 5 s
+        socket_timeout: float | None = PATIENCE_SECONDS,  # the library's default is 5 s
     ) -> Twin:
         if kind == "sync":
             made.append(Publisher(Redis.from_url(url, socket_timeout=socket_timeout), pace=pace))
@@ -94,7 +94,7 @@ def _progress_of(publisher: Twin) -> ProgressThread | ProgressTask:
 
 @dataclass
 class Clock:
-    """Time that passes when a test says so."""
+    """A clock that moves when a test says so."""
 
     now: float = 1000.0
 
@@ -103,6 +103,6 @@ class Clock:
 
 
 def clock_of(publisher: Twin) -> Clock:
-    """From here on the clock that a publisher which has not said anything yet goes by."""
+    """Replace the clock of a publisher that has not published anything yet, and return it."""
     clock = _progress_of(publisher)._clock = Clock()
     return clock

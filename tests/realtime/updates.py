@@ -1,4 +1,4 @@
-"""Updates as the rules see them."""
+"""Makes updates for tests of the rules."""
 
 from realtime.publish.pacing import progress_update
 from realtime.publish.throttle import Update
@@ -8,5 +8,5 @@ from realtime.records.record import Progress, Step
 def update(
     number: int = 0, *, topic: str = "job:a", attempt: int = 1, step: Step | None = None, milestone: bool = False
 ) -> Update:
-    """The number stands in its data."""
+    """Return an update with this number in its data."""
     return progress_update(7, topic, attempt, Progress(1.0, step), data={"number": number}, milestone=milestone)

@@ -1,4 +1,4 @@
-"""How the tests of the engine wait for something in their own event loop."""
+"""Waits for conditions in a test's own event loop."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A worker's parts on real servers: a queue of its own for each test, an academy, and handlers of the test."""
+"""Fixtures with a worker's parts on real servers: each test has its own queue, an academy, and its own handlers."""
 
 import json
 import secrets
@@ -41,7 +41,7 @@ Do = Callable[[ClaimedJob, JobProgress], dict[str, Any]]
 
 @dataclass
 class Bench:
-    """What a test needs to send messages, to handle them as a worker does, and to look at what became of them."""
+    """Sends messages, handles them like a worker, and shows the results."""
 
     queue: SqsJobQueue
     tenant: Tenant
@@ -51,7 +51,7 @@ class Bench:
         self.store = AiJobs()
         self.running = RunningJobs(self.queue, self.store, QUICK)
         self.stopping = Stopping(DRAIN_SECONDS)
-        self.stopping.polls_ended.set()  # nobody polls but the test
+        self.stopping.polls_ended.set()  # only the test polls
         self.deliveries = Deliveries(self.queue, self.store, self.handlers, self.running, QUICK, self.stopping)
 
     def knows(self, do: Do, job_type: str = "test") -> None:
@@ -61,7 +61,7 @@ class Bench:
         return jobs.submit(tenant_id=self.tenant.pk, job_type=job_type, payload=payload, created_by=None)
 
     def receive(self) -> Delivery:
-        """The next message, waited for."""
+        """Wait for the next message, and return it."""
         (delivery,) = self.queue.receive(1, PATIENCE_SECONDS)
         return delivery
 
@@ -71,7 +71,7 @@ class Bench:
         return delivery
 
     def received_often(self, receives: int) -> Delivery:
-        """The next message, as it looks after so many receives of workers that all died."""
+        """Return the next message as it is after this many receives by workers that all died."""
         delivery = self.receive()
         while delivery.receives < receives:
             self.queue.hide(delivery, 0)
@@ -93,12 +93,12 @@ class Bench:
         return found
 
     def send(self, body: str) -> None:
-        """A message as somebody else might send it."""
+        """Send a message, as another program might."""
         url = sqs_client().get_queue_url(QueueName=self.queue.name)["QueueUrl"]
         sqs_client().send_message(QueueUrl=url, MessageBody=body)
 
     def waiting(self) -> int:
-        """The messages in the queue, whether they show at the moment or not."""
+        """Return the number of messages in the queue, including the hidden ones."""
         url = sqs_client().get_queue_url(QueueName=self.queue.name)["QueueUrl"]
         names: Any = [
             "ApproximateNumberOfMessages",
@@ -109,7 +109,7 @@ class Bench:
         return sum(int(number) for number in found.values())
 
     def dead(self) -> list[tuple[str, str]]:
-        """Body and reason of each dead letter."""
+        """Return the body and the reason of each dead letter."""
         url = sqs_client().get_queue_url(QueueName=self.queue.dead_letter_name)["QueueUrl"]
         answer = sqs_client().receive_message(QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["reason"])
         return [
@@ -129,7 +129,7 @@ def bench(transactional_db: None, redis: Redis, settings: Settings, monkeypatch:
 
 @contextmanager
 def bench_of(kind: type[B], queue_name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[B]:
-    """Short leases; and no connection outlives the thread that used it, since the database goes with the tests."""
+    """Make a bench with short leases. Threads close their connections, because the database is deleted at the end."""
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     settings.SQS_QUEUE_PREFIX = f"bench-{secrets.token_hex(6)}"
     settings.WORKER_VISIBILITY_SECONDS = QUICK.visibility_seconds
@@ -143,7 +143,7 @@ def bench_of(kind: type[B], queue_name: str, settings: Settings, monkeypatch: py
 
 @pytest.fixture(params=["folder", "bucket"])
 def storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers, tmp_path: Path) -> None:
-    """Both storages that the product knows, empty."""
+    """Each storage of the product, empty."""
     options: dict[str, Any] = {"location": str(tmp_path / "media")}
     backend = "academy.adapters.storage.backends.FolderStorage"
     if request.param == "bucket":
@@ -160,6 +160,6 @@ def storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers
 
 
 def forget_publisher() -> None:
-    """The next one is made with the settings of then."""
+    """Forget the publisher, so that the next one is made with the settings of then."""
     conf.publisher().close()
     conf.publisher.cache_clear()

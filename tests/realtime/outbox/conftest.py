@@ -1,4 +1,4 @@
-"""What the tests of relays share."""
+"""Fixtures of the tests of relays."""
 
 import pytest
 from pytest_django import Settings
@@ -8,7 +8,7 @@ from tests.realtime.outbox import project
 
 @pytest.fixture
 def this_project(settings: Settings) -> None:
-    """A project with a source and a sender of letters."""
+    """Set up a project with a source and a sender of letters."""
     settings.REALTIME_SOURCE = f"{project.__name__}.source"
     settings.REALTIME_OUTBOX_SENDERS = {"letter": f"{project.__name__}.deliver"}
     project.renew()

@@ -1,4 +1,4 @@
-"""Rows of the outbox, as the tests of relays write them and look at them."""
+"""Writes and reads rows of the outbox, for the tests of relays."""
 
 import time
 from datetime import timedelta
