@@ -70,19 +70,19 @@ async def stranger(_scope: Scope) -> Allowance:
 
 
 @pytest.mark.parametrize("announced", [None, b"100"])
-async def test_a_small_body_goes_through_whoever_sends_it(announced: bytes | None) -> None:
+async def test_a_small_body_is_accepted_from_anybody(announced: bytes | None) -> None:
     exchange = Exchange(b"x" * 60, b"y" * 40, announced=announced)
     assert await exchange.answer(limit_body(exchange.application, stranger)) == (200, b"taken")
     assert exchange.seen == b"x" * 60 + b"y" * 40
 
 
 @pytest.mark.parametrize("announced", [None, b"1000"])
-async def test_a_larger_body_of_who_may_send_it_goes_through(announced: bytes | None) -> None:
+async def test_a_larger_body_is_accepted_from_a_sender_who_may_send_it(announced: bytes | None) -> None:
     exchange = Exchange(b"x" * 600, b"y" * 400, announced=announced)
     assert await exchange.answer() == (200, b"taken")
 
 
-async def test_the_application_is_told_the_length_of_a_body_that_came_in_chunks() -> None:
+async def test_the_application_gets_the_length_of_a_chunked_body() -> None:
     async def length_told(*parts: bytes, announced: bytes | None = None) -> list[bytes]:
         exchange = Exchange(*parts, announced=announced)
         assert await exchange.answer() == (200, b"taken")
@@ -110,7 +110,7 @@ async def test_a_chunked_body_of_a_stranger_is_refused_when_it_is_no_longer_smal
     assert exchange.seen is None
 
 
-async def test_a_stranger_is_not_read_on_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_refused_body_of_a_stranger_is_not_read_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_limit, "READ_ON_BYTES", 500)
     exchange = Exchange(*[b"x" * 100] * 50, announced=b"5000")
     assert (await exchange.answer(limit_body(exchange.application, stranger)))[0] == 401
@@ -118,7 +118,7 @@ async def test_a_stranger_is_not_read_on_for_long(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("announced", [b"1001", b"-1", b"1e2", b"", b"9" * 5000])
-async def test_a_body_of_more_than_is_allowed_is_refused_as_soon_as_it_is_announced(announced: bytes) -> None:
+async def test_a_too_large_body_is_refused_as_soon_as_it_is_announced(announced: bytes) -> None:
     exchange = Exchange(b"x" * 1001, announced=announced)
     status, body = await exchange.answer()
     assert status == 413
@@ -140,7 +140,7 @@ async def test_a_chunked_or_lying_body_is_refused_when_it_has_grown_too_large(
     assert exchange.messages == []
 
 
-async def test_a_known_client_is_read_to_its_end_behind_the_answer() -> None:
+async def test_the_refused_body_of_a_known_client_is_read_to_its_end() -> None:
     exchange = Exchange(*[b"x" * 500] * 10, announced=b"5000")
     status, _ = await exchange.answer()
     assert status == 413
@@ -162,7 +162,7 @@ async def test_a_body_that_stops_arriving_is_given_up(announced: bytes | None) -
     assert exchange.seen is None
 
 
-async def test_the_wait_for_the_client_to_go_is_no_part_of_the_body() -> None:
+async def test_waiting_for_the_disconnect_is_not_limited_like_the_body() -> None:
     exchange = Exchange(b"x" * 60)
 
     async def waits(scope: Scope, receive: Receive, send: Send) -> None:
@@ -175,7 +175,7 @@ async def test_the_wait_for_the_client_to_go_is_no_part_of_the_body() -> None:
     assert (await exchange.answer(limit_body(waits, known, BodyLimits(PaceLimits(0.05, 1)))))[0] == 200
 
 
-async def test_only_so_many_large_bodies_of_one_sender_arrive_at_a_time() -> None:
+async def test_the_number_of_unfinished_large_bodies_of_a_sender_is_limited() -> None:
     held, go_on = asyncio.Event(), asyncio.Event()
 
     async def holds(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -212,7 +212,7 @@ async def test_a_body_is_refused_when_its_sender_may_no_longer_send_it(monkeypat
     assert exchange.read_at_answer == 3
 
 
-async def test_a_sender_is_not_looked_at_for_each_part_of_a_body() -> None:
+async def test_a_sender_is_not_checked_for_each_part_of_a_body() -> None:
     looks: list[None] = []
 
     async def recheck() -> None:
@@ -226,7 +226,7 @@ async def test_a_sender_is_not_looked_at_for_each_part_of_a_body() -> None:
     assert looks == []
 
 
-async def test_a_refused_body_holds_no_room_while_it_is_read_on() -> None:
+async def test_a_refused_body_takes_no_slot_while_the_rest_is_read() -> None:
     """Its client may go on sending for a while, and others need not wait for that."""
     lying = Exchange(*[b"x" * 600] * 2, announced=b"500", ends=False)
     other = Exchange(b"x" * 500, announced=b"500")
@@ -243,7 +243,7 @@ async def test_a_refused_body_holds_no_room_while_it_is_read_on() -> None:
 
 
 @pytest.mark.parametrize("announced", [None, b"1000"])
-async def test_a_large_body_has_to_come_within_the_total_time(announced: bytes | None) -> None:
+async def test_a_large_body_must_arrive_within_the_total_time(announced: bytes | None) -> None:
     """One that says no length is taken for as large as it may be."""
     exchange = Exchange(b"x" * 600, announced=announced, ends=False)
     limits = BodyLimits(PaceLimits(grace_seconds=60, bytes_per_second=1, total_seconds=0.05))

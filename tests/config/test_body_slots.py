@@ -44,12 +44,12 @@ def test_a_finished_body_makes_way_but_its_bytes_count_until_the_answer() -> Non
     slots.take(Sender(3, 4), 250 * MB)
 
 
-def test_one_body_of_any_size_is_taken_where_there_is_no_other() -> None:
+def test_a_body_of_any_size_is_accepted_if_there_is_no_other() -> None:
     Slots(LIMITS).take(ANNA, 1000 * MB)
     assert not refused(Slots(LIMITS), ANNA, 1001 * MB).is_own
 
 
-def test_however_many_academies_take_all_they_can_another_gets_in() -> None:
+def test_there_is_always_space_for_one_more_academy() -> None:
     slots = Slots(MANY)
     senders = [Sender(tenant, 100 * tenant + user) for tenant in range(1, 7) for user in range(10)]
     for size in (2000 * MB, 500 * MB, 100 * MB, 20 * MB):
@@ -60,7 +60,7 @@ def test_however_many_academies_take_all_they_can_another_gets_in() -> None:
     slots.take(Sender(7, 700), 21 * MB)
 
 
-def test_however_much_a_user_sends_others_of_the_academy_get_in() -> None:
+def test_a_user_cannot_take_all_space_of_the_academy() -> None:
     slots = Slots(MANY)
     slots.take(ANNA, 2000 * MB)
     assert refused(slots, ANNA, 2000 * MB).is_own
@@ -86,7 +86,7 @@ def test_bodies_of_up_to_1_mb_and_files_do_not_wait_for_each_other(order: int) -
         slots.take(sender, second)
 
 
-def test_nobody_is_remembered_when_all_are_gone() -> None:
+def test_the_counters_are_empty_when_all_bodies_are_gone() -> None:
     slots = Slots(LIMITS)
     for slot in [slots.take(sender, size) for sender in (ANNA, BEN, CHUL) for size in (10, 2 * MB)]:
         slot.release()

@@ -31,7 +31,7 @@ async def answer(content_type: bytes | None) -> tuple[int, bytes]:
     "content_type",
     [None, b"", b"application/json", b"application/json; charset=UTF-8", b'text/plain; charset="utf8"', b"\xff; ;;="],
 )
-async def test_utf_8_goes_through_named_or_not(content_type: bytes | None) -> None:
+async def test_utf_8_is_accepted_named_or_not(content_type: bytes | None) -> None:
     assert await answer(content_type) == (200, b"taken")
 
 
@@ -42,5 +42,5 @@ async def test_another_charset_is_refused(charset: bytes) -> None:
     assert json.loads(body)["code"] == "unsupported_media_type"
 
 
-async def test_parameters_in_a_coding_that_is_none_are_refused() -> None:
+async def test_parameters_in_an_unknown_encoding_are_refused() -> None:
     assert (await answer(b"application/json; charset*=nonsense''utf-8"))[0] == 415

@@ -75,7 +75,7 @@ def test_a_wrong_value_gives_one_sentence_that_names_its_variable(
 @pytest.mark.parametrize(
     ("provider", "needed"), [("smtp", ["MESSAGE_SMTP_URL", "MESSAGE_SMTP_FROM"]), ("http", ["MESSAGE_HTTP_URL"])]
 )
-def test_a_provider_of_messages_asks_for_what_it_needs(
+def test_a_provider_of_messages_requires_its_variables(
     monkeypatch: pytest.MonkeyPatch, provider: str, needed: list[str]
 ) -> None:
     assert complaint(monkeypatch, MESSAGE_PROVIDER=provider).splitlines() == [
@@ -89,7 +89,7 @@ def test_several_wrong_values_give_a_line_each(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("key", ["", "too-short-a-key"])
-def test_a_missing_or_short_key_is_asked_for(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_a_missing_or_short_key_is_refused(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     text = complaint(monkeypatch, SECRET_KEY=key)
     assert text.startswith("SECRET_KEY is ")
     assert not key or key not in text
@@ -114,7 +114,7 @@ def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch, name: str, val
     assert "hidden" not in complaint(monkeypatch, **{name: value})
 
 
-def test_old_keys_are_as_long_as_a_key_and_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_length_and_the_number_of_old_keys_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY_FALLBACKS", f"{SECRET}1, {SECRET}2")
     assert [key.get_secret_value() for key in read_environment().secret_key_fallbacks] == [f"{SECRET}1", f"{SECRET}2"]
     assert "at least 32" in complaint(monkeypatch, SECRET_KEY_FALLBACKS=f"{SECRET},short")
@@ -134,13 +134,13 @@ def test_nothing_that_is_printed_of_the_environment_shows_the_key() -> None:
         ({"WORKER_VISIBILITY_SECONDS": "30"}, "WORKER_VISIBILITY_SECONDS is wrong"),
     ],
 )
-def test_times_of_a_worker_that_would_take_running_jobs_for_dead_are_refused(
+def test_times_of_a_worker_with_which_running_jobs_would_seem_dead_are_refused(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], words: str
 ) -> None:
     assert words in complaint(monkeypatch, **variables)
 
 
-def test_lists_stand_between_commas_with_or_without_blanks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_are_separated_by_commas_with_or_without_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOWED_HOSTS", " a.example, b.example ,,")
     monkeypatch.setenv("REALTIME_ALLOWED_ORIGINS", "https://a.example,http://b.example:8080")
     environment = read_environment()
@@ -148,7 +148,7 @@ def test_lists_stand_between_commas_with_or_without_blanks(monkeypatch: pytest.M
     assert environment.realtime_allowed_origins == ["https://a.example", "http://b.example:8080"]
 
 
-def test_an_empty_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_value_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     without = read_environment()
     for name in OURS - {"SECRET_KEY"}:
         monkeypatch.setenv(name, "")
@@ -182,7 +182,7 @@ def test_every_other_process_keeps_its_connections_for_a_while(monkeypatch: pyte
     assert found["OPTIONS"]["application_name"] == "ai_worker"
 
 
-def test_the_password_of_the_database_may_stand_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_password_of_the_database_may_be_in_its_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "apart")
     monkeypatch.setenv("DATABASE_URL", "postgresql://academy@host/academy")
     assert database_settings(read_environment())["PASSWORD"] == "apart"
@@ -190,7 +190,7 @@ def test_the_password_of_the_database_may_stand_apart(monkeypatch: pytest.Monkey
     assert database_settings(read_environment())["PASSWORD"] == "within"
 
 
-def test_credentials_for_aws_are_as_boto3_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_for_aws_have_the_form_of_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(read_environment().aws_credentials().values()) == {None}
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         monkeypatch.setenv(name, name[4:])

@@ -32,7 +32,7 @@ def answering(*headers: tuple[bytes, bytes]) -> Any:
     return application
 
 
-async def test_an_answer_gets_what_it_lacks_and_keeps_what_it_says() -> None:
+async def test_an_answer_gets_missing_headers_and_keeps_its_own() -> None:
     _, headers = await exchange(with_headers(answering((b"Cache-Control", b"max-age=60"))))
     assert headers[b"Cache-Control"] == b"max-age=60"
     assert headers[b"x-content-type-options"] == b"nosniff"
@@ -41,7 +41,7 @@ async def test_an_answer_gets_what_it_lacks_and_keeps_what_it_says() -> None:
     assert b"strict-transport-security" not in headers
 
 
-async def test_hsts_is_said_over_tls_alone(settings: Any) -> None:
+async def test_hsts_is_sent_only_with_tls(settings: Any) -> None:
     settings.SECURE_HSTS_SECONDS, settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = 3600, True
     _, headers = await exchange(with_headers(answering()), scheme="https")
     assert headers[b"strict-transport-security"] == b"max-age=3600; includeSubDomains"
@@ -59,7 +59,7 @@ HOST = [(b"host", b"a.example")]
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 301), ("HEAD", 301), ("POST", 308), ("DELETE", 308)])
-async def test_what_comes_by_http_is_sent_to_https(tls: Any, method: str, status: int) -> None:
+async def test_a_request_by_http_is_redirected_to_https(tls: Any, method: str, status: int) -> None:
     address = {"raw_path": b"//evil.example/%0d%0a", "path": "//evil.example/\r\n", "query_string": b"a=1&b=%20"}
     found, headers = await exchange(tls, method=method, headers=HOST, **address)
     assert found == status
@@ -76,14 +76,14 @@ async def test_what_comes_by_http_is_sent_to_https(tls: Any, method: str, status
         {"headers": [(b"host", b"evil.example")]},  # Django says that there is no such site
     ],
 )
-async def test_what_needs_no_other_address_goes_through(tls: Any, scope: dict[str, Any]) -> None:
+async def test_requests_that_need_no_redirect_are_served(tls: Any, scope: dict[str, Any]) -> None:
     assert (await exchange(tls, **scope))[0] == 200
 
 
-async def test_a_websocket_in_the_open_is_refused(tls: Any) -> None:
+async def test_a_websocket_without_tls_is_refused(tls: Any) -> None:
     assert (await exchange(tls, type="websocket", scheme="ws", headers=HOST))[0] == 403
     assert (await exchange(tls, type="websocket", scheme="wss", headers=HOST))[0] == 200
 
 
-async def test_by_default_nobody_is_sent_elsewhere() -> None:
+async def test_by_default_nothing_is_redirected() -> None:
     assert (await exchange(over_tls(answering()), headers=HOST))[0] == 200

@@ -28,7 +28,7 @@ print("dumpable:", c.prctl(3, 0, 0, 0, 0))
 """
 
 
-def test_neither_the_kernel_nor_the_c_library_nor_a_child_has_what_was_hidden() -> None:
+def test_neither_the_kernel_nor_the_c_library_nor_a_child_has_hidden_variables() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         cwd=PROJECT,
@@ -118,7 +118,7 @@ def test_no_program_of_the_product_shows_its_secrets(kind: str, system: System) 
         assert "PROCESS_NAME=" in seen, "nothing was looked at"
 
 
-def test_a_command_shows_none_either(system: System) -> None:
+def test_a_command_shows_no_secrets_either(system: System) -> None:
     look = "import os, pathlib; os.geteuid() or print(pathlib.Path('/proc/self/environ').read_text())"
     said = subprocess.check_output(
         [sys.executable, "manage.py", "shell", "--no-imports", "-v", "0", "-c", look],

@@ -58,7 +58,7 @@ def log_of(code: str) -> tuple[int, list[dict[str, Any]]]:
     ],
     ids=["warning", "exception", "thread", "finalizer", "task", "bad record", "uvicorn", "surrogate"],
 )
-def test_what_python_itself_would_print_is_a_line_of_the_log(code: str, level: str, said: str) -> None:
+def test_output_of_python_itself_becomes_a_line_of_the_log(code: str, level: str, said: str) -> None:
     status, lines = log_of(code)
     assert status == (1 if code is RAISES else 0)
     assert lines
@@ -66,7 +66,7 @@ def test_what_python_itself_would_print_is_a_line_of_the_log(code: str, level: s
     assert any(said in f"{line['event']} {line.get('exception', '')}" for line in lines), lines
 
 
-def test_a_port_that_is_taken_is_a_line_of_the_log() -> None:
+def test_a_port_that_is_taken_becomes_a_line_of_the_log() -> None:
     code = """
 import socket, sys
 taken = socket.create_server(("127.0.0.1", 0))

@@ -118,7 +118,7 @@ def test_the_doctor_says_that_postgres_is_too_old(monkeypatch: pytest.MonkeyPatc
     assert found.value.mend == "Use a later version."
 
 
-def test_a_command_with_an_old_postgres_ends_with_the_sentence_alone(servers: Servers) -> None:
+def test_a_command_with_an_old_postgres_ends_with_only_the_sentence(servers: Servers) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", TO_THE_NEWER],
         cwd=PROJECT,
@@ -133,6 +133,6 @@ def test_a_command_with_an_old_postgres_ends_with_the_sentence_alone(servers: Se
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_django_itself_would_take_an_older_postgres() -> None:
+def test_django_itself_would_accept_an_older_postgres() -> None:
     assert DatabaseFeatures.minimum_database_version == (OLDEST_POSTGRES,)
     assert super(DatabaseFeatures, DatabaseFeatures).minimum_database_version < (OLDEST_POSTGRES,)

@@ -40,7 +40,7 @@ def silent_proxy(port: int) -> Iterator[tuple[Proxy, Any]]:
         loop.close()
 
 
-def test_an_answer_that_does_not_come_closes_the_connection(servers: Servers) -> None:
+def test_a_missing_answer_closes_the_connection(servers: Servers) -> None:
     port = servers.postgres.port
     with silent_proxy(port) as (proxy, call):
         link = BoundedConnection.connect(servers.postgres.url.replace(f":{port}/", f":{proxy.port}/"), autocommit=True)
@@ -60,7 +60,7 @@ def test_a_statement_that_takes_longer_than_the_limit_is_given_up(servers: Serve
 
 
 @pytest.mark.parametrize("process", ["web", "ai_worker", "realtime_relay"])
-def test_every_process_bounds_its_links(process: str) -> None:
+def test_every_process_limits_its_links(process: str) -> None:
     found = database_settings(read_environment({"PROCESS_NAME": process}))["OPTIONS"]
     assert found.items() >= LINK_OPTIONS.items()
     assert found["answer_seconds"] > 0
@@ -73,7 +73,7 @@ def test_an_address_overrules_the_limits_of_links() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_transaction_that_rests_for_too_long_is_ended_by_the_server() -> None:
+def test_the_server_ends_a_transaction_that_pauses_for_too_long() -> None:
     """The process was frozen; its locks are free then."""
     link = connections["default"].copy()
     link.settings_dict["OPTIONS"]["idle_in_transaction_seconds"] = 30  # `copy` has copied the settings too

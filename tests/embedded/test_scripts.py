@@ -143,7 +143,7 @@ def test_a_path_that_does_not_exist_is_named_before_anything_runs(words: list[st
         (["--lf"], "some chromium firefox nginx haproxy"),
     ],
 )
-def test_the_words_for_script_test_are_read_as_pytest_reads_them(words: list[str], chosen: str) -> None:
+def test_the_arguments_of_script_test_are_read_as_pytest_reads_them(words: list[str], chosen: str) -> None:
     read = subprocess.run(
         [sys.executable, "-m", "tests.chosen", *words], cwd=PROJECT, capture_output=True, text=True, check=False
     )

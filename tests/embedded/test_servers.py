@@ -112,7 +112,7 @@ def test_postgres_is_never_root_and_listens_on_the_loopback_only(running: embedd
     assert _ask(running.postgres, "show unix_socket_directories") == ""
 
 
-def test_postgres_wants_the_generated_password(running: embedded.Servers) -> None:
+def test_postgres_requires_the_generated_password(running: embedded.Servers) -> None:
     wrong = running.postgres.url.replace(running.postgres.password, "guess")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(wrong)
@@ -136,7 +136,7 @@ def test_data_of_another_postgres_version_get_one_clear_sentence(scratch: Path) 
         server.start()
 
 
-def test_a_postgres_whose_making_was_interrupted_is_made_anew(scratch: Path) -> None:
+def test_after_an_interruption_the_data_of_postgres_are_made_again(scratch: Path) -> None:
     server = PostgresServer(scratch / "interrupted")
     (server.folder / "data.unfinished" / "base").mkdir(parents=True)
     with server:
@@ -190,7 +190,7 @@ def test_the_pid_is_the_servers_own_and_stopping_leaves_nothing(name: str, scrat
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis", "sqs"])
-def test_an_address_in_the_environment_goes_first_and_nothing_is_started(name: str, scratch: Path) -> None:
+def test_with_an_address_in_the_environment_no_server_is_started(name: str, scratch: Path) -> None:
     urls = {"postgres": "postgresql://a:b@127.0.0.1:1/x", "redis": "redis://127.0.0.1:1/0", "sqs": "http://127.0.0.1:1"}
     variables = {"postgres": "DATABASE_URL", "redis": "REDIS_URL", "sqs": "SQS_ENDPOINT_URL"}
     server = group.choose(scratch / "external", [name], {variables[name]: urls[name]})[name]
@@ -230,14 +230,14 @@ def test_a_server_that_dies_at_once_is_reported_with_its_log(scratch: Path) -> N
         server.wait_ready(PATIENCE)
 
 
-def test_an_unknown_name_is_refused_and_an_unasked_one_too(scratch: Path) -> None:
+def test_an_unknown_server_and_one_that_was_not_chosen_are_refused(scratch: Path) -> None:
     with pytest.raises(EmbeddedError, match="There is no server 'mysql': use postgres, redis, sqs"):
         group.choose(scratch, ["mysql"])
     with pytest.raises(EmbeddedError, match="The server sqs was not chosen"):
         _ = group.choose(scratch / "some", ["redis"]).sqs
 
 
-def test_the_end_of_a_server_is_reported_whoever_ended_it(scratch: Path) -> None:
+def test_the_end_of_a_server_is_reported_for_any_cause(scratch: Path) -> None:
     ended = threading.Event()
     with RedisServer(scratch / "watched") as server:
         server.on_end = lambda *_: ended.set()
@@ -276,7 +276,7 @@ class _Deaf(RedisServer):
 
 
 @pytest.mark.parametrize("what", ["a server", "a worker"])
-def test_what_misses_its_start_deadline_does_not_go_on(what: str, scratch: Path) -> None:
+def test_a_server_that_misses_its_start_deadline_is_ended(what: str, scratch: Path) -> None:
     argv = [sys.executable, "-c", "import threading; threading.Event().wait()"]
     worker = Worker("deaf", argv, scratch / "deaf.log", dict(os.environ), scratch / "deaf.ready")
     late: Service = _Deaf(scratch / "deaf") if what == "a server" else worker
@@ -312,7 +312,7 @@ def test_a_server_that_hangs_ends_with_the_program_that_forgot_it(scratch: Path)
     assert process.wait_gone(family, PATIENCE)
 
 
-def test_servers_started_from_a_short_lived_thread_go_on(scratch: Path) -> None:
+def test_servers_outlive_the_thread_that_started_them(scratch: Path) -> None:
     server: Server = RedisServer(scratch / "thread")
     starter = threading.Thread(target=server.start)
     starter.start()
@@ -324,7 +324,7 @@ def test_servers_started_from_a_short_lived_thread_go_on(scratch: Path) -> None:
         server.stop()
 
 
-def test_a_process_is_only_ended_when_it_is_proven_to_be_the_one() -> None:
+def test_a_process_is_ended_only_if_its_identity_is_proven() -> None:
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE) as other:
         known = process.identity(other.pid)
         assert known is not None
@@ -358,13 +358,13 @@ def _listening(server: Server) -> set[tuple[str, int]]:
     return {(end.laddr.ip, end.laddr.port) for end in ends if end.status == psutil.CONN_LISTEN}
 
 
-def test_free_ports_are_none_of_those_that_outgoing_connections_get() -> None:
+def test_free_ports_are_not_those_of_outgoing_connections() -> None:
     with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as text:  # noqa: PTH123
         first = int(text.read().split()[0])
     assert all(15_000 <= free_port() < first for _ in range(20))
 
 
-def test_a_killed_emulator_takes_files_at_signed_addresses_again(scratch: Path) -> None:
+def test_a_restarted_emulator_accepts_files_at_signed_addresses_again(scratch: Path) -> None:
     with SqsServer(scratch / "killed") as server:
         store = boto3.client(
             "s3",
@@ -387,7 +387,7 @@ def test_a_killed_emulator_takes_files_at_signed_addresses_again(scratch: Path) 
         assert store.get_object(Bucket="videos", Key="before")["Body"].read() == b"1"
 
 
-def test_a_test_can_have_two_of_a_kind(scratch: Path) -> None:
+def test_a_test_can_have_two_servers_of_a_kind(scratch: Path) -> None:
     with (
         RedisServer(scratch / "one") as one,
         RedisServer(scratch / "two") as two,

@@ -43,7 +43,7 @@ def lathe(*places: Path, installers: tuple[Callable[[], None], ...] = ()) -> Too
     )
 
 
-def test_the_one_that_the_variable_names_goes_before_all(
+def test_the_program_in_the_variable_goes_before_all_others(
     bin_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _program(bin_folder / "lathe")
@@ -55,7 +55,7 @@ def test_the_one_that_the_variable_names_goes_before_all(
         lathe().find()
 
 
-def test_one_on_path_goes_before_other_places_and_one_that_does_not_run_is_passed_over(
+def test_a_program_on_path_goes_before_other_places_and_one_that_does_not_run_is_skipped(
     bin_folder: Path, tmp_path: Path
 ) -> None:
     elsewhere = _program(tmp_path / "opt" / "lathe")
@@ -65,9 +65,7 @@ def test_one_on_path_goes_before_other_places_and_one_that_does_not_run_is_passe
     assert lathe(elsewhere).find() == big
 
 
-def test_installers_are_tried_in_their_order_until_one_has_got_it(
-    bin_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_installers_are_tried_in_order_until_one_succeeds(bin_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     called = []
 
     def in_vain() -> None:
@@ -86,6 +84,6 @@ def test_installers_are_tried_in_their_order_until_one_has_got_it(
 
 
 @pytest.mark.usefixtures("bin_folder")
-def test_where_none_can_be_had_the_sentence_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_if_no_installer_succeeds_the_sentence_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert lathe().main() == 1
     assert capsys.readouterr().err == "There is no lathe: buy one.\n"

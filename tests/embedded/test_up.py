@@ -85,7 +85,7 @@ def test_a_signal_ends_every_process(up: Up, number: signal.Signals) -> None:
     assert not (run.home / "run.json").exists()
 
 
-def test_a_process_that_does_not_want_to_end_is_killed_in_time(up: Up) -> None:
+def test_a_process_that_does_not_end_is_killed_in_time(up: Up) -> None:
     run = up(STAND_IN_WEB="deaf").ready()
     started = run.processes()
     run.send(signal.SIGTERM)
@@ -103,14 +103,14 @@ def test_ctrl_c_while_it_starts_ends_cleanly(up: Up, home: Path) -> None:
     assert process.wait_gone({entry["pid"]: entry["identity"] for entry in recorded.values()}, 0)
 
 
-def test_a_second_one_says_where_the_first_runs(up: Up, home: Path) -> None:
+def test_a_second_run_says_where_the_first_one_runs(up: Up, home: Path) -> None:
     first = up().ready()
     second = _ask(home, "--port", str(free_port()))
     assert (second.returncode, second.stdout) == (0, f"It runs already, at http://127.0.0.1:{first.port}, in {home}.\n")
     assert len(first.processes()) == ALL
 
 
-def test_after_a_kill_nothing_is_left_and_the_next_one_has_the_data(up: Up) -> None:
+def test_after_a_kill_no_process_is_left_and_the_next_run_has_the_data(up: Up) -> None:
     run = up().ready()
     started = run.processes()
     secret = (run.home / "secret_key").read_text()
@@ -127,7 +127,7 @@ def test_after_a_kill_nothing_is_left_and_the_next_one_has_the_data(up: Up) -> N
     assert (again.home / "postgres" / "password").read_text() == password
 
 
-def test_a_leftover_is_ended_and_a_stranger_with_its_number_is_not(home: Path) -> None:
+def test_a_leftover_process_is_ended_but_not_another_one_with_its_pid(home: Path) -> None:
     argv = [sys.executable, "-c", "import sys; sys.stdin.read()"]
     with (
         subprocess.Popen(argv, stdin=subprocess.PIPE) as leftover,
@@ -148,7 +148,7 @@ def test_a_leftover_is_ended_and_a_stranger_with_its_number_is_not(home: Path) -
 
 
 @pytest.mark.parametrize("name", ["web", "ai_worker", "redis", "postgres", "sqs"])
-def test_what_dies_is_started_again_at_its_place(up: Up, name: str) -> None:
+def test_a_process_that_dies_is_started_again_at_the_same_port(up: Up, name: str) -> None:
     run = up().ready()
     before = run.run_file()
     os.kill(before[name]["pid"], signal.SIGKILL)
@@ -164,7 +164,7 @@ def test_what_dies_is_started_again_at_its_place(up: Up, name: str) -> None:
     assert len(run.processes()) == ALL
 
 
-def test_a_server_that_somebody_puts_in_its_place_is_left_alone(up: Up) -> None:
+def test_another_server_at_its_port_is_left_alone(up: Up) -> None:
     run = up().ready()
     pid = run.run_file()["redis"]["pid"]
     port = _redis_at(run).port
@@ -180,7 +180,7 @@ def test_a_server_that_somebody_puts_in_its_place_is_left_alone(up: Up) -> None:
     assert _redis_at(run).command("EXISTS", "mine") == ":0"
 
 
-def test_two_run_side_by_side(up: Up, home: Path) -> None:
+def test_two_systems_run_at_the_same_time(up: Up, home: Path) -> None:
     with scratch_folder() as folder:
         one, two = up(), up(folder=folder)
         one.ready()
@@ -266,7 +266,7 @@ def test_a_server_that_is_about_to_be_started_again_is_not_called_external(home:
     assert status.returncode == 3
 
 
-def test_status_tells_by_its_code_what_runs(up: Up, home: Path) -> None:
+def test_the_exit_code_of_status_says_what_runs(up: Up, home: Path) -> None:
     nothing = _ask(home, "--status")
     assert (nothing.returncode, nothing.stdout) == (3, f"Nothing runs in {home}.\n")
     run = up().ready()
@@ -292,7 +292,7 @@ def _make_unstartable(home: Path) -> None:
     (home / "postgres" / "data" / "postgresql.conf").write_text("no_such_setting = 1\n")
 
 
-def test_status_asks_each_process_whether_it_works(up: Up, home: Path) -> None:
+def test_status_checks_each_process_by_its_own_protocol(up: Up, home: Path) -> None:
     run = up().ready()
     entries = run.run_file()
     for name, entry in entries.items():
@@ -317,7 +317,7 @@ def _frozen(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_status_tells_a_server_that_refuses_from_one_that_serves(up: Up, home: Path) -> None:
+def test_status_distinguishes_a_server_that_refuses_from_one_that_works(up: Up, home: Path) -> None:
     run = up().ready()
     entries = run.run_file()
     clients = []
@@ -331,7 +331,7 @@ def test_status_tells_a_server_that_refuses_from_one_that_serves(up: Up, home: P
     assert said_of("postgres", status.stdout).startswith("postgres is not ready pid ")
 
 
-def test_status_asks_servers_of_others_too(up: Up, home: Path) -> None:
+def test_status_checks_external_servers_too(up: Up, home: Path) -> None:
     with RedisServer(home / "mine") as mine:
         run = up(REDIS_URL=mine.url).ready()
         assert mine.pid is not None
@@ -370,7 +370,7 @@ def test_a_server_that_does_not_answer_is_named_while_it_is_waited_for(up: Up) -
         assert run.wait_end() == 0
 
 
-def test_what_the_processes_are_told_is_kept_for_later_commands_as_long_as_they_run(up: Up, home: Path) -> None:
+def test_the_environment_of_the_processes_is_kept_for_later_commands_while_they_run(up: Up, home: Path) -> None:
     run = up(SQS_QUEUE_PREFIX="mine", UNRELATED="secret of somebody else").ready()
     kept = json.loads((home / "environment.json").read_text(encoding="utf-8"))
     seen = process_environment(run.run_file()["web"]["pid"])
@@ -384,7 +384,7 @@ def test_what_the_processes_are_told_is_kept_for_later_commands_as_long_as_they_
     assert not (home / "environment.json").exists()
 
 
-def test_the_users_own_variables_go_first_except_where_they_mean_another_project(up: Up) -> None:
+def test_the_users_own_variables_go_first_except_those_of_another_project(up: Up) -> None:
     run = up(SECRET_KEY="the-users-own-key-of-more-than-32-letters", DJANGO_SETTINGS_MODULE="another.project").ready()
     seen = process_environment(run.run_file()["web"]["pid"])
     assert seen["SECRET_KEY"] == "the-users-own-key-of-more-than-32-letters"
@@ -394,7 +394,7 @@ def test_the_users_own_variables_go_first_except_where_they_mean_another_project
     assert seen["S3_ENDPOINT_URL"] == run.run_file()["sqs"]["address"]
 
 
-def test_neither_the_supervisor_nor_the_servers_show_what_only_the_product_is_told(up: Up, home: Path) -> None:
+def test_neither_the_supervisor_nor_the_servers_have_the_secrets_of_the_product(up: Up, home: Path) -> None:
     secret = "k" * 40
     run = up(SECRET_KEY=secret).ready()
     others = [run.process.pid, *(run.run_file()[name]["pid"] for name in ("postgres", "redis", "sqs"))]
@@ -420,7 +420,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_in_the_background_of_a_script_a_signal_ends_everything(number: int, home: Path) -> None:
+def test_as_a_background_job_of_a_script_a_signal_ends_everything(number: int, home: Path) -> None:
     """A shell without job control makes its background jobs ignore SIGINT and SIGQUIT."""
     run = Run(home, program=[sys.executable, "-c", IN_THE_BACKGROUND, STAND_IN])
     try:

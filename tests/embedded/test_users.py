@@ -49,7 +49,7 @@ def test_the_servers_run_for_a_user_without_a_name(home: str | None, scratch: Pa
     assert run.stdout.splitlines() == [f"user 12345 {home or '~'}", "database of academy"], run.stderr
 
 
-def test_where_nothing_works_one_sentence_says_what_to_do(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_nothing_works_one_sentence_says_what_to_do(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     monkeypatch.setattr(postgres_user, "_can_use", lambda *_: False)
     with pytest.raises(EmbeddedError, match=r"as user 12345, who has no name .* add a line .*DATABASE_URL"):

@@ -424,7 +424,7 @@ DEFECTS = [
         "embedded/sqs.py",
         '"MINISTACK_REGION": os.environ.get("AWS_REGION") or REGION,',
         "",
-        "tests/embedded/test_servers.py::test_a_killed_emulator_takes_files_at_signed_addresses_again",
+        "tests/embedded/test_servers.py::test_a_restarted_emulator_accepts_files_at_signed_addresses_again",
     ),
     Defect(
         "Blame for failures",

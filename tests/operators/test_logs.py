@@ -41,7 +41,7 @@ def of_our_code(lines: list[Line]) -> list[Line]:
     return [line for line in lines if line.get("logger", "").partition(".")[0] in {"academy", "apps", "realtime"}]
 
 
-async def test_every_line_of_a_running_import_carries_its_tenant_job_and_attempt(talking: System) -> None:
+async def test_every_line_of_a_running_import_has_its_tenant_job_and_attempt(talking: System) -> None:
     log_file = talking.worker.log_file
     before = len(lines_of(log_file))
     async with talking.client() as client, await talking.watcher(client) as watcher:
@@ -55,7 +55,7 @@ async def test_every_line_of_a_running_import_carries_its_tenant_job_and_attempt
     assert said == {(tenant_of(talking, "hanbit"), f"job:{job_id}", 1, "excel_parsing")}
 
 
-async def test_a_job_that_goes_wrong_says_whose_it_is(talking: System) -> None:
+async def test_the_line_of_a_failed_job_has_its_tenant(talking: System) -> None:
     log_file = talking.worker.log_file
     async with talking.client("saebom") as client, await talking.watcher(client) as watcher:
         job_id = await import_workbook(client, b"no workbook at all", "x.csv")
@@ -69,7 +69,7 @@ async def test_a_job_that_goes_wrong_says_whose_it_is(talking: System) -> None:
     assert (line["tenant"], line["job"], line["attempt"]) == (tenant_of(talking, "saebom"), f"job:{job_id}", 1)
 
 
-async def test_the_lines_of_a_websocket_carry_its_tenant_and_its_connection(talking: System) -> None:
+async def test_the_lines_of_a_websocket_have_its_tenant_and_its_connection(talking: System) -> None:
     log_file = talking.web.log_file
     async with talking.client("saebom") as client, await talking.watcher(client) as watcher:
         await watcher.read_until("snapshot")
@@ -88,7 +88,7 @@ async def test_the_lines_of_a_websocket_carry_its_tenant_and_its_connection(talk
     assert all(line["tenant"] and line["connection"] for line in of_connections)
 
 
-async def test_the_lines_of_a_request_carry_its_tenant_and_not_that_of_another(talking: System) -> None:
+async def test_the_lines_of_a_request_have_its_own_tenant(talking: System) -> None:
     academies = ["hanbit", "saebom"] * 5
     with talking.another_web(S3_BUCKET="no-such-bucket") as web:
         async with httpx.AsyncClient(base_url=web.address, timeout=30) as client:
@@ -104,7 +104,7 @@ async def upload(client: httpx.AsyncClient, token: str) -> None:
     assert (await client.post("/api/v1/students/import/", files=files, headers=headers)).status_code == 503
 
 
-async def test_what_outlives_a_request_does_not_log_under_its_name(
+async def test_tasks_that_outlive_a_request_do_not_log_its_tenant(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bound: list[dict[str, Any]] = []

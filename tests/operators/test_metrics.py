@@ -67,9 +67,7 @@ def measured(template: Servers, worker_address: str) -> Iterator[System]:
             yield running
 
 
-def test_the_page_names_all_that_is_exposed_with_its_type_and_nothing_else(
-    measured: System, worker_address: str
-) -> None:
+def test_the_page_names_exactly_the_exposed_metrics_with_their_types(measured: System, worker_address: str) -> None:
     shown = {(row[0].strip("`"), row[1]) for row in METRICS}
     assert names_and_types(measured.address) == names_and_types(worker_address) == shown
 
@@ -88,9 +86,7 @@ def labels_of(address: str) -> dict[str, set[str]]:
     }
 
 
-async def test_an_import_that_is_watched_shows_in_what_both_processes_count(
-    measured: System, worker_address: str
-) -> None:
+async def test_a_watched_import_is_counted_in_both_processes(measured: System, worker_address: str) -> None:
     async with measured.client() as client:
         ticket = await new_ticket(client)
         async with (
@@ -155,7 +151,7 @@ async def test_the_age_of_the_outbox_is_that_of_its_oldest_unsent_row(measured: 
     assert await asyncio.to_thread(ages) < 3600
 
 
-def test_a_scrape_ends_while_redis_and_the_database_hang_and_leaves_out_what_they_know() -> None:
+def test_a_scrape_ends_while_redis_and_the_database_hang_without_their_metrics() -> None:
     hangs = threading.Event()
 
     def ask() -> dict[str, float]:
@@ -175,18 +171,18 @@ def fails() -> dict[str, float]:
     raise OSError("gone")
 
 
-def test_metrics_with_a_token_are_shown_to_who_sends_it(measured: System) -> None:
+def test_metrics_with_a_token_require_it(measured: System) -> None:
     with measured.another_web(REALTIME_METRICS_TOKEN="t0ken") as web:
         assert httpx.get(f"{web.address}/metrics").status_code == 401
         assert families_of(web.address, Authorization="Bearer t0ken")
 
 
-def test_publishing_needs_no_client_of_prometheus() -> None:
+def test_publishing_does_not_need_prometheus_client() -> None:
     code = "import sys; import realtime.publish; print('prometheus_client' in sys.modules, 'django' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=PROJECT, text=True).split() == ["False", "False"]
 
 
-def test_a_worker_whose_port_is_taken_says_so_and_works_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_worker_whose_port_is_taken_logs_that_and_works(caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
@@ -198,7 +194,7 @@ def test_a_worker_whose_port_is_taken_says_so_and_works_all_the_same(caplog: pyt
     assert str(port) in line
 
 
-async def test_jobs_that_wait_and_run_are_counted_by_queue(measured: System) -> None:
+async def test_waiting_and_running_jobs_are_counted_by_queue(measured: System) -> None:
     def jobs() -> dict[str, float]:
         samples = scrape(measured.address)
         names = ("academy_jobs_waiting", "academy_jobs_running", "academy_jobs_oldest_waiting_seconds")

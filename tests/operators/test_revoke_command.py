@@ -13,7 +13,7 @@ def revoke(system: System, *words: str, **environment: str) -> CompletedProcess[
     return system.managed("realtime_revoke", *words, **environment)
 
 
-async def test_a_user_is_ended_and_nobody_else(own_system: System) -> None:
+async def test_the_connections_of_one_user_are_ended(own_system: System) -> None:
     async with own_system.client() as owner, own_system.client("saebom") as other:
         async with await own_system.watcher(owner) as watcher, await own_system.watcher(other) as unconcerned:
             await watcher.read_until("snapshot")
@@ -31,7 +31,7 @@ async def test_a_user_is_ended_and_nobody_else(own_system: System) -> None:
             assert (await owner.post("/api/v1/auth/token/", json=account)).status_code == 200
 
 
-async def test_who_is_ended_cannot_refresh_a_token_either(own_system: System) -> None:
+async def test_a_revoked_user_cannot_refresh_a_token_either(own_system: System) -> None:
     async with httpx.AsyncClient(base_url=own_system.address, timeout=30) as client:
         for words in (["--user", "staff"], ["--session", ""], []):
             account = {"tenant": "hanbit", "username": "staff", "password": PASSWORD}
@@ -43,7 +43,7 @@ async def test_who_is_ended_cannot_refresh_a_token_either(own_system: System) ->
             assert answer.status_code == 401
 
 
-async def test_a_session_or_a_whole_tenant_is_ended(own_system: System) -> None:
+async def test_the_connections_of_a_session_or_a_whole_tenant_are_ended(own_system: System) -> None:
     async with own_system.client("saebom") as client, await own_system.watcher(client) as watcher:
         await watcher.read_until("snapshot")
         ((session_id,),) = own_system.query(

@@ -157,6 +157,6 @@ def vars_of(step: Step) -> dict[str, Any]:
     return {"index": step.index, "total": step.total, "name": step.name, "percent": step.percent}
 
 
-def test_a_worker_s_text_cannot_move_the_cursor() -> None:
+def test_the_text_of_a_worker_cannot_move_the_cursor() -> None:
     error = {"code": "x", "message": "\x1b[2J\r\nimport 학생"}
     assert line_of(record(status="FAILED", error=error)).endswith("x: �[2J��import 학생")

@@ -48,7 +48,7 @@ async def test_a_client_that_names_another_address_is_still_counted_by_its_own(p
     assert answers[-1].status_code == 429
 
 
-async def test_a_client_cannot_pass_for_a_program_of_the_same_machine(system: System, proxy: Proxy) -> None:
+async def test_a_client_cannot_pretend_to_be_a_program_on_the_same_machine(system: System, proxy: Proxy) -> None:
     async with browser(proxy) as client:
         assert (await client.get("/metrics")).status_code == 404
     async with httpx.AsyncClient(base_url=system.address) as direct:
@@ -78,7 +78,7 @@ async def test_an_import_is_watched_by_websocket(system: System, proxy: Proxy) -
             assert (await watcher.until_terminal(f"job:{job_id}"))["status"] == "DONE"
 
 
-async def test_events_come_while_the_stream_is_open(system: System, proxy: Proxy) -> None:
+async def test_events_arrive_while_the_stream_is_open(system: System, proxy: Proxy) -> None:
     async with signed_in(system, proxy) as client:
         assert (await client.get("/healthz")).http_version == "HTTP/2"
         ticket = await new_ticket(client)
@@ -87,7 +87,7 @@ async def test_events_come_while_the_stream_is_open(system: System, proxy: Proxy
             await stream.read_until("snapshot")
 
 
-async def test_a_body_that_the_proxy_lets_through_is_refused_before_it_was_sent(proxy: Proxy) -> None:
+async def test_a_body_that_the_proxy_passes_on_is_refused_before_it_is_sent(proxy: Proxy) -> None:
     """A stranger's video: the answer comes though the body has not ended, and the proxy passes it on."""
     async with browser(proxy, "127.0.0.24", http2=False) as stranger:
         answer = await stranger.post("/media/videos/", content=b"x" * 30_000_000, headers={"Content-Type": "video/mp4"})
@@ -95,7 +95,7 @@ async def test_a_body_that_the_proxy_lets_through_is_refused_before_it_was_sent(
     assert answer.json().keys() == {"code", "message"}
 
 
-async def test_a_body_is_as_large_as_its_address_takes(system: System, proxy: Proxy) -> None:
+async def test_each_path_has_its_limit_on_bodies(system: System, proxy: Proxy) -> None:
     """A workbook of some megabytes gets to the server, which looks into it; elsewhere a megabyte is the most."""
     async with signed_in(system, proxy, http2=False) as client:
         workbook = {"file": ("students.xlsx", b"PK" + bytes(15_000_000))}
@@ -106,7 +106,7 @@ async def test_a_body_is_as_large_as_its_address_takes(system: System, proxy: Pr
         assert large.status_code == 413
 
 
-async def test_what_comes_by_http_is_sent_to_https(proxy: Proxy) -> None:
+async def test_a_request_by_http_is_redirected_to_https(proxy: Proxy) -> None:
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"http://{HOST}:{proxy.plain_port}/healthz?a=b")
     location = httpx.URL(answer.headers["location"])

@@ -22,7 +22,7 @@ async def websocket_url(system: System, address: str) -> str:
     return str(answer["websocket_url"])
 
 
-async def test_the_variable_says_who_is_believed(system: System) -> None:
+async def test_the_variable_names_the_trusted_proxies(system: System) -> None:
     assert (await websocket_url(system, system.address)).startswith("wss://")
     with system.another_web(FORWARDED_ALLOW_IPS="198.51.100.0/24,::1") as other:
         assert (await websocket_url(system, other.address)).startswith("ws://")
@@ -30,7 +30,7 @@ async def test_the_variable_says_who_is_believed(system: System) -> None:
         assert (await websocket_url(system, named.address)).startswith("wss://")
 
 
-async def test_where_all_are_believed_a_client_still_cannot_choose_its_address(system: System) -> None:
+async def test_if_all_peers_are_trusted_a_client_still_cannot_choose_its_address(system: System) -> None:
     account = {"tenant": "hanbit", "username": "staff", "password": "wrong"}
     with system.another_web(FORWARDED_ALLOW_IPS="*") as web:
         async with httpx.AsyncClient(base_url=web.address, timeout=30) as client:

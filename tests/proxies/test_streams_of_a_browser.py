@@ -37,7 +37,7 @@ async def open_streams(page: Page, address: str, count: int) -> None:
     await asyncio.wait_for(page.evaluate(f"({OPEN})({count}).then(() => null)"), 60)
 
 
-async def test_by_http_1_six_of_them_hold_up_every_other_request_of_the_site(page: Page, system: System) -> None:
+async def test_by_http_1_six_streams_block_all_other_requests_of_the_site(page: Page, system: System) -> None:
     await open_streams(page, system.address, MOST_BY_HTTP_1)
     await page.evaluate(ASK)
     async with httpx.AsyncClient(base_url=system.address) as elsewhere:
@@ -48,7 +48,7 @@ async def test_by_http_1_six_of_them_hold_up_every_other_request_of_the_site(pag
     assert await page.evaluate("answered") is True
 
 
-async def test_through_a_proxy_by_http_2_twelve_hold_up_nothing(page: Page, proxy: Proxy) -> None:
+async def test_by_http_2_through_a_proxy_twelve_streams_block_nothing(page: Page, proxy: Proxy) -> None:
     await open_streams(page, proxy.address, 2 * MOST_BY_HTTP_1)
     await page.evaluate(ASK)
     await asyncio.wait_for(page.evaluate("() => asked"), 60)
