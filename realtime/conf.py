@@ -14,7 +14,7 @@ from redis import Redis
 from realtime.connect.connection import Timing
 from realtime.connect.connections import MaxConnections
 from realtime.connect.revocation import Revocations
-from realtime.connect.unwritten import Committed, UnwrittenMarks
+from realtime.connect.unwritten_revocations import Committed, UnwrittenMarks
 from realtime.identity import Authenticator, TopicRules
 from realtime.publish.publisher import Publisher
 from realtime.records.record import Record

@@ -3,7 +3,7 @@
 A mark names a subject and a time; older tickets and tokens of the subject are invalid. The mark of a session needs no
 comparison of times, because a session that has ended never comes back. A mark is written to Redis, where each
 authenticated request looks, and published to every process in the same step. A process that missed the message finds
-the mark when it probes Redis. `realtime.connect.unwritten` keeps the marks that Redis refuses.
+the mark when it probes Redis. `realtime.connect.unwritten_revocations` keeps the marks that Redis refuses.
 """
 
 import time
@@ -15,8 +15,16 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from realtime.connect.marks import KEPT_SECONDS, TENANT, Issued, Marks, session_subject, subjects_of, user_subject
-from realtime.connect.unwritten import UnwrittenMarks
+from realtime.connect.revocation_marks import (
+    KEPT_SECONDS,
+    TENANT,
+    Issued,
+    Marks,
+    session_subject,
+    subjects_of,
+    user_subject,
+)
+from realtime.connect.unwritten_revocations import UnwrittenMarks
 from realtime.records import scripts
 from realtime.records.batches import Call, run_script
 from realtime.records.errors import BadRecordError, RevokedError, WritesRefusedError

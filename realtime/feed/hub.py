@@ -14,12 +14,12 @@ from typing import Self
 import structlog
 from redis.exceptions import ReadOnlyError, RedisError
 
+from realtime.feed.background_tasks import end_tasks
 from realtime.feed.followed_feed import FollowedFeed, Noted
+from realtime.feed.freshness import Pulse
 from realtime.feed.mirror import Message, parse_message
-from realtime.feed.pulse import Pulse
 from realtime.feed.reader import FeedReader
 from realtime.feed.subscriber import Subscriber
-from realtime.feed.tasks import end_tasks
 from realtime.protocol import frames
 from realtime.protocol.frames import Frame
 from realtime.protocol.place import Place

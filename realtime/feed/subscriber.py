@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from realtime.feed.eager import start
-from realtime.feed.in_flight import InFlight
+from realtime.feed.eager_start import start
+from realtime.feed.unreceived_bytes import InFlight
 from realtime.protocol import frames
 from realtime.protocol.frames import Frame
 from realtime.protocol.place import Place

@@ -10,7 +10,7 @@ import orjson
 import structlog
 
 from realtime.connect.connections import Connections, MaxConnections
-from realtime.connect.health import Health
+from realtime.connect.link_health import Health
 from realtime.connect.revocation import Revocations
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader

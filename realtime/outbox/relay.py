@@ -26,8 +26,8 @@ from realtime.outbox.claims import set_aside_rows
 from realtime.outbox.delivery import Delivery, Outcome, deliveries
 from realtime.outbox.lease import Lease
 from realtime.outbox.outbox import give_back_pooled_connection
-from realtime.outbox.refill import KEPT, Refill
-from realtime.outbox.second_look import TAKEN_OVER_SECONDS, SecondLook
+from realtime.outbox.publish_again import TAKEN_OVER_SECONDS, Republisher
+from realtime.outbox.refill_redis import KEPT, Refill
 from realtime.records.errors import LeaseLostError
 from realtime.repair.rebuild import Rebuild
 from realtime.repair.sweeper import Sweeper
@@ -164,8 +164,8 @@ class Maintenance:
         rebuild = Rebuild(conf.redis(), source, key_prefix=prefix, limits=limits)
         old_workers = conf.old_keys() is not None
         self._sweeper = Sweeper(conf.redis(), source, key_prefix=prefix, limits=limits, old_workers=old_workers)
-        self._second_look = SecondLook()
-        self._refill = Refill(source, rebuild, self._sweeper, self._second_look)
+        self._republisher = Republisher()
+        self._refill = Refill(source, rebuild, self._sweeper, self._republisher)
         # Half as long as a worker's: also where the worker died with its relay, others see in time that it is gone.
         self._lease = Lease("tending", limits.lease_seconds / 2)
         self._tends = False
@@ -177,9 +177,9 @@ class Maintenance:
         tended, self._tends = self._tends, self._lease.hold()
         if self._tends:
             if not tended:
-                self._second_look.plan(TAKEN_OVER_SECONDS)
+                self._republisher.plan(TAKEN_OVER_SECONDS)
             self._try("redis_not_filled", self._refill.if_needed)
-            self._try("second_look_failed", self._second_look.if_due)
+            self._try("publish_again_failed", self._republisher.if_due)
             self._try("sweep_failed", self._sweeper.sweep_if_due)
             self._purge()
 

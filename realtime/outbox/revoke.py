@@ -14,9 +14,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.connect.marks import KEPT_SECONDS, TENANT, session_subject, user_subject
 from realtime.connect.revocation import Revocations
-from realtime.connect.unwritten import CommittedMark
+from realtime.connect.revocation_marks import KEPT_SECONDS, TENANT, session_subject, user_subject
+from realtime.connect.unwritten_revocations import CommittedMark
 from realtime.models import OutboxEntry
 from realtime.outbox.outbox import (
     bound_statements,
@@ -172,7 +172,7 @@ def restore_marks(
 def committed_marks(seconds: float) -> list[CommittedMark]:
     """Return the marks that still have to be written to Redis, and those that were written in the last `seconds`.
 
-    Raise DatabaseError, without waiting long (`realtime.connect.unwritten.Committed`).
+    Raise DatabaseError, without waiting long (`realtime.connect.unwritten_revocations.Committed`).
     """
     rows = unsent(REVOCATION)
     if seconds >= KEPT_SECONDS:

@@ -11,11 +11,11 @@ from django.db import connection
 
 from realtime import conf
 from realtime.connect.connections import Connections
-from realtime.connect.health import Health
+from realtime.connect.link_health import Health
 from realtime.connect.revocation import ENDED, Issued
+from realtime.feed.background_tasks import end_tasks
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
-from realtime.feed.tasks import end_tasks
 from realtime.protocol.close_codes import RETRY_AFTER_MS, CloseCode, RefusedError
 from realtime.records.errors import FeedUnavailableError
 

@@ -13,7 +13,7 @@ BEHIND_THE_WALL = (
     "realtime/outbox/outbox.py",
     "realtime/outbox/source.py",
     "realtime/outbox/claims.py",
-    "realtime/outbox/refill.py",
+    "realtime/outbox/refill_redis.py",
     "realtime/outbox/relay.py",
     "realtime/outbox/revoke.py",
 )

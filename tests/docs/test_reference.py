@@ -28,8 +28,8 @@ from config.postgresql import OLDEST_POSTGRES
 from embedded import up
 from embedded.home import PROJECT
 from harness.asyncapi import resolve
-from realtime.connect import connection, health, tickets
-from realtime.feed import hub, in_flight
+from realtime.connect import connection, link_health, tickets
+from realtime.feed import hub, unreceived_bytes
 from realtime.protocol import frames
 from realtime.protocol.close_codes import REASONS, CloseCode
 from realtime.records import keys, record, topics
@@ -255,8 +255,8 @@ def test_every_code_of_an_error_frame_is_in_the_page() -> None:
         ("pings without a pong", [connection.MAX_PINGS_UNANSWERED]),
         ("time to read the feed for a new connection", [int(hub.JOIN_SECONDS)]),
         ("a record", [record.MAX_RECORD_BYTES]),
-        ("what is known of revocations, while Redis does not answer", [int(health.HEARD_SECONDS)]),
-        ("what waits for a slow client", [in_flight.MAX_BUFFER_BYTES]),
+        ("what is known of revocations, while Redis does not answer", [int(link_health.HEARD_SECONDS)]),
+        ("what waits for a slow client", [unreceived_bytes.MAX_BUFFER_BYTES]),
     ],
 )
 def test_a_limit_of_the_protocol_is_the_one_of_the_page(what: str, numbers: list[int]) -> None:

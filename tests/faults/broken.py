@@ -34,7 +34,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "the relay does not notice that Redis was emptied or replaced",
-        "realtime/outbox/refill.py",
+        "realtime/outbox/refill_redis.py",
         "if mark == run_id or time.monotonic() < self._again_at:",
         "if True:",
         "tests/faults/test_killed_redis.py::test_a_done_that_an_emptied_redis_forgot_is_told_again_by_itself",
@@ -196,10 +196,10 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "records that went to a replaced master are not published again",
-        "realtime/outbox/refill.py",
-        "        self._second_look.plan()\n",
+        "realtime/outbox/refill_redis.py",
+        "        self._republisher.plan()\n",
         "",
-        "tests/realtime/outbox/test_second_look.py::"
+        "tests/realtime/outbox/test_publish_again.py::"
         "test_a_terminal_record_that_went_to_the_old_master_is_published_again_after_the_fill",
     ),
     Defect(
@@ -269,7 +269,7 @@ DEFECTS = [
     Defect(
         "Revocation",
         "while Redis takes no writes, a process does not read revocations from the database",
-        "realtime/connect/unwritten.py",
+        "realtime/connect/unwritten_revocations.py",
         "if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):",
         "if False:",
         "tests/realtime/outbox/test_revoke.py",
@@ -277,7 +277,7 @@ DEFECTS = [
     Defect(
         "Revocation",
         "while Redis does not answer, a process does not read revocations from the database",
-        "realtime/connect/health.py",
+        "realtime/connect/link_health.py",
         "return asyncio.get_running_loop().time() - self._reader.link.heard_until <= HEARD_SECONDS",
         "return True",
         "tests/faults/test_silent_redis.py",

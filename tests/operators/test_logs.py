@@ -16,7 +16,7 @@ from academy.adapters.excel.sample import sample_workbook
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
 from harness.system import System, eventually, import_workbook, running_system, tenant_of
-from realtime.connect.health import Health
+from realtime.connect.link_health import Health
 from realtime.publish import Publisher
 from realtime.web.process import this_process
 
@@ -48,7 +48,7 @@ async def test_every_line_of_a_running_import_has_its_tenant_job_and_attempt(tal
         job_id = await import_workbook(client, sample_workbook(30, seed=43))
         await watcher.until_terminal(f"job:{job_id}")
     await eventually(lambda: any(line["event"] == "job_done" for line in lines_of(log_file)[before:]))
-    of_relay = {"realtime.outbox.relay", "realtime.outbox.refill"}
+    of_relay = {"realtime.outbox.relay", "realtime.outbox.refill_redis"}
     lines = [line for line in of_our_code(lines_of(log_file)[before:]) if line["logger"] not in of_relay]
     assert [line["event"] for line in lines if line["level"] == "info"] == ["job_started", "job_done"]
     said = {(line["tenant"], line["job"], line["attempt"], line["job_type"]) for line in lines}

@@ -17,7 +17,7 @@ import realtime.redis.links
 from embedded.ports import HOST
 from harness.redis_pair import RedisPair
 from realtime.connect.connections import Connections, MaxConnections
-from realtime.connect.health import Health
+from realtime.connect.link_health import Health
 from realtime.connect.revocation import Revocations
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader

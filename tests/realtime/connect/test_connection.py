@@ -10,7 +10,7 @@ from embedded.group import Servers
 from realtime import conf
 from realtime.connect.connection import Connection, Timing
 from realtime.connect.connections import Connections, MaxConnections
-from realtime.connect.health import Health
+from realtime.connect.link_health import Health
 from realtime.connect.tickets import Ticket
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from realtime.feed.in_flight import MAX_BUFFER_BYTES
 from realtime.feed.subscriber import MAX_PENDING_TOPICS, MAX_QUEUED_BYTES, Subscriber
+from realtime.feed.unreceived_bytes import MAX_BUFFER_BYTES
 from realtime.protocol import frames
 from realtime.records.record import Record
 from realtime.records.topics import TopicFilter

@@ -16,9 +16,9 @@ from structlog.testing import capture_logs
 from embedded.group import Servers
 from embedded.redis import RedisServer
 from realtime import conf
-from realtime.connect.marks import KEPT_SECONDS
 from realtime.connect.revocation import Revocations, parse_revocation
-from realtime.connect.unwritten import CommittedMark, UnwrittenMarks
+from realtime.connect.revocation_marks import KEPT_SECONDS
+from realtime.connect.unwritten_revocations import CommittedMark, UnwrittenMarks
 from realtime.identity import Identity
 from realtime.models import OutboxEntry
 from realtime.outbox.relay import Relay

@@ -7,14 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 from redis import Redis
 
-import realtime.feed.pulse
+import realtime.feed.freshness
 import realtime.feed.reader
 import realtime.redis.links
 from embedded.redis import RedisServer
 from realtime.connect.connections import Connections, MaxConnections
-from realtime.connect.health import Health
-from realtime.connect.marks import user_subject
+from realtime.connect.link_health import Health
 from realtime.connect.revocation import Revocations
+from realtime.connect.revocation_marks import user_subject
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
 from realtime.redis import links
@@ -55,7 +55,7 @@ async def processes(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(realtime.feed.reader, "REDIS_TIMEOUT_SECONDS", TIME_LIMIT)
     monkeypatch.setattr(realtime.redis.links, "OLD_SECONDS", TIME_LIMIT)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 3600.0)
-    monkeypatch.setattr(realtime.feed.pulse, "PULSE_SECONDS", 3600.0)
+    monkeypatch.setattr(realtime.feed.freshness, "PULSE_SECONDS", 3600.0)
     with Redis.from_url(own_redis.url) as redis:
         redis.config_set("timeout", REDIS_TIME_LIMIT)
     processes = [Process(own_redis) for _ in range(3)]

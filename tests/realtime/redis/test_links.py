@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import pytest
 from redis import Redis
 
-import realtime.connect.health
-import realtime.feed.pulse
+import realtime.connect.link_health
+import realtime.feed.freshness
 from embedded.group import Servers
 from embedded.home import PROJECT
 from embedded.ports import HOST
 from harness.proxy import Proxy
 from realtime.connect.connections import Connections, MaxConnections
-from realtime.connect.health import Health
+from realtime.connect.link_health import Health
 from realtime.connect.revocation import Revocations
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
@@ -52,7 +52,7 @@ class Watched:
 async def test_an_error_in_ending_one_tenants_connections_does_not_stop_the_watch(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(realtime.connect.health, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(realtime.connect.link_health, "LOOK_SECONDS", 0.01)
     ended: list[int] = []
 
     def fails_for_one(connections: Connections, tenant_id: int, _: object) -> None:
@@ -73,7 +73,7 @@ async def test_an_error_in_ending_one_tenants_connections_does_not_stop_the_watc
 async def watched(
     servers: Servers, redis: Redis, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Watched]:
-    monkeypatch.setattr(realtime.connect.health, "BEHIND_SECONDS", 0.05)
+    monkeypatch.setattr(realtime.connect.link_health, "BEHIND_SECONDS", 0.05)
     async with Proxy(servers.redis.port) as proxy:
         reader = FeedReader.from_url(f"redis://{HOST}:{proxy.port}")
         hub = Hub(reader).start()
@@ -198,8 +198,8 @@ async def test_the_probe_finds_a_silent_connection_before_a_new_client_needs_it(
 
 @pytest.fixture
 def quick_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(realtime.feed.pulse, "PULSE_SECONDS", 0.05)
-    monkeypatch.setattr(realtime.feed.pulse, "DELAYED_SECONDS", 0.3)
+    monkeypatch.setattr(realtime.feed.freshness, "PULSE_SECONDS", 0.05)
+    monkeypatch.setattr(realtime.feed.freshness, "DELAYED_SECONDS", 0.3)
 
 
 @pytest.mark.usefixtures("quick_pulse")

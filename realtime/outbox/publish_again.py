@@ -32,8 +32,8 @@ TAKEN_OVER_SECONDS = 180.0
 """How far back a relay looks that gets the lease: another one may have filled Redis and ended before its last look."""
 
 
-class SecondLook:
-    """Plans and makes the looks. It belongs to the relay that holds the lease."""
+class Republisher:
+    """Plans when to publish again, and does it. It belongs to the relay that holds the lease."""
 
     def __init__(self) -> None:
         self._due: list[float] = []

@@ -2,7 +2,7 @@
 
 Every 15 seconds it compares the epochs and offsets of the mirrors with Redis and reads the revocation marks, for all
 tenants in one round trip. Every second it checks whether Redis accepts writes. While Redis refuses them, it reads the
-marks that Redis does not have from the database (`realtime.connect.unwritten`).
+marks that Redis does not have from the database (`realtime.connect.unwritten_revocations`).
 
 A process trusts the marks that it knows while the link that delivers them shows every second that it is alive.
 Otherwise it reads them from Redis and, if Redis does not answer, from the database.
@@ -19,10 +19,10 @@ import structlog
 from redis.exceptions import RedisError
 
 from realtime.connect.connections import Connections
-from realtime.connect.database_marks import DatabaseMarks, log_failure
-from realtime.connect.marks import KEPT_SECONDS, Issued, Marks
 from realtime.connect.revocation import Revocations
-from realtime.connect.unwritten import LOOK_SECONDS
+from realtime.connect.revocation_marks import KEPT_SECONDS, Issued, Marks
+from realtime.connect.revocations_in_database import DatabaseMarks, log_failure
+from realtime.connect.unwritten_revocations import LOOK_SECONDS
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader, Probed
 from realtime.records.errors import BadRecordError, FeedUnavailableError

@@ -1,9 +1,9 @@
 """Keeps the revocation marks that Redis may not have, and checks whether Redis accepts writes.
 
 A mark is valid once it is committed in the database. While Redis refuses writes, marks are announced to all processes
-by a plain `PUBLISH`, which Redis still accepts, and each process reads the marks that are still to be written from the
-database, once a second. While Redis does not answer, `realtime.connect.health` reads the database as often, for all
-code in the event loop. If the database cannot be read either, nobody is admitted.
+by a plain `PUBLISH`, which Redis still accepts, and each process reads the marks that are still to be written from
+the database, once a second. While Redis does not answer, `realtime.connect.link_health` reads the database as often,
+for all code in the event loop. If the database cannot be read either, nobody is admitted.
 """
 
 import threading
@@ -17,7 +17,7 @@ from redis import Redis
 from redis.client import Pipeline
 from redis.exceptions import RedisError, ResponseError
 
-from realtime.connect.marks import KEPT_SECONDS, Issued, LocalMarks
+from realtime.connect.revocation_marks import KEPT_SECONDS, Issued, LocalMarks
 from realtime.records import scripts
 from realtime.records.errors import MarksUnreadableError
 from realtime.records.keys import Keys

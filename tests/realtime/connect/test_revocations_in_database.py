@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-import realtime.connect.database_marks
-from realtime.connect.database_marks import OVERLAP_SECONDS, DatabaseMarks
-from realtime.connect.marks import KEPT_SECONDS
+import realtime.connect.revocations_in_database
+from realtime.connect.revocation_marks import KEPT_SECONDS
+from realtime.connect.revocations_in_database import OVERLAP_SECONDS, DatabaseMarks
 from realtime.records.errors import FeedUnavailableError, MarksUnreadableError
 
 
@@ -37,7 +37,7 @@ async def test_callers_at_the_same_time_share_one_read_of_the_database() -> None
 async def test_the_first_read_of_an_outage_is_of_all_marks_and_the_next_of_new_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(realtime.connect.database_marks, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(realtime.connect.revocations_in_database, "FRESH_SECONDS", 0.0)
     database = Database()
     marks = DatabaseMarks(database.read)
     await marks.refresh()
@@ -52,7 +52,7 @@ async def test_the_first_read_of_an_outage_is_of_all_marks_and_the_next_of_new_o
 async def test_while_the_database_fails_or_hangs_nobody_is_admitted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(realtime.connect.database_marks, "READ_SECONDS", 0.05)
+    monkeypatch.setattr(realtime.connect.revocations_in_database, "READ_SECONDS", 0.05)
     database = Database()
     marks = DatabaseMarks(database.read)
     for problem in (MarksUnreadableError("away"), OSError("a bug")):

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from realtime.feed.tasks import end_tasks
+from realtime.feed.background_tasks import end_tasks
 
 
 async def test_a_task_that_lost_a_cancellation_is_ended_too() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from realtime.connect.marks import KEPT_SECONDS
+from realtime.connect.revocation_marks import KEPT_SECONDS
 from realtime.records.errors import FeedUnavailableError, MarksUnreadableError
 
 log = structlog.get_logger(__name__)

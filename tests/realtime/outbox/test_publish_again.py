@@ -15,7 +15,7 @@ from redis import Redis
 from harness.redis_pair import RedisPair
 from realtime import conf
 from realtime.models import OutboxEntry
-from realtime.outbox import second_look
+from realtime.outbox import publish_again
 from realtime.outbox.outbox import RECORD
 from realtime.outbox.relay import Relay
 from realtime.outbox.revoke import REVOCATION
@@ -84,18 +84,18 @@ async def test_a_terminal_record_that_went_to_the_old_master_is_published_again_
         await in_thread(say(writer, tenant_id, "job:before"))
         maintenance = Relay()._maintenance
         await in_thread(maintenance.round)
-        maintenance._second_look._due.clear()  # the looks of the first fill are long over
+        maintenance._republisher._due.clear()  # the looks of the first fill are long over
         await switch(pair)
         await in_thread(maintenance.round)
         assert knows(pair.master.url, tenant_id, "job:before")
         await in_thread(say(writer, tenant_id, "job:lost"))
     assert knows(pair.replica.url, tenant_id, "job:lost")
     assert not knows(pair.master.url, tenant_id, "job:lost")
-    assert len(maintenance._second_look._due) == len(second_look.LOOKS)
-    maintenance._second_look._due[0] = 0.0  # ten seconds later
+    assert len(maintenance._republisher._due) == len(publish_again.LOOKS)
+    maintenance._republisher._due[0] = 0.0  # ten seconds later
     await in_thread(maintenance.round)
     assert knows(pair.master.url, tenant_id, "job:lost")
-    assert len(maintenance._second_look._due) == len(second_look.LOOKS) - 1
+    assert len(maintenance._republisher._due) == len(publish_again.LOOKS) - 1
     await in_thread(maintenance.end)
 
 
@@ -108,7 +108,7 @@ async def test_a_relay_that_takes_over_makes_the_looks_of_the_one_that_ended(
         await in_thread(Relay().round)
         await in_thread(say(writer, tenant_id, "job:lost"))
     assert not knows(pair.master.url, tenant_id, "job:lost")
-    monkeypatch.setattr(second_look, "LOOKS", (0.0,))
+    monkeypatch.setattr(publish_again, "LOOKS", (0.0,))
     await in_thread(Relay().round)
     assert knows(pair.master.url, tenant_id, "job:lost")
 
@@ -116,7 +116,7 @@ async def test_a_relay_that_takes_over_makes_the_looks_of_the_one_that_ended(
 async def test_a_revocation_that_went_to_the_old_master_is_written_again(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(second_look, "LOOKS", (0.0,))
+    monkeypatch.setattr(publish_again, "LOOKS", (0.0,))
     await in_thread(Relay().round)
 
     def revoked_elsewhere() -> None:
@@ -141,6 +141,6 @@ async def test_a_look_reads_only_rows_that_were_sent_recently(
         OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=payload, sent_at=ago, created_at=ago)
 
     await in_thread(sent_long_ago)
-    monkeypatch.setattr(second_look, "LOOKS", (0.0,))
+    monkeypatch.setattr(publish_again, "LOOKS", (0.0,))
     await in_thread(Relay().round)
     assert not knows(pair.master.url, tenant_id, "job:old")

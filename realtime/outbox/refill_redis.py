@@ -15,8 +15,8 @@ from redis.exceptions import RedisError
 from realtime import conf
 from realtime.models import OutboxEntry
 from realtime.outbox.outbox import RECORD
+from realtime.outbox.publish_again import Republisher, publish_again
 from realtime.outbox.revoke import restore_marks
-from realtime.outbox.second_look import SecondLook, publish_again
 from realtime.records.errors import LeaseLostError
 from realtime.records.source import Source
 from realtime.repair.rebuild import Rebuild, Rebuilt, run_in_batches
@@ -32,9 +32,9 @@ AGAIN_SECONDS = 30.0
 class Refill:
     """Fills Redis for the relay that holds the lease."""
 
-    def __init__(self, source: Source, rebuild: Rebuild, sweeper: Sweeper, second_look: SecondLook) -> None:
+    def __init__(self, source: Source, rebuild: Rebuild, sweeper: Sweeper, republisher: Republisher) -> None:
         self._source, self._rebuild, self._sweeper = source, rebuild, sweeper
-        self._second_look = second_look
+        self._republisher = republisher
         self._again_at = 0.0
         self._run_id = ""
         self._left: list[int] = []
@@ -71,7 +71,7 @@ class Refill:
         """
         started, self._run_id = time.monotonic(), run_id
         self._sweeper.leases.pause_stalling()
-        self._second_look.plan()
+        self._republisher.plan()
         conf.publisher().mark_filling()
         marks = restore_marks(conf.redis(), key_prefix=conf.key_prefix(), between=between)
         day = OutboxEntry.objects.filter(kind=RECORD, created_at__gt=Now() - KEPT)
