@@ -16,7 +16,7 @@ from embedded.errors import EmbeddedError, NotReadyError
 from embedded.ports import HOST
 from embedded.server import Server
 from embedded.spawn import Order, last_lines
-from realtime.redis.supported import is_too_old, needed
+from realtime.redis.oldest_version import is_too_old, needed
 
 _MEMORY = "256mb"
 _TRY_SECONDS = 10.0

@@ -18,10 +18,10 @@ from django.conf import settings as project
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.importer import ImportFromStringError, import_from_string
 
-from realtime.redis.server import end_if_too_old
+from realtime.redis.server_info import end_if_too_old
 from realtime.server.bounded_http import HEAD_SECONDS, http_protocol
 from realtime.server.bounded_websocket import BoundedWebSocket
-from realtime.server.memory import limit_arenas, set_collector
+from realtime.server.process_memory import limit_arenas, set_collector
 from realtime.server.proxies import DEFAULT as LOOPBACK_PROXIES
 from realtime.server.proxies import ProxyAddressError, TrustedProxies, behind_proxies
 from realtime.settings import Settings

@@ -32,7 +32,7 @@ def start(name: str, queue_name: str, parts: Callable[[], Parts]) -> None:
     from apps.worker.loop import Worker  # noqa: PLC0415 - needs set-up
     from apps.worker.timing import Timing  # noqa: PLC0415 - needs set-up
     from realtime.redis import links  # noqa: PLC0415 - needs set-up
-    from realtime.redis.server import end_if_too_old  # noqa: PLC0415 - needs set-up
+    from realtime.redis.server_info import end_if_too_old  # noqa: PLC0415 - needs set-up
 
     end_if_too_old(settings.REALTIME_REDIS_URL)
     most: int = getattr(settings, f"{name.upper()}_MAX_CONCURRENCY")

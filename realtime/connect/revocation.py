@@ -26,10 +26,10 @@ from realtime.connect.revocation_marks import (
 )
 from realtime.connect.unwritten_revocations import UnwrittenMarks
 from realtime.records import scripts
-from realtime.records.batches import Call, run_script
 from realtime.records.errors import BadRecordError, RevokedError, WritesRefusedError
 from realtime.records.keys import Keys
 from realtime.records.metrics import counting_refusals
+from realtime.records.script_batches import Call, run_script
 from realtime.redis.clock import clock
 from realtime.redis.refused_writes import refusal, sentence
 

@@ -57,7 +57,7 @@ class UnwrittenMarks:
         self._redis = redis
         self._keys = Keys(key_prefix)
         self._committed = committed
-        self._note = redis.register_script(scripts.source("note"))
+        self._note = redis.register_script(scripts.source("set_note"))
         self._marks = LocalMarks()
         self._seen_at: dict[int, float] = {}
         self._looking, self._keeping = threading.Lock(), threading.Lock()

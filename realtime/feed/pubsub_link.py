@@ -70,7 +70,7 @@ class PubSubLink:
         self._awake = asyncio.Event()
         self.connected = False
         self.history = ""
-        """The replication id of the server that the connection leads to (`records/lua/history.lua`)."""
+        """The replication id of the server that the connection leads to (`records/lua/replication_id.lua`)."""
         self.heard_until = float("-inf")
         """The time, by the loop's clock, before which every revocation since the subscription was delivered.
 

@@ -12,8 +12,8 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
 
 from realtime.feed.pubsub_link import PubSubLink
 from realtime.records import scripts
-from realtime.records.batches import isolated
 from realtime.records.keys import Keys
+from realtime.records.script_batches import isolated
 from realtime.records.scripts import Named, Snapshot
 from realtime.redis import links
 

@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.redis.server import WARN_ABOVE, RedisServer
+from realtime.redis.server_info import WARN_ABOVE, RedisServer
 from realtime.web.origin import LOOPBACK
 
 REALTIME = "realtime"

@@ -15,9 +15,9 @@ from realtime.records.errors import CheckFailedError
 from realtime.records.keys import Keys
 from realtime.records.trial_write import try_write
 from realtime.redis.links import brief_client
+from realtime.redis.oldest_version import is_too_old, needed
 from realtime.redis.refused_writes import refusal, sentence
-from realtime.redis.server import WARN_ABOVE, RedisServer
-from realtime.redis.supported import is_too_old, needed
+from realtime.redis.server_info import WARN_ABOVE, RedisServer
 
 NOT_USED = "not used"
 NO_DATABASE = "unknown"
@@ -81,7 +81,7 @@ def check_writes() -> str:
     """Try a write, and also scripts and messages to all processes, which revocations need. Raises CheckFailedError."""
     redis, keys = brief_redis(), Keys(conf.key_prefix())
     try:
-        redis.script_load(scripts.source("note"))
+        redis.script_load(scripts.source("set_note"))
         redis.publish(keys.writable(), b"")
         try_write(redis, keys)
     except RedisError as problem:

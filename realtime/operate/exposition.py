@@ -25,7 +25,7 @@ from realtime.records.metrics import LATENCY, Histogram, counts
 from realtime.records.transitions import Verdict
 from realtime.records.trial_write import takes_writes
 from realtime.redis.refused_writes import CODES
-from realtime.redis.server import RedisServer
+from realtime.redis.server_info import RedisServer
 
 __all__ = ["CONTENT_TYPE", "PATIENCE_SECONDS", "Question", "exposition", "serve_metrics"]
 

@@ -16,8 +16,8 @@ from realtime import conf
 from realtime.models import OutboxEntry
 from realtime.outbox.outbox import RECORD, draft_of, in_pages, sent_in_last
 from realtime.outbox.revoke import REVOCATION, restore_marks
-from realtime.records.batches import note_isolated
 from realtime.records.record import Draft
+from realtime.records.script_batches import note_isolated
 from realtime.records.scripts import Published
 from realtime.records.transitions import Verdict
 from realtime.redis.links import OLD_SECONDS

@@ -14,10 +14,10 @@ from redis.asyncio import Redis
 from realtime.publish.pacing import Pace, progress_update
 from realtime.publish.progress_task import ProgressTask
 from realtime.records import scripts
-from realtime.records.batches import batched
 from realtime.records.commands import Commands, PublishScripts
 from realtime.records.metrics import count_published, counting_refusals
 from realtime.records.record import Draft, Progress, Record, Step, draft_record, join_record
+from realtime.records.script_batches import batched
 from realtime.records.scripts import Limits, Published
 from realtime.redis import links
 
@@ -36,7 +36,7 @@ class AsyncPublisher:
         self._scripts = PublishScripts(redis)
         self._renew = redis.register_script(scripts.source("lease"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
-        self._read = redis.register_script(scripts.source("record"))
+        self._read = redis.register_script(scripts.source("read_record"))
         self._progress = ProgressTask(self._publish_batch, self._write, pace or Pace())
 
     @classmethod

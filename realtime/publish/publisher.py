@@ -16,10 +16,10 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from realtime.publish.pacing import Pace, progress_update
 from realtime.publish.progress_thread import ProgressThread
 from realtime.records import scripts
-from realtime.records.batches import answers_of, batched
 from realtime.records.commands import Commands, PublishScripts
 from realtime.records.metrics import count_published, count_refused, counting_refusals
 from realtime.records.record import Draft, Progress, Record, Step, draft_record, join_record, overtakes
+from realtime.records.script_batches import answers_of, batched
 from realtime.records.scripts import Limits, Published
 from realtime.records.transitions import Verdict
 from realtime.redis import links
@@ -42,8 +42,8 @@ class Publisher:
         self._renew = redis.register_script(scripts.source("lease"))
         self._repair = redis.register_script(scripts.source("repair"))
         self._lease_left = redis.register_script(scripts.source("lease_left"))
-        self._note = redis.register_script(scripts.source("note"))
-        self._read = redis.register_script(scripts.source("record"))
+        self._note = redis.register_script(scripts.source("set_note"))
+        self._read = redis.register_script(scripts.source("read_record"))
         self._progress = ProgressThread(self._publish_batch, self._write, pace or Pace())
 
     @classmethod

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from realtime.records import scripts
-from realtime.records.batches import Call
 from realtime.records.keys import Keys
 from realtime.records.record import Draft
+from realtime.records.script_batches import Call
 from realtime.records.scripts import Limits
 from realtime.records.trial_write import try_write
 

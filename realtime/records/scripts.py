@@ -22,12 +22,12 @@ log = structlog.get_logger(__name__)
 _FOLDER = Path(__file__).with_name("lua")
 _OPENING = frozenset({"publish", "snapshot", "topics"})
 """Scripts that open the feed first."""
-_ONLY_MASTER = frozenset({"record"})
+_ONLY_MASTER = frozenset({"read_record"})
 """Scripts that open no feed, but must not read from a replica."""
-_PUBLISHING = frozenset({"stall", "show", "copy_old"})
+_PUBLISHING = frozenset({"stall", "show_topic", "copy_old"})
 """Scripts that decide whether to call `publish.lua`."""
 _AT_THE_LIMIT = frozenset(
-    {"revoke", "note", "repair", "show", "stall", "maintain", "lease", "drop_lease", "expire_ended"}
+    {"revoke", "set_note", "repair", "show_topic", "stall", "maintain_index", "lease", "drop_lease", "expire_ended"}
 )
 """Revocation marks and repairs: they write even when Redis is at its memory limit, which refuses all other writes."""
 ALLOW_OOM = "#!lua flags=allow-oom\n"
@@ -49,7 +49,7 @@ def _body(name: str) -> str:
         return f"local function publish()\n{_body('publish')}\nend\n{text}"
     opening = (_FOLDER / "open_feed.lua").read_text() if name in _OPENING else ""
     if opening or name in _ONLY_MASTER:
-        return (_FOLDER / "history.lua").read_text() + opening + text
+        return (_FOLDER / "replication_id.lua").read_text() + opening + text
     return text
 
 

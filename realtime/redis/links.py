@@ -128,7 +128,7 @@ async def replication_of(connection: AsyncConnection) -> dict[str, Any]:
 
 
 def history(replication: dict[str, Any]) -> str:
-    """Return the replication id of this server, from its INFO replication; see `records/lua/history.lua`.
+    """Return the replication id of this server, from its INFO replication; see `records/lua/replication_id.lua`.
 
     Raise ReadOnlyError for a replica.
     """

@@ -12,11 +12,11 @@ import orjson
 import structlog
 from redis import Redis
 
-from realtime.records.batches import Call, answers_of, batched, run_script
 from realtime.records.commands import Commands
 from realtime.records.errors import BadRecordError
 from realtime.records.keys import Keys
 from realtime.records.record import Draft, draft_record, join_record
+from realtime.records.script_batches import Call, answers_of, batched, run_script
 from realtime.records.scripts import Limits
 from realtime.records.transitions import Status, Verdict
 from realtime.redis.clock import seconds_of
@@ -63,7 +63,7 @@ class Leases:
         The mark is in Redis, so that it applies to any process that sweeps next.
         """
         milliseconds = max(1, int(self._limits.lease_seconds * 1000))
-        run_script(self._redis, "note", [([self._keys.settling()], [1, "PX", milliseconds])])
+        run_script(self._redis, "set_note", [([self._keys.settling()], [1, "PX", milliseconds])])
 
     def stalling_paused(self) -> bool:
         """Return whether no topic may be marked as stalled now, by any process."""

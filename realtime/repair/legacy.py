@@ -15,11 +15,11 @@ import structlog
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from realtime.records.batches import Call, batched, run_script
 from realtime.records.commands import Commands
 from realtime.records.errors import BadRecordError
 from realtime.records.keys import OLD_PROGRESS_PATTERN, old_progress, topic_of_old_progress
 from realtime.records.record import Draft, Progress, Record, Step, draft_record, join_record
+from realtime.records.script_batches import Call, batched, run_script
 from realtime.records.scripts import Limits
 from realtime.records.source import Source, TopicState
 from realtime.records.transitions import Status, Verdict
@@ -123,7 +123,9 @@ class OldKeys:
     def _own(self, topics: Sequence[tuple[int, str]]) -> list[tuple[Record | None, bool]]:
         """Return the tenants' own records, and whether they have progress."""
         calls: list[Call] = [(self._commands.record(tenant_id, topic), []) for tenant_id, topic in topics]
-        answers = ((None, None) if answer is None else answer for answer in run_script(self._redis, "record", calls))
+        answers = (
+            (None, None) if answer is None else answer for answer in run_script(self._redis, "read_record", calls)
+        )
         return [(_record(text, progress), progress is not None) for text, progress in answers]
 
     def _old_values(self, topics: Sequence[Owned]) -> list[Any]:

@@ -13,11 +13,11 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from realtime.records.batches import Call, batched, note_isolated, run_script
 from realtime.records.commands import Commands
 from realtime.records.errors import BadRecordError, BadTopicError, LeaseLostError
 from realtime.records.keys import PROGRESS_SUFFIX, STATUS_SUFFIX, Keys
 from realtime.records.record import Draft
+from realtime.records.script_batches import Call, batched, note_isolated, run_script
 from realtime.records.scripts import Limits
 from realtime.records.source import Source, TopicState
 from realtime.records.transitions import TERMINAL_RANK, Verdict
@@ -125,7 +125,9 @@ class Rebuild:
         """Publish the unfinished topics that the feeds do not show. Return their number."""
         states = self._source.unfinished(tenant_ids)
         return sum(
-            self._count("show", [self._publish_call(tenant_id, draft, int(self._dry)) for tenant_id, draft in batch])
+            self._count(
+                "show_topic", [self._publish_call(tenant_id, draft, int(self._dry)) for tenant_id, draft in batch]
+            )
             for batch in batched(_drafts(states))
         )
 
@@ -167,7 +169,7 @@ class Rebuild:
             )
             for tenant_id in tenant_ids
         ]
-        answers = run_script(self._redis, "maintain", calls)
+        answers = run_script(self._redis, "maintain_index", calls)
         return self.mend(
             indexed
             for tenant_id, answer in zip(tenant_ids, answers, strict=True)

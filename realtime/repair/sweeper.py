@@ -11,11 +11,11 @@ from typing import cast
 import structlog
 from redis import Redis
 
-from realtime.records.batches import Call, batched, run_script
 from realtime.records.commands import Commands
 from realtime.records.errors import BadRecordError
 from realtime.records.keys import Keys
 from realtime.records.record import draft_record, join_record
+from realtime.records.script_batches import Call, batched, run_script
 from realtime.records.scripts import Limits
 from realtime.records.source import Source
 from realtime.records.transitions import Status, Verdict

@@ -18,7 +18,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from realtime.protocol.refusals import refused
-from realtime.server.farewell import FAREWELL_SECONDS, end_gently
+from realtime.server.lingering_close import LINGER_SECONDS, end_gently
 
 HEAD_BYTES = 65_536
 HEAD_FIELDS = 128
@@ -135,7 +135,7 @@ class BoundedHttp(HttpToolsProtocol):
     def _close(self) -> None:
         refused("head_too_slow", f"A request's head did not come within {self.head_seconds:g} s.")
         self.transport.close()
-        self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def _refuse(self) -> None:
         """Answer 431, and close the connection."""

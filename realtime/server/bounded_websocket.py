@@ -17,7 +17,7 @@ from websockets.frames import Frame
 
 from realtime.protocol.rate_limit import TokenBucket
 from realtime.protocol.refusals import refused
-from realtime.server.farewell import FAREWELL_SECONDS, end_gently
+from realtime.server.lingering_close import LINGER_SECONDS, end_gently
 
 PINGS_A_SECOND, PINGS_AT_ONCE = 10, 30
 PARTS_OF_A_MESSAGE = 1024
@@ -91,4 +91,4 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def _close(self) -> None:
         self.transport.close()
-        self.loop.call_later(FAREWELL_SECONDS, self.transport.abort)
+        self.loop.call_later(LINGER_SECONDS, self.transport.abort)

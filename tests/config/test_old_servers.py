@@ -20,7 +20,7 @@ from embedded.ports import free_port
 from harness.old_redis import VERSION, old_redis
 from realtime.operate.doctor_servers import check_database, check_redis
 from realtime.records.errors import CheckFailedError
-from realtime.redis.supported import OLDEST_REDIS, is_too_old
+from realtime.redis.oldest_version import OLDEST_REDIS, is_too_old
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -33,7 +33,7 @@ from realtime.feed import hub, unreceived_bytes
 from realtime.protocol import frames
 from realtime.protocol.close_codes import REASONS, CloseCode
 from realtime.records import keys, record, topics
-from realtime.redis.supported import OLDEST_REDIS
+from realtime.redis.oldest_version import OLDEST_REDIS
 from realtime.web import websocket
 from tests.docs.pages import page
 

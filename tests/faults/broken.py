@@ -100,7 +100,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "a bad key of one tenant stops the batch for all tenants",
-        "realtime/records/batches.py",
+        "realtime/records/script_batches.py",
         "    note_isolated(where, answer)\n    return None",
         "    raise answer",
         "tests/realtime/repair/test_sweeper.py",
@@ -156,7 +156,7 @@ DEFECTS = [
     Defect(
         "1. Terminal certainty",
         "feeds are read from a replica",
-        "realtime/records/lua/history.lua",
+        "realtime/records/lua/replication_id.lua",
         "if not string.find(said, 'role:master', 1, true) then",
         "if false then",
         "tests/realtime/test_failover.py",
@@ -221,7 +221,7 @@ DEFECTS = [
     Defect(
         "2. Monotone",
         "a promotion of a Redis process does not start a new epoch",
-        "realtime/records/lua/history.lua",
+        "realtime/records/lua/replication_id.lua",
         "return string.match(said, 'master_replid:(%x+)')",
         "return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')",
         "tests/realtime/test_failover.py::test_a_redis_that_is_promoted_twice_begins_an_epoch_each_time",

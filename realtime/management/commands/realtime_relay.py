@@ -9,7 +9,7 @@ from django.db import connection
 
 from realtime import conf
 from realtime.outbox.relay import Relay
-from realtime.redis.server import end_if_too_old
+from realtime.redis.server_info import end_if_too_old
 
 
 class Command(BaseCommand):

@@ -1,9 +1,9 @@
--- Placed in front of other scripts, behind history.lua: opens the tenant's feed.
+-- Placed in front of other scripts, behind replication_id.lua: opens the tenant's feed.
 -- Offsets may repeat after a restart from an older dump, and after the promotion of a replica that was behind. So a
 -- feed that was written under another replication id gets a new epoch. No process applies records of another epoch.
 -- Returns epoch, offset (a string).
 local function open_feed(key, new_epoch)
-    local now = history()
+    local now = replication_id()
     local feed = redis.call('HMGET', key, 'epoch', 'offset', 'history')
     if feed[1] and feed[3] == now then
         return feed[1], feed[2]

@@ -10,9 +10,9 @@ from redis import Redis
 
 from realtime.outbox import relay
 from realtime.publish import Publisher
-from realtime.records.batches import run_script
 from realtime.records.metrics import counts
 from realtime.records.record import draft_record
+from realtime.records.script_batches import run_script
 from realtime.records.scripts import Limits
 from realtime.repair.leases import Leases
 from realtime.repair.rebuild import Rebuild

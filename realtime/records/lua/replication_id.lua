@@ -2,7 +2,7 @@
 -- Redis chooses a new one at each start and each promotion, even if one process is promoted twice. (Its `run_id` stays
 -- the same then, and costs twice as much to read.)
 -- A replica may be behind by an unknown amount: the scripts refuse to run there, and the client leaves it (links.py).
-local function history()
+local function replication_id()
     local said = redis.call('INFO', 'replication')
     if not string.find(said, 'role:master', 1, true) then
         error(redis.error_reply('READONLY This Redis is a replica.'))

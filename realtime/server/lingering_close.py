@@ -2,7 +2,7 @@
 
 import asyncio
 
-FAREWELL_SECONDS = 2.0
+LINGER_SECONDS = 2.0
 """How long the kernel may take to send the reason, and the peer to read it."""
 
 
@@ -14,4 +14,4 @@ def end_gently(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, la
     transport.write(last)
     if transport.can_write_eof():
         transport.write_eof()
-    return loop.call_later(FAREWELL_SECONDS, transport.abort)
+    return loop.call_later(LINGER_SECONDS, transport.abort)

@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from realtime.redis.links import brief_client
-from realtime.redis.supported import is_too_old, needed
+from realtime.redis.oldest_version import is_too_old, needed
 
 log = logging.getLogger(__name__)
 

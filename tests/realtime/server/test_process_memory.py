@@ -8,7 +8,7 @@ from embedded.home import PROJECT
 
 ARENAS_OF_20_THREADS = """
 import ctypes, tempfile, threading
-from realtime.server.memory import limit_arenas
+from realtime.server.process_memory import limit_arenas
 limit_arenas()
 c, pointer = ctypes.CDLL(None), ctypes.c_void_p
 c.malloc.argtypes, c.malloc.restype = [ctypes.c_size_t], pointer
@@ -29,7 +29,7 @@ with tempfile.NamedTemporaryFile() as file:
 """
 CYCLES_THAT_OUTLIVE_A_COLLECTION = """
 import gc
-from realtime.server.memory import set_collector
+from realtime.server.process_memory import set_collector
 set_collector()
 class Request(dict):
     pass
