@@ -37,7 +37,7 @@ DEFECTS = [
         "realtime/outbox/refill_redis.py",
         "if mark == run_id or time.monotonic() < self._again_at:",
         "if True:",
-        "tests/faults/test_killed_redis.py::test_a_done_that_an_emptied_redis_forgot_is_told_again_by_itself",
+        "tests/realtime/outbox/test_refill_redis.py",
     ),
     Defect(
         "1. Terminal certainty",
