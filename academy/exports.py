@@ -38,7 +38,7 @@ def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | N
 def keep_export(job: ClaimedJob, path: Path) -> None:
     """Store the workbook of this attempt, and delete those of earlier attempts. Raises AttemptSupersededError.
 
-    Each attempt stores its own file, so a superseded attempt replaces nothing and no lock is needed meanwhile. A file
+    Each attempt stores its own file, so a superseded attempt replaces nothing, and storing needs no lock. A file
     that a killed worker leaves behind is deleted by `sweep_exports`.
     """
     repositories_ai.check_held(job)

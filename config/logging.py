@@ -26,8 +26,8 @@ _SHARED: list[Any] = [
 def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any]:
     """Return the dictionary for `logging.config.dictConfig`. Records of libraries have the same form as ours.
 
-    The audit log is written at every level: to standard error with the rest, or to a file of its own. That file may be
-    renamed while the process runs.
+    The audit log is written whatever `level` is: to standard error with the rest, or to a file of its own. That file
+    may be renamed while the process runs.
     """
     audit: dict[str, Any] = {"class": "config.logging.JsonHandler"}
     if audit_file:

@@ -1,4 +1,4 @@
-"""A client of the Server-Sent Events, written from the WHATWG's description of the format: frames as a `Watcher`'s."""
+"""A client of Server-Sent Events, written from the WHATWG's description. It keeps frames as `Watcher` does."""
 
 import asyncio
 import json

@@ -21,7 +21,8 @@ os.environ["PORT_SHARE"] = "{}/{}".format(
     os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"), os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
 )
 
-# In the background of a script SIGINT is ignored, and what a test starts and ends by Ctrl-C would inherit that.
+# A script starts background processes with SIGINT ignored. Programs that a test starts would inherit this, and Ctrl-C
+# could not end them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

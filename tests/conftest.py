@@ -82,7 +82,7 @@ def redis(servers: Servers) -> Iterator[Redis]:
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis of one module alone: it may be filled, emptied, set otherwise and killed."""
+    """A Redis for the tests of one module only: they may fill it, empty it, change its settings and kill it."""
     with scratch_folder("own-redis") as folder, RedisServer(folder) as server:
         yield server
 

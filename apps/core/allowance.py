@@ -100,7 +100,10 @@ def _unauthorized(code: str, message: str) -> BodyRefusedError:
 
 
 def body_limits() -> BodyLimits:
-    """Return the limits of the settings. A body may take as long as its token stays valid for the request."""
+    """Return the limits from the settings.
+
+    A body may take `UPLOAD_SECONDS`: after that its token may count as expired.
+    """
     pace = PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND, UPLOAD_SECONDS)
     slots = SlotLimits(
         unfinished=settings.BODY_MAX_UNFINISHED,

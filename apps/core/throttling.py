@@ -91,7 +91,7 @@ class Attempt:
     _keys: tuple[str, ...]
 
     def succeeded(self) -> None:
-        """Give back half of what was counted, and make the address known."""
+        """Give back half of what the attempt cost, and remember the address as a known one."""
         _counters().give(self._keys, FAILURE - SUCCESS, KNOWN_SECONDS)
 
     def withdraw(self) -> None:

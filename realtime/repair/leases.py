@@ -58,9 +58,9 @@ class Leases:
         self._commands = Commands(key_prefix, self._limits)
 
     def pause_stalling(self) -> None:
-        """Mark no topic as stalled for the length of one lease: while Redis was down, workers could not renew theirs.
+        """For the length of one lease, mark no topic as stalled: workers could not renew leases while Redis was down.
 
-        The mark is in Redis, so that it applies to any process that sweeps next.
+        The pause is noted in Redis, so that it applies to any process that sweeps next.
         """
         milliseconds = max(1, int(self._limits.lease_seconds * 1000))
         run_script(self._redis, "set_note", [([self._keys.settling()], [1, "PX", milliseconds])])

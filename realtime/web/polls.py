@@ -1,7 +1,7 @@
-"""Limits the answers to polls that are being sent: how many a user may have, and how slowly a client may read.
+"""Limits polls while their answers are sent: how many there may be at once, and how slowly a client may read.
 
-A poll is an ordinary request, but its answer may have tens of megabytes. The connection of a client that does not read
-it is closed, and counts until then.
+A poll is an ordinary request, but its answer may have tens of megabytes. It counts as a connection until its answer
+was sent or the client is gone. If the client reads too slowly, its connection is closed.
 """
 
 import asyncio

@@ -74,7 +74,7 @@ def test_an_address_overrules_the_limits_of_links() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_server_ends_a_transaction_that_pauses_for_too_long() -> None:
-    """The process was frozen; its locks are free then."""
+    """If the process is frozen during a transaction, its locks become free."""
     link = connections["default"].copy()
     link.settings_dict["OPTIONS"]["idle_in_transaction_seconds"] = 30  # `copy` has copied the settings too
     try:

@@ -141,7 +141,7 @@ async def visitor_of(system: System, video_id: int) -> AsyncIterator[Visitor]:
 
 
 def test_every_door_is_tested_here_and_used_in_one_place() -> None:
-    """A new place that accepts tickets needs its own door, and a line in `KNOCKS`."""
+    """To accept tickets in a new place, add a `Door` for it, and a line to `KNOCKS`."""
     code = {
         path: path.read_text()
         for folder in ("realtime", "apps", "academy")

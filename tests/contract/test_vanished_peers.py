@@ -1,4 +1,4 @@
-"""Tests that a client that vanished without closing soon does not count as a connection, with any transport."""
+"""Tests that an event stream soon stops counting as a connection if its client vanished without closing it."""
 
 import asyncio
 import socket

@@ -24,7 +24,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 REPOSITORIES = "academy/adapters/db/django/repositories"
 THE_WRITER = "academy/adapters/db/django/published_rows.py"
 OF_NO_STATE = {"pk", "tenant_id", "job_id", "updated_at", "payload"}
-"""What names a row or orders records. Of a payload, records tell the name of a file, which never changes."""
+"""Columns that are not checked: ids, and `updated_at`, which orders records. Of `payload`, a record holds only the file
+name, which never changes."""
 PUBLISHED = {"status", "attempt", "error", "finished_at", "job_type", "result"} | {
     "title", "hls_path", "duration", "uploaded_at", "deleted_at",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Blocks of the documentation as programs: pointed at the servers of the tests, and run."""
+"""Runs code blocks of the documentation as programs, with the tests' servers in place of the documented ones."""
 
 import asyncio
 import json

@@ -127,7 +127,7 @@ def random_frame(chance: random.Random) -> dict[str, Any]:
 
 @pytest.fixture
 async def engine(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[process.ServerProcess]:
-    """The engine's server process of this loop, without rate limits: each frame is to be looked at."""
+    """The engine's process object of the running event loop. It accepts any number of frames, good or bad."""
     monkeypatch.setattr("realtime.web.websocket.FRAMES_BURST", 10**9)
     monkeypatch.setattr("realtime.web.websocket.MAX_BAD_FRAMES", 10**9)
     monkeypatch.setattr("realtime.feed.subscriber.MAX_QUEUED_BYTES", 10**9)

@@ -147,7 +147,7 @@ def test_an_attempt_that_was_overtaken_sends_nothing_more_and_still_saves_what_i
 
 
 def test_what_a_slow_attempt_learns_too_late_changes_nothing(bench: MessagingBench, gateway: Gateway) -> None:
-    """The next attempt has already said that nobody knows, and that has been counted."""
+    """The next attempt has already saved and counted the message's outcome as unknown."""
 
     def decide_meanwhile(_message: object) -> int:
         Message.objects.filter(status="CLAIMED").update(status="FAILED", code="outcome_unknown")

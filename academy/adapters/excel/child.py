@@ -1,7 +1,7 @@
 """Reads one workbook and writes its rows as `wire.py` defines. It runs as a process of its own.
 
 Its arguments are a `Confinement` as JSON and the workbook's path. It sets the limits before it imports anything, and
-raises the walls before it opens the file, which cannot lift them again.
+raises the walls before it opens the workbook. Nothing in a workbook can remove them.
 
 Its exit code is 0 or one of those below. Every other exit code means that the machine is to blame, not the workbook.
 """

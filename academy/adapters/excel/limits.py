@@ -5,7 +5,7 @@ MEGABYTE = 1_000_000
 MAX_FILE_BYTES = 20 * MEGABYTE
 MAX_UNPACKED_BYTES = 200 * MEGABYTE
 MAX_ROWS = 50_000
-"""The most rows below the header row that are not blank, valid or not."""
+"""The most rows below the header row. Blank rows do not count; invalid ones do."""
 MAX_COLUMNS = 256
 MAX_HEADER_LINE = 50
 """The header row must be within this many first lines."""

@@ -21,7 +21,10 @@ NEVER_JUDGED = f"The queue itself gave it up after {BACKSTOP_RECEIVES} receives:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter. `receives` counts the receives before it was given up; `sent_at` is when that was."""
+    """One dead letter. `receives` counts how often it was received before it was given up.
+
+    `sent_at` is when a worker gave it up, or when it was first sent, if the queue itself gave it up.
+    """
 
     message_id: str
     receipt: str

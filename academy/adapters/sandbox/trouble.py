@@ -26,7 +26,7 @@ def is_trouble(error: OSError) -> bool:
 
 
 def is_lowered(kind: int, most: int) -> bool:
-    """Return whether this process was started with a limit below `most`, which its children cannot exceed."""
+    """Return whether this process was started with a hard limit below `most`. Its children cannot raise that limit."""
     hard = resource.getrlimit(kind)[1]
     return hard != resource.RLIM_INFINITY and hard < most
 

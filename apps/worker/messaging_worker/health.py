@@ -21,7 +21,7 @@ class Health:
     unknown: int = 0
     """How many messages in a row had an unknown outcome."""
     tries: dict[int, int] = field(default_factory=dict)
-    """How often each message was refused because the provider accepted none."""
+    """For the id of each message: how often the provider answered that it accepts no messages."""
 
     def note_answer(self) -> None:
         """Note that the provider works: it accepted or rejected a message."""

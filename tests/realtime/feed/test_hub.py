@@ -125,7 +125,7 @@ class Busy:
         self._read = hub._reader.read_topics
 
     async def go_on(self, others: list[tuple[str, int, str]]) -> None:
-        """Publish this, then end more topics, and wait until the hub has received all."""
+        """Publish `others` and the ends of five new topics, and wait until the hub has received everything."""
         ended = [(f"job:{next(self.numbers)}", 1, "DONE") for _ in range(5)]
         for topic, attempt, status in [*others, *ended]:
             said = self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=attempt, status=status)

@@ -33,7 +33,10 @@ def source() -> ListedSource:
 
 @pytest.fixture
 async def pair(tmp_path: Path, settings: Settings, anew: Callable[[], None]) -> AsyncIterator[RedisPair]:
-    """Two masters, and an address that leads to the first. The relay's URL of it differs, so it has its own links."""
+    """Two masters, and an address that leads to the first.
+
+    The relay's URL for this address differs from the writer's, so the relay has its own `links.Address`.
+    """
     settings.REALTIME_SOURCE = f"{__name__}.source"
     async with RedisPair(tmp_path) as pair:
         settings.REALTIME_REDIS_URL = pair.url.removesuffix("/0")

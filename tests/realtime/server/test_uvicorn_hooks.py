@@ -1,7 +1,7 @@
-"""uvicorn still has what the engine builds on and uvicorn does not document, in the version that is installed.
+"""Tests that the installed uvicorn still has the undocumented parts that the engine builds on.
 
-When one of these fails after an upgrade, read `realtime/server/bounded_http.py`, `realtime/server/bounded_websocket.py`
-and `realtime/serve.py` again before the bound of uvicorn is raised.
+If one of these fails after an upgrade, read `realtime/server/bounded_http.py`, `realtime/server/bounded_websocket.py`
+and `realtime/serve.py` again before you raise the version limit of uvicorn in `pyproject.toml`.
 """
 
 import ast

@@ -9,7 +9,7 @@ class Command(DjangoCommand):
     def _validate_username(self, username: str, verbose_field_name: str, database: str) -> str | None:
         """Return what is wrong with the name, before a password is asked for.
 
-        Django checks only if names are unique. Here accounts of academies may have the same name.
+        Django looks for a name that is taken only where all names are unique. Here academies may use the same name.
         """
         if repositories_core.operator_exists(username, database):
             return f"There is an operator {username!r} already: choose another name."

@@ -96,8 +96,7 @@ def drop_other_attempts(video: ClaimedVideo) -> None:
 def sweep_discarded() -> None:
     """Delete the files of deleted videos, and the encoded files of videos that failed or were cancelled.
 
-    The row of such a video says when its files are due. So a storage that is away, or a worker that dies, only delays
-    it.
+    `Video.files_due_at` says when to delete them. So if the storage is down or a worker dies, they are deleted later.
     """
     for _ in range(MOST_SWEPT):
         discarded = repositories_video.take_discarded(DISCARD_PATIENCE)
@@ -108,9 +107,9 @@ def sweep_discarded() -> None:
 
 
 def _again_at(video: Discarded) -> list[datetime]:
-    """Return when to delete the files of a deleted video again, because some may have been stored meanwhile.
+    """Return the times to delete the files of a deleted video once more, since some may be stored after its deletion.
 
-    Its address accepts uploads until it expires, and an upload or an encoding that began before may end later.
+    An upload may begin until its address expires, and end later. An encoding that ran at the deletion may end after it.
     """
     times = [video.deleted_at + DELETED_KEPT] if video.deleted_at is not None else []
     if video.announced_at is not None:

@@ -221,9 +221,9 @@ def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
 
 
 def lesson_of(tenant_id: int, sent: dict[str, Any]) -> int:
-    """Return the lesson of a new video. If a lecture was named, add a lesson to it, in the transaction of the video.
+    """Return the lesson of a new video. If a lecture was named, add a lesson to it, in the video's transaction.
 
-    Storing the file takes a while. Raises ApiError if the lesson or lecture was deleted meanwhile.
+    Raises ApiError if the lesson or lecture was deleted after `check_place`, for instance while the file was stored.
     """
     if "session" in sent:
         if not repositories_lectures.lock_session(tenant_id, sent["session"]):
