@@ -25,7 +25,7 @@ from realtime.server.process_memory import limit_arenas, set_collector
 from realtime.server.proxies import DEFAULT as LOOPBACK_PROXIES
 from realtime.server.proxies import ProxyAddressError, TrustedProxies, behind_proxies
 from realtime.settings import Settings
-from realtime.web.process import drain_process
+from realtime.web.drain import drain_process
 
 log = logging.getLogger(__name__)
 

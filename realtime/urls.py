@@ -1,7 +1,7 @@
 from django.urls import path
 
+from realtime.operate.health_checks import healthz, readyz
 from realtime.operate.metrics_view import metrics_view
-from realtime.operate.probes import healthz, readyz
 from realtime.web.snapshot_view import snapshot_view
 from realtime.web.ticket_view import ticket_view
 

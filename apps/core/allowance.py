@@ -18,7 +18,7 @@ from config.body_limit import SMALL_BODY_BYTES, Allowance, BodyLimits, BodyRefus
 from config.body_pace import PaceLimits
 from config.body_slots import Sender, SlotLimits
 from realtime.protocol.close_codes import CloseCode, RefusedError
-from realtime.web.process import this_process
+from realtime.web.process_state import this_process
 
 MULTIPART = b"multipart/form-data"
 

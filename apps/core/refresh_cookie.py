@@ -11,8 +11,8 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from realtime.web.doors import guarded_name
 from realtime.web.origin import origin_allowed
+from realtime.web.ticket_readers import guarded_name
 
 PATH = "/api/v1/auth/"
 

@@ -6,7 +6,7 @@ ticket that a browser keeps as a cookie has its own audience, and names its cook
 and no other ticket is accepted as a cookie.
 
 The functions here check the signature and the times, by the clock that all processes share (`redis/clock.py`). A ticket
-does not show whether it was revoked: `web/doors.py` says who checks that.
+does not show whether it was revoked: `web/ticket_readers.py` says who checks that.
 """
 
 import hashlib

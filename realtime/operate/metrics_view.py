@@ -6,8 +6,8 @@ from django.views.decorators.http import require_safe
 
 from realtime import conf
 from realtime.operate.exposition import CONTENT_TYPE, exposition
-from realtime.web.answers import error
 from realtime.web.origin import LOOPBACK
+from realtime.web.refusal_answers import error
 
 HEADERS_OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 """A request with one of these headers came through a proxy, so it may come from another machine."""

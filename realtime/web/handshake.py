@@ -13,7 +13,7 @@ from realtime.protocol.close_codes import CloseCode, RefusedError
 from realtime.protocol.place import Place, parse_place
 from realtime.records.errors import BadTopicError, TicketError, TicketExpiredError
 from realtime.records.topics import TopicFilter
-from realtime.web.doors import Door, read, read_cookie
+from realtime.web.ticket_readers import TicketReader, read, read_cookie
 
 SUBPROTOCOL = "realtime.v1"
 TICKET_PREFIX = "ticket."
@@ -27,14 +27,14 @@ class Handshake:
     since: Place | None
 
 
-def read_handshake(door: Door, scope: Mapping[str, Any]) -> Handshake:
+def read_handshake(reader: TicketReader, scope: Mapping[str, Any]) -> Handshake:
     """Return the ticket, the topics and the place of a request. The caller must check whether the ticket was revoked.
 
     Raises RefusedError.
     """
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-    ticket = _read_ticket(door, scope, headers, query)
+    ticket = _read_ticket(reader, scope, headers, query)
     try:
         asked = TopicFilter.parse(",".join(query.get("topics", [])))
     except BadTopicError as problem:
@@ -51,24 +51,24 @@ def allow(ticket: Ticket, asked: TopicFilter, since: str) -> Handshake:
 
 
 def _read_ticket(
-    door: Door, scope: Mapping[str, Any], headers: Mapping[bytes, str], query: Mapping[str, list[str]]
+    reader: TicketReader, scope: Mapping[str, Any], headers: Mapping[bytes, str], query: Mapping[str, list[str]]
 ) -> Ticket:
     try:
         if text := _ticket_of(scope, headers):
-            return read(door, text)
-        if door is Door.EVENTS and (ticket := _ticket_of_cookie(headers, query.get("tenant", [""])[-1])):
+            return read(reader, text)
+        if reader is TicketReader.EVENTS and (ticket := _ticket_of_cookie(headers, query.get("tenant", [""])[-1])):
             return ticket
     except TicketExpiredError as problem:
         raise RefusedError(CloseCode.LIFETIME_OVER, str(problem)) from None
     except TicketError as problem:
         raise RefusedError(CloseCode.TICKET_INVALID, str(problem)) from None
-    raise RefusedError(CloseCode.TICKET_INVALID, _how_to_send(door))
+    raise RefusedError(CloseCode.TICKET_INVALID, _how_to_send(reader))
 
 
-def _how_to_send(door: Door) -> str:
-    if door is Door.WEBSOCKET:
+def _how_to_send(reader: TicketReader) -> str:
+    if reader is TicketReader.WEBSOCKET:
         return f"No ticket was sent: offer it as the subprotocol {TICKET_PREFIX}<ticket>, beside {SUBPROTOCOL}."
-    if door is Door.EVENTS:
+    if reader is TicketReader.EVENTS:
         return "No ticket was sent: send Authorization: Bearer <ticket>, or name the tenant of your cookie by ?tenant=."
     return "No ticket was sent: send Authorization: Bearer <ticket>."
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from realtime.web.process import drain_process
+from realtime.web.drain import drain_process
 
 log = structlog.get_logger(__name__)
 

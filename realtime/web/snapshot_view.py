@@ -16,11 +16,11 @@ from realtime.protocol.frames import Frame, LargeSnapshot
 from realtime.protocol.refusals import connection_refused
 from realtime.records.errors import BadTopicError, FeedUnavailableError, ForbiddenTopicError, TicketError
 from realtime.records.topics import TopicFilter
-from realtime.web.answers import error, error_answer
-from realtime.web.doors import Door
 from realtime.web.handshake import Handshake, allow, read_handshake
 from realtime.web.polls import admit_poll
-from realtime.web.process import this_process
+from realtime.web.process_state import this_process
+from realtime.web.refusal_answers import error, error_answer
+from realtime.web.ticket_readers import TicketReader
 
 
 @csrf_exempt
@@ -70,7 +70,7 @@ async def _read_handshake(request: HttpRequest) -> Handshake:
     """Read a ticket, or else an access token, with the rights that its ticket would have. Raises RefusedError."""
     scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
     try:
-        return read_handshake(Door.SNAPSHOT, scope)
+        return read_handshake(TicketReader.SNAPSHOT, scope)
     except RefusedError as problem:
         if HTTP_STATUSES[problem.code] != 401:  # noqa: PLR2004 - HTTP
             raise

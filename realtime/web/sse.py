@@ -20,10 +20,10 @@ from realtime.protocol.frames import Frame
 from realtime.protocol.refusals import connection_refused
 from realtime.records.metrics import counts
 from realtime.server.asgi_server import abort, give_up_silent_peer, is_silent
-from realtime.web.doors import Door
 from realtime.web.handshake import read_handshake
 from realtime.web.origin import origin_allowed
-from realtime.web.process import this_process
+from realtime.web.process_state import this_process
+from realtime.web.ticket_readers import TicketReader
 
 RETRY_MS = (1000, 3000)
 """How long the browser waits after each lost connection. Each stream is sent a random time once, at its start."""
@@ -94,7 +94,7 @@ async def _stream(scope: Message, receive: Receive, send: Send) -> None:
     stream = EventStream(send)
     connection: Connection | None = None
     try:
-        handshake = read_handshake(Door.EVENTS, scope)
+        handshake = read_handshake(TicketReader.EVENTS, scope)
         process = this_process()
         connection = Connection(
             handshake.ticket, handshake.topics, stream, process.hub, process.connections, conf.timing()

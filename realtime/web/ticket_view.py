@@ -18,10 +18,10 @@ from realtime.identity import Identity
 from realtime.records.errors import BadTopicError, ForbiddenTopicError, TicketError
 from realtime.records.topics import TopicFilter
 from realtime.redis.clock import clock
-from realtime.web.answers import error
-from realtime.web.doors import Door, admit, cookie_name
 from realtime.web.polls import SNAPSHOT_PATH
+from realtime.web.refusal_answers import error
 from realtime.web.routing import EVENTS_PATH, WEBSOCKET_PATH
+from realtime.web.ticket_readers import TicketReader, admit, cookie_name
 
 LIFETIME_JITTER = 0.1
 """By which part lifetimes differ, so that connections that were opened together do not end together."""
@@ -97,7 +97,7 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
 def _permitted(identity: Identity, wanted: _TicketRequest) -> tuple[float, TopicFilter]:
     """Return when the first ticket was issued (0: now), and the permitted topics."""
     if wanted.renew is not None:
-        old = admit(Door.RENEWAL, wanted.renew)
+        old = admit(TicketReader.RENEWAL, wanted.renew)
         if (old.tenant_id, old.user_id, old.role) != (identity.tenant_id, identity.user_id, identity.role):
             raise ForbiddenTopicError("Only its own user, in the same role, can renew a ticket: get a new one.")
         return old.first_issued_at, old.topics

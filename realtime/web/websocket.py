@@ -17,10 +17,10 @@ from realtime.protocol.refusals import connection_refused, refused
 from realtime.records.errors import BadFrameError, FeedUnavailableError, TicketError
 from realtime.records.metrics import counts
 from realtime.server.asgi_server import abort, give_up_silent_peer, is_silent, refuse_handshake, waits_for_client
-from realtime.web.doors import Door, read
 from realtime.web.handshake import SUBPROTOCOL, read_handshake
 from realtime.web.origin import origin_allowed
-from realtime.web.process import this_process
+from realtime.web.process_state import this_process
+from realtime.web.ticket_readers import TicketReader, read
 
 FRAMES_A_SECOND, FRAMES_BURST = 10, 30
 MAX_BAD_FRAMES = 10
@@ -98,7 +98,7 @@ class EventsConsumer(AsyncConsumer):
         offered = SUBPROTOCOL if SUBPROTOCOL in self.scope.get("subprotocols", []) else None
         await self.base_send({"type": "websocket.accept", "subprotocol": offered})
         try:
-            handshake = read_handshake(Door.WEBSOCKET, self.scope)
+            handshake = read_handshake(TicketReader.WEBSOCKET, self.scope)
             process = this_process()
             connection = Connection(
                 handshake.ticket, handshake.topics, self._carrier, process.hub, process.connections, conf.timing()
@@ -151,7 +151,7 @@ class EventsConsumer(AsyncConsumer):
     async def _refresh(connection: Connection, text: str) -> tuple[str, str] | None:
         """Continue the connection with a new ticket. Return None, or the code and the message of an error."""
         try:
-            ticket = read(Door.REFRESH, text)
+            ticket = read(TicketReader.REFRESH, text)
             await this_process().admit(ticket)
         except TicketError as problem:
             return "ticket_invalid", str(problem)

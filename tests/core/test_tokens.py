@@ -39,8 +39,8 @@ from realtime.connect.tickets import (
 )
 from realtime.records.errors import TicketError
 from realtime.records.topics import TopicFilter
-from realtime.web.doors import Door
 from realtime.web.handshake import read_handshake
+from realtime.web.ticket_readers import TicketReader
 from realtime.web.ticket_view import _set_cookie
 
 CALLER = Caller(7, UUID(int=1), 3, "hanbit", Role.TEACHER, "김 선생", must_change_password=False)
@@ -150,7 +150,7 @@ def test_behind_tls_the_cookie_has_a_name_that_no_page_without_tls_can_set() -> 
     assert (cookie.key, cookie["secure"], cookie["path"]) == ("__Secure-realtime_hanbit", True, "/api/v1/events/")
     headers = [(b"cookie", f"realtime_hanbit=planted; {cookie.key}={cookie.value}".encode()), (b"last-event-id", b"x")]
     scope = {"type": "http", "headers": headers, "query_string": b"tenant=hanbit"}
-    assert read_handshake(Door.EVENTS, scope).ticket.user_id == TICKET.user_id
+    assert read_handshake(TicketReader.EVENTS, scope).ticket.user_id == TICKET.user_id
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE"])

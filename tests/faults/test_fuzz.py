@@ -20,7 +20,7 @@ from redis import Redis
 from realtime import conf
 from realtime.connect.tickets import Ticket, issue_ticket
 from realtime.records.topics import TopicFilter
-from realtime.web import process
+from realtime.web import process_state
 from realtime.web.routing import with_realtime
 
 LONG = bool(os.environ.get("LONG_FAULTS"))
@@ -126,15 +126,15 @@ def random_frame(chance: random.Random) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def engine(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[process.ServerProcess]:
+async def engine(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[process_state.ServerProcess]:
     """The engine's process object of the running event loop. It accepts any number of frames, good or bad."""
     monkeypatch.setattr("realtime.web.websocket.FRAMES_BURST", 10**9)
     monkeypatch.setattr("realtime.web.websocket.MAX_BAD_FRAMES", 10**9)
     monkeypatch.setattr("realtime.feed.subscriber.MAX_QUEUED_BYTES", 10**9)
-    found = process.this_process()
+    found = process_state.this_process()
     yield found
     await found.close()
-    process._processes.clear()
+    process_state._processes.clear()
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -152,7 +152,7 @@ async def connected() -> tuple[Peer, asyncio.Task[None]]:
 
 
 async def test_no_frame_of_a_client_breaks_its_connection_or_leaves_anything_behind(
-    engine: process.ServerProcess,
+    engine: process_state.ServerProcess,
 ) -> None:
     chance = random.Random(SEED)
     peer, task = await connected()
@@ -174,7 +174,9 @@ async def test_no_frame_of_a_client_breaks_its_connection_or_leaves_anything_beh
     assert measure() - before < 2_000_000
 
 
-async def test_no_handshake_breaks_the_server_or_is_let_in_that_should_not_be(engine: process.ServerProcess) -> None:
+async def test_no_handshake_breaks_the_server_or_is_let_in_that_should_not_be(
+    engine: process_state.ServerProcess,
+) -> None:
     chance = random.Random(SEED)
     good = ticket()
     for _ in range(HANDSHAKES):
@@ -206,7 +208,7 @@ def random_headers(chance: random.Random, token: str) -> list[tuple[bytes, bytes
     return chance.sample(choices, chance.randrange(4))
 
 
-async def test_no_event_stream_request_breaks_the_server(engine: process.ServerProcess) -> None:
+async def test_no_event_stream_request_breaks_the_server(engine: process_state.ServerProcess) -> None:
     chance = random.Random(SEED)
     good = ticket()
     statuses: set[int] = set()

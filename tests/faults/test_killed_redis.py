@@ -56,7 +56,7 @@ async def test_a_done_that_an_emptied_redis_forgot_is_told_again_by_itself(own_s
     assert done["status"] == "DONE"
 
 
-async def test_without_redis_each_door_says_so_in_one_sentence(own_system: System) -> None:
+async def test_without_redis_each_answer_says_so_in_one_sentence(own_system: System) -> None:
     async with own_system.client() as client:
         ticket = await new_ticket(client)
         own_system.redis.kill()

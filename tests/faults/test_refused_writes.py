@@ -32,7 +32,7 @@ def refusing(code: str, system: System) -> AbstractContextManager[None]:
 
 
 async def everything_of(client: httpx.AsyncClient, ticket: str) -> list[int]:
-    """What each door answers to this session."""
+    """What each endpoint answers to this session."""
     answers = [
         await client.get("/api/v1/jobs/"),
         await client.post("/api/v1/realtime/ticket/"),

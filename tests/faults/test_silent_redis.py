@@ -1,4 +1,4 @@
-"""A Redis that takes connections and answers nothing: sessions that the database ended open no door all the same."""
+"""A Redis that takes connections and answers nothing: sessions that the database ended are refused all the same."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from harness.proxy import Proxy
 from harness.sign_ins import REVOKED, STUDENT_OF_A_VIDEO, with_token
 from harness.system import System, eventually, new_ticket
 from harness.watcher import Watcher
-from tests.contract.test_doors import (
+from tests.contract.test_ticket_readers import (
     ALL_KNOCKS,
     Visitor,
     at_a_refresh,
@@ -92,7 +92,7 @@ async def requests_of(visitor: Visitor) -> list[int]:
 
 
 @pytest.mark.parametrize("behind_proxy", [False, True], ids=["stopped", "behind_a_proxy"])
-async def test_a_logout_in_another_process_ends_what_is_open_and_closes_every_door(
+async def test_a_logout_in_another_process_ends_what_is_open_and_its_tickets_are_refused(
     own_system: System, behind_proxy: bool
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -136,7 +136,7 @@ async def test_a_session_that_ends_while_the_silence_is_known_is_closed_with_the
             assert await at_the_websocket(second) == "4410"
 
 
-async def test_where_the_database_is_silent_too_no_door_opens(own_system: System) -> None:
+async def test_where_the_database_is_silent_too_no_ticket_is_accepted(own_system: System) -> None:
     url = own_system.database_url
     async with Proxy(own_system.postgres.port) as database:
         through = url.replace(f":{own_system.postgres.port}/", f":{database.port}/")

@@ -18,7 +18,7 @@ from embedded.scratch import scratch_folder
 from harness.system import System, eventually, import_workbook, running_system, tenant_of
 from realtime.connect.link_health import Health
 from realtime.publish import Publisher
-from realtime.web.process import this_process
+from realtime.web.process_state import this_process
 
 Line = dict[str, Any]
 FLOOD = 300

@@ -18,7 +18,7 @@ from apps.core.authentication import caller_of
 from apps.core.polling import answer_poll
 from apps.core.tokens import Caller
 from realtime.records.errors import TicketError
-from realtime.web.doors import Door, admit
+from realtime.web.ticket_readers import TicketReader, admit
 
 TICKET_HEADER = "X-Realtime-Ticket"
 
@@ -74,7 +74,7 @@ def check_ticket(caller: Caller, text: str, topic: str) -> None:
     caller's access token.
     """
     try:
-        ticket = admit(Door.PROGRESS, text)
+        ticket = admit(TicketReader.PROGRESS, text)
     except TicketError as problem:
         raise PermissionDenied(f"Send a ticket for {topic} as {TICKET_HEADER}: {problem}", "ticket_needed") from None
     if (ticket.tenant_id, ticket.user_id) != (caller.tenant_id, caller.user_id) or not ticket.topics.matches(topic):

@@ -1,4 +1,4 @@
-"""Tests that every door checks whether a ticket was revoked, and accepts only tickets that were made for it."""
+"""Tests that every ticket reader refuses revoked tickets, and accepts only tickets that were made for it."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from harness.proxy import Proxy
 from harness.sign_ins import STUDENT_OF_A_VIDEO, account_of, with_token
 from harness.system import System, eventually, new_ticket
 from harness.watcher import LONG_PATIENCE_SECONDS, Watcher
-from realtime.web.doors import Door
+from realtime.web.ticket_readers import TicketReader
 
 TICKET = "/api/v1/realtime/ticket/"
 COOKIE = re.compile(r"((?:__Secure-)?realtime_hanbit)=([^;]+);")
@@ -101,15 +101,15 @@ async def at_the_progress(visitor: Visitor) -> str:
     return "open" if answer.status_code == 200 else str(answer.status_code)
 
 
-KNOCKS: dict[Door, list[tuple[Callable[[Visitor], Awaitable[str]], str]]] = {
-    Door.WEBSOCKET: [(at_the_websocket, "4410")],
-    Door.EVENTS: [(at_the_events, "401"), (at_the_events_with_the_cookie, "401")],
-    Door.SNAPSHOT: [(at_the_snapshot, "401")],
-    Door.REFRESH: [(at_a_refresh, "ticket_invalid")],
-    Door.RENEWAL: [(at_a_renewal, "401")],
-    Door.PROGRESS: [(at_the_progress, "403")],
+KNOCKS: dict[TicketReader, list[tuple[Callable[[Visitor], Awaitable[str]], str]]] = {
+    TicketReader.WEBSOCKET: [(at_the_websocket, "4410")],
+    TicketReader.EVENTS: [(at_the_events, "401"), (at_the_events_with_the_cookie, "401")],
+    TicketReader.SNAPSHOT: [(at_the_snapshot, "401")],
+    TicketReader.REFRESH: [(at_a_refresh, "ticket_invalid")],
+    TicketReader.RENEWAL: [(at_a_renewal, "401")],
+    TicketReader.PROGRESS: [(at_the_progress, "403")],
 }
-ALL_KNOCKS = [knock for door in Door for knock in KNOCKS[door]]
+ALL_KNOCKS = [knock for reader in TicketReader for knock in KNOCKS[reader]]
 
 
 async def knock_at_all(visitor: Visitor) -> dict[str, str]:
@@ -140,23 +140,26 @@ async def visitor_of(system: System, video_id: int) -> AsyncIterator[Visitor]:
         yield Visitor(system.address, client, *await get_ticket(client, video_id), video_id)
 
 
-def test_every_door_is_tested_here_and_used_in_one_place() -> None:
-    """To accept tickets in a new place, add a `Door` for it, and a line to `KNOCKS`."""
+def test_every_ticket_reader_is_tested_here_and_used_in_one_place() -> None:
+    """To accept tickets in a new place, add a `TicketReader` for it, and a line to `KNOCKS`."""
     code = {
         path: path.read_text()
         for folder in ("realtime", "apps", "academy")
         for path in (PROJECT / folder).rglob("*.py")
     }
-    doors = PROJECT / "realtime" / "web" / "doors.py"
-    readers = [
+    module = PROJECT / "realtime" / "web" / "ticket_readers.py"
+    reading = [
         path
         for path, text in code.items()
         if re.search(r"\b(read_(cookie_)?ticket|read_rights|read_renewable)\(", text)
     ]
-    assert sorted(readers) == sorted([doors, PROJECT / "realtime" / "connect" / "tickets.py"])
-    assert set(KNOCKS) == set(Door)
-    uses = {door: [path for path, text in code.items() if path != doors for _ in uses_of(door, text)] for door in Door}
-    assert {door: len(places) for door, places in uses.items()} == dict.fromkeys(Door, 1), uses
+    assert sorted(reading) == sorted([module, PROJECT / "realtime" / "connect" / "tickets.py"])
+    assert set(KNOCKS) == set(TicketReader)
+    uses = {
+        reader: [path for path, text in code.items() if path != module for _ in uses_of(reader, text)]
+        for reader in TicketReader
+    }
+    assert {reader: len(places) for reader, places in uses.items()} == dict.fromkeys(TicketReader, 1), uses
     unnamed = [path for path, text in code.items() if "jwt.decode(" in text]
     assert {path.relative_to(PROJECT) for path in unnamed} == {
         Path("realtime/connect/tickets.py"),
@@ -164,12 +167,12 @@ def test_every_door_is_tested_here_and_used_in_one_place() -> None:
     }
 
 
-def uses_of(door: Door, text: str) -> list[str]:
-    """Return the calls that read a ticket at this door."""
-    return re.findall(rf"\b(?:read|read_handshake|admit)\(Door\.{door.name}\b", text)
+def uses_of(reader: TicketReader, text: str) -> list[str]:
+    """Return the calls that read a ticket with this reader."""
+    return re.findall(rf"\b(?:read|read_handshake|admit)\(TicketReader\.{reader.name}\b", text)
 
 
-async def test_no_door_accepts_a_ticket_after_a_revocation(own_system: System) -> None:
+async def test_no_ticket_is_accepted_after_a_revocation(own_system: System) -> None:
     """The access token is newer than the revocation, so only the ticket can be refused."""
     ((video_id, enrolment_id, tenant_id, user_id),) = own_system.query(STUDENT_OF_A_VIDEO)
 
@@ -206,7 +209,7 @@ async def test_no_door_accepts_a_ticket_after_a_revocation(own_system: System) -
         assert answers == {name: answer for name, answer in refused.items() if name != "at_a_refresh"}
 
 
-async def test_if_the_marks_cannot_be_read_no_door_accepts_a_ticket(own_system: System) -> None:
+async def test_if_the_marks_cannot_be_read_no_ticket_is_accepted(own_system: System) -> None:
     """Redis is gone, and the database accepts no connections."""
     ((video_id, *_),) = own_system.query(STUDENT_OF_A_VIDEO)
     async with Proxy(own_system.postgres.port) as database, visitor_of(own_system, video_id) as visitor:

@@ -1,9 +1,9 @@
-"""The doors: all places that accept a ticket, and how each reads it.
+"""All places that accept a ticket, and how each reads it.
 
 A ticket is checked in three ways: whether we signed it and it has not expired (here), whether it was revoked (`admit`
 here, or `ServerProcess.admit` in the event loop), and whether it allows the requested topics (`handshake.allow`, or the
-view). No other module reads tickets, and each door is used in one place. tests/contract/test_doors.py tries revoked
-tickets at all doors, and fails if a door has no test.
+view). No other module reads tickets, and each `TicketReader` is used in one place. The tests in
+tests/contract/test_ticket_readers.py send a revoked ticket to every reader, and fail if a reader has no test.
 """
 
 from enum import Enum, auto
@@ -12,7 +12,7 @@ from realtime import conf
 from realtime.connect.tickets import Ticket, read_cookie_ticket, read_renewable, read_rights, read_ticket
 
 
-class Door(Enum):
+class TicketReader(Enum):
     """A place that accepts a ticket."""
 
     WEBSOCKET = auto()
@@ -23,16 +23,16 @@ class Door(Enum):
     PROGRESS = auto()
 
 
-_READERS = {Door.RENEWAL: read_renewable, Door.PROGRESS: read_rights}
-"""The functions that read tickets at these doors. At the others a ticket is valid for 60 seconds, to connect."""
+_FUNCTIONS = {TicketReader.RENEWAL: read_renewable, TicketReader.PROGRESS: read_rights}
+"""The functions with which these read tickets. For the others a ticket is valid for 60 seconds, to connect."""
 
 
-def read(door: Door, text: str) -> Ticket:
+def read(reader: TicketReader, text: str) -> Ticket:
     """Read a ticket. The caller must still check whether it was revoked, with `ServerProcess.admit`.
 
     Raises TicketExpiredError or TicketError.
     """
-    return _READERS.get(door, read_ticket)(text, *conf.ticket_keys())
+    return _FUNCTIONS.get(reader, read_ticket)(text, *conf.ticket_keys())
 
 
 def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool) -> Ticket | None:
@@ -58,11 +58,11 @@ def guarded_name(name: str, *, secure: bool) -> str:
     return f"{'__Secure-' if secure else ''}{name}"
 
 
-def admit(door: Door, text: str) -> Ticket:
+def admit(reader: TicketReader, text: str) -> Ticket:
     """Read a ticket and check that it was not revoked. This is for code outside the event loop.
 
     Raises TicketExpiredError, RevokedError or TicketError, and RedisError if revocations cannot be checked.
     """
-    ticket = read(door, text)
+    ticket = read(reader, text)
     conf.revocations().check(ticket)
     return ticket

@@ -6,7 +6,6 @@ from contextvars import Context
 from typing import Self
 from weakref import WeakKeyDictionary
 
-import structlog
 from django.db import connection
 
 from realtime import conf
@@ -18,8 +17,6 @@ from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
 from realtime.protocol.close_codes import RETRY_AFTER_MS, CloseCode, RefusedError
 from realtime.records.errors import FeedUnavailableError
-
-log = structlog.get_logger(__name__)
 
 
 class ServerProcess:
@@ -89,11 +86,6 @@ class ServerProcess:
             )
         return f"ok, but Redis is at its memory limit: {problem}. Progress is dropped." if problem else "ok"
 
-    async def drain(self) -> None:
-        """End all connections, spread over the drain time."""
-        log.info("draining", connections=len(self.connections))
-        await self.connections.drain(conf.settings().drain_seconds)
-
 
 def _look() -> None:
     """Call `UnwrittenMarks.look`, and close this thread's database connection if it needed one."""
@@ -124,7 +116,6 @@ def this_process() -> ServerProcess:
     return found
 
 
-async def drain_process() -> None:
-    """End the connections of this event loop, if it has any."""
-    if found := _processes.get(asyncio.get_running_loop()):
-        await found.drain()
+def started_process() -> ServerProcess | None:
+    """Return the process object of the running event loop, or None if it has none yet."""
+    return _processes.get(asyncio.get_running_loop())

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from realtime.records.errors import FeedUnavailableError
-from realtime.web.process import this_process
+from realtime.web.process_state import this_process
 
 
 @require_safe
