@@ -37,9 +37,9 @@ class Product:
 
 
 class Statements:
-    """What PostgreSQL is told by ONE web process: it alone asks, as it connects, for its statements to be logged.
+    """The statements that ONE web process sends, read from PostgreSQL's log.
 
-    Each is counted where it arrives, and those of all other processes are not even written.
+    Only the connections of that process turn on the logging, so the statements of other processes are not in the log.
     """
 
     def __init__(self, postgres_log: Path) -> None:

@@ -41,7 +41,7 @@ class Phase:
     ends: float
     requests: int = 0
     put_off: int = 0
-    """Of these, those that were answered with 503."""
+    """The number of requests that were answered with 503."""
     records: int = 0
     running: list[int] = field(default_factory=list)
     cpu: float = 0.0

@@ -14,9 +14,10 @@ from harness.system import eventually
 
 
 class RedisPair:
-    """`master` is what the address leads to. A link that stands stays where it was made, as in life.
+    """`master` is the present master. `url` leads to it, except after `promote(switch=False)` until `switch()`.
 
-    `first`: a master that somebody else starts and ends.
+    A switch affects new links only: an open link stays with its server, as after a change in DNS. `first` is a master
+    that the caller starts and stops.
     """
 
     def __init__(self, folder: Path, first: RedisServer | None = None) -> None:

@@ -123,7 +123,7 @@ class Watcher:
                 self.shown = set()
 
     def _drop_unfinished(self) -> None:
-        """A client asks for these by name first; a watcher of tests has nobody to ask."""
+        """Drops unfinished topics that the whole snapshot did not show. A real client would ask for them by name."""
         for topic, record in list(self.records.items()):
             if topic not in self.shown and rank(record["status"]) < 2:
                 del self.records[topic]

@@ -228,7 +228,7 @@ class _EpochStart:
         self._made: list[Frame] = []
 
     def __call__(self, subscriber: Subscriber) -> int:
-        """Deliver the snapshot. Returns what that cost, in subscribers."""
+        """Deliver the snapshot. Return the cost: how many subscribers could be sent a frame in the same time."""
         cost = 1
         if not self._made:
             self._broadcast.flush()

@@ -221,9 +221,9 @@ class Hub:
             self._drop_later(feed)
 
     async def _read_named(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
-        """Return the records of named topics, of any age, if the mirror does not hold all of them.
+        """Return the records of the named topics, of any age. If the mirror holds all of them, return an empty dict.
 
-        They are consistent with the mirror at the moment of the return. Raise FeedUnavailableError.
+        The records are consistent with the mirror at the moment of the return. Raise FeedUnavailableError.
         """
         if all(feed.mirror.get(topic) is not None for topic in named):
             return {}

@@ -264,7 +264,7 @@ class Subscriber:
         return frames.records(self.place, bodies)
 
     def _take_records(self) -> Iterator[bytes]:
-        """Take the records that waited longest, about as many as fit a part of a snapshot, to limit what is copied."""
+        """Take the records that waited longest, up to about `MAX_SNAPSHOT_BYTES`: a frame copies them."""
         size = 0
         while self._pending and size < frames.MAX_SNAPSHOT_BYTES:
             body = self._pending.pop(next(iter(self._pending))).body

@@ -64,7 +64,10 @@ def _concerns_the_server(problem: Exception) -> bool:
 
 
 class Delivery:
-    """Delivers one kind of rows. A relay sends each kind in its own thread; one thread claims and notes for all."""
+    """Delivers one kind of rows.
+
+    A relay sends each kind in its own thread. One other thread claims the rows of all kinds and notes all results.
+    """
 
     age_seconds = claims.LEFT_BEHIND_SECONDS
     later_seconds = 2.0

@@ -159,7 +159,10 @@ class Waiting:
 
 
 def waiting() -> Waiting:
-    """Return the unsent rows of the outbox, by the database's clock. Takes at most a second. Raises DatabaseError."""
+    """Return how old the oldest unsent row is, by the database's clock, and how many rows were set aside.
+
+    On PostgreSQL each of its two queries takes at most a second. Raises DatabaseError.
+    """
     with transaction.atomic():
         bound_statements()
         unsent_rows = OutboxEntry.objects.filter(sent_at=None)
@@ -176,9 +179,9 @@ def is_written() -> bool:
 
 
 def seconds_until_relayed(tenant_id: int, fields: dict[str, Any], patience_seconds: float) -> float | None:
-    """Write a record as a process that dies after its commit does, and return how many seconds a relay took to send it.
+    """Write a row like that of a process that died after its commit. Return after how many seconds a relay sent it.
 
-    Return None if no relay sent it. The row is deleted afterwards. Raise DatabaseError.
+    Return None if no relay sent it in time. The row is deleted afterwards. Raise DatabaseError.
     """
     entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=fields)
     row = OutboxEntry.objects.filter(pk=entry.pk)

@@ -46,7 +46,8 @@ class EventStream:
     answers_pings = False  # a stream goes one way
 
     def __init__(self, send: Send) -> None:
-        # Assumed of every server: only servers for development do not wait, and a stream has no pongs to check instead.
+        # The server is not checked. Only servers for development do not wait, and there a client would have to answer
+        # pings, which is impossible on a stream.
         self.waits_for_client = True
         self._send = send
         self._begun = False

@@ -92,7 +92,7 @@ async def test_clients_that_stop_reading_use_little_memory_and_are_given_up(syst
 
 
 async def seen(web: Web) -> float:
-    """Return how many of them the process has, or has given up already."""
+    """Return how many connections the process has, or has closed already because the client was too slow."""
     held = [await count(web, transport) for transport in ("poll", "sse", "websocket")]
     return sum(held) + await metric(web.address, 'realtime_connections_closed_total{code="4002"}')
 

@@ -1,4 +1,4 @@
-"""Real files through the real process."""
+"""Tests of `read_student_rows` with real files, which the real reading process reads."""
 
 import errno
 import io

@@ -535,7 +535,7 @@ DEFECTS = [
 
 
 def put_in(defect: Defect, project: Path) -> None:
-    """Changes the one place. Raises ValueError where it is not there, or there more than once."""
+    """Replaces the defect's `old` by its `new`. Raises ValueError unless the file has `old` exactly once."""
     path = project / defect.file
     text = path.read_text(encoding="utf-8")
     if text.count(defect.old) != 1:

@@ -57,9 +57,9 @@ class Faulty:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def faulty(template: Any) -> AsyncIterator[Faulty]:
-    """One product for all seeds: what a schedule leaves behind is one more thing to cope with.
+    """One product for all seeds, so that each schedule also meets what the earlier ones left behind.
 
-    So few ended jobs are shown that some leave the feed while nobody hears of it.
+    A new client is shown only 2 ended jobs of its academy. Older ones leave the feed, and no client is told.
     """
     with scratch_folder("history") as folder:
         system = System(template, folder, "history", **QUICK, REALTIME_RECENT_TERMINAL="2")

@@ -203,9 +203,10 @@ class RefreshView(APIView):
 
 
 class LogoutView(APIView):
-    """End the session of the access token, or without one that of a refresh token. Neither needs Redis.
+    """End the session of the access token. If there is no access token, end that of the refresh token.
 
-    If a page sends `"cookie": true`, its cookie is deleted with any answer.
+    Neither needs Redis. The answer also deletes the academy's cookie if the browser sent it, even if ending the session
+    fails.
     """
 
     authentication_classes = (LogoutAuthentication,)

@@ -101,7 +101,7 @@ def test_of_too_many_topics_the_newest_are_shown_and_stay(redis: Redis, source: 
 def test_a_redis_that_began_with_an_older_dump_gets_what_came_after_it(
     redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int, status: str
 ) -> None:
-    """Also topics that began long ago are found: the outbox has only the last day."""
+    """The comparison with the database also finds changes older than a day, which the outbox no longer has."""
     publisher.status(tenant_id=tenant_id, topic="job:open", attempt=1, status="PENDING")
     publisher.status(tenant_id=tenant_id, topic="job:failed", attempt=1, status="FAILED")
     source.say(tenant_id, "job:open", status)

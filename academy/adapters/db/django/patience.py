@@ -11,9 +11,10 @@ frees its locks."""
 
 
 def limit_waiting() -> None:
-    """Set these limits for the rest of the current transaction. Call it before taking a lock that others wait for.
+    """Apply the three limits above to the rest of the current transaction.
 
-    A statement that exceeds them raises OperationalError, which a request answers with 503 and `Retry-After`.
+    Call it before taking a lock that others wait for. A statement that takes or waits too long raises OperationalError,
+    which a request answers with 503 and `Retry-After`.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -21,8 +21,9 @@ from apps.core.polling import answer_poll
 class JobProgressView(APIView):
     """`{"job_id", "job_type", "status", "progress"}`, and `result` or `error_message` at the end.
 
-    The answer is `{"status": "UNKNOWN"}` if Redis has no record, or if it is another academy's job. Reading the detail
-    once restores the record. `ETag` and `If-None-Match` work (304), and `Retry-After` says when to ask next.
+    The answer is `{"status": "UNKNOWN"}` if Redis has no record of the job, or if the job belongs to another academy.
+    One request for the job's detail writes a lost record again. `ETag` and `If-None-Match` work (304), and
+    `Retry-After` says when to ask next.
     """
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
