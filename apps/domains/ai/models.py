@@ -1,4 +1,4 @@
-"""AI jobs (an Excel import is one), their results, and the outcome of each imported row."""
+"""Jobs, such as an Excel import, their results, and the outcome of each imported row."""
 
 import uuid
 
@@ -10,7 +10,7 @@ OUTCOMES = [(name, name) for name in ("created", "restored", "existing", "failed
 
 
 class AIJob(models.Model):
-    """A long job. A worker that does not hold the current `attempt` can neither save nor publish."""
+    """A long job. Only the worker that holds the current `attempt` can save and publish it."""
 
     job_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
@@ -54,7 +54,7 @@ class AIJobResult(models.Model):
 
 
 class ImportedRow(models.Model):
-    """The outcome of one line of a workbook. It is written in the transaction that creates the student."""
+    """The outcome of one line of a workbook, written in the transaction that saves the line's student."""
 
     job = models.ForeignKey(AIJob, models.CASCADE, related_name="rows", db_index=False)
     line = models.PositiveIntegerField()

@@ -1,4 +1,4 @@
-"""Bulk messages: the text that a job of `aijob` sends, and a row for each of its messages."""
+"""Bulk messages: the text that a job of `aijob` sends, and a row for each message to one person."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ MESSAGE_STATUSES = [(name, name) for name in ("PENDING", "CLAIMED", "SENT", "FAI
 
 
 class MessageJob(models.Model):
-    """The text of a bulk message. Its status, attempt and error are in `job`."""
+    """The text of a bulk message. The status, attempt and error are those of `job`."""
 
     job = models.OneToOneField("ai.AIJob", models.CASCADE, related_name="message_job")
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+")
@@ -20,9 +20,9 @@ class MessageJob(models.Model):
 
 
 class Message(models.Model):
-    """A message about one student. It is claimed before it is sent, so that a redelivered job sends nothing twice.
+    """A message about one student. A worker claims it before sending it, so that no later attempt sends it again.
 
-    `recipient` is its address, which students may share: a parent of two students gets a message about each.
+    `recipient` is a phone number, which several messages may have: a parent of two students gets a message about each.
     """
 
     job = models.ForeignKey(MessageJob, models.CASCADE, related_name="messages", db_index=False)

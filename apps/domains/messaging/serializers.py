@@ -13,7 +13,7 @@ MAX_ID = 2**63 - 1
 
 
 class MessageForm(serializers.Serializer[Any]):
-    """A text for either the students of a lecture or the students with these ids."""
+    """A text, and the students that it is about: either those of a lecture, or those with these ids."""
 
     text = serializers.CharField(
         max_length=MAX_TEXT_LETTERS, help_text="Each `{name}` in it becomes the student's name."
@@ -40,7 +40,7 @@ class MessageTotalsSerializer(serializers.Serializer[MessageTotals]):
 
 
 class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
-    """A bulk message with its job. The context needs `totals`, by the job's id."""
+    """A bulk message with its job. The context must have `totals`, a dict of `MessageTotals` by job id."""
 
     job_id = serializers.UUIDField(source="job.job_id")
     status = serializers.CharField(source="job.status")
@@ -82,7 +82,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
 
 class MessageJobDetailSerializer(MessageJobSerializer):
-    """The job and a page of its messages. This is only for the OpenAPI document: the view combines the two itself."""
+    """A bulk message and a page of its messages. Only the OpenAPI document uses this class, not the view."""
 
     count = serializers.IntegerField()
     next = serializers.URLField(allow_null=True)

@@ -18,9 +18,10 @@ DEMO_STUDENTS = 300
 
 
 def load_students(tenant: Tenant, lectures: Sequence[models.Model]) -> None:
-    """Create 300 students, spread over the lectures. Some attend two. An academy's code always gives the same students.
+    """Create 300 students, and enrol each in one or two of the lectures.
 
-    It may be repeated: existing students stay, and deleted ones are restored.
+    The students are always the same for the same academy code. So a second call restores those that were deleted, and
+    keeps the others.
     """
     people = invent_students(DEMO_STUDENTS, Random(f"demo {tenant.code}"))  # noqa: S311 - the same at each call
     password_hash = make_password(None)
@@ -34,7 +35,7 @@ def load_students(tenant: Tenant, lectures: Sequence[models.Model]) -> None:
 
 
 def _lectures_of(person: StudentRow, lectures: int) -> set[int]:
-    """Return the indexes of the lectures that a student attends: one, and for every third student another one."""
+    """Return the indexes of the lectures that a student attends: two for every third student, one for the others."""
     return {person.line % lectures, (person.line + person.line % 3 // 2) % lectures}
 
 

@@ -7,7 +7,7 @@ from apps.core.indexes import LongNameIndex
 
 
 class Parent(models.Model):
-    """A parent, identified by the phone number, in digits only."""
+    """A parent. The phone number, in digits only, identifies a parent within an academy."""
 
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+")
     user = models.OneToOneField("core.User", models.SET_NULL, null=True, related_name="parent")
@@ -24,7 +24,7 @@ class Parent(models.Model):
 
 
 class Student(models.Model):
-    """A student. Deleting only marks the row; a student with the same name and parent's phone restores it."""
+    """A student. A deletion only marks the row. Adding a student with this name and parent's phone restores it."""
 
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
     user = models.OneToOneField("core.User", models.CASCADE, related_name="student")

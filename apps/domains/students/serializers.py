@@ -29,7 +29,7 @@ class StudentForm(serializers.Serializer[Any]):
     lecture = serializers.IntegerField(required=False, write_only=True)
 
     def row(self, before: Student | None = None) -> StudentRow:
-        """Return the normalised row. Fields that were not sent keep the values of `before`. Raises ValidationError."""
+        """Return the fields as a normalised row. Those not sent are taken from `before`. Raises ValidationError."""
         cells = {column: str(getattr(before, column.value, "")) for column in Column} if before else {}
         cells |= {column: self.validated_data[column.value] for column in Column if column.value in self.validated_data}
         row = read_row(1, cells, normalise_korean_mobile)
@@ -40,7 +40,7 @@ class StudentForm(serializers.Serializer[Any]):
 
 
 class ImportForm(serializers.Serializer[Any]):
-    """`multipart/form-data` of an import."""
+    """The `multipart/form-data` of an import."""
 
     file = serializers.FileField(allow_empty_file=True)
     lecture = serializers.IntegerField(required=False, min_value=1)
@@ -48,7 +48,7 @@ class ImportForm(serializers.Serializer[Any]):
 
 
 class ExportForm(serializers.Serializer[Any]):
-    """The filters of the students to export, as in their list."""
+    """The filters that select the students to export. They are those of the list of students."""
 
     lecture = serializers.IntegerField(required=False, allow_null=True, min_value=1)
     search = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=MAX_SEARCH_LETTERS)

@@ -9,5 +9,5 @@ from realtime import conf
 
 
 def record_encoding_progress(tenant_id: int, video_id: int, step: str, extra: Mapping[str, Any] | None = None) -> None:
-    """Report progress by the name of a step. `records.record_step` says what `extra` may have. Never raises."""
+    """Report progress in the named step. `records.record_step` describes `extra`. Raises nothing if Redis is down."""
     record_step(conf.publisher(), tenant_id, video_topic(video_id), step, extra or {})

@@ -7,7 +7,7 @@ VIDEO_STATUSES = [(name, name) for name in ("PENDING", "PROCESSING", "READY", "F
 
 
 class Video(models.Model):
-    """A video of a lesson. A worker that does not hold the current `attempt` can neither save nor publish."""
+    """A video of a lesson. Only the worker that holds the current `attempt` can save and publish it."""
 
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
     session = models.ForeignKey("lectures.Session", models.CASCADE, related_name="videos", db_index=False)
@@ -58,9 +58,9 @@ class Video(models.Model):
 
     @property
     def was_announced(self) -> bool:
-        """Whether its file was uploaded to a presigned address, which accepts the file again until it expires."""
+        """Whether the video was announced, with a presigned address that accepts its file until the address expires."""
         return self.uploaded_at is None or self.uploaded_at > self.created_at
 
 
 ANNOUNCED = models.Q(uploaded_at=None) | models.Q(uploaded_at__gt=models.F("created_at"))
-"""The condition `was_announced`, for queries. A file that was sent to us arrived before its row was written."""
+"""The condition `was_announced`, for queries. A file sent in a form arrives before its row is created."""

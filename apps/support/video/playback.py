@@ -1,4 +1,4 @@
-"""Addresses from which a video is played. They are short-lived and signed, so that a player needs no token."""
+"""Short-lived, signed addresses from which a video is played. A player needs no token for them."""
 
 import re
 from dataclasses import dataclass
@@ -33,13 +33,13 @@ class Playable:
 
 
 def playback_address(playable: Playable, name: str) -> str:
-    """Return the address of a file of a READY video, valid for six hours. Names in playlists are relative to it."""
+    """Return the address of a file of a READY video, valid for six hours. Playlists name files relative to it."""
     signed = _SIGNER.sign(f"{playable.tenant_id}-{playable.video_id}-{playable.attempt}")
     return f"/media/hls/{signed}/{name}"
 
 
 def read_playback(signed: str) -> Playable:
-    """Return what a signed address allows to play. Raises PlaybackError."""
+    """Return the attempt of a video that a signed address permits to play. Raises PlaybackError."""
     try:
         value = _SIGNER.unsign(signed, max_age=PLAYBACK_SECONDS)
         return Playable(*map(int, value.split("-")))

@@ -24,7 +24,7 @@ def cache_video_status(
     attempt: int | None = None,
     error: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Publish the video's status, and return whether Redis holds it now. See `cache_status`."""
+    """Publish the video's status. Return whether Redis holds that status now. See `cache_status`."""
     return cache_status(
         tenant_id,
         video_topic(video_id),

@@ -59,7 +59,7 @@ def _address(video: Video, name: str) -> str | None:
 
 
 class VideoForm(serializers.Serializer[Any]):
-    """A new video of a lesson (`session`), or of a `lecture`, which then gets a new lesson."""
+    """A new video for a lesson (`session`), or for a new lesson of a `lecture`."""
 
     title = serializers.CharField(max_length=100)
     session = serializers.IntegerField(min_value=1, required=False)
@@ -72,13 +72,13 @@ class VideoForm(serializers.Serializer[Any]):
 
 
 class UploadForm(VideoForm):
-    """A multipart form with the file in it."""
+    """A multipart form that contains the file."""
 
     file = serializers.FileField(allow_empty_file=True)
 
 
 class PresignedForm(VideoForm):
-    """A JSON form. The client uploads the file to the address in the answer."""
+    """A JSON form, which announces a file. The client then uploads the file to the address in the answer."""
 
     file_name = serializers.CharField(max_length=200)
     size = serializers.IntegerField(min_value=1)

@@ -1,4 +1,4 @@
-"""The file that a job made, to download."""
+"""The download of the file that a job made."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class JobFileView(APIView):
-    """The workbook of an export, for 24 hours after its end. Only roles that may export can read the personal data."""
+    """The workbook of an export, for 24 hours after the job's end. Only the roles that may export may download it."""
 
     roles = {"GET": OFFICE}  # noqa: RUF012 - read only
 

@@ -1,4 +1,4 @@
-"""A job's progress for clients that poll. It is read from Redis only, without a database query."""
+"""A job's progress for clients that poll. The view reads only Redis, without a database query."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -22,8 +22,8 @@ class JobProgressView(APIView):
     """`{"job_id", "job_type", "status", "progress"}`, and `result` or `error_message` at the end.
 
     The answer is `{"status": "UNKNOWN"}` if Redis has no record of the job, or if the job belongs to another academy.
-    One request for the job's detail writes a lost record again. `ETag` and `If-None-Match` work (304), and
-    `Retry-After` says when to ask next.
+    A request for the job's detail restores a lost record. `ETag` and `If-None-Match` work (304), and `Retry-After`
+    says after how many seconds to poll again.
     """
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only

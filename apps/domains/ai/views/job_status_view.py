@@ -1,4 +1,4 @@
-"""Jobs from the database: list, detail, result, cancel, retry. Clients watch running jobs by push."""
+"""Views of jobs in the database: list, detail, result, cancel, retry. Running jobs are pushed to clients."""
 
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from apps.domains.ai.serializers import ImportedRowSerializer, JobSerializer
 
 
 class JobListView(ListAPIView[AIJob]):
-    """The academy's jobs, newest first: `?status=PROCESSING`."""
+    """The academy's jobs, newest first. `?status=PROCESSING` selects those with this status."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
     serializer_class = JobSerializer
@@ -37,7 +37,7 @@ class JobListView(ListAPIView[AIJob]):
 
 
 class JobDetailView(APIView):
-    """One job. Reading it also publishes its state if the record in Redis was lost or is older than the row."""
+    """One job. The request also updates the job's record in Redis, if that was lost or is older than the row."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
 
@@ -49,7 +49,7 @@ class JobDetailView(APIView):
 
 
 class JobResultView(APIView):
-    """The result of a job, and the outcome of each row of an import, paged: `?outcome=failed&page=2`."""
+    """The result of a job, and the outcomes of an import's rows in pages, such as `?outcome=failed&page=2`."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
 
@@ -72,7 +72,7 @@ class JobResultView(APIView):
 
 
 class JobCancelView(APIView):
-    """Cancel a job that has not ended. Its worker stops at its next write; what it has written stays."""
+    """Cancel a job that has not ended. Its worker stops at the next write. What the worker has written stays."""
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
 

@@ -1,7 +1,7 @@
-"""Adds triggers that revoke what a student and the parents may watch when an enrolment or the student is deleted.
+"""Adds triggers that revoke the tickets of a student and the parent when an enrolment or the student is deleted.
 
-The tickets of students and parents name videos. These are checked when a ticket is requested, but not when it is
-renewed. So every deletion of an enrolment, by the API, an admin, a shell or SQL, must revoke these tickets.
+The tickets of students and parents name videos. Whether these may be watched is checked when a ticket is requested, but
+not when it is renewed. So every deletion of an enrolment, by the API, the admin, a shell or SQL, must revoke the tickets.
 """
 
 from django.db import migrations

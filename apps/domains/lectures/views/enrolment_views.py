@@ -33,7 +33,7 @@ class EnrolmentListView(ListAPIView[Enrollment]):
 
     @extend_schema(request=EnrolmentForm, responses={201: EnrolmentSerializer})
     def post(self, request: Request) -> Response:
-        """Enrol a student in a lecture. A student who is enrolled already stays enrolled once."""
+        """Enrol a student in a lecture. If the student is enrolled already, answer with that enrolment."""
         form = EnrolmentForm(data=request.data)
         form.is_valid(raise_exception=True)
         tenant_id = caller_of(request).tenant_id

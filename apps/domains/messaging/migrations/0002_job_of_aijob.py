@@ -1,4 +1,4 @@
-"""Makes a message job a row of `aijob`, with its text in its own table. Both are empty: nothing wrote them before."""
+"""Makes each bulk message a job of `aijob`, with its text in `message_job`. No code has used the tables yet."""
 
 import django.db.models.deletion
 from django.db import migrations, models

@@ -1,4 +1,4 @@
-"""`/api/v1/messages/`: bulk messages, and the outcome of each message. Clients watch running jobs by push."""
+"""`/api/v1/messages/`: bulk messages, and the outcome of each message. Running jobs are pushed to clients."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +31,7 @@ STATUSES = [status.lower() for status in MessageStatus]
 
 
 class MessageListView(ListAPIView[MessageJob]):
-    """The academy's bulk messages, newest first. `POST` creates one and answers at once; a job sends it."""
+    """The academy's bulk messages, newest first. `POST` creates one and answers at once. A job sends it later."""
 
     roles = {"GET": FACULTY, "POST": OFFICE}  # noqa: RUF012 - read only
     serializer_class = MessageJobSerializer
@@ -65,7 +65,7 @@ class MessageListView(ListAPIView[MessageJob]):
 
 
 class MessageDetailView(APIView):
-    """One bulk message, and the outcome of each of its messages, paged: `?status=failed&page=2`."""
+    """One bulk message, and the outcomes of its messages in pages, such as `?status=failed&page=2`."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
 
@@ -90,7 +90,7 @@ class MessageDetailView(APIView):
 
 
 def status_param(request: Request) -> MessageStatus | None:
-    """Return the parameter `status`; None if it was not sent. Raises ApiError."""
+    """Return the status that the request asks for, or None if it has no parameter `status`. Raises ApiError."""
     status = request.query_params.get("status")
     if status is not None and status not in STATUSES:
         raise ApiError(400, "invalid", f"status is one of {', '.join(STATUSES)}.")

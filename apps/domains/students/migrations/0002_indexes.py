@@ -1,10 +1,10 @@
-"""Builds the indexes that imports need, CONCURRENTLY, so that no table is locked meanwhile."""
+"""Builds the indexes that imports need, CONCURRENTLY, which does not lock their tables."""
 
 import apps.core.indexes
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
-# A build that was interrupted leaves an INVALID index of that name behind; only such a one is dropped.
+# Drops the INVALID index that an interrupted build leaves behind, and never a valid index.
 DROP_INVALID = """
 DO $$ BEGIN
     IF EXISTS (SELECT FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid

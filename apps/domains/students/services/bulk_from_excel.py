@@ -1,4 +1,4 @@
-"""Makes students of a workbook's rows, in chunks. Each outcome is saved in the transaction that creates the student."""
+"""Saves a workbook's rows as students, in chunks. One transaction saves a student and the outcome of its row."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,11 +49,11 @@ def bulk_create_students_from_excel_rows_optimized(
 ) -> ImportTotals:
     """Create, restore or find the student of each row, with at most 5 statements for 200 rows.
 
-    Lines that have an outcome from an earlier attempt are skipped. The totals are those of all attempts. New accounts
-    get `password_hash`; without it, no password opens them. A bad row does not affect other rows.
+    Skips lines that have an outcome from an earlier attempt. Returns the totals of all attempts. New accounts get
+    `password_hash`; without it, nobody can sign in to them. A bad row does not affect other rows.
 
-    Raises AttemptSupersededError if this attempt no longer holds the job, LectureMissingError, and the database's own
-    errors if it cannot be reached. Committed rows stay, and the next attempt continues after them.
+    Raises AttemptSupersededError if this attempt no longer holds the job, LectureMissingError, and a DatabaseError that
+    no row caused, such as a lost connection. Committed rows stay, and the next attempt continues after them.
     """
     task = _begin(tenant_id, job_id, attempt, lecture_id, password_hash)
     return _import(task, rows, on_chunk, _save_chunk)
@@ -69,7 +69,10 @@ def bulk_create_students_from_excel_rows(
     password_hash: str | None = None,
     on_chunk: Progress | None = None,
 ) -> ImportTotals:
-    """Do the same row by row, each in a transaction. Tests compare the results and the speed of both functions."""
+    """Import the rows as `bulk_create_students_from_excel_rows_optimized` does, but each in its own transaction.
+
+    Tests compare the results and the speed of the two functions.
+    """
     task = _begin(tenant_id, job_id, attempt, lecture_id, password_hash)
     return _import(task, rows, on_chunk, _save_rows)
 
@@ -118,7 +121,7 @@ def _save_rows(task: _Import, chunk: Sequence[Row]) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the error without PostgreSQL's DETAIL, which shows the values of the row."""
+    """Return the first line of the error. PostgreSQL's DETAIL, which shows the values of the row, comes after it."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
@@ -150,7 +153,7 @@ def _outcome(row: Row, first_rows: dict[Key, StudentRow], outcomes: dict[Key, tu
     if isinstance(row, RowProblem):
         return _failed(row)
     outcome, student_id = outcomes[row.key]
-    # A row with the key of an earlier row finds the student that exists then.
+    # Only the first row with a key can create or restore the student. For the others, the student exists already.
     return RowOutcome(row.line, outcome if first_rows[row.key] is row else "existing", row.name, student_id)
 
 

@@ -13,9 +13,9 @@ from apps.domains.students.services.usernames import make_username
 def save_students(
     tenant_id: int, rows: Mapping[Key, StudentRow], lecture_id: int | None, password_hash: str
 ) -> dict[Key, tuple[str, int]]:
-    """Find, restore or create the student of each row. Return the outcome and the student's id by key.
+    """Find, restore or create the student of each row. Return a dict from each key to the outcome and the student's id.
 
-    It runs in the caller's transaction, which the caller tries again as a whole (`try_again`). Raises
+    Call it inside a transaction, and repeat the whole transaction after a conflict (`try_again`). Raises
     StudentsMovedError, LectureMissingError and IntegrityError.
     """
     students.lock_students(tenant_id)

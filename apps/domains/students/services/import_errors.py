@@ -1,4 +1,4 @@
-"""Decides after which errors of the database to try again, and which errors are caused by one row."""
+"""Decides after which errors of the database to try again, and which errors concern only one row."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -19,13 +19,14 @@ class StudentsMovedError(Exception):
 
 
 SAVE_ERRORS = (DatabaseError, StudentsMovedError, UnicodeError)
-"""The errors that saving students may raise, besides those in its docstrings."""
+"""The errors with which saving students can fail because of a row, another transaction or the database."""
 
 
 def try_again(work: Callable[[], Answer]) -> Answer:
-    """Call `work`, a whole transaction, and return its result. Call it again after a conflict with a concurrent one.
+    """Call `work`, which is a whole transaction, and return its result.
 
-    Raises the last error of `work`.
+    After a conflict with another transaction, call it again, up to 4 times in all. Then raise its last error. Other
+    errors are raised at once.
     """
     for _ in range(MAX_TRIES - 1):
         try:
@@ -37,19 +38,19 @@ def try_again(work: Callable[[], Answer]) -> Answer:
 
 
 def is_concurrent(error: BaseException) -> bool:
-    """Return whether a concurrent transaction (or a taken username) caused the error, so that another try may help."""
+    """Return whether another transaction (or a taken username) caused the error, so that another try may succeed."""
     return isinstance(error, StudentsMovedError) or _code(error) in {_DEADLOCK, _SERIALIZATION, _UNIQUE}
 
 
 def is_of_a_row(error: BaseException) -> bool:
-    """Return whether the content of a row can have caused the error.
+    """Return whether the error may concern one row only, so that other rows can still be saved.
 
-    Other errors (no connection, no space, a wrong statement) are not the row's fault, and the job stops.
+    After any other error (no connection, no space, a wrong statement) the import stops.
     """
     code = _code(error)
     if is_concurrent(error) or isinstance(error, UnicodeError) or code == _RAISED_BY_A_TRIGGER:
         return True
-    # An error without a code comes from psycopg, which refused the value before it reached PostgreSQL.
+    # A DataError without a code is from psycopg, which refused to send the value to PostgreSQL.
     return code[:2] in {_DATA, _INTEGRITY} or (code == "" and isinstance(error, DataError))
 
 

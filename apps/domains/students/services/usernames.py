@@ -2,15 +2,15 @@
 
 import secrets
 
-# No vowels, so that no words result, and no characters that look alike (0 o, 1 l i).
+# Without vowels, so that no name contains a word, and without characters that look alike (0 o, 1 l i).
 _LETTERS = "23456789bcdfghjkmnpqrstvwxz"
 _LENGTH = 7
 
 
 def make_username() -> str:
-    """Return `s` and seven random letters and digits, such as `s7k2mq4x`. It says nothing about the person.
+    """Return `s` and seven random letters and digits, such as `s7k2mq4x`. The name tells nothing about the person.
 
-    There are ten thousand million such names. The database refuses one that is taken, and the caller tries another.
+    There are ten thousand million such names. If one is taken, the database refuses it, and the caller tries another.
     """
     number = secrets.randbelow(len(_LETTERS) ** _LENGTH)
     letters = []

@@ -1,4 +1,4 @@
-"""`POST /api/v1/students/export/`. The job's file is at `/api/v1/jobs/{job_id}/file/`."""
+"""`POST /api/v1/students/export/` starts an export. Its file is then at `/api/v1/jobs/{job_id}/file/`."""
 
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
@@ -16,7 +16,7 @@ from apps.domains.students.serializers import ExportForm
 
 
 class StudentExportView(APIView):
-    """Start a job that writes the students of a lecture, of a search, or all students to an .xlsx file."""
+    """Start a job that writes students to an .xlsx file: those of a lecture, those that a search finds, or all."""
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
 

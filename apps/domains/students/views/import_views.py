@@ -1,4 +1,4 @@
-"""`POST /api/v1/students/import/`, and a sample workbook for it."""
+"""`POST /api/v1/students/import/`, and a sample workbook to import."""
 
 from functools import partial
 
@@ -71,7 +71,7 @@ class StudentImportView(APIView):
 
 
 def _hash_initial_password(request: Request, password: str) -> str:
-    """Hash the password of an import. Raises Throttled (429) and HashingBusyError (503)."""
+    """Return the hash of the initial password of an import. Raises Throttled (429) and HashingBusyError (503)."""
     caller, address = caller_of(request), address_of(request)
     attempt = count_attempt("import", address=address, tenant=caller.tenant_code, account=str(caller.user_id))
     try:
@@ -83,7 +83,7 @@ def _hash_initial_password(request: Request, password: str) -> str:
 
 
 class SampleWorkbookView(APIView):
-    """A sample workbook of invented students, with some invalid rows: `?rows=2000`."""
+    """A sample workbook of invented students, with some invalid rows. `?rows=2000` is the number of rows."""
 
     roles = {"GET": OFFICE}  # noqa: RUF012 - read only
 

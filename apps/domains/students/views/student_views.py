@@ -24,7 +24,7 @@ from apps.domains.students.services.lecture_enroll import (
 
 
 class StudentListView(ListAPIView[Student]):
-    """The students. `?search=` searches name, school and phones; `?lecture=` selects those of a lecture."""
+    """The students. `?search=` searches names, schools and phones; `?lecture=` selects the students of a lecture."""
 
     roles = {"GET": FACULTY | {Role.STUDENT}, "POST": OFFICE}  # noqa: RUF012 - read only
     serializer_class = StudentSerializer
@@ -40,7 +40,7 @@ class StudentListView(ListAPIView[Student]):
 
     @extend_schema(request=StudentForm, responses={201: StudentSerializer, 200: StudentSerializer})
     def post(self, request: Request) -> Response:
-        """Create a student. If one with the same name and parent's phone exists, find or restore it instead (200)."""
+        """Create a student (201). One with the same name and parent's phone is found or restored instead (200)."""
         form = StudentForm(data=request.data)
         form.is_valid(raise_exception=True)
         tenant_id = caller_of(request).tenant_id
@@ -85,7 +85,7 @@ class StudentDetailView(APIView):
 
     @extend_schema(responses={204: None}, parameters=[OpenApiParameter("student_id", int, "path")])
     def delete(self, request: Request, student_id: int) -> Response:
-        """Mark the student as deleted and close the account. Importing the same student restores both."""
+        """Mark the student as deleted and close the account. Adding or importing this student again restores both."""
         if not repositories_students.delete_student(caller_of(request).tenant_id, student_id):
             raise NotFound("There is no such student.")
         return Response(status=204)

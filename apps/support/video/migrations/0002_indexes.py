@@ -1,4 +1,4 @@
-"""Builds the indexes CONCURRENTLY, so that no table is locked meanwhile."""
+"""Builds the indexes CONCURRENTLY, which does not lock their tables."""
 
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models

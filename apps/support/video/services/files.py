@@ -18,15 +18,15 @@ from academy.leftovers import attempts_of
 
 MAX_FILE_NAME = 200
 ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
-"""How long after its announcement an upload is given up. It may begin just before its address expires, and then take
-as long again."""
+"""How long after its announcement a video that has not arrived is deleted. An upload may begin just before its address
+expires, and then take as long again."""
 ADDRESS_EXPIRED = timedelta(seconds=UPLOAD_SECONDS + 60)
-"""How long after its announcement an upload's address has expired, even by a storage's clock that is a minute slow."""
+"""How long after the announcement the address has certainly expired, even if the storage's clock is a minute slow."""
 MOST_SWEPT = 200
 DISCARD_PATIENCE = timedelta(minutes=5)
-"""After this another worker deletes the files that one has claimed: it died, or the storage was away."""
+"""After this time another worker deletes the files that a worker has claimed: it died, or the storage was down."""
 DELETED_KEPT = timedelta(days=2)
-"""How long the row of a deleted video stays, because its encoded minutes still count for that day."""
+"""How long the row of a deleted video stays, because its minutes count towards the quota of the day."""
 COPY_BYTES = 4_000_000
 
 
@@ -40,20 +40,20 @@ def source_name(tenant_id: int) -> str:
 
 
 def shown_name(file_name: str) -> str:
-    """Return the name of an upload without the folders that some browsers send."""
+    """Return the file name of an upload, without the folders that some browsers send, cut to 200 characters."""
     return PurePath(file_name.replace("\\", "/")).name[-MAX_FILE_NAME:]
 
 
 def fetch_source(video: ClaimedVideo, folder: Path, report: Callable[[float], None]) -> Path:
-    """Return the path of the uploaded file on this machine. If the storage is elsewhere, copy it to `folder` first.
+    """Return the path of the uploaded file on this machine. If the storage is a bucket, copy the file to `folder`.
 
-    `report` is called with the progress of the copy, 0 to 100. If it raises, the copy ends.
+    `report` is called with the progress of the copy, 0 to 100. If `report` raises, the copy ends.
     """
     give_back_connection()  # fetching and encoding take minutes
     try:
         return Path(default_storage.path(video.source))
     except NotImplementedError:
-        pass  # the storage is elsewhere
+        pass  # the storage is a bucket
     path = folder / f"source{PurePath(video.source).suffix}"
     with default_storage.open(video.source, "rb") as stored, path.open("wb") as local:
         total, copied = max(1, stored.size), 0
@@ -65,7 +65,10 @@ def fetch_source(video: ClaimedVideo, folder: Path, report: Callable[[float], No
 
 
 def keep_files(video: ClaimedVideo, folder: Path, files: Sequence[Path], report: Callable[[float], None]) -> None:
-    """Store the encoded files of this attempt in place of its older ones. If storing or `report` fails, delete all."""
+    """Store the encoded files of this attempt. Files that the same attempt stored before are replaced.
+
+    `report` is called with the progress, 0 to 100. If storing or `report` fails, all files of the attempt are deleted.
+    """
     try:
         drop_folder(video.folder)
         for number, name in enumerate(files, 1):
@@ -78,16 +81,16 @@ def keep_files(video: ClaimedVideo, folder: Path, files: Sequence[Path], report:
 
 
 def sweep_announced() -> None:
-    """Delete announced videos whose file never arrived, with any file of theirs in the storage."""
+    """Delete announced videos that were never marked as uploaded, with their files in the storage."""
     given_up = repositories_video.announced_before(timezone.now() - ANNOUNCED_KEPT, MOST_SWEPT)
     for tenant_id, video_id, source in given_up:
-        # Delete the row first. If the file then stays, it is swept as a leftover. If it has just arrived, both stay.
+        # Delete the row first, because a file without a row is swept later. If the file has just arrived, keep both.
         if repositories_video.forget_announced(tenant_id, video_id):
             default_storage.delete(source)
 
 
 def drop_other_attempts(video: ClaimedVideo) -> None:
-    """Delete the files of all other attempts, which dead workers left behind."""
+    """Delete the files of all other attempts of a video. Workers that died have left them behind."""
     for attempt in attempts_of(video.tenant_id, video.video_id):
         if attempt != video.attempt:
             drop_folder(f"{video_folder(video.tenant_id, video.video_id)}/{attempt}")
@@ -96,7 +99,7 @@ def drop_other_attempts(video: ClaimedVideo) -> None:
 def sweep_discarded() -> None:
     """Delete the files of deleted videos, and the encoded files of videos that failed or were cancelled.
 
-    `Video.files_due_at` says when to delete them. So if the storage is down or a worker dies, they are deleted later.
+    `Video.files_due_at` is the time to delete them. If the storage is down or a worker dies, they are deleted later.
     """
     for _ in range(MOST_SWEPT):
         discarded = repositories_video.take_discarded(DISCARD_PATIENCE)
@@ -107,9 +110,10 @@ def sweep_discarded() -> None:
 
 
 def _again_at(video: Discarded) -> list[datetime]:
-    """Return the times to delete the files of a deleted video once more, since some may be stored after its deletion.
+    """Return when to delete the files of a deleted video once more, because files may be stored after the deletion.
 
-    An upload may begin until its address expires, and end later. An encoding that ran at the deletion may end after it.
+    An upload may begin until its address expires, and end later. An encoding may have been running at the deletion.
+    Return no times for a video that was not deleted.
     """
     times = [video.deleted_at + DELETED_KEPT] if video.deleted_at is not None else []
     if video.announced_at is not None:
@@ -129,6 +133,6 @@ def _delete_files(video: Discarded) -> None:
 
 
 def sweep_soon() -> None:
-    """Delete what requests and ended jobs left to the workers."""
+    """Delete the files of discarded videos, and the announced videos that never arrived."""
     sweep_discarded()
     sweep_announced()

@@ -6,12 +6,12 @@ from academy.domain.videos import ClaimedVideo
 
 
 def mark_processing(tenant_id: int, video_id: int, *, lease_alive: bool) -> ClaimedVideo | ClaimRefusal:
-    """Claim a video to encode it, or return why that was refused."""
+    """Claim a video to encode it. Return the claimed video, or why the claim was refused."""
     return videos.claim(tenant_id, video_id, lease_alive=lease_alive)
 
 
 def complete_video(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> None:
-    """Make a claimed video READY, to be played from `hls_path`. Raises AttemptSupersededError."""
+    """Make a claimed video READY, with its playlist at `hls_path`. Raises AttemptSupersededError."""
     videos.finish(video, hls_path=hls_path, duration=duration, made_bytes=made_bytes)
 
 

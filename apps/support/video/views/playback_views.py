@@ -13,7 +13,7 @@ from apps.support.video.playback import FILES, PLAYBACK_SECONDS, TYPES, Playback
 def playback(request: HttpRequest, signed: str, name: str) -> HttpResponseBase:  # noqa: ARG001 - Django's signature
     """Answer with a playlist, a segment or the thumbnail of a READY video.
 
-    It makes no database query: the signed address is the permission.
+    This makes no database query, because the signed address is the permission.
     """
     try:
         playable = read_playback(signed)

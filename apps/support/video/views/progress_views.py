@@ -1,4 +1,4 @@
-"""A video's progress for clients that poll. It is read from Redis only, without a database query."""
+"""A video's progress for clients that poll. The view reads only Redis, without a database query."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -24,11 +24,12 @@ TICKET_HEADER = "X-Realtime-Ticket"
 
 
 class VideoProgressView(APIView):
-    """The progress of an encoding, and `hls_path` and `duration`, or `error_reason`, at its end.
+    """The progress of an encoding. At its end the answer also has `hls_path` and `duration`, or `error_reason`.
 
-    The answer is `{"status": "UNKNOWN"}` if Redis has no record, or if it is another academy's video. Reading the
-    detail once restores the record. `ETag` and `If-None-Match` work (304), and `Retry-After` says when to ask next.
-    Students and parents also send a ticket for the topic, because only the database knows what they may watch.
+    The answer is `{"status": "UNKNOWN"}` if Redis has no record of the video, or if the video belongs to another
+    academy. A request for the video's detail restores a lost record. `ETag` and `If-None-Match` work (304), and
+    `Retry-After` says after how many seconds to poll again. Students and parents also send a ticket for the topic,
+    because what they may watch is only in the database, which this view does not query.
     """
 
     roles = {"GET": EVERYONE}  # noqa: RUF012 - read only
@@ -68,10 +69,10 @@ def progress_answer(video_id: int, record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_ticket(caller: Caller, text: str, topic: str) -> None:
-    """Raise PermissionDenied unless the ticket is valid, is the caller's, and is for this topic.
+    """Raise PermissionDenied unless the ticket `text` is valid, was issued to the caller, and is for this topic.
 
-    The ticket itself is checked for revocation, because the end of an enrolment revokes tickets that are older than the
-    caller's access token.
+    Checks whether the ticket was revoked, because the caller's access token may be newer: the end of an enrolment
+    revokes older tickets, and a new access token stays valid.
     """
     try:
         ticket = admit(TicketReader.PROGRESS, text)

@@ -1,4 +1,4 @@
-"""Videos from the database: list, detail, upload, retry, cancel. Clients watch an encoding by push."""
+"""Views of videos in the database: list, detail, upload, retry, cancel, delete. Encodings are pushed to clients."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -38,10 +38,11 @@ from config.body_limit import FORM_BYTES
 
 
 class VideoListView(ListAPIView[Video]):
-    """The videos, by `?status=`, `?session=` and `?lecture=`. Students and parents see READY ones of their lectures.
+    """The videos, filtered by `?status=`, `?session=` and `?lecture=`.
 
-    `POST` creates a video: as multipart with its `file`, or as JSON with `file_name` and `size`. The answer to JSON
-    says where to upload the file (`upload`). Then `POST …/{id}/uploaded/` begins the encoding.
+    Students and parents see only the READY videos of their lectures. `POST` creates a video: from multipart with its
+    `file`, or from JSON with `file_name` and `size`. The answer to JSON has the address to upload the file to
+    (`upload`). After the upload, `POST …/{id}/uploaded/` begins the encoding.
     """
 
     roles = {"GET": EVERYONE, "POST": FACULTY}  # noqa: RUF012 - read only
@@ -81,9 +82,9 @@ class VideoListView(ListAPIView[Video]):
 
 
 class VideoDetailView(APIView):
-    """One video. Reading it also publishes its state if the record in Redis was lost or is older than the row.
+    """One video. `GET` also updates the video's record in Redis, if that was lost or is older than the row.
 
-    `DELETE` deletes it in any state. A worker deletes its files within seconds.
+    `DELETE` deletes a video in any state. A worker deletes its files within seconds.
     """
 
     roles = {"GET": EVERYONE, "DELETE": FACULTY}  # noqa: RUF012 - read only
@@ -103,7 +104,7 @@ class VideoDetailView(APIView):
 
 
 class VideoUploadedView(APIView):
-    """Begin the encoding, after the file was uploaded to the address in the answer to `POST /media/videos/`."""
+    """Begin the encoding of an announced video, after the client has uploaded the file to the storage."""
 
     roles = {"POST": FACULTY}  # noqa: RUF012 - read only
 
@@ -117,7 +118,7 @@ class VideoUploadedView(APIView):
 
 
 class VideoCancelView(APIView):
-    """Cancel the encoding of a video. A worker deletes its encoded files. The uploaded file stays for a retry."""
+    """Cancel a video that has not ended. A worker deletes its encoded files. The uploaded file stays for a retry."""
 
     roles = {"POST": FACULTY}  # noqa: RUF012 - read only
 
@@ -153,7 +154,7 @@ def find_video(request: Request, video_id: int) -> Video:
 
 def shown(caller: Caller, video_id: int) -> dict[str, Any]:
     video = repositories_video.videos_of(caller.tenant_id).filter(pk=video_id).first()
-    if video is None:  # it was deleted meanwhile
+    if video is None:  # it was deleted during this request
         raise NotFound("There is no such video.")
     return dict(VideoSerializer(video).data)
 
@@ -213,7 +214,7 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
 
 
 def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
-    """Check the lesson or lecture before a large file is stored in vain. Raises ValidationError."""
+    """Raise ValidationError if the lesson or lecture does not exist, before a large file is stored for nothing."""
     if "session" in sent and not repositories_lectures.session_exists(tenant_id, sent["session"]):
         raise serializers.ValidationError({"session": ["There is no such lesson."]})
     if "lecture" in sent and repositories_lectures.find_lecture(tenant_id, sent["lecture"]) is None:
@@ -221,9 +222,10 @@ def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
 
 
 def lesson_of(tenant_id: int, sent: dict[str, Any]) -> int:
-    """Return the lesson of a new video. If a lecture was named, add a lesson to it, in the video's transaction.
+    """Return the id of a new video's lesson. If the form names a lecture, add a lesson to that lecture.
 
-    Raises ApiError if the lesson or lecture was deleted after `check_place`, for instance while the file was stored.
+    Call it in the transaction that creates the video. Raises ApiError if the lesson or lecture was deleted after
+    `check_place`, for instance while the file was being stored.
     """
     if "session" in sent:
         if not repositories_lectures.lock_session(tenant_id, sent["session"]):
