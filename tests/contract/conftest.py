@@ -1,4 +1,4 @@
-"""Runs tests that are marked `every_server` with our server and with daphne, since the contract must hold on both."""
+"""Runs each test that is marked `every_server` twice, with our server and with daphne: both must keep the contract."""
 
 from collections.abc import Iterator
 
@@ -18,14 +18,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def daphne_system(template: Servers) -> Iterator[System]:
-    """The same as `system`, but behind daphne."""
+    """Yield a running product like `system`, but with daphne as its server."""
     with scratch_folder("system") as folder, running_system(template, folder, "daphne_system", "daphne") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def system(server: str, request: pytest.FixtureRequest, system: System) -> System:
-    """The product that the session shares, behind the server of this run."""
+    """Return the running product that all tests share, with the server with which this test runs."""
     found: System = request.getfixturevalue("daphne_system") if server == "daphne" else system
     return found
 

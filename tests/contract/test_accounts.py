@@ -99,7 +99,7 @@ def test_without_a_valid_token_every_endpoint_is_closed(system: System, token: s
 
 
 def caller(system: System, **changes: object) -> str:
-    """Make a token of the product for roles and states that the demo data lack."""
+    """Return an access token with changed claims, for roles and states that the demo data do not have."""
     (tenant_id,) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")[0]
     claims = read_caller(system, "owner")
     fields = {name: getattr(claims, name) for name in Caller.__slots__ if name != "is_authenticated"}
@@ -107,7 +107,7 @@ def caller(system: System, **changes: object) -> str:
 
 
 def read_caller(system: System, username: str) -> Caller:
-    from apps.core.tokens import read_access_token  # noqa: PLC0415 - one place
+    from apps.core.tokens import read_access_token  # noqa: PLC0415 - used only here
 
     return read_access_token(system.access_token("hanbit", username))
 
@@ -123,7 +123,7 @@ def read_caller(system: System, username: str) -> Caller:
     ],
 )
 def test_each_role_may_use_only_its_endpoints(system: System, role: str, opened: set[str]) -> None:
-    from academy.domain.roles import Role  # noqa: PLC0415 - one place
+    from academy.domain.roles import Role  # noqa: PLC0415 - used only here
 
     token = caller(system, role=Role(role))
     doors = ["students/", "lectures/", "enrolments/", "jobs/", "students/import/sample/"]

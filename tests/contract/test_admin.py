@@ -1,4 +1,4 @@
-"""Tests of the admin at /admin/: who may use it, what its changes revoke, and that it costs others nothing."""
+"""Tests of the admin at /admin/: who may use it, what changes made there revoke, and that the API does not use it."""
 
 import asyncio
 import re

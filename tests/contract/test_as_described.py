@@ -18,12 +18,12 @@ pytestmark = pytest.mark.every_server
 LARGE = 40_000
 SNAPSHOT_BYTES = 262_144
 ELSEWHERE = {"delayed"}
-"""tests/contract/test_hung_redis.py meets it, with a Redis of its own."""
+"""Frames that only tests/contract/test_hung_redis.py receives, because it stops a Redis of its own."""
 
 
 @pytest.fixture(scope="module")
 def pinging(system: System) -> Iterator[str]:
-    """Return the address of a web process that sends pings at once."""
+    """Yield the address of a web process that sends pings every 0.3 seconds."""
     with system.another_web(REALTIME_PING_SECONDS="0.3") as web:
         yield web.address
 
@@ -35,7 +35,7 @@ async def ticket_at(address: str, client: httpx.AsyncClient) -> dict[str, str]:
 
 @contextmanager
 def large_records(publisher: Publisher, tenant_id: int) -> Iterator[int]:
-    """Publish more records than fit into one part of a snapshot, and replace them by small ones at the end."""
+    """Publish too many records for one part of a snapshot, and yield their number. At the end, make them small."""
     number = SNAPSHOT_BYTES // LARGE + 2
     for index in range(number):
         topic = f"large:{index}"
@@ -48,7 +48,7 @@ def large_records(publisher: Publisher, tenant_id: int) -> Iterator[int]:
 
 
 def publish_all_kinds(publisher: Publisher, tenant_id: int, topic: str) -> None:
-    """Publish records of each form."""
+    """Publish records of each form: with data, with progress, with a step, with an error."""
     of: dict[str, Any] = {"tenant_id": tenant_id, "topic": topic}
     step = Step(index=1, total=2, name="read", percent=50)
     publisher.status(**of, attempt=1, status="PENDING", data={"any": ["thing"]})
@@ -58,7 +58,7 @@ def publish_all_kinds(publisher: Publisher, tenant_id: int, topic: str) -> None:
 
 
 async def read_snapshot(watcher: Watcher) -> None:
-    """Read all parts of a snapshot. On daphne, whose `send` does not wait, pongs may be needed between them."""
+    """Read all parts of a snapshot. With daphne, whose `send` never waits, a part may wait for a pong: answer pings."""
     while (frame := await watcher.read()) != frame | {"more": False}:
         if frame["type"] == "ping":
             await watcher.send({"type": "pong"})

@@ -1,4 +1,4 @@
-"""Tests of large, slow and unfinished request bodies of strangers, sent to the running product."""
+"""Tests of large, slow and unfinished request bodies that strangers and users send to the running product."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ class Socket:
         self.writer.write("\r\n".join([*lines, "", ""]).encode())
 
     async def send(self, body: bytes) -> None:
-        """Send until the server closes the connection, which it may do at any time."""
+        """Send the body, or the part of it that the server reads before it closes the connection."""
         with suppress(ConnectionError):
             self.writer.write(body)
             await self.writer.drain()
@@ -43,7 +43,7 @@ class Socket:
         return int(head.split()[1]), body
 
     async def rest(self) -> bytes:
-        """Return the rest that the server sends until it closes."""
+        """Return everything that the server still sends before it closes the connection."""
         async with asyncio.timeout(30):
             try:
                 return await self.reader.read()
@@ -116,7 +116,7 @@ async def test_a_body_without_a_token_has_at_most_64_kib(system: System, chunked
         async with httpx.AsyncClient(base_url=system.address, timeout=30) as client:
             return (await client.post(TOKEN, content=content, headers=headers)).status_code
 
-    assert await status(65_536) == 401  # it was read, and there is no such account
+    assert await status(65_536) == 401  # the body was read, but there is no such account
     assert await status(65_537) == 413
 
 
@@ -203,7 +203,7 @@ async def test_a_user_has_a_limited_number_of_unfinished_uploads(system: System,
         await socket.send(LARGE_FORM)
     one_more = await connect()
     async with asyncio.timeout(30):
-        while True:  # until the server has begun with all four
+        while True:  # until the server has begun to read all four uploads
             one_more.begin(IMPORT, LARGE, "Expect: 100-continue", f"Content-Type: {MULTIPART}", token=token)
             first = await one_more.reader.readuntil(b"\r\n")
             await one_more.close()
@@ -231,7 +231,7 @@ VIDEO = 2_000_000_000
 
 
 async def send_until_answered(socket: Socket, part: bytes, pause: float) -> tuple[int, dict[str, str]]:
-    """Continue to send slowly, until the server closes."""
+    """Continue to send the body slowly until the server answers, and return the answer."""
     answer = asyncio.create_task(socket.answer())
     while not answer.done():
         await socket.send(part)
@@ -264,7 +264,7 @@ async def test_a_body_ends_soon_after_the_session_of_its_sender(system: System, 
 
 
 async def begins(socket: Socket, path: str, length: int, content_type: str, token: str) -> int:
-    """Expect 100 Continue, and then begin to send the body. Return the status; 100 means that it is accepted."""
+    """Send a request that expects 100 Continue, and return the status of the answer. If it is 100, begin the body."""
     socket.begin(path, length, "Expect: 100-continue", f"Content-Type: {content_type}", token=token)
     async with asyncio.timeout(30):
         status = int((await socket.reader.readuntil(b"\r\n")).split()[1])

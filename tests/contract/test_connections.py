@@ -17,7 +17,7 @@ pytestmark = pytest.mark.every_server
 
 @pytest.fixture(scope="module")
 def hasty_system(server: str, template: Servers) -> Iterator[System]:
-    """The product with short pauses between pings and short lifetimes, so that tests need not wait."""
+    """Yield a running product with short pauses between pings and short lifetimes of connections."""
     times = {"REALTIME_PING_SECONDS": "0.3", "REALTIME_CONNECTION_SECONDS": "4"}
     name = f"hasty_{server}_system"
     with scratch_folder("system") as folder, running_system(template, folder, name, server, **times) as running:
@@ -52,7 +52,7 @@ async def test_a_connection_ends_with_its_lifetime_unless_it_is_refreshed(hasty_
             await refreshed.read_until("snapshot")
             ends = asyncio.create_task(answer_pings(left))
             answering = asyncio.create_task(answer_pings(refreshed))
-            # Halfway through, one of the two gets a new ticket.
+            # After about half of the lifetime, one of the two connections gets a new ticket.
             for _ in range(6):
                 await asyncio.wait_for(pinged(refreshed), 10)
             await refreshed.send({"type": "refresh", "ticket": (await new_ticket(client))["ticket"]})
@@ -65,7 +65,7 @@ async def test_a_connection_ends_with_its_lifetime_unless_it_is_refreshed(hasty_
 
 
 async def answer_pings(watcher: Watcher) -> tuple[int, str]:
-    """Behave like a good client until the end, and return the close code and the reason."""
+    """Answer every ping until the connection is closed, and return the close code and the reason."""
     try:
         while True:
             if (await watcher.read())["type"] == "ping":
@@ -75,7 +75,7 @@ async def answer_pings(watcher: Watcher) -> tuple[int, str]:
 
 
 async def pinged(watcher: Watcher) -> None:
-    """Wait for one more ping. Another task reads the frames."""
+    """Wait until another ping has arrived. Another task reads the frames."""
     count = sum(frame["type"] == "ping" for frame in watcher.frames)
     while sum(frame["type"] == "ping" for frame in watcher.frames) == count:
         await asyncio.sleep(0.01)
@@ -90,7 +90,7 @@ async def test_a_hundred_connections_of_two_academies_need_two_subscriptions_in_
                 watchers.append(await system.watcher((hanbit, saebom)[number % 2]))
                 await watchers[-1].read_until("snapshot")
                 if number == 1:
-                    links = len(redis.client_list())  # of all processes, such as the workers of other tests
+                    links = len(redis.client_list())  # including those of other processes, such as workers
             channels = redis.pubsub_channels("*")
             grown = len(redis.client_list()) - links
         finally:
@@ -99,5 +99,5 @@ async def test_a_hundred_connections_of_two_academies_need_two_subscriptions_in_
     redis.close()
     tenants = system.query("SELECT id FROM tenant WHERE code IN ('hanbit', 'saebom')")
     feeds = [f"tenant:{tenant_id}:feed".encode() for (tenant_id,) in tenants]
-    assert sorted(channels) == sorted([*feeds, b"realtime:revocations"])  # which the process listens to in any case
+    assert sorted(channels) == sorted([*feeds, b"realtime:revocations"])  # each web process subscribes to it
     assert grown < 10

@@ -1,4 +1,4 @@
-"""Tests with daphne, whose `send` never waits: only pongs show what a client has not read yet."""
+"""Tests with daphne, whose `send` never waits: only pongs show how much a client has read."""
 
 from contextlib import AsyncExitStack
 

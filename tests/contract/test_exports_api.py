@@ -14,7 +14,7 @@ EXPORT = "/api/v1/students/export/"
 
 
 async def exported(system: System, academy: str = "hanbit", **filters: Any) -> str:
-    """Return the id of an export that is DONE."""
+    """Export students, wait until the export is DONE, and return its id."""
     async with system.client(academy) as client, await system.watcher(client) as watcher:
         answer = await client.post(EXPORT, json=filters)
         assert answer.status_code == 202, answer.text

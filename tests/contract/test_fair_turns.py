@@ -1,4 +1,4 @@
-"""Tests that many jobs of one academy do not delay a single one of another, by the order in which they begin."""
+"""Tests that many jobs of one academy do not delay those of another. They compare the order in which jobs begin."""
 
 import asyncio
 import json
@@ -54,4 +54,4 @@ async def test_two_backlogs_are_worked_off_in_turns(own_system: System) -> None:
             )
     order = begun(own_system.worker.log_file)
     ahead = [job_id for job_id in order[: order.index(theirs[-1])] if job_id in ours]
-    assert len(ahead) <= len(theirs) + 2 * SLOTS  # theirs were done half and half, and not behind all of ours
+    assert len(ahead) <= len(theirs) + 2 * SLOTS  # both took turns: not all of ours ran before theirs

@@ -95,7 +95,7 @@ async def test_the_page_may_connect_to_its_own_origin_and_to_the_named_ones(syst
 
 
 async def test_a_redirect_to_https_exempts_the_probes(system: System) -> None:
-    with system.another_web(SECURE_SSL_REDIRECT="on") as web:  # ready, so /readyz was answered
+    with system.another_web(SECURE_SSL_REDIRECT="on") as web:  # waits until /readyz answers, so this probe works
         async with httpx.AsyncClient(base_url=web.address, timeout=30) as client:
             moved = await client.get("/static/page/main.js?x=1")
             behind = await client.get("/", headers={"X-Forwarded-Proto": "https"})

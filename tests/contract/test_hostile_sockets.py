@@ -1,4 +1,4 @@
-"""Tests that hostile sockets occupy neither memory nor connections for long, and slow clients are served."""
+"""Tests that hostile sockets occupy neither memory nor connections for long, and that slow clients are served."""
 
 import asyncio
 import base64
@@ -29,7 +29,7 @@ CHUNKED = b"POST /api/v1/auth/token/ HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Enc
 
 @pytest.fixture(scope="module")
 def web(system: System) -> Iterator[Web]:
-    """A web process with a short time limit for the heads of requests."""
+    """Yield a web process with a short time limit for the heads of requests."""
     web = system.web_of()
     web.argv = [*web.argv, "--head-seconds", str(HEAD_SECONDS)]
     web.start()
@@ -51,7 +51,7 @@ async def talk(web: Web, first: bytes = b"") -> tuple[asyncio.StreamReader, asyn
 
 
 async def rest_of(reader: asyncio.StreamReader) -> bytes:
-    """Return what the server sends until it closes."""
+    """Return everything that the server sends before it closes the connection."""
     read = b""
     async with asyncio.timeout(20):
         with contextlib.suppress(ConnectionError):
@@ -61,7 +61,7 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
 
 
 async def flood(web: Web, first: bytes, endless: bytes) -> bytes:
-    """Send without an end until the server closes, and return its answer."""
+    """Send `endless` again and again until the server closes the connection, and return its answer."""
     reader, writer = await talk(web, first)
     answer = asyncio.ensure_future(rest_of(reader))
     with contextlib.suppress(ConnectionError):
@@ -182,7 +182,7 @@ async def test_requests_share_a_connection(web: Web) -> None:
     for _ in range(3):
         writer.write(HEAD + b"\r\n")
         await answer()
-        await asyncio.sleep(HEAD_SECONDS * 0.7)  # idle for longer than a head may take, in all
+        await asyncio.sleep(HEAD_SECONDS * 0.7)  # the three pauses together exceed the limit of a head
     writer.write((HEAD + b"\r\n") * 3)
     for _ in range(3):
         await answer()
@@ -220,7 +220,7 @@ def open_deaf_socket(web: Web, ticket: str) -> socket.socket:
 
 def send_for_ever(deaf: socket.socket, frame: bytes) -> None:
     deaf.settimeout(20)
-    deaf.sendall(bytes([0x01, 0x80]) + bytes(4) if frame[0] == 0 else b"")  # a first fragment to continue
+    deaf.sendall(bytes([0x01, 0x80]) + bytes(4) if frame[0] == 0 else b"")  # `frame` continues this fragment
     while True:
         deaf.sendall(frame * 500)
 

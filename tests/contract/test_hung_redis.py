@@ -20,7 +20,7 @@ from realtime.publish import Publisher
 
 @contextmanager
 def hanging(system: System) -> Iterator[None]:
-    """Redis accepts connections, but answers nothing, as on a machine that swaps or whose disk hangs."""
+    """Let Redis accept connections but answer nothing, as on a machine that swaps or whose disk hangs."""
     assert system.redis.pid is not None
     os.kill(system.redis.pid, signal.SIGSTOP)
     try:
@@ -39,7 +39,7 @@ async def answering(watcher: Watcher) -> AsyncIterator[Frame]:
 
 
 async def until(frames: AsyncIterator[Frame], kind: str, count: int = 1) -> list[Frame]:
-    """Return the frames up to the given number of this kind."""
+    """Read frames until `count` of this kind have arrived, and return all that were read."""
     found: list[Frame] = []
     try:
         async with asyncio.timeout(LONG_PATIENCE_SECONDS):
@@ -95,6 +95,6 @@ async def test_while_redis_hangs_clients_get_delayed_instead_of_pings(own_system
                 (*_, last) = await until(frames, "records")
                 assert [record["topic"] for record in last["records"]] == ["job:after"]
     for seen, operation in ((watcher, "pushOverWebSocket"), (stream, "pushAsEvents")):
-        assert [frame["type"] for frame in seen.frames].count("welcome") == 1  # one connection, from beginning to end
+        assert [frame["type"] for frame in seen.frames].count("welcome") == 1  # it was the same connection all the time
         for frame in seen.frames:
             hold(frame, operation)

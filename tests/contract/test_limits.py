@@ -15,7 +15,7 @@ from realtime.publish import Publisher
 
 
 def terminate(web: Web) -> None:
-    """Send the signal of an orchestrator."""
+    """Send the signal with which an orchestrator ends a process."""
     assert web.pid is not None
     os.kill(web.pid, signal.SIGTERM)
 
@@ -42,7 +42,7 @@ async def test_beyond_the_limit_a_websocket_is_closed_with_4101_and_a_stream_ans
                 assert refused.value.answer.status_code == 429
                 assert refused.value.answer.json()["limit"] == "user"
                 assert int(refused.value.answer.headers["retry-after"]) >= 1
-            # One that is gone makes room.
+            # A connection that was closed makes room for another.
             async with await EventStream.open(f"{web.address}/api/v1/events/", ticket) as events:
                 await events.read_until("snapshot")
 
@@ -66,7 +66,7 @@ async def test_a_process_that_shuts_down_drains_its_clients_and_serves_the_other
                 end_of_stream = asyncio.ensure_future(stream.ended())
                 await asyncio.wait([*ends, end_of_stream], return_when=asyncio.FIRST_COMPLETED)
                 publisher.status(tenant_id=tenant_id, topic="drain:late", attempt=1, status="DONE")
-                # On an open connection, this process still answers that it accepts no new ones.
+                # Requests on an open connection are still answered; new connections are not accepted.
                 ready = await probe.get("/readyz")
                 assert (ready.status_code, ready.text) == (503, "The process is shutting down.")
             assert {code for code, _reason in await asyncio.gather(*ends)} == {1012}
@@ -76,7 +76,7 @@ async def test_a_process_that_shuts_down_drains_its_clients_and_serves_the_other
         for frame in [*closing, last]:
             assert (frame["type"], frame["code"]) == ("closing", 1012)
             assert 0 <= frame["retry_after_ms"] <= 300
-        # The wait of this one time is no `retry:`, which a browser would keep for all later attempts.
+        # No other `retry:` line has this time to wait: a browser would use it for all later attempts, too.
         assert stream.retry_lines == 1
         assert any("drain:late" in watcher.records for watcher in [*watchers, stream])
     publisher.close()

@@ -1,4 +1,4 @@
-"""Tests of the names of the first version, called like older code calls them."""
+"""Tests of functions whose names are from the first version. The tests call them as older code does."""
 
 import inspect
 from collections.abc import Callable
@@ -45,7 +45,7 @@ SIGNATURES: list[tuple[Callable[..., object], str]] = [
 
 @pytest.mark.parametrize(("function", "expected"), SIGNATURES, ids=lambda value: getattr(value, "__name__", ""))
 def test_the_signatures_are_those_that_older_code_uses(function: Callable[..., object], expected: str) -> None:
-    """All further parameters are optional."""
+    """Parameters that were added since then are optional."""
     found = inspect.signature(function).parameters.values()
     plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in found]
     shown = str(inspect.Signature(plain))[1:-1]

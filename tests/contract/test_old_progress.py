@@ -1,4 +1,4 @@
-"""Tests of old workers with new web processes: only the owner gets their progress over HTTP, without a query."""
+"""Tests of old workers with new web processes: only a job's academy gets its progress over HTTP, without a query."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -46,8 +46,8 @@ def test_a_poll_shows_an_old_workers_progress_only_to_its_owner_without_a_query(
     redis.set(f"job:{job.job_id}:progress", orjson.dumps({"step": "parse", "percent": 30}))
     path = f"/api/v1/jobs/{job.job_id}/"
     with django_assert_num_queries(0):
-        assert me.get(f"{path}progress/").json() == {"status": "UNKNOWN"}  # nothing proves yet whose it is
-    assert me.get(path).status_code == 200  # the detail restores the status from the database
+        assert me.get(f"{path}progress/").json() == {"status": "UNKNOWN"}  # no record names its tenant yet
+    assert me.get(path).status_code == 200  # the detail view restores the status from the database
     with django_assert_num_queries(0):
         told = me.get(f"{path}progress/").json()
         assert they.get(f"{path}progress/").json() == {"status": "UNKNOWN"}

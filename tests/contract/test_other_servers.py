@@ -1,4 +1,4 @@
-"""Tests that other servers shut down when they are told to, and drain their streams before."""
+"""Tests that servers other than ours drain their streams and shut down after SIGTERM."""
 
 import sys
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ COMMANDS = {
 
 @pytest.fixture(params=COMMANDS)
 def other_web(request: pytest.FixtureRequest, system: System) -> Iterator[Web]:
-    """Run a web process with another server."""
+    """Yield a web process that runs another server."""
     web = system.web_of(REALTIME_DRAIN_SECONDS="0.5")
     web.argv = [sys.executable, "-m", *COMMANDS[request.param], str(web.port)]
     web.start()

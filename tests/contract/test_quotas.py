@@ -23,7 +23,7 @@ Send = Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]
 
 @pytest.fixture(scope="module")
 def tight(template: Servers) -> Iterator[System]:
-    """The product with small quotas and its files in a folder, without workers."""
+    """Yield a running product with small quotas and without workers. It stores its files in a folder."""
     with scratch_folder("system") as folder:
         media = {"S3_BUCKET": "", "MEDIA_ROOT": str(folder / "media")}
         with running_system(template, folder, "tight_system", QUOTA_JOBS=str(JOBS), **media) as running:
@@ -46,7 +46,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def limits(system: System, *words: str) -> str:
-    """Return what `manage.py tenant_quota` writes."""
+    """Run `manage.py tenant_quota`, and return what it prints."""
     return system.manage("tenant_quota", *words)
 
 

@@ -1,4 +1,4 @@
-"""Tests of what a logout or a change of an account ends: at once, in every process, even without the message."""
+"""Tests of what a logout or a change of an account ends: at once, in every process, even if a message is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -85,7 +85,7 @@ async def test_a_refresh_token_used_twice_ends_all_of_that_session(system: Syste
 
 @contextmanager
 def held_up(system: System, table: str) -> Iterator[Callable[[int], Awaitable[None]]]:
-    """Lock a table, so that its readers wait until the end of the block. Yield a function that waits for readers."""
+    """Lock a table for the block. Yield a function that waits until this number of statements wait for the table."""
     with psycopg.connect(system.database_url) as connection:
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
@@ -195,7 +195,7 @@ async def test_another_process_learns_of_a_revocation_too(system: System, sessio
 
 
 async def test_the_probe_finds_a_revocation_whose_message_was_lost(system: System, session: httpx.AsyncClient) -> None:
-    """Write the mark to Redis without publishing it, as if the message was lost."""
+    """The test writes the mark to Redis without publishing a message, as if the message was lost."""
     with system.another_web(REALTIME_PROBE_SECONDS="0.2") as web:
         ticket = await new_ticket(session)
         url = ticket["websocket_url"].replace(system.address.removeprefix("http"), web.address.removeprefix("http"))

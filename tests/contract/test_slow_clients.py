@@ -22,13 +22,13 @@ HEALTHY = 5
 
 @pytest.fixture
 async def address(system: System) -> AsyncIterator[str]:
-    """A web process with a short time limit for slow clients."""
+    """Yield the address of a web process with a short time limit for slow clients."""
     with system.another_web(REALTIME_SLOW_SECONDS="3") as web:
         yield web.address
 
 
 def publish_much(publisher: Publisher, tenant_id: int) -> None:
-    """Publish more than fits into all buffers on the way."""
+    """Publish more than fits into all buffers between the server and a client."""
     for number in range(BIG_RECORDS):
         publisher.status(tenant_id=tenant_id, topic=f"slow:{number}", attempt=1, status="PROCESSING", data=BIG)
     publisher.status(tenant_id=tenant_id, topic="slow:last", attempt=1, status="DONE")
@@ -75,7 +75,7 @@ async def test_a_client_that_does_not_read_delays_nobody_and_is_closed(system: S
         async with asyncio.timeout(60):
             while await metric(address, 'realtime_connections_closed_total{code="4002"}') < 2:
                 await asyncio.sleep(0.05)
-            # Neither reads even its end, so the sockets are given up.
+            # Neither client reads even its closing frame, so the server gives up their sockets.
             while (
                 await metric(address, 'realtime_connections{transport="websocket"}') > HEALTHY
                 or await metric(address, 'realtime_connections{transport="sse"}') > 1

@@ -17,7 +17,7 @@ UPLOADS = 12
 
 @asynccontextmanager
 async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[Proxy, httpx.AsyncClient]]:
-    """A web process with one database connection, and with a proxy before its storage or its queue."""
+    """Run a web process with one database connection. Yield the proxy before its storage or queue, and a client."""
     async with Proxy(urlsplit(system.environment[variable]).port or 0) as proxy:
         changed = {variable: f"http://127.0.0.1:{proxy.port}"}
         with system.another_web(DATABASE_POOL_SIZE="1", **changed) as web:
@@ -28,7 +28,7 @@ async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[P
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_others_are_answered_while_files_are_stored(own_system: System) -> None:
-    """Send more requests than a pool of threads would have threads."""
+    """The test sends more uploads than a pool of threads would have threads."""
     async with behind_a_proxy(own_system, "S3_ENDPOINT_URL") as (storage, client):
         lecture = await demo_lecture(client)
         storage.stall()
@@ -60,5 +60,5 @@ async def test_others_are_answered_while_the_queue_hangs_and_the_job_is_done_lat
         assert not submitted.done()
         job_id = (await submitted).json()["job_id"]
         async with asyncio.timeout(LONG_PATIENCE_SECONDS):
-            while (await client.get(f"/api/v1/jobs/{job_id}/")).json()["status"] != "DONE":  # the relay has sent it
+            while (await client.get(f"/api/v1/jobs/{job_id}/")).json()["status"] != "DONE":  # the relay sends its job
                 await asyncio.sleep(0.05)

@@ -99,13 +99,13 @@ async def test_last_event_id_goes_before_the_place_in_the_address(
 
 
 async def cookie_ticket(client: httpx.AsyncClient) -> str:
-    """Return the cookie that a browser would store for this academy."""
+    """Return the ticket from the cookie that a browser would store for this academy."""
     answer = await client.post("/api/v1/realtime/ticket/", json={"cookie": True})
     return str(answer.cookies["realtime_hanbit"])
 
 
 def cookie_of(system: System, ticket: str, **changed: Any) -> dict[str, str]:
-    """Return the header that a browser would send, with changed claims of the ticket, signed with the server's key."""
+    """Return a cookie header whose ticket has claims changed by these seconds, signed with the server's key."""
     key = system.ticket_key()
     claims = jwt.decode(ticket, key, ["HS256"], audience="realtime-cookie")
     claims |= {name: claims[name] + seconds for name, seconds in changed.items()}
@@ -117,7 +117,7 @@ async def test_scripts_cannot_read_a_ticket_in_a_cookie(system: System, client: 
     cookie = answer.headers["set-cookie"]
     for word in ("HttpOnly", "SameSite=Strict", "Path=/api/v1/events/"):
         assert word in cookie
-    assert "Secure" not in cookie  # the tests' server speaks http
+    assert "Secure" not in cookie  # the tests' server has no TLS
     claims = jwt.decode(answer.cookies["realtime_hanbit"], system.ticket_key(), ["HS256"], audience="realtime-cookie")
     assert claims["cookie"] == "realtime_hanbit"
     assert answer.json()["ticket"] not in cookie
@@ -141,7 +141,7 @@ async def test_an_expired_cookie_reconnects_the_browser_until_the_lifetime_ends(
     back = expired | {"Last-Event-ID": "none.0.0"}
     async with await EventStream.open(url, headers=back, tenant="hanbit") as events:
         welcome = await events.read()
-    assert 1400 <= welcome["expires_in"] <= 2200  # the rest of an hour, more or less a tenth
+    assert 1400 <= welcome["expires_in"] <= 2200  # an hour, more or less a tenth, of which 1800 s are over
     over = cookie_of(system, text, iat=-7200, exp=-7200) | {"Last-Event-ID": "none.0.0"}
     assert await refusal(url, headers=over, tenant="hanbit") == (
         401,

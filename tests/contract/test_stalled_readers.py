@@ -21,7 +21,7 @@ from realtime.records.record import draft_record
 TENANT = 77_011
 CLIENTS = 12
 RECORDS, RECORD_BYTES = 150, 60_000
-"""Together 9 MB: a copy for each of the clients would be 108 MB for each transport."""
+"""Together 9 MB. A copy for each client would be 108 MB for each transport."""
 FLAT_BYTES = 60_000_000
 ASK = "/api/v1/realtime/snapshot/"
 
@@ -69,7 +69,7 @@ async def test_clients_that_stop_reading_use_little_memory_and_are_given_up(syst
         await read_once(web, ticket)
         before = psutil.Process(web.pid).memory_info().rss
         for number in range(CLIENTS):
-            # Each connects at another offset, so that they cannot share snapshots.
+            # The clients of a transport connect at different offsets, so that they cannot share snapshots.
             publisher.status(tenant_id=TENANT, topic="stalled:small", attempt=number + 1, status="PENDING")
             for deaf in (
                 ask(web, ASK, ticket),
@@ -92,7 +92,7 @@ async def test_clients_that_stop_reading_use_little_memory_and_are_given_up(syst
 
 
 async def seen(web: Web) -> float:
-    """Return how many connections the process has, or has closed already because the client was too slow."""
+    """Return how many connections the process has, plus how many it closed because the client was too slow."""
     held = [await count(web, transport) for transport in ("poll", "sse", "websocket")]
     return sum(held) + await metric(web.address, 'realtime_connections_closed_total{code="4002"}')
 
@@ -113,7 +113,7 @@ async def test_a_user_with_too_many_unread_answers_is_told_to_wait(system: Syste
 
 
 def publish_many(publisher: Publisher, attempt: int = 1) -> None:
-    """Fill the feed that they request."""
+    """Fill the feed that the clients request."""
     drafts = [
         draft_record(
             topic=f"stalled:{number}",

@@ -125,7 +125,7 @@ async def sign_in(system: System) -> dict[str, str]:
 
 
 async def get_ticket(client: httpx.AsyncClient, video_id: int) -> tuple[str, str]:
-    """Return a ticket, and the ticket in the cookie."""
+    """Return a ticket, and the ticket in the cookie that the same answer sets."""
     answer = await client.post(TICKET, json={"topics": [f"video:{video_id}"], "cookie": True})
     assert answer.status_code == 200, answer.text
     found = COOKIE.match(answer.headers["set-cookie"])
@@ -210,7 +210,7 @@ async def test_no_ticket_is_accepted_after_a_revocation(own_system: System) -> N
 
 
 async def test_if_the_marks_cannot_be_read_no_ticket_is_accepted(own_system: System) -> None:
-    """Redis is gone, and the database accepts no connections."""
+    """Redis was killed, and the database accepts no connections."""
     ((video_id, *_),) = own_system.query(STUDENT_OF_A_VIDEO)
     async with Proxy(own_system.postgres.port) as database, visitor_of(own_system, video_id) as visitor:
         through = own_system.database_url.replace(f":{own_system.postgres.port}/", f":{database.port}/")
@@ -223,7 +223,7 @@ async def test_if_the_marks_cannot_be_read_no_ticket_is_accepted(own_system: Sys
                 await eventually(lambda: httpx.get(web.address + "/readyz").status_code == 503)
                 async with watcher.waiting_for("a refresh that is refused", LONG_PATIENCE_SECONDS):
                     while await refreshed(watcher, visitor.ticket) == "open":
-                        await asyncio.sleep(0.2)  # as long as the link to Redis is believed
+                        await asyncio.sleep(0.2)  # the process has not yet noticed the end of Redis
                 assert await refreshed(watcher, visitor.ticket) == "unavailable"
             answers = {knock.__name__: await knock(visitor) for knock, _ in ALL_KNOCKS if knock is not at_a_refresh}
     assert answers == {
@@ -249,7 +249,7 @@ async def test_a_ticket_is_not_accepted_as_a_cookie_nor_the_reverse(system: Syst
         assert await at_the_snapshot(swapped) == "401"
         assert await at_a_renewal(swapped) == "401"
         assert await at_the_snapshot(Visitor(system.address, client, ticket, cookie, 1)) == "open"
-        # Nor is it another cookie's: not of another academy, nor of the same one's where TLS guards the name.
+        # Nor is the cookie accepted under another name: of another academy, or the name that is used with TLS.
         for name, tenant in (("realtime_saebom", "saebom"), ("__Secure-realtime_hanbit", "hanbit")):
             headers = {"Cookie": f"{name}={cookie}", "Last-Event-ID": "x"}
             assert await at_the_events(swapped, headers=headers, tenant=tenant) == "401"

@@ -1,4 +1,4 @@
-"""Tests of tickets over HTTP (renewing, cookies, errors) and of the poll. All of it works without the database."""
+"""Tests of renewing tickets over HTTP, of errors, and of the poll for a snapshot."""
 
 import asyncio
 from collections.abc import AsyncIterator

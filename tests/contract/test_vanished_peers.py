@@ -21,7 +21,7 @@ def plain_socket(address: str) -> socket.socket:
 
 
 def open_stream(address: str, ticket: str) -> socket.socket:
-    """An open stream, with a socket that the test holds."""
+    """Open a stream, read its snapshot, and return the socket of its client."""
     opened = plain_socket(address)
     where = address.removeprefix("http://")
     request = f"GET /api/v1/events/ HTTP/1.1\r\nHost: {where}\r\nAuthorization: Bearer {ticket}\r\n\r\n"
@@ -59,7 +59,7 @@ async def test_a_new_connection_replaces_the_users_one_that_vanished(system: Sys
             async with asyncio.timeout(60):
                 stream = await open_when_let_in(url, ticket)
         async with stream:
-            await stream.read_until("ping")  # and it is not replaced itself
+            await stream.read_until("ping")  # a client that answers is not replaced
             with pytest.raises(RefusedStreamError):
                 await EventStream.open(url, ticket)
 

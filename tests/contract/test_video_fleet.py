@@ -20,12 +20,12 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def lesson(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Make a video that takes long enough to be stopped in the middle."""
+    """Return a video whose encoding takes long enough to be stopped in the middle."""
     return sample(tmp_path_factory.mktemp("lesson"), 40)
 
 
 def most_at_once(history: list[Record]) -> int:
-    """Return how many topics were PROCESSING at the same time, by the order of the feed."""
+    """Return how many topics at most were PROCESSING at the same time, by the order of the feed."""
     running: set[str] = set()
     most = 0
     for record in history:
@@ -75,7 +75,7 @@ async def test_a_worker_that_is_stopped_gives_its_video_back_and_leaves_no_files
 
 
 class VideoQueue:
-    """Return the queue of a system's video workers."""
+    """The queue of a system's video workers, and its dead letters."""
 
     def __init__(self, system: System) -> None:
         variables = system.environment
@@ -93,7 +93,7 @@ class VideoQueue:
         self._sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
 
     def buried(self) -> int:
-        """Return how many messages were given up."""
+        """Return how many messages are in the dead letters."""
         url = self._sqs.get_queue_url(QueueName=f"{self._name}-dead")["QueueUrl"]
         wanted: Any = "ApproximateNumberOfMessages"
         return int(self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[wanted])["Attributes"][wanted])

@@ -35,7 +35,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Make a video that takes an idle machine about ten seconds."""
+    """Return a video that an idle machine needs about ten seconds to encode."""
     return sample(tmp_path_factory.mktemp("long_clip"), 120)
 
 
@@ -93,7 +93,7 @@ async def test_a_video_is_watched_from_pending_to_ready_polled_meanwhile_and_pla
 
 
 async def is_played(system: System, detail: dict[str, Any]) -> None:
-    """The signed address is enough; no token is needed."""
+    """Check that the video can be played with its signed address alone, without a token."""
     async with httpx.AsyncClient(base_url=system.address) as player:
         master = await player.get(detail["hls_url"])
         assert master.headers["content-type"] == "application/vnd.apple.mpegurl"
@@ -104,7 +104,7 @@ async def is_played(system: System, detail: dict[str, Any]) -> None:
             segment = next(line for line in listed.text.splitlines() if line.endswith(".ts"))
             answer = await player.get(f"{folder}/{playlist.partition('/')[0]}/{segment}")
             assert (answer.status_code, answer.headers["content-type"]) == (200, "video/mp2t")
-            assert len(answer.content) % 188 == 0  # of a transport stream
+            assert len(answer.content) % 188 == 0  # a transport stream has packets of 188 bytes
         picture = await player.get(detail["thumbnail_url"])
         assert picture.headers["content-type"] == "image/jpeg"
         for name in ("..%2f..%2fsecret", "360p%2f..%2f..%2f1%2fmaster.m3u8", "index.html", "360p/00099.ts"):
@@ -208,7 +208,7 @@ async def test_deleting_or_cancelling_an_announced_upload_publishes_nothing(
             assert (await client.delete(f"/media/videos/{video_id}/")).status_code == 204
         else:
             assert (await client.post(f"/media/videos/{video_id}/cancel/")).status_code == 200
-        # Its address still accepts the file, so it still counts.
+        # The upload address still accepts the file, so its size still counts as used.
         assert (await client.get("/api/v1/usage/")).json()["storage_bytes"]["used"] == used + number * 1000
         assert (await client.get(f"/media/videos/{video_id}/progress/")).json() == {"status": "UNKNOWN"}
         late = await client.post(f"/media/videos/{video_id}/uploaded/")
@@ -248,7 +248,7 @@ async def test_a_video_that_is_uploaded_to_the_bucket_is_encoded_after_it_arrive
     async with httpx.AsyncClient() as browser:
         put = await browser.request(way["method"], way["url"], content=clip, headers=way["headers"])
     assert put.status_code == 200
-    for signed in ("content-length", "content-type"):  # another one is refused by the bucket itself
+    for signed in ("content-length", "content-type"):  # the bucket refuses other values
         assert signed in way["url"]
     assert way["headers"]["Content-Type"] == "application/octet-stream"
     async with await system.watcher(client) as watcher:
@@ -291,7 +291,7 @@ async def test_wrong_requests_get_a_sentence(client: httpx.AsyncClient, send: Se
 
 
 async def test_another_academys_video_does_not_exist(system: System, client: httpx.AsyncClient) -> None:
-    """Return the demo's video, which is READY."""
+    """The test uses the video of the demo data, which is READY."""
     ours = (await client.get("/media/videos/?status=READY")).json()["results"][-1]
     async with system.client("saebom") as stranger:
         assert ours["id"] not in {video["id"] for video in (await stranger.get("/media/videos/")).json()["results"]}
@@ -338,4 +338,4 @@ async def test_only_roles_that_may_upload_videos_send_more_than_a_workbook(syste
     async with httpx.AsyncClient(base_url=system.address) as nobody:
         assert await send(nobody) == 401
     async with system.client(username="teacher") as teacher:
-        assert await send(teacher) == 400  # taken, and no form
+        assert await send(teacher) == 400  # the whole body was read; it is not a valid form

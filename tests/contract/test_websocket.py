@@ -1,4 +1,4 @@
-"""Tests of the WebSocket of the running product, with a client that was written from the protocol's page."""
+"""Tests of the WebSocket of the running product, with a client that was written from the protocol's description."""
 
 import asyncio
 import time
@@ -218,7 +218,7 @@ async def test_a_wrong_ticket_is_refused_with_a_code_that_says_what_to_do(system
 
 
 def expired_ticket(system: System, ticket: str) -> str:
-    """Return a ticket that was issued a while ago, signed with the product's key."""
+    """Return a ticket that has expired, signed with the product's key."""
     from realtime import conf  # noqa: PLC0415 - needs Django's settings
 
     claims = jwt.decode(ticket, options={"verify_signature": False})

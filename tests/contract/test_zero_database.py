@@ -15,7 +15,7 @@ async def test_a_thousand_polls_and_a_hundred_connections_need_no_sql_statement(
             job_id = await import_workbook(client, sample_workbook(500, seed=31))
             await watcher.until_terminal(f"job:{job_id}")
         own_system.worker.stop()
-        # A new web process has no connection to the database; whatever asks for one shows.
+        # A new web process has no database connection, so the first statement of any request opens one.
         own_system.web.stop()
         own_system.web.start()
         await asyncio.to_thread(own_system.web.wait_ready)
@@ -25,7 +25,7 @@ async def test_a_thousand_polls_and_a_hundred_connections_need_no_sql_statement(
             assert {answer.json()["status"] for answer in answers} == {"DONE"}
         places = [await connect(own_system, client) for _ in range(CONNECTS)]
         after = own_system.query(WEB)
-        # The measure measures: a door that reads the database does show.
+        # To check the measurement: an endpoint that reads the database does open a connection.
         assert (await client.get("/api/v1/jobs/")).status_code == 200
         shown = own_system.query(WEB)
     assert len(set(places)) == 1
