@@ -1,8 +1,11 @@
-"""Which tests the words after `script/test` choose: `python -m tests.chosen -x tests/realtime` prints `some` or `all`.
+"""Prints whether the arguments of `script/test` choose `some` tests or `all`.
 
-After it come the programs that these tests need and that may have to be downloaded: `some chromium`.
-pytest itself reads the words, so that the value of an option (`-k expression`, `--maxfail 3`) is not taken for a path.
-Ends with 1 and one sentence for each path that does not exist; with pytest's own message for a wrong option.
+`python -m tests.chosen -x tests/realtime` prints `some`. On the same line are the programs that these tests need and
+that may have to be downloaded, as in `some chromium`.
+
+pytest itself parses the arguments, so that the value of an option (`-k expression`, `--maxfail 3`) does not count as a
+path. For paths that do not exist the exit code is 1, with a sentence for each. For a wrong option pytest prints its own
+message.
 """
 
 from __future__ import annotations
@@ -24,12 +27,12 @@ _PROGRAMS = {
     "nginx": (_PROXIES,),
     "haproxy": (_PROXIES,),
 }
-"""With the folders or files whose tests need them."""
+"""The programs that may have to be downloaded, each with the folders or files whose tests need it."""
 _CHOOSING_OPTIONS = ("keyword", "markexpr", "lf", "failedfirst", "stepwise", "deselect")
 
 
 class _Look:
-    """Looks at what pytest has read, and keeps it from running anything."""
+    """A plugin of pytest that prints the result from the parsed arguments, and keeps pytest from running any test."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> int:
@@ -47,15 +50,15 @@ class _Look:
 
 
 def _reach(paths: Sequence[str], folders: Sequence[Path]) -> bool:
-    """Whether tests of the folders are among those at the paths; without paths all are."""
+    """Return whether the paths choose any test of the folders. Without paths, all tests are chosen."""
     wanted = [folder.resolve() for folder in folders]
     given = [Path(path).resolve() for path in paths]
     return not given or any(path.is_relative_to(one) or one.is_relative_to(path) for path in given for one in wanted)
 
 
 def main(words: Sequence[str]) -> int:
-    """Returns the exit code."""
-    # Without the project's settings and fixtures, which would take seconds and start servers.
+    """Print what the arguments choose, and return the exit code."""
+    # Load neither the project's settings nor its fixtures: this would take seconds and start servers.
     return int(pytest.main(["-c", os.devnull, "--noconftest", *words], plugins=[_Look()]))
 
 

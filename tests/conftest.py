@@ -1,4 +1,4 @@
-"""What tests of every part use: the servers, an own database, an empty Redis."""
+"""Fixtures for all tests: an empty Redis, a publisher, the running product. Also the order of the tests."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -14,8 +14,8 @@ from embedded.scratch import scratch_folder
 from harness.system import QUICK, System, prepare_template, running_system
 from realtime.publish import Publisher
 
-# Hypothesis would fail an example that takes longer than 200 ms. On a busy machine the processor may go to others in
-# the middle of any: how long it took says nothing about what is tested.
+# By default Hypothesis fails an example that takes longer than 200 ms. On a busy machine any example may take longer,
+# because other processes use the processor.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
@@ -26,7 +26,7 @@ SLOW = (
     "tests/page/",
     "tests/realtime/feed/test_hub_machine.py",
 )
-"""Files here take up to some minutes. They go first, so that all processes end at about the same time."""
+"""Tests that take up to some minutes. They run first, so that all processes of pytest end at about the same time."""
 
 PROGRAMS = (
     "tests/config/test_hidden.py",
@@ -41,14 +41,14 @@ PROGRAMS = (
     "tests/video/",
     "tests/worker/test_fleet.py",
 )
-"""Files here start programs of their own: servers, proxies, ffmpeg, the product's processes."""
+"""Tests that start programs themselves: servers, proxies, ffmpeg, the product's processes."""
 
 _tenants = count(1000)
 _systems = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need other programs, and put slow files first. Otherwise the order stays."""
+    """Mark the tests that need other programs, and put the slow files first. The others keep their order."""
     for item in items:
         if item.nodeid.startswith(PROGRAMS) or needs_servers(item):
             item.add_marker("programs")
@@ -63,9 +63,9 @@ def needs_servers(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(servers: Servers) -> None:
-    """pytest-django makes its test database on our PostgreSQL, which therefore has to run first.
+    """Start our PostgreSQL before pytest-django makes its test database there, and remove two limits of connections.
 
-    Tests may rest in a transaction for as long as they like.
+    A test may leave a transaction idle for any time.
     """
     for name in ("answer_seconds", "idle_in_transaction_seconds"):
         connections["default"].settings_dict["OPTIONS"].pop(name, None)
@@ -73,7 +73,7 @@ def django_db_modify_db_settings(servers: Servers) -> None:
 
 @pytest.fixture
 def redis(servers: Servers) -> Iterator[Redis]:
-    """An empty Redis."""
+    """Yield a client of an empty Redis."""
     client: Redis = Redis.from_url(servers.redis.url)
     client.flushdb()
     yield client
@@ -82,14 +82,14 @@ def redis(servers: Servers) -> Iterator[Redis]:
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis for the tests of one module only: they may fill it, empty it, change its settings and kill it."""
+    """Yield a Redis for the tests of one module only. They may fill it, empty it, change its settings and kill it."""
     with scratch_folder("own-redis") as folder, RedisServer(folder) as server:
         yield server
 
 
 @pytest.fixture
 def tenant_id() -> int:
-    """A tenant whose feed nobody has used before."""
+    """Return a tenant whose feed no other test uses."""
     return next(_tenants)
 
 
@@ -100,21 +100,21 @@ def publisher(redis: Redis) -> Publisher:
 
 @pytest.fixture(scope="session")
 def template(servers: Servers) -> Servers:
-    """The servers, with a prepared database to copy."""
+    """Return the servers, with a prepared database that each system copies."""
     prepare_template(servers)
     return servers
 
 
 @pytest.fixture(scope="session")
 def system(template: Servers) -> Iterator[System]:
-    """The product, running, for tests that leave it as they found it (but for more students and jobs)."""
+    """Yield the running product, shared by tests that change nothing in it except for new students and jobs."""
     with scratch_folder("system") as folder, running_system(template, folder, "shared_system") as running:
         yield running
 
 
 @pytest.fixture
 def own_system(template: Servers) -> Iterator[System]:
-    """The product, running for this test alone, with short leases: its processes may be killed."""
+    """Yield a running product for one test alone, with short leases. The test may kill its processes."""
     with scratch_folder("system") as folder:
         with running_system(template, folder, f"own_system_{next(_systems)}", **QUICK) as running:
             yield running

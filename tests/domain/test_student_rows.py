@@ -20,7 +20,7 @@ PHONE = "01012345678"
 
 
 def read(**cells: str) -> StudentRow | RowProblem | None:
-    """A row whose phones are good if they consist of digits."""
+    """Read a row with these cells. A phone number is accepted if it consists of digits."""
     return read_row(
         7, {Column(name): text for name, text in cells.items()}, lambda text: text if text.isdigit() else None
     )

@@ -1,4 +1,4 @@
-"""Slots are shared fairly: the rule alone, without a database or a queue."""
+"""Tests that slots are shared fairly, of the rule alone, without a database or a queue."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class Job(NamedTuple):
 
 @st.composite
 def lines(draw: st.DrawFn) -> list[Line]:
-    """Tenants with any number of running and waiting jobs; ids are given out in a random order."""
+    """Draw tenants with any number of running and waiting jobs. The jobs have their ids in a random order."""
     sizes = draw(st.lists(st.tuples(st.integers(0, MOST), st.integers(0, MOST)), max_size=8))
     ids = iter(draw(st.permutations(range(sum(waiting for _, waiting in sizes)))))
     return [
@@ -39,7 +39,7 @@ def owners(found: Iterable[Line]) -> dict[int, int]:
 
 
 def shared(slots: int, reserved: int) -> int:
-    """The slots that a tenant may have which runs something already."""
+    """Return how many slots are not reserved. A tenant that already runs a job gets no other slots."""
     return max(1, slots - reserved)
 
 
@@ -94,7 +94,7 @@ def test_as_many_waiting_jobs_of_each_tenant_as_there_are_slots_are_enough_to_ch
 
 
 class Fleet:
-    """A queue and its workers: messages are received in the order in which they were sent; jobs end in any order."""
+    """A queue and its workers. They receive messages in the order in which these were sent. Jobs end in any order."""
 
     def __init__(self, backlogs: list[int], slots: int, reserved: int, random: Random) -> None:
         self._slots, self._reserved, self._random = slots, reserved, random
@@ -111,7 +111,7 @@ class Fleet:
         self._give_turns()
 
     def step(self) -> bool:
-        """A job begins if one can, else one ends. False if all have ended."""
+        """Begin the next job if a slot is free, or else end a running job. Return False if no job is left."""
         if self.queue and len(self._running) < self._slots:
             self._running.append(self.queue.popleft())
             self.begun.append(self._running[-1])

@@ -1,4 +1,4 @@
-"""Starts the spy as a worker starts ffmpeg, with a secret in its environment; as root, or without any privilege."""
+"""Starts the spy like a worker starts ffmpeg: as root or without any privilege. A secret is in the environment."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from embedded.child import NOBODY, map_to
 
 user, spy, secret_file, allowed_file, allowed_folder = sys.argv[1:]
 if user == "nobody":
-    map_to(NOBODY)  # a program that is started now has no capability
+    map_to(NOBODY)  # programs started after this have no capabilities
 walls = Walls(
     memory_bytes=200_000_000,
     cpu_seconds=20,

@@ -1,4 +1,4 @@
-"""What a parser could do that a hostile file has taken over. Prints a JSON of what each attempt gave."""
+"""Tries everything that a parser could do under the control of a hostile file. Prints each result, as one JSON."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ def attempt(name: str, work: Callable[[], object]) -> None:
 
 
 def environments() -> str:
-    """Of all processes, as far as they can be listed and read; the parent's by its number."""
+    """Return the environments of all processes that can be listed and read. The parent is tried even if not listed."""
     numbers = {str(os.getppid())}
     with contextlib.suppress(OSError):
         numbers |= {name for name in os.listdir("/proc") if name.isdigit()} - {str(os.getpid())}  # noqa: PTH208

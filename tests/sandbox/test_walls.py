@@ -1,4 +1,4 @@
-"""A parser that a hostile file has taken over: what it can still do, as root and without any privilege."""
+"""Tests of what a parser under the control of a hostile file can still do, as root and without any privilege."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PYTHON = os.path.realpath(sys.executable)
 
 @pytest.fixture(params=USERS)
 def found(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """What the spy tells."""
+    """Run the spy, and return the result of each of its attempts."""
     (tmp_path / "work").mkdir()
     (tmp_path / "secret").write_text(SECRET, encoding="utf-8")
     (tmp_path / "allowed").write_text("allowed", encoding="utf-8")
@@ -75,7 +75,7 @@ def walls(cpu_seconds: int = 20) -> Walls:
 
 
 def ended(*words: str, cpu_seconds: int = 20) -> tuple[int, str]:
-    """How a confined Python ended, and what it said."""
+    """Run a confined Python, and return its exit code and its output."""
     process = start([PYTHON, "-I", "-S", *words], walls(cpu_seconds), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said = process.communicate()[0].decode()
     return process.returncode, said
@@ -98,7 +98,7 @@ def test_it_is_told_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_lies_beside_the_program_is_closed(tmp_path: Path) -> None:
-    """Somebody may put an ffmpeg of their own beside the product's `.env`."""
+    """An operator may keep a self-built ffmpeg in the folder of the product's `.env`."""
     program = tmp_path / "program"
     shutil.copy("/bin/cat", program)
     (tmp_path / ".env").write_text(SECRET, encoding="utf-8")

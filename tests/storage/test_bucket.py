@@ -1,4 +1,4 @@
-"""What the storage in a bucket holds in memory while it stores and reads large files, against the emulator of S3."""
+"""Tests of how much memory the storage in a bucket uses for large files, with the emulator of S3."""
 
 import secrets
 import tempfile
@@ -16,7 +16,7 @@ from embedded.group import Servers
 
 LARGE = 48_000_000
 BLOCKS = LARGE // 8
-"""What one transfer may hold. boto3 reads a file in blocks of 1 MB."""
+"""How many bytes one transfer may hold in memory. boto3 reads a file in blocks of 1 MB."""
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def bucket(servers: Servers, settings: Any) -> BucketStorage:
 
 @pytest.fixture
 def large_file() -> Iterator[Callable[[], "File[bytes]"]]:
-    """Opens a large file."""
+    """Yield a function that opens a large file."""
     with tempfile.NamedTemporaryFile() as kept:
         kept.truncate(LARGE)
         yield lambda: File(open(kept.name, "rb"))  # noqa: PTH123, SIM115 - the test closes it
 
 
 def most_held(work: Callable[[], object]) -> int:
-    """The most bytes that all threads together held at once, beyond what was there before."""
+    """Return how many bytes all threads together held in addition while `work` ran, at the most."""
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
@@ -62,7 +62,7 @@ def store(bucket: BucketStorage, name: str, opened: "File[bytes]") -> None:
 def test_a_large_file_is_not_held_while_it_is_stored(
     bucket: BucketStorage, large_file: Callable[[], "File[bytes]"]
 ) -> None:
-    bucket.save("small", ContentFile(b"small"))  # what is loaded on first use
+    bucket.save("small", ContentFile(b"small"))  # so that modules loaded at the first use are not counted
     assert most_held(lambda: store(bucket, "large", large_file())) < BLOCKS
     assert bucket.size("large") == LARGE
 
@@ -70,7 +70,7 @@ def test_a_large_file_is_not_held_while_it_is_stored(
 def test_many_large_files_are_stored_at_once_in_the_memory_of_their_blocks(
     bucket: BucketStorage, large_file: Callable[[], "File[bytes]"]
 ) -> None:
-    bucket.save("small", ContentFile(b"small"))  # what is loaded on first use
+    bucket.save("small", ContentFile(b"small"))  # so that modules loaded at the first use are not counted
 
     def all_at_once() -> None:
         with ThreadPoolExecutor(6) as pool:
@@ -92,7 +92,7 @@ def test_a_large_file_is_not_held_while_it_is_read(
 
 
 def test_all_threads_share_one_client(bucket: BucketStorage) -> None:
-    """A client takes a tenth of a second to make, and some 20 MB, which only the garbage collector frees."""
+    """Each client costs a tenth of a second and about 20 MB, which only the garbage collector frees."""
     together = Barrier(4)
 
     def client() -> Any:
