@@ -5,5 +5,5 @@ from tests.students.people import Academy
 
 @pytest.fixture
 def academy(transactional_db: None) -> Academy:
-    """A new one, in transactions of its own: an import commits after each chunk."""
+    """Return a new academy. The test runs without an outer transaction, because an import commits after each chunk."""
     return Academy()

@@ -24,7 +24,7 @@ def phone(number: int) -> str:
 
 @dataclass
 class Academy:
-    """A new tenant with what a test needs to know of it."""
+    """A new tenant, with helpers to fill it and to read it."""
 
     tenant: Tenant = field(
         default_factory=lambda: Tenant.objects.create(code=f"t-{secrets.token_hex(8)}", name="Academy")
@@ -43,13 +43,13 @@ class Academy:
     def run(
         self, rows: list[Row], work: Import = bulk_create_students_from_excel_rows_optimized, **options: Any
     ) -> ImportTotals:
-        """An import of these rows, as a new job unless one is given."""
+        """Import these rows, as a new job unless one is given."""
         job_id = options.pop("job_id", None) or self.job()
         attempt = options.pop("attempt", 1)
         return work(tenant_id=self.id, job_id=job_id, attempt=attempt, rows=rows, **options)
 
     def student(self, name: str, parent_phone: str, **fields: Any) -> Student:
-        """A student who was there before; `deleted_at` closes the account, as deleting does."""
+        """Create a student; `deleted_at` closes the account, as deleting does."""
         user = User.objects.create(
             tenant=self.tenant,
             username=f"old-{secrets.token_hex(8)}",
@@ -64,11 +64,11 @@ class Academy:
         )
 
     def students(self) -> list[tuple[str, str, bool]]:
-        """Name, parent's phone and whether deleted, of all."""
+        """Return the name, the parent's phone and whether deleted, of all students."""
         rows = Student.objects.filter(tenant=self.tenant).values_list("name", "parent_phone", "deleted_at")
         return sorted((name, number, deleted_at is not None) for name, number, deleted_at in rows)
 
     def outcomes(self, job_id: UUID) -> dict[int, tuple[str, str]]:
-        """Outcome and code of each line."""
+        """Return the outcome and the code of each line."""
         rows = ImportedRow.objects.filter(job__job_id=job_id, job__tenant=self.tenant)
         return {row.line: (row.outcome, row.code) for row in rows}

@@ -1,4 +1,4 @@
-"""The two ways of importing agree, whatever the rows and whatever was there before."""
+"""Bulk and row-by-row imports have the same results for any rows and any existing students."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ SMALL_CHUNK = 3
 
 @dataclass(frozen=True)
 class Before:
-    """A student who is there, or was once."""
+    """A student who exists, or was deleted, before the import."""
 
     name: str
     parent_phone: str
@@ -56,7 +56,7 @@ row_lists = st.lists(st.one_of(good_rows, good_rows, good_rows, bad_rows), max_s
 befores = st.lists(
     st.builds(Before, names, phones, st.none() | st.integers(1, 3), st.booleans(), st.booleans(), st.booleans()),
     max_size=8,
-    # One active student of a name and phone at most: the index sees to that.
+    # A unique index allows only one active student of a name and phone.
     unique_by=lambda before: (before.name, before.parent_phone, before.deleted_days_ago),
 )
 
@@ -70,7 +70,7 @@ def numbered(rows: list[Row]) -> list[Row]:
 
 
 def begin(befores: list[Before], now: Any) -> tuple[Academy, Lecture, dict[int, int]]:
-    """An academy with these students and a lecture; and which database key each got."""
+    """Create an academy with these students and a lecture. Return also the database key that each student got."""
     academy = Academy()
     lecture, keys = academy.lecture(), {}
     for number, before in enumerate(befores):
@@ -88,7 +88,7 @@ def begin(befores: list[Before], now: Any) -> tuple[Academy, Lecture, dict[int, 
 
 
 def tables(academy: Academy, keys: dict[int, int]) -> dict[str, Any]:
-    """All that the academy has, without what differs by chance: keys, usernames and times."""
+    """Return all rows of the academy, without values that differ by chance: keys, usernames and times."""
     mine = {"tenant": academy.tenant}
 
     def known(student: Student) -> Any:
@@ -146,7 +146,9 @@ every_example = settings(
 @pytest.mark.django_db(transaction=True)
 @every_example
 @given(row_lists, befores, st.booleans())
-def test_both_ways_give_the_same_outcomes_and_tables(rows: list[Row], befores: list[Before], enroll: bool) -> None:
+def test_bulk_and_row_by_row_imports_give_the_same_outcomes_and_tables(
+    rows: list[Row], befores: list[Before], enroll: bool
+) -> None:
     rows, now = numbered(rows), timezone.now()
     bystander, _, its_keys = begin(befores, now)
     untouched = tables(bystander, its_keys)

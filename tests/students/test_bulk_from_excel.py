@@ -47,7 +47,7 @@ def test_new_students_get_accounts_parents_and_places(academy: Academy) -> None:
     assert Enrollment.objects.filter(tenant=academy.tenant, lecture=lecture).count() == 2
 
 
-def test_usernames_are_short_typable_and_tell_nothing(academy: Academy) -> None:
+def test_usernames_are_short_typable_and_reveal_nothing(academy: Academy) -> None:
     academy.run(people(300))
     names = set(User.objects.filter(tenant=academy.tenant).values_list("username", flat=True))
     assert len(names) == 300
@@ -57,12 +57,12 @@ def test_usernames_are_short_typable_and_tell_nothing(academy: Academy) -> None:
         assert not set(name) & set("01ilouaey")
 
 
-def test_without_a_password_no_password_opens_the_account(academy: Academy) -> None:
+def test_an_account_without_a_password_accepts_no_password(academy: Academy) -> None:
     academy.run(people(1))
     assert not is_password_usable(User.objects.get(tenant=academy.tenant).password)
 
 
-def test_the_newest_deleted_student_is_restored_and_keeps_password_and_what_the_row_does_not_tell(
+def test_the_newest_deleted_student_is_restored_with_the_password_and_fields_that_the_row_omits(
     academy: Academy,
 ) -> None:
     now = timezone.now()
@@ -87,7 +87,7 @@ def test_a_row_equal_to_an_earlier_one_counts_as_existing_within_a_chunk_and_acr
     assert academy.run(rows) == ImportTotals(existing=252)
 
 
-def test_bad_rows_are_told_and_cost_themselves_alone(academy: Academy) -> None:
+def test_bad_rows_are_reported_and_the_other_rows_are_imported(academy: Academy) -> None:
     rows = [*people(2), RowProblem(50, ProblemCode.NAME_MISSING), RowProblem(51, ProblemCode.PHONE_INVALID, "김")]
     job_id = academy.job()
     assert academy.run(rows, job_id=job_id) == ImportTotals(created=2, failed=2)
@@ -99,7 +99,7 @@ def test_bad_rows_are_told_and_cost_themselves_alone(academy: Academy) -> None:
     assert all(row.reason.endswith(".") for row in failed)
 
 
-def test_progress_is_told_after_each_chunk(academy: Academy) -> None:
+def test_progress_is_reported_after_each_chunk(academy: Academy) -> None:
     told: list[tuple[int, int]] = []
     academy.run(people(450), on_chunk=lambda done, total: told.append((done, total)))
     assert told == [(200, 450), (400, 450), (450, 450)]
@@ -127,7 +127,7 @@ def test_another_academys_job_or_lecture_is_refused(academy: Academy) -> None:
     assert academy.students() == []
 
 
-def test_a_lecture_that_goes_meanwhile_stops_the_import(academy: Academy) -> None:
+def test_deleting_the_lecture_during_an_import_stops_it(academy: Academy) -> None:
     lecture = academy.lecture()
     with pytest.raises(LectureMissingError):
         academy.run(people(250), lecture_id=lecture.pk, on_chunk=lambda _done, _total: lecture.delete())
@@ -139,7 +139,7 @@ def test_a_lecture_that_goes_meanwhile_stops_the_import(academy: Academy) -> Non
 
 @contextmanager
 def counted_statements() -> Iterator[list[str]]:
-    """What goes to PostgreSQL, but for the lock and transaction control (that does not go through a cursor)."""
+    """Collect the statements sent to PostgreSQL, except the lock. Transaction control does not go through a cursor."""
     seen: list[str] = []
 
     def count(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
@@ -152,7 +152,7 @@ def counted_statements() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("with_lecture", [False, True])
-def test_a_chunk_of_200_takes_at_most_5_statements_whatever_it_holds(academy: Academy, with_lecture: bool) -> None:
+def test_a_chunk_of_200_mixed_rows_takes_at_most_5_statements(academy: Academy, with_lecture: bool) -> None:
     """Each chunk mixes new, known, deleted, repeated and bad rows."""
     for place in range(0, 600, 3):
         academy.student(f"학생{place}", phone(place), deleted_at=timezone.now() if place % 2 else None)
@@ -182,11 +182,11 @@ def undisturbed(rows: list[Row]) -> tuple[ImportTotals, list[tuple[str, str, boo
 
 
 class KilledError(BaseException):
-    """The process is gone: nothing of it runs any more, and PostgreSQL rolls back what was open."""
+    """Stands for the end of the process: none of its code runs any more, and PostgreSQL rolls back its transaction."""
 
 
 @pytest.mark.parametrize("fences_passed", [0, 1, 2])
-def test_an_attempt_after_a_kill_ends_as_an_undisturbed_one(academy: Academy, fences_passed: int) -> None:
+def test_an_attempt_after_a_kill_has_the_result_of_an_undisturbed_import(academy: Academy, fences_passed: int) -> None:
     rows = [*people(450), StudentRow(900, "학생0", phone(0)), RowProblem(901, ProblemCode.NAME_MISSING)]
     job_id = academy.job()
     hold, calls = repositories_imports.hold_import, iter(range(10))
@@ -227,7 +227,7 @@ def test_a_superseded_attempt_writes_nothing_more(academy: Academy, change: dict
 
 @pytest.fixture
 def refuse(transactional_db: None) -> Iterator[Callable[[str, str, int], None]]:
-    """`refuse(name, sqlstate, times)`: PostgreSQL refuses to insert the student of that name so many times."""
+    """Return `refuse(name, sqlstate, times)`: PostgreSQL then refuses that student this many times."""
 
     def install(name: str, code: str, times: int) -> None:
         with connection.cursor() as cursor:
@@ -253,7 +253,7 @@ Refuse = Callable[[str, str, int], None]
 @pytest.mark.parametrize(
     ("code", "problem"), [("P0001", "internal"), ("23514", "internal"), ("22001", "internal"), ("23505", "conflict")]
 )
-def test_one_bad_row_does_not_cost_199_good_ones(academy: Academy, refuse: Refuse, code: str, problem: str) -> None:
+def test_one_bad_row_does_not_stop_199_good_ones(academy: Academy, refuse: Refuse, code: str, problem: str) -> None:
     refuse("학생7", code, 1_000_000)
     job_id = academy.job()
     rows = people(200)
@@ -270,7 +270,7 @@ def test_a_deadlock_is_tried_again(academy: Academy, refuse: Refuse, code: str) 
     assert sum(sql == students_chunk_sql.SAVE for sql in seen) == 3
 
 
-def test_a_deadlock_without_end_becomes_the_conflict_of_its_row(academy: Academy, refuse: Refuse) -> None:
+def test_a_row_that_always_deadlocks_is_reported_as_a_conflict(academy: Academy, refuse: Refuse) -> None:
     refuse("학생7", "40P01", 1_000_000)
     job_id = academy.job()
     rows = people(20)
@@ -278,14 +278,14 @@ def test_a_deadlock_without_end_becomes_the_conflict_of_its_row(academy: Academy
     assert academy.outcomes(job_id)[rows[7].line] == ("failed", "conflict")
 
 
-def test_text_that_no_database_takes_fails_alone(academy: Academy) -> None:
+def test_a_row_with_text_that_the_database_rejects_fails_alone(academy: Academy) -> None:
     rows: list[Row] = [*people(2), StudentRow(90, "김\x00", phone(90)), StudentRow(91, "김\ud800", phone(91))]
     job_id = academy.job()
     assert academy.run(rows, job_id=job_id) == ImportTotals(created=2, failed=2)
     assert academy.outcomes(job_id)[90] == academy.outcomes(job_id)[91] == ("failed", "internal")
 
 
-def test_a_full_disk_is_not_the_rows_fault(academy: Academy, refuse: Refuse) -> None:
+def test_a_full_disk_is_not_blamed_on_the_row(academy: Academy, refuse: Refuse) -> None:
     refuse("학생7", "53100", 1_000_000)
     job_id = academy.job()
     with pytest.raises(OperationalError):
@@ -300,7 +300,7 @@ def test_a_taken_username_is_replaced(academy: Academy) -> None:
         assert academy.run(people(3)) == ImportTotals(created=3)
 
 
-def test_row_by_row_has_the_same_answers(academy: Academy) -> None:
+def test_importing_row_by_row_has_the_same_outcomes(academy: Academy) -> None:
     academy.student("학생0", phone(0))
     academy.student("학생1", phone(1), deleted_at=timezone.now())
     rows = [*people(4), StudentRow(50, "학생3", phone(3)), RowProblem(51, ProblemCode.NAME_MISSING)]

@@ -19,8 +19,8 @@ from tests.students.people import Academy, Row, phone
 COUNT = 600
 
 
-def test_two_imports_of_one_file_at_the_same_time_make_each_student_once(academy: Academy) -> None:
-    """One reads the file from its end, so that both lock the same rows in opposite order."""
+def test_two_simultaneous_imports_of_one_file_create_each_student_once(academy: Academy) -> None:
+    """One import reads the file from its end, so that both lock the same rows in opposite order."""
     for place in range(0, COUNT, 4):
         academy.student(f"학생{place}", phone(place), deleted_at=timezone.now())
     rows: list[Row] = [StudentRow(place + 4, f"학생{place}", phone(place // 2)) for place in range(COUNT)]
@@ -43,7 +43,7 @@ def test_two_imports_of_one_file_at_the_same_time_make_each_student_once(academy
     assert User.objects.filter(tenant=academy.tenant).count() == Student.objects.filter(tenant=academy.tenant).count()
 
 
-def test_single_enrolments_beside_an_import_make_no_twin(academy: Academy) -> None:
+def test_single_enrolments_during_an_import_create_no_duplicates(academy: Academy) -> None:
     rows: list[Any] = [StudentRow(place + 4, f"학생{place}", phone(place)) for place in range(200)]
     together = Barrier(2)
 
@@ -66,7 +66,7 @@ def test_single_enrolments_beside_an_import_make_no_twin(academy: Academy) -> No
     assert len(academy.students()) == len(rows)
 
 
-def test_an_import_waits_for_who_holds_the_academys_lock_and_not_for_another_academys(academy: Academy) -> None:
+def test_an_import_waits_for_its_own_academys_lock_only(academy: Academy) -> None:
     other = Academy()
     job_id = other.job()
     rows: list[Row] = [StudentRow(4, "김민준", phone(1))]
@@ -88,7 +88,7 @@ def test_an_import_waits_for_who_holds_the_academys_lock_and_not_for_another_aca
 
 
 def run_in_thread(**options: Any) -> ImportTotals:
-    """An import on a connection of its own: ours is within a transaction."""
+    """Run an import in a thread, on a connection of its own: the test's connection is in a transaction."""
 
     def work() -> ImportTotals:
         try:
@@ -101,7 +101,7 @@ def run_in_thread(**options: Any) -> ImportTotals:
 
 
 def wait_for_a_waiter(seconds: float = 30) -> None:
-    """Until somebody waits for an advisory lock, as PostgreSQL itself tells."""
+    """Wait until PostgreSQL reports that a session waits for an advisory lock."""
     deadline = time.monotonic() + seconds
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:

@@ -49,7 +49,7 @@ def test_the_list_is_searched_by_name_school_and_phones(academy: Academy) -> Non
     assert found(search="민준", lecture_id=lecture.pk) == found(search="%") == []
 
 
-def test_another_academys_student_is_not_there(academy: Academy) -> None:
+def test_another_academys_student_is_not_found(academy: Academy) -> None:
     mine, other = academy.student("가", phone(1)), Academy()
     assert students.find_student(academy.id, mine.pk) == mine
     assert students.find_student(other.id, mine.pk) is None
@@ -57,7 +57,7 @@ def test_another_academys_student_is_not_there(academy: Academy) -> None:
     assert not students.delete_student(other.id, mine.pk)
 
 
-def test_a_changed_student_follows_name_and_parent(academy: Academy) -> None:
+def test_changing_a_student_changes_the_name_and_the_parent(academy: Academy) -> None:
     student = academy.student("가", phone(1), school="한빛중")
     changed = students.change_student(academy.id, student.pk, {"name": "나", "parent_phone": phone(2)})
     assert changed is not None
@@ -66,7 +66,7 @@ def test_a_changed_student_follows_name_and_parent(academy: Academy) -> None:
     assert Parent.objects.filter(tenant=academy.tenant).count() == 2
 
 
-def test_two_students_cannot_become_the_same(academy: Academy) -> None:
+def test_a_student_cannot_be_changed_into_a_duplicate(academy: Academy) -> None:
     academy.student("가", phone(1))
     student = academy.student("나", phone(1))
     with pytest.raises(students.StudentExistsError, match="another student"):
@@ -103,7 +103,7 @@ def with_account(parent: Parent) -> Parent:
     return parent
 
 
-def test_a_parent_watches_no_child_that_is_deleted_or_anothers(academy: Academy) -> None:
+def test_a_parent_cannot_watch_a_deleted_child_or_another_parents_child(academy: Academy) -> None:
     deleted, moved, stays = (academy.student(name, phone(number)) for number, name in enumerate("가나다"))
     parents = [with_account(student.parent) for student in (deleted, moved, stays)]
     students.delete_student(academy.id, deleted.pk)
@@ -112,7 +112,7 @@ def test_a_parent_watches_no_child_that_is_deleted_or_anothers(academy: Academy)
     assert revoked(academy) == {f"user:{user}" for user in (deleted.user_id, parents[0].user_id, parents[1].user_id)}
 
 
-def test_whose_enrolment_ends_asks_anew_what_may_be_watched(academy: Academy) -> None:
+def test_the_end_of_an_enrolment_ends_the_students_connections(academy: Academy) -> None:
     student = academy.student("가", phone(1))
     parent, other = with_account(student.parent), Academy()
     enrolment = Enrollment.objects.create(tenant=academy.tenant, lecture=academy.lecture(), student=student)
@@ -129,7 +129,7 @@ STUDENTS, CHUNK = 100_000, 200
 
 
 def fill(academy: Academy) -> None:
-    """100,000 students, every fourth one deleted, in three academies; analysed."""
+    """Create 100,000 students in three academies, every fourth one deleted, and analyse the tables."""
     others = [Academy().id, Academy().id]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -156,7 +156,7 @@ def fill(academy: Academy) -> None:
         cursor.execute("ANALYZE students")
 
 
-def test_a_chunk_is_found_by_the_indexes_made_for_it(academy: Academy) -> None:
+def test_the_queries_of_a_chunk_use_their_indexes(academy: Academy) -> None:
     fill(academy)
     numbers = [number * 3 for number in range(1, CHUNK + 1)]
     parameters: list[Any] = [
