@@ -1,4 +1,4 @@
-"""The worker of bulk messages on real servers: an academy with students, and a gateway that keeps what it was sent."""
+"""Run the worker of bulk messages on real servers: an academy with students, and a gateway that keeps its requests."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -28,7 +28,7 @@ FAST = 60_000
 
 
 class MessagingBench(Bench):
-    """A Bench whose queue is the messaging worker's, and which knows what that worker does."""
+    """A Bench for the messaging worker: its queue, its handler and helpers to write messages."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,7 +55,7 @@ class MessagingBench(Bench):
         return self.write(text, *[self.student() for _ in range(students)])
 
     def outcomes(self, job_id: UUID) -> list[tuple[str, str]]:
-        """Status and code of each message, in their order."""
+        """Return the status and the code of each message, in order."""
         return list(repositories_messages.messages_of(self.tenant.pk, job_id).values_list("status", "code"))
 
     def result(self, job_id: UUID) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class MessagingBench(Bench):
 def bench(
     transactional_db: None, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MessagingBench]:
-    """Its provider rests for no time after a failure, and the rate is high."""
+    """Return a bench whose provider has no pause after a failure, and whose rate is high."""
     monkeypatch.setattr(health, "PAUSES", (0.0, 0.0))
     settings.MESSAGE_RATE_PER_MINUTE = FAST
     message_rate.cache_clear()
@@ -78,7 +78,7 @@ def bench(
 
 @pytest.fixture
 def gateway(settings: Settings) -> Iterator[Gateway]:
-    """What messages leave by, as long as the test runs."""
+    """Run the gateway that messages are sent to, as long as the test runs."""
     with running_gateway() as running:
         settings.MESSAGE_PROVIDER = "http"
         settings.MESSAGE_HTTP_URL = running.url

@@ -1,4 +1,4 @@
-"""A real HTTP gateway in a thread: it keeps what it was sent, and answers what the test says."""
+"""A real HTTP gateway in a thread: it keeps its requests, and the test decides its responses."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ class Gateway(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}/send?from=academy"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever asked is gone: that is what some tests are about."""
+        """Ignore the error: in some tests the client disappears on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -36,13 +36,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.received.append(message)
         self.server.headers.append({**self.headers, "path": self.path})
         status = self.server.answer(message)
-        if status:  # 0: hangs up without a word
+        if status:  # 0: hangs up without a response
             self.send_response(status)
             self.end_headers()
             self.wfile.write(f"answer {status}".encode())
 
     def log_message(self, *_words: Any) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def running_gateway() -> Iterator[Gateway]:
 
 
 class DeafListener:
-    """Takes connections and never says a word: a TLS client waits there before it can send anything."""
+    """Accepts connections and never sends a byte, so that a TLS client waits before it can send anything."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""`kill -9` of the worker at the two moments that matter: no message leaves twice, and the counts are right."""
+"""`kill -9` of the worker before and after a send: no message is sent twice, and the counts are right."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def gateway() -> Iterator[Gateway]:
 
 
 async def written(client: httpx.AsyncClient) -> str:
-    """The id of a job that writes to some parents."""
+    """Return the id of a job that sends messages to some parents."""
     students = (await client.get("/api/v1/students/", params={"page_size": STUDENTS})).json()["results"]
     body = {"text": "{name}", "students": [student["id"] for student in students]}
     answer = await client.post("/api/v1/messages/", json=body)
@@ -42,7 +42,7 @@ def sends_by(url: str) -> dict[str, str]:
 
 
 async def until_done(system: System, client: httpx.AsyncClient, job_id: str, url: str) -> dict[str, Any]:
-    """What the next worker makes of it."""
+    """Let the next worker finish the job."""
     async with await system.watcher(client) as watcher:
         with system.running_worker("messaging_worker", **sends_by(url)):
             done = await watcher.until_terminal(f"job:{job_id}")
@@ -51,8 +51,8 @@ async def until_done(system: System, client: httpx.AsyncClient, job_id: str, url
     return result
 
 
-async def test_killed_between_claim_and_send(own_system: System, gateway: Gateway) -> None:
-    """The worker waits for a handshake that never comes: the message is claimed, and not a byte of it has left."""
+async def test_kill_between_claim_and_send(own_system: System, gateway: Gateway) -> None:
+    """The worker waits for a handshake that never comes: the message is claimed, and not a byte of it was sent."""
     deaf = DeafListener()
     async with own_system.client() as client:
         job_id = await written(client)
@@ -66,8 +66,8 @@ async def test_killed_between_claim_and_send(own_system: System, gateway: Gatewa
     assert len({message["id"] for message in gateway.received}) == len(gateway.received) == STUDENTS - 1
 
 
-async def test_killed_between_send_and_save(own_system: System, gateway: Gateway) -> None:
-    """The gateway has taken the message and is about to say so."""
+async def test_kill_between_send_and_save(own_system: System, gateway: Gateway) -> None:
+    """The gateway has accepted the message and is about to respond."""
     killed = threading.Event()
 
     def answer(_message: object) -> int:

@@ -1,4 +1,4 @@
-"""Bulk messages over HTTP: what is taken, what is refused, and what is told of each message."""
+"""Bulk messages over HTTP: what is accepted, what is refused, and the reported outcome of each message."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,9 @@ def texts_in(folder: Path) -> list[str]:
     return [json.loads(file.read_text(encoding="utf-8"))["text"] for file in folder.iterdir()]
 
 
-async def test_a_lecture_is_written_to_and_everybody_sees_how_far_it_is(system: System, tmp_path: Path) -> None:
+async def test_a_message_to_a_lecture_is_sent_and_its_progress_is_shown_to_the_academy(
+    system: System, tmp_path: Path
+) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
         lecture = await demo_lecture(client)
         job_id = await write(client, text="{name} 학생, 내일 휴강입니다.", lecture=lecture["id"])
@@ -44,13 +46,13 @@ async def test_a_lecture_is_written_to_and_everybody_sees_how_far_it_is(system: 
     assert (detail["status"], detail["totals"], detail["count"]) == ("DONE", totals, totals["total"])
     texts = texts_in(tmp_path)
     assert sorted(texts) == sorted(f"{name} 학생, 내일 휴강입니다." for name in names)
-    # A status that waited for a relay may come after the first progress, without a total of its own.
+    # A relay may send the status after the first progress. That record has no total.
     running = [record["data"] for record in watcher.history if "total" in record["data"]]
     assert running
     assert all(data["total"] == totals["total"] for data in running)
 
 
-async def test_what_became_of_each_message_is_told_in_pages(system: System, tmp_path: Path) -> None:
+async def test_the_outcome_of_each_message_is_listed_in_pages(system: System, tmp_path: Path) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
         with_phone = {"name": "전화하나", "parent_phone": "01077770001", "phone": "01077770002"}
         without = {"name": "전화없음", "parent_phone": "01077770001"}
@@ -94,7 +96,7 @@ async def test_what_became_of_each_message_is_told_in_pages(system: System, tmp_
         ({"students": [999_999_999, 888_888_888]}, "students", "these ids: 888888888, 999999999."),
     ],
 )
-async def test_what_cannot_be_sent_is_refused_with_a_sentence(
+async def test_an_invalid_message_is_refused_with_the_reason(
     system: System, change: dict[str, Any], field: str, words: str
 ) -> None:
     async with system.client() as client:
@@ -106,7 +108,7 @@ async def test_what_cannot_be_sent_is_refused_with_a_sentence(
     assert words in json.dumps(answer.json(), ensure_ascii=False)
 
 
-async def test_a_lecture_that_is_not_there_or_has_nobody_is_refused(system: System) -> None:
+async def test_a_missing_or_empty_lecture_is_refused(system: System) -> None:
     async with system.client() as client:
         empty = (await client.post("/api/v1/lectures/", json={"title": "빈 강의"})).json()["id"]
         answers = [
@@ -117,7 +119,7 @@ async def test_a_lecture_that_is_not_there_or_has_nobody_is_refused(system: Syst
     assert answers[1].json()["message"] == "lecture: The lecture has no students."
 
 
-async def test_another_academys_students_and_messages_are_not_there(system: System) -> None:
+async def test_another_academys_students_and_messages_are_not_found(system: System) -> None:
     async with system.client("hanbit") as mine, system.client("saebom") as other:
         (theirs,) = await students_of(other, 1)
         (ours,) = await students_of(mine, 1)
@@ -143,7 +145,9 @@ async def test_another_academys_students_and_messages_are_not_there(system: Syst
 
 
 @pytest.mark.parametrize(("username", "read", "written"), [("teacher", 200, 403), ("student", 403, 403)])
-async def test_the_office_writes_and_teachers_read(system: System, username: str, read: int, written: int) -> None:
+async def test_the_office_may_write_and_teachers_may_read(
+    system: System, username: str, read: int, written: int
+) -> None:
     async with system.client(username=username) as client:
         assert (await client.get(PATH)).status_code == read
         assert (await client.get(f"{PATH}{ABSENT}/")).status_code == (404 if read == 200 else 403)

@@ -1,4 +1,4 @@
-"""Providers against real servers: what was accepted, what was refused, and of what nobody knows."""
+"""Providers against real servers: accepted messages, refused messages, and unknown outcomes."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def of(gateway: Gateway) -> HttpProvider:
 # Folder.
 
 
-def test_a_message_is_one_whole_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+def test_a_message_is_one_whole_file_that_only_its_owner_can_read(tmp_path: Path) -> None:
     folder = tmp_path / "messages"
     FolderProvider(folder).send(MESSAGE)
     (file,) = folder.iterdir()
@@ -45,14 +45,14 @@ def test_a_message_is_one_whole_file_that_only_its_owner_reads(tmp_path: Path) -
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_message_that_came_twice_would_still_be_one_file(tmp_path: Path) -> None:
+def test_the_same_message_twice_is_still_one_file(tmp_path: Path) -> None:
     provider = FolderProvider(tmp_path)
     for _ in range(2):
         provider.send(MESSAGE)
     assert [file.name for file in tmp_path.iterdir()] == ["job-7.json"]
 
 
-def test_a_folder_that_cannot_be_written_to_takes_nothing(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_accepts_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ProviderUnavailableError, match="cannot be written to"):
         FolderProvider(tmp_path / "file").send(MESSAGE)
@@ -90,14 +90,14 @@ def test_the_gateway_is_sent_the_text_the_number_the_token_and_a_key(gateway: Ga
         (0, OutcomeUnknownError),
     ],
 )
-def test_what_the_gateway_answers_decides_the_outcome(gateway: Gateway, status: int, error: type[Exception]) -> None:
+def test_the_gateways_response_decides_the_outcome(gateway: Gateway, status: int, error: type[Exception]) -> None:
     gateway.answer = lambda _message: status
     with pytest.raises(error) as raised:
         of(gateway).send(MESSAGE)
     assert status == 0 or f"answer {status}" in str(raised.value)
 
 
-def test_a_gateway_that_does_not_answer_in_time_may_have_taken_the_message(gateway: Gateway) -> None:
+def test_a_timeout_of_the_gateway_leaves_the_outcome_unknown(gateway: Gateway) -> None:
     def dawdle(_message: object) -> int:
         time.sleep(2 * SHORT)
         return 202
@@ -108,25 +108,25 @@ def test_a_gateway_that_does_not_answer_in_time_may_have_taken_the_message(gatew
     assert len(gateway.received) == 1
 
 
-def test_a_gateway_that_cannot_be_reached_took_nothing() -> None:
+def test_an_unreachable_gateway_has_accepted_nothing() -> None:
     with running_gateway() as gone:
         url = gone.url
     with pytest.raises(ProviderUnavailableError, match="cannot be reached"):
         HttpProvider(url, token="", timeout=SHORT).send(MESSAGE)
 
 
-def test_a_gateway_with_which_no_secure_connection_comes_about_took_nothing() -> None:
+def test_a_gateway_whose_tls_handshake_fails_has_accepted_nothing() -> None:
     deaf = DeafListener()
     with pytest.raises(ProviderUnavailableError, match="cannot be reached"):
         HttpProvider(deaf.url, token="", timeout=SHORT).send(MESSAGE)
     deaf.close()
 
 
-# Which one.
+# The choice of the provider.
 
 
 @pytest.mark.parametrize(("name", "kind"), [("folder", FolderProvider), ("smtp", SmtpProvider), ("http", HttpProvider)])
-def test_the_settings_choose(settings: Settings, name: str, kind: type) -> None:
+def test_the_settings_choose_the_provider(settings: Settings, name: str, kind: type) -> None:
     settings.MESSAGE_PROVIDER = name
     provider = open_provider()
     assert isinstance(provider, kind)

@@ -1,4 +1,4 @@
-"""So many messages a minute for each academy, over all workers, and the same while Redis is away."""
+"""The limit of messages a minute holds for each academy over all workers, and for each process while Redis is away."""
 
 import time
 from secrets import token_hex
@@ -32,24 +32,24 @@ def taken_within(seconds: float, *rates: MessageRate, tenant_id: int = 7) -> int
     return taken
 
 
-def test_a_bucket_holds_what_may_leave_in_a_second(redis: Redis, prefix: str) -> None:
+def test_a_bucket_holds_the_messages_of_one_second(redis: Redis, prefix: str) -> None:
     one = rate(redis, prefix, 300)
     assert [one.take(7) for _ in range(5)] == [0.0] * 5
     assert 0 < one.take(7) <= 0.2
 
 
-def test_one_that_may_leave_each_minute_may_leave_at_once(redis: Redis, prefix: str) -> None:
+def test_at_one_message_a_minute_the_first_leaves_at_once(redis: Redis, prefix: str) -> None:
     one = rate(redis, prefix, 1)
     assert one.take(7) == 0
     assert one.take(7) == pytest.approx(60, abs=1)
 
 
-def test_two_workers_together_keep_to_the_rate(redis: Redis, prefix: str) -> None:
+def test_two_workers_together_obey_the_rate(redis: Redis, prefix: str) -> None:
     taken = taken_within(1.0, rate(redis, prefix, 1200), rate(redis, prefix, 1200))
     assert 36 <= taken <= 42  # 20 at once, and 20 in the second
 
 
-def test_after_the_seconds_that_were_told_there_is_one(redis: Redis, prefix: str) -> None:
+def test_after_the_returned_wait_a_message_may_leave(redis: Redis, prefix: str) -> None:
     one = rate(redis, prefix, 600)
     while not (wait := one.take(7)):
         pass
@@ -57,24 +57,24 @@ def test_after_the_seconds_that_were_told_there_is_one(redis: Redis, prefix: str
     assert one.take(7) == 0
 
 
-def test_academies_do_not_take_from_each_other(redis: Redis, prefix: str) -> None:
+def test_each_academy_has_its_own_bucket(redis: Redis, prefix: str) -> None:
     one = rate(redis, prefix, 1)
     assert [one.take(tenant_id) for tenant_id in (7, 8)] == [0.0, 0.0]
 
 
-def test_a_bucket_that_is_full_again_is_forgotten(redis: Redis, prefix: str) -> None:
+def test_a_full_bucket_is_deleted_from_redis(redis: Redis, prefix: str) -> None:
     rate(redis, prefix, 600).take(7)
     (key,) = redis.keys(f"{prefix}*")
     assert key == f"{prefix}worker:messaging:rate:7".encode()
     assert 0 < redis.pttl(key) <= 2000
 
 
-def test_a_process_without_redis_keeps_to_the_rate_by_itself(prefix: str) -> None:
+def test_a_process_without_redis_obeys_the_rate_by_itself(prefix: str) -> None:
     taken = taken_within(1.0, rate(NOWHERE, prefix, 1200))
     assert 36 <= taken <= 42
 
 
-def test_redis_that_is_away_is_not_asked_for_each_message(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_redis_is_not_called_for_each_message(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     one = rate(NOWHERE, prefix, 60_000)
 
@@ -87,7 +87,7 @@ def test_redis_that_is_away_is_not_asked_for_each_message(prefix: str, monkeypat
     assert asked == [1]
 
 
-def test_buckets_of_a_process_are_each_academys_own() -> None:
+def test_without_redis_each_academy_has_its_own_bucket() -> None:
     buckets = LocalBuckets(rate=0.1, most=1)
     assert (buckets.take(7), buckets.take(8)) == (0.0, 0.0)
     assert buckets.take(7) == pytest.approx(10, abs=0.1)

@@ -1,4 +1,4 @@
-"""How a bulk message is sent: each message once at the most, whatever the provider says and whoever takes over."""
+"""Sending a bulk message: each recipient gets it at most once, after any response and any change of the worker."""
 
 import threading
 import time
@@ -23,9 +23,7 @@ SENT, PENDING = ("SENT", ""), ("PENDING", "")
 REFUSED, UNKNOWN = ("FAILED", "refused"), ("FAILED", "outcome_unknown")
 
 
-def test_each_gets_the_text_with_the_name_once_and_the_result_says_how_many(
-    bench: MessagingBench, gateway: Gateway
-) -> None:
+def test_each_recipient_gets_the_text_once_and_the_result_counts_them(bench: MessagingBench, gateway: Gateway) -> None:
     students = [bench.student("김하나", "01011110001"), bench.student("이두나", "01011110002")]
     job_id = bench.write("{name} 학생, 내일 {휴강}입니다.", *students)
     bench.handle_next()
@@ -38,7 +36,7 @@ def test_each_gets_the_text_with_the_name_once_and_the_result_says_how_many(
     assert bench.record(job_id)["data"] == {"job_type": "bulk_message", "result": bench.result(job_id)}
 
 
-def test_a_parent_of_two_is_told_of_each(bench: MessagingBench, gateway: Gateway) -> None:
+def test_a_parent_of_two_students_gets_a_message_for_each(bench: MessagingBench, gateway: Gateway) -> None:
     bench.write("{name}", bench.student("김나나", PHONE), bench.student("김다다", PHONE))
     bench.handle_next()
     assert [(message["to"], message["text"]) for message in gateway.received] == [
@@ -47,7 +45,7 @@ def test_a_parent_of_two_is_told_of_each(bench: MessagingBench, gateway: Gateway
     ]
 
 
-def test_whoever_has_no_phone_number_is_told_as_failed(bench: MessagingBench, gateway: Gateway) -> None:
+def test_a_recipient_without_a_phone_number_is_reported_as_failed(bench: MessagingBench, gateway: Gateway) -> None:
     job_id = bench.write("{name}", bench.student(), bench.student(phone=PHONE), bench.student(), to=To.STUDENT)
     bench.handle_next()
     assert bench.outcomes(job_id) == [("FAILED", "no_phone"), SENT, ("FAILED", "no_phone")]
@@ -55,7 +53,7 @@ def test_whoever_has_no_phone_number_is_told_as_failed(bench: MessagingBench, ga
     assert bench.result(job_id) == {"sent": 1, "failed": 2, "total": 3}
 
 
-def test_one_that_is_refused_does_not_keep_the_others(bench: MessagingBench, gateway: Gateway) -> None:
+def test_a_refused_message_does_not_stop_the_others(bench: MessagingBench, gateway: Gateway) -> None:
     gateway.answer = lambda message: 422 if message["text"] == "학생2" else 202
     job_id = bench.write_to_new(3)
     bench.handle_next()
@@ -64,7 +62,7 @@ def test_one_that_is_refused_does_not_keep_the_others(bench: MessagingBench, gat
     assert bench.state(job_id) == ("DONE", 1)
 
 
-def test_one_of_which_nobody_knows_is_not_sent_again(bench: MessagingBench, gateway: Gateway) -> None:
+def test_a_message_with_an_unknown_outcome_is_not_sent_again(bench: MessagingBench, gateway: Gateway) -> None:
     gateway.answer = lambda message: 0 if message["text"] == "학생1" else 202
     job_id = bench.write_to_new(2)
     bench.handle_next()
@@ -73,7 +71,7 @@ def test_one_of_which_nobody_knows_is_not_sent_again(bench: MessagingBench, gate
     assert len(gateway.received) == 2
 
 
-def test_a_provider_that_is_away_for_a_moment_costs_nothing(bench: MessagingBench, gateway: Gateway) -> None:
+def test_a_short_outage_of_the_provider_loses_no_message(bench: MessagingBench, gateway: Gateway) -> None:
     gateway.answer = lambda _message: 503 if len(gateway.received) < 3 else 202
     job_id = bench.write_to_new(2)
     bench.handle_next()
@@ -82,7 +80,7 @@ def test_a_provider_that_is_away_for_a_moment_costs_nothing(bench: MessagingBenc
     assert [message["text"] for message in gateway.received] == ["학생1", "학생1", "학생1", "학생2"]
 
 
-def test_a_provider_that_stays_away_is_tried_by_the_next_attempt_which_sends_everything(
+def test_after_a_long_outage_of_the_provider_the_next_attempt_sends_everything(
     bench: MessagingBench, gateway: Gateway, settings: Settings
 ) -> None:
     settings.MESSAGE_HTTP_URL = "http://127.0.0.1:1/"
@@ -96,9 +94,7 @@ def test_a_provider_that_stays_away_is_tried_by_the_next_attempt_which_sends_eve
     assert len(gateway.received) == 2
 
 
-def test_a_job_whose_provider_never_came_back_fails_and_can_be_tried_again(
-    bench: MessagingBench, gateway: Gateway
-) -> None:
+def test_a_job_whose_provider_stays_away_fails_and_can_be_retried(bench: MessagingBench, gateway: Gateway) -> None:
     gateway.answer = lambda _message: 503
     job_id = bench.write_to_new(1)
     for _ in range(3):
@@ -110,7 +106,7 @@ def test_a_job_whose_provider_never_came_back_fails_and_can_be_tried_again(
     assert (bench.state(job_id), bench.outcomes(job_id)) == (("DONE", 4), [SENT])
 
 
-def test_a_provider_that_never_says_whether_it_took_a_message_is_not_given_all_of_them(
+def test_a_provider_that_never_confirms_a_message_does_not_get_all_of_them(
     bench: MessagingBench, gateway: Gateway
 ) -> None:
     gateway.answer = lambda _message: 500
@@ -121,7 +117,9 @@ def test_a_provider_that_never_says_whether_it_took_a_message_is_not_given_all_o
     assert bench.state(job_id) == ("PENDING", 2)
 
 
-def test_what_an_attempt_left_claimed_is_not_sent_again(bench: MessagingBench, gateway: Gateway) -> None:
+def test_a_message_that_an_earlier_attempt_left_claimed_is_not_sent_again(
+    bench: MessagingBench, gateway: Gateway
+) -> None:
     job_id = bench.write_to_new(3)
     first = Message.objects.order_by("id")[0]
     Message.objects.filter(pk=first.pk).update(status="CLAIMED")
@@ -131,7 +129,7 @@ def test_what_an_attempt_left_claimed_is_not_sent_again(bench: MessagingBench, g
     assert bench.result(job_id) == {"sent": 2, "failed": 1, "total": 3}
 
 
-def test_an_attempt_that_was_overtaken_sends_nothing_more_and_still_saves_what_it_sent(
+def test_a_superseded_attempt_sends_nothing_more_but_saves_what_it_sent(
     bench: MessagingBench, gateway: Gateway
 ) -> None:
     def overtake(_message: object) -> int:
@@ -146,7 +144,7 @@ def test_an_attempt_that_was_overtaken_sends_nothing_more_and_still_saves_what_i
     assert (len(gateway.received), bench.state(job_id)) == (1, ("PROCESSING", 2))
 
 
-def test_what_a_slow_attempt_learns_too_late_changes_nothing(bench: MessagingBench, gateway: Gateway) -> None:
+def test_a_late_outcome_from_a_slow_attempt_changes_nothing(bench: MessagingBench, gateway: Gateway) -> None:
     """The next attempt has already saved and counted the message's outcome as unknown."""
 
     def decide_meanwhile(_message: object) -> int:
@@ -160,7 +158,7 @@ def test_what_a_slow_attempt_learns_too_late_changes_nothing(bench: MessagingBen
     assert bench.outcomes(job_id) == [UNKNOWN]
 
 
-def test_a_database_that_is_away_for_a_moment_does_not_lose_what_became_of_a_message(
+def test_a_short_outage_of_the_database_loses_no_outcome(
     bench: MessagingBench, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save, failures = repositories_messages.save_sent, iter([OperationalError("gone"), OperationalError("gone")])
@@ -195,7 +193,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_cancel_stops_within_half_a_second_and_what_was_sent_stays_sent(
+def test_cancelling_stops_within_half_a_second_and_keeps_the_sent_messages(
     bench: MessagingBench, gateway: Gateway, settings: Settings
 ) -> None:
     settings.MESSAGE_RATE_PER_MINUTE = 1  # the second message would wait for a minute
@@ -206,7 +204,7 @@ def test_cancel_stops_within_half_a_second_and_what_was_sent_stays_sent(
     cancelled_at = time.monotonic()
     jobs.cancel(bench.tenant.pk, job_id)
     thread.join()
-    assert time.monotonic() - cancelled_at < 1.0  # half a second, and the machine may be busy
+    assert time.monotonic() - cancelled_at < 1.0  # half a second, plus time for a busy machine
     assert bench.outcomes(job_id) == [SENT, PENDING, PENDING]
     settings.MESSAGE_RATE_PER_MINUTE = 6000
     message_rate.cache_clear()
@@ -217,7 +215,7 @@ def test_cancel_stops_within_half_a_second_and_what_was_sent_stays_sent(
     assert [message["text"] for message in gateway.received] == ["학생1", "학생2", "학생3"]
 
 
-def test_a_worker_that_is_asked_to_end_gives_back_what_it_cannot_send_in_time(
+def test_a_stopping_worker_gives_back_a_job_that_it_cannot_finish_in_time(
     bench: MessagingBench, gateway: Gateway, settings: Settings
 ) -> None:
     settings.MESSAGE_RATE_PER_MINUTE = 1
@@ -230,7 +228,7 @@ def test_a_worker_that_is_asked_to_end_gives_back_what_it_cannot_send_in_time(
     assert (bench.state(job_id), bench.outcomes(job_id)) == (("PENDING", 2), [SENT, PENDING, PENDING])
 
 
-def test_people_see_how_many_have_left_and_how_long_the_rest_will_take(
+def test_progress_shows_how_many_were_sent_and_the_remaining_time(
     bench: MessagingBench, gateway: Gateway, settings: Settings
 ) -> None:
     settings.MESSAGE_RATE_PER_MINUTE = 30

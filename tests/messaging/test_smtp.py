@@ -33,7 +33,7 @@ TEXT = "김하나 학생, 내일 쉽니다.\n그럼 모레 만나요."
 
 
 class Mailbox:
-    """What the server took, and what it is to answer."""
+    """The messages that the server accepted, and the replies that it will give."""
 
     def __init__(self) -> None:
         self.taken: list[EmailMessage] = []
@@ -72,7 +72,7 @@ class Mailbox:
 
 @contextmanager
 def serving(mailbox: Mailbox, **options: Any) -> Iterator[str]:
-    """The address of a server with this mailbox."""
+    """Run a server with this mailbox, and yield its address."""
     controller = Controller(mailbox, hostname=HOST, port=free_port(), **options)
     controller.start()
     try:
@@ -100,7 +100,7 @@ def message(key: str = "job-7", recipient: str = "01055550001") -> Outgoing:
     return Outgoing(key, recipient, TEXT)
 
 
-def test_a_number_becomes_an_address_as_the_pattern_says(mailbox: Mailbox, where: str) -> None:
+def test_the_pattern_turns_a_number_into_an_address(mailbox: Mailbox, where: str) -> None:
     with closing(provider(f"smtp://{where}")) as smtp:
         smtp.send(message())
     (taken,) = mailbox.taken
@@ -118,7 +118,7 @@ def test_many_messages_share_one_connection(mailbox: Mailbox, where: str) -> Non
     assert (len(mailbox.taken), len(mailbox.sessions)) == (5, 1)
 
 
-def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(mailbox: Mailbox) -> None:
+def test_a_connection_that_the_server_closed_is_replaced(mailbox: Mailbox) -> None:
     with closing(provider("smtp://")) as smtp:
         for _ in range(2):
             with serving(mailbox) as address:
@@ -127,7 +127,7 @@ def test_a_connection_that_the_server_closed_meanwhile_is_made_anew(mailbox: Mai
     assert (len(mailbox.taken), len(mailbox.sessions)) == (2, 2)
 
 
-def test_a_number_without_a_pattern_is_refused_before_anything_is_asked(mailbox: Mailbox, where: str) -> None:
+def test_a_number_without_a_pattern_is_refused_without_contacting_the_server(mailbox: Mailbox, where: str) -> None:
     with closing(provider(f"smtp://{where}", to="{recipient}")) as smtp:
         with pytest.raises(MessageRefusedError, match="01055550001 is no e-mail address"):
             smtp.send(message())
@@ -135,7 +135,7 @@ def test_a_number_without_a_pattern_is_refused_before_anything_is_asked(mailbox:
     assert mailbox.recipients == ["parent@example.com"]
 
 
-def test_a_recipient_who_is_refused_does_not_keep_the_others(mailbox: Mailbox, where: str) -> None:
+def test_a_refused_recipient_does_not_stop_the_others(mailbox: Mailbox, where: str) -> None:
     mailbox.recipient_answer = "550 no such number"
     with closing(provider(f"smtp://{where}")) as smtp:
         with pytest.raises(MessageRefusedError, match="550 no such number"):
@@ -155,7 +155,7 @@ def test_a_recipient_who_is_refused_does_not_keep_the_others(mailbox: Mailbox, w
         ("", "", "451 later", ProviderUnavailableError),
     ],
 )
-def test_what_the_server_answers_decides_the_outcome(
+def test_the_smtp_servers_reply_decides_the_outcome(
     mailbox: Mailbox, where: str, sender: str, recipient: str, text: str, error: type[Exception]
 ) -> None:
     mailbox.sender_answer, mailbox.recipient_answer, mailbox.text_answer = sender, recipient, text
@@ -167,14 +167,14 @@ def test_what_the_server_answers_decides_the_outcome(
     assert len(mailbox.taken) == 1
 
 
-def test_a_server_that_is_gone_before_it_answers_may_have_taken_the_text(mailbox: Mailbox, where: str) -> None:
+def test_a_connection_lost_before_the_reply_leaves_the_outcome_unknown(mailbox: Mailbox, where: str) -> None:
     mailbox.hangs_up = True
     with closing(provider(f"smtp://{where}")) as smtp, pytest.raises(OutcomeUnknownError):
         smtp.send(message())
     assert len(mailbox.taken) == 1
 
 
-def test_a_server_that_cannot_be_reached_took_nothing(mailbox: Mailbox) -> None:
+def test_an_unreachable_smtp_server_has_accepted_nothing(mailbox: Mailbox) -> None:
     with serving(mailbox) as address:
         pass
     with closing(provider(f"smtp://{address}")) as smtp, pytest.raises(ProviderUnavailableError, match="took no"):
@@ -205,7 +205,7 @@ def test_over_tls_the_provider_logs_in(
     assert (set(mailbox.users), len(mailbox.taken)) == ({"office"}, 1)
 
 
-def test_a_server_that_cannot_prove_who_it_is_gets_nothing(mailbox: Mailbox, tmp_path: Path) -> None:
+def test_a_server_with_an_untrusted_certificate_gets_nothing(mailbox: Mailbox, tmp_path: Path) -> None:
     with serving(mailbox, authenticator=mailbox.log_in, tls_context=own_certificate(tmp_path)) as address:
         with closing(provider(f"smtp://office:p%40ss@{address}")) as smtp:
             with pytest.raises(ProviderUnavailableError, match=r"(?i)certificate"):
@@ -214,7 +214,7 @@ def test_a_server_that_cannot_prove_who_it_is_gets_nothing(mailbox: Mailbox, tmp
 
 
 def own_certificate(folder: Path) -> ssl.SSLContext:
-    """A server's side, with a certificate for 127.0.0.1 that is written to `certificate.pem`."""
+    """Return a server's TLS context. Its certificate for 127.0.0.1 is written to `certificate.pem`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Taking in a bulk message: few statements however many recipients, and all of it or nothing."""
+"""Submitting a bulk message: few statements for any number of recipients, and all of it or nothing."""
 
 import pytest
 from django.db import connection
@@ -15,10 +15,10 @@ from apps.domains.messaging.models import Message
 from tests.messaging.conftest import MessagingBench
 
 
-def test_the_statements_do_not_grow_with_the_recipients(bench: MessagingBench) -> None:
+def test_the_number_of_statements_does_not_grow_with_the_recipients(bench: MessagingBench) -> None:
     def statements(students: int) -> int:
         ids = [bench.student() for _ in range(students)]
-        bench.write("{name}", ids[0])  # the writer's account is made by the first
+        bench.write("{name}", ids[0])  # the first submission creates the writer's account
         with CaptureQueriesContext(
             connection,
         ) as captured:
@@ -28,7 +28,7 @@ def test_the_statements_do_not_grow_with_the_recipients(bench: MessagingBench) -
     assert statements(2) == statements(40) <= 36
 
 
-def test_a_message_that_fails_to_be_written_leaves_no_job(
+def test_an_error_while_writing_the_messages_leaves_no_job(
     bench: MessagingBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -40,13 +40,13 @@ def test_a_message_that_fails_to_be_written_leaves_no_job(
     assert (AIJob.objects.count(), bench.waiting()) == (0, 0)
 
 
-def test_a_student_who_is_named_twice_is_written_to_once(bench: MessagingBench) -> None:
+def test_a_student_named_twice_gets_one_message(bench: MessagingBench) -> None:
     student = bench.student()
     bench.write("a", student, student)
     assert Message.objects.count() == 1
 
 
-def test_whoever_has_left_the_academy_is_not_written_to(bench: MessagingBench) -> None:
+def test_a_student_who_left_the_academy_gets_no_message(bench: MessagingBench) -> None:
     here, gone = bench.student(), bench.student()
     lecture = create_lecture(bench.tenant.pk, {"title": "수학"}).pk
     for student in (here, gone):
@@ -58,12 +58,12 @@ def test_whoever_has_left_the_academy_is_not_written_to(bench: MessagingBench) -
         bench.write("a", here, gone)
 
 
-def test_a_text_that_is_too_long_with_the_names_filled_in_is_refused(bench: MessagingBench) -> None:
+def test_a_text_that_becomes_too_long_with_a_name_is_refused(bench: MessagingBench) -> None:
     with pytest.raises(WrongMessageError, match="more than 2000 letters: shorten it"):
         bench.write("{name}" * 300, bench.student("긴이름의학생"), bench.student("가장긴이름의학생"))
 
 
-def test_a_lecture_of_too_many_is_refused(bench: MessagingBench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lecture_with_too_many_students_is_refused(bench: MessagingBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "MAX_RECIPIENTS", 1)
     lecture = create_lecture(bench.tenant.pk, {"title": "수학"}).pk
     for _ in range(2):
@@ -72,10 +72,10 @@ def test_a_lecture_of_too_many_is_refused(bench: MessagingBench, monkeypatch: py
         bench.write("a", lecture=lecture)
 
 
-def test_the_next_message_is_found_by_its_index(bench: MessagingBench, settings: Settings) -> None:
+def test_the_query_for_the_next_message_uses_its_index(bench: MessagingBench, settings: Settings) -> None:
     job_id = bench.write_to_new(200)
     with connection.cursor() as cursor:
-        # Most of them were sent, and the planner knows: what other tests have left must not decide.
+        # Most rows are sent and the table is analysed, so that rows of other tests do not decide the plan.
         cursor.execute("UPDATE message SET status = 'SENT' WHERE id > (SELECT min(id) FROM message)")
         cursor.execute("ANALYZE message, message_job, aijob, students")
         cursor.execute("SET enable_seqscan = off")

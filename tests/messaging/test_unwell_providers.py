@@ -1,4 +1,4 @@
-"""A provider that takes only some of what it is given: others go on meanwhile, and none leaves twice."""
+"""A provider that accepts only some messages: the others are sent meanwhile, and none is sent twice."""
 
 import random
 import threading
@@ -18,7 +18,7 @@ SENT, PENDING = ("SENT", ""), ("PENDING", "")
 PATIENCE_SECONDS = 30
 
 
-def test_one_that_refuses_half_of_everything_gets_it_all_in_one_attempt_and_nothing_twice(
+def test_a_provider_that_refuses_half_of_all_requests_gets_each_message_once_in_one_attempt(
     bench: MessagingBench, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "PAUSES", (0.02, 0.04, 0.08, 0.08, 0.08, 0.08))
@@ -39,10 +39,10 @@ def test_one_that_refuses_half_of_everything_gets_it_all_in_one_attempt_and_noth
     assert set(accepted.values()) == {1}
 
 
-def test_a_message_that_was_not_taken_does_not_keep_the_others(
+def test_a_message_that_was_not_accepted_does_not_delay_the_others(
     bench: MessagingBench, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first one is refused until all others have left."""
+    """The first message is refused until all others were sent."""
     monkeypatch.setattr(health, "PAUSES", (0.1,) * 6)
     gateway.answer = lambda message: 503 if message["text"] == "학생1" and len(texts(gateway)) < 8 else 202
     job_id = bench.write_to_new(8)
@@ -54,7 +54,9 @@ def texts(gateway: Gateway) -> set[str]:
     return {message["text"] for message in gateway.received}
 
 
-def test_once_it_has_answered_several_are_with_it_at_once_and_no_more(bench: MessagingBench, gateway: Gateway) -> None:
+def test_after_the_first_response_a_limited_number_of_requests_run_at_once(
+    bench: MessagingBench, gateway: Gateway
+) -> None:
     together = threading.Barrier(LANES)
     inside, most, lock = Counter[str](), [0], threading.Lock()
 
@@ -76,7 +78,7 @@ def test_once_it_has_answered_several_are_with_it_at_once_and_no_more(bench: Mes
     assert most[0] == LANES
 
 
-def test_an_attempt_that_is_overtaken_saves_what_all_that_were_with_the_provider_became(
+def test_a_superseded_attempt_saves_the_outcomes_of_all_its_open_requests(
     bench: MessagingBench, gateway: Gateway
 ) -> None:
     together = threading.Barrier(LANES)
@@ -117,7 +119,7 @@ def test_five_thousand_messages_survive_a_provider_that_refuses_half(seed: int) 
         assert not state.is_down
 
 
-def test_one_that_takes_nothing_is_given_up_and_given_one_message_at_a_time_before() -> None:
+def test_a_provider_that_accepts_nothing_gets_single_messages_and_is_then_given_up() -> None:
     state = Health()
     state.note_answer()
     assert state.lanes(LANES) == LANES
@@ -129,14 +131,14 @@ def test_one_that_takes_nothing_is_given_up_and_given_one_message_at_a_time_befo
     assert state.pause == health.PAUSES[-1]
 
 
-def test_one_that_does_not_say_whether_it_takes_messages_is_given_one_at_a_time_at_once() -> None:
+def test_a_provider_that_leaves_an_outcome_unknown_gets_single_messages_from_then_on() -> None:
     state = Health()
     state.note_answer()
     state.note_unknown()
     assert (state.lanes(LANES), state.pause) == (1, health.PAUSES[0])
 
 
-def test_what_is_refused_now_and_then_stops_nobody_else() -> None:
+def test_occasional_refusals_do_not_stop_other_messages() -> None:
     state = Health()
     for message in range(health.FREE_FAILURES):
         assert state.note_refusal(message) == health.PAUSES[0]
