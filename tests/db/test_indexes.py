@@ -1,4 +1,4 @@
-"""The indexes: there, valid, by name and column, and used by the queries that they are for."""
+"""The indexes exist with the right names and columns, are valid, and are used by their queries."""
 
 from uuid import UUID
 
@@ -39,7 +39,7 @@ JOBS, TENANTS = 100_000, 50
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", INDEXES)
-def test_each_index_is_there_and_valid(name: str) -> None:
+def test_each_index_exists_and_is_valid(name: str) -> None:
     table, unique, columns, condition = INDEXES[name]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -56,7 +56,7 @@ def test_each_index_is_there_and_valid(name: str) -> None:
 
 @pytest.fixture
 def many_jobs(transactional_db: None) -> tuple[int, UUID]:
-    """A tenant among many and one of its jobs, in an analysed table."""
+    """Return one of many tenants and one of its jobs, in an analysed table."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO tenant (code, name, active, created_at) SELECT 't' || n, '', true, now()"
@@ -75,7 +75,7 @@ def many_jobs(transactional_db: None) -> tuple[int, UUID]:
     return first, job.job_id
 
 
-def test_a_job_and_the_unfinished_ones_are_found_by_an_index(many_jobs: tuple[int, UUID]) -> None:
+def test_the_queries_for_a_job_and_for_unfinished_jobs_use_an_index(many_jobs: tuple[int, UUID]) -> None:
     tenant_id, job_id = many_jobs
     by_status = jobs_of(tenant_id, status="DONE").explain()
     unfinished = jobs_of(tenant_id, status="PENDING").explain()
@@ -88,7 +88,7 @@ def test_a_job_and_the_unfinished_ones_are_found_by_an_index(many_jobs: tuple[in
 
 @pytest.mark.usefixtures("transactional_db")
 @pytest.mark.parametrize("records_sent", [True, False], ids=["records sent", "Redis away"])
-def test_marks_are_found_by_an_index_however_many_records_the_outbox_holds(*, records_sent: bool) -> None:
+def test_the_query_for_marks_uses_an_index_even_in_a_large_outbox(*, records_sent: bool) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO realtime_outbox (kind, tenant_id, payload, created_at, sent_at)"
@@ -98,7 +98,7 @@ def test_marks_are_found_by_an_index_however_many_records_the_outbox_holds(*, re
         )
         cursor.execute("ANALYZE realtime_outbox")
     assert "idx_outbox_revocations" in still_valid().explain()
-    # Where few rows are unsent, the index of all that are unsent serves as well.
+    # If few rows are unsent, the index of all unsent rows is just as good.
     good = {"idx_outbox_revocations", "idx_outbox_unsent"} if records_sent else {"idx_outbox_revocations"}
     for marks in (unsent(REVOCATION), unsent(REVOCATION).order_by("id")[:200]):
         plan = marks.explain()
@@ -106,16 +106,16 @@ def test_marks_are_found_by_an_index_however_many_records_the_outbox_holds(*, re
 
 
 @pytest.mark.usefixtures("transactional_db")
-def test_an_index_whose_building_was_interrupted_is_built_by_the_next_migration() -> None:
+def test_the_next_migration_builds_an_index_whose_creation_was_interrupted() -> None:
     OutboxEntry.objects.bulk_create(OutboxEntry(kind="x", tenant_id=1, payload={}) for _ in range(2))
     call_command("migrate", "realtime", "0001", verbosity=0)
     try:
-        with pytest.raises(IntegrityError), connection.cursor() as cursor:  # this leaves an INVALID one
+        with pytest.raises(IntegrityError), connection.cursor() as cursor:  # this leaves an INVALID index
             cursor.execute("CREATE UNIQUE INDEX CONCURRENTLY idx_outbox_revocations ON realtime_outbox (kind)")
     finally:
         call_command("migrate", "realtime", verbosity=0)
-    test_each_index_is_there_and_valid("idx_outbox_revocations")
-    call_command("migrate", "realtime", "0001", fake=True, verbosity=0)  # built, and the process died before noting it
+    test_each_index_exists_and_is_valid("idx_outbox_revocations")
+    call_command("migrate", "realtime", "0001", fake=True, verbosity=0)  # the process died before it recorded this
     call_command("migrate", "realtime", "0002", verbosity=0)
-    call_command("migrate", "realtime", fake=True, verbosity=0)  # the later ones are there
-    test_each_index_is_there_and_valid("idx_outbox_revocations")
+    call_command("migrate", "realtime", fake=True, verbosity=0)  # the later indexes exist already
+    test_each_index_exists_and_is_valid("idx_outbox_revocations")

@@ -9,14 +9,14 @@ from django.db.migrations.loader import MigrationLoader
 
 from apps.core.models import Tenant
 from apps.domains.ai.models import AIJob
-from tests.db.test_indexes import test_each_index_is_there_and_valid as check_index
+from tests.db.test_indexes import test_each_index_exists_and_is_valid as check_index
 
 SEVERAL = {"ai.0002_indexes", "video.0002_indexes", "students.0002_indexes"}
 """Released ones."""
 OURS = ("core", "ai", "video", "students", "lectures", "messages", "realtime")
 
 
-def test_one_that_runs_outside_of_a_transaction_does_one_thing_only() -> None:
+def test_a_migration_outside_a_transaction_has_one_operation() -> None:
     migrations = MigrationLoader(None, ignore_no_migrations=True).disk_migrations
     several = {
         f"{app}.{name}"
@@ -28,7 +28,7 @@ def test_one_that_runs_outside_of_a_transaction_does_one_thing_only() -> None:
 
 @pytest.fixture
 def backlog(transactional_db: None) -> Iterator[list[int]]:
-    """The ids of two jobs that were sent before jobs waited for their turn."""
+    """Return the ids of two jobs that were sent by a version in which jobs had no turns."""
     call_command("migrate", "ai", "0004", verbosity=0)
     tenant = Tenant.objects.create(code="academy", name="Academy")
     yield [AIJob.objects.create(tenant=tenant, job_type="test").pk for _ in range(2)]
@@ -36,10 +36,8 @@ def backlog(transactional_db: None) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize(("before", "index"), [("0004", "idx_aijob_unfinished"), ("0005", "idx_aijob_stored")])
-def test_an_index_that_is_half_built_or_not_noted_is_there_in_the_end(
-    backlog: list[int], before: str, index: str
-) -> None:
-    with pytest.raises(IntegrityError), connection.cursor() as cursor:  # this leaves an INVALID one
+def test_a_half_built_or_unrecorded_index_exists_in_the_end(backlog: list[int], before: str, index: str) -> None:
+    with pytest.raises(IntegrityError), connection.cursor() as cursor:  # this leaves an INVALID index
         cursor.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {index} ON aijob (tenant_id)")
     call_command("migrate", "ai", verbosity=0)
     check_index(index)

@@ -1,4 +1,4 @@
-"""A row and its record are written together, and there is one function that writes them."""
+"""A row and its record are written together, by one function only."""
 
 import ast
 import re
@@ -61,7 +61,7 @@ def product() -> Iterator[tuple[str, ast.Module]]:
 
 
 def columns_of(call: ast.Call) -> set[str] | None:
-    """The columns that a call names; None if it does not name them, or writes all of a row."""
+    """Return the columns that a call names; None if it names none or writes the whole row."""
     method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
     named = {keyword.arg: keyword.value for keyword in call.keywords}
     if method.endswith("save") or "update_fields" in named:
@@ -96,7 +96,7 @@ def published_sql(text: str) -> Iterator[str]:
             yield match[0]
 
 
-def test_nothing_but_the_one_function_writes_what_a_record_tells_of_a_row() -> None:
+def test_only_one_function_writes_the_columns_that_a_record_contains() -> None:
     found = {writer for name, module in product() for writer in writers_of_published_columns(name, module)}
     assert {writer for writer in found if not writer.endswith(FILES)} == OTHER_ROWS
 
@@ -113,12 +113,12 @@ def test_nothing_but_the_one_function_writes_what_a_record_tells_of_a_row() -> N
         "cursor.execute('INSERT INTO video (title) VALUES (1)')",
     ],
 )
-def test_a_writer_is_found(text: str) -> None:
+def test_code_that_writes_a_published_column_is_found(text: str) -> None:
     assert list(writers_of_published_columns("a.py", ast.parse(text)))
 
 
-class Reads:
-    """A row that notes which columns are read of it."""
+class ReadRecorder:
+    """A row that remembers which of its columns were read."""
 
     def __init__(self, row: Any) -> None:
         self.row, self.columns = row, set[str]()
@@ -128,7 +128,7 @@ class Reads:
         return getattr(self.row, name)
 
 
-def test_the_test_above_knows_all_that_a_record_tells() -> None:
+def test_the_list_of_published_columns_is_complete() -> None:
     fields: dict[str, Any] = {"tenant_id": 1, "finished_at": timezone.now()}
     done = AIJob(job_type="test", status="DONE", **fields)
     AIJobResult(job=done, result={})
@@ -138,9 +138,9 @@ def test_the_test_above_knows_all_that_a_record_tells() -> None:
         (repositories_video.state_of, Video(pk=1, status="READY", **fields)),
         (repositories_video.state_of, Video(pk=1, status="CANCELLED", deleted_at=timezone.now(), **fields)),
     ):
-        noted: Any = Reads(row)
-        state_of(noted)
-        read |= noted.columns
+        recorder: Any = ReadRecorder(row)
+        state_of(recorder)
+        read |= recorder.columns
     assert read - OF_NO_STATE <= PUBLISHED
 
 
@@ -150,7 +150,7 @@ def job(db: None) -> AIJob:
     return AIJob.objects.create(tenant=tenant, job_type="test")
 
 
-def test_a_row_in_another_state_is_left_as_it_is(job: AIJob) -> None:
+def test_a_row_in_another_state_is_not_changed(job: AIJob) -> None:
     rows = AIJob.objects.filter(pk=job.pk)
     with transaction.atomic(), pytest.raises(AttemptSupersededError):
         repositories_ai.published_jobs.write(rows, State(2, "PROCESSING"), status="DONE")
@@ -166,14 +166,14 @@ def test_a_row_in_another_state_is_left_as_it_is(job: AIJob) -> None:
         (State(1, "CANCELLED"), {"status": "DONE"}),
     ],
 )
-def test_a_step_whose_record_redis_would_refuse_is_a_mistake_that_is_said(
+def test_a_step_whose_record_redis_would_refuse_raises_an_error(
     job: AIJob, known: State, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match="cannot come into"):
         repositories_ai.published_jobs.write(AIJob.objects.filter(pk=job.pk), known, **changes)
 
 
-def test_neither_is_written_where_the_transaction_is_rolled_back(job: AIJob) -> None:
+def test_a_rollback_undoes_both_the_row_and_the_record(job: AIJob) -> None:
     with transaction.atomic():
         jobs.cancel(job.tenant_id, job.job_id)
         assert OutboxEntry.objects.filter(kind="record").count() == 1

@@ -1,4 +1,4 @@
-"""What the push engine is told by the academy's database: the records that jobs and videos were published with."""
+"""The push engine's source: it rebuilds from the database the records with which jobs and videos were published."""
 
 import time
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def claimed(tenant: Tenant, payload: dict[str, object]) -> ClaimedJob:
     ],
     ids=["done", "done with a large result", "failed", "cancelled", "given back"],
 )
-def test_what_is_rebuilt_of_a_job_is_what_was_published_of_it(
+def test_a_job_is_rebuilt_as_it_was_published(
     redis: Redis, tenant: Tenant, end: Callable[[ClaimedJob], object]
 ) -> None:
     job = claimed(tenant, {"file_name": "명단.xlsx", "password_hash": "secret"})
@@ -79,14 +79,14 @@ def test_what_is_rebuilt_of_a_job_is_what_was_published_of_it(
     assert state.tenant_id == tenant.pk
 
 
-def test_what_was_a_result_of_an_attempt_before_is_not_told_of_the_next(tenant: Tenant) -> None:
+def test_the_result_of_an_earlier_attempt_is_not_in_the_next_ones_record(tenant: Tenant) -> None:
     job = make_job(tenant, "PROCESSING", attempt=2)
     AIJobResult.objects.create(job=job, result={"created": 1})
     (state,) = AcademySource().states([job_topic(job.job_id)]).values()
     assert "result" not in state.data
 
 
-def test_a_video_is_told_with_where_it_is_to_be_had(tenant: Tenant) -> None:
+def test_the_record_of_a_video_contains_its_address(tenant: Tenant) -> None:
     ready = make_video(tenant, "READY", hls_path="hls/1/master.m3u8", duration=61.5)
     failed = make_video(tenant, "FAILED", attempt=2, error={"code": "no_video", "message": "There is no video in it."})
     states = AcademySource().states(
@@ -102,15 +102,13 @@ def test_a_video_is_told_with_where_it_is_to_be_had(tenant: Tenant) -> None:
     assert states[f"video:{failed.pk}"].error == failed.error
 
 
-def test_a_video_whose_file_has_not_arrived_is_nobodys_yet(tenant: Tenant) -> None:
+def test_a_video_whose_file_has_not_arrived_has_no_record(tenant: Tenant) -> None:
     video = make_video(tenant, uploaded_at=None)
     assert AcademySource().states([f"video:{video.pk}"]) == {}
     assert list(AcademySource().unfinished([tenant.pk])) == []
 
 
-def test_unfinished_topics_come_for_the_tenants_asked_for_and_the_last_changed_last(
-    tenant: Tenant, other: Tenant
-) -> None:
+def test_unfinished_topics_are_those_of_the_given_tenants_in_order_of_change(tenant: Tenant, other: Tenant) -> None:
     first, video, last = make_job(tenant), make_video(tenant, "PROCESSING"), make_job(tenant, "PROCESSING")
     make_job(tenant, "DONE")
     make_job(other)
@@ -118,7 +116,7 @@ def test_unfinished_topics_come_for_the_tenants_asked_for_and_the_last_changed_l
     assert topics == [job_topic(first.job_id), f"video:{video.pk}", job_topic(last.job_id)]
 
 
-def test_what_ended_is_told_from_a_moment_on(tenant: Tenant) -> None:
+def test_ended_topics_are_those_that_ended_since_a_given_time(tenant: Tenant) -> None:
     now = timezone.now()
     recent = make_job(tenant, "DONE", finished_at=now)
     make_job(tenant, "FAILED", finished_at=now - timedelta(hours=25), error={"code": "x", "message": "y"})
@@ -128,13 +126,13 @@ def test_what_ended_is_told_from_a_moment_on(tenant: Tenant) -> None:
     assert topics == {job_topic(recent.job_id), f"video:{video.pk}"}
 
 
-def test_names_that_are_none_of_ours_are_left_out(tenant: Tenant) -> None:
+def test_unknown_topic_names_are_left_out(tenant: Tenant) -> None:
     job = make_job(tenant)
     topics = ["job:no-uuid", "mail:7", "video:seven", "video:-1", job_topic(uuid4()), job_topic(job.job_id)]
     assert set(AcademySource().states(topics)) == {job_topic(job.job_id)}
 
 
-def test_each_question_is_two_statements_however_many_it_is_about(
+def test_each_query_takes_two_statements_for_any_number_of_topics(
     tenant: Tenant, other: Tenant, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     topics = [job_topic(make_job(owner).job_id) for owner in (tenant, other) for _ in range(20)]
