@@ -148,7 +148,7 @@ class Health:
 
     def _link_lives(self) -> bool:
         """Return whether the link has recently shown that it delivers messages, such as revocations."""
-        return asyncio.get_running_loop().time() - self._reader.link.heard_until <= HEARD_SECONDS
+        return asyncio.get_running_loop().time() - self._reader.link.delivered_until <= HEARD_SECONDS
 
     def _has_current_marks(self, tenant_id: int) -> bool:
         """Return whether the marks of this tenant were read, and no later one can have been lost."""
@@ -159,7 +159,7 @@ class Health:
 
     def _silent(self) -> bool:
         """Return whether Redis did not answer the last read, and has shown no sign of life since."""
-        if self._silent_since is not None and self._reader.link.heard_until > self._silent_since:
+        if self._silent_since is not None and self._reader.link.delivered_until > self._silent_since:
             self._silent_since = None
         return self._silent_since is not None
 

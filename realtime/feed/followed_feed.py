@@ -29,7 +29,7 @@ MAX_LATE_READS = 3
 """How often a whole feed is read again because clients have named more topics meanwhile."""
 
 
-class Noted:
+class RecordCollector:
     """The newest records of some topics that are read by name while the feed changes."""
 
     def __init__(self, mirror: Mirror, topics: Iterable[str]) -> None:
@@ -70,7 +70,7 @@ class FollowedFeed:
         self._waiting: list[asyncio.Future[None]] = []
         self._epochs_seen: set[str] = set()
         self._joining = 0
-        self._noted: set[Noted] = set()
+        self._collectors: set[RecordCollector] = set()
         self._drop_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -99,14 +99,14 @@ class FollowedFeed:
             self._drop_timer = None
 
     @contextmanager
-    def noting(self, topics: Iterable[str]) -> Iterator[Noted]:
+    def collecting(self, topics: Iterable[str]) -> Iterator[RecordCollector]:
         """Collect new records of these topics until the block ends, even of topics that leave the mirror meanwhile."""
-        noted = Noted(self.mirror, topics)
-        self._noted.add(noted)
+        collector = RecordCollector(self.mirror, topics)
+        self._collectors.add(collector)
         try:
-            yield noted
+            yield collector
         finally:
-            self._noted.remove(noted)
+            self._collectors.remove(collector)
 
     def close(self) -> None:
         if self._read_task is not None:
@@ -162,8 +162,8 @@ class FollowedFeed:
                 applied += 1
                 ended |= message.record.terminal
                 self.broadcast.hold(message.record)
-                for noted in self._noted:
-                    noted.add((message.record,))
+                for collector in self._collectors:
+                    collector.add((message.record,))
             elif received is not Received.OLD:
                 self._keep_for_later(message)
         if applied:
@@ -247,9 +247,9 @@ class FollowedFeed:
         older = {message.epoch for message in self._buffer[: self._buffered_before_read]}
         self._leave_behind({old_epoch, *older} if old_epoch else older)
         self.loaded.set()
-        for noted in self._noted:
-            noted.reset |= change.reset
-            noted.add(change.records)
+        for collector in self._collectors:
+            collector.reset |= change.reset
+            collector.add(change.records)
         if change.reset:
             self.broadcast.start_epoch(snapshot.named_records)
         else:

@@ -15,7 +15,7 @@ import structlog
 from redis.exceptions import ReadOnlyError, RedisError
 
 from realtime.feed.background_tasks import end_tasks
-from realtime.feed.followed_feed import FollowedFeed, Noted
+from realtime.feed.followed_feed import FollowedFeed, RecordCollector
 from realtime.feed.freshness import Pulse
 from realtime.feed.mirror import Message, parse_message
 from realtime.feed.reader import FeedReader
@@ -229,26 +229,26 @@ class Hub:
             return {}
         try:
             for _ in range(MAX_NAMED_READS):
-                with feed.noting(named) as noted:
-                    if await self._fits(feed, noted, await self._reader.read_topics(feed.tenant_id, named)):
-                        return noted.records
+                with feed.collecting(named) as collector:
+                    if await self._fits(feed, collector, await self._reader.read_topics(feed.tenant_id, named)):
+                        return collector.records
         except (RedisError, OSError):
             raise FeedUnavailableError("Redis cannot be reached at the moment; try again in a few seconds.") from None
         raise FeedUnavailableError("The feed begins again and again; try again in a few seconds.")
 
     @staticmethod
-    async def _fits(feed: FollowedFeed, noted: Noted, read: Named) -> bool:
+    async def _fits(feed: FollowedFeed, collector: RecordCollector, read: Named) -> bool:
         """Bring the feed to the state in which the topics were read, and keep them. Return False if that fails."""
-        if noted.reset:
+        if collector.reset:
             return False
         if read.epoch != feed.mirror.epoch:
             await feed.read_again("epoch")
-        elif read.offset < noted.since:
+        elif read.offset < collector.since:
             await feed.read_again("behind")  # Redis went back: that read begins a new epoch
         elif any(record.offset > feed.mirror.offset for record in read.records.values()):
             await feed.read_again("client_ahead")  # older messages for these topics are still on their way
-        noted.add(read.records.values())
-        return not noted.reset
+        collector.add(read.records.values())
+        return not collector.reset
 
     def _drop_later(self, feed: FollowedFeed) -> None:
         if feed.empty:

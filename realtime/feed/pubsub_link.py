@@ -71,7 +71,7 @@ class PubSubLink:
         self.connected = False
         self.history = ""
         """The replication id of the server that the connection leads to (`records/lua/replication_id.lua`)."""
-        self.heard_until = float("-inf")
+        self.delivered_until = float("-inf")
         """The time, by the loop's clock, before which every revocation since the subscription was delivered.
 
         It is -inf without a confirmed subscription.
@@ -127,7 +127,7 @@ class PubSubLink:
                 log.exception("pubsub_failed")
             if self.connected:
                 self.connected = False
-                self.heard_until = float("-inf")
+                self.delivered_until = float("-inf")
                 listener.on_lost()
                 self._pings.clear()
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
@@ -211,13 +211,13 @@ class PubSubLink:
         if kind == b"message":
             self._revocations.on_revocation(payload)
         elif kind == b"subscribe":
-            self.heard_until = self._connected_at
+            self.delivered_until = self._connected_at
             self._revocations.on_revocations_confirmed()
 
     def _note_answer(self, pinged_at: float) -> None:
         """Note that a ping was answered: everything that was published before the ping has arrived."""
-        if self.heard_until > float("-inf"):
-            self.heard_until = max(self.heard_until, pinged_at)
+        if self.delivered_until > float("-inf"):
+            self.delivered_until = max(self.delivered_until, pinged_at)
 
     def _channels(self) -> list[str]:
         revocations = [self._keys.revocations()] if self._revocations is not None else []

@@ -1,4 +1,4 @@
-"""Hand-made old files: an OLE container with one stream, and the records of an .xls in it."""
+"""Build old Excel files: an OLE container with one stream, and the records of an .xls in it."""
 
 import struct
 
@@ -10,7 +10,7 @@ Cell = str | float
 
 
 def ole_file(stream_name: str, stream: bytes) -> bytes:
-    """Sector 0 is the FAT, sector 1 the directory; then the stream, padded so that no mini stream is needed."""
+    """Return the file: FAT in sector 0, directory in sector 1, then the stream, padded to need no mini stream."""
     size = max(len(stream), _MINI_CUTOFF)
     sectors = -(-size // _SECTOR)
     fat = [_FAT, _END, *range(3, sectors + 2), _END]
@@ -35,7 +35,7 @@ def _entry(name: str, kind: int, child: int, start: int, size: int) -> bytes:
 
 
 def xls_file(cells: dict[tuple[int, int], Cell], *, encrypted: bool = False) -> bytes:
-    """An .xls (BIFF8) with one sheet; the keys are row and column from 0."""
+    """Return an .xls (BIFF8) with one sheet. The keys are row and column, counted from 0."""
     sheet = _record(0x809, struct.pack("<HHHHII", 0x600, 0x10, 0, 0, 0, 0))
     for (row, column), value in cells.items():
         sheet += _cell(row, column, value)

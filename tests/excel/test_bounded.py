@@ -52,12 +52,12 @@ def xlsx(*sheets: Cells) -> bytes:
 
 
 def lines(rows: dict[int, list[Any]]) -> Cells:
-    """Cells by their line, from column A on."""
+    """Return cells by their line, from column A on."""
     return {f"{chr(65 + place)}{line}": cell for line, cells in rows.items() for place, cell in enumerate(cells)}
 
 
 def xlsx_with(changes: dict[str, bytes]) -> bytes:
-    """A good workbook in which these parts of the archive are others."""
+    """Return a good workbook in which these parts of the archive are replaced."""
     content = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(xlsx(GOOD))) as good, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as new:
         for name in good.namelist():
@@ -66,12 +66,12 @@ def xlsx_with(changes: dict[str, bytes]) -> bytes:
 
 
 def sheet_xml(rows: bytes) -> bytes:
-    """The good sheet with more rows below."""
+    """Return the good sheet with more rows below."""
     with zipfile.ZipFile(io.BytesIO(xlsx(GOOD))) as good:
         return good.read(SHEET).replace(b"</sheetData>", rows + b"</sheetData>")
 
 
-def test_a_list_as_academies_have_it(save: Save) -> None:
+def test_a_typical_list_of_an_academy_is_read(save: Save) -> None:
     cells = lines(
         {
             1: ["", "수강생 명단"],
@@ -91,19 +91,19 @@ def test_a_list_as_academies_have_it(save: Save) -> None:
     ]
 
 
-def test_the_sheet_with_the_header_row_is_read_wherever_it_stands(save: Save) -> None:
+def test_the_sheet_with_the_header_row_is_read_at_any_position(save: Save) -> None:
     rows = read_student_rows(save("list.xlsx", xlsx({"A1": "안내문"}, {}, GOOD)), "list.xlsx")
     assert rows == [StudentRow(2, "김민준", "01012345678")]
 
 
-def test_an_old_workbook(save: Save) -> None:
+def test_an_old_xls_workbook_is_read(save: Save) -> None:
     cells: dict[tuple[int, int], str | float] = {(0, 0): "명단", (2, 0): "이름", (2, 1): "학부모 전화"}
     cells |= {(4, 0): "김민준", (4, 1): 1012345678.0}
     assert read_student_rows(save("list.xls", xls_file(cells)), "list.xls") == [StudentRow(5, "김민준", "01012345678")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp949"])
-def test_csv_of_both_encodings(save: Save, encoding: str) -> None:
+def test_csv_is_read_in_both_encodings(save: Save, encoding: str) -> None:
     text = '명단\r\n이름,학부모 전화,학교\r\n\r\n김민준,1012345678,"한빛\r\n중"\r\n이서연,010-2222-3333\r\n'
     assert read_student_rows(save("list.csv", text.encode(encoding)), "list.csv") == [
         StudentRow(4, "김민준", "01012345678", school="한빛 중"),
@@ -111,23 +111,23 @@ def test_csv_of_both_encodings(save: Save, encoding: str) -> None:
     ]
 
 
-def test_the_content_decides_not_the_name(save: Save) -> None:
+def test_the_content_decides_the_format_not_the_file_name(save: Save) -> None:
     assert len(read_student_rows(save("list.csv", xlsx(GOOD)), "list.csv")) == 1
 
 
-def test_blank_cells_with_a_border_far_down_do_not_count(save: Save) -> None:
+def test_blank_formatted_cells_far_down_do_not_count(save: Save) -> None:
     content = xlsx_with({SHEET: sheet_xml(b'<row r="1048576"><c r="XFD1048576" s="0"/></row>')})
     assert len(read_student_rows(save("list.xlsx", content), "list.xlsx")) == 1
 
 
-def test_the_last_line_and_column_allowed(save: Save) -> None:
+def test_the_last_allowed_line_and_column_are_read(save: Save) -> None:
     cells = {"A50": "이름", "IV50": "학부모 전화", "A50050": "김민준", "IV50050": "010-1234-5678"}
     rows = read_student_rows(save("list.xlsx", xlsx(cells)), "list.xlsx")
     assert rows == [StudentRow(50_050, "김민준", "01012345678")]
 
 
 @pytest.mark.parametrize("above", [0, 49])
-def test_fifty_thousand_students_pass_wherever_their_header_row_stands_and_one_more_does_not(
+def test_fifty_thousand_students_are_read_and_one_more_is_refused_wherever_the_header_row_is(
     save: Save, above: int
 ) -> None:
     lines = [*["명단"] * above, "이름,학부모 전화", *["김민준,01012345678"] * 50_000]
@@ -172,7 +172,9 @@ BAD: list[tuple[str, str, Callable[[], bytes]]] = [
 
 
 @pytest.mark.parametrize(("code", "name", "content"), BAD, ids=[f"{code}-{n}" for n, (code, _, _) in enumerate(BAD)])
-def test_what_cannot_be_read_says_why(save: Save, code: str, name: str, content: Callable[[], bytes]) -> None:
+def test_an_unreadable_file_is_refused_with_the_reason(
+    save: Save, code: str, name: str, content: Callable[[], bytes]
+) -> None:
     path = save("upload", content())
     with pytest.raises(WorkbookError) as caught:
         read_student_rows(path, name)
@@ -180,8 +182,8 @@ def test_what_cannot_be_read_says_why(save: Save, code: str, name: str, content:
     assert caught.value.message.endswith(".")
 
 
-def test_a_far_cell_that_is_hidden_from_the_check_costs_the_process_only(save: Save) -> None:
-    """Cells without a place follow one another, 10,000,000 in a line: calamine meets the memory limit and aborts."""
+def test_a_far_cell_hidden_from_the_check_aborts_only_the_reading_process(save: Save) -> None:
+    """10,000,000 cells without a reference follow one another in a line: calamine hits the memory limit and aborts."""
     content = xlsx_with({SHEET: sheet_xml(b'<row r="3">' + b"<c><v>1</v></c>" * 10_000_000 + b"</row>")})
     path = save("list.xlsx", content)
     with pytest.raises(WorkbookError) as caught:
@@ -189,8 +191,8 @@ def test_a_far_cell_that_is_hidden_from_the_check_costs_the_process_only(save: S
     assert caught.value.code == "too_large"
 
 
-def test_an_archive_that_lies_about_its_size_is_damaged(save: Save) -> None:
-    """The central directory says 100 bytes where 300 MB come out."""
+def test_an_archive_that_declares_a_wrong_size_is_refused_as_damaged(save: Save) -> None:
+    """The central directory declares 100 bytes for a part that unpacks to 300 MB."""
     content = xlsx_with({SHEET: bytes(300_000_000)})
     honest = (300_000_000).to_bytes(4, "little")
     assert content.count(honest) >= 1
@@ -200,13 +202,13 @@ def test_an_archive_that_lies_about_its_size_is_damaged(save: Save) -> None:
     assert caught.value.code == "damaged"
 
 
-def test_reading_that_waits_too_long_is_ended_and_no_fault_of_the_workbook(save: Save) -> None:
+def test_reading_that_waits_too_long_is_ended_and_not_blamed_on_the_workbook(save: Save) -> None:
     path = save("list.xlsx", xlsx(GOOD))
     with pytest.raises(ReaderTroubleError, match=r"did not end within 0\.001 s"):
         read_student_rows(path, "list.xlsx", timeout_seconds=0.001)
 
 
-def test_reading_that_computes_too_long_is_ended(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_that_uses_too_much_processor_time_is_ended(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("academy.adapters.excel.bounded.MAX_CPU_SECONDS", 1)
     content = xlsx_with({SHEET: sheet_xml(b'<row r="3">' + b"<c><v>1</v></c>" * 4_000_000 + b"</row>")})
     with pytest.raises(TimedOutError):
@@ -214,7 +216,7 @@ def test_reading_that_computes_too_long_is_ended(save: Save, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGBUS], ids=lambda number: number.name)
-def test_a_reader_that_a_signal_ends_says_nothing_of_the_workbook(
+def test_a_reader_ended_by_a_signal_is_not_blamed_on_the_workbook(
     number: signal.Signals, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The OOM killer, somebody who ends processes, a disk that fails below a mapped file."""
@@ -229,7 +231,7 @@ def test_a_reader_that_a_signal_ends_says_nothing_of_the_workbook(
         read_student_rows(save("list.xlsx", xlsx(GOOD)), "list.xlsx")
 
 
-def test_an_answer_that_finds_no_space_is_no_fault_of_the_workbook(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_not_blamed_on_the_workbook(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     def start_full(*arguments: Any, stdout: object, **options: Any) -> "subprocess.Popen[bytes]":
         with Path("/dev/full").open("wb") as full:
             return start_reader(*arguments, stdout=full, **options)
@@ -239,9 +241,7 @@ def test_an_answer_that_finds_no_space_is_no_fault_of_the_workbook(save: Save, m
         read_student_rows(save("list.xlsx", xlsx(GOOD)), "list.xlsx")
 
 
-def test_an_answer_longer_than_allowed_is_the_fault_of_the_workbook(
-    save: Save, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_longer_than_allowed_is_blamed_on_the_workbook(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("academy.adapters.excel.bounded.MAX_OUTPUT_BYTES", 10_000)
     text = "이름,학부모 전화\n" + "김민준,01012345678\n" * 1000
     with pytest.raises(WorkbookTooLargeError):
@@ -249,7 +249,7 @@ def test_an_answer_longer_than_allowed_is_the_fault_of_the_workbook(
 
 
 @pytest.mark.parametrize("kilobytes", [8_000, 16_000, 22_000, 26_000])
-def test_a_worker_that_was_started_with_little_memory_blames_no_workbook(save: Save, kilobytes: int) -> None:
+def test_a_worker_with_a_low_memory_limit_blames_no_workbook(save: Save, kilobytes: int) -> None:
     path = save("list.csv", ("이름,학부모 전화\n" + "김민준,01012345678\n" * 40_000).encode())
     read = (
         "import resource, sys, pathlib\n"
@@ -266,14 +266,14 @@ def test_a_worker_that_was_started_with_little_memory_blames_no_workbook(save: S
     assert run.stdout.strip() in {"trouble", "40000"}, run.stderr
 
 
-def test_a_disk_that_fails_is_told_from_a_file_that_is_damaged() -> None:
+def test_a_failing_disk_is_distinguished_from_a_damaged_file() -> None:
     assert is_trouble(OSError(errno.EIO, "read"))
     assert is_trouble(OSError(errno.ESTALE, "read"))
     assert not is_trouble(OSError(errno.EINVAL, "a seek to where no file goes"))
     assert not is_trouble(OSError("without a number"))
 
 
-def test_the_process_does_not_see_our_secrets(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With our environment it would end at once: Python refuses this one."""
+def test_the_reading_process_does_not_see_our_secrets(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With this environment variable the process would end at once, because Python refuses its value."""
     monkeypatch.setenv("PYTHONHASHSEED", "no number")
     assert len(read_student_rows(save("list.xlsx", xlsx(GOOD)), "list.xlsx")) == 1

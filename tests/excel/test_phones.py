@@ -24,7 +24,7 @@ from academy.adapters.excel.phones import normalise_korean_mobile
         "'010-1234-5678",
     ],
 )
-def test_mobile_numbers_are_repaired(text: str) -> None:
+def test_mobile_numbers_are_normalized(text: str) -> None:
     assert normalise_korean_mobile(text) == "01012345678"
 
 
@@ -47,5 +47,5 @@ def test_mobile_numbers_are_repaired(text: str) -> None:
         "0" * 100_000,
     ],
 )
-def test_what_is_no_mobile_number_is_refused(text: str) -> None:
+def test_other_texts_than_mobile_numbers_are_refused(text: str) -> None:
     assert normalise_korean_mobile(text) is None

@@ -15,7 +15,7 @@ def read(tmp_path: Path, rows: int, seed: int | None) -> list[StudentRow | RowPr
     return read_student_rows(path, path.name)
 
 
-def test_a_sample_holds_what_it_says(tmp_path: Path) -> None:
+def test_a_sample_has_the_requested_content(tmp_path: Path) -> None:
     rows = read(tmp_path, 2000, 1)
     assert len(rows) == 2000
     keys = Counter(row.key for row in rows if isinstance(row, StudentRow))
@@ -31,7 +31,7 @@ def test_a_sample_holds_what_it_says(tmp_path: Path) -> None:
     )
 
 
-def test_a_seed_gives_the_same_students_and_another_one_others(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_students_and_another_seed_others(tmp_path: Path) -> None:
     assert read(tmp_path, 200, 1) == read(tmp_path, 200, 1)
     assert read(tmp_path, 200, 1) != read(tmp_path, 200, 2)
     assert read(tmp_path, 200, None) != read(tmp_path, 200, None)
@@ -42,6 +42,6 @@ def test_small_samples_are_possible(tmp_path: Path, rows: int) -> None:
     assert len(read(tmp_path, rows, 3)) == rows
 
 
-def test_a_sample_of_nothing_is_empty(tmp_path: Path) -> None:
+def test_a_sample_of_zero_students_is_empty(tmp_path: Path) -> None:
     with pytest.raises(EmptyWorkbookError):
         read(tmp_path, 0, 1)

@@ -16,12 +16,12 @@ def lines_of(*texts: str) -> list[bytes]:
     return [f"{text}\n".encode() for text in texts]
 
 
-def test_rows_arrive_as_they_left() -> None:
+def test_rows_arrive_unchanged() -> None:
     answer = [wire.row_line(row) for row in ROWS]
     assert wire.read_answer(lines_of(*answer, wire.end_line(2))) == ROWS
 
 
-def test_an_error_arrives_as_itself() -> None:
+def test_an_error_arrives_unchanged() -> None:
     with pytest.raises(PasswordProtectedError, match="password"):
         wire.read_answer(lines_of(wire.row_line(ROWS[0]), wire.error_line(PasswordProtectedError())))
 
@@ -42,10 +42,10 @@ def test_an_error_arrives_as_itself() -> None:
         [json.dumps(["problem", 1, "strange", "a"]), wire.end_line(1)],
     ],
 )
-def test_a_broken_answer_is_no_answer(lines: list[str]) -> None:
+def test_a_broken_answer_is_treated_as_none(lines: list[str]) -> None:
     assert wire.read_answer(text.encode("utf-8", "surrogateescape") + b"\n" for text in lines) is None
 
 
-def test_an_unknown_error_is_one_all_the_same() -> None:
+def test_an_unknown_error_code_is_still_an_error() -> None:
     with pytest.raises(WorkbookError, match="x"):
         wire.read_answer(lines_of(json.dumps(["error", "unknown", "x"])))

@@ -173,7 +173,7 @@ DEFECTS = [
         "1. Terminal certainty",
         "a new client gets an older record of a topic than the feed has",
         "realtime/feed/followed_feed.py",
-        "                    noted.add((message.record,))",
+        "                    collector.add((message.record,))",
         "                    pass",
         "tests/realtime/feed/test_hub.py",
     ),
@@ -278,7 +278,7 @@ DEFECTS = [
         "Revocation",
         "while Redis does not answer, a process does not read revocations from the database",
         "realtime/connect/link_health.py",
-        "return asyncio.get_running_loop().time() - self._reader.link.heard_until <= HEARD_SECONDS",
+        "return asyncio.get_running_loop().time() - self._reader.link.delivered_until <= HEARD_SECONDS",
         "return True",
         "tests/faults/test_silent_redis.py",
     ),
@@ -352,7 +352,7 @@ DEFECTS = [
         "academy/adapters/video/ffmpeg.py",
         'raise FfmpegKilledError(f"{log}\\nIt was ended by signal {-code}.")',
         "raise FfmpegError(log)",
-        "tests/video/test_ffmpeg.py::test_one_that_a_signal_ends_says_nothing_of_its_input",
+        "tests/video/test_ffmpeg.py::test_an_ffmpeg_ended_by_a_signal_is_not_blamed_on_the_video",
     ),
     Defect(
         "Blame for failures",
@@ -360,7 +360,7 @@ DEFECTS = [
         "academy/adapters/video/blame.py",
         "    if _NO_THREAD.search(log) or (code and _is_trouble(code, log)):\n        return Blame.MACHINE\n",
         "",
-        "tests/video/test_ffmpeg.py::test_words_of_a_machine_in_trouble",
+        "tests/video/test_ffmpeg.py::test_these_errors_are_blamed_on_the_machine",
     ),
     Defect(
         "Blame for failures",
@@ -368,7 +368,7 @@ DEFECTS = [
         "academy/adapters/video/whole.py",
         "if not _is_whole(folder / name, seconds * rate):",
         "if False:",
-        "tests/video/test_encode.py::test_a_segment_of_which_the_disk_took_only_a_part_is_no_segment",
+        "tests/video/test_encode.py::test_a_segment_that_the_disk_cut_short_is_an_error",
     ),
     Defect(
         "Blame for failures",
@@ -376,7 +376,7 @@ DEFECTS = [
         "academy/adapters/excel/bounded.py",
         "    return None\n",
         "    return DamagedWorkbookError()\n",
-        "tests/excel/test_bounded.py::test_a_reader_that_a_signal_ends_says_nothing_of_the_workbook",
+        "tests/excel/test_bounded.py::test_a_reader_ended_by_a_signal_is_not_blamed_on_the_workbook",
     ),
     Defect(
         "Blame for failures",
@@ -384,7 +384,7 @@ DEFECTS = [
         "academy/adapters/video/ffmpeg.py",
         "quiet += min(now - looked_at, _LONGEST_LOOK_SECONDS)",
         "quiet += now - looked_at",
-        "tests/video/test_ffmpeg.py::test_a_pause_of_this_process_is_no_silence_of_ffmpeg",
+        "tests/video/test_ffmpeg.py::test_a_pause_of_this_process_does_not_count_as_silence_of_ffmpeg",
     ),
     Defect(
         "Blame for failures",

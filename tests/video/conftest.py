@@ -1,4 +1,4 @@
-"""Videos of all kinds, made on the spot."""
+"""Videos of many kinds, made by ffmpeg for each test."""
 
 import os
 from collections.abc import Callable
@@ -29,19 +29,19 @@ def tone(seconds: float) -> list[str]:
 
 
 def turned(path: Path) -> None:
-    """As phones record: lying, with a note that it is to be turned."""
+    """Make a video as phones record it: in landscape, with a rotation in its metadata."""
     lying = path.with_name("lying.mp4")
     make_sample(lying, 1)
     ffmpeg("-display_rotation", "90", "-i", lying, "-c", "copy", path)
 
 
 def uneven(path: Path) -> None:
-    """Of variable frame rate, as a screen is recorded: smooth at first, then nothing until a last picture."""
+    """Make a video of variable frame rate, like a screen recording: many frames, a long gap, one last frame."""
     ffmpeg(*picture(5, rate=30), "-vf", "select='lt(n\\,30)+eq(n\\,117)'", "-fps_mode", "vfr", path)
 
 
 def late(path: Path) -> None:
-    """Five seconds of sound; the picture comes after two of them, and ends after three."""
+    """Make five seconds of sound, with a picture from second 2 to second 3 only."""
     moving, sounding = path.with_name("moving.mkv"), path.with_name("sounding.mkv")
     ffmpeg(*picture(1), moving)
     ffmpeg(*tone(5), sounding)
@@ -49,24 +49,24 @@ def late(path: Path) -> None:
 
 
 def one_picture(path: Path) -> None:
-    """One picture, as a still that was exported."""
+    """Make a video of one frame, like an exported still."""
     ffmpeg(*picture(1), "-frames:v", "1", path)
 
 
 def one_entry(path: Path) -> None:
-    """One picture that can be entered at, as some recorders write."""
+    """Make a video with a single key frame, as some recorders write it."""
     ffmpeg(*picture(5), "-g", "10000", "-sc_threshold", "0", "-bf", "0", path)
 
 
 def before_zero(path: Path) -> None:
-    """Its times begin below zero."""
+    """Make a video whose timestamps begin below zero."""
     plain = path.with_name("plain.mkv")
     ffmpeg(*picture(5), plain)
     ffmpeg("-i", plain, "-c", "copy", "-output_ts_offset", "-3", "-avoid_negative_ts", "disabled", path)
 
 
 def wrapped(path: Path) -> None:
-    """The clock of a transport stream wraps after 26.5 hours: here 2 s after the beginning."""
+    """Make a transport stream whose clock wraps 2 s after the beginning. It always wraps after 26.5 hours."""
     plain = path.with_name("plain.ts")
     make_sample(plain, 5)
     offset = str(2**33 / 90_000 - 2)
@@ -74,7 +74,7 @@ def wrapped(path: Path) -> None:
 
 
 def titled(path: Path) -> None:
-    """Its title reads like what ffmpeg says of a file."""
+    """Make a video whose title looks like ffmpeg's description of a file."""
     plain = path.with_name("plain.mp4")
     make_sample(plain, 1)
     title = (
@@ -94,7 +94,7 @@ def cut_in_half(path: Path, *options: str) -> None:
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An ordinary video of 13 s."""
+    """Make an ordinary video of 13 s."""
     path = tmp_path_factory.mktemp("sample") / "sample.mp4"
     make_sample(path, 13)
     return path

@@ -1,4 +1,4 @@
-"""Real videos through a real ffmpeg: what comes out, how it is told, and what is said of files that are none."""
+"""Encode real videos with a real ffmpeg: the files it makes, its progress, and its errors for invalid files."""
 
 import shutil
 import signal
@@ -38,7 +38,7 @@ from tests.video.started import children
 
 
 def nothing(_encoding: Encoding) -> None:
-    """For who is not asked."""
+    """Ignore the progress report."""
 
 
 def test_a_video_becomes_playlists_segments_and_a_picture(sample: Path, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_video_becomes_playlists_segments_and_a_picture(sample: Path, tmp_path
     assert (played.width, played.height, played.has_audio) == (640, 360, True)
 
 
-def test_percent_never_goes_back_and_the_steps_follow_each_other(sample: Path, tmp_path: Path) -> None:
+def test_percent_never_decreases_and_the_steps_come_in_order(sample: Path, tmp_path: Path) -> None:
     told: list[Encoding] = []
     encode(sample, tmp_path, told.append)
     percents = [encoding.percent for encoding in told]
@@ -92,7 +92,7 @@ def test_percent_never_goes_back_and_the_steps_follow_each_other(sample: Path, t
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_videos_as_people_have_them_all_pass(
+def test_unusual_but_valid_videos_are_encoded(
     name: str, make: Make, sizes: list[tuple[int, int]], seconds: float, tmp_path: Path
 ) -> None:
     source, folder = tmp_path / name, tmp_path / "made"
@@ -111,7 +111,9 @@ def test_videos_as_people_have_them_all_pass(
 
 
 @pytest.mark.parametrize("limit", ["memory", "time"])
-def test_a_video_that_needs_too_much_says_so(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_video_that_needs_too_much_is_refused_with_the_reason(
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     heavy = tmp_path / "heavy.mp4"
     if limit == "memory":
         make_sample(heavy, 1)
@@ -128,21 +130,21 @@ def test_a_video_that_needs_too_much_says_so(limit: str, tmp_path: Path, monkeyp
 
 
 def seconds_played(segment: Path) -> float:
-    """Until its last picture ends, counted from where the first sound or picture begins."""
+    """Return the seconds from the first sound or picture to the end of the last picture."""
     report: dict[str, str] = {}
     run_ffmpeg(["-i", segment, "-map", "0:v", "-f", "null", "-"], report.update)
     return int(report["out_time_us"]) / 1e6
 
 
 def probe_picture(path: Path) -> tuple[int, int]:
-    """Width and height of a JPEG, from its start-of-frame segment."""
+    """Return width and height of a JPEG, read from its start-of-frame segment."""
     content = path.read_bytes()
     place = next(at for at in range(len(content)) if content[at] == 0xFF and content[at + 1] in {0xC0, 0xC2})
     return int.from_bytes(content[place + 7 : place + 9]), int.from_bytes(content[place + 5 : place + 7])
 
 
 def naming_another(text: str) -> Make:
-    """Writes a playlist or a script that names a video of somebody else."""
+    """Return a function that writes a playlist or a script that names another tenant's video."""
 
     def make(path: Path) -> None:
         other = path.with_name("other.ts")
@@ -173,7 +175,7 @@ SCRIPT = "ffconcat version 1.0\nfile {other}\n"
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_no_whole_video_gets_its_sentence(name: str, make: Make, code: str, tmp_path: Path) -> None:
+def test_each_kind_of_invalid_file_has_its_own_error(name: str, make: Make, code: str, tmp_path: Path) -> None:
     source, folder = tmp_path / name, tmp_path / "made"
     make(source)
     folder.mkdir()
@@ -183,7 +185,7 @@ def test_what_is_no_whole_video_gets_its_sentence(name: str, make: Make, code: s
     assert problem.value.message.endswith(".")
 
 
-def test_a_video_of_which_no_still_can_be_made_plays_all_the_same(
+def test_a_video_is_encoded_even_if_no_poster_can_be_made(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoder, "_STILL", ("-map", "0:V:0", "-vf", "nonsense"))
@@ -194,7 +196,7 @@ def test_a_video_of_which_no_still_can_be_made_plays_all_the_same(
 
 
 def failing_ffmpeg(folder: Path, when: str, lines: str) -> Path:
-    """The real ffmpeg, but for runs whose arguments match a pattern of the shell: those do something else."""
+    """Write a program that runs the given shell line if its arguments match a shell pattern, and ffmpeg otherwise."""
     real = shutil.copy(ffmpeg_program(), folder / "real")
     script = folder / "ffmpeg"
     script.write_text(f'#!/bin/sh\ncase "$*" in {when})\n{lines}\n;; esac\nexec {real} "$@"\n')
@@ -214,7 +216,7 @@ def failing_ffmpeg(folder: Path, when: str, lines: str) -> Path:
     ],
     ids=["oom", "full", "broken", "libraries", "wordless"],
 )
-def test_what_the_machine_lacks_is_not_blamed_on_the_file(
+def test_a_lack_of_resources_is_not_blamed_on_the_file(
     lines: str, when: str, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tools").mkdir()
@@ -228,10 +230,10 @@ def test_what_the_machine_lacks_is_not_blamed_on_the_file(
 
 
 @pytest.mark.parametrize("blocks", [8, 100, 400])
-def test_a_segment_of_which_the_disk_took_only_a_part_is_no_segment(
+def test_a_segment_that_the_disk_cut_short_is_an_error(
     blocks: int, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An ffmpeg ends well and says nothing then. The limit stands for a disk that is full for the time of one write."""
+    """The program ends with status 0 and no error then. A size limit imitates a disk that is full during one write."""
     program, real = tmp_path / "limited", shutil.copy(ffmpeg_program(), tmp_path / "real")
     program.write_text(f'#!/bin/sh\nulimit -f {blocks}\nexec {real} "$@"\n')
     program.chmod(0o755)
@@ -240,7 +242,7 @@ def test_a_segment_of_which_the_disk_took_only_a_part_is_no_segment(
         encode(sample, tmp_path, nothing)
 
 
-def test_a_segment_without_its_last_packets_is_told_from_a_whole_one(sample: Path, tmp_path: Path) -> None:
+def test_a_segment_without_its_last_packets_is_recognized(sample: Path, tmp_path: Path) -> None:
     encode(sample, tmp_path, nothing)
     rate = rate_of(probe(sample))
     names = whole_segments(tmp_path / "360p", rate).names
@@ -257,7 +259,7 @@ class Stopped(Exception):  # noqa: N818 - as a worker that is told to stop
 
 
 @pytest.mark.parametrize("step", ["probe", "transcode", "thumbnail"])
-def test_whatever_the_report_raises_ends_ffmpeg_in_every_step(step: str, sample: Path, tmp_path: Path) -> None:
+def test_an_exception_from_the_report_ends_ffmpeg_in_every_step(step: str, sample: Path, tmp_path: Path) -> None:
     before = set(children())
     seen: list[psutil.Process] = []
 
@@ -280,7 +282,7 @@ encode(Path(sys.argv[1]), Path(sys.argv[2]), lambda encoding: print(encoding.ste
 """
 
 
-def test_no_ffmpeg_outlives_a_killed_encoding(sample: Path, tmp_path: Path) -> None:
+def test_ffmpeg_ends_when_the_encoding_process_is_killed(sample: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENCODE, str(sample), str(tmp_path)]
     parent = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
@@ -300,7 +302,7 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def test_a_name_that_reads_like_an_address_is_a_name(
+def test_a_file_name_that_looks_like_a_url_is_read_as_a_file(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -309,14 +311,14 @@ def test_a_name_that_reads_like_an_address_is_a_name(
     assert probe(Path("1강:30.mp4")) == probe(Path("http:lesson.mp4")) == probe(sample)
 
 
-def test_keys_stand_where_segments_begin_whatever_the_rate(tmp_path: Path) -> None:
+def test_key_frames_are_at_the_segment_starts_at_every_frame_rate(tmp_path: Path) -> None:
     source = tmp_path / "slides.mkv"
     ffmpeg(*picture(20, "160x120", rate="1/5"), source)
     encode(source, tmp_path, nothing)
     assert read_segments(tmp_path / "120p" / "index.m3u8").seconds == pytest.approx([6, 6, 6, 2], abs=0.1)
 
 
-def test_a_video_without_a_length_is_bounded_all_the_same(
+def test_a_video_of_unknown_length_is_still_limited(
     sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoder, "MAX_SECONDS", 3)
@@ -324,12 +326,12 @@ def test_a_video_without_a_length_is_bounded_all_the_same(
         encode(sample, tmp_path, nothing)
 
 
-def test_the_remaining_time_is_told_by_the_pace_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_remaining_time_is_estimated_from_the_pace_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
     monkeypatch.setattr("academy.adapters.video.encode.time.monotonic", lambda: now)
     told: list[Encoding] = []
     progress = encoder._Progress(told.append)
-    for second in range(21):  # ten times as fast as it plays, then, from the tenth second on, twice as fast
+    for second in range(21):  # ten times as fast as playback, then, from the tenth second on, twice as fast
         now = float(second)
         progress.transcoded(10.0 * min(second, 10) + 2.0 * max(0, second - 10), 200.0)
     assert told[0].remaining_seconds is None

@@ -1,4 +1,4 @@
-"""ffmpeg is never left behind, says what is wrong, and is given up when it hangs."""
+"""ffmpeg never outlives its caller, its errors are classified, and it is ended when it hangs."""
 
 import os
 import re
@@ -45,7 +45,7 @@ class Enough(Exception):  # noqa: N818 - what a report may raise
     pass
 
 
-def test_it_is_gone_when_the_report_raises() -> None:
+def test_ffmpeg_is_ended_when_the_report_raises() -> None:
     before = {process.pid for process in children()}
     seen: list[psutil.Process] = []
 
@@ -60,7 +60,7 @@ def test_it_is_gone_when_the_report_raises() -> None:
     assert not any(process.is_running() for process in seen)
 
 
-def test_it_dies_with_its_parent_however_that_ends() -> None:
+def test_ffmpeg_dies_with_its_parent_however_the_parent_ends() -> None:
     parent = subprocess.Popen([sys.executable, "-c", HOLD], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     while not parent.stdout.readline().strip():
@@ -72,7 +72,7 @@ def test_it_dies_with_its_parent_however_that_ends() -> None:
     eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the end of ffmpeg")
 
 
-def test_it_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ffmpeg_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "a secret")
     environments: list[dict[str, str]] = []
     before = {process.pid for process in children()}  # the servers of other tests
@@ -88,16 +88,16 @@ def test_it_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert all("SECRET_KEY" not in environment for environment in environments)
 
 
-def test_one_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+def test_a_silent_ffmpeg_is_given_up(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)  # nobody ever writes into it
+    os.mkfifo(pipe)  # nothing ever writes into it
     reports: list[dict[str, str]] = []
     with pytest.raises(FfmpegKilledError, match="It got no further for 1 s"):
         run_ffmpeg(["-i", pipe, "-f", "null", "-"], reports.append, quiet_seconds=1.0)
     assert len(reports) > 1, "who wants to end it was not asked"
 
 
-def test_one_that_says_the_same_again_and_again_is_given_up() -> None:
+def test_an_ffmpeg_that_repeats_the_same_progress_is_given_up() -> None:
     reports: list[dict[str, str]] = []
     stuck = "testsrc2=duration=60,realtime=speed=0.001:limit=3600"
 
@@ -110,7 +110,7 @@ def test_one_that_says_the_same_again_and_again_is_given_up() -> None:
     assert reports[-1]["progress"] == "continue"
 
 
-def test_what_it_said_comes_with_its_error(tmp_path: Path) -> None:
+def test_the_error_contains_the_output_of_ffmpeg(tmp_path: Path) -> None:
     noise = tmp_path / "noise.mp4"
     noise.write_bytes(bytes(range(256)) * 40)
     with pytest.raises(FfmpegError, match="Invalid data found"):
@@ -124,18 +124,18 @@ def test_a_full_disk_is_not_blamed_on_the_video() -> None:
         )
 
 
-def test_a_file_that_is_not_there_is_no_fault_of_the_video(tmp_path: Path) -> None:
+def test_a_missing_file_is_not_blamed_on_the_video(tmp_path: Path) -> None:
     with pytest.raises(FfmpegTroubleError, match="No such file or directory"):
         run_ffmpeg(["-i", tmp_path / "missing.mp4", "-f", "null", "-"], lambda _report: None)
 
 
 def limited(folder: Path, line: str) -> Path:
-    """A real ffmpeg that starts after a line of shell, such as one that sets a limit."""
+    """Write a program that runs a line of shell, such as one that sets a limit, and then the real ffmpeg."""
     return program(folder / "limited", f'{line}\nexec {shutil.copy(ffmpeg_program(), folder / "real")} "$@"')
 
 
 def encoding(folder: Path) -> list[str | Path]:
-    """What our encodings have ffmpeg do: two sizes of one input."""
+    """Return ffmpeg's arguments for an encoding like ours: two sizes of one input."""
     make_sample(folder / "lesson.mp4", 2)
     (folder / "made").mkdir()
     outputs: list[str | Path] = []
@@ -157,7 +157,7 @@ def encoding(folder: Path) -> list[str | Path]:
         ("kill -TERM $$", "It was ended by signal 15"),
     ],
 )
-def test_what_the_machine_does_not_give_is_not_blamed_on_the_video(
+def test_a_lack_of_resources_is_not_blamed_on_the_video(
     line: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments, ours = encoding(tmp_path), limited(tmp_path, line)
@@ -167,8 +167,8 @@ def test_what_the_machine_does_not_give_is_not_blamed_on_the_video(
 
 
 @pytest.mark.parametrize("kilobytes", [8_000, 150_000, 200_000, 250_000, 300_000, 350_000, 450_000])
-def test_a_worker_that_was_started_with_little_memory_blames_no_video(kilobytes: int, tmp_path: Path) -> None:
-    """An ffmpeg says many things then, such as that its encoder would not open, or that a thread was not to be had."""
+def test_a_worker_with_a_low_memory_limit_blames_no_video(kilobytes: int, tmp_path: Path) -> None:
+    """Then ffmpeg reports many errors, such as an encoder that did not open or a thread that could not be created."""
     encode = (
         "import resource\n"
         "from pathlib import PosixPath\n"
@@ -189,7 +189,7 @@ def test_a_worker_that_was_started_with_little_memory_blames_no_video(kilobytes:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGBUS], ids=lambda number: number.name)
-def test_one_that_a_signal_ends_says_nothing_of_its_input(number: signal.Signals) -> None:
+def test_an_ffmpeg_ended_by_a_signal_is_not_blamed_on_the_video(number: signal.Signals) -> None:
     """The OOM killer, somebody who ends processes, a disk that fails below a mapped file."""
     before = {process.pid for process in children()}
 
@@ -203,8 +203,8 @@ def test_one_that_a_signal_ends_says_nothing_of_its_input(number: signal.Signals
         run_ffmpeg(FOREVER, end)
 
 
-def test_a_pause_of_this_process_is_no_silence_of_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole machine is stopped for longer than an ffmpeg may be silent: neither did anything meanwhile."""
+def test_a_pause_of_this_process_does_not_count_as_silence_of_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole machine stops for longer than ffmpeg may be silent, so neither process ran meanwhile."""
     before, paused = {process.pid for process in children()}, False
     clock, ahead = time.monotonic, 0.0
 
@@ -224,7 +224,7 @@ def test_a_pause_of_this_process_is_no_silence_of_ffmpeg(monkeypatch: pytest.Mon
         run_ffmpeg(["-re", "-f", "lavfi", "-i", "testsrc2=duration=3", "-f", "null", "-"], pause)
 
 
-def test_a_playlist_opens_no_file_but_itself_even_where_ffmpeg_would_follow_it(tmp_path: Path) -> None:
+def test_a_playlist_cannot_open_other_files_even_where_ffmpeg_would(tmp_path: Path) -> None:
     (tmp_path / "others").mkdir()
     make_sample(tmp_path / "others" / "lesson.ts", 1)
     playlist = tmp_path / "list.m3u8"
@@ -234,9 +234,9 @@ def test_a_playlist_opens_no_file_but_itself_even_where_ffmpeg_would_follow_it(t
 
 
 @pytest.mark.parametrize("most", [100_000_000, 400_000_000])
-def test_one_that_needs_too_much_memory_is_not_said_to_be_damaged(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By chance a picture or a thread is what it cannot get. It might be the machine that has no thread for it."""
-    ffmpeg_program()  # which is tried once, with the usual limit
+def test_a_video_that_needs_too_much_memory_is_not_called_damaged(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By chance it fails to get memory or a thread. A missing thread may also be the machine's fault."""
+    ffmpeg_program()  # it is tried once, with the usual limit
     monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", most)
     with pytest.raises((FfmpegLimitError, FfmpegTroubleError)):
         run_ffmpeg(["-f", "lavfi", "-i", "testsrc2=size=7680x4320:duration=1", *NOWHERE], lambda _report: None)
@@ -254,7 +254,7 @@ def test_memory_that_only_our_limit_can_refuse_is_too_much_for_one_video(
     assert blame(244, said, memory_bytes=MAX_MEMORY_BYTES, cpu_seconds=CPU_SECONDS) is Blame.MACHINE
 
 
-def test_one_that_computes_too_long_is_ended() -> None:
+def test_an_ffmpeg_that_uses_too_much_processor_time_is_ended() -> None:
     with pytest.raises(FfmpegLimitError):
         run_ffmpeg(
             ["-f", "lavfi", "-i", "testsrc2=size=1920x1080:duration=3600", *NOWHERE],
@@ -263,7 +263,7 @@ def test_one_that_computes_too_long_is_ended() -> None:
         )
 
 
-def test_words_of_the_file_are_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
+def test_text_from_the_file_is_not_taken_for_a_lack_of_memory(tmp_path: Path) -> None:
     make_sample(tmp_path / "plain.mp4", 1)
     titled = tmp_path / "titled.mp4"
     title = ["-metadata", "title=x\nCannot allocate memory"]
@@ -299,20 +299,20 @@ OF_THE_FILE = """\
 
 
 @pytest.mark.parametrize("words", OF_THE_MACHINE.splitlines())
-def test_words_of_a_machine_in_trouble(words: str) -> None:
+def test_these_errors_are_blamed_on_the_machine(words: str) -> None:
     said = f"Input #0, mov, from 'lesson.mp4':\n{words}\nConversion failed!\n"
     assert blame(1, said, memory_bytes=MAX_MEMORY_BYTES, cpu_seconds=CPU_SECONDS) is Blame.MACHINE
 
 
 @pytest.mark.parametrize("words", OF_THE_FILE.splitlines())
-def test_words_that_a_file_may_cause(words: str) -> None:
+def test_these_errors_are_blamed_on_the_file(words: str) -> None:
     lines = words.replace("|", "\n")
     said = f"Input #0, mov, from 'lesson.mp4':\n{lines}\nConversion failed!\n"
     assert blame(1, said, memory_bytes=MAX_MEMORY_BYTES, cpu_seconds=CPU_SECONDS) is Blame.INPUT
 
 
 @pytest.fixture
-def chosen_anew() -> Iterator[None]:
+def forget_the_choice() -> Iterator[None]:
     ffmpeg_program.cache_clear()
     yield
     ffmpeg_program.cache_clear()
@@ -324,7 +324,9 @@ def program(path: Path, line: str) -> Path:
     return path
 
 
-def test_the_one_that_is_named_goes_first(tmp_path: Path, chosen_anew: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configured_ffmpeg_is_chosen_first(
+    tmp_path: Path, forget_the_choice: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy = shutil.copy(ffmpeg_program(), tmp_path / "real")
     ours = program(tmp_path / "ours", f'exec {copy} "$@"')
     ffmpeg_program.cache_clear()
@@ -333,16 +335,16 @@ def test_the_one_that_is_named_goes_first(tmp_path: Path, chosen_anew: None, mon
 
 
 @pytest.mark.parametrize("line", ["exit 1", "exit 0", "kill -9 $$"])
-def test_one_that_is_named_but_no_use_is_said_to_be_none(
-    line: str, tmp_path: Path, chosen_anew: None, monkeypatch: pytest.MonkeyPatch
+def test_a_configured_ffmpeg_that_does_not_work_is_reported(
+    line: str, tmp_path: Path, forget_the_choice: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FFMPEG", str(program(tmp_path / "broken", line)))
     with pytest.raises(FfmpegMissingError, match=r"\$FFMPEG is .*broken', which cannot be run or cannot encode H.264"):
         ffmpeg_program()
 
 
-def test_one_on_the_path_that_is_no_use_is_passed_over(
-    tmp_path: Path, chosen_anew: None, monkeypatch: pytest.MonkeyPatch
+def test_an_ffmpeg_on_the_path_that_does_not_work_is_skipped(
+    tmp_path: Path, forget_the_choice: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path / "ffmpeg", "exit 1")
     monkeypatch.delenv("FFMPEG", raising=False)

@@ -1,4 +1,4 @@
-"""What ffmpeg says of a file, read."""
+"""Reading ffmpeg's description of a file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,11 +44,11 @@ def description(duration: str = "00:01:02.50", size: str = "1280x720 [SAR 1:1 DA
         ("720x576 [SAR 0:1 DAR 0:1]", "-", 720, 576),
     ],
 )
-def test_the_size_is_that_of_the_picture_as_it_is_shown(size: str, side: str, width: int, height: int) -> None:
+def test_the_size_is_that_of_the_displayed_picture(size: str, side: str, width: int, height: int) -> None:
     assert read_description(description(size=size, side=side)) == Probe(62.5, width, height, True, 29.97, 30)
 
 
-def test_a_length_that_is_not_told_is_none() -> None:
+def test_a_missing_length_is_none() -> None:
     assert read_description(description("N/A")).duration is None
 
 
@@ -57,7 +57,7 @@ def test_a_length_that_ffmpeg_guesses_is_none() -> None:
     assert read_description(warning + description()).duration is None
 
 
-def test_an_ffmpeg_that_was_killed_says_nothing_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_ffmpeg_is_not_blamed_on_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(_arguments: Sequence[str | Path], _look: object, *, quiet_seconds: float, cpu_seconds: int) -> str:
         raise FfmpegKilledError(f"It got no further for {quiet_seconds:.0f} s.")
 
@@ -67,7 +67,7 @@ def test_an_ffmpeg_that_was_killed_says_nothing_of_the_file(tmp_path: Path, monk
         probe(tmp_path / "lesson.mp4")
 
 
-def test_the_picture_of_a_record_is_no_video() -> None:
+def test_cover_art_does_not_count_as_video() -> None:
     text = description().replace("30 tbr", "30 tbr (attached pic)")
     with pytest.raises(NoVideoStreamError):
         read_description(text)

@@ -1,4 +1,4 @@
-"""In which sizes a video is offered, and how many pictures a second."""
+"""The sizes and the frame rate in which a video is offered."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ sides = st.integers(2, 8192)
 
 @settings(deadline=None)
 @given(width=sides, height=sides)
-def test_sizes_are_even_upright_as_the_source_never_above_it_and_of_its_shape(width: int, height: int) -> None:
+def test_sizes_are_even_never_exceed_the_source_and_keep_its_shape_and_orientation(width: int, height: int) -> None:
     renditions = renditions_of(Probe(1.0, width, height, True, 25.0))
     assert 1 <= len(renditions) <= 2
     assert len({rendition.name for rendition in renditions}) == len(renditions)
@@ -38,7 +38,7 @@ def test_sizes_are_even_upright_as_the_source_never_above_it_and_of_its_shape(wi
         (None, None, 30),
     ],
 )
-def test_the_rate_is_that_of_the_closest_pictures_within_what_players_take(
+def test_the_frame_rate_is_that_of_the_closest_frames_up_to_what_players_accept(
     average: float | None, finest: float | None, rate: float
 ) -> None:
     assert rate_of(Probe(1.0, 640, 360, True, average, finest)) == rate

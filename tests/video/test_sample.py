@@ -1,4 +1,4 @@
-"""`script/sample-video`, as people call it."""
+"""`script/sample-video`, run from a shell."""
 
 import subprocess
 from pathlib import Path
@@ -15,7 +15,7 @@ def sample_video(*options: str, folder: Path) -> subprocess.CompletedProcess[str
     )
 
 
-def test_it_makes_a_video_of_the_length_and_size_asked_for(tmp_path: Path) -> None:
+def test_a_sample_has_the_requested_length_and_size(tmp_path: Path) -> None:
     made = sample_video("--seconds", "2", "--size", "320x240", "--no-audio", "수업 1.mp4", folder=tmp_path)
     assert made.returncode == 0, made.stderr
     assert made.stdout.endswith("수업 1.mp4: 2 s, 320x240\n")
@@ -35,7 +35,9 @@ def test_it_makes_a_video_of_the_length_and_size_asked_for(tmp_path: Path) -> No
         ([], "the following arguments are required: FILE"),
     ],
 )
-def test_what_cannot_be_made_is_said_in_a_sentence(options: list[str], sentence: str, tmp_path: Path) -> None:
+def test_a_sample_that_cannot_be_made_is_refused_with_the_reason(
+    options: list[str], sentence: str, tmp_path: Path
+) -> None:
     made = sample_video(*options, folder=tmp_path)
     assert made.returncode != 0
     assert sentence in made.stderr

@@ -47,7 +47,7 @@ class Process:
     async def start(self) -> None:
         self.hub.start()
         await until(lambda: self.reader.link.connected)
-        await until(lambda: self.reader.link.heard_until > float("-inf"))
+        await until(lambda: self.reader.link.delivered_until > float("-inf"))
 
 
 @pytest.fixture
