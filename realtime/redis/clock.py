@@ -2,7 +2,7 @@
 
 The clocks of hosts differ, and jump when somebody sets them. The times in tickets, tokens and revocation marks are
 written by one process and compared by another, so all processes take them from one clock. Each process asks Redis for
-the time once a second, and in between adds the time of its monotonic clock, which never jumps.
+the time once a second. Between two answers it uses its monotonic clock, which never jumps.
 """
 
 import threading
@@ -14,21 +14,21 @@ import structlog
 log = structlog.get_logger(__name__)
 
 STEP_SECONDS = 1.0
-"""A difference of up to this much is corrected at once, because clocks drift."""
+"""A difference from Redis' clock of up to this size is corrected at once: clocks drift."""
 MOST_SECONDS = 2.0**40
-"""A later time is a mistake. NaN and infinity are mistakes too."""
+"""Every time in a token is below this, in Unix seconds. A later time, NaN and infinity are mistakes."""
 DOUBT_SECONDS = 10.0
-"""A larger difference is only corrected when it has lasted this long: Redis' clock may be wrong for a moment."""
+"""A larger difference is corrected after it has lasted this long: Redis' clock may be wrong for a moment."""
 
 
 class RedisClock:
-    """The time of Redis. Until Redis has first answered, the time of this host. Threads may share it."""
+    """Shows the time of Redis or, until Redis has answered once, the time of this host. Threads may share it."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._ahead = wall() - monotonic()
-        """Seconds to add to the monotonic clock."""
+        """Seconds to add to the monotonic clock to get Unix seconds."""
         self._synchronized = False
         self._doubted: float | None = None
         self._doubted_since = 0.0
@@ -40,9 +40,9 @@ class RedisClock:
     def synchronize(self, redis_time: float, asked_at: float) -> None:
         """Adjust this clock to the time that Redis answered.
 
-        `redis_time` is in Unix seconds; `asked_at` is the monotonic time at which the question was sent. Redis read
-        its clock between the question and the answer. A clock that fits between them stays unchanged, so that it does
-        not waver with the time that answers take.
+        `redis_time` is in Unix seconds; `asked_at` is the monotonic time at which the command TIME was sent. Redis
+        read its clock at some moment between `asked_at` and now. If this clock shows a time that is possible after
+        that, it is not changed, so that it does not waver with the time that answers take.
         """
         with self._lock:
             now = self._monotonic()
@@ -69,13 +69,13 @@ class RedisClock:
 
 
 def seconds_of(answer: tuple[int, int]) -> float:
-    """Return the Unix seconds of an answer to the command TIME: seconds and microseconds."""
+    """Convert an answer to the command TIME (seconds, microseconds) to Unix seconds."""
     seconds, microseconds = answer
     return seconds + microseconds / 1_000_000
 
 
 def is_time(value: object) -> bool:
-    """Return whether a claim of a token is a time: a finite number of seconds (RFC 7519, NumericDate)."""
+    """Return whether the value of a token's claim is a time: a finite number of seconds (RFC 7519, NumericDate)."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MOST_SECONDS
 
 

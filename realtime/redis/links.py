@@ -1,13 +1,12 @@
-"""All Redis clients: they leave a server which is no longer the right one.
+"""Makes all Redis clients. They leave a server that is no longer the right one.
 
 After a failover an open connection may lead to a server that is a replica now, or that the address no longer names.
 Redis does not close such a connection: it answers reads from the data that it has, and refuses writes. So when Redis
-answers that it is the wrong server or cannot serve (`WRONG_SERVER_CODES`), this connection and all others of this
-process to the same address are replaced: the address is resolved again, and the command is sent once more. A
-connection is also replaced after half a minute, because a server that does not know that it was replaced refuses
-nothing.
+answers that it is the wrong server or cannot serve (`WRONG_SERVER_CODES`), all connections of this process to this
+address are replaced: the address is resolved again, and the command is sent once more. A connection is also replaced
+after half a minute, because a server that does not know that another one has taken over refuses nothing.
 
-Do not use these clients for transactions that WATCH keys: those need one connection from beginning to end.
+Do not use these clients for transactions that WATCH keys: they need one connection from beginning to end.
 """
 
 import math
@@ -31,25 +30,25 @@ from redis.retry import Retry
 from realtime.redis.refused_writes import CODES, refusal
 
 WRONG_SERVER_CODES = (*CODES, "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY")
-"""Errors of a server that is the wrong one or cannot serve now. At LOADING and NOAUTH the library itself reconnects."""
+"""The codes of errors of a wrong server, or of one that cannot serve now. At LOADING and NOAUTH redis-py reconnects."""
 YOUNG_SECONDS = 1.0
-"""A connection that is younger than this is kept: its address was resolved just now."""
+"""After such an error a connection that is younger than this is kept: its address was resolved just now."""
 OLD_SECONDS = 30.0
 """A connection that is older than this is replaced before it is used again."""
 
 
 class LinkLeftError(RedisConnectionError):
-    """The connection was given up because of what Redis answered. The client sends the command again over a new one."""
+    """Redis is the wrong server, or cannot serve now. The client sends the command again over a new connection."""
 
 
 class Address:
-    """What the connections of this process share that were made with the same URL."""
+    """The state that all connections of this process to one URL share: which of them are too old to be used again."""
 
     def __init__(self) -> None:
         self._left_at = float("-inf")
 
     def leave(self) -> None:
-        """Have every open connection replaced before it is used the next time."""
+        """Cause every open connection to be replaced before it is used the next time."""
         self._left_at = time.monotonic()
 
     def keeps(self, made_at: float) -> bool:
@@ -57,7 +56,11 @@ class Address:
         return made_at > self._left_at and time.monotonic() - made_at < OLD_SECONDS
 
     def error_to_raise(self, problem: Exception, made_at: float) -> Exception:
-        """Return the exception to raise for an error that Redis answered."""
+        """Return the exception to raise for an error that Redis answered.
+
+        If the error is that of a wrong server, call `leave` and return LinkLeftError. For any other error, and if the
+        connection is younger than YOUNG_SECONDS, return the error itself.
+        """
         if not _is_wrong_server(problem) or time.monotonic() - made_at < YOUNG_SECONDS:
             return problem
         self.leave()
@@ -106,31 +109,36 @@ def leave(redis: Redis | AsyncRedis) -> None:
 
 
 def permanent_connection(redis: AsyncRedis) -> AsyncConnection:
-    """Return a new connection of this client, not yet connected, which is never replaced: its user watches over it."""
+    """Return a new connection with this client's options, not yet connected.
+
+    It is never replaced: its user has to notice if it leads to the wrong server.
+    """
     pool = redis.connection_pool
     kind: Callable[..., AsyncConnection] = getattr(pool.connection_class, "plain", pool.connection_class)
-    # Without a time limit the library writes at once. With one it writes in another task, which fails when the reading
-    # side has closed the connection meanwhile.
+    # Without a timeout redis-py writes at once. With a timeout it writes in another task, which fails if the task that
+    # reads has closed the connection before.
     return kind(**(pool.connection_kwargs | {"socket_timeout": None}))
 
 
 def _is_wrong_server(problem: Exception) -> bool:
-    """Return whether this error has one of the codes. That of a command in a script may have it in the middle."""
+    """Return whether this error has one of WRONG_SERVER_CODES: at its start or, from within a script, in the middle."""
     code = getattr(problem, "status_code", None) or str(problem).partition(" ")[0]
     return code in WRONG_SERVER_CODES or refusal(problem) is not None
 
 
 async def replication_of(connection: AsyncConnection) -> dict[str, Any]:
-    """Return INFO replication of the server at the end of this connection. Raise RedisError or OSError."""
+    """Return INFO replication of the server that this connection leads to. Raise RedisError or OSError."""
     await connection.send_command("INFO", "replication")
     said: bytes = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
     return dict(line.split(":", 1) for line in said.decode().splitlines() if ":" in line)
 
 
 def history(replication: dict[str, Any]) -> str:
-    """Return the replication id of this server, from its INFO replication; see `records/lua/replication_id.lua`.
+    """Return the replication id of a server from the fields of its INFO replication.
 
-    Raise ReadOnlyError for a replica.
+    `records/lua/replication_id.lua` says what the id is for.
+
+    Raise ReadOnlyError if the server is a replica.
     """
     if replication["role"] != "master":
         raise ReadOnlyError("This Redis is a replica.")
@@ -162,7 +170,7 @@ def _leaving(url: str, base: Any) -> type[AbstractConnection]:
     return LeavingConnection
 
 
-# Written twice, because only a coroutine can await the library's methods.
+# The same class again for asyncio, because only coroutines can await the methods of redis-py.
 @cache
 def _async_leaving(url: str, base: Any) -> type[AsyncConnection]:
     class LeavingConnection(base):  # type: ignore[misc]

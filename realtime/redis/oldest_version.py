@@ -1,13 +1,13 @@
-"""The oldest version of Redis that the engine works with. Imports nothing, so that any program can read it."""
+"""The oldest version of Redis that the engine works with. Any program can import this: it needs no other package."""
 
 import re
 
 OLDEST_REDIS = (7, 0)
-"""Redis 7.0 brought scripts that still write at the memory limit (`allow-oom`). Valkey began as 7.2."""
+"""Redis 7.0 introduced scripts that write even at the memory limit (`allow-oom`). Valkey's first version is 7.2."""
 
 
 def is_too_old(version: str) -> bool:
-    """Return whether a Redis of this `redis_version` is too old. A version without a number is not."""
+    """Return whether a Redis of this `redis_version` is too old; False if the text does not begin with a number."""
     found = re.match(r"(\d+)\.(\d+)", version)
     return found is not None and (int(found[1]), int(found[2])) < OLDEST_REDIS
 

@@ -1,4 +1,4 @@
-"""Recognizes the errors with which Redis refuses writes. It then still answers reads, and PUBLISH still works."""
+"""Recognizes the errors with which Redis refuses writes. Such a Redis still answers reads and executes PUBLISH."""
 
 import re
 
@@ -35,6 +35,6 @@ def refusal(problem: BaseException) -> str | None:
 
 
 def sentence(problem: BaseException) -> str:
-    """Return the first sentence of an error of Redis, with its code in front."""
+    """Return the first sentence of an error of Redis. If Redis refused a write, the sentence contains the code."""
     code, said = refusal(problem) or "", str(problem).strip().partition(". ")[0].rstrip(".")
     return said if code in said else f"{code} {said}".strip()

@@ -1,4 +1,4 @@
-"""What the engine has to know of the Redis server: its version, its memory and its eviction policy, from INFO."""
+"""Reads from INFO what the engine has to know of the Redis server: its version, its memory and its eviction policy."""
 
 import logging
 import sys
@@ -15,13 +15,13 @@ from realtime.redis.oldest_version import is_too_old, needed
 log = logging.getLogger(__name__)
 
 WARN_ABOVE = 0.7
-"""Above this share of its memory limit, Redis should get more memory."""
+"""A Redis that uses more than this share of its memory limit should get more memory."""
 
 
 def end_if_too_old(url: str) -> None:
     """End this program with one log line if the Redis at this URL is too old.
 
-    Called once, when a program starts. A Redis that cannot be reached now may come later: the program then goes on.
+    Called once, when a program starts. If Redis cannot be reached, return: it may become reachable later.
     """
     redis = brief_client(url, seconds=1.0)
     try:
@@ -46,7 +46,7 @@ class RedisServer:
 
     @classmethod
     def ask(cls, redis: Redis) -> Self:
-        """Ask the server with INFO. Raise RedisError if it does not answer."""
+        """Read the properties with INFO. Raise RedisError if the server does not answer."""
         server: Mapping[str, Any] = redis.info("server")
         memory: Mapping[str, Any] = redis.info("memory")
         return cls(
@@ -68,5 +68,5 @@ class RedisServer:
 
     @property
     def short_of_memory(self) -> bool:
-        """Whether more of the memory limit is used than is healthy."""
+        """Whether more than the share WARN_ABOVE of the memory limit is used."""
         return self.memory_share > WARN_ABOVE
