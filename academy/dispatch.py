@@ -1,9 +1,9 @@
 """Sends waiting jobs to their queues, so that tenants share the slots of each fleet fairly.
 
-A new job waits in the database until its turn comes (`academy.domain.turns`). Then its message is sent to the queue,
-and the job counts as running until it ends, through all its messages and attempts. The process that commits a new job,
-or the end of one, sends the jobs whose turn has come. Workers repeat this from time to time, because such a process may
-die before it sends.
+A new job waits in the database until its turn (`academy.domain.turns`). At its turn its message is sent to the queue.
+From then on the job counts as running until it ends, through all its messages and attempts. The process that commits a
+new job, or the end of a job, sends the jobs whose turn has come. Workers do the same from time to time, because that
+process may die before it sends them.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from realtime.outbox.after_commit import run_after_commit
 log = structlog.get_logger(__name__)
 
 QUEUES = {BULK_MESSAGE: MESSAGING_QUEUE}
-"""The queue of each kind of job. All other kinds go to the AI worker's queue."""
+"""The queues by type of job. Jobs of all other types go to the AI worker's queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class SentJob:
 
 @dataclass(frozen=True, slots=True)
 class _Lane(Generic[Row]):
-    """The rows whose messages go through one queue. `slots` names the setting that limits how many run at once."""
+    """The rows whose messages go through one queue. `slots` names the setting with the number of slots."""
 
     queue: str
     unfinished: Callable[[], QuerySet[Row]]
@@ -52,7 +52,7 @@ class _Lane(Generic[Row]):
     topic: Callable[[Row], str]
     slots: str
     named_by: tuple[str, ...] = ()
-    """The columns, besides the primary key, that its topic is made of."""
+    """The columns, besides the primary key, that the topic of a row is made of."""
 
     def any_waiting(self) -> bool:
         return repositories_turns.any_waiting(self.unfinished())
@@ -64,7 +64,7 @@ class _Lane(Generic[Row]):
         return repositories_turns.load_of(self.unfinished())
 
     def send(self, pks: list[int]) -> int:
-        """Send the messages of these jobs, and return how many were sent: those that are being cancelled are not."""
+        """Send the messages of these jobs, except jobs that are being cancelled. Return how many were sent."""
         rows = repositories_turns.mark_sent(self.unfinished(), pks)
         for row in rows:
             self._send_on_commit(row)
@@ -121,15 +121,15 @@ def queue_of(job_type: str) -> str:
 
 
 def release_on_commit(queue: str) -> None:
-    """Send the jobs whose turn it is once the current transaction is committed. Call it where a job begins or ends."""
+    """When the current transaction commits, send the jobs whose turn it is. Call it where a job begins or ends."""
     run_after_commit(_release_after_commit, queue)
 
 
 def release(queue: str) -> int:
     """Send the jobs whose turn it is, and return how many were sent.
 
-    A lock keeps two callers from sending the same job, or too many jobs together. No caller waits for it. One that
-    finds it taken returns, and the holder checks for waiting jobs once more after its commit. Call this outside of
+    A lock keeps two callers from sending the same job, or too many jobs together. A caller that does not get the lock
+    returns at once, because the holder checks for waiting jobs once more after its commit. Call this outside of
     transactions, because the messages are sent after the commit.
     """
     sent = 0
@@ -162,8 +162,8 @@ def sent_before(queue: str, age: timedelta, *, after: int, most: int) -> list[Se
 def send_again(queue: str, job: SentJob) -> bool:
     """Send another message for a job whose message was lost.
 
-    Return False if another process has done so meanwhile, or the job has ended. A second message is harmless: only one
-    of the two claims the job.
+    Return False if another process has just sent one, or the job has ended. A second message is harmless, because only
+    one of the two can claim the job.
     """
     with transaction.atomic():
         return _LANES[queue].send_again(job)

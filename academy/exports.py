@@ -1,4 +1,4 @@
-"""Exports of students as a workbook to download. A workbook holds personal data, so it is deleted after a day."""
+"""Exports of students as workbooks to download. They contain personal data, so each is deleted after a day."""
 
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ class ExportGoneError(Exception):
 
 
 def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | None, search: str | None) -> UUID:
-    """Create an export job and return its id. The students are selected when it runs. Raises QuotaError."""
+    """Create an export job and return its id. The students are selected when the job runs. Raises QuotaError."""
     quotas.check_before(tenant_id, adds_bytes=0)
     payload = {
         "file_name": f"학생 명단 {timezone.localdate()}.xlsx",
@@ -38,8 +38,8 @@ def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | N
 def keep_export(job: ClaimedJob, path: Path) -> None:
     """Store the workbook of this attempt, and delete those of earlier attempts. Raises AttemptSupersededError.
 
-    Each attempt stores its own file, so a superseded attempt replaces nothing, and storing needs no lock. A file
-    that a killed worker leaves behind is deleted by `sweep_exports`.
+    Each attempt stores a file of its own. So a superseded attempt cannot replace the file of a newer one, and storing
+    needs no lock. `sweep_exports` deletes a file that a killed worker leaves behind.
     """
     repositories_ai.check_held(job)
     name = _name(job.tenant_id, job.job_id, job.attempt)
@@ -55,9 +55,10 @@ def keep_export(job: ClaimedJob, path: Path) -> None:
 
 
 def open_export(tenant_id: int, job_id: UUID, attempt: int, finished_at: datetime) -> "File[bytes]":
-    """Open the file of an export that is DONE, as its last attempt stored it.
+    """Open the file of an export that is DONE. `attempt` is the attempt that stored it.
 
-    Raises ExportGoneError once `KEPT` has passed, even if the file has not been deleted yet.
+    Raises ExportGoneError if there is no file, or if `KEPT` has passed since `finished_at`, even if the file has not
+    been deleted yet.
     """
     if timezone.now() - finished_at >= KEPT:
         raise ExportGoneError
@@ -68,7 +69,7 @@ def open_export(tenant_id: int, job_id: UUID, attempt: int, finished_at: datetim
 
 
 def sweep_exports() -> None:
-    """Delete every export that is older than `KEPT`, in whatever state its job is."""
+    """Delete every exported file that is older than `KEPT`, whatever the state of its job."""
     with suppress(FileNotFoundError):  # nothing was exported yet, or another worker deleted it first
         for tenant in default_storage.listdir(FOLDER)[0]:
             for file in default_storage.listdir(f"{FOLDER}/{tenant}")[1]:
@@ -86,7 +87,7 @@ def _name(tenant_id: int, job_id: UUID, attempt: int) -> str:
 
 
 def _old_name(tenant_id: int, job_id: UUID) -> str:
-    """Return the name that exports had before each attempt stored its own file.
+    """Return the name under which an older version stored the one file of all attempts.
 
     An installation needs it for `KEPT` (24 hours) after its update. The release after the next can remove it.
     """

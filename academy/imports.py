@@ -26,9 +26,9 @@ def submit_import(
 ) -> str:
     """Store the workbook, create the job and return its id.
 
-    Raises QuotaError, and WorkbookError if the name or the size of the file is not a workbook's. `hash_password` hashes
-    the initial password of the new accounts. It is called after the file and the quotas were checked, and may raise its
-    own errors. The hash is erased when the job ends.
+    `hash_password` returns the hash of the new accounts' initial password. It is called after the checks of the file
+    and the quotas, and its errors are raised. The hash is erased when the job ends. Raises QuotaError, and
+    WorkbookError if the name or the size of the file cannot be a workbook's.
     """
     file_name = PurePath((file.name or "").replace("\\", "/")).name[-MAX_FILE_NAME:]
     check_upload(file_name, file.size)

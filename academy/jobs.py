@@ -1,4 +1,4 @@
-"""The life cycle of a job. `academy.lifecycle` has the parts that it shares with videos."""
+"""The life cycle of a job. `academy.lifecycle` has the parts that jobs and videos share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +13,7 @@ from academy.domain.jobs import EXCEL_PARSING, ClaimedJob, JobStateError, JobSta
 from academy.lifecycle import Lifecycle
 
 SECRETS = ("password_hash",)
-"""The fields that are erased from a payload when its job ends."""
+"""The fields that are erased from the payload of a job when the job ends."""
 
 
 LIFE = Lifecycle(
@@ -38,10 +38,11 @@ def submit(
     stored_bytes: int = 0,
     also_write: Callable[[UUID], object] = lambda _job_id: None,
 ) -> UUID:
-    """Create a job and return its id. Its record is published after the commit, its message is sent at its turn.
+    """Create a job and return its id. Its record is published after the commit, and its message is sent at its turn.
 
-    `stored_bytes` is the size of its files in the storage. `also_write` is called in the same transaction, to write the
-    rows that belong to the job. If a quota is used up, raises QuotaError and writes nothing.
+    `stored_bytes` is the size of the job's files in the storage. `also_write` is called with the id, in the transaction
+    that creates the job, to write other rows that belong to it. If a quota is used up, raises QuotaError and writes
+    nothing.
     """
     job_id = job_id or uuid4()
     with transaction.atomic():
@@ -78,7 +79,7 @@ def fail(job: ClaimedJob, code: str, message: str) -> None:
 
 
 def give_back(job: ClaimedJob, pause: float = 0.0) -> None:
-    """Make the job PENDING as the next attempt, whose message shows after `pause` seconds.
+    """Make the job PENDING as the next attempt, which may run after `pause` seconds.
 
     Raises AttemptSupersededError.
     """
@@ -86,9 +87,9 @@ def give_back(job: ClaimedJob, pause: float = 0.0) -> None:
 
 
 def cancel(tenant_id: int, job_id: UUID) -> bool:
-    """Make the job CANCELLED. A worker that runs it stops at its next write.
+    """Make the job CANCELLED. A worker that runs the job stops at its next write.
 
-    Return False if there is no such job. Raises JobStateError.
+    Return False if there is no such job. Raises JobStateError if it has ended.
     """
     with transaction.atomic():
         job = repositories_ai.lock_job(tenant_id, job_id)
@@ -101,9 +102,9 @@ def cancel(tenant_id: int, job_id: UUID) -> bool:
 
 
 def retry(tenant_id: int, job_id: UUID) -> bool:
-    """Make the job PENDING again, as the next attempt.
+    """Make a failed or cancelled job PENDING again, as the next attempt.
 
-    Return False if there is no such job. Raises JobStateError, QuotaError.
+    Return False if there is no such job. Raises QuotaError, and JobStateError if the job cannot be retried.
     """
     with transaction.atomic():
         job = repositories_ai.lock_job(tenant_id, job_id)

@@ -1,7 +1,7 @@
-"""Deletes files that nobody needs. Processes leave them behind that die between storing a file and writing its row.
+"""Deletes stored files that nobody needs. A process that dies before it writes the row of a file leaves one behind.
 
-A file younger than `GRACE` is kept, and so is a file whose name this product did not give. Each academy is swept by
-itself, so that an error or a slow storage of one does not affect the others.
+Files younger than `GRACE` are kept, and so are files whose names are not of the form that this product uses. Each
+academy is swept separately, so that an error in one academy does not affect the others.
 """
 
 import random
@@ -32,14 +32,14 @@ WORKBOOKS_KEPT = timedelta(days=7)
 MOST = 1000
 """How many files and folders of one kind one sweep deletes for one academy. The next sweep deletes more."""
 FEW = 20
-"""Up to this many files without a row are always deleted. More are deleted only if most of the files have a row."""
+"""Up to this many files without a row are always deleted. More are deleted only if they are at most half of all."""
 SWEEP_SECONDS = 600.0
 CHUNK = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file or folder in the storage. It is `needed` if a row refers to it, or if it is younger than `GRACE`."""
+    """A file or folder in the storage. It is `needed` if its row still needs it, or if it is younger than `GRACE`."""
 
     name: str
     needed: bool
@@ -49,11 +49,11 @@ class Found:
 
 @dataclass(slots=True)
 class Sweep:
-    """The options of a sweep, and the names of what it deleted."""
+    """The options of a sweep, and the names of the files and folders that it deleted."""
 
     dry_run: bool = False
     even_most: bool = False
-    """Delete files without a row even if most files have none. Only a person can know that this is right."""
+    """Delete files without a row even if most files have no row. Only a person can know that this is right."""
     until: float = 0.0
     names: list[str] = field(default_factory=list)
 
@@ -65,11 +65,12 @@ class Sweep:
 def sweep_leftovers(*, only: int | None = None, dry_run: bool = False, even_most: bool = False) -> list[str]:
     """Delete the files that nobody needs, and return their names. Stop after `SWEEP_SECONDS`.
 
-    `only` is the id of one academy to sweep. With `dry_run` nothing is deleted.
+    Sweeps all academies, or only that with the id `only`. With `dry_run`, returns the names and deletes nothing.
+    `even_most` is described in `Sweep`.
     """
     sweep = Sweep(dry_run, even_most, until=time.monotonic() + SWEEP_SECONDS)
     tenants = [only] if only is not None else repositories_core.all_tenant_ids()
-    random.shuffle(tenants)  # so that each has its turn, even if the time never suffices for all
+    random.shuffle(tenants)  # so that each academy is swept sometimes, even if the time never suffices for all
     for tenant_id in tenants:
         for look in (_uploads, _workbooks, _made):
             if sweep.has_time:
@@ -87,14 +88,15 @@ def _sweep_kind(sweep: Sweep, tenant_id: int, look: Callable[[int], Iterator[Fou
             if not sweep.dry_run:
                 found.drop()
             sweep.names.append(found.name)
-    except Exception:  # the storage or the database may be away: the next sweep tries again
+    except Exception:  # the storage or the database may be down: the next sweep tries again
         log.exception("leftovers_not_swept", tenant=tenant_id)
 
 
 def _leftovers(sweep: Sweep, tenant_id: int, look: Callable[[int], Iterator[Found]]) -> list[Found]:
-    """Return what may be deleted.
+    """Return the files and folders of one kind that may be deleted.
 
-    If most files have no row, this is probably the wrong database: files without a row are then kept.
+    If more than half of all files could be deleted because they have no row, the database is probably the wrong one.
+    Those files are then not returned.
     """
     leftovers: list[Found] = []
     seen = 0
@@ -118,7 +120,7 @@ def _leftovers(sweep: Sweep, tenant_id: int, look: Callable[[int], Iterator[Foun
 
 
 def _uploads(tenant_id: int) -> Iterator[Found]:
-    """Yield the uploaded files of videos. A file may be stored before its row is written."""
+    """Yield the uploaded files of an academy's videos. A file may be stored before the row of its video is written."""
     old = timezone.now() - GRACE
     for page in files_in(f"{UPLOAD_FOLDER}/{tenant_id}"):
         files = [file for file in page if _uuid(PurePath(file.name).name)]
@@ -129,7 +131,10 @@ def _uploads(tenant_id: int) -> Iterator[Found]:
 
 
 def _workbooks(tenant_id: int) -> Iterator[Found]:
-    """Yield the workbooks of imports. A file is stored before its row is written, and deleted after the import."""
+    """Yield the workbooks of an academy's imports.
+
+    A workbook is stored before the row of its job is written, and deleted after the import.
+    """
     old = timezone.now() - GRACE
     for page in files_in(f"{IMPORT_FOLDER}/{tenant_id}"):
         named = {file.name: job_id for file in page if (job_id := _uuid(PurePath(file.name).stem))}
@@ -142,7 +147,7 @@ def _workbooks(tenant_id: int) -> Iterator[Found]:
 
 
 def _made(tenant_id: int) -> Iterator[Found]:
-    """Yield the folders of encoded videos: each video has a folder, with one folder in it for each attempt."""
+    """Yield the folders of an academy's encoded videos: one for each attempt, in the folder of its video."""
     for page in folders_in(f"{MADE_FOLDER}/{tenant_id}"):
         video_ids = [int(name) for name in page if re.fullmatch(r"[1-9][0-9]{0,17}", name, re.ASCII)]
         for start in range(0, len(video_ids), CHUNK):
@@ -151,7 +156,7 @@ def _made(tenant_id: int) -> Iterator[Found]:
 
 def _made_of(tenant_id: int, video_ids: list[int]) -> Iterator[Found]:
     old = timezone.now() - GRACE
-    # The folders first: a row that is read afterwards knows of each attempt that had one.
+    # List the folders before reading the rows: a row that is read later cannot have an older attempt than a folder.
     attempts = {video_id: attempts_of(tenant_id, video_id) for video_id in video_ids}
     rows = repositories_video.attempts_needed(tenant_id, video_ids)
     for video_id, numbers in attempts.items():
@@ -163,7 +168,7 @@ def _made_of(tenant_id: int, video_ids: list[int]) -> Iterator[Found]:
 
 
 def attempts_of(tenant_id: int, video_id: int) -> list[int]:
-    """Return the numbers of the attempts that have files in the storage."""
+    """Return the numbers of the attempts of a video that have encoded files in the storage."""
     pages = folders_in(video_folder(tenant_id, video_id))
     return [int(name) for page in pages for name in page if re.fullmatch(r"[1-9][0-9]{0,8}", name, re.ASCII)]
 
@@ -192,7 +197,7 @@ def _drops(folder: str) -> Callable[[], object]:
 
 def _forgets_workbook(tenant_id: int, job_id: UUID, name: str) -> Callable[[], object]:
     def forget() -> None:
-        # Change the row first. If the file then stays, the next sweep finds it. A job that was retried keeps its file.
+        # Change the row first: if deleting the file fails, the next sweep finds it. A retried job keeps its file.
         if repositories_ai.forget_workbook(tenant_id, job_id):
             default_storage.delete(name)
 
@@ -200,7 +205,7 @@ def _forgets_workbook(tenant_id: int, job_id: UUID, name: str) -> Callable[[], o
 
 
 def _uuid(text: str) -> UUID | None:
-    """Return the UUID that a name consists of, or None if it is not spelled as this product spells UUIDs."""
+    """Return the UUID that is this text, or None if the text is not a UUID in the form that this product writes."""
     try:
         found = UUID(text)
     except ValueError:

@@ -1,7 +1,8 @@
 """The life cycle that jobs and videos share. `academy.jobs` and `academy.videos` define what differs.
 
-Each step is one transaction. It changes the row, writes the new record into the outbox
-(`academy.adapters.db.django.published_rows`), and sends the next job of the queue if this one has ended or waits.
+Each step is one transaction, which changes the row and writes the new record into the outbox
+(`academy.adapters.db.django.published_rows`). After each step except `claim`, the jobs of the queue whose turn has come
+are sent.
 """
 
 from collections.abc import Callable
@@ -32,29 +33,30 @@ C = TypeVar("C", bound=Claimed)
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle(Generic[R, RowId, C]):
-    """The steps of one kind of row. Call the methods that take a row in the transaction that locked the row."""
+    """The steps of jobs, or of videos. Call a method that takes a row in the transaction that locked the row."""
 
     rows: PublishedRows[R]
     lock: Callable[[int, RowId], R | None]
-    """Lock the row with this id until the transaction ends; None if the tenant has none."""
+    """Locks the tenant's row with this id until the transaction ends. Returns the row, or None if there is none."""
     claimed: Callable[[R], C]
     row_of: Callable[[C], QuerySet[R]]
-    """Select the row of a claimed job, in whatever state it is by now."""
+    """Selects the row of a claimed job, whatever its present state."""
     queue_of: Callable[[R], str]
 
     def insert(self, row: R) -> None:
-        """Write a new row. Its message is sent when its turn comes."""
+        """Write a new row, whose message is sent at its turn."""
         self.rows.insert(row)
         self._release(row)
 
     def begin(self, row: R, **changes: Any) -> None:
-        """Change a locked row so that it is ready to be worked on, and queue it."""
+        """Write these changes to a locked row that is then ready to be processed. Its message is sent at its turn."""
         self._release(self.change(row, **changes))
 
     def claim(self, tenant_id: int, row_id: RowId, *, lease_alive: bool) -> C | ClaimRefusal:
-        """Claim a row to work on it, or return why that was refused.
+        """Claim a row to process it. Return the claimed job, or why the claim was refused.
 
-        A PENDING row keeps its attempt. A PROCESSING row whose lease has run out continues as the next attempt.
+        A PENDING row keeps its attempt. A PROCESSING row without a lease continues as the next attempt. `lease_alive`
+        tells whether the row has a lease.
         """
         with transaction.atomic():
             row = self.lock(tenant_id, row_id)
@@ -76,14 +78,17 @@ class Lifecycle(Generic[R, RowId, C]):
     def end(
         self, job: C, status: JobStatus | str, *, also: Callable[[R], object] = nothing_more, **changes: Any
     ) -> None:
-        """End a job that this attempt holds. If it does not, raise AttemptSupersededError and write nothing."""
+        """End a job with this status.
+
+        If the attempt does not hold the job any more, raise AttemptSupersededError and write nothing.
+        """
         with transaction.atomic():
             self._release(self._write_held(job, status=status, finished_at=Now(), also=also, **changes))
 
     def give_back(self, job: C, pause: float) -> None:
-        """Make a job PENDING as the next attempt, whose message shows after `pause` seconds.
+        """Make a job PENDING as the next attempt, which may run after `pause` seconds.
 
-        Other jobs may use its slot meanwhile. Raises AttemptSupersededError.
+        Other jobs may use its slot during the pause. Raises AttemptSupersededError.
         """
         shows_at = Now() + timedelta(seconds=pause)
         with transaction.atomic():
@@ -92,7 +97,7 @@ class Lifecycle(Generic[R, RowId, C]):
             )
 
     def cancel(self, row: R, **changes: Any) -> None:
-        """Make a locked row CANCELLED. A worker that runs it stops at its next write."""
+        """Make a locked row CANCELLED. A worker that processes the row stops at its next write."""
         self._release(self.change(row, status=JobStatus.CANCELLED, finished_at=Now(), **changes))
 
     def retry(self, row: R, **changes: Any) -> None:
@@ -101,14 +106,14 @@ class Lifecycle(Generic[R, RowId, C]):
         self._release(self.change(row, status=JobStatus.PENDING, **begins, **changes))
 
     def change(self, row: R, **changes: Any) -> R:
-        """Write a locked row."""
+        """Write these changes to a locked row, and return the row as it is now."""
         found = rows_of(row.tenant_id, type(row)).filter(pk=row.pk)
         return self.rows.write(found, State(row.attempt, row.status), **changes)
 
     def mend(self, row: R) -> None:
-        """Publish the state of a row that was read, if the feed has an older state or none.
+        """Write the state of this row to Redis, if Redis has an older state of the row or none.
 
-        Errors of Redis are only logged, because the caller's own work does not depend on the feed.
+        Errors of Redis are only logged, because the caller's own work does not depend on Redis.
         """
         if not self.rows.in_feed(row):
             return
@@ -123,6 +128,6 @@ class Lifecycle(Generic[R, RowId, C]):
         return self.rows.write(self.row_of(job), State(job.attempt, JobStatus.PROCESSING), **changes)
 
     def _release(self, row: R) -> None:
-        """Send the next jobs of this row's queue after the commit."""
+        """After the commit, send the jobs of this row's queue whose turn it is."""
         if self.rows.in_feed(row):
             release_on_commit(self.queue_of(row))

@@ -1,4 +1,4 @@
-"""Accepts a bulk message: writes a row for each message together with the job that the messaging worker runs."""
+"""Accepts a bulk message: creates the job that the messaging worker runs, and a row for each single message."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -16,7 +16,7 @@ SHOWN_IDS = 10
 
 
 class WrongMessageError(Exception):
-    """The bulk message is not accepted. `field` names the wrong field of the request, and the message says why."""
+    """A bulk message is not accepted. `field` is the wrong field of the request, and the error's message says why."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,8 @@ def submit_messages(
 ) -> UUID:
     """Create the job of a bulk message and return its id.
 
-    It goes to the students of the lecture if one is given, else to `student_ids`. Raises WrongMessageError, QuotaError.
+    It is about the students of the lecture if a lecture is given, else about those with the ids `student_ids`. `to`
+    chooses whether the student or the parent receives it. Raises WrongMessageError, QuotaError.
     """
     quotas.check_before(tenant_id)
     with transaction.atomic():

@@ -12,7 +12,7 @@ from academy.domain.passwords import normalised
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Whether a password is right, and a new hash of it where the stored one is outdated."""
+    """Whether a password is right. If it is, and its stored hash is outdated, `new_hash` is a new hash of it."""
 
     right: bool
     new_hash: str | None = None
@@ -23,20 +23,20 @@ def hash_password(password: str) -> str:
 
 
 def password_matches(password: str, password_hash: str | None) -> bool:
-    """Compare a password with a stored hash.
+    """Return whether a password matches a stored hash.
 
-    `None` (there is no such account) takes as long as a wrong password, so that the time does not tell which accounts
-    exist.
+    The hash is `None` if there is no such account. The call then takes as long as for a wrong password, so that the
+    time does not tell which accounts exist.
     """
     right, _outdated = _compare(password, password_hash)
     return right
 
 
 def compare_password(password: str, password_hash: str | None) -> Compared:
-    """Compare as `password_matches` does, and hash a right password again where its stored hash is outdated.
+    """Compare as `password_matches` does. If the password is right but its hash is outdated, also return a new hash.
 
-    A hash is outdated if it has fewer rounds than new hashes, if it is of another algorithm, or if it was made before
-    passwords were normalised.
+    A hash is outdated if it has fewer rounds than new hashes or another algorithm, or if an older version, which did
+    not normalise passwords, made it.
     """
     right, outdated = _compare(password, password_hash)
     return Compared(right, hash_password(password) if outdated else None)
@@ -44,7 +44,7 @@ def compare_password(password: str, password_hash: str | None) -> Compared:
 
 def _compare(password: str, password_hash: str | None) -> tuple[bool, bool]:
     """Return whether the password is right, and whether its hash is outdated."""
-    # Hashes that were made before passwords were normalised are of the password as it was typed.
+    # An older version hashed passwords as they were typed, without normalising them.
     spellings = dict.fromkeys((normalised(password), password))
     if password_hash is None:
         for spelling in spellings:

@@ -1,8 +1,8 @@
 """The quotas of a tenant: unfinished jobs, minutes of video encoded in a day, and bytes stored.
 
-The limits come from the settings, and a tenant may have its own. A quota is checked at the end of the transaction that
-creates the work, with the tenant locked. So the count includes the new work, and two requests at the same moment cannot
-both use the last of a quota.
+The limits come from the settings, and a tenant may have its own limits instead. A quota is checked at the end of the
+transaction that creates a job or a video, with the tenant's row locked. So what was created is counted, and two
+requests at the same moment cannot both use the last part of a quota.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from academy.domain.videos import UPLOAD_SECONDS, ClaimedVideo
 JOBS_RETRY_SECONDS = 30
 GIGABYTE = 1_000_000_000
 ANNOUNCED_PER_USER, ANNOUNCED_PER_TENANT = 20, 100
-"""How many announced uploads may be pending. Each counts while its address is valid, even if its video was cancelled
-or deleted."""
+"""How many announced uploads may be pending. An announced upload counts while its address is valid, even if its video
+was cancelled or deleted."""
 
 
 class QuotaError(Exception):
-    """A tenant has used up a quota. The message says which one, how much it is, and what to do.
+    """A tenant has used up a quota. The message says which quota, how large it is, and what to do.
 
-    `retry_seconds` says after how many seconds to try again; it is None if waiting does not help.
+    `retry_seconds` is the number of seconds after which to try again, or None if waiting does not help.
     """
 
     def __init__(self, code: str, message: str, retry_seconds: int | None = None) -> None:
@@ -54,7 +54,11 @@ def usage_of(tenant_id: int) -> Usage:
 
 
 def check_before(tenant_id: int, *, adds_bytes: int | None = None, encodes: bool = False) -> None:
-    """Refuse early what `check` would refuse, before a file is stored in vain. Raises QuotaError."""
+    """Raise QuotaError if a new job would exceed a quota. Call it before storing a file, and `check` afterwards.
+
+    With `adds_bytes`, checks also whether this many bytes fit into the storage. With `encodes`, checks also whether any
+    minutes of video are left.
+    """
     limits = repositories_quotas.limits_of(tenant_id)
     _check_jobs(tenant_id, limits, adds=1)
     if adds_bytes is not None:
@@ -64,10 +68,10 @@ def check_before(tenant_id: int, *, adds_bytes: int | None = None, encodes: bool
 
 
 def check(tenant_id: int, *, storage: bool = False) -> None:
-    """Check the quota of jobs, and with `storage` also that of bytes. Raises QuotaError: then roll back.
+    """Check the quota of jobs, and with `storage` also that of bytes. Raises QuotaError: roll back then.
 
-    What the current transaction has written counts. Call it at the end of the transaction, since it locks the tenant
-    until then.
+    What the current transaction has written is counted. Call this at the end of the transaction, because it locks the
+    tenant's row until the transaction ends.
     """
     limits = repositories_quotas.limits_of(tenant_id, lock=True)
     _check_jobs(tenant_id, limits)
@@ -76,10 +80,10 @@ def check(tenant_id: int, *, storage: bool = False) -> None:
 
 
 def check_announced(tenant_id: int, user_id: int) -> None:
-    """Check the quotas after this user has announced an upload. Raises QuotaError: then roll back.
+    """Check the quotas after this user has announced an upload. Raises QuotaError: roll back then.
 
     Announcing costs nothing, so a user with several pending uploads may reserve at most half of the free storage.
-    Otherwise one user could keep all others from uploading. Call it last, like `check`.
+    Otherwise one user could keep all others from uploading. Call this at the end of the transaction, like `check`.
     """
     limits = repositories_quotas.limits_of(tenant_id, lock=True)
     _check_storage(tenant_id, limits)
@@ -107,13 +111,13 @@ def _too_many_announced(limit: str, uploads: list[Announced]) -> QuotaError:
 def count_encoding(video: ClaimedVideo, seconds: float, *, at_most: float) -> None:
     """Count a video whose encoding begins now towards the minutes of the day.
 
-    It counts once for each upload or retry by a user, not again for the attempts after a failure. `seconds` is its
-    length, or 0 if that is not known yet. Then the rest of the day's quota is reserved for it, at most `at_most`
-    seconds. When the video is READY, its length replaces the reservation. If it fails or is cancelled, the reservation
-    stays counted.
+    A video counts once for each upload and each retry by a user, but not again for attempts after a failure. `seconds`
+    is its length, or 0 if the length is not known yet. For an unknown length, the rest of the day's quota is reserved,
+    but at most `at_most` seconds. When the video is READY, its length replaces the reservation. If it fails or is
+    cancelled, the reservation stays counted.
 
     Raises QuotaError if the video is longer than the rest of the day's quota, and AttemptSupersededError. Locks the
-    video before the tenant, as all code does.
+    row of the video before the row of the tenant, as all code does.
     """
     today = timezone.localdate()
     with transaction.atomic():

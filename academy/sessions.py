@@ -1,4 +1,4 @@
-"""Deletes sessions a day after they expired."""
+"""Deletes sign-in sessions a day after they expired."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -8,10 +8,10 @@ from django.utils import timezone
 from academy.adapters.db.django.repositories_sessions import purge_operator_sessions, purge_sessions
 
 KEPT = timedelta(days=1)
-"""Longer than a token or ticket lives that was issued just before its session expired. While the session is kept, the
-owner of a refused token can still be found."""
+"""How long an expired session is kept. That is longer than a token or ticket is valid that was issued just before the
+session expired. So the owner of a refused token can still be found."""
 BATCH, BATCHES = 1000, 100
-"""Rows in a transaction, and transactions in one call. The next call deletes more."""
+"""How many rows one transaction deletes, and how many transactions one call makes. The next call deletes the rest."""
 
 PURGES: tuple[Callable[[datetime, int], int], ...] = (purge_sessions, purge_operator_sessions)
 

@@ -1,4 +1,4 @@
-"""The life cycle of a video. `academy.lifecycle` has the parts that it shares with jobs."""
+"""The life cycle of a video. `academy.lifecycle` has the parts that jobs and videos share."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ mend = LIFE.mend
 
 
 def announce(tenant_id: int, session_id: int, **fields: Any) -> int:
-    """Create a video whose file is not uploaded yet, and return its id. The feed shows it when the file arrives."""
+    """Create a video whose file is not uploaded yet, and return its id. It has no record before its file arrives."""
     video = repositories_video.new_video(tenant_id, session_id, **fields)
     with transaction.atomic():
         LIFE.insert(video)
@@ -36,7 +36,7 @@ def announce(tenant_id: int, session_id: int, **fields: Any) -> int:
 def submit(tenant_id: int, session_id: int, **fields: Any) -> int:
     """Create a video whose file is stored, and return its id.
 
-    Its record is published after the commit, its message is sent at its turn. Raises QuotaError.
+    Its record is published after the commit, and its message is sent at its turn. Raises QuotaError.
     """
     video = repositories_video.new_video(tenant_id, session_id, uploaded_at=timezone.now(), **fields)
     with transaction.atomic():
@@ -48,7 +48,8 @@ def submit(tenant_id: int, session_id: int, **fields: Any) -> int:
 def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
     """Note that the file of an announced video has arrived, with `size` bytes. Return False if there is no such video.
 
-    The file counts towards the quota from now on. Raises JobStateError, QuotaError.
+    From now on the file counts towards the quota of bytes, and the encoding may begin. Raises JobStateError,
+    QuotaError.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -66,7 +67,7 @@ def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
 
 
 def finish(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> None:
-    """Make the video READY, to be played at `hls_path`. Raises AttemptSupersededError.
+    """Make the video READY, with its playlist at `hls_path`. Raises AttemptSupersededError.
 
     `made_bytes` is the size of the encoded files in the storage, `duration` is in seconds.
     """
@@ -89,7 +90,7 @@ def fail(video: ClaimedVideo, code: str, message: str) -> None:
 
 
 def give_back(video: ClaimedVideo, pause: float = 0.0) -> None:
-    """Make the video PENDING as the next attempt, whose message shows after `pause` seconds.
+    """Make the video PENDING as the next attempt, which may run after `pause` seconds.
 
     Raises AttemptSupersededError.
     """
@@ -97,9 +98,9 @@ def give_back(video: ClaimedVideo, pause: float = 0.0) -> None:
 
 
 def cancel(tenant_id: int, video_id: int) -> bool:
-    """Make the video CANCELLED. A worker that encodes it stops within a second, and a worker deletes its encoded files.
+    """Make the video CANCELLED. A worker that encodes it stops within a second. A worker deletes its encoded files.
 
-    Return False if there is no such video. Raises JobStateError.
+    Return False if there is no such video. Raises JobStateError if it has ended.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -114,9 +115,10 @@ def cancel(tenant_id: int, video_id: int) -> bool:
 def delete(tenant_id: int, video_id: int) -> bool:
     """Delete a video in any state: nobody sees it any more, and its bytes do not count. Return False if there is none.
 
-    A worker deletes its files. The bytes of an announced video count until its upload address expires, because the
-    storage accepts the file until then. The last record is CANCELLED in the next attempt. So it also follows a READY
-    record, and a worker that encodes the video stops within a second, because its attempt is superseded.
+    A worker deletes the files. The bytes of an announced video count until its upload address expires, because the
+    storage accepts the file until then. The last record of the video is CANCELLED, as the next attempt: only a new
+    attempt can follow a READY record. A worker that encodes the video stops within a second, because its attempt is
+    superseded.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -128,9 +130,9 @@ def delete(tenant_id: int, video_id: int) -> bool:
 
 
 def retry(tenant_id: int, video_id: int) -> bool:
-    """Make the video PENDING again, as the next attempt.
+    """Make a failed or cancelled video PENDING again, as the next attempt.
 
-    Return False if there is no such video. Raises JobStateError, QuotaError.
+    Return False if there is no such video. Raises QuotaError, and JobStateError if the video cannot be retried.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -148,5 +150,5 @@ def retry(tenant_id: int, video_id: int) -> bool:
 
 
 def _files_due_at(uploaded_at: datetime | None) -> datetime | None:
-    """Return when a worker should delete the files of a video that ends: now, or never if it was only announced."""
+    """Return when to delete the files of a video that ends: now, or None if its file has not been uploaded."""
     return timezone.now() if uploaded_at is not None else None

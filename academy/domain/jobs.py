@@ -1,4 +1,4 @@
-"""The rules of every long job: its states, its attempts, and what its records show."""
+"""The rules of all jobs: their states, their attempts, and what their records show."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ STUDENT_EXPORT = "student_export"
 BULK_MESSAGE = "bulk_message"
 
 MAX_RESULT_BYTES = 10_000
-"""A larger result is only in the database. The record then has the result's address."""
+"""A larger result is kept only in the database. The job's record then has the address of the result."""
 
 
 class JobStatus(StrEnum):
@@ -42,7 +42,7 @@ class JobFailedError(Exception):
 
 
 class JobStateError(Exception):
-    """The job's state does not allow this. The message says why."""
+    """The state of the job does not allow the request, such as to cancel it. The message says why."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -66,12 +66,12 @@ class Claimed(Protocol):
 
     @property
     def shown(self) -> dict[str, Any]:
-        """The data that each of its records carries. Everybody in the academy may see it."""
+        """The data that each record of the job carries. Everybody in the academy may see it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A claimed row of `aijob`."""
+    """A claimed job of the table `aijob`, which this process runs. Implements `Claimed`."""
 
     tenant_id: int
     job_id: UUID
@@ -93,9 +93,9 @@ class ClaimRefusal(StrEnum):
     """Why a job could not be claimed."""
 
     BUSY = "busy"
-    """Another worker is running it: its lease is alive."""
+    """Another worker is running the job, and its lease has not run out."""
     ENDED = "ended"
-    """It has ended already."""
+    """The job has ended already."""
     ABSENT = "absent"
     """This tenant has no such job."""
 

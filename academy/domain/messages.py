@@ -8,7 +8,7 @@ NAME = "{name}"
 
 
 class To(StrEnum):
-    """Whether a message goes to the parent's phone or to the student's. It is about the student in both cases."""
+    """Whether a message goes to the parent's or to the student's phone. In both cases it is about the student."""
 
     PARENT = "parent"
     STUDENT = "student"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MIN_UNEXPECTED = 6
-"""How many characters must remain without repetitions, runs of neighbouring keys, and words of the service."""
+"""How many characters must remain after repetitions, runs of neighbouring keys and `SERVICE_WORDS` are removed."""
 MIN_OWN = 8
-"""How many characters must remain if the account's own names are left out, too."""
+"""How many characters must remain after the names of the account and its academy are removed, too."""
 MIN_WORD = 2
-"""Shorter parts of a name are not searched for."""
+"""A part of a name with fewer characters is not searched for in the password."""
 SERVICE_WORDS = (
     *("academy", "hakwon", "hagwon", "student", "teacher", "parent", "owner", "staff", "admin", "login", "welcome"),
     *("password", "passw0rd", "passwd", "qwerty", "iloveyou", "letmein", "korea", "seoul", "default", "changeme"),
@@ -44,7 +44,7 @@ _LEET = str.maketrans("4@310$57!", "aaeiossti")
 def normalised(password: str) -> str:
     """Return the password in the form that is hashed and compared (Unicode NFKC).
 
-    Devices send the same Hangul or accented letter in several forms: a Mac may send it decomposed, a phone composed.
+    Devices may send the same Hangul or accented letter in different forms: a Mac decomposed, a phone composed.
     """
     return unicodedata.normalize("NFKC", password)
 
@@ -52,7 +52,9 @@ def normalised(password: str) -> str:
 def _neighbours() -> frozenset[tuple[str, str]]:
     """Return the pairs of characters that are neighbours in an alphabet or on the keyboard."""
     found = {pair for row in _ROWS for pair in pairwise(normalised(row))} | {("9", "0"), ("0", "1")}
-    for upper, lower in pairwise((_KEYS[0][1:], *_KEYS[1:])):  # each row of keys is moved half a key to the right
+    for upper, lower in pairwise(
+        (_KEYS[0][1:], *_KEYS[1:])
+    ):  # each row of keys begins half a key to the right of the row above
         found |= set(zip(upper, lower, strict=False)) | set(zip(upper[1:], lower, strict=False))
     return frozenset(found | {(second, first) for first, second in found})
 
@@ -109,7 +111,7 @@ def _is_common(text: str, common: Collection[str]) -> bool:
 
 
 def _parts(words: Iterable[str]) -> list[str]:
-    """Return the words and their parts, and short (Korean) names also without the family name."""
+    """Return the words, their parts, and of words of up to 4 letters (Korean names) the part after the family name."""
     found = set()
     for word in words:
         whole = normalised(word).casefold().strip()
@@ -128,7 +130,7 @@ def _without(text: str, words: Iterable[str]) -> str:
 
 
 def _unexpected(text: str) -> int:
-    """Count the characters that do not follow from those before them: no repetition, no neighbours on the keyboard."""
+    """Count the characters that neither repeat what is before them nor are neighbours of the character before."""
     text = _once(text.replace("\0", "").replace(" ", ""))
     if not text:
         return 0
@@ -136,7 +138,7 @@ def _unexpected(text: str) -> int:
 
 
 def _once(text: str) -> str:
-    """Return the unit that a text repeats, or the text itself."""
+    """Return the shortest unit whose repetition is the text, such as `abc` of `abcabcab`, else the text itself."""
     for length in range(1, len(text) // 2 + 1):
         unit = text[:length]
         if (unit * (len(text) // length + 1))[: len(text)] == text:

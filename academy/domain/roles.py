@@ -12,9 +12,9 @@ class Role(StrEnum):
 
 
 OFFICE = frozenset({Role.OWNER, Role.STAFF})
-"""The roles that run the academy. They may do everything."""
+"""The roles that run the academy. They may do everything in it."""
 
 FACULTY = OFFICE | {Role.TEACHER}
-"""The roles that work at the academy. They may read everything and watch every job."""
+"""The roles of those who work at the academy. They may read everything in it and watch every job."""
 
 EVERYONE = frozenset(Role)

@@ -1,4 +1,4 @@
-"""Reads a workbook's rows as students: recognises the columns, and says what is wrong with a row."""
+"""Reads the rows of a workbook as students: recognises its columns, and finds what is wrong with a row."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ MAX_GRADE_LETTERS = 20
 
 
 class Column(StrEnum):
-    """What a workbook can say about a student. The first two are required."""
+    """The columns of a workbook that are read. Name and parent's phone are required."""
 
     NAME = "name"
     PARENT_PHONE = "parent_phone"
@@ -25,7 +25,7 @@ NEEDED_COLUMNS = (Column.NAME, Column.PARENT_PHONE)
 
 
 class ProblemCode(StrEnum):
-    """Why a row did not become a student. The last two are found while saving."""
+    """Why a row did not become a student. CONFLICT and INTERNAL are found only when the row is saved."""
 
     NAME_MISSING = "name_missing"
     NAME_TOO_LONG = "name_too_long"
@@ -52,7 +52,7 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class StudentRow:
-    """A valid row. `line` is its line in the workbook, from 1. Phones have 11 digits, beginning with 010, or are ''."""
+    """A valid row. `line` counts from 1. A phone is 11 digits beginning with 010; the student's own may be ''."""
 
     line: int
     name: str
@@ -69,7 +69,7 @@ class StudentRow:
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """An invalid row. `name` is its name if it has one, cut to 50 characters."""
+    """An invalid row. `name` is the name in the row, cut to 50 characters, or ''."""
 
     line: int
     code: ProblemCode
@@ -77,16 +77,16 @@ class RowProblem:
 
     @property
     def reason(self) -> str:
-        """The problem as an English sentence for the teacher."""
+        """An English sentence that tells the teacher what is wrong."""
         return REASONS[self.code]
 
 
-_BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters to Unicode, nothing to the eye
+_BLANK_LETTERS = "\u115f\u1160\u3164\uffa0"  # Hangul fillers: letters by their Unicode category, but invisible
 _NOTHING = frozenset({"", "-", "--", ".", "x", "없음", "무", "미정", "n/a", "na", "none", "null"})
 
 
 def clean_text(text: str) -> str:
-    """Return the text in Unicode NFC, with single spaces, without invisible characters and those no database stores."""
+    """Return the text in Unicode NFC, with single spaces, without characters that are invisible or cannot be stored."""
     composed = unicodedata.normalize("NFC", text)
     kept = (
         "".join(map(_visible, composed))
@@ -114,10 +114,10 @@ def value_of(text: str) -> str:
 def read_row(
     line: int, cells: Mapping[Column, str], normalise_phone: Callable[[str], str | None]
 ) -> StudentRow | RowProblem | None:
-    """Return the student of these cells, or what is wrong with them; None if all of them are blank.
+    """Return the student in these cells, or what is wrong with the cells, or None if all of them are blank.
 
-    `normalise_phone` returns the 11 digits of a Korean mobile number, or None. A school or grade that is too long is
-    cut, since that is no reason to lose a student.
+    `normalise_phone` returns the 11 digits of a Korean mobile number, or None for any other text. A school or grade
+    that is too long is cut off, because that is no reason to refuse a student.
     """
     texts = {column: clean_text(cells.get(column, "")) for column in Column}
     if not any(texts.values()):
@@ -166,7 +166,7 @@ _PARENT_NUMBER = re.compile(r"번호|number|no$")
 
 
 def column_of(header: str) -> Column | None:
-    """Return the column that a header cell names in Korean or English, or None if it is unknown.
+    """Return the column that a header cell names in Korean or English, or None if it names none of them.
 
     Spaces, brackets and asterisks are ignored. A plain `전화번호` or `phone` is the student's own phone, because
     nothing says that it is the parent's.
@@ -184,7 +184,7 @@ def column_of(header: str) -> Column | None:
 
 
 def find_columns(cells: Sequence[str]) -> dict[Column, int]:
-    """Return the index (from 0) of each column in a header row. If two cells name one column, the first counts."""
+    """Return the index (from 0) of each column in a header row. If two cells name a column, take the first."""
     places: dict[Column, int] = {}
     for place, cell in enumerate(cells):
         column = column_of(cell)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Line:
     """The unfinished jobs of one tenant in one queue.
 
-    `running` counts those that were sent to the queue and have not ended. `paused` of these wait for their next
-    attempt. `waiting` has the ids of the others, the oldest first.
+    `running` is the number of jobs that were sent to the queue and have not ended. `paused` is how many of these wait
+    for their next attempt. `waiting` has the ids of the jobs that were not sent yet, the oldest first.
     """
 
     tenant_id: int
@@ -20,14 +20,14 @@ class Line:
 
 
 def choose(lines: Iterable[Line], *, slots: int, reserved: int) -> list[int]:
-    """Return the ids of the jobs to send to the queue now, in this order.
+    """Return the ids of the jobs to send to the queue now, in the order in which to send them.
 
-    The tenant that runs the fewest jobs is next; among equals, the one whose job has waited longest. A tenant that runs
-    nothing always gets a turn: with more tenants than slots, each has one job in the queue. Any further job of a tenant
-    needs a free slot beyond the `reserved` ones, which are kept for tenants that run nothing. At least one slot is
-    never reserved.
+    The next turn is for the tenant that runs the fewest jobs, and among equals for the one whose job has waited
+    longest. A tenant that runs nothing always gets a turn, so with more tenants than slots each has one job in the
+    queue. Any further job of a tenant needs a free slot besides the `reserved` slots, which are kept for tenants that
+    run nothing. At least one slot is never reserved.
 
-    A paused job takes no slot from other tenants. It counts as running for its own tenant, so that jobs that fail
+    A paused job takes no slot from other tenants. For its own tenant it counts as running, so that jobs that fail
     repeatedly do not pile up in the queue.
     """
     lines = list(lines)

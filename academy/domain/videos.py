@@ -6,10 +6,10 @@ from typing import Any
 
 VIDEO_ENCODING = "video_encoding"
 UPLOAD_FOLDER, MADE_FOLDER = "uploads/videos", "videos"
-"""The storage's folders of uploaded files and of encoded files. Each has a folder in it for each academy."""
+"""The folders of the storage for uploaded and for encoded files. Both have a subfolder for each academy."""
 UPLOAD_SECONDS = 3600
-"""How long the address of an announced upload is valid. The file counts as stored for that time, even if it is not
-there yet."""
+"""How long the address of an announced upload is valid. During that time the file counts as stored, even if it has not
+arrived."""
 
 
 class VideoStatus(StrEnum):
@@ -49,12 +49,12 @@ class ClaimedVideo:
 
     @property
     def folder(self) -> str:
-        """The storage's folder of what this attempt encodes. Each attempt has its own."""
+        """The folder in the storage for the encoded files of this attempt."""
         return f"{video_folder(self.tenant_id, self.video_id)}/{self.attempt}"
 
 
 def still_needs(attempt: int, status: str, current: int) -> bool:
-    """Return whether the files of `attempt` are still needed, for a video with this status in its attempt `current`."""
+    """Return whether the files of `attempt` are needed by a video that now has this status and attempt `current`."""
     return attempt > current or (attempt == current and status not in {VideoStatus.FAILED, VideoStatus.CANCELLED})
 
 
@@ -63,7 +63,7 @@ def video_topic(video_id: int) -> str:
 
 
 def video_folder(tenant_id: int, video_id: int) -> str:
-    """Return the storage's folder of all encoded files of a video."""
+    """Return the folder in the storage for all encoded files of a video."""
     return f"{MADE_FOLDER}/{tenant_id}/{video_id}"
 
 
@@ -72,7 +72,7 @@ def shown_data(title: str) -> dict[str, Any]:
 
 
 def deleted_data(title: str) -> dict[str, Any]:
-    """Return the data of a deleted video's record, which is CANCELLED in an attempt that never runs."""
+    """Return the data of the last record of a deleted video. The record is CANCELLED, as an attempt that never ran."""
     return shown_data(title) | {"deleted": True}
 
 
