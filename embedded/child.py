@@ -4,12 +4,12 @@
 
 * `signal`: the kernel sends it to this process when the parent dies, even by `kill -9`, so that nothing is left
   running.
-* `user`: absent for the same user; "set" to become `NOBODY`; "map" for a user namespace in which we only look like
-  `NOBODY`. PostgreSQL refuses to run as root, and its programs need a user with a name. But the real `NOBODY` cannot
-  read files under /root.
-* `check`: a folder. If that user cannot use it, the program ends with `FAILED`.
+* `user`: absent for the same user; "set" to become `NOBODY`; "map" to enter a user namespace in which this process only
+  seems to be `NOBODY`. PostgreSQL refuses to run as root, and its programs need a user with a name. The real `NOBODY`
+  cannot read files under /root.
+* `check`: a folder. If the chosen user cannot read and enter it, the program ends with the exit code `FAILED`.
 
-It imports nothing of the package, because it starts with `-I -S`, which takes only about 15 ms.
+This module imports nothing of the package: with `-I -S` Python starts in about 15 ms, but does not find the package.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def become_nobody() -> None:
 
 
 def map_to(user: int) -> None:
-    """Enter a user namespace in which we are this user. Raises OSError if the kernel does not allow it."""
+    """Enter a user namespace in which this process has the id `user`. Raises OSError if the kernel forbids it."""
     uid, gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWUSER) != 0:
@@ -46,7 +46,7 @@ def map_to(user: int) -> None:
 
 
 def end_with_parent(parent: int, number: int) -> None:
-    """Ask the kernel to send signal `number` when the parent ends. Call it last: a change of user clears it."""
+    """Ask the kernel to send signal `number` when the parent ends. A later change of user would undo this."""
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
@@ -55,7 +55,10 @@ def end_with_parent(parent: int, number: int) -> None:
 
 
 def reset_signals() -> None:
-    """Reset every signal to its default action. Background jobs of a shell ignore SIGINT, and children inherit that."""
+    """Reset ignored signals to their default actions, and unblock all signals.
+
+    A background job of a shell ignores SIGINT, and its children inherit that.
+    """
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)

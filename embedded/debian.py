@@ -1,4 +1,4 @@
-"""Unpacks packages of Debian and Ubuntu into `.tools/` for the tests. It installs nothing, and needs no root."""
+"""Unpacks packages of Debian and Ubuntu into `.tools/` for the tests, without installing them and without root."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _APT = TOOLS / "apt"
 
 
 def unpack(what: str, folder: Path, *packages: str) -> None:
-    """Download those of the packages that exist with apt-get, and unpack them into a folder below `.tools/`.
+    """Download the packages that exist, and unpack them into `folder`, which must be below `.tools/`.
 
-    `what` names them in a message to the user. Without apt-get this does nothing.
+    `what` names the packages in a message to the user. Do nothing if the system has no apt-get or no dpkg.
     """
     if not (shutil.which("apt-get") and shutil.which("dpkg")):
         return
@@ -25,7 +25,7 @@ def unpack(what: str, folder: Path, *packages: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if not _download(folder, packages):
-        # The lists of packages are missing or old. Fetch them into .tools/, because we may not change the system's.
+        # The system's lists of packages are missing or old, and only root may change them. Use others, in .tools/.
         for part in ("state/lists/partial", "cache/archives/partial"):
             (_APT / part).mkdir(parents=True, exist_ok=True)
         own = [f"Dir::State={_APT}/state", "Dir::State::status=/var/lib/dpkg/status", f"Dir::Cache={_APT}/cache"]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 
 class EmbeddedError(Exception):
-    """An error that the user can fix. Print `str()` of it."""
+    """An error that the user can fix. `str()` of it is a sentence to print."""
 
 
 class NotReadyError(EmbeddedError):
-    """A started process has ended, or did not answer in time. It does not run any more.
+    """A started process ended, or was ended because it did not answer in time.
 
-    `how` is the part of the text before the log.
+    `how` says what happened. The text of the exception is `how`, followed by the end of the process's log.
     """
 
     def __init__(self, how: str, log: str = "") -> None:
@@ -19,4 +19,4 @@ class NotReadyError(EmbeddedError):
 
 
 class Stopped(Exception):  # noqa: N818 (it is not an error: the user asked to end)
-    """The wait was given up, because the user asked to end, or another process failed."""
+    """Waiting for a process was given up, because the user asked to end, or another process failed."""

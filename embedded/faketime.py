@@ -1,7 +1,7 @@
 """Finds or downloads libfaketime for the tests of wrong clocks. `python -m embedded.faketime` prints its path.
 
-A process that is started with `environment(…)` sees another time than this one, and the same monotonic clock. It tries
-in this order: `$FAKETIME_LIBRARY`; the package of the system; one that an earlier run put into `.tools/faketime`; the
+A process that is started with `environment(…)` sees a wrong time, but the right monotonic clock. The module tries in
+this order: `$FAKETIME_LIBRARY`; an installed libfaketime; one that an earlier run put into `.tools/faketime`; the
 package of Debian or Ubuntu.
 """
 
@@ -25,9 +25,9 @@ _MISSING = (
 
 
 def environment(library: Path, offset_file: Path) -> dict[str, str]:
-    """Return variables with which a process sees another time. It reads the offset, such as "+25h", from a file.
+    """Return the environment variables with which a process sees a wrong time.
 
-    The process reads the file each time that it needs the time.
+    `offset_file` has the offset, such as "+25h". The process reads this file each time that it needs the time.
     """
     return {
         "LD_PRELOAD": str(library),
@@ -39,7 +39,7 @@ def environment(library: Path, offset_file: Path) -> dict[str, str]:
 
 
 def find() -> Path | None:
-    """Return an installed library that works, or None."""
+    """Return an installed library that works, or None. The one in FAKETIME_LIBRARY is returned without a trial."""
     if named := os.environ.get("FAKETIME_LIBRARY"):
         return Path(named)
     folders = [Path("/usr/lib"), Path("/usr/local/lib"), _FOLDER / "usr/lib"]
@@ -48,7 +48,7 @@ def find() -> Path | None:
 
 
 def get() -> Path:
-    """Return a library. Download it if it is not installed. Raises EmbeddedError if that fails."""
+    """Return the library, and download it if none is installed. Raises EmbeddedError if none works."""
     found = find()
     if found is None:
         debian.unpack("libfaketime", _FOLDER, "libfaketime")
@@ -59,7 +59,7 @@ def get() -> Path:
 
 
 def _works(library: Path) -> bool:
-    """Return whether a program sees another year with it. A library for another processor or libc is not loaded."""
+    """Return whether a program sees a wrong year with this library. One for another processor or libc is not loaded."""
     variables = {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": "@2001-02-03 04:05:06"}
     year = subprocess.run(["date", "+%Y"], capture_output=True, env=variables, check=False, timeout=30)
     return year.stdout.strip() == b"2001"

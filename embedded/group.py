@@ -32,7 +32,7 @@ BUCKET = "academy"
 
 @dataclass
 class Servers:
-    """The servers by their names in `run.json`. A server that was not chosen raises EmbeddedError."""
+    """Chosen servers by their names in `run.json`. Access to a server that was not chosen raises EmbeddedError."""
 
     by_name: dict[str, Server]
 
@@ -72,7 +72,7 @@ class Servers:
 
 
 def _storage(sqs: SqsServer) -> dict[str, str]:
-    """Return the variables for S3 of the same emulator. The real SQS has no S3 at its address, so it gets none."""
+    """Return the variables for the S3 of this emulator, or none for the real SQS, which has no S3 at its address."""
     host = urlsplit(sqs.url).hostname or ""
     if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return {}
@@ -94,10 +94,11 @@ def choose(
     durable: bool = False,
     logs: Path | None = None,
 ) -> Servers:
-    """Return the servers, without starting them. An address in `environment` replaces a server of our own.
+    """Return the servers with these names, without starting them.
 
-    `logs` is a folder for the files `<name>.log`; by default each server's log is in its own folder. Raises
-    EmbeddedError for an unknown name.
+    If `environment` has the address of a server, that external server is used, and none of our own. `logs` is a folder
+    for the files `<name>.log`; by default each server's log is in its own folder. Raises EmbeddedError for an unknown
+    name.
     """
     chosen: dict[str, Server] = {}
     for name in names:
@@ -116,8 +117,9 @@ def start_all(
 ) -> None:
     """Start all services in parallel, and wait until all are ready.
 
-    Raises the first error, and then stops waiting for the others; the caller must stop those that were started. `check`
-    is called repeatedly, in several threads, and may raise. `say` gets a line about a service that takes long.
+    If a service fails, stop waiting for the others, and raise its error. The caller must then stop the services that
+    were started. `check` is called repeatedly, in several threads, and may raise to end the wait. `say` is called with
+    a line about each service that takes long.
     """
     todo = list(services)
     failed = threading.Event()

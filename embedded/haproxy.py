@@ -15,7 +15,7 @@ from embedded.tools import TOOLS, Tool
 _FOLDER = TOOLS / "haproxy"
 _PACKAGES = (
     "haproxy",
-    *("liblua5.3-0", "liblua5.4-0", "libopentracing-c-wrapper0", "libopentracing1"),  # each release has some of them
+    *("liblua5.3-0", "liblua5.4-0", "libopentracing-c-wrapper0", "libopentracing1"),  # each release has some
 )
 _MISSING = (
     "No HAProxy was found for the tests of a server behind a proxy, and none could be downloaded: set HAPROXY to the "

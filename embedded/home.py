@@ -47,8 +47,8 @@ class Home:
         return cls(Path(os.path.abspath(chosen)) if chosen else PROJECT / ".academy")  # noqa: PTH100 (links stay links)
 
     def prepare(self) -> None:
-        """Create the folders. Raises EmbeddedError if that is not allowed."""
-        # If we are root, PostgreSQL runs as another user, who must be able to enter. Secrets are 0600 or 0700.
+        """Create the folders, and rename logs that are too long. Raises EmbeddedError if the folder cannot be used."""
+        # Started by root, PostgreSQL runs as another user, who must be able to enter. Secrets are 0600 or 0700.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         try:
             self.folder.mkdir(mode=mode, parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ class Home:
             yield
 
     def secret_key(self) -> str:
-        """Return the secret key. It is made once and stored (0600), so that tokens stay valid after a restart."""
+        """Return the secret key. It is generated once and stored (0600), so that tokens stay valid after a restart."""
         file = self.folder / "secret_key"
         if not file.exists():
             private_text(file, secrets.token_urlsafe(48))

@@ -28,7 +28,7 @@ _POLLS_WITHIN = 60.0  # seconds; a poll may last 20, and a failing queue is poll
 class Step:
     """A command that must succeed before the next one begins.
 
-    `demo`: --no-demo leaves it out. `again_after`: it runs again after a crash of this server.
+    `demo`: whether --no-demo leaves the step out. `again_after`: the server after whose crash the step runs again.
     """
 
     name: str
@@ -48,7 +48,7 @@ def _web(port: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """The commands of the product. Tests replace some. `{port}` in `web_argv` is replaced by the port."""
+    """The commands of the product. Tests use others. `{port}` in `web_argv` is replaced by the port."""
 
     folder: Path = PROJECT
     steps: Sequence[Step] = field(
@@ -151,7 +151,7 @@ def environment_of_commands(environment: Mapping[str, str], users: Mapping[str, 
 
 
 def refuse_wrong_values(environment: Mapping[str, str]) -> None:
-    """Raise EmbeddedError with a line for each value with which the product's processes would not start."""
+    """Raise EmbeddedError, with a line for each wrong value, if the product's processes would not start."""
     try:
         read_environment(environment)
     except WrongEnvironmentError as problem:
@@ -161,7 +161,8 @@ def refuse_wrong_values(environment: Mapping[str, str]) -> None:
 def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of the product's processes.
 
-    The user's own variables go before the addresses of the servers, and those before the defaults.
+    The user's own variables override the addresses of the servers, which override the defaults. Some fixed values
+    override all of them.
     """
     given = {name: value for name, value in users.items() if value and not name.startswith("UVICORN_")}
     defaults = {
@@ -179,7 +180,8 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
     }
     loopback = ",".join(filter(None, (given.get("NO_PROXY") or given.get("no_proxy"), HOST, "localhost")))
     fixed = {
-        # The user's values may be of another project, ask for several processes, or lead to our servers by a proxy.
+        # The user's values may be for another project, ask for several processes, or send requests for our servers to
+        # a proxy.
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "WEB_CONCURRENCY": "1",
         "NO_PROXY": loopback,

@@ -39,11 +39,11 @@ def answers(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a free port below those of outgoing connections.
+    """Return a free port below those that the kernel uses for outgoing connections. Raises EmbeddedError if none is.
 
-    A port of theirs could be taken while our server is down, even by a client of that server, which then connects to
-    itself. Programs that choose ports at the same time use different shares of them, so that they never choose the same
-    one: `PORT_SHARE=0/2` is the first half.
+    An outgoing connection could take a server's port while the server is down. Even a client of the server could, and
+    would then connect to itself. Programs that choose ports at the same time use different shares of the ports, so that
+    they never choose the same port: `PORT_SHARE=0/2` is the first half.
     """
     chance = random.SystemRandom()
     share, shares = map(int, os.environ.get("PORT_SHARE", "0/1").split("/"))

@@ -33,8 +33,8 @@ class PostgresServer(Server):
     """A PostgreSQL with the `url` `postgresql://academy:<password>@127.0.0.1:<port>/academy`, for a superuser.
 
     The password is generated once and stored in `<folder>/password` (0600). There is no Unix socket: its path could be
-    too long for the system (107 bytes), and nobody needs it. With `durable=False` (tests) it does not wait for the
-    disk. Then a crash of the machine may corrupt the data, but a crash of the server does not.
+    too long for the system (107 bytes), and nobody needs it. With `durable=False` (tests) the server does not wait for
+    the disk: a crash of the machine may corrupt the data, but a crash of the server does not.
     """
 
     kind = "postgres"
@@ -60,7 +60,7 @@ class PostgresServer(Server):
         return self.external or f"postgresql://{_DATABASE}:{self.password}@{HOST}:{self.port}/{_DATABASE}"
 
     def _prepare(self) -> Order:
-        # The user who runs it must be able to enter; the data folder itself is 0700, and the password 0600.
+        # The user who runs PostgreSQL must be able to enter. The data folder itself is 0700, and the password 0600.
         self.folder.chmod(0o711)
         made_by = self._made_by()
         found, user = programs.first_working(programs.postgres_servers(made_by), self._make_ready)
@@ -76,15 +76,16 @@ class PostgresServer(Server):
         )
 
     def _made_by(self) -> str | None:
-        """Return the version that made the data, or None if there are none yet."""
+        """Return the version that made the data, or None if there are no data yet."""
         if not self.data_folder.exists():
             return None
         return (self.data_folder / "PG_VERSION").read_text(encoding="ascii").strip()
 
     def _make_ready(self, found: programs.PostgresPrograms) -> tuple[programs.PostgresPrograms, str | None]:
-        """Make the data with these programs, if there are none. Return the programs and the user who is to run them.
+        """Make the data with these programs, if there are no data yet.
 
-        Raises EmbeddedError if these programs do not work, or not with the data that exist.
+        Return the programs, and the user who is to run them (see `postgres_user.choose`). Raises EmbeddedError if the
+        programs do not work, or cannot use the existing data.
         """
         made_by = self._made_by()
         if made_by is not None:
@@ -112,7 +113,7 @@ class PostgresServer(Server):
 
     @staticmethod
     def _environment() -> dict[str, str]:
-        # The user's PG* variables are for another server. The messages in the log are in English.
+        # Leave out the user's PG* variables, which are for another server. The locale C makes the log English.
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
         return kept | {"LC_ALL": "C"}
 
@@ -174,9 +175,10 @@ class PostgresServer(Server):
             )
 
     def _is_ready(self) -> bool:
-        """Connect as a client does. While the server starts or recovers, it refuses; then it asks for the password.
+        """Connect like a client, and return whether the server asks for the password. A starting server refuses.
 
-        An external server may refuse our user or require TLS. It runs then, and only its clients need to log in.
+        An external server may also refuse our user, or require TLS. It is ready nevertheless: only its clients need to
+        log in.
         """
         words = b"user\0academy\0database\0academy\0application_name\0readiness\0\0"
         message = struct.pack("!ii", len(words) + 8, _PROTOCOL_3) + words

@@ -1,4 +1,4 @@
-"""Chooses the user who runs PostgreSQL. It refuses root and users without a name, so these need another user."""
+"""Chooses the user who runs PostgreSQL, because PostgreSQL refuses root and users without a name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WRAPPER = Path(__file__).with_name("child.py")
 
 @cache
 def _can_use(user: str, folder: Path, programs: tuple[Path, ...]) -> bool:
-    """Return whether that user can enter the folder and run the programs. Only trying shows what a wrapper runs."""
+    """Return whether the user can enter the folder and run the programs. Try them: each may be a wrapper of another."""
     for program in programs:
         argv = [str(program), "--version"]
         order = {"user": user, "check": str(folder), "parent": os.getpid(), "signal": signal.SIGKILL, "argv": argv}
@@ -46,9 +46,10 @@ def _has_name() -> bool:
 
 
 def choose(folder: Path, programs: Sequence[Path]) -> str | None:
-    """Return how to run it: None (as our own user), or "set" or "map" as in `embedded.child`.
+    """Return the user for PostgreSQL: None for our own user, or "set" or "map" as in `embedded.child`.
 
-    `folder` is for the data, and `programs` will be run. Raises EmbeddedError if no way works.
+    The user must be able to enter `folder`, which is for the data, and to run `programs`. Raises EmbeddedError if no
+    user can.
     """
     if os.geteuid() != 0:
         if _has_name():
@@ -70,7 +71,7 @@ def choose(folder: Path, programs: Sequence[Path]) -> str | None:
 
 
 def give(folder: Path, user: str | None) -> None:
-    """Make that user the owner of everything in `folder`. At the last start it may have been another user."""
+    """Make the user the owner of everything in `folder`. The last start may have chosen another user."""
     if user is None:
         return
     owner, group = (NOBODY, NOBODY) if user == "set" else (os.geteuid(), os.getegid())

@@ -1,6 +1,6 @@
-"""Identifies other processes, so that a signal never goes to a wrong one.
+"""Identifies other processes, so that a signal never goes to a wrong process.
 
-A pid alone does not identify a process, because the system uses pids again. A pid with the time of its start does.
+A pid alone does not identify a process, because the system reuses pids. A pid with the start time of its process does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 _PROC = Path("/proc")
-_START_TIME = 19  # its index among the fields after the name
+_START_TIME = 19  # the index of the start time among the fields after the name
 _POLL = 0.02  # seconds between two checks
 
 
@@ -27,9 +27,9 @@ def _stat_fields(pid: int) -> list[str]:
 
 
 def identity(pid: int) -> str | None:
-    """Return a text about the start of this process that is unique on this machine, or None if it does not run.
+    """Return the start time of a process as a text, or None if it does not run. No two processes share pid and text.
 
-    A process that has ended but that its parent has not collected yet (a zombie) does not run.
+    A zombie, a process that has ended but that its parent has not reaped, does not run.
     """
     if not _PROC.joinpath("self").exists():
         return _identity_by_ps(pid)
@@ -44,7 +44,7 @@ def identity(pid: int) -> str | None:
 
 
 def _identity_by_ps(pid: int) -> str | None:
-    """Do the same on systems without /proc (macOS, BSD)."""
+    """Return the same as `identity` on systems without /proc (macOS, BSD)."""
     found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
 
@@ -64,7 +64,7 @@ def command_line(pid: int) -> list[str]:
 
 
 def children(pid: int) -> dict[int, str]:
-    """Return the direct children of `pid` with their identities, or nothing if the system does not show them."""
+    """Return `{pid: identity}` of the direct children of `pid`. It is empty if the system does not show them."""
     found: dict[int, str] = {}
     if not _PROC.joinpath("self").exists():
         return found
@@ -92,7 +92,8 @@ def wait_gone(processes: dict[int, str], timeout: float) -> bool:
 def end_proven(pid: int, known: str, number: int = signal.SIGTERM) -> bool:
     """End a process that is not our child: send signal `number`, then SIGKILL after five seconds.
 
-    Do nothing if `pid` is no longer the process with the identity `known`. Return True if it was and has ended now.
+    Return whether this ended it. If `pid` is no longer the process with the identity `known`, do nothing and return
+    False.
     """
     if not is_same(pid, known):
         return False

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _ADVICE = "run script/up or script/test once: they install it"
 _TRY_SECONDS = 10.0  # for programs that answer at once, or hang
-# Of Debian and Ubuntu, Red Hat's packages of postgresql.org, and Alpine. All keep several versions outside PATH.
+# The folders of Debian and Ubuntu, of postgresql.org's packages for Red Hat, and of Alpine. All are outside PATH.
 _SYSTEM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/libexec/postgresql*")
 
 Candidate = TypeVar("Candidate")
@@ -45,11 +45,12 @@ _left_out: set[object] = set()
 def first_working(candidates: Sequence[Candidate], attempt: Callable[[Candidate], Working]) -> Working:
     """Call `attempt` with the candidates until one raises no EmbeddedError, and return its result.
 
-    A candidate that failed is skipped from then on, and one line says so. Raises the error of the last candidate.
+    Later calls skip a candidate that failed, and one line on standard error says so. If all fail, raise the error of
+    the last one.
     """
     usable = [candidate for candidate in candidates if candidate not in _left_out] or candidates
     for candidate, following in pairwise((*usable, None)):
-        assert candidate is not None  # noqa: S101 (only `following` can be)
+        assert candidate is not None  # noqa: S101 (only `following` can be None)
         try:
             return attempt(candidate)
         except EmbeddedError as problem:
@@ -93,7 +94,7 @@ def _on_path(name: str) -> Iterator[Path]:
 
 
 def _package_folder(package: str) -> Path | None:
-    """Return the folder of an installed package. It is not imported, since that may be slow or have effects."""
+    """Return the folder of a package, or None if it is not installed. Do not import it: that may have effects."""
     spec = importlib.util.find_spec(package)
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
@@ -143,7 +144,7 @@ def _tried_version(found: PostgresPrograms) -> int:
 
 
 def _initdb_of(postgres: Path) -> Path | None:
-    """Return the initdb in the folder of the program, in the folder to which its link points, or else on PATH."""
+    """Return the initdb beside the program, beside the target of its link, or else on PATH; None if there is none."""
     folders = (postgres.parent, Path(os.path.realpath(postgres)).parent)
     beside = (folder / "initdb" for folder in folders if (folder / "initdb").exists())
     return next(beside, None) or next(_on_path("initdb"), None)
@@ -159,7 +160,7 @@ def _installed_postgres() -> Iterator[Path]:
 
 
 def _highest_first(servers: Iterable[Path]) -> list[Path]:
-    """Sort servers by the number in the name of the version's folder. One without a number comes last."""
+    """Return the servers, sorted by the version in the names of their folders. One without a version is last."""
 
     def number(server: Path) -> int:
         names = (server.parent.name, server.parent.parent.name)
@@ -184,8 +185,8 @@ def _postgres_found() -> list[PostgresPrograms]:
 def postgres_servers(made_by: str | None = None) -> list[PostgresPrograms]:
     """Return the programs to try, the best first. For existing data, return those of the version `made_by`.
 
-    If there are none of that version, return others, whose error then says so. Raises EmbeddedError if there are no
-    programs at all.
+    If there are none of that version, return others: they cannot start, and their error says why. Raises EmbeddedError
+    if there are no programs at all.
     """
     found = _postgres_found()
     if made_by is None:

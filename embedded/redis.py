@@ -29,7 +29,7 @@ class RedisServer(Server):
     """A Redis with the `url` `redis://127.0.0.1:<port>/0`, without a password.
 
     It needs no password: nobody outside this machine can connect, the dangerous commands (CONFIG SET dir, MODULE,
-    DEBUG) are disabled by default since Redis 7, and a test may run another server at the same address instead.
+    DEBUG) are disabled by default since Redis 7, and a test may replace it by another server at the same address.
 
     With `durable=False` (tests), `save()` and `stop()` write a dump, and `kill()` loses what came after the last dump.
     With `durable=True` (script/up) it has an append-only file, and a crash loses at most the last second.
@@ -38,7 +38,7 @@ class RedisServer(Server):
     program: Path | None = None
     """The server program. By default it is the first one found that works and can open the data."""
     _proven: Path | None = None
-    """The program that has opened the data of this server before, or that will make them."""
+    """The program that has opened the data of this server before, or that will create them."""
     kind = "redis"
     variable = "REDIS_URL"
     default_port = 6379
@@ -86,7 +86,7 @@ class RedisServer(Server):
         return Order(argv=argv, log_file=self.log_file, folder=self.data_folder)
 
     def choose_program(self) -> Path:
-        """Return the first program that works and can open the data, if any. Raises EmbeddedError if there is none."""
+        """Return the first program that works and can open the existing data. Raises EmbeddedError if none does."""
         first = working_program(os.environ.get("PATH", ""))
         if not redis_data.is_there(self.data_folder):
             return first
@@ -98,11 +98,11 @@ class RedisServer(Server):
             raise EmbeddedError(f"{problem} {self._advice()}") from None
 
     def _open(self, opening: _Opening) -> _Opening:
-        """Start a program with the data, and end it again. Raises EmbeddedError if it cannot read them.
+        """Start a program with the data, end it again, and return `opening`. Raises EmbeddedError if it fails.
 
-        Only this proves that it can. The version of the format (REDIS0012) is not the same in Redis and Valkey, and the
-        append-only file may have commands of later versions. A Redis that cannot read all of its data ends before it
-        writes anything.
+        Only a trial proves that a program can read the data. The version of the format (REDIS0012) is not the same in
+        Redis and Valkey, and the append-only file may have commands of later versions. A Redis that cannot read all of
+        its data ends before it writes anything.
         """
         _tried(opening.program)
         logged = self.log_file.stat().st_size if self.log_file.exists() else 0
@@ -145,14 +145,14 @@ class RedisServer(Server):
         """Write the dump now, and return its file. A copy of it can be given to `start(dump=…)`."""
         until = time.monotonic() + _TRY_SECONDS
         while (answer := self.command("SAVE")).endswith(_SAVING) and time.monotonic() < until:
-            time.sleep(0.02)  # Redis writes another dump, for a replica
+            time.sleep(0.02)  # Redis is still writing another dump, for a replica
         if answer != "+OK":
             raise EmbeddedError(f"Redis could not write its dump: {answer.lstrip('-')}.")
         return self.dump_file
 
     def _is_ready(self) -> bool:
         answer = self.command("PING", timeout=2.0)
-        # An external server may require a password or TLS from its clients. Here any answer shows that it runs.
+        # An external server may require a password or TLS from its clients. Any answer but these shows that it works.
         if self.external is None:
             return answer == "+PONG"
         return bool(answer) and not answer.startswith(("-LOADING", "-MASTERDOWN", "-ERR max number of clients"))
@@ -160,7 +160,7 @@ class RedisServer(Server):
 
 @dataclass(frozen=True)
 class _Opening:
-    """A program and the data that it is to open. A program that cannot open these may open others."""
+    """A program and the data that it is to open. `first_working` skips this pair after a failure, not the program."""
 
     program: Path
     data_folder: Path
@@ -170,11 +170,11 @@ class _Opening:
 
 
 class _UnreadableError(EmbeddedError):
-    """A program cannot open data that exist."""
+    """A program cannot open the existing data."""
 
 
 class _Trial(RedisServer):
-    """Runs for a moment to try a program, with another server's data if `tried_folder` is set. It writes no dump."""
+    """A Redis that runs for a moment to try a program. It uses the data in `tried_folder`, and writes no dump."""
 
     tried_folder: Path | None = None
 
@@ -188,7 +188,7 @@ class _Trial(RedisServer):
 
 @cache
 def working_program(_search_path: str) -> Path:
-    """Return the first redis-server on this PATH that works, or else the packaged one. Raises EmbeddedError."""
+    """Return the first redis-server on this PATH that works, or the packaged one. Raises EmbeddedError if none does."""
     return programs.first_working(programs.redis_servers(), _tried)
 
 

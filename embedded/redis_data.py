@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HEAD_BYTES = 256
-# A dump begins with REDIS0012 (Valkey 9: VALKEY080). Then come names and values, each after its length.
+# A dump begins with REDIS0012 (Valkey 9: VALKEY080). Names and values follow, each preceded by its length.
 _WRITER = re.compile(rb"(redis|valkey)-ver([\x01-\x3f])", re.DOTALL)
 _WARNING = re.compile(r"^\d+:[A-Z] [^#*]* # (.+)$", re.MULTILINE)
 _BEGINS_TO_READ = "Server initialized"
@@ -37,7 +37,7 @@ def writer(folder: Path) -> str | None:
 
 
 def complaint(log_file: Path, since: int) -> str | None:
-    """Return the first warning after a server began to read its data, which says why it could not, or None.
+    """Return why a server could not read its data: its first warning after it began to read, or None.
 
     `since` is the length of the log before the server was started.
     """

@@ -1,7 +1,7 @@
-"""A program that runs ministack, so that it ends at once when it is asked to.
+"""A program that runs ministack with a shorter time to end.
 
-By default its web server waits 3 s for long polls, even if no client waits for them any more. But `script/up` must end
-within 10 s in all.
+By default, ministack's web server ends only after 3 s if it still has long polls, even those of clients that have gone.
+But `script/up` must end everything within 10 s.
 """
 
 from __future__ import annotations

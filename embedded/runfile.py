@@ -1,7 +1,7 @@
 """The files that a run writes into its home for other programs.
 
-`run.json` is for people and tests, and `environment.json` for `script/manage`. `processes.json` identifies the
-processes that an earlier run has left behind.
+`run.json` is for people and tests, and `environment.json` for `script/manage`. `processes.json` identifies the started
+processes, so that the next run can end those that this run leaves behind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from embedded.service import Service
 
 _ADDRESS_KEY = {"web": "address", "sqs": "address", "postgres": "url", "redis": "url"}
-# The order in which they are ended: first those that use the others.
+# The order in which processes of an earlier run are ended: first those that use the others.
 _ORDER = ("web", "ai_worker", "video_worker", "messaging_worker", "sqs", "redis", "postgres")
 
 
@@ -36,7 +36,7 @@ class Entry(TypedDict):
 
 
 def read(home: Home) -> dict[str, Entry]:
-    """Return the entries of run.json. There are none if nothing runs, or if it has not finished starting."""
+    """Return the entries of run.json. There are none if nothing runs, or if the system is still starting."""
     return _read_json(home.run_file)
 
 
@@ -70,12 +70,12 @@ def write_environment(home: Home, environment: Mapping[str, str]) -> None:
 
 
 def environment_of_running(home: Home) -> dict[str, str]:
-    """Return the environment of the product's processes. It is empty if nothing runs, or is still starting."""
+    """Return the environment of the product's processes. It is empty if nothing runs, or the system is starting."""
     return _read_json(home.environment_file) if anything_runs(home) else {}
 
 
 def anything_runs(home: Home) -> bool:
-    """Return whether a process in `run.json` runs that its own run has started."""
+    """Return whether any process in `run.json` runs. External servers do not count."""
     return any(still_runs(home, name) for name, entry in read(home).items() if entry["pid"] is not None)
 
 
@@ -108,7 +108,7 @@ def still_runs(home: Home, name: str) -> bool:
 
 
 def end_leftovers(home: Home, say: Callable[[str], None]) -> None:
-    """End processes that an earlier run left behind after `kill -9`. Their identity proves that they are its own."""
+    """End the processes that a run left behind after `kill -9`. Their identities prove that they are of that run."""
     recorded = _read_json(home.processes_file)
     for name in sorted(recorded, key=lambda each: _ORDER.index(each) if each in _ORDER else 0):
         entry = recorded[name]

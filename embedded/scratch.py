@@ -21,8 +21,9 @@ _ALL = PROJECT / ".tools" / "scratch"
 def scratch_folder(name: str = "servers") -> Iterator[Path]:
     """Make a folder for the length of a `with` block, and delete it afterwards with its contents.
 
-    Other users cannot enter pytest's own temporary folders. PostgreSQL must not run as root, so it could not reach its
-    data there if a container forbids user namespaces. The next call deletes folders that a killed run left behind.
+    Other users cannot enter pytest's own temporary folders. If root runs the tests in a container without user
+    namespaces, PostgreSQL runs as another user, and could not reach its data there. The next call deletes folders that
+    a killed run left behind.
     """
     _ALL.mkdir(parents=True, exist_ok=True)
     with (_ALL / "lock").open("a") as turn:

@@ -21,13 +21,13 @@ _HTTPS_PORT = 443
 class Server(Service):
     """A server with its own folder and port.
 
-    `folder` has its data, and also its log unless `log_file` is given. No other server may use it. If no `port` is
-    given, one is chosen once. With an `external` address (a URL) no process is started: `pid` is None, and only
-    `wait_ready` does something. With `durable=False`, for tests, acknowledged writes survive a stop, but not every
+    `folder` has the server's data, and also its log unless `log_file` is given. No other server may use the folder. If
+    no `port` is given, one is chosen once. With an `external` address (a URL) no process is started: `pid` is None, and
+    only `wait_ready` does something. With `durable=False`, for tests, acknowledged writes survive a stop, but not every
     crash.
     """
 
-    kind: ClassVar[str]  # its name in run.json
+    kind: ClassVar[str]  # the server's name in run.json
     variable: ClassVar[str]  # the environment variable for an external address
     default_port: ClassVar[int]  # the port of an external address that names none
     end_signal: ClassVar[int] = signal.SIGTERM
@@ -59,7 +59,7 @@ class Server(Service):
         return parts.port or (_HTTPS_PORT if parts.scheme == "https" else self.default_port)
 
     def _choose_port(self) -> int:
-        """Return a free port. If `durable`, use the port of the last run: addresses of queues contain it."""
+        """Return a free port. A durable server keeps its last port if it can, as addresses of queues contain it."""
         if self.durable:
             try:
                 port = int((self.folder / "port").read_text(encoding="ascii"))

@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_POLL = 0.02  # seconds between two checks whether it is ready
-_END_SECONDS = 5.0  # the time to end for a process that did not get ready, since it may hang
-_SAY_AFTER = 5.0  # seconds after which a line says what is waited for
+_POLL = 0.02  # seconds between two checks whether a service is ready
+_END_SECONDS = 5.0  # after which a process that did not get ready is killed, because it may hang
+_SAY_AFTER = 5.0  # seconds after which a line names the service that is not ready yet
 RUNS = "runs"
 
 
 class Service(ABC):
     """A service with a process of its own, or at an external address.
 
-    `on_start(service)` is called when its process was started. `on_end(service, child)` is called in another thread
-    when a process ended for any reason.
+    `on_start(service)` is called after its process was started. `on_end(service, child)` is called in another thread
+    after a process ended for any reason.
     """
 
     child_type: type[Child] = Child
@@ -37,11 +37,11 @@ class Service(ABC):
 
     @abstractmethod
     def _prepare(self) -> Order:
-        """Make the files that it needs, and return the command to run. Raises EmbeddedError."""
+        """Make the files that the process needs, and return the command to run. Raises EmbeddedError if it cannot."""
 
     @abstractmethod
     def _is_ready(self) -> bool:
-        """Return whether it works, by its own protocol. May raise OSError or ValueError if it does not answer."""
+        """Return whether the service works, by its own protocol. May raise OSError or ValueError if it is silent."""
 
     @property
     def external(self) -> str | None:
@@ -50,16 +50,16 @@ class Service(ABC):
 
     @property
     def where(self) -> str:
-        """The host and port at which it answers, for messages. Empty if it has none."""
+        """The host and port of the service, for messages. Empty if it has none."""
         return ""
 
     def is_taken(self) -> bool:
-        """Return whether another program answers at its port, so that it cannot start."""
+        """Return whether another program answers at the service's port, so that the service cannot start."""
         return False
 
     @property
     def elsewhere(self) -> str:
-        """What the user can do if its port is taken. Empty if there is no choice."""
+        """What the user can do if the service's port is taken. Empty if there is no choice."""
         return ""
 
     @property
@@ -69,7 +69,7 @@ class Service(ABC):
 
     @property
     def pid(self) -> int | None:
-        """The pid of its process. None while it does not run, and always for an external service."""
+        """The pid of the process. None while it does not run, and always for an external service."""
         return self._child.pid if self._child is not None and self._child.running else None
 
     @property
@@ -99,7 +99,7 @@ class Service(ABC):
             return False
 
     def answer(self) -> str:
-        """`RUNS`, "is not ready" or "does not answer", whichever is true now."""
+        """Return `RUNS`, "is not ready" or "does not answer", whichever is true now."""
         try:
             return RUNS if self._is_ready() else "is not ready"
         except (OSError, ValueError):
@@ -111,10 +111,10 @@ class Service(ABC):
         check: Callable[[], None] | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        """Wait until it answers. `check` is called repeatedly and may raise. `say` gets a line if it takes long.
+        """Wait until the service is ready. `check` is called repeatedly, and may raise to end the wait.
 
-        Raises NotReadyError, with the last lines of its log, if its process ends or `timeout` seconds pass. Then the
-        process is ended. After any other error it continues.
+        If the wait is long, `say` is called with a line. If the process ends, or `timeout` seconds pass, end the
+        process and raise NotReadyError with the last lines of its log. After an error of `check` the process continues.
         """
         try:
             self._wait_ready(timeout, check, say)
@@ -154,17 +154,17 @@ class Service(ABC):
         return f"its log is {self.log_file}:\n{last_lines(self.log_file)}"
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End it gracefully, or with SIGKILL after `timeout` seconds. Returns when it has ended."""
+        """End the process gracefully, or with SIGKILL after `timeout` seconds. Return when it has ended."""
         if self._child is not None:
             self._child.end(timeout)
 
     def kill(self) -> None:
-        """End it with SIGKILL, like a crash. Returns when it has ended."""
+        """End the process with SIGKILL, like a crash. Return when it has ended."""
         if self._child is not None:
             self._child.kill()
 
     def restart(self, timeout: float = 30.0) -> None:
-        """Stop it, start it again at the same port with the same data, and wait until it answers."""
+        """Stop the service, start it again at the same port with the same data, and wait until it is ready."""
         self.stop()
         self.start()
         self.wait_ready(timeout)

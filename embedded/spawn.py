@@ -59,10 +59,9 @@ class Process(Protocol):
 
 
 class Child:
-    """A child process in its own session, so that Ctrl-C in the terminal reaches only us, and we choose the order.
+    """A child process in its own session: Ctrl-C in the terminal reaches only us, and we end the children in order.
 
-    A thread waits for its end. Then it kills all processes that the child has started, and calls `on_end` with this
-    object.
+    When the child has ended, a thread kills the processes that it left behind, and calls `on_end` with this object.
     """
 
     def __init__(self, order: Order, on_end: Callable[[Child], None] | None = None) -> None:
@@ -96,8 +95,8 @@ class Child:
             self._on_end(self)
 
     def _collect(self) -> None:
-        """Wait for its end, and kill the processes that it leaves behind."""
-        # Do not collect it yet: while it is a zombie, the system does not use its pid or its group's id again.
+        """Wait until the child has ended, and kill the processes that it leaves behind."""
+        # Do not reap the child yet: while it is a zombie, the system does not reuse its pid or its group's id.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -109,27 +108,27 @@ class Child:
 
     @property
     def code(self) -> int | None:
-        """The exit code, which is negative for a signal, or None while it runs."""
+        """The exit code, which is negative for a signal, or None while the child runs."""
         return self._process.returncode if self._ended.is_set() else None
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait up to `timeout` seconds for its end. Return False if it still runs."""
+        """Wait up to `timeout` seconds until the child has ended. Return False if it still runs."""
         return self._ended.wait(timeout)
 
     def send(self, number: int) -> None:
-        """Send a signal, unless it has ended. The signal never goes to a process that got the same pid later."""
+        """Send a signal, unless the child has ended. It never goes to a later process with the same pid."""
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def end(self, timeout: float) -> None:
-        """Ask it to end, wait up to `timeout` seconds, then kill it. Returns when it has ended."""
+        """Ask the child to end, and kill it if it still runs after `timeout` seconds. Return when it has ended."""
         self.send(self.order.end_signal)
         if not self.wait(timeout):
             self.kill()
 
     def kill(self) -> None:
-        """Send SIGKILL, and wait until it and its own children have ended, which they do by themselves."""
+        """Kill the child. Wait until it has ended, and up to 2 s for its own children, which end by themselves."""
         kids = process.children(self.pid) if self.running else {}
         self.send(signal.SIGKILL)
         self.wait()
@@ -138,7 +137,7 @@ class Child:
 
 @atexit.register
 def kill_what_is_left() -> None:
-    """Wait some seconds for the children, which the kernel has asked to end, and kill those that still run."""
+    """Wait up to 2 s for the children, to which the kernel has sent their end signals. Kill those that still run."""
     deadline = time.monotonic() + _LAST_PATIENCE
     for child in list(_running):
         child.wait(max(0.0, deadline - time.monotonic()))
@@ -146,7 +145,7 @@ def kill_what_is_left() -> None:
 
 
 def why_ended(child: Child) -> str:
-    """Return how it ended, in words: "ended with code 3", or "was ended by SIGKILL"."""
+    """Return how the child ended, in words: "ended with code 3", or "was ended by SIGKILL"."""
     code = child.code
     if code is not None and code < 0:
         try:
@@ -157,7 +156,7 @@ def why_ended(child: Child) -> str:
 
 
 def last_lines(log_file: Path, count: int = 12) -> str:
-    """Return the last lines of a log, each indented by four spaces, or "" if there is none."""
+    """Return the last lines of a log, each indented by four spaces, or "" if there is no log."""
     try:
         lines = log_file.read_bytes()[-20_000:].decode("utf-8", "replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Runs the emulator `ministack` of SQS and S3 as a separate process."""
+"""Runs `ministack`, an emulator of SQS and S3, as a separate process."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from embedded.server import Server
 from embedded.spawn import Order
 
 REGION = "ap-northeast-2"
-"""The region of its queues and buckets. After a kill it finds buckets again by their files, in this region."""
+"""The region of queues and buckets. After a kill, the emulator restores buckets from their files, in this region."""
 
 
 class SqsServer(Server):
     """An emulator of SQS and S3 with the `address` `http://127.0.0.1:<port>`. It accepts any credentials.
 
-    Objects are written to disk at once. Queues and their messages are written only when it ends gracefully, so unlike
-    the real SQS it loses messages by `kill()`. The product sends lost messages again.
+    Objects are written to disk at once. Queues and their messages are written only when the emulator ends gracefully,
+    so `kill()` loses messages, unlike a crash of the real SQS. The product sends lost messages again.
     """
 
     kind = "sqs"
@@ -53,7 +53,7 @@ class SqsServer(Server):
             "GATEWAY_PORT": str(self.port),
             "SERVICES": "sqs,s3",
             "MINISTACK_REGION": os.environ.get("AWS_REGION") or REGION,
-            # These would listen at other ports, on all interfaces, although SERVICES does not name them.
+            # These services would listen at other ports, on all interfaces, although SERVICES does not name them.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
             "PERSIST_STATE": "1",
@@ -62,7 +62,8 @@ class SqsServer(Server):
             "S3_DATA_DIR": str(self.folder / "objects"),
             "TMPDIR": str(self.folder / "tmp"),
             "LOG_LEVEL": "WARNING",
-            # It deletes containers that look like its own when it starts and ends. They may be another program's.
+            # When ministack starts or ends, it deletes Docker containers that look like its own. They may be those of
+            # another program.
             "DOCKER_HOST": f"unix://{self.folder / 'tmp' / 'no-docker.sock'}",
             "PYTHONUNBUFFERED": "1",
         }

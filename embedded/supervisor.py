@@ -1,4 +1,4 @@
-"""Keeps processes running: reports one that dies in one line, and starts it again after a growing pause."""
+"""Keeps processes running: reports each that ends, and starts it again after a pause that grows with each failure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from embedded.service import Service
 
-_FIRST_WAIT = 1.0  # seconds before the first new start; doubled with each failure
+_FIRST_WAIT = 1.0  # seconds before a process is started again; doubled with each failure
 _LONGEST_WAIT = 30.0
 _LOOK = 0.1  # seconds between two checks of a service that is starting
 _FOREIGN_LOOK = 1.0  # seconds between two checks of a port that another program has taken
 _READY_WITHIN = 60.0
-_SETTLED = 30.0  # seconds after which an earlier failure no longer counts
+_SETTLED = 30.0  # seconds of running after which earlier failures no longer count
 
 
 @dataclass
@@ -35,15 +35,15 @@ class _Watched:
 
 
 class Supervisor:
-    """Watches services. Signals and the ends of processes come in one queue, in the order in which they happened."""
+    """Watches services. One queue receives the signals and the ends of processes, in the order in which they happen."""
 
     def __init__(
         self, say: Callable[[str], None], changed: Callable[[], None], came_back: Callable[[Service], None]
     ) -> None:
         self._say = say
-        self._changed = changed  # a pid changed
-        self._came_back = came_back  # a service that had died is ready again
-        # A signal handler may put into a SimpleQueue at any moment, unlike into a Queue.
+        self._changed = changed  # called when a pid has changed
+        self._came_back = came_back  # called when a service that had ended is ready again
+        # A signal handler may interrupt anything, and only `put` of a SimpleQueue allows that: a Queue has locks.
         self._events: queue.SimpleQueue[tuple[Service, Child] | int] = queue.SimpleQueue()
         self._watched: dict[str, _Watched] = {}
 
@@ -56,7 +56,7 @@ class Supervisor:
         self._events.put(number)
 
     def run(self, services: Sequence[Service]) -> int:
-        """Watch `services`, which all run, until a signal comes, and return its number."""
+        """Watch `services`, which all run, until `signalled` is called, and return the number of the signal."""
         now = time.monotonic()
         self._watched = {service.name: _Watched(service, since=now) for service in services}
         while True:
@@ -78,7 +78,7 @@ class Supervisor:
 
     def _on_end(self, service: Service, child: Child) -> None:
         watched = self._watched.get(service.name)
-        if watched is None or service.child is not child:  # it was started again since
+        if watched is None or service.child is not child:  # the service was started again since
             return
         if watched.state == "runs" and time.monotonic() - watched.since > _SETTLED:
             watched.failures = 0
@@ -121,6 +121,6 @@ class Supervisor:
         elif now - watched.since > _READY_WITHIN:
             self._say(f"{service.name} did not get ready within {_READY_WITHIN:.0f} s; ending it")
             watched.due = None
-            service.kill()  # this causes an event, which starts it again
+            service.kill()  # `ended` will be called, and the service started again
         else:
             watched.due = now + _LOOK

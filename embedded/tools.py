@@ -1,4 +1,4 @@
-"""Finds, tries and installs programs that only the tests need. They are kept in `.tools/`."""
+"""Finds, tries and installs programs that only the tests need. `.tools/` has those that need no root to install."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class Tool:
     variable: str
     """The environment variable for its path, which is tried first."""
     kind: str
-    """Its name in messages, such as "an nginx"."""
+    """The program's name in messages, such as "an nginx"."""
     option: str
-    """An option with which it does nothing, such as `--version`."""
+    """An option with which the program does nothing, such as `--version`."""
     names: Sequence[str]
-    """Its names on PATH."""
+    """The program's names on PATH."""
     places: Sequence[Path]
-    """Other places where it may be, the best first."""
+    """Other places where the program may be, the best first."""
     installers: Sequence[Callable[[], None]]
-    """Functions that install it if they can, and otherwise do nothing. They are tried in this order."""
+    """Functions that install the program if they can, and otherwise do nothing. They are tried in this order."""
     missing: str
-    """What the user can do if it was neither found nor installed."""
+    """A sentence about what the user can do if the program was neither found nor installed."""
 
     def find(self) -> Path | None:
-        """Return an installed program that runs. Raises EmbeddedError if the variable names one that does not run."""
+        """Return an installed program that runs, or None. Raises EmbeddedError if `variable` names one that fails."""
         if named := os.environ.get(self.variable):
             if not runs(named, self.option):
                 raise EmbeddedError(f"{self.variable} is {named}, which does not run as {self.kind}.")

@@ -19,7 +19,7 @@ from embedded.tools import TOOLS, Tool, run_installer
 
 _LISTS = ("package.json", "package-lock.json")
 _NPM = Path(sys.prefix) / "bin" / "npm"
-_PROCESSOR = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())  # as npm calls it
+_PROCESSOR = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())  # npm's name for it
 
 
 def _version() -> str:
@@ -62,7 +62,7 @@ TYPESCRIPT = Tool(
 
 
 def main(options: list[str]) -> int:
-    """Run TypeScript on the project; returns its exit code, or 1 where there is no TypeScript."""
+    """Run TypeScript on the project. Return its exit code, or 1 if there is no TypeScript."""
     try:
         tsc = TYPESCRIPT.get()
     except EmbeddedError as error:

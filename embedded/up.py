@@ -55,7 +55,7 @@ _DEMO = """\
 
 
 def say(line: str) -> None:
-    """Print a line at once. Ignore a terminal that is closed, so that everything else is still ended."""
+    """Print a line at once. If the terminal is closed, print nothing any more, so that ending still works."""
     try:
         print(line, flush=True)
     except (OSError, ValueError):
@@ -63,7 +63,7 @@ def say(line: str) -> None:
 
 
 class Up:
-    """A run: it starts everything, watches it, and ends everything."""
+    """One run of the system: starts all processes, watches them, and ends them."""
 
     def __init__(self, home: Home, plan: Plan, port: int, users: Mapping[str, str], *, demo: bool) -> None:
         self.home = home
@@ -80,7 +80,7 @@ class Up:
         self._ending = False
 
     def run(self) -> int:
-        """Run the system, and return the exit code. Raises EmbeddedError, after ending all, if a part cannot start."""
+        """Run the system, and return the exit code. If a part cannot start, end all others and raise EmbeddedError."""
         self._catch_signals()
         try:
             self._start()
@@ -92,10 +92,10 @@ class Up:
         return 0
 
     def _catch_signals(self) -> None:
-        # Background jobs of a shell ignore SIGINT by default, but one that is sent to this process must end it.
+        # A background job of a shell ignores SIGINT by default, but this process must end by a SIGINT.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # with nohup, a closed terminal does not end it
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: a closed terminal must not end it
             signal.signal(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self, number: int, _frame: object) -> None:
@@ -111,7 +111,7 @@ class Up:
             raise Stopped("asked to end")
 
     def _check(self) -> None:
-        """Raise Stopped if the user asked to end, and EmbeddedError if a process died. Called while others start."""
+        """Raise Stopped if the user asked to end, and EmbeddedError if a process has ended while others start."""
         self._check_asked()
         for service in self.services:
             if service.child is not None and not service.running:
@@ -254,7 +254,7 @@ def main(words: Sequence[str] | None = None, plan: Plan | None = None) -> int:
         home.prepare()
         with home.locked():
             users = dict(os.environ)
-            hide_variables(SECRETS)  # also from child processes: each program of the product gets only its own
+            hide_variables(SECRETS)  # child processes do not inherit them: the product's get them from `users`
             return Up(home, plan or Plan(), options.port, users, demo=not options.no_demo).run()
     except AlreadyRunsError:
         return _say_where_it_runs(home)
