@@ -12,13 +12,13 @@ from realtime.records.trial_write import try_write
 
 
 class PublishScripts:
-    """Two variants of `publish.lua`: one stops at Redis' memory limit, one writes there too.
+    """Two variants of `publish.lua`: at its memory limit, Redis refuses the first and executes the second.
 
-    Terminal states and repairs use the second. So progress and unfinished states are refused first.
+    Terminal records and repairs use the second, so that at the limit only progress and unfinished records are refused.
     """
 
     def __init__(self, redis: Any) -> None:
-        """`redis` is a client of redis-py, synchronous or asynchronous."""
+        """Register the scripts with `redis`, a client of redis-py, synchronous or asynchronous."""
         self._refused_at_the_limit = redis.register_script(scripts.source("publish"))
         self.at_the_limit = redis.register_script(scripts.source("publish", at_the_limit=True))
 
@@ -28,7 +28,7 @@ class PublishScripts:
 
 
 class Commands:
-    """Makes keys and arguments under one key prefix."""
+    """Makes the keys and arguments of the scripts, for one key prefix."""
 
     def __init__(self, key_prefix: str, limits: Limits) -> None:
         self._keys = Keys(key_prefix)
@@ -51,11 +51,14 @@ class Commands:
                 pipeline.eval(script.script, len(names), *names, *values)
 
     def record(self, tenant_id: int, topic: str) -> list[str]:
-        """Return the two keys of a record."""
+        """Return the two keys of a record: its status and its progress."""
         return [self._keys.status(tenant_id, topic), self._keys.progress(tenant_id, topic)]
 
     def refresh(self, pipeline: Any, tenant_id: int, topic: str, seconds: int | None) -> None:
-        """Add new expiries of both keys to a pipeline. They never shorten one, nor give one to a key without expiry."""
+        """Add commands to a pipeline that let both keys of a record expire in `seconds` (None: as an unfinished topic).
+
+        They never shorten an expiry, and never set one on a key that has none.
+        """
         for name in self.record(tenant_id, topic):
             pipeline.expire(name, seconds or self.limits.unfinished_ttl_seconds, gt=True)
 

@@ -20,15 +20,15 @@ class TicketError(RealtimeError):
 
 
 class TicketExpiredError(TicketError):
-    """The ticket has expired. The client gets a new one."""
+    """The ticket has expired. The client has to get a new one."""
 
 
 class RevokedError(TicketError):
-    """The session was ended, or the account was changed. The user signs in again."""
+    """The session was ended, or the account was changed. The user has to sign in again."""
 
 
 class WritesRefusedError(RealtimeError, RedisError):
-    """Redis refuses writes. All processes were told of the revocation, but its mark still has to be written."""
+    """Redis refused the mark of a revocation. All processes were informed, but the mark still has to be written."""
 
 
 class MarksUnreadableError(RealtimeError, RedisError):
@@ -36,7 +36,7 @@ class MarksUnreadableError(RealtimeError, RedisError):
 
 
 class TooManyConnectionsError(RealtimeError):
-    """The user, the tenant or the process has reached its number of connections. `limit` says which of them."""
+    """A limit of connections is reached. `limit` says of whom: `user`, `tenant` or `process`."""
 
     def __init__(self, message: str, limit: str) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class UnsendableError(RealtimeError):
 
 
 class NotNowError(RealtimeError):
-    """A row of the outbox cannot be sent now, for a reason outside the row. Raised by a sender; it is tried later."""
+    """A row of the outbox cannot be sent now, but can be later: the reason is not in the row. Raised by a sender."""
 
 
 class LeaseLostError(RealtimeError):
@@ -68,7 +68,7 @@ class LeaseLostError(RealtimeError):
 
 
 class CheckFailedError(RealtimeError):
-    """A check of the doctor found something wrong. `mend` says how to mend it."""
+    """A check of the doctor found a fault. `mend` says how to mend it."""
 
     def __init__(self, message: str, mend: str) -> None:
         super().__init__(message)

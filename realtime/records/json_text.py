@@ -29,7 +29,7 @@ _MOST_DEPTH = 250
 
 
 def json_text(value: Any) -> bytes:
-    """Encode a value.
+    """Return a value as JSON.
 
     Raise TypeError or ValueError for an object of any other class, for an integer of more than 64 bits, and for a
     value that contains itself.
@@ -37,8 +37,8 @@ def json_text(value: Any) -> bytes:
     try:
         text = orjson.dumps(value, _default, _OPTIONS)
     except orjson.JSONEncodeError:
-        return orjson.dumps(_cleaned(value), _default, _OPTIONS)  # replaces a lone surrogate; other errors raise again
-    if _ESCAPED_NUL in text:  # it may also be an escaped backslash before "u0000", which cleaning does not change
+        return orjson.dumps(_cleaned(value), _default, _OPTIONS)  # replaces lone surrogates; other errors occur again
+    if _ESCAPED_NUL in text:  # also for an escaped backslash before "u0000", which cleaning does not change
         return orjson.dumps(_cleaned(orjson.loads(text)))
     return text
 

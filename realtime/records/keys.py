@@ -1,4 +1,4 @@
-"""Spells every Redis key; no other module does. Keys of a tenant need its id: this is the tenant wall in Redis."""
+"""Spells every Redis key; no other module does. Each key of a tenant contains its id: the tenant wall in Redis."""
 
 import re
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ STATUS_SUFFIX = ":status"
 PROGRESS_SUFFIX = ":progress"
 
 OLD_PROGRESS_PATTERN = "job:*:progress"
-"""The keys of the version before tenants (`old_progress`), which had no key prefix."""
+"""The progress keys of the version before tenants, which had no key prefix (see `old_progress`)."""
 _OLD_PROGRESS = re.compile(r"job:(video:)?([A-Za-z0-9_-]{1,64}):progress", re.ASCII)
 _STATUS = re.compile(r"tenant:(\d{1,19}):([a-z]{1,16}:[A-Za-z0-9_-]{1,64}):status", re.ASCII)
 
 
 def old_progress(topic: str) -> str | None:
-    """Return the key of a topic's progress in the version before tenants, or None for a kind that it did not have."""
+    """Return the key of a topic's progress in the version before tenants. Return None for a kind added later."""
     kind, _, ident = check_topic(topic).partition(":")
     return {"video": f"job:video:{ident}:progress", "job": f"job:{ident}:progress"}.get(kind)
 
 
 def topic_of_old_progress(name: str) -> str | None:
-    """Return the topic whose old key this is, or None for any other key."""
+    """Return the topic that has this key in the version before tenants, or None for any other key."""
     match = _OLD_PROGRESS.fullmatch(name)
     return f"{'video' if match[1] else 'job'}:{match[2]}" if match else None
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys under one prefix. Two installations on one Redis need two, as pub/sub ignores database numbers."""
+    """The keys under one prefix. Two installations on one Redis need two prefixes: pub/sub ignores database numbers."""
 
     prefix: str = ""
 
@@ -76,11 +76,11 @@ class Keys:
         return f"{self.prefix}realtime:relay"
 
     def settling(self) -> str:
-        """Return the key that exists while leases prove nothing yet, because Redis has only just come up."""
+        """Return the key that exists while no topic may be marked as stalled (see `repair/leases.py`)."""
         return f"{self.prefix}realtime:settling"
 
     def revocations(self) -> str:
-        """Return the pub/sub channel that tells all processes who was revoked."""
+        """Return the pub/sub channel on which all processes receive revocations."""
         return f"{self.prefix}realtime:revocations"
 
     def writable(self) -> str:

@@ -1,4 +1,7 @@
-"""The counters of this process: plain additions, because they run in the hottest paths. `exposition.py` names them."""
+"""The counters of this process: plain additions, because they run in the hottest paths.
+
+`operate/exposition.py` has their public names.
+"""
 
 from bisect import bisect_left
 from collections import Counter
@@ -15,7 +18,7 @@ LATENCY_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.
 
 
 class Histogram:
-    """Counts how many observations are at or below each bound, and adds them up."""
+    """Counts the observations at or below each bound, and sums up their values."""
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self.bounds = bounds
@@ -32,7 +35,7 @@ class Histogram:
 
 
 class Counts:
-    """Counters since the process started. `connections` is the number that are open now."""
+    """Counters since the process started; only `connections` counts what is open now."""
 
     def __init__(self) -> None:
         self.delivered = 0
@@ -54,7 +57,7 @@ LATENCY = Histogram(LATENCY_SECONDS)
 
 @contextmanager
 def counting_refusals() -> Iterator[None]:
-    """Count a write that Redis refuses within this block by its code, and raise the error again."""
+    """Count a write that Redis refuses within the block, by the code of the error. Raise the error again."""
     try:
         yield
     except ResponseError as problem:
@@ -63,7 +66,7 @@ def counting_refusals() -> Iterator[None]:
 
 
 def count_refused(problem: ResponseError) -> None:
-    """Count an error of Redis by its code if it refuses a write."""
+    """If Redis refused a write with this error, count it by its code."""
     if (code := refusal(problem)) is not None:
         counts.refused_writes[code] += 1
 

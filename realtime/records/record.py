@@ -25,7 +25,7 @@ MAX_NUMBER = 2**53 - 1
 """The largest whole number that JavaScript holds exactly."""
 MAX_REMAINING_SECONDS = 1e9
 MAX_PUBLISHED_AT = 1e11
-"""Unix seconds. Milliseconds, a frequent mistake, are larger than this."""
+"""In Unix seconds. A time in milliseconds, a frequent mistake, is above this and is refused."""
 
 _HEADER = re.compile(
     rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'
@@ -83,16 +83,18 @@ class Record:
 
     @property
     def published_at(self) -> float:
-        """The time at which it was published, in Unix seconds; now if the text has none."""
-        # The last one counts: the data before it may have a field of the same name.
+        """The time at which the record was published, in Unix seconds; the present time if `body` has none."""
+        # Use the last `published_at`: `data`, which comes before it, may have a field of the same name.
         match = _PUBLISHED_AT.match(self.body, max(0, self.body.rfind(b'"published_at":')))
         return float(match[1]) if match else time.time()
 
 
 def overtakes(draft: Draft, held: Record) -> bool:
-    """Return whether a committed state proves that the record of its end, or of its attempt, was never published.
+    """Return whether `draft`, a state committed in the database, proves that `held` in Redis lacks a publish.
 
-    PROCESSING proves nothing: the worker that claims the job publishes it, with a lease that only it may write.
+    That is so if the draft is terminal and `held`, of the same attempt, is not, or if the draft's attempt is higher.
+    PROCESSING of a higher attempt proves nothing: the worker that claims the job publishes it, with a lease that only
+    the worker may write.
     """
     if draft.attempt == held.attempt:
         return draft.status.terminal and not held.terminal
@@ -110,7 +112,7 @@ def draft_record(
     error: Mapping[str, Any] | None = None,
     stalled: bool = False,
 ) -> Draft:
-    """Check and encode a record. Raise BadTopicError or BadRecordError, and nothing else, whatever is passed.
+    """Return a checked, encoded record. Raise BadTopicError or BadRecordError, and nothing else, whatever is passed.
 
     `data` and `error` may contain types that JSON does not have; see `realtime.records.json_text`.
     """
@@ -149,7 +151,7 @@ def _checked(progress: Progress, topic: str) -> Progress:
         )
     remaining = progress.remaining_seconds
     if isinstance(remaining, float) and not remaining <= MAX_REMAINING_SECONDS:
-        remaining = None  # an estimate by division is infinite or NaN at first: it is not known yet
+        remaining = None  # estimates by division are infinite or NaN at first: the time is not known yet
     elif remaining is not None:
         overdue = isinstance(remaining, int | float) and remaining < 0
         most, expected = MAX_REMAINING_SECONDS, "seconds"
@@ -159,7 +161,7 @@ def _checked(progress: Progress, topic: str) -> Progress:
 
 
 def _number(value: object, name: str, topic: str, *, most: float, expected: str) -> float:
-    """Return a number from 0 to `most`, also of a Decimal or a NumPy number. Raise BadRecordError for anything else."""
+    """Return `value`, a number of any type from 0 to `most`, as a float. Raise BadRecordError for anything else."""
     if isinstance(value, Real | Decimal):
         with suppress(ArithmeticError, ValueError):  # raised for a huge integer and for a signaling NaN
             if 0 <= (found := float(value)) <= most:
@@ -168,7 +170,7 @@ def _number(value: object, name: str, topic: str, *, most: float, expected: str)
 
 
 def _whole_number(value: object, name: str, topic: str, *, least: int = 0) -> int:
-    """Return a whole number from `least` to the largest that browsers hold exactly. Raise BadRecordError otherwise."""
+    """Return `value`, a whole number from `least` to MAX_NUMBER, as an int. Raise BadRecordError for anything else."""
     try:
         found = index(value) if not isinstance(value, bool) else -1  # type: ignore[arg-type]
     except TypeError:
@@ -186,7 +188,7 @@ def _shown(value: object) -> str:
 
 
 def parse_record(body: bytes) -> Record:
-    """Return the record that this JSON is. Raise BadRecordError."""
+    """Parse the JSON of a record. Raise BadRecordError."""
     match = _HEADER.match(body)
     if match is None or match[4].decode() not in Status.__members__:
         raise BadRecordError(f"This is no record: {body[:80]!r}.")
@@ -194,7 +196,7 @@ def parse_record(body: bytes) -> Record:
 
 
 def join_record(text: bytes, progress: bytes | None) -> Record:
-    """Return the record that the values of the keys `:status` and `:progress` form, joined as `publish.lua` does.
+    """Join the values of a topic's keys `:status` and `:progress` into its record, as `publish.lua` does.
 
     Raise BadRecordError.
     """
@@ -202,5 +204,5 @@ def join_record(text: bytes, progress: bytes | None) -> Record:
 
 
 def unknown_record(topic: str) -> bytes:
-    """Return the JSON for a topic that Redis does not know. The client then asks the detail endpoint once."""
+    """Return the JSON for a topic that Redis does not hold. For it the client requests the detail endpoint once."""
     return b'{"topic":"' + topic.encode() + b'","status":"UNKNOWN"}'

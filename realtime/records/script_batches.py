@@ -1,4 +1,4 @@
-"""Many calls of one script in one round trip."""
+"""Calls one script many times in one round trip."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,14 +15,14 @@ from realtime.redis.refused_writes import refusal
 log = structlog.get_logger(__name__)
 
 BATCH = 200
-"""Small enough that no other client waits long for Redis, large enough that the round trip costs little."""
+"""How many calls are sent together: few, so that other clients do not wait long, but enough to save round trips."""
 
 MOST_LOGGED = 1000
 _logged: set[str] = set()
 
 Item = TypeVar("Item")
 Call = tuple[Sequence[str], Sequence[Any]]
-"""KEYS and ARGV."""
+"""KEYS and ARGV of one call of a script."""
 
 
 def batched(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
@@ -35,7 +35,7 @@ def batched(items: Iterable[Item], size: int = BATCH) -> Iterator[list[Item]]:
 def run_script(redis: Redis, name: str, calls: Iterable[Call], *, at_the_limit: bool = False) -> list[Any]:
     """Call a script many times. Return the answers in order, None for a call that failed because of its own keys.
 
-    Raise RedisError if Redis fails. Some of the calls may have been executed then.
+    Raise RedisError if Redis fails. Even then some of the calls may have been executed.
     """
     script = redis.register_script(scripts.source(name, at_the_limit=at_the_limit))
     answers: list[Any] = []
@@ -50,7 +50,7 @@ def run_script(redis: Redis, name: str, calls: Iterable[Call], *, at_the_limit: 
 def answers_of(pipeline: Any, where: str) -> list[Any]:
     """Execute a pipeline. Return the answers in order, None for a call that failed because of its own keys.
 
-    So a key of the wrong type in one tenant does no harm to other tenants. `where` names the work in metrics and log.
+    So a key of the wrong type in one tenant does not affect other tenants. `where` names the work in metrics and log.
     Raise RedisError if the error concerns Redis itself.
     """
     return [isolated(answer, where) for answer in pipeline.execute(raise_on_error=False)]

@@ -1,4 +1,4 @@
-"""The texts of the Lua scripts, their arguments and their answers, for synchronous and asynchronous clients."""
+"""The texts, arguments and answers of the Lua scripts, for synchronous and asynchronous clients."""
 
 import math
 import secrets
@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 _FOLDER = Path(__file__).with_name("lua")
 _OPENING = frozenset({"publish", "snapshot", "topics"})
-"""Scripts that open the feed first."""
+"""Scripts that begin with `open_feed.lua`."""
 _ONLY_MASTER = frozenset({"read_record"})
 """Scripts that open no feed, but must not read from a replica."""
 _PUBLISHING = frozenset({"stall", "show_topic", "copy_old"})
@@ -29,7 +29,7 @@ _PUBLISHING = frozenset({"stall", "show_topic", "copy_old"})
 _AT_THE_LIMIT = frozenset(
     {"revoke", "set_note", "repair", "show_topic", "stall", "maintain_index", "lease", "drop_lease", "expire_ended"}
 )
-"""Revocation marks and repairs: they write even when Redis is at its memory limit, which refuses all other writes."""
+"""Scripts that write even when Redis is at its memory limit: for revocation marks, repairs and leases."""
 ALLOW_OOM = "#!lua flags=allow-oom\n"
 
 
@@ -37,7 +37,7 @@ ALLOW_OOM = "#!lua flags=allow-oom\n"
 def source(name: str, *, at_the_limit: bool = False) -> str:
     """Return the text of a script, together with the scripts that it needs.
 
-    `at_the_limit`: return a variant that writes even when Redis is at its memory limit, as for terminal states.
+    With `at_the_limit`, return a variant that writes even when Redis is at its memory limit, as terminal states need.
     """
     header = ALLOW_OOM if at_the_limit or name in _AT_THE_LIMIT else ""
     return header + _body(name)
@@ -63,7 +63,7 @@ class Limits:
 
     unfinished_ttl_seconds: int = 6 * 3600
     terminal_ttl_seconds: int = Settings.terminal_ttl_seconds
-    """How long the status of an ended topic stays once new clients are no longer shown it. 0: for ever."""
+    """How long the status of an ended topic stays after the topic is no longer shown to new clients. 0: for ever."""
     lease_seconds: float = Settings.lease_seconds
     recent_terminal: int = Settings.recent_terminal
     recent_terminal_seconds: int = 24 * 3600
@@ -83,8 +83,8 @@ class Published:
 class Snapshot:
     """A feed as it was read.
 
-    `whole`: whether `records` are all that a new client is shown, or only those above the known offset.
-    `named_records`: by topic, the records that were asked for by name and are not in the index. Only if `whole`.
+    `whole`: True if `records` are all that a new client is shown, False if only those above the reader's offset.
+    `named_records`: by topic, the records that were asked for by name and are not in the index. Read only if `whole`.
     `shown`: the number of topics in the index, of which a new client is shown those that have a status.
     """
 
@@ -138,21 +138,24 @@ def publish_arguments(keys: Keys, limits: Limits, tenant_id: int, draft: Draft) 
 
 
 def published(answer: Sequence[bytes]) -> Published:
-    """Read the answer of `publish.lua`."""
+    """Parse the answer of `publish.lua`."""
     return Published(Verdict(answer[0].decode()), answer[1].decode(), int(answer[2]))
 
 
 def snapshot_arguments(
     keys: Keys, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()
 ) -> tuple[list[str], list[Any]]:
-    """Return KEYS and ARGV of `snapshot.lua`. An empty epoch asks for everything; `topics` are also read by name."""
+    """Return KEYS and ARGV of `snapshot.lua`. An empty epoch asks for the whole feed.
+
+    If the whole feed is read, those of `topics` that it lacks are read by name.
+    """
     names = [keys.feed(tenant_id), keys.index(tenant_id), keys.relay()]
     prefix = keys.tenant(tenant_id)
     return names, [epoch, offset, new_epoch(), prefix, STATUS_SUFFIX, PROGRESS_SUFFIX, *map(check_topic, topics)]
 
 
 def snapshot(answer: Sequence[Any]) -> Snapshot:
-    """Read the answer of `snapshot.lua`. A topic whose status key was evicted is left out."""
+    """Parse the answer of `snapshot.lua`. A topic whose status key was evicted is left out."""
     epoch, offset, floor, whole, shown, indexed = answer[:6]
     named = 6 + 2 * indexed  # the position of the first topic that was read by name
     records = list(_join_records(answer[6:named]))
@@ -167,7 +170,7 @@ def topics_arguments(keys: Keys, tenant_id: int, topics: Sequence[str]) -> tuple
 
 
 def topics(answer: Sequence[Any]) -> Named:
-    """Read the answer of `topics.lua`. Topics that Redis does not hold are left out."""
+    """Parse the answer of `topics.lua`. Topics that Redis does not hold are left out."""
     epoch, offset = answer[:2]
     return Named(epoch.decode(), int(offset), {record.topic: record for record in _join_records(answer[2:])})
 
@@ -178,5 +181,5 @@ def _join_records(values: Sequence[bytes | None]) -> Iterator[Record]:
             if text is not None:
                 yield join_record(text, progress)
         except BadRecordError as problem:
-            # One foreign value under our keys must not make the whole feed unreadable.
+            # A value that another program wrote to one of our keys must not make the whole feed unreadable.
             log.warning("bad_record", error=str(problem))

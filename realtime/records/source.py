@@ -12,7 +12,7 @@ class TopicState:
     """The state of one topic in the database, and the tenant that owns it.
 
     `data` and `error` are what the project publishes with this status. `published_at` is the time at which the topic
-    reached it, in Unix seconds.
+    reached this status, in Unix seconds.
     """
 
     tenant_id: int
@@ -38,12 +38,13 @@ class TopicState:
 class Source(Protocol):
     """The database from which Redis is filled and repaired. Ids are unique over all tenants: a topic has one owner.
 
-    Only the relay and commands call it, never a connection or a poll: these cost no SQL. An exception is logged, and
-    the call is repeated later.
+    Only the relay and management commands call a source, so connections and polls cost no SQL. When a method raises an
+    exception, that is logged, and the call is repeated later.
 
     A source may also have an attribute `kinds`: the kinds of topics (`job` of `job:9`) that have a row while they are
     unfinished. A topic of these kinds that is shown as unfinished but has no row is ended as CANCELLED within some
-    minutes. For other kinds, and for a source without `kinds`, that happens after a week without a new record.
+    minutes. A topic of another kind, and each topic of a source without `kinds`, is ended as CANCELLED after a week
+    without a new record.
     """
 
     def tenants(self) -> list[int]:
@@ -56,10 +57,10 @@ class Source(Protocol):
         """Return the user of this tenant with this sign-in name, or None."""
 
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:
-        """Return all unfinished topics of these tenants (up to some hundred), the last changed at the end."""
+        """Return all unfinished topics of these tenants (up to some hundred), those that changed last at the end."""
 
     def ended(self, tenant_ids: Sequence[int], since: float) -> Iterable[TopicState]:
         """Return the topics of these tenants that have ended since this time, in Unix seconds."""
 
     def states(self, topics: Sequence[str]) -> dict[str, TopicState]:
-        """Return those of these topics (up to some hundred) that exist. The caller compares the tenant."""
+        """Return, by topic, the states of those of these topics (up to some hundred) that exist, of any tenant."""

@@ -23,13 +23,13 @@ def check_topic(topic: str) -> str:
 
 
 def is_named(pattern: str) -> bool:
-    """Return whether the pattern names one topic, and not all topics or a kind of them."""
+    """Return whether the pattern names one topic, rather than all topics or all of a kind."""
     return not pattern.endswith("*")
 
 
 @dataclass(frozen=True, slots=True)
 class TopicFilter:
-    """A set of patterns: topics, `kind:*`, or `*`. With `*`, the patterns `kind:*` are left out."""
+    """A set of patterns: topics, `kind:*`, or `*`. If `*` is among them, patterns `kind:*` are left out."""
 
     patterns: frozenset[str]
     hash: str = field(compare=False)
@@ -50,12 +50,12 @@ class TopicFilter:
 
     @classmethod
     def parse(cls, text: str) -> "TopicFilter":
-        """Return the filter that the query parameter `topics` names, with commas in between. Raise BadTopicError."""
+        """Return the filter of the query parameter `topics`: patterns separated by commas. Raise BadTopicError."""
         return cls.of(part.strip() for part in text.split(",") if part.strip())
 
     @property
     def named(self) -> list[str]:
-        """The topics that are asked for by name. Their state is sent even if it is not in the feed."""
+        """The topics that are asked for by name. Their records are sent even if new clients are not shown them."""
         return sorted(p for p in self.patterns if is_named(p))
 
     def matches(self, topic: str) -> bool:

@@ -30,7 +30,7 @@ _RANKS = {Status.PENDING: 0, Status.PROCESSING: 1}
 
 
 class Verdict(StrEnum):
-    """Redis' answer to a publish. Only `accepted` changes anything and takes an offset."""
+    """Redis' answer to a publish. Only an accepted publish changes anything and gets an offset."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"

@@ -1,4 +1,4 @@
-"""Finds out whether Redis accepts writes by writing."""
+"""Tries a write, to find out whether Redis accepts writes."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from realtime.records.keys import Keys
 
 
 def try_write(redis: Any, keys: Keys) -> Any:
-    """Send an ordinary write. If Redis refuses it, it refuses all ordinary writes.
+    """Send an ordinary write. If Redis refuses this one, it refuses all ordinary writes.
 
     Return what `set` returns: with a client for asyncio an awaitable, with a pipeline the pipeline.
     """
@@ -17,7 +17,7 @@ def try_write(redis: Any, keys: Keys) -> Any:
 
 
 def takes_writes(redis: Redis, key_prefix: str) -> bool:
-    """Return whether Redis takes an ordinary write. Raise RedisError if it cannot be reached."""
+    """Return whether Redis accepts an ordinary write. Raise RedisError if it cannot be reached."""
     try:
         try_write(redis, Keys(key_prefix))
     except ResponseError:
