@@ -5,13 +5,14 @@ import time
 from apps.worker.handlers import JobProgress
 
 LAST_PERCENT = 99.0
-"""The highest progress of a running job. 100 means DONE."""
+"""The highest progress of a running job, in percent. 100 means DONE."""
 
 
 class ChunkReport:
     """Reports progress after each chunk, and estimates the remaining seconds from the pace so far.
 
-    `begin_percent` is the progress before the first chunk. Calls raise the errors of `JobProgress.go_on`.
+    `begin_percent` is the progress before the first chunk. Call the instance after each chunk, with the number of rows
+    that are done and their total. A call may raise the errors of `JobProgress.go_on`.
     """
 
     def __init__(self, progress: JobProgress, step: str, begin_percent: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""Describes dead letters, and sends them back to work."""
+"""Describes dead letters, and has their jobs tried again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _SHOWN_LETTERS = 80
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[RowId]):
-    """The kind of row that the messages of a queue name: its store, and how to read its status and retry it."""
+    """The kind of row that a queue's messages refer to: its store, and functions that read its status and retry it."""
 
     store: JobStore[RowId, Any]
     status: Callable[[int, RowId], str | None]
@@ -69,11 +69,11 @@ def describe(queue_name: str, letter: Letter) -> str:
 
 
 def send_back(letters: DeadLetters, letter: Letter) -> str:
-    """Send a letter back to work, and return what was done, as the end of a sentence.
+    """Have the job of a letter tried again. Return what was done, as the end of a sentence.
 
-    A FAILED row is retried as its next attempt, which sends a new message. All other letters go back to their queue
-    unchanged: a worker checks a letter that names nothing again, and claims a row that has not ended. Raises
-    JobStateError for a row that has ended otherwise: the letter stays.
+    A FAILED row gets a new attempt with a new message, and the letter is deleted. A letter whose row has not ended, or
+    that refers to no row, goes back to its queue unchanged, and a worker receives it again. Raises JobStateError, and
+    keeps the letter, if the row has ended with another status or may not be retried now.
     """
     return KINDS[letters.queue_name].send_back(letters, letter)
 

@@ -1,4 +1,4 @@
-"""Handles one message: claims and runs its job, or puts back, deletes or gives up the message."""
+"""Handles one message: claims and runs its job, or else puts the message back, deletes it, or gives it up."""
 
 from typing import Any, Generic
 
@@ -23,7 +23,7 @@ DATABASE_RETRY_SECONDS = 5.0
 
 
 class Deliveries(Generic[RowId, C]):
-    """Handles messages, each in the calling thread."""
+    """Handles messages. Each message is handled in the thread that calls `handle`."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Deliveries(Generic[RowId, C]):
         self._timing = timing
 
     def handle(self, delivery: Delivery) -> None:
-        """Handle a message. Its log lines name the message and, once they are known, tenant, job and attempt."""
+        """Handle a message. Log lines name the message and, as soon as they are known, its tenant, job and attempt."""
         clear_contextvars()
         bind_contextvars(message=delivery.message_id)
         try:
@@ -65,7 +65,7 @@ class Deliveries(Generic[RowId, C]):
         try:
             lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=self._store.topic(ident))
         except RedisError as problem:
-            # Nobody knows whether another worker runs it. If so, the attempt number keeps the result right.
+            # Perhaps another worker runs the job. In that case its old attempt number keeps it from saving a result.
             log.warning("lease_not_read", error=str(problem))
             lease_left = 0.0
         claimed = self._store.claim(tenant_id, ident, lease_alive=lease_left > 0)
@@ -87,8 +87,8 @@ class Deliveries(Generic[RowId, C]):
         try:
             self._do_attempt(running)
         except AttemptSupersededError:
-            # The message stays, since it may belong to another attempt now. If the job has ended, the next receive
-            # deletes it.
+            # Keep the message, since it may belong to another attempt now. If the job has ended, the worker that
+            # receives the message next deletes it.
             log.info("job_superseded")
         finally:
             self._running.remove(running)
@@ -105,11 +105,11 @@ class Deliveries(Generic[RowId, C]):
             log.info("job_failed", code=problem.code, reason=str(problem), cause=str(problem.__cause__ or ""))
             self._store.fail(running.job, problem.code, str(problem))
             self._queue.delete(running.delivery)
-        except Exception as problem:  # noqa: BLE001 - whatever a handler raises
+        except Exception as problem:  # noqa: BLE001 - a handler may raise anything
             self._try_again(running, problem)
         else:
             log.info("job_done")
-            self._tidy_up(running.job)  # first, because deleting the message may fail
+            self._tidy_up(running.job)  # before the message is deleted, because that may fail
             self._queue.delete(running.delivery)
 
     def _run_handler(self, job: C) -> dict[str, Any]:
@@ -127,10 +127,10 @@ class Deliveries(Generic[RowId, C]):
             log.exception("job_not_tidied_up")
 
     def _try_again(self, running: Running[C], problem: Exception) -> None:
-        """Leave the job to the next attempt, which continues where this one was. After the last one it is FAILED."""
+        """Leave the job to its next attempt, which continues where this one ended. After the last, fail it."""
         log.warning("job_attempt_failed", receives=running.delivery.receives, exc_info=problem)
         if not self._running.remove(running):
-            return  # it was given back already, because this process stops
+            return  # the job was given back already, because this process stops
         close_old_connections()  # a broken connection would make the next write fail, too
         if running.delivery.receives >= self._timing.max_receives:
             self._give_up(running.delivery, running.job, "It could not be done, although it was tried several times.")

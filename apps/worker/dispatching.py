@@ -1,6 +1,7 @@
-"""Sends waiting jobs whose turn has come, and sends lost messages again, while a worker runs.
+"""Sends the messages of waiting jobs whose turn has come, and sends lost messages again, while a worker runs.
 
-A process that creates or ends a job sends the next ones itself. This catches up for processes that died before that.
+A process that creates or ends a job sends the messages of the next jobs itself. This module does it for processes that
+died before they could.
 """
 
 import math
@@ -21,17 +22,18 @@ log = structlog.get_logger(__name__)
 
 TURN_SECONDS = 1.0
 LONG_WAIT_SECONDS = 900.0
-"""After this a message counts as lost even if others still wait in the queue. If it was only slow, it comes twice."""
+"""After this time a message counts as lost even if the queue is not empty. A late message is received twice."""
 MOST_SEEN = 1000
-"""How many rows one look for lost messages reads. The next look continues after them."""
+"""How many rows one search for lost messages reads at most. The next search continues after these rows."""
 MOST_SENT = 100
-"""How many messages one look sends again at most."""
+"""How many messages one search sends again at most."""
 
 
 class Dispatching:
-    """Each worker process has one. Several may work at once.
+    """Sends messages, in one worker process. Several processes may do so at the same time.
 
-    A message counts as lost if no worker has run its job for two visibility times and the queue has no messages.
+    A message counts as lost if no worker has run its job for two visibility times and the queue has no messages. If the
+    queue has messages, it counts as lost after `LONG_WAIT_SECONDS`.
     """
 
     def __init__(self, queue: SqsJobQueue, visibility_seconds: float) -> None:
@@ -42,21 +44,21 @@ class Dispatching:
         self._looked_until = 0
 
     def run(self, stop: threading.Event) -> None:
-        """Call `look` repeatedly until `stop` is set. Outages do not end it."""
+        """Call `look` every second until `stop` is set. Errors are logged and do not end this loop."""
         failing = False
         while not stop.wait(TURN_SECONDS):
             try:
                 close_old_connections()
                 self.look(time.monotonic())
                 failing = False
-            except Exception as problem:  # noqa: BLE001 - whatever is away comes back
+            except Exception as problem:  # noqa: BLE001 - an outage ends by itself
                 if not failing:  # log each outage once
                     log.warning("dispatching_failed", error=str(problem).strip())
                 failing = True
         connection.close()
 
     def look(self, now: float) -> None:
-        """Send the jobs whose turn it is and, every quarter of the patience, look for lost messages."""
+        """Send the messages of jobs whose turn has come. Twice per visibility time, search for lost messages too."""
         if released := dispatch.release(self._queue.short_name):
             log.info("turns_given", jobs=released)
         if now >= self._look_at:
@@ -71,7 +73,7 @@ class Dispatching:
             depth = self._queue.depth()
             if depth:
                 lost = [job for job in lost if now - since[job.pk] >= LONG_WAIT_SECONDS]
-                lost = lost[: max(1, len(idle) - depth)]  # the messages in the queue are probably those of the others
+                lost = lost[: max(1, len(idle) - depth)]  # `depth` idle jobs probably have a message in the queue
         for job in lost[:MOST_SENT]:
             if dispatch.send_again(self._queue.short_name, job):
                 log.warning("message_sent_again", tenant=job.tenant_id, job=job.topic)
@@ -79,7 +81,7 @@ class Dispatching:
         self._idle_since |= since
 
     def _idle_jobs(self) -> list[SentJob]:
-        """Return the next jobs that were sent but that no worker runs. While Redis is away, this is unknown: none."""
+        """Return the next jobs whose messages were sent but that no worker runs; none while Redis does not answer."""
         age = timedelta(seconds=self._patience / 4)
         sent = dispatch.sent_before(self._queue.short_name, age, after=self._looked_until, most=MOST_SEEN)
         try:
@@ -92,7 +94,7 @@ class Dispatching:
         return idle
 
     def _forget(self, seen: list[SentJob], idle: set[int]) -> None:
-        """Forget the jobs of this look that are no longer idle, and let the next look begin after it."""
+        """Forget those jobs in the range of this search that are not idle, and note where the next search begins."""
         last = seen[-1].pk if len(seen) == MOST_SEEN else math.inf
         kept = {
             pk: since for pk, since in self._idle_since.items() if pk in idle or not self._looked_until < pk <= last

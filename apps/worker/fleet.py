@@ -1,7 +1,7 @@
-"""Limits how many jobs of one kind run at once in all processes of a fleet: slots in Redis, held by leases.
+"""Limits how many jobs of one kind run at once in all processes of a fleet. Each job needs a slot in Redis.
 
-The slots of a process that dies are free when their leases end. While Redis cannot be reached, work continues, and each
-process is limited only by its own concurrency.
+Each slot has a lease. If a process dies, its slots are free when their leases end. While Redis cannot be reached, work
+continues, and each process is limited only by its own concurrency.
 """
 
 import threading
@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 log = structlog.get_logger(__name__)
 
 # Take a slot. Uses the clock of Redis.
-# KEYS: 1 slots (a sorted set: token → end of its lease). ARGV: 1 most, 2 seconds, 3 token.
+# KEYS: 1 slots (a sorted set: token → end of its lease). ARGV: 1 number of slots, 2 seconds of the lease, 3 token.
 _TAKE = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -24,8 +24,8 @@ redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[3])
 redis.call('PEXPIRE', KEYS[1], math.ceil(tonumber(ARGV[2]) * 1000))
 return 1
 """
-# Renew slots. A slot that was lost is taken again, because its job is running.
-# ARGV: 1 seconds, then tokens.
+# Renew the leases of slots. A slot that Redis no longer has is taken again, because its job is running.
+# KEYS: 1 slots. ARGV: 1 seconds of the lease, then the tokens.
 _RENEW = """
 local clock = redis.call('TIME')
 local ends = tonumber(clock[1]) + tonumber(clock[2]) / 1000000 + tonumber(ARGV[1])
@@ -36,7 +36,7 @@ return #ARGV - 1
 
 
 class FleetSlots:
-    """The slots that one process holds. Any thread may call it. Nothing raises if Redis is away."""
+    """The slots that one process holds. Any thread may call the methods. They raise nothing if Redis fails."""
 
     def __init__(self, redis: Redis, key: str, most: int, lease_seconds: float) -> None:
         self._redis = redis
@@ -48,7 +48,10 @@ class FleetSlots:
         self._reachable = True
 
     def take(self) -> str | None:
-        """Take a slot and return its token, for `give`. Return None if the fleet has no free slot."""
+        """Take a slot and return its token, for `give`. Return None if the fleet has no free slot.
+
+        If Redis cannot be reached, a token is returned too.
+        """
         token = token_hex(8)
         try:
             granted = bool(self._take_script([self._key], [self._most, self._seconds, token]))
@@ -63,7 +66,7 @@ class FleetSlots:
         return token
 
     def give(self, token: str) -> None:
-        """Give a slot back. If Redis cannot be reached, its lease ends by itself."""
+        """Give a slot back. If Redis cannot be reached, the slot is free when its lease ends."""
         with self._lock:
             self._held.discard(token)
         try:
@@ -72,7 +75,7 @@ class FleetSlots:
             self._note_away(problem)
 
     def renew(self) -> None:
-        """Renew the leases of all slots that this process holds. Call it well before they end."""
+        """Renew the leases of all slots that this process holds. Call this well before the leases end."""
         with self._lock:
             held = sorted(self._held)
         if not held:

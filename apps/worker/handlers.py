@@ -1,4 +1,4 @@
-"""The handler of a kind of job: a function that runs one claimed job and returns its result."""
+"""The handler of a kind of job (`Handler`), and the object by which it reports progress (`JobProgress`)."""
 
 import math
 import time
@@ -21,7 +21,10 @@ LOOK_SECONDS = 0.5
 
 
 class JobProgress:
-    """Lets a handler report its progress (best effort, never an error) and check whether it may continue."""
+    """Reports the progress of one job for its handler, and checks whether the job may continue.
+
+    Progress is best effort: if Redis cannot be reached, a report is lost, and no error is raised.
+    """
 
     def __init__(
         self,
@@ -48,8 +51,8 @@ class JobProgress:
     ) -> None:
         """Report progress: `percent` of the job and `step_percent` of the step, 0 to 100; `remaining` in seconds.
 
-        `counts` is added to the record's data, such as `{"rows_done": 1200, "rows_total": 2000}`. At most five reports
-        a second are sent, the newest ones. A new step and a `milestone` (a finished chunk) are always sent.
+        `counts`, such as `{"rows_done": 1200, "rows_total": 2000}`, is added to the record's data. The first report of
+        a step and a `milestone` (a finished chunk) are sent at once. Of the others only the newest in 0.2 s is sent.
         """
         self._publisher.progress(
             tenant_id=self.job.tenant_id,
@@ -63,10 +66,11 @@ class JobProgress:
         )
 
     def go_on(self, remaining: float) -> None:
-        """Check whether the job may continue. Call it, as often as you like, where another attempt can continue.
+        """Raise an error if the job must stop here. Call this, as often as you like, where a new attempt can continue.
 
-        Raises WorkerStopsError if this worker is stopping and `remaining` seconds of work are too many: the job is then
-        given back to other workers. Raises AttemptSupersededError if the job was cancelled or has a newer attempt.
+        Raises WorkerStopsError if this worker is stopping and has no time for `remaining` more seconds of work: the job
+        is then given back to other workers. Raises AttemptSupersededError if the job was cancelled or has a newer
+        attempt.
         """
         if not self._stopping.leaves_time_for(remaining):
             raise WorkerStopsError
@@ -80,7 +84,7 @@ class JobProgress:
         try:
             ours = self._publisher.renew_lease(tenant_id=job.tenant_id, topic=job.topic, attempt=job.attempt)
         except RedisError as problem:
-            # The write at the end checks the attempt in any case.
+            # Continue: when the result is saved, the attempt is checked in any case.
             log.debug("lease_not_read", error=str(problem))
         else:
             if not ours:
@@ -91,15 +95,15 @@ class JobProgress:
 class Handler(Generic[C]):
     """How the worker does one kind of job. `do` runs a claimed job and returns its result.
 
-    `do` raises JobFailedError if another attempt would not help. It lets AttemptSupersededError and WorkerStopsError
-    (of `progress.go_on` and of writes) pass. After any other error the job is tried again.
+    `do` raises JobFailedError if another attempt would not help. It must not catch AttemptSupersededError and
+    WorkerStopsError, which `JobProgress.go_on` and writes raise. After any other error the job is tried again.
     """
 
     steps: tuple[str, ...]
     do: Callable[[C, JobProgress], dict[str, Any]]
     after_done: Callable[[C], None] | None = None
-    """Tidies up after DONE. Its errors are only logged."""
+    """Tidies up after the job is DONE. Its errors are only logged."""
     sweep: Callable[[], object] | None = None
-    """Deletes what this kind of job keeps only for a while. It is called when a worker starts, and then every hour."""
+    """Deletes what this kind of job keeps for a limited time. It is called when a worker starts and then every hour."""
     sweep_soon: Callable[[], object] | None = None
     """Does what requests leave to the worker, such as deleting files. It is called every few seconds."""

@@ -1,7 +1,7 @@
-"""The loop of every worker: receives messages, claims and runs their jobs, and renews what it holds meanwhile.
+"""The loop of every worker: receives messages, claims and runs their jobs, and renews the leases of running jobs.
 
-Jobs are idempotent, because a message may come twice and a worker may die at any line. The attempt number protects the
-result: a worker that does not hold the current attempt can neither save nor publish.
+Jobs are idempotent, because a message may be received twice and a worker may die at any moment. The attempt number
+protects the result: a worker that does not hold the current attempt can neither save nor publish.
 """
 
 import os
@@ -37,10 +37,10 @@ RETRY_SECONDS = 2.0
 
 
 class Worker(Generic[RowId, C]):
-    """A worker process. It has threads for polling, each job, two heartbeats, two sweeps, turns, and the outbox relay.
+    """A worker process. It has a thread each for polling, two heartbeats, two sweeps, turns, the relay, and each job.
 
-    It polls for one message at a time, and holds one of the fleet's slots meanwhile. So waiting messages are spread
-    over all processes, and no process receives a message whose job it may not begin.
+    It polls for one message at a time, and takes one of the fleet's slots before each poll. So waiting messages are
+    spread over all processes, and no process receives a message whose job it may not begin.
     """
 
     def __init__(
@@ -69,14 +69,14 @@ class Worker(Generic[RowId, C]):
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT. Then take no more messages, and finish or give back the running jobs."""
+        """Work until SIGTERM or SIGINT. Then receive no more messages, and finish or give back the running jobs."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.ask())
         relay = threading.Thread(target=Relay().run, args=[self._stop], name="relay")
         leases = threading.Thread(target=self._running.renew_leases, args=[self._fleet.renew], name="leases")
         visibility = threading.Thread(target=self._running.renew_visibility, name="visibility")
         pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="job")
-        # These are daemons, so that a queue or a storage that hangs does not keep the process from ending.
+        # These threads are daemons, so that a queue or a storage that hangs does not keep the process from ending.
         poll = threading.Thread(target=self._poll, args=[pool], name="poll", daemon=True)
         sweep = threading.Thread(target=sweep_until, args=[self._stop, self._sweeps], name="sweep", daemon=True)
         soon_args = [self._stop, self._sweeps_soon, SOON_SECONDS]
@@ -94,7 +94,7 @@ class Worker(Generic[RowId, C]):
         conf.publisher().close()
         log.info("worker_stopped")
         if not finished:
-            os._exit(0)  # other workers have the jobs that were given back, so what still runs here is useless
+            os._exit(0)  # the jobs that still run here were given back to other workers, so do not wait for them
 
     def _poll(self, pool: ThreadPoolExecutor) -> None:
         try:
@@ -115,7 +115,7 @@ class Worker(Generic[RowId, C]):
             except QueueUnavailableError as problem:
                 log.warning("queue_unavailable", error=str(problem))
                 self._stop.wait(RETRY_SECONDS)
-            except Exception:  # a worker that no longer polls looks alive and does nothing
+            except Exception:  # continue: if this thread ended, the process would stay alive without polling
                 log.exception("poll_failed")
                 self._stop.wait(RETRY_SECONDS)
 
@@ -150,14 +150,14 @@ class Worker(Generic[RowId, C]):
         close_old_connections()
         try:
             self._deliveries.handle(delivery)
-        except Exception:  # no message may end the loop
+        except Exception:  # log it here, since nobody reads the errors of the pool's futures
             log.exception("delivery_failed")
         finally:
             self._fleet.give(slot)
             close_old_connections()
 
     def _drain(self) -> bool:
-        """Wait for the running jobs to end, then give the others back. Return False if something still runs."""
+        """Wait for running jobs until the drain time ends, then give back the others. Return whether all have ended."""
         with self._lock:
             running = set(self._futures)
         _, unfinished = wait(running, self._stopping.seconds_left)

@@ -1,4 +1,4 @@
-"""Gauges of waiting and running jobs for Prometheus. They are by queue, since there are too many tenants."""
+"""Gauges of waiting and running jobs for Prometheus. Their label is the queue, because there are too many tenants."""
 
 from collections.abc import Iterator
 
@@ -17,11 +17,11 @@ def _ask_database() -> dict[str, Load]:
     try:
         return {queue: dispatch.load_of(queue) for queue in QUEUES}
     finally:
-        connection.close()  # of this thread, which ends
+        connection.close()  # this thread's own connection, because the thread ends
 
 
 class Jobs(Collector):
-    """Counts the unfinished jobs of each queue at each scrape. Without an answer of the database it has no gauges."""
+    """Counts the unfinished jobs of each queue at each scrape. If the database does not answer, there are no gauges."""
 
     def __init__(self) -> None:
         self._question = Question(_ask_database)

@@ -1,4 +1,4 @@
-"""The jobs that this process holds. They are renewed while they run, and given back when it stops."""
+"""The jobs that this process runs. It renews their leases and messages, and gives the jobs back when it stops."""
 
 import threading
 from collections.abc import Callable
@@ -26,12 +26,15 @@ class Running(Generic[C]):
 
     @property
     def log(self) -> Any:
-        """A logger for other threads than the job's."""
+        """A logger that names the job, for threads other than the job's own."""
         return log.bind(tenant=self.job.tenant_id, job=self.job.topic, attempt=self.job.attempt)
 
 
 class RunningJobs(Generic[C]):
-    """The running jobs. Heartbeats renew the visibility of their messages and their leases. Any thread may call it."""
+    """The running jobs. Heartbeats renew their leases and the visibility of their messages.
+
+    Any thread may call the methods.
+    """
 
     def __init__(self, queue: SqsJobQueue, store: JobStore[Any, C], timing: Timing) -> None:
         self._queue = queue
@@ -52,25 +55,28 @@ class RunningJobs(Generic[C]):
             return self._held.pop(running.delivery.receipt, None) is not None
 
     def renew_leases(self, and_then: Callable[[], None] = lambda: None) -> None:
-        """Renew the leases at each heartbeat until `stop`. It needs its own thread, since a queue may hang."""
+        """Renew the leases at each heartbeat until `stop` is called, and call `and_then` after each heartbeat.
+
+        Run this and `renew_visibility` in separate threads, because a queue may hang.
+        """
         self._beat(self._renew_lease, and_then)
 
     def renew_visibility(self) -> None:
-        """Renew the visibility of the messages at each heartbeat until `stop`."""
+        """Renew the visibility of the messages at each heartbeat until `stop` is called."""
         self._beat(self._renew_visibility)
 
     def stop(self) -> None:
         self._stopped.set()
 
     def give_back_all(self) -> None:
-        """Make the running jobs PENDING again, and show their messages to other workers at once."""
-        with self._giving_back:  # also waits for threads that give back their own job, as the process may end then
+        """Make the running jobs PENDING again, and send their messages again, for other workers."""
+        with self._giving_back:  # this also waits for threads that give back jobs, since the process may end afterwards
             for running in self._all():
                 self._give_back(running)
         connection.close()
 
     def give_back(self, running: Running[C]) -> None:
-        """Give one job back in the same way. Does nothing if it was given back already."""
+        """Give one job back, as `give_back_all` does. Do nothing if it was given back already."""
         with self._giving_back:
             self._give_back(running)
 
@@ -80,10 +86,10 @@ class RunningJobs(Generic[C]):
         try:
             close_old_connections()
             self._store.give_back(running.job)
-            self._queue.put_back(running.delivery, 0)  # as a new message, since this is no failed attempt
+            self._queue.put_back(running.delivery, 0)  # as a new message, so that no failed attempt is counted
             running.log.info("job_given_back")
         except (AttemptSupersededError, DatabaseError, QueueUnavailableError) as problem:
-            # It comes back by itself when its lease and the visibility of its message end.
+            # Another worker gets the job when its lease and the visibility of its message have ended.
             running.log.warning("job_not_given_back", error=str(problem))
 
     def _beat(self, renew: Callable[[Running[C]], None], and_then: Callable[[], None] = lambda: None) -> None:

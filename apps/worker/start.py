@@ -1,4 +1,4 @@
-"""Starts every worker: reads the environment, sets up Django, then runs the loop."""
+"""Starts a worker of any kind: reads the environment, sets up Django, then runs the loop."""
 
 import os
 from collections.abc import Callable
@@ -12,13 +12,16 @@ Parts = tuple["JobStore[Any, Any]", "dict[str, Handler[Any]]"]
 
 
 def start(name: str, queue_name: str, parts: Callable[[], Parts]) -> None:
-    """Work on a queue until SIGTERM. `parts` is called after Django is set up, and imports what needs that."""
+    """Work on a queue until SIGTERM or SIGINT.
+
+    `parts` returns the store and the handlers. It is called after Django is set up, so that it can import models.
+    """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("PROCESS_NAME", name)
     from config.logging import log_everything  # noqa: PLC0415
 
     log_everything()
-    import django  # noqa: PLC0415 - the environment comes first
+    import django  # noqa: PLC0415 - the log and the environment are set up first
 
     from config.environment import hide_secrets_once_read, sentences_in_the_log  # noqa: PLC0415
 

@@ -10,10 +10,11 @@ class WorkerStopsError(Exception):
 
 
 class Stopping:
-    """Each process has one. `drain_seconds` is how long running jobs may continue after the process was asked to stop.
+    """The stopping of one process. `drain_seconds` is how long running jobs may continue after `ask`.
 
     `asked` is set when the process is asked to stop, and `polls_ended` when it receives no more messages. Jobs are
-    given back only after that: otherwise the last poll could receive their messages and hide them from other workers.
+    given back after `polls_ended`: otherwise the last poll could receive their messages and hide them from other
+    workers.
     """
 
     def __init__(self, drain_seconds: float = math.inf) -> None:
@@ -23,7 +24,7 @@ class Stopping:
         self._asked_at = self._until = math.inf
 
     def ask(self) -> None:
-        """Ask the process to stop. It may be called several times, and from a signal handler."""
+        """Ask the process to stop. This may be called several times, and from a signal handler."""
         if not self.asked.is_set():
             self._asked_at = time.monotonic()
             self._until = self._asked_at + self._drain_seconds

@@ -1,4 +1,4 @@
-"""The rows that a worker's messages name: how to find, claim, end and give back one."""
+"""Finds, claims, ends and gives back the rows that a worker's messages refer to."""
 
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -14,11 +14,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class RefusedMessageError(Exception):
-    """The message can never be worked on. The error's message is stored with it in the dead letters."""
+    """A message of a queue can never be handled. The error's text is stored with it among the dead letters."""
 
 
 class Message(BaseModel):
-    """The body of a message. If it names no tenant, as those of older versions, the tenant is looked up."""
+    """The body of a message. Messages of older versions name no tenant, so the row's tenant is looked up."""
 
     model_config = ConfigDict(extra="ignore", strict=False)
 
@@ -32,13 +32,16 @@ class JobMessage(Message):
 
 
 class JobStore(Protocol[RowId, C]):
-    """Finds and changes one kind of row. `finish`, `fail` and `give_back` raise AttemptSupersededError."""
+    """Finds and changes one kind of row.
+
+    `finish`, `fail` and `give_back` raise AttemptSupersededError if the attempt is no longer the current one.
+    """
 
     def ident(self, body: str) -> tuple[Message, RowId]:
-        """Return a message and the id of the row that it names. Raises RefusedMessageError."""
+        """Parse a body. Return the message and the id of its row. Raises RefusedMessageError for a malformed body."""
 
     def name(self, ident: RowId) -> str:
-        """Return how sentences name the row, such as `job 7f…`."""
+        """Return the name of the row for use in sentences, such as `job 7f…`."""
 
     def topic(self, ident: RowId) -> str: ...
 
@@ -52,7 +55,7 @@ class JobStore(Protocol[RowId, C]):
     def fail(self, job: C, code: str, message: str) -> None: ...
 
     def give_back(self, job: C, pause: float = 0.0) -> None:
-        """Return the job to the queue. The next attempt begins after this number of seconds."""
+        """Make the job PENDING as its next attempt, which may begin after `pause` seconds."""
 
 
 class AiJobs:
@@ -85,7 +88,7 @@ class AiJobs:
 
 
 def find_row(store: JobStore[RowId, C], body: str) -> tuple[int, RowId]:
-    """Return the tenant and the id of the row that a message names.
+    """Return the tenant and the id of the row that a message refers to.
 
     Raises RefusedMessageError if the message is malformed, there is no such row, or the row is another tenant's.
     """
@@ -101,7 +104,7 @@ def find_row(store: JobStore[RowId, C], body: str) -> tuple[int, RowId]:
 
 
 def read_message(kind: type[M], body: str) -> M:
-    """Parse the body of a message. Raises RefusedMessageError."""
+    """Parse the body of a message. Raises RefusedMessageError if it is malformed."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as problem:

@@ -1,4 +1,4 @@
-"""Deletes, while a worker runs, what has been kept long enough and what killed processes left behind."""
+"""Runs the sweeps of a worker, which delete what has expired and what killed processes left behind."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -19,13 +19,17 @@ Work = Callable[[], object]
 
 
 def sweep_until(stop: threading.Event, sweeps: Iterable[Work], pause_seconds: float = SWEEP_SECONDS) -> None:
-    """Call each sweep now and after each pause, until `stop`. An error stops no other sweep and is logged once."""
+    """Call each sweep now and after each pause, until `stop` is set.
+
+    An error of one sweep does not stop the others. If a sweep fails several times in a row, only the first error is
+    logged.
+    """
     failures: dict[Work, int] = {}
     while True:
         for sweep in sweeps:
             try:
                 sweep()
-            except Exception:  # the storage or the database may be away: try again next time
+            except Exception:  # the storage or the database may not answer now: try again after the pause
                 failures[sweep] = failures.get(sweep, 0) + 1
                 if failures[sweep] == 1:
                     log.exception("sweep_failed")
@@ -38,7 +42,7 @@ def sweep_until(stop: threading.Event, sweeps: Iterable[Work], pause_seconds: fl
 
 
 def by_one_process(name: str, sweep: Work) -> Work:
-    """Return the same sweep, done by only one process of the installation in each hour, since it reads a lot."""
+    """Return a sweep that runs about once an hour in only one process of the installation, since it reads a lot."""
 
     def sweep_if_due() -> None:
         key = f"{settings.REALTIME_KEY_PREFIX}worker:sweep:{name}"
@@ -49,4 +53,4 @@ def by_one_process(name: str, sweep: Work) -> Work:
 
 
 sweep_storage = by_one_process("leftovers", sweep_leftovers)
-"""The sweep of the storage, for the kinds of jobs that use it. Other workers may have no access to it."""
+"""The sweep of the storage, for the kinds of jobs that use the storage. Other workers may have no access to it."""

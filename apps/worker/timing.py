@@ -7,22 +7,25 @@ from pathlib import Path
 from django.conf import settings
 
 _LONGER = 10
-"""The factor by which each pause of a job is longer than the one before."""
+"""By what factor each pause before a new attempt is longer than the pause before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """The timing of a worker.
 
-    `visibility_seconds` is greater than `lease_seconds`, so that a dead worker's lease has ended when its message
-    shows.
+    `visibility_seconds` is greater than `lease_seconds`, so that a dead worker's lease has ended when another worker
+    receives its message.
     """
 
     heartbeat_seconds: float
     lease_seconds: float
     visibility_seconds: int
     poll_seconds: int = 10
-    """A poll cannot be interrupted, so a worker that stops waits for its end. Each poll costs a request."""
+    """How long a poll waits for a message. A poll cannot be interrupted, so a worker that stops waits until it ends.
+
+    Shorter polls would cost more requests.
+    """
     drain_seconds: float = 20.0
     max_receives: int = 3
     retry_seconds: float = 30.0
@@ -44,14 +47,17 @@ class Timing:
 
     @property
     def poll_end_seconds(self) -> float:
-        """How long to wait for the last poll after a stop was asked for. A queue may hang."""
+        """How long a worker that was asked to stop waits for its last poll: not forever, because a queue may hang."""
         return self.poll_seconds + 3.0
 
     def pause_after(self, receives: int) -> float:
-        """Return how many seconds a job waits after this failed attempt, since an outage may last for minutes."""
+        """Return how many seconds a job waits after a failed attempt, if its message was received this many times.
+
+        Later pauses are longer, since an outage may last for minutes.
+        """
         return float(self.retry_seconds * _LONGER ** (receives - 1))
 
     def say_ready(self) -> None:
-        """Write the ready file: this worker polls its queue. The time of the file is that of the last poll."""
+        """Write the ready file, which shows that this worker polls its queue. Its time is that of the last poll."""
         if self.ready_file:
             Path(self.ready_file).write_text(str(os.getpid()))

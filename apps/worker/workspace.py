@@ -1,4 +1,4 @@
-"""Temporary folders of jobs. They are deleted when the job ends, or by the next worker if the process was killed."""
+"""Temporary folders of jobs. A folder is deleted when its job ends or, if the process was killed, by another worker."""
 
 import fcntl
 import shutil
@@ -11,12 +11,12 @@ from pathlib import Path
 _PREFIX = "academy-work-"
 _HELD = "held"
 _NEW_SECONDS = 60.0
-"""A folder younger than this may not be locked yet."""
+"""A folder that is younger than this has perhaps not been locked yet, so it is not swept."""
 
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """Make an empty folder for the length of a `with` block."""
+    """Make an empty folder, which is deleted at the end of the `with` block."""
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, Path(name, _HELD).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # the kernel releases the lock when the process ends in any way
         folder = Path(name, "work")
@@ -37,8 +37,8 @@ def _sweep(folder: Path) -> bool:
         with Path(folder, _HELD).open("r") as held:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (FileNotFoundError, PermissionError):
-        return False  # it was deleted meanwhile, or belongs to another user
+        return False  # the folder was deleted meanwhile, or belongs to another user
     except BlockingIOError:
-        return False  # a process works in it
+        return False  # a process works in the folder
     shutil.rmtree(folder, ignore_errors=True)
     return True

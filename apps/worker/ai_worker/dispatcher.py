@@ -1,4 +1,4 @@
-"""The handlers of the AI worker's kinds of jobs. A new kind is a folder beside this file and a line here."""
+"""The handlers of the AI worker's kinds of jobs. To add a kind, add a folder beside this file and a line here."""
 
 from academy.domain.jobs import EXCEL_PARSING, STUDENT_EXPORT, ClaimedJob
 from apps.worker.ai_worker import excel_parsing, student_export

@@ -1,6 +1,6 @@
 """The job of a bulk message: claims each message, sends it, and saves its outcome. No message is ever sent twice.
 
-docs/explanation/at-most-once.md explains what happens if a worker dies in between.
+docs/explanation/at-most-once.md explains what happens if a worker dies while it sends.
 """
 
 import heapq
@@ -61,20 +61,23 @@ class _Sending:
         self._job, self._lanes, self._report = job, lanes, report
         self._health = Health()
         self._claimed_up_to: int | None = 0
-        self._waiting: list[tuple[float, int]] = []  # when they are due, and their ids
+        self._waiting: list[tuple[float, int]] = []  # when each message is due, and its id
         self._set_aside: ProviderUnavailableError | None = None
         self._token_at = self._quiet_until = self._used_at = 0.0
         self._has_token = False
 
     def run(self) -> None:
-        """Send messages until none is left. Raises ProviderUnavailableError, and the errors of `JobProgress.go_on`."""
+        """Send messages until none is left.
+
+        Raises ProviderUnavailableError if messages are left for another attempt, and the errors of `JobProgress.go_on`.
+        """
         try:
             while self._is_unfinished:
                 self._report.go_on()
                 started = self._start_next()
                 self._note_ended(0.0 if started else LOOK_SECONDS)
         finally:
-            # Even if the job has ended: only this process knows the outcome of messages that are at the provider.
+            # Also after an error, because only this process knows the outcome of messages that the provider has.
             for message, problem in self._lanes.ended(None):
                 self._save(message, problem)
         if self._set_aside is not None:
@@ -85,7 +88,7 @@ class _Sending:
         return bool(self._lanes or self._waiting or self._claimed_up_to is not None)
 
     def _start_next(self) -> bool:
-        """Claim a message and start sending it. Return False if none is due, or none may be sent now."""
+        """Claim a message and start sending it. Return False if no message is due, or none may be sent now."""
         now = time.monotonic()
         if len(self._lanes) >= self._health.lanes(LANES) or now < max(self._quiet_until, self._token_at):
             return False
@@ -116,7 +119,11 @@ class _Sending:
         return message
 
     def _note_ended(self, seconds: float) -> None:
-        """Save the outcomes of messages. Wait up to `seconds` for the first, or until a message may be due."""
+        """Save the outcomes of messages. Wait up to `seconds` for the first outcome.
+
+        If no outcome is expected, wait up to `seconds` until the next message may be due. Raises
+        ProviderUnavailableError if the provider is down.
+        """
         if self._lanes:
             ended = self._lanes.ended(seconds)
         else:
@@ -132,7 +139,7 @@ class _Sending:
 
     @property
     def _next_at(self) -> float:
-        """When the next message may be due, in monotonic seconds."""
+        """The time at which the next message may be due, as a value of `time.monotonic`."""
         first = self._waiting[0][0] if self._waiting and self._claimed_up_to is None else 0.0
         return max(self._token_at, self._quiet_until, first)
 
@@ -163,7 +170,7 @@ class _Sending:
     def _put_off(self, message: Message, problem: ProviderUnavailableError) -> None:
         """Let the message wait. After too many tries, leave it to the next attempt of the job."""
         seconds = self._health.note_refusal(message.pk)
-        if self._health.refusals == 1:  # log once each time that it stops accepting messages
+        if self._health.refusals == 1:  # log once each time that the provider stops accepting messages
             log.warning("provider_unavailable", error=str(problem))
         if seconds == math.inf:
             self._set_aside = problem
@@ -172,7 +179,7 @@ class _Sending:
 
 
 def _save_surely(save: Callable[[], None]) -> None:
-    """Call `save`, and try again if the database is away, because only this process knows the outcome."""
+    """Call `save`, and repeat it if the database cannot be reached, because only this process knows the outcome."""
     for _ in range(SAVE_TRIES - 1):
         try:
             save()

@@ -4,11 +4,14 @@ import math
 from dataclasses import dataclass, field
 
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds to wait: for one message after each of its failures in a row, and for all after those of the provider."""
+"""Seconds to wait after the first failure, the second failure, and so on.
+
+They apply to one message that was not accepted, and to all messages if the provider itself fails repeatedly.
+"""
 FREE_FAILURES = 16
-"""Up to this many refusals in a row, only the refused messages wait. Many providers refuse every second message."""
+"""Up to this many refusals in a row delay only the refused messages. Many providers refuse every second message."""
 MOST_TRIES = 15
-"""How often one attempt of the job tries one message."""
+"""How often one attempt of the job tries to send one message, at most."""
 
 
 @dataclass(slots=True)
@@ -17,20 +20,20 @@ class Health:
 
     answered: bool = False
     refusals: int = 0
-    """How many answers in a row said that it accepts no messages."""
+    """How many answers in a row said that the provider accepts no messages now."""
     unknown: int = 0
     """How many messages in a row had an unknown outcome."""
     tries: dict[int, int] = field(default_factory=dict)
-    """For the id of each message: how often the provider answered that it accepts no messages."""
+    """By the id of each message: how often the provider answered that it does not accept this message now."""
 
     def note_answer(self) -> None:
         """Note that the provider works: it accepted or rejected a message."""
         self.answered, self.refusals, self.unknown = True, 0, 0
 
     def note_refusal(self, message_id: int) -> float:
-        """Note that the provider accepts no messages. Return how long this message waits, in seconds.
+        """Note that the provider did not accept this message now. Return how many seconds the message must wait.
 
-        That is infinite if the message was tried often enough.
+        Return infinity if this attempt of the job must not try the message again.
         """
         self.refusals += 1
         tries = self.tries[message_id] = self.tries.get(message_id, 0) + 1
@@ -41,15 +44,15 @@ class Health:
 
     @property
     def is_down(self) -> bool:
-        """Whether this attempt of the job should end."""
+        """Whether the provider has failed so often in a row that this attempt of the job should end."""
         return self.unknown > len(PAUSES) or self.refusals > FREE_FAILURES + len(PAUSES)
 
     @property
     def pause(self) -> float:
-        """For how many seconds to send nothing to the provider."""
+        """For how many seconds nothing must be sent to the provider."""
         failures = max(self.unknown, self.refusals - FREE_FAILURES)
         return PAUSES[min(failures, len(PAUSES)) - 1] if failures > 0 else 0.0
 
     def lanes(self, most: int) -> int:
-        """Return how many messages may be at the provider at once: one as long as it is unknown whether it answers."""
+        """Return how many messages may be at the provider at once: only one while it is unknown whether it answers."""
         return 1 if self.unknown or not self.answered else max(1, most - self.refusals)

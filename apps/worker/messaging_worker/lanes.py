@@ -1,4 +1,4 @@
-"""Threads that send messages to the provider. The job's own thread claims and saves them."""
+"""Threads that send messages to the provider. The job's own thread claims the messages and saves their outcomes."""
 
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -12,7 +12,7 @@ LANES = 4
 
 
 class Lanes:
-    """Sends messages in parallel. Each thread has a provider of its own. Close it at the end."""
+    """Sends messages in parallel. Each thread has a `Provider` of its own. Call `close` at the end."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(LANES, thread_name_prefix="lane")
@@ -30,7 +30,10 @@ class Lanes:
         self._sending[self._pool.submit(self._send, outgoing)] = message
 
     def ended(self, seconds: float | None = 0.0) -> list[tuple[Message, Exception | None]]:
-        """Wait up to `seconds` for the first message (None: for all). Return those that ended, with their errors."""
+        """Wait up to `seconds` until a message was sent or failed. With None, wait for all messages.
+
+        Return the messages that were sent or failed, each with its error or None.
+        """
         done, _ = wait(self._sending, seconds, FIRST_COMPLETED) if seconds is not None else wait(self._sending)
         return [(self._sending.pop(future), _raised(future)) for future in done]
 

@@ -10,7 +10,7 @@ from apps.worker.handlers import JobProgress
 
 
 class SendingReport:
-    """Counts sent and failed messages, beginning with those of earlier attempts.
+    """Counts sent and failed messages, including those of earlier attempts, and reports them.
 
     `go_on` raises the errors of `JobProgress.go_on`.
     """
@@ -39,7 +39,7 @@ class SendingReport:
 
     @property
     def _remaining(self) -> float:
-        """The remaining seconds by the pace of this attempt, or by the academy's rate limit if that is slower."""
+        """The remaining seconds at the pace of this attempt, or at the academy's rate limit if that is slower."""
         ended = self._left_at_first - self.left
         pace = (time.monotonic() - self._started) / ended if ended else 0.0
         return round(self.left * max(pace, 60 / settings.MESSAGE_RATE_PER_MINUTE), 1)

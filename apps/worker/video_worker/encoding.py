@@ -18,19 +18,20 @@ from apps.worker.workspace import workspace
 
 STEPS = ("fetch", *ENCODING_STEPS, "store")
 FETCHED_PERCENT, ENCODED_PERCENT, LAST_PERCENT = 2.0, 95.0, 99.0
-"""The progress at the end of each part. 100 means READY."""
+"""The progress of the job, in percent, when its file is fetched, encoded and stored. 100 means READY."""
 
 
 def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
     """Encode and store a video, and return `{"hls_path", "duration", "made_bytes"}`.
 
-    Raises JobFailedError for a file that is no whole video, or is longer than what the academy may still encode today.
+    Raises JobFailedError for a file that is not a complete video, or that is longer than the academy's remaining quota
+    for today.
     """
     report = _Report(progress)
 
     def count(seconds: float) -> None:
         quotas.count_encoding(video, seconds, at_most=MAX_SECONDS)
-        give_back_connection()  # encoding takes minutes
+        give_back_connection()  # encoding takes minutes, and needs no database
 
     with workspace() as folder:
         made = folder / "made"
@@ -49,7 +50,7 @@ def encode_video(video: ClaimedVideo, progress: JobProgress) -> dict[str, Any]:
 
 
 class _Report:
-    """Reports the parts of the work as one progress. Its methods raise the errors of `JobProgress.go_on`."""
+    """Reports fetching, encoding and storing as one progress. Its methods raise the errors of `JobProgress.go_on`."""
 
     def __init__(self, progress: JobProgress) -> None:
         self._progress = progress
@@ -64,7 +65,8 @@ class _Report:
         self._progress.report(
             encoding.step, whole, step_percent=encoding.step_percent, remaining=encoding.remaining_seconds
         )
-        # Another worker cannot continue an encoding. So one that is nearly done is finished, others are given back.
+        # Another worker would have to encode from the beginning. So a worker that stops finishes an encoding that is
+        # nearly done. It gives other jobs back.
         self._progress.go_on(encoding.remaining_seconds or 0.0)
 
     def stored(self, percent: float) -> None:

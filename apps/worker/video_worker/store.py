@@ -1,4 +1,4 @@
-"""The rows that the video worker's messages name: those of `video`."""
+"""Finds, claims, ends and gives back the rows of `video`, which the video worker's messages refer to."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class Videos:
         try:
             videos.finish(job, **result)
         except AttemptSupersededError:
-            drop_folder(job.folder)  # it was cancelled or superseded while the last files were stored
+            drop_folder(job.folder)  # the attempt was cancelled or superseded while its last files were stored
             raise
 
     def fail(self, job: ClaimedVideo, code: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The job of an Excel import: fetches the workbook, reads it in a confined process, and makes students of its rows."""
+"""The job of an Excel import: fetches the workbook, reads it in a confined process, and creates students from it."""
 
 import shutil
 from pathlib import PurePath
@@ -20,7 +20,7 @@ from apps.worker.workspace import workspace
 
 STEPS = ("parse", "import")
 PARSE_PERCENT = 5.0
-"""The progress at which the file has been read."""
+"""The progress of the job, in percent, when its file has been read."""
 
 
 def import_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def read_rows(job: ClaimedJob) -> list[StudentRow | RowProblem]:
 
 def forget_file(job: ClaimedJob) -> None:
     """Delete the workbook after the import, because it holds names and phone numbers."""
-    repositories_ai.note_stored(job.tenant_id, job.job_id, 0)  # before the file: if it stays, it is swept as a leftover
+    repositories_ai.note_stored(job.tenant_id, job.job_id, 0)  # first: if deleting the file fails, a sweep deletes it
     default_storage.delete(job.payload["file"])
 
 

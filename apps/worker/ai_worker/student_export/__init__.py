@@ -1,4 +1,4 @@
-"""The job of an export: writes the students of a search or a lecture to a workbook to download."""
+"""The job of an export: writes the students that match a search, or those of a lecture, to a workbook for download."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ def export_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
             "too_many_students",
             f"{total:,} students are too many for one file, which holds {MAX_STUDENTS:,}: export lecture by lecture.",
         )
-    # The database keeps the rows and returns them chunk by chunk.
+    # Read the rows chunk by chunk, because all of them together would need much memory.
     rows = chosen.values_list(*COLUMNS)[:total].iterator(CHUNK_ROWS)
     with workspace() as folder:
         path = folder / "students.xlsx"

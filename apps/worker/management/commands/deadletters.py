@@ -60,7 +60,10 @@ class Command(BaseCommand):
             self.stdout.write("There are no dead letters.")
 
     def _act(self, queues: list[DeadLetters], act: Act, ids: set[str]) -> None:
-        """Call `act` with the letters that have these ids, or with all letters if there are no ids."""
+        """Call `act` with the letters that have these ids, or with all letters if `ids` is empty.
+
+        Raises CommandError, after the last letter, if an id was not found or a letter could not be sent back.
+        """
         found, stay = set(), 0
         for queue in queues:
             with queue.opened() as letters:
