@@ -1,7 +1,7 @@
 """Runs functions after a commit, and never raises their errors, because the caller's transaction is committed.
 
-Django's own `robust=True` logs the hook's `__qualname__`, which a `functools.partial` does not have, and leaves a
-broken connection to the next hook.
+Django's own `robust=True` is not enough: it logs the function's `__qualname__`, which a `functools.partial` does not
+have, and it leaves a broken database connection to the next function.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,10 @@ log = structlog.get_logger(__name__)
 
 
 def run_after_commit(hook: Callable[..., object], *arguments: Any) -> None:
-    """Call `hook(*arguments)` once the current transaction is committed. Its errors are logged.
+    """Call `hook(*arguments)` once the current transaction is committed. Errors of the hook are only logged.
 
-    The process may die before that. If the work must be done, the transaction has to write a row that others find.
+    The process may die between the commit and the call. If the work must not be lost, the transaction has to write a
+    row that other processes find.
     """
     transaction.on_commit(_Hook(hook, arguments))
 
@@ -38,7 +39,7 @@ class _Hook:
 
 
 def _drop_broken_connection() -> None:
-    """Close a broken connection, so that the next hook gets one that works."""
+    """Close a broken database connection, so that the next hook gets a new one."""
     connection = transaction.get_connection()
     if connection.in_atomic_block or not connection.errors_occurred:
         return

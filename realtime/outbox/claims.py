@@ -1,8 +1,8 @@
 """How a relay claims rows of the outbox, and notes the result of sending them.
 
-Each step is one statement, committed at once. A claim is a time in the row, by the database's clock, and not a lock. So
-a relay that freezes or loses its connection holds nothing, and others send its rows once their claims have expired. A
-row may then be sent twice, which is harmless. A failure is only noted while the claim lasts.
+Each step is one statement, committed at once. A claim is not a lock, but a time in the row, by the database's clock. So
+a relay that freezes or loses its connection locks nothing, and other relays send its rows once the claims have expired.
+A row may then be sent twice, which is harmless. A failure is not noted if another relay has claimed the row since.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,12 +15,12 @@ from realtime.models import OutboxEntry
 
 BATCH = 200
 CLAIM_SECONDS = 10.0
-"""How long the rows of a relay that died wait for another relay."""
+"""How long a claim lasts. If a relay dies, its claimed rows wait this long until another relay can claim them."""
 LEFT_BEHIND_SECONDS = 2.0
-"""Younger rows are left to the process that wrote them, which is about to send them."""
+"""Relays leave younger rows to the process that wrote them, which is about to send them."""
 LONGEST_PAUSE_SECONDS = 60.0
 MAX_ATTEMPTS = 10
-"""How often a row is tried if it fails while others of its kind are sent."""
+"""A row that has failed this often is set aside if other rows of its kind can be sent."""
 ERROR_LENGTH = 500
 
 _CLAIM = """
@@ -45,9 +45,10 @@ RETURNING entry.*
 
 
 def claim(kind: str, *, age_seconds: float = LEFT_BEHIND_SECONDS, statuses: Sequence[str] = ()) -> list[OutboxEntry]:
-    """Claim up to `BATCH` rows of a kind that are due and at least this old, those first that have waited longest.
+    """Claim up to `BATCH` due rows of a kind that are at least `age_seconds` old. Return them, ordered by id.
 
-    With `statuses`, claim only records with one of these. Raise DatabaseError.
+    The rows that have waited longest are claimed first. With `statuses`, only records with one of these statuses are
+    claimed. Raise DatabaseError.
     """
     fields = {
         "kind": kind,
@@ -67,7 +68,7 @@ def note_sent(entries: Iterable[OutboxEntry]) -> None:
 
 
 def give_back(entries: Iterable[OutboxEntry], *, seconds: float = 0.0) -> None:
-    """End the claims of rows that were not sent for a reason outside the rows. They are due again after a pause."""
+    """End the claims of rows that were not sent for a reason outside the rows. They are due again after `seconds`."""
     rows = list(entries)
     for until in {entry.next_try_at for entry in rows}:
         ids = [entry.pk for entry in rows if entry.next_try_at == until]
@@ -76,7 +77,10 @@ def give_back(entries: Iterable[OutboxEntry], *, seconds: float = 0.0) -> None:
 
 
 def note_failure(entry: OutboxEntry, error: str, *, may_set_aside: bool) -> None:
-    """Note a failure of this row. It is tried again after a growing pause, or set aside after `MAX_ATTEMPTS`."""
+    """Note that sending this row failed. It is tried again after a pause, which grows with each failure.
+
+    With `may_set_aside`, a row that has failed `MAX_ATTEMPTS` times is set aside.
+    """
     attempts = entry.attempts + 1
     if may_set_aside and attempts >= MAX_ATTEMPTS:
         set_aside(entry, error)
@@ -86,17 +90,17 @@ def note_failure(entry: OutboxEntry, error: str, *, may_set_aside: bool) -> None
 
 
 def set_aside(entry: OutboxEntry, error: str) -> None:
-    """Note that this row can never be sent, and why. Only an operator can have it sent again."""
+    """Set this row aside, because it can never be sent as it is. Only an operator can have it sent again."""
     _claimed(entry).update(attempts=F("attempts") + 1, error=error[:ERROR_LENGTH], failed_at=Now())
 
 
 def _claimed(entry: OutboxEntry) -> QuerySet[OutboxEntry]:
-    """Return the row, unless another relay has claimed or sent it."""
+    """Return a query for this row. It finds nothing if another relay has claimed or sent the row since."""
     return OutboxEntry.objects.filter(pk=entry.pk, sent_at=None, next_try_at=entry.next_try_at)
 
 
 def set_aside_rows(tenant_id: int | None = None, kind: str | None = None) -> QuerySet[OutboxEntry]:
-    """Return the rows that were set aside, the latest first."""
+    """Return the rows that were set aside, the latest first: all, or those of this tenant and this kind."""
     rows = OutboxEntry.objects.filter(failed_at__isnull=False, sent_at=None)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)
@@ -106,5 +110,5 @@ def set_aside_rows(tenant_id: int | None = None, kind: str | None = None) -> Que
 
 
 def send_again(rows: QuerySet[OutboxEntry]) -> int:
-    """Have the relays try these rows again as if they were new. Return their number."""
+    """Make these rows due again, as if they were new. Return their number."""
     return rows.order_by().update(failed_at=None, next_try_at=None, attempts=0, error="")

@@ -1,6 +1,7 @@
-"""How a relay delivers one kind of outbox rows: it claims those that are due, sends them, and notes each result.
+"""How a relay delivers one kind of outbox rows: it claims the due rows, sends them, and notes each result.
 
-While it sends, it holds no lock, no transaction and no connection. Rows of one kind never wait for another kind.
+While a relay sends rows, it holds no lock, no transaction and no database connection. Rows of one kind never wait for
+another kind.
 """
 
 import threading
@@ -27,9 +28,10 @@ log = structlog.get_logger(__name__)
 
 TERMINAL = [status.value for status in Status if status.terminal]
 WORK_SECONDS = 0.6 * claims.CLAIM_SECONDS
-"""Rows that were not sent after this part of a claim are given back."""
+"""How long the rows of one claim are sent. Rows that are not sent by then are given back before their claim expires."""
 FAILING_SECONDS = 3.0
-"""How long failures may take in one round, so that a server that hangs is not tried for each row."""
+"""How long all failures of one claim may take. After that the other rows are given back without a try, because a
+server that hangs would make each of them slow."""
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Outcome:
 
     sent: list[OutboxEntry] = field(default_factory=list)
     later: list[OutboxEntry] = field(default_factory=list)
-    """Not sent, for a reason outside the rows."""
+    """Rows that were not sent for a reason outside the rows, such as a server that is down."""
     untried: list[OutboxEntry] = field(default_factory=list)
     failed: list[tuple[OutboxEntry, Exception]] = field(default_factory=list)
     unsendable: list[tuple[OutboxEntry, Exception]] = field(default_factory=list)
@@ -46,7 +48,7 @@ class Outcome:
     """The last reason why a row was not sent."""
 
     def put(self, entry: OutboxEntry, problem: Exception) -> None:
-        """Sort a row by the error that sending it raised."""
+        """Add a row that was not sent to the list that fits the error."""
         self.problem = problem
         if isinstance(problem, UnsendableError | BadRecordError | BadTopicError):
             self.unsendable.append((entry, problem))
@@ -57,7 +59,7 @@ class Outcome:
 
 
 def _concerns_the_server(problem: Exception) -> bool:
-    """Return whether this error concerns the server, and not the row."""
+    """Return whether the cause of this error is the server, and not the row."""
     if isinstance(problem, ResponseError):
         return isinstance(problem, NoScriptError) or refusal(problem) is not None
     return isinstance(problem, NotNowError | RedisError | OSError | OperationalError | InterfaceError)
@@ -71,20 +73,23 @@ class Delivery:
 
     age_seconds = claims.LEFT_BEHIND_SECONDS
     later_seconds = 2.0
-    """The pause before a row is tried again that was not sent for a reason outside the row."""
+    """The pause before the rows of `Outcome.later` are tried again."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.stop = threading.Event()
         self._unsent = 0
-        """The number of rows that could not be sent since the last round without failures. The first is logged."""
+        """How many tries have failed since rows were last sent without a failure. Only the first failure is logged."""
 
     def claim(self) -> list[OutboxEntry]:
-        """Claim the rows that are due. Raise DatabaseError."""
+        """Claim the due rows, and return them. Raise DatabaseError."""
         return claims.claim(self.kind, age_seconds=self.age_seconds)
 
     def send(self, rows: list[OutboxEntry]) -> Outcome:
-        """Send row by row, within limits for the whole time and for the time of failures. Uses no database itself."""
+        """Send the rows one by one, and return the results. This needs no database, unless the sender uses one.
+
+        Rows that were not reached within `WORK_SECONDS`, or after `FAILING_SECONDS` of failures, are `untried`.
+        """
         outcome, until, failing = Outcome(), time.monotonic() + WORK_SECONDS, 0.0
         for entry in rows:
             began = time.monotonic()
@@ -93,7 +98,7 @@ class Delivery:
                 continue
             try:
                 send_row(entry)
-            except Exception as problem:  # noqa: BLE001 - a sender may raise what it likes
+            except Exception as problem:  # noqa: BLE001 - a sender may raise any error
                 failing += time.monotonic() - began
                 outcome.put(entry, problem)
             else:
@@ -101,14 +106,14 @@ class Delivery:
         return outcome
 
     def note(self, outcome: Outcome) -> None:
-        """Note the results. Raise DatabaseError."""
+        """Note the results in the database. Raise DatabaseError."""
         claims.note_sent(outcome.sent)
         claims.give_back(outcome.untried)
         claims.give_back(outcome.later, seconds=self.later_seconds)
         for entry, problem in outcome.unsendable:
             claims.set_aside(entry, _said(problem))
         for entry, problem in outcome.failed:
-            # If no row of the kind was sent, the cause may be outside the rows: then none is set aside.
+            # If no row of this claim was sent, the cause may be outside the rows, so no failed row is set aside.
             claims.note_failure(entry, _said(problem), may_set_aside=bool(outcome.sent))
         self._log(outcome)
 
@@ -133,7 +138,10 @@ class Delivery:
 
 
 class RecordDelivery(Delivery):
-    """Delivers records, terminal ones first: at its memory limit Redis takes these, and refuses unfinished ones."""
+    """Delivers records. Every second claim takes only terminal ones, if any are due.
+
+    So at the memory limit of Redis, which then accepts only terminal records, these do not wait for unfinished ones.
+    """
 
     def __init__(self) -> None:
         super().__init__(RECORD)
@@ -173,7 +181,7 @@ class RecordDelivery(Delivery):
 
 
 class RevocationDelivery(Delivery):
-    """Delivers revocations without delay: if a trigger or SQL by hand wrote them, no other process sends them."""
+    """Delivers revocations of any age, because no other process sends those that a trigger or SQL has written."""
 
     age_seconds = 0.0
     later_seconds = 0.5

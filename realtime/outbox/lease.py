@@ -1,6 +1,7 @@
-"""A lease in the database, which decides which relay does the work that only one does. It ends by the database's clock.
+"""A lease in the database. It decides which relay fills Redis and sweeps, because only one may do so at a time.
 
-It is not a lock. A holder that freezes loses the lease, and learns that at its next `keep`.
+The database's clock decides when the lease ends. It is not a lock: a holder that freezes loses the lease, and its next
+`keep` raises LeaseLostError.
 """
 
 import secrets
@@ -28,16 +29,19 @@ _GIVE = "UPDATE realtime_relay_lease SET held_until = '-infinity' WHERE name = %
 
 
 class Lease:
-    """The lease as one process sees it. Used by one thread."""
+    """One process's view of a lease. Only one thread may use it."""
 
     def __init__(self, name: str, seconds: float) -> None:
-        """The lease ends `seconds` after it was renewed. All processes must pass the same number."""
+        """Set the name of the lease, and how many seconds it lasts. All processes must pass the same number."""
         self._name, self._holder, self._seconds = name, secrets.token_hex(8), seconds
         self._held = self._made = False
         self._asked_at = float("-inf")
 
     def hold(self) -> bool:
-        """Take or renew the lease unless another process holds it. Return whether it is held. Raise DatabaseError."""
+        """Take or renew the lease, unless another process holds it. Return whether this process now holds it.
+
+        The database is only asked when a renewal or another try is due. Raise DatabaseError.
+        """
         age = time.monotonic() - self._asked_at
         if age < self._seconds / (3 if self._held else 8):
             return self._held
@@ -51,7 +55,10 @@ class Lease:
         return self._held
 
     def keep(self) -> None:
-        """Renew the lease if that is due. Call it between steps. Raise LeaseLostError or DatabaseError."""
+        """Renew the lease if that is due. Call this between two steps of the work that needs the lease.
+
+        Raise LeaseLostError if another process has taken the lease over, or DatabaseError.
+        """
         if not self.hold():
             raise LeaseLostError(f"Another relay has taken over {self._name}.")
 

@@ -1,7 +1,7 @@
-"""Writes messages in the same transaction as the data that they are about, and sends them after its commit.
+"""Writes messages in the same transaction as the data that they are about, and sends them after the commit.
 
-A row of the outbox is written with the caller's own rows. After the commit the process sends it. If it cannot, because
-it crashed or Redis or a queue is down, the relay sends the row later. So no message is lost.
+A row of the outbox is written with the caller's own rows. After the commit the same process sends the row. If the
+process has crashed, or Redis or a queue is down, the relay sends the row later. So no message is lost.
 """
 
 import time
@@ -37,9 +37,10 @@ def publish_status_on_commit(
     data: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
 ) -> None:
-    """Publish a status once the current transaction, which sets it, is committed. It is never lost after that.
+    """Publish a status once the current transaction is committed. After the commit it is never lost.
 
-    Call it inside `atomic()`, beside the write that sets the status. Raise BadTopicError or BadRecordError at once.
+    Call this inside `atomic()`, beside the write that sets the status. Raise BadTopicError or BadRecordError at once,
+    and RuntimeError outside a transaction.
     """
     fields: dict[str, Any] = {
         "topic": topic,
@@ -49,7 +50,7 @@ def publish_status_on_commit(
         "error": error or None,
     }
     draft = draft_record(**fields, published_at=0)  # the time comes from the database, not from this host's clock
-    # The fields as they are in the draft's JSON, because a row can hold neither dates nor NUL.
+    # Store `data` and `error` as they are in the draft's JSON, because a row can hold neither dates nor NUL characters.
     plain = orjson.loads(json_text({"data": fields["data"], "error": fields["error"]}))
     send_on_commit(RECORD, tenant_id, fields | plain | {"attempt": draft.attempt, "status": draft.status.value})
 
@@ -63,7 +64,8 @@ def send_on_commit(
 ) -> None:
     """Send a payload once the current transaction is committed. `kind` names a sender of `REALTIME_OUTBOX_SENDERS`.
 
-    `after_commit` sends the row in this process, and notes that it was sent. By default the sender is called.
+    After the commit `after_commit` is called with the row: it has to send the row, and to note that it was sent. By
+    default the sender of the kind is called. Raise RuntimeError outside a transaction.
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError(
@@ -74,7 +76,7 @@ def send_on_commit(
 
 
 def new_entry(kind: str, tenant_id: int, payload: dict[str, Any]) -> OutboxEntry:
-    """Write a row that has to be sent. The relay sends it if no other process does."""
+    """Write a row that has to be sent, and return it. The relay sends the row if no other process does."""
     return OutboxEntry.objects.create(kind=kind, tenant_id=tenant_id, payload=payload)
 
 
@@ -89,7 +91,7 @@ def sent_in_last(kind: str, age: timedelta) -> QuerySet[OutboxEntry]:
 
 
 def entries_of_last(kind: str, age: timedelta) -> QuerySet[OutboxEntry]:
-    """Return the rows of a kind that were sent within this time, or written within it and not sent."""
+    """Return the rows of a kind that were sent within this time, and the unsent ones that were written within it."""
     since = Now() - age
     written = Q(sent_at=None, created_at__gt=since)
     return OutboxEntry.objects.filter(Q(sent_at__gt=since) | written, kind=kind)
@@ -122,9 +124,9 @@ def _send_after_commit(entry: OutboxEntry) -> None:
 
 
 def bound_statements() -> None:
-    """Limit the statements of the current transaction to a second, on PostgreSQL.
+    """On PostgreSQL, limit each statement of the current transaction to a second.
 
-    A process that freezes in this transaction soon loses it and its locks.
+    PostgreSQL also ends the transaction, and so its locks, if the process sends no statement for 5 seconds.
     """
     connection = transaction.get_connection()
     if connection.vendor == "postgresql":
@@ -133,7 +135,7 @@ def bound_statements() -> None:
 
 
 def in_pages(rows: QuerySet[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
-    """Yield the rows in lists, ordered by id. Each list is a statement of its own: no cursor stays open in between."""
+    """Yield the rows in lists, ordered by id. Each list is read by its own statement, so no cursor stays open."""
     last = 0
     while page := list(rows.filter(pk__gt=last).order_by("pk")[:PAGE_ROWS]):
         yield page
@@ -141,9 +143,9 @@ def in_pages(rows: QuerySet[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
 
 
 def give_back_pooled_connection() -> None:
-    """Give this thread's connection back to its pool before something that may be slow.
+    """Give this thread's database connection back to its pool. Call this before a step that may be slow.
 
-    A connection that the thread keeps to itself (`CONN_MAX_AGE`) stays.
+    A connection stays open in a transaction, or if the settings say that each thread keeps its own (`CONN_MAX_AGE`).
     """
     connection = transaction.get_connection()
     if connection.settings_dict["CONN_MAX_AGE"] == 0 and not connection.in_atomic_block:
@@ -152,7 +154,7 @@ def give_back_pooled_connection() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The age of the oldest row that has to be sent (0 without one), and the number of rows that were set aside."""
+    """The age of the oldest row that has to be sent (0 if there is none), and the number of rows set aside."""
 
     oldest_seconds: float
     set_aside: int
@@ -174,14 +176,14 @@ def waiting() -> Waiting:
 
 
 def is_written() -> bool:
-    """Return whether the outbox has rows of the project, which are kept for a day. Raise DatabaseError."""
+    """Return whether the outbox has any row of the project. Sent rows are kept for a day. Raise DatabaseError."""
     return OutboxEntry.objects.filter(tenant_id__gt=0).exists()
 
 
 def seconds_until_relayed(tenant_id: int, fields: dict[str, Any], patience_seconds: float) -> float | None:
     """Write a row like that of a process that died after its commit. Return after how many seconds a relay sent it.
 
-    Return None if no relay sent it in time. The row is deleted afterwards. Raise DatabaseError.
+    Return None if no relay sent it within `patience_seconds`. The row is deleted afterwards. Raise DatabaseError.
     """
     entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=fields)
     row = OutboxEntry.objects.filter(pk=entry.pk)

@@ -1,8 +1,8 @@
 """Publishes again what other processes may have written to a Redis that was replaced.
 
 After a change of master the links of other processes may lead to the old master for up to half a minute
-(`realtime.redis.links`). If it accepts writes, a terminal record may go to a server that nobody reads, even after the
-relay has filled the new master.
+(`realtime.redis.links`). If the old master still accepts writes, a terminal record may be written to a server that
+nobody reads, even after the relay has filled the new master.
 """
 
 import time
@@ -25,31 +25,34 @@ from realtime.redis.links import OLD_SECONDS
 log = structlog.get_logger(__name__)
 
 LOOKS = (10.0, OLD_SECONDS + 10.0, 120.0)
-"""When to look, in seconds after a fill: soon, after all links have reconnected, and after DNS caches have expired."""
+"""The times of the looks, in seconds after a fill. At each look the rows that were sent since the last one are
+published again: soon, once all links have reconnected, and once DNS caches have expired."""
 OVERLAP_SECONDS = 30.0
-"""How much looks overlap, because a row is marked as sent only after all rows of a relay's claim were sent."""
+"""How much a look overlaps the one before. It must, because a relay marks rows as sent only after it has sent all rows
+of a claim."""
 TAKEN_OVER_SECONDS = 180.0
-"""How far back a relay looks that gets the lease: another one may have filled Redis and ended before its last look."""
+"""How far back a relay looks when it takes the lease over. The relay before it may have filled Redis, and ended before
+its own last look."""
 
 
 class Republisher:
-    """Plans when to publish again, and does it. It belongs to the relay that holds the lease."""
+    """Publishes rows again at planned times (looks). It belongs to the relay that holds the lease."""
 
     def __init__(self) -> None:
         self._due: list[float] = []
         self._since = 0.0
 
     def plan(self, back_seconds: float = 0.0) -> None:
-        """Plan several looks from now on, for rows that were sent since `back_seconds` ago."""
+        """Plan the looks, counted from now. The first also covers rows that were sent in the last `back_seconds`."""
         now = time.monotonic()
         self._since = now - back_seconds
         self._due = [now + seconds for seconds in LOOKS]
 
     def if_due(self, between: Callable[[], object]) -> None:
-        """If a look is due, publish what was sent since the last one.
+        """If a look is due, write the records and revocation marks that were sent since the last look again.
 
-        `between` is called between two steps, and may raise. Raises RedisError or DatabaseError; then the look is still
-        due.
+        `between` is called between two steps, and may raise any error. Raises RedisError or DatabaseError. After an
+        error the look is still due.
         """
         now = time.monotonic()
         if not self._due or now < self._due[0]:
@@ -65,7 +68,10 @@ class Republisher:
 
 
 def publish_again(rows: QuerySet[OutboxEntry], between: Callable[[], object]) -> int:
-    """Publish these records, oldest first, and return how many were new to Redis. Raises RedisError."""
+    """Publish the records of these rows, oldest first. Return how many were new to Redis. Raise RedisError.
+
+    `between` is called before each page of rows, and may raise any error.
+    """
     accepted = 0
     for page in in_pages(rows):
         between()

@@ -1,7 +1,7 @@
-"""Fills a Redis that has lost data by publishing the current state again.
+"""Fills a Redis that has lost data: publishes the current state again.
 
-The note that Redis was filled is in Redis itself: it is lost together with the data, and every relay sees it. No cursor
-and no transaction stays open while Redis is written.
+The note that Redis was filled is in Redis itself. So the note is lost together with the data, and every relay can read
+it. No cursor and no transaction stays open while Redis is written.
 """
 
 import time
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 KEPT = timedelta(hours=24)
 AGAIN_SECONDS = 30.0
-"""The pause after a fill that failed although Redis answers, because each try publishes the records of a day."""
+"""The pause after a fill failed although Redis answered. Each try publishes all records of a day, so it is costly."""
 
 
 class Refill:
@@ -38,12 +38,12 @@ class Refill:
         self._again_at = 0.0
         self._run_id = ""
         self._left: list[int] = []
-        """The tenants for whom the source failed when this Redis was filled."""
+        """The tenants that are not filled yet, because the source failed for them."""
 
     def if_needed(self, between: Callable[[], object]) -> None:
-        """Fill Redis if it is another, an older or an empty one. `between` is called between steps, and may raise.
+        """Fill Redis if it was replaced, restarted or emptied since a relay last filled it.
 
-        Raise RedisError, and what the source raises.
+        `between` is called between two steps, and may raise any error. Raise RedisError, and what the source raises.
         """
         publisher = conf.publisher()
         run_id, mark = publisher.run_id(), publisher.filled_run_id()
@@ -58,7 +58,8 @@ class Refill:
             between()
             if self._left:
                 return
-            publisher.mark_filled(run_id)  # does nothing if Redis was emptied meanwhile: the next round starts again
+            # If Redis was emptied during the fill, this does nothing, and the next round fills Redis once more.
+            publisher.mark_filled(run_id)
         except (RedisError, LeaseLostError):
             self._again_at = 0.0
             raise
@@ -67,7 +68,7 @@ class Refill:
     def _fill(self, run_id: str, between: Callable[[], object]) -> list[int]:
         """Write revocation marks, publish the records of the last 24 h, and repair what differs from the database.
 
-        Return the tenants for whom the source failed.
+        Return the tenants that could not be repaired, because the source failed for them.
         """
         started, self._run_id = time.monotonic(), run_id
         self._sweeper.leases.pause_stalling()

@@ -1,8 +1,9 @@
-"""The relay: sends rows that processes left in the outbox, fills a Redis that has lost data, and sweeps.
+"""The relay: sends rows that processes left in the outbox, fills a Redis that has lost data, and runs the sweeper.
 
-It runs in every worker process and as `manage.py realtime_relay`. All relays send, and each claims its own rows. The
-work that only one does for all (filling and sweeping) is done by the holder of a lease. Each part has its own thread,
-so that the end of a job never waits for a queue that hangs, a slow database of the project, or a large fill.
+It runs in every worker process and as `manage.py realtime_relay`. All relays send rows, and each claims its own. Only
+the relay that holds a lease fills Redis and sweeps. Each kind of row is sent in its own thread, and filling and
+sweeping have another. So a terminal record never waits for a queue that hangs, for the project's database, or for a
+large fill.
 """
 
 import threading
@@ -47,8 +48,8 @@ END_SECONDS = 5.0
 class Relay:
     """Delivers rows and maintains Redis until it is stopped.
 
-    One thread claims rows and notes the results, so that a process needs one database connection for that. Each kind is
-    sent in its own thread, and another thread maintains Redis.
+    One thread claims the rows of all kinds and notes the results, so that this needs only one database connection. Each
+    kind is sent in its own thread, and another thread maintains Redis.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,10 @@ class Relay:
         self._rows: dict[str, SimpleQueue[list[OutboxEntry]]] = {part.kind: SimpleQueue() for part in self._deliveries}
 
     def run(self, stop: threading.Event) -> None:
-        """Look twice a second for rows that are due, until stopped. No outage of a database, Redis or queue ends it."""
+        """Look twice a second for due rows, and maintain Redis, until `stop` is set.
+
+        An outage of the database, of Redis or of a queue does not end this loop.
+        """
         threads = [threading.Thread(target=self._maintain, args=[stop], name="relay-maintenance", daemon=True)]
         for delivery in self._deliveries:
             delivery.stop = stop
@@ -80,7 +84,10 @@ class Relay:
         connection.close()
 
     def round(self) -> bool:
-        """Run one round of each part in turn, and give the lease up. Return whether something was sent."""
+        """Send all due rows, maintain Redis once, and give the lease up, all in this thread.
+
+        Return whether any row was sent.
+        """
         sent = False
         for delivery in self._deliveries:
             while rows := self._claimed(delivery):
@@ -106,7 +113,7 @@ class Relay:
         return rows
 
     def _note(self, seconds: float) -> None:
-        """Wait for a result, and note it and all others that have arrived."""
+        """Wait up to `seconds` for the results of a delivery. Note them, and those of others that have arrived."""
         with suppress(Empty):
             while True:
                 delivery, outcome = self._results.get(timeout=seconds) if seconds else self._results.get_nowait()
@@ -114,7 +121,7 @@ class Relay:
                 if outcome is not None:
                     self._once(f"note {delivery.kind}", partial(delivery.note, outcome), None)
                     if not (outcome.sent or outcome.unsendable):
-                        continue  # its way is closed: the next look at it comes after the pause
+                        continue  # nothing could be sent: keep waiting, so that the next claim comes after the pause
                 seconds = 0.0
 
     def _send(self, delivery: Delivery, stop: threading.Event) -> None:
@@ -139,7 +146,10 @@ class Relay:
         connection.close()
 
     def _once(self, name: str, part: Callable[[], Answer], otherwise: Answer) -> Answer:
-        """Call a part. Return its answer, or `otherwise` if it fails. Log the first failure and the end of failures."""
+        """Call `part`. Return its answer, or `otherwise` if it raises an error.
+
+        Of several errors in a row only the first is logged, and when the part works again.
+        """
         try:
             answer = part()
         except (DatabaseError, RedisError, OSError, LeaseLostError) as problem:
@@ -157,7 +167,7 @@ class Relay:
 
 
 class Maintenance:
-    """The work that one relay does for all: it fills a Redis that lost data, sweeps, and deletes old rows."""
+    """The work of the relay that holds the lease: it fills a Redis that lost data, sweeps, and deletes old rows."""
 
     def __init__(self) -> None:
         source, prefix, limits = conf.source(), conf.key_prefix(), conf.limits()
@@ -166,14 +176,15 @@ class Maintenance:
         self._sweeper = Sweeper(conf.redis(), source, key_prefix=prefix, limits=limits, old_workers=old_workers)
         self._republisher = Republisher()
         self._refill = Refill(source, rebuild, self._sweeper, self._republisher)
-        # Half as long as a worker's: also where the worker died with its relay, others see in time that it is gone.
+        # Half as long as a worker's lease. If a worker dies together with its relay, another relay takes over early
+        # enough to mark the worker's jobs as stalled in time.
         self._lease = Lease("tending", limits.lease_seconds / 2)
         self._tends = False
         self._failing: set[str] = set()
         self._purged_at = float("-inf")
 
     def round(self) -> None:
-        """Do what is due, unless another relay holds the lease. Raise DatabaseError or LeaseLostError."""
+        """Do the work that is due, unless another relay holds the lease. Raise DatabaseError or LeaseLostError."""
         tended, self._tends = self._tends, self._lease.hold()
         if self._tends:
             if not tended:
@@ -189,12 +200,15 @@ class Maintenance:
         self._lease.give()
 
     def _try(self, event: str, step: Callable[[Callable[[], object]], object]) -> None:
-        """Run one step. If it fails, that is logged, and it is tried again later. Raise LeaseLostError."""
+        """Run one step. If it fails, log the first failure in a row; the next round tries it again.
+
+        Raise LeaseLostError.
+        """
         try:
             step(self._lease.keep)
         except LeaseLostError:
             raise
-        except Exception as problem:  # the project's source may raise what it likes
+        except Exception as problem:  # the project's source may raise any error
             if event not in self._failing:
                 self._failing.add(event)
                 log.warning(event, error=str(problem).strip(), exc_info=not isinstance(problem, RedisError))

@@ -1,4 +1,7 @@
-"""Revoking, for the project's own code: a logout, a changed role, a removed membership, a suspended tenant."""
+"""Revokes sessions, users and tenants, for the project's own code.
+
+The project does so at a logout, for a changed role, for a removed membership, or for a suspended tenant.
+"""
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -33,7 +36,7 @@ from realtime.records.errors import WritesRefusedError
 log = structlog.get_logger(__name__)
 
 REVOCATION = "revocation"
-"""The kind of its outbox rows (`realtime.conf.outbox_senders`)."""
+"""The kind of the outbox rows of revocations (`realtime.conf.outbox_kinds`)."""
 
 _NOTE_TIME = """
 UPDATE realtime_outbox SET payload = payload || jsonb_build_object('at', %s::double precision)
@@ -41,27 +44,32 @@ WHERE id = ANY(%s) AND jsonb_typeof(payload) = 'object' AND NOT payload ? 'at'
 """
 
 _bad_rows: set[int] = set()
-"""Rows that are not valid revocations and that this process has logged; they are read again every second."""
+"""The ids of rows that are not valid revocations. They may be read every second, but are logged only once."""
 
 unannounced: ContextVar[list[str] | None] = ContextVar("unannounced", default=None)
-"""The subjects that the present request has revoked, but whose revocation could not be announced to any process."""
+"""The subjects that the present request has revoked, but whose revocation could not be announced to any process.
+
+None outside requests, and without `realtime.web.middleware`.
+"""
 
 
 def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """End a session, everything of a user, or (with neither) of a tenant, once the transaction is committed.
+    """Revoke a session, or all of a user, or with neither all of a tenant, once the transaction is committed.
 
     Connections end within a second, and tokens and tickets are refused at their next use, even while Redis refuses
-    writes. Call it inside `atomic()`, beside the write that it belongs to: it goes through the outbox, so it is not
-    lost if Redis is unreachable or emptied. If Redis cannot be reached, `realtime.web.middleware` answers 503.
+    writes. Call this inside `atomic()`, beside the write that is the reason. The revocation goes through the outbox, so
+    it is not lost if Redis is unreachable or emptied. If Redis cannot be reached, the request is answered with 503
+    (`realtime.web.middleware`).
     """
     send_on_commit(REVOCATION, tenant_id, _payload(tenant_id, user_id, session_id), after_commit=_announce)
 
 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """Do the same at once, outside of a transaction, and end the sign-ins, too (`REALTIME_END_SESSIONS`).
+    """Revoke as `revoke_on_commit` does, but at once, outside a transaction. Also end sign-ins.
 
-    Raise RedisError if no process could be told. The relay then does so as soon as Redis can be reached, unless the
-    database could not be written either.
+    Sign-ins are ended by the function of the project in `REALTIME_END_SESSIONS`. Raise RedisError if the revocation
+    could not be announced to any process. The relay announces it as soon as Redis can be reached, unless the database
+    could not be written either. Raise DatabaseError if the sign-ins could not be ended.
     """
     payload = _payload(tenant_id, user_id, session_id)
     try:
@@ -77,16 +85,16 @@ def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None
     failure = _send_and_note(entry)
     if (end_sessions := conf.session_ender()) is not None:
         end_sessions(tenant_id, user_id, session_id)
-        entry.payload = payload  # it gets a later time, since a token may have been refreshed in between
+        entry.payload = payload  # without a time: it gets a later one, since a token may have been refreshed since
         failure = _send_and_note(entry)
     if failure is not None:
         raise failure
 
 
 def send_revocation(payload: dict[str, Any]) -> None:
-    """Write the mark, and tell all processes in the same step. Raise RedisError if it could not be written.
+    """Write the mark of a revocation and announce it to all processes, in one step. Raise RedisError if that failed.
 
-    The mark has the time of the first attempt to send it, which is after the commit. If it is written later, it keeps
+    The mark has the time of the first try to send it, which is after the commit. If it is written later, it keeps
     that time, so that it does not end sessions of users who have signed in since.
     """
     at = float(payload.get("at") or conf.revocations().now())
@@ -103,7 +111,7 @@ def _with_time(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _announce(entry: OutboxEntry) -> None:
-    """Send the revocation after the commit. Errors of Redis are not raised; `realtime.web.middleware` answers 503."""
+    """Send the revocation after the commit. Do not raise errors of Redis: `realtime.web.middleware` answers 503."""
     if (failure := _send_and_note(entry)) is not None:
         log.warning("revocation_not_told", tenant=entry.tenant_id, error=str(failure))
         waiting = unannounced.get()
@@ -112,14 +120,17 @@ def _announce(entry: OutboxEntry) -> None:
 
 
 def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
-    """Send a committed revocation, and note its time. Return the error if no process could be told, else None."""
+    """Send a committed revocation, and store its time in its row.
+
+    Return the error if the revocation could not be announced to any process, else None.
+    """
     entry.payload, sent = _with_time(entry.payload), False
     failure: RedisError | OSError | None = None
     give_back_pooled_connection()  # Redis may be slow
     try:
         send_revocation(entry.payload)
     except WritesRefusedError as problem:
-        # All processes were told, and read it from the database. The relay writes the mark later.
+        # It was announced to all processes, which read it from the database. The relay writes the mark later.
         log.warning("revocation_not_written", tenant=entry.tenant_id, error=str(problem))
     except (RedisError, OSError) as problem:
         failure = problem
@@ -128,15 +139,16 @@ def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
     try:
         OutboxEntry.objects.filter(pk=entry.pk).update(payload=entry.payload, sent_at=Now() if sent else None)
     except DatabaseError as problem:
-        log.warning("revocation_not_noted", tenant=entry.tenant_id, error=str(problem).strip())  # the relay sends again
+        # The relay sends the row once more.
+        log.warning("revocation_not_noted", tenant=entry.tenant_id, error=str(problem).strip())
     return failure
 
 
 def note_times(entries: Iterable[OutboxEntry]) -> None:
-    """Give revocations without a time the present time. They keep it even if they are written to Redis later.
+    """Store the present time in revocations that have none. They keep this time even if Redis gets them later.
 
-    The first process that handles a revocation has to note the time: a later time would also end sessions of users who
-    have signed in again. It is one statement, so that a second process finds the time of the first.
+    The first process that handles a revocation has to store the time: a later time would also end sessions of users who
+    have signed in again. One statement tests and stores it, so that a second process finds the time of the first.
     """
     new = {entry.pk: entry for entry in entries if isinstance(entry.payload, dict) and "at" not in entry.payload}
     if not new:
@@ -156,7 +168,7 @@ def restore_marks(
 ) -> int:
     """Write the marks of all valid revocations to a Redis that lost them. Return how many were written.
 
-    With `rows`, write only the marks of these rows. `between` is called between two steps. Nothing is announced:
+    With `rows`, write only the marks of these rows. `between` is called after each page of rows. Nothing is announced:
     connections were ended when they were revoked, or will be at the next probe. Raises RedisError.
     """
     revocations, restored = Revocations(redis, key_prefix=key_prefix), 0
@@ -172,7 +184,8 @@ def restore_marks(
 def committed_marks(seconds: float) -> list[CommittedMark]:
     """Return the marks that still have to be written to Redis, and those that were written in the last `seconds`.
 
-    Raise DatabaseError, without waiting long (`realtime.connect.unwritten_revocations.Committed`).
+    Raise DatabaseError, on PostgreSQL after at most a second per statement. This is the function `Committed` of
+    `realtime.connect.unwritten_revocations`.
     """
     rows = unsent(REVOCATION)
     if seconds >= KEPT_SECONDS:
@@ -186,7 +199,7 @@ def committed_marks(seconds: float) -> list[CommittedMark]:
 
 
 def _note_times_of_new_rows() -> None:
-    """Note the time of rows that a trigger or SQL wrote. Ignore a database that refuses writes: it is still read."""
+    """Store the time of rows that a trigger or SQL wrote. If the database refuses writes, do nothing."""
     with suppress(DatabaseError), transaction.atomic():
         note_times(unsent(REVOCATION).exclude(payload__has_key="at"))
 
@@ -197,7 +210,7 @@ def still_valid() -> QuerySet[OutboxEntry]:
 
 
 def _marks(entries: Iterable[OutboxEntry]) -> Iterable[CommittedMark]:
-    """Yield the marks of these rows. Skip a row that is not a valid mark, so that it does not hide the others."""
+    """Yield the marks of these rows. Skip and log a row that is not a valid revocation, and yield the others."""
     for entry in entries:
         try:
             yield _mark_of(entry)

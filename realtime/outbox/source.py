@@ -1,4 +1,4 @@
-"""The source of a project that names none: it only knows which tenants there are."""
+"""The default source, for a project without `REALTIME_SOURCE`. It only knows which tenants there are."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -11,25 +11,28 @@ NOTHING_TO_ASK = "REALTIME_SOURCE is not set, so the command cannot read the tru
 
 
 class OutboxSource:
-    """Its tenants are those with rows in the outbox, which are kept for a day. It cannot repair or rebuild anything."""
+    """A source whose tenants are those with rows in the outbox. Sent rows are kept for a day.
+
+    It has no topics and no states, so nothing can be repaired or rebuilt with it.
+    """
 
     def __init__(self) -> None:
         self._tenants: list[int] = []
         self._read_at = float("-inf")
 
     def tenants(self) -> list[int]:
-        """Return the tenants. They are read once a minute, because no index helps, so a new one waits that long."""
+        """Return the ids of the tenants. They are read once a minute, because no index helps the query."""
         if time.monotonic() - self._read_at >= TENANTS_SECONDS:
             self._tenants = list(OutboxEntry.objects.values_list("tenant_id", flat=True).distinct())
             self._read_at = time.monotonic()
         return self._tenants
 
     def tenant_id(self, code: str) -> int | None:
-        """Return the tenant whose number this is: tenants have no other code here."""
+        """Return the id of a tenant. Here its code is the id as text. Return None if the code is not a number."""
         return int(code) if code.isdecimal() else None
 
     def user_id(self, tenant_id: int, name: str) -> int | None:  # noqa: ARG002 - see the class
-        """Return the user whose number this is."""
+        """Return the id of a user. Here the name is the id as text. Return None if the name is not a number."""
         return int(name) if name.isdecimal() else None
 
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:  # noqa: ARG002 - see the class
