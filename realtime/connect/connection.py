@@ -1,4 +1,4 @@
-"""One connection from its ticket to its end, independent of its transport (`web/websocket.py`, `web/sse.py`)."""
+"""Serves one connection from its ticket to its end, over any transport (`web/websocket.py`, `web/sse.py`)."""
 
 import asyncio
 import secrets
@@ -31,7 +31,7 @@ SILENT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The pause between pings, and how long a client may be too slow, in seconds."""
+    """The pause between pings, and how long a client may be too slow before its connection is ended. In seconds."""
 
     ping: float = Settings.ping_seconds
     slow: float = Settings.slow_seconds
@@ -44,20 +44,20 @@ class Carrier(Transport, Protocol):
     answers_pings: bool
 
     def close(self, code: CloseCode, reason: str) -> Coroutine[Any, Any, None]:
-        """Close it after everything that was sent before."""
+        """Close the connection after everything that was sent before."""
 
     def abort(self) -> None:
-        """Close it at once, without waiting for the peer."""
+        """Close the connection at once, without waiting for the peer."""
 
     def is_silent(self) -> bool:
-        """Return whether the peer has stopped acknowledging, as far as the server can tell."""
+        """Return whether the peer has stopped acknowledging what is sent. False if the server cannot find that out."""
 
     def give_up_silent(self, seconds: float) -> None:
-        """Let the connection end if the peer acknowledges nothing for this many seconds."""
+        """Make the connection end if the peer acknowledges nothing for this many seconds."""
 
 
 class Connection:
-    """A connection with the permissions of a ticket, until the ticket ends or is renewed."""
+    """A connection with the permissions of its ticket. It ends after the time that the newest ticket allows."""
 
     def __init__(
         self,
@@ -77,22 +77,23 @@ class Connection:
         self._ping_seconds, self._slow_seconds = timing.ping, timing.slow
         self._pings_unanswered = 0
         self._asked_at: float | None = None
-        """When the oldest unanswered ping was sent, by the loop's clock."""
+        """When the oldest unanswered ping was sent, by the loop's clock; None if all were answered."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._end_task: asyncio.Task[None] | None = None
         self._log = log.bind(tenant=self.ticket.tenant_id, connection=self.id, transport=carrier.name)
 
     async def open(self, since: Place | None, admit: Callable[[Ticket], Awaitable[object]]) -> None:
-        """Send the welcome and the snapshot, and changes from then on. `admit` checks that the ticket is still valid.
+        """Send the welcome and the snapshot, and from then on the changes.
 
-        Raise RefusedError, and the errors of `admit`, and stop the connection then. If it was ended meanwhile, raise
-        nothing.
+        `admit` raises an error if the ticket is no longer valid. Raise that error, or RefusedError, and stop the
+        connection. If `end` was called during the opening, return and do not raise RefusedError: the client was sent
+        the reason.
         """
         if self._connections.draining:
             raise RefusedError(CloseCode.SERVER_RESTART, REASONS[CloseCode.SERVER_RESTART], RETRY_AFTER_MS)
         try:
             self._connections.add(self)
-            # The kernel gives up later than the engine, so that a slow client still receives the reason.
+            # The kernel gives a connection up later than the engine, so that a slow client still receives the reason.
             self._carrier.give_up_silent(self._slow_seconds + CLOSE_SECONDS + 1)
             await admit(self.ticket)
             welcome = frames.welcome(self.id, self._ping_seconds, self.ticket.connection_seconds)
@@ -120,7 +121,7 @@ class Connection:
 
     @property
     def silent(self) -> bool:
-        """Whether the peer seems to be gone: it does not answer a ping, or acknowledges nothing."""
+        """Whether the peer seems to be gone: it has not answered a ping, or does not acknowledge what is sent."""
         waited = 0.0 if self._asked_at is None else asyncio.get_running_loop().time() - self._asked_at
         return waited > SILENT_SECONDS or self._carrier.is_silent()
 
@@ -151,7 +152,7 @@ class Connection:
         return None
 
     def end(self, code: CloseCode, retry_after_ms: int | None = None, reason: str | None = None) -> None:
-        """Send the reason, and close. No more records are sent from now on."""
+        """Send the client the reason, and close the connection. No more records are sent from now on."""
         if self.closing:
             return
         self.closing = True
@@ -161,7 +162,7 @@ class Connection:
         self._log.debug("connection_ended", code=int(code))
 
     def give_up(self) -> None:
-        """End at once without a last frame, because the peer is gone."""
+        """End the connection at once, without a last frame, because the peer is gone."""
         if not self.closing:
             self.closing = True
             counts.closed[str(int(CloseCode.NO_PONG))] += 1
@@ -175,7 +176,7 @@ class Connection:
                 await self._carrier.close(code, reason)
         except TimeoutError:
             self._carrier.abort()
-            self.stop()  # even if the server could not close the socket
+            self.stop()  # do this even if the server could not close the socket
         except Exception as problem:  # noqa: BLE001 - servers raise various errors if the peer is gone
             self._log.debug("close_failed", error=str(problem))
             self._carrier.abort()
@@ -192,7 +193,7 @@ class Connection:
             self.end(CloseCode.NO_PONG)
             return
         self._set_timer("ping", self._ping_seconds, self._ping)
-        if self.subscriber.busy:  # the time limit for slow clients applies to it
+        if self.subscriber.busy:  # no ping is needed: the time limit for slow clients applies
             return
         if (delay := self._hub.delay_of(self.ticket.tenant_id)) is not None:
             self.subscriber.queue(frames.delayed(delay))  # a ping would say that the client has everything

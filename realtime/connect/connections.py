@@ -19,12 +19,12 @@ log = structlog.get_logger(__name__)
 
 DRAIN_STEPS_A_SECOND = 20
 LAST_SECONDS = 5.0
-"""How long connections that are still closing may take after the drain."""
+"""How long the drain waits at its end for connections that are still closing."""
 
 
 @dataclass(frozen=True, slots=True)
 class MaxConnections:
-    """The largest numbers of connections in one process."""
+    """The largest numbers of connections that one process accepts."""
 
     of_a_user: int
     of_a_tenant: int
@@ -32,7 +32,7 @@ class MaxConnections:
 
 
 class OpenConnection(Protocol):
-    """The part of a connection that is needed to count and end it."""
+    """The attributes of a connection that are needed to count and end it."""
 
     transport_name: str
 
@@ -41,13 +41,13 @@ class OpenConnection(Protocol):
 
     @property
     def silent(self) -> bool:
-        """Whether its peer seems to be gone."""
+        """Whether the peer seems to be gone."""
 
     def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:
-        """Send the reason, and close."""
+        """Send the client the reason, and close the connection."""
 
     def give_up(self) -> None:
-        """End at once without a last frame, because the peer is gone."""
+        """End the connection at once, without a last frame, because the peer is gone."""
 
 
 class Connections:
@@ -57,7 +57,7 @@ class Connections:
         self._most = most
         self._open: dict[int, set[OpenConnection]] = {}
         self._of_user: dict[tuple[int, int], dict[OpenConnection, None]] = {}
-        """In the order in which they were opened."""
+        """The connections of each user, in the order in which they were opened."""
         self._count = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -71,9 +71,9 @@ class Connections:
         return self._open.keys()
 
     def add(self, connection: OpenConnection) -> None:
-        """Count a new connection. Raise TooManyConnectionsError.
+        """Count a new connection. Raise TooManyConnectionsError if a limit is reached.
 
-        If the user has reached their number, it replaces the oldest connection whose peer seems to be gone.
+        At the user's limit, first end the oldest connection of the user whose peer seems to be gone, if there is one.
         """
         ticket = connection.ticket
         user = ticket.tenant_id, ticket.user_id
@@ -119,16 +119,16 @@ class Connections:
             self._empty.set()
 
     def end_revoked(self, tenant_id: int, is_revoked: Callable[[Ticket], bool]) -> None:
-        """End the connections whose ticket was revoked."""
+        """End those connections of this tenant whose ticket was revoked."""
         for connection in list(self._open.get(tenant_id, ())):
             if is_revoked(connection.ticket):
                 connection.end(CloseCode.REVOKED)
 
     async def drain(self, seconds: float) -> None:
-        """End all connections, spread evenly over this time. Until its turn, each is served as before.
+        """End all connections, spread evenly over `seconds`. Until a connection is ended, it is served as before.
 
-        Each client is also told a short random time after which to reconnect. So clients reach the process that takes
-        over evenly, and none is without a connection for long. Return early when no connection is left.
+        Each client also receives a short random time after which it reconnects. So the process that takes over does not
+        get all clients at once, and no client is without a connection for long. Return early if no connection is left.
         """
         self.draining = True
         waiting = [connection for of_tenant in self._open.values() for connection in of_tenant]

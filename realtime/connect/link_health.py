@@ -1,11 +1,11 @@
 """Finds what no message reports: links that look healthy but deliver nothing, and revocations whose message was lost.
 
 Every 15 seconds it compares the epochs and offsets of the mirrors with Redis and reads the revocation marks, for all
-tenants in one round trip. Every second it checks whether Redis accepts writes. While Redis refuses them, it reads the
-marks that Redis does not have from the database (`realtime.connect.unwritten_revocations`).
+tenants in one round trip. Every second it checks whether Redis accepts writes. While Redis refuses writes, the marks
+that Redis does not have are read from the database (`realtime.connect.unwritten_revocations`).
 
-A process trusts the marks that it knows while the link that delivers them shows every second that it is alive.
-Otherwise it reads them from Redis and, if Redis does not answer, from the database.
+A process trusts its copy of the marks while the link that delivers revocations shows every second that it is alive.
+Otherwise it reads the marks from Redis or, if Redis does not answer, from the database.
 """
 
 import asyncio
@@ -31,15 +31,15 @@ from realtime.redis.clock import clock
 log = structlog.get_logger(__name__)
 
 BEHIND_SECONDS = 1.0
-"""A mirror that is behind for longer has missed a message; before that, the message may be on its way."""
+"""A mirror that is behind Redis for longer than this has missed a message; before, the message may be on its way."""
 MARKS_SECONDS = 5.0
-"""How long to wait for Redis when marks are read."""
+"""How long to wait for Redis when marks are read. After that the database is read."""
 SILENT_SECONDS = 1.0
-"""The same if the link shows no sign of life. Then the database is read."""
+"""The shorter wait if the link to Redis shows no sign of life either."""
 HEARD_SECONDS = 2.0
-"""A link without a sign of life for this long may have lost a revocation."""
+"""A link that has shown no sign of life for longer than this may have lost a revocation."""
 STALE_PERIODS = 3
-"""Marks that could not be read for this many periods are no longer trusted."""
+"""Marks are no longer trusted if they were last read more than this many periods ago."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Health:
         self._silent_since: float | None = None
 
     async def run(self) -> None:
-        """Probe periodically until cancelled."""
+        """Call `probe` periodically, until cancelled."""
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._probe_soon.wait(), self._period)
@@ -94,14 +94,14 @@ class Health:
                 log.exception("probe_failed")
 
     async def watch(self) -> None:
-        """Check every second whether Redis accepts writes, and end connections that a mark outside of Redis revokes."""
+        """Check every second whether Redis accepts writes. End connections revoked by marks that Redis may not have."""
         while True:
             await self._check_writes()
             self._end_revoked()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def guard(self) -> None:
-        """While Redis does not answer, end open connections that were revoked, as new ones are refused."""
+        """While the link to Redis shows no sign of life, read the marks every second, and end revoked connections."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             try:
@@ -114,7 +114,7 @@ class Health:
                 log.exception("guard_failed")
 
     async def probe(self) -> None:
-        """Compare all mirrors with Redis, and read all marks. Raises RedisError or OSError."""
+        """Compare all mirrors with Redis, and read all marks. Raise RedisError or OSError."""
         await self._reader.check_link()
         tenants = {*self._hub.positions(), *self._connections.tenants}
         self._marks = {tenant: marks for tenant, marks in self._marks.items() if tenant in tenants}
@@ -134,7 +134,7 @@ class Health:
     async def is_revoked(self, issued: Issued) -> bool:
         """Return whether a mark, in Redis or not yet there, revokes a ticket or token.
 
-        Callers at the same time share one read of Redis, and one of the database. The wait is short. Raises
+        All callers that wait share one read of Redis, and one of the database. They wait some seconds at most. Raise
         FeedUnavailableError if the marks cannot be read.
         """
         if reason := self._revocations.unwritten.unreadable:
@@ -151,20 +151,20 @@ class Health:
         return asyncio.get_running_loop().time() - self._reader.link.delivered_until <= HEARD_SECONDS
 
     def _has_current_marks(self, tenant_id: int) -> bool:
-        """Return whether the marks of this tenant were read, and no later one can have been lost."""
+        """Return whether the marks of this tenant were read, and no revocation can have been lost since."""
         read, now = self._marks.get(tenant_id), asyncio.get_running_loop().time()
         if read is None or read.read_at < self._confirmed_at or now - read.read_at > STALE_PERIODS * self._period:
             return False
         return self._link_lives()
 
     def _silent(self) -> bool:
-        """Return whether Redis did not answer the last read, and has shown no sign of life since."""
+        """Return whether Redis did not answer the last read, and the link has shown no sign of life since."""
         if self._silent_since is not None and self._reader.link.delivered_until > self._silent_since:
             self._silent_since = None
         return self._silent_since is not None
 
     async def _read_anywhere(self, read: Callable[[], asyncio.Task[object]]) -> None:
-        """Read marks from Redis or, if it does not answer, from the database. Raises FeedUnavailableError."""
+        """Read marks from Redis or, if it does not answer, from the database. Raise FeedUnavailableError."""
         if not self._silent():
             lost = self._confirmed_at > float("-inf") and not self._link_lives()
             try:
@@ -179,7 +179,7 @@ class Health:
         await self._committed.refresh()
 
     def _end_revoked(self) -> None:
-        """End the connections that are revoked by marks that Redis may not have."""
+        """End the connections that are revoked by marks which Redis may not have."""
         for tenant_id in self._revocations.unwritten.tenants:
             try:
                 self._connections.end_revoked(tenant_id, self._revocations.unwritten.concern)
@@ -189,7 +189,7 @@ class Health:
     async def redis_problem(self) -> str:
         """Return why Redis refuses writes, in one sentence, or "" if it accepts them.
 
-        Raises FeedUnavailableError if revocations cannot be checked.
+        Raise FeedUnavailableError if revocations cannot be checked.
         """
         await self._require_check()
         return self._revocations.unwritten.problem
@@ -207,9 +207,9 @@ class Health:
             raise FeedUnavailableError(self._revocations.unwritten.unreadable)
 
     async def _check_writes(self) -> None:
-        """Check once whether Redis accepts writes. If it cannot be reached, keep the last result.
+        """Check once whether Redis accepts writes. If Redis cannot be reached, keep the last result.
 
-        That is safe: while Redis cannot be reached, no revocation is reported as done.
+        This is safe: while Redis cannot be reached, no revocation is reported as done.
         """
         try:
             await self._look()
@@ -220,7 +220,7 @@ class Health:
             log.exception("look_failed")
 
     def _reading_of(self, tenant_id: int) -> asyncio.Task[object]:
-        """Return the running read of this tenant's marks, or begin one."""
+        """Return the task that is reading this tenant's marks. If there is none, begin one."""
         reading = self._readings.get(tenant_id)
         if reading is None:
             reading = self._readings[tenant_id] = self._started(self._read_marks(tenant_id))
@@ -228,7 +228,7 @@ class Health:
 
     @staticmethod
     def _started(read: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
-        """Begin a read as a task that continues after all callers have stopped waiting for it."""
+        """Begin a read and return its task, which continues even if no caller waits for it any more."""
         reading = asyncio.get_running_loop().create_task(read)
         reading.add_done_callback(log_failure)
         return reading
@@ -240,7 +240,7 @@ class Health:
             del self._readings[tenant_id]
 
     def on_revocation(self, message: bytes) -> None:
-        """End the connections that a revocation concerns. The link calls it for each message, from any process."""
+        """End the connections that a revocation concerns. Called by the link for each revocation, from any process."""
         try:
             revoked = self._revocations.receive(message)
         except BadRecordError as problem:
@@ -251,7 +251,7 @@ class Health:
         self._connections.end_revoked(revoked.tenant_id, marks.concern)
 
     def on_revocations_confirmed(self) -> None:
-        """Read all marks again soon. The link calls it after subscribing, since earlier messages may be lost."""
+        """Read all marks again soon. Called by the link after it subscribed, because earlier messages may be lost."""
         self._confirmed_at = asyncio.get_running_loop().time()
         self._probe_soon.set()
 
@@ -270,7 +270,7 @@ class Health:
         return probed
 
     def _behind(self, probed: dict[int, Probed]) -> set[int]:
-        """Return the feeds whose mirror has another epoch than Redis or a lower offset, or was never loaded."""
+        """Return the feeds whose mirror has another epoch than Redis or a lower offset, or was not loaded in time."""
         positions = self._hub.positions()
         return {
             tenant
@@ -285,7 +285,10 @@ class Health:
 
 
 def _gone_back(before: Mapping[int, tuple[str, int]], probed: Mapping[int, Probed]) -> set[int]:
-    """Return the feeds whose offset in Redis is lower than their mirror's was before. Healing begins a new epoch."""
+    """Return the feeds whose offset in Redis is lower than that of their mirror before the probe.
+
+    Redis went back to an earlier state. The next read of such a feed begins a new epoch.
+    """
     return {
         tenant
         for tenant, (epoch, offset) in before.items()

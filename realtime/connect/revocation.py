@@ -1,9 +1,10 @@
 """Revocation: when a session ends or an account changes, earlier tickets and tokens become invalid.
 
-A mark names a subject and a time; older tickets and tokens of the subject are invalid. The mark of a session needs no
-comparison of times, because a session that has ended never comes back. A mark is written to Redis, where each
-authenticated request looks, and published to every process in the same step. A process that missed the message finds
-the mark when it probes Redis. `realtime.connect.unwritten_revocations` keeps the marks that Redis refuses.
+A mark names a subject and a time: tickets and tokens that were issued to the subject before that time are invalid. For
+a session the time does not matter, because a session that has ended never begins again. A mark is written to Redis,
+where each authenticated request checks for it, and published to every process in the same step. A process that missed
+the message finds the mark when it probes Redis. `realtime.connect.unwritten_revocations` keeps the marks that Redis
+refuses.
 """
 
 import time
@@ -83,8 +84,8 @@ class Revocations:
     def add(self, tenant_id: int, subject: str, at: float) -> None:
         """Mark a subject as revoked at a time, in Unix milliseconds, and publish that to all processes.
 
-        Raise WritesRefusedError if Redis refuses writes: all processes were told, but the mark still has to be written.
-        Raise RedisError for any other failure: then no process may have been told.
+        Raise WritesRefusedError if Redis refuses writes: all processes were informed, but the mark still has to be
+        written. Raise RedisError for any other failure: perhaps no process was informed.
         """
         message = RevocationMessage(tenant_id, subject, at, written=True)
         try:
@@ -108,7 +109,7 @@ class Revocations:
         run_script(self._redis, "revoke", (self._call(RevocationMessage(*mark, written=True), b"") for mark in marks))
 
     def now(self) -> float:
-        """Return Unix milliseconds by the clock of Redis. A process that does not know it yet asks Redis first."""
+        """Return the time of Redis' clock in Unix milliseconds. Ask Redis for it if this process has never done so."""
         if not clock.synchronized:
             asked_at = time.monotonic()
             with suppress(RedisError, OSError):
@@ -116,7 +117,7 @@ class Revocations:
         return 1000 * clock.now()
 
     def check(self, issued: Issued) -> None:
-        """Check a ticket or token. Raise RevokedError, or RedisError if the marks cannot be read."""
+        """Raise RevokedError if a mark revokes this ticket or token. Raise RedisError if the marks cannot be read."""
         self.unwritten.look()
         subjects = subjects_of(issued)
         scores = self._redis.zmscore(self._keys.revoked(issued.tenant_id), subjects)
@@ -125,7 +126,7 @@ class Revocations:
             raise RevokedError(ENDED)
 
     def receive(self, message: bytes) -> RevocationMessage:
-        """Parse a published revocation, and keep or drop its mark in `unwritten`. Raise BadRecordError."""
+        """Parse and return a published revocation. Keep its mark, or drop it if Redis has it. Raise BadRecordError."""
         revoked = parse_revocation(message)
         if revoked.written:
             self.unwritten.drop(revoked.tenant_id, revoked.subject, revoked.at)

@@ -1,11 +1,11 @@
-"""Revocation marks: a subject, and the time before which tickets and tokens of it are no longer valid."""
+"""Revocation marks: each names a subject, and the time before which the subject's tickets and tokens are not valid."""
 
 import threading
 from collections.abc import Mapping
 from typing import Protocol
 
 KEPT_SECONDS = 13 * 3600
-"""A ticket can be renewed for 12 h; older ones are invalid anyway."""
+"""How long a mark is kept. A ticket can be renewed for 12 hours; an older one is invalid even without a mark."""
 TENANT = "tenant"
 
 
@@ -45,7 +45,7 @@ class Marks:
         return len(self._at)
 
     def forget_before(self, oldest: float) -> None:
-        """Drop marks older than this. No ticket or token that they concern is still valid."""
+        """Drop marks from before `oldest` (Unix milliseconds): the tickets and tokens that they revoke have expired."""
         self._at = {subject: when for subject, when in self._at.items() if when >= oldest}
 
     def add(self, at: Mapping[str, float]) -> None:
@@ -53,12 +53,12 @@ class Marks:
             self._at[subject] = max(when, self._at.get(subject, 0.0))
 
     def drop(self, subject: str, at: float) -> None:
-        """Drop the mark of a subject if it is not newer than this."""
+        """Drop the mark of a subject, unless the mark is newer than `at` (Unix milliseconds)."""
         if self._at.get(subject, at + 1) <= at:
             del self._at[subject]
 
     def concern(self, issued: Issued) -> bool:
-        """Return whether its session was ended, or its user or tenant was revoked after it was issued."""
+        """Return whether a mark revokes this ticket or token: of its session, or a later one of its user or tenant."""
         if session_subject(issued.session_id) in self._at:
             return True
         found = [self._at[subject] for subject in (TENANT, user_subject(issued.user_id)) if subject in self._at]
@@ -66,7 +66,7 @@ class Marks:
 
 
 class LocalMarks:
-    """The marks of all tenants that this process keeps itself. Threads may share it."""
+    """Marks of all tenants, in the memory of this process. Threads may share an instance."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,7 +77,7 @@ class LocalMarks:
             self._of.setdefault(tenant_id, Marks({})).add({subject: at})
 
     def drop(self, tenant_id: int, subject: str, at: float) -> None:
-        """Drop a mark, because Redis has it now, or a newer one."""
+        """Drop the mark of a subject, unless the mark is newer than `at`, because Redis has it now."""
         with self._lock:
             if (marks := self._of.get(tenant_id)) is not None:
                 marks.drop(subject, at)

@@ -30,11 +30,11 @@ class DatabaseMarks:
         self._reading: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Let the next read be of all marks that can still apply. Call it when Redis stops answering."""
+        """Make the next read one of all marks that can still apply. Call this when Redis stops answering."""
         self._read_at = float("-inf")
 
     async def refresh(self) -> None:
-        """Read the marks, unless they were read a moment ago. Raises FeedUnavailableError if they cannot be read."""
+        """Read the marks, unless they were read within a second. Raise FeedUnavailableError if they cannot be read."""
         if self._age() <= FRESH_SECONDS:
             return
         if self._reading is None or self._reading.done():
@@ -44,7 +44,7 @@ class DatabaseMarks:
             await asyncio.wait_for(asyncio.shield(self._reading), READ_SECONDS)
         except MarksUnreadableError as problem:
             raise FeedUnavailableError(str(problem)) from None
-        except Exception:  # noqa: BLE001 - after a timeout or a defect nobody is admitted
+        except Exception:  # noqa: BLE001 - after a timeout or an unexpected error nobody is admitted
             raise FeedUnavailableError(UNKNOWN) from None
 
     async def _read_once(self) -> None:
@@ -57,6 +57,6 @@ class DatabaseMarks:
 
 
 def log_failure(reading: asyncio.Task[Any]) -> None:
-    """Log the error of a read for which nobody waited any more."""
+    """Log the error of a read, which is otherwise lost if nobody waits for the read any more."""
     if not reading.cancelled() and (problem := reading.exception()) is not None:
         log.debug("marks_read_failed", error=str(problem))

@@ -1,9 +1,9 @@
 """Issues and reads tickets: short-lived signed permissions to connect. No database is needed.
 
 A ticket is a JWT (RFC 7519) of at most 4 KiB with the audience `realtime`, so that an access token of the API is never
-accepted as a ticket, nor the reverse. It names the tenant, the user, the topics, and how long a connection may live. A
-ticket that a browser keeps as a cookie has its own audience, and names its cookie. It is accepted only as that cookie,
-and no other ticket is accepted as a cookie.
+accepted as a ticket, nor a ticket as an access token. It names the tenant, the user, the topics, and how long a
+connection may live. A ticket that a browser keeps as a cookie has its own audience, and names its cookie. It is
+accepted only as that cookie, and no other ticket is accepted as a cookie.
 
 The functions here check the signature and the times, by the clock that all processes share (`redis/clock.py`). A ticket
 does not show whether it was revoked: `web/ticket_readers.py` says who checks that.
@@ -34,7 +34,7 @@ _JWT = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The content of a ticket. `connection_seconds` is how long a connection that it opens may live."""
+    """The content of a ticket. `connection_seconds` is how long a connection that the ticket opens may live."""
 
     tenant_id: int
     user_id: int
@@ -43,7 +43,7 @@ class Ticket:
     topics: TopicFilter
     connection_seconds: int
     issued_at: float = 0.0
-    """In Unix seconds. It is taken before the user's rights are read, so that later revocations end the ticket."""
+    """In Unix seconds, taken before the user's rights are read, so that a revocation after that ends the ticket."""
     first_issued_at: float = 0.0
     """When the first ticket in the chain of renewals was issued, in Unix seconds."""
 
@@ -57,13 +57,13 @@ class Ticket:
 def issue_ticket(ticket: Ticket, key: bytes, *, seconds: int = CONNECT_SECONDS) -> str:
     """Sign a ticket that can be used to connect for `seconds` after `issued_at` (0: now).
 
-    Raises BadTopicError if its topics make it too long.
+    Raise BadTopicError if the topics make the ticket too long.
     """
     return _sign({"aud": AUDIENCE, **_claims(ticket, seconds)}, key, MAX_TICKET_BYTES)
 
 
 def issue_cookie_ticket(ticket: Ticket, key: bytes, cookie: str) -> str:
-    """Sign a ticket for the cookie with this name. Raises BadTopicError if its topics make it too long.
+    """Sign a ticket for the cookie with this name. Raise BadTopicError if the topics make the ticket too long.
 
     Browsers drop a cookie if its name and value have more than 4096 bytes together.
     """
@@ -94,22 +94,22 @@ def _sign(claims: dict[str, Any], key: bytes, most_bytes: int) -> str:
 
 
 def read_ticket(text: str, *keys: bytes) -> Ticket:
-    """Read a ticket to connect with. Raises TicketExpiredError or TicketError."""
+    """Read a ticket that is to open a connection. Raise TicketExpiredError or TicketError."""
     return _ticket(_decode(text, keys, AUDIENCE, check_expiry=True))
 
 
 def read_rights(text: str, *keys: bytes) -> Ticket:
-    """Read the ticket of a client that polls. It is valid as long as a connection that it opened could live.
+    """Read the ticket of a client that polls. It is valid until a connection that it opened would end.
 
-    Raises TicketExpiredError or TicketError.
+    Raise TicketExpiredError or TicketError.
     """
     return _within_its_life(_ticket(_decode(text, keys, AUDIENCE, check_expiry=False)))
 
 
 def read_renewable(text: str, *keys: bytes) -> Ticket:
-    """Read a ticket to renew. It may have expired, but not longer than 12 hours after the first one was issued.
+    """Read a ticket that is to be renewed. It may have expired, but its chain must have begun in the last 12 hours.
 
-    Raises TicketExpiredError or TicketError.
+    Raise TicketExpiredError or TicketError.
     """
     ticket = _ticket(_decode(text, keys, AUDIENCE, check_expiry=False))
     if ticket.first_issued_at + RENEWABLE_SECONDS < clock.now():
@@ -118,10 +118,10 @@ def read_renewable(text: str, *keys: bytes) -> Ticket:
 
 
 def read_cookie_ticket(text: str, cookie: str, *keys: bytes, reconnecting: bool) -> Ticket:
-    """Read a ticket that was sent as the cookie with this name. Raises TicketExpiredError or TicketError.
+    """Read a ticket that was sent as the cookie with this name. Raise TicketExpiredError or TicketError.
 
-    If `reconnecting`, the browser reconnects by itself with the cookie of its first connection. The cookie is valid
-    until the lifetime of that connection ends, and the new connection lives only until then.
+    If `reconnecting`, the browser reconnects by itself with the cookie of its first connection. The ticket is then
+    valid until the lifetime of that connection ends, and the new connection ends at the same time.
     """
     claims = _decode(text, keys, COOKIE_AUDIENCE, check_expiry=not reconnecting)
     if claims.get("cookie") != cookie:
@@ -154,7 +154,7 @@ def _verified(text: str, keys: Sequence[bytes], audience: str) -> dict[str, Any]
         try:
             claims = dict(jwt.decode(text, key, [ALGORITHM], audience=audience, options=options))
         except jwt.InvalidSignatureError:
-            continue  # signed with another of our keys, or by somebody else
+            continue  # it was signed with another of our keys, or by somebody else
         except jwt.InvalidTokenError:
             break
         if is_time(claims["exp"]) and is_time(claims["iat"]):

@@ -1,8 +1,8 @@
 """Keeps the revocation marks that Redis may not have, and checks whether Redis accepts writes.
 
 A mark is valid once it is committed in the database. While Redis refuses writes, marks are announced to all processes
-by a plain `PUBLISH`, which Redis still accepts, and each process reads the marks that are still to be written from
-the database, once a second. While Redis does not answer, `realtime.connect.link_health` reads the database as often,
+by a plain `PUBLISH`, which Redis still accepts, and once a second each process reads from the database the marks that
+are still to be written. While Redis does not answer, `realtime.connect.link_health` reads the database once a second
 for all code in the event loop. If the database cannot be read either, nobody is admitted.
 """
 
@@ -29,14 +29,17 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 STALE_SECONDS = 3.0
-"""The result of an older check is not trusted."""
+"""The result of a check that is older than this is not trusted."""
 NOTE_SECONDS = 30
-"""How long after a fault the database is still read, because the relay needs a moment to write the missing marks."""
+"""For this long after a fault the database is still read: the relay needs a moment to write the missing marks."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommittedMark:
-    """A revocation in the outbox. `at` is None if its time is not in the database yet."""
+    """A revocation in the outbox.
+
+    `at` is None if the time is not in the database yet. `written` says whether Redis has the mark.
+    """
 
     id: int
     tenant_id: int
@@ -50,10 +53,10 @@ Committed = Callable[[float], Iterable[CommittedMark]]
 
 
 class UnwrittenMarks:
-    """The marks that Redis may not have, as one process knows them. Threads may share it."""
+    """The marks that Redis may not have, as far as this process knows. Threads may share an instance."""
 
     def __init__(self, redis: Redis, committed: Committed | None = None, *, key_prefix: str = "") -> None:
-        """Without `committed` no database is read, and marks are only as safe as Redis."""
+        """Without `committed` no database is read, and marks are only as safe as the data in Redis."""
         self._redis = redis
         self._keys = Keys(key_prefix)
         self._committed = committed
@@ -67,7 +70,7 @@ class UnwrittenMarks:
         self.problem = ""
         """Why Redis refuses writes, in one sentence. Empty while it accepts them."""
         self.refuses_marks = False
-        """Whether Redis refuses marks, too. At its memory limit it still accepts these."""
+        """Whether Redis refuses marks, too. A Redis at its memory limit still accepts marks."""
 
     @property
     def tenants(self) -> list[int]:
@@ -76,7 +79,7 @@ class UnwrittenMarks:
 
     @property
     def unreadable(self) -> str:
-        """Why this process cannot know all revocations. Empty if it can, and also if Redis cannot be reached at all."""
+        """Why this process cannot know all revocations. Empty if it can, and if Redis cannot be reached at all."""
         stale = time.monotonic() - self._looked_at > STALE_SECONDS  # the database may hang
         if self.refuses_marks and (self._unreadable or stale):
             reason = "Revocations cannot be checked: the database cannot be read, and Redis refuses writes"
@@ -103,9 +106,9 @@ class UnwrittenMarks:
     def look(self, *, in_background: bool = False) -> None:
         """Check, at most once a second, whether Redis accepts writes. If it refuses marks, read the database, too.
 
-        If another thread is checking, return with the last result. With `in_background`, the database is also read for
-        half a minute after a fault; no request should wait for that. Raises RedisError if Redis cannot be reached, and
-        MarksUnreadableError if the database must be read and cannot be.
+        If another thread is checking, use the last result. With `in_background`, the database is also read for half a
+        minute after a fault; no request should wait for that. Raise RedisError if Redis cannot be reached, and
+        MarksUnreadableError if the database has to be read and cannot be read.
         """
         age = time.monotonic() - self._looked_at
         due = self._due or age >= LOOK_SECONDS
@@ -141,7 +144,7 @@ class UnwrittenMarks:
         # This process may have missed revocations while Redis did not answer, so it reads them now.
         if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):
             self._read(everything=self.refuses_marks and started - self._all_read_at > KEPT_SECONDS / 10)
-            self._unanswered = returned and self._unreadable  # if reading failed, the next look reads again
+            self._unanswered = returned and self._unreadable  # if the read failed, the next call reads again
         if not self.refuses_marks:
             self._unreadable = False
             self._all_read_at = float("-inf")
@@ -169,7 +172,7 @@ class UnwrittenMarks:
             return
         try:
             all_written = self._keep(self._committed, KEPT_SECONDS if everything else 0)
-        except Exception as problem:  # noqa: BLE001 - drivers and pools raise what they like
+        except Exception as problem:  # noqa: BLE001 - drivers and pools raise various errors
             if not self._unreadable:
                 log.warning("marks_not_readable", error=str(problem).strip())
             self._unreadable = True
@@ -183,7 +186,7 @@ class UnwrittenMarks:
     def read_committed(self, seconds: float) -> None:
         """Read from the database the marks that are still to be written, and those written in the last `seconds`.
 
-        It does not use Redis. Raises MarksUnreadableError.
+        Redis is not used. Raise MarksUnreadableError.
         """
         if self._committed is None:
             raise MarksUnreadableError("Revocations cannot be checked: Redis does not answer.")
@@ -194,8 +197,8 @@ class UnwrittenMarks:
             raise MarksUnreadableError(f"{reason} ({str(problem).strip()}).") from problem
 
     def _keep(self, committed: Committed, seconds: float) -> bool:
-        """Read the marks and keep them. Return whether all of them are in Redis. Raises the errors of the driver."""
-        now = 1000 * clock.now()  # before the read: a later time would revoke people who sign in meanwhile
+        """Read the marks and keep them. Return whether all of them are in Redis. Raise the errors of the driver."""
+        now = 1000 * clock.now()  # taken before the read: a later time would also revoke who signs in during it
         found = list(committed(seconds))
         with self._keeping:
             for mark in found:
