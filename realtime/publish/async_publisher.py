@@ -1,7 +1,7 @@
-"""`Publisher` for asyncio: its methods for workers as coroutines, with the same guarantees; see there.
+"""The publisher for asyncio: those methods of `Publisher` that workers use, as coroutines with the same guarantees.
 
-What only awaits a call of Redis is written twice. Everything else is shared, through `realtime.records.commands` and
-`realtime.publish.pacing`.
+Code that awaits an answer of Redis is written twice, here and in `publisher.py`. All other code is shared, in
+`realtime.records.commands` and `realtime.publish.pacing`.
 """
 
 import time
@@ -23,7 +23,7 @@ from realtime.redis import links
 
 
 class AsyncPublisher:
-    """Publishes records to tenants' feeds, and reads single records. Belongs to the event loop that uses it first.
+    """Publishes records to tenants' feeds, and reads single records. It belongs to the event loop that uses it first.
 
     Call `await close()` at the end: the last progress may still wait to be sent.
     """
@@ -70,9 +70,9 @@ class AsyncPublisher:
         data: Mapping[str, Any] | None = None,
         milestone: bool = False,
     ) -> Published | None:
-        """Publish the progress of a job. Raise BadTopicError or BadRecordError for a mistake in the call.
+        """Publish the progress of a job. Return Redis' answer, or None as `Publisher.progress` does.
 
-        An error of Redis is never raised; see `Publisher.progress`.
+        Raise BadTopicError or BadRecordError if the record can never be published. Errors of Redis are never raised.
         """
         progress = Progress(percent, step, remaining_seconds)
         return await self._progress.send(
@@ -96,11 +96,11 @@ class AsyncPublisher:
         )
 
     async def publish(self, tenant_id: int, draft: Draft) -> Published:
-        """Publish one record. Redis accepts or rejects it. Raise RedisError."""
+        """Publish one record. Return Redis' answer: accepted, duplicate or rejected. Raise RedisError."""
         return (await self.publish_many([(tenant_id, draft)]))[0]
 
     async def publish_many(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
-        """Publish many (tenant, record), 200 in a round trip. Return the answers in their order. Raise RedisError."""
+        """Publish (tenant, record) pairs, 200 in a round trip. Return the answers in their order. Raise RedisError."""
         answers: list[Published] = []
         for batch in batched(records):
             for tenant_id, draft in batch:
@@ -115,7 +115,10 @@ class AsyncPublisher:
         return join_record(text, progress) if text is not None else None
 
     async def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
-        """Renew the expiry of an unfinished topic's keys. Return False if Redis has no such topic. Raise RedisError."""
+        """Renew the expiry of an unfinished topic's keys. Raise RedisError.
+
+        Return False if Redis has no such topic, or holds it as ended.
+        """
         record = await self.record(tenant_id, topic)
         if record is None or record.terminal:
             return False
@@ -125,7 +128,10 @@ class AsyncPublisher:
         return True
 
     async def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
-        """Renew the lease of this attempt. Return False if it ended or a newer one began. Raise RedisError."""
+        """Renew the lease of this attempt. Return False if the attempt has ended or a newer one has begun.
+
+        Raise RedisError.
+        """
         return bool(await self._renew(*self._commands.renew_lease(tenant_id, topic, attempt)))
 
     async def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:

@@ -25,11 +25,11 @@ class Patience:
 
 
 class Breaker:
-    """A circuit breaker. While it is closed, requests are sent. While it is open, only probes are.
+    """A circuit breaker. While it is closed, requests are sent. While it is open, only probes are sent.
 
-    It opens at an error, and when an answer takes longer than `overdue_seconds`. It closes when an answer comes in
-    time. The pause between probes doubles each time; it starts at its first length again once a request succeeds while
-    the breaker is closed.
+    It opens at an error, and when an answer takes longer than `overdue_seconds`. It closes when an answer arrives in
+    time. The pause between probes doubles each time. It is reset to its first length when a request succeeds while the
+    breaker is closed.
     """
 
     def __init__(self, *, overdue_seconds: float, first_probe_seconds: float, longest_probe_seconds: float) -> None:
@@ -47,14 +47,14 @@ class Breaker:
         self.probe_at = math.inf
 
     def overdue(self, now: float) -> bool:
-        """Return whether the answer to what is under way takes too long. If so, open the circuit."""
+        """Return whether the request that is under way takes too long. If so, open the breaker."""
         if now - self._sent_at > self._overdue:
             self.open = True
             return True
         return False
 
     def answered(self, now: float) -> None:
-        """Record an answer of Redis. One that comes too late counts as a failure."""
+        """Record an answer of Redis. A late answer counts as a failure."""
         if self.overdue(now):
             self.failed(now)
             return
@@ -64,7 +64,7 @@ class Breaker:
         self._sent_at = math.inf
 
     def failed(self, now: float) -> None:
-        """Record that Redis could not be reached, or refused."""
+        """Record that Redis could not be reached, or refused the request."""
         self.open = True
         self._sent_at = math.inf
         self.probe_at = now + self._pause

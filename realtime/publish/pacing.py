@@ -29,7 +29,7 @@ UNREACHABLE = "unreachable"
 REFUSED = "refused"
 """Redis refuses writes, for example at its memory limit."""
 CIRCUIT_OPEN = "circuit_open"
-"""The update was not sent, because Redis did not answer before."""
+"""The update was not sent, because earlier requests to Redis had failed."""
 NO_THREAD = "no_thread"
 """The process is ending and can start no thread."""
 
@@ -44,7 +44,7 @@ class Pace:
     interval_seconds: float = 0.2
     """The shortest time between two updates of one topic."""
     patience_seconds: float = 0.1
-    """How long all calls together wait for a Redis that is slow or does not answer."""
+    """How long all calls together wait for a Redis that is slow or does not answer. A quick answer resets this time."""
     overdue_seconds: float = 1.0
     """Redis counts as unreachable if an answer takes longer."""
     first_probe_seconds: float = 0.5
@@ -67,7 +67,7 @@ class Sending:
 def progress_update(
     tenant_id: int, topic: str, attempt: int, progress: Progress, *, data: Mapping[str, Any] | None, milestone: bool
 ) -> Update:
-    """Check and encode progress. Raise BadTopicError or BadRecordError."""
+    """Check and encode progress, and return it as an update. Raise BadTopicError or BadRecordError."""
     draft = draft_record(
         topic=topic,
         attempt=attempt,
@@ -80,7 +80,7 @@ def progress_update(
 
 
 class Pacer:
-    """The progress that one process sends to one Redis."""
+    """Paces the progress that one process sends to one Redis."""
 
     def __init__(self, pace: Pace) -> None:
         self._throttle = Throttle(pace.interval_seconds)
@@ -91,7 +91,7 @@ class Pacer:
             longest_probe_seconds=pace.longest_probe_seconds,
         )
         self._awaited: list[Sending] = []
-        self._unawaited: dict[TopicKey, Sending] = {}  # while Redis is slow, only the newest of each topic
+        self._unawaited: dict[TopicKey, Sending] = {}  # only the newest of each topic, which no call waits for
         self._sent_at = self._opened_at = 0.0
         self._dropped_before = 0
         self.dropped: Counter[str] = Counter()
@@ -103,7 +103,10 @@ class Pacer:
         return self._patience.left
 
     def offer(self, update: Update, now: float) -> Sending | None:
-        """Take an update. Return what the caller waits for, at most `patience_seconds`, or None if it need not wait."""
+        """Accept or drop an update. Return a sending if the caller should wait for its answer, else None.
+
+        The caller should wait at most `patience_seconds`.
+        """
         if not self._breaker.open and self._breaker.overdue(now):
             self._opened(now, "Redis does not answer.")
         if self._breaker.open:
@@ -124,11 +127,11 @@ class Pacer:
         self._patience.spend(seconds)
 
     def discard_superseded(self, tenant_id: int, draft: Draft) -> None:
-        """Discard waiting progress that this status, which is about to be published, supersedes."""
+        """Discard waiting progress that this status supersedes. The caller is about to publish the status."""
         self._throttle.discard_superseded((tenant_id, draft.topic), draft.attempt, terminal=draft.status.terminal)
 
     def flush(self) -> None:
-        """Have all waiting updates returned by the next `take`."""
+        """Make all waiting updates due, so that the next `take` returns them."""
         for update in self._throttle.clear():
             self._unawaited[update.key] = Sending(update)
 

@@ -18,7 +18,10 @@ Answer = TypeVar("Answer")
 
 
 class ProgressTask:
-    """Sends updates with `publish_many`, and finds out with `probe` whether Redis accepts them. For one event loop."""
+    """Sends updates with `publish_many`, and finds out with `probe` whether Redis accepts them.
+
+    An instance belongs to one event loop. An exception of one of these functions opens the breaker.
+    """
 
     def __init__(
         self,
@@ -51,7 +54,10 @@ class ProgressTask:
         self._pacer.discard_superseded(tenant_id, draft)
 
     async def close(self) -> None:
-        """Send the waiting updates, and end the task. Wait at most `patience_seconds`. It may be used again after."""
+        """Send the waiting updates, and end the task. Wait at most `patience_seconds`.
+
+        The object may be used again afterwards.
+        """
         self._pacer.flush()
         task, self._task = self._task, None
         if task is None:
@@ -92,7 +98,7 @@ class ProgressTask:
                 idle = not await self._sleep(min(self._pacer.next_at - now, IDLE_SECONDS))
 
     async def _sleep(self, seconds: float) -> bool:
-        """Wait until something changes. Return False if nothing has changed within this time."""
+        """Wait until an update is offered or the task has to end. Return False if neither happens within `seconds`."""
         self._changed.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), seconds)
@@ -110,7 +116,7 @@ class ProgressTask:
     async def _ask(self, question: Awaitable[Answer], batch: Sequence[Sending] = ()) -> Answer | None:
         try:
             answer = await question
-        except BaseException as problem:  # no job fails because of progress; only a cancelled task ends
+        except BaseException as problem:  # progress must not fail a job, so only a cancellation is raised again
             self._pacer.failed(self._clock(), problem, batch)
             if isinstance(problem, Exception):
                 return None

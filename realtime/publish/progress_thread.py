@@ -23,7 +23,7 @@ Work = Callable[[], None]
 class ProgressThread:
     """Sends updates with `publish_many`, and finds out with `probe` whether Redis accepts them. Threads may share it.
 
-    An exception of these functions opens the circuit. In a forked child it starts again without updates.
+    An exception of one of these functions opens the breaker. In a forked child the object starts without updates.
     """
 
     def __init__(
@@ -64,7 +64,10 @@ class ProgressThread:
             self._pacer.discard_superseded(tenant_id, draft)
 
     def close(self) -> None:
-        """Send the waiting updates, and end the thread. Wait at most `patience_seconds`. It may be used again after."""
+        """Send the waiting updates, and end the thread. Wait at most `patience_seconds`.
+
+        The object may be used again afterwards.
+        """
         with self._changed:
             self._pacer.flush()
             thread = self._thread
@@ -85,12 +88,12 @@ class ProgressThread:
         return answer
 
     def _forget_thread(self) -> None:
-        """Give up the thread. If it still runs, it ends when it has nothing more to do."""
+        """Forget the thread. If it still runs, it ends when it has nothing more to do."""
         self._thread: threading.Thread | None = None
         self._wakes_at = math.inf
 
     def _wake(self) -> None:
-        """Wake the thread, or start one, if there is something to do before it would wake by itself."""
+        """Wake the thread, or start one, if something has to be done before the thread would wake by itself."""
         if self._pacer.next_at >= self._wakes_at:
             return
         if self._thread is not None:
@@ -110,7 +113,7 @@ class ProgressThread:
             work()
 
     def _next_work(self) -> Work | None:
-        """Wait until there is something to do, and return it; None if the thread may end."""
+        """Wait until something has to be done. Return the function that does it, or None if the thread has to end."""
         with self._changed:
             idle = False
             while True:
@@ -132,7 +135,7 @@ class ProgressThread:
         self._wakes_at = self._pacer.next_at
         woken = self._changed.wait(min(self._wakes_at - now, IDLE_SECONDS))
         if self._thread is threading.current_thread():
-            self._wakes_at = -math.inf  # it is awake, and looks for work before it sleeps again
+            self._wakes_at = -math.inf  # the thread is awake, and looks for work before it sleeps again
         return woken
 
     def _send(self, batch: list[Sending]) -> None:

@@ -107,16 +107,17 @@ class Publisher:
         )
 
     def publish(self, tenant_id: int, draft: Draft) -> Published:
-        """Publish one record. Redis accepts or rejects it (`realtime.records.transitions`). Raise RedisError.
+        """Publish one record. Return Redis' answer: accepted, duplicate or rejected. Raise RedisError.
 
-        Waiting progress that the record supersedes is discarded.
+        `realtime.records.transitions` has the rules. Waiting progress that the record supersedes is discarded.
         """
         return self.publish_many([(tenant_id, draft)])[0]
 
     def publish_many(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
-        """Publish many (tenant, record), 200 in a round trip. Return the answers in their order.
+        """Publish (tenant, record) pairs, 200 in a round trip. Return the answers in their order.
 
-        Raise RedisError. Any of the records may have been published then. All of them may be published again.
+        Raise RedisError. After an error any of the records may have been published. It is safe to publish all of them
+        again.
         """
         answers: list[Published] = []
         for batch in batched(records):
@@ -128,10 +129,10 @@ class Publisher:
     def publish_each(
         self, records: Iterable[tuple[int, Draft]], *, at_the_limit: bool = False
     ) -> list[Published | ResponseError]:
-        """Publish many (tenant, record). Return for each record its answer, or the error that it caused.
+        """Publish (tenant, record) pairs. Return for each record Redis' answer, or the error that the record caused.
 
-        `at_the_limit`: write unfinished records, too, when Redis is at its memory limit; for a Redis that lost data.
-        Raise RedisError if Redis cannot be reached.
+        With `at_the_limit`, a Redis at its memory limit stores unfinished records, too. Use this only for a Redis that
+        lost data. Raise RedisError if Redis cannot be reached.
         """
         answers: list[Published | ResponseError] = []
         for batch in batched(records):
@@ -151,16 +152,17 @@ class Publisher:
     def restore(self, tenant_id: int, draft: Draft) -> bool:
         """Write the status of a topic that Redis no longer holds, without a new offset and without publishing it.
 
-        So looking at an old job sends nothing to other clients. Return False if Redis holds it already. Raise
-        RedisError.
+        So when one client looks at an old job, nothing is sent to others. Return False if Redis still holds the topic.
+        Raise RedisError.
         """
         return bool(self._repair(*self._commands.repair(tenant_id, draft)))
 
     def mend(self, tenant_id: int, draft: Draft) -> bool:
-        """Bring Redis in line with a committed state. Return whether it changed. Raise RedisError.
+        """Bring Redis in line with a committed state. Return whether Redis changed. Raise RedisError.
 
         A topic that Redis does not hold is restored without publishing it. The state is published if Redis holds an
-        older attempt, or holds this attempt as unfinished although it has ended: that record was never published.
+        older attempt, or holds this attempt as unfinished although it has ended. In both cases the newer record was
+        never published.
         """
         held = self.record(tenant_id, draft.topic)
         if held is None:
@@ -172,7 +174,7 @@ class Publisher:
     def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
         """Renew the expiry of an unfinished topic's keys, to at least `seconds` (6 hours by default). Raise RedisError.
 
-        Return False if Redis holds no such topic. The expiry of an ended topic is never changed.
+        Return False if Redis does not hold the topic, or holds it as ended. The expiry of an ended topic never changes.
         """
         record = self.record(tenant_id, topic)
         if record is None or record.terminal:
@@ -183,7 +185,10 @@ class Publisher:
         return True
 
     def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
-        """Renew the lease of this attempt. Return False if it ended or a newer one began. Raise RedisError."""
+        """Renew the lease of this attempt. Return False if the attempt has ended or a newer one has begun.
+
+        Raise RedisError.
+        """
         return bool(self._renew(*self._commands.renew_lease(tenant_id, topic, attempt)))
 
     def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:
@@ -191,20 +196,23 @@ class Publisher:
         return self.leases_seconds_left([(tenant_id, topic)])[0]
 
     def leases_seconds_left(self, topics: Iterable[tuple[int, str]]) -> list[float]:
-        """Return `lease_seconds_left` of many (tenant, topic) in their order, 200 in a round trip. Raise RedisError."""
+        """Return `lease_seconds_left` for each (tenant, topic) pair, in order. Ask for 200 in a round trip.
+
+        Raise RedisError.
+        """
         left: list[float] = []
         for batch in batched(topics):
             with self._redis.pipeline(transaction=False) as pipeline:
                 for tenant_id, topic in batch:
                     self._lease_left(*self._commands.lease_left(tenant_id, topic), client=pipeline)
                 left += [int(milliseconds or 0) / 1000 for milliseconds in answers_of(pipeline, "lease_left")]
-        # A longer lease was written before the clock of Redis was set back.
+        # A lease with more time left than this was written before the clock of Redis was set back.
         return [min(seconds, self._commands.limits.lease_seconds) for seconds in left]
 
     def run_id(self) -> str:
         """Return the replication id of Redis, which is new after each start and after each promotion of a replica.
 
-        Raise RedisError. At a replica that is ReadOnlyError, and the address of Redis is resolved again.
+        Raise RedisError. If the server is a replica, raise ReadOnlyError, and have the address of Redis resolved again.
         """
         try:
             return links.history(self._redis.info("replication"))
@@ -224,7 +232,7 @@ class Publisher:
     def mark_filled(self, run_id: str) -> bool:
         """Note in Redis that the relay has filled the Redis with this replication id. Raise RedisError.
 
-        Return False if Redis was emptied meanwhile: then the note of `mark_filling` is gone.
+        If Redis was emptied during the fill, the note of `mark_filling` is gone. Then note nothing and return False.
         """
         return bool(self._note([self._commands.relay()], [run_id, "XX"]))
 

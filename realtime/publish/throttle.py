@@ -30,7 +30,7 @@ class Update:
 
 @dataclass(slots=True)
 class _Lane:
-    """One topic: its last attempt and step, when its next update may be sent, and the newest update that waits."""
+    """The state of one topic: its last attempt and step, when the next update may be sent, and the waiting update."""
 
     attempt: int
     stage: tuple[int, int, str] | None
@@ -41,7 +41,7 @@ class _Lane:
 class Throttle:
     """Lets one update of a topic pass in each interval. A new step, a new attempt and a milestone always pass.
 
-    Times are seconds of one clock and never go back.
+    All times are seconds of one clock that never goes back.
     """
 
     def __init__(self, interval_seconds: float) -> None:
@@ -54,13 +54,17 @@ class Throttle:
         return next((lane.free_at for lane in self._lanes.values()), math.inf)
 
     def offer(self, update: Update, now: float) -> bool:
-        """Return whether to send the update now, in place of one that waits. If not, it or a newer one waits."""
+        """Return whether to send the update now, in place of one that waits.
+
+        If not, the update waits, in place of an earlier one. An update of an older attempt never waits.
+        """
         lane = self._lanes.get(update.key)
         if lane is None:
             self._leave(update.key, _Lane(update.draft.attempt, update.stage), now)
             return True
         if update.draft.attempt < lane.attempt:
-            leaves = now >= lane.free_at and lane.waiting is None  # Redis rejects it, so its worker learns of the newer
+            # Redis rejects the update, and the answer shows the old attempt's worker that a newer attempt exists.
+            leaves = now >= lane.free_at and lane.waiting is None
         else:
             changed = (update.draft.attempt, update.stage) != (lane.attempt, lane.stage)
             lane.attempt, lane.stage = update.draft.attempt, update.stage
@@ -71,7 +75,7 @@ class Throttle:
         return leaves
 
     def due(self, now: float) -> list[Update]:
-        """Return the waiting updates that are to be sent now. Forget topics of which none waits."""
+        """Return the waiting updates that are to be sent now. Forget topics whose interval ended without one."""
         leaving: list[Update] = []
         while self.next_at <= now:
             key = next(iter(self._lanes))

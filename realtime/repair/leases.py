@@ -1,7 +1,7 @@
-"""Leases of workers: marks jobs as stalled whose worker no longer renews its lease.
+"""The leases of workers. A job whose worker no longer renews its lease is marked as stalled.
 
-A worker's lease lasts 30 s from its last heartbeat, and the sweeper looks every 5 s. So a browser shows "stalled" at
-most 36 s after a worker was killed; the queue delivers its message again after 40 s.
+A worker's lease lasts 30 s from its last heartbeat, and the sweeper checks the leases every 5 s. So a browser shows
+"stalled" at most 36 s after a worker was killed. The queue delivers the job's message again after 40 s.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ from realtime.repair.rebuild import Indexed, Rebuild
 log = structlog.get_logger(__name__)
 
 CLOCK_SECONDS = 5.0
-"""A lease may be this much longer than a whole one, because it may be renewed while the sweeper reads."""
+"""A lease may end this much later than the sweeper expects, because a worker may renew it while the sweeper reads."""
 MOST_LAPSED = 100
-"""The number of a tenant's leases that one sweep handles. The next sweep handles the others."""
+"""How many of a tenant's expired leases one sweep handles at most. The next sweep handles the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,14 @@ class Leases:
         key_prefix: str = "",
         limits: Limits | None = None,
     ) -> None:
-        """`maintain` repairs the evicted topics of these tenants."""
+        """Use `maintain`, a function that repairs the evicted topics of a list of tenants."""
         self._redis, self._rebuild, self._maintain = redis, rebuild, maintain
         self._keys = Keys(key_prefix)
         self._limits = limits or Limits()
         self._commands = Commands(key_prefix, self._limits)
 
     def pause_stalling(self) -> None:
-        """For the length of one lease, mark no topic as stalled: workers could not renew leases while Redis was down.
+        """Stop marking topics as stalled for the length of one lease. Workers could not renew leases without Redis.
 
         The pause is noted in Redis, so that it applies to any process that sweeps next.
         """
@@ -66,7 +66,7 @@ class Leases:
         run_script(self._redis, "set_note", [([self._keys.settling()], [1, "PX", milliseconds])])
 
     def stalling_paused(self) -> bool:
-        """Return whether no topic may be marked as stalled now, by any process."""
+        """Return whether `pause_stalling` of any process still applies."""
         return bool(self._redis.exists(self._keys.settling()))
 
     def stall(self, tenant_ids: list[int]) -> int:
@@ -77,10 +77,10 @@ class Leases:
         return stalled
 
     def cap(self, tenant_ids: list[int]) -> int:
-        """Shorten leases that end later than one that begins now. Return their number.
+        """Shorten leases that end later than a lease that begins now. Return their number.
 
-        They were renewed while the clock of Redis was ahead. If their workers are dead, that would stay unnoticed for
-        as long as the clock was ahead.
+        Such leases were renewed while the clock of Redis was ahead. If it was an hour ahead, the death of their workers
+        would stay unnoticed for an hour.
         """
         latest = redis_time(self._redis) + self._limits.lease_seconds
         capped = 0
@@ -134,9 +134,10 @@ class Leases:
         return run_script(self._redis, "stall", marks).count(Verdict.ACCEPTED.encode())
 
     def _end_forgotten(self, lapsed: list[Lapsed]) -> int:
-        """Publish the topics that have ended in the database. Return their number.
+        """Publish the ends of those topics that have ended in the database. Return their number.
 
-        Redis forgets topics that ended long ago. A worker that was frozen since may bring such a topic back.
+        Redis forgets topics that ended long ago. A worker that was frozen all that time may publish such a topic again
+        as running.
         """
         running = [Indexed(lease.tenant_id, lease.topic, 0, 0, present=True) for lease in lapsed]
         return self._rebuild.mend(running, only_terminal=True).published
@@ -152,7 +153,7 @@ def redis_time(redis: Redis) -> float:
 
 
 def status_texts(redis: Redis, keys: Keys, topics: Sequence[Lapsed | Indexed]) -> list[bytes | None]:
-    """Return what the status keys of these topics hold."""
+    """Return the values of the status keys of these topics; None for a key that does not exist."""
     with redis.pipeline(transaction=False) as pipe:
         for topic in topics:
             pipe.get(keys.status(topic.tenant_id, topic.topic))
@@ -160,9 +161,9 @@ def status_texts(redis: Redis, keys: Keys, topics: Sequence[Lapsed | Indexed]) -
 
 
 def stalled_draft(text: bytes, now: float) -> tuple[Draft, int] | None:
-    """Return a running record marked as stalled, and its offset; None if it is not running or marked already.
+    """Return the record marked as stalled, and its offset.
 
-    Its progress is in another key and stays.
+    Return None if it is not running, is already marked, or cannot be read. The progress is in another key and stays.
     """
     try:
         record = join_record(text, None)

@@ -1,6 +1,6 @@
-"""Reads and moves progress under the keys of the version before tenants, whose workers may still run.
+"""Reads and moves progress that workers of the version before tenants write. Such workers may still run.
 
-An old key names no tenant. So it is only read if the tenant's own `:status` key, or the project's database, proves that
+An old key names no tenant. So it is read only if the tenant's own `:status` key, or the project's database, proves that
 the topic belongs to the tenant. Otherwise tenant B could ask for the id of tenant A's video and receive A's progress.
 """
 
@@ -30,25 +30,26 @@ SCAN_COUNT = 1000
 
 
 class Moved(StrEnum):
-    """The result for an old key."""
+    """What was done with an old key."""
 
     COPIED = "copied"
-    """Its progress was copied to the tenant's own key, and the old key was removed."""
+    """Its progress was copied to the tenant's own key. `move_all` then removes the old key."""
     NOT_NEEDED = "not needed"
     """The topic has ended, or has newer progress. The old key was removed."""
     CHANGED = "changed"
-    """The topic was published meanwhile. The next run looks at it again."""
+    """A newer record of the topic was published during the run. The old key stays for the next run."""
     UNUSABLE = "unusable"
-    """It holds no readable progress. It was not changed."""
+    """The old key holds no readable progress. It was not changed."""
     UNOWNED = "unowned"
-    """The database has no such topic. It was not changed."""
+    """The database does not have the topic. The old key was not changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owned:
     """An unfinished topic that is proven to belong to its tenant.
 
-    `offset` is that of the record that proves it. It is empty if the database proves it, because Redis has no record.
+    `offset` is the offset of the record in Redis that proves this. It is empty if Redis has no record, so that the
+    database had to prove it.
     """
 
     state: TopicState
@@ -56,16 +57,17 @@ class Owned:
 
 
 class OldKeys:
-    """Reads records as a `Publisher` does, together with the progress that old workers write."""
+    """Reads records as a `Publisher` does, but with the progress that old workers write."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = "", limits: Limits | None = None) -> None:
         self._redis = redis
         self._commands = Commands(key_prefix, limits or Limits())
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
-        """Return the latest record of one topic, or None if the tenant has none, which would prove its ownership.
+        """Return the latest record of one topic, with progress that an old worker wrote.
 
-        The database is not asked. Raise RedisError.
+        Return None if the tenant has no record of its own: without one nothing proves that the topic belongs to the
+        tenant. The database is not asked. Raise RedisError.
         """
         record, has_progress = self._own([(tenant_id, topic)])[0]
         # An old key has no attempt: its progress counts as that of the first.
@@ -76,9 +78,10 @@ class OldKeys:
         return self._own([(tenant_id, topic)])[0][0]
 
     def copy(self, topics: Sequence[Owned]) -> list[Moved]:
-        """Copy the old progress of topics, but never over a newer record. Raise RedisError.
+        """Copy the old progress of topics, but never over a newer record. Return the results in the topics' order.
 
-        The caller has proven the ownership. A record that was PENDING becomes PROCESSING, as it has progress.
+        The caller has proven that the topics belong to their tenants. A PENDING record becomes PROCESSING, because it
+        has progress. Raise RedisError.
         """
         drafts = [_draft(owned.state, value) for owned, value in zip(topics, self._old_values(topics), strict=True)]
         calls = [
@@ -90,7 +93,7 @@ class OldKeys:
     def move_all(self, source: Source, *, dry: bool = False) -> Iterator[Counter[Moved]]:
         """Move every old key whose owner the database knows. Yield the results so far after each batch.
 
-        It is safe to repeat and to interrupt. With `dry` nothing is written. Raise RedisError, and what the source
+        It is safe to interrupt and to repeat this. With `dry` nothing is written. Raise RedisError, and what the source
         raises.
         """
         done: Counter[Moved] = Counter()
@@ -121,7 +124,7 @@ class OldKeys:
         yield from [Moved.NOT_NEEDED] * len(needless)
 
     def _own(self, topics: Sequence[tuple[int, str]]) -> list[tuple[Record | None, bool]]:
-        """Return the tenants' own records, and whether they have progress."""
+        """Return for each topic its record under the tenant's own keys, and whether these have progress."""
         calls: list[Call] = [(self._commands.record(tenant_id, topic), []) for tenant_id, topic in topics]
         answers = (
             (None, None) if answer is None else answer for answer in run_script(self._redis, "read_record", calls)
@@ -148,14 +151,15 @@ class OldKeys:
 
 
 _MOST = 1e9
-"""The largest value of a step, a percentage or remaining seconds that is believed."""
+"""A larger step, percentage or number of remaining seconds is not believed."""
 
 
 def read_old_progress(value: bytes | Mapping[bytes, bytes] | None) -> Progress | None:
-    """Read progress in the old format: a JSON object, or a hash with the same fields. Return None without a percentage.
+    """Read progress in the old format: a JSON object, or a hash with the same fields.
 
     The fields are `percent` and optionally `step_name` or `step`, `step_index`, `step_total`, `step_percent` and
-    `remaining_seconds`. They may also be inside `extra`. Unusable values are left out.
+    `remaining_seconds`. They may also be inside `extra`. Unusable values are left out. Return None without a usable
+    `percent`.
     """
     fields = _fields(value)
     percent = _number(fields.get("percent"))

@@ -1,7 +1,7 @@
 """Finds out what Redis lost by comparing it with the project's database (`realtime.records.source`), and repairs it.
 
 Unfinished topics are published, so that clients are shown them. Topics that have ended or were evicted are restored
-without publishing. All of it may be repeated at any time: a topic that Redis holds already gets no new offset.
+without publishing. A repair may be repeated at any time: a topic that Redis already holds gets no new offset.
 """
 
 import time
@@ -25,7 +25,8 @@ from realtime.records.transitions import TERMINAL_RANK, Verdict
 log = structlog.get_logger(__name__)
 
 TENANTS_AT_ONCE = 50
-"""Few enough that Redis serves other clients after some milliseconds. A tenant with 110 topics takes it 0.13 ms."""
+"""How many tenants are handled at once: so few that other clients of Redis wait only some milliseconds. A tenant with
+110 topics takes 0.13 ms."""
 
 Compare = Literal["none", "unfinished", "all"]
 
@@ -42,7 +43,7 @@ class Indexed(NamedTuple):
 
 @dataclass
 class Rebuilt:
-    """The number of topics that were published, and that were restored without publishing.
+    """How many topics were published, and how many were restored without publishing.
 
     `missing` are the unfinished topics that were compared with the database and have no row there.
     """
@@ -63,10 +64,11 @@ def run_in_batches(
     where: str,
     between: Callable[[], object] = lambda: None,
 ) -> list[int]:
-    """Do some work for `TENANTS_AT_ONCE` tenants at a time. Return the tenants for whom it failed.
+    """Call `work` for `TENANTS_AT_ONCE` tenants at a time. Return the tenants for which it failed.
 
-    If a batch fails, the work is done for each of its tenants alone, so that one tenant's bad data does not affect
-    others. `between` is called before each step. Its exceptions, RedisError and LeaseLostError end the work.
+    If `work` fails for a batch, it is called for each tenant of the batch alone, so that one tenant's bad data does not
+    affect others. `between` is called before each call. Any error of `between` is raised, and so are RedisError and
+    LeaseLostError.
     """
     failed: list[int] = []
     for batch in batched(tenant_ids, TENANTS_AT_ONCE):
@@ -75,7 +77,7 @@ def run_in_batches(
             work(batch)
         except (RedisError, LeaseLostError):
             raise
-        except Exception as problem:  # noqa: BLE001 - the project's source may raise what it likes
+        except Exception as problem:  # noqa: BLE001 - the project's source may raise any error
             failed += _one_by_one(batch, work, where, between) if len(batch) > 1 else _note(batch, where, problem)
     return failed
 
@@ -107,7 +109,7 @@ class Rebuild:
     def __init__(
         self, redis: Redis, source: Source, *, key_prefix: str = "", limits: Limits | None = None, dry: bool = False
     ) -> None:
-        """With `dry`, only count what would be done."""
+        """Repair this Redis from this source. With `dry`, only count what would be repaired."""
         self._redis = redis
         self._source = source
         self._keys = Keys(key_prefix)
@@ -144,9 +146,9 @@ class Rebuild:
         return restored
 
     def maintain(self, tenant_ids: Sequence[int], *, compare: Compare = "none") -> Rebuilt:
-        """Renew the expiry of unfinished topics, and repair topics without status.
+        """Renew the expiry of unfinished topics, and repair topics whose status key is gone.
 
-        `compare` says which topics are compared with the database even though they have a status.
+        `compare` says which other topics are compared with the database, too.
         """
         calls: list[Call] = [
             (
@@ -178,7 +180,10 @@ class Rebuild:
         )
 
     def mend(self, topics: Iterable[Indexed], *, only_terminal: bool = False) -> Rebuilt:
-        """Publish topics that are further in the database than in Redis, and restore those that only lost their key."""
+        """Publish topics with a newer state in the database than in Redis. Restore those that only lost their key.
+
+        With `only_terminal`, ignore topics that have not ended in the database.
+        """
         done = Rebuilt()
         for batch in batched(topics):
             states = self._source.states([indexed.topic for indexed in batch])
@@ -200,7 +205,10 @@ class Rebuild:
         return done
 
     def _count(self, name: str, calls: Sequence[Call]) -> int:
-        """Call a script, even at Redis' memory limit, because it repairs. Return how many publishes were accepted."""
+        """Call a script that publishes. Return how many publishes were accepted.
+
+        The script may write even at Redis' memory limit, because it repairs.
+        """
         answers = run_script(self._redis, name, calls, at_the_limit=True)
         verdicts = [answer[0] if isinstance(answer, list) else answer for answer in answers]
         return verdicts.count(Verdict.ACCEPTED.encode())

@@ -1,7 +1,7 @@
 """The sweeper: marks jobs of silent workers as stalled, and keeps unfinished topics in Redis.
 
-It runs in the relay that holds the lease, so there is one at a time. One tenant's bad data does not affect the sweep
-of others.
+It runs in the relay that holds the lease, so only one sweeper runs at a time. One tenant's bad data does not affect the
+sweep of others.
 """
 
 import time
@@ -26,11 +26,11 @@ log = structlog.get_logger(__name__)
 
 SWEEPS_A_LEASE = 6
 MAINTAIN_SECONDS = 60.0
-"""How often the expiry of keys is renewed. It is hours away, so a sweeper that pauses for a while does no harm."""
+"""How often the expiry of keys is renewed. Keys expire only after hours, so a pause of the sweeper does no harm."""
 COMPARE_SECONDS = 300.0
 """How often all unfinished topics are compared with the database."""
 SILENT_SECONDS = 7 * 86_400
-"""An unfinished topic that the database does not have is ended if it was not published for this long."""
+"""An unfinished topic that is not in the database is ended if no record of it was published for this long."""
 NO_CLOCK = 1_500_000_000
 """Unix seconds. An earlier time comes from a machine whose clock was not set."""
 SEARCH_SECONDS = 3600.0
@@ -40,7 +40,7 @@ SEARCH_KEYS = 2000
 
 
 class Sweeper:
-    """Sweeps every few seconds, when its caller asks whether a sweep is due."""
+    """Sweeps every few seconds. Its owner has to call `sweep_if_due` at least as often."""
 
     def __init__(
         self,
@@ -51,7 +51,10 @@ class Sweeper:
         limits: Limits | None = None,
         old_workers: bool = False,
     ) -> None:
-        """With `old_workers`, compare each unfinished topic with the database: old workers end jobs only there."""
+        """Sweep this Redis. With `old_workers`, compare each unfinished topic with the database.
+
+        Workers of the version before tenants write the end of a job only to the database.
+        """
         self._redis = redis
         self._compare: Compare = "unfinished" if old_workers else "none"
         self._source = source
@@ -63,7 +66,7 @@ class Sweeper:
         self._swept_at = self._maintained_at = self._searched_at = float("-inf")
         self._compared_at = time.monotonic()
         self._missing: set[Indexed] = set()
-        """The unfinished topics that had no row at the last comparison."""
+        """The unfinished topics that had no row in the database at the last comparison."""
         self._cursor = 0
 
     @property
@@ -74,8 +77,8 @@ class Sweeper:
     def sweep_if_due(self, between: Callable[[], object] = lambda: None) -> None:
         """Sweep if the last sweep is long enough ago. Raise RedisError, and what the source raises.
 
-        After an error, it is tried again when the next sweep is due. `between` is called before each step; its
-        exceptions end the sweep.
+        After an error the next sweep is due at its usual time. `between` is called before each step; its exceptions
+        end the sweep.
         """
         now = time.monotonic()
         if now - self._swept_at < self.sweep_seconds:
@@ -111,8 +114,8 @@ class Sweeper:
         """Publish CANCELLED for unfinished topics that nothing else will ever end. Return their number.
 
         A topic of a kind whose rows the source knows (`Source.kinds`) is ended if it had no row at two successive
-        comparisons, because the end of a job is written to its row. Any other is ended after `SILENT_SECONDS` without a
-        new record.
+        comparisons, because the end of a job is written to its row. Any other topic is ended after `SILENT_SECONDS`
+        without a new record.
         """
         done = Rebuilt()
         run_in_batches(
@@ -164,7 +167,7 @@ class Sweeper:
     def expire_ended(self) -> int:
         """Give ended topics without expiry, which older versions kept for ever, an expiry. Return their number.
 
-        This is one step of a scan over all keys. The next sweep takes the next step.
+        Each call does one step of a scan over all keys.
         """
         if not self._limits.terminal_ttl_seconds:
             return 0
