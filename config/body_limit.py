@@ -27,14 +27,17 @@ SMALL_BODY_BYTES = 65_536
 FORM_BYTES = 1_000_000
 """How many bytes the form around an uploaded file may have."""
 MAX_DIGITS = 18
-"""How many digits Content-Length may have. Python itself refuses numbers of some thousand digits."""
+"""How many digits Content-Length may have. Python cannot parse numbers of some thousand digits."""
 READ_ON_BYTES, READ_ON_SECONDS = 32_000_000, 10.0
-"""How much of a refused body is still read: a client that still sends when its connection ends may miss the answer."""
+"""How much of a refused body is still read, and for how long.
+
+A client may miss the answer if its connection is closed while it still sends the body.
+"""
 SENDER_READ_ON_BYTES, SENDER_READ_ON_SECONDS = 200_000_000, 30.0
-"""The same for a sender who is known."""
+"""How much of a refused body is still read if its sender is known, and for how long."""
 RETRY_SECONDS = 10
 RECHECK_SECONDS = 5.0
-"""How often the sender of a body is checked again while it arrives."""
+"""After how many seconds the sender of a body is checked again, repeatedly, while the body arrives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,10 @@ class Allowance:
 
 
 class BodyRefusedError(Exception):
-    """The body is refused. The text is the message of the answer. `known` says whether its sender is known."""
+    """The body is refused. The text is the message of the answer.
+
+    `known` says whether the sender is known, because the request has a valid access token.
+    """
 
     def __init__(
         self, status: int, code: str, message: str, headers: tuple[tuple[str, str], ...] = (), *, known: bool = False
@@ -58,7 +64,7 @@ class BodyRefusedError(Exception):
 
 
 Admit = Callable[[Scope], Awaitable[Allowance]]
-"""Returns who sends a larger body, and how large it may be. Raises BodyRefusedError."""
+"""Returns who sends a larger body, and how large it may be. Raises BodyRefusedError if the body is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +76,10 @@ class BodyLimits:
 
 
 def limit_body(application: Application, admit: Admit, limits: BodyLimits | None = None) -> Application:
-    """Wrap an ASGI application, so that it gets only bodies within the limits.
+    """Wrap an ASGI application, so that it receives only bodies within the limits.
 
-    `scope["arrived_at"]` is when the request began, in Unix seconds. The application compares tokens with that time,
-    because a large body may take longer than a token lives.
+    `scope["arrived_at"]` is set to when the request began, in Unix seconds. The application compares the expiry of
+    tokens with that time, because a token may expire while a large body arrives.
     """
     limits = limits or BodyLimits()
     slots = Slots(limits.slots)
@@ -106,7 +112,7 @@ class _Body:
         self.more = True
 
     async def begin(self) -> None:
-        """Check the announced length. Raises BodyRefusedError."""
+        """Check the announced length and, if it is large, the sender. Raises BodyRefusedError."""
         announced = dict(self._scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or len(announced) > MAX_DIGITS:
             raise BodyRefusedError(413, "too_large", "The Content-Length of the request is not accepted.")
@@ -114,8 +120,8 @@ class _Body:
             await self._admit_sender(int(announced))
 
     async def receive(self) -> Message:
-        """Receive the next part for the application. Raises BodyRefusedError."""
-        if not self.more:  # the next message is a disconnect, which may never come
+        """Receive the next part of the body for the application. Raises BodyRefusedError."""
+        if not self.more:  # the next message is a disconnect: wait for it without a time limit
             return await self._receive()
         message = await self._next()
         await self._recheck()
@@ -132,9 +138,9 @@ class _Body:
         return message
 
     def _add_length(self) -> None:
-        """Add a Content-Length if the body came in chunks. Without it REST framework assumes an empty body.
+        """Add a Content-Length header if the body was chunked. Without it, REST framework assumes an empty body.
 
-        This is in time, because Django reads a body to its end before it reads the headers.
+        The header may be added now, because Django reads a body to its end before it reads the headers.
         """
         headers = self._scope["headers"]
         if self._received and not any(name == b"content-length" for name, _ in headers):
@@ -153,11 +159,11 @@ class _Body:
             raise self._too_slow() from None
         self._pace.waited(time.monotonic() - began, len(message.get("body", b"")))
         if self._pace.seconds_left <= 0 and message.get("more_body", False):
-            raise self._too_slow()  # if the next part is there already, the timeout above does not apply
+            raise self._too_slow()  # a part that can be received without waiting does not run into the timeout above
         return message
 
     async def _recheck(self) -> None:
-        """Check the sender again every few seconds, because its session may have ended."""
+        """Check the sender again every few seconds, because its session may have ended. Raises BodyRefusedError."""
         if self._allowance is None or self._allowance.recheck is None:
             return
         if time.monotonic() - self._checked_at >= RECHECK_SECONDS:
@@ -165,7 +171,7 @@ class _Body:
             self._checked_at = time.monotonic()
 
     async def _admit_sender(self, announced: int | None) -> None:
-        """Check who sends the body, and take a slot for it."""
+        """Check who sends the body, and take a slot for the body. Raises BodyRefusedError."""
         self._allowance = allowance = await self._admit(self._scope)
         self._max_bytes, self._checked_at = allowance.max_bytes, time.monotonic()
         if announced is not None and announced > allowance.max_bytes:
@@ -193,7 +199,7 @@ def _shown(count: int) -> str:
 
 
 async def _refuse(refused: BodyRefusedError, receive: Receive | None, send: Send) -> None:
-    """Answer at once, then read on for a while, because a client may read the answer only after sending everything."""
+    """Answer at once. Then read on for a while, because a client may read the answer only after it sent the body."""
     body = json.dumps({"code": refused.code, "message": str(refused)}).encode()
     headers = [
         (b"content-type", b"application/json"),
@@ -203,7 +209,7 @@ async def _refuse(refused: BodyRefusedError, receive: Receive | None, send: Send
     ]
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
-    if receive is not None and refused.status != 408:  # noqa: PLR2004 - a slow client has had its time
+    if receive is not None and refused.status != 408:  # noqa: PLR2004 - a body that is too slow is not read on
         most = (SENDER_READ_ON_BYTES, SENDER_READ_ON_SECONDS) if refused.known else (READ_ON_BYTES, READ_ON_SECONDS)
         await _read_on(receive, *most)
     await send({"type": "http.response.body", "body": b"", "more_body": False})

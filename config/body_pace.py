@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class PaceLimits:
     """A body may pause for `grace_seconds`, and must arrive with `bytes_per_second` on average.
 
-    The waits for it may take `total_seconds` in all, so a large body must arrive faster than a small one.
+    The server waits for one body for at most `total_seconds` in all, so a very large body must arrive faster.
     """
 
     grace_seconds: float = 20.0
@@ -16,9 +16,9 @@ class PaceLimits:
 
 
 class Pace:
-    """How long one body may still be waited for.
+    """The remaining time for which the server waits for one body.
 
-    Waiting uses this time up. Received bytes give it back, but only up to the grace time, so that a fast beginning does
+    Each wait reduces this time. Received bytes add to it, but only up to the grace time, so that a fast beginning does
     not allow a longer pause later.
     """
 
@@ -28,7 +28,7 @@ class Pace:
         self._patience, self._total = limits.grace_seconds, limits.total_seconds
 
     def expect(self, size: int) -> None:
-        """Expect up to `size` bytes, and raise the minimum pace so that they arrive within the total time."""
+        """Set the minimum pace, so that a body of `size` bytes arrives within the total time."""
         self._bytes_per_second = max(self._limits.bytes_per_second, size / self._limits.total_seconds)
 
     @property
@@ -36,7 +36,7 @@ class Pace:
         return min(self._patience, self._total)
 
     def waited(self, seconds: float, received: int) -> None:
-        """Count a wait, and the bytes that were received."""
+        """Count the seconds of a wait, and the bytes that were received after it."""
         gained = received / self._bytes_per_second
         self._patience = min(self._limits.grace_seconds, self._patience - seconds + gained)
         self._total -= seconds

@@ -1,15 +1,15 @@
-"""Counts the large request bodies of one process, so that no sender takes all of its space.
+"""Counts the large request bodies of one process, so that no sender takes all of the process's slots and disk space.
 
-An academy may take at most as much as it leaves free. So there is always space for one more academy. With a fixed part
-for each, a few academies could take everything. Bodies of up to 1 MB have their own pool, so that they never wait for
-files.
+An academy may take at most as much as it leaves free. So there is always space for one more academy. With a fixed share
+for each academy, a few academies could take everything. Bodies of up to 1 MB have a pool of slots of their own, so that
+files never take their slots.
 """
 
 from collections import Counter
 from dataclasses import dataclass, replace
 
 LIGHT_BYTES = 1_000_000
-"""The largest body that does not compete with files."""
+"""The largest body in the pool of light bodies. Larger bodies are in the pool of files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class SlotLimits:
 
 
 class NoSlotError(Exception):
-    """There is no slot for another large body now. `is_own`: because of the sender's own bodies, or its tenant's."""
+    """There is no slot for another large body now. `is_own` says whether the sender or its tenant has too many."""
 
     def __init__(self, message: str, *, is_own: bool) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class NoSlotError(Exception):
 
 
 class Slot:
-    """A large body. It is unfinished until `finish`, and on disk until `release`. Both may be called twice."""
+    """A large body. It is unfinished until `finish`, and on disk until `release`. Both may be called more than once."""
 
     def __init__(self, pool: "_Pool", sender: Sender, size: int) -> None:
         self._pool, self._sender, self._size = pool, sender, size
@@ -52,7 +52,7 @@ class Slot:
             self._pool.count_unfinished(self._sender, -1)
 
     def release(self) -> None:
-        """Note that the request has ended, and its files were deleted."""
+        """Note that the request has ended and its files were deleted."""
         self.finish()
         if self._held:
             self._held = False
@@ -60,10 +60,10 @@ class Slot:
 
 
 class Slots:
-    """The large bodies that are arriving in this process, and those of requests that are not answered yet."""
+    """The large bodies of this process: those that are arriving, and those of requests that are not answered yet."""
 
     def __init__(self, limits: SlotLimits) -> None:
-        # Twice, because as many bodies may have arrived already, whose requests are not answered yet.
+        # Twice as many as may arrive at once: as many again may have arrived for requests that are not answered yet.
         self._light = _Pool(replace(limits, total_bytes=2 * limits.unfinished * LIGHT_BYTES))
         self._files = _Pool(limits)
 
@@ -77,7 +77,7 @@ class Slots:
 
 
 class _Pool:
-    """Slots that senders share. Each counter has a number for each sender, for each tenant, and for all (None)."""
+    """Slots that senders share. Each counter counts by sender, by tenant, and over all senders (the key None)."""
 
     def __init__(self, limits: SlotLimits) -> None:
         self._limits = limits
@@ -85,7 +85,7 @@ class _Pool:
         self._bytes: Counter[object] = Counter()
 
     def take(self, sender: Sender, size: int) -> Slot:
-        """Take a slot. Raises NoSlotError."""
+        """Take a slot for a body of up to `size` bytes. Raises NoSlotError."""
         self._check_unfinished(sender)
         self._check_bytes(sender, size)
         self.count_unfinished(sender, 1)
@@ -93,7 +93,11 @@ class _Pool:
         return Slot(self, sender, size)
 
     def _check_unfinished(self, sender: Sender) -> None:
-        """Check that a tenant has at most as many bodies as are free, and a user as many as its tenant may add."""
+        """Raise NoSlotError if another unfinished body would be too many.
+
+        Besides the fixed limits, a tenant may have at most as many as there are free slots, and a user at most as many
+        as the tenant may still add.
+        """
         limits = self._limits
         of_user, of_tenant, of_all = (self._unfinished[key] for key in (sender, sender.tenant_id, None))
         if of_user >= min(limits.unfinished_per_user, limits.unfinished_per_tenant - of_tenant):
@@ -102,9 +106,10 @@ class _Pool:
             raise _too_many(of_tenant=of_tenant)
 
     def _check_bytes(self, sender: Sender, size: int) -> None:
-        """Check that a tenant has at most as many bytes as stay free, and a user with several bodies half of that.
+        """Raise NoSlotError if `size` more bytes would be too many.
 
-        A body is always accepted if there is no other, so that even the largest permitted one gets a slot.
+        A tenant may have at most as many bytes as stay free, and a user with several bodies half of that. The first
+        body is accepted without these rules, so that even the largest permitted body gets a slot.
         """
         of_user, of_tenant, of_all = (self._bytes[key] for key in (sender, sender.tenant_id, None))
         free = self._limits.total_bytes - of_all - size
@@ -138,4 +143,4 @@ def _add(counts: Counter[object], sender: Sender, change: int) -> None:
     for key in (sender, sender.tenant_id, None):
         counts[key] += change
         if not counts[key]:
-            del counts[key]  # otherwise the counter keeps everybody who ever sent a body
+            del counts[key]  # otherwise the counter would keep an entry for everybody who ever sent a body

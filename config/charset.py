@@ -1,4 +1,4 @@
-"""Accepts only UTF-8 in bodies and URLs. Django would decode both with any of Python's codecs that a client names."""
+"""Accepts only UTF-8 in bodies and URLs. Django would decode both with any Python codec that Content-Type names."""
 
 import json
 
@@ -10,7 +10,10 @@ UTF_8 = frozenset({"utf-8", "utf8"})
 
 
 def utf8_only(application: Application) -> Application:
-    """Answer 415 if Content-Type names another charset. With codecs that are not for text, Django would fail."""
+    """Wrap an ASGI application: answer 415 if Content-Type names another charset than UTF-8.
+
+    Python also has codecs that are not for text. With one of those, Django would fail.
+    """
 
     async def checked(scope: Scope, receive: Receive, send: Send) -> None:
         if _charset(scope).lower() in UTF_8:

@@ -9,21 +9,21 @@ from config.postgresql.driver import BoundedConnection
 
 LINK_OPTIONS = {
     "connect_timeout": 5,
-    # These find a server that cannot be reached any more, while a statement is sent or while the connection is idle.
+    # These detect a server that can no longer be reached, while a statement is sent or while the connection is idle.
     "tcp_user_timeout": 15_000,
     "keepalives": 1,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
 }
-"""Options of PostgreSQL's C library. They apply only to this end of the connection: no pooler in between sees them."""
+"""Options of PostgreSQL's C library. They apply only to this end of the connection, and are not sent to a pooler."""
 
 
 def database_settings(environment: Environment) -> dict[str, Any]:
     """Return Django's DATABASES entry for `DATABASE_URL`.
 
     The web server's threads share a pool of a fixed size, because under ASGI each thread that ever served a request
-    would keep a persistent connection. All other processes keep their few connections for 15 s. The address may
+    would keep a persistent connection. All other processes keep their few connections for 15 s. `DATABASE_URL` may
     override `LINK_OPTIONS`, for example by `?tcp_user_timeout=30000`.
     """
     parts = conninfo_to_dict(environment.database_url)
@@ -38,7 +38,7 @@ def database_settings(environment: Environment) -> dict[str, Any]:
         options["answer_seconds"] = 30.0 if pooled else 60.0
         options["idle_in_transaction_seconds"] = 30
     if pooled:
-        # Try to connect again every second. By default the pool doubles its pauses, for up to five minutes.
+        # Pause for one second between attempts to connect. By default the pool doubles its pauses for five minutes.
         options["pool"] = {
             "min_size": 0,
             "max_size": environment.database_pool_size,
@@ -50,7 +50,7 @@ def database_settings(environment: Environment) -> dict[str, Any]:
         "ENGINE": "config.postgresql",
         "NAME": parts.get("dbname", "academy"),
         "USER": parts.get("user", ""),
-        # PostgreSQL's C library would read it at each connection, but it is removed from the environment.
+        # The C library itself reads PGPASSWORD at each connection, but the variable is removed from the environment.
         "PASSWORD": parts.get("password") or environment.pgpassword.get_secret_value(),
         "HOST": parts.get("host", ""),
         "PORT": str(parts.get("port", "")),

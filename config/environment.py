@@ -1,4 +1,4 @@
-"""Reads the process's environment variables into typed fields, with a sentence for each wrong value."""
+"""Reads the process's environment variables into typed fields, and describes each wrong value in a sentence."""
 
 import logging
 import sys
@@ -37,7 +37,7 @@ SECRETS = frozenset(
         "DATABASE_URL",
         "PGPASSWORD",
         "REDIS_URL",
-        "AWS_ACCESS_KEY_ID",  # if only this one stayed, boto3 would look for no other credentials
+        "AWS_ACCESS_KEY_ID",  # if this variable alone stayed, boto3 would not look for other credentials
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
         "MESSAGE_SMTP_URL",
@@ -217,14 +217,14 @@ _hides_secrets = False
 def hide_secrets_once_read() -> None:
     """Let `read_environment` remove the secrets from the environment. Programs of the product call this first.
 
-    Such a program must not start another one that needs the same secrets.
+    A program that calls this must not start another program that needs the same secrets.
     """
     global _hides_secrets  # noqa: PLW0603 - it is set for the process before Django loads the settings
     _hides_secrets = True
 
 
 def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
-    """Read and check the environment. `variables` override those of the process. Raises WrongEnvironmentError."""
+    """Read and check the environment. `variables` override the process's own. Raises WrongEnvironmentError."""
     fields = Environment.model_fields.keys()
     given: dict[str, Any] = {
         name.lower(): value for name, value in (variables or {}).items() if value and name.lower() in fields
@@ -240,7 +240,7 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
 
 @contextmanager
 def sentences_alone() -> Iterator[None]:
-    """If the environment is wrong, end the program with exit code 1 and the sentences, but without a traceback."""
+    """End the program if a variable is wrong in the `with` block: print the sentences, and exit with code 1."""
     try:
         yield
     except WrongEnvironmentError as problem:
@@ -249,7 +249,7 @@ def sentences_alone() -> Iterator[None]:
 
 @contextmanager
 def sentences_in_the_log() -> Iterator[None]:
-    """Do the same for a process that logs to standard error: each sentence is a line of the log."""
+    """End the program if a variable is wrong in the `with` block: log each sentence, and exit with code 1."""
     try:
         yield
     except WrongEnvironmentError as problem:

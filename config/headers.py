@@ -29,7 +29,7 @@ REFUSED = b"Use https."
 
 
 def with_headers(application: Application) -> Application:
-    """Wrap an ASGI application: add missing headers of `DEFAULTS` to its answers, and with TLS also HSTS."""
+    """Wrap an ASGI application: add missing headers of `DEFAULTS` to its answers and, over TLS, the HSTS header."""
 
     async def answered(scope: Message, receive: Receive, send: Send) -> None:
         defaults = DEFAULTS + _strict_transport(scope)
@@ -48,7 +48,10 @@ def with_headers(application: Application) -> Application:
 
 
 def _strict_transport(scope: Message) -> tuple[Header, ...]:
-    """Return the HSTS header, if it is set and the request came with TLS (RFC 6797, section 7.2)."""
+    """Return the HSTS header if the settings ask for it and the request came over TLS (RFC 6797, section 7.2).
+
+    Return no header otherwise.
+    """
     if not settings.SECURE_HSTS_SECONDS or scope.get("scheme") != "https":
         return ()
     value = f"max-age={settings.SECURE_HSTS_SECONDS}"
@@ -76,7 +79,7 @@ def over_tls(application: Application) -> Application:
         elif location := _location(scope):
             await _redirect(scope, send, location)
         else:
-            await application(scope, receive, send)  # the application refuses the host
+            await application(scope, receive, send)  # the host is not allowed, so the application refuses the request
 
     return redirected
 
@@ -92,7 +95,7 @@ def _location(scope: Message) -> str | None:
 
 
 async def _redirect(scope: Message, send: Send, location: str) -> None:
-    # 308 keeps the method. A body that was already sent without TLS is not read.
+    # The client repeats the request with the same method after a 308. The body that it sent without TLS is not read.
     status = 301 if scope["method"] in {"GET", "HEAD"} else 308
     headers = [
         (b"location", location.encode("latin-1")),

@@ -1,7 +1,7 @@
-"""Hides secrets from other processes after they were read.
+"""Hides the secrets in the environment of this process from other processes, after this process has read them.
 
 All processes of the same user can read the initial environment of a process in `/proc/<pid>/environ`, and its memory in
-`/proc/<pid>/mem`. One of them may be a program that parses a hostile file.
+`/proc/<pid>/mem`. One of these processes may be a program that parses a hostile file.
 """
 
 import ctypes
@@ -12,15 +12,19 @@ from pathlib import Path
 
 _PR_SET_DUMPABLE = 4
 _ENVIRONMENT_START, _ENVIRONMENT_END = 47, 48
-"""Indexes among the fields after the name in `/proc/self/stat`. proc(5) counts from 1, and the name is field 2."""
+"""Indexes in the list of fields after the program's name in `/proc/self/stat`.
+
+proc(5) describes them as fields 50 and 51: it counts from 1, and the name is field 2.
+"""
 _FILLER = ord("*")
 
 
 def hide_variables(names: Iterable[str]) -> None:
     """Remove these variables from the environment of this process, and hide its memory.
 
-    Afterwards `os.environ` and child processes do not have them, and `/proc/<pid>/environ` shows asterisks instead.
-    Other processes of the user can read neither memory nor core dumps. Root still can, for example to debug.
+    Afterwards `os.environ` and child processes do not have these variables, and `/proc/<pid>/environ` shows asterisks
+    as their values. Other processes of the user can read neither memory nor core dumps. Root still can, for example
+    to debug.
     """
     hidden = {os.fsencode(name) for name in names}
     for name in hidden:

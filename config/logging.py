@@ -1,7 +1,7 @@
-"""Writes logs as one JSON object a line to standard error: timestamp, level, event, and bound values.
+"""Writes logs to standard error, one JSON object per line, with timestamp, level, event, and bound values.
 
-This includes everything that a process writes: warnings, uncaught exceptions, also in threads and finalizers, and
-records that cannot be formatted.
+The log includes warnings, uncaught exceptions (also those in threads and finalizers), and records that cannot be
+formatted.
 """
 
 import logging.config
@@ -26,8 +26,8 @@ _SHARED: list[Any] = [
 def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any]:
     """Return the dictionary for `logging.config.dictConfig`. Records of libraries have the same form as ours.
 
-    The audit log is written whatever `level` is: to standard error with the rest, or to a file of its own. That file
-    may be renamed while the process runs.
+    The audit log does not depend on `level`. It is written to `audit_file` or, if that is None, to standard error with
+    the other records. The file may be renamed while the process runs.
     """
     audit: dict[str, Any] = {"class": "config.logging.JsonHandler"}
     if audit_file:
@@ -53,7 +53,7 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
             "refused": {"class": "config.logging.RefusedHandler"},
         },
         "root": {"handlers": ["stderr"], "level": level},
-        # Do not log refused requests: their answers say what was wrong.
+        # Django's warnings about refused requests are not logged: the answers say what was wrong.
         "loggers": {
             "academy.audit": {"handlers": ["audit"], "level": "INFO", "propagate": False},
             "django.request": {"level": "ERROR", "filters": ["unavailable"]},
@@ -61,7 +61,7 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
             # Remove uvicorn's own handlers, which do not write JSON.
             "uvicorn": {"handlers": [], "level": "INFO", "propagate": True},
             "uvicorn.access": {"handlers": [], "level": "INFO", "propagate": True},
-            # Do not log each connection, which would be a million lines a day. Metrics count them.
+            # Do not log each connection, which would be a million lines a day. Metrics count connections.
             "uvicorn.error": {"handlers": [], "level": "WARNING", "propagate": True},
             "httpx": {"level": "WARNING"},
             "botocore": {"level": "WARNING"},
@@ -73,7 +73,7 @@ def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any
 
 
 class JsonHandler(logging.StreamHandler[Any]):
-    """Writes to standard error. For a record that cannot be formatted it writes a line that says so."""
+    """Writes to standard error. If a record cannot be formatted, it writes a line that says so."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         spare = logging.LogRecord(
@@ -87,7 +87,7 @@ class JsonHandler(logging.StreamHandler[Any]):
 
 
 class AuditFileHandler(logging.handlers.WatchedFileHandler):
-    """Writes to a file. If that fails, for example because the disk is full, it writes the line to standard error."""
+    """Writes to a file. If writing fails, for example on a full disk, it writes the line to standard error."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         instead = JsonHandler()
@@ -96,7 +96,7 @@ class AuditFileHandler(logging.handlers.WatchedFileHandler):
 
 
 class RefusedHandler(logging.Handler):
-    """Counts the requests that Django itself refuses, and logs one a minute for each reason, without a traceback.
+    """Counts the requests that Django itself refuses. For each reason it logs one a minute, without a traceback.
 
     Anybody can send any number of such requests. Django logs them as `django.security.<the exception>`.
     """
@@ -111,7 +111,7 @@ class RefusedHandler(logging.Handler):
 
 
 class UnavailableFilter(logging.Filter):
-    """Counts answers with 503, and logs one a minute, because during an outage anybody can cause thousands."""
+    """Counts answers with 503, and logs only one a minute, because anybody can cause thousands during an outage."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE:
@@ -123,7 +123,7 @@ class UnavailableFilter(logging.Filter):
 
 
 def _sender(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the path of a request, and the address of its client."""
+    """Return the path of the record's request and the address of its client, both None if it has no request."""
     request = getattr(record, "request", None)
     if not isinstance(request, HttpRequest):
         return {"path": None, "client": None}
@@ -142,7 +142,7 @@ def configure(settings: dict[str, Any]) -> None:
 
 
 def log_everything() -> None:
-    """Log what Python itself would print. Processes that run for a long time call this first."""
+    """Log warnings and uncaught exceptions, which Python would print. Processes that run for long call this first."""
     configure(logging_settings("INFO"))
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught

@@ -1,4 +1,4 @@
-"""Binds each request's caller to its log lines, and counts the SQL statements of each view, in the web process."""
+"""Separates the log contexts of requests, and counts the SQL statements of each view, in the web process."""
 
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -13,10 +13,10 @@ from django.utils.decorators import sync_and_async_middleware
 from realtime.records.metrics import counts
 
 NO_VIEW = "none"
-"""The label of requests to unknown paths, and of statements outside of requests."""
+"""The label for statements of requests to unknown paths, and for statements outside of requests."""
 
 _statements: ContextVar[list[int] | None] = ContextVar("statements", default=None)
-"""The number of statements of the present request. It is a list, so that copies of the context share the number.
+"""The number of statements of the current request, in a list with one item, so that copies of the context share it.
 
 A view may run in another thread, with a copy of the context.
 """
@@ -26,7 +26,10 @@ Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awa
 
 @sync_and_async_middleware
 def note_request(get_response: Any) -> Answer:
-    """Clear the context of the log, to which the authentication binds the tenant. Count the statements of each view."""
+    """Begin each request with an empty log context, and count the SQL statements of each view.
+
+    The authentication binds the tenant to the log context.
+    """
     connection_created.connect(_count_statements_of, dispatch_uid="config.requests")
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:
@@ -60,7 +63,7 @@ def _view(request: HttpRequest) -> str:
 
 
 def _count_statements_of(connection: Any, **_: Any) -> None:
-    """Count the statements of a connection. Its object stays when Django reconnects, so this is done only once."""
+    """Count the statements of a connection from now on. Do it once, since the object stays when Django reconnects."""
     if _count not in connection.execute_wrappers:
         connection.execute_wrappers.append(_count)
 

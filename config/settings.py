@@ -17,7 +17,7 @@ ALLOWED_HOSTS = ENVIRONMENT.allowed_hosts
 PROCESS_NAME = ENVIRONMENT.process_name
 
 INSTALLED_APPS = [
-    "apps.core",  # before Django's own, because its commands replace theirs
+    "apps.core",  # before Django's apps, because its commands replace some of theirs
     "django.contrib.auth",
     "django.contrib.contenttypes",
     # The admin's tables always exist, but its URLs only if ADMIN_SITE is on.
@@ -78,7 +78,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = ["apps.core.authentication.TenantBackend"]
-# auth.W004: user names are unique only within a tenant, and our own authentication back end knows that.
+# auth.W004: user names are unique only within a tenant, and our authentication back end also asks for the tenant.
 # admin.E408 to E410: the admin's middlewares are not in MIDDLEWARE, because they wrap only the admin's URLs.
 SILENCED_SYSTEM_CHECKS = ["auth.W004", "admin.E408", "admin.E409", "admin.E410"]
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "apps.core.password_rules.PasswordRules"}]
@@ -104,7 +104,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     },
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-# If there are none, boto3 looks for others (a role of the machine, a profile).
+# If no credentials are set, boto3 looks for others (a role of the machine, a profile).
 AWS_CREDENTIALS = ENVIRONMENT.aws_credentials()
 if ENVIRONMENT.s3_bucket:
     STORAGES["default"] = {
@@ -113,13 +113,13 @@ if ENVIRONMENT.s3_bucket:
             "bucket_name": ENVIRONMENT.s3_bucket,
             "endpoint_url": ENVIRONMENT.s3_endpoint_url,
             "region_name": ENVIRONMENT.aws_region,
-            "signature_version": "s3v4",  # it also signs the length of an upload
+            "signature_version": "s3v4",  # this version also signs the length of an upload
             "access_key": AWS_CREDENTIALS["aws_access_key_id"],
             "secret_key": AWS_CREDENTIALS["aws_secret_access_key"],
             "security_token": AWS_CREDENTIALS["aws_session_token"],
         },
     }
-# A workbook may have 20 MB. A little more is received, so that the answer can explain the limit.
+# A workbook may have 20 MB. Slightly larger bodies are received too, so that the answer can explain the limit.
 MAX_WORKBOOK_BYTES = 20_000_000
 MAX_VIDEO_BYTES = ENVIRONMENT.video_max_bytes
 BODY_GRACE_SECONDS = ENVIRONMENT.body_grace_seconds

@@ -14,13 +14,13 @@ from realtime.server.proxies import TrustedProxies
 
 MIN_SECRET_LENGTH = 32
 MAX_FALLBACKS = 3
-"""How many old keys there may be. For each invalid token all of them are tried."""
+"""How many old keys there may be. All of them are tried for each invalid token."""
 _SOURCE = re.compile(r"(?:https?|wss?)://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 _E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 
 
 def has_host(address: str) -> bool:
-    """Return whether a URL names a host, and a port that can be connected to."""
+    """Return whether a URL names a host and either no port or a valid port."""
     try:
         parts = urlsplit(address)
         return bool(parts.hostname) and parts.port != 0
@@ -70,7 +70,7 @@ def _lead_to_postgresql(value: str) -> str:
         raise ValueError("it must begin with postgresql:// (no other database works)")
     try:
         conninfo_to_dict(value)
-    except ProgrammingError:  # do not show its text, which may contain the password
+    except ProgrammingError:  # do not show the text of this error, which may contain the password
         raise ValueError("it is not an address; write postgresql://user:password@host:5432/database") from None
     return value
 
@@ -80,7 +80,7 @@ def _lead_to_redis(value: str) -> str:
         raise ValueError("it must begin with redis://, rediss:// or unix://")
     try:
         parse_url(value)  # type: ignore[no-untyped-call]
-    except ValueError:  # do not show its text, which may contain the password
+    except ValueError:  # do not show the text of this error, which may contain the password
         raise ValueError("it is not an address; write redis://:password@host:6379/0") from None
     return value
 
@@ -112,7 +112,7 @@ def _be_origins(value: list[str]) -> list[str]:
 
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
-"""A list, separated by commas."""
+"""A list of texts, separated by commas."""
 Hosts = Annotated[Names, AfterValidator(_name_one)]
 Sources = Annotated[Names, AfterValidator(_be_sources)]
 """Origins of HTTP and of WebSockets, for a Content-Security-Policy."""

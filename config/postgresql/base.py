@@ -1,7 +1,7 @@
 """Checks connections before they are used, with one system call and no round trip.
 
-After a restart of PostgreSQL all open connections are dead, and their sockets show that: the end of the connection can
-be read on them. Django's own `CONN_HEALTH_CHECKS` sends a statement for each request instead.
+After a restart of PostgreSQL all open connections are dead. Their sockets show this: the end of the connection can be
+read from them. Django's own check (`CONN_HEALTH_CHECKS`) would send a statement for each request.
 """
 
 import select
@@ -16,8 +16,8 @@ from config.postgresql import driver
 from config.postgresql.features import DatabaseFeatures
 
 OWN_OPTIONS = {"answer_seconds", "idle_in_transaction_seconds"}
-"""How long to wait for the answer to a statement, and how long a transaction may pause between two statements. If a
-process is frozen for longer, its transaction is aborted, which frees its locks."""
+"""Options that psycopg does not have: how long to wait for the answer to a statement, and how long a transaction may
+pause between two statements. If a process is frozen for longer, its transaction is aborted, which frees its locks."""
 
 
 class DatabaseTooOldError(NotSupportedError):
@@ -25,7 +25,7 @@ class DatabaseTooOldError(NotSupportedError):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Replaces dead connections, in the pool or of a thread, before it sends a statement."""
+    """Replaces a dead connection, from the pool or of the thread, before it sends a statement."""
 
     features_class = DatabaseFeatures
     Database = driver
@@ -36,7 +36,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return {name: value for name, value in given.items() if name not in OWN_OPTIONS}
 
     def _configure_connection(self, connection: driver.BoundedConnection) -> bool:
-        """Prepare a new connection. This uses statements, because a pooler may refuse parameters at connecting."""
+        """Set the limits of a new connection, by statements, because a pooler may refuse parameters of a connection."""
         super()._configure_connection(connection)  # type: ignore[misc]
         options = self.settings_dict["OPTIONS"]
         connection.answer_seconds = options.get("answer_seconds")
@@ -50,7 +50,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         while self.pool and not is_alive(connection):
             connection.close()
             self.pool.putconn(connection)
-            self.pool.check()  # after a restart the other connections are dead, too
+            self.pool.check()  # after a restart the pool's other connections are dead, too
             connection = super().get_new_connection(conn_params)
         return connection
 
@@ -64,7 +64,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         """Return whether the connection is alive. With CONN_HEALTH_CHECKS, Django calls it before the first statement.
 
-        Django also calls it after an error. Then it sends a statement, and waits for the answer.
+        Django also calls it after an error. In that case a statement is sent, as in Django's own back end.
         """
         if self.errors_occurred:
             return bool(super().is_usable())
@@ -72,7 +72,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 
 def is_alive(connection: "psycopg.Connection[Any]") -> bool:
-    """Return whether the server has not closed the connection. It sends a statement only if something can be read."""
+    """Return whether the connection is open at both ends. This sends a statement only if the socket can be read."""
     if connection.closed:
         return False
     poll = select.poll()

@@ -1,7 +1,7 @@
-"""psycopg with connections that wait only a limited time for an answer. Django uses this module as the driver.
+"""psycopg with connections that wait only a limited time for an answer. Django uses this module as its driver.
 
-A connection may stay open without answering, for example if a pooler hangs or a server was stopped (SIGSTOP). The
-kernel then sees a healthy peer, and a thread would wait forever.
+A server may keep a connection open without answering, for example if a pooler hangs or a process was stopped (SIGSTOP).
+To the kernel such a connection is healthy, and a thread would wait forever.
 """
 
 from typing import Any
@@ -45,10 +45,10 @@ class BoundedConnection(psycopg.Connection[Any]):
     """A connection that is closed if an answer does not arrive in time."""
 
     answer_seconds: float | None = None
-    """How long to wait for the answer to a statement. None means without limit."""
+    """How many seconds to wait for the answer to a statement. None means without limit."""
 
     def wait(self, gen: Any, interval: float = INTERVAL, timeout: float | None = None) -> Any:
-        """Wait for an answer. Raises OperationalError if it does not arrive within the limit."""
+        """Wait for an answer, and return it. Raises OperationalError if it does not arrive within the limit."""
         limit = self.answer_seconds if timeout is None else None
         try:
             return super().wait(gen, interval, timeout if limit is None else limit)
