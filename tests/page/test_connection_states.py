@@ -62,7 +62,7 @@ async def sees(page: Page, system: System, topic: str) -> None:
         publisher.status(tenant_id=tenant_of(system, "hanbit"), topic=topic, attempt=1, status="CANCELLED")
 
 
-async def test_without_a_network_the_page_says_so_at_once_and_is_live_again_when_it_is_back(
+async def test_without_a_network_the_page_is_offline_at_once_and_live_again_afterwards(
     pages: Pages, system: System
 ) -> None:
     page = await pages.open(system.address)
@@ -76,7 +76,7 @@ async def test_without_a_network_the_page_says_so_at_once_and_is_live_again_when
     await sees(page, system, "job:back-online")
 
 
-async def test_while_redis_hangs_the_page_is_not_live_and_tells_a_screen_reader_once(
+async def test_while_redis_hangs_the_page_is_not_live_and_a_screen_reader_hears_it_once(
     pages: Pages, own_system: System
 ) -> None:
     page = await pages.open(own_system.address)
@@ -93,7 +93,7 @@ async def test_while_redis_hangs_the_page_is_not_live_and_tells_a_screen_reader_
     await sees(page, own_system, "job:after-the-hang")
 
 
-async def test_one_window_too_many_says_so_with_the_seconds_to_the_next_try_and_comes_in_when_another_leaves(
+async def test_one_window_too_many_shows_the_seconds_to_its_next_try_and_connects_when_another_closes(
     pages: Pages, system: System
 ) -> None:
     with system.another_web(REALTIME_MAX_CONNECTIONS_PER_USER="1") as web:
@@ -110,7 +110,7 @@ async def test_one_window_too_many_says_so_with_the_seconds_to_the_next_try_and_
         await says(second, "live")
 
 
-async def test_behind_a_proxy_that_refuses_websockets_the_page_is_live_by_another_way(
+async def test_behind_a_proxy_that_refuses_websockets_the_page_uses_another_transport(
     pages: Pages, system: System
 ) -> None:
     async with Proxy(system.web.port) as proxy:
@@ -120,9 +120,7 @@ async def test_behind_a_proxy_that_refuses_websockets_the_page_is_live_by_anothe
         await sees(page, system, "job:by-events")
 
 
-async def test_where_nothing_but_plain_requests_gets_through_the_page_polls_and_says_so(
-    pages: Pages, system: System
-) -> None:
+async def test_if_only_plain_requests_get_through_the_page_polls_and_shows_it(pages: Pages, system: System) -> None:
     async def hold_back(route: Route) -> None:
         await route.fulfill(status=502, body="Bad Gateway")
 

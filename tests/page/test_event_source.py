@@ -128,7 +128,7 @@ async def age_cookie(door: FrontDoor, system: System, seconds: int) -> None:
     await door.set_cookie("realtime_hanbit", jwt.encode(claims, system.ticket_key(), "HS256"))
 
 
-async def test_it_comes_back_by_itself_after_the_ticket_has_expired_and_misses_nothing(
+async def test_an_event_source_reconnects_after_the_ticket_expired_and_misses_nothing(
     door: FrontDoor, system: System, web: Web
 ) -> None:
     publisher, tenant_id = Publisher.from_url(system.redis.url), tenant_of(system, "hanbit")
@@ -176,7 +176,7 @@ SHOW = """([code, account]) => {
 }"""
 
 
-async def test_the_documented_page_makes_a_new_one_where_the_browser_gives_up_and_misses_nothing(
+async def test_the_documented_page_replaces_an_event_source_that_the_browser_gave_up_and_misses_nothing(
     door: FrontDoor, system: System, web: Web
 ) -> None:
     (code,) = page_of_docs("docs/reference/realtime-protocol.md").fenced("js")
@@ -203,7 +203,9 @@ async def test_the_documented_page_makes_a_new_one_where_the_browser_gives_up_an
 
 
 @pytest.mark.parametrize("status", [502, 429, 503, 401])
-async def test_a_native_one_ends_for_good_at_an_answer_that_is_no_stream(door: FrontDoor, status: int) -> None:
+async def test_a_native_event_source_stops_for_good_at_a_response_that_is_no_stream(
+    door: FrontDoor, status: int
+) -> None:
     door.refusals.append(status)
     ended = """() => new Promise((resolve) => {
       const source = new EventSource("/api/v1/events/");

@@ -110,7 +110,7 @@ def server(module_page: Page) -> Server:
     return Server(module_page)
 
 
-async def test_it_comes_back_with_its_place_and_a_new_ticket(server: Server) -> None:
+async def test_the_page_reconnects_with_its_place_and_a_new_ticket(server: Server) -> None:
     first = await server.start()
     assert first.query == {"topics": ["*"]}
     first.greet("e.4.f", [record("job:a", "PENDING", 4)])
@@ -126,7 +126,7 @@ async def test_it_comes_back_with_its_place_and_a_new_ticket(server: Server) -> 
     assert await server.seen() == ["job:a PENDING 4", "job:a PROCESSING 5", "job:a DONE 7"]
 
 
-async def test_a_snapshot_in_parts_counts_as_one(server: Server) -> None:
+async def test_a_snapshot_in_parts_is_treated_as_one(server: Server) -> None:
     connection = await server.start({})
     connection.greet("e.2.f", [record("job:a", "PROCESSING", 1), record("job:b", "PROCESSING", 2)])
     connection.send("snapshot", id=None, recovered=False, more=True, records=[record("job:a", "PROCESSING", 1)])
@@ -136,7 +136,9 @@ async def test_a_snapshot_in_parts_counts_as_one(server: Server) -> None:
     assert (await connection.next_frame())["topics"] == ["job:b"]
 
 
-async def test_what_a_new_epoch_lost_is_asked_for_by_name_and_then_of_the_detail_endpoint_once(server: Server) -> None:
+async def test_topics_missing_in_a_new_epoch_are_asked_for_by_name_and_then_once_at_the_detail_endpoint(
+    server: Server,
+) -> None:
     connection = await server.start({"job:b": record("job:b", "DONE", 0)})
     connection.greet("e.3.f", [record(f"job:{name}", "PROCESSING", n) for n, name in enumerate("abc", 1)])
     connection.send("snapshot", id=None, place="g.0.f", recovered=False, more=False, records=[])
@@ -152,7 +154,7 @@ async def test_what_a_new_epoch_lost_is_asked_for_by_name_and_then_of_the_detail
     assert await server.page.evaluate("[...feed.records.keys()]") == ["job:a", "job:b"]
 
 
-async def test_a_refused_question_goes_to_the_detail_endpoint(server: Server) -> None:
+async def test_after_a_refused_question_the_detail_endpoint_is_asked(server: Server) -> None:
     connection = await server.start()
     connection.greet("e.1.f", [record("job:a", "PROCESSING", 1)])
     connection.send("snapshot", id=None, place="g.0.f", recovered=False, more=False, records=[])
@@ -163,14 +165,14 @@ async def test_a_refused_question_goes_to_the_detail_endpoint(server: Server) ->
 
 
 @pytest.mark.parametrize("code", [4400, 4401, 4403, 4410])
-async def test_codes_that_stop(server: Server, code: int) -> None:
+async def test_some_close_codes_stop_reconnecting(server: Server, code: int) -> None:
     connection = await server.start()
     connection.greet("e.1.f", [])
     await connection.socket.close(code=code, reason="stop")
     await server.until(f"states.at(-1) === 'stopped {code}'")
 
 
-async def test_a_lifetime_that_is_over_costs_no_wait(server: Server) -> None:
+async def test_after_the_end_of_its_lifetime_a_connection_is_replaced_without_a_wait(server: Server) -> None:
     connection = await server.start()
     connection.greet("e.1.f", [])
     connection.send("closing", code=4100, reason="ticket or connection lifetime over")
@@ -178,7 +180,7 @@ async def test_a_lifetime_that_is_over_costs_no_wait(server: Server) -> None:
     assert (await server.next()).query["since"] == ["e.1.f"]
 
 
-async def test_a_link_that_falls_silent_for_two_pings_is_replaced(server: Server) -> None:
+async def test_a_connection_that_is_silent_for_two_pings_is_replaced(server: Server) -> None:
     await server.stop_clock()
     connection = await server.start()
     connection.greet("e.1.f", [])
@@ -196,7 +198,7 @@ async def test_a_link_that_falls_silent_for_two_pings_is_replaced(server: Server
     assert (await server.next()).query["since"] == ["e.2.f"]
 
 
-async def test_coming_back_online_ends_the_wait(server: Server) -> None:
+async def test_an_online_event_ends_the_wait(server: Server) -> None:
     await server.stop_clock()
     connection = await server.start()
     await connection.socket.close(code=4002, reason="slow")
@@ -205,7 +207,7 @@ async def test_coming_back_online_ends_the_wait(server: Server) -> None:
     await server.next()  # though the clock, which alone would end the wait, stands still
 
 
-async def test_a_wait_that_the_server_asked_for_is_kept(server: Server) -> None:
+async def test_a_wait_requested_by_the_server_is_kept(server: Server) -> None:
     await server.stop_clock()
     connection = await server.start()
     connection.send("closing", code=4101, reason="too many connections", retry_after_ms=5000, limit="user")
@@ -217,7 +219,7 @@ async def test_a_wait_that_the_server_asked_for_is_kept(server: Server) -> None:
     await server.next()
 
 
-async def test_without_a_network_it_is_offline_at_once_and_comes_back_with_its_place(server: Server) -> None:
+async def test_without_a_network_the_feed_is_offline_at_once_and_reconnects_with_its_place(server: Server) -> None:
     connection = await server.start()
     connection.greet("e.1.f", [])
     await server.until("states.at(-1) === 'live 0'")
@@ -229,7 +231,7 @@ async def test_without_a_network_it_is_offline_at_once_and_comes_back_with_its_p
     assert (await server.next()).query["since"] == ["e.2.f"]
 
 
-async def test_what_the_server_cannot_read_is_delayed_until_a_frame_has_a_place_again(server: Server) -> None:
+async def test_a_feed_that_the_server_cannot_read_is_delayed_until_a_frame_has_a_place(server: Server) -> None:
     connection = await server.start()
     connection.greet("e.1.f", [])
     connection.send("delayed", seconds=6.2)
@@ -246,7 +248,7 @@ async def test_what_the_server_cannot_read_is_delayed_until_a_frame_has_a_place_
     ("status", "retry_after_ms", "reason"),
     [(503, 5000, "offline unavailable"), (429, 7000, "refused throttled"), (0, None, "offline lost")],
 )
-async def test_a_ticket_that_is_refused_is_no_crowd_of_windows(
+async def test_a_refused_ticket_is_not_shown_as_too_many_windows(
     server: Server, status: int, retry_after_ms: int | None, reason: str
 ) -> None:
     await server.stop_clock()
@@ -271,7 +273,7 @@ def snapshot(place: str, records: list[dict[str, Any]], *, recovered: bool = Fal
 WELCOME = {"type": "welcome", "connection": "c-1", "ping_seconds": 25, "expires_in": 3600}
 
 
-async def test_where_no_websocket_gets_through_the_frames_come_as_events(server: Server) -> None:
+async def test_without_websockets_the_frames_come_as_server_sent_events(server: Server) -> None:
     asked: list[str] = []
 
     async def stream(route: Route) -> None:
@@ -293,7 +295,7 @@ async def test_where_no_websocket_gets_through_the_frames_come_as_events(server:
     assert "since=e.5.f" in asked[1]
 
 
-async def test_where_no_stream_gets_through_either_it_polls_and_says_so(server: Server) -> None:
+async def test_without_websockets_and_streams_the_page_polls_and_shows_it(server: Server) -> None:
     frames = [snapshot("e.4.f", [record("job:a", "PROCESSING", 4), record("job:b", "PROCESSING", 3)])]
     asked: list[dict[str, list[str]]] = []
 
@@ -321,7 +323,7 @@ async def test_where_no_stream_gets_through_either_it_polls_and_says_so(server: 
     assert {"topics": ["*"], "since": ["e.4.f"]} in asked
 
 
-async def test_from_a_poll_it_goes_back_to_the_websocket_as_soon_as_one_gets_through(server: Server) -> None:
+async def test_polling_ends_as_soon_as_a_websocket_gets_through(server: Server) -> None:
     async def refuse(route: Route) -> None:
         await route.fulfill(status=403, body="no")
 
@@ -348,7 +350,7 @@ async def test_from_a_poll_it_goes_back_to_the_websocket_as_soon_as_one_gets_thr
     assert await server.seen() == ["job:a DONE 5"]
 
 
-async def test_polls_are_seldom_where_nothing_moves(module_page: Page) -> None:
+async def test_polls_are_rare_while_nothing_changes(module_page: Page) -> None:
     rhythm = (
         "async (cases) => { const { rhythm } = await import('/links.js'); return cases.map((one) => rhythm(...one)); }"
     )
@@ -376,7 +378,7 @@ async def test_the_ticket_is_renewed_before_it_ends(server: Server) -> None:
         (4499, 0, None, 1, None),
     ],
 )
-async def test_waits(
+async def test_the_waits_between_tries(
     module_page: Page, code: int, tries: int, retry_after: int | None, random: float, wait: float | None
 ) -> None:
     assert await module_page.evaluate(WAIT, [code, tries, retry_after, random]) == wait

@@ -108,12 +108,12 @@ CASES: dict[str, tuple[list[list[Any]], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_the_record_that_stands(module_page: Page, name: str) -> None:
+async def test_each_case_leaves_the_expected_record(module_page: Page, name: str) -> None:
     steps, expected = CASES[name]
     assert (await module_page.evaluate(RUN, steps))["stands"] == expected
 
 
-async def test_what_no_feed_confirmed_is_asked_for_but_not_an_end_that_the_database_has_just_told(
+async def test_unconfirmed_topics_are_asked_for_but_not_an_end_just_read_from_the_database(
     module_page: Page,
 ) -> None:
     steps = [
@@ -130,6 +130,6 @@ async def test_what_no_feed_confirmed_is_asked_for_but_not_an_end_that_the_datab
     ]
 
 
-async def test_a_dropped_topic_is_told_as_unknown(module_page: Page) -> None:
+async def test_a_dropped_topic_is_reported_as_unknown(module_page: Page) -> None:
     steps = [["apply", [RUNNING], "e"], ["replace", [], "f"], ["settle", A, None, None]]
     assert (await module_page.evaluate(RUN, steps))["told"] == record(A, 1, "UNKNOWN", 0)

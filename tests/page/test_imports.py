@@ -91,7 +91,9 @@ async def ends(page: Page, name: str, status: str = "DONE") -> None:
     await expect(card(page, name)).to_have_attribute("data-status", status, timeout=PATIENCE)
 
 
-async def test_an_import_moves_in_every_browser_of_the_academy_and_in_no_other(sign_in: SignIn, system: System) -> None:
+async def test_the_progress_of_an_import_is_shown_in_every_browser_of_the_academy_and_no_other(
+    sign_in: SignIn, system: System
+) -> None:
     owner, teacher = await sign_in("hanbit", "owner"), await sign_in("hanbit", "teacher")
     stranger = await sign_in("saebom", "owner")
     for page in (owner, teacher, stranger):
@@ -119,9 +121,7 @@ async def test_an_import_moves_in_every_browser_of_the_academy_and_in_no_other(s
     await expect(card(stranger, "봄학기.csv")).to_have_count(0)
 
 
-async def test_after_a_reload_the_bar_is_indeterminate_until_the_feed_has_said_how_far_the_import_is(
-    sign_in: SignIn, system: System
-) -> None:
+async def test_after_a_reload_the_bar_is_indeterminate_until_progress_arrives(sign_in: SignIn, system: System) -> None:
     page = await sign_in("saebom", "owner")
     await is_live(page)
     await page.set_input_files("#file", workbook("여름학기"))
@@ -150,7 +150,7 @@ async def test_after_a_reload_the_bar_is_indeterminate_until_the_feed_has_said_h
     await ends(page, "여름학기.csv")
 
 
-async def test_failed_rows_are_told_with_line_and_reason_page_by_page(sign_in: SignIn) -> None:
+async def test_failed_rows_are_listed_in_pages_with_line_and_reason(sign_in: SignIn) -> None:
     page = await sign_in("saebom", "staff")
     await is_live(page)
     await page.set_input_files("#file", workbook("실패", good=10))
@@ -167,7 +167,7 @@ async def test_failed_rows_are_told_with_line_and_reason_page_by_page(sign_in: S
     await expect(rows.nth(50)).to_be_focused()
 
 
-async def test_the_sample_works_and_stays_after_a_reload(sign_in: SignIn) -> None:
+async def test_an_import_of_the_sample_is_still_shown_after_a_reload(sign_in: SignIn) -> None:
     page = await sign_in("saebom", "owner")
     await is_live(page)
     await page.get_by_role("button", name="샘플로 해 보기").click()
@@ -176,7 +176,7 @@ async def test_the_sample_works_and_stays_after_a_reload(sign_in: SignIn) -> Non
     await ends(page, "샘플 학생 2000명.xlsx")
 
 
-async def test_a_workbook_that_cannot_be_read_says_why_in_both_languages(sign_in: SignIn) -> None:
+async def test_an_unreadable_workbook_shows_the_reason_in_both_languages(sign_in: SignIn) -> None:
     page = await sign_in("saebom", "owner")
     await is_live(page)
     await page.set_input_files("#file", {"name": "깨짐.xlsx", "mimeType": "", "buffer": b"PK\x03\x04 not really"})
@@ -207,7 +207,7 @@ async def test_signing_in_and_out(sign_in: SignIn, system: System) -> None:
     await expect(page.get_by_label("비밀번호", exact=True)).to_be_focused()
 
 
-async def test_teachers_watch_and_students_are_told_that_this_is_for_staff(sign_in: SignIn) -> None:
+async def test_teachers_may_watch_and_students_see_that_the_page_is_for_staff(sign_in: SignIn) -> None:
     teacher = await sign_in("hanbit", "teacher")
     await is_live(teacher)
     await expect(teacher.get_by_role("button", name="샘플로 해 보기")).to_be_hidden()
@@ -216,7 +216,7 @@ async def test_teachers_watch_and_students_are_told_that_this_is_for_staff(sign_
     await expect(student.locator("#connection")).to_be_hidden()
 
 
-async def test_the_page_brings_nothing_inline_and_nothing_foreign(browser: Browser, system: System) -> None:
+async def test_the_page_has_no_inline_code_and_loads_nothing_from_other_hosts(browser: Browser, system: System) -> None:
     page = await browser.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))

@@ -51,7 +51,7 @@ async def test_no_token_is_stored_and_a_reload_and_a_second_tab_stay_signed_in(
     await page.context.close()
 
 
-async def test_a_device_is_seen_and_signed_out_by_keyboard(browser: Browser, system: System) -> None:
+async def test_a_device_is_listed_and_can_be_signed_out_by_keyboard(browser: Browser, system: System) -> None:
     page = await signed_in(browser, system, "staff")
     phone = await signed_in(browser, system, "staff", user_agent=PHONE)
     await page.get_by_role("button", name="내 로그인").press("Enter")
@@ -91,7 +91,7 @@ async def test_a_page_takes_over_the_session_that_an_earlier_version_stored(brow
     await page.context.close()
 
 
-async def test_a_sign_out_that_does_not_arrive_is_said_and_sent_again(browser: Browser, system: System) -> None:
+async def test_a_sign_out_that_does_not_arrive_is_shown_and_sent_again(browser: Browser, system: System) -> None:
     page = await signed_in(browser, system, "owner")
     context, auth = page.context, f"{system.address}/api/v1/auth/"
     await context.set_offline(True)
@@ -126,7 +126,9 @@ async def test_signing_in_again_sends_the_waiting_sign_out_first(browser: Browse
     await context.close()
 
 
-async def test_who_does_not_know_a_device_changes_the_password_there(browser: Browser, system: System) -> None:
+async def test_a_user_who_does_not_recognize_a_device_can_change_the_password_there(
+    browser: Browser, system: System
+) -> None:
     page = await signed_in(browser, system, "teacher")
     other = await signed_in(browser, system, "teacher")
     new = "mapsa-the-quiet-harbour-41"
@@ -152,7 +154,7 @@ async def test_who_does_not_know_a_device_changes_the_password_there(browser: Br
     )
 
 
-async def test_on_a_phone_the_name_is_whole_and_in_a_low_window_the_dialogs_buttons_are_in_sight(
+async def test_a_phone_shows_the_whole_name_and_a_low_window_the_buttons_of_the_dialog(
     browser: Browser, system: System
 ) -> None:
     pages = [await signed_in(browser, system, "staff", user_agent=PHONE) for _ in range(8)]
@@ -182,7 +184,9 @@ async def picture(page: Page, name: str) -> None:
         await page.screenshot(path=f"{folder}/{name}.png")
 
 
-async def test_a_server_that_is_reached_again_is_no_longer_said_to_be_away(browser: Browser, system: System) -> None:
+async def test_the_message_that_the_server_is_away_disappears_when_it_answers_again(
+    browser: Browser, system: System
+) -> None:
     page = await signed_in(browser, system, "staff")
     await page.context.set_offline(True)
     await page.get_by_role("button", name="샘플로 해 보기").click()

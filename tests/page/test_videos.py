@@ -41,7 +41,9 @@ async def upload(page: Page, file: Path, title: str) -> None:
     await page.get_by_role("button", name="올리기").click()
 
 
-async def test_a_video_moves_in_both_browsers_and_plays(sign_in: SignIn, worker: Worker, lesson: Path) -> None:
+async def test_the_progress_of_a_video_is_shown_in_both_browsers_and_the_video_plays(
+    sign_in: SignIn, worker: Worker, lesson: Path
+) -> None:
     owner, teacher = await sign_in("hanbit", "owner"), await sign_in("hanbit", "teacher")
     stranger = await sign_in("saebom", "owner")
     for page in (owner, teacher, stranger):
@@ -76,7 +78,7 @@ async def plays(page: Page, title: str) -> None:
     assert await page.locator("dialog video").evaluate("video => video.paused")
 
 
-async def test_a_running_one_is_cancelled_and_tried_again_from_its_card(
+async def test_a_running_video_can_be_cancelled_and_retried_from_its_card(
     sign_in: SignIn, worker: Worker, lesson: Path
 ) -> None:
     page = await sign_in("saebom", "teacher")
@@ -90,7 +92,7 @@ async def test_a_running_one_is_cancelled_and_tried_again_from_its_card(
     await expect(shown).to_have_attribute("data-status", "READY", timeout=PATIENCE)
 
 
-async def test_a_video_is_deleted_by_the_keyboard_after_a_question_and_goes_from_every_screen(
+async def test_a_video_is_deleted_by_keyboard_after_a_confirmation_and_disappears_everywhere(
     sign_in: SignIn, worker: Worker, tmp_path: Path
 ) -> None:
     owner, teacher = await sign_in("saebom", "owner"), await sign_in("saebom", "teacher")
@@ -122,7 +124,9 @@ async def test_a_video_is_deleted_by_the_keyboard_after_a_question_and_goes_from
     await expect(card(owner, "지울 것")).to_have_count(0)
 
 
-async def test_what_is_no_video_says_why_in_both_languages(sign_in: SignIn, worker: Worker, tmp_path: Path) -> None:
+async def test_a_file_that_is_no_video_shows_the_reason_in_both_languages(
+    sign_in: SignIn, worker: Worker, tmp_path: Path
+) -> None:
     page = await sign_in("saebom", "owner")
     await open_videos(page)
     notes = tmp_path / "노트.mp4"
@@ -135,7 +139,7 @@ async def test_what_is_no_video_says_why_in_both_languages(sign_in: SignIn, work
     await expect(page.get_by_role("tab", name="Videos")).to_have_attribute("aria-selected", "true")
 
 
-async def test_tabs_are_moved_between_with_the_arrow_keys_and_the_demo_is_there(sign_in: SignIn) -> None:
+async def test_the_arrow_keys_move_between_tabs_and_the_demo_video_is_listed(sign_in: SignIn) -> None:
     page = await sign_in("hanbit", "staff")
     await is_live(page)
     await page.get_by_role("tab", name="학생 명단").focus()
@@ -160,7 +164,7 @@ async def look_further_for(page: Page, title: str) -> None:
         await expect(cards).not_to_have_count(shown)
 
 
-async def test_without_a_file_the_form_says_so(sign_in: SignIn) -> None:
+async def test_the_form_asks_for_a_file_if_none_is_chosen(sign_in: SignIn) -> None:
     page = await sign_in("hanbit", "owner")
     await open_videos(page)
     await page.get_by_label("제목").fill("제목만")
