@@ -11,7 +11,7 @@ GUARANTEES = ["1. Terminal", "2. Monotone", "3. Snapshot", "4. Tenant", "5. Zero
 
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.what)
-def test_what_is_broken_stands_once_in_its_file_and_its_test_is_there(defect: Defect, tmp_path: Path) -> None:
+def test_the_text_of_a_defect_occurs_once_in_its_file_and_its_test_exists(defect: Defect, tmp_path: Path) -> None:
     (tmp_path / defect.file).parent.mkdir(parents=True)
     shutil.copy(PROJECT / defect.file, tmp_path / defect.file)
     put_in(defect, tmp_path)
@@ -20,11 +20,11 @@ def test_what_is_broken_stands_once_in_its_file_and_its_test_is_there(defect: De
     assert f"def {name}" in (PROJECT / path).read_text()
 
 
-def test_each_guarantee_is_broken_once_at_least() -> None:
+def test_each_guarantee_has_at_least_one_defect() -> None:
     assert {g for g in GUARANTEES if any(defect.guarantee.startswith(g) for defect in DEFECTS)} == set(GUARANTEES)
 
 
-def test_the_table_of_the_documentation_is_this_list() -> None:
+def test_the_documentation_contains_the_table_of_defects() -> None:
     assert table() in (PROJECT / "docs" / "explanation" / "broken-on-purpose.md").read_text(encoding="utf-8")
 
 

@@ -83,7 +83,7 @@ def counted(web: Web) -> list[str]:
     return [line for line in lines if line.startswith("realtime_connections{") and not line.endswith(" 0.0")]
 
 
-async def test_after_thousands_of_connections_the_server_holds_what_it_held_before(system: System) -> None:
+async def test_thousands_of_connections_leave_nothing_behind_in_the_server(system: System) -> None:
     redis: Redis = Redis.from_url(system.redis.url)
     with system.another_web() as web:
         assert web.pid is not None

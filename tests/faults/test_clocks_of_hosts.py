@@ -59,7 +59,7 @@ async def shown_to_a_new_client(system: System, client: httpx.AsyncClient) -> se
 
 
 @OFFSETS
-async def test_jobs_of_a_worker_whose_clock_is_wrong_end_and_are_shown(hosts: Hosts, offset: str) -> None:
+async def test_the_ends_of_jobs_of_a_worker_with_a_wrong_clock_are_shown(hosts: Hosts, offset: str) -> None:
     system = hosts.system
     with hosts.worker.set_to(offset):
         async with system.client() as client, await system.watcher(client) as watcher:
@@ -70,7 +70,7 @@ async def test_jobs_of_a_worker_whose_clock_is_wrong_end_and_are_shown(hosts: Ho
 
 
 @pytest.mark.parametrize("offset", ["-10m", "+10m"] if os.environ.get("LONG_FAULTS") else ["+10m"])
-async def test_a_job_whose_worker_dies_with_a_wrong_clock_is_done_by_the_next(hosts: Hosts, offset: str) -> None:
+async def test_when_a_worker_with_a_wrong_clock_dies_the_next_one_does_its_job(hosts: Hosts, offset: str) -> None:
     system = hosts.system
     async with system.client() as client, await system.watcher(client) as watcher:
         with hosts.worker.set_to(offset):
@@ -83,9 +83,7 @@ async def test_a_job_whose_worker_dies_with_a_wrong_clock_is_done_by_the_next(ho
 
 
 @OFFSETS
-async def test_what_one_web_process_issues_holds_at_the_other_and_what_it_ends_is_ended(
-    hosts: Hosts, offset: str
-) -> None:
+async def test_web_processes_with_different_clocks_agree_on_tickets_and_revocations(hosts: Hosts, offset: str) -> None:
     system = hosts.system
     with hosts.web.set_to(offset):
         async with httpx.AsyncClient(base_url=hosts.address, timeout=30) as once:
@@ -117,7 +115,7 @@ def lease_end(system: System, job_id: str) -> float:
         return redis.zscore(Keys().leases(tenant_of(system, "hanbit")), f"job:{job_id}") or 0.0
 
 
-async def test_a_clock_of_redis_that_was_a_day_ahead_for_a_moment_costs_nothing(hosts: Hosts) -> None:
+async def test_a_clock_of_redis_that_is_briefly_a_day_ahead_does_no_lasting_harm(hosts: Hosts) -> None:
     system = hosts.system
     async with system.client() as client, await system.watcher(client) as watcher:
         ended = {await import_workbook(client, sample_workbook(50, seed=54 + number)) for number in range(3)}

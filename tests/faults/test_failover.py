@@ -38,7 +38,7 @@ async def running_import(system: System, client: httpx.AsyncClient, watcher: Wat
     return job_id
 
 
-async def test_jobs_that_run_through_a_failover_and_a_failback_end_in_every_browser(
+async def test_jobs_that_run_during_a_failover_and_a_failback_end_in_every_browser(
     failing: tuple[System, RedisPair],
 ) -> None:
     system, pair = failing

@@ -151,7 +151,7 @@ async def connected() -> tuple[Peer, asyncio.Task[None]]:
     return peer, task
 
 
-async def test_no_frame_of_a_client_breaks_its_connection_or_leaves_anything_behind(
+async def test_no_frame_from_a_client_crashes_its_connection_or_leaks_anything(
     engine: process_state.ServerProcess,
 ) -> None:
     chance = random.Random(SEED)
@@ -174,7 +174,7 @@ async def test_no_frame_of_a_client_breaks_its_connection_or_leaves_anything_beh
     assert measure() - before < 2_000_000
 
 
-async def test_no_handshake_breaks_the_server_or_is_let_in_that_should_not_be(
+async def test_no_handshake_crashes_the_server_or_is_wrongly_admitted(
     engine: process_state.ServerProcess,
 ) -> None:
     chance = random.Random(SEED)
@@ -208,7 +208,7 @@ def random_headers(chance: random.Random, token: str) -> list[tuple[bytes, bytes
     return chance.sample(choices, chance.randrange(4))
 
 
-async def test_no_event_stream_request_breaks_the_server(engine: process_state.ServerProcess) -> None:
+async def test_no_event_stream_request_crashes_the_server(engine: process_state.ServerProcess) -> None:
     chance = random.Random(SEED)
     good = ticket()
     statuses: set[int] = set()

@@ -139,7 +139,7 @@ async def _insist(ask: Callable[[], Any]) -> httpx.Response:
 
 
 @pytest.mark.parametrize("seed", seeds())
-async def test_whatever_fails_every_client_ends_on_the_truth(faulty: Faulty, seed: int) -> None:
+async def test_after_any_schedule_of_faults_every_client_has_the_true_state(faulty: Faulty, seed: int) -> None:
     system, webs = faulty.system, faulty.webs
     chance = random.Random(seed)
     # Shown with a failure: how to see it again.

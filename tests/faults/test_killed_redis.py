@@ -9,7 +9,7 @@ from harness.system import System, eventually, import_workbook, new_ticket
 from harness.watcher import Watcher
 
 
-async def test_a_redis_that_comes_back_empty_during_an_import_leaves_the_browsers_on_done(own_system: System) -> None:
+async def test_after_redis_comes_back_empty_during_an_import_browsers_still_show_done(own_system: System) -> None:
     async with (
         own_system.client() as client,
         await own_system.watcher(client) as watcher,
@@ -26,7 +26,9 @@ async def test_a_redis_that_comes_back_empty_during_an_import_leaves_the_browser
     assert len(epochs) == 2
 
 
-async def test_a_done_that_was_committed_while_redis_was_away_reaches_everybody_later(own_system: System) -> None:
+async def test_a_done_that_was_committed_during_an_outage_of_redis_reaches_every_client_later(
+    own_system: System,
+) -> None:
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(8000, seed=7))
         await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 20)
@@ -40,7 +42,7 @@ async def test_a_done_that_was_committed_while_redis_was_away_reaches_everybody_
     assert done["data"]["result"]["created"] > 7000
 
 
-async def test_a_done_that_an_emptied_redis_forgot_is_told_again_by_itself(own_system: System) -> None:
+async def test_a_done_that_an_emptied_redis_lost_is_published_again(own_system: System) -> None:
     async with own_system.client() as client:
         async with await own_system.watcher(client) as watcher:
             job_id = await import_workbook(client, sample_workbook(20, seed=8))
@@ -77,7 +79,9 @@ async def test_without_redis_each_answer_says_so_in_one_sentence(own_system: Sys
     assert (code, reason) == (4003, "The feed cannot be read at the moment; try again in a few seconds.")
 
 
-async def test_without_a_database_watching_goes_on_and_signing_in_says_so(own_system: System) -> None:
+async def test_without_a_database_watching_continues_and_signing_in_is_refused_with_the_reason(
+    own_system: System,
+) -> None:
     """The web process with an address at which no database answers."""
     async with own_system.client() as client:
         job_id = await import_workbook(client, sample_workbook(20, seed=11))

@@ -36,7 +36,7 @@ async def undisturbed(system: System, workbook: bytes) -> str:
     return job_id
 
 
-async def test_after_kill_9_of_the_worker_counts_and_rows_are_those_of_an_undisturbed_run(own_system: System) -> None:
+async def test_after_kill_9_of_the_worker_counts_and_rows_equal_those_of_an_undisturbed_run(own_system: System) -> None:
     workbook = sample_workbook(8000, seed=3)
     async with own_system.client("hanbit") as client, await own_system.watcher(client) as watcher:
         job_id = await import_workbook(client, workbook)
@@ -54,7 +54,7 @@ async def test_after_kill_9_of_the_worker_counts_and_rows_are_those_of_an_undist
     assert own_system.query(TWINS, job_id) == []
 
 
-async def test_on_sigterm_a_worker_finishes_what_it_has_begun(own_system: System) -> None:
+async def test_on_sigterm_a_worker_finishes_its_running_job(own_system: System) -> None:
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(2000, seed=4))
         await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 0)
@@ -65,7 +65,7 @@ async def test_on_sigterm_a_worker_finishes_what_it_has_begun(own_system: System
     assert own_system.query("SELECT status FROM aijob WHERE job_id = %s", job_id) == [("DONE",)]
 
 
-async def test_on_sigterm_a_long_import_goes_back_in_time_for_the_limit_of_whoever_runs_the_worker(
+async def test_on_sigterm_a_long_import_is_given_back_before_the_stop_timeout(
     own_system: System,
 ) -> None:
     own_system.worker.environment = {**own_system.worker.environment, "WORKER_DRAIN_SECONDS": "0.2"}
@@ -87,7 +87,7 @@ async def test_on_sigterm_a_long_import_goes_back_in_time_for_the_limit_of_whoev
     assert own_system.query(TWINS, job_id) == []
 
 
-async def test_a_job_written_while_its_process_dies_before_sending_is_sent_by_the_relay(own_system: System) -> None:
+async def test_the_relay_sends_a_job_whose_process_died_between_commit_and_send(own_system: System) -> None:
     """The outbox: the crash between commit and send is played by rows that nobody has sent."""
     async with own_system.client() as client:
         own_system.worker.stop(timeout=30)

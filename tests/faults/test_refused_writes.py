@@ -75,7 +75,7 @@ async def test_a_logout_ends_token_tickets_and_connections_in_every_process(syst
 
 
 @ALL
-async def test_a_changed_role_and_a_suspended_academy_end_what_they_concern(system: System, code: str) -> None:
+async def test_a_changed_role_and_a_suspended_academy_end_their_sessions(system: System, code: str) -> None:
     """Said by another process than the one that serves: a shell."""
     changes = {
         "teacher": "m = TenantMembership.objects.get(user__username='teacher', tenant__code='hanbit'); "
@@ -91,7 +91,7 @@ async def test_a_changed_role_and_a_suspended_academy_end_what_they_concern(syst
 
 
 @pytest.mark.parametrize("code", REFUSING)
-async def test_a_process_that_starts_during_the_fault_knows_what_was_revoked(system: System, code: str) -> None:
+async def test_a_process_that_starts_during_the_fault_knows_the_revocations(system: System, code: str) -> None:
     async with await signed_in(system) as session:
         spare = await new_ticket(session)
         with refusing(code, system):
@@ -115,7 +115,7 @@ def answers(address: str) -> bool:
         return False
 
 
-async def test_a_mark_that_is_written_late_ends_nobody_who_signed_in_since(system: System) -> None:
+async def test_a_mark_that_is_written_late_does_not_end_newer_sign_ins(system: System) -> None:
     key, subject = f"tenant:{tenant_of(system, 'hanbit')}:revoked", f"user:{user_of(system, 'staff')}"
     async with await signed_in(system) as before:
         with read_only(system.redis):
@@ -148,7 +148,7 @@ def revoking(system: System, username: str) -> str:
 
 
 @pytest.mark.parametrize("code", REFUSING)
-async def test_where_neither_redis_nor_the_database_can_say_who_was_revoked_nobody_passes(
+async def test_if_redis_and_the_database_cannot_report_revocations_nobody_is_admitted(
     system: System, code: str
 ) -> None:
     port = int(system.database_url.rpartition(":")[2].partition("/")[0])
@@ -195,7 +195,7 @@ async def until_ready_says(address: str, said: str) -> httpx.Response:
 
 
 @ALL
-async def test_readyz_says_what_fails(system: System, code: str) -> None:
+async def test_readyz_names_the_failure(system: System, code: str) -> None:
     with refusing(code, system):
         answer = await until_ready_says(system.address, code)
         assert answer.status_code == (200 if code == "OOM" else 503)

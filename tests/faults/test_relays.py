@@ -106,7 +106,7 @@ async def relay_in_the_middle(system: System, tenant: int) -> AsyncIterator[tupl
             proxy.flow()
 
 
-async def test_when_a_relay_freezes_in_the_middle_another_one_sends_its_rows(quiet: System, tenant: int) -> None:
+async def test_when_a_relay_freezes_while_sending_another_one_sends_its_rows(quiet: System, tenant: int) -> None:
     async with relay_in_the_middle(quiet, tenant) as (frozen, _):
         assert frozen.pid is not None
         os.kill(frozen.pid, signal.SIGSTOP)
@@ -123,7 +123,7 @@ async def test_when_a_relays_link_to_the_database_goes_silent_another_one_sends_
             await told(quiet, tenant)
 
 
-async def test_a_queue_that_never_answers_holds_up_no_end(quiet: System, tenant: int) -> None:
+async def test_a_queue_that_never_answers_does_not_delay_the_ends_of_jobs(quiet: System, tenant: int) -> None:
     asked, connections = asyncio.Event(), asyncio.Queue[asyncio.Task[None]]()
 
     async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -153,7 +153,7 @@ async def test_a_queue_that_never_answers_holds_up_no_end(quiet: System, tenant:
         await connections.get_nowait()
 
 
-async def test_what_can_never_be_sent_is_set_aside_and_delays_nobody(quiet: System, tenant: int) -> None:
+async def test_rows_that_can_never_be_sent_are_set_aside_and_delay_no_other(quiet: System, tenant: int) -> None:
     leave_behind(quiet, tenant, ends(400, attempt="x"))
     other = next(_tenants)
     leave_behind(quiet, other, ends())
@@ -163,9 +163,7 @@ async def test_what_can_never_be_sent_is_set_aside_and_delays_nobody(quiet: Syst
         await eventually(lambda: quiet.query(aside, tenant) == [(400,)], 40, "400 rows to be set aside")
 
 
-async def test_a_key_of_the_wrong_type_costs_no_other_tenant_an_end_when_redis_is_filled(
-    quiet: System, tenant: int
-) -> None:
+async def test_a_key_of_the_wrong_type_does_not_stop_the_refill_of_other_tenants(quiet: System, tenant: int) -> None:
     good = next(_tenants)
     with relay(quiet):
         for who in (tenant, good):
@@ -179,7 +177,7 @@ async def test_a_key_of_the_wrong_type_costs_no_other_tenant_an_end_when_redis_i
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])
-async def test_a_relay_whose_clock_is_wrong_sends_what_is_left_behind(quiet: System, tenant: int, minutes: int) -> None:
+async def test_a_relay_with_a_wrong_clock_sends_the_unsent_rows(quiet: System, tenant: int, minutes: int) -> None:
     clock = {"PYTHONPATH": str(Path(__file__).with_name("other_clock")), "OTHER_CLOCK_SECONDS": str(60 * minutes)}
     with relay(quiet, **clock):
         leave_behind(quiet, tenant, ends())

@@ -93,7 +93,7 @@ def long_outage(postgres: PostgresServer, load: Load) -> None:
 
 
 @pytest.mark.parametrize("fault", [restart, crash, long_outage])
-def test_no_request_that_begins_afterwards_is_refused(
+def test_no_request_that_begins_after_the_restart_is_refused(
     restartable: System, fault: Callable[[PostgresServer, Load], None]
 ) -> None:
     load = load_of(restartable)
@@ -105,7 +105,7 @@ def test_no_request_that_begins_afterwards_is_refused(
     assert {status for began, status in load.answers if began >= again} == {200}
 
 
-def test_a_quiet_system_serves_its_next_requests(restartable: System) -> None:
+def test_an_idle_system_serves_its_next_requests(restartable: System) -> None:
     before, afterwards = load_of(restartable), load_of(restartable)
     with before.running():
         before.wait_for(200, 5 * CLIENTS)  # every connection of the pool was used
@@ -115,7 +115,7 @@ def test_a_quiet_system_serves_its_next_requests(restartable: System) -> None:
     assert {status for _, status in before.answers + afterwards.answers} == {200}
 
 
-def test_a_quiet_worker_does_its_next_job(restartable: System) -> None:
+def test_an_idle_worker_does_its_next_job(restartable: System) -> None:
     headers = {"Authorization": f"Bearer {restartable.access_token('hanbit', 'owner')}"}
     with httpx.Client(base_url=restartable.address, headers=headers, timeout=60) as client:
         export(client)

@@ -120,7 +120,7 @@ def allow_sockets(number: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(number, hard), hard))
 
 
-async def test_nobody_misses_an_end_and_clients_come_back_one_after_the_other(system: System) -> None:
+async def test_no_client_misses_an_end_and_clients_reconnect_one_after_the_other(system: System) -> None:
     allow_sockets(3 * CLIENTS + 500)
     publisher, tenant_id = Publisher.from_url(system.redis.url), tenant_of(system, "hanbit")
     sent_away: list[float] = []

@@ -122,7 +122,7 @@ async def test_a_logout_in_another_process_ends_what_is_open_and_its_tickets_are
             assert (await newcomer.read())["type"] == "welcome"
 
 
-async def test_a_session_that_ends_while_the_silence_is_known_is_closed_with_the_next_look(own_system: System) -> None:
+async def test_a_session_that_ends_during_the_known_silence_is_closed_by_the_next_check(own_system: System) -> None:
     async with behind_a_proxy(own_system) as (web, hang):
         async with visitor_at(own_system, web) as first, visitor_at(own_system, web) as second:
             one, two = [await Watcher.connect(visitor.websocket, visitor.ticket) for visitor in (first, second)]
@@ -157,7 +157,7 @@ async def test_where_the_database_is_silent_too_no_ticket_is_accepted(own_system
     assert answers == dict.fromkeys(REFUSED, "503") | {"at_the_websocket": "4003"}
 
 
-async def test_once_redis_answers_again_nobody_gets_back_in(own_system: System) -> None:
+async def test_a_revoked_session_stays_out_after_redis_answers_again(own_system: System) -> None:
     """No relay runs that would write the mark: the processes themselves look in the database."""
     own_system.worker.stop()
     async with stopped(own_system) as (web, hang), visitor_at(own_system, web) as visitor:

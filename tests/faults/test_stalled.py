@@ -50,7 +50,7 @@ async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_do
     assert (done["status"], done["stalled"]) == ("DONE", False), after
 
 
-async def test_with_a_redis_that_came_up_just_now_nobody_is_called_stalled(stalling_system: System) -> None:
+async def test_no_job_is_called_stalled_just_after_redis_started(stalling_system: System) -> None:
     """Its workers could not renew their leases, and each of them is at work."""
     async with stalling_system.client() as client, await stalling_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(8000, seed=13))

@@ -66,7 +66,7 @@ def drafts() -> list[tuple[int, Draft]]:
     return [*passing, *(draft(f"job:{number}", "DONE", None) for number in range(TOPICS)), draft(LAST, "DONE", None)]
 
 
-async def test_one_stuck_client_slows_nobody_and_costs_no_memory_and_has_everything_when_it_reads_again(
+async def test_a_stuck_client_slows_nobody_uses_no_extra_memory_and_gets_everything_later(
     system: System,
 ) -> None:
     ticket = system.ticket_of(TENANT)

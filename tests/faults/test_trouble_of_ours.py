@@ -40,7 +40,7 @@ async def test_an_ffmpeg_that_the_oom_killer_ends_costs_one_attempt(own_system: 
     assert (end["status"], end["attempt"]) == ("READY", 2)
 
 
-async def test_a_disk_that_was_full_for_a_while_costs_attempts_and_no_video(own_system: System, tmp_path: Path) -> None:
+async def test_a_disk_that_is_full_for_a_while_costs_attempts_but_no_video(own_system: System, tmp_path: Path) -> None:
     make_sample(tmp_path / "lesson.mp4", 2)
     program = full_disk(tmp_path / "tools")
     (tmp_path / "tools" / "full").touch()

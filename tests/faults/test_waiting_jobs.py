@@ -18,7 +18,7 @@ async def all_done(system: System) -> None:
     assert system.query("SELECT DISTINCT status FROM aijob") == [("DONE",)]
 
 
-async def test_a_killed_worker_and_a_redis_that_was_away_leave_no_job_waiting(own_system: System) -> None:
+async def test_a_killed_worker_and_an_outage_of_redis_leave_no_job_waiting(own_system: System) -> None:
     worker = own_system.worker
     async with own_system.client() as client:
         await submitted(client, MANY)
@@ -44,7 +44,7 @@ async def test_jobs_whose_messages_are_lost_are_sent_again(own_system: System) -
     assert "message_sent_again" in own_system.worker.log_file.read_text()
 
 
-async def test_jobs_whose_processes_died_before_they_gave_turns_get_theirs(own_system: System) -> None:
+async def test_jobs_get_their_turn_even_if_the_processes_that_would_give_it_died(own_system: System) -> None:
     own_system.query(
         "INSERT INTO aijob (job_id, tenant_id, job_type, status, attempt, payload, created_at, updated_at)"
         " SELECT gen_random_uuid(), tenant.id, 'student_export', 'PENDING', 1,"
