@@ -215,10 +215,12 @@ class MixedRequests:
         """Send that many requests; the same seed makes the same ones. Uploaded videos are deleted afterwards."""
         kinds = [kind for kind, weight in MIX.items() for _ in range(number * weight // 100)]
         Random(seed).shuffle(kinds)
-        await asyncio.gather(*(self._ask(kinds[place::at_once], place, seed) for place in range(at_once)))
+        await asyncio.gather(
+            *(self._send_mixed_requests(kinds[place::at_once], place, seed) for place in range(at_once))
+        )
         self._delete("uploads/videos/")
 
-    async def _ask(self, kinds: list[str], place: int, seed: int) -> None:
+    async def _send_mixed_requests(self, kinds: list[str], place: int, seed: int) -> None:
         academy, random = ACADEMIES[place % len(ACADEMIES)], Random(f"{seed}-{place}")
         for first in range(0, len(kinds), REQUESTS_OF_A_TOKEN):
             async with self._client(academy) as http:

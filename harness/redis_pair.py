@@ -49,8 +49,8 @@ class RedisPair:
 
     async def replicate(self) -> None:
         """The replica has what the master has, and goes on so."""
-        await self._tell(self.master, "CONFIG", "SET", "repl-diskless-sync-delay", "0")
-        await self._tell(self.replica, "REPLICAOF", HOST, str(self.master.port))
+        await self._command(self.master, "CONFIG", "SET", "repl-diskless-sync-delay", "0")
+        await self._command(self.replica, "REPLICAOF", HOST, str(self.master.port))
 
         def follows() -> bool:
             with Redis.from_url(self.master.url) as master, Redis.from_url(self.replica.url) as replica:
@@ -62,18 +62,18 @@ class RedisPair:
 
     async def fall_behind(self) -> None:
         """The replica keeps what it has, and hears of nothing more."""
-        await self._tell(self.replica, "REPLICAOF", HOST, str(free_port()))
+        await self._command(self.replica, "REPLICAOF", HOST, str(free_port()))
 
     async def promote(self, *, switch: bool = True) -> None:
         """The replica becomes the master, and the master its replica; the address leads to the new master."""
-        await self._tell(self.replica, "REPLICAOF", "NO", "ONE")
-        await self._tell(self.master, "REPLICAOF", HOST, str(self.replica.port))
+        await self._command(self.replica, "REPLICAOF", "NO", "ONE")
+        await self._command(self.master, "REPLICAOF", HOST, str(self.replica.port))
         self._swap(switch=switch)
 
     async def fail_over(self) -> None:
         """The same in good order, by the command FAILOVER: the replica has everything then."""
         await self.replicate()
-        await self._tell(self.master, "FAILOVER", "TO", HOST, str(self.replica.port))
+        await self._command(self.master, "FAILOVER", "TO", HOST, str(self.replica.port))
 
         def is_master() -> bool:
             with Redis.from_url(self.replica.url) as redis:
@@ -93,6 +93,6 @@ class RedisPair:
             self.switch()
 
     @staticmethod
-    async def _tell(server: RedisServer, *words: str) -> None:
+    async def _command(server: RedisServer, *words: str) -> None:
         answer = await asyncio.to_thread(server.command, *words)
         assert not answer.startswith("-"), answer

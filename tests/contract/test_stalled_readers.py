@@ -32,7 +32,7 @@ async def web(system: System) -> AsyncIterator[Web]:
         yield running
 
 
-def ask(web: Web, path: str, ticket: str) -> socket.socket:
+def send_unread_request(web: Web, path: str, ticket: str) -> socket.socket:
     """Send an HTTP request, and read nothing."""
     deaf = narrow_socket(web.address)
     deaf.sendall(f"GET {path} HTTP/1.1\r\nHost: {web.where}\r\nAuthorization: Bearer {ticket}\r\n\r\n".encode())
@@ -72,8 +72,8 @@ async def test_clients_that_stop_reading_use_little_memory_and_are_given_up(syst
             # The clients of a transport connect at different offsets, so that they cannot share snapshots.
             publisher.status(tenant_id=TENANT, topic="stalled:small", attempt=number + 1, status="PENDING")
             for deaf in (
-                ask(web, ASK, ticket),
-                ask(web, "/api/v1/events/", ticket),
+                send_unread_request(web, ASK, ticket),
+                send_unread_request(web, "/api/v1/events/", ticket),
                 upgrade(web, ticket),
             ):
                 stack.callback(deaf.close)
@@ -102,7 +102,7 @@ async def test_a_user_with_too_many_unread_answers_is_told_to_wait(system: Syste
     async with AsyncExitStack() as stack:
         publish_many(stack.enter_context(Publisher.from_url(system.redis.url)), attempt=3)
         for _ in range(2 * CLIENTS):
-            stack.callback(ask(web, ASK, ticket).close)
+            stack.callback(send_unread_request(web, ASK, ticket).close)
         async with asyncio.timeout(60):
             while await count(web, "poll") < 2 * CLIENTS:
                 await asyncio.sleep(0.05)

@@ -95,21 +95,21 @@ def test_a_durable_redis_keeps_what_was_written_when_it_is_killed(scratch: Path)
             server.start(dump=scratch / "any")
 
 
-def _ask(server: PostgresServer, query: str) -> object:
+def _query_value(server: PostgresServer, query: str) -> object:
     with psycopg.connect(server.url) as connection:
         row = connection.execute(query.encode()).fetchone()
     return row[0] if row else None
 
 
 def test_postgres_has_the_database_and_the_user_and_korean_letters(running: embedded.Servers) -> None:
-    assert _ask(running.postgres, "select current_user || '@' || current_database()") == "academy@academy"
-    assert _ask(running.postgres, "show server_encoding") == "UTF8"
-    assert _ask(running.postgres, "select upper('é') || '학원'") == "É학원"
+    assert _query_value(running.postgres, "select current_user || '@' || current_database()") == "academy@academy"
+    assert _query_value(running.postgres, "show server_encoding") == "UTF8"
+    assert _query_value(running.postgres, "select upper('é') || '학원'") == "É학원"
 
 
 def test_postgres_is_never_root_and_listens_on_the_loopback_only(running: embedded.Servers) -> None:
-    assert _ask(running.postgres, "show listen_addresses") == "127.0.0.1"
-    assert _ask(running.postgres, "show unix_socket_directories") == ""
+    assert _query_value(running.postgres, "show listen_addresses") == "127.0.0.1"
+    assert _query_value(running.postgres, "show unix_socket_directories") == ""
 
 
 def test_postgres_requires_the_generated_password(running: embedded.Servers) -> None:
@@ -125,7 +125,7 @@ def test_postgres_keeps_committed_rows_when_it_is_killed(running: embedded.Serve
     running.postgres.kill()
     running.postgres.start()
     running.postgres.wait_ready()
-    assert _ask(running.postgres, "select n from kept") == 7
+    assert _query_value(running.postgres, "select n from kept") == 7
 
 
 def test_data_of_another_postgres_version_get_one_clear_sentence(scratch: Path) -> None:
@@ -140,7 +140,7 @@ def test_after_an_interruption_the_data_of_postgres_are_made_again(scratch: Path
     server = PostgresServer(scratch / "interrupted")
     (server.folder / "data.unfinished" / "base").mkdir(parents=True)
     with server:
-        assert _ask(server, "select 1") == 1
+        assert _query_value(server, "select 1") == 1
 
 
 def test_a_stale_pid_file_with_another_programs_pid_is_no_obstacle(scratch: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_stale_pid_file_with_another_programs_pid_is_no_obstacle(scratch: Path
         lines = (server.data_folder / "postmaster.pid").read_text().splitlines()
     (server.data_folder / "postmaster.pid").write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
     with server:
-        assert _ask(server, "select 1") == 1
+        assert _query_value(server, "select 1") == 1
 
 
 def test_sqs_and_s3_keep_queues_and_objects_over_a_stop(running: embedded.Servers) -> None:

@@ -38,7 +38,7 @@ def _redis_at(run: Run) -> RedisServer:
     return RedisServer(run.home / "stranger", external=run.run_file()["redis"]["url"])
 
 
-def _ask(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def _run_up(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """`script/up` with options that make it end by itself."""
     return subprocess.run(
         [sys.executable, STAND_IN, *options],
@@ -105,7 +105,7 @@ def test_ctrl_c_while_it_starts_ends_cleanly(up: Up, home: Path) -> None:
 
 def test_a_second_run_says_where_the_first_one_runs(up: Up, home: Path) -> None:
     first = up().ready()
-    second = _ask(home, "--port", str(free_port()))
+    second = _run_up(home, "--port", str(free_port()))
     assert (second.returncode, second.stdout) == (0, f"It runs already, at http://127.0.0.1:{first.port}, in {home}.\n")
     assert len(first.processes()) == ALL
 
@@ -195,34 +195,34 @@ def test_two_systems_run_at_the_same_time(up: Up, home: Path) -> None:
 def test_a_taken_port_gets_one_sentence(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ended = _ask(home, "--port", str(port))
+        ended = _run_up(home, "--port", str(port))
     sentence = f"script/up: Port {port} of 127.0.0.1 is taken by another program: choose another one with --port N.\n"
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", sentence)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "", "٣"])
 def test_a_wrong_port_gets_one_sentence(port: str, home: Path) -> None:
-    ended = _ask(home, f"--port={port}")
+    ended = _run_up(home, f"--port={port}")
     assert ended.returncode == 2
     assert f"argument --port: {port!r} is not a port; give a number from 1 to 65535" in ended.stderr
     assert not (home / "run.json").exists()
 
 
 def test_an_unknown_option_is_refused(home: Path) -> None:
-    ended = _ask(home, "--demo")
+    ended = _run_up(home, "--demo")
     assert ended.returncode == 2
     assert "unrecognized arguments: --demo" in ended.stderr
 
 
 def test_help_says_what_the_exit_codes_mean(home: Path) -> None:
-    ended = _ask(home, "--help")
+    ended = _run_up(home, "--help")
     assert ended.returncode == 0
     assert all(word in ended.stdout for word in ("--port N", "--no-demo", "--status", "ACADEMY_HOME", "exit codes"))
 
 
 def test_a_home_that_cannot_be_used_gets_one_sentence(home: Path) -> None:
     (home / "file").write_text("")
-    ended = _ask(home / "file" / "below")
+    ended = _run_up(home / "file" / "below")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
         f"script/up: The folder {home / 'file' / 'below'} cannot be used (Not a directory): "
@@ -250,8 +250,8 @@ def test_an_external_server_is_used_and_has_no_pid(up: Up, home: Path) -> None:
         run = up(REDIS_URL=mine.url).ready()
         assert f"redis: using the one at {mine.url}" in run.text
         assert run.run_file()["redis"] == {"pid": None, "url": mine.url}
-        status = _ask(home, "--status")
-        assert (status.returncode, said_of("redis", status.stdout)) == (0, f"redis runs external {mine.url}")
+        status = _run_up(home, "--status")
+        assert (status.returncode, status_line("redis", status.stdout)) == (0, f"redis runs external {mine.url}")
         run.send(signal.SIGTERM)
         assert run.wait_end() == 0
         assert mine.is_ready()
@@ -261,30 +261,30 @@ def test_a_server_that_is_about_to_be_started_again_is_not_called_external(home:
     home.mkdir(exist_ok=True)
     down = {"pid": None, "down": True, "url": "postgresql://academy:secret@127.0.0.1:1/academy"}
     (home / "run.json").write_text(json.dumps({"postgres": down}))
-    status = _ask(home, "--status")
-    assert said_of("postgres", status.stdout) == "postgres does not run no process postgresql://127.0.0.1:1/academy"
+    status = _run_up(home, "--status")
+    assert status_line("postgres", status.stdout) == "postgres does not run no process postgresql://127.0.0.1:1/academy"
     assert status.returncode == 3
 
 
 def test_the_exit_code_of_status_says_what_runs(up: Up, home: Path) -> None:
-    nothing = _ask(home, "--status")
+    nothing = _run_up(home, "--status")
     assert (nothing.returncode, nothing.stdout) == (3, f"Nothing runs in {home}.\n")
     run = up().ready()
-    everything = _ask(home, "--status")
+    everything = _run_up(home, "--status")
     assert everything.returncode == 0
     assert [line.split()[0] for line in everything.stdout.splitlines()] == list(run.run_file())
     assert (home / "postgres" / "password").read_text() not in everything.stdout
     _make_unstartable(run.home)
     os.kill(run.run_file()["postgres"]["pid"], signal.SIGKILL)
     run.wait_for("postgres (pid")
-    some = _ask(home, "--status")
+    some = _run_up(home, "--status")
     assert some.returncode == 1
-    assert said_of("postgres", some.stdout).startswith("postgres does not run ")
+    assert status_line("postgres", some.stdout).startswith("postgres does not run ")
     run.send(signal.SIGKILL)
     started = run.processes()
     run.wait_end()
     assert process.wait_gone(started, PATIENCE)
-    assert _ask(home, "--status").returncode == 3
+    assert _run_up(home, "--status").returncode == 3
 
 
 def _make_unstartable(home: Path) -> None:
@@ -300,12 +300,12 @@ def test_status_checks_each_process_by_its_own_protocol(up: Up, home: Path) -> N
             if name in WORKERS:  # as if it had been frozen for a while
                 long_ago = time.time() - 3600
                 os.utime(Home(home).ready_file(name), (long_ago, long_ago))
-            status = _ask(home, "--status")
+            status = _run_up(home, "--status")
         assert status.returncode == 1
-        said = {each: said_of(each, status.stdout) for each in entries}
+        said = {each: status_line(each, status.stdout) for each in entries}
         assert said[name].startswith(f"{name} does not answer pid "), said
         assert all(line.startswith(f"{each} runs pid ") for each, line in said.items() if each != name), said
-        eventually(lambda: _ask(home, "--status").returncode == 0, f"{name} to work again")
+        eventually(lambda: _run_up(home, "--status").returncode == 0, f"{name} to work again")
 
 
 @contextlib.contextmanager
@@ -324,26 +324,29 @@ def test_status_distinguishes_a_server_that_refuses_from_one_that_works(up: Up, 
     with contextlib.suppress(psycopg.OperationalError):
         while True:
             clients.append(psycopg.connect(entries["postgres"]["url"]))
-    status = _ask(home, "--status")
+    status = _run_up(home, "--status")
     for client in clients:
         client.close()
     assert status.returncode == 1
-    assert said_of("postgres", status.stdout).startswith("postgres is not ready pid ")
+    assert status_line("postgres", status.stdout).startswith("postgres is not ready pid ")
 
 
 def test_status_checks_external_servers_too(up: Up, home: Path) -> None:
     with RedisServer(home / "mine") as mine:
         run = up(REDIS_URL=mine.url).ready()
         assert mine.pid is not None
-        assert said_of("redis", _ask(home, "--status").stdout) == f"redis runs external {mine.url}"
+        assert status_line("redis", _run_up(home, "--status").stdout) == f"redis runs external {mine.url}"
         with _frozen(mine.pid):
-            status = _ask(home, "--status")
-        assert (status.returncode, said_of("redis", status.stdout)) == (1, f"redis does not answer external {mine.url}")
+            status = _run_up(home, "--status")
+        assert (status.returncode, status_line("redis", status.stdout)) == (
+            1,
+            f"redis does not answer external {mine.url}",
+        )
         run.send(signal.SIGTERM)
         assert run.wait_end() == 0
 
 
-def said_of(name: str, table: str) -> str:
+def status_line(name: str, table: str) -> str:
     """The line of one process, its columns one space apart."""
     (line,) = [" ".join(line.split()) for line in table.splitlines() if line.split()[0] == name]
     return line

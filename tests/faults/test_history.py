@@ -84,7 +84,7 @@ class Academy:
     async def sign_in(self) -> None:
         account = {"tenant": self.code, "username": "owner", "password": PASSWORD}
         async with httpx.AsyncClient(base_url=self.system.address, timeout=30) as client:
-            answer = await _insist(lambda: client.post("/api/v1/auth/token/", json=account))
+            answer = await _retry_until_answered(lambda: client.post("/api/v1/auth/token/", json=account))
             self.token = answer.json()["access"]
 
     async def ticket(self) -> str:
@@ -97,12 +97,12 @@ class Academy:
     async def submit(self, rows: int, seed: int) -> None:
         files = {"file": ("a.xlsx", sample_workbook(rows, seed=seed))}
         async with self._client() as client:
-            answer = await _insist(lambda: client.post("/api/v1/students/import/", files=files))
+            answer = await _retry_until_answered(lambda: client.post("/api/v1/students/import/", files=files))
             self.jobs.append(f"job:{answer.json()['job_id']}")
 
     async def snapshot(self, address: str) -> dict[str, Any]:
         async with self._client(address) as client:
-            answer = await _insist(lambda: client.get("/api/v1/realtime/snapshot/"))
+            answer = await _retry_until_answered(lambda: client.get("/api/v1/realtime/snapshot/"))
             return {record["topic"]: record for record in answer.json()["records"]}
 
     def truth(self) -> dict[str, tuple[str, int]]:
@@ -120,7 +120,7 @@ class Academy:
         return httpx.AsyncClient(base_url=address or self.system.address, headers=headers, timeout=30)
 
 
-async def _insist(ask: Callable[[], Any]) -> httpx.Response:
+async def _retry_until_answered(request: Callable[[], Any]) -> httpx.Response:
     """The answer, once there is one: what a person who tries again gets.
 
     A process that began while the clock of Redis was wrong refuses tickets for ten seconds after that is over
@@ -129,7 +129,7 @@ async def _insist(ask: Callable[[], Any]) -> httpx.Response:
     async with asyncio.timeout(SETTLE_SECONDS):
         while True:
             try:
-                answer: httpx.Response = await ask()
+                answer: httpx.Response = await request()
             except LOST:
                 answer = httpx.Response(503)
             if answer.status_code < 500 and answer.status_code != httpx.codes.UNAUTHORIZED:

@@ -183,12 +183,12 @@ async def test_if_redis_and_the_database_cannot_report_revocations_nobody_is_adm
 async def until_ready_says(address: str, said: str) -> httpx.Response:
     found: list[httpx.Response] = []
 
-    def says() -> bool:
+    def matches() -> bool:
         found[:] = [httpx.get(f"{address}/readyz", timeout=30)]
         return found[0].text == said if said == "ok" else said in found[0].text
 
     try:
-        await eventually(says, what=f"/readyz to say {said!r}")
+        await eventually(matches, what=f"/readyz to say {said!r}")
     except AssertionError as problem:
         raise AssertionError(f"{problem} It says {[answer.text for answer in found]}.") from None
     return found[0]

@@ -84,7 +84,7 @@ def some_are_claimed(system: System, tenant: int) -> bool:
     return bool(system.query(f"SELECT count(*) {rows}", tenant)[0][0])
 
 
-async def told(system: System, tenant: int, number: int = ENDS) -> None:
+async def wait_for_ends(system: System, tenant: int, number: int = ENDS) -> None:
     await eventually(lambda: all_are_there(system, tenant, number), 40, f"{number} ends of tenant {tenant}")
 
 
@@ -111,7 +111,7 @@ async def test_when_a_relay_freezes_while_sending_another_one_sends_its_rows(qui
         assert frozen.pid is not None
         os.kill(frozen.pid, signal.SIGSTOP)
         with relay(quiet):
-            await told(quiet, tenant)
+            await wait_for_ends(quiet, tenant)
 
 
 async def test_when_a_relays_link_to_the_database_goes_silent_another_one_sends_its_rows(
@@ -120,7 +120,7 @@ async def test_when_a_relays_link_to_the_database_goes_silent_another_one_sends_
     async with relay_in_the_middle(quiet, tenant) as (_, to_postgres):
         to_postgres.stall()
         with relay(quiet):
-            await told(quiet, tenant)
+            await wait_for_ends(quiet, tenant)
 
 
 async def test_a_queue_that_never_answers_does_not_delay_the_ends_of_jobs(quiet: System, tenant: int) -> None:
@@ -141,7 +141,7 @@ async def test_a_queue_that_never_answers_does_not_delay_the_ends_of_jobs(quiet:
         leave_behind(quiet, tenant, messages, "queue")
         await asyncio.wait_for(asked.wait(), 40)
         leave_behind(quiet, tenant, ends())
-        await told(quiet, tenant)
+        await wait_for_ends(quiet, tenant)
     left = quiet.query(
         "SELECT count(*) FROM realtime_outbox WHERE tenant_id = %s AND kind = 'queue' AND sent_at IS NULL"
         " AND failed_at IS NULL",
@@ -159,7 +159,7 @@ async def test_rows_that_can_never_be_sent_are_set_aside_and_delay_no_other(quie
     leave_behind(quiet, other, ends())
     aside = "SELECT count(*) FROM realtime_outbox WHERE tenant_id = %s AND failed_at IS NOT NULL AND error <> ''"
     with relay(quiet):
-        await told(quiet, other)
+        await wait_for_ends(quiet, other)
         await eventually(lambda: quiet.query(aside, tenant) == [(400,)], 40, "400 rows to be set aside")
 
 
@@ -168,12 +168,12 @@ async def test_a_key_of_the_wrong_type_does_not_stop_the_refill_of_other_tenants
     with relay(quiet):
         for who in (tenant, good):
             leave_behind(quiet, who, ends())
-            await told(quiet, who)
+            await wait_for_ends(quiet, who)
         with Redis.from_url(quiet.redis.url) as redis:
             redis.eval(
                 "redis.call('FLUSHALL') redis.call('SET', KEYS[1], 'of another program')", 1, f"tenant:{tenant}:feed"
             )
-        await told(quiet, good)
+        await wait_for_ends(quiet, good)
 
 
 @pytest.mark.parametrize("minutes", [-10, 10])
@@ -181,4 +181,4 @@ async def test_a_relay_with_a_wrong_clock_sends_the_unsent_rows(quiet: System, t
     clock = {"PYTHONPATH": str(Path(__file__).with_name("other_clock")), "OTHER_CLOCK_SECONDS": str(60 * minutes)}
     with relay(quiet, **clock):
         leave_behind(quiet, tenant, ends())
-        await told(quiet, tenant)
+        await wait_for_ends(quiet, tenant)

@@ -57,7 +57,7 @@ class Load:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+        threads = [threading.Thread(target=self._send_requests) for _ in range(CLIENTS)]
         for thread in threads:
             thread.start()
         try:
@@ -67,7 +67,7 @@ class Load:
             for thread in threads:
                 thread.join()
 
-    def _ask(self) -> None:
+    def _send_requests(self) -> None:
         with httpx.Client(base_url=self.address, headers=self.headers, timeout=60) as client:
             while not self._stop.is_set():
                 began = time.monotonic()

@@ -75,16 +75,16 @@ def test_a_process_without_redis_obeys_the_rate_by_itself(prefix: str) -> None:
 
 
 def test_an_unreachable_redis_is_not_called_for_each_message(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+    calls: list[int] = []
     one = rate(NOWHERE, prefix, 60_000)
 
-    def ask(*_words: object) -> float:
-        asked.append(1)
+    def fail(*_words: object) -> float:
+        calls.append(1)
         raise ConnectionError
 
-    monkeypatch.setattr(one, "_script", ask)
+    monkeypatch.setattr(one, "_script", fail)
     assert [one.take(7) for _ in range(50)] == [0.0] * 50
-    assert asked == [1]
+    assert calls == [1]
 
 
 def test_without_redis_each_academy_has_its_own_bucket() -> None:

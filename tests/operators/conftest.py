@@ -1,5 +1,5 @@
-"""What a process keeps of the engine, made anew as in the engine's own tests."""
+"""Reuse the fixture of the engine's own tests that makes new publishers and clients."""
 
-from tests.realtime.conftest import anew
+from tests.realtime.conftest import forget_clients
 
-__all__ = ["anew"]
+__all__ = ["forget_clients"]

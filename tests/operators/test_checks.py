@@ -54,10 +54,10 @@ def test_pages_of_this_machine_are_allowed_and_while_debugging_all_pages(setting
 
 
 def test_a_wrong_policy_and_a_full_memory_of_redis_are_found_before_deploying(
-    own_redis: RedisServer, settings: Settings, anew: Callable[[], None]
+    own_redis: RedisServer, settings: Settings, forget_clients: Callable[[], None]
 ) -> None:
     settings.REALTIME_REDIS_URL = own_redis.url
-    anew()
+    forget_clients()
     client: Redis = Redis.from_url(own_redis.url)
     assert found(deploy=True) == []
     client.config_set("maxmemory-policy", "allkeys-lfu")

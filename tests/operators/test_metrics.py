@@ -154,11 +154,11 @@ async def test_the_age_of_the_outbox_is_that_of_its_oldest_unsent_row(measured: 
 def test_a_scrape_ends_while_redis_and_the_database_hang_without_their_metrics() -> None:
     hangs = threading.Event()
 
-    def ask() -> dict[str, float]:
+    def collect_slowly() -> dict[str, float]:
         hangs.wait(30)
         return {"realtime_outbox_age_seconds": 1.0}
 
-    exposed = Exposed([ask, lambda: {"realtime_redis_memory_bytes": 5.0}, fails])
+    exposed = Exposed([collect_slowly, lambda: {"realtime_redis_memory_bytes": 5.0}, fails])
     for _ in range(2):  # the second one starts no second thread
         names = {family.name for family in exposed.collect()}
         assert "realtime_redis_memory_bytes" in names

@@ -26,7 +26,7 @@ class Tail:
         self.records = Lines(process)
         self._said: list[str] = []
 
-    async def says(self, text: str) -> None:
+    async def wait_for_message(self, text: str) -> None:
         """Wait for a sentence about the feed itself."""
         assert self.process.stderr is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -62,7 +62,7 @@ async def test_it_prints_the_feed_and_the_records_of_an_import_until_ctrl_c(syst
     with publisher_of(system) as publisher:
         publisher.status(tenant_id=tenant_of(system, "hanbit"), topic="tail:stands", attempt=1, status="PENDING")
     async with tailing(system, "--tenant", "hanbit") as tail, system.client() as client:
-        await tail.says(LIVE)
+        await tail.wait_for_message(LIVE)
         assert "attempt 1  PENDING" in await tail.records.until("tail:stands")
         job_id = await import_workbook(client, sample_workbook(300, seed=45))
         await tail.records.until(f"job:{job_id}  attempt 1  DONE")
@@ -73,7 +73,7 @@ async def test_it_prints_the_feed_and_the_records_of_an_import_until_ctrl_c(syst
 
 async def test_json_of_some_topics_is_printed_as_browsers_receive_it(system: System) -> None:
     async with tailing(system, "--tenant", "saebom", "--topics", "tail:*", "--json") as tail:
-        await tail.says(LIVE)
+        await tail.wait_for_message(LIVE)
         with publisher_of(system) as publisher:
             of_tenant: dict[str, Any] = {"tenant_id": tenant_of(system, "saebom"), "attempt": 1}
             publisher.status(**of_tenant, topic="other:1", status="DONE")
@@ -85,12 +85,12 @@ async def test_json_of_some_topics_is_printed_as_browsers_receive_it(system: Sys
 async def test_it_says_when_redis_fails_and_returns_and_shows_what_was_missed(own_system: System) -> None:
     tenant_id = tenant_of(own_system, "hanbit")
     async with tailing(own_system, "--tenant", "hanbit") as tail:
-        await tail.says(LIVE)
+        await tail.wait_for_message(LIVE)
         own_system.redis.kill()
-        await tail.says("Redis cannot be reached.")
+        await tail.wait_for_message("Redis cannot be reached.")
         own_system.redis.start()
         own_system.redis.wait_ready()
-        await tail.says("Redis is back.")
+        await tail.wait_for_message("Redis is back.")
         with publisher_of(own_system) as publisher:
             publisher.status(tenant_id=tenant_id, topic="tail:after", attempt=1, status="DONE")
         await tail.records.until("tail:after")
@@ -127,7 +127,7 @@ async def test_a_wrong_tenant_or_topic_is_answered_with_a_sentence(
     system: System, words: list[str], complaint: str
 ) -> None:
     async with tailing(system, *words) as tail:
-        await tail.says(complaint)
+        await tail.wait_for_message(complaint)
         assert await tail.process.wait() == 1
 
 

@@ -41,13 +41,13 @@ async def pages(browser: Browser) -> AsyncIterator[Pages]:
         await context.close()
 
 
-async def says(page: Page, state: str, reason: str = "") -> None:
+async def expect_state(page: Page, state: str, reason: str = "") -> None:
     line = page.locator("#connection")
     await expect(line).to_have_attribute("data-state", state, timeout=PATIENCE)
     await expect(line).to_have_attribute("data-reason", reason, timeout=PATIENCE)
 
 
-async def sees(page: Page, system: System, topic: str) -> None:
+async def expect_new_record_shown(page: Page, system: System, topic: str) -> None:
     """What is published now is shown."""
     with Publisher.from_url(system.redis.url) as publisher:
         publisher.status(
@@ -66,31 +66,31 @@ async def test_without_a_network_the_page_is_offline_at_once_and_live_again_afte
     pages: Pages, system: System
 ) -> None:
     page = await pages.open(system.address)
-    await says(page, "live")
+    await expect_state(page, "live")
     await page.context.set_offline(True)
     # Frames that still come would make it live again: the emulation may let an open socket be.
     await page.wait_for_function("() => !navigator.onLine")
     assert await page.locator("#connection").get_attribute("data-reason") == "no_network"
     await page.context.set_offline(False)
-    await says(page, "live")
-    await sees(page, system, "job:back-online")
+    await expect_state(page, "live")
+    await expect_new_record_shown(page, system, "job:back-online")
 
 
 async def test_while_redis_hangs_the_page_is_not_live_and_a_screen_reader_hears_it_once(
     pages: Pages, own_system: System
 ) -> None:
     page = await pages.open(own_system.address)
-    await says(page, "live")
+    await expect_state(page, "live")
     spoken = page.locator("#connection-spoken")
     with hanging(own_system):
-        await says(page, "delayed", "server")
+        await expect_state(page, "delayed", "server")
         await expect(page.locator("#connection-text")).to_have_text(re.compile("읽지 못하고"))
         await expect(spoken).to_have_text(re.compile("읽지 못하고"), timeout=PATIENCE)
         await page.locator("#language").click()
         await expect(page.locator("#connection-text")).to_have_text("Delayed · the server cannot read what is new")
-    await says(page, "live")
+    await expect_state(page, "live")
     await expect(spoken).to_have_text("Live", timeout=PATIENCE)
-    await sees(page, own_system, "job:after-the-hang")
+    await expect_new_record_shown(page, own_system, "job:after-the-hang")
 
 
 async def test_one_window_too_many_shows_the_seconds_to_its_next_try_and_connects_when_another_closes(
@@ -98,16 +98,16 @@ async def test_one_window_too_many_shows_the_seconds_to_its_next_try_and_connect
 ) -> None:
     with system.another_web(REALTIME_MAX_CONNECTIONS_PER_USER="1") as web:
         first = await pages.open(web.address)
-        await says(first, "live")
+        await expect_state(first, "live")
         second = await pages.open(web.address)
-        await says(second, "refused", "too_many_user")
+        await expect_state(second, "refused", "too_many_user")
         await expect(second.locator("#connection-text")).to_have_text(
             "열린 창이 너무 많습니다 · 다른 창을 닫아 주십시오"
         )
         await expect(second.locator("#connection-next")).to_have_text(re.compile(r"^· \d+초 후 다시 시도$"))
         assert await second.locator("#connection-next").get_attribute("aria-hidden") == "true"
         await first.context.close()
-        await says(second, "live")
+        await expect_state(second, "live")
 
 
 async def test_behind_a_proxy_that_refuses_websockets_the_page_uses_another_transport(
@@ -116,8 +116,8 @@ async def test_behind_a_proxy_that_refuses_websockets_the_page_uses_another_tran
     async with Proxy(system.web.port) as proxy:
         proxy.refuses_upgrades = True
         page = await pages.open(f"http://{HOST}:{proxy.port}")
-        await says(page, "live")
-        await sees(page, system, "job:by-events")
+        await expect_state(page, "live")
+        await expect_new_record_shown(page, system, "job:by-events")
 
 
 async def test_if_only_plain_requests_get_through_the_page_polls_and_shows_it(pages: Pages, system: System) -> None:
@@ -128,8 +128,8 @@ async def test_if_only_plain_requests_get_through_the_page_polls_and_shows_it(pa
         proxy.refuses_upgrades = True
         address = f"http://{HOST}:{proxy.port}"
         page = await pages.open(address)
-        await says(page, "live")
+        await expect_state(page, "live")
         await page.route("**/api/v1/events/**", hold_back)
         await page.reload()
-        await says(page, "polling")
-        await sees(page, system, "job:by-poll")
+        await expect_state(page, "polling")
+        await expect_new_record_shown(page, system, "job:by-poll")

@@ -9,8 +9,8 @@ from realtime.outbox.delivery import Delivery, RevocationDelivery
 
 
 @pytest.fixture
-def anew() -> Iterator[Callable[[], None]]:
-    """A function to call after a change of settings: publisher and clients are then made again."""
+def forget_clients() -> Iterator[Callable[[], None]]:
+    """Return a function to call after a change of settings: new publishers and clients are then made."""
     _forget()
     yield _forget
     _forget()

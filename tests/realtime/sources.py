@@ -23,7 +23,7 @@ class ListedSource:
     kinds: Sequence[str] = ()
     before_answer: Callable[[], object] = lambda: None
 
-    def say(self, tenant_id: int, topic: str, status: str, attempt: int = 1, **more: Any) -> None:
+    def set_state(self, tenant_id: int, topic: str, status: str, attempt: int = 1, **more: Any) -> None:
         self.states_now = [state for state in self.states_now if state.topic != topic]
         self.states_now.append(TopicState(tenant_id, topic, attempt, status, more.pop("published_at", 1.0), **more))
         if tenant_id not in self.tenant_ids:
@@ -63,7 +63,7 @@ class ListedSource:
         self.before_answer()
 
 
-def say_progress(
+def set_progress(
     publisher: Publisher, tenant_id: int, topic: str, percent: float = 40, *, attempt: int = 1, **data: Any
 ) -> None:
     """Publish progress at once. The progress of a real worker may wait or be dropped."""

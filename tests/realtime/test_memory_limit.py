@@ -98,10 +98,10 @@ async def test_a_feed_that_is_new_can_be_read(own_redis: RedisServer, limited: R
 @pytest.mark.usefixtures("limited")
 class TestRelay:
     @pytest.fixture(autouse=True)
-    def use(self, own_redis: RedisServer, settings: Settings, anew: Callable[[], None]) -> None:
+    def use(self, own_redis: RedisServer, settings: Settings, forget_clients: Callable[[], None]) -> None:
         settings.REALTIME_REDIS_URL = own_redis.url
         settings.REALTIME_SOURCE = None
-        anew()
+        forget_clients()
         note_filled()
 
     def test_states_that_redis_refuses_do_not_delay_ends_of_jobs(self, own_redis: RedisServer, tenant_id: int) -> None:
@@ -221,7 +221,7 @@ def test_a_forgotten_topic_that_a_frozen_worker_publishes_again_is_ended_again(
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="DONE")
     publisher.status(tenant_id=tenant_id, topic="job:next", attempt=1, status="DONE")
     redis.delete(status_key(tenant_id))  # evicted
-    source.say(tenant_id, TOPIC, "DONE", attempt=2)
+    source.set_state(tenant_id, TOPIC, "DONE", attempt=2)
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")  # nothing can reject it now
     Sweeper(redis, source, limits=Limits(recent_terminal=10)).sweep_if_due()
     assert status_of(publisher, tenant_id) == "DONE"

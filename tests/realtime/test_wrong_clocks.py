@@ -61,7 +61,7 @@ def is_revoked(tenant_id: int, issued_at: float) -> bool:
 
 
 @WRONG
-@pytest.mark.usefixtures("redis", "anew")
+@pytest.mark.usefixtures("redis", "forget_clients")
 @pytest.mark.django_db(transaction=True)
 def test_a_revocation_on_such_a_host_ends_only_what_was_issued_before(tenant_id: int, seconds: float) -> None:
     before = time.time() - UNCERTAIN
@@ -71,7 +71,7 @@ def test_a_revocation_on_such_a_host_ends_only_what_was_issued_before(tenant_id:
     assert not is_revoked(tenant_id, time.time() + UNCERTAIN)
 
 
-@pytest.mark.usefixtures("anew")
+@pytest.mark.usefixtures("forget_clients")
 @pytest.mark.django_db(transaction=True)
 def test_a_host_that_is_a_day_ahead_does_not_forget_marks_of_others(redis: Redis, tenant_id: int) -> None:
     before = time.time()
@@ -87,7 +87,7 @@ def test_a_host_that_is_a_day_ahead_does_not_forget_marks_of_others(redis: Redis
 
 
 @WRONG
-@pytest.mark.usefixtures("anew")
+@pytest.mark.usefixtures("forget_clients")
 def test_a_ticket_issued_or_read_on_such_a_host_is_valid_as_long_as_any_other(redis: Redis, seconds: float) -> None:
     conf.revocations().unwritten.look()
     key = b"k" * 32

@@ -36,13 +36,13 @@ def test_of_many_requests_at_once_exactly_as_many_get_slots_as_there_are(redis: 
     granted: list[str] = []
     start = threading.Barrier(10)
 
-    def ask() -> None:
+    def take_slot() -> None:
         slots = fleet(redis, key, most=3)
         start.wait()
         if token := slots.take():
             granted.append(token)
 
-    threads = [threading.Thread(target=ask) for _ in range(10)]
+    threads = [threading.Thread(target=take_slot) for _ in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:

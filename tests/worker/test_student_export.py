@@ -40,7 +40,7 @@ def exporting(bench: Bench, storage: None, tmp_path: Path, monkeypatch: pytest.M
     return bench
 
 
-def ask(bench: Bench, lecture_id: int | None = None, search: str | None = None) -> UUID:
+def submit(bench: Bench, lecture_id: int | None = None, search: str | None = None) -> UUID:
     return exports.submit_export(
         tenant_id=bench.tenant.pk,
         created_by=None,
@@ -83,7 +83,7 @@ def test_every_student_is_exported_and_each_chunk_is_reported(
     monkeypatch.setattr(student_export, "ChunkReport", Listening)
     monkeypatch.setattr(student_export, "CHUNK_ROWS", 100)
     students(Academy(exporting.tenant), 250)
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     exporting.handle_next()
     assert told == [(100, 100), (200, 200), (250, 250)]
     name = f"학생 명단 {timezone.localdate()}.xlsx"
@@ -105,7 +105,7 @@ def test_the_export_has_the_same_students_as_the_list(exporting: Bench) -> None:
     Academy().run(rows)
 
     def names(**filters: Any) -> list[str]:
-        job_id = ask(exporting, **filters)
+        job_id = submit(exporting, **filters)
         exporting.handle_next()
         return [row[0] for row in sheet_of(exporting, job_id)[1:]]
 
@@ -116,7 +116,7 @@ def test_the_export_has_the_same_students_as_the_list(exporting: Bench) -> None:
 
 
 def test_without_students_the_sheet_has_only_headers(exporting: Bench) -> None:
-    job_id = ask(exporting, search="nobody")
+    job_id = submit(exporting, search="nobody")
     exporting.handle_next()
     assert exporting.state(job_id) == ("DONE", 1)
     assert exporting.record(job_id)["data"]["result"]["rows"] == 0
@@ -132,7 +132,7 @@ def test_an_export_can_be_imported_again_unchanged(exporting: Bench, tmp_path: P
         StudentRow(line, name, phone(line), phone(900 + line), name, name[:20]) for line, name in enumerate(NAMES, 1)
     ]
     here.run([*rows, StudentRow(99, "혼자", phone(99))])
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     exporting.handle_next()
     assert {row[0] for row in sheet_of(exporting, job_id)[1:]} == {*NAMES, "혼자"}
     with default_storage.open(f"exports/{here.id}/{job_id}-1.xlsx", "rb") as file:
@@ -156,7 +156,7 @@ def test_characters_that_no_workbook_may_contain_are_left_out(tmp_path: Path) ->
 def test_too_many_students_are_refused_in_a_sentence(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(student_export, "MAX_STUDENTS", 2)
     students(Academy(exporting.tenant), 3)
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     exporting.handle_next()
     error = exporting.job(job_id).error
     assert error == {
@@ -176,7 +176,7 @@ def before_keeping(monkeypatch: pytest.MonkeyPatch, happens: Callable[[UUID], ob
 
 def test_an_overtaken_attempt_keeps_no_file(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     before_keeping(monkeypatch, lambda job_id: AIJob.objects.filter(job_id=job_id).update(attempt=2))
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     exporting.handle_next()
     assert (exporting.state(job_id), kept(exporting)) == (("PROCESSING", 2), [])
 
@@ -192,14 +192,14 @@ def while_storing(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
 def test_an_attempt_that_is_overtaken_while_it_stores_leaves_no_file(
     exporting: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     while_storing(monkeypatch, lambda: AIJob.objects.filter(job_id=job_id).update(attempt=2))
     exporting.handle_next()
     assert (exporting.state(job_id), kept(exporting)) == (("PROCESSING", 2), [])
 
 
 def test_files_of_a_killed_attempt_are_deleted(exporting: Bench) -> None:
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     default_storage.save(f"exports/{exporting.tenant.pk}/{job_id}-1.xlsx", ContentFile(b"half"))
     AIJob.objects.filter(job_id=job_id).update(attempt=2)
     exporting.handle_next()
@@ -209,7 +209,7 @@ def test_files_of_a_killed_attempt_are_deleted(exporting: Bench) -> None:
 
 
 def test_a_job_can_be_cancelled_while_its_file_is_stored(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     while_storing(monkeypatch, lambda: jobs.cancel(exporting.tenant.pk, job_id))  # waits for no lock of the row
     exporting.handle_next()
     assert (exporting.state(job_id), kept(exporting)) == (("CANCELLED", 1), [])
@@ -229,7 +229,7 @@ def test_a_cancelled_export_stops_at_the_next_chunk_and_leaves_nothing(
     monkeypatch.setattr(student_export, "ChunkReport", Cancelled)
     monkeypatch.setattr(student_export, "CHUNK_ROWS", 2)
     students(Academy(exporting.tenant), 5)
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     exporting.handle_next()
     assert (done_rows, exporting.state(job_id)) == ([2], ("CANCELLED", 1))
     assert (kept(exporting), list(Path(tempfile.gettempdir()).iterdir())) == ([], [])
@@ -238,7 +238,7 @@ def test_a_cancelled_export_stops_at_the_next_chunk_and_leaves_nothing(
 def test_a_file_is_deleted_when_its_time_is_over_and_not_before(
     exporting: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     exports.sweep_exports()  # nothing was exported yet
     exporting.handle_next()
     exports.sweep_exports()
@@ -258,7 +258,7 @@ def test_a_file_is_deleted_when_its_time_is_over_and_not_before(
 
 
 def test_an_export_of_the_release_before_is_still_there_after_an_update(exporting: Bench) -> None:
-    job_id = ask(exporting)
+    job_id = submit(exporting)
     exporting.handle_next()
     (name,) = kept(exporting)
     folder = f"exports/{exporting.tenant.pk}"

@@ -37,7 +37,7 @@ class Process:
         ticket = Ticket(self.tenant_id, 1, "s", "owner", EVERYTHING, 3600)
         return Connection(ticket, EVERYTHING, carrier, self.hub, self.connections, timing or Timing()), carrier
 
-    async def tell(self, topic: str) -> None:
+    async def publish_and_wait(self, topic: str) -> None:
         """Publish, and wait until the hub has received it."""
         offset = self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=1, status="DONE").offset
         async with asyncio.timeout(20):
@@ -65,7 +65,7 @@ async def until_closed(carrier: RecordingCarrier) -> None:
 async def test_a_connection_sends_welcome_then_snapshot_then_changes(process: Process) -> None:
     connection, carrier = process.new()
     await connection.open(None, admit)
-    await process.tell("job:a")
+    await process.publish_and_wait("job:a")
     assert carrier.kinds == ["welcome", "snapshot", "records"]
     connection.stop()
     assert len(process.connections) == 0
@@ -81,7 +81,7 @@ async def test_a_connection_that_is_ended_while_it_opens_sends_only_the_end(proc
     await until_closed(carrier)
     other, _ = process.new()
     await other.open(None, admit)
-    await process.tell("job:a")
+    await process.publish_and_wait("job:a")
     assert carrier.kinds == ["closing"]
     assert carrier.closed_with == 4410
     connection.stop()
@@ -146,7 +146,7 @@ async def test_a_connection_that_does_not_read_its_end_is_given_up(
     connection, carrier = process.new(Timing(slow=0.01))
     await connection.open(None, admit)
     carrier.fill()
-    await process.tell("job:a")
+    await process.publish_and_wait("job:a")
     async with asyncio.timeout(20):
         while not carrier.aborted:
             await asyncio.sleep(0.001)

@@ -52,7 +52,7 @@ async def case() -> Case:
     return Case()
 
 
-def told(carrier: RecordingCarrier) -> list[tuple[str, int]]:
+def delivered(carrier: RecordingCarrier) -> list[tuple[str, int]]:
     return [
         (entry["topic"], entry["offset"])
         for frame in carrier.frames
@@ -71,13 +71,13 @@ async def test_a_calm_feed_sends_each_record_at_once(case: Case) -> None:
     carrier = case.join()
     case.arrive("job:a")
     case.arrive("job:b")
-    assert told(carrier) == [("job:a", 1), ("job:b", 2)]
+    assert delivered(carrier) == [("job:a", 1), ("job:b", 2)]
 
 
 async def test_the_records_of_one_read_are_sent_in_one_frame_the_newest_of_each_topic(case: Case) -> None:
     carrier = case.join()
     case.arrive("job:a", "job:b", "job:a")
-    assert told(carrier) == [("job:b", 2), ("job:a", 3)]
+    assert delivered(carrier) == [("job:b", 2), ("job:a", 3)]
     assert carrier.kinds == ["snapshot", "records"]
 
 
@@ -90,7 +90,7 @@ async def test_a_busy_feed_waits_for_the_tick_except_with_terminal_records(case:
     assert len(carrier.taken) == frames
     case.arrive("job:b", status="DONE")
     assert len(carrier.taken) == frames + 1
-    assert [topic for topic, _ in told(carrier)][-3:] == ["job:busy", "job:a", "job:b"]
+    assert [topic for topic, _ in delivered(carrier)][-3:] == ["job:busy", "job:a", "job:b"]
 
 
 async def test_the_tick_happens_without_further_messages() -> None:
@@ -99,7 +99,7 @@ async def test_the_tick_happens_without_further_messages() -> None:
     make_busy(case)
     case.arrive("job:last")
     async with asyncio.timeout(20):
-        while told(carrier)[-1][0] != "job:last":
+        while delivered(carrier)[-1][0] != "job:last":
             await asyncio.sleep(0.001)
     assert case.feed.broadcast.position == ("e0", CALM_RECORDS_A_SECOND + 6)
 
@@ -110,9 +110,9 @@ async def test_a_client_that_joins_before_the_tick_gets_nothing_twice(case: Case
     case.arrive("job:a")
     late = case.join()
     assert "job:a" in {entry["topic"] for entry in late.frames[0]["records"]}
-    assert told(early)[-1][0] == "job:a"
+    assert delivered(early)[-1][0] == "job:a"
     case.arrive("job:b", status="DONE")
-    assert [topic for topic, _ in told(late)] == ["job:b"]
+    assert [topic for topic, _ in delivered(late)] == ["job:b"]
 
 
 async def test_before_the_tick_no_place_includes_unsent_records(case: Case) -> None:
@@ -188,7 +188,7 @@ async def test_ends_during_a_fan_out_are_sent_together_after_it(
         while case.feed.broadcast.position is None or case.feed.broadcast.position[1] < 100:
             await asyncio.sleep(0)
     for carrier in carriers:
-        assert told(carrier) == [(f"job:{number}", number + 1) for number in range(100)]
+        assert delivered(carrier) == [(f"job:{number}", number + 1) for number in range(100)]
         assert len([frame for frame in carrier.frames if frame["type"] == "records"]) <= 3
 
 
@@ -196,7 +196,7 @@ async def test_a_record_is_sent_only_to_connections_that_watch_it(case: Case) ->
     everything, kind, one = case.join("*"), case.join("video:*"), case.join("job:a")
     case.arrive("video:1")
     case.arrive("job:a")
-    assert [told(carrier) for carrier in (everything, kind, one)] == [
+    assert [delivered(carrier) for carrier in (everything, kind, one)] == [
         [("video:1", 1), ("job:a", 2)],
         [("video:1", 1)],
         [("job:a", 2)],

@@ -31,17 +31,17 @@ class Watched:
     tenant_id: int
     carrier: RecordingCarrier = field(default_factory=RecordingCarrier)
 
-    def say(self, status: str, *topics: str, attempt: int = 1) -> None:
+    def publish_status(self, status: str, *topics: str, attempt: int = 1) -> None:
         for topic in topics:
             self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=attempt, status=status)
 
-    def told(self) -> dict[str, str]:
+    def received(self) -> dict[str, str]:
         """The last status of each topic that the client received."""
         records = [record for frame in self.carrier.frames for record in frame.get("records", ())]
         return {record["topic"]: record["status"] for record in records}
 
-    async def until_told(self, status: str, *topics: str) -> None:
-        await until(lambda: all(self.told().get(topic) == status for topic in topics))
+    async def until_received(self, status: str, *topics: str) -> None:
+        await until(lambda: all(self.received().get(topic) == status for topic in topics))
 
     async def cut_off(self) -> None:
         self.proxy.refuse()
@@ -68,60 +68,60 @@ MANY = [f"job:{number}" for number in range(10)]
 
 async def test_a_connected_client_gets_the_end_of_every_topic_that_it_saw_unfinished(watched: Watched) -> None:
     seen = MANY[:4]
-    watched.say("PROCESSING", *seen)
-    await watched.until_told("PROCESSING", *seen)
+    watched.publish_status("PROCESSING", *seen)
+    await watched.until_received("PROCESSING", *seen)
     await watched.cut_off()
-    watched.say("DONE", *seen, *MANY[4:])
+    watched.publish_status("DONE", *seen, *MANY[4:])
     watched.reconnect()
-    await watched.until_told("DONE", *seen, *MANY[-3:])
-    assert not set(MANY[4:-3]) & watched.told().keys(), "Nobody has seen these."
+    await watched.until_received("DONE", *seen, *MANY[-3:])
+    assert not set(MANY[4:-3]) & watched.received().keys(), "Nobody has seen these."
 
 
 async def test_it_gets_the_end_if_redis_was_emptied_and_filled_in_two_outages(watched: Watched, redis: Redis) -> None:
-    watched.say("PROCESSING", "job:a")
-    await watched.until_told("PROCESSING", "job:a")
+    watched.publish_status("PROCESSING", "job:a")
+    await watched.until_received("PROCESSING", "job:a")
     await watched.cut_off()
     redis.flushdb()
     watched.reconnect()
     await until(lambda: len(watched.carrier.frames) > 2)
     assert "job:a" not in {record["topic"] for record in watched.carrier.frames[-1]["records"]}
     await watched.cut_off()
-    watched.say("DONE", "job:a", *MANY)
+    watched.publish_status("DONE", "job:a", *MANY)
     watched.reconnect()
-    await watched.until_told("DONE", "job:a")
+    await watched.until_received("DONE", "job:a")
 
 
 async def test_it_gets_the_end_if_newer_topics_pushed_the_topic_out_before(watched: Watched) -> None:
-    watched.say("PROCESSING", "job:a")
-    await watched.until_told("PROCESSING", "job:a")
-    watched.say("PROCESSING", *MANY)
-    await watched.until_told("PROCESSING", *MANY)
+    watched.publish_status("PROCESSING", "job:a")
+    await watched.until_received("PROCESSING", "job:a")
+    watched.publish_status("PROCESSING", *MANY)
+    await watched.until_received("PROCESSING", *MANY)
     await watched.cut_off()
-    watched.say("DONE", "job:a", *MANY)
+    watched.publish_status("DONE", "job:a", *MANY)
     watched.reconnect()
-    await watched.until_told("DONE", "job:a", *MANY)
+    await watched.until_received("DONE", "job:a", *MANY)
 
 
 async def test_it_gets_running_topics_too_and_their_ends_after_the_next_outage(watched: Watched) -> None:
-    watched.say("PENDING", "job:a")
-    await watched.until_told("PENDING", "job:a")
+    watched.publish_status("PENDING", "job:a")
+    await watched.until_received("PENDING", "job:a")
     await watched.cut_off()
-    watched.say("PROCESSING", "job:a", *MANY)  # the others pushed it out
+    watched.publish_status("PROCESSING", "job:a", *MANY)  # the others pushed it out
     watched.reconnect()
-    await watched.until_told("PROCESSING", "job:a", MANY[-1])
+    await watched.until_received("PROCESSING", "job:a", MANY[-1])
     await watched.cut_off()
-    watched.say("DONE", "job:a", *MANY)
+    watched.publish_status("DONE", "job:a", *MANY)
     watched.reconnect()
-    await watched.until_told("DONE", "job:a")
+    await watched.until_received("DONE", "job:a")
 
 
 async def test_a_later_client_gets_only_what_the_feed_shows(watched: Watched) -> None:
-    watched.say("PROCESSING", "job:a")
-    await watched.until_told("PROCESSING", "job:a")
+    watched.publish_status("PROCESSING", "job:a")
+    await watched.until_received("PROCESSING", "job:a")
     await watched.cut_off()
-    watched.say("DONE", "job:a", *MANY)
+    watched.publish_status("DONE", "job:a", *MANY)
     watched.reconnect()
-    await watched.until_told("DONE", "job:a")
+    await watched.until_received("DONE", "job:a")
     newcomer = RecordingCarrier()
     subscriber = Subscriber(watched.tenant_id, TopicFilter.of(["*"]), newcomer)
     await watched.hub.join(subscriber)

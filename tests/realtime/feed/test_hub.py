@@ -57,7 +57,7 @@ async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
     _, carrier = await join(hub, tenant_id, since=Place(first.epoch, first.offset, EVERYTHING.hash))
     assert (carrier.frames[0]["recovered"], carrier.frames[0]["records"]) == (False, [])  # it asks by name then
     source = ListedSource()
-    source.say(tenant_id, "job:a", "DONE")
+    source.set_state(tenant_id, "job:a", "DONE")
     if restored_by == "the sweeper":
         Rebuild(redis, source, limits=limits).maintain([tenant_id])
     else:

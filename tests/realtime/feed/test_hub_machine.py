@@ -251,12 +251,12 @@ class HubMachine(RuleBasedStateMachine):
         elif strength(new)[1] == 2 and new != true:
             return
         self.clock += 1
-        self._say(self.tenant_id, topic, attempt, status, percent)
+        self._publish_to_feed(self.tenant_id, topic, attempt, status, percent)
 
     def _publish_elsewhere(self, topic: str, attempt: int, status: str) -> None:
-        self._say(self.other_tenant, topic, attempt, status, 1)
+        self._publish_to_feed(self.other_tenant, topic, attempt, status, 1)
 
-    def _say(self, tenant_id: int, topic: str, attempt: int, status: str, percent: int | None) -> Verdict:
+    def _publish_to_feed(self, tenant_id: int, topic: str, attempt: int, status: str, percent: int | None) -> Verdict:
         draft = draft_record(
             topic=topic,
             attempt=attempt,
@@ -369,7 +369,7 @@ class HubMachine(RuleBasedStateMachine):
         """Publish the true state of each topic again, as relay and workers do after a change of Redis."""
         self.told = True
         for topic, true in self.database.items():
-            self._say(self.tenant_id, topic, true["attempt"], true["status"], 50)
+            self._publish_to_feed(self.tenant_id, topic, true["attempt"], true["status"], 50)
 
     @rule()
     def compare_all(self) -> None:
@@ -398,7 +398,7 @@ class HubMachine(RuleBasedStateMachine):
                 client.connect(self.hubs[0], client.place)
         # The next message shows that one was lost.
         self.nudges += 1
-        self._say(self.tenant_id, NUDGE, self.nudges, "PENDING", None)
+        self._publish_to_feed(self.tenant_id, NUDGE, self.nudges, "PENDING", None)
         await until(self._rests, self._why_not)
 
     def _rests(self) -> bool:

@@ -31,7 +31,7 @@ class Case:
         self.subscriber.deliver(frames.records(place(offset), [entry.body for entry in records]), records)
 
     @property
-    def told(self) -> list[tuple[str, int]]:
+    def delivered(self) -> list[tuple[str, int]]:
         return [(r["topic"], r["offset"]) for frame in self.carrier.frames for r in frame.get("records", [])]
 
 
@@ -48,7 +48,7 @@ async def until_drained(case: Case) -> None:
 async def test_a_free_connection_sends_the_shared_frame_at_once_without_a_task(case: Case) -> None:
     before = len(asyncio.all_tasks())
     case.deliver(record(1))
-    assert case.told == [("job:a", 1)]
+    assert case.delivered == [("job:a", 1)]
     assert len(asyncio.all_tasks()) == before
     assert not case.subscriber.busy
 
@@ -60,7 +60,7 @@ async def test_the_queue_has_the_newest_record_of_each_topic_in_the_order_of_off
         case.deliver(record(offset, topic))
     assert case.subscriber.busy
     await until_drained(case)
-    assert case.told == [("job:a", 1), ("job:b", 3), ("job:c", 4), ("job:a", 5)]
+    assert case.delivered == [("job:a", 1), ("job:b", 3), ("job:c", 4), ("job:a", 5)]
     assert case.carrier.frames[-1]["place"].startswith("e0.5.")
 
 
@@ -75,7 +75,7 @@ async def test_a_long_queue_is_sent_in_several_frames_whose_places_include_no_un
     waited = case.carrier.taken[1:]
     assert len(waited) == 4
     assert max(len(frame.body) for frame in waited) < 1.01 * frames.MAX_SNAPSHOT_BYTES
-    assert len(case.told) == 801
+    assert len(case.delivered) == 801
     for frame, content in zip(waited, case.carrier.frames[1:], strict=True):
         assert frame.place is not None
         assert frame.place.offset == content["records"][-1]["offset"]
@@ -88,7 +88,7 @@ async def test_a_terminal_record_is_never_skipped(case: Case) -> None:
     for offset in range(3, 500):
         case.deliver(record(offset, f"job:{offset % 7}"))
     await until_drained(case)
-    assert ("job:a", 2) in case.told
+    assert ("job:a", 2) in case.delivered
 
 
 async def test_no_place_includes_queued_records(case: Case) -> None:
@@ -145,7 +145,7 @@ async def test_a_snapshot_that_has_begun_is_completed_before_a_newer_one(case: C
 async def test_a_record_of_the_snapshot_is_not_sent_again(case: Case) -> None:
     case.subscriber.start(case.feed, frames.snapshot(place(5), [], recovered=False))
     case.deliver(record(4))
-    assert case.told == []
+    assert case.delivered == []
 
 
 async def test_of_a_hundred_thousand_records_one_of_each_topic_stays_in_memory(case: Case) -> None:
@@ -155,7 +155,7 @@ async def test_of_a_hundred_thousand_records_one_of_each_topic_stays_in_memory(c
     assert len(case.subscriber._pending) == 300
     assert not case.slow.is_set()
     await until_drained(case)
-    assert len(case.told) == 301
+    assert len(case.delivered) == 301
 
 
 async def test_too_many_queued_topics_close_the_connection(case: Case) -> None:
@@ -208,7 +208,7 @@ async def test_closing_ends_the_waiting_task(case: Case) -> None:
     case.deliver(record(1))
     case.subscriber.close()
     await case.subscriber.drained()
-    assert case.told == []
+    assert case.delivered == []
 
 
 async def test_an_answer_of_any_length_fits_into_the_queue(case: Case) -> None:
@@ -226,7 +226,7 @@ async def test_queued_records_of_topics_that_are_no_longer_watched_are_not_sent(
     case.deliver(record(2, "job:a"), record(3, "video:b"))
     case.subscriber.narrow(TopicFilter.of(["video:*"]))
     await until_drained(case)
-    assert case.told == [("job:a", 1), ("video:b", 3)]
+    assert case.delivered == [("job:a", 1), ("video:b", 3)]
 
 
 class TestOnAServerWhoseSendNeverWaits:
@@ -249,7 +249,7 @@ class TestOnAServerWhoseSendNeverWaits:
         assert case.carrier.kinds == ["records", "records", "records", "ping"]
         assert case.subscriber.busy
         case.subscriber.answered()
-        assert [offset for _topic, offset in case.told] == [1, 2, 3, 7]
+        assert [offset for _topic, offset in case.delivered] == [1, 2, 3, 7]
         assert not case.subscriber.busy
 
     async def test_a_pong_confirms_only_what_was_sent_before_its_ping(self, case: Case) -> None:

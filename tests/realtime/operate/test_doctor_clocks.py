@@ -8,7 +8,7 @@ from realtime.operate import doctor_clocks
 from realtime.operate.doctor_clocks import check_clocks
 from realtime.records.errors import CheckFailedError
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "anew")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("redis", "forget_clients")]
 
 
 def test_clocks_that_agree_are_accepted() -> None:

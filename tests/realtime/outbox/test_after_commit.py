@@ -57,7 +57,7 @@ def test_a_hook_that_fails_is_logged_and_later_hooks_run(hook: Callable[[], None
 
 
 def test_a_link_lost_between_the_commit_and_the_note_raises_no_error(
-    redis: Redis, anew: Callable[[], None], tenant_id: int, monkeypatch: pytest.MonkeyPatch
+    redis: Redis, forget_clients: Callable[[], None], tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher = conf.publisher()
     publish = publisher.publish
@@ -76,7 +76,7 @@ def test_a_link_lost_between_the_commit_and_the_note_raises_no_error(
 
 
 def test_a_revocation_whose_link_is_lost_raises_no_error(
-    redis: Redis, anew: Callable[[], None], tenant_id: int, monkeypatch: pytest.MonkeyPatch
+    redis: Redis, forget_clients: Callable[[], None], tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     revocations = conf.revocations()
     add = revocations.add

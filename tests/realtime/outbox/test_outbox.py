@@ -16,7 +16,7 @@ from realtime.models import OutboxEntry
 from realtime.outbox.outbox import publish_status_on_commit, send, send_on_commit
 from realtime.records.errors import BadRecordError
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "forget_clients")]
 TOPIC = "job:a1"
 delivered: list[dict[str, object]] = []
 
@@ -74,10 +74,10 @@ def test_values_that_json_does_not_have_are_published_and_do_not_abort_the_trans
 
 
 def test_without_redis_the_commit_succeeds_and_the_row_stays_for_the_relay(
-    tenant_id: int, settings: Settings, anew: Callable[[], None]
+    tenant_id: int, settings: Settings, forget_clients: Callable[[], None]
 ) -> None:
     settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
-    anew()
+    forget_clients()
     with transaction.atomic():
         say_done(tenant_id)
     assert OutboxEntry.objects.get().sent_at is None

@@ -32,7 +32,7 @@ def source() -> ListedSource:
 
 
 @pytest.fixture
-async def pair(tmp_path: Path, settings: Settings, anew: Callable[[], None]) -> AsyncIterator[RedisPair]:
+async def pair(tmp_path: Path, settings: Settings, forget_clients: Callable[[], None]) -> AsyncIterator[RedisPair]:
     """Two masters, and an address that leads to the first.
 
     The relay's URL for this address differs from the writer's, so the relay has its own `links.Address`.
@@ -40,7 +40,7 @@ async def pair(tmp_path: Path, settings: Settings, anew: Callable[[], None]) -> 
     settings.REALTIME_SOURCE = f"{__name__}.source"
     async with RedisPair(tmp_path) as pair:
         settings.REALTIME_REDIS_URL = pair.url.removesuffix("/0")
-        anew()
+        forget_clients()
         yield pair
 
 
@@ -56,7 +56,7 @@ async def in_thread(work: Callable[[], object]) -> None:
     await asyncio.to_thread(and_close)
 
 
-def say(writer: Publisher, tenant_id: int, topic: str) -> Callable[[], None]:
+def commit_and_publish_end(writer: Publisher, tenant_id: int, topic: str) -> Callable[[], None]:
     """Commit the end of a job and publish it, with the links of the writer."""
 
     def commit_and_publish() -> None:
@@ -84,14 +84,14 @@ async def test_a_terminal_record_that_went_to_the_old_master_is_published_again_
     pair: RedisPair, tenant_id: int
 ) -> None:
     with Publisher.from_url(pair.url) as writer:
-        await in_thread(say(writer, tenant_id, "job:before"))
+        await in_thread(commit_and_publish_end(writer, tenant_id, "job:before"))
         maintenance = Relay()._maintenance
         await in_thread(maintenance.round)
         maintenance._republisher._due.clear()  # the looks of the first fill are long over
         await switch(pair)
         await in_thread(maintenance.round)
         assert knows(pair.master.url, tenant_id, "job:before")
-        await in_thread(say(writer, tenant_id, "job:lost"))
+        await in_thread(commit_and_publish_end(writer, tenant_id, "job:lost"))
     assert knows(pair.replica.url, tenant_id, "job:lost")
     assert not knows(pair.master.url, tenant_id, "job:lost")
     assert len(maintenance._republisher._due) == len(publish_again.LOOKS)
@@ -106,10 +106,10 @@ async def test_a_relay_that_takes_over_makes_the_looks_of_the_one_that_ended(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Publisher.from_url(pair.url) as writer:
-        await in_thread(say(writer, tenant_id, "job:before"))
+        await in_thread(commit_and_publish_end(writer, tenant_id, "job:before"))
         await switch(pair)
         await in_thread(Relay().round)
-        await in_thread(say(writer, tenant_id, "job:lost"))
+        await in_thread(commit_and_publish_end(writer, tenant_id, "job:lost"))
     assert not knows(pair.master.url, tenant_id, "job:lost")
     monkeypatch.setattr(publish_again, "LOOKS", (0.0,))
     await in_thread(Relay().round)

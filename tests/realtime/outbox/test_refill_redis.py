@@ -24,21 +24,24 @@ from realtime.repair.rebuild import Rebuild, Rebuilt
 from tests.realtime.outbox.project import delivered, the_source
 from tests.realtime.outbox.rows import TOPIC, left_behind, letter, mark_sent, note_filled, sent, status_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew", "this_project")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis", "forget_clients", "this_project"),
+]
 
 
 @pytest.mark.parametrize("ttl", [0, 86_400])
 class TestFill:
     @pytest.fixture(autouse=True)
-    def mode(self, settings: Settings, anew: Callable[[], None], ttl: int) -> None:
+    def mode(self, settings: Settings, forget_clients: Callable[[], None], ttl: int) -> None:
         settings.REALTIME_TERMINAL_TTL_SECONDS = ttl
-        anew()
+        forget_clients()
 
     def test_an_empty_redis_gets_the_last_day_and_all_unfinished_topics(self, redis: Redis, tenant_id: int) -> None:
         left_behind(tenant_id, "job:done", age_seconds=23 * 3600)
         left_behind(tenant_id, "job:old", age_seconds=25 * 3600)
         mark_sent()
-        the_source.say(tenant_id, "job:runs", "PROCESSING", attempt=3, data={"job_type": "x"})
+        the_source.set_state(tenant_id, "job:runs", "PROCESSING", attempt=3, data={"job_type": "x"})
         Relay().round()
         shown = redis.zrange(f"tenant:{tenant_id}:feed:index", 0, -1)
         assert shown == [b"job:done", b"job:runs"]
@@ -64,7 +67,7 @@ class TestFill:
             publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="PROCESSING")
         left_behind(tenant_id, age_seconds=3600)
         mark_sent()
-        the_source.say(tenant_id, "job:long_ago", "FAILED", error={"code": "x", "message": "y"})
+        the_source.set_state(tenant_id, "job:long_ago", "FAILED", error={"code": "x", "message": "y"})
         redis.set("realtime:relay", "another life")
         Relay().round()
         assert (status_of(tenant_id), status_of(tenant_id, "job:long_ago")) == ("DONE", "FAILED")
@@ -148,7 +151,7 @@ def test_leases_do_not_run_out_just_after_redis_was_filled(redis: Redis, tenant_
     Publisher(redis, limits=Limits(lease_seconds=0)).status(
         tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING"
     )
-    the_source.say(tenant_id, TOPIC, "PROCESSING")
+    the_source.set_state(tenant_id, TOPIC, "PROCESSING")
     Relay().round()
     assert not stalled(tenant_id)
     assert redis.pttl("realtime:settling") > 0

@@ -24,7 +24,10 @@ from realtime.records.errors import LeaseLostError
 from tests.realtime.outbox.project import answers, closed_ways, delivered, hangs
 from tests.realtime.outbox.rows import TOPIC, aged, left_behind, letter, note_filled, sent, status_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew", "this_project")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis", "forget_clients", "this_project"),
+]
 
 
 def test_a_row_that_its_process_left_behind_is_sent_and_a_young_one_is_left_to_its_process(tenant_id: int) -> None:
@@ -39,13 +42,13 @@ def test_a_status_that_is_sent_late_keeps_newer_progress(tenant_id: int) -> None
     note_filled()
     conf.publisher().progress(tenant_id=tenant_id, topic=TOPIC, attempt=1, percent=40, data={"rows_done": 200})
     begun = left_behind(tenant_id, status="PROCESSING", data={"file_name": "a.xlsx"})
-    before = told(tenant_id)
+    before = data_and_percent(tenant_id)
     Relay().round()
     assert sent(begun) == [True]
-    assert told(tenant_id) == before == ({"rows_done": 200}, 40)
+    assert data_and_percent(tenant_id) == before == ({"rows_done": 200}, 40)
 
 
-def told(tenant_id: int) -> tuple[Any, Any]:
+def data_and_percent(tenant_id: int) -> tuple[Any, Any]:
     record = conf.publisher().record(tenant_id, TOPIC)
     assert record is not None
     fields = orjson.loads(record.body)
@@ -155,16 +158,18 @@ def test_rows_are_deleted_a_day_after_they_were_sent(tenant_id: int) -> None:
     assert set(OutboxEntry.objects.values_list("pk", flat=True)) == {kept.pk, unsent.pk, late.pk}
 
 
-def test_an_outage_does_not_end_the_relay(tenant_id: int, settings: Settings, anew: Callable[[], None]) -> None:
+def test_an_outage_does_not_end_the_relay(
+    tenant_id: int, settings: Settings, forget_clients: Callable[[], None]
+) -> None:
     address = settings.REALTIME_REDIS_URL
     settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
-    anew()
+    forget_clients()
     entry, worker = left_behind(tenant_id), Relay()
     for _ in range(2):
         assert not worker.round()
     assert sent(entry) == [False]
     settings.REALTIME_REDIS_URL = address
-    anew()
+    forget_clients()
     worker.round()
     assert status_of(tenant_id) == "DONE"
 

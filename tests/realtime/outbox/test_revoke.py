@@ -28,14 +28,14 @@ from realtime.web.middleware import tell_untold_revocations
 from tests.faults.refusing import REFUSING, memory_full, read_only
 from tests.realtime.outbox.rows import aged, left_behind, note_filled, sent
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "forget_clients")]
 
 
 @pytest.fixture
-def server(own_redis: RedisServer, settings: Settings, anew: Callable[[], None]) -> RedisServer:
+def server(own_redis: RedisServer, settings: Settings, forget_clients: Callable[[], None]) -> RedisServer:
     """A Redis of this module that the engine uses. At the beginning of each test it runs and accepts writes."""
     settings.REALTIME_REDIS_URL = own_redis.url
-    anew()
+    forget_clients()
     conf.redis().flushall()
     note_filled()
     return own_redis
@@ -165,7 +165,7 @@ def test_if_the_database_cannot_be_read_either_nobody_is_admitted(server: RedisS
 
 
 def test_a_request_whose_revocation_could_not_be_announced_answers_503(
-    server: RedisServer, settings: Settings, anew: Callable[[], None], tenant_id: int
+    server: RedisServer, settings: Settings, forget_clients: Callable[[], None], tenant_id: int
 ) -> None:
     def log_out(request: HttpRequest) -> HttpResponse:
         with transaction.atomic():
@@ -178,11 +178,11 @@ def test_a_request_whose_revocation_could_not_be_announced_answers_503(
     with read_only(server):
         assert view(request).status_code == 204  # type: ignore[union-attr]
     settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
-    anew()
+    forget_clients()
     answer = view(request)
     assert (answer.status_code, answer["Retry-After"]) == (503, "5")  # type: ignore[union-attr, index]
     settings.REALTIME_REDIS_URL = server.url
-    anew()
+    forget_clients()
 
 
 @pytest.fixture

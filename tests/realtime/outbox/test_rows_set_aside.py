@@ -16,7 +16,10 @@ from realtime.records.errors import CheckFailedError
 from tests.realtime.outbox.project import closed_ways, the_source
 from tests.realtime.outbox.rows import left_behind, letter, note_filled, sent, status_of
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("redis", "anew", "this_project")]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("redis", "forget_clients", "this_project"),
+]
 
 
 def test_four_hundred_rows_that_can_never_be_sent_delay_no_other_and_are_set_aside_with_reasons(
@@ -84,8 +87,8 @@ def test_no_row_is_set_aside_while_nothing_of_its_kind_is_sent(tenant_id: int) -
 def test_a_key_of_the_wrong_type_affects_only_its_own_tenant(redis: Redis, tenant_id: int) -> None:
     redis.set(f"tenant:{tenant_id}:feed", "of another program")
     bad, good = left_behind(tenant_id), left_behind(tenant_id + 1)
-    the_source.say(tenant_id, "job:runs", "PROCESSING")
-    the_source.say(tenant_id + 1, "job:runs_too", "PROCESSING")
+    the_source.set_state(tenant_id, "job:runs", "PROCESSING")
+    the_source.set_state(tenant_id + 1, "job:runs_too", "PROCESSING")
     Relay().round()
     assert sent(bad, good) == [False, True]
     assert (status_of(tenant_id + 1), status_of(tenant_id + 1, "job:runs_too")) == ("DONE", "PROCESSING")
@@ -99,8 +102,8 @@ def test_a_source_that_fails_for_one_tenant_does_not_stop_the_fill_of_others(red
         if the_source.asked_for and tenant_id in the_source.asked_for:
             raise ValueError("a date of the year 0")
 
-    the_source.say(tenant_id, "job:a1", "PROCESSING")
-    the_source.say(tenant_id + 1, "job:b1", "PROCESSING")
+    the_source.set_state(tenant_id, "job:a1", "PROCESSING")
+    the_source.set_state(tenant_id + 1, "job:b1", "PROCESSING")
     the_source.before_answer = fails_for_one
     worker = Relay()
     worker.round()

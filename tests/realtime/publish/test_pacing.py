@@ -37,11 +37,11 @@ class Run:
         for what, topic, milestone, seconds in steps:
             self.now += seconds
             if what == "say":
-                self.say(topic, milestone=milestone)
+                self.offer_update(topic, milestone=milestone)
             else:
                 self.turn(fails=what == "fail")
 
-    def say(self, topic: str, *, milestone: bool) -> None:
+    def offer_update(self, topic: str, *, milestone: bool) -> None:
         self.said.append(update(len(self.said), topic=topic, milestone=milestone))
         if self.pacer.offer(self.said[-1], self.now) is not None:
             self.pacer.waited(0.015)
@@ -96,7 +96,7 @@ def test_with_a_redis_that_answers_in_time_only_replaced_updates_are_dropped(
     for what, topic, milestone, _ in steps:
         run.now += 1 / 64
         if what == "say":
-            run.say(topic, milestone=milestone)
+            run.offer_update(topic, milestone=milestone)
         run.turn()
     run.finish()
     assert run.pacer.dropped.total() == 0

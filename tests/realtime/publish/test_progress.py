@@ -64,7 +64,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return seen
 
 
-def say(publisher: Twin, tenant_id: int, percent: float, **fields: Any) -> Any:
+def publish_progress(publisher: Twin, tenant_id: int, percent: float, **fields: Any) -> Any:
     return publisher.progress(**{"tenant_id": tenant_id, "topic": TOPIC, "attempt": 1, "percent": percent, **fields})
 
 
@@ -83,7 +83,7 @@ def until_answered(publisher: Twin, tenant_id: int) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     quick = False
     while not quick:
-        answer = say(publisher, tenant_id, 50, milestone=True)
+        answer = publish_progress(publisher, tenant_id, 50, milestone=True)
         quick = answer is not None and pacer_of(publisher).patience_seconds > QUICK_PROBES.patience_seconds * 0.9
         assert time.monotonic() < deadline, "Redis runs, and answered no progress quickly."
 
@@ -103,7 +103,7 @@ def events(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_the_first_progress_is_sent_and_the_newest_waits(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
-    answers = [say(publisher, tenant_id, percent) for percent in range(100)]
+    answers = [publish_progress(publisher, tenant_id, percent) for percent in range(100)]
     assert [answer is not None for answer in answers] == [True] + 99 * [False]
     assert offset(redis, tenant_id) == 1
     publisher.close()
@@ -120,7 +120,7 @@ def test_waiting_progress_is_sent_in_its_turn_without_another_call(
     publisher = make(replace(PATIENT, interval_seconds=0.3))
     clock = clock_of(publisher)
     for percent in range(10):
-        say(publisher, tenant_id, percent)
+        publish_progress(publisher, tenant_id, percent)
     clock.now += 0.3
     said = [channel.get_message(timeout=PATIENCE_SECONDS)["data"] for _ in range(2)]
     channel.close()
@@ -131,9 +131,9 @@ def test_waiting_progress_is_sent_in_its_turn_without_another_call(
 def test_a_new_step_and_a_milestone_are_sent_at_once(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
     for number in range(20):
-        assert say(publisher, tenant_id, number, step=Step(number + 1, 20, f"step{number}")) is not None
+        assert publish_progress(publisher, tenant_id, number, step=Step(number + 1, 20, f"step{number}")) is not None
     for number in range(20, 40):
-        assert say(publisher, tenant_id, number, step=Step(20, 20, "step19"), milestone=True) is not None
+        assert publish_progress(publisher, tenant_id, number, step=Step(20, 20, "step19"), milestone=True) is not None
     assert offset(redis, tenant_id) == 40
     assert percent_of(publisher, tenant_id) == 39
 
@@ -141,8 +141,8 @@ def test_a_new_step_and_a_milestone_are_sent_at_once(redis: Redis, make: MakeTwi
 def test_each_topic_has_its_own_turn(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
     for topic in ("job:a", "job:b", "video:a"):
-        assert say(publisher, tenant_id, 1, topic=topic) is not None
-    assert say(publisher, tenant_id + 500_000, 1, topic="job:a") is not None
+        assert publish_progress(publisher, tenant_id, 1, topic=topic) is not None
+    assert publish_progress(publisher, tenant_id + 500_000, 1, topic="job:a") is not None
     assert offset(redis, tenant_id) == 3
 
 
@@ -151,8 +151,8 @@ def test_a_status_discards_waiting_progress_that_would_go_back(
     redis: Redis, make: MakeTwin, tenant_id: int, attempt: int, status: str
 ) -> None:
     publisher = make(NEVER_DUE)
-    say(publisher, tenant_id, 1)
-    say(publisher, tenant_id, 2)
+    publish_progress(publisher, tenant_id, 1)
+    publish_progress(publisher, tenant_id, 2)
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=attempt, status=status)
     publisher.close()
     assert offset(redis, tenant_id) == 2
@@ -162,8 +162,8 @@ def test_a_status_discards_waiting_progress_that_would_go_back(
 
 def test_a_status_from_the_outbox_discards_waiting_progress_too(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
-    say(publisher, tenant_id, 1)
-    say(publisher, tenant_id, 2)
+    publish_progress(publisher, tenant_id, 1)
+    publish_progress(publisher, tenant_id, 2)
     publisher.publish(tenant_id, draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0))
     assert pacer_of(publisher).next_at == float("inf")
 
@@ -172,8 +172,8 @@ def test_a_status_of_the_running_attempt_keeps_newer_waiting_progress(
     redis: Redis, make: MakeTwin, tenant_id: int
 ) -> None:
     publisher = make(NEVER_DUE)
-    say(publisher, tenant_id, 1)
-    say(publisher, tenant_id, 2)
+    publish_progress(publisher, tenant_id, 1)
+    publish_progress(publisher, tenant_id, 2)
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
     publisher.close()
     assert (offset(redis, tenant_id), percent_of(publisher, tenant_id)) == (3, 2)
@@ -182,13 +182,13 @@ def test_a_status_of_the_running_attempt_keeps_newer_waiting_progress(
 def test_the_publisher_of_an_overtaken_attempt_learns_that(make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=2, status="PROCESSING")
-    assert say(publisher, tenant_id, 99).verdict is Verdict.STALE_ATTEMPT
+    assert publish_progress(publisher, tenant_id, 99).verdict is Verdict.STALE_ATTEMPT
 
 
 def test_a_closed_publisher_may_be_used_again(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
     for number in range(3):
-        assert say(publisher, tenant_id, number) is not None
+        assert publish_progress(publisher, tenant_id, number) is not None
         publisher.close()
     assert offset(redis, tenant_id) == 3
 
@@ -197,7 +197,7 @@ def test_after_one_failure_calls_do_not_try_a_redis_that_is_down(
     make: MakeTwin, tenant_id: int, waits: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
     publisher = make(replace(PATIENT, first_probe_seconds=3600.0), url=NOBODY)
-    assert [say(publisher, tenant_id, 1, milestone=True) for _ in range(1000)] == 1000 * [None]
+    assert [publish_progress(publisher, tenant_id, 1, milestone=True) for _ in range(1000)] == 1000 * [None]
     assert len(waits) == 1
     assert publisher.dropped.total() == 1000
     assert publisher.dropped[UNREACHABLE] == 1
@@ -222,7 +222,7 @@ def test_a_redis_that_hangs_costs_one_wait_and_is_found_again_in_the_background(
     before = publisher.dropped[CIRCUIT_OPEN]  # the machine may have been slow, and opened it, already
     deadline = time.monotonic() + PATIENCE_SECONDS
     while publisher.dropped[CIRCUIT_OPEN] < before + 1000:
-        assert say(publisher, tenant_id, 50, milestone=True) is None
+        assert publish_progress(publisher, tenant_id, 50, milestone=True) is None
         assert time.monotonic() < deadline, "Redis hangs, and the circuit did not open."
     assert waits == [float("inf")]  # given up after patience_seconds, and never waited again
     os.kill(own_redis.pid, signal.SIGCONT)
@@ -236,8 +236,8 @@ def test_a_restarted_redis_is_found_again_without_another_call(
 ) -> None:
     publisher = make(QUICK_PROBES, url=own_redis.url)
     own_redis.kill()
-    assert say(publisher, tenant_id, 1) is None
-    assert say(publisher, tenant_id, 2) is None
+    assert publish_progress(publisher, tenant_id, 1) is None
+    assert publish_progress(publisher, tenant_id, 2) is None
     own_redis.start()
     own_redis.wait_ready()
     until_found_again(caplog)
@@ -250,9 +250,9 @@ def test_closing_does_not_wait_for_a_redis_that_hangs(own_redis: RedisServer, ma
     publisher = make(replace(NEVER_DUE, patience_seconds=0.1), url=own_redis.url, socket_timeout=None)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while publisher.record(tenant_id, TOPIC) is None:
-        say(publisher, tenant_id, 1)
+        publish_progress(publisher, tenant_id, 1)
         assert time.monotonic() < deadline, "Redis runs, and took no progress."
-    say(publisher, tenant_id, 2)
+    publish_progress(publisher, tenant_id, 2)
     assert own_redis.pid is not None
     os.kill(own_redis.pid, signal.SIGSTOP)
     closing = threading.Thread(target=publisher.close, daemon=True)
@@ -271,7 +271,7 @@ def test_statuses_are_not_delayed_and_raise_if_redis_cannot_be_reached(
         publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
     assert offset(redis, tenant_id) == 20
     away = make(Pace(first_probe_seconds=3600.0), url=NOBODY)
-    assert say(away, tenant_id, 1) is None
+    assert publish_progress(away, tenant_id, 1) is None
     with pytest.raises(RedisError):
         away.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")
 
@@ -300,8 +300,8 @@ def test_many_records_are_published_in_order_and_in_few_round_trips(
 
 def test_many_published_statuses_discard_waiting_progress_too(redis: Redis, make: MakeTwin, tenant_id: int) -> None:
     publisher = make(NEVER_DUE)
-    say(publisher, tenant_id, 1)
-    say(publisher, tenant_id, 2)
+    publish_progress(publisher, tenant_id, 1)
+    publish_progress(publisher, tenant_id, 2)
     done = draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0)
     publisher.publish_many([(tenant_id, done), (tenant_id, done)])
     assert pacer_of(publisher).next_at == float("inf")
@@ -313,7 +313,7 @@ def test_both_publishers_read_and_restore_single_records(make: MakeTwin, tenant_
     assert publisher.record(tenant_id, TOPIC) is None
     publisher.publish(tenant_id, draft)
     assert publisher.record(tenant_id, TOPIC).status == "DONE"
-    say(publisher, tenant_id, 1, topic="job:b")
+    publish_progress(publisher, tenant_id, 1, topic="job:b")
     publisher.refresh(tenant_id, "job:b")
     before = time.monotonic()
     assert publisher.renew_lease(tenant_id=tenant_id, topic="job:b", attempt=1)
@@ -326,7 +326,7 @@ def test_refreshing_a_topic_never_shortens_its_expiry(redis: Redis, make: MakeTw
     publisher = make()
     names = [f"tenant:{tenant_id}:{TOPIC}:{part}" for part in ("status", "progress")]
     assert not publisher.refresh(tenant_id, TOPIC), "nothing is known of it"
-    say(publisher, tenant_id, 1)
+    publish_progress(publisher, tenant_id, 1)
     assert publisher.refresh(tenant_id, TOPIC, 60)
     assert all(redis.ttl(name) > 6 * 3600 - 60 for name in names)
     assert publisher.refresh(tenant_id, TOPIC, 8 * 3600)

@@ -30,7 +30,9 @@ def publisher(redis: Redis) -> Iterator[Publisher]:
         yield made
 
 
-def say(publisher: Publisher, tenant_id: int, percent: float, *, topic: str = TOPIC, milestone: bool = False) -> bool:
+def publish_progress(
+    publisher: Publisher, tenant_id: int, percent: float, *, topic: str = TOPIC, milestone: bool = False
+) -> bool:
     """Return whether it was sent at once."""
     answer = publisher.progress(tenant_id=tenant_id, topic=topic, attempt=1, percent=percent, milestone=milestone)
     return answer is not None
@@ -80,7 +82,7 @@ def test_the_thread_begins_with_the_first_progress_and_ends_with_close(publisher
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
     publisher.publish_many([])
     assert set(threads()) <= set(before)  # one of an earlier test may have ended meanwhile
-    say(publisher, tenant_id, 1)
+    publish_progress(publisher, tenant_id, 1)
     (thread,) = set(threads()) - set(before)
     assert thread.daemon
     publisher.close()
@@ -92,22 +94,25 @@ def test_an_idle_thread_ends_and_the_next_progress_starts_another(
     publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("realtime.publish.progress_thread.IDLE_SECONDS", 0.01)
-    say(publisher, tenant_id, 1)
+    publish_progress(publisher, tenant_id, 1)
     first = publisher._progress._thread
     assert first is not None
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")  # nothing is left to wait for
-    say(publisher, tenant_id, 1, topic="job:other")
+    publish_progress(publisher, tenant_id, 1, topic="job:other")
     publisher.status(tenant_id=tenant_id, topic="job:other", attempt=1, status="DONE")
     first.join(30)
     assert not first.is_alive()
-    assert say(publisher, tenant_id, 1, topic="job:third")
+    assert publish_progress(publisher, tenant_id, 1, topic="job:third")
 
 
 def test_threads_share_a_publisher_and_every_milestone_is_sent(
     redis: Redis, publisher: Publisher, tenant_id: int
 ) -> None:
     def work(number: int) -> int:
-        left = [say(publisher, tenant_id, chunk, topic=f"job:{number % 4}", milestone=True) for chunk in range(50)]
+        left = [
+            publish_progress(publisher, tenant_id, chunk, topic=f"job:{number % 4}", milestone=True)
+            for chunk in range(50)
+        ]
         return sum(left)
 
     with ThreadPoolExecutor(8) as pool:
@@ -118,14 +123,14 @@ def test_threads_share_a_publisher_and_every_milestone_is_sent(
 def test_a_forked_child_begins_empty_and_the_parent_keeps_its_queue(
     redis: Redis, publisher: Publisher, tenant_id: int
 ) -> None:
-    say(publisher, tenant_id, 1)
-    say(publisher, tenant_id, 2)
+    publish_progress(publisher, tenant_id, 1)
+    publish_progress(publisher, tenant_id, 2)
     pacer_of(publisher).dropped["before"] += 1
 
     def child() -> bool:
         clean = pacer_of(publisher).next_at == float("inf") and publisher.dropped.total() == 0
-        left = say(publisher, tenant_id, 3, topic="job:child")
-        say(publisher, tenant_id, 4, topic="job:child")
+        left = publish_progress(publisher, tenant_id, 3, topic="job:child")
+        publish_progress(publisher, tenant_id, 4, topic="job:child")
         publisher.close()
         return clean and left
 
@@ -138,9 +143,9 @@ def test_a_forked_child_begins_empty_and_the_parent_keeps_its_queue(
 def test_a_lock_that_is_held_while_the_process_forks_does_not_stop_the_child(
     publisher: Publisher, tenant_id: int
 ) -> None:
-    say(publisher, tenant_id, 1)
+    publish_progress(publisher, tenant_id, 1)
     with held(publisher._progress._changed):
-        assert in_child(lambda: say(publisher, tenant_id, 1))
+        assert in_child(lambda: publish_progress(publisher, tenant_id, 1))
 
 
 def test_if_no_thread_can_be_started_progress_is_dropped_without_an_error(
@@ -150,7 +155,7 @@ def test_if_no_thread_can_be_started_progress_is_dropped_without_an_error(
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    assert not say(publisher, tenant_id, 1)
+    assert not publish_progress(publisher, tenant_id, 1)
     assert publisher.dropped == {NO_THREAD: 1}
 
 

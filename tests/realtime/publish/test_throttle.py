@@ -37,7 +37,7 @@ class Run:
     at_once: set[int] = field(default_factory=set)
     numbers: "count[int]" = field(default_factory=count)
 
-    def say(self, topic: str, attempt: int, step: str | None, milestone: bool) -> bool:
+    def offer_update(self, topic: str, attempt: int, step: str | None, milestone: bool) -> bool:
         said = update(
             next(self.numbers),
             topic=topic,
@@ -65,7 +65,7 @@ class Run:
 
     def replay(self, history: list[tuple[object, ...]]) -> None:
         for what, *arguments in history:
-            {"say": self.say, "status": self.publish_status, "pass": self.let_pass}[str(what)](*arguments)  # type: ignore[operator]
+            {"say": self.offer_update, "status": self.publish_status, "pass": self.let_pass}[str(what)](*arguments)  # type: ignore[operator]
 
     def of(self, topic: str) -> list[tuple[float, Update]]:
         return [(at, leaving) for at, leaving in self.left if leaving.draft.topic == topic]
@@ -137,7 +137,7 @@ def test_lanes_are_ordered_by_the_time_at_which_they_are_free(history: list[tupl
 def test_five_updates_a_second_are_sent_of_any_number() -> None:
     run = Run(Throttle(0.2))
     for _ in range(1000):
-        run.say("job:a", 1, "parse", milestone=False)
+        run.offer_update("job:a", 1, "parse", milestone=False)
         run.let_pass(0.001)
     assert len(run.left) == 5
     run.let_pass(1)
@@ -149,17 +149,17 @@ def test_five_updates_a_second_are_sent_of_any_number() -> None:
 )
 def test_a_new_step_a_new_attempt_and_a_milestone_are_sent_at_once(attempt: int, step: str, milestone: bool) -> None:
     run = Run()
-    run.say("job:a", 1, "parse", milestone=False)
-    assert not run.say("job:a", 1, "parse", milestone=False)
-    assert run.say("job:a", attempt, step, milestone)
+    run.offer_update("job:a", 1, "parse", milestone=False)
+    assert not run.offer_update("job:a", 1, "parse", milestone=False)
+    assert run.offer_update("job:a", attempt, step, milestone)
     run.let_pass(10)
     assert len(run.left) == 2  # the waiting update was older
 
 
 def test_a_status_that_is_not_terminal_keeps_waiting_progress_of_its_attempt() -> None:
     run = Run()
-    run.say("job:a", 1, "parse", milestone=False)
-    run.say("job:a", 1, "parse", milestone=False)
+    run.offer_update("job:a", 1, "parse", milestone=False)
+    run.offer_update("job:a", 1, "parse", milestone=False)
     run.publish_status("job:a", 1, terminal=False)
     run.let_pass(INTERVAL)
     assert len(run.left) == 2
@@ -167,10 +167,10 @@ def test_a_status_that_is_not_terminal_keeps_waiting_progress_of_its_attempt() -
 
 def test_after_a_newer_attempt_updates_of_an_older_one_are_dropped() -> None:
     run = Run()
-    run.say("job:a", 2, "parse", milestone=False)
-    run.say("job:a", 2, "parse", milestone=False)
-    assert not run.say("job:a", 1, "parse", milestone=True)
+    run.offer_update("job:a", 2, "parse", milestone=False)
+    run.offer_update("job:a", 2, "parse", milestone=False)
+    assert not run.offer_update("job:a", 1, "parse", milestone=True)
     run.let_pass(INTERVAL)
     assert [leaving.draft.attempt for _, leaving in run.left] == [2, 2]
     run.let_pass(INTERVAL)
-    assert run.say("job:a", 1, "parse", milestone=False)  # sent, so that Redis can reject it
+    assert run.offer_update("job:a", 1, "parse", milestone=False)  # sent, so that Redis can reject it

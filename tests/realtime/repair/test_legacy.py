@@ -19,7 +19,7 @@ from realtime.records.scripts import Limits
 from realtime.records.source import TopicState
 from realtime.repair.legacy import Moved, OldKeys, Owned, read_old_progress
 from realtime.repair.sweeper import Sweeper
-from tests.realtime.sources import ListedSource, say_progress
+from tests.realtime.sources import ListedSource, set_progress
 
 TOPIC = "video:42"
 OLD_NAME = "job:video:42:progress"
@@ -122,7 +122,7 @@ def test_the_database_is_not_used_where_it_must_not_be(redis: Redis, old_keys: O
 def test_progress_under_the_new_key_is_never_overwritten(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int
 ) -> None:
-    say_progress(publisher, tenant_id, TOPIC, 90)
+    set_progress(publisher, tenant_id, TOPIC, 90)
     an_old_worker_writes(redis)
     assert percent(old_keys, tenant_id) == 90
 
@@ -130,7 +130,7 @@ def test_progress_under_the_new_key_is_never_overwritten(
 def test_progress_is_not_overwritten_where_its_status_was_evicted(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int
 ) -> None:
-    say_progress(publisher, tenant_id, TOPIC, 90)
+    set_progress(publisher, tenant_id, TOPIC, 90)
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
     an_old_worker_writes(redis)
     assert old_keys.copy([Owned(TopicState(tenant_id, TOPIC, 1, "PROCESSING", 1.0))]) == [Moved.CHANGED]
@@ -152,7 +152,7 @@ def test_a_publish_of_a_new_worker_before_the_copy_is_kept(
     class Late(OldKeys):
         def _copy_call(self, *arguments: Any) -> Any:
             if word == "progress":
-                say_progress(publisher, tenant_id, TOPIC, 90)
+                set_progress(publisher, tenant_id, TOPIC, 90)
             else:
                 processing(publisher, tenant_id, status="PROCESSING" if word == "status" else "READY")
             return super()._copy_call(*arguments)
@@ -249,7 +249,7 @@ def test_old_keys_are_read_only_with_the_setting(
     publisher: Publisher,
     tenant_id: int,
     settings: Settings,
-    anew: Callable[[], None],
+    forget_clients: Callable[[], None],
     setting: str,
     told: float | None,
 ) -> None:
@@ -269,13 +269,13 @@ def test_all_old_keys_move_to_their_owners_and_keys_without_an_owner_stay(
     redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int, other_tenant: int
 ) -> None:
     source = ListedSource()
-    source.say(tenant_id, "video:1", "PROCESSING", data={"name": "x"})  # Redis has no record of it
-    source.say(other_tenant, "job:a", "PROCESSING")
+    source.set_state(tenant_id, "video:1", "PROCESSING", data={"name": "x"})  # Redis has no record of it
+    source.set_state(other_tenant, "job:a", "PROCESSING")
     processing(publisher, other_tenant, "job:a")
-    source.say(tenant_id, "video:3", "READY")
-    source.say(tenant_id, "video:4", "PROCESSING")
-    say_progress(publisher, tenant_id, "video:4", 90)
-    source.say(tenant_id, "video:5", "PROCESSING")
+    source.set_state(tenant_id, "video:3", "READY")
+    source.set_state(tenant_id, "video:4", "PROCESSING")
+    set_progress(publisher, tenant_id, "video:4", 90)
+    source.set_state(tenant_id, "video:5", "PROCESSING")
     names = ["job:video:1:progress", "job:a:progress", "job:video:3:progress", "job:video:4:progress"]
     for name in [*names, "job:nobodys:progress", "job:not:ours:progress"]:
         an_old_worker_writes(redis, name)
@@ -316,7 +316,7 @@ def test_owners_are_looked_up_in_batches(redis: Redis, old_keys: OldKeys, tenant
     source = ListedSource()
     for number in range(1000):
         an_old_worker_writes(redis, f"job:video:{number}:progress")
-        source.say(tenant_id, f"video:{number}", "PROCESSING")
+        source.set_state(tenant_id, f"video:{number}", "PROCESSING")
     totals = [done.total() for done in old_keys.move_all(source)]
     assert totals[-1] == 1000
     assert source.asked == len(totals) <= 6
@@ -325,18 +325,18 @@ def test_owners_are_looked_up_in_batches(redis: Redis, old_keys: OldKeys, tenant
 
 def test_moved_records_expire_like_any_other(redis: Redis, tenant_id: int) -> None:
     source = ListedSource()
-    source.say(tenant_id, TOPIC, "PROCESSING")
+    source.set_state(tenant_id, TOPIC, "PROCESSING")
     an_old_worker_writes(redis)
     list(OldKeys(redis, limits=Limits(unfinished_ttl_seconds=500)).move_all(source))
     assert [0 < redis.ttl(f"tenant:{tenant_id}:{TOPIC}:{part}") <= 500 for part in ("status", "progress")] == [True] * 2
 
 
-@pytest.mark.usefixtures("anew")
+@pytest.mark.usefixtures("forget_clients")
 def test_the_command_prints_what_it_did_with_them(
     redis: Redis, tenant_id: int, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings.REALTIME_SOURCE = f"{__name__}.the_source"
-    the_listed.say(tenant_id, TOPIC, "PROCESSING")
+    the_listed.set_state(tenant_id, TOPIC, "PROCESSING")
     an_old_worker_writes(redis)
     call_command("migrate_progress_keys", dry_run=True)
     assert redis.exists(OLD_NAME)

@@ -16,7 +16,7 @@ from realtime.publish import Publisher
 from realtime.records.scripts import Limits
 from realtime.records.transitions import Verdict
 from realtime.repair.rebuild import Rebuild, Rebuilt
-from tests.realtime.sources import ListedSource, say_progress
+from tests.realtime.sources import ListedSource, set_progress
 
 TOPIC = "job:a1"
 _others = count(910_000)
@@ -51,9 +51,9 @@ def fields_of(publisher: Publisher, tenant_id: int, topic: str = TOPIC) -> dict[
 def test_on_an_empty_redis_unfinished_topics_are_shown_and_ended_ones_are_not(
     redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
-    source.say(tenant_id, "job:waits", "PENDING")
-    source.say(tenant_id, "job:runs", "PROCESSING", attempt=2, data={"job_type": "x"})
-    source.say(tenant_id, "job:done", "DONE", published_at=time.time())
+    source.set_state(tenant_id, "job:waits", "PENDING")
+    source.set_state(tenant_id, "job:runs", "PROCESSING", attempt=2, data={"job_type": "x"})
+    source.set_state(tenant_id, "job:done", "DONE", published_at=time.time())
     assert rebuild.everything([tenant_id]) == Rebuilt(published=2)
     assert rebuild.ended([tenant_id], 0) == 1
     assert shown(redis, tenant_id) == ["job:waits", "job:runs"]
@@ -67,11 +67,11 @@ def test_on_an_empty_redis_unfinished_topics_are_shown_and_ended_ones_are_not(
 def test_repeated_it_changes_nothing(
     redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
-    source.say(tenant_id, "job:runs", "PROCESSING")
-    source.say(tenant_id, "job:done", "DONE")
+    source.set_state(tenant_id, "job:runs", "PROCESSING")
+    source.set_state(tenant_id, "job:done", "DONE")
     rebuild.everything([tenant_id])
     rebuild.ended([tenant_id], 0)
-    say_progress(publisher, tenant_id, "job:runs", rows_done=3)
+    set_progress(publisher, tenant_id, "job:runs", rows_done=3)
     before = {name: redis.dump(name) for name in cast("list[bytes]", redis.keys(f"tenant:{tenant_id}:*"))}
     assert rebuild.everything([tenant_id]) == Rebuilt()
     assert rebuild.ended([tenant_id], 0) == 0
@@ -81,7 +81,7 @@ def test_repeated_it_changes_nothing(
 def test_a_topic_that_was_only_restored_is_shown_again(
     redis: Redis, rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
-    source.say(tenant_id, TOPIC, "PENDING")
+    source.set_state(tenant_id, TOPIC, "PENDING")
     publisher.restore(tenant_id, source.states([TOPIC])[TOPIC].draft())
     assert shown(redis, tenant_id) == []
     assert rebuild.unfinished([tenant_id]) == 1
@@ -91,7 +91,7 @@ def test_a_topic_that_was_only_restored_is_shown_again(
 def test_of_too_many_topics_the_newest_are_shown_and_stay(redis: Redis, source: ListedSource, tenant_id: int) -> None:
     rebuild = Rebuild(redis, source, limits=Limits(recent_unfinished=3))
     for number in range(6):
-        source.say(tenant_id, f"job:n{number}", "PENDING")
+        source.set_state(tenant_id, f"job:n{number}", "PENDING")
     assert rebuild.unfinished([tenant_id]) == 6
     assert rebuild.unfinished([tenant_id]) == 0
     assert shown(redis, tenant_id) == ["job:n3", "job:n4", "job:n5"]
@@ -104,8 +104,8 @@ def test_a_redis_that_began_with_an_older_dump_gets_what_came_after_it(
     """The comparison with the database also finds changes older than a day, which the outbox no longer has."""
     publisher.status(tenant_id=tenant_id, topic="job:open", attempt=1, status="PENDING")
     publisher.status(tenant_id=tenant_id, topic="job:failed", attempt=1, status="FAILED")
-    source.say(tenant_id, "job:open", status)
-    source.say(tenant_id, "job:failed", status, attempt=2)
+    source.set_state(tenant_id, "job:open", status)
+    source.set_state(tenant_id, "job:failed", status, attempt=2)
     assert rebuild.maintain([tenant_id]) == Rebuilt()  # the sweeper does not compare: nothing is lost here
     assert rebuild.maintain([tenant_id], compare="all") == Rebuilt(published=2)
     assert fields_of(publisher, tenant_id, "job:open")["status"] == status
@@ -116,8 +116,8 @@ def test_a_newer_state_in_redis_is_not_replaced(
     rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     """A worker has published since the database was read."""
-    source.say(tenant_id, TOPIC, "PENDING")
-    say_progress(publisher, tenant_id, TOPIC, 50)
+    source.set_state(tenant_id, TOPIC, "PENDING")
+    set_progress(publisher, tenant_id, TOPIC, 50)
     assert rebuild.everything([tenant_id]) == Rebuilt()
     assert fields_of(publisher, tenant_id)["progress"]["percent"] == 50
 
@@ -126,7 +126,7 @@ def test_a_newer_state_in_redis_is_not_replaced(
 def test_restored_terminal_statuses_expire_as_the_setting_says(
     redis: Redis, source: ListedSource, tenant_id: int, ttl: int, left: Any
 ) -> None:
-    source.say(tenant_id, TOPIC, "DONE")
+    source.set_state(tenant_id, TOPIC, "DONE")
     Rebuild(redis, source, limits=Limits(terminal_ttl_seconds=ttl)).ended([tenant_id], 0)
     assert redis.ttl(f"tenant:{tenant_id}:{TOPIC}:status") in left
 
@@ -137,7 +137,7 @@ def test_with_both_settings_a_lost_status_is_restored_and_publishing_it_again_is
 ) -> None:
     publisher = Publisher(redis, limits=Limits(terminal_ttl_seconds=ttl))
     name = f"tenant:{tenant_id}:{TOPIC}:status"
-    source.say(tenant_id, TOPIC, "DONE")
+    source.set_state(tenant_id, TOPIC, "DONE")
     publisher.publish(tenant_id, source.states([TOPIC])[TOPIC].draft())
     publisher.status(tenant_id=tenant_id, topic="job:now", attempt=1, status="DONE")  # so the old one is shown no more
     for lost in ([name], cast("list[bytes]", redis.keys(f"tenant:{tenant_id}:*"))):  # expired; and all of Redis
@@ -152,9 +152,9 @@ def test_with_both_settings_a_lost_status_is_restored_and_publishing_it_again_is
 def test_a_state_that_cannot_be_published_does_not_stop_the_others(
     rebuild: Rebuild, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
-    source.say(tenant_id, "job:no such topic", "PENDING")
-    source.say(tenant_id, "job:large", "PENDING", data={"text": "x" * 70_000})
-    source.say(tenant_id, TOPIC, "PENDING")
+    source.set_state(tenant_id, "job:no such topic", "PENDING")
+    source.set_state(tenant_id, "job:large", "PENDING", data={"text": "x" * 70_000})
+    source.set_state(tenant_id, TOPIC, "PENDING")
     assert rebuild.unfinished([tenant_id]) == 1
     assert fields_of(publisher, tenant_id)["status"] == "PENDING"
 
@@ -162,7 +162,7 @@ def test_a_state_that_cannot_be_published_does_not_stop_the_others(
 # The command.
 
 
-@pytest.mark.usefixtures("redis", "anew")
+@pytest.mark.usefixtures("redis", "forget_clients")
 class TestCommand:
     source = ListedSource()
 
@@ -176,9 +176,9 @@ class TestCommand:
     ) -> None:
         conf.publisher().status(tenant_id=tenant_id, topic="job:evicted", attempt=1, status="PENDING")
         redis.delete(f"tenant:{tenant_id}:job:evicted:status")
-        self.source.say(tenant_id, "job:evicted", "PENDING")
-        self.source.say(tenant_id, "job:waits", "PENDING")
-        self.source.say(tenant_id, "job:done", "DONE", published_at=time.time())
+        self.source.set_state(tenant_id, "job:evicted", "PENDING")
+        self.source.set_state(tenant_id, "job:waits", "PENDING")
+        self.source.set_state(tenant_id, "job:done", "DONE", published_at=time.time())
         before = {name: redis.dump(name) for name in cast("list[bytes]", redis.keys("*"))}
         call_command("realtime_rebuild", dry_run=True)
         assert {name: redis.dump(name) for name in cast("list[bytes]", redis.keys("*"))} == before
@@ -193,7 +193,7 @@ class TestCommand:
     ) -> None:
         other = next(_others)
         for tenant in (tenant_id, other):
-            self.source.say(tenant, f"job:of{tenant}", "PENDING")
+            self.source.set_state(tenant, f"job:of{tenant}", "PENDING")
         call_command("realtime_rebuild", tenant=str(other))
         assert capsys.readouterr().out.splitlines()[0] == "1 of 1 tenants: 1 published, 0 restored"
         assert (shown(redis, tenant_id), shown(redis, other)) == ([], [f"job:of{other}"])
@@ -201,7 +201,7 @@ class TestCommand:
     def test_a_tenant_that_fails_in_the_database_does_not_stop_the_others(self, redis: Redis, tenant_id: int) -> None:
         other = next(_others)
         for tenant in (tenant_id, other):
-            self.source.say(tenant, f"job:of{tenant}", "PENDING")
+            self.source.set_state(tenant, f"job:of{tenant}", "PENDING")
 
         def fails_for_one() -> None:
             if tenant_id in self.source.asked_for:
@@ -225,11 +225,11 @@ class TestCommand:
             call_command("realtime_rebuild", tenant="17")
 
     def test_a_redis_that_is_down_is_reported_in_one_sentence(
-        self, settings: Settings, anew: Callable[[], None]
+        self, settings: Settings, forget_clients: Callable[[], None]
     ) -> None:
-        self.source.say(1, TOPIC, "PENDING")
+        self.source.set_state(1, TOPIC, "PENDING")
         settings.REALTIME_REDIS_URL = "redis://127.0.0.1:1/0"
-        anew()
+        forget_clients()
         with pytest.raises(CommandError, match="Redis cannot be read"):
             call_command("realtime_rebuild")
 

@@ -17,7 +17,7 @@ from realtime.records.scripts import Limits
 from realtime.repair.leases import Leases
 from realtime.repair.rebuild import Rebuild
 from realtime.repair.sweeper import Sweeper
-from tests.realtime.sources import ListedSource, say_progress
+from tests.realtime.sources import ListedSource, set_progress
 
 TOPIC = "job:a1"
 SHORT = Limits(lease_seconds=0)
@@ -56,7 +56,7 @@ def feed(redis: Redis, tenant_id: int) -> dict[str, str]:
 
 def progressing(publisher: Publisher, tenant_id: int, topic: str = TOPIC, attempt: int = 1) -> None:
     data: dict[str, Any] = {"job_type": "x", "list": [], "big": 2**53 - 1, '"stalled":false': "아"}
-    say_progress(publisher, tenant_id, topic, attempt=attempt, **data)
+    set_progress(publisher, tenant_id, topic, attempt=attempt, **data)
 
 
 # Stalled.
@@ -149,7 +149,7 @@ def test_a_topic_that_lost_its_key_and_its_worker_is_repaired_and_then_stalled(
     redis: Redis, sweeper: Sweeper, source: ListedSource, dying: Publisher, tenant_id: int
 ) -> None:
     progressing(dying, tenant_id)
-    source.say(tenant_id, TOPIC, "PROCESSING", data={"job_type": "x"})
+    source.set_state(tenant_id, TOPIC, "PROCESSING", data={"job_type": "x"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
     assert sweeper.leases.stall([tenant_id]) == 1
     assert record(dying, tenant_id)["stalled"] is True
@@ -201,7 +201,7 @@ def test_an_evicted_status_is_repaired_at_the_offset_of_the_index_without_publis
 ) -> None:
     publisher.status(tenant_id=tenant_id, topic="job:other", attempt=1, status="PENDING")
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=3, status="PENDING")
-    source.say(tenant_id, TOPIC, "PENDING", attempt=3, data={"job_type": "x"})
+    source.set_state(tenant_id, TOPIC, "PENDING", attempt=3, data={"job_type": "x"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
     before = feed(redis, tenant_id)
     sweeper.maintain([tenant_id])
@@ -216,7 +216,7 @@ def test_a_lost_terminal_status_is_repaired_only_while_it_is_shown(
 ) -> None:
     for topic in ("job:shown", "job:old"):
         publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
-        source.say(tenant_id, topic, "DONE")
+        source.set_state(tenant_id, topic, "DONE")
         redis.delete(f"tenant:{tenant_id}:{topic}:status")
     redis.zincrby(f"tenant:{tenant_id}:feed:terminal", -86_401, "job:old")
     Sweeper(redis, source).maintain([tenant_id])
@@ -229,7 +229,7 @@ def test_a_newer_state_in_the_database_is_published_instead_of_repaired(
     redis: Redis, sweeper: Sweeper, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
-    source.say(tenant_id, TOPIC, "DONE", attempt=2)
+    source.set_state(tenant_id, TOPIC, "DONE", attempt=2)
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
     sweeper.maintain([tenant_id])
     told = record(publisher, tenant_id)
@@ -242,7 +242,7 @@ def test_with_old_workers_states_that_only_the_database_has_are_published(
 ) -> None:
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
     publisher.status(tenant_id=tenant_id, topic="job:ended", attempt=1, status="DONE")
-    source.say(tenant_id, TOPIC, "DONE")
+    source.set_state(tenant_id, TOPIC, "DONE")
     sweeper = Sweeper(redis, source, old_workers=old_workers)
     sweeper.maintain([tenant_id])
     sweeper.maintain([tenant_id])
@@ -254,7 +254,7 @@ def test_a_topic_that_the_database_gives_to_another_tenant_is_not_repaired(
     redis: Redis, sweeper: Sweeper, source: ListedSource, publisher: Publisher, tenant_id: int
 ) -> None:
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PENDING")
-    source.say(next(_others), TOPIC, "PROCESSING", data={"result": "of somebody else"})
+    source.set_state(next(_others), TOPIC, "PROCESSING", data={"result": "of somebody else"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
     sweeper.maintain([tenant_id])
     assert publisher.record(tenant_id, TOPIC) is None
@@ -263,7 +263,7 @@ def test_a_topic_that_the_database_gives_to_another_tenant_is_not_repaired(
 def test_a_repair_never_overwrites(redis: Redis, source: ListedSource, publisher: Publisher, tenant_id: int) -> None:
     """A worker publishes after the check and before the repair."""
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
-    source.say(tenant_id, TOPIC, "PROCESSING", data={"job_type": "of the database"})
+    source.set_state(tenant_id, TOPIC, "PROCESSING", data={"job_type": "of the database"})
     redis.delete(f"tenant:{tenant_id}:{TOPIC}:status")
     source.before_answer = lambda: progressing(publisher, tenant_id)
     Sweeper(redis, source).maintain([tenant_id])
@@ -307,7 +307,7 @@ def test_an_unfinished_topic_whose_row_is_gone_is_ended_at_the_second_look(
     sweeper = Sweeper(redis, source)
     for topic in ("job:gone", "job:there", "report:7"):
         publisher.status(tenant_id=tenant_id, topic=topic, attempt=2, status="PENDING")
-    source.say(tenant_id, "job:there", "PENDING", attempt=2)
+    source.set_state(tenant_id, "job:there", "PENDING", attempt=2)
     assert sweeper.end_missing([tenant_id]) == 0
     assert sweeper.end_missing([tenant_id]) == 1
     statuses = {topic: record(publisher, tenant_id, topic)["status"] for topic in ("job:gone", "job:there", "report:7")}
