@@ -22,7 +22,7 @@ keep_academy_home() {
     esac
 }
 
-# Use no other environments or caches, and change none.
+# Use no other Python environment or cache, and change none.
 isolate() {
     unset PYTHONHOME PYTHONPATH PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_EXTRA_INDEX_URL
     UV_CACHE_DIR=$project/.tools/cache/uv
@@ -51,7 +51,7 @@ find_python() {
     fail "No Python 3.11, 3.12 or 3.13 was found: install one (on Debian and Ubuntu: apt install python3 python3-venv), then run this again."
 }
 
-# Sets $uv to the one on PATH, or else to our own in .tools/uv, which pip installs in a fixed version.
+# Sets $uv to the uv on PATH, or else to our own in .tools/uv, which pip installs in a fixed version.
 find_uv() {
     uv=uv
     ! uv --version >/dev/null 2>&1 || return 0
@@ -74,7 +74,7 @@ no_network() {
     fail "The packages could not be downloaded from pypi.org (see above): check the network, then run this again."
 }
 
-# Prints what .venv must be made from: runtime or dev, and the checksum of the lock.
+# Prints what .venv/installed must contain: runtime or dev, and the checksum of uv.lock and pyproject.toml.
 wanted_stamp() {
     printf '%s %s\n' "$1" "$(cat uv.lock pyproject.toml | cksum)"
 }
