@@ -1,4 +1,4 @@
-"""Videos and imports that run all the time, as many as one likes: others wait, and where one ends, one is submitted."""
+"""Keeps a chosen number of videos and imports running. Some more wait, and whenever one ends, another is submitted."""
 
 import asyncio
 import itertools
@@ -16,12 +16,12 @@ from harness.system import PASSWORD, import_workbook, new_ticket
 from harness.watcher import Frame, Watcher, rank
 
 CLIP_SECONDS, CLIP_WIDTH, CLIP_HEIGHT, CLIP_RATE = 300, 160, 90, 50
-"""Small and smooth: some ten seconds of one core each, which twenty-odd share."""
+"""A small clip with many frames. It takes about ten seconds of one core, and more than twenty clips share the cores."""
 WORKBOOKS, WORKBOOK_ROWS = 4, 10_000
 LOOK_SECONDS = 0.25
 FILL_SECONDS = 300.0
 SUBMITTED_AT_ONCE = 3
-"""Fewer than the web process has connections to the database."""
+"""How many jobs are submitted at the same time: fewer than the web process has connections to the database."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class JobEndedBadlyError(Exception):
 
 
 class Client(Watcher):
-    """A watcher that stays: it answers pings."""
+    """A watcher that answers pings, so that it stays connected."""
 
     async def read(self) -> Frame:
         frame = await super().read()
@@ -51,12 +51,11 @@ class Client(Watcher):
 
 
 class Load:
-    """`topics` are the jobs of the moment, one a place: at even places videos, at odd ones imports.
+    """Submits jobs and watches them. `topics` has the present job of each place: videos at even places, imports at odd.
 
-    There are more places than workers run at a time (`jobs`), so that the next one waits where one ends.
+    There are more places than jobs that the workers run at a time (`jobs`), so that a job waits whenever one ends.
 
-    What is submitted, and how it ends, goes through the web process that `client` asks, which should not be the
-    watched one.
+    The jobs are submitted and watched through the web process of `client`. A benchmark should measure another one.
     """
 
     def __init__(self, client: httpx.AsyncClient, watcher: Client, material: Material, jobs: int) -> None:
@@ -77,7 +76,7 @@ class Load:
         return sum(self.status(topic) == "PROCESSING" for topic in self.topics)
 
     async def keep(self, place: int) -> None:
-        """For ever: a job at this place, then another. Raises JobEndedBadlyError."""
+        """Submit a job at this place, and another whenever one has ended. Raises JobEndedBadlyError if one fails."""
         while True:
             async with self._turn:
                 topic = await (self._submit_video() if place % 2 == 0 else self._submit_import())
@@ -89,12 +88,12 @@ class Load:
                 raise JobEndedBadlyError(f"{self._watcher.records[topic]}")
 
     async def listen(self) -> None:
-        """For ever: reads how the jobs stand."""
+        """Read the states of the jobs, for ever."""
         while True:
             await self._watcher.read()
 
     async def fill(self) -> None:
-        """Waits until there is a job at each place, and as many run as are to."""
+        """Wait until each place has a job, and `jobs` of them run. Raises TimeoutError after FILL_SECONDS."""
         async with asyncio.timeout(FILL_SECONDS):
             while not all(self.topics) or self.running() < self.jobs:
                 await asyncio.sleep(LOOK_SECONDS)
@@ -113,9 +112,9 @@ class Load:
 
 @asynccontextmanager
 async def signed_in(address: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with a token of its own, which lives 600 s.
+    """Yield a client with its own token, which is valid for 600 s.
 
-    The server closes a connection that was idle for 5 s: those are not used again shortly before.
+    The server closes a connection that was idle for 5 s. The client reuses none that was idle for more than 2 s.
     """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
     async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
@@ -127,9 +126,10 @@ async def signed_in(address: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def look(client: httpx.AsyncClient, address: str) -> bool:
-    """Whether a GET was answered with what it asked for, and not with "try again later" (503).
+    """Send a GET. Return True if it succeeded, and False if the answer was "try again later" (503).
 
-    As in browsers once more, where the server was just closing the connection. Raises httpx.HTTPError.
+    If the server closes the connection at that moment, send the GET once more, as browsers do. Raises httpx.HTTPError
+    if that fails, too, or for any other answer.
     """
     try:
         answer = await client.get(address)
@@ -143,9 +143,9 @@ async def look(client: httpx.AsyncClient, address: str) -> bool:
 
 @asynccontextmanager
 async def running_load(address: str, material: Material, jobs: int) -> AsyncIterator[Load]:
-    """A load that runs at all places; its jobs are left as they are when the block ends."""
+    """Yield a load that runs at all places. Its jobs are left as they are when the block ends."""
     async with signed_in(address) as client:
-        client.headers["Connection"] = "close"  # an upload is not sent again where the server closed an idle one
+        client.headers["Connection"] = "close"  # an upload on a connection that the server closes would fail
         ticket = await new_ticket(client)
         async with await Client.connect(ticket["websocket_url"], ticket["ticket"]) as watcher:
             load = Load(client, watcher, material, jobs)

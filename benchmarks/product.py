@@ -1,4 +1,4 @@
-"""A complete product for a benchmark: servers of its own, nothing but loopback, all ended and deleted afterwards."""
+"""Runs a complete product for a benchmark, with its own servers on loopback. Afterwards everything is deleted."""
 
 import os
 import re
@@ -18,9 +18,10 @@ from harness.system import System, prepare_template
 _LOGGING = "?options=-c%20log_statement%3Dall"
 _STATEMENT = re.compile(r"\] web LOG:  (?:statement|execute [^:]+): (\w+)")
 _POLITE = ("sh", "-c", 'echo 19 2>/dev/null >/proc/self/autogroup; exec nice -n 19 "$@"', "sh")
-"""Workers have machines of their own, where they are many; on this one they leave the web process its turn.
+"""Runs a worker at the lowest priority, so that it does not slow the web process down.
 
-Where Linux groups processes by session (sched(7), "The autogroup feature"), `nice` counts within a session only.
+A large installation has other machines for its workers. If Linux groups processes by session (sched(7), "The autogroup
+feature"), `nice` counts only within a session, so the session gets the lowest priority as well.
 """
 
 
@@ -31,13 +32,13 @@ class Product:
 
     @contextmanager
     def watched_web(self) -> "Iterator[tuple[Web, Statements]]":
-        """A further web process, whose statements are counted."""
+        """Run a further web process. Yield it and its statements."""
         with self.system.another_web(DATABASE_URL=self.system.database_url + _LOGGING) as web:
             yield web, Statements(self.postgres_log)
 
 
 class Statements:
-    """The statements that ONE web process sends, read from PostgreSQL's log.
+    """The statements that one web process sends, read from PostgreSQL's log.
 
     Only the connections of that process turn on the logging, so the statements of other processes are not in the log.
     """
@@ -50,7 +51,7 @@ class Statements:
         self._read_to = self._log.stat().st_size
 
     def seen(self) -> list[str]:
-        """The first words of the statements since `begin`, in capitals."""
+        """Return the first word of each statement since `begin`, in capitals."""
         with self._log.open("rb") as log:
             log.seek(self._read_to)
             return [word.upper() for word in _STATEMENT.findall(log.read().decode("utf-8", "replace"))]
@@ -58,7 +59,7 @@ class Statements:
 
 @contextmanager
 def running_product(name: str, *kinds: str, **environment: str) -> Iterator[Product]:
-    """The product with its AI worker, and a worker of each of the further `kinds` (`video_worker`)."""
+    """Run the product with its AI worker, and with one more worker for each of `kinds`, such as `video_worker`."""
     try:
         with scratch_folder("benchmark") as folder, servers(folder / "servers") as group:
             prepare_template(group)
@@ -75,20 +76,20 @@ def running_product(name: str, *kinds: str, **environment: str) -> Iterator[Prod
                     _end(worker)
                 system.stop()
     finally:
-        forget_servers_of_tests()  # which chose a folder, and never started
+        forget_servers_of_tests()  # the import of harness.servers made a folder for them
 
 
 def _end(worker: Worker) -> None:
-    """With what it leaves to end by itself, as the process that reads a workbook."""
+    """End a worker, and the processes that it leaves behind, such as one that reads a workbook."""
     left = psutil.Process(worker.pid).children(recursive=True) if worker.pid else []
     worker.stop()
     for process in left:
-        if process.is_running():  # as the one it was: a pid that another has by now is none
+        if process.is_running():  # False if another process has its pid now
             process.kill()
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process and its children have used so far."""
+    """Return the CPU time that a process and its running children have used so far."""
     process = psutil.Process(pid)
     times = [member.cpu_times() for member in (process, *process.children(recursive=True))]
     return float(sum(used.user + used.system for used in times))

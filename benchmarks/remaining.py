@@ -1,14 +1,15 @@
-"""`python -m benchmarks.remaining [--encodes 20]`: how true the remaining time is that an encoding tells.
+"""`python -m benchmarks.remaining [--encodes 20]`: measures how exactly an encoding reports its remaining time.
 
 Videos of 10 to 40 seconds and several sizes are encoded by the product's own code, with the real ffmpeg: one alone,
-then a pair of which the second begins while the first is under way (its pace drops, and rises again when one of them
-ends), then one alone, and so on. Each report is kept with its time. Afterwards, when the end is known, each
-`remaining_seconds` that was told from half-way on (50 %) is compared with what really remained:
+then a pair, then one alone, and so on. The second of a pair begins while the first is under way, so that the pace of
+the first drops. It rises again when one of them ends. Each report is kept with its time. Afterwards, when the end is
+known, each `remaining_seconds` that was reported from half-way on (50 %) is compared with the time that really
+remained:
 
-* the share: |told - true| / how long the whole encoding took;
+* the share: |reported - true| / the duration of the whole encoding;
 * the same difference in seconds.
 
-Percent must never have gone back.
+The reported percent must never decrease.
 """
 
 import argparse
@@ -32,13 +33,13 @@ SECONDS = (10, 40)
 SIZES = ((640, 360), (854, 480), (1280, 720))
 MAX_ENCODES = 40
 HALF, PAIR_BEGINS = 50.0, 30.0
-"""Percent: from where on it is judged; where the second of a pair begins."""
+"""The percent from which reports are judged, and the percent of the first of a pair at which the second begins."""
 PATIENCE_SECONDS = 300.0
 
 
 @dataclass
 class Run:
-    """One encoding: what it told, and when. `in_pair`: another one began or ended meanwhile."""
+    """One encoding, and its reports with their times. `in_pair`: whether another encoding began or ended during it."""
 
     source: Path
     in_pair: bool
@@ -68,7 +69,7 @@ class Run:
             self.under_way.set()
 
     def errors(self) -> list[float]:
-        """In seconds, of what was told from half-way on."""
+        """Return the errors of the reports from half-way on, in seconds."""
         return [
             abs(encoding.remaining_seconds - (self.ended - at))
             for at, encoding in self.told
@@ -77,7 +78,7 @@ class Run:
 
 
 def make_runs(folder: Path, encodes: int) -> list[list[Run]]:
-    """One alone, a pair, one alone, and so on."""
+    """Return groups of runs: one run, a pair, one run, and so on, `encodes` runs in all."""
     random = Random(SEED)  # noqa: S311 - no secret
     groups: list[list[Run]] = []
     left = encodes
@@ -96,7 +97,7 @@ def _make_source(path: Path, random: Random) -> Path:
 
 
 def encode_together(group: list[Run]) -> None:
-    """Each begins when the one before is under way. Raises what an encoding raises."""
+    """Encode the group. Each encoding begins when the previous one is under way. Raises the error of an encoding."""
     with ThreadPoolExecutor(len(group)) as pool:
         futures = []
         for run in group:
@@ -125,7 +126,7 @@ def lines(runs: list[Run]) -> Iterator[str]:
 
 
 def ninth_tenth(values: list[float]) -> float:
-    """The 90th percentile."""
+    """Return the 90th percentile."""
     return quantiles(values, n=10, method="inclusive")[-1]
 
 

@@ -1,13 +1,14 @@
-"""`python -m benchmarks.watching [--seconds 120] [--jobs 45]`: what watching jobs costs, by push and by the database.
+"""`python -m benchmarks.watching [--seconds 120] [--jobs 45]`: compares the costs of watching jobs by push and by poll.
 
-A complete product is started for it. `jobs` videos and imports run all the time, and some more wait for their turn,
-submitted through one web process; another is only watched through, one client a job, in two phases of `seconds` each:
+The benchmark starts a complete product. `jobs` videos and imports run all the time, and some more wait for their turn.
+They are submitted through one web process. Another web process only serves the clients that watch, one client for each
+job, in two phases of `seconds` each:
 
 A. each client holds a WebSocket with a ticket for its job, and also polls `…/progress/` once a second, as old pages do;
-B. each client polls the job's detail once a second instead, which is read from the database.
+B. each client only polls the job's detail once a second, which is read from the database.
 
-Counted: the requests; the statements that PostgreSQL got from the watched process (its own log, see `Statements`); the
-CPU time of that process (psutil), in A with all that it pushed; the records that came by push.
+The benchmark counts the requests, the records that were pushed, the statements of the second web process (from
+PostgreSQL's log, see `Statements`), and the CPU time of that process (by psutil), which in phase A includes the pushes.
 """
 
 import argparse
@@ -27,14 +28,14 @@ from embedded.plan import Web
 from harness.system import new_ticket
 
 MAX_SECONDS, MAX_JOBS = 140, 80
-"""Both phases and their beginning have to fit into the 600 s of an access token; and each running job has a connection
-to PostgreSQL, which takes 100."""
+"""Both phases and their warm-up must fit into the 600 s of an access token. Each running job has a connection to
+PostgreSQL, which accepts 100."""
 WARM_UP_SECONDS = 2.0
 
 
 @dataclass
 class Phase:
-    """One way of watching, and what it came to."""
+    """One way of watching jobs, and its results."""
 
     load: Load
     client: httpx.AsyncClient
@@ -53,19 +54,19 @@ class Phase:
 
     @property
     def cpu_of_a_request(self) -> float:
-        """In microseconds."""
+        """The CPU time for each request, in microseconds."""
         return 1e6 * self.cpu / self.requests
 
     @property
     def cpu_of_an_answer(self) -> float:
-        """The same with each record that was pushed counted as an answer too."""
+        """The CPU time for each request or pushed record, in microseconds."""
         return 1e6 * self.cpu / (self.requests + self.records)
 
     def goes_on(self) -> bool:
         return asyncio.get_running_loop().time() < self.ends
 
     async def push(self, place: int) -> None:
-        """A client with a WebSocket for the job at this place, then for the next one."""
+        """Watch the job at this place by a WebSocket, and then the next job at this place, until the phase ends."""
         while self.goes_on():
             topic = self.load.topics[place]
             ticket = await new_ticket(self.client, {"topics": [topic]})
@@ -75,14 +76,17 @@ class Phase:
                     async with asyncio.timeout_at(self.ends):
                         await watcher.until_terminal(topic)
                 except TimeoutError:
-                    if self.goes_on():  # the job, or the push, has fallen silent
+                    if self.goes_on():  # the job, or its push, is stuck
                         raise
                 self.records += len(watcher.history)
             while self.goes_on() and self.load.topics[place] == topic:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def poll(self, place: int, suffix: str) -> None:
-        """A client that asks once a second, or as soon as it was answered. The clients' seconds are spread evenly."""
+        """Poll the job at this place once a second, or less often if answers take longer.
+
+        The first polls of all clients are spread evenly over a second.
+        """
         loop = asyncio.get_running_loop()
         due = loop.time() + place / len(self.load.topics)
         while due < self.ends:
@@ -115,9 +119,10 @@ def reading_details(phase: Phase, place: int) -> list[Coroutine[None, None, None
 
 
 async def run_phase(load: Load, web: Web, statements: Statements, clients: Clients, seconds: float) -> Phase:
-    assert web.pid is not None  # noqa: S101 - tells the type
+    assert web.pid is not None  # noqa: S101 - for the type checker
     async with signed_in(web.address) as client:
-        await run_clients(load, client, clients, WARM_UP_SECONDS)  # connections, and what is loaded on first use
+        # Open the connections, and load what is loaded at the first use.
+        await run_clients(load, client, clients, WARM_UP_SECONDS)
         statements.begin()
         before = cpu_seconds(web.pid)
         phase = await run_clients(load, client, clients, seconds)
@@ -168,7 +173,7 @@ def table(push: Phase, details: Phase) -> list[str]:
 
 def number_to(most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if not text.isdecimal() or not 2 <= int(text) <= most:  # noqa: PLR2004 - a video and an import
+        if not text.isdecimal() or not 2 <= int(text) <= most:  # noqa: PLR2004 - one video and one import
             raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 2 to {most}")
         return int(text)
 
