@@ -1,4 +1,4 @@
-"""A transport for tests: it keeps the frames that it gets, and waits like a full buffer."""
+"""A transport for tests, which keeps the frames that it gets, and can wait like one with a full buffer."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from realtime.records.record import Record, parse_record
 
 
 class RecordingCarrier:
-    """A transport that keeps the frames. While `full`, it accepts a frame only when `drain` is called."""
+    """A transport that keeps the frames that it gets. After `fill`, each `send` waits until `drain` is called."""
 
     name = "recording"
     answers_pings = True
@@ -35,7 +35,7 @@ class RecordingCarrier:
         await self._writable.wait()
         self.taken.append(frame)
 
-    async def close(self, code: int, reason: str) -> None:  # noqa: ARG002 - as transports have it
+    async def close(self, code: int, reason: str) -> None:  # noqa: ARG002 - part of a transport's interface
         await self._writable.wait()
         self.closed_with = int(code)
 
@@ -58,7 +58,7 @@ class RecordingCarrier:
 
 
 class Standing:
-    """A feed that stays at an offset."""
+    """A feed whose position does not change."""
 
     def __init__(self, offset: int = 0, epoch: str = "e0") -> None:
         self.position: tuple[str, int] | None = (epoch, offset)

@@ -1,4 +1,4 @@
-"""Fixtures that make a process's objects of the engine again."""
+"""Fixtures that let the engine use changed settings, and let relays try again at once."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from realtime.outbox.delivery import Delivery, RevocationDelivery
 
 @pytest.fixture
 def forget_clients() -> Iterator[Callable[[], None]]:
-    """Return a function to call after a change of settings: new publishers and clients are then made."""
+    """Yield a function to call after a change of settings: the engine then makes its publisher and clients again."""
     _forget()
     yield _forget
     _forget()
@@ -18,7 +18,7 @@ def forget_clients() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture(autouse=True)
 def _tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make rows that a relay could not send due in its next round."""
+    """Let a relay try rows that it could not send again in its next round."""
     for kind in (Delivery, RevocationDelivery):
         monkeypatch.setattr(kind, "later_seconds", 0.0)
 

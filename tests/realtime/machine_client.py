@@ -1,4 +1,4 @@
-"""A client of the hub machine, which keeps a fold and a place over its connections, and checks each frame."""
+"""A client for the tests of hubs with random steps. It checks each frame that it receives."""
 
 import asyncio
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ class _Carrier:
 
 
 class Client:
-    """A client like a browser: it keeps a fold and a place over its connections. Each frame is checked."""
+    """A client that keeps a fold and a place when it reconnects, as a browser does. It checks each frame."""
 
     def __init__(self, tenant_id: int, patterns: list[str], database: dict[str, dict[str, Any]]) -> None:
         self.tenant_id, self.database = tenant_id, database
@@ -75,7 +75,7 @@ class Client:
     def connect(self, hub: LossyHub, since: Place | None) -> None:
         self.carrier = _Carrier(self)
         self.history.append(f"connects to {hub.name} with {since}")
-        if since is None:  # without a place the process cannot know that this client has seen more than the process
+        if since is None:  # without a place the process cannot know that this client has seen newer records
             self._highest = {}
         subscriber = Subscriber(self.tenant_id, self.topics, self.carrier)
         self.hub, self.subscriber, self._begun = hub, subscriber, False
@@ -91,13 +91,13 @@ class Client:
 
     async def receive(self, carrier: "_Carrier", frame: Frame) -> None:
         await self.free.wait()
-        if self.carrier is carrier:  # otherwise this connection is gone, and the frame with it
+        if self.carrier is carrier:  # otherwise the connection was lost, and the frame with it
             self.history.append(frame.body.decode())
             try:
                 self._apply(orjson.loads(frame.body))
             except AssertionError as problem:
                 problem.add_note("\n".join(["What this client saw, the last of it:", *self.history[-20:]]))
-                self.problems.append(problem)  # raised here, it would count as a peer that is gone
+                self.problems.append(problem)  # if raised here, it would count as a lost connection
 
     def _apply(self, frame: dict[str, Any]) -> None:
         place = parse_place(frame["place"])
@@ -148,7 +148,7 @@ class Client:
             self.fold[topic] = fields
 
     def _resolve_doubtful(self, shown: set[str]) -> None:
-        """Read doubtful topics by name from the detail view: it has the truth about ended ones, and knows no others."""
+        """Take the true state of doubtful topics that have ended, as from the detail view. Drop unfinished others."""
         for topic, held in list(self.fold.items()):
             if topic in shown:
                 continue

@@ -1,4 +1,4 @@
-"""A project's database for tests of the engine, whose states the tests set, and a project's worker."""
+"""A source whose states are set by the tests of the engine, and a function that publishes like a worker."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class ListedSource:
     tenant_ids: list[int] = field(default_factory=list)
     asked: int = 0
     asked_for: Sequence[int] = ()
-    """The tenants that the latest question was about."""
+    """The tenants that the latest call of `unfinished` named; empty after a call of another method."""
     kinds: Sequence[str] = ()
     before_answer: Callable[[], object] = lambda: None
 

@@ -1,4 +1,4 @@
-"""Tests of another Redis behind the same address: links move to it, and offsets are not confused."""
+"""Tests of another Redis behind the same address: links move to it, and its offsets are not confused with old ones."""
 
 import asyncio
 import time
@@ -48,7 +48,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[RedisPair]:
 
 
 class Watching:
-    """A client of a hub that checks its link, with a probe that runs when the test says so."""
+    """A client of a hub that checks its link. The probe only runs when a test calls it."""
 
     def __init__(self, pair: RedisPair, tenant_id: int) -> None:
         self.tenant_id = tenant_id
@@ -69,7 +69,7 @@ class Watching:
         await self.hub.close()
 
     async def join_by_name(self) -> None:
-        """A client connects that names a topic which the feed does not show."""
+        """Connect a client that names a topic which the feed does not show, and disconnect it."""
         newcomer = Subscriber(self.tenant_id, TopicFilter.of(["job:never"]), RecordingCarrier())
         await self.hub.join(newcomer)
         self.hub.leave(newcomer)
@@ -90,7 +90,7 @@ async def watching(pair: RedisPair, tenant_id: int) -> AsyncIterator[Watching]:
 
 
 async def finish(publisher: Publisher, tenant_id: int, *topics: str) -> list[Published]:
-    """Publish the end of each topic, in a thread, because the address is a proxy in this event loop."""
+    """Publish the end of each topic in a thread, because this loop also runs the proxy. Return the answers."""
 
     def publish() -> list[Published]:
         return [publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE") for topic in topics]
@@ -105,13 +105,13 @@ def jobs(name: str, number: int = 10) -> list[str]:
 async def test_a_redis_that_is_promoted_twice_begins_an_epoch_each_time(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
-    """A is master, then B, then A again, which missed everything meanwhile. Its `run_id` is that of the feed."""
+    """A is master, then B, then A again, without what B accepted. The `run_id` of A has not changed."""
     publisher = Publisher.from_url(pair.url)
     before = await finish(publisher, tenant_id, *jobs("before"))
     await watching.until_ended(set(jobs("before")))
     await pair.replicate()
     await pair.promote()
-    await pair.fall_behind()  # from here on A hears of nothing
+    await pair.fall_behind()  # from here on A gets no writes
     lost = await finish(publisher, tenant_id, *jobs("lost"))
     await watching.until_ended(set(jobs("lost")))
     await pair.promote()
@@ -142,7 +142,7 @@ async def test_the_relay_fills_a_redis_that_was_promoted_again(pair: RedisPair) 
 
 
 async def until_master(publisher: Publisher) -> str:
-    """Return the history of Redis, as soon as its address leads to a master."""
+    """Wait until the address leads to a master, and return the history of this Redis."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
@@ -155,7 +155,7 @@ async def until_master(publisher: Publisher) -> str:
 async def test_after_a_planned_failover_no_client_keeps_old_records(
     pair: RedisPair, watching: Watching, tenant_id: int, how: str
 ) -> None:
-    """All links of the process are to the server that becomes a replica, and none is cut."""
+    """All links of the process lead to the server that becomes a replica, and none is cut."""
     publisher = Publisher.from_url(pair.url)
     await finish(publisher, tenant_id, *jobs("before"))
     await watching.until_ended(set(jobs("before")))
@@ -172,7 +172,7 @@ async def test_after_a_planned_failover_no_client_keeps_old_records(
 
 
 async def until_ready(hub: Hub, *, ready: bool = True) -> str:
-    """Wait until `/readyz` would answer as expected."""
+    """Wait until `/readyz` would answer as expected, and return why the hub is not ready, or an empty text."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
@@ -209,7 +209,7 @@ async def test_a_process_whose_address_leads_to_a_replica_is_not_ready_until_it_
 async def test_the_next_probe_leaves_a_server_that_was_replaced_without_knowing_it(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
-    """Both servers accept writes, because the old one does not know that the address was moved."""
+    """Both servers accept writes, because the old one was not made a replica when the address was moved."""
     await pair.replicate()
     old = pair.master
     await asyncio.to_thread(pair.replica.command, "REPLICAOF", "NO", "ONE")
@@ -224,7 +224,7 @@ async def test_the_next_probe_leaves_a_server_that_was_replaced_without_knowing_
 async def test_an_old_link_reconnects_to_the_present_address(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For processes without a probe, such as a worker whose server was replaced without knowing it."""
+    """Processes without a probe, such as workers, find in this way that their server was replaced."""
     monkeypatch.setattr(realtime.redis.links, "OLD_SECONDS", 0.05)
     publisher = Publisher.from_url(pair.url)
     await finish(publisher, tenant_id, "job:a")
@@ -289,7 +289,7 @@ async def test_a_write_on_a_link_to_a_replica_is_sent_to_the_master(pair: RedisP
 
 
 class Refusing:
-    """A server that answers +OK, but an error to `SET b` on its first link."""
+    """A server that answers +OK to every command, except that `SET b` gets an error on the first link."""
 
     def __init__(self, error: str) -> None:
         self.error, self.links = error, 0
@@ -339,7 +339,7 @@ class Refusing:
 )
 @pytest.mark.parametrize("kind", ["synchronous", "asyncio"])
 async def test_each_answer_of_a_wrong_or_unavailable_server_ends_the_link(answer: str, kind: str) -> None:
-    """The server gives this answer on its first links and +OK on the next, so the command is sent once more."""
+    """The server gives this answer on its first link and +OK on the next, because the command is sent once more."""
     async with Refusing(answer) as server:
         if kind == "asyncio":
             redis: AsyncRedis = links.async_client(server.url)
@@ -357,7 +357,7 @@ async def test_each_answer_of_a_wrong_or_unavailable_server_ends_the_link(answer
 async def test_errors_of_a_young_link_are_raised_and_the_link_is_kept(
     pair: RedisPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise each record would cause a new connection to a Redis at its memory limit."""
+    """If the link was replaced, each record would cause a new connection to a Redis at its memory limit."""
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 60.0)
     connections = pair.proxies[0].connections
     redis = links.client(pair.url)

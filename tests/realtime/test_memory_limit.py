@@ -33,7 +33,7 @@ WEEK_SECONDS = 7 * 86_400
 
 @pytest.fixture
 def limited(own_redis: RedisServer) -> Iterator[Redis]:
-    """An empty Redis whose memory limit the tests set."""
+    """Yield a client of an empty Redis, whose memory limit the tests set."""
     client: Redis = Redis.from_url(own_redis.url)
     client.flushall()
     yield client
@@ -58,7 +58,7 @@ def status_of(publisher: Publisher, tenant_id: int, topic: str = TOPIC) -> str |
     return found.status.value if found else None
 
 
-# The order in which things give way.
+# What a Redis at the limit refuses, and what it accepts.
 
 
 def test_ends_of_jobs_are_published_and_unfinished_states_are_refused(
@@ -111,7 +111,7 @@ class TestRelay:
         with memory_full(own_redis):
             Relay().round()
             assert status_of(conf.publisher(), tenant_id) == "DONE"
-        for _ in range(20):  # rows; each round sends some
+        for _ in range(20):  # each round sends some of the rows
             Relay().round()
         assert not OutboxEntry.objects.filter(sent_at=None).exists()
         assert status_of(conf.publisher(), tenant_id, "job:waits7") == "PENDING"
@@ -136,7 +136,7 @@ class TestRelay:
         OutboxEntry.objects.filter(pk=entry.pk).update(created_at=timezone.now() - timedelta(minutes=1))
 
 
-# How much stays.
+# How much memory ended topics use, and how long.
 
 
 def test_the_memory_of_ended_jobs_is_bounded(limited: Redis, tenant_id: int) -> None:
@@ -145,7 +145,7 @@ def test_the_memory_of_ended_jobs_is_bounded(limited: Redis, tenant_id: int) -> 
     publisher = Publisher(limited)
     most = 0
     try:
-        for first in range(0, 20_000, 1000):  # 567 bytes each: three times what there is room for
+        for first in range(0, 20_000, 1000):  # 567 bytes each, together three times the room
             publisher.publish_many((tenant_id, record(number)) for number in range(first, first + 1000))
             publisher.status(tenant_id=tenant_id, topic="job:begins", attempt=first + 1, status="PROCESSING")
             most = max(most, limited.info("memory")["used_memory"])

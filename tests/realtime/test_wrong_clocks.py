@@ -1,4 +1,4 @@
-"""Tests of hosts with wrong clocks, by minutes or for a moment by a day: nothing is lost, and revocations work."""
+"""Tests of hosts whose clocks are wrong by minutes or a day: nothing is lost, and revocations work."""
 
 import time
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ from tests.realtime.sources import ListedSource
 
 MINUTES, HOURS = 60.0, 3600.0
 UNCERTAIN = 5.0
-"""Seconds. The clock of Redis is known as exactly as Redis answers fast."""
+"""In seconds. The slower Redis answers, the less exactly its clock is known."""
 WRONG = pytest.mark.parametrize("seconds", [-10 * MINUTES, 10 * MINUTES, -25 * HOURS, 25 * HOURS])
 
 
 @contextmanager
 def clock_of_the_host(seconds: float) -> Iterator[None]:
-    """As if the process had started on a host whose clock is this far ahead."""
+    """Behave as if the process had started on a host whose clock is this many seconds ahead."""
     wall = time.time
     there = RedisClock(wall=lambda: wall() + seconds)
     with pytest.MonkeyPatch.context() as patch:
@@ -77,7 +77,7 @@ def test_a_host_that_is_a_day_ahead_does_not_forget_marks_of_others(redis: Redis
     before = time.time()
     with transaction.atomic():
         revoke_on_commit(tenant_id, user_id=1)
-    # A process without a synchronized clock: its own clock decides which marks are old.
+    # As from a process that has not synchronized its clock, which is 25 hours ahead: it calls all marks old.
     oldest = (time.time() + 25 * HOURS) * 1000
     conf.revocations()._record(
         [Keys().revoked(tenant_id)], ["user:2", oldest, oldest, Keys().revocations(), b"", 13 * HOURS * 1000]

@@ -1,4 +1,4 @@
-"""Both publishers with the same interface, so that one suite tests both."""
+"""Gives both publishers the same interface, so that the same tests run with both."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 30.0
 PATIENT = Pace(patience_seconds=PATIENCE_SECONDS, overdue_seconds=PATIENCE_SECONDS)
 """For a busy machine: tests wait for answers, and a late answer does not open the circuit."""
 NEVER_DUE = replace(PATIENT, interval_seconds=3600.0)
-"""Waiting progress is sent only by `close`."""
+"""With this pace, only `close` sends waiting progress."""
 
 
 class InLoop:
@@ -57,7 +57,7 @@ MakeTwin = Callable[..., Twin]
 
 @contextmanager
 def twins(kind: str, redis: Redis) -> Iterator[MakeTwin]:
-    """Yield a function that makes publishers for a Redis, with the given pace. They are closed at the end."""
+    """Yield a function that makes publishers of this kind for a Redis. The publishers are closed at the end."""
     options = redis.connection_pool.connection_kwargs
     url = f"redis://{options['host']}:{options['port']}/{options.get('db', 0)}"
     made: list[Publisher | InLoop] = []
@@ -94,7 +94,7 @@ def _progress_of(publisher: Twin) -> ProgressThread | ProgressTask:
 
 @dataclass
 class Clock:
-    """A clock that moves when a test says so."""
+    """A clock that only moves when a test sets it."""
 
     now: float = 1000.0
 
@@ -103,6 +103,6 @@ class Clock:
 
 
 def clock_of(publisher: Twin) -> Clock:
-    """Replace the clock of a publisher that has not published anything yet, and return it."""
+    """Replace the clock of a publisher that has not published anything yet, and return the new clock."""
     clock = _progress_of(publisher)._clock = Clock()
     return clock

@@ -1,4 +1,4 @@
-"""Makes updates for tests of the rules."""
+"""Makes updates for the tests of the throttle and of the pacer."""
 
 from realtime.publish.pacing import progress_update
 from realtime.publish.throttle import Update

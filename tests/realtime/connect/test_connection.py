@@ -24,7 +24,7 @@ EVERYTHING = TopicFilter.of(["*"])
 
 
 class Process:
-    """A hub and its connections, and functions that open one."""
+    """A process with a hub and limits on connections. `new` makes a connection."""
 
     def __init__(self, url: str, tenant_id: int, publisher: Publisher) -> None:
         self.reader = FeedReader.from_url(url)
@@ -38,7 +38,7 @@ class Process:
         return Connection(ticket, EVERYTHING, carrier, self.hub, self.connections, timing or Timing()), carrier
 
     async def publish_and_wait(self, topic: str) -> None:
-        """Publish, and wait until the hub has received it."""
+        """Publish the end of a topic, and wait until the hub has received it."""
         offset = self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=1, status="DONE").offset
         async with asyncio.timeout(20):
             while self.hub.positions()[self.tenant_id][1] < offset:

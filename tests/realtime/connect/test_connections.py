@@ -15,7 +15,7 @@ EVERYTHING = TopicFilter.of(["*"])
 
 
 class FakeConnection:
-    """A connection that ends at once when asked, unless it is `stubborn`."""
+    """A connection that is removed as soon as `end` is called, unless it is `stubborn`."""
 
     transport_name = "recording"
 
@@ -90,14 +90,14 @@ async def test_a_mark_ends_the_connections_that_it_concerns(connections: Connect
     other_tenant = opened(connections, tenant_id=8)
     connections.end_revoked(
         7, Marks({"session:ends": 999_999.9}).concern
-    )  # of a session also before: it never comes back
+    )  # this mark is older than the ticket, but a session that has ended never begins again
     assert [held.ended for held in (session, other_session, other_user, other_tenant)] == [
         [(CloseCode.REVOKED, None)],
         [],
         [],
         [],
     ]
-    connections.end_revoked(7, Marks({"user:2": 999_999.9}).concern)  # before its ticket was issued
+    connections.end_revoked(7, Marks({"user:2": 999_999.9}).concern)  # older than this user's ticket
     assert other_user.ended == []
     connections.end_revoked(7, Marks({"tenant": 1_000_000.1}).concern)
     assert other_user.ended == other_session.ended == [(CloseCode.REVOKED, None)]

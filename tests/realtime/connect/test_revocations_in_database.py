@@ -1,4 +1,4 @@
-"""Tests of the reads of the database that all connections of a process share while Redis does not answer."""
+"""Tests that all connections of a process share reads of marks from the database while Redis does not answer."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from realtime.records.errors import FeedUnavailableError, MarksUnreadableError
 
 
 class Database:
-    """Records how many seconds back each read goes."""
+    """A database that records how far back each read of marks goes, in seconds."""
 
     def __init__(self) -> None:
         self.reads: list[float] = []
@@ -64,7 +64,7 @@ async def test_while_the_database_fails_or_hangs_nobody_is_admitted(
     for _ in range(2):
         with pytest.raises(FeedUnavailableError):
             await marks.refresh()
-    assert len(database.reads) == 3  # the one that hangs is not begun again
+    assert len(database.reads) == 3  # the last two calls share one read
     database.answers.set()
     await marks.refresh()
     assert database.reads == [KEPT_SECONDS] * 3

@@ -1,4 +1,4 @@
-"""Tests of ending tasks that run without limit."""
+"""Tests of ending background tasks, which run until they are cancelled."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Tests of when a feed sends to its subscribers: at once, in ticks, or in one snapshot for all that join."""
+"""Tests of when a feed sends to its subscribers: at once, in ticks, or in a snapshot that joining clients share."""
 
 import asyncio
 from itertools import count
@@ -21,7 +21,7 @@ NEVER = 1000.0
 
 
 class Case:
-    """A followed feed whose ticks happen when the test says so."""
+    """A followed feed. By default its ticks only happen when a test calls `flush`."""
 
     def __init__(self, flush_seconds: float = NEVER, limits: Limits | None = None) -> None:
         self.feed = FollowedFeed(7, cast("FeedReader", None), limits or Limits(), flush_seconds)
@@ -42,7 +42,7 @@ class Case:
         self.feed.receive([Message(self.feed.mirror.epoch, entry.offset, entry) for entry in records])
 
     def restart(self, offset: int = 0) -> None:
-        """Let the feed belong to another Redis, without records."""
+        """Load a new epoch without records, as after a change to another Redis."""
         self.offsets = count(offset + 1)
         self.feed._load(Snapshot("e1", offset, 0, whole=True, records=[]))
 
@@ -62,7 +62,7 @@ def delivered(carrier: RecordingCarrier) -> list[tuple[str, int]]:
 
 
 def make_busy(case: Case) -> None:
-    """Publish more at once than a calm feed sends without ticks."""
+    """Deliver more records at once than a feed sends without waiting for a tick."""
     for _ in range(CALM_RECORDS_A_SECOND + 5):
         case.arrive("job:busy")
 
@@ -137,7 +137,7 @@ async def test_clients_that_join_while_nothing_changes_share_a_snapshot(case: Ca
 
 
 async def test_a_new_epoch_begins_with_a_snapshot_for_all_and_drops_queued_records(case: Case) -> None:
-    carriers = [case.join() for _ in range(600)]  # more than one part of a fan-out
+    carriers = [case.join() for _ in range(600)]  # more than a fan-out serves at once
     case.arrive("job:old")
     case.feed._load(Snapshot("e1", 3, 0, whole=True, records=[record(3, "job:new")]))
     async with asyncio.timeout(20):
@@ -176,7 +176,7 @@ async def test_an_end_during_the_snapshots_of_a_new_epoch_reaches_clients_that_n
 async def test_ends_during_a_fan_out_are_sent_together_after_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At saturation a hundred more topics end during one fan-out."""
+    """A hundred topics end while one fan-out is under way, as at the highest load."""
     monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 1)
     case = Case()
     carriers = [case.join() for _ in range(20)]

@@ -1,4 +1,4 @@
-"""Tests of a process that loses Redis while more topics end than a feed shows: clients still get these ends."""
+"""Tests of a process that loses Redis while more topics end than a feed shows: clients still get the ends."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class Watched:
             self.publisher.status(tenant_id=self.tenant_id, topic=topic, attempt=attempt, status=status)
 
     def received(self) -> dict[str, str]:
-        """The last status of each topic that the client received."""
+        """Return the last status that the client received of each topic."""
         records = [record for frame in self.carrier.frames for record in frame.get("records", ())]
         return {record["topic"]: record["status"] for record in records}
 
@@ -106,7 +106,7 @@ async def test_it_gets_running_topics_too_and_their_ends_after_the_next_outage(w
     watched.publish_status("PENDING", "job:a")
     await watched.until_received("PENDING", "job:a")
     await watched.cut_off()
-    watched.publish_status("PROCESSING", "job:a", *MANY)  # the others pushed it out
+    watched.publish_status("PROCESSING", "job:a", *MANY)  # MANY pushed job:a out of the feed
     watched.reconnect()
     await watched.until_received("PROCESSING", "job:a", MANY[-1])
     await watched.cut_off()

@@ -1,4 +1,4 @@
-"""Tests of deliveries to many connections that do not block the loop."""
+"""Tests that deliveries to many connections do not block the event loop."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from realtime.feed.fan_out import AT_ONCE, FanOut
 
-Who = Any  # a subscriber is only passed on
+Who = Any  # stands for a subscriber: the fan-out only hands it on
 
 
 @pytest.fixture

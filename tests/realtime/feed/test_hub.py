@@ -48,14 +48,14 @@ async def join(
 async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
     hub: Hub, servers: Servers, redis: Redis, tenant_id: int, restored_by: str
 ) -> None:
-    """A client reconnects while the status is evicted. Its new place must not cover the end that it did not get."""
+    """A client reconnects while the status is evicted. Its new place must not cover the end, which was not sent."""
     limits = Limits(terminal_ttl_seconds=86_400)
     publisher = Publisher(redis, limits=limits)
     first = publisher.status(tenant_id=tenant_id, topic="job:a", attempt=1, status="PROCESSING")
     publisher.status(tenant_id=tenant_id, topic="job:a", attempt=1, status="DONE")
     redis.delete(Keys().status(tenant_id, "job:a"))
     _, carrier = await join(hub, tenant_id, since=Place(first.epoch, first.offset, EVERYTHING.hash))
-    assert (carrier.frames[0]["recovered"], carrier.frames[0]["records"]) == (False, [])  # it asks by name then
+    assert (carrier.frames[0]["recovered"], carrier.frames[0]["records"]) == (False, [])  # the client will ask by name
     source = ListedSource()
     source.set_state(tenant_id, "job:a", "DONE")
     if restored_by == "the sweeper":
@@ -65,7 +65,7 @@ async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
     record = publisher.record(tenant_id, "job:a")
     assert record is not None
     assert record.offset == 2
-    other = Hub(FeedReader.from_url(servers.redis.url), limits).start()  # another process, which reads the feed now
+    other = Hub(FeedReader.from_url(servers.redis.url), limits).start()  # a process that reads the feed only now
     _, later = await join(other, tenant_id, since=Place(first.epoch, first.offset, EVERYTHING.hash))
     assert [entry["status"] for entry in later.frames[0]["records"]] == ["DONE"]
     await other.close()
@@ -74,7 +74,7 @@ async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
 async def test_a_topic_requested_by_name_is_never_sent_ahead_of_its_feed(
     hub: Hub, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mirror is behind, because the messages are still on their way."""
+    """The mirror is behind Redis, because the messages have not arrived yet."""
     held: list[tuple[int, bytes]] = []
     await join(hub, tenant_id)
     receive = hub.on_messages
@@ -112,7 +112,7 @@ async def test_a_feed_is_followed_for_a_while_after_the_last_client_left_and_pol
 
 
 class Busy:
-    """A feed of which more topics end than it shows, during each read by name."""
+    """A feed in which more topics end during each read by name than it shows."""
 
     limits = Limits(recent_terminal=2)
 
@@ -121,7 +121,7 @@ class Busy:
         self.hub, self.numbers, self.reads = hub, count(), 0
         self.before: list[tuple[str, int, str]] = []
         self.after: list[tuple[str, int, str]] = []
-        """What else is said before and after Redis is asked."""
+        """What else `read_topics` publishes: `before` its read from Redis, and `after` it."""
         self._read = hub._reader.read_topics
 
     async def go_on(self, others: list[tuple[str, int, str]]) -> None:
@@ -173,7 +173,7 @@ async def test_a_feed_with_a_new_epoch_during_each_read_is_given_up_with_a_sente
     read = busy._read
 
     async def and_forget(tenant_id: int, topics: Sequence[str]) -> Named:
-        redis.hset(Keys().feed(tenant_id), "history", "f" * 40)  # another Redis wrote it
+        redis.hset(Keys().feed(tenant_id), "history", "f" * 40)  # as if another Redis had written it
         return await read(tenant_id, topics)
 
     busy._read = and_forget

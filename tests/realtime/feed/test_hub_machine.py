@@ -1,10 +1,10 @@
-"""Clients of two server processes with real hubs and a real Redis that loses data, step by step.
+"""Tests of two real hubs and their clients, with a real Redis that loses data, in random steps.
 
 Steps are small and do not wait for each other: a join may be under way while Redis is restarted. Only `compare_all`
-waits. It then compares every client's fold with a fresh snapshot: no client goes back, and each has what a new client
-would receive.
+waits. It compares every client's fold with a fresh snapshot: each client must have what a new client would receive.
+Each frame is also checked when a client receives it: no client may go back.
 
-The examples are the same in each run. `REALTIME_EXAMPLES=500` runs 500 other ones.
+The examples are the same in each run. `REALTIME_EXAMPLES=500` runs 500 others.
 """
 
 import asyncio
@@ -43,11 +43,11 @@ from realtime.records.transitions import Status, Verdict
 from tests.realtime.machine_client import Client, LossyHub, strength
 
 EXAMPLES = int(os.environ.get("REALTIME_EXAMPLES", "0"))
-# `script/break-guarantees` only asks whether there is a failure, not for the shortest one.
+# `script/break-guarantees` only needs to know whether an example fails, so no shorter example is searched for.
 PHASES = [Phase.generate] if os.environ.get("QUICK_FAILURE") else list(Phase)
 BOUND_SECONDS = 15.0
-MAX_RESTARTS = 2  # in an example; each takes a tenth of a second
-MAX_PROMOTIONS = 2  # so that a server can be promoted twice
+MAX_RESTARTS = 2  # for each example; a restart takes a tenth of a second
+MAX_PROMOTIONS = 2  # the second one promotes the first server again
 
 TOPICS = ["job:a", "job:b", "job:c", "video:a", "video:b"]
 NUDGE = "nudge:n"
@@ -85,14 +85,14 @@ class HubMachine(RuleBasedStateMachine):
         self.publisher = Publisher(self.redis)
         self.promotions_left = 0
         self.replicates = self.behind = False
-        """Whether the replica hears of what is written, or heard of it once."""
+        """Whether the replica gets all writes (`replicates`), or got them earlier and no longer does (`behind`)."""
         self.clients: list[Client] = []
         self.restarts = 0
         self.has_dump = False
         self.database: dict[str, dict[str, Any]] = {}
-        """The truth: for each topic its last true state."""
+        """The true state of each topic."""
         self.told = True
-        """Whether the relay has said it all again since Redis came back."""
+        """Whether all true states were published again since Redis lost data or was replaced."""
         self.clock = time.time()
         self.nudges = 0
 
@@ -101,7 +101,7 @@ class HubMachine(RuleBasedStateMachine):
         at_once=st.sampled_from([256, 1]),
         recent_terminal=st.sampled_from([1, 2, 100]),
         filters=st.lists(st.sampled_from(FILTERS), min_size=2, max_size=4),
-        promotions=st.sampled_from([MAX_PROMOTIONS, 0, 0, 0]),  # each takes half a second
+        promotions=st.sampled_from([MAX_PROMOTIONS, 0, 0, 0]),  # a promotion takes half a second
     )
     def begin(
         self, linger: float, at_once: int, recent_terminal: int, filters: list[list[str]], promotions: int
@@ -192,7 +192,7 @@ class HubMachine(RuleBasedStateMachine):
         hub=st.integers(0, 1),
     )
     def miss_ends(self, number: int, finished: list[str], hub: int) -> None:
-        """Disconnect a client while more topics begin and end than are shown."""
+        """Disconnect a client while more topics begin and end than the feed shows."""
         self.work_on(finished, 1, 100)
         self.go(number)
         for topic in finished:
@@ -243,7 +243,7 @@ class HubMachine(RuleBasedStateMachine):
         self.turn(turns)
 
     def _publish(self, topic: str, attempt: int, status: str, percent: int) -> None:
-        """Publish. Progress may come from a dead worker, but a terminal state is only published if it is true."""
+        """Publish a state, even late progress of a dead worker. But publish a terminal state only if it is true."""
         true = self.database.get(topic)
         new = {"attempt": attempt, "status": status}
         if true is None or (strength(new) >= strength(true) and (attempt > true["attempt"] or strength(true)[1] < 2)):
@@ -366,7 +366,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: not self.told)
     def say_again(self) -> None:
-        """Publish the true state of each topic again, as relay and workers do after a change of Redis."""
+        """Publish the true state of each topic again, as the relay does after Redis lost data or was replaced."""
         self.told = True
         for topic, true in self.database.items():
             self._publish_to_feed(self.tenant_id, topic, true["attempt"], true["status"], 50)
@@ -396,7 +396,7 @@ class HubMachine(RuleBasedStateMachine):
                 await asyncio.wait([client.joining])
             if client.subscriber is None:
                 client.connect(self.hubs[0], client.place)
-        # The next message shows that one was lost.
+        # A hub notices a lost message only when the next one arrives.
         self.nudges += 1
         self._publish_to_feed(self.tenant_id, NUDGE, self.nudges, "PENDING", None)
         await until(self._rests, self._why_not)
@@ -428,7 +428,7 @@ class HubMachine(RuleBasedStateMachine):
         return scripts.snapshot(cast("list[bytes]", script(names, values)))
 
     def _compare(self, client: Client, fresh: dict[str, Record]) -> None:
-        """Check guarantee 3. Guarantee 2 was checked with each frame."""
+        """Raise a problem that was found in a frame (guarantee 2). Compare the fold with `fresh` (guarantee 3)."""
         for problem in client.problems:
             raise problem
         for topic, record in fresh.items():
@@ -442,7 +442,7 @@ class HubMachine(RuleBasedStateMachine):
             assert self.publisher.record(self.tenant_id, topic) is None or topic in client.fold
 
     async def _compare_with_new(self, client: Client, hub: LossyHub, number: int) -> None:
-        """Check that a new client of either process gets the same, and by name also topics that are no longer shown."""
+        """Check that a new client gets the same records, and by name also those of topics that are no longer shown."""
         new = Client(self.tenant_id, sorted(client.topics.patterns), self.database)
         new.connect(hub, None)
         assert new.joining is not None
@@ -459,7 +459,7 @@ class HubMachine(RuleBasedStateMachine):
 
 
 def replicate_at_once(server: RedisServer) -> None:
-    """A new server waits 5 s for more replicas before it sends its data to the first. Let it send at once."""
+    """Let a server send its data to a replica at once. By default Redis first waits 5 s for other replicas."""
     server.command("CONFIG", "SET", "repl-diskless-sync-delay", "0")
 
 
@@ -469,7 +469,7 @@ async def _turn(turns: int) -> None:
 
 
 async def until(holds: Callable[[], bool], why_not: Callable[[], str]) -> None:
-    """Wait for a condition for a bounded time, and check it every few turns of the loop."""
+    """Wait until the condition holds. After BOUND_SECONDS, raise AssertionError with the text of `why_not`."""
     try:
         async with asyncio.timeout(BOUND_SECONDS):
             while not holds():
@@ -480,7 +480,7 @@ async def until(holds: Callable[[], bool], why_not: Callable[[], str]) -> None:
 
 @pytest.fixture
 def servers_of_its_own() -> Iterator[tuple[RedisServer, RedisServer]]:
-    """Two servers, which may be killed and promoted."""
+    """Yield two servers, which the test may kill and promote."""
     with scratch_folder("hub-machine") as folder:
         servers = RedisServer(folder / "redis"), RedisServer(folder / "replica")
         try:
@@ -499,7 +499,7 @@ def test_every_client_ends_with_the_records_of_a_new_client(
     # Let links count as old at once and be checked often, so that no example has to wait.
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 0.0)
     monkeypatch.setattr(realtime.feed.reader, "SERVER_SECONDS", 0.02)
-    # Each example sets its own; restore it at the end.
+    # Each example sets these two values. After the test, monkeypatch restores them.
     monkeypatch.setattr(realtime.feed.hub, "LINGER_SECONDS", 30.0)
     monkeypatch.setattr(realtime.feed.fan_out, "AT_ONCE", 256)
     run_state_machine_as_test(

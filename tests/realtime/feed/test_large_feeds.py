@@ -65,7 +65,7 @@ def test_a_hundred_thousand_shown_topics_are_read_mirrored_and_sent_in_parts(red
     assert len(parts) > 10
     assert max(len(part.body) for part in parts) < frames.MAX_SNAPSHOT_BYTES + 1000
     assert [part.place is not None for part in parts] == [False] * (len(parts) - 1) + [True]
-    # The cost of a place depends on what changed since, not on the size of the feed.
+    # A read after a place returns only what has changed since, whatever the size of the feed.
     publisher.status(tenant_id=tenant_id, topic="job:7", attempt=1, status="DONE")
     changed = read(redis, tenant_id, mirror.epoch, mirror.offset)
     assert [record.topic for record in changed.records] == ["job:7"]

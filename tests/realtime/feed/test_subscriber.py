@@ -55,7 +55,7 @@ async def test_a_free_connection_sends_the_shared_frame_at_once_without_a_task(c
 
 async def test_the_queue_has_the_newest_record_of_each_topic_in_the_order_of_offsets(case: Case) -> None:
     case.carrier.fill()
-    case.deliver(record(1))  # this one is being sent
+    case.deliver(record(1))  # this record is being sent, the next are queued
     for offset, topic in [(2, "job:a"), (3, "job:b"), (4, "job:c"), (5, "job:a")]:
         case.deliver(record(offset, topic))
     assert case.subscriber.busy
@@ -230,7 +230,7 @@ async def test_queued_records_of_topics_that_are_no_longer_watched_are_not_sent(
 
 
 class TestOnAServerWhoseSendNeverWaits:
-    """There, everything sent since the last answered ping may still be in the buffer."""
+    """On such a server, everything sent since the last answered ping may still be in the buffer."""
 
     BIG = "x" * 30_000
 
@@ -256,7 +256,7 @@ class TestOnAServerWhoseSendNeverWaits:
         case.subscriber.queue(frames.ping(case.subscriber.place))
         for offset in range(1, 5):
             self.deliver_big(case, offset)
-        case.subscriber.answered()  # the pong of the first ping, after which all was sent
+        case.subscriber.answered()  # the pong of the first ping, which was sent before all records
         assert case.subscriber.busy
         case.subscriber.answered()
         assert not case.subscriber.busy

@@ -14,7 +14,7 @@ TOPIC = "job:a1"
 
 
 def left_behind(tenant_id: int, topic: str = TOPIC, *, age_seconds: float = 60, **fields: Any) -> OutboxEntry:
-    """Write a row that its process did not send."""
+    """Write a row of this age that was not sent, as if its process had ended too early."""
     payload = {"topic": topic, "attempt": 1, "status": "DONE", "published_at": time.time() - age_seconds} | fields
     return aged(OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=payload), age_seconds)
 

@@ -32,7 +32,7 @@ def loses_its_link() -> None:
 
 
 def cut_link() -> None:
-    """Cut the link, as a server or a proxy that ends does."""
+    """End the link to the database from outside, as a server or a proxy that shuts down does."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone()

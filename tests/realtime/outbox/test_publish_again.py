@@ -1,4 +1,4 @@
-"""Tests that records which went to a master that was replaced are published to the new one."""
+"""Tests that records which were sent to a replaced master are published again, to the new master."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -33,7 +33,7 @@ def source() -> ListedSource:
 
 @pytest.fixture
 async def pair(tmp_path: Path, settings: Settings, forget_clients: Callable[[], None]) -> AsyncIterator[RedisPair]:
-    """Two masters, and an address that leads to the first.
+    """Yield two masters, and an address that leads to the first.
 
     The relay's URL for this address differs from the writer's, so the relay has its own `links.Address`.
     """
@@ -45,7 +45,7 @@ async def pair(tmp_path: Path, settings: Settings, forget_clients: Callable[[], 
 
 
 async def in_thread(work: Callable[[], object]) -> None:
-    """Run in a thread, because the address is a proxy in this event loop."""
+    """Run `work` in a thread, because the address is a proxy in this event loop."""
 
     def and_close() -> None:
         try:
@@ -57,7 +57,7 @@ async def in_thread(work: Callable[[], object]) -> None:
 
 
 def commit_and_publish_end(writer: Publisher, tenant_id: int, topic: str) -> Callable[[], None]:
-    """Commit the end of a job and publish it, with the links of the writer."""
+    """Return a function that commits the end of a job and publishes it with the links of the writer."""
 
     def commit_and_publish() -> None:
         payload = {"topic": topic, "attempt": 1, "status": "DONE"}
@@ -74,7 +74,7 @@ def knows(url: str, tenant_id: int, topic: str) -> bool:
 
 
 async def switch(pair: RedisPair) -> None:
-    """Let the address lead to the other master, and the relay notice. The writer's link stays at the old one."""
+    """Let the address lead to the other master, and let the relay notice. The writer keeps its link to the old one."""
     pair.master, pair.replica = pair.replica, pair.master
     pair.switch()
     links.address_of(conf.redis_url()).leave()
@@ -87,7 +87,7 @@ async def test_a_terminal_record_that_went_to_the_old_master_is_published_again_
         await in_thread(commit_and_publish_end(writer, tenant_id, "job:before"))
         maintenance = Relay()._maintenance
         await in_thread(maintenance.round)
-        maintenance._republisher._due.clear()  # the looks of the first fill are long over
+        maintenance._republisher._due.clear()  # as if the looks after the first fill were over
         await switch(pair)
         await in_thread(maintenance.round)
         assert knows(pair.master.url, tenant_id, "job:before")
@@ -95,7 +95,7 @@ async def test_a_terminal_record_that_went_to_the_old_master_is_published_again_
     assert knows(pair.replica.url, tenant_id, "job:lost")
     assert not knows(pair.master.url, tenant_id, "job:lost")
     assert len(maintenance._republisher._due) == len(publish_again.LOOKS)
-    maintenance._republisher._due[0] = 0.0  # ten seconds later
+    maintenance._republisher._due[0] = 0.0  # as if ten seconds had passed
     await in_thread(maintenance.round)
     assert knows(pair.master.url, tenant_id, "job:lost")
     assert len(maintenance._republisher._due) == len(publish_again.LOOKS) - 1
@@ -135,7 +135,7 @@ async def test_a_revocation_that_went_to_the_old_master_is_written_again(
 async def test_a_look_reads_only_rows_that_were_sent_recently(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There may be many records of a day. The fill has published the older ones."""
+    """A day may have many records, and the fill has already published the older ones."""
     await in_thread(Relay().round)
 
     def sent_long_ago() -> None:

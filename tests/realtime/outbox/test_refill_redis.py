@@ -1,4 +1,4 @@
-"""A Redis that lost something is filled again, even while the source of a project fails."""
+"""Tests that a Redis which lost data is filled again, even if the source of a project fails for a while."""
 
 import time
 from collections.abc import Callable
@@ -58,10 +58,10 @@ class TestFill:
         assert status_of(tenant_id) is None
         redis.set("realtime:relay", "another life")
         Relay().round()
-        assert redis.hget(f"tenant:{tenant_id}:feed", "offset") == b"1"  # the index knows that it is DONE: a duplicate
+        assert redis.hget(f"tenant:{tenant_id}:feed", "offset") == b"1"  # the fence has DONE, so it is a duplicate
 
     def test_a_redis_that_began_with_an_older_dump_gets_what_it_missed(self, redis: Redis, tenant_id: int) -> None:
-        """Yesterday's topics come from the outbox, and older ones from the source."""
+        """Changes of the last day come from the outbox, and older ones from the source."""
         publisher = conf.publisher()
         for topic in ("job:a1", "job:long_ago"):
             publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="PROCESSING")
@@ -95,7 +95,7 @@ class TestFill:
         assert redis.get("realtime:relay") == conf.publisher().run_id().encode()
 
     def test_the_latest_ends_are_shown_even_if_redis_gets_older_ones_later(self, redis: Redis, tenant_id: int) -> None:
-        """A job ends after an empty Redis came back and before it is filled."""
+        """A job ends after Redis came back empty, and before a relay fills Redis."""
         many = conf.limits().recent_terminal
         for number in range(many):
             left_behind(tenant_id, f"job:old-{number}", age_seconds=3600)
@@ -166,7 +166,7 @@ def stalled(tenant_id: int) -> bool:
     return bool(orjson.loads(record.body)["stalled"])
 
 
-# A source that fails, or is not there.
+# A source that fails, and a project without a source.
 
 
 def of_another_schema() -> None:
@@ -194,7 +194,7 @@ def test_a_source_that_fails_while_redis_is_filled_is_asked_again_later(
     asked = the_source.asked
     worker.round()
     assert the_source.asked == asked
-    monkeypatch.setattr(worker._maintenance._refill, "_again_at", 0.0)  # half a minute later
+    monkeypatch.setattr(worker._maintenance._refill, "_again_at", 0.0)  # as if half a minute had passed
     the_source.before_answer = lambda: None
     worker.round()
     assert redis.get("realtime:relay") == conf.publisher().run_id().encode()

@@ -1,4 +1,4 @@
-"""The rounds of relays: what they send, which one maintains Redis, and whose clock decides."""
+"""Tests of the rounds of relays: what they send, which relay maintains Redis, and whose clock decides."""
 
 import threading
 import time
@@ -105,7 +105,7 @@ def test_a_row_that_another_relay_has_claimed_is_left_to_it_until_its_claim_runs
     assert [row.pk for row in claims.claim(RECORD)] == [entry.pk]
     Relay().round()
     assert sent(entry) == [False]
-    OutboxEntry.objects.update(next_try_at=Now() - timedelta(seconds=1))  # it froze
+    OutboxEntry.objects.update(next_try_at=Now() - timedelta(seconds=1))  # the claim ran out
     Relay().round()
     assert sent(entry) == [True]
 
@@ -140,7 +140,7 @@ def test_one_relay_at_a_time_maintains_redis_and_another_takes_over_when_it_free
 
 
 def test_a_lease_that_ends_in_the_far_future_is_free(tenant_id: int) -> None:
-    """As after the clock of the database was set back."""
+    """A lease has such an end after the clock of the database was set back."""
     first, second = Lease("x", 15), Lease("x", 15)
     assert first.hold()
     RelayLease.objects.update(held_until=Now() + timedelta(hours=1))

@@ -1,4 +1,4 @@
-"""Tests of revocations that Redis does not accept at once: their times, how they get into Redis, and the answers."""
+"""Tests of revocations that Redis does not accept at once: their times, their way to Redis, and the answers."""
 
 import time
 from collections.abc import Callable
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def server(own_redis: RedisServer, settings: Settings, forget_clients: Callable[[], None]) -> RedisServer:
-    """A Redis of this module that the engine uses. At the beginning of each test it runs and accepts writes."""
+    """Let the engine use a Redis of this module, which is empty and accepts writes, and return it."""
     settings.REALTIME_REDIS_URL = own_redis.url
     forget_clients()
     conf.redis().flushall()
@@ -144,7 +144,7 @@ def test_a_process_that_starts_after_the_fault_knows_the_marks_that_are_not_writ
     before = time.time()
     with read_only(server):
         revoke(tenant_id, session_id="s")
-    conf.revocations().unwritten.look()  # of a process that was there before
+    conf.revocations().unwritten.look()  # by a process that ran during the fault
     starting = another_process(server)
     starting.unwritten.look(in_background=True)
     assert is_revoked(tenant_id, before, starting)
@@ -187,7 +187,7 @@ def test_a_request_whose_revocation_could_not_be_announced_answers_503(
 
 @pytest.fixture
 def while_redis_is_asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], list[object]]:
-    """Call a function each time that a mark is sent to Redis, and return the list of its results."""
+    """Return a function that lets another be called with each mark sent to Redis, and returns a list of its results."""
 
     def watch(look: Callable[[], object]) -> list[object]:
         seen: list[object] = []
@@ -219,7 +219,7 @@ def test_no_database_connection_is_held_while_a_revocation_is_sent(
     revoke(tenant_id, session_id="s")
     written_by_hand(tenant_id, {"tenant": tenant_id, "subject": "user:2"})
     Relay().round()
-    assert held == [False] * 4  # `revoke` sends two
+    assert held == [False] * 4  # `revoke` sends its mark twice
 
 
 def test_the_relay_locks_no_row_while_it_sends_a_revocation(
@@ -257,7 +257,7 @@ def test_an_invalid_row_stops_neither_the_relay_nor_the_reading_of_marks(
     assert [line["id"] for line in logs if line["event"] == "revocation_row_bad"] == [bad.pk]
     Relay().round()
     assert sent(bad, good, record) == [False, True, True]
-    assert redis.get("realtime:relay") == conf.publisher().run_id().encode()  # it was filled
+    assert redis.get("realtime:relay") == conf.publisher().run_id().encode()  # Redis was filled
 
 
 def written_by_hand(tenant_id: int, payload: object) -> OutboxEntry:

@@ -1,4 +1,4 @@
-"""Rows that can never be sent hold up no others, and are set aside with their reason."""
+"""Tests that rows which can never be sent do not delay others, and are set aside with the reason."""
 
 from io import StringIO
 
@@ -67,7 +67,7 @@ def test_a_row_that_keeps_failing_while_others_are_sent_is_set_aside(tenant_id: 
     bad = letter(tenant_id, -1)
     for number in range(claims.MAX_ATTEMPTS):
         assert waiting().set_aside == 0
-        OutboxEntry.objects.filter(sent_at=None).update(next_try_at=None)  # its pause is over
+        OutboxEntry.objects.filter(sent_at=None).update(next_try_at=None)  # as if its pause were over
         letter(tenant_id, number)
         Relay().round()
     bad.refresh_from_db()

@@ -1,4 +1,4 @@
-"""Tests that refusals are logged once for each reason, and counted."""
+"""Tests that refusals are logged at most once a minute for each reason, and counted."""
 
 import pytest
 import structlog
@@ -24,7 +24,7 @@ def clock() -> Clock:
 @pytest.fixture
 def log(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> RefusalLog:
     monkeypatch.setattr(counts, "refusals", type(counts.refusals)())
-    monkeypatch.setattr(refusals, "log", structlog.get_logger("tests"))  # whose processors are not cached yet
+    monkeypatch.setattr(refusals, "log", structlog.get_logger("tests"))  # a new one, with no cached processors
     return RefusalLog(clock)
 
 

@@ -1,4 +1,4 @@
-"""Tests of the circuit and the patience with any behaviour of Redis."""
+"""Tests of the breaker and of the patience, whatever Redis does."""
 
 import math
 
@@ -9,7 +9,7 @@ from realtime.publish.breaker import Breaker, Patience
 
 OVERDUE, FIRST, LONGEST = 1.0, 0.5, 4.0
 TICKS = st.integers(0, 192).map(lambda ticks: ticks / 64)
-"""Up to 3 s, as binary fractions: times add up exactly."""
+"""Seconds from 0 to 3, as binary fractions, so that their sums are exact."""
 
 
 def breaker() -> Breaker:
@@ -60,7 +60,7 @@ def test_it_tries_ever_less_often_until_a_publish_has_worked_again() -> None:
     circuit.sent(now)
     circuit.answered(now)  # a probe
     circuit.sent(now)
-    circuit.failed(now)  # it answers, and refuses
+    circuit.failed(now)  # Redis refused a publish after the probe
     assert circuit.probe_at - now == LONGEST
     for _ in range(2):
         circuit.sent(now)

@@ -1,4 +1,4 @@
-"""Tests of all rules together: drops are counted, and slow answers are waited for only while patience lasts."""
+"""Tests of the pacer: drops are counted, and calls wait for slow answers only while the patience lasts."""
 
 import math
 
@@ -24,7 +24,7 @@ STEPS = st.lists(
 
 
 class Run:
-    """A pacer and one sender. Redis answers or fails when the history says so."""
+    """A pacer and its sender. Redis answers or fails when a step says so."""
 
     def __init__(self) -> None:
         self.pacer = Pacer(PACE)
@@ -47,7 +47,7 @@ class Run:
             self.pacer.waited(0.015)
 
     def turn(self, *, fails: bool = False) -> None:
-        """Answer the call that is under way. Without one, send an update, or probe Redis."""
+        """Let the call that is under way succeed or fail. If there is none, send the next updates, or probe Redis."""
         if self._under_way is None:
             self._under_way = self.pacer.take(self.now) or None
             if self._under_way is None and self.pacer.next_at <= self.now:
@@ -104,7 +104,7 @@ def test_with_a_redis_that_answers_in_time_only_replaced_updates_are_dropped(
 
 
 def number(sending: Sending) -> bytes:
-    """Return a number as a text of a fixed width, so that texts compare like numbers."""
+    """Return the number of an update as a text of a fixed width, so that these texts compare like numbers."""
     digits = sending.update.draft.text.split(b'"number":')[1].split(b"}")[0]
     return digits.rjust(4, b"0")
 
@@ -119,7 +119,7 @@ def test_a_slow_redis_gets_all_updates_and_is_waited_for_until_patience_ends() -
         pacer.answered(second + 0.04)
         if sending is not None:
             pacer.waited(0.04)
-    assert (awaited, sent) == (3, 20)  # 40 + 40 + 20 of 100 ms
+    assert (awaited, sent) == (3, 20)  # the patience of 100 ms is enough for 40 + 40 + 20 ms
     pacer.offer(update(20, milestone=True), 20)
     pacer.take(20)
     pacer.answered(20.001)
@@ -163,7 +163,7 @@ def test_a_hanging_call_opens_the_circuit_without_a_timeout_of_the_client(
     assert pacer.dropped.total() == 0
     pacer.offer(update(2), 1.1)
     assert pacer.dropped == {CIRCUIT_OPEN: 2}
-    assert pacer.next_at == math.inf  # the sender is still under way
+    assert pacer.next_at == math.inf  # the call is still under way
     pacer.answered(5)
     assert pacer.next_at == 5.5
     pacer.sent(5.5)
@@ -180,6 +180,6 @@ def test_an_update_without_a_waiting_call_is_not_sent_after_a_newer_one() -> Non
     pacer.take(0)
     pacer.waited(math.inf)
     pacer.offer(update(1, milestone=True), 0)
-    pacer.answered(0)  # quickly: calls wait again
+    pacer.answered(0)  # a quick answer, so calls wait again
     pacer.offer(update(2, milestone=True), 0)
     assert [number(sending) for sending in pacer.take(0)] == [b"0002"]

@@ -1,6 +1,6 @@
-"""Progress on its way to a real Redis: what leaves, what waits, and what a Redis that is down or hangs may cost.
+"""Tests of publishing progress to Redis: what is sent, what waits, and what a Redis that is down or hangs may cost.
 
-Everything here holds for both publishers.
+Each test runs with both publishers.
 """
 
 import os
@@ -37,7 +37,7 @@ def make(request: pytest.FixtureRequest, redis: Redis) -> Iterator[MakeTwin]:
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
-    """A Redis that tests may stop."""
+    """Yield a Redis that tests may stop."""
     with scratch_folder("own-redis") as folder:
         server = RedisServer(folder)
         server.start()
@@ -52,7 +52,7 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Record how long each call that waited for Redis waited. A call that gave up counts as infinity."""
+    """Return a list to which each call adds the seconds that it waited for Redis, or infinity if it gave up."""
     seen: list[float] = []
     waited = Pacer.waited
 
@@ -79,7 +79,7 @@ def percent_of(publisher: Twin, tenant_id: int) -> float:
 
 
 def until_answered(publisher: Twin, tenant_id: int) -> None:
-    """Publish until an answer comes quickly, so that calls would wait again as long as at first."""
+    """Publish until Redis answers quickly, so that the publisher has its whole patience again."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     quick = False
     while not quick:
@@ -219,12 +219,12 @@ def test_a_redis_that_hangs_costs_one_wait_and_is_found_again_in_the_background(
     caplog.clear()
     assert own_redis.pid is not None
     os.kill(own_redis.pid, signal.SIGSTOP)
-    before = publisher.dropped[CIRCUIT_OPEN]  # the machine may have been slow, and opened it, already
+    before = publisher.dropped[CIRCUIT_OPEN]  # on a slow machine, the circuit may have opened before
     deadline = time.monotonic() + PATIENCE_SECONDS
     while publisher.dropped[CIRCUIT_OPEN] < before + 1000:
         assert publish_progress(publisher, tenant_id, 50, milestone=True) is None
         assert time.monotonic() < deadline, "Redis hangs, and the circuit did not open."
-    assert waits == [float("inf")]  # given up after patience_seconds, and never waited again
+    assert waits == [float("inf")]  # one call gave up after patience_seconds, and no later call waited
     os.kill(own_redis.pid, signal.SIGCONT)
     until_found_again(caplog)
     assert events(caplog) == ["progress_circuit_opened", "progress_circuit_closed"]
@@ -319,7 +319,7 @@ def test_both_publishers_read_and_restore_single_records(make: MakeTwin, tenant_
     assert publisher.renew_lease(tenant_id=tenant_id, topic="job:b", attempt=1)
     left = publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:b")
     passed = time.monotonic() - before
-    assert 30 - passed - 0.1 <= left <= 30  # a tenth: the clock of Redis is another one
+    assert 30 - passed - 0.1 <= left <= 30  # 0.1 s of tolerance: Redis has its own clock
 
 
 def test_refreshing_a_topic_never_shortens_its_expiry(redis: Redis, make: MakeTwin, tenant_id: int) -> None:

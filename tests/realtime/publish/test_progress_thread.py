@@ -33,7 +33,7 @@ def publisher(redis: Redis) -> Iterator[Publisher]:
 def publish_progress(
     publisher: Publisher, tenant_id: int, percent: float, *, topic: str = TOPIC, milestone: bool = False
 ) -> bool:
-    """Return whether it was sent at once."""
+    """Publish progress, and return whether it was sent at once."""
     answer = publisher.progress(tenant_id=tenant_id, topic=topic, attempt=1, percent=percent, milestone=milestone)
     return answer is not None
 
@@ -43,10 +43,10 @@ def threads() -> list[threading.Thread]:
 
 
 def in_child(do: Callable[[], bool]) -> bool:
-    """Return what a forked child writes. It ends without the parent's clean-up."""
+    """Run `do` in a forked child, and return its result. The child ends without the clean-up of its parent."""
     child = os.fork()
     if child == 0:
-        signal.alarm(CHILD_SECONDS)  # ends it, whatever it waits for
+        signal.alarm(CHILD_SECONDS)  # ends the child, whatever it waits for
         try:
             os._exit(0 if do() else 1)
         finally:
@@ -59,7 +59,7 @@ def in_child(do: Callable[[], bool]) -> bool:
 
 @contextmanager
 def held(lock: threading.Condition) -> Iterator[None]:
-    """Another thread holds the lock meanwhile."""
+    """Let another thread hold the lock during the block."""
     taken, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -81,7 +81,7 @@ def test_the_thread_begins_with_the_first_progress_and_ends_with_close(publisher
     before = threads()
     publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="PROCESSING")
     publisher.publish_many([])
-    assert set(threads()) <= set(before)  # one of an earlier test may have ended meanwhile
+    assert set(threads()) <= set(before)  # a thread of an earlier test may have ended
     publish_progress(publisher, tenant_id, 1)
     (thread,) = set(threads()) - set(before)
     assert thread.daemon
@@ -97,7 +97,7 @@ def test_an_idle_thread_ends_and_the_next_progress_starts_another(
     publish_progress(publisher, tenant_id, 1)
     first = publisher._progress._thread
     assert first is not None
-    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")  # nothing is left to wait for
+    publisher.status(tenant_id=tenant_id, topic=TOPIC, attempt=1, status="DONE")  # no progress is left to be sent
     publish_progress(publisher, tenant_id, 1, topic="job:other")
     publisher.status(tenant_id=tenant_id, topic="job:other", attempt=1, status="DONE")
     first.join(30)
@@ -175,7 +175,7 @@ for percent in range(10):
     ("end", "published"),
     [
         ("atexit.register(publisher.close)", b"2"),
-        ("", b"1"),  # without close the queued progress is lost, but the end does not hang
+        ("", b"1"),  # without close the queued progress is lost, but the process does end
         (
             "atexit.register(lambda: publisher.progress(tenant_id={tenant_id}, topic='job:b', attempt=1, percent=1))",
             b"2",
@@ -188,5 +188,5 @@ def test_close_sends_waiting_progress_before_the_process_ends(
 ) -> None:
     end = end.format(tenant_id=tenant_id)
     assert run_python(SCRIPT.format(url=servers.redis.url, end=end, tenant_id=tenant_id), tmp_path) == ""
-    if sys.version_info < (3, 12) or "lambda" not in end:  # from 3.12 on no thread is started that late
+    if sys.version_info < (3, 12) or "lambda" not in end:  # from 3.12 on no thread can start so late
         assert redis.hget(f"tenant:{tenant_id}:feed", "offset") == published

@@ -1,9 +1,9 @@
-"""Random publishes to a real Redis and to a model of it in plain Python, step by step.
+"""Tests that compare a real Redis with a model of it in plain Python, in random steps.
 
 The model is written from the rules (`docs/explanation/guarantees.md`), not from the Lua script. After every step both
-hold the same, down to each byte that a browser would receive.
+must hold the same, down to each byte that a browser would receive.
 
-The examples are the same in each run. `REALTIME_EXAMPLES=500` runs 500 other ones.
+The examples are the same in each run. `REALTIME_EXAMPLES=500` runs 500 others.
 """
 
 import os
@@ -29,7 +29,7 @@ TOPICS = ["job:a", "job:b", "job:c", "job:d", "job:e", "video:a", "video:b", "vi
 RANKS = {"PENDING": 0, "PROCESSING": 1}
 TERMINAL = 2
 EXAMPLES = int(os.environ.get("REALTIME_EXAMPLES", "0"))
-# `script/break-guarantees` only asks whether there is a failure, not for the shortest one.
+# `script/break-guarantees` only needs to know whether an example fails, so no shorter example is searched for.
 PHASES = [Phase.generate] if os.environ.get("QUICK_FAILURE") else list(Phase)
 
 _tenants = count(500_000)
@@ -45,10 +45,10 @@ class Model:
     limits: Limits
     offset: int = 0
     floor: int = 0
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)  # as the keys hold them, in the index or not
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)  # all topics that have a key, in the index or not
     index: dict[str, int] = field(default_factory=dict)
-    finished: list[str] = field(default_factory=list)  # in the index, which ended first
-    aged: set[str] = field(default_factory=set)  # of these, finished more than 24 h ago
+    finished: list[str] = field(default_factory=list)  # in the index and ended, oldest first
+    aged: set[str] = field(default_factory=set)  # those of `finished` that ended more than 24 h ago
 
     def publish(self, fields: dict[str, Any]) -> Verdict:
         old = self.records.get(fields["topic"])
@@ -76,7 +76,7 @@ class Model:
         if rank(new) == TERMINAL:
             new["progress"] = None
         elif new["progress"] is None and old and old["attempt"] == new["attempt"]:
-            if rank(old) == rank(new) and new["published_at"] < old["published_at"]:  # it comes late
+            if rank(old) == rank(new) and new["published_at"] < old["published_at"]:  # the new one is late
                 new |= {name: old[name] for name in ("data", "error", "published_at")}
             new["progress"] = old["progress"]
         self.records[topic] = new
@@ -167,7 +167,7 @@ class PublishMachine(RuleBasedStateMachine):
         stalled: bool,
         late: int,
     ) -> None:
-        """With `late`, Redis gets it this many seconds late, after others that ended later."""
+        """Publish a record. Redis gets it `late` seconds after its time, and so after records with later times."""
         tenant_id = self.tenants[tenant]
         self.clock += 1
         published_at = self.clock - late - late / 100
@@ -217,7 +217,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]), topic=st.sampled_from(TOPICS), status=st.sampled_from(["DONE", "PENDING"]))
     def restore(self, tenant: int, topic: str, status: str) -> None:
-        """Restore a topic, as a detail view does: it is written only if Redis does not have it, and not published."""
+        """Restore a topic, as a detail view does: nothing is published, or stored over a record that Redis has."""
         tenant_id = self.tenants[tenant]
         records = self.models[tenant_id].records
         fields = {"topic": topic, "attempt": 1, "status": status, "data": {}, "error": None, "stalled": False}
@@ -244,7 +244,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]), back=st.integers(-2, 40), foreign=st.booleans())
     def read(self, tenant: int, back: int, foreign: bool) -> None:
-        """The snapshot above any place has all topics that changed since, or is a whole one."""
+        """Check that the snapshot for any place has all topics that changed since, or is whole."""
         tenant_id = self.tenants[tenant]
         model = self.models[tenant_id]
         known = max(0, model.offset - back)
@@ -254,7 +254,7 @@ class PublishMachine(RuleBasedStateMachine):
             cast("list[bytes]", self.redis.register_script(scripts.source("snapshot"))(names, values))
         )
         is_same = epoch != "" and not foreign
-        if is_same and known > model.offset:  # the client has seen more than Redis has: Redis went back
+        if is_same and known > model.offset:  # the client has seen more than Redis has now
             assert read.epoch != epoch
             self.epochs.pop(tenant_id)
         self._check_epoch(tenant_id, read.epoch)
@@ -295,14 +295,14 @@ class PublishMachine(RuleBasedStateMachine):
             assert (orjson.loads(record.body) if record else None) == model.records.get(topic)
 
     def _check_epoch(self, tenant_id: int, epoch: str) -> None:
-        """The epoch stays while Redis has the same history. A new one was never used before."""
+        """Check that the epoch stays while Redis has the same history, and that a new epoch was never used before."""
         if tenant_id not in self.epochs:
             assert epoch not in self.past_epochs
             self.past_epochs.add(epoch)
         assert epoch == self.epochs.setdefault(tenant_id, epoch)
 
     def _check_message(self, tenant_id: int, topic: str, *, accepted: bool) -> None:
-        """Each accepted publish has one message, with the stored bytes. Others have none."""
+        """Check that an accepted publish has one message, with the stored bytes, and any other publish none."""
         message = self.channel.get_message(timeout=5 if accepted else 0)
         assert (message is not None) == accepted
         if message is not None:

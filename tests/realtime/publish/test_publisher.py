@@ -24,7 +24,7 @@ TOPIC = "job:a1"
 
 @pytest.fixture
 def publisher(redis: Redis) -> Iterator[Publisher]:
-    """A publisher that waits for each answer, even on a busy machine."""
+    """Yield a publisher that waits for each answer, even on a busy machine."""
     with Publisher(redis, pace=PATIENT) as made:
         yield made
 
@@ -182,7 +182,7 @@ def test_a_topic_that_left_the_index_is_still_protected_by_its_own_record(redis:
 
 
 def test_restoring_publishes_nothing_and_overwrites_nothing(redis: Redis, publisher: Publisher, tenant_id: int) -> None:
-    from realtime.records.record import draft_record  # noqa: PLC0415 - only here
+    from realtime.records.record import draft_record  # noqa: PLC0415 - used only here
 
     draft = draft_record(topic=TOPIC, attempt=1, status="DONE", published_at=1.0, data={"result": {}})
     assert publisher.restore(tenant_id, draft)

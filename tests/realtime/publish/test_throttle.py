@@ -1,4 +1,4 @@
-"""Tests of the throttle with updates in any order, and any time between them."""
+"""Tests of the throttle with updates in any order, and with any time between them."""
 
 from dataclasses import dataclass, field
 from itertools import count, pairwise
@@ -11,7 +11,7 @@ from realtime.publish.throttle import Throttle, Update
 from realtime.records.record import Step
 from tests.realtime.updates import update
 
-INTERVAL = 0.25  # a binary fraction: times add up exactly
+INTERVAL = 0.25  # a binary fraction, so that sums of times are exact
 
 TOPICS = st.sampled_from(["job:a", "job:b"])
 SAID = st.tuples(
@@ -28,7 +28,7 @@ HISTORIES = st.lists(st.one_of(SAID, SAID, PASSED, STATUSES), max_size=60)
 
 @dataclass
 class Run:
-    """A throttle with its clock. It records the given updates and the sent ones."""
+    """A throttle and its clock. It records all updates (`said`), and those that were sent, with the time (`left`)."""
 
     throttle: Throttle = field(default_factory=lambda: Throttle(INTERVAL))
     now: float = 1000.0
@@ -56,7 +56,7 @@ class Run:
         self.throttle.discard_superseded((7, topic), attempt, terminal=terminal)
 
     def let_pass(self, seconds: float) -> None:
-        """Let time pass like the sender, which wakes when an update is due."""
+        """Let time pass, and send each update when it is due, as the sender does."""
         until = self.now + seconds
         while self.throttle.next_at <= until:
             self.now = max(self.now, self.throttle.next_at)
@@ -153,7 +153,7 @@ def test_a_new_step_a_new_attempt_and_a_milestone_are_sent_at_once(attempt: int,
     assert not run.offer_update("job:a", 1, "parse", milestone=False)
     assert run.offer_update("job:a", attempt, step, milestone)
     run.let_pass(10)
-    assert len(run.left) == 2  # the waiting update was older
+    assert len(run.left) == 2  # the waiting update was older, and was dropped
 
 
 def test_a_status_that_is_not_terminal_keeps_waiting_progress_of_its_attempt() -> None:

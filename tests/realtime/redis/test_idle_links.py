@@ -1,4 +1,4 @@
-"""Tests that a revocation arrives after a pause which is longer than the time limits of all connections involved."""
+"""Tests that a revocation arrives after a pause that exceeds the time limits of all connections."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from tests.realtime.waiting import until
 
 TIME_LIMIT = 0.2
 REDIS_TIME_LIMIT = 1
-"""Redis accepts only whole seconds."""
+"""In seconds. Redis accepts only a whole number."""
 IDLE_SECONDS = 2.5
 
 

@@ -101,7 +101,7 @@ async def test_the_probe_finds_a_connection_that_looks_healthy_but_delivers_noth
     connections = watched.proxy.connections
     await watched.health.probe()
     await watched.until_received("job:missed")
-    # And the link was replaced: the next message needs no probe.
+    # The link was replaced, too, so the next message needs no probe.
     await until(lambda: watched.proxy.connections > connections)
     await until(lambda: watched.hub._reader.link.connected)
     watched.publish("job:after")
@@ -176,7 +176,7 @@ async def test_a_connection_that_is_accepted_but_never_answered_is_given_up(
         subscriber = Subscriber(tenant_id, TopicFilter.of(["*"]), carrier)
         joining = asyncio.ensure_future(hub.join(subscriber))
         await until(lambda: proxy.connections > 0)
-        proxy.half_open()  # whatever was opened so far stays silent for ever
+        proxy.half_open()  # connections that were opened so far stay silent for ever
         proxy.flow()
         await asyncio.wait_for(joining, PATIENCE_SECONDS)
         assert carrier.kinds == ["snapshot"]
@@ -187,8 +187,8 @@ async def test_a_connection_that_is_accepted_but_never_answered_is_given_up(
 async def test_the_probe_finds_a_silent_connection_before_a_new_client_needs_it(watched: Watched) -> None:
     watched.proxy.half_open()
     connections = watched.proxy.connections
-    await watched.health.probe()  # asks the link
-    await watched.health.probe()  # which has not answered
+    await watched.health.probe()  # pings over the link
+    await watched.health.probe()  # the link has not answered, so it is replaced
     await until(lambda: watched.proxy.connections > connections)
     newcomer = RecordingCarrier()
     subscriber = Subscriber(watched.tenant_id + 500_000, TopicFilter.of(["*"]), newcomer)
@@ -242,7 +242,7 @@ async def test_a_process_without_clients_keeps_its_connection_through_the_probes
     link = reader.link
     for tenant_id in list(watched.hub._feeds):
         await link.unsubscribe(tenant_id)
-    await link._command("PING")  # as one that overtakes its UNSUBSCRIBE
+    await link._command("PING")  # as a ping that was begun before the UNSUBSCRIBE and sent after it
     for _ in range(3):
         await reader.check_link()
         await asyncio.sleep(0.02)
@@ -257,7 +257,7 @@ async def test_a_connection_that_is_given_up_while_the_hub_closes_does_not_delay
 
 
 def test_clients_are_made_in_one_place() -> None:
-    """Or the next one does not notice that its Redis was replaced."""
+    """A client that is made in another way would not notice that its Redis was replaced."""
     made = [
         path.relative_to(PROJECT).as_posix()
         for folder in ("academy", "apps", "realtime", "config", "embedded")

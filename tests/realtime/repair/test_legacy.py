@@ -1,4 +1,4 @@
-"""Tests of progress under keys without a tenant: only its proven owner gets it."""
+"""Tests of progress under old keys, which name no tenant: only the proven owner of a topic gets its progress."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -54,13 +54,13 @@ def processing(publisher: Publisher, tenant_id: int, topic: str = TOPIC, status:
 
 
 def percent(old_keys: OldKeys, tenant_id: int, topic: str = TOPIC) -> float | None:
-    """Return the record that this tenant gets for the topic, or None."""
+    """Return the percent that this tenant gets for the topic, or None."""
     record = old_keys.record(tenant_id, topic)
     progress = orjson.loads(record.body)["progress"] if record else None
     return progress["percent"] if progress else None
 
 
-# Whose it is.
+# Who gets old progress.
 
 
 def test_the_owner_gets_the_progress_of_the_old_worker_and_it_is_copied_to_the_new_key(
@@ -97,7 +97,7 @@ def test_without_the_check_the_other_tenant_would_get_that_progress(
 
     class WithoutTheRule(OldKeys):
         def _own(self, topics: Any) -> Any:
-            """Behave as if every tenant that asks for a topic had it."""
+            """Behave as if the topic belonged to every tenant that asks for it."""
             found = super()._own(topics)
             if found != [(None, False)]:
                 return found
@@ -167,7 +167,7 @@ def test_a_publish_of_a_new_worker_before_the_copy_is_kept(
 
 
 def test_a_copy_does_not_take_a_lease(redis: Redis, old_keys: OldKeys, publisher: Publisher, tenant_id: int) -> None:
-    """Old workers renew no leases, so all their jobs would be marked as stalled half a minute later."""
+    """Old workers renew no leases. With a lease, all their jobs would be marked as stalled half a minute later."""
     processing(publisher, tenant_id, status="PENDING")
     an_old_worker_writes(redis)
     record = old_keys.record(tenant_id, TOPIC)
@@ -240,7 +240,7 @@ def test_a_kind_without_an_old_name_is_read_too(old_keys: OldKeys, publisher: Pu
     assert percent(old_keys, tenant_id, "mail:7") is None
 
 
-# The setting.
+# The setting REALTIME_LEGACY_KEYS.
 
 
 @pytest.mark.parametrize(("setting", "told"), [("read", 37.5), ("off", None)])
@@ -262,7 +262,7 @@ def test_old_keys_are_read_only_with_the_setting(
     assert (progress and progress["percent"]) == told
 
 
-# Moving all of them.
+# Moving all old keys.
 
 
 def test_all_old_keys_move_to_their_owners_and_keys_without_an_owner_stay(

@@ -60,7 +60,7 @@ def test_on_an_empty_redis_unfinished_topics_are_shown_and_ended_ones_are_not(
     runs, done = fields_of(publisher, tenant_id, "job:runs"), fields_of(publisher, tenant_id, "job:done")
     assert (runs["attempt"], runs["data"], runs["published_at"]) == (2, {"job_type": "x"}, 1.0)
     assert (done["status"], done["offset"]) == ("DONE", 0)
-    # Within a lease it shows whether a worker runs it.
+    # The topic has a lease: if no worker renews the lease, the topic will be marked as stalled.
     assert publisher.lease_seconds_left(tenant_id=tenant_id, topic="job:runs") > 0
 
 
@@ -106,7 +106,7 @@ def test_a_redis_that_began_with_an_older_dump_gets_what_came_after_it(
     publisher.status(tenant_id=tenant_id, topic="job:failed", attempt=1, status="FAILED")
     source.set_state(tenant_id, "job:open", status)
     source.set_state(tenant_id, "job:failed", status, attempt=2)
-    assert rebuild.maintain([tenant_id]) == Rebuilt()  # the sweeper does not compare: nothing is lost here
+    assert rebuild.maintain([tenant_id]) == Rebuilt()  # no key was lost, and the sweeper does not compare
     assert rebuild.maintain([tenant_id], compare="all") == Rebuilt(published=2)
     assert fields_of(publisher, tenant_id, "job:open")["status"] == status
     assert fields_of(publisher, tenant_id, "job:failed")["attempt"] == 2
@@ -139,8 +139,8 @@ def test_with_both_settings_a_lost_status_is_restored_and_publishing_it_again_is
     name = f"tenant:{tenant_id}:{TOPIC}:status"
     source.set_state(tenant_id, TOPIC, "DONE")
     publisher.publish(tenant_id, source.states([TOPIC])[TOPIC].draft())
-    publisher.status(tenant_id=tenant_id, topic="job:now", attempt=1, status="DONE")  # so the old one is shown no more
-    for lost in ([name], cast("list[bytes]", redis.keys(f"tenant:{tenant_id}:*"))):  # expired; and all of Redis
+    publisher.status(tenant_id=tenant_id, topic="job:now", attempt=1, status="DONE")  # now TOPIC is not shown
+    for lost in ([name], cast("list[bytes]", redis.keys(f"tenant:{tenant_id}:*"))):  # the status alone, and all keys
         redis.delete(*lost)
         assert publisher.restore(tenant_id, source.states([TOPIC])[TOPIC].draft())
         again = publisher.publish(tenant_id, source.states([TOPIC])[TOPIC].draft())

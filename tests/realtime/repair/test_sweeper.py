@@ -21,7 +21,7 @@ from tests.realtime.sources import ListedSource, set_progress
 
 TOPIC = "job:a1"
 SHORT = Limits(lease_seconds=0)
-"""A lease that has run out when it is written."""
+"""With these limits, a lease has run out as soon as it is written."""
 
 _others = count(900_000)
 
@@ -38,7 +38,7 @@ def sweeper(redis: Redis, source: ListedSource) -> Sweeper:
 
 @pytest.fixture
 def dying(redis: Redis) -> Publisher:
-    """The publisher of a worker that dies after each publish: its leases have run out."""
+    """Return the publisher of a worker that dies after each publish: its leases run out at once."""
     return Publisher(redis, limits=SHORT)
 
 
@@ -59,7 +59,7 @@ def progressing(publisher: Publisher, tenant_id: int, topic: str = TOPIC, attemp
     set_progress(publisher, tenant_id, topic, attempt=attempt, **data)
 
 
-# Stalled.
+# Topics that are marked as stalled.
 
 
 def test_a_topic_whose_lease_ran_out_is_published_as_stalled_with_its_progress_and_data(
@@ -155,14 +155,14 @@ def test_a_topic_that_lost_its_key_and_its_worker_is_repaired_and_then_stalled(
     assert record(dying, tenant_id)["stalled"] is True
 
 
-# When.
+# When sweeps happen.
 
 
 def test_a_killed_worker_is_noticed_within_45_seconds() -> None:
-    """The sum of the lease after the last heartbeat, the pause of the sweep, and the pause of the relay."""
+    """The time is the sum of the lease after the last heartbeat, the pause of the sweep, and the pause of the relay."""
     sweeper = Sweeper(cast("Redis", None), ListedSource())
     assert Limits().lease_seconds + sweeper.sweep_seconds + relay.PAUSE_SECONDS < 45
-    # And before the queue hands the message to the next worker, after 40 s: or it would never show.
+    # After 40 s the queue gives the message to the next worker. Clients must see before that the job is stalled.
     assert Limits().lease_seconds + sweeper.sweep_seconds + relay.PAUSE_SECONDS < 40
 
 
@@ -182,7 +182,7 @@ def test_sweeps_have_pauses_and_wait_after_redis_was_filled(
     assert record(dying, tenant_id)["stalled"] is True
 
 
-# Keys that live on, and keys that are gone.
+# Keys that must not expire, and keys that were lost.
 
 
 def test_the_keys_of_unfinished_topics_do_not_expire(

@@ -1,4 +1,4 @@
-"""Tests of the allocator and the garbage collector of a web process, each in its own process."""
+"""Tests of the allocator and the garbage collector of a web process. Each test starts its own process."""
 
 import os
 import subprocess

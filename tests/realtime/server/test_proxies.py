@@ -1,4 +1,4 @@
-"""Tests of which headers are trusted, and which address of a list is the client's."""
+"""Tests of which peers' headers are trusted, and which address of a list is the client's."""
 
 from typing import Any
 
@@ -32,13 +32,13 @@ def test_no_other_peer_is_trusted(peer: str) -> None:
         ("::ffff:203.0.113.5", ("203.0.113.5", 0)),
         ("203.0.113.5:99999", ("203.0.113.5", 0)),
         ("203.0.113.5:x", ("203.0.113.5", 0)),
-        # The client itself wrote the addresses to the left.
+        # The client itself may have written the addresses further left.
         ("127.0.0.1, 203.0.113.5", ("203.0.113.5", 0)),
         ("10.9.9.9, 203.0.113.5, 10.0.0.2", ("203.0.113.5", 0)),
         ("::1,203.0.113.5", ("203.0.113.5", 0)),
-        # All are proxies: one of them is the client.
+        # All are proxies, so the first one made the request.
         ("10.0.0.3, 10.0.0.2", ("10.0.0.3", 0)),
-        # An entry that is no address.
+        # An entry is not an address.
         ("203.0.113.9, unknown, 10.0.0.2", ("10.0.0.2", 0)),
         ("203.0.113.9, _hidden", None),
         ("203.0.113.9, ", None),

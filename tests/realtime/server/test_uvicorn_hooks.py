@@ -33,7 +33,7 @@ OVERRIDDEN = [
     (serve._Config, uvicorn.Config),
 ]
 USED_OF_CYCLE = {"response_complete", "transport", "send"}
-"""`transport` is found through the bound method `send`, see `realtime/server/asgi_server.py`."""
+"""`realtime/server/asgi_server.py` finds `transport` through the bound method `send`."""
 
 
 def config() -> Config:
@@ -46,7 +46,7 @@ def config() -> Config:
 def made_by_uvicorn(theirs: type) -> Any:
     if theirs is uvicorn.Server:
         server = uvicorn.Server(config())
-        server.servers = []  # which its startup makes
+        server.servers = []  # set by the startup of uvicorn
         return server
     return config() if theirs is Config else theirs(config(), ServerState(), {})
 
@@ -65,7 +65,7 @@ def attributes_used(ours: type) -> set[str]:
                 own.add(node.attr)
             elif of_self:
                 used.add(node.attr)
-    own -= {name for name in vars(ours) if hasattr(ours.__mro__[1], name)}  # overridden: theirs has to be there, too
+    own -= {name for name in vars(ours) if hasattr(ours.__mro__[1], name)}  # overridden: uvicorn must have it, too
     return used - own
 
 
@@ -123,7 +123,7 @@ def test_uvicorn_accepts_every_setting_of_our_server() -> None:
 
 
 class Transport(asyncio.Transport):
-    """Takes what is written to it."""
+    """A transport that keeps what is written to it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ class Transport(asyncio.Transport):
 
 
 async def test_the_send_of_a_websocket_waits_while_its_peer_does_not_read() -> None:
-    """Before uvicorn 0.54 it did not, and a slow client cost memory without a limit."""
+    """Before uvicorn 0.54 `send` did not wait, and a slow client used memory without a limit."""
     protocol = cast("WebSocketsSansIOProtocol", made_by_uvicorn(WebSocketsSansIOProtocol))
     transport = Transport()
     protocol.connection_made(transport)
