@@ -63,7 +63,7 @@ def needs_servers(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(servers: Servers) -> None:
-    """Start our PostgreSQL before pytest-django makes its test database there, and remove two limits of connections.
+    """Start our PostgreSQL before pytest-django makes its test database. Remove two time limits of connections.
 
     A test may leave a transaction idle for any time.
     """

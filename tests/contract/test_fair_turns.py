@@ -1,4 +1,4 @@
-"""Tests that many jobs of one academy do not delay those of another. They compare the order in which jobs begin."""
+"""Tests that many jobs of one academy do not delay those of another. The order in which jobs begin shows it."""
 
 import asyncio
 import json

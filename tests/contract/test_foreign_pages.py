@@ -1,4 +1,4 @@
-"""Tests that only pages of allowed origins may use the paths that the protocol documents, and read errors."""
+"""Tests that only pages of allowed origins may read errors, and use the paths that the protocol documents."""
 
 from collections.abc import Iterator
 

@@ -45,7 +45,7 @@ SIGNATURES: list[tuple[Callable[..., object], str]] = [
 
 @pytest.mark.parametrize(("function", "expected"), SIGNATURES, ids=lambda value: getattr(value, "__name__", ""))
 def test_the_signatures_are_those_that_older_code_uses(function: Callable[..., object], expected: str) -> None:
-    """Parameters that were added since then are optional."""
+    """Parameters that were added after the first version are optional."""
     found = inspect.signature(function).parameters.values()
     plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in found]
     shown = str(inspect.Signature(plain))[1:-1]

@@ -35,7 +35,7 @@ def test_thirty_sign_ins_do_not_occupy_the_only_database_connection(own_system: 
             answers.append(other.get(f"{web.address}/api/v1/lectures/").status_code)
         found = statuses(flood)
     assert set(answers) == {200}
-    assert len(answers) >= FLOOD  # others got as many answers as passwords were compared
+    assert len(answers) >= FLOOD  # the other academy got at least one answer for each sign-in
     # On a busy machine some sign-ins wait too long for their turn (503), and some arrive after others were answered.
     if password == PASSWORD:
         assert set(found) <= {200, 429, 503}

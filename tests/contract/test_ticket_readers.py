@@ -25,7 +25,7 @@ COOKIE = re.compile(r"((?:__Secure-)?realtime_hanbit)=([^;]+);")
 
 @dataclass
 class Visitor:
-    """A user with a ticket, the ticket's cookie, and an access token that is newer."""
+    """A user with a ticket, a ticket from a cookie, and a client that has an access token."""
 
     address: str
     client: httpx.AsyncClient

@@ -21,7 +21,7 @@ def plain_socket(address: str) -> socket.socket:
 
 
 def open_stream(address: str, ticket: str) -> socket.socket:
-    """Open a stream, read its snapshot, and return the socket of its client."""
+    """Open a stream, read its snapshot, and return the client's socket."""
     opened = plain_socket(address)
     where = address.removeprefix("http://")
     request = f"GET /api/v1/events/ HTTP/1.1\r\nHost: {where}\r\nAuthorization: Bearer {ticket}\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Tests that slots are shared fairly, of the rule alone, without a database or a queue."""
+"""Tests of the rule that shares slots fairly, without a database or a queue."""
 
 from collections import Counter, deque
 from collections.abc import Iterable

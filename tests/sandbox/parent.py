@@ -1,4 +1,7 @@
-"""Starts the spy like a worker starts ffmpeg: as root or without any privilege. A secret is in the environment."""
+"""Starts the spy as a worker starts ffmpeg.
+
+This parent has a secret in its environment. It runs as root, or without any privilege.
+"""
 
 import os
 import sys

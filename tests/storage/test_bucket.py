@@ -43,7 +43,7 @@ def large_file() -> Iterator[Callable[[], "File[bytes]"]]:
 
 
 def most_held(work: Callable[[], object]) -> int:
-    """Return how many bytes all threads together held in addition while `work` ran, at the most."""
+    """Return the highest number of bytes that all threads together held during `work`, beyond those held before."""
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
