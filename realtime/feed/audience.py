@@ -16,7 +16,7 @@ class Audience:
 
 
 class Audiences:
-    """The audiences of one feed, found by topic, so that a record takes time only for the audiences that watch it."""
+    """The audiences of one feed. They are found by topic, so that a record costs time only for those that watch it."""
 
     def __init__(self) -> None:
         self._by_filter: dict[TopicFilter, Audience] = {}
@@ -29,11 +29,11 @@ class Audiences:
         return self._by_filter.values()
 
     def named(self) -> set[str]:
-        """Return the topics that a subscriber asked for by name."""
+        """Return the topics that at least one subscriber asked for by name."""
         return {topic for topics in self._by_filter for topic in topics.named}
 
     def is_named(self, topic: str) -> bool:
-        """Return whether a subscriber asked for this topic by name."""
+        """Return whether at least one subscriber asked for this topic by name."""
         return topic in self._by_pattern
 
     def add(self, subscriber: Subscriber) -> None:

@@ -1,4 +1,4 @@
-"""Tasks that run for as long as their process or hub."""
+"""Ends the background tasks of a process or of a hub."""
 
 import asyncio
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel these tasks, and return when all have ended.
 
     Before Python 3.12 `asyncio.wait_for`, which the Redis library uses, loses a cancellation that comes together with
-    the answer. So a task that goes on is cancelled again.
+    the answer. So a task that has not ended after half a second is cancelled again.
     """
     running = set(tasks)
     while running:

@@ -19,9 +19,9 @@ from realtime.redis.clock import clock
 
 MAX_SHARED_SNAPSHOTS = 16
 SNAPSHOT_COST = 16
-"""Writing a snapshot holds the event loop as long as delivering a frame to this many subscribers."""
+"""Writing a snapshot blocks the event loop for as long as delivering a frame to this many subscribers."""
 CALM_RECORDS_A_SECOND = 50
-"""Up to this rate records leave as they come. Above it they leave in ticks, so that fewer writes carry them."""
+"""Up to this rate each record is sent at once. Above, the records of each tick are sent together, in fewer frames."""
 
 
 class Broadcast:
@@ -31,23 +31,23 @@ class Broadcast:
     """
 
     def __init__(self, mirror: Mirror, flush_seconds: float) -> None:
-        """`flush_seconds` is the tick of a busy feed."""
+        """`flush_seconds` is the length of the tick in which a busy feed collects records."""
         self.delayed_seconds: float | None = None
-        """How long the feed has been delayed, as its clients were told; None while it is current."""
+        """For how many seconds the feed has been delayed, when last checked; None while it is current."""
         self._mirror = mirror
         self._audiences = Audiences()
         self._fan_out = FanOut(self._flush_if_due)
         self._delivered = 0
-        """The offset up to which every subscriber has been told, or is being told."""
+        """The offset up to which every subscriber has been sent the records, or is being sent them."""
         self._unsent: dict[str, Record] = {}
         """The newest applied record of each topic that has not been fanned out."""
         self._calm = TokenBucket(CALM_RECORDS_A_SECOND, CALM_RECORDS_A_SECOND)
         self._flush_seconds = flush_seconds
         self._flush_timer: asyncio.TimerHandle | None = None
         self._due = False
-        """Whether the unsent records leave as soon as the present fan-out is done."""
+        """Whether the unsent records are to be sent as soon as the current fan-out is done."""
         self._named_records: dict[str, Record] = {}
-        """Records outside of the mirror that snapshots still to be written need, by topic."""
+        """By topic, records for the snapshots that are still to be written, in case the mirror does not hold them."""
         self._snapshots: dict[TopicFilter, tuple[str, int, list[Frame]]] = {}
 
     @property
@@ -56,11 +56,11 @@ class Broadcast:
 
     @property
     def position(self) -> tuple[str, int] | None:
-        """Epoch and offset up to which every subscriber was told; None while some are still being told."""
+        """Epoch and offset up to which every subscriber was sent the records; None while a fan-out is under way."""
         return None if self._fan_out.busy else (self._mirror.epoch, self._delivered)
 
     def named_topics(self) -> set[str]:
-        """Return the topics that a subscriber asked for by name."""
+        """Return the topics that at least one subscriber asked for by name."""
         return self._audiences.named()
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class Broadcast:
         if self._flush_timer is not None:
             self._flush_timer.cancel()
 
-    # Subscribers come, change what they watch, and go.
+    # Subscribers.
 
     def add(self, subscriber: Subscriber) -> None:
         self.flush()
@@ -87,7 +87,7 @@ class Broadcast:
         self._audiences.add(subscriber)
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Note how long the feed has been delayed (None: it is current), and tell the clients of a change."""
+        """Note how long the feed has been delayed (None: it is current). Tell the clients when that begins or ends."""
         changed = (seconds is None) != (self.delayed_seconds is None)
         self.delayed_seconds = seconds
         if not changed:
@@ -105,9 +105,11 @@ class Broadcast:
         since: Place | None,
         max_bytes: int | None = None,
     ) -> list[Frame]:
-        """Write the first frames of a connection, or of a new epoch (`since` None).
+        """Return the first frames of a connection, or of a new epoch (`since` None).
 
-        `named_records` holds, by topic, records of named topics that the mirror does not hold.
+        They contain what changed after the place `since`, or everything that is watched if the mirror does not continue
+        from there. `named_records` has, by topic, records of named topics that the mirror may not hold. `max_bytes`
+        limits the size of a frame.
         """
         place = Place(self._mirror.epoch, self._mirror.offset, topics.hash)
         size = max_bytes or frames.MAX_SNAPSHOT_BYTES
@@ -123,9 +125,9 @@ class Broadcast:
         return self._shared_snapshot(place, topics)
 
     def bodies(self, topics: TopicFilter, named_records: Mapping[str, Record]) -> list[bytes]:
-        """Return the records of these topics: from the mirror, else from `named_records`.
+        """Return the JSON of the records of these topics, from the mirror or else from `named_records`.
 
-        A topic that was asked for by name and is in neither gets a record that says it is unknown.
+        For a topic that was asked for by name and is in neither, the JSON says that it is unknown.
         """
         shown = [record.body for record in self._mirror.records() if topics.matches(record.topic)]
         others = {
@@ -137,7 +139,7 @@ class Broadcast:
         return [*shown, *others.values(), *map(unknown_record, missing)]
 
     def _shared_snapshot(self, place: Place, topics: TopicFilter) -> list[Frame]:
-        """Return a snapshot that is written once for all who come while nothing changes."""
+        """Return the whole snapshot. It is written once for all clients that join while nothing changes."""
         epoch, offset, made = self._snapshots.get(topics, ("", 0, []))
         if (epoch, offset) != (place.epoch, place.offset):
             made = frames.snapshot(place, self.bodies(topics, {}), recovered=False)
@@ -154,10 +156,11 @@ class Broadcast:
         self._unsent[record.topic] = record
 
     def flush_in_time(self, applied: int, *, ended: bool) -> None:
-        """Send what is held: at once in a calm feed and for a terminal record, else with the next tick.
+        """Send the held records: at once in a calm feed and if one is terminal (`ended`), else with the next tick.
 
-        While clients are still being told what came before, nothing is queued behind that. What comes meanwhile leaves
-        together afterwards. The more there is to send, the fewer frames carry it, so no backlog grows.
+        `applied` is the number of new ones. While a fan-out is under way nothing is queued behind it: records that are
+        applied in that time are sent together afterwards. So the longer a fan-out takes, the more records share the
+        next frame, and no backlog grows.
         """
         if self._calm.take(applied) or ended:
             self._flush_soon()
@@ -165,7 +168,7 @@ class Broadcast:
             self._flush_timer = asyncio.get_running_loop().call_later(self._flush_seconds, self._flush_soon)
 
     def flush(self) -> None:
-        """Fan out what is held."""
+        """Fan out the held records now."""
         self._due = False
         if self._flush_timer is not None:
             self._flush_timer.cancel()
@@ -187,7 +190,7 @@ class Broadcast:
             self._fan_out.queue(partial(Subscriber.deliver, frame=frame, records=told), audience.subscribers)
 
     def start_epoch(self, named_records: Mapping[str, Record]) -> None:
-        """Send everybody a snapshot of a new epoch. What was still to be sent of the old one is dropped."""
+        """Send every subscriber a snapshot of a new epoch. Drop what was still to be sent of the old epoch."""
         self._fan_out.clear()
         self._delivered = self._mirror.offset
         self._snapshots.clear()
@@ -205,7 +208,7 @@ class Broadcast:
             self.flush()
 
     def _keep_named(self, records: Iterable[Record]) -> None:
-        """Keep records for the snapshots that are still to be written, even if the mirror drops them before."""
+        """Keep named records for the snapshots that are still to be written, even if the mirror drops the records."""
         if self._fan_out.busy:
             self._named_records.update(
                 (record.topic, record)
@@ -219,8 +222,8 @@ class Broadcast:
 class _EpochStart:
     """Gives each subscriber of an audience the first snapshot of an epoch.
 
-    It is written when the audience's turn comes, because a thousand audiences take a while. `named_records` grows with
-    what is sent meanwhile.
+    The snapshot is written when the fan-out reaches the audience, because a thousand audiences take a while. Named
+    records that are sent before that are added to `named_records`.
     """
 
     def __init__(self, broadcast: Broadcast, topics: TopicFilter, named_records: Mapping[str, Record]) -> None:

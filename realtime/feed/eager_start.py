@@ -10,9 +10,9 @@ from typing import Any
 
 
 def start(coroutine: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
-    """Run a coroutine up to its first wait. Return None if it has ended, else the rest, to be awaited in a task.
+    """Run a coroutine up to its first wait. Return None if it has ended, else its rest, to be awaited in a task.
 
-    Do not pass a coroutine that asks for its task, as `asyncio.timeout` does: it would get the caller's.
+    Do not pass a coroutine that asks for the current task, as `asyncio.timeout` does: it would get the caller's task.
     """
     try:
         waits_for = coroutine.send(None)

@@ -11,10 +11,10 @@ from realtime.feed.subscriber import Subscriber
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 256
-"""How many subscribers are served before the event loop runs something else, which takes a few milliseconds."""
+"""How many subscribers are served, in a few milliseconds, before the event loop runs something else."""
 
 Deliver = Callable[[Subscriber], int | None]
-"""Delivers something to one subscriber. May return the cost, as a number of subscribers (default: 1)."""
+"""Delivers something to one subscriber. May return its cost, as the number of usual deliveries (None: 1)."""
 
 
 class FanOut:
@@ -38,7 +38,7 @@ class FanOut:
         self._work()
 
     def catch_up(self, subscriber: Subscriber) -> None:
-        """Deliver to this subscriber at once whatever is queued for it, because something else must follow."""
+        """Deliver to this subscriber at once whatever is queued for it, because something is to be sent after that."""
         for deliver, waiting in self._queue:
             if subscriber in waiting:
                 waiting.discard(subscriber)
@@ -50,12 +50,12 @@ class FanOut:
             waiting.discard(subscriber)
 
     def clear(self) -> None:
-        """Drop queued work: a newer snapshot replaces it."""
+        """Drop all queued deliveries: a newer snapshot replaces them."""
         self._queue.clear()
 
     def _work(self) -> None:
         """Deliver as much as is left for this turn of the loop."""
-        if self._working:  # called by a delivery: the loop below takes it in its turn
+        if self._working:  # called from within a delivery: the loop below is running and will continue with the queue
             return
         self._working = True
         while self._queue and self._left > 0:

@@ -1,6 +1,6 @@
-"""One tenant's feed as this process follows it: its mirror, and the reads that keep the mirror true.
+"""One tenant's feed as this process follows it: its mirror, and the reads that keep the mirror complete.
 
-What changes in the mirror goes to the subscribers through `realtime.feed.broadcast`.
+`realtime.feed.broadcast` sends the changes of the mirror to the subscribers.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from realtime.records.scripts import Limits, Snapshot
 log = structlog.get_logger(__name__)
 
 MAX_BUFFERED = 10_000
-"""Messages kept while the feed is read; beyond that they are dropped, and the feed is read once more."""
+"""How many messages are kept while the feed is read. If more arrive, they are dropped, and the feed is read again."""
 RETRY_SECONDS = (0.05, 2.0)
 MAX_EPOCHS_SEEN = 100
 MAX_LATE_READS = 3
-"""How often a whole feed is read again because clients have named more topics meanwhile."""
+"""How often, at most, a whole feed is read again because clients named more topics during the read."""
 
 
 class RecordCollector:
@@ -37,11 +37,11 @@ class RecordCollector:
         self.since = mirror.offset
         self.records: dict[str, Record] = {}
         self.reset = False
-        """Whether the whole feed was read meanwhile, so that changes just before that are not known."""
+        """Whether a whole read has replaced the mirror since: changes shortly before that read may be missing here."""
         self.add(record for topic in self._topics if (record := mirror.get(topic)) is not None)
 
     def add(self, records: Iterable[Record]) -> None:
-        """Keep the newer one of each topic."""
+        """Keep the newest record of each topic."""
         for record in records:
             if record.topic in self._topics:
                 held = self.records.get(record.topic)
@@ -75,7 +75,7 @@ class FollowedFeed:
 
     @property
     def empty(self) -> bool:
-        """Whether it has no subscribers, and none is joining."""
+        """Whether the feed has no subscribers, and none is joining."""
         return not self.broadcast.has_subscribers and not self._joining
 
     @contextmanager
@@ -100,7 +100,7 @@ class FollowedFeed:
 
     @contextmanager
     def collecting(self, topics: Iterable[str]) -> Iterator[RecordCollector]:
-        """Collect new records of these topics until the block ends, even of topics that leave the mirror meanwhile."""
+        """Collect new records of these topics until the block ends, even if topics leave the mirror in that time."""
         collector = RecordCollector(self.mirror, topics)
         self._collectors.add(collector)
         try:
@@ -117,19 +117,19 @@ class FollowedFeed:
     # Whether the feed is current.
 
     def confirm(self) -> None:
-        """Note that Redis confirmed the subscription, and read the feed, which is current after that."""
+        """Note that Redis confirmed the subscription, and request a read, after which the feed is current."""
         self._confirmed = True
         self.request_read("confirmed")
 
     def lose(self, since: float | None) -> None:
-        """Note that the connection to Redis is gone, or has not answered since this time: messages may be missed."""
+        """Note that the connection to Redis was lost, or stopped answering at `since`: messages may be missed."""
         self._confirmed = False
         self._doubt()
         if since is not None:
             self.in_doubt_since = min(since, self.in_doubt_since or since)
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Note how long the feed has been delayed (None: it is current), and tell the clients of a change."""
+        """Note how long the feed has been delayed (None: it is current). Tell the clients when that begins or ends."""
         self.broadcast.tell_delay(seconds)
 
     def _doubt(self) -> None:
@@ -142,7 +142,7 @@ class FollowedFeed:
         """Read the feed if a client may have newer records than this mirror, from a faster process or a newer Redis."""
         if self._may_be_behind(since):
             await self.read_again("client_ahead")
-            # If Redis does not have that epoch now, it is over: later clients of that epoch cause no more reads.
+            # If the feed does not have the epoch of `since` now, that epoch is over: clients with it cause no reads.
             self._leave_behind({since.epoch})
 
     def _may_be_behind(self, since: Place) -> bool:
@@ -179,7 +179,7 @@ class FollowedFeed:
             self._read_task = asyncio.get_running_loop().create_task(self._read())
 
     async def read_again(self, cause: str) -> None:
-        """Request a read, and wait for a read that began after this call."""
+        """Request a read, and wait until a read that began after this call was applied."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
         self.request_read(cause)
@@ -192,7 +192,7 @@ class FollowedFeed:
             self._buffer.append(message)
         else:
             self._overflown = True
-        # Before the first load the read is started by Redis' confirmation of the subscription.
+        # Before the first load nothing is requested here: the confirmation of the subscription causes the first read.
         if self.mirror.loaded and self._read_task is None:
             self.request_read("gap" if message.epoch == self.mirror.epoch else "epoch")
 
@@ -211,7 +211,7 @@ class FollowedFeed:
             self._read_task = None
 
     async def _fetch(self) -> Snapshot:
-        """Read the feed, and if all of it is read, topics that its clients need besides. Retry until Redis answers."""
+        """Read the feed and, if all of it is read, other topics that its clients need. Retry until Redis answers."""
         delay = RETRY_SECONDS[0]
         late_reads = 0
         while True:
@@ -234,11 +234,11 @@ class FollowedFeed:
             delay = min(2 * delay, RETRY_SECONDS[1])
 
     def _topics_besides(self) -> set[str]:
-        """Return topics that clients named or last saw unfinished, whose end may have left the feed before the read."""
+        """Return the topics that clients named or last saw unfinished: their end may have left the feed already."""
         return self.broadcast.named_topics() | self.mirror.unfinished()
 
     def _load(self, snapshot: Snapshot) -> None:
-        """Apply a read and then the messages that arrived meanwhile, and send the clients the changes."""
+        """Apply a read and then the messages that arrived during the read. Send the changes to the clients."""
         old_epoch = self.mirror.epoch
         self.broadcast.flush()
         change = self.mirror.load(snapshot)
@@ -261,7 +261,7 @@ class FollowedFeed:
             self._overflown, self._read_wanted = False, True
 
     def _leave_behind(self, epochs: set[str]) -> None:
-        """Note these epochs as over, except for the present one."""
+        """Note that these epochs are over, except for the epoch of the mirror."""
         if len(self._epochs_seen) >= MAX_EPOCHS_SEEN:
             self._epochs_seen.clear()
         self._epochs_seen |= epochs

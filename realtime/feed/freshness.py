@@ -1,8 +1,9 @@
 """Finds out whether feeds are current, and tells the clients when that changes.
 
-A ping says that a client has everything up to a place. While Redis hangs or cannot be reached, the server does not know
-that. So the process pings Redis every second over the pub/sub connection. The answer comes after everything that was
-published before. If none comes, clients receive `delayed`, and no pings until the feed is current again.
+A ping to a client says that the client has everything up to a place. While Redis hangs or cannot be reached, the server
+cannot know that. So the process pings Redis every second over the pub/sub connection. Redis answers after it has sent
+everything that was published before. If it does not answer, clients receive `delayed`, and no pings until the feed is
+current again.
 """
 
 import asyncio
@@ -21,14 +22,14 @@ DELAYED_SECONDS = 5.0
 
 
 class Watched(Protocol):
-    """The part of a feed that concerns its delay."""
+    """What `Pulse` needs of a feed."""
 
     @property
     def in_doubt_since(self) -> float | None:
         """When the feed was last known to be current, by the loop's clock; None while it is current."""
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Note how long the feed has been delayed (None: it is current), and tell the clients of a change."""
+        """Note how long the feed has been delayed (None: it is current). Tell the clients when that begins or ends."""
 
 
 class Pulse:
@@ -39,7 +40,7 @@ class Pulse:
         self._delayed = 0
 
     async def run(self) -> None:
-        """Look every second, until cancelled."""
+        """Call `look` and ping Redis every second, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             before = loop.time()
@@ -53,7 +54,7 @@ class Pulse:
                 log.exception("pulse_failed")
 
     def look(self, now: float) -> None:
-        """Tell each feed how long it has been delayed."""
+        """Tell each feed for how long it has been delayed at the time `now` of the loop's clock."""
         delayed = 0
         for feed in list(self._feeds()):
             seconds = self._seconds(feed, now)

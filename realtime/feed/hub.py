@@ -1,8 +1,9 @@
 """The hub: mirrors the feeds that this process's clients watch, and fans out their changes.
 
 For each tenant with subscribers, the hub subscribes, waits for Redis' confirmation, reads the feed, and then applies
-the messages that arrived meanwhile. After a gap, a new epoch or a lost connection it reads what is above the mirror's
-offset, and fans out only the changes. New and returning clients are served from the mirror.
+the messages that arrived during the read. After a gap or a lost connection it reads what is above the mirror's offset,
+and fans out only the changes. After a change of epoch it reads the whole feed, and sends every client a new snapshot.
+New and returning clients are served from the mirror.
 """
 
 import asyncio
@@ -34,7 +35,7 @@ log = structlog.get_logger(__name__)
 JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
 MAX_NAMED_READS = 5
-"""How often named topics are read for a new client. They are only read again if the whole feed was read meanwhile."""
+"""How often, at most, named topics are read for a client: again if a whole read replaced the mirror in that time."""
 FLUSH_SECONDS = Settings.flush_ms / 1000
 
 
@@ -74,9 +75,9 @@ class Hub:
         await self._reader.close()
 
     async def join(self, subscriber: Subscriber, since: Place | None = None, first: Frame | None = None) -> None:
-        """Add a connection, and queue its snapshot: what changed since its place, or everything that it watches.
+        """Add a connection, and queue its snapshot: what changed after place `since`, or everything that it watches.
 
-        `first` is sent before the snapshot, but only if there is one. Raise FeedUnavailableError.
+        `first` is sent before the snapshot. Nothing is sent if FeedUnavailableError is raised.
         """
         async with self._held_feed(subscriber.tenant_id) as feed:
             async with _in_time():
@@ -97,7 +98,7 @@ class Hub:
     async def snapshot(self, tenant_id: int, topics: TopicFilter, since: Place | None = None) -> Frame:
         """Return the first snapshot of a connection in one part, for a poll. Raise FeedUnavailableError.
 
-        A feed that is delayed counts as unavailable, because a poll cannot be told afterwards that it was out of date.
+        A delayed feed counts as unavailable, because after the answer to a poll the server cannot correct it.
         """
         async with self._held_feed(tenant_id) as feed:
             if feed.broadcast.delayed_seconds is not None:
@@ -152,7 +153,7 @@ class Hub:
         return {tenant: (feed.mirror.epoch, feed.mirror.offset) for tenant, feed in self._feeds.items()}
 
     def waits_for_load(self, tenant_id: int, seconds: float) -> bool:
-        """Return whether this feed has been followed for this long without having been loaded."""
+        """Return whether this feed has been followed for longer than `seconds` without having been loaded."""
         feed = self._feeds.get(tenant_id)
         if feed is None or feed.mirror.loaded:
             return False
@@ -238,7 +239,10 @@ class Hub:
 
     @staticmethod
     async def _fits(feed: FollowedFeed, collector: RecordCollector, read: Named) -> bool:
-        """Bring the feed to the state in which the topics were read, and keep them. Return False if that fails."""
+        """Bring the mirror to at least the state in which the topics were read, and add them to `noted`.
+
+        Return False if a read of the whole feed has replaced the mirror: then the topics have to be read again.
+        """
         if collector.reset:
             return False
         if read.epoch != feed.mirror.epoch:
@@ -246,7 +250,7 @@ class Hub:
         elif read.offset < collector.since:
             await feed.read_again("behind")  # Redis went back: that read begins a new epoch
         elif any(record.offset > feed.mirror.offset for record in read.records.values()):
-            await feed.read_again("client_ahead")  # older messages for these topics are still on their way
+            await feed.read_again("client_ahead")  # the messages with these records are still on their way
         collector.add(read.records.values())
         return not collector.reset
 
@@ -270,7 +274,11 @@ class Hub:
 
 @asynccontextmanager
 async def _in_time() -> AsyncIterator[None]:
-    """Limit how long a client waits, in its own task: after another, the mirror could change before it goes on."""
+    """Raise FeedUnavailableError if the block takes too long.
+
+    The block runs in the task of the caller. If it ran in another task, the mirror could change between the end of that
+    task and the moment at which the caller continues.
+    """
     try:
         async with asyncio.timeout(JOIN_SECONDS):
             yield

@@ -65,7 +65,7 @@ class Mirror:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        # Both are ordered by offset. They are separate because they are removed by different rules.
+        # Both are ordered by offset. They are separate because their records are removed by different rules.
         self._unfinished: dict[str, Record] = {}
         self._terminal: dict[str, Record] = {}
         self._ends: list[tuple[float, str, int]] = []
@@ -74,7 +74,7 @@ class Mirror:
         self.offset = 0
         self.floor = 0
         self.has_surplus = False
-        """Whether it holds topics that new clients are no longer shown. A read of the whole feed corrects that."""
+        """Whether the mirror holds topics that new clients are no longer shown. Reading the whole feed removes them."""
         self.pending_ends: dict[str, None] = {}
         """Topics that were unfinished when they left the mirror: clients may not have received their end."""
 
@@ -99,7 +99,7 @@ class Mirror:
         return sorted(changed, key=attrgetter("offset"))
 
     def continues_from(self, epoch: str, offset: int) -> bool:
-        """Return whether a client with everything up to this offset only needs what changed since."""
+        """Return whether a client that has everything up to this offset only needs the records above it."""
         return epoch == self.epoch and self.floor <= offset <= self.offset
 
     def unfinished(self) -> set[str]:
@@ -120,7 +120,7 @@ class Mirror:
         return Received.APPLIED
 
     def load(self, snapshot: Snapshot) -> Change:
-        """Apply a snapshot: what is above this mirror's offset, or the whole feed."""
+        """Apply a snapshot, of what is above this mirror's offset or of the whole feed. Return what changed."""
         if snapshot.epoch == self.epoch and snapshot.offset < self.offset:
             self.has_surplus = False  # one read is enough: in a feed this busy, surplus topics leave soon
             return Change(reset=False, records=[])  # the snapshot is older than the messages applied since
@@ -130,7 +130,7 @@ class Mirror:
             for record in new:
                 self._put(record)
             self._trim()
-            # The snapshot may lack a topic that pushed out another one, as it changed again before the read.
+            # A topic may have pushed out another one, and changed again before the read. The other one is still here.
             self.has_surplus = len(self) > snapshot.shown
             return Change(reset=False, records=new)
         goes_on = self.continues_from(snapshot.epoch, self.offset) and self.offset >= snapshot.floor
@@ -172,7 +172,7 @@ class Mirror:
             self._drop(self._terminal, record)
 
     def _note_end(self, record: Record) -> None:
-        if len(self._ends) > 2 * len(self._terminal) + 100:  # most entries are of attempts that were superseded
+        if len(self._ends) > 2 * len(self._terminal) + 100:  # most entries belong to records that were replaced
             self._ends = [_end(known) for known in self._terminal.values()]
             heapify(self._ends)
         else:

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 MAX_BATCH = 1000
 RECONNECT_SECONDS = (0.05, 2.0)
 MAX_PINGS = 60
-"""A connection that has not answered this many pings is not pinged again."""
+"""A connection that has not answered this many pings is sent no more."""
 
 
 class Listener(Protocol):
@@ -39,7 +39,7 @@ class Listener(Protocol):
         """Take note that Redis confirmed a subscription: no message is missed from now on, until `on_lost`."""
 
     def on_lost(self) -> None:
-        """Take note that the connection was lost. It will be made again, and each subscription confirmed again."""
+        """Take note that the connection was lost. The link reconnects, and each subscription is confirmed again."""
 
 
 class RevocationListener(Protocol):
@@ -49,7 +49,7 @@ class RevocationListener(Protocol):
         """Take the message of one revocation."""
 
     def on_revocations_confirmed(self) -> None:
-        """Take note that no revocation is missed from now on. Earlier ones may have been missed."""
+        """Take note that no revocation is missed from now on. Earlier revocations may have been missed."""
 
 
 class PubSubLink:
@@ -93,7 +93,7 @@ class PubSubLink:
         self._awake.set()
 
     async def subscribe(self, tenant_id: int) -> None:
-        """Subscribe to a tenant's messages. `on_confirmed` follows, at once or after the next reconnect."""
+        """Subscribe to a tenant's messages, now or after the next reconnect. `on_confirmed` is called after that."""
         channel = self._wanted[tenant_id] = self._keys.feed(tenant_id)
         self._awake.set()
         await self._command("SUBSCRIBE", channel)
@@ -140,7 +140,7 @@ class PubSubLink:
             self._holding.cancel()
 
     async def check(self) -> None:
-        """Ping. Replace the connection if it has not answered since the last check."""
+        """Ping Redis. If the ping of the last check is still unanswered, replace the connection, and do not ping."""
         if not self.connected or self.idle:
             return
         if self._pings and self._pings[0] <= self._checked_at:
@@ -150,7 +150,7 @@ class PubSubLink:
         self._checked_at = asyncio.get_running_loop().time()
 
     async def ping(self) -> None:
-        """Ping. The answer comes after everything that was published before."""
+        """Ping Redis. The answer arrives after everything that was published before the ping."""
         if self.connected and not self.idle and len(self._pings) < MAX_PINGS:
             self._pings.append(asyncio.get_running_loop().time())
             await self._command("PING")
@@ -236,13 +236,13 @@ async def _read_reply(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(timeout=math.inf, disconnect_on_error=False)
     except ResponseError as problem:
-        # A Redis whose disk is full refuses even PING. That is an answer, too, and it still delivers messages.
+        # A Redis whose disk is full refuses even PING. The error is an answer, too: this Redis still delivers messages.
         if refusal(problem) is None:
             raise
         return b"PONG"
 
 
 def _is_cancelled() -> bool:
-    """Return whether this task was cancelled, and not only a task that it waits for."""
+    """Return whether the current task itself was cancelled, and not only the task for which it waits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

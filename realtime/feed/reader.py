@@ -37,8 +37,8 @@ class Probed:
 class _Reading:
     """A script that reads a feed, and opens it if it is new.
 
-    A Redis that takes no writes at all refuses scripts that declare flags, as these may write. So the script is called
-    without flags first, and with `allow-oom` only at the memory limit, where it could not open a new feed otherwise.
+    A Redis that refuses all writes refuses scripts that declare flags, because these may write. So the script is called
+    without flags first. With `allow-oom` it is called only at the memory limit, to be able to open a new feed there.
     """
 
     def __init__(self, redis: Redis, name: str) -> None:
@@ -53,7 +53,7 @@ class _Reading:
 
 
 class FeedReader:
-    """Reads feeds for one process. What is published meanwhile comes over its `link`."""
+    """Reads feeds for one process. Messages about later changes arrive over its `link`."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = "") -> None:
         self._redis = redis
@@ -77,7 +77,7 @@ class FeedReader:
     async def read(self, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()) -> Snapshot:
         """Read a feed above an offset of an epoch, or all of it for an empty epoch. Raise RedisError or OSError.
 
-        If all of it is read, those of these topics that it does not show to new clients are read as well.
+        If all of it is read, also read those of `topics` that new clients are not shown.
         """
         names, values = scripts.snapshot_arguments(self._keys, tenant_id, epoch, offset, topics)
         async with self._reads:
@@ -113,9 +113,10 @@ class FeedReader:
         }
 
     async def check_link(self) -> None:
-        """Ping over the pub/sub connection. Replace it if it has not answered since the last check.
+        """Ping over the pub/sub connection. If the ping of the last check is still unanswered, replace the connection.
 
-        It is also replaced if a new connection to its address leads to another server. Raise RedisError or OSError.
+        The connection is also replaced if a new one to the same address leads to another server. Raise RedisError or
+        OSError.
         """
         await self.check_server(fresh=True)
         await self.link.check()
@@ -123,8 +124,8 @@ class FeedReader:
     async def check_server(self, *, fresh: bool = False) -> None:
         """Check that the pub/sub connection leads to the same Redis as other connections. Replace it if it does not.
 
-        `fresh`: ask over a new connection, whose address is resolved now. Only this finds a server that was replaced
-        and still refuses nothing. Raise RedisError or OSError; at a replica ReadOnlyError.
+        With `fresh`, ask over a new connection, whose address is resolved now. Only this detects a server that was
+        replaced and still refuses nothing. Raise ReadOnlyError at a replica, otherwise RedisError or OSError.
         """
         if fresh:
             history = await self._history_at_address()

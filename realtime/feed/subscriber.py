@@ -1,8 +1,8 @@
 """One connection in the hub: what still has to be sent to it, and the place up to which it has everything.
 
 The hub never waits for a client. A busy subscriber keeps only the newest record of each topic, so its memory is bounded
-by the number of topics. Clients do not need the records in between. A terminal record is never skipped, because only a
-new attempt replaces it.
+by the number of topics. Clients do not need the older records. A terminal record is never skipped, because only a new
+attempt replaces it.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 MAX_PENDING_TOPICS = 5_000
 MAX_QUEUED_BYTES = 1_048_576
-"""The limit of answers that a client requests and does not read. Snapshots, which it does not request, do not count."""
+"""The limit of frames queued for a client that does not read. Snapshots, which no client requests, do not count."""
 
 
 class Transport(Protocol):
@@ -40,7 +40,7 @@ class Transport(Protocol):
 
 
 class Position(Protocol):
-    """The position of a feed's subscribers."""
+    """What a subscriber needs of its feed."""
 
     @property
     def position(self) -> tuple[str, int] | None:
@@ -48,7 +48,7 @@ class Position(Protocol):
 
 
 class Subscriber:
-    """One connection. Frames are sent in the order in which they were queued, waiting records after them by offset."""
+    """One connection. Queued frames are sent in their order, and after them the waiting records, ordered by offset."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Subscriber:
 
     @property
     def busy(self) -> bool:
-        """Whether the client has not yet taken what was sent before."""
+        """Whether the client has not yet taken everything that was sent before."""
         return self._task is not None or self._unanswered
 
     @property
@@ -91,7 +91,7 @@ class Subscriber:
 
     @property
     def place(self) -> Place:
-        """The place up to which this connection has everything: below the lowest offset that still waits."""
+        """The place up to which this connection has everything: below the lowest offset of the waiting records."""
         if self._feed is None:
             raise RuntimeError("The subscriber has not joined a feed yet.")
         epoch, offset = self._feed.position or self._delivered
@@ -100,7 +100,7 @@ class Subscriber:
         return Place(epoch, offset, self.topics.hash)
 
     def start(self, feed: Position, snapshot: Sequence[Frame]) -> None:
-        """Start, or start again after a change of epoch, with a snapshot, which contains all records that waited."""
+        """Begin with a snapshot: at first, and after each change of epoch. Drop waiting records, which it contains."""
         self._feed = feed
         self._pending.clear()
         self._drop_snapshots()
@@ -135,11 +135,11 @@ class Subscriber:
             if self._queued_bytes and self._queued_bytes + len(frame.body) > MAX_QUEUED_BYTES:
                 self._give_up()
                 return
-            self._queued_bytes += len(frame.body)  # one answer fits, however long it is
+            self._queued_bytes += len(frame.body)  # one frame always fits, however long it is
         self._frames.append(frame)
 
     def deliver(self, frame: Frame, records: Sequence[Record]) -> None:
-        """Send records: with this frame if the connection is free, else later, only the newest of each topic."""
+        """Send records: in this frame if the connection is not busy, else later, and only the newest of each topic."""
         if self.ended or self._has(frame):
             return
         self._note(frame)
@@ -181,12 +181,12 @@ class Subscriber:
             await asyncio.wait([self._task])
 
     def _has(self, frame: Frame) -> bool:
-        """Return whether a snapshot that was queued meanwhile contains everything in this frame."""
+        """Return whether everything in this frame was already sent or queued, in a snapshot."""
         epoch, offset = self._delivered
         return frame.place is not None and frame.place.epoch == epoch and frame.place.offset <= offset
 
     def _drop_snapshots(self) -> None:
-        """Drop queued snapshots, which a newer one replaces. A snapshot whose first part was sent is kept."""
+        """Drop queued snapshots, which a newer one replaces. The rest of a partly sent snapshot is kept."""
         kept: deque[Frame] = deque()
         begun = self._in_snapshot
         for frame in self._frames:
@@ -201,7 +201,7 @@ class Subscriber:
             self._delivered = frame.place.epoch, frame.place.offset
 
     def _send(self, frame: Frame) -> None:
-        """Send a frame. If the server does not take it at once, a task waits for that."""
+        """Send a frame. If the server does not take it at once, begin a task that waits until the server has."""
         try:
             rest = start(self._transport.send(frame))
         except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
@@ -222,7 +222,7 @@ class Subscriber:
             self._in_flight.note_sent(frame)
 
     def _ask_for_answer(self) -> None:
-        """Send a ping if much was sent since the last one, and the server cannot say whether it has arrived."""
+        """Send a ping if much was sent since the last one, and the server cannot say whether that has arrived."""
         sent = self._in_flight
         if sent is not None and sent.ping_due and sent.place is not None and not self._closed:
             self._set_slow_timer()
@@ -264,7 +264,7 @@ class Subscriber:
         return frames.records(self.place, bodies)
 
     def _take_records(self) -> Iterator[bytes]:
-        """Take the records that waited longest, up to about `MAX_SNAPSHOT_BYTES`: a frame copies them."""
+        """Take the waiting records of lowest offset, up to about `MAX_SNAPSHOT_BYTES`, because a frame copies them."""
         size = 0
         while self._pending and size < frames.MAX_SNAPSHOT_BYTES:
             body = self._pending.pop(next(iter(self._pending))).body
@@ -276,7 +276,7 @@ class Subscriber:
         log.debug("send_failed", tenant=self.tenant_id, connection=self._name, error=str(problem))
 
     def _give_up(self) -> None:
-        """Report that the client is too slow, and drop its queue."""
+        """Report that the client is too slow, and drop its waiting records."""
         self._pending.clear()
         self._cancel_slow_timer()
         self._on_slow()

@@ -1,6 +1,6 @@
-"""How much was sent that the client may not have received, for servers that cannot say so themselves.
+"""Counts the bytes that a client may not have received, for servers that do not report how much has arrived.
 
-The client says so: it answers a ping after it has received everything that was sent before the ping.
+The client's answers to pings show it: a client answers after it has received everything that was sent before the ping.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ class InFlight:
         self._pings: deque[int] = deque()
         """For each ping that was not answered, the bytes that were sent up to its end."""
         self.place: Place | None = None
-        """The place of what was sent. Before the end of the first snapshot there is none, so no ping can be sent."""
+        """The place of what was sent; None until the first snapshot was sent. Without a place no ping can be sent."""
 
     @property
     def bytes(self) -> int:
@@ -33,7 +33,7 @@ class InFlight:
 
     @property
     def ping_due(self) -> bool:
-        """Whether the client has to be asked, because much was sent since the last ping."""
+        """Whether a ping has to be sent, because much was sent since the last one."""
         pinged = self._pings[-1] if self._pings else self._arrived
         return self.too_many and self._sent - pinged > MAX_BUFFER_BYTES
 
