@@ -48,7 +48,7 @@ async def expect_state(page: Page, state: str, reason: str = "") -> None:
 
 
 async def expect_new_record_shown(page: Page, system: System, topic: str) -> None:
-    """What is published now is shown."""
+    """Check that the page shows a record that is published now."""
     with Publisher.from_url(system.redis.url) as publisher:
         publisher.status(
             tenant_id=tenant_of(system, "hanbit"),

@@ -89,7 +89,7 @@ async def firefox_at(address: str, folder: Path) -> AsyncIterator[None]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["chromium", "firefox"])
 async def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FrontDoor]:
-    """An empty page in a browser, at the address of a door in front of the product."""
+    """Open an empty page in a browser, at the address of a door in front of the product."""
     async with FrontDoor() as door:
         at = chromium_at(door.address)
         if request.param == "firefox":
@@ -100,7 +100,7 @@ async def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def web(system: System) -> Iterator[Web]:
-    """A server of the product that these tests may kill."""
+    """Run a server of the product that these tests may kill."""
     with system.another_web() as web:
         yield web
 

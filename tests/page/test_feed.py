@@ -1,4 +1,4 @@
-"""The connection of the page, against scripted frames of section 7: places, questions by name, close codes."""
+"""The connection of the page, against scripted frames: places, questions by name, close codes."""
 
 import asyncio
 import json
@@ -74,24 +74,24 @@ class Server:
         return await self.next()
 
     async def let_in(self) -> None:
-        """From here on a WebSocket gets through. Before, none does: nobody knows the host `page.test`."""
+        """Let WebSockets through from now on. Before, none gets through, as the host `page.test` does not exist."""
         await self.page.route_web_socket("**/ws/events/**", lambda ws: self._connections.put_nowait(Connection(ws)))
 
     async def start_blocked(self, details: dict[str, Any] | None = None) -> None:
-        """Behind a proxy that lets no WebSocket through."""
+        """Start the page as if behind a proxy that lets no WebSocket through."""
         await self.page.evaluate(START, details or {})
 
     async def answer(self, path: str, handle: Callable[[Route], Awaitable[None]]) -> None:
         await self.page.route(f"**{path}**", handle)
 
     async def stop_clock(self) -> None:
-        """From here on the page's timers run only by `page.clock.run_for`."""
+        """Stop the page's clock: its timers then run only by `page.clock.run_for`."""
         await self.page.clock.install(time=0)
         await self.page.clock.pause_at(1000)
 
     @property
     def called(self) -> bool:
-        """Whether the page has opened a connection that `next` has not given yet."""
+        """Return whether the page has opened a connection that `next` has not returned yet."""
         return not self._connections.empty()
 
     async def next(self) -> Connection:

@@ -1,4 +1,4 @@
-"""The fold of section 7, in a real browser: which record stands after which frames."""
+"""The fold of the protocol, in a real browser: which record it keeps after which frames."""
 
 from typing import Any
 

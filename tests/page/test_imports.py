@@ -1,4 +1,4 @@
-"""The page against a complete running system: what staff of an academy do with it and see."""
+"""The page against a complete running system: what staff of an academy see and do."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ def workbook(name: str, *, good: int = GOOD) -> FilePayload:
 
 @contextmanager
 def worker_held(system: System) -> Iterator[None]:
-    """The worker stands still, so that a running import has a middle that stays."""
+    """Freeze the worker, so that a running import stays at its progress."""
     pid = system.worker.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
@@ -50,7 +50,7 @@ def worker_held(system: System) -> Iterator[None]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def sign_in(browser: Browser, system: System) -> AsyncIterator[SignIn]:
-    """Signs in, given academy and user name, in a browser of its own."""
+    """Return a function that signs in to an academy as a user, in a browser of its own."""
     contexts = []
 
     async def enter(tenant: str, username: str) -> Page:
@@ -66,7 +66,7 @@ async def sign_in(browser: Browser, system: System) -> AsyncIterator[SignIn]:
 
 
 async def fill_in(page: Page, tenant: str, username: str, password: str) -> None:
-    """By keyboard alone, as the fields follow each other."""
+    """Fill in the form by keyboard alone, in the order of its fields."""
     await page.get_by_label("학원 코드").fill(tenant)
     await page.keyboard.press("Tab")
     await page.keyboard.type(username)

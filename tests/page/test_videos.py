@@ -155,7 +155,7 @@ async def test_the_arrow_keys_move_between_tabs_and_the_demo_video_is_listed(sig
 
 
 async def look_further_for(page: Page, title: str) -> None:
-    """The list has pages, and the videos of other tests are newer."""
+    """Look through the pages of the list, because videos of other tests are newer."""
     cards = page.locator("#videos-list > li")
     await expect(cards).not_to_have_count(0)
     while not await card(page, title).count():
