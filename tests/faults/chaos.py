@@ -55,7 +55,7 @@ class Chaos:
         self._dump: Path | None = None
 
     async def some(self, number: int, pause: Callable[[], float]) -> None:
-        """So many faults, one after the other, with pauses in between."""
+        """Cause this many faults, one after the other, with pauses in between."""
         faults: list[Callable[[], Awaitable[None]]] = [
             self.redis_back_with_its_data,
             self.redis_back_with_older_data,
@@ -113,7 +113,7 @@ class Chaos:
         await asyncio.to_thread(self.pair.master.command, "FLUSHALL")
 
     async def redis_stopped(self) -> None:
-        """It is there, and answers nothing for a while."""
+        """Freeze the Redis process for a while: it keeps its connections, and answers nothing."""
         pid = self.pair.master.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
@@ -121,7 +121,7 @@ class Chaos:
         os.kill(pid, signal.SIGCONT)
 
     async def redis_busy(self) -> None:
-        """It does nothing else for a while, as with DEBUG SLEEP."""
+        """Keep Redis busy for a while, as with DEBUG SLEEP."""
         milliseconds = str(self.chance.randint(100, 3000))
         await asyncio.to_thread(self.pair.master.command, "EVAL", BUSY, "0", milliseconds)
 
@@ -140,7 +140,7 @@ class Chaos:
         await self.pair.fail_over()
 
     async def redis_full(self) -> None:
-        """It is above its memory limit for a while, and refuses what is unfinished."""
+        """Put Redis above its memory limit for a while, so that it refuses records of unfinished topics."""
         await self._configured("maxmemory", "1mb")
 
     async def redis_lets_nobody_in(self) -> None:
@@ -220,7 +220,7 @@ class Chaos:
         asyncio.get_running_loop().call_later(self.chance.uniform(0.2, 2.0), roamer.free.set)
 
     def calm(self) -> None:
-        """Everything works again from here on."""
+        """End all faults, so that everything works again."""
         for proxy in self.proxies:
             proxy.flow()
         for roamer in self.roamers:

@@ -1,4 +1,4 @@
-"""A Redis that answers and takes no writes: the ways in which that happens, for tests."""
+"""Ways to make a Redis answer and refuse writes, for tests."""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -42,7 +42,7 @@ class Roamer:
         self._watcher: Watcher | None = None
 
     async def run(self) -> None:
-        """Roams until it is cancelled."""
+        """Roam until cancelled."""
         while True:
             try:
                 await self._live()
@@ -89,7 +89,7 @@ class Roamer:
         return ",".join(["*", *sorted(self.asks)])
 
     def take(self, frame: Frame) -> None:
-        """Judges a frame, and folds it."""
+        """Judge a frame, and fold it."""
         self.frames += 1
         text = str(frame)
         self.problems += [

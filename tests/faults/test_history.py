@@ -106,7 +106,7 @@ class Academy:
             return {record["topic"]: record for record in answer.json()["records"]}
 
     def truth(self) -> dict[str, tuple[str, int]]:
-        """What the database says of this seed's jobs."""
+        """Return the states of this seed's jobs in the database."""
         rows = self.system.query(
             "SELECT job_id::text, status, attempt FROM aijob WHERE 'job:' || job_id::text = ANY(%s)", self.jobs
         )

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 
 def made_of(system: System, video_id: int) -> set[str]:
-    """The names that the storage has below the video."""
+    """Return the names of the video's files in the storage."""
     variables = system.environment
     storage = boto3.client(
         "s3",
@@ -39,7 +39,7 @@ def made_of(system: System, video_id: int) -> set[str]:
 
 
 def kill_in_the_middle(worker: Worker) -> list[psutil.Process]:
-    """Returns what the worker had started."""
+    """Kill the worker during an encoding. Return the processes that it had started."""
     assert worker.pid is not None
     children: list[psutil.Process] = psutil.Process(worker.pid).children(recursive=True)
     worker.kill()

@@ -20,7 +20,7 @@ RESULT = "SELECT result FROM aijob_result r JOIN aijob j ON j.id = r.job_id WHER
 
 
 def messages(system: System) -> dict[str, int]:
-    """How many messages of the worker's queue show, and how many somebody has received."""
+    """Return how many messages of the worker's queue are visible, and how many were received and are hidden."""
     sqs = boto3.client("sqs", "ap-northeast-2", endpoint_url=system.environment["SQS_ENDPOINT_URL"])
     url = sqs.get_queue_url(QueueName=f"{system.name}-ai")["QueueUrl"]
     names: Any = {"shown": "ApproximateNumberOfMessages", "hidden": "ApproximateNumberOfMessagesNotVisible"}

@@ -72,7 +72,7 @@ async def end_after_pause(
 
 
 def exported(system: System) -> list[str]:
-    """The names that the storage has of exports."""
+    """Return the names of the exports in the storage."""
     variables = system.environment
     storage = boto3.client(
         "s3",

@@ -85,7 +85,7 @@ def crash(postgres: PostgresServer, load: Load) -> None:
 
 
 def long_outage(postgres: PostgresServer, load: Load) -> None:
-    """Long enough that the pool gave up connections, and that many were refused."""
+    """Keep PostgreSQL down until the pool has given up connections and many were refused."""
     postgres.stop()
     load.wait_for(503, 5 * CLIENTS)
     postgres.start()

@@ -159,6 +159,6 @@ async def roll(webs: list[Web]) -> None:
 
 
 def spread(times: list[float]) -> list[float]:
-    """Which share of them fell into each second."""
+    """Return the share of the moments that falls into each second."""
     seconds = Counter(int(at - min(times)) for at in times)
     return [round(seconds[second] / len(times), 3) for second in range(max(seconds) + 1)]

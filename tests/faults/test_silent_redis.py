@@ -40,7 +40,7 @@ REFUSED = {
 
 @asynccontextmanager
 async def stopped(system: System) -> AsyncIterator[tuple[Web, Callable[[], None]]]:
-    """A second process, and what makes the Redis of both hang."""
+    """Return a second process, and a function that makes the Redis of both hang."""
     assert system.redis.pid is not None
     try:
         with system.another_web() as web:
@@ -52,7 +52,7 @@ async def stopped(system: System) -> AsyncIterator[tuple[Web, Callable[[], None]
 
 @asynccontextmanager
 async def behind_a_proxy(system: System, **environment: str) -> AsyncIterator[tuple[Web, Callable[[], None]]]:
-    """A second process, and what makes Redis hang for that one only."""
+    """Return a second process, and a function that makes Redis hang for that process only."""
     async with Proxy(system.redis.port) as proxy:
         web = system.web_of(REDIS_URL=f"redis://{HOST}:{proxy.port}/0", **environment)
         await asyncio.to_thread(web.start)

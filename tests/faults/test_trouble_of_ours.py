@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def programs_of(worker: Worker) -> list[psutil.Process]:
-    """What the worker has started."""
+    """Return the processes that the worker has started."""
     assert worker.pid is not None
     found: list[psutil.Process] = psutil.Process(worker.pid).children(recursive=True)
     return found
@@ -55,7 +55,7 @@ async def test_a_disk_that_is_full_for_a_while_costs_attempts_but_no_video(own_s
 
 
 def full_disk(folder: Path) -> Path:
-    """An ffmpeg whose encodings find no space, as long as there is a file named `full` beside it."""
+    """Write an ffmpeg whose encodings find no space while a file named `full` exists beside it."""
     folder.mkdir()
     real = shutil.copy(ffmpeg_program(), folder / "real")
     script = folder / "ffmpeg"
