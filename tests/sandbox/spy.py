@@ -1,4 +1,4 @@
-"""Tries everything that a parser could do under the control of a hostile file. Prints each result, as one JSON."""
+"""Tries what a parser under the control of a hostile file could do. Prints the results of all attempts as JSON."""
 
 import contextlib
 import json

@@ -45,7 +45,7 @@ async def pair(tmp_path: Path, settings: Settings, forget_clients: Callable[[], 
 
 
 async def in_thread(work: Callable[[], object]) -> None:
-    """Run `work` in a thread, because the address is a proxy in this event loop."""
+    """Run `work` in a thread, because this event loop runs the proxy. Close the thread's database connection."""
 
     def and_close() -> None:
         try:

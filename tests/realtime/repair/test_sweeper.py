@@ -162,7 +162,7 @@ def test_a_killed_worker_is_noticed_within_45_seconds() -> None:
     """The time is the sum of the lease after the last heartbeat, the pause of the sweep, and the pause of the relay."""
     sweeper = Sweeper(cast("Redis", None), ListedSource())
     assert Limits().lease_seconds + sweeper.sweep_seconds + relay.PAUSE_SECONDS < 45
-    # After 40 s the queue gives the message to the next worker. Clients must see before that the job is stalled.
+    # After 40 s the queue gives the message to the next worker. Clients must see the stalled state before that.
     assert Limits().lease_seconds + sweeper.sweep_seconds + relay.PAUSE_SECONDS < 40
 
 
