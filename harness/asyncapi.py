@@ -1,4 +1,4 @@
-"""The AsyncAPI document of the protocol, as tests hold frames against it."""
+"""Checks frames against the AsyncAPI document of the protocol."""
 
 import re
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ Json = dict[str, Any]
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
-    """As ECMA-262 reads it, whose `$` is the end of the text and not the line end before it."""
+    """Match a pattern as ECMA-262 does: `$` matches only the end of the text, never before a line end."""
     if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance, re.ASCII):
         yield ValidationError(f"{instance!r} does not match {pattern!r}")
 
 
-# Draft 4 tells 2 from 2.0, as the server does.
+# Unlike draft 7, draft 4 does not accept 2.0 as an integer. Neither does the server.
 _Validator = validators.extend(  # type: ignore[no-untyped-call]
     Draft7Validator, {"pattern": _pattern}, type_checker=Draft4Validator.TYPE_CHECKER
 )
@@ -34,7 +34,7 @@ def document() -> Json:
 
 
 def resolve(reference: str) -> Any:
-    """What a `$ref` of the document leads to. Raises LookupError."""
+    """Return the part of the document that a `$ref` names. Raises LookupError if there is none."""
     found: Any = document()
     for name in reference.removeprefix("#/").split("/"):
         found = found[name]
@@ -43,7 +43,7 @@ def resolve(reference: str) -> Any:
 
 @cache
 def messages_of(operation: str) -> frozenset[str]:
-    """The names of the messages of an operation, each a frame's type."""
+    """Return the names of an operation's messages, which are the types of its frames."""
     return frozenset(message["$ref"].rpartition("/")[2] for message in document()["operations"][operation]["messages"])
 
 
@@ -53,12 +53,12 @@ def _validator(schema: str) -> Any:
 
 
 def hold(frame: Json, operation: str) -> None:
-    """Fails unless the frame is one of this operation's, and as described."""
+    """Fail unless the frame is a message of this operation and matches its schema."""
     assert frame["type"] in messages_of(operation), f"{operation} knows no {frame['type']}"
     _validator(frame["type"]).validate(frame)
 
 
 def describes(frame: Any, operation: str) -> bool:
-    """Whether this JSON is a frame of the operation."""
+    """Return whether this JSON value is a frame of the operation and matches its schema."""
     kind = frame.get("type") if isinstance(frame, dict) else None
     return isinstance(kind, str) and kind in messages_of(operation) and bool(_validator(kind).is_valid(frame))

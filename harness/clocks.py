@@ -1,4 +1,4 @@
-"""Clocks of single processes that tests set: below libfaketime, which `embedded.faketime` finds or gets."""
+"""Sets the clocks of single processes for tests, by libfaketime, which `embedded.faketime` finds or downloads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +22,13 @@ class HostClock:
 
     @classmethod
     def of(cls, library: Path, file: Path) -> "HostClock":
-        """One that is right for now; its offset stands in the file."""
+        """Return a clock that is right until it is set. The file has its offset."""
         file.write_text(RIGHT)
         return cls(file, faketime.environment(library, file) | {"PYTHONPATH": str(_FAKED)})
 
     @contextmanager
     def set_to(self, offset: str) -> Iterator[None]:
-        """Set it, as "+25h" or "-10m", and right again in the end."""
+        """Set the clock to an offset, such as "+25h" or "-10m", until the block ends."""
         self.file.write_text(offset)
         try:
             yield
@@ -36,9 +36,10 @@ class HostClock:
             self.file.write_text(RIGHT)
 
     def govern(self, redis: RedisServer) -> None:
-        """Let this Redis, when it starts, go by this clock.
+        """Give this Redis this clock from its next start.
 
-        It is the packaged one: libfaketime cannot start Debian's, whose jemalloc asks for the time before it is ready.
+        Use the packaged Redis if there is one. libfaketime cannot start Debian's Redis, whose jemalloc reads the time
+        before libfaketime is ready.
         """
         program = packaged_redis() or redis.choose_program()
         words = " ".join(f"{name}='{value}'" for name, value in self.variables.items())

@@ -1,4 +1,4 @@
-"""A client of Server-Sent Events, written from the WHATWG's description. It keeps frames as `Watcher` does."""
+"""A client of Server-Sent Events, written from the WHATWG's standard. It keeps frames and records like `Watcher`."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ class EventStream(Watcher):
         client: httpx.AsyncClient | None = None,
         **parameters: str,
     ) -> Self:
-        """Open a stream, by a client of its own unless one is given. Raises RefusedStreamError."""
+        """Open a stream, with a new HTTP client unless one is given. Raises RefusedStreamError if that is refused."""
         sent = dict(headers or {})
         if ticket is not None:
             sent["Authorization"] = f"Bearer {ticket}"
@@ -61,14 +61,14 @@ class EventStream(Watcher):
         await self._stack.aclose()
 
     async def read(self) -> Frame:
-        """The next event's frame, applied. Raises StopAsyncIteration at the end of the stream."""
+        """Read the next event's frame, apply it, and return it. Raises StopAsyncIteration at the end of the stream."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             frame = await anext(self._events)
         self.apply(frame)
         return frame
 
     async def ended(self, within_seconds: float = PATIENCE_SECONDS) -> Frame:
-        """Reads to the end; the last frame."""
+        """Read to the end of the stream, and return the last frame."""
         try:
             async with self.waiting_for("the end of the stream", within_seconds):
                 while True:
@@ -93,7 +93,7 @@ class EventStream(Watcher):
             fields = {}
 
     async def _read_lines(self) -> AsyncIterator[str]:
-        """Lines end with CR, LF or both, and with nothing else that Unicode knows."""
+        """Yield the lines. They end with CR, LF or both, but not with the other line separators of Unicode."""
         rest = b""
         async for part in self.answer.aiter_bytes():
             *lines, rest = re.split(rb"\r\n|\r|\n", rest + part)

@@ -1,13 +1,14 @@
 """A fork server: starts the product's processes without importing the libraries again.
 
-A start of the product costs more than a second of processor time, and nine tenths of it are imports. This process
-imports the libraries once, and forks a child for each order. The child runs the ordered module as `python -m` would. It
-has pid, session, environment, folder and log of its own, so tests stop, kill and freeze it like any other process.
+Starting the product takes more than a second of CPU time, nine tenths of it for imports. This process imports the
+libraries once, and forks a child for each order. The child runs the ordered module like `python -m`. It has its own
+pid, session, environment, folder and log, so tests stop, kill and freeze it like any other process.
 
     python -m harness.fork_server <number of an open socket>
 
-`harness/forked.py` writes one order a message, as JSON. It reads {"started": pid}, and later {"ended": pid, "code": 0}.
-The server ends when the other side of the socket is closed; the kernel then tells its children to end.
+`harness/forked.py` sends each order as one message, in JSON, and receives {"started": pid}, and later {"ended": pid,
+"code": 0}. The server ends when the other side of the socket is closed. The kernel then sends the children their end
+signals.
 """
 
 import contextlib
@@ -85,7 +86,7 @@ def main() -> None:
 
 
 def serve(control: socket.socket) -> dict[str, Any] | None:
-    """Fork a child for each order. Return its order in each child, and None in the server when it is to end."""
+    """Fork a child for each order. In a child, return its order. In the server, return None when the socket closes."""
     children: set[int] = set()
     server = os.getpid()
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -117,9 +118,9 @@ def serve(control: socket.socket) -> dict[str, Any] | None:
 
 
 def collect(children: set[int], control: socket.socket) -> None:
-    """Report the children that have ended, and kill what is left of their sessions."""
+    """Report the children that have ended, and kill the processes that they left behind."""
     for pid in list(children):
-        # Do not reap it yet: as long as it is a zombie, its number is not given to another process.
+        # Do not reap the child yet: while it is a zombie, the system does not reuse its pid or its group's id.
         if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             continue
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -130,11 +131,11 @@ def collect(children: set[int], control: socket.socket) -> None:
 
 
 def become(order: dict[str, Any]) -> None:
-    """Become the ordered program: `argv` is an interpreter, then `-m` and a module or a script, then its arguments."""
+    """Become the ordered program: `argv` has an interpreter, then `-m` and a module, or a script, then arguments."""
     os.setsid()
     end_with_parent(order["parent"], order["signal"])
     reset_signals()
-    # As a new interpreter does.
+    # Handle these signals as a new interpreter does.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The product's processes, started by a fork server (`harness/fork_server.py`), which takes a fifth of the time."""
+"""Starts the product's processes by a fork server (`harness/fork_server.py`), in a fifth of the usual time."""
 
 import json
 import os
@@ -21,12 +21,12 @@ from embedded.spawn import Child, Order, Process
 from harness.fork_server import MESSAGE_BYTES
 
 READ_AT_EXEC = "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "PYTHONWARNINGS"
-"""The dynamic loader, the C library and Python read these when a program starts, so a fork would not heed them."""
+"""The dynamic loader, the C library and Python read these when a program starts, so a forked child ignores them."""
 
 
 @dataclass
 class Forked:
-    """A process that the fork server made; it looks like a `subprocess.Popen`."""
+    """A process that the fork server made. It has the interface `embedded.spawn.Process`."""
 
     pid: int
     ended: Future[int] = field(default_factory=Future)
@@ -54,7 +54,7 @@ class ForkServer:
         threading.Thread(target=self._read, name="fork-server", daemon=True).start()
 
     def fork(self, order: Order) -> Forked:
-        """Start a process. Called by one thread at a time."""
+        """Start a process, and return it. Only one thread may call this at a time."""
         environment = os.environ if order.environment is None else order.environment
         self._started = started = Future[Forked]()
         self._control.send(
@@ -91,10 +91,10 @@ def fork_server() -> ForkServer:
 
 
 class ForkedChild(Child):
-    """A child of the fork server. Whatever tests do to a process can be done to it."""
+    """A child of the fork server. Tests can stop, kill and freeze it like any other process."""
 
     def _spawn(self) -> Process:
-        """Fork a program that our Python runs. Another program, or one that has to be started, is started."""
+        """Fork a program of our own Python. Start any other one, and one with a variable of READ_AT_EXEC, as usual."""
         is_ours = str(self.order.argv[0]) == sys.executable
         if not is_ours or any(name in (self.order.environment or {}) for name in READ_AT_EXEC):
             return super()._spawn()
@@ -109,7 +109,10 @@ class ForkedChild(Child):
 
 
 def run(argv: Sequence[str], environment: Mapping[str, str], timeout: float = 60.0) -> CompletedProcess[str]:
-    """Run a command of the product to its end. Its output and its errors are both in `stdout`. Raise TimeoutExpired."""
+    """Run a command of the product to its end, and return its result. `stdout` has its output and its errors.
+
+    Raises TimeoutExpired after `timeout` seconds.
+    """
     with tempfile.NamedTemporaryFile() as log:
         child = ForkedChild(Order(argv=argv, log_file=Path(log.name), environment=environment, folder=PROJECT))
         if not child.wait(timeout):

@@ -1,4 +1,4 @@
-"""Requests of all kinds, several at once, as a web process gets them on a busy day: for tests of what it keeps."""
+"""Sends requests of all kinds, several at once, as on a busy day, to test how much memory a web process keeps."""
 
 import asyncio
 import re
@@ -35,7 +35,7 @@ WITHOUT_LIMITS = {
     "SIGN_IN_ADDRESS_LIMIT": "1000000",
     "SIGN_IN_TENANT_LIMIT": "1000000",
 }
-"""The environment of the web process: none of these clients is refused because there are many of them."""
+"""Variables for the web process, so that it refuses no request because there are too many."""
 MIX = {
     "poll": 17,
     "list_students": 12,
@@ -61,11 +61,11 @@ MIX = {
 
 @dataclass(frozen=True)
 class Memory:
-    """What a process holds at a moment, in bytes, as Linux counts it."""
+    """The memory of a process at a moment, in bytes, and its number of threads, as Linux counts them."""
 
     resident: int
     own: int
-    """Without what it shares with other processes."""
+    """The part of `resident` that the process does not share with others."""
     threads: int
 
     @classmethod
@@ -81,23 +81,23 @@ class Memory:
 
 @dataclass
 class Material:
-    """What the clients send, and what they ask for."""
+    """The files that the clients upload, and the things that they request."""
 
     video: bytes
-    """A real one, to which bytes are added that no player reads."""
+    """A real video. Each upload appends bytes to it that no player reads."""
     video_bytes: Sequence[int]
-    """How large it may be."""
+    """The sizes of uploads: each upload has one of them."""
     workbook: bytes
     segment: str
     """The address of a file of a finished video."""
     exports: dict[str, str] = field(default_factory=dict)
-    """The id of one of each academy, that is DONE."""
+    """The id of a finished export for each academy."""
     lectures: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
 class Client:
-    """One of them. Each method makes a request, and returns the status of its answer."""
+    """A client of one academy. Each method sends a request, and returns the status of the answer."""
 
     http: httpx.AsyncClient
     academy: str
@@ -181,7 +181,7 @@ class Client:
 
 
 class MixedRequests:
-    """Sends them to one web process."""
+    """Sends mixed requests to one web process, and counts the statuses of the answers."""
 
     def __init__(self, system: System, web: Web, folder: Path, video_bytes: Sequence[int]) -> None:
         self._system, self._web = system, web
@@ -200,7 +200,7 @@ class MixedRequests:
         self.statuses: dict[str, Counter[int]] = {}
 
     async def prepare(self) -> None:
-        """An export of each academy."""
+        """Find a lecture of each academy, and make an export for it."""
         for academy in ACADEMIES:
             async with self._client(academy) as http:
                 lectures = (await http.get("/api/v1/lectures/")).json()["results"]
@@ -212,7 +212,7 @@ class MixedRequests:
                 self.material.exports[academy] = job_id
 
     async def send(self, number: int, seed: int, at_once: int = AT_ONCE) -> None:
-        """Send that many requests; the same seed makes the same ones. Uploaded videos are deleted afterwards."""
+        """Send about `number` requests. The same seed makes the same requests. Delete uploaded videos afterwards."""
         kinds = [kind for kind, weight in MIX.items() for _ in range(number * weight // 100)]
         Random(seed).shuffle(kinds)
         await asyncio.gather(

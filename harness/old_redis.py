@@ -1,8 +1,8 @@
-"""A Redis of long ago: it answers what is asked of its version, and knows nothing else.
+"""A fake of an old Redis: it answers the commands that read its version, and refuses almost all others.
 
     python harness/old_redis.py --port 7000
 
-Other options of redis-server are taken, and mean nothing. With `old_redis()` it runs in this process.
+Other options of redis-server are ignored. `old_redis()` runs the fake in this process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _answer(words: list[str]) -> bytes:
     name = words[0].upper()
     if name == "PING":
         return b"+PONG\r\n"
-    if name == "CLIENT":  # a client says its name
+    if name == "CLIENT":  # a client sends its name
         return b"+OK\r\n"
     if name == "INFO" or (name == "EVAL" and "INFO" in words[1]):
         return f"${len(ABOUT)}\r\n{ABOUT}\r\n".encode()
@@ -52,7 +52,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def old_redis() -> Iterator[str]:
-    """Yields its address."""
+    """Run an old Redis, and yield its address."""
     with _Server((HOST, 0), _Answering) as server:
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         yield f"redis://{HOST}:{server.server_address[1]}/0"

@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves on command: cuts, delays, stalls, or lets bytes through in one direction only."""
+"""A TCP proxy that misbehaves on command: it cuts or delays connections, or stops passing bytes on."""
 
 import asyncio
 from contextlib import suppress
@@ -9,7 +9,7 @@ from embedded.ports import HOST
 
 
 class Proxy:
-    """Stands in front of a server at a loopback port. New connections behave as the present mode says."""
+    """A proxy in front of a server at a loopback port. Its methods change its behaviour."""
 
     def __init__(self, port: int) -> None:
         self.target = port
@@ -17,8 +17,8 @@ class Proxy:
         self.delay_seconds = 0.0
         self.connections = 0
         self.refuses_upgrades = False
-        """Whether it answers what would become a WebSocket with 403, as some proxies of offices and hotels do."""
-        self._open = asyncio.Event()  # bytes pass
+        """Whether the proxy answers requests for a WebSocket with 403, as some proxies of offices and hotels do."""
+        self._open = asyncio.Event()  # set while bytes are passed on
         self._open.set()
         self._answers_pass = True
         self._refusing = False
@@ -45,32 +45,32 @@ class Proxy:
         if self._handlers:
             await asyncio.wait(self._handlers)
         await self._server.wait_closed()
-        await asyncio.sleep(0)  # what was aborted is closed in the next turn of the loop
+        await asyncio.sleep(0)  # the next turn of the event loop closes aborted connections
 
     def cut(self) -> None:
-        """Ends all connections now; new ones are taken."""
+        """End all open connections. New connections are accepted."""
         for writer in list(self._writers):
             writer.transport.abort()
 
     def refuse(self, *, refusing: bool = True) -> None:
-        """Ends all connections and every new one."""
+        """End all open connections, and every new one until this is called with `refusing=False`."""
         self._refusing = refusing
         if refusing:
             self.cut()
 
     def stall(self) -> None:
-        """Takes bytes and passes none on, in either direction; nobody is told."""
+        """Hold back all bytes in both directions, without closing any connection."""
         self._open.clear()
 
     def flow(self) -> None:
-        """Everything passes again, what was held back first."""
+        """Pass all bytes on again, first those that were held back."""
         self._answers_pass = True
         self._open.set()
 
     def half_open(self) -> None:
-        """Connections that stand now look healthy, and nothing that the server says arrives on them any more.
+        """Pass on no more bytes from the server on the connections that are open now, without closing them.
 
-        New ones work.
+        New connections work.
         """
         for task in list(self._tasks):
             if task.get_name() == "answers":
@@ -115,7 +115,7 @@ class Proxy:
     async def _pass_head(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, server: asyncio.StreamWriter
     ) -> bool:
-        """Passes the first request's head on, unless it asks for an upgrade."""
+        """Pass on the first request's head, unless it asks for a WebSocket. Return whether it was passed on."""
         with suppress(asyncio.IncompleteReadError, OSError):
             head = await reader.readuntil(b"\r\n\r\n")
             if b"upgrade: websocket" not in head.lower():

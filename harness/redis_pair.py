@@ -1,4 +1,4 @@
-"""Two Redis servers, one the replica of the other, behind one address: a proxy stands for a name in DNS."""
+"""Two Redis servers, one the replica of the other, behind one address, which is a proxy's instead of a name in DNS."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from harness.system import eventually
 
 
 class RedisPair:
-    """`master` is the present master. `url` leads to it, except after `promote(switch=False)` until `switch()`.
+    """A master and its replica. `url` leads to the master, except between `promote(switch=False)` and `switch()`.
 
     A switch affects new links only: an open link stays with its server, as after a change in DNS. `first` is a master
     that the caller starts and stops.
@@ -25,7 +25,7 @@ class RedisPair:
         self.replica = RedisServer(folder / "redis-b")
         self.proxies = [Proxy(self.master.port)]
         self._started = [self.replica] if first else [self.master, self.replica]
-        """Those that end with this pair."""
+        """The servers that this pair starts and stops."""
 
     @property
     def url(self) -> str:
@@ -48,7 +48,7 @@ class RedisPair:
             await asyncio.to_thread(server.stop)
 
     async def replicate(self) -> None:
-        """The replica has what the master has, and goes on so."""
+        """Make the replica follow the master, and wait until it has all of the master's data."""
         await self._command(self.master, "CONFIG", "SET", "repl-diskless-sync-delay", "0")
         await self._command(self.replica, "REPLICAOF", HOST, str(self.master.port))
 
@@ -61,17 +61,17 @@ class RedisPair:
         await eventually(follows, what="the replica")
 
     async def fall_behind(self) -> None:
-        """The replica keeps what it has, and hears of nothing more."""
+        """Cut the replica off from the master: it keeps its data, and receives no further changes."""
         await self._command(self.replica, "REPLICAOF", HOST, str(free_port()))
 
     async def promote(self, *, switch: bool = True) -> None:
-        """The replica becomes the master, and the master its replica; the address leads to the new master."""
+        """Make the replica the master, and the master its replica. With `switch`, `url` leads to the new master."""
         await self._command(self.replica, "REPLICAOF", "NO", "ONE")
         await self._command(self.master, "REPLICAOF", HOST, str(self.replica.port))
         self._swap(switch=switch)
 
     async def fail_over(self) -> None:
-        """The same in good order, by the command FAILOVER: the replica has everything then."""
+        """Exchange master and replica without loss, by the command FAILOVER, after the replica has all data."""
         await self.replicate()
         await self._command(self.master, "FAILOVER", "TO", HOST, str(self.replica.port))
 
@@ -83,7 +83,7 @@ class RedisPair:
         self._swap(switch=True)
 
     def switch(self) -> None:
-        """The address leads to the master from now on; no link that stands is touched."""
+        """Lead new links to the present master. Open links stay as they are."""
         for proxy in self.proxies:
             proxy.target = self.master.port
 

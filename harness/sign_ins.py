@@ -1,4 +1,4 @@
-"""Sign-ins of their own, which tests may end, and how what is open with them ends."""
+"""Sign-ins that no other test uses, so that a test may revoke them."""
 
 import httpx
 
@@ -7,7 +7,7 @@ from harness.watcher import Watcher
 
 REVOKED = 4410
 SOON_SECONDS = 10.0
-"""A revocation ends what is open within a second, on a busy machine a little later: who waits longer waits in vain."""
+"""The time in which a revocation must have ended connections. It takes up to 1 s, on a busy machine a little longer."""
 STUDENT_OF_A_VIDEO = """
     WITH student AS (
         SELECT s.id, s.user_id, s.tenant_id FROM students s JOIN "user" u ON u.id = s.user_id
@@ -28,11 +28,11 @@ STUDENT_OF_A_VIDEO = """
     )
     SELECT film.id, enrolment.id, student.tenant_id, student.user_id FROM film, enrolment, student
 """
-"""A video that the student of the demo data may see: the ids of the video, the enrolment, the tenant and the user."""
+"""Makes a video that the demo data's student may watch. Returns the ids of video, enrolment, tenant and user."""
 
 
 async def signed_in(system: System, username: str = "staff", academy: str = "hanbit") -> httpx.AsyncClient:
-    """A session of its own, which may be ended."""
+    """Sign in, and return a client with a session of its own, which the test may end."""
     async with httpx.AsyncClient(base_url=system.address, timeout=30) as once:
         tokens = (await once.post("/api/v1/auth/token/", json=account_of(username, academy))).json()
     return with_token(system, tokens["access"])

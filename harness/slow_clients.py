@@ -1,4 +1,4 @@
-"""Sockets of clients that do not read, and what a server counts of them."""
+"""Sockets of clients that do not read, and the metrics of a server."""
 
 import re
 import socket
@@ -14,7 +14,7 @@ async def metric(address: str, line: str) -> float:
 
 
 def narrow_socket(address: str) -> socket.socket:
-    """One whose kernel keeps next to nothing of what is not read."""
+    """Return a connected socket for which the kernel keeps hardly any unread bytes."""
     host, port = address.removeprefix("http://").split(":")
     narrow = socket.socket()
     narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,4 +1,4 @@
-"""The whole product, running: web server, AI worker, Redis of its own, a database of its own, demo data."""
+"""Runs the whole product for tests: web server, AI worker, its own Redis, and its own database with the demo data."""
 
 import asyncio
 import os
@@ -41,12 +41,12 @@ SERVERS: dict[str, list[str] | None] = {
 }
 TEMPLATE = "academy_template"
 PASSWORD = "academy-demo"
-TOKEN_SECONDS = 240.0  # a token lasts ten minutes, and has to outlast the test that begins with it
+TOKEN_SECONDS = 240.0  # the age of the oldest shared token: it lasts 600 s, and must outlast the test that begins
 QUICK = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "4"}
 
 
 def prepare_template(servers: Servers) -> None:
-    """A database with the schema and the demo data, to be copied; its Redis and queue are thrown away."""
+    """Make the database that each system copies, with the schema and the demo data. Redis and queue are not copied."""
     with psycopg.connect(servers.postgres.url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
     environment = _environment(servers, TEMPLATE) | servers.environment() | {"DATABASE_URL": _url(servers, TEMPLATE)}
@@ -67,15 +67,15 @@ def _environment(servers: Servers, name: str) -> dict[str, str]:
         "SQS_QUEUE_PREFIX": name,
         "DATABASE_URL": _url(servers, name),
         "PYTHONUNBUFFERED": "1",
-        "REALTIME_MAX_CONNECTIONS_PER_USER": "1000",  # all clients of a test may be one user's
+        "REALTIME_MAX_CONNECTIONS_PER_USER": "1000",  # all clients of a test may be of one user
         "REALTIME_DRAIN_SECONDS": "0",
-        "WORKER_POLL_SECONDS": "1",  # an idle worker ends with its poll
+        "WORKER_POLL_SECONDS": "1",  # an idle worker ends only after its poll
         "WORKER_RETRY_SECONDS": "1",
     }
 
 
 class System:
-    """One running product. `web`, `worker` and `redis` can be killed and started again, each by itself."""
+    """One running product. A test may kill and start again each of `web`, `worker` and `redis`."""
 
     def __init__(self, servers: Servers, folder: Path, name: str, server: str = "uvicorn", **environment: str) -> None:
         self.folder, self.name, self._servers = folder / name, name, servers
@@ -96,7 +96,7 @@ class System:
         return web
 
     def worker_of(self, kind: str, **environment: str) -> Worker:
-        """A worker of a kind (`video_worker`), not started; there may be several."""
+        """Return a worker of this kind, such as `video_worker`, not started. There may be several of a kind."""
         name = kind if kind not in self._names else f"{kind}_{next(_numbers)}"
         self._names.add(name)
         variables = self.environment | {"PROCESS_NAME": kind} | environment
@@ -105,7 +105,7 @@ class System:
 
     @contextmanager
     def running_worker(self, kind: str, **environment: str) -> Iterator[Worker]:
-        """The same, running."""
+        """Run a worker of this kind until the block ends."""
         worker = self.worker_of(kind, **environment)
         worker.start()
         try:
@@ -120,7 +120,7 @@ class System:
 
     @property
     def postgres(self) -> PostgresServer:
-        """The server of its database, which other systems use too."""
+        """The PostgreSQL with this system's database. Other systems use it, too."""
         return self._servers.postgres
 
     @property
@@ -141,7 +141,7 @@ class System:
         self.worker.wait_ready()
 
     def _provision(self) -> None:
-        """Make the queues as `manage.py provision` does; a process of its own would take a second."""
+        """Make the queues like `manage.py provision`, but in this process, which is a second faster."""
         if self.environment["S3_BUCKET"] != self._servers.environment()["S3_BUCKET"]:
             self.manage("provision")
             return
@@ -154,23 +154,23 @@ class System:
             provision_queues()
 
     def stop(self) -> None:
-        """End all processes. They are killed, which is faster, unless they have to write which lines they ran."""
+        """End all processes. Kill them, which is faster, unless they must still write their coverage."""
         end = Service.stop if "COVERAGE_DATA" in os.environ else Service.kill
         with ThreadPoolExecutor() as threads:
             list(threads.map(end, (self.web, self.worker, self.redis)))
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows of the product's database."""
+        """Run a statement in the product's database, and return its rows."""
         with psycopg.connect(self.database_url) as connection:
             return connection.execute(statement, values).fetchall()
 
     def client(self, academy: str = "hanbit", username: str = "owner") -> httpx.AsyncClient:
-        """A signed-in client of the API; close it, or use it in `async with`."""
+        """Return a signed-in client of the API. Close it, or use it in `async with`."""
         headers = {"Authorization": f"Bearer {self.access_token(academy, username)}"}
         return httpx.AsyncClient(base_url=self.address, headers=headers, timeout=30)
 
     def access_token(self, academy: str, username: str) -> str:
-        """Of a sign-in that the tests share: a password's hash is slow on purpose."""
+        """Return the token of a sign-in that tests share, because hashing a password is slow on purpose."""
         account = {"tenant": academy, "username": username, "password": PASSWORD}
         token, since = self._tokens.get((academy, username), ("", 0.0))
         if not token or time.monotonic() - since > TOKEN_SECONDS:
@@ -181,12 +181,12 @@ class System:
         return token
 
     def web_of(self, **environment: str) -> Web:
-        """A further web process on the same servers, not started."""
+        """Return a further web process on the same servers, not started."""
         return self._web(f"web_{next(_numbers)}", **environment)
 
     @contextmanager
     def another_web(self, **environment: str) -> Iterator[Web]:
-        """A second web process on the same servers, running."""
+        """Run a further web process on the same servers until the block ends."""
         web = self.web_of(**environment)
         web.start()
         try:
@@ -210,21 +210,21 @@ class System:
         return forked.run([sys.executable, "manage.py", *words], {**self.environment, **environment})
 
     def ticket_key(self) -> bytes:
-        """What this product signs its tickets with, for tests that forge some."""
+        """Return the key with which this product signs tickets, for tests that forge some."""
         return salted_hmac("realtime.tickets", "signing key", SECRET, algorithm="sha256").digest()
 
     def ticket_of(self, tenant_id: int) -> str:
-        """A ticket for everything of a tenant that need not exist: for tests that would crowd an academy's feed."""
+        """Return a ticket for all topics of a tenant, which need not exist, for tests that would fill a real feed."""
         rights = Ticket(tenant_id, 1, "s", "owner", TopicFilter.of(["*"]), 3600)
         return issue_ticket(rights, self.ticket_key())
 
     async def refused(self, url: str, subprotocols: list[str] | None = None, **more: Any) -> tuple[int, str]:
-        """The code and reason with which a WebSocket is closed that is not let in."""
+        """Return the close code and the reason with which the server refuses a WebSocket."""
         async with connect(url, subprotocols=subprotocols, additional_headers=more.get("headers")) as socket:  # type: ignore[arg-type]
             return await Watcher(socket).refused()
 
     async def watcher(self, client: httpx.AsyncClient, **parameters: str) -> Watcher:
-        """A connected WebSocket client with a ticket of this client's user."""
+        """Return a connected WebSocket client with a ticket of this client's user."""
         ticket = await new_ticket(client)
         return await Watcher.connect(ticket["websocket_url"], ticket["ticket"], **parameters)
 
@@ -249,14 +249,14 @@ def running_system(
 
 
 async def demo_lecture(client: httpx.AsyncClient) -> dict[str, Any]:
-    """One with students: those that tests add have none, and may stand first."""
+    """Return a lecture with students. Lectures that tests add have none, and may be the first of the list."""
     lectures = (await client.get("/api/v1/lectures/")).json()["results"]
     (found,) = [lecture for lecture in lectures if lecture["title"] == "중등 수학 A"]
     return dict(found)
 
 
 async def import_workbook(client: httpx.AsyncClient, content: bytes, name: str = "학생.xlsx", **fields: str) -> str:
-    """The job's id."""
+    """Upload a workbook to be imported, and return the job's id."""
     answer = await client.post("/api/v1/students/import/", files={"file": (name, content)}, data=fields)
     assert answer.status_code == 202, answer.text
     job_id: str = answer.json()["job_id"]
@@ -264,7 +264,10 @@ async def import_workbook(client: httpx.AsyncClient, content: bytes, name: str =
 
 
 async def eventually(holds: Callable[[], bool], seconds: float = 20.0, what: str = "what the test waits for") -> None:
-    """Waits until something outside this process holds: looks often, and fails with a sentence that says for what."""
+    """Wait until `holds()` is true, for up to `seconds`. Then fail, with a sentence that contains `what`.
+
+    `holds` is called often, in a thread. It is for what another process changes.
+    """
     try:
         async with asyncio.timeout(seconds):
             while not await asyncio.to_thread(holds):
@@ -274,7 +277,7 @@ async def eventually(holds: Callable[[], bool], seconds: float = 20.0, what: str
 
 
 def eventually_now(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    """The same outside an event loop."""
+    """Do the same as `eventually`, but outside an event loop."""
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, f"Waited in vain, for {seconds:g} s, for {what}."

@@ -1,4 +1,4 @@
-"""A peer that vanished: it acknowledges nothing any more, and its machine says nothing in its place."""
+"""A peer that vanished: it acknowledges nothing any more, and its kernel does not answer that the socket is closed."""
 
 import ctypes
 import socket
@@ -6,13 +6,13 @@ import struct
 
 _SO_ATTACH_FILTER = 26
 _RETURN_0 = struct.pack("HBBI", 0x06, 0, 0, 0)
-"""An instruction of the classic packet filter: of each packet that comes, keep 0 bytes."""
+"""An instruction of the classic packet filter: keep 0 bytes of each packet that arrives."""
 
 
 def vanish(peer: socket.socket) -> None:
-    """Have the kernel drop all that comes for this socket before TCP sees it. No right of root is needed.
+    """Make the kernel drop all packets for this socket before TCP sees them. This needs no root.
 
-    Closing the socket would not do: the kernel would answer for it that nobody is there.
+    Closing the socket would not be enough: the kernel would then answer that it is closed.
     """
     program = ctypes.create_string_buffer(_RETURN_0)
     peer.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 RANKS = {"PENDING": 0, "PROCESSING": 1}
 PATIENCE_SECONDS = 30.0
 LONG_PATIENCE_SECONDS = 120.0
-"""For what takes many frames. Pings come for as long as a connection lives: they must not let a test wait for ever."""
+"""For waits over many frames. Pings never end, so a limit for each frame alone would let a test wait for ever."""
 
 Frame = dict[str, Any]
 Record = dict[str, Any]
@@ -25,7 +25,7 @@ def rank(status: str) -> int:
 
 
 class Watcher:
-    """Keeps, for each topic, the record with the higher (attempt, rank), then the later one; and every frame it saw."""
+    """Keeps every frame, and for each topic the record with the highest (attempt, rank), the latest of equal ones."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -48,27 +48,27 @@ class Watcher:
         await self.socket.close()
 
     async def read(self) -> Frame:
-        """The next frame, applied. Raises ConnectionClosed."""
+        """Read the next frame, apply it, and return it. Raises ConnectionClosed at the end of the connection."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             frame: Frame = json.loads(await self.socket.recv())
         self.apply(frame)
         return frame
 
     async def read_until(self, kind: str) -> Frame:
-        """Reads up to the next frame of this type."""
+        """Read frames up to the next one of this type, and return it."""
         async with self.waiting_for(f"a frame of the type {kind}", LONG_PATIENCE_SECONDS):
             while (frame := await self.read())["type"] != kind:
                 pass
         return frame
 
     async def until(self, holds: Callable[[], bool], what: str = "what the test waits for") -> None:
-        """Reads frames until something holds."""
+        """Read frames until `holds()` is true."""
         async with self.waiting_for(what, LONG_PATIENCE_SECONDS):
             while not holds():
                 await self.read()
 
     async def until_terminal(self, topic: str) -> Record:
-        """Reads frames until this topic has ended; its record."""
+        """Read frames until the status of this topic is terminal, and return its record."""
         ended = f"the end of {topic}"
         await self.until(lambda: rank(self.records.get(topic, {}).get("status", "PENDING")) == 2, ended)
         return self.records[topic]
@@ -80,7 +80,7 @@ class Watcher:
 
     @asynccontextmanager
     async def waiting_for(self, what: str, seconds: float) -> AsyncIterator[None]:
-        """Whoever waits in vain in this block fails with a sentence that says for what, and what came instead."""
+        """Fail if the block takes longer than `seconds`, with a sentence that says what was awaited and what came."""
         before = len(self.frames)
         try:
             async with asyncio.timeout(seconds):
@@ -93,7 +93,7 @@ class Watcher:
         await self.socket.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
 
     async def closed(self, within_seconds: float = PATIENCE_SECONDS) -> tuple[int, str]:
-        """Reads to the end; the close code and its reason."""
+        """Read to the end of the connection, and return the close code and its reason."""
         try:
             async with self.waiting_for("the end of the connection", within_seconds):
                 while True:
@@ -103,7 +103,7 @@ class Watcher:
             return end.rcvd.code, end.rcvd.reason
 
     async def refused(self) -> tuple[int, str]:
-        """The same of one that is not let in: nothing comes before the end but the reason of it."""
+        """Return the close code and reason of a refused connection. Fail if any frame but `closing` comes first."""
         with suppress(ConnectionClosed):
             frame = await self.read()
             assert frame["type"] == "closing", f"It should have been refused, but was let in: {frame}"
@@ -117,13 +117,13 @@ class Watcher:
             self._fold(record)
         if frame["type"] == "snapshot":
             self.shown |= {record["topic"] for record in frame["records"]}
-            if not frame["more"]:  # only the whole says what is absent
+            if not frame["more"]:  # earlier parts do not show which topics are absent
                 if not frame["recovered"]:
                     self._drop_unfinished()
                 self.shown = set()
 
     def _drop_unfinished(self) -> None:
-        """Drops unfinished topics that the whole snapshot did not show. A real client would ask for them by name."""
+        """Drop unfinished topics that the whole snapshot did not contain. A real client would ask for them by name."""
         for topic, record in list(self.records.items()):
             if topic not in self.shown and rank(record["status"]) < 2:
                 del self.records[topic]

@@ -1,6 +1,6 @@
-"""Lets `time.sleep` work below libfaketime, for each Python that starts with this folder on PYTHONPATH.
+"""Makes `time.sleep` work under libfaketime, for each Python that starts with this folder on PYTHONPATH.
 
-Python sleeps until a moment of the monotonic clock, which libfaketime 0.9.10 moves although it was told not to.
+Python sleeps until a time of the monotonic clock, which libfaketime 0.9.10 shifts although its options forbid it.
 """
 
 import select
