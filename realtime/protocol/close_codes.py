@@ -1,4 +1,4 @@
-"""The close codes of connections, and the HTTP answers that refuse one. The code tells the client what to do.
+"""The close codes of connections, and the HTTP statuses that refuse one. A close code says what the client does next.
 
 4000-4099: reconnect. 4100-4199: reconnect after doing something. 4400-4499: stop. (RFC 6455, section 7.4.2: 4000-4999
 are for applications; 1012 is registered as "Service Restart".)
@@ -9,7 +9,7 @@ from enum import IntEnum
 from realtime.records.errors import RealtimeError
 
 RETRY_AFTER_MS = 2000
-"""How long a client that was refused waits by default."""
+"""How long a client that was refused waits by default before it tries again."""
 
 
 class CloseCode(IntEnum):
@@ -50,7 +50,7 @@ HTTP_STATUSES = {
     CloseCode.FEED_UNAVAILABLE: 503,
     CloseCode.SERVER_RESTART: 503,
 }
-"""The HTTP status that refuses what a WebSocket refuses with this close code."""
+"""The status with which an HTTP request is refused for the reason for which a WebSocket is closed with this code."""
 
 HTTP_ERRORS = {
     400: "invalid",
@@ -65,7 +65,7 @@ HTTP_ERRORS = {
 class RefusedError(RealtimeError):
     """The connection is refused. `code` tells the client what to do, and `retry_after_ms` when.
 
-    `limit` says whose number of connections is reached: that of the user, the tenant or the process.
+    `limit` says whose limit of connections is reached: that of the user, the tenant or the process.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Writes the server's frames of the protocol `realtime.v1`, and parses the client's.
 
-`docs/reference/realtime-protocol.md` describes them. Records are sent as the bytes that Redis stores: they are neither
-decoded nor encoded again.
+`docs/reference/realtime-protocol.md` describes the frames. Records are sent as the bytes that Redis stores, without
+being decoded and encoded again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ MAX_SNAPSHOT_BYTES = 262_144
 
 
 class Frame:
-    """One frame of the server. Its form for each transport is made once for all subscribers."""
+    """One frame of the server. Its bytes or text for each transport are made once for all subscribers."""
 
     __slots__ = ("_body", "_event", "_text", "kind", "place")
 
@@ -52,10 +52,9 @@ class Frame:
 
 
 class LargeSnapshot(Frame):
-    """A snapshot, or a part of one, whose bytes are made each time that they are needed, and not stored.
+    """A snapshot, or a part of one, whose bytes are not stored, but made whenever they are needed.
 
-    It refers to the records of the mirror. So while it waits for a client that does not read, it needs almost no memory
-    of its own.
+    It refers to the records of the mirror. So while it waits for a slow client, it needs almost no memory of its own.
     """
 
     __slots__ = ("_head", "_records")
@@ -110,7 +109,7 @@ def welcome(connection: str, ping_seconds: float, expires_in: int) -> Frame:
 def snapshot(
     place: Place, records: Iterable[bytes], *, recovered: bool, max_bytes: int = MAX_SNAPSHOT_BYTES
 ) -> list[Frame]:
-    """Return a snapshot in as many parts as it needs. Only the last part has a place."""
+    """Return the frames of a snapshot: as many parts as it needs. Only the last part has a place."""
     parts = list(_parts(records, max_bytes))
     large = len(parts) > 1 or sum(map(len, parts[0])) > MAX_SNAPSHOT_BYTES
     return [_snapshot_part(None, part, recovered=recovered, large=large) for part in parts[:-1]] + [
@@ -151,7 +150,7 @@ def ping(place: Place) -> Frame:
 
 
 def delayed(seconds: float) -> Frame:
-    """Return the frame that replaces a ping while the feed cannot be read. `seconds`: for how long it could not."""
+    """Return the frame that replaces a ping while the feed cannot be read. `seconds` says how long that has lasted."""
     return Frame("delayed", orjson.dumps({"type": "delayed", "seconds": round(seconds, 1)}))
 
 
@@ -261,7 +260,7 @@ def _build_topics(kind: str, frame: dict[str, Any]) -> Subscribe | Unsubscribe:
 
 
 def request_id_of(text: str | bytes) -> int | None:
-    """Return the id of a frame that was refused, so that the answer can name it; None if it has none."""
+    """Return the id of a frame that was refused, so that the answer can name it; None if the frame has no valid id."""
     try:
         frame = orjson.loads(text)
     except orjson.JSONDecodeError:

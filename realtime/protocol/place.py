@@ -1,7 +1,7 @@
 """A place says what a client has: `epoch.offset.filter`. To the client it is an opaque text.
 
-The offset counts within the epoch, and for the topics that the filter is a hash of. A client cannot continue with other
-topics from the same place: one that watched `video:1` up to offset 90 does not have `job:2` at offset 80.
+The offset is valid only in this epoch, and only for the client's topics, of which the filter is a hash. A client cannot
+continue with other topics: one that watched `video:1` up to offset 90 does not have `job:2` at offset 80.
 """
 
 import re
@@ -23,6 +23,6 @@ class Place:
 
 
 def parse_place(text: str | None) -> Place | None:
-    """Return the place, or None if the text is not a place. The client then receives everything, and misses nothing."""
+    """Return the place, or None if the text is not a place. With None the client receives a whole snapshot."""
     match = _PLACE.fullmatch(text or "")
     return Place(match[1], int(match[2]), match[3]) if match else None

@@ -4,7 +4,7 @@ import time
 
 
 class TokenBucket:
-    """Allows `rate` a second on average, and `burst` at once."""
+    """Allows `rate` events a second on average, and up to `burst` events at once."""
 
     __slots__ = ("_burst", "_rate", "_tokens", "_updated")
 
@@ -14,7 +14,7 @@ class TokenBucket:
         self._updated = time.monotonic()
 
     def take(self, number: int = 1) -> bool:
-        """Take this number from what is allowed. Return False, and take nothing, if it is more."""
+        """Take this number of tokens. Return False, and take none, if fewer are left."""
         now = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
         self._updated = now
@@ -24,5 +24,5 @@ class TokenBucket:
         return True
 
     def seconds_until(self, number: int = 1) -> float:
-        """Return in how many seconds this number is allowed, as of the last `take`."""
+        """Return how many seconds after the last `take` this number of tokens is there."""
         return max(0.0, number - self._tokens) / self._rate

@@ -1,7 +1,7 @@
-"""Counts every refusal by its reason and logs it: the first of a reason at once, later ones only by their number.
+"""Counts every refusal by its reason, and logs it, because a browser does not show why a WebSocket was refused.
 
-A browser does not show why a WebSocket was refused; the log does. There is at most one line a minute for each reason,
-so that clients cannot fill the log.
+There is at most one line a minute for each reason, so that clients cannot fill the log. It says how many refusals were
+not logged since the line before.
 """
 
 import time
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 QUIET_SECONDS = 60.0
 """For this long after a log line, refusals for the same reason are only counted."""
 MAX_DETAIL = 200
-"""The number of characters of a detail that are logged. Most details come from the client."""
+"""How many characters of a detail are logged at most. Most details are texts from the client."""
 REASONS = (
     *(code.name.lower() for code in CloseCode if code not in {CloseCode.NO_PONG, CloseCode.TOO_SLOW}),
     "host",
@@ -51,7 +51,7 @@ class _Seen:
 
 
 class RefusalLog:
-    """Remembers for each reason when it was last logged, and how often it has occurred since."""
+    """Remembers for each reason when a refusal was last logged, and how many refusals have followed."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

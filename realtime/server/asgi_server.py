@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 SILENT_RETRANSMITS = 4
-"""After this many in a row the peer counts as gone. That takes at least 3 s: the kernel doubles its wait from 0.2 s."""
+"""After this many retransmissions in a row the peer counts as gone. They take at least 3 s, because the kernel doubles
+its pause each time, from 0.2 s."""
 _RETRANSMITS = 2
-"""The offset of their number in the kernel's `struct tcp_info`."""
+"""The offset of the number of retransmissions in the kernel's `struct tcp_info`."""
 
 
 def waits_for_client(scope: Mapping[str, Any]) -> bool:
     """Return whether `send` waits while the server's write buffer is full.
 
-    Servers whose `send` waits (uvicorn, hypercorn) have `spec_version` in the scope. daphne has neither: its `send`
-    accepts any amount at once.
+    Servers whose `send` waits (uvicorn, hypercorn) have `spec_version` in the scope. daphne's scope has none, and its
+    `send` accepts any amount of data at once.
     """
     return "spec_version" in scope.get("asgi", {})
 
@@ -36,10 +37,10 @@ async def refuse_handshake(scope: Mapping[str, Any], send: Any, message: str) ->
 
 
 def abort(send: Any) -> None:
-    """Close the socket and discard its write buffer, which would never empty, because the peer does not read.
+    """Close the socket and discard its write buffer. Without this, a peer that does not read would keep it open.
 
-    This needs a server whose `send` belongs to an object with a transport (uvicorn). With others only the server's own
-    limits apply.
+    This needs a server whose `send` belongs to an object with a transport (uvicorn). With others it does nothing, and
+    only the server's own limits apply.
     """
     protocol = getattr(send, "__self__", None)
     transport = getattr(protocol, "transport", None)
@@ -50,8 +51,8 @@ def abort(send: Any) -> None:
 def give_up_silent_peer(send: Any, seconds: float) -> None:
     """Let the kernel close the socket if data are not acknowledged for this many seconds (0: the kernel's default).
 
-    A peer that vanished does not close its connection, and by default the kernel sends again for up to 15 minutes. This
-    needs Linux and a server with a transport (uvicorn). Elsewhere it does nothing.
+    A peer that vanished does not close its connection, and by default the kernel repeats data for up to 15 minutes.
+    This needs Linux and a server with a transport (uvicorn). Otherwise it does nothing.
     """
     peer = _socket_of(send)
     if peer is not None and _is_tcp(peer) and hasattr(socket, "TCP_USER_TIMEOUT"):
@@ -59,7 +60,10 @@ def give_up_silent_peer(send: Any, seconds: float) -> None:
 
 
 def is_silent(send: Any) -> bool:
-    """Return whether the peer did not acknowledge data that the kernel sent several times. False if unknown."""
+    """Return whether the peer did not acknowledge data that the kernel sent several times.
+
+    Return False if the server or the operating system does not show that.
+    """
     peer = _socket_of(send)
     if peer is None or not _is_tcp(peer) or not hasattr(socket, "TCP_INFO"):
         return False

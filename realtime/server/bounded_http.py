@@ -22,7 +22,7 @@ from realtime.server.lingering_close import LINGER_SECONDS, end_gently
 
 HEAD_BYTES = 65_536
 HEAD_FIELDS = 128
-"""The same limit as that of websockets for a handshake."""
+"""The library websockets has the same limit for the head of a handshake."""
 HEAD_SECONDS = 15.0
 PIPELINED_REQUESTS = 16
 
@@ -39,9 +39,10 @@ class TooMuchError(Exception):
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """HTTP with limits on the bytes, fields and time of a request's head. A request that is being answered has none.
+    """HTTP with limits on the bytes, fields and time of a request's head.
 
-    Between two requests, before the first byte of the next, uvicorn's own `timeout_keep_alive` applies.
+    The time limit does not apply while a request is being answered. Between two requests, before the first byte of the
+    second, uvicorn's own `timeout_keep_alive` applies.
     """
 
     head_seconds = HEAD_SECONDS
@@ -61,7 +62,7 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Give the parser only as much as it may keep of an unfinished head, trailer or chunk extension."""
+        """Pass the data to the parser, but refuse more than `HEAD_BYTES` of a head, trailer or chunk extension."""
         rest = memoryview(data)
         while rest and not (self._upgraded or self._refused or self.transport.is_closing()):
             room = HEAD_BYTES - self._fruitless
@@ -72,7 +73,8 @@ class BoundedHttp(HttpToolsProtocol):
             super().data_received(bytes(rest[:room]))
             rest = rest[room:]
         if not (self._upgraded or self._refused or self._is_busy()):
-            if self._in_body:  # it was answered before its end: limit the time between two parts, not of the whole
+            if self._in_body:
+                # The answer was sent before the body ended. Limit the time between two parts, not that of the whole.
                 self._clear_deadline()
             self._set_deadline()
 
@@ -81,7 +83,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._give_up_unless_read(-1)
 
     def _give_up_unless_read(self, before: int) -> None:
-        """Abort the connection if the peer reads nothing more of the last answer. Closing waits until it was read."""
+        """Abort the connection if the peer has read nothing of the last answer since the check before.
+
+        `before` is the number of bytes that were unread then. Without this, closing would wait for the peer for ever.
+        """
         waiting = self.transport.get_write_buffer_size()
         if waiting == before:
             self.transport.abort()
@@ -142,12 +147,12 @@ class BoundedHttp(HttpToolsProtocol):
         refused("head_too_large", _SENTENCE)
         self._refused = True
         self._clear_deadline()
-        if self._is_busy():  # inside another answer, the client would read it as a part of that
+        if self._is_busy():  # the client would read the 431 as a part of the answer that is being sent
             self.transport.abort()
             return
         end_gently(self.loop, self.transport, _TOO_LARGE)
 
 
 def http_protocol(head_seconds: float = HEAD_SECONDS) -> type[BoundedHttp]:
-    """Return a class like `BoundedHttp` with this time limit. uvicorn makes the instances, with only its arguments."""
+    """Return a subclass of `BoundedHttp` with this time limit. uvicorn can only be given a class, no arguments."""
     return type("BoundedHttp", (BoundedHttp,), {"head_seconds": head_seconds})

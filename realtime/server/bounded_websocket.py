@@ -24,24 +24,26 @@ PARTS_OF_A_MESSAGE = 1024
 POLICY_VIOLATION = 1008
 """The code of RFC 6455. The codes of the engine's protocol are in `realtime/protocol/close_codes.py`."""
 READ_BYTES = 16_384
-"""How many bytes are parsed at once. The smallest frame has 6 bytes, and needs about 300 bytes of memory."""
+"""How many bytes are parsed at once. The smallest frame has 6 bytes, but needs about 300 bytes of memory."""
 
 _PONG = b"\x8a"
 """The first byte of a pong frame."""
 
 
 class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """A WebSocket with a limit on pings. They are answered only while the client reads the answers.
+    """A WebSocket with limits on pings and on the fragments of a message.
 
-    Of several pings only the newest is answered, which RFC 6455, 5.5.3 allows.
+    Pings are answered only while the client reads the answers. Of several pings only the newest is answered, which RFC
+    6455, section 5.5.3, allows.
     """
 
     _pings: TokenBucket | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Parse data in bounded parts. The first call has a whole head.
+        """Parse data in bounded parts. The first call gets the whole head of the handshake.
 
-        If websockets refuses that head, send its answer and close. uvicorn would do neither.
+        If the library websockets refuses this head, send the library's answer and close the connection. uvicorn itself
+        would do neither.
         """
         if not self.handshake_initiated or len(data) <= READ_BYTES:
             super().data_received(data)
@@ -72,7 +74,7 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def handle_cont(self, event: Frame) -> None:
         super().handle_cont(event)
-        if len(self.frames) > PARTS_OF_A_MESSAGE:  # fragments may be empty, so a limit on their size is not enough
+        if len(self.frames) > PARTS_OF_A_MESSAGE:  # fragments may be empty, so the limit on bytes is not enough
             self._fail("too many parts")
 
     def _fail(self, reason: str) -> None:

@@ -7,9 +7,10 @@ LINGER_SECONDS = 2.0
 
 
 def end_gently(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, last: bytes) -> asyncio.TimerHandle:
-    """Write a last message, and close when the peer closes, or two seconds later.
+    """Write a last message and end our direction. Abort the connection after `LINGER_SECONDS`. Return the timer.
 
-    Keep reading meanwhile: if a socket is closed with unread bytes, the peer may lose the last message.
+    The socket is read until the peer closes it or the timer ends. If it were closed with unread bytes, the peer might
+    lose the last message.
     """
     transport.write(last)
     if transport.can_write_eof():

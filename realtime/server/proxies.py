@@ -1,8 +1,8 @@
 """Reads a request's client address and scheme from the headers of trusted proxies.
 
 `X-Forwarded-For` is read from the right, because each proxy appends the address that it saw: the last address that is
-not a trusted proxy's is the client. The client itself may have sent the addresses to the left of it, so they are
-ignored.
+not a trusted proxy's is the client's. Addresses to the left of the client's are ignored, because the client itself may
+have sent them.
 
 `X-Forwarded-Proto` has one value. If a chain of proxies left several, the last one counts, because the nearest proxy
 wrote it. `X-Forwarded-Host`, `X-Forwarded-Port` and `Forwarded` are not read: the proxy must pass on `Host` unchanged.
@@ -53,8 +53,8 @@ class TrustedProxies:
     def client(self, forwarded_for: str) -> tuple[str, int] | None:
         """Return the client's address and port (0: unknown) in an `X-Forwarded-For` from a trusted peer.
 
-        Return None if it has no usable address. An entry that is not an address ends the search: then the proxy that
-        wrote the entry is the last known address.
+        Return None if the header has no usable address. An entry that is not an address ends the search. Then return
+        the address to the right of the entry: that of the proxy which wrote the entry.
         """
         found: tuple[str, int] | None = None
         hops = forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]
@@ -72,9 +72,10 @@ class TrustedProxies:
 
 
 def parse_hop(text: str) -> tuple[Address | None, int]:
-    """Read `192.0.2.7`, `192.0.2.7:4711`, `2001:db8::7` or `[2001:db8::7]:4711`. The address of any other text is None.
+    """Return the address and port (0: none) of `192.0.2.7`, `192.0.2.7:4711`, `2001:db8::7` or `[2001:db8::7]:4711`.
 
-    An IPv4 address in the form of an IPv6 one (`::ffff:192.0.2.7`) is returned as an IPv4 address.
+    The address is None for any other text. An IPv4 address in the form of an IPv6 one (`::ffff:192.0.2.7`) is returned
+    as an IPv4 address.
     """
     host, port = text.strip(), ""
     if host.startswith("["):
@@ -89,7 +90,7 @@ def parse_hop(text: str) -> tuple[Address | None, int]:
     except ValueError:
         return None, 0
     if isinstance(address, IPv6Address):
-        if address.scope_id is not None:  # it is only valid on one machine, and any text may follow the %
+        if address.scope_id is not None:  # such an address is valid on one machine only, and any text may follow the %
             return None, 0
         address = address.ipv4_mapped or address
     is_port = port.isascii() and port.isdigit() and len(port) <= 5  # noqa: PLR2004 - digits of 65535
@@ -97,7 +98,7 @@ def parse_hop(text: str) -> tuple[Address | None, int]:
 
 
 def behind_proxies(application: Application, proxies: TrustedProxies) -> Application:
-    """Wrap an ASGI application, so that `client` and `scheme` of its scope are those that a trusted proxy names."""
+    """Wrap an ASGI application, so that its scope has the `client` and the `scheme` that a trusted proxy names."""
 
     async def forwarded(scope: Message, receive: Receive, send: Send) -> None:
         peer = scope.get("client")

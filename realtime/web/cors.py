@@ -1,7 +1,7 @@
-"""Adds the CORS headers for pages of other origins in `REALTIME_ALLOWED_ORIGINS` (Fetch, section 3.3).
+"""Adds the CORS headers for pages of other origins in `REALTIME_ALLOWED_ORIGINS` (Fetch standard, section 3.3).
 
-Such pages may use the engine's own paths with credentials, and the project's paths in `REALTIME_CORS_PATHS` without
-them. This is the outermost layer, so that errors have the headers, too: without them a page cannot read an answer.
+Such pages may use the engine's own paths with credentials, and the paths in `REALTIME_CORS_PATHS` without credentials.
+This is the outermost layer, so that errors have the headers, too: a page cannot read an answer without these headers.
 """
 
 from collections.abc import Awaitable, Callable
@@ -41,7 +41,7 @@ def with_cors(application: Application) -> Application:
 
 
 def _headers(scope: Message) -> list[Header]:
-    """Return the CORS headers for the answer to this request. There are none if the page may not read it."""
+    """Return the CORS headers for the answer to this request, or no headers if the page may not read the answer."""
     origin = dict(scope["headers"]).get(b"origin", b"")
     own = scope["path"].startswith(OWN_PATHS)
     of_project = scope["path"].startswith(conf.settings().cors_paths)
@@ -52,7 +52,7 @@ def _headers(scope: Message) -> list[Header]:
         (b"access-control-expose-headers", _RESPONSE_HEADERS),
         (b"vary", b"Origin"),
     ]
-    # Only the cookie of an EventSource needs this: a browser adds no other credential by itself.
+    # Only the cookie of an EventSource needs this header: a browser adds no other credential by itself.
     return [*headers, (b"access-control-allow-credentials", b"true")] if own else headers
 
 
@@ -65,7 +65,7 @@ def _permissions() -> list[Header]:
 
 
 class _WithHeaders:
-    """A server's `send` that adds headers. Like uvicorn's, it belongs to an object with the server's transport."""
+    """A server's `send` that adds headers. As uvicorn's `send`, it is a method of an object with the transport."""
 
     def __init__(self, headers: list[Header], send: Send) -> None:
         self._headers, self._send = headers, send

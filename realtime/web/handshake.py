@@ -43,7 +43,7 @@ def read_handshake(reader: TicketReader, scope: Mapping[str, Any]) -> Handshake:
 
 
 def allow(ticket: Ticket, asked: TopicFilter, since: str) -> Handshake:
-    """Return the handshake, if the ticket allows the topics. Raises RefusedError."""
+    """Return the handshake. Raise RefusedError if the ticket does not allow the topics."""
     for pattern in asked.patterns:
         if not ticket.topics.covers(pattern):
             raise RefusedError(CloseCode.NOT_ALLOWED, f"The ticket does not allow {pattern}.")
@@ -74,7 +74,7 @@ def _how_to_send(reader: TicketReader) -> str:
 
 
 def _ticket_of(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
-    """Return the ticket in the subprotocol `ticket.<jwt>`, which no access log shows, or in the bearer token, or ""."""
+    """Return the ticket in the subprotocol `ticket.<jwt>`, or the bearer token, or "". No access log shows them."""
     for offered in scope.get("subprotocols", []):
         if offered.startswith(TICKET_PREFIX):
             return str(offered.removeprefix(TICKET_PREFIX))
@@ -86,5 +86,5 @@ def _ticket_of_cookie(headers: Mapping[bytes, str], tenant_code: str) -> Ticket 
     if not _TENANT_CODE.fullmatch(tenant_code):
         return None
     cookies = parse_cookie(headers.get(b"cookie", ""))
-    # The browser's own EventSource reconnects for hours with the cookie of its first connection.
+    # The browser's own EventSource reconnects for hours, always with the cookie of its first connection.
     return read_cookie(cookies, tenant_code, reconnecting=b"last-event-id" in headers)

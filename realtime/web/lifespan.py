@@ -1,8 +1,8 @@
 """Handles the ASGI lifespan, and drains connections on a signal, for servers other than `realtime.serve`.
 
-Plain uvicorn and granian wait for all responses before they shut down, and tell the application only after that. But an
+Plain uvicorn and granian wait for the end of all responses before they send the application `lifespan.shutdown`. But an
 event stream is a response that does not end by itself. So the application handles the signal itself and drains its
-connections. The server's own signal handler is called as well. `realtime.serve` does not need this.
+connections. The server's own signal handler is called as well. `realtime.serve` does not need this module.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 async def lifespan_application(scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG001 - of ASGI
-    """Serve the scope `lifespan`."""
+    """Handle the lifespan of the application: drain on signals from its startup on, and finish the drain at its end."""
     drain = DrainOnSignal()
     while True:
         if (await receive())["type"] == "lifespan.startup":
@@ -46,9 +46,9 @@ class DrainOnSignal:
         self._task: asyncio.Task[None] | None = None
 
     def install(self) -> None:
-        """Replace the server's signal handlers with one that calls them, too.
+        """Replace the server's signal handlers with one that begins the drain and also calls the server's handler.
 
-        If the server has set none, the signal keeps its default action, which ends the process.
+        If the server has no handler for a signal, the signal keeps its default action, which ends the process.
         """
         for number in SIGNALS:
             before = signal.getsignal(number)

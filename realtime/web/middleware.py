@@ -18,10 +18,10 @@ MESSAGE = (
 
 @sync_and_async_middleware
 def tell_untold_revocations(get_response: Any) -> Answer:
-    """Answer 503 if a logout or a changed account has not ended anything yet, because Redis cannot be reached.
+    """Answer 503 if the request has revoked something, such as a session, but Redis cannot be reached.
 
-    The relay announces the revocation as soon as Redis is back. Without this middleware the view's own answer is sent,
-    and the log says `revocation_not_told`.
+    Older tokens and connections work until the relay can announce the revocation. Without this middleware the view's
+    own answer is sent, and only the log says `revocation_not_told`.
     """
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:
@@ -40,7 +40,7 @@ def tell_untold_revocations(get_response: Any) -> Answer:
 
 
 def _unavailable(answer: HttpResponseBase) -> HttpResponseBase:
-    """Return the 503, with the cookies that the view's own answer sets and deletes."""
+    """Return an answer with the status 503, and with the cookies that the view's own answer sets and deletes."""
     body = {"code": "revocation_pending", "message": MESSAGE}
     unavailable = JsonResponse(body, status=503, headers={"Retry-After": "5"})
     unavailable.cookies = answer.cookies

@@ -18,10 +18,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 def origin_allowed(scope: Mapping[str, Any]) -> bool:
     """Return whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2). If not, count and log the reason.
 
-    A request without an Origin header may connect, because a browser sends one for pages of other sites; `null` may
-    not. The Host must be one of ours. Otherwise any name that points to this server would count as the same site.
-    Anybody on the network can change a page of `http:`, so it may not connect with TLS. A page of `https:` may also
-    connect without, because not every proxy says that it terminated TLS.
+    A request without an Origin header may connect, because a browser always sends the header for pages of other sites.
+    The Origin `null` may not. The Host must be in ALLOWED_HOSTS. Otherwise any name that points to this server would
+    count as the same site. Anybody on the network can change a page of `http:`, so it may not connect with TLS. A page
+    of `https:` may also connect without TLS, because not every proxy says that it terminated TLS.
     """
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
@@ -41,7 +41,7 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
 
 
 def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
-    """Return the host as Django reads it from a request, with all of its settings. Raises DisallowedHost."""
+    """Return the host as Django reads it from a request, by Django's settings. Raises DisallowedHost."""
     request = HttpRequest()
     server, port = scope.get("server") or ("", None)
     request.META = {"SERVER_NAME": server, "SERVER_PORT": str(port or 80)}
@@ -52,7 +52,7 @@ def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
 
 
 def _is_own(origin: str, host: str, scheme: str) -> bool:
-    """Return whether a page of this origin is from this host, and used TLS if the request did.
+    """Return whether a page of this origin is from this host, and was loaded with TLS if the request uses TLS.
 
     Browsers leave the default port out of an Origin. A Host may contain it, because some proxies and clients add it.
     """
@@ -69,7 +69,7 @@ def in_allowed_origins(origin: str) -> bool:
 
 
 class _Parts(NamedTuple):
-    """The parts of an origin. Origins that are the same compare equal (RFC 6454, section 4)."""
+    """The parts of an origin. Two origins are the same if all parts are equal (RFC 6454, sections 4 and 5)."""
 
     scheme: str
     host: str

@@ -1,6 +1,6 @@
-"""Limits polls while their answers are sent: how many there may be at once, and how slowly a client may read.
+"""Limits the number of polls that are answered at once, and how slowly a client may read an answer.
 
-A poll is an ordinary request, but its answer may have tens of megabytes. It counts as a connection until its answer
+A poll is an ordinary request, but its answer may have tens of megabytes. A poll counts as a connection until its answer
 was sent or the client is gone. If the client reads too slowly, its connection is closed.
 """
 
@@ -18,7 +18,7 @@ from realtime.server.asgi_server import abort, is_silent
 
 SNAPSHOT_PATH = "/api/v1/realtime/snapshot/"
 MIN_BYTES_PER_SECOND = 32_768
-"""How fast an answer must be read on average. Otherwise a client could keep it for hours with a byte now and then."""
+"""How fast a client must read an answer on average. Otherwise it could read a byte now and then, for hours."""
 _KEY = "realtime.poll"
 
 Message = dict[str, Any]
@@ -65,11 +65,11 @@ class Poll:
 
     @property
     def silent(self) -> bool:
-        """Whether the client has stopped acknowledging."""
+        """Whether the client has stopped acknowledging data."""
         return is_silent(self._send)
 
     def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:  # noqa: ARG002 - an answer says neither
-        """End the answer where it is."""
+        """End the answer at once, even if a part of it was not sent yet."""
         self.give_up()
 
     def give_up(self) -> None:
@@ -89,7 +89,7 @@ class Poll:
 
 
 def with_polls(application: Application) -> Application:
-    """Wrap an ASGI application and limit its polls."""
+    """Return an ASGI application that limits the polls of the given one."""
 
     async def answered(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != SNAPSHOT_PATH:

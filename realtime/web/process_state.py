@@ -27,7 +27,8 @@ class ServerProcess:
         self.hub = Hub(reader, conf.limits(), flush_seconds=conf.settings().flush_ms / 1000)
         self.connections = Connections(conf.max_connections())
         self.polls = Connections(conf.max_connections())
-        # Each has its own thread: shared threads may be busy for long, and one of the two may wait for Redis.
+        # `_look` and `_read_committed` each have their own thread: the shared threads of the event loop may be busy for
+        # long, and one of the two may wait for Redis.
         self._looking = ThreadPoolExecutor(1, "realtime-look")
         self._reading = ThreadPoolExecutor(1, "realtime-marks")
         self.health = Health(
@@ -55,7 +56,7 @@ class ServerProcess:
         self._reading.shutdown(wait=False)
 
     async def admit(self, ticket: Issued) -> Self:
-        """Admit a ticket, unless it was revoked since it was issued. Raise RefusedError."""
+        """Return this process. Raise RefusedError if the ticket was revoked after its issue, or cannot be checked."""
         try:
             revoked = await self.health.is_revoked(ticket)
         except FeedUnavailableError as problem:
@@ -71,9 +72,9 @@ class ServerProcess:
         await asyncio.get_running_loop().run_in_executor(self._reading, _read_committed, seconds)
 
     async def ready(self) -> str:
-        """Return "ok" if this process can serve, or a sentence if it can, but Redis is at its memory limit.
+        """Return "ok" if this process can serve clients, or a longer text if Redis is also at its memory limit.
 
-        Raises FeedUnavailableError with the reason if it cannot serve.
+        Raise FeedUnavailableError with the reason if it cannot serve clients.
         """
         if self.connections.draining:
             raise FeedUnavailableError("The process is shutting down.")
@@ -107,7 +108,7 @@ _processes: WeakKeyDictionary[asyncio.AbstractEventLoop, ServerProcess] = WeakKe
 
 
 def this_process() -> ServerProcess:
-    """Return the process object of the running event loop."""
+    """Return the process object of the running event loop. The first call makes and starts it."""
     loop = asyncio.get_running_loop()
     found = _processes.get(loop)
     if found is None:

@@ -6,13 +6,16 @@ from realtime.protocol.refusals import refused
 
 
 def error(status: int, code: str, problem: Exception | str, allow: str = "POST") -> JsonResponse:
-    """Count and log a refusal, and return the answer."""
+    """Count and log a refusal. Return the answer with this status."""
     refused(code, str(problem))
     return error_answer(status, code, problem, allow)
 
 
 def error_answer(status: int, code: str, problem: Exception | str, allow: str = "POST", **fields: str) -> JsonResponse:
-    """Return the answer. It has more `fields` if given, and the headers that its status requires."""
+    """Return a JSON answer with the code, the message and further `fields`, and the headers that its status requires.
+
+    `allow` is the header of a 405: the methods that the path accepts.
+    """
     answer = JsonResponse({"code": code, "message": str(problem), **fields}, status=status)
     answer["Cache-Control"] = "no-store"
     if status == 401:  # noqa: PLR2004 - RFC 9110, section 15.5.2: a 401 names the scheme

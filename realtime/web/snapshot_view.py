@@ -25,7 +25,7 @@ from realtime.web.ticket_readers import TicketReader
 
 @csrf_exempt
 async def snapshot_view(request: HttpRequest) -> HttpResponseBase:
-    """Answer with the JSON of a `snapshot` frame. Accept a ticket or an access token, without SQL."""
+    """Answer with the JSON of a `snapshot` frame. Accept a ticket or an access token. This needs no SQL."""
     if request.method != "GET":
         return error(405, "method_not_allowed", "Read a snapshot by GET.", allow="GET")
     try:
@@ -67,7 +67,10 @@ def _refusal(status: int, problem: RefusedError) -> HttpResponse:
 
 
 async def _read_handshake(request: HttpRequest) -> Handshake:
-    """Read a ticket, or else an access token, with the rights that its ticket would have. Raises RefusedError."""
+    """Read the ticket of a request. If it has no valid ticket, read its access token. Raises RefusedError.
+
+    An access token gives the rights of a ticket that would be issued for it.
+    """
     scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
     try:
         return read_handshake(TicketReader.SNAPSHOT, scope)

@@ -1,8 +1,8 @@
-"""`GET /api/v1/events/`: the same frames as Server-Sent Events (WHATWG HTML, section 9.2).
+"""`GET /api/v1/events/`: sends the protocol's frames as Server-Sent Events (WHATWG HTML, section 9.2).
 
 This is a separate ASGI application, because Django's streaming responses need three times the CPU and memory for each
-connection. The ticket is a bearer token (our client reads with `fetch`) or, for the browser's own `EventSource`, in a
-cookie.
+connection. Our client uses `fetch`, and sends the ticket as a bearer token. The browser's own `EventSource` sends it in
+a cookie.
 """
 
 import asyncio
@@ -26,7 +26,8 @@ from realtime.web.process_state import this_process
 from realtime.web.ticket_readers import TicketReader
 
 RETRY_MS = (1000, 3000)
-"""How long the browser waits after each lost connection. Each stream is sent a random time once, at its start."""
+"""The shortest and the longest time that a browser waits before it reconnects. Each stream begins with a random time
+between them."""
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -46,8 +47,8 @@ class EventStream:
     answers_pings = False  # a stream goes one way
 
     def __init__(self, send: Send) -> None:
-        # The server is not checked. Only servers for development do not wait, and there a client would have to answer
-        # pings, which is impossible on a stream.
+        # True for every server. Only servers for development do not wait for clients. A client of theirs would have to
+        # answer pings, which is impossible on a stream.
         self.waits_for_client = True
         self._send = send
         self._begun = False
@@ -58,7 +59,8 @@ class EventStream:
             self._begun = True
             await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await self._write(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311 - jitter
-        # A `closing` has its wait only in its data: a browser would use a `retry:` for all later attempts.
+        # The waiting time of a `closing` frame is only in its data. In a `retry:` line, a browser would use it for all
+        # later reconnections, too.
         await self._write(frame.event)
 
     async def close(self, code: CloseCode, reason: str) -> None:  # noqa: ARG002 - they are in the `closing` event
@@ -81,7 +83,7 @@ class EventStream:
 
 
 async def events_application(scope: Message, receive: Receive, send: Send) -> None:
-    """Answer with the stream, or with an HTTP error: 400, 401, 403, 405, 429 or 503."""
+    """Answer a request with an event stream, or with an HTTP error: 400, 401, 403, 405, 429 or 503."""
     if scope["method"] != "GET":
         await _refuse(send, 405, "method_not_allowed", "Read events by GET.", [(b"allow", b"GET")])
     elif not origin_allowed(scope):

@@ -24,7 +24,7 @@ class TicketReader(Enum):
 
 
 _FUNCTIONS = {TicketReader.RENEWAL: read_renewable, TicketReader.PROGRESS: read_rights}
-"""The functions with which these read tickets. For the others a ticket is valid for 60 seconds, to connect."""
+"""The functions of these two readers. All others use `read_ticket`, for which a ticket is valid for 60 seconds."""
 
 
 def read(reader: TicketReader, text: str) -> Ticket:
@@ -36,7 +36,10 @@ def read(reader: TicketReader, text: str) -> Ticket:
 
 
 def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool) -> Ticket | None:
-    """Read the ticket in this tenant's cookie; None if there is no cookie. Otherwise it is like `read`."""
+    """Return the ticket in this tenant's cookie, or None if there is no cookie.
+
+    The caller must still check whether the ticket was revoked. Raises TicketExpiredError or TicketError.
+    """
     for secure in (True, False):
         name = cookie_name(tenant_code, secure=secure)
         if name in cookies:
@@ -52,8 +55,8 @@ def cookie_name(tenant_code: str, *, secure: bool) -> str:
 def guarded_name(name: str, *, secure: bool) -> str:
     """Return the name of a cookie that grants rights. With TLS it has the prefix `__Secure-`.
 
-    A page that was loaded over plain HTTP cannot set a cookie with this prefix, not even one of another host of the
-    domain (RFC 6265bis, section 4.1.3). With `__Host-` the cookie would be sent to every path.
+    A page that was loaded over plain HTTP cannot set a cookie with this prefix, not even a page of another host of the
+    domain (RFC 6265bis, section 4.1.3). A cookie with the prefix `__Host-` would be sent to every path.
     """
     return f"{'__Secure-' if secure else ''}{name}"
 

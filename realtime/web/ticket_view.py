@@ -24,7 +24,8 @@ from realtime.web.routing import EVENTS_PATH, WEBSOCKET_PATH
 from realtime.web.ticket_readers import TicketReader, admit, cookie_name
 
 LIFETIME_JITTER = 0.1
-"""By which part lifetimes differ, so that connections that were opened together do not end together."""
+"""The part by which a lifetime is randomly longer or shorter, so that connections which were opened together do not end
+together."""
 
 
 class _BadRequestError(Exception):
@@ -65,12 +66,12 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
     """Issue a ticket: `{"ticket", "expires_in", "websocket_url", "events_url", "snapshot_url", "share"}`.
 
     The body may name topics, `{"topics": ["video:42"]}`, or renew an earlier ticket with its topics,
-    `{"renew": "<ticket>"}`, and may ask for a cookie with the ticket, too, `{"cookie": true}`. It needs no SQL for
-    roles that may watch everything, or to renew.
+    `{"renew": "<ticket>"}`. It may also ask for a cookie with the ticket, `{"cookie": true}`. A renewal needs no SQL,
+    and neither does a ticket for a role that may watch everything.
     """
     if request.method != "POST":
         return error(405, "method_not_allowed", "Get a ticket by POST.")
-    issued_at = clock.now()  # before reading any rights, so that a revocation meanwhile ends this ticket, too
+    issued_at = clock.now()  # before any rights are read, so that a later revocation ends this ticket, too
     identity = conf.authenticator()(request)
     bind_contextvars(tenant=identity.tenant_id)
     conf.revocations().check(identity)
@@ -95,7 +96,10 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
 
 
 def _permitted(identity: Identity, wanted: _TicketRequest) -> tuple[float, TopicFilter]:
-    """Return when the first ticket was issued (0: now), and the permitted topics."""
+    """Return a time and the permitted topics.
+
+    The time is when the first ticket of a series of renewals was issued; 0 if the request asks for a new ticket.
+    """
     if wanted.renew is not None:
         old = admit(TicketReader.RENEWAL, wanted.renew)
         if (old.tenant_id, old.user_id, old.role) != (identity.tenant_id, identity.user_id, identity.role):

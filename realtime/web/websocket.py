@@ -57,7 +57,7 @@ class WebSocketCarrier:
 
 
 class EventsConsumer(AsyncConsumer):
-    """Reads the frames of a client. All frames to the client are sent by its subscriber, in order."""
+    """Reads the frames of a client. All frames to the client are sent in order by the connection's subscriber."""
 
     _connection: Connection | None = None
 
@@ -67,7 +67,10 @@ class EventsConsumer(AsyncConsumer):
         receive: Callable[[], Awaitable[Message]],
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
-        """Do what Channels does, but without a channel layer, which needs a Redis subscription for each connection."""
+        """Serve one WebSocket as Channels does, but without a channel layer.
+
+        A channel layer would need a Redis subscription for each connection.
+        """
         self.scope, self.base_send = scope, send
         self._carrier = WebSocketCarrier(scope, send)
         self._bad_frames = 0
@@ -81,7 +84,10 @@ class EventsConsumer(AsyncConsumer):
                 self._connection.stop()
 
     async def dispatch(self, message: Message) -> None:
-        """Do what Channels does, but without using a thread to close database connections, since there are none."""
+        """Handle an ASGI message as Channels does, but without a thread that closes database connections.
+
+        This code opens no database connections.
+        """
         match message["type"]:
             case "websocket.connect":
                 await self._connect()
