@@ -1,8 +1,8 @@
-"""Decides who may send a large body, before it is read: from the token and the marks of revocation, without SQL.
+"""Decides, before a large body is read, whether its sender may send it. Needs the access token and Redis, but no SQL.
 
-A view that accepts files has `max_upload_bytes`, a function without arguments, and its `roles` say who may send them.
-Every other request of the faculty may have a JSON body of `DATA_UPLOAD_MAX_MEMORY_SIZE`. Students and parents may send
-no more than strangers, so they never take one of the slots for large bodies.
+A view that accepts files has `max_upload_bytes`, a function without arguments, and its `roles` say who may send files.
+All other requests of the faculty may have a JSON body of up to `DATA_UPLOAD_MAX_MEMORY_SIZE`. Students and parents may
+send no more than strangers, so they never take one of the slots for large bodies.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ MULTIPART = b"multipart/form-data"
 
 
 async def admit_body(scope: dict[str, Any]) -> Allowance:
-    """Return who sends a body, and how large it may be. Raises BodyRefusedError."""
+    """Return who sends a large body, and how large it may be. Raises BodyRefusedError if the sender may not send it."""
     headers = dict(scope["headers"])
     view = _view_of(scope["path"])
     takes_files = hasattr(view, "max_upload_bytes")
@@ -76,7 +76,10 @@ def _caller_of(authorization: str, *, takes_files: bool) -> Caller:
 
 
 async def _check_revocations(caller: Caller) -> None:
-    """Check the marks of revocation. The view checks again when the body has arrived."""
+    """Raise BodyRefusedError if the caller was revoked (401), or if Redis does not answer (503).
+
+    The view checks the caller again when the body has arrived.
+    """
     try:
         await this_process().admit(identity_of(caller))
     except RefusedError as refused:
@@ -87,11 +90,14 @@ async def _check_revocations(caller: Caller) -> None:
 
 
 async def _check_not_revoked_meanwhile(caller: Caller) -> None:
-    """Check again while the body arrives. If Redis is away, continue, since the view checks at the end."""
+    """Raise BodyRefusedError if the caller was revoked while the body arrives.
+
+    If Redis does not answer, the caller may continue, since the view checks again at the end.
+    """
     try:
         await _check_revocations(caller)
     except BodyRefusedError as refused:
-        if refused.status != 503:  # noqa: PLR2004 - Redis is away
+        if refused.status != 503:  # noqa: PLR2004 - Redis does not answer
             raise
 
 
@@ -102,7 +108,7 @@ def _unauthorized(code: str, message: str) -> BodyRefusedError:
 def body_limits() -> BodyLimits:
     """Return the limits from the settings.
 
-    A body may take `UPLOAD_SECONDS`: after that its token may count as expired.
+    A body may take `UPLOAD_SECONDS`. After that time its token would count as expired.
     """
     pace = PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND, UPLOAD_SECONDS)
     slots = SlotLimits(

@@ -49,8 +49,9 @@ def audit(
     outcome: str = "ok",
     **more: Any,
 ) -> None:
-    """Write a line. `user` and `session` are those of the person who acts; `subject` is the object, such as `user:7`.
+    """Write a line of the audit log.
 
+    `user` and `session` are those of the person who acts. `subject` is what the action concerns, such as `user:7`.
     `more` may have ids, numbers and fixed words, but never names, passwords, tokens or text from a request.
     """
     log.info(
@@ -78,7 +79,7 @@ def audit_limited(address: str, tenant_code: str, username: str) -> None:
 
 
 class Repeats:
-    """Lets each event be logged once in `seconds`, and counts the others. It remembers at most `most` keys."""
+    """Lets one event of each key be logged in `seconds`, and counts the others. It remembers at most `most` keys."""
 
     def __init__(self, seconds: float = 60.0, most: int = 10_000) -> None:
         self._seconds, self._most = seconds, most
@@ -86,7 +87,7 @@ class Repeats:
         self._seen: dict[Hashable, tuple[float, int]] = {}
 
     def take(self, key: Hashable) -> int | None:
-        """Return how many events were left out since the last one, or None if this event is left out too."""
+        """Return None if this event must not be logged. Otherwise return how many were left out since the last line."""
         now = time.monotonic()
         with self._lock:
             until, left_out = self._seen.pop(key, (0.0, 0))
@@ -101,6 +102,6 @@ _limited = Repeats()
 
 
 def account_mark(tenant_code: str, username: str) -> str:
-    """Return a keyed hash of an account as it was typed: the same for the same text, which it does not reveal."""
+    """Return a keyed hash of an account as it was typed. Equal texts have equal hashes. The hash hides the text."""
     text = f"{tenant_code}/{username}"
     return salted_hmac("academy.audit", text, settings.SECRET_KEY, algorithm="sha256").hexdigest()[:16]

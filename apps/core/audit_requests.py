@@ -1,4 +1,4 @@
-"""Writes lines of the audit log for what a signed-in caller does."""
+"""Writes lines of the audit log about what a signed-in caller does."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from apps.core.authentication import address_of, caller_of
 
 
 def audit_as(request: Request, event: Event, *, subject: str, **more: Any) -> None:
-    """Write a line with the caller's tenant, account, session and address."""
+    """Write a line of the audit log with the caller's tenant, account, session and address."""
     caller = caller_of(request)
     audit(
         event,

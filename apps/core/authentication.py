@@ -24,7 +24,7 @@ MAX_USER_AGENT_LETTERS = 200
 
 
 class TenantBackend(BaseBackend):
-    """Authenticates accounts for Django. It needs the academy's code, since names are unique only within an academy."""
+    """Authenticates accounts for Django. Needs the academy's code, because names are unique only within an academy."""
 
     def authenticate(
         self,
@@ -45,7 +45,10 @@ class TenantBackend(BaseBackend):
 
 
 class AccessTokenAuthentication(BaseAuthentication):
-    """Authenticates by `Authorization: Bearer <access token>`. `X-Tenant-Code`, if sent, must agree with it (403)."""
+    """Authenticates by `Authorization: Bearer <access token>`.
+
+    If `X-Tenant-Code` is sent and names another academy than the token does, the answer is 403.
+    """
 
     def authenticate(self, request: Request) -> tuple[Caller, str] | None:
         parts = get_authorization_header(request).decode("latin-1").split()
@@ -78,7 +81,7 @@ class AccessTokenAuthentication(BaseAuthentication):
         return caller, parts[1]
 
     def check_marks(self, caller: Caller) -> None:
-        """Refuse a caller who was revoked. Raises RedisError (503) if that cannot be known."""
+        """Raise AuthenticationFailed (401) if the caller was revoked, and RedisError (503) if Redis does not answer."""
         try:
             conf.revocations().check(identity_of(caller))
         except RevokedError as error:
@@ -89,7 +92,7 @@ class AccessTokenAuthentication(BaseAuthentication):
 
 
 class LogoutAuthentication(AccessTokenAuthentication):
-    """Authenticates a logout. It also accepts a token if revocations cannot be checked, since a logout is harmless."""
+    """Authenticates a logout. A token is accepted even if revocations cannot be checked, since a logout is harmless."""
 
     def check_marks(self, caller: Caller) -> None:
         with suppress(RedisError, OSError):
@@ -97,13 +100,16 @@ class LogoutAuthentication(AccessTokenAuthentication):
 
 
 def arrived_at(request: Request) -> float | None:
-    """Return when the request began, in Unix seconds. Its body is read before it is authenticated."""
-    scope: dict[str, Any] = getattr(request, "scope", {})  # under ASGI; a test's request has none
+    """Return when the request began, in Unix seconds, or None if that is unknown.
+
+    Authentication compares the token with this time, because the token may expire while the body arrives.
+    """
+    scope: dict[str, Any] = getattr(request, "scope", {})  # requests have it under ASGI, but not in some tests
     return scope.get("arrived_at")
 
 
 def address_of(request: Any) -> str:
-    """Return the address of the client: behind a trusted proxy, the one that the proxy names."""
+    """Return the address of the client. Behind a trusted proxy, this is the address that the proxy names."""
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
@@ -130,7 +136,7 @@ def identity_of(caller: Caller) -> Identity:
 
 
 def caller_of(request: Request) -> Caller:
-    """Return the caller of a view that only signed-in people can reach."""
+    """Return the caller of a view that requires a token. Raises TypeError in other views."""
     caller: object = request.user
     if not isinstance(caller, Caller):
         raise TypeError("This view is open to callers without a token; it must not ask who they are.")

@@ -43,13 +43,13 @@ BAD_REQUESTS: list[tuple[type[Exception], str]] = [
 
 
 MAY_NAME_ANOTHER_TENANTS = {status.HTTP_400_BAD_REQUEST, status.HTTP_403_FORBIDDEN, status.HTTP_404_NOT_FOUND}
-"""The statuses with which a request may be refused that names an id of another tenant."""
+"""The statuses of answers that refuse a request if it names an id of another tenant."""
 
 
 class ApiError(exceptions.APIException):
     """An error with its own status, code and sentence.
 
-    `fields` are the wrong fields of the form; `wait` is the `Retry-After` in seconds.
+    `fields` has the wrong fields of the form, each with its sentences. `wait` is the `Retry-After` in seconds.
     """
 
     def __init__(
@@ -68,7 +68,10 @@ class ApiError(exceptions.APIException):
 
 
 def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer an error of a view (DRF's EXCEPTION_HANDLER). None, for unexpected errors, gives a 500 and a traceback."""
+    """Return the answer to an error of a view (this is DRF's EXCEPTION_HANDLER).
+
+    Return None for an unexpected error: Django then answers 500 and logs a traceback.
+    """
     if isinstance(error, Http404):
         error = exceptions.NotFound(str(error) or None)
     elif isinstance(error, PermissionDenied):
@@ -94,7 +97,7 @@ def answer_error(error: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _of_quota(error: QuotaError) -> ApiError:
-    """Answer 429 if waiting helps, and 403 if it does not."""
+    """Return an error with status 429 if waiting helps, and 403 if it does not."""
     status_code = 403 if error.retry_seconds is None else 429
     return ApiError(status_code, error.code, str(error), wait=error.retry_seconds)
 
@@ -140,14 +143,14 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
 
 
 def answer_bad_request(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django's signature
-    """Answer what Django itself refuses (its `handler400`)."""
+    """Answer requests that Django itself refuses (Django's `handler400`)."""
     found = [sentence for kind, sentence in BAD_REQUESTS if isinstance(exception, kind)]
     message = found[0] if found else "The request is malformed."
     return JsonResponse({"code": "bad_request", "message": message}, status=400)
 
 
 def answer_not_found(request: HttpRequest, exception: Exception) -> JsonResponse:  # noqa: ARG001 - Django's signature
-    """Answer addresses that no view has (Django's `handler404`)."""
+    """Answer requests for paths that no view serves (Django's `handler404`)."""
     return JsonResponse({"code": "not_found", "message": f"There is nothing at {request.path}."}, status=404)
 
 

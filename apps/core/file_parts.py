@@ -8,17 +8,17 @@ from django.core.files.base import File
 
 PART_BYTES = 100_000
 THREADS = 32
-"""How many reads run at once. If a storage hangs, all of these threads wait. So they are separate from the event loop's
-own threads, which look up host names."""
+"""How many reads run at once. If the storage hangs, all these threads wait for it. So they are separate from the event
+loop's own threads, which look up host names."""
 
 _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="file")
 
 
 class FileParts:
-    """Reads an open file part by part, in a thread, so that the web process serves its connections meanwhile.
+    """Reads an open file part by part, in a thread, so that the web process can serve other connections meanwhile.
 
-    Under ASGI, Django would read a file to its end before it sends the first byte. It closes this object with the
-    answer.
+    Without this class, Django would read a file to its end under ASGI before it sends the first byte. Django closes
+    this object when it closes the answer.
     """
 
     def __init__(self, file: "File[bytes]") -> None:

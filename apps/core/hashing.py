@@ -1,11 +1,12 @@
-"""Hashes passwords of the web process: in a few threads of their own, with a short queue before them.
+"""Hashes passwords in the web process, in a few separate threads with a short queue before them.
 
 A hash takes a large part of a second of CPU time. The queue keeps a flood of sign-ins from slowing everything else: a
 waiting request holds no database connection, and at most `MAX_WAITING` requests wait.
 
-The queue is fair. A request's rank is how many requests of its tenant, of its address or of its user are in the queue
-before it, whichever are most. The lowest rank is served first. Addresses are compared as the limits on signing in
-compare them (`network_of`), and all tenants that do not exist count as one.
+The queue is fair. When a request joins the queue, the waiting and running requests are counted: those of its tenant,
+those of its address, and those of its user. The largest of the three counts is the request's rank. The lowest rank is
+served first. Addresses are compared as the limits on signing in compare them (`network_of`), and all tenants that do
+not exist count as one.
 
 So a flood from one tenant, address or user waits behind the first request of everybody else. When the queue is full,
 the last request in this order is refused.
@@ -31,13 +32,13 @@ from apps.core.throttling import network_of
 T = TypeVar("T")
 
 UNKNOWN_TENANT = "\0"
-"""Stands for every tenant that does not exist. No tenant has this code, because PostgreSQL cannot store it."""
+"""Used as the code of every tenant that does not exist. PostgreSQL cannot store this text, so no tenant has it."""
 MAX_WAITING = 32
 PATIENCE_SECONDS = 20.0
 
 
 class HashingBusyError(APIException):
-    """503: too many passwords wait to be checked. This one was not checked."""
+    """503: too many passwords wait to be checked. The password of this request was not checked."""
 
     status_code = 503
     default_code = "busy"
@@ -47,15 +48,15 @@ class HashingBusyError(APIException):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a request comes from, for the fairness of the queue."""
+    """The tenant, address and user of a request, from which the queue finds the request's rank."""
 
     tenant: str
     address: str
     known: bool = False
-    """True for a sign-in from an address from which the account signed in recently. The tenant's other requests do not
-    count then."""
+    """True for a sign-in from an address from which the account signed in recently. Such a sign-in is not delayed by
+    other requests of its tenant."""
     user: int | None = None
-    """The user who is signed in. Requests of one user count together, from all addresses."""
+    """The user who is signed in, or None. Requests of one user count together, from all addresses."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "address", network_of(self.address))
@@ -76,7 +77,7 @@ class _Entry:
 
 
 class HashingLine:
-    """The queue and its threads, which start with the first requests and end with the process."""
+    """The queue and its threads. The threads start with the first requests and end with the process."""
 
     def __init__(
         self, threads: int, max_waiting: int = MAX_WAITING, patience_seconds: float = PATIENCE_SECONDS
@@ -89,9 +90,10 @@ class HashingLine:
         self._started = 0
 
     def run(self, work: Callable[[], T], origin: Origin) -> T:
-        """Call `work` in one of the threads and return its result. Raises HashingBusyError, and the errors of `work`.
+        """Call `work` in one of the threads and return its result. Raises the errors of `work`.
 
-        The caller's database connection is given back first, so call this outside `atomic()`.
+        Raises HashingBusyError if the queue is full or the wait is too long. The caller's database connection is given
+        back first, so call this outside `atomic()`.
         """
         give_back_connection()
         entry = self._join(work, origin)
@@ -111,7 +113,7 @@ class HashingLine:
             if len(self._waiting) > self._max_waiting:
                 last = max(self._waiting, key=lambda waiting: waiting.order)
                 self._waiting.remove(last)
-                if last.future.set_running_or_notify_cancel():  # False if its caller has just given up
+                if last.future.set_running_or_notify_cancel():  # False if the caller has just given up
                     last.future.set_exception(HashingBusyError())
             if self._started < self._threads:
                 self._started += 1
@@ -155,10 +157,10 @@ class HashingLine:
 
 
 def password_is_right(user: User | None, password: str, origin: Origin) -> bool:
-    """Compare a password with an account's, in the queue. If it is right and its hash is outdated, renew the hash.
+    """Return whether the password is the user's. If it is right and its hash is outdated, renew the hash.
 
-    None (there is no such account) takes as long as a wrong password. No database connection is held meanwhile. Raises
-    HashingBusyError.
+    The comparison waits in the queue, without a database connection. Raises HashingBusyError. If there is no such user
+    (None), the comparison takes as long as that of a wrong password.
     """
     password_hash = user.password if user else None
     compared = hashing().run(lambda: compare_password(password, password_hash), origin)

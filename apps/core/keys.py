@@ -14,17 +14,17 @@ FOR_REFRESH = "refresh token"
 def verifying_keys(purpose: str) -> list[bytes]:
     """Return the keys with which a token of this purpose may have been signed: one more than `signing_keys`.
 
-    Up to 2026-11-28 access and refresh tokens had the same key. It still verifies, so that an update signs nobody out,
-    but it never signs. Remove it in version 0.3: a refresh token lives 14 days.
+    Until 2026-11-28 access and refresh tokens had the same key. That key still verifies, so that an update signs nobody
+    out, but it never signs. Remove it in version 0.3, because a refresh token expires after 14 days.
     """
     before = salted_hmac("academy.tokens", "signing key", settings.SECRET_KEY, algorithm="sha256").digest()
     return [*signing_keys(purpose), before]
 
 
 def signing_keys(purpose: str) -> list[bytes]:
-    """Return the keys of a purpose: the first signs, and each of them verifies.
+    """Return the keys of a purpose. The first key signs, and all keys verify.
 
-    There is one for each secret: `SECRET_KEY` first, then each of `SECRET_KEY_FALLBACKS`.
+    There is one key for each secret: first for `SECRET_KEY`, then for each of `SECRET_KEY_FALLBACKS`.
     """
     secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return [salted_hmac("academy.keys", purpose, secret, algorithm="sha256").digest() for secret in secrets]

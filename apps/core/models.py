@@ -48,7 +48,7 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser):
-    """An account of one academy. Superusers belong to none. Names are unique within the academy."""
+    """An account of one academy. Superusers belong to no academy. Names are unique within an academy."""
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, null=True, blank=True, related_name="users")
     username = models.CharField(max_length=60)
@@ -58,7 +58,7 @@ class User(AbstractBaseUser):
     must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     last_closed_at = models.DateTimeField(null=True, editable=False)
-    """When it was last closed, or stopped being an operator's. Only a trigger of the database writes it."""
+    """When the account was last closed, or stopped being an operator's. Only a trigger in the database writes it."""
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -74,19 +74,19 @@ class User(AbstractBaseUser):
         return self.username
 
     def set_password(self, raw_password: str | None) -> None:
-        """Set the password in its normalised form, which is the one that signing in compares."""
+        """Set the password in its normalised form. Signing in compares passwords in this form."""
         super().set_password(None if raw_password is None else normalised(raw_password))
 
     def check_password(self, raw_password: str | None) -> bool:
-        """Compare a password, in any Unicode form, with the account's."""
+        """Return whether this is the account's password, in any Unicode form."""
         return raw_password is not None and password_matches(raw_password, self.password)
 
     def get_session_auth_hash(self) -> str:
-        """Return the hash that a session of the admin must have. It changes with the password and with each closing."""
+        """Return the hash that an admin session must have. A new password and closing the account change the hash."""
         return self._with_closing(super().get_session_auth_hash())
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
-        """Yield the same hash, signed with each of the older keys."""
+        """Yield the hash of `get_session_auth_hash` once for each of the older keys, made with that key."""
         yield from map(self._with_closing, super().get_session_auth_fallback_hash())
 
     def _with_closing(self, session_hash: str) -> str:
@@ -121,7 +121,7 @@ class TenantMembership(models.Model):
 
 
 class LoginSession(models.Model):
-    """A sign-in on one device. Its refresh token must match. It ends by logout, or if a refresh token is used twice."""
+    """A sign-in on one device, with the ids of its refresh tokens. Logout ends it, and so does using a token twice."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")

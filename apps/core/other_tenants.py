@@ -1,7 +1,7 @@
 """Writes into the audit log that a request names an id of another academy.
 
-The answer is the same as for an id that does not exist. Queries that tell the two apart are made only for a refused
-request and for a filtered list that is empty: one for each kind of id in the request.
+The answer is the same as for an id that does not exist. Only if a request is refused or a filtered list is empty, one
+query for each kind of id finds out whether another academy has it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ IN_PATHS = {
     "job_id": ("ai.AIJob", "job_id"),
     "session_id": ("core.LoginSession", "pk"),
 }
-"""Names of ids in addresses, each with the model and the field that it stands for."""
+"""Names of ids in the paths of URLs, each with its model and the model's field."""
 
 IN_REQUESTS = {
     "student": "students.Student",
@@ -34,10 +34,10 @@ IN_REQUESTS = {
     "session": "lectures.Session",
     "user": "core.User",
 }
-"""Names of ids in bodies and filters, each with the model whose primary key it stands for."""
+"""Names of ids in bodies and filters, each with the model whose primary key it is."""
 
 _Named = tuple[str, str, str, list[object]]
-"""How the log calls an id, its model, the model's field, and the ids."""
+"""Ids of one kind: the kind's name in the audit log, the model, the model's field, and the ids."""
 
 MOST_IDS = 50
 """How many ids of one name are checked. A request may have thousands."""
@@ -80,7 +80,7 @@ def _note(request: Request, named: Iterator[_Named]) -> None:
 
 
 def _named(request: Request, in_path: dict[str, Any]) -> Iterator[_Named]:
-    """Yield the ids that a request names in its path, its body and its filters."""
+    """Yield the ids in the path, the body and the filters of a request, kind by kind."""
     for name, value in in_path.items():
         if name in IN_PATHS:
             yield name.removesuffix("_id"), *IN_PATHS[name], [value]
@@ -99,7 +99,7 @@ def _named_by_keys(given: object) -> Iterator[_Named]:
 
 
 def _ids(value: object) -> list[object]:
-    """Return the ids in a value that a client sent, which may be of any type."""
+    """Return the ids in a value that a client sent. The value may be of any type."""
     values = value[:MOST_IDS] if isinstance(value, list) else [value]
     texts = [str(each) for each in values if isinstance(each, int | str) and len(str(each)) < len(str(MAX_ID))]
     return [int(text) for text in texts if text.isdecimal()]

@@ -29,7 +29,10 @@ class BoundedJSONParser(JSONParser):
 
 
 def _in_plain_words(problem: ParseError) -> ParseError:
-    """Return the error in our words, if Python's are about a wrong encoding or its limit on digits."""
+    """Return an error with a sentence of our own for a wrong encoding or a wrong number, or else the same error.
+
+    Python's own sentences about these two are hard to understand.
+    """
     cause = problem.__context__
     if isinstance(cause, JSONDecodeError):
         return problem

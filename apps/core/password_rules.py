@@ -1,4 +1,4 @@
-"""The rules for new passwords: for changing one, for an import's initial one, and for Django's forms and commands."""
+"""The rules for new passwords: in the API, for an import's initial password, and in Django's forms and commands."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -48,5 +48,5 @@ def words_of(user: User) -> list[str]:
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    """Return Django's list of 20,000 common passwords, which Royce Williams made from leaked ones."""
+    """Return Django's list of 20,000 common passwords, which Royce Williams made from leaked passwords."""
     return frozenset(CommonPasswordValidator().passwords)

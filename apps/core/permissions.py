@@ -1,4 +1,4 @@
-"""Permissions by role. Each view names the roles of its methods; all others are refused."""
+"""Permissions by role. Each view names the roles that may use each of its methods. All other roles are refused."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Answers of the progress endpoints. They come from Redis only, and say when to ask again."""
+"""Answers of the progress endpoints. The answers need only Redis, and say when the client should ask again."""
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
@@ -10,15 +10,15 @@ from rest_framework.response import Response
 from realtime.redis.clock import clock
 
 CACHING = "private, no-cache"
-"""A client may keep an answer, but must ask with its ETag before it uses it again (304)."""
+"""A client may keep an answer, but must ask with the answer's ETag each time before it uses the answer again (304)."""
 
 
 def answer_poll(
     request: Request, record: Mapping[str, Any] | None, shown: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> Response:
-    """Answer with the record, converted by `shown`, with `ETag` (304 if nothing changed) and `Retry-After`.
+    """Answer with the record as `shown` converts it, and with the headers `ETag` and `Retry-After`.
 
-    If the record is None, the answer is UNKNOWN.
+    The status is 304 if nothing has changed since the client's ETag. If the record is None, the answer is UNKNOWN.
     """
     if record is None:
         return Response({"status": "UNKNOWN"}, headers={"Retry-After": "5"})
@@ -34,6 +34,6 @@ def _etag(record: Mapping[str, Any]) -> str:
 
 
 def _retry_after(record: Mapping[str, Any]) -> int:
-    """Return after how many seconds to ask again: more if the record has not changed for a while."""
+    """Return after how many seconds the client should ask again: more if the record has not changed for a while."""
     quiet_seconds = clock.now() - record["published_at"]
-    return 1 if quiet_seconds < 10 else 2 if quiet_seconds < 60 else 5  # noqa: PLR2004 - as older clients ask
+    return 1 if quiet_seconds < 10 else 2 if quiet_seconds < 60 else 5  # noqa: PLR2004 - the intervals at which older clients ask

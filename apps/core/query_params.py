@@ -1,4 +1,4 @@
-"""Parameters in the query of an address, checked before they reach a database query."""
+"""Reads and checks parameters in the query string of a URL, before they reach a database query."""
 
 from rest_framework.request import Request
 from rest_framework.serializers import ValidationError
@@ -10,7 +10,10 @@ MAX_SEARCH_LETTERS = 100
 
 
 def number_param(request: Request, name: str) -> int | None:
-    """Return the parameter as a whole number, at least 0; None if it was not sent. Raises ValidationError."""
+    """Return the parameter as a whole number of at least 0, or None if it was not sent.
+
+    Raises ValidationError for any other text.
+    """
     text = request.query_params.get(name)
     if text is None:
         return None
@@ -20,7 +23,10 @@ def number_param(request: Request, name: str) -> int | None:
 
 
 def search_param(request: Request) -> str | None:
-    """Return the parameter `search`; None if it was not sent. Raises ValidationError."""
+    """Return the parameter `search`, or None if it was not sent.
+
+    Raises ValidationError if it is too long or has null characters.
+    """
     text = request.query_params.get("search")
     if text is None:
         return None

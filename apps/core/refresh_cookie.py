@@ -1,8 +1,8 @@
 """Keeps the refresh token of a page in a cookie that no script can read.
 
-A page requests it with `"cookie": true`. Each academy has its own cookie, so that a browser can use several academies.
-The cookie is sent only to `/api/v1/auth/`, and counts only with an `Origin` header of this site. A browser sends that
-header with each POST, and no page can change it.
+A page requests the cookie with `"cookie": true`. Each academy has its own cookie, so that a browser can use several
+academies. The cookie is sent only to `/api/v1/auth/`. It is accepted only if the `Origin` header names this site or an
+allowed one. A browser sends that header with each POST, and no page can change it.
 """
 
 from typing import Any
@@ -18,12 +18,12 @@ PATH = "/api/v1/auth/"
 
 
 def cookie_name(request: Request, tenant_code: str) -> str:
-    """Return the name of an academy's cookie, made by the same rule as those of tickets."""
+    """Return the name of an academy's cookie. The names of ticket cookies are made by the same rule."""
     return guarded_name(f"refresh_{tenant_code}", secure=request.is_secure())
 
 
 def check_origin(request: Request) -> None:
-    """Raise PermissionDenied (403) unless a page of this site, or of an allowed one, sends the request."""
+    """Raise PermissionDenied (403) unless a page of this site or of an allowed site sends the request."""
     headers = [(name.lower().encode(), value.encode("latin-1", "replace")) for name, value in request.headers.items()]
     client = (request.META.get("REMOTE_ADDR"), 0)
     scope = {"scheme": request.scheme, "headers": headers, "path": request.path, "client": client}

@@ -16,7 +16,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awa
 
 @sync_and_async_middleware
 def release_bodies(get_response: Any) -> Answer:
-    """Free the body of each answered request. Use it as the outermost middleware: there, answers are rendered."""
+    """Free the body of each answered request. Use this as the outermost middleware, which gets rendered answers."""
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:
         response: HttpResponseBase = await get_response(request)
@@ -39,7 +39,7 @@ def _release(request: HttpRequest, response: HttpResponseBase) -> None:
         return
     view, wrapped = context["view"], context["request"]
     for value in list(vars(wrapped).values()):
-        # Empty the parsed body, which a form may refer to as well. Closing the request closes uploaded files.
+        # Empty the parsed body itself, because a form may also refer to it. Django closes uploaded files.
         if isinstance(value, QueryDict) or type(value) is dict:
             dict.clear(value)
         elif type(value) is list:

@@ -1,4 +1,4 @@
-"""Functions that the engine calls for a revocation. They end sign-ins, and write into the audit log."""
+"""Functions that the push engine calls for a revocation. They end sign-ins, and write into the audit log."""
 
 from typing import Any
 
@@ -8,14 +8,20 @@ from realtime.outbox import revoke
 
 
 def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) -> None:
-    """End sign-ins: `REALTIME_END_SESSIONS`, for `realtime.outbox.revoke.revoke` and `manage.py realtime_revoke`."""
+    """End the sign-ins of a tenant, a user or a session. This is the project's `REALTIME_END_SESSIONS`.
+
+    `realtime.outbox.revoke.revoke` and `manage.py realtime_revoke` call it.
+    """
     repositories_sessions.end_sessions(tenant_id, user_id, session_id)
     subject = f"session:{session_id}" if session_id else f"user:{user_id}" if user_id else f"tenant:{tenant_id}"
     audit(Event.REVOKED, tenant=tenant_id, subject=subject, cause="revoke")
 
 
 def send_revocation(payload: dict[str, Any]) -> None:
-    """Send a revocation from the outbox, which a trigger wrote or a process left behind, and log who caused it."""
+    """Send a revocation from the outbox, and write into the audit log what caused it.
+
+    A trigger wrote it into the outbox, or a process that died before it could send it.
+    """
     revoke.send_revocation(payload)
     tenant_id, subject = int(payload["tenant"]), str(payload["subject"])
     audit(

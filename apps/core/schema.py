@@ -14,7 +14,7 @@ from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
 
 
 class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Describes our authentication in the document."""
+    """Describes the authentication by access token in the document."""
 
     target_class = "apps.core.authentication.AccessTokenAuthentication"
     match_subclasses = True

@@ -5,11 +5,11 @@ Each attempt is counted before its password is checked.
 There are four counters, each for a minute: for the account from one address, for the address, for the account from all
 addresses, and for the academy. A failed attempt counts 1, a successful one half, because it costs a hash, too.
 
-An address is known if the account recently signed in from it. The last two counters do not apply there, so a stranger
-who tries an account from elsewhere does not lock its owner out.
+An address is known if the account recently signed in from it. The last two counters do not apply to attempts from a
+known address, so a stranger who tries an account from elsewhere does not lock its owner out.
 
-The counters are in Redis, for all processes together, and also in the memory of each process. If Redis is away or
-refuses writes, the memory decides, so that the limits always apply.
+The counters are in Redis, for all processes together, and also in the memory of each process. If Redis does not answer
+or refuses writes, the counters in memory decide, so that the limits always apply.
 """
 
 import ipaddress
@@ -47,12 +47,12 @@ KNOWN_SECONDS = 14 * 86_400
 """How long an address stays known after a successful sign-in."""
 REDIS_SECONDS = 0.5
 AWAY_SECONDS = 5.0
-"""How long Redis is not asked again after it failed."""
+"""For how many seconds Redis is not used after it failed."""
 MAX_REMEMBERED = 50_000
 FAILURE, SUCCESS = 2, 1
-"""The cost of an attempt in units of the counters: counted in advance, and what remains of it after a success."""
+"""What an attempt costs, in units of the counters: until it has succeeded, and after a success."""
 _ALWAYS, _ALL = 2, 4
-"""How many of the four counters apply at a known address, and elsewhere."""
+"""How many of the four counters apply to attempts from a known address, and to those from other addresses."""
 
 # Count an attempt. Return known (0 or 1) and the wait in ms (0: the attempt is counted). Refused attempts are not
 # counted, so that the wait ends.
@@ -95,7 +95,7 @@ class Attempt:
         _counters().give(self._keys, FAILURE - SUCCESS, KNOWN_SECONDS)
 
     def withdraw(self) -> None:
-        """Give back all that was counted, because nothing was checked."""
+        """Give back the whole cost of the attempt, because no password was checked."""
         _counters().give(self._keys, FAILURE, 0)
 
 
@@ -108,9 +108,9 @@ class TooManyAttemptsError(Throttled):
 
 
 def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Attempt:
-    """Count an attempt. Raises Throttled (429, with Retry-After) if there were too many.
+    """Count an attempt, and return it. Raises Throttled (429, with Retry-After) if there were too many.
 
-    Each `kind` has its own counters, so that attempts of one kind do not block another kind.
+    Each `kind` has its own counters, so that attempts of one kind do not block attempts of another kind.
     """
     address, tenant = network_of(address), _short(tenant)
     account = f"{tenant}:{_short(account)}"
@@ -130,7 +130,10 @@ def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Atte
 
 
 def network_of(address: str) -> str:
-    """Return the address, or the /64 network of an IPv6 address, because one household has a whole /64."""
+    """Return an IPv4 address, or the /64 network of an IPv6 address, because one household has a whole /64.
+
+    Return a hash of a text that is no address.
+    """
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -156,7 +159,7 @@ class Counters:
         self._failing = False
 
     def take(self, keys: Sequence[str], limits: Sequence[int]) -> tuple[bool, float]:
-        """Count an attempt. Return whether the address is known, and the seconds to wait (0: it is not refused)."""
+        """Count an attempt. Return whether the address is known, and how many seconds to wait (0: not refused)."""
         if time.monotonic() >= self._away_until:
             try:
                 known, wait_ms = self._take_script(keys, [WINDOW_SECONDS * 1000, *limits])
@@ -189,7 +192,7 @@ class Counters:
 
 
 class MemoryCounters:
-    """The same counters in memory. They have at most `MAX_REMEMBERED` keys; the oldest is removed first."""
+    """The counters of one process, in memory. They have at most `MAX_REMEMBERED` keys; the oldest is removed first."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

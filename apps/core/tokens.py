@@ -1,6 +1,6 @@
 """Access and refresh tokens: JWTs that name the caller, so that requests are authenticated without SQL.
 
-The audience distinguishes the kinds: an access token is never accepted as a refresh token or a ticket
+The claim `aud` distinguishes the kinds of tokens: an access token is never accepted as a refresh token or as a ticket
 (`realtime.connect.tickets`), nor the reverse. See RFC 7519, and RFC 8725 for the checks (one algorithm, required
 claims).
 """
@@ -17,12 +17,12 @@ from apps.core.keys import FOR_ACCESS, FOR_REFRESH, signing_keys, verifying_keys
 from realtime.redis.clock import clock, is_time
 
 ALGORITHM = "HS256"
-# The library would compare times with the clock of this host. `_decode` compares them with the shared clock instead.
+# PyJWT would compare times with the clock of this host. `_decode` compares them with the shared clock instead.
 OPTIONS: Any = {"require": ["exp", "aud"], "verify_iat": False, "verify_exp": False}
 ACCESS: Literal["api"] = "api"
 REFRESH: Literal["refresh"] = "refresh"
 UPLOAD_SECONDS = 6 * 3600.0
-"""How long a request may take whose token was valid when it began. A revocation is kept for longer."""
+"""How long a request may take if its token was valid when the request began. Revocations are kept for longer."""
 
 
 class TokenError(Exception):
@@ -45,7 +45,7 @@ class Caller:
     name: str
     must_change_password: bool
     issued_at: float = 0.0
-    """When the token was issued, in Unix seconds. It is read from the clock before the account is read."""
+    """When the token was issued, in Unix seconds: a time before the account was read from the database."""
     is_authenticated: Literal[True] = True
 
     @property
@@ -116,7 +116,7 @@ def _decode(token: str, audience: str, leeway: float = 0.0) -> dict[str, Any]:
         try:
             claims = jwt.decode(token, key, [ALGORITHM], audience=audience, options=OPTIONS)
         except jwt.InvalidSignatureError:
-            continue  # it may have been signed with the key before the last rotation
+            continue  # the token may have been signed with an older key
         except jwt.InvalidTokenError:
             break
         if not all(is_time(claims[name]) for name in ("exp", "iat") if name in claims):

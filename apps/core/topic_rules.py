@@ -1,4 +1,4 @@
-"""The rules that the push engine asks for: who requests a ticket, and which topics that person may watch."""
+"""The functions by which the push engine finds out who requests a ticket, and which topics that person may watch."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ MAX_NAMED_TOPICS = 40
 
 
 def authenticate(request: Any) -> Identity:
-    """Return the identity of the caller of the ticket endpoint. Raises TicketError or ForbiddenTopicError."""
+    """Return who calls the ticket endpoint. Raises TicketError without a valid token, or ForbiddenTopicError (403)."""
     try:
         found = AccessTokenAuthentication().authenticate(Request(request))
     except APIException as problem:
@@ -33,9 +33,9 @@ def authenticate(request: Any) -> Identity:
 def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
     """Return the topics that the ticket allows. Raises ForbiddenTopicError for a topic that the person may not watch.
 
-    Owner, staff and teacher may watch the topics that they name, or all. Students and parents must name videos of their
-    lectures, and may watch those that the list of videos shows them, which are the READY ones. Titles and errors of
-    other videos are only for the academy. Everything else is refused.
+    Owner, staff and teacher may watch the topics that they name, or all topics if they name none. Students and parents
+    must name videos of their lectures, and may watch the READY videos, which the list of videos shows them too. Titles
+    and errors of other videos are only for the faculty. Everything else is refused.
     """
     role = Role(identity.role)
     if role in FACULTY:

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-# Nothing inline and nothing from other sites. Scripts play HLS through `blob:` if the browser itself cannot play it.
+# Allows nothing inline and nothing from other sites. If the browser cannot play HLS, a script plays it through `blob:`.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src {connect}; media-src 'self' blob:; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"
@@ -21,6 +21,9 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def _connect_sources(request: HttpRequest) -> str:
-    """Return this origin, its WebSockets (which older browsers do not count as `'self'`), and those of the settings."""
+    """Return the sources of `connect-src`: this origin, its WebSockets, and the origins from the settings.
+
+    Older browsers do not count WebSockets as `'self'`.
+    """
     scheme = "wss" if request.is_secure() else "ws"
     return " ".join(["'self'", f"{scheme}://{request.get_host()}", *settings.PAGE_CONNECT_ORIGINS])

@@ -1,6 +1,6 @@
-"""Adds the columns that a list of sessions shows. They have defaults in the database, so no row is rewritten.
+"""Adds the columns that a list of sessions shows. The columns have defaults in the database, so no row is rewritten.
 
-`0005_session_times` fills them in for older sessions.
+`0005_session_times` sets the two times of older sessions.
 """
 
 from django.db import migrations, models

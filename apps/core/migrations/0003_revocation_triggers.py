@@ -1,7 +1,7 @@
 """Adds triggers that end sessions and revoke tokens after any change to an account: by code, an admin, a shell or SQL.
 
-They write rows of the kind "revocation" into the outbox, in the transaction of the change. Inserting accounts fires
-none of them, so they do not slow imports.
+The triggers write rows of the kind "revocation" into the outbox, in the transaction of the change. Inserting accounts
+fires no trigger, so imports are not slowed.
 """
 
 from django.db import migrations

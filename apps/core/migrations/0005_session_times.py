@@ -1,7 +1,7 @@
-"""Gives sessions from before 0002 the time of their last rotation, because nobody knows when they began.
+"""Sets the times of sessions that are older than migration 0002 to that of their last rotation.
 
-It works in batches, each in its own transaction, so that signing in and refreshing continue meanwhile. It may be
-stopped and run again.
+Nobody knows when these sessions began. The migration works in batches, each in its own transaction, so that signing in
+and refreshing tokens continue meanwhile. It may be stopped and run again.
 """
 
 from django.db import migrations
@@ -16,7 +16,7 @@ def take_last_rotation(apps, schema_editor):  # noqa: ARG001 - Django's signatur
     open_ones = sessions.filter(ended_at=None, expires_at__gt=Now()).order_by("pk")
     batch = list(open_ones.values_list("pk", flat=True)[:BATCH])
     while batch:
-        # A session that was rotated since the columns exist has its times already.
+        # A session that was rotated after the columns were added has its times already.
         older = sessions.filter(pk__in=batch, rotated_at__lt=F("created_at"))
         older.update(created_at=F("rotated_at"), last_used_at=F("rotated_at"))
         batch = list(open_ones.filter(pk__gt=batch[-1]).values_list("pk", flat=True)[:BATCH])

@@ -1,4 +1,4 @@
-"""Builds an index without locking the table. It is safe to run again after an interruption."""
+"""Builds an index without locking the table. This migration may be run again after an interruption."""
 
 from django.db import migrations, models
 

@@ -1,6 +1,6 @@
-"""Changes the triggers: a new hash of the same password, with which signing in replaces an outdated one, ends nothing.
+"""Changes a trigger, so that a new hash of the same password does not end sessions. Signing in renews outdated hashes.
 
-Code announces such a hash for one account and the rest of its transaction, by the setting `academy.same_password`
+Before such a change, code names the account in the setting `academy.same_password` of its transaction
 (`academy.adapters.db.django.session_triggers`). All other changes end sessions as before.
 """
 

@@ -1,6 +1,7 @@
-"""Adds the time at which an account was last closed, or stopped being an operator's. Older admin sessions end with that.
+"""Adds the time at which an account was last closed, or stopped being an operator's. Earlier admin sessions end.
 
-A trigger writes it after any change. The column may be null, so adding it locks the table only for a moment.
+A trigger writes this time, whatever program changes the account. The column may be null, so adding it locks the table
+only for a moment.
 """
 
 from django.db import migrations, models

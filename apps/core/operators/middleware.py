@@ -1,6 +1,6 @@
-"""Django's middlewares that the admin needs (sessions, accounts and messages), only for the admin's addresses.
+"""The middlewares of Django that the admin needs (sessions, accounts and messages), only for requests to the admin.
 
-All other requests bypass them, without any SQL statement or change of threads.
+All other requests bypass these middlewares, without any SQL statement or change of threads.
 """
 
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awa
 
 @sync_and_async_middleware
 def for_operators(get_response: Any) -> Answer:
-    """Put the three middlewares around the admin's views."""
+    """Put the three middlewares around the admin's views, and add security headers to their answers."""
     chain: Any = SessionMiddleware(AuthenticationMiddleware(MessageMiddleware(get_response)))
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:

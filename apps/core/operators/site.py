@@ -1,7 +1,7 @@
 """The admin at `/admin/`: academies, accounts and sign-ins, for operators.
 
 Operators are superusers, who belong to no academy, so they see all academies. Their changes are written into the audit
-log. Triggers in the database end sessions and connections within a second where a change requires it.
+log. If a change requires it, triggers in the database end sessions and connections within a second.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from apps.core.authentication import address_of
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from apps.core.operators.sign_in import OperatorSignInForm
 
-if TYPE_CHECKING:  # these are generic only for the type checker
+if TYPE_CHECKING:  # these classes are generic only for the type checker
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Any]
     BaseUserAdmin = UserAdmin[User]
@@ -38,7 +38,7 @@ site = OperatorSite(name="admin")
 
 
 class AuditedAdmin(ModelAdmin):
-    """Writes each change into the audit log. It deletes nothing: academies and accounts are closed instead."""
+    """Writes each change into the audit log. Nothing can be deleted: academies and accounts are closed instead."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
         return False
@@ -144,7 +144,7 @@ class LoginSessionAdmin(AuditedAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        return obj is None  # actions need it; each session is read only
+        return obj is None  # actions need this permission for the list; a single session is read only
 
     @admin.action(description="End the chosen sign-ins")
     def end(self, request: HttpRequest, sessions: QuerySet[LoginSession]) -> None:

@@ -48,7 +48,7 @@ class SignIn(serializers.Serializer[Any]):
 
 
 class RefreshToken(serializers.Serializer[Any]):
-    """Either the token, or the academy whose cookie has it. With `cookie` the new token is put into a cookie."""
+    """Either the token, or the academy whose cookie has the token. With `cookie` the new token is put into a cookie."""
 
     refresh = serializers.CharField(max_length=2000, required=False)
     cookie = serializers.BooleanField(default=False)
@@ -70,7 +70,7 @@ class NewPassword(serializers.Serializer[Any]):
 def tokens_of(signed_in: SignedIn, issued_at: float) -> dict[str, str]:
     """Return the tokens of a sign-in.
 
-    `issued_at` is a time before the first query of this sign-in, so that a revocation meanwhile ends these tokens too.
+    `issued_at` is a time before the first query of this sign-in, so that a revocation after it ends these tokens too.
     """
     session, user = signed_in.session, signed_in.user
     caller = Caller(
@@ -96,7 +96,10 @@ def answer_tokens(request: Request, signed_in: SignedIn, issued_at: float, *, co
 
 
 def check_password(attempt: Attempt, origin: Origin, user: User | None, password: str) -> bool:
-    """Compare the password, and renew its hash if it is outdated. Raises HashingBusyError (503, with Retry-After)."""
+    """Return whether the password is right, and renew an outdated hash. Raises HashingBusyError (503).
+
+    An attempt whose password was not checked is not counted.
+    """
     try:
         return password_is_right(user, password, origin)
     except HashingBusyError:
@@ -161,7 +164,7 @@ class TokenView(APIView):
 
 
 class RefreshView(APIView):
-    """Exchange a refresh token for new tokens. It can be used only once."""
+    """Exchange a refresh token for new tokens. Each refresh token can be used only once."""
 
     authentication_classes = ()
     permission_classes = ()
@@ -203,10 +206,10 @@ class RefreshView(APIView):
 
 
 class LogoutView(APIView):
-    """End the session of the access token. If there is no access token, end that of the refresh token.
+    """End the session of the access token. If there is no access token, end the session of the refresh token.
 
-    Neither needs Redis. The answer also deletes the academy's cookie if the browser sent it, even if ending the session
-    fails.
+    A logout does not need Redis. The answer also deletes the academy's cookie if the browser sent it, even if ending
+    the session fails.
     """
 
     authentication_classes = (LogoutAuthentication,)
@@ -238,7 +241,7 @@ class LogoutView(APIView):
         return response
 
     def _end_by_refresh_token(self, request: Request) -> None:
-        """End the session of the refresh token. A token that is no longer valid is no error: its session has ended."""
+        """End the session of the refresh token. Do nothing if the token is no longer valid."""
         form = RefreshToken(data=request.data)
         form.is_valid(raise_exception=True)
         token, tenant_code = form.validated_data.get("refresh", ""), form.validated_data.get("tenant")

@@ -37,7 +37,11 @@ class SessionSerializer(serializers.ModelSerializer[LoginSession]):
 
 
 def account_asked_for(request: Request) -> int:
-    """Return the caller's id, or that of `?user=`. Raises PermissionDenied, or NotFound if it is another academy's."""
+    """Return the id in `?user=`, or the caller's id if there is none.
+
+    Raises PermissionDenied if the caller's role may see only its own sessions, and NotFound if the caller's academy has
+    no such account.
+    """
     caller = caller_of(request)
     user_id = number_param(request, "user")
     if user_id is None or user_id == caller.user_id:
@@ -50,7 +54,7 @@ def account_asked_for(request: Request) -> int:
 
 
 class SessionListView(ListAPIView[LoginSession]):
-    """The sessions of the caller, or of the account `?user=`, the most recently used first."""
+    """List the sessions of the caller, or of the account `?user=`. The most recently used session is the first."""
 
     roles = {"GET": EVERYONE, "DELETE": EVERYONE}  # noqa: RUF012 - read only
     serializer_class = SessionSerializer
@@ -64,7 +68,7 @@ class SessionListView(ListAPIView[LoginSession]):
 
     @extend_schema(operation_id="end_all_sessions", parameters=[USER], responses=ENDED)
     def delete(self, request: Request) -> Response:
-        """End all of these sessions except the one of this request."""
+        """End all sessions of the account except the session of this request."""
         caller, user_id = caller_of(request), account_asked_for(request)
         others = repositories_sessions.open_sessions(caller.tenant_id, user_id).exclude(pk=caller.session_id)
         ended = repositories_sessions.end_open_sessions(caller.tenant_id, others)
@@ -73,7 +77,7 @@ class SessionListView(ListAPIView[LoginSession]):
 
 
 class SessionView(APIView):
-    """End one session, with its tokens, tickets and connections."""
+    """End one session. This also ends its tokens, tickets and connections."""
 
     roles = {"DELETE": EVERYONE}  # noqa: RUF012 - read only
 

@@ -1,4 +1,4 @@
-"""`manage.py changepassword`: as Django's own, but with an academy, since names are unique only within an academy."""
+"""`manage.py changepassword`: like Django's, but also asks for the academy, since names are unique only within one."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ class Command(DjangoCommand):
 
     @staticmethod
     def _find(username: str, tenant_code: str | None, database: str, *, operator: bool) -> User:
-        """Return the one account that is meant. Raises CommandError."""
+        """Return the account of this name. Raises CommandError if there is none, or if several have the name."""
         if operator or tenant_code is not None:
             found = repositories_core.account_in(tenant_code, username, database)
             if found is None:

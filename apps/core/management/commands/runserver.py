@@ -1,8 +1,8 @@
-"""`manage.py runserver`: daphne's own, which serves WebSockets too.
+"""`manage.py runserver`: daphne's command, which also serves WebSockets.
 
-Channels tells projects to put "daphne" first into INSTALLED_APPS. That app imports the reactor of twisted whenever
-Django is set up, in every process. Here only this command imports it: `apps.core` is first, and the first app that has
-a command provides it.
+The documentation of Channels tells projects to put "daphne" first into INSTALLED_APPS. That app would import twisted's
+reactor in every process that sets up Django. Here only this command imports the reactor. Django uses this command,
+because `apps.core` is the first app in INSTALLED_APPS that has a `runserver`.
 """
 
 from typing import Any
@@ -12,11 +12,11 @@ from daphne.management.commands.runserver import Command as DaphneCommand
 
 class Command(DaphneCommand):  # type: ignore[misc] # daphne has no types
     def __init__(self) -> None:
-        super().__init__(no_color=True)  # the log is JSON, in which colours would be escape sequences
+        super().__init__(no_color=True)  # the log is JSON, which must not contain the escape sequences of colours
 
     def get_application(self, options: dict[str, Any]) -> Any:
-        """Return the product's application, with `/static/` read from the disk at each request.
+        """Return the product's application, but let each request for `/static/` read its file from the disk.
 
-        The application itself reads the sizes of these files once, when it starts.
+        The application itself reads the sizes of these files only once, when it starts.
         """
         return super().get_application({**options, "insecure_serving": True})

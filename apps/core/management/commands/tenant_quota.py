@@ -14,7 +14,7 @@ MOST = {"quota_jobs": 2**31 - 1, "quota_encoding_minutes": 2**31 - 1, "quota_sto
 
 
 def limit(text: str) -> int | None:
-    """Parse a limit: a number, or None for the default."""
+    """Return the number in a text, or None for the word `default`. Raises ArgumentTypeError for any other text."""
     if text == DEFAULT:
         return None
     if not (text.isascii() and text.isdigit()):
