@@ -12,11 +12,11 @@ def main() -> None:
     from config.environment import hide_secrets_once_read, sentences_alone  # noqa: PLC0415
     from config.postgresql.base import DatabaseTooOldError  # noqa: PLC0415
 
-    if "realtime_relay" in sys.argv[1:2]:  # a server, whose links to the database are bounded as a worker's are
+    if "realtime_relay" in sys.argv[1:2]:  # unlike other commands, a relay needs a worker's limits for the database
         os.environ.setdefault("PROCESS_NAME", "relay")
-    if "runserver" in sys.argv[1:2]:  # its threads share a pool of connections, as those of the web process do
+    if "runserver" in sys.argv[1:2]:  # its threads share a pool of database connections, as in the web process
         os.environ.setdefault("PROCESS_NAME", "web")
-    if "runserver" not in sys.argv[1:2]:  # its reloader hands its environment on
+    if "runserver" not in sys.argv[1:2]:  # runserver's reloader passes its environment on to the process that serves
         hide_secrets_once_read()
     with sentences_alone():
         try:

@@ -25,7 +25,7 @@ from realtime.repair.legacy import OldKeys
 from realtime.settings import PREFIX, Settings, variable
 
 REVOCATION_SECONDS = 1.0
-"""How long a request waits for Redis to check whether its caller was revoked."""
+"""How long a request waits for the answer of Redis whether its caller was revoked."""
 
 
 SessionEnder = Callable[[int, int | None, str | None], None]
@@ -38,7 +38,7 @@ DoctorCheck = Callable[[], str]
 
 
 REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, usually the variable REDIS_URL)"
-"""Its name in messages. Operators know the variable, and developers the setting."""
+"""How messages name the address of Redis. Operators know the variable, and developers the setting."""
 
 
 @cache
@@ -75,7 +75,7 @@ def key_prefix() -> str:
 
 
 def limits() -> Limits:
-    """Return how long records stay in Redis, and how many ended topics a new client is shown."""
+    """Return how long records and leases stay in Redis, and how many ended topics a new client is shown."""
     return Limits(
         terminal_ttl_seconds=settings().terminal_ttl_seconds,
         recent_terminal=settings().recent_terminal,
@@ -96,7 +96,10 @@ def redis() -> Redis:
 
 
 def old_keys() -> OldKeys | None:
-    """Return the reader of the progress of workers before tenants, or None unless `REALTIME_LEGACY_KEYS` is `read`."""
+    """Return the reader of progress that workers of the version before tenants write.
+
+    Return None unless `REALTIME_LEGACY_KEYS` is `read`.
+    """
     if settings().legacy_keys != "read":
         return None
     return OldKeys(redis(), key_prefix=key_prefix(), limits=limits())
@@ -108,7 +111,7 @@ def record(tenant_id: int, topic: str) -> Record | None:
 
 
 def source() -> Source:
-    """Return the source that reads the project's database. Without `REALTIME_SOURCE` it knows only tenants."""
+    """Return the source that reads the project's database. Without `REALTIME_SOURCE` it only knows the tenants."""
     return cast("Source", import_string(settings().source)())
 
 
@@ -124,8 +127,8 @@ def revocations() -> Revocations:
 def ticket_keys() -> list[bytes]:
     """Return the keys of tickets. The first one signs, and each of them verifies.
 
-    They are derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`, so that no other signature of the project is valid
-    for a ticket.
+    They are derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`, so that nothing else that the project signs is valid
+    as a ticket.
     """
     secrets = [project.SECRET_KEY, *project.SECRET_KEY_FALLBACKS]
     return [salted_hmac("realtime.tickets", "signing key", secret, algorithm="sha256").digest() for secret in secrets]
@@ -142,7 +145,7 @@ def timing() -> Timing:
 
 
 def max_connections() -> MaxConnections:
-    """Return how many connections each process accepts."""
+    """Return how many connections each process accepts: of one user, of one tenant, and of all."""
     return MaxConnections(
         of_a_user=settings().max_connections_per_user,
         of_a_tenant=settings().max_connections_per_tenant,
@@ -159,7 +162,10 @@ def authenticator() -> Authenticator:
 
 
 def session_ender() -> SessionEnder | None:
-    """Return the project's function that ends sign-ins, or None. Without it a refresh token outlives a revocation."""
+    """Return the project's function that ends sign-ins, or None if the project names none.
+
+    Without the function a refresh token stays valid after a revocation.
+    """
     path = settings().end_sessions
     return cast("SessionEnder", import_string(path)) if path else None
 
@@ -170,7 +176,7 @@ def outbox_kinds() -> list[str]:
 
 
 def outbox_sender(kind: str) -> OutboxSender:
-    """Return the function that sends the rows of a kind. Raises KeyError if there is none, and ImportError."""
+    """Return the function that sends the rows of a kind. Raises KeyError for an unknown kind, or ImportError."""
     return cast("OutboxSender", import_string(_outbox_paths()[kind]))
 
 
@@ -184,7 +190,10 @@ def declares_outbox() -> bool:
 
 
 def doctor_checks() -> Iterator[tuple[str, DoctorCheck]]:
-    """Yield the project's own checks for `manage.py doctor`, each named by its function (`check_queues`: queues)."""
+    """Yield the name and the function of each of the project's own checks for `manage.py doctor`.
+
+    The name of `check_queues` is `queues`.
+    """
     for path in settings().doctor_checks:
         name = path.rpartition(".")[2].removeprefix("check_").replace("_", " ")
         yield name, import_string(path)

@@ -16,14 +16,14 @@ class Identity:
     tenant_code: str = ""
     """Part of the name of the tenant's cookie. Without it tickets cannot be in cookies."""
     issued_at: float = 0.0
-    """When its token was issued, in Unix seconds. A later revocation ends it."""
+    """When the user's token was issued, in Unix seconds. A later revocation ends the token."""
 
 
 Authenticator = Callable[[Any], Identity]
 """Returns the identity of a Django request. Raises a `TicketError` if nobody is signed in."""
 
 TopicRules = Callable[[Identity, list[str]], Iterable[str]]
-"""Returns the topic patterns that this user may watch, of the topics that they named. An empty list asks for all.
+"""Returns which of the named topic patterns this user may watch. An empty list asks for all that the user may watch.
 
-Raises ForbiddenTopicError. Everything that it does not return is denied.
+All patterns that it does not return are denied. It may raise ForbiddenTopicError.
 """

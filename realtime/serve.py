@@ -95,14 +95,15 @@ def server_of(
         application,
         http=http_protocol(head_seconds),
         ws=BoundedWebSocket,
-        ws_per_message_deflate=False,  # it needs 34 KB for each connection, and records are smaller than its dictionary
+        # Compression needs 34 KB for each connection, and records are smaller than its dictionary.
+        ws_per_message_deflate=False,
         ws_ping_interval=None,  # the protocol has its own pings, which carry the place
         ws_max_size=65_536,  # a client's frame may have 8 KiB; larger ones are read, so that an error can be sent
         lifespan="off",
         backlog=LISTEN_BACKLOG,
         timeout_keep_alive=keep_alive_seconds,  # type: ignore[arg-type]  # only passed on to `call_later`
         timeout_graceful_shutdown=GRACEFUL_SECONDS,
-        proxy_headers=False,  # if all peers are trusted, uvicorn's trusts an X-Forwarded-For that a client wrote
+        proxy_headers=False,  # if all peers are trusted, uvicorn would believe an X-Forwarded-For that a client wrote
         access_log=access_log,
         # If the project has set up logging, uvicorn's lines go to its log. Otherwise uvicorn sets up its own.
         log_config=None if logging.getLogger().handlers else LOGGING_CONFIG,
@@ -112,7 +113,10 @@ def server_of(
 
 
 def read_trusted_proxies(option: str | None) -> TrustedProxies:
-    """Read the option, else `FORWARDED_ALLOW_IPS`, else use the loopback addresses. Exits if the value is wrong."""
+    """Return the proxies of the option, else of `FORWARDED_ALLOW_IPS`, else the loopback addresses.
+
+    End the process if the value is wrong.
+    """
     name, text = "--forwarded-allow-ips", option
     if text is None:
         name, text = "FORWARDED_ALLOW_IPS", os.environ.get("FORWARDED_ALLOW_IPS") or LOOPBACK_PROXIES
@@ -147,7 +151,8 @@ def main(words: Sequence[str] | None = None) -> None:
     )
     given = parser.parse_args(words)
     limit_arenas()
-    # Import it first, because that sets up the project's log. uvicorn imports it again and reports an error.
+    # Import the application first, because that sets up the project's log. If the import fails, uvicorn tries it again
+    # and reports the error.
     with contextlib.suppress(ImportFromStringError):
         import_from_string(given.application)
         if project.configured and (url := Settings.read(project).redis_url):

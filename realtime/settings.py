@@ -1,4 +1,4 @@
-"""The engine's settings with their defaults. It does not need Django, so workers that only publish can read them, too.
+"""The engine's settings with their defaults. This module needs no Django, so that workers can use it without Django.
 
 Each field is the Django setting `REALTIME_…` of the same name. `README.md` says what each is for.
 """

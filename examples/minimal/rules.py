@@ -10,12 +10,12 @@ from realtime.records.errors import TicketError
 
 
 def access_token(**identity: Any) -> str:
-    """Make a token, as a sign-in would. Your project may use a session instead, or a JWT of another service."""
+    """Return a token, as a sign-in would. Your project may use a session instead, or a JWT of another service."""
     return signing.dumps({"session_id": "s", "role": "member", "issued_at": time.time(), **identity})
 
 
 def authenticate(request: Any) -> Identity:
-    """Return the identity of the user who sends a Django request. Raises TicketError."""
+    """Return the identity of the user who sends a Django request. Raise TicketError if the token is not valid."""
     try:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         return Identity(**signing.loads(token, max_age=600))
@@ -24,7 +24,7 @@ def authenticate(request: Any) -> Identity:
 
 
 def allowed_topics(identity: Identity, named: list[str]) -> list[str]:  # noqa: ARG001 - the user does not matter here
-    """Return the named topics, or all if none are named. They are always those of the user's own tenant."""
+    """Return the named topics, or all if none are named. The engine limits them to the user's own tenant."""
     return named or ["*"]
 
 

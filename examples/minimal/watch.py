@@ -1,4 +1,4 @@
-"""Prints what happens: `python watch.py <address> <access token>`."""
+"""A client that prints the events of a tenant: `python watch.py <address> <access token>`."""
 
 import json
 import sys

@@ -21,7 +21,7 @@ RESERVED_TENANT = 0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check. `mend` says how to fix the problem, and is empty if there is none."""
+    """The result of a check. `mend` says how to fix the problem. It is empty if nothing is wrong."""
 
     name: str
     message: str
@@ -33,7 +33,7 @@ class Finding:
 
 
 def examine(named: Iterable[tuple[str, DoctorCheck]]) -> Iterator[Finding]:
-    """Yield the finding of each check, which runs at that moment. An unexpected error does not stop the others."""
+    """Run the checks one by one, and yield the finding of each. An unexpected error does not stop later checks."""
     for name, check in named:
         try:
             yield Finding(name, check())
@@ -44,13 +44,13 @@ def examine(named: Iterable[tuple[str, DoctorCheck]]) -> Iterator[Finding]:
 
 
 class RedisChecks:
-    """Skips the checks that need Redis after one could not reach it, because each would wait for it again."""
+    """Skips the other checks that need Redis once a check could not reach it. Each would wait until its timeout."""
 
     def __init__(self) -> None:
         self._away = False
 
     def check(self, check: DoctorCheck) -> DoctorCheck:
-        """Wrap a check that needs Redis."""
+        """Return a check that does the same, or fails at once if an earlier check could not reach Redis."""
         return partial(self._run, check)
 
     def _run(self, check: DoctorCheck) -> str:
@@ -64,7 +64,7 @@ class RedisChecks:
 
 
 def check_settings() -> str:
-    """Run the engine's checks of `manage.py check` that do not need Redis. Raises CheckFailedError."""
+    """Run those checks of `manage.py check` that do not need Redis. Return what is right, or raise CheckFailedError."""
     if messages := checks.check_settings():
         text = "; ".join(f"{message.msg.rstrip('.')} ({message.id})" for message in messages)
         raise CheckFailedError(text, " ".join(message.hint or "Correct it." for message in messages))
@@ -72,7 +72,7 @@ def check_settings() -> str:
 
 
 def new_attempt() -> int:
-    """Return a higher attempt than all before, so that the doctor can publish the same few topics each time."""
+    """Return a higher attempt than in all earlier runs. So each run of the doctor can publish the same few topics."""
     return time.time_ns() // 1_000_000
 
 

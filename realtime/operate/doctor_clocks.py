@@ -11,11 +11,11 @@ from realtime.records.errors import CheckFailedError
 from realtime.redis.clock import seconds_of
 
 MOST_SECONDS = 5.0
-"""The accepted difference. A larger one loses nothing, but times that people read are wrong by as much."""
+"""The accepted difference between two clocks. A larger one loses nothing, but times that people read are wrong."""
 
 
 def check_clocks() -> str:
-    """Compare the clocks with that of Redis, which all processes share. Raises CheckFailedError."""
+    """Compare the clocks of this host and of PostgreSQL with that of Redis. Raises CheckFailedError."""
     here = time.time()
     try:
         with brief_redis() as redis:

@@ -1,4 +1,4 @@
-"""The doctor's checks that a published record arrives: through a hub of its own, and through a server's WebSocket."""
+"""The doctor's checks that a published record arrives: through the doctor's own hub, and at a server's WebSocket."""
 
 import asyncio
 import time
@@ -50,7 +50,10 @@ def check_hub() -> str:
 
 
 def check_server(url: str) -> DoctorCheck:
-    """Return the same check through the WebSocket of a running server, at `http://` or `https://`."""
+    """Return a check that publishes, and waits for the record at the WebSocket of the running server at this URL.
+
+    The URL begins with `http://` or `https://`.
+    """
     return partial(_check_server, url)
 
 
@@ -83,7 +86,7 @@ class _Arrivals:
             self._attempts.put_nowait(attempt)
 
     async def until(self, attempt: int) -> None:
-        """Wait for this attempt or a later one."""
+        """Wait until this attempt or a later one has arrived."""
         while await self._attempts.get() < attempt:
             pass
 

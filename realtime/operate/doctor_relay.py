@@ -14,11 +14,11 @@ from realtime.records.errors import CheckFailedError
 RELAY_TOPIC = "doctor:relay"
 RELAY_SECONDS = 10.0
 OLD_SECONDS = 30.0
-"""A row that has waited longer was sent neither by the process that wrote it nor by a relay."""
+"""If a row waits longer than this, neither the process that wrote it nor a relay could send it."""
 
 
 def _outbox_unused() -> str:
-    """Return why this project does not use the outbox and its relay, or "" if it may. Raises DatabaseError."""
+    """Return why this project does not use the outbox and its relay, or "" if it may use them. Raises DatabaseError."""
     if connection.vendor == NO_DATABASE:
         return f"{NOT_USED}: it needs PostgreSQL, and DATABASES names none"
     if connection.vendor != "postgresql":
@@ -29,7 +29,7 @@ def _outbox_unused() -> str:
 
 
 def _relay_has_run() -> bool:
-    """Return whether a relay has run with this Redis. True if Redis does not answer."""
+    """Return whether a relay has run with this Redis, or True if Redis does not answer."""
     try:
         return conf.publisher().filled_run_id() is not None
     except RedisError:
@@ -79,7 +79,7 @@ def check_relay() -> str:
 
 
 def check_fill() -> str:
-    """Check whether a relay has filled Redis since its last start. The relay leaves a note of that in Redis."""
+    """Check whether a relay has filled Redis since Redis last started. The relay notes each fill in Redis."""
     publisher = conf.publisher()
     try:
         if unused := _outbox_unused():

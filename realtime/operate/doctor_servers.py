@@ -78,7 +78,10 @@ def check_memory() -> str:
 
 
 def check_writes() -> str:
-    """Try a write, and also scripts and messages to all processes, which revocations need. Raises CheckFailedError."""
+    """Try to write, to load a script, and to send a message to all processes. Raises CheckFailedError.
+
+    Revocations need the script and the message.
+    """
     redis, keys = brief_redis(), Keys(conf.key_prefix())
     try:
         redis.script_load(scripts.source("set_note"))

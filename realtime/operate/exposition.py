@@ -1,4 +1,4 @@
-"""The metrics of this process for Prometheus: at `/metrics` of a web process, or at a port of its own of a worker.
+"""The metrics of this process for Prometheus: at `/metrics` of a web process, or at a separate port of a worker.
 
 Metrics are made for each scrape. Those from Redis and the database are read in threads, and a scrape waits for them at
 most a second, so that it never hangs. Metrics that are not known by then are left out.
@@ -49,7 +49,7 @@ GAUGES = {
 
 A = TypeVar("A", bound=Mapping[Any, Any])
 Ask = Callable[[], dict[str, float]]
-"""Returns gauges by name. It may raise any error."""
+"""A function that returns the values of gauges by their names. It may raise any error."""
 
 
 def _ask_database() -> dict[str, float]:
@@ -90,7 +90,7 @@ class Question(Generic[A]):
                 self._thread.start()
 
     def answer(self, within_seconds: float) -> A | None:
-        """Wait up to this many seconds for the answer. Return None if there is none by then."""
+        """Wait up to this many seconds for the answer, and return it. Return None if there is none by then."""
         if self._thread is not None:
             self._thread.join(within_seconds)
         return self._answer
@@ -163,7 +163,7 @@ class Exposed(Collector):
 
 
 def _counter(name: str, documentation: str, label: str, values: Mapping[str, int], known: Iterable[str] = ()) -> Metric:
-    """Make a counter, with 0 for each known label that was not counted yet. Otherwise an alert misses the first one."""
+    """Return a counter. Known labels that were not counted yet are 0: else an alert would miss the first increase."""
     family = CounterMetricFamily(name, documentation, labels=[label])
     for key, number in sorted({**dict.fromkeys(known, 0), **values}.items()):
         family.add_metric([key], number)

@@ -76,9 +76,9 @@ async def tail(  # noqa: PLR0913 - what the command reads from the settings
     limits: Limits | None = None,
     probe_seconds: float = Settings.probe_seconds,
 ) -> None:
-    """Write a line for each record of these topics, until cancelled. `say` gets sentences about the feed itself.
+    """Write a line for each record of these topics, until cancelled.
 
-    Raises OSError if `write` raises it.
+    `say` is called with sentences about the feed itself. Raises OSError if `write` raises it.
     """
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -35,7 +35,7 @@ class Command(BaseCommand):
 
 
 def named_checks(url: str | None) -> Iterator[tuple[str, DoctorCheck]]:
-    """Yield all checks with their names, in order. `url` is the address of a server to check, too."""
+    """Yield all checks with their names, in order. With `url`, the last one checks the server at this address."""
     redis = doctor.RedisChecks()
     yield "settings", doctor.check_settings
     yield "database", doctor_servers.check_database
