@@ -1,4 +1,4 @@
-"""Tests of the audit log: its events and fields are those of the page, and it is written at every log level."""
+"""Tests of the audit log: its page lists all events and fields, and no LOG_LEVEL switches the log off."""
 
 import errno
 import json
@@ -43,7 +43,7 @@ def test_a_line_that_cannot_be_written_to_its_file_goes_to_standard_error(
     request.addfinalizer(lambda: logging.config.dictConfig(logging_settings("INFO")))
     logging.config.dictConfig(logging_settings("ERROR", str(tmp_path / "audit.log")))
     (handler,) = logging.getLogger("academy.audit").handlers
-    with monkeypatch.context() as patch:  # only for this line, because closing the file flushes it again
+    with monkeypatch.context() as patch:  # only this flush fails: closing the file flushes it again
         patch.setattr(handler, "flush", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
         audit(Event.SESSION_ENDED, tenant=3, user=7, session="s", address="127.0.0.1", subject="session:t", of_user=8)
     (line,) = capsys.readouterr().err.splitlines()

@@ -29,7 +29,7 @@ from realtime.publish import Publisher
 from tests.core.conftest import Asks
 
 slow_work: list[tuple[str, bool]] = []
-"""What was done, and whether this thread held a connection."""
+"""The slow operations, each with whether its thread held a connection."""
 
 
 def note(what: str) -> None:
@@ -76,7 +76,7 @@ def pooled(
 
 
 def send_nowhere(payload: dict[str, Any]) -> None:
-    """Stands for the queue."""
+    """Do nothing, in place of the function that sends to the queue."""
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_deleted_video(client: Client, tenant: Tenant, lecture: Lecture) -> No
 def test_an_upload_whose_lesson_is_deleted_meanwhile(
     client: Client, lecture: Lecture, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The lesson may be deleted at the last moment, too. Then the database notices at the end of the transaction."""
+    """If the lesson is deleted at the last moment, only the database notices, at the end of the transaction."""
     lesson = lecture.sessions.create(tenant=tenant, title="1")
     monkeypatch.setattr(video_views, "lesson_of", lambda *_: lesson.delete() and 999_999_999)
     file = ContentFile(b"video", "video.mp4")

@@ -18,7 +18,7 @@ def test_with_prompts_another_name_is_asked_for_before_a_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Asked(Exception):  # noqa: N818 - it is no error
-        """Return what the command asks for next."""
+        """The command has asked for a value. The text is its prompt."""
 
     def ask(what: str) -> str:
         raise Asked(what)

@@ -33,7 +33,7 @@ def enrolment(tenant: Tenant) -> Enrollment:
 
 
 def revoked() -> list[str]:
-    """Return who is revoked by the rows of the outbox."""
+    """Return the subjects of the revocations in the outbox."""
     rows = OutboxEntry.objects.filter(kind=REVOCATION).values_list("payload", flat=True)
     return sorted(payload["subject"] for payload in rows)
 

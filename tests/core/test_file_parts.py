@@ -30,7 +30,7 @@ async def test_a_file_is_sent_whole_and_closed_with_its_answer() -> None:
     assert stored.closed
 
 
-@pytest.mark.django_db  # the end of an answer looks at the connections of its thread
+@pytest.mark.django_db  # after an answer, Django closes old connections of the thread
 def test_a_file_that_nobody_reads_is_closed_too() -> None:
     stored = io.BytesIO(b"x")
     StreamingHttpResponse(FileParts(File(stored))).close()
@@ -40,7 +40,7 @@ def test_a_file_that_nobody_reads_is_closed_too() -> None:
 def test_files_that_hang_do_not_occupy_the_threads_of_others() -> None:
     """The event loop has only a few default threads, in which it also resolves host names."""
     go_on = threading.Event()
-    most = min(32, (os.cpu_count() or 1) + 4)  # of the loop's own
+    most = min(32, (os.cpu_count() or 1) + 4)  # the event loop's default threads
 
     class Hanging(BytesIO):
         def read(self, _size: int | None = -1, /) -> bytes:

@@ -12,7 +12,7 @@ from apps.core.hashing import HashingBusyError, HashingLine, Origin
 
 
 class Gate:
-    """A queue with one thread, which waits until the test opens the gate."""
+    """A hashing queue with one thread, which is busy until the test opens the gate."""
 
     def __init__(self, max_waiting: int = 8, patience_seconds: float = 30.0) -> None:
         self.line = HashingLine(1, max_waiting, patience_seconds)
@@ -24,7 +24,7 @@ class Gate:
         assert begun.wait(10)
 
     def join(self, name: str, origin: Origin) -> "Future[None]":
-        """Let somebody join the queue, and return when they wait in it or were refused."""
+        """Let `name` join the queue. Return a future, after the queue has accepted or refused it."""
         return self._submit(lambda: self.done.append(name), origin)
 
     def _submit(self, work: Callable[[], object], origin: Origin) -> "Future[None]":

@@ -21,7 +21,7 @@ class Text(str):
 def bodies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["weakref.ref[Text]"]]:
     """Return weak references to the strings of all parsed bodies, while the garbage collector is off."""
     found: list[weakref.ref[Text]] = []
-    from apps.core.parsers import BoundedJSONParser  # noqa: PLC0415 - REST framework's settings import it first
+    from apps.core.parsers import BoundedJSONParser  # noqa: PLC0415 - REST framework must import it first
 
     parse = BoundedJSONParser.parse
 

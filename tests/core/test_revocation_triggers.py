@@ -38,7 +38,7 @@ def session_of(user: User) -> LoginSession:
 
 
 def revoked() -> set[tuple[int, str]]:
-    """Return who is revoked by unsent rows: tenant and subject."""
+    """Return the tenant and the subject of each unsent revocation."""
     rows = OutboxEntry.objects.filter(kind=REVOCATION, sent_at=None)
     for tenant_id, payload in rows.values_list("tenant_id", "payload"):
         assert tenant_id == payload["tenant"]

@@ -1,4 +1,4 @@
-"""`manage.py runserver` serves everything, started as a developer starts it: with its reloader, on a real port."""
+"""Tests that `manage.py runserver` serves everything. It runs as for developers: with its reloader, on a real port."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ def test_a_static_file_is_read_from_the_disk_at_each_request(development_web: We
     assert answer.status_code == 200
     assert answer.content == (PROJECT / "apps/page/static/page/main.js").read_bytes()
     assert answer.headers["content-type"].startswith("text/javascript")
-    assert "max-age" not in answer.headers.get("cache-control", "")  # which the product's own serving sets
+    assert "max-age" not in answer.headers.get("cache-control", "")  # the product's web server sets it
 
 
 def test_web_processes_and_workers_do_not_import_what_only_runserver_needs(system: System) -> None:

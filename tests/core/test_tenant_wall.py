@@ -17,13 +17,13 @@ BEHIND_THE_WALL = (
     "realtime/outbox/relay.py",
     "realtime/outbox/revoke.py",
 )
-"""Repositories; and the outbox, whose rows are the installation's and carry their tenant along."""
+"""The repositories, and the outbox, whose rows belong to the installation and name their tenant."""
 RAW_SQL = (
     "academy/adapters/db/django/",
-    "realtime/outbox/claims.py",  # rows that are claimed and handed out in one statement
-    "realtime/outbox/lease.py",  # the same of a lease
-    "realtime/outbox/revoke.py",  # the time that only the first one notes
-    "realtime/indexes.py",  # a migration checks an index
+    "realtime/outbox/claims.py",  # claims rows and returns them in one statement
+    "realtime/outbox/lease.py",  # takes or renews the lease in one statement
+    "realtime/outbox/revoke.py",  # stores the time of a revocation only once
+    "realtime/indexes.py",  # checks an index in a migration
     "realtime/operate/doctor_clocks.py",  # reads the clock of the database
     "realtime/outbox/outbox.py",  # sets the time limit of a scrape's queries
     "apps/domains/students/services/chunks.py",
@@ -61,7 +61,7 @@ def tenant_models() -> list[type[Model]]:
 
 
 def test_rows_of_a_tenant_are_read_through_the_wall() -> None:
-    """Also in the repositories, a query on a model with a tenant begins with `rows_of`, or names the tenant itself."""
+    """In the repositories, a query on a model with a tenant begins with `rows_of`, or names the tenant."""
     names = {model.__name__ for model in tenant_models()}
     bare = [
         f"{path.name}: {_model_of(node)}.objects, line {node.lineno}"
@@ -73,10 +73,10 @@ def test_rows_of_a_tenant_are_read_through_the_wall() -> None:
 
 
 ACROSS_TENANTS = (
-    "repositories_core.py: User.objects",  # the account that a token names, or an academy's code and a user name
-    "repositories_core.py: TenantMembership.objects",  # of a new account, whose tenant is given as an object
-    "repositories_ai.py: AIJob.objects",  # whose job this is, for messages of old senders; and for the next
-    "repositories_video.py: Video.objects",  # all tenants' feeds are repaired in one go
+    "repositories_core.py: User.objects",  # finds accounts by the id in a token, or by academy and user name
+    "repositories_core.py: TenantMembership.objects",  # creates the row of a new account, with the tenant as an object
+    "repositories_ai.py: AIJob.objects",  # finds the tenant of a job for old messages; chooses the next jobs of all
+    "repositories_video.py: Video.objects",  # repairs feeds and deletes files of all tenants
 )
 
 
@@ -96,6 +96,6 @@ def test_every_row_of_an_academy_has_its_tenant() -> None:
     without = {model.__name__ for model in apps.get_models() if not hasattr(model, "tenant_id")}
     django_s = {"Permission", "Group", "ContentType"}
     operators = {"LogEntry", "Session"}
-    engine_s = {"RelayLease"}  # which of the relays is at work
+    engine_s = {"RelayLease"}  # the relay that does the work at the moment
     behind_another_row = {"Tenant", "LoginSession", "AIJobResult", "ImportedRow", "Message"}
     assert without <= django_s | operators | engine_s | behind_another_row

@@ -1,4 +1,4 @@
-"""Tests of the limits on signing in: what is counted, and that an outage does not stop it."""
+"""Tests of the limits on signing in: what is counted, and that users can sign in during an outage of Redis."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -15,7 +15,7 @@ from embedded.redis import RedisServer
 
 @pytest.fixture
 def counted_in(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
-    """An empty Redis for the counters of a test."""
+    """Empty a Redis, let the throttling count in it, and yield a client of it."""
     client: Redis = Redis.from_url(own_redis.url, socket_timeout=5)
     client.flushall()
     counters = Counters(client)
@@ -91,7 +91,7 @@ def test_a_stranger_elsewhere_does_not_lock_the_owner_out(counted_in: Redis, set
         attempt(address="203.0.113.9")
     mine = attempt(address="198.51.100.7")
     assert mine.known
-    assert count_until_refused(address="198.51.100.7") == 8  # and guesses from the known address are limited, too
+    assert count_until_refused(address="198.51.100.7") == 8  # attempts from the known address are limited, too
 
 
 def test_a_refused_attempt_does_not_prolong_the_wait(counted_in: Redis) -> None:

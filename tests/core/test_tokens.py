@@ -111,7 +111,7 @@ def test_a_token_that_expires_during_a_long_upload_is_valid_for_it() -> None:
     for arrived_at in (now - 50, now, now + 50, None):
         with pytest.raises(TokenExpiredError):
             read_access_token(expired, arrived_at)
-    with pytest.raises(TokenExpiredError):  # nor does a request go on for ever
+    with pytest.raises(TokenExpiredError):  # no request may last that long
         read_access_token(access_token(replace(CALLER, issued_at=now - 24 * 3600)), arrived_at=now - 24 * 3600)
 
 
@@ -209,7 +209,7 @@ def test_tokens_of_the_previous_version_are_read_as_their_kind_and_no_longer_iss
         with pytest.raises(jwt.InvalidSignatureError):
             jwt.decode(now[kind], before, ["HS256"], options={"verify_aud": False})
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = NEW, [settings.SECRET_KEY]
-    with pytest.raises(TokenError):  # only of SECRET_KEY
+    with pytest.raises(TokenError):  # the old way of signing is accepted with SECRET_KEY only
         read_access_token(jwt.encode(unchecked(now["access"]), before, "HS256"))
 
 
@@ -272,7 +272,7 @@ def test_a_token_without_a_required_claim_is_refused(claim: str) -> None:
         {"iat": math.nan},
         {"iat": math.inf},
         {"user": math.inf},
-        {"nbf": int(time.time()) + 86_400},  # Listed long before the test runs.
+        {"nbf": int(time.time()) + 86_400},  # a whole day, as this list is made long before the test runs
     ],
 )
 def test_a_token_with_an_invalid_claim_is_refused(changes: dict[str, Any]) -> None:

@@ -111,7 +111,7 @@ def test_another_academys_video_is_refused_even_if_she_were_enrolled_there(schoo
     with capture_logs() as lines, pytest.raises(ForbiddenTopicError):
         allowed_topics(identity, [topic, "video:999999999", school.video(status="FAILED")])
     noted = [(line["tenant"], line["user"], line["subject"]) for line in lines]
-    assert noted == [(identity.tenant_id, identity.user_id, topic)]  # the others are of no other academy
+    assert noted == [(identity.tenant_id, identity.user_id, topic)]  # only this topic belongs to another academy
 
 
 def test_a_deleted_student_and_her_parent_watch_nothing(school: School) -> None:
