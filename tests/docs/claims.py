@@ -1,4 +1,4 @@
-"""Which test runs or checks each block of the documentation. A block that is not here fails `test_claims.py`."""
+"""Names the test that runs or checks each block of the documentation. `test_claims.py` fails if a block is missing."""
 
 _MINIMAL = "examples/minimal/README.md"
 _PROTOCOL = "docs/reference/realtime-protocol.md"
@@ -27,7 +27,7 @@ CLAIMS: dict[str, str] = {
     f"{_MINIMAL}#python-1": "test_an_end_that_redis_could_not_take_comes_by_the_relay",
     f"{_PROTOCOL}#python-1": "test_the_fold_of_the_page_holds_what_the_contract_says",
     f"{_PROTOCOL}#python-2": "test_the_client_of_the_page_comes_through_a_restart_and_misses_nothing",
-    # Shell: script/up and script/test as wholes are the matter of tests/embedded/
+    # Shell. Complete runs of script/up and script/test are tested in tests/embedded/.
     "README.md#sh-1": "test_lines_of_script_up_are_understood",
     "README.md#sh-2": "test_lines_of_script_test_are_understood",
     "README.md#sh-3": "test_lines_of_the_sample_script_are_understood",
@@ -103,5 +103,5 @@ CLAIMS: dict[str, str] = {
 
 
 def claimed_by(test: str) -> list[str]:
-    """The blocks that this test runs or checks."""
+    """Return the names of the blocks that this test runs or checks."""
     return [block for block, claimant in CLAIMS.items() if claimant == test]

@@ -32,7 +32,7 @@ class Page:
         return [text for found, text in _FENCE.findall(self.text) if found == language]
 
     def anchors(self) -> set[str]:
-        """As GitHub makes them of headings."""
+        """Return the anchors that GitHub makes from the headings."""
         return {
             re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-")
             for heading in _HEADING.findall(self.prose)
@@ -42,7 +42,7 @@ class Page:
         return _LINK.findall(self.prose)
 
     def rows(self, first_column: str) -> list[list[str]]:
-        """The rows of the table whose head begins with this word; cells without their backticks at the ends."""
+        """Return the rows of the first table whose first column has this heading. Raises LookupError."""
         lines = iter(self.prose.splitlines())
         for line in lines:
             if line.startswith(f"| {first_column} |"):
@@ -61,14 +61,14 @@ def page(name: str) -> Page:
 
 
 def pages() -> list[Page]:
-    """Every page of the project's documentation."""
+    """Return all pages of the project's documentation."""
     own = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "realtime/README.md", "examples/minimal/README.md"]
     return [page(name) for name in [*own, *sorted(str(p.relative_to(PROJECT)) for p in PROJECT.glob("docs/**/*.md"))]]
 
 
 @cache
 def blocks() -> dict[str, str]:
-    """Every block that is run or checked, by its name: `README.md#python-1` is the first Python block of that page."""
+    """Return the blocks that tests run or check, by names: `README.md#python-1` is the first Python block of a page."""
     return {
         f"{found.name}#{language}-{number}": text
         for found in pages()

@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 60.0
 
 
 def pointed_at(text: str, *, address: str | None = None, redis_url: str | None = None) -> str:
-    """The block with the tests' addresses in place of the documented ones, which it has to hold."""
+    """Return the block with the tests' addresses in place of the documented ones, which must be in the block."""
     for documented, real in ((DOCUMENTED_ADDRESS, address), (DOCUMENTED_REDIS, redis_url)):
         if real is not None:
             assert documented in text
@@ -29,13 +29,13 @@ def pointed_at(text: str, *, address: str | None = None, redis_url: str | None =
 
 
 def bare_environment(**variables: str) -> dict[str, str]:
-    """Without the addresses that the tests' own process has."""
+    """Return an environment without the addresses that are in the environment of the tests."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR"}}
     return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONWARNINGS": "error", "PYTHONUTF8": "1", **variables}
 
 
 def run_python(text: str, folder: Path, **environment: str) -> str:
-    """Runs a whole script to its end; its output. Packages of the project are found, unless PYTHONPATH is given."""
+    """Run a script to its end, and return its output. It finds the project's packages, unless PYTHONPATH is given."""
     file = folder / "script.py"
     file.write_text(text, encoding="utf-8")
     done = subprocess.run(
@@ -52,7 +52,7 @@ def run_python(text: str, folder: Path, **environment: str) -> str:
 
 
 def write_run_files(system: System, folder: Path) -> None:
-    """What `script/up` would have written into its home, had it started this system."""
+    """Write into a home what `script/up` writes there for a system that it has started."""
     home = Home(folder)
     Ledger(home).record(system.web)
     entries = {
@@ -65,7 +65,7 @@ def write_run_files(system: System, folder: Path) -> None:
 
 
 def run_shell(text: str, environment: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    """Runs a block of shell in the project's folder, with this Python in place of those that it names."""
+    """Run a block of shell in the project's folder, with this Python in place of the documented one."""
     for python in (".venv/bin/python", "python3", "python"):
         if f"{python} " in text:
             text = text.replace(f"{python} ", f"'{sys.executable}' ")
@@ -83,14 +83,14 @@ def run_shell(text: str, environment: Mapping[str, str]) -> "subprocess.Complete
 
 
 class Lines:
-    """What a running script prints."""
+    """The lines that a running script prints."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.seen: list[str] = []
 
     async def until(self, text: str) -> str:
-        """Reads up to the first line that contains this."""
+        """Read up to the first line that contains `text`, and return that line."""
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             while read := await self._process.stdout.readline():
@@ -103,7 +103,7 @@ class Lines:
 
 @asynccontextmanager
 async def running_script(text: str, folder: Path) -> AsyncIterator[Lines]:
-    """A script that goes on until the block ends, as with Ctrl-C."""
+    """Run a script, yield its lines, and end it when the block ends."""
     file = folder / "script.py"
     file.write_text(text, encoding="utf-8")
     process = await asyncio.create_subprocess_exec(

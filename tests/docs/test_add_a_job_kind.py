@@ -1,4 +1,4 @@
-"""The page "Add a kind of job", done in a copy of the project on real servers."""
+"""Tests the steps of the page "Add a kind of job" in a copy of the project, on real servers."""
 
 import asyncio
 import shutil
@@ -18,7 +18,7 @@ PAGE = "docs/how-to/add-a-job-kind.md"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the product, changed as the page says."""
+    """Make a copy of the product, change it as the page says, and return its folder."""
     for package in PACKAGES:
         shutil.copytree(PROJECT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(PROJECT / "manage.py", tmp_path)
@@ -33,7 +33,7 @@ def project(tmp_path: Path) -> Path:
 
 
 async def test_a_job_kind_added_as_the_page_says_does_its_job(system: System, project: Path) -> None:
-    # Queues of its own: the system's worker does not know this kind.
+    # Use other queues than the system's worker, which does not know this kind.
     environment = {**system.environment, "SQS_QUEUE_PREFIX": "docs-job-kind", "PYTHONPATH": str(project)}
 
     def manage(*words: str) -> str:

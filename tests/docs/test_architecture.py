@@ -1,4 +1,4 @@
-"""The page of the architecture shows the code as it is: its picture, and the files and functions on its paths."""
+"""Tests that the page of the architecture agrees with the code: its picture, and the files and functions it names."""
 
 import ast
 import re
@@ -20,13 +20,13 @@ PATHS = ["an event", "a connection", "a progress report", "a terminal state"]
 
 
 def steps_of(path: str) -> list[str]:
-    """The steps of one of the page's paths."""
+    """Return the steps of one of the page's paths."""
     section = PAGE.text.partition(f"## The path of {path}\n")[2].partition("\n## ")[0]
     return _STEP.findall(section)
 
 
 def names_in(file: str) -> Iterator[str]:
-    """The functions, classes and methods that a file defines, as the page writes them."""
+    """Yield the functions, classes and methods that a file defines, as the page writes them."""
     for node in ast.parse((PROJECT / file).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name

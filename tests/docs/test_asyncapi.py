@@ -1,4 +1,4 @@
-"""The AsyncAPI document says of each frame what the code does: of those that it writes, and of those that it takes."""
+"""Tests that the AsyncAPI document describes the frames that the server sends, and the client's frames it accepts."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def test_it_is_an_asyncapi_document_by_the_official_schema() -> None:
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object of the document, at any depth."""
+    """Yield every object of the document, at any depth."""
     if isinstance(value, dict):
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -179,7 +179,7 @@ good_frames = st.one_of(
 
 @st.composite
 def mutated_frames(draw: st.DrawFn) -> Any:
-    """A frame with a field taken away, put in, or given another value."""
+    """Make a frame with a field removed, added or changed."""
     frame: dict[str, Any] = dict(draw(good_frames))
     name = draw(st.sampled_from([*frame, "type", "id", "topics", "ticket"]) | texts)
     if draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""The changelog has a section for each release, and the first one is that of the version that the code says."""
+"""Tests that the changelog has a section for each release, and that its first section is that of the code's version."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""No block of the documentation goes untested."""
+"""Tests that a test runs or checks each block of the documentation."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What contributors are told to use is there."""
+"""Tests that the files and programs that CONTRIBUTING.md names exist."""
 
 import shlex
 import subprocess

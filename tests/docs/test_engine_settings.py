@@ -1,4 +1,4 @@
-"""Each setting of the engine has its default in one place, and the pages and the environment show that one."""
+"""Tests that each default of the engine's settings is in one place, and that the page and the environment agree."""
 
 import re
 from dataclasses import fields
@@ -16,7 +16,7 @@ ROWS = {row[0].strip("`"): row[1] for row in page("realtime/README.md").rows("se
 DEFAULTS = {variable(field.name): getattr(Settings(), field.name) for field in fields(Settings)}
 NOTHING: tuple[Any, ...] = ("", (), {})
 ELSEWHERE = {"WORKER_LEASE_SECONDS": "REALTIME_LEASE_SECONDS"}
-"""Variables of the environment that are called otherwise than the setting of the engine which they give."""
+"""Variables of the environment that have another name than their setting of the engine."""
 OF_THE_ENVIRONMENT = {
     ELSEWHERE.get(name.upper(), name.upper()): field.default
     for name, field in Environment.model_fields.items()
@@ -53,7 +53,7 @@ def test_a_variable_of_the_environment_has_the_default_of_its_setting(name: str)
 
 
 def test_no_default_of_the_engine_is_written_beside_its_settings() -> None:
-    """The environment and the engine's modules name `Settings.…` where they need a default."""
+    """Where the environment or a module of the engine needs a default, it refers to `Settings`."""
     environment = (PROJECT / "config" / "environment.py").read_text(encoding="utf-8")
     lines = re.findall(r"^    (?:realtime_\w+|worker_lease_seconds): .*$", environment, re.MULTILINE)
     assert len(lines) == len(OF_THE_ENVIRONMENT)

@@ -1,4 +1,4 @@
-"""The JSON of the documentation has the fields that the code has."""
+"""Tests that the JSON of the documentation has the same fields as the JSON of the code."""
 
 import json
 from typing import Any, get_args
@@ -37,7 +37,7 @@ def shown(name: str) -> Any:
 
 
 def shape(value: Any) -> Any:
-    """What fields there are, and of which kind: as {"percent": "number"}."""
+    """Return the fields of a value with their types, such as {"percent": "number"}."""
     if isinstance(value, dict):
         return {name: shape(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Pages lead to pages: links resolve, files that are named exist, and everything is reachable from the contents."""
+"""Tests that links resolve, that files which pages name exist, and that links lead to all pages from the contents."""
 
 import re
 

@@ -1,7 +1,7 @@
-"""`examples/minimal/` and a copy of `realtime/` in a folder of their own, without anything else of this project.
+"""Tests `examples/minimal/` with a copy of `realtime/`, in a folder without anything else of this project.
 
-What is run here are the page's own commands. `MINIMAL_PYTHON=/path/to/python` runs them with the packages of another
-environment, such as one with the newest Django (CONTRIBUTING.md).
+The tests run the commands of the example's page. `MINIMAL_PYTHON=/path/to/python` runs them with the packages of
+another environment, such as one with the newest Django (CONTRIBUTING.md).
 """
 
 import ast
@@ -48,7 +48,7 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sql
 
 
 class Minimal:
-    """The example in its folder: its commands, with the tests' addresses in place of the documented ones."""
+    """The example in its folder. Runs its commands, with the tests' addresses in place of the documented ones."""
 
     def __init__(self, folder: Path, servers: Servers) -> None:
         self.folder, self._redis_url = folder, servers.redis.url
@@ -61,16 +61,16 @@ class Minimal:
             PGPASSWORD=database.password or "",
             **{name: str(value) for name, value in where.items() if value is not None},
         )
-        del self.environment["PYTHONPATH"]  # which would lead back to this project
+        del self.environment["PYTHONPATH"]  # it would find the packages of this project
 
     def command(self, block: str, redis_url: str | None = None) -> list[str]:
-        """A block of the page, after the variables that the page sets in each terminal."""
+        """Return a shell command that sets the variables of the page, and then runs a block of the page."""
         variables = VARIABLES.replace(". .venv/bin/activate\n", "")  # this Python has the packages already
         block = block.replace(DOCUMENTED_ADDRESS, self.address).replace("--port 8000", f"--port {self.address[17:]}")
         return ["/bin/sh", "-euc", variables.replace(DOCUMENTED_REDIS, redis_url or self._redis_url) + "exec " + block]
 
     def run(self, block: str, redis_url: str | None = None) -> str:
-        """Runs it to its end; its output."""
+        """Run a block of the page to its end, and return its output."""
         done = subprocess.run(
             self.command(block, redis_url),
             cwd=self.folder,
@@ -101,7 +101,7 @@ class Minimal:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[httpx.AsyncClient]:
-        """A client with an access token of the example's own."""
+        """Run the example's web server, and yield a client with an access token of the example."""
         headers = {"Authorization": f"Bearer {await asyncio.to_thread(self.run, 'python rules.py')}"}
         async with self.running(SERVE), httpx.AsyncClient(base_url=self.address, headers=headers) as client:
             await eventually(self.ready)
@@ -212,7 +212,7 @@ def test_the_minimal_project_asks_for_what_the_engine_imports() -> None:
     assert blocks()[f"{PAGE}#sh-2"].endswith("install -r requirements.txt\n")
     asked = set((PROJECT / "examples" / "minimal" / "requirements.txt").read_text(encoding="utf-8").split())
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    # The product keeps to one Django, the LTS; whoever takes the engine alone is not held to it.
+    # The product requires one version of Django, the LTS. The engine alone does not.
     assert asked <= {
         each.partition(",<")[0] if each.startswith("django>") else each for each in project["dependencies"]
     }
@@ -223,7 +223,7 @@ def test_the_minimal_project_asks_for_what_the_engine_imports() -> None:
         distributions[name][0].lower().replace("_", "-") for name in imported - sys.stdlib_module_names - {"realtime"}
     }
     names = {requirement.partition(">")[0].partition("[")[0] for requirement in asked}
-    assert needed - {"asgiref"} <= names  # which Django brings along
+    assert needed - {"asgiref"} <= names  # Django requires asgiref
     run_only = {"uvloop", "httptools", "psycopg"}  # chosen by name, not imported
     assert names - needed <= run_only
 

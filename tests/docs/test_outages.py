@@ -1,4 +1,4 @@
-"""What the pages say of an outage of Redis is what happens."""
+"""Tests that an outage of Redis has the effects that the pages describe."""
 
 import httpx
 

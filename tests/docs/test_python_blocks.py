@@ -1,4 +1,4 @@
-"""The Python of the documentation runs as it stands there: against a real Redis, or a running system."""
+"""Runs the Python blocks of the documentation, with a real Redis or a running system."""
 
 import json
 import re
@@ -53,13 +53,13 @@ def test_a_state_leaves_through_the_outbox_as_shown(system: System) -> None:
 
 
 def test_the_readme_publishes_from_the_projects_folder_to_a_running_system(system: System, tmp_path: Path) -> None:
-    """As a user has it: the folder with `realtime/` and `.academy/`, and nothing on PYTHONPATH."""
+    """The folder is like a user's: it has `realtime/` and `.academy/`, and PYTHONPATH is empty."""
     (tmp_path / "realtime").symlink_to(PROJECT / "realtime")
     (tmp_path / ".academy").mkdir()
     write_run_files(system, tmp_path / ".academy")
     ((hanbit,),) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")
     with Redis.from_url(system.redis.url) as redis, Publisher.from_url(system.redis.url) as publisher:
-        for run in (1, 2):  # the second is seen by whoever watches, too
+        for run in (1, 2):  # the block can be run again, and publishes another report
             assert run_python(blocks()["README.md#python-1"] + WITHOUT_DJANGO, tmp_path, PYTHONPATH="") == ""
             topics = [topic.decode() for topic in redis.zrange(f"tenant:{hanbit}:feed:index", 0, -1)]
             reports = [topic for topic in topics if topic.startswith("report:")]
@@ -95,7 +95,7 @@ async def test_the_tutorial_works_from_its_first_to_its_last_step(system: System
             await lines.until("everything")
             first = publish("job:twice", "PROCESSING")
             await lines.until(f"{first} PROCESSING")
-            # It remembers the place after it has printed, and may not be ended in the middle of that.
+            # The script stores its place after it has printed the record. Do not end the script before that.
             await eventually(lambda: remembered(tmp_path / "place.txt") >= first)
         between, last = publish("job:twice", "PROCESSING"), publish("job:twice", "DONE")
         async with running_script(named["2"], tmp_path) as lines:
@@ -106,14 +106,14 @@ async def test_the_tutorial_works_from_its_first_to_its_last_step(system: System
 
 
 def remembered(place: Path) -> int:
-    """The offset of the place in this file; 0 while it is being written."""
+    """Return the offset of the place in this file, or 0 while the file is not written completely."""
     parts = place.read_text().split(".") if place.exists() else []
     return int(parts[1]) if len(parts) == 3 else 0
 
 
 @contextmanager
 def publishing_to_hanbit(system: System) -> Iterator[Callable[[str, str], int]]:
-    """A function that publishes a status, and returns its offset."""
+    """Yield a function that publishes a status, and returns its offset."""
     ((tenant_id,),) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")
     publisher = Publisher.from_url(system.redis.url)
     try:
@@ -139,13 +139,13 @@ async def test_the_client_of_the_page_comes_through_a_restart_and_misses_nothing
             await lines.until("live: everything")
             publish("page:before", "PROCESSING")
             await lines.until("page:before PROCESSING")
-            web.stop()  # in good order
+            web.stop()  # ends gracefully
             await lines.until("because of 1012")
             publish("page:before", "DONE")
             publish("page:meanwhile", "DONE")
             web.start()
             await lines.until("live: what changed")
-            web.kill()  # in no order
+            web.kill()  # ends like a crash
             await lines.until("because of 1006")
             web.start()
             await lines.until("live: what changed")
@@ -215,7 +215,7 @@ def test_the_fold_of_the_page_takes_a_snapshot_in_parts_as_one() -> None:
     for part in parts:
         fold.apply(part)
     assert (len(fold.records), fold.doubtful, fold.place) == (8, set(), "e.8.f")
-    for part in parts[:-1]:  # the connection ends before the last one has come
+    for part in parts[:-1]:  # the connection ends before the last part arrives
         fold.apply(part)
     fold.apply({"type": "welcome", "connection": "c-2", "ping_seconds": 25, "expires_in": 3600})
     fold.apply(parts[-1])

@@ -1,4 +1,4 @@
-"""The reference pages say what the code says: each variable, endpoint, close code, key, command and limit."""
+"""Tests that the reference pages agree with the code in each variable, endpoint, close code, key, command and limit."""
 
 import ast
 import re
@@ -50,7 +50,7 @@ def bare(cell: str) -> str:
     return cell.strip("`")
 
 
-# What it runs on.
+# The oldest versions on which the product runs.
 
 
 def test_the_oldest_versions_are_those_of_the_code_wherever_a_page_names_them() -> None:
@@ -109,7 +109,7 @@ WITHOUT_ROLES = {
 
 
 def endpoints(resolver: Any = None, before: str = "/") -> Iterator[tuple[str, str, frozenset[Role] | None]]:
-    """Method, path and roles (None: anyone) of every endpoint."""
+    """Yield the method, the path and the roles (None for anyone) of every endpoint."""
     for entry in (resolver or get_resolver()).url_patterns:
         path = before + re.sub(r"<\w+:(\w+)>", r"{\1}", str(entry.pattern))
         if isinstance(entry, URLResolver):
@@ -167,7 +167,7 @@ CODE_AT = {
     "error": 1,
     "error_answer": 1,
 }
-"""Which argument of these calls is the code."""
+"""For each of these functions, the index of the argument that is an error code."""
 
 
 def error_codes(file: Path) -> Iterator[str]:
@@ -222,7 +222,7 @@ def test_every_close_code_is_sent() -> None:
 
 
 def codes_of_error_frames() -> Iterator[str]:
-    """The words before a sentence, in what answers a frame of the client."""
+    """Yield the codes with which the server refuses a frame. In the source, the sentence follows the code."""
     for module in (websocket, connection):
         for node in ast.walk(ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))):
             words = node.elts if isinstance(node, ast.Tuple) else node.args if isinstance(node, ast.Call) else []

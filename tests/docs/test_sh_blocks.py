@@ -1,6 +1,6 @@
-"""The shell of the documentation: executed, or its lines held against the programs that they call.
+"""Runs the shell blocks of the documentation, or compares their lines with the programs that they call.
 
-That `script/up` and `script/test` do as wholes what the pages say is shown in `tests/embedded/`.
+Complete runs of `script/up` and `script/test` are tested in `tests/embedded/`.
 """
 
 import shlex
@@ -35,7 +35,7 @@ def lines_of(name: str) -> list[list[str]]:
 
 
 def variables_of(words: list[str]) -> dict[str, str]:
-    """`NAME=value` in front of a command, or behind `export`."""
+    """Return the variables that stand as `NAME=value` before a command, or after `export`."""
     pairs = (word.partition("=") for word in words if word.partition("=")[0].isupper() and "=" in word)
     return {name: value for name, _, value in pairs}
 
@@ -64,7 +64,7 @@ def test_lines_of_script_test_are_understood(name: str) -> None:
 
 
 def test_the_lines_for_the_newest_django_name_what_there_is() -> None:
-    """They take minutes and a network: that each path and the variable exist is shown here."""
+    """The lines take minutes and need a network, so this only checks that the paths and the variable exist."""
     (name,) = claimed_by("test_the_lines_for_the_newest_django_name_what_there_is")
     _environment, install, run = lines_of(name)
     assert (PROJECT / install[-1]).is_file()
@@ -145,7 +145,7 @@ def test_what_runs_is_asked_as_shown(system: System, tmp_path: Path, monkeypatch
 
 @contextmanager
 def web_without_redis(system: System) -> Iterator[Web]:
-    """A web process whose Redis is away; it answers all the same."""
+    """Run a web process that cannot reach its Redis. Yield it when it answers."""
     web = system.web_of(REDIS_URL="redis://127.0.0.1:1/0")
     web.start()
     try:

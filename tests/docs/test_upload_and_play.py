@@ -1,4 +1,4 @@
-"""The page "Upload and play a video", done step by step on a running system; and how the reference shows videos."""
+"""Tests the steps of the page "Upload and play a video" on a running system, and the videos shown in the reference."""
 
 import json
 import os
@@ -30,7 +30,7 @@ SCRIPTS = ("api.py", "upload.py", "play.py", "change.py", "poll.py", "presigned.
 
 @pytest.fixture
 def folder(system: System, tmp_path: Path) -> Path:
-    """With the scripts of the page, saved under the names that it gives them."""
+    """Save the scripts of the page under the names that it gives them, and return their folder."""
     texts = [blocks()[f"{PAGE}#python-{number}"] for number in range(1, len(SCRIPTS) + 1)]
     for name, text in zip(SCRIPTS, texts, strict=True):
         pointed = pointed_at(text, address=system.address) if name == "api.py" else text
@@ -45,7 +45,7 @@ def worker(system: System) -> Iterator[Worker]:
 
 
 def run(number: int, folder: Path, video_id: int = 3) -> str:
-    """What a block of shell of the page prints; `video_id` in place of the one that it names."""
+    """Run a block of shell of the page, with `video_id` in place of the documented id, and return its output."""
     text = blocks()[f"{PAGE}#sh-{number}"].replace(" 3", f" {video_id}")
     text = text.replace(".venv/bin/python", shlex.quote(sys.executable))
     text = text.replace("script/sample-video", shlex.quote(str(PROJECT / "script" / "sample-video")))
@@ -90,7 +90,7 @@ async def test_the_page_works_from_its_first_to_its_last_step(system: System, fo
 
 
 async def changed_before_a_worker_came(client: httpx.AsyncClient, folder: Path) -> str:
-    """What cancelling and trying again print of a video that no worker has taken yet."""
+    """Upload a video, run the block that cancels and retries it before a worker takes it, and return the output."""
     lecture = (await client.get("/api/v1/lectures/")).json()["results"][0]["id"]
     files = {"file": ("lesson.mp4", (folder / "lesson.mp4").read_bytes())}
     video = await client.post("/media/videos/", data={"title": "Lesson", "lecture": lecture}, files=files)
@@ -126,7 +126,7 @@ def test_a_bucket_is_told_as_shown_which_pages_may_upload(servers: Servers) -> N
 
 
 async def test_a_video_has_the_fields_that_are_shown(system: System) -> None:
-    """The demo's own, which is READY."""
+    """The video is the one of the demo data, which is READY."""
     detail, progress = (json.loads(blocks()[name]) for name in claimed_by("test_a_video_has_the_fields_that_are_shown"))
     async with system.client() as client:
         video = (await client.get("/media/videos/?status=READY")).json()["results"][-1]

@@ -1,4 +1,4 @@
-"""The page "Watch it" names the checks, the lines of the doctor and the metrics that there are."""
+"""Tests that the page "Watch it" has all checks and all lines of the doctor, and that the metrics it names exist."""
 
 import re
 
