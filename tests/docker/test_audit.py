@@ -1,4 +1,4 @@
-"""`script/audit` against a database of vulnerabilities of our own."""
+"""Tests `script/audit` with a local database of vulnerabilities."""
 
 import json
 import os
@@ -18,7 +18,7 @@ NOW = datetime.now(UTC)
 
 
 class _Database(BaseHTTPRequestHandler):
-    """Knows one vulnerability, of Django (api.osv.dev/v1)."""
+    """A server with the interface of api.osv.dev/v1 that knows one vulnerability, of Django."""
 
     asked: list[str]
 
@@ -44,12 +44,12 @@ class _Database(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def database() -> Iterator[tuple[str, list[str]]]:
-    """Its address, and the packages that it was asked for."""
+    """Run the database. Yield its address, and the list of the packages that clients ask about."""
     asked: list[str] = []
     handler = type("Handler", (_Database,), {"asked": asked})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

@@ -1,4 +1,4 @@
-"""Dockerfile, docker-compose.yml and .env.example against the project, as far as a machine without Docker can."""
+"""Tests that Dockerfile, docker-compose.yml and .env.example fit the project, as far as possible without Docker."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from embedded import plan
 from embedded.redis import RedisServer
 
 PROJECT = Path(__file__).resolve().parents[2]
-# Read by docker compose itself.
+# Docker compose itself reads these.
 OTHERS = {"POSTGRES_PASSWORD"}
-# Read by the programs themselves; `docs/reference/environment.md` has them in its second table.
+# Python's tempfile and our encoder read these, not the settings. docs/reference/environment.md has a table of them.
 READ_BY_OTHERS = {"TMPDIR", "FFMPEG"}
 KNOWN = {name.upper() for name in Environment.model_fields}
 
@@ -31,14 +31,17 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def dockerfile() -> list[list[str]]:
-    """Each instruction as a list: its name in capitals, then the rest in one piece."""
+    """Return each instruction as a list of two texts: its name in capitals, and the rest."""
     text = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
     lines = re.sub(r"\\\n\s*", "", text).splitlines()
     return [line.split(" ", 1) for line in lines if line and not line.startswith("#")]
 
 
 def _interpolated(value: str) -> str:
-    """As docker compose does with an .env that sets the secrets only; the inner ones first."""
+    """Replace the variables like docker compose with an .env that sets only the secrets, and return the value.
+
+    Variables inside the default of another one are replaced first.
+    """
     while (found := re.search(r"\$\{(\w+)(:?[-?])([^${}]*)\}", value)) is not None:
         name, kind, rest = found.groups()
         given = "0123456789abcdef0123456789abcdef" if name in {"SECRET_KEY", "POSTGRES_PASSWORD"} else ""
@@ -53,7 +56,7 @@ def test_each_variable_of_the_compose_file_is_one_that_the_system_reads(compose:
 
 
 def test_every_variable_reaches_the_services_that_read_it(compose: dict[str, Any]) -> None:
-    """Those of messages hold the credentials of gateways, which one worker alone needs."""
+    """The variables of messages have credentials of gateways, so only the worker for messages gets them."""
     messages = {name for name in KNOWN if name.startswith("MESSAGE_")}
     for service in ("prepare", "web", *plan.WORKERS):
         wanted = KNOWN - {"WORKER_READY_FILE"} - (set() if service == "messaging_worker" else messages)
@@ -182,7 +185,7 @@ def test_what_is_copied_exists_and_reaches_the_builder(dockerfile: list[list[str
 
 
 def test_no_secret_goes_to_the_builder() -> None:
-    """The last rule that matches decides, so those that leave secrets out stand at the end."""
+    """In .dockerignore the last matching rule decides, so the rules that exclude secrets are at the end."""
     rules = [
         line
         for line in (PROJECT / ".dockerignore").read_text(encoding="utf-8").split("\n")

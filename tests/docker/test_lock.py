@@ -1,4 +1,4 @@
-"""The lock names the public registry and nothing else, whatever mirror the one who made it uses."""
+"""Tests that the locks name only public registries, even if they were made with a mirror."""
 
 from __future__ import annotations
 
