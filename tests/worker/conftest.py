@@ -1,4 +1,4 @@
-"""Fixtures with a worker's parts on real servers: each test has its own queue, an academy, and its own handlers."""
+"""Fixtures with a worker's parts on real servers. Each test has its own queue, academy and handlers."""
 
 import json
 import secrets
@@ -51,7 +51,7 @@ class Bench:
         self.store = AiJobs()
         self.running = RunningJobs(self.queue, self.store, QUICK)
         self.stopping = Stopping(DRAIN_SECONDS)
-        self.stopping.polls_ended.set()  # only the test polls
+        self.stopping.polls_ended.set()  # only the test receives messages
         self.deliveries = Deliveries(self.queue, self.store, self.handlers, self.running, QUICK, self.stopping)
 
     def knows(self, do: Do, job_type: str = "test") -> None:
@@ -71,7 +71,7 @@ class Bench:
         return delivery
 
     def received_often(self, receives: int) -> Delivery:
-        """Return the next message as it is after this many receives by workers that all died."""
+        """Return the next message after it was received `receives` times, as if each time the worker had died."""
         delivery = self.receive()
         while delivery.receives < receives:
             self.queue.hide(delivery, 0)
@@ -86,14 +86,14 @@ class Bench:
         return job.status, job.attempt
 
     def record(self, job_id: UUID) -> dict[str, Any]:
-        """Return the record that browsers receive."""
+        """Return the published record of a job."""
         record = conf.publisher().record(self.tenant.pk, job_topic(job_id))
         assert record is not None
         found: dict[str, Any] = json.loads(record.body)
         return found
 
     def send(self, body: str) -> None:
-        """Send a message, as another program might."""
+        """Send any text as a message, as another program might."""
         url = sqs_client().get_queue_url(QueueName=self.queue.name)["QueueUrl"]
         sqs_client().send_message(QueueUrl=url, MessageBody=body)
 
@@ -129,7 +129,10 @@ def bench(transactional_db: None, redis: Redis, settings: Settings, monkeypatch:
 
 @contextmanager
 def bench_of(kind: type[B], queue_name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[B]:
-    """Make a bench with short leases. Threads close their connections, because the database is deleted at the end."""
+    """Yield a bench with short leases.
+
+    Threads close their connections after each use, because open ones would prevent the deletion of the test database.
+    """
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     settings.SQS_QUEUE_PREFIX = f"bench-{secrets.token_hex(6)}"
     settings.WORKER_VISIBILITY_SECONDS = QUICK.visibility_seconds
@@ -143,7 +146,7 @@ def bench_of(kind: type[B], queue_name: str, settings: Settings, monkeypatch: py
 
 @pytest.fixture(params=["folder", "bucket"])
 def storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers, tmp_path: Path) -> None:
-    """Each storage of the product, empty."""
+    """Use an empty storage, once in a folder and once in a bucket."""
     options: dict[str, Any] = {"location": str(tmp_path / "media")}
     backend = "academy.adapters.storage.backends.FolderStorage"
     if request.param == "bucket":
@@ -160,6 +163,6 @@ def storage(request: pytest.FixtureRequest, settings: Settings, servers: Servers
 
 
 def forget_publisher() -> None:
-    """Forget the publisher, so that the next one is made with the settings of then."""
+    """Close and forget the publisher, so that the next use makes another one with the present settings."""
     conf.publisher().close()
     conf.publisher.cache_clear()

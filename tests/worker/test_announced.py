@@ -66,7 +66,7 @@ def made_earlier(video: Video, by: timedelta) -> None:
 
 
 def announced_long_ago(lesson: Session, *, arrived: bool = False) -> Video:
-    """Create a video that was announced long ago, with a file, for a storage of either kind."""
+    """Create a video with a stored file that was announced long ago. `arrived`: whether the arrival was noted."""
     source = default_storage.save(f"uploads/videos/{lesson.tenant_id}/{uuid4()}", ContentFile(b"video"))
     video = Video.objects.create(tenant=lesson.tenant, session=lesson, title="Video", source=source, size=5)
     of_age(video, ANNOUNCED_KEPT * 1.1)
@@ -83,7 +83,7 @@ def sweep() -> None:
 @pytest.mark.parametrize("arrived", [True, False])
 def test_an_upload_that_never_arrives_is_deleted_with_its_parts_in_the_storage(lesson: Session, arrived: bool) -> None:
     old, new = announced_long_ago(lesson, arrived=arrived), announced_long_ago(lesson)
-    of_age(new, ADDRESS * 1.5)  # sending it may still go on
+    of_age(new, ADDRESS * 1.5)  # its upload may still be running
     sweep()
     left = [Video.objects.filter(pk=video.pk).exists() for video in (old, new)]
     assert left == [default_storage.exists(video.source) for video in (old, new)] == [arrived, True]
@@ -113,7 +113,7 @@ def test_an_announced_upload_counts_as_stored_and_one_too_many_is_refused(lesson
 
 
 def send(video: Video) -> None:
-    """Upload the file to the announced address, as a browser does. That can be repeated while the address is valid."""
+    """Store the file like an upload to the announced address, which a browser can repeat while the address is valid."""
     default_storage.save(video.source, ContentFile(b"x" * (video.size or 0)))
 
 
@@ -137,7 +137,7 @@ def test_an_ended_upload_counts_as_stored_while_its_address_accepts_the_file(
     with pytest.raises(QuotaError):
         announce(owner, lesson, 700)
     of_age(video, ADDRESS * 1.01)
-    kept = arrived and end is videos.cancel  # for another try
+    kept = arrived and end is videos.cancel  # a cancelled video keeps its file, because it can be tried again
     assert stored_bytes(lesson.tenant_id) == (700 if kept else 0)
 
 
@@ -161,7 +161,7 @@ def test_a_file_that_is_sent_again_after_its_deletion_is_deleted_when_the_addres
 
 @bucket
 def test_a_file_that_came_with_its_request_does_not_count_after_its_deletion(lesson: Session) -> None:
-    """It has no address, so nobody can send it again."""
+    """Such a file was not sent to an announced address, so nobody can send it again."""
     video_id = videos.submit(lesson.tenant_id, lesson.pk, title="Video", source="uploads/videos/1/x", size=700)
     assert stored_bytes(lesson.tenant_id) == 700
     videos.delete(lesson.tenant_id, video_id)
@@ -197,7 +197,7 @@ def test_an_upload_that_arrives_late_is_counted_then(lesson: Session, owner: Cal
         videos.mark_uploaded(lesson.tenant_id, late.pk, 700)
     assert refused.value.code == "quota_storage"
     of_age(second, ADDRESS * 1.1)
-    assert videos.mark_uploaded(lesson.tenant_id, late.pk, 650)  # as many bytes as there are
+    assert videos.mark_uploaded(lesson.tenant_id, late.pk, 650)  # exactly the bytes that are left in the quota
     assert stored_bytes(lesson.tenant_id) == 650
 
 
@@ -215,7 +215,7 @@ def test_a_cancelled_upload_cannot_arrive(lesson: Session, owner: Caller) -> Non
 def test_a_user_has_a_limited_number_of_addresses_at_a_time(
     lesson: Session, owner: Caller, became: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The address accepts files until it expires, even if the upload has ended."""
+    """An address counts until it expires, even if its upload has ended, because it still accepts files."""
     monkeypatch.setattr(quotas, "ANNOUNCED_PER_USER", 3)
     announced = [announce(owner, lesson, 1) for _ in range(3)]
     if became.startswith("sent"):
@@ -262,4 +262,4 @@ def test_a_user_cannot_reserve_all_free_space_with_several_announcements(lesson:
         "quota_announced",
         True,
     )
-    announce(somebody(lesson), lesson, 500)  # a single upload may reserve the rest
+    announce(somebody(lesson), lesson, 500)  # the first upload of a user may reserve all free space

@@ -1,4 +1,4 @@
-"""Tests of how a job ends whose attempts fail, are overtaken, take long, or lose the database."""
+"""Tests of jobs whose attempts fail, are overtaken by the next attempt, take long, or lose the database."""
 
 import threading
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def test_a_job_that_raises_each_time_is_given_up_after_the_third_receive(bench: 
     assert (attempts, last.receives, bench.state(job_id)) == ([1, 2, 3], 3, ("FAILED", 3))
     assert error is not None
     assert error["code"] == bench.record(job_id)["error"]["code"] == "dead_letter"
-    assert "disk" not in error["message"]  # for people; the log has the rest
+    assert "disk" not in error["message"]  # details are in the log only
     ((body, reason),) = bench.dead()
     assert (body, reason) == (last.body, "It could not be done, although it was tried several times.")
     assert bench.waiting() == 0
@@ -61,7 +61,7 @@ def test_a_job_that_cannot_be_done_fails_at_once(bench: Bench) -> None:
 
 
 def test_an_overtaken_attempt_can_neither_save_nor_publish(bench: Bench) -> None:
-    """Another worker takes over the job while this one still works on it."""
+    """Another worker takes over the job while the first worker still works on it."""
 
     def do(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
         AIJob.objects.filter(job_id=job.job_id).update(attempt=2)
@@ -81,7 +81,7 @@ def test_an_overtaken_attempt_can_neither_save_nor_publish(bench: Bench) -> None
     assert bench.state(job_id) == ("PROCESSING", 2)
     assert (bench.record(job_id)["status"], bench.record(job_id)["attempt"]) == ("PROCESSING", 2)
     assert AIJobResult.objects.count() == 0
-    assert bench.waiting() == 1  # it may be the other attempt's by now
+    assert bench.waiting() == 1  # the other attempt may need the message
 
 
 def test_an_error_in_an_overtaken_attempt_does_not_fail_the_next_one(bench: Bench) -> None:
@@ -140,7 +140,7 @@ def test_leases_are_renewed_even_while_the_queue_hangs(bench: Bench, monkeypatch
         released.wait(PATIENCE_SECONDS)
 
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
-        for _ in range(10):  # two seconds of beats: twice the lease
+        for _ in range(10):  # ten heartbeats take 2 s, twice the lease
             assert renewals.acquire(timeout=PATIENCE_SECONDS)
         leases.append(conf.publisher().lease_seconds_left(tenant_id=job.tenant_id, topic=job.topic))
         released.set()
@@ -158,7 +158,7 @@ def test_leases_are_renewed_even_while_the_queue_hangs(bench: Bench, monkeypatch
 def test_a_finished_job_is_tidied_up_even_if_its_message_cannot_be_deleted(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A workbook contains phone numbers, so it must be deleted even if the queue was away for a moment."""
+    """A workbook contains phone numbers, so it must be deleted even if the queue could not be reached for a moment."""
     tidied: list[object] = []
 
     def away(_delivery: object) -> None:
@@ -185,7 +185,7 @@ def test_a_job_is_done_even_if_tidying_up_fails(bench: Bench) -> None:
 
 
 def cut_connections(servers: Servers, *, allow: bool) -> None:
-    """End all connections to the tests' database, and allow new ones or not."""
+    """End all connections to the tests' database. `allow`: whether new ones are allowed."""
     name = connection.settings_dict["NAME"]
     with psycopg.connect(servers.postgres.url, autocommit=True) as admin:
         words = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(sql.Identifier(name), sql.Literal(allow))
@@ -224,7 +224,7 @@ def test_a_database_that_is_away_while_a_job_ends_costs_one_attempt(bench: Bench
         cut_connections(servers, allow=True)
         connection.close()
     assert bench.state(job_id) == ("PROCESSING", 1)
-    while bench.state(job_id)[0] == "PROCESSING":  # first the lease is alive, then the worker takes over the job
+    while bench.state(job_id)[0] == "PROCESSING":  # the worker takes over the job when its lease has ended
         bench.handle_next()
     assert (bench.state(job_id), bench.waiting()) == (("DONE", 2), 0)
 

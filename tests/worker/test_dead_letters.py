@@ -29,7 +29,7 @@ def deadletters(*words: str) -> str:
 
 
 def ids(*words: str) -> list[str]:
-    """Return the ids of the listed letters."""
+    """Run `manage.py deadletters`, and return the ids of the listed letters."""
     lines = deadletters(*words).splitlines()
     return [line.split()[1] for line in lines if not line.startswith((" ", "There are no"))]
 
@@ -46,8 +46,8 @@ def put_letter(bench: Bench, body: str, queue: str = "", **attributes: str) -> N
 
 @pytest.fixture
 def cured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Cured:
-    """The handler of "test" raises until this list has an element. All queues exist."""
-    monkeypatch.setattr(dead_letters, "WAIT_SECONDS", 0)  # the emulator is one server
+    """Make all queues, and a handler of "test" that raises while the returned list is empty."""
+    monkeypatch.setattr(dead_letters, "WAIT_SECONDS", 0)  # one receive finds all messages of the emulator
     provision_queues()
     saying: Cured = []
 
@@ -98,7 +98,7 @@ def test_listing_letters_does_not_hide_them_from_the_next_list(bench: Bench, cur
     assert [first.count(f"letter {number}\n    reason {number}\n") for number in range(25)] == [1] * 25
     assert f"without a reason\n    {dead_letters.NEVER_JUDGED}\n" in first
     assert deadletters() == first
-    assert len(bench.dead()) == 10  # as many as one asks for: none hides
+    assert len(bench.dead()) == 10  # the most in one receive: the command has left none hidden
 
 
 def test_a_long_or_odd_letter_is_shortened_to_a_line(bench: Bench, cured: Cured) -> None:

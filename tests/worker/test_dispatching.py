@@ -1,4 +1,4 @@
-"""Tests of the turns of waiting jobs, and of what a worker does for jobs that were left behind."""
+"""Tests of the turns of waiting jobs, and of how workers send jobs whose messages were never sent or were lost."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -143,7 +143,7 @@ def test_releases_at_the_same_time_send_no_job_twice_and_not_too_many(bench: Ben
 
 @contextmanager
 def another_process_chooses(queue: str) -> Iterator[psycopg.Connection[Any]]:
-    """A frozen transaction, which holds the lock of the queue."""
+    """Yield a frozen transaction that holds the lock of the queue."""
     with psycopg.connect(**connection.get_connection_params()) as frozen:
         frozen.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [repositories_turns.LOCKS, queue])
         yield frozen
@@ -165,7 +165,7 @@ def test_the_database_ends_a_transaction_that_is_frozen_with_the_lock(bench: Ben
             assert "0" not in cursor.fetchone()
     with connection.cursor() as cursor:
         cursor.execute("SHOW idle_in_transaction_session_timeout")
-        assert cursor.fetchone() == ("0",)  # and nothing of that outlives the transaction
+        assert cursor.fetchone() == ("0",)  # these limits end with the transaction
 
 
 def test_if_the_lock_is_taken_its_holder_sends_the_waiting_job(
@@ -188,7 +188,7 @@ def test_if_the_lock_is_taken_its_holder_sends_the_waiting_job(
 
 
 def in_a_thread(work: Callable[[], T]) -> T:
-    """Do it with the thread's own database connection, and close it afterwards."""
+    """Return what `work` returns, and close this thread's database connection."""
     try:
         return work()
     finally:
@@ -203,7 +203,7 @@ def test_a_transaction_that_is_rolled_back_sends_nothing(bench: Bench) -> None:
 
 
 def leave_behind(bench: Bench, number: int) -> None:
-    """Create jobs like processes that died after their commit."""
+    """Create jobs whose messages were not sent, as if their processes had died after the commit."""
     AIJob.objects.bulk_create(AIJob(tenant=bench.tenant, job_type="test") for _ in range(number))
 
 
@@ -233,7 +233,7 @@ PATIENCE = 2.0 * QUICK.visibility_seconds
 
 @pytest.fixture
 def lost(bench: Bench) -> UUID:
-    """A job that was sent a while ago, and whose message was lost."""
+    """Create a job that was sent an hour ago, and whose message was lost."""
     job_id = bench.submit()
     bench.queue.delete(bench.receive())
     with connection.cursor() as cursor:
@@ -304,7 +304,7 @@ def test_a_long_backlog_is_read_in_parts_without_its_payloads(
     for number in range(1, 6):
         worker.look(number * PATIENCE)
     assert asked == [2, 2, 1, 2, 2, 1]
-    assert bench.waiting() == 1  # two of the first part were lost; now the queue is not empty
+    assert bench.waiting() == 1  # one message was sent again, and then the queue was not empty
 
 
 def test_a_backlog_whose_messages_are_in_the_queue_is_not_sent_again_as_a_whole(bench: Bench) -> None:

@@ -62,7 +62,7 @@ def video_of(lesson: Session, **fields: Any) -> Video:
 
 
 def made(video: Video, attempt: int) -> str:
-    """Store the files of an attempt: its playlist, and a segment in a folder below."""
+    """Store a playlist and a segment as the files of an attempt, and return the name of the playlist."""
     folder = f"videos/{video.tenant_id}/{video.pk}/{attempt}"
     store(f"{folder}/360p/00000.ts")
     return store(f"{folder}/master.m3u8")
@@ -92,7 +92,7 @@ def test_uploads_without_a_row_are_deleted_and_those_of_videos_stay(lesson: Sess
 
 
 def test_a_file_of_a_deleted_video_is_deleted_although_its_row_is_kept(lesson: Session, a_day_later: None) -> None:
-    """The upload ended after a worker had deleted the files."""
+    """The file was uploaded completely only after a worker had deleted the video's files."""
     late = video_of(lesson, deleted_at=timezone.now(), status="CANCELLED").source
     assert leftovers.sweep_leftovers(only=lesson.tenant_id) == [late]
     assert not default_storage.exists(late)
@@ -120,7 +120,7 @@ def test_files_of_the_last_attempt_stay_and_those_of_dead_attempts_are_deleted(
 
 
 def test_encoded_files_of_a_video_without_a_row_are_deleted_with_its_upload(lesson: Session, a_day_later: None) -> None:
-    """Somebody deletes a lesson in the shell. Its videos are deleted, too, but not their files."""
+    """If somebody deletes a lesson in the shell, the rows of its videos are deleted, but not their files."""
     video = video_of(lesson, status="READY")
     names = [made(video, 1), video.source]
     lesson.delete()
@@ -137,7 +137,7 @@ def test_encoded_files_of_a_video_without_a_row_are_deleted_with_its_upload(less
         ("FAILED", 6, {}, True),
         ("FAILED", 8, {}, False),
         ("CANCELLED", 8, {}, False),
-        ("FAILED", 0, {"secrets_erased": True}, False),  # it could not be tried again
+        ("FAILED", 0, {"secrets_erased": True}, False),  # without its secrets it cannot be tried again
     ],
 )
 def test_a_workbook_stays_as_long_as_its_import_can_be_tried(
@@ -218,7 +218,7 @@ def failing_for(tenant_id: int, look: Callable[[int], Any]) -> Callable[[int], A
 def test_nothing_is_deleted_if_the_database_knows_hardly_any_file(
     lesson: Session, a_day_later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A test installation is given the storage of another one by mistake."""
+    """This happens if an installation for tests uses the storage of another installation by mistake."""
     monkeypatch.setattr(leftovers, "FEW", 3)
     names = [upload(lesson) for _ in range(4)]
     with capture_logs() as logs:
@@ -280,7 +280,7 @@ def test_uploads_in_parts_that_were_never_completed_are_aborted(
     for key in [*ours, "backups/of somebody else"]:
         begin(key)
     leftovers.sweep_leftovers(only=lesson.tenant_id)
-    assert len(unfinished()) == 4  # they may still go on
+    assert len(unfinished()) == 4  # the uploads may still be running
     monkeypatch.setattr(leftovers, "GRACE", timedelta(seconds=-60))
     leftovers.sweep_leftovers(only=lesson.tenant_id)
     assert unfinished() == ["backups/of somebody else"]

@@ -15,7 +15,7 @@ from tests.worker.conftest import Bench
 
 @pytest.fixture
 def done(bench: Bench) -> list[UUID]:
-    """The jobs with which the handler of "test" was called."""
+    """Return a list to which the handler of "test" adds its jobs."""
     given: list[UUID] = []
 
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def test_the_message_of_a_job_that_has_ended_is_deleted(bench: Bench, done: list
 
 
 def test_a_job_with_a_live_lease_is_put_back_and_not_done_twice(bench: Bench) -> None:
-    """Another worker receives a second message of the job while the first is being handled."""
+    """Another worker receives a second message of the job while the first message is being handled."""
     seen: list[tuple[str, int]] = []
 
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:
@@ -150,12 +150,12 @@ def test_a_job_with_a_live_lease_is_put_back_and_not_done_twice(bench: Bench) ->
     assert seen == [("PROCESSING", 1)]
     assert bench.state(job_id) == ("DONE", 1)
     again = bench.handle_next()
-    assert again.receives == 1  # waiting is no failed try
+    assert again.receives == 1  # putting a message back does not count as a failed attempt
     assert bench.waiting() == 0
 
 
 def test_a_job_whose_lease_has_expired_continues_as_the_next_attempt(bench: Bench, done: list[UUID]) -> None:
-    """The worker was killed, so status and lease are as it left them."""
+    """A killed worker leaves the status PROCESSING, and a lease that soon expires."""
     job_id = bench.submit()
     job = bench.job(job_id)
     job.status = "PROCESSING"
@@ -181,7 +181,7 @@ def test_a_job_whose_worker_dies_each_time_is_given_up(bench: Bench, done: list[
 def test_without_redis_a_job_is_done_and_published_later(
     bench: Bench, done: list[UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from realtime.publish import Publisher  # noqa: PLC0415 - one place
+    from realtime.publish import Publisher  # noqa: PLC0415 - only this test needs it
 
     away = Publisher.from_url("redis://127.0.0.1:1/0", timeout_seconds=0.2)
     job_id = bench.submit()
@@ -189,4 +189,4 @@ def test_without_redis_a_job_is_done_and_published_later(
     bench.handle_next()
     monkeypatch.undo()
     assert (done, bench.state(job_id), bench.waiting()) == ([job_id], ("DONE", 1), 0)
-    assert bench.record(job_id)["status"] == "PENDING"  # the relay publishes the rest
+    assert bench.record(job_id)["status"] == "PENDING"  # the relay will publish the end

@@ -1,4 +1,4 @@
-"""Tests that a queue which cannot be used delays only one request until its time-out, and not each."""
+"""Tests that a queue which cannot be used delays one request until its time-out, and the following ones not at all."""
 
 import secrets
 from typing import Any
@@ -20,12 +20,12 @@ def test_after_a_failure_a_queue_is_not_tried_for_a_moment(
     settings.SQS_QUEUE_PREFIX = f"outbox-{secrets.token_hex(6)}"
     monkeypatch.setattr(sqs, "PAUSE_SECONDS", 3600.0)
     message = {"queue": AI_QUEUE, "body": {"job_id": "1"}}
-    with pytest.raises(QueueUnavailableError, match="cannot be used"):  # it does not exist
+    with pytest.raises(QueueUnavailableError, match="cannot be used"):  # the queue does not exist
         send_outbox_message(message)
     SqsJobQueue(AI_QUEUE).provision()
     with pytest.raises(QueueUnavailableError, match=r"a moment ago.*(NonExistent|does not exist)"):
         send_outbox_message(message)
-    sqs._pauses.clear()  # the time is over
+    sqs._pauses.clear()  # as after the pause
     send_outbox_message(message)
     assert [delivery.body for delivery in SqsJobQueue(AI_QUEUE).receive(1, 1)] == ['{"job_id": "1"}']
 
@@ -37,7 +37,7 @@ def test_the_doctor_uses_the_client_that_sends(
     sqs.provision_queues()
 
     class Refused:
-        """The sending client has no credentials, but the receiving ones have some."""
+        """A client that sends without credentials, while the clients that receive have some."""
 
         def get_queue_url(self, **_: Any) -> None:
             raise BotoCoreError

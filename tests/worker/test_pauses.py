@@ -34,7 +34,7 @@ def test_a_job_in_its_pause_does_not_count_as_one_with_a_lost_message(bench: Ben
     bench.knows(fall)
     job_id = bench.submit()
     bench.handle_next()
-    AIJob.objects.filter(job_id=job_id).update(dispatched_at=Now() + timedelta(minutes=5))  # as after its second try
+    AIJob.objects.filter(job_id=job_id).update(dispatched_at=Now() + timedelta(minutes=5))  # as after attempt 2
     dispatching = Dispatching(bench.queue, visibility_seconds=0.01)
     with capture_logs() as logs:
         for now in (0.0, 60.0, 120.0):

@@ -1,4 +1,4 @@
-"""Tests of a worker that was asked to stop: it finishes some jobs, and gives the others back as no failed tries."""
+"""Tests of a worker that was asked to stop: it finishes some jobs, and gives the others back, which is no failure."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ ROWS = 5 * CHUNK_ROWS
 
 @pytest.fixture
 def workbook(bench: Bench, settings: Settings, tmp_path: Path) -> str:
-    """A stored workbook with five chunks, and a bench that can import it."""
+    """Store a workbook with five chunks, let the bench import it, and return its name."""
     local = {"BACKEND": "academy.adapters.storage.backends.FolderStorage", "OPTIONS": {"location": tmp_path}}
     settings.STORAGES = {**settings.STORAGES, "default": local}
     bench.handlers[EXCEL_PARSING] = HANDLERS[EXCEL_PARSING]
@@ -45,7 +45,7 @@ def submit(bench: Bench, workbook: str) -> UUID:
 
 
 class SlowImport(ChunkReport):
-    """An import whose worker is asked to stop after two chunks, and whose rest takes `needs_seconds`."""
+    """Asks the worker to stop after two chunks of an import, and reports `needs_seconds` as the remaining time."""
 
     stopping: Stopping
     needs_seconds: float
@@ -125,7 +125,7 @@ def handle_next_and_disconnect(bench: Bench) -> None:
 
 
 def test_a_process_ends_only_after_all_jobs_were_given_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler gives its job back just when the drain ends."""
+    """A job is still being given back when the drain ends."""
     begun, finish = threading.Event(), threading.Event()
     put_back = bench.queue.put_back
 

@@ -1,4 +1,4 @@
-"""Tests of the export: its students and cells, which attempt's file is kept, and for how long."""
+"""Tests of the export: its students and cells, the attempt whose file is kept, and how long the file is kept."""
 
 import tempfile
 import threading
@@ -33,7 +33,7 @@ HEADERS = ("이름", "학교", "학년", "학생 전화번호", "학부모 전�
 
 @pytest.fixture
 def exporting(bench: Bench, storage: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A bench that can export, with a temporary folder that tests can read."""
+    """Return a bench that can export, and give it a temporary folder that tests can read."""
     bench.handlers[STUDENT_EXPORT] = HANDLERS[STUDENT_EXPORT]
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -210,7 +210,7 @@ def test_files_of_a_killed_attempt_are_deleted(exporting: Bench) -> None:
 
 def test_a_job_can_be_cancelled_while_its_file_is_stored(exporting: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = submit(exporting)
-    while_storing(monkeypatch, lambda: jobs.cancel(exporting.tenant.pk, job_id))  # waits for no lock of the row
+    while_storing(monkeypatch, lambda: jobs.cancel(exporting.tenant.pk, job_id))  # needs no wait for the row's lock
     exporting.handle_next()
     assert (exporting.state(job_id), kept(exporting)) == (("CANCELLED", 1), [])
 

@@ -1,4 +1,4 @@
-"""Tests of the files of videos: those of one attempt stay, and those of other attempts are deleted."""
+"""Tests of the files of videos: those of the attempt that succeeds stay, and those of other attempts are deleted."""
 
 import json
 from collections.abc import Callable
@@ -67,7 +67,7 @@ def made(tmp_path: Path) -> Path:
 
 
 def kept(video: ClaimedVideo) -> list[str]:
-    """Return the attempts of which the storage has files."""
+    """Return the numbers of the attempts whose files are stored."""
     folder = video.folder.rpartition("/")[0]
     try:
         return sorted(default_storage.listdir(folder)[0])
@@ -81,7 +81,7 @@ def leave_behind(video: ClaimedVideo, attempt: int) -> None:
 
 
 def nothing(_percent: float) -> None:
-    """A callback that does nothing."""
+    """Ignore the progress, as a callback."""
 
 
 def test_after_the_end_the_files_of_dead_attempts_are_gone(video: ClaimedVideo, made: Path) -> None:
@@ -172,7 +172,7 @@ def test_an_end_is_written_even_if_the_storage_is_away_and_the_files_are_deleted
         patch.setattr(files, "drop_folder", away)
         with pytest.raises(OSError, match="away"):
             sweep_discarded()
-    sweep_discarded()  # another worker may be deleting them
+    sweep_discarded()  # too early: another worker may be deleting the files
     assert kept(video) == ["1"]
     Video.objects.update(files_due_at=timezone.now())
     sweep_discarded()
@@ -208,7 +208,7 @@ def test_a_video_that_is_cancelled_while_its_files_are_deleted_has_them_deleted_
 
 @pytest.fixture
 def ready(video: ClaimedVideo, made: Path) -> ClaimedVideo:
-    """Create a READY video with an upload, encoded today."""
+    """Return a READY video that has its upload and was encoded today."""
     source = default_storage.save(source_name(video.tenant_id), ContentFile(b"video"))
     Video.objects.filter(pk=video.video_id).update(source=source, size=5)
     quotas.count_encoding(video, 60.0, at_most=HOUR)
@@ -218,7 +218,7 @@ def ready(video: ClaimedVideo, made: Path) -> ClaimedVideo:
 
 
 def record_of(video: ClaimedVideo) -> dict[str, Any]:
-    """Return the record that browsers receive."""
+    """Return the published record of a video."""
     record = conf.publisher().record(video.tenant_id, video.topic)
     assert record is not None
     found: dict[str, Any] = json.loads(record.body)
@@ -231,7 +231,7 @@ def test_a_deleted_video_is_gone_at_once_and_its_files_soon_after(ready: Claimed
     record = record_of(ready)
     assert (record["status"], record["attempt"], record["data"]["deleted"]) == ("CANCELLED", 2, True)
     assert not repositories_video.videos_of(ready.tenant_id).exists()
-    assert (stored_bytes(ready.tenant_id), encoded(ready)) == (0, 60.0)  # deleting buys no minutes
+    assert (stored_bytes(ready.tenant_id), encoded(ready)) == (0, 60.0)  # deleting gives no minutes back
     assert default_storage.exists(ready.source)
     sweep_discarded()
     assert (kept(ready), default_storage.exists(ready.source)) == ([], False)
@@ -253,7 +253,7 @@ def test_a_video_that_is_deleted_while_it_is_encoded_can_no_longer_be_written(vi
 def test_the_message_of_a_deleted_video_starts_nothing(video: ClaimedVideo) -> None:
     videos.delete(video.tenant_id, video.video_id)
     message = f'{{"video_id": {video.video_id}, "tenant_id": {video.tenant_id}}}'
-    assert find_row(Videos(), message) == (video.tenant_id, video.video_id)  # which is no reason for a dead letter
+    assert find_row(Videos(), message) == (video.tenant_id, video.video_id)  # found, so the message is no dead letter
     claimed = Videos().claim(video.tenant_id, video.video_id, lease_alive=False)
     assert claimed is ClaimRefusal.ABSENT
 
@@ -382,7 +382,7 @@ def test_each_try_of_a_video_of_unknown_length_counts(video: ClaimedVideo) -> No
     videos.cancel(video.tenant_id, video.video_id)
     again = tried_again(video)
     quotas.count_encoding(again, 0.0, at_most=HOUR)
-    assert encoded(video) == 1.5 * HOUR  # never more than the rest of the day
+    assert encoded(video) == 1.5 * HOUR  # at most the rest of the quota was counted
     videos.cancel(video.tenant_id, video.video_id)
     with pytest.raises(QuotaError):
         quotas.count_encoding(tried_again(video), 0.0, at_most=HOUR)
