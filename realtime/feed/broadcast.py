@@ -21,13 +21,13 @@ MAX_SHARED_SNAPSHOTS = 16
 SNAPSHOT_COST = 16
 """Writing a snapshot blocks the event loop for as long as delivering a frame to this many subscribers."""
 CALM_RECORDS_A_SECOND = 50
-"""Up to this rate each record is sent at once. Above, the records of each tick are sent together, in fewer frames."""
+"""Up to this rate each record is sent at once. Above it, the records of a tick are sent together, in fewer frames."""
 
 
 class Broadcast:
     """The subscribers of one feed, and what they still have to be sent.
 
-    It reads the feed's mirror and never changes it.
+    A broadcast reads the mirror of the feed, and never changes the mirror.
     """
 
     def __init__(self, mirror: Mirror, flush_seconds: float) -> None:
@@ -151,7 +151,7 @@ class Broadcast:
     # Records that were applied to the mirror.
 
     def hold(self, record: Record) -> None:
-        """Keep an applied record until the next flush. It replaces an older one of its topic."""
+        """Keep an applied record until the next flush. The record replaces an older one of its topic."""
         self._unsent.pop(record.topic, None)
         self._unsent[record.topic] = record
 

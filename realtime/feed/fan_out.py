@@ -45,7 +45,7 @@ class FanOut:
                 deliver(subscriber)
 
     def forget(self, subscriber: Subscriber) -> None:
-        """Remove a subscriber that is gone from all queued deliveries."""
+        """Remove a subscriber, whose connection has ended, from all queued deliveries."""
         for _deliver, waiting in self._queue:
             waiting.discard(subscriber)
 
@@ -54,7 +54,7 @@ class FanOut:
         self._queue.clear()
 
     def _work(self) -> None:
-        """Deliver as much as is left for this turn of the loop."""
+        """Deliver until the queue is empty, or `AT_ONCE` subscribers were served in this turn of the loop."""
         if self._working:  # called from within a delivery: the loop below is running and will continue with the queue
             return
         self._working = True

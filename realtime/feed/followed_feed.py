@@ -170,7 +170,7 @@ class FollowedFeed:
             self.broadcast.flush_in_time(applied, ended=ended)
 
     def request_read(self, cause: str) -> None:
-        """Read the feed soon. Requests that come meanwhile share one read."""
+        """Begin a read of the feed. Requests that are made while a read is running share the next read."""
         self._read_wanted = True
         self._doubt()
         if self._read_task is None:

@@ -46,7 +46,7 @@ class Pulse:
             before = loop.time()
             await asyncio.sleep(PULSE_SECONDS)
             try:
-                # If this process itself was blocked, it has not read the answers yet: look again in a second.
+                # If this process itself was blocked, it has not read Redis' answers yet: look again in a second.
                 if loop.time() - before < 2 * PULSE_SECONDS:
                     self.look(loop.time())
                 await self._link.ping()

@@ -198,7 +198,7 @@ class Hub:
             self._feeds[tenant_id].confirm()
 
     def on_lost(self) -> None:
-        """Mark each feed as possibly out of date. It is read again when its subscription is confirmed."""
+        """Mark each feed as possibly out of date. A feed is read again when its subscription is confirmed."""
         since = self._reader.link.unanswered_since
         for feed in self._feeds.values():
             feed.lose(since)
@@ -239,7 +239,7 @@ class Hub:
 
     @staticmethod
     async def _fits(feed: FollowedFeed, collector: RecordCollector, read: Named) -> bool:
-        """Bring the mirror to at least the state in which the topics were read, and add them to `noted`.
+        """Bring the mirror to at least the state in which the topics were read, and add them to `collector`.
 
         Return False if a read of the whole feed has replaced the mirror: then the topics have to be read again.
         """

@@ -1,7 +1,7 @@
 """The one pub/sub connection of a process to Redis: its subscriptions, what it delivers, and whether it is alive.
 
-The library's own PubSub object reconnects silently. Here a lost connection must be noticed, because messages were
-missed. So this module uses the library's connection class, and keeps the subscriptions itself.
+The PubSub class of redis-py reconnects silently. Here a lost connection must be noticed, because messages were
+missed. So this module uses redis-py's connection class, and keeps the subscriptions itself.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 MAX_BATCH = 1000
 RECONNECT_SECONDS = (0.05, 2.0)
 MAX_PINGS = 60
-"""A connection that has not answered this many pings is sent no more."""
+"""A connection that has not answered this many pings is sent no more pings."""
 
 
 class Listener(Protocol):
@@ -104,7 +104,7 @@ class PubSubLink:
             await self._command("UNSUBSCRIBE", channel)
 
     async def run(self, listener: Listener) -> None:
-        """Hold the connection, and make it again after each loss, until cancelled."""
+        """Hold the connection, and reconnect after each loss, until cancelled."""
         delay = RECONNECT_SECONDS[0]
         while True:
             await self._awake.wait()
@@ -225,9 +225,9 @@ class PubSubLink:
 
     async def _command(self, *words: str) -> None:
         connection = self._connection
-        # The library would open a closed connection again without the reading task noticing it.
+        # redis-py would open a closed connection again, and the reading task would not notice that.
         if connection is not None and connection.is_connected:
-            # If the write fails, the reading task notices that. It subscribes to everything after its reconnect.
+            # If the write fails, the reading task notices that, reconnects, and subscribes to everything.
             with suppress(RedisError, OSError):
                 await connection.send_command(*words)
 

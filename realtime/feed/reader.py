@@ -27,7 +27,7 @@ MAX_READS = 32
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """Epoch and offset of a feed in Redis (an empty epoch: never used), and its revocation marks, subject → ms."""
+    """Epoch (empty: never used) and offset of a feed in Redis, and its tenant's revocation marks: subject → ms."""
 
     epoch: str
     offset: int
@@ -150,7 +150,7 @@ class FeedReader:
                 log.exception("server_unknown")
 
     def _history_of(self, replication: dict[str, Any]) -> str:
-        """Return the server's replication id from its INFO. Leave a replica, and raise ReadOnlyError."""
+        """Return the server's replication id from its INFO. If it is a replica, leave it and raise ReadOnlyError."""
         try:
             return links.history(replication)
         except ReadOnlyError:

@@ -100,7 +100,7 @@ class Subscriber:
         return Place(epoch, offset, self.topics.hash)
 
     def start(self, feed: Position, snapshot: Sequence[Frame]) -> None:
-        """Begin with a snapshot: at first, and after each change of epoch. Drop waiting records, which it contains."""
+        """Send a snapshot, at first and after a change of epoch. Drop waiting records: the snapshot contains them."""
         self._feed = feed
         self._pending.clear()
         self._drop_snapshots()
@@ -204,7 +204,7 @@ class Subscriber:
         """Send a frame. If the server does not take it at once, begin a task that waits until the server has."""
         try:
             rest = start(self._transport.send(frame))
-        except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
+        except Exception as problem:  # noqa: BLE001 - servers raise various errors if the peer is gone
             self._lose(problem)
             return
         self._leave(frame)
@@ -215,7 +215,7 @@ class Subscriber:
             self._ask_for_answer()
 
     def _leave(self, frame: Frame) -> None:
-        """Note a frame that the server has taken or is taking."""
+        """Note that the server has taken this frame or is taking it."""
         if frame.kind == "snapshot":
             self._in_snapshot = frame.place is None
         if self._in_flight is not None:
@@ -239,13 +239,13 @@ class Subscriber:
     async def _flush(self, rest: Awaitable[None]) -> None:
         try:
             await rest
-            self._set_slow_timer()  # start it again, because something was sent
+            self._set_slow_timer()  # start the timer again, because something was sent
             while self._frames or self._pending:
                 frame = self._take()
                 self._leave(frame)
                 await self._transport.send(frame)
                 self._set_slow_timer()
-        except Exception as problem:  # noqa: BLE001 - servers raise what they like when the peer is gone
+        except Exception as problem:  # noqa: BLE001 - servers raise various errors if the peer is gone
             self._lose(problem)
         finally:
             self._task = None

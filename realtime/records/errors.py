@@ -12,7 +12,7 @@ class BadTopicError(RealtimeError):
 
 
 class BadRecordError(RealtimeError):
-    """A record cannot be published, because one of its fields is not valid."""
+    """A record or a message is not valid: a field has a wrong value, or a text has a wrong form."""
 
 
 class TicketError(RealtimeError):
@@ -32,7 +32,7 @@ class WritesRefusedError(RealtimeError, RedisError):
 
 
 class MarksUnreadableError(RealtimeError, RedisError):
-    """The revocation marks cannot be read: Redis refuses writes, and the database does not answer."""
+    """Revocations cannot be checked: Redis refuses writes or does not answer, and the database cannot be read."""
 
 
 class TooManyConnectionsError(RealtimeError):
@@ -52,7 +52,7 @@ class BadFrameError(RealtimeError):
 
 
 class FeedUnavailableError(RealtimeError):
-    """The feed cannot be read at the moment, because Redis does not answer."""
+    """The feed cannot be read, or revocations cannot be checked, at the moment. In most cases Redis does not answer."""
 
 
 class UnsendableError(RealtimeError):

@@ -63,4 +63,7 @@ class Source(Protocol):
         """Return the topics of these tenants that have ended since this time, in Unix seconds."""
 
     def states(self, topics: Sequence[str]) -> dict[str, TopicState]:
-        """Return, by topic, the states of those of these topics (up to some hundred) that exist, of any tenant."""
+        """Return, by topic, the states of those of these topics (up to some hundred) that exist.
+
+        They may belong to any tenant: the caller checks the tenant.
+        """

@@ -41,7 +41,7 @@ class RedisClock:
         """Adjust this clock to the time that Redis answered.
 
         `redis_time` is in Unix seconds; `asked_at` is the monotonic time at which the command TIME was sent. Redis
-        read its clock at some moment between `asked_at` and now. If this clock shows a time that is possible after
+        read its clock at some moment between `asked_at` and now. If the time of this clock is consistent with
         that, it is not changed, so that it does not waver with the time that answers take.
         """
         with self._lock:
