@@ -1,7 +1,7 @@
-"""Reads and publishes records by their status. The functions that older code imports are built on this module.
+"""Reads records, and publishes statuses and progress. The functions that older code imports call this module.
 
-Only `realtime.publish` reads and writes the keys of Redis, so that polling and pushing agree. What a caller leaves out
-is taken from the record in Redis, or else from the row.
+Only `realtime.publish` reads and writes the keys of Redis, so that polling and pushing agree. An argument that a caller
+leaves out is taken from the record in Redis, or else from the row.
 """
 
 import time
@@ -37,11 +37,11 @@ def cache_status(
     error: Mapping[str, Any] | None = None,
     ttl: int = UNFINISHED_SECONDS,
 ) -> bool:
-    """Publish a status, and return whether Redis holds it now. `data` is added to the data of the present record.
+    """Publish a status. Return whether Redis holds that status now.
 
-    Return False if Redis has a newer record, or if the row is another tenant's. An unfinished status is kept for at
-    least `ttl` seconds, a terminal one for `REALTIME_TERMINAL_TTL_SECONDS`. Raises RedisError, BadTopicError and
-    BadRecordError.
+    Return False if Redis has a newer record, or if the row belongs to another tenant. `data` is added to the data of
+    the present record. Redis keeps an unfinished status for at least `ttl` seconds, and a terminal status for
+    `REALTIME_TERMINAL_TTL_SECONDS`. Raises RedisError, BadTopicError and BadRecordError.
     """
     known = _known(tenant_id, topic)
     if known is None:
@@ -61,7 +61,7 @@ def cache_status(
 
 
 def record_step(publisher: Publisher, tenant_id: int, topic: str, step: str, extra: Mapping[str, Any]) -> None:
-    """Report progress by the name of a step. This is best effort: it raises nothing if Redis is down.
+    """Report progress in the step with this name. Raises nothing if Redis is down: the progress is then lost.
 
     `extra` may have `percent` (0 to 100), `attempt`, `step_index`, `step_total`, `step_percent`, `remaining_seconds`,
     `data` (what everybody in the academy may see of the job) and `milestone` (True sends it at once).
@@ -90,9 +90,9 @@ class _Known:
 
 
 def _known(tenant_id: int, topic: str) -> _Known | None:
-    """Return what the record of a topic says, else what its row says, else the defaults.
+    """Return the attempt, data and error of a topic: from its record, else from its row, else the defaults.
 
-    Return None if the row is another tenant's.
+    Return None if there is no record and the row belongs to another tenant.
     """
     record = read_record(tenant_id, topic)
     if record is not None:

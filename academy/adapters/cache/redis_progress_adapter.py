@@ -1,4 +1,4 @@
-"""The class with which older code records and reads progress. `records.py` does the work."""
+"""The class with which older code reports and reads progress. It calls `records.py`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +10,14 @@ from realtime import conf
 
 
 class RedisProgressAdapter:
-    """Records and reads the progress of jobs."""
+    """Reports and reads the progress of jobs."""
 
     def record_progress(
         self, tenant_id: int, job_id: UUID | str, step: str, extra: Mapping[str, Any] | None = None
     ) -> None:
-        """Report progress by the name of a step. `records.record_step` says what `extra` may have. Never raises."""
+        """Report progress in a step. `records.record_step` describes `extra`. Raises nothing if Redis is down."""
         record_step(conf.publisher(), tenant_id, job_topic(UUID(str(job_id))), step, extra or {})
 
     def get_progress(self, tenant_id: int, job_id: UUID | str) -> dict[str, Any] | None:
-        """Return `{"percent", "step", "remaining_seconds"}`, or None if nothing is known. Raises RedisError."""
+        """Return `{"percent", "step", "remaining_seconds"}`, or None if Redis has no progress. Raises RedisError."""
         return (read_record(tenant_id, job_topic(UUID(str(job_id)))) or {}).get("progress")

@@ -1,12 +1,12 @@
-"""Gives database connections back before slow work, because there are few of them."""
+"""Closes database connections before slow work, because the database accepts only a limited number."""
 
 from django.db import connections
 
 
 def give_back_connection() -> None:
-    """Give this thread's database connections back before slow work. The next query opens one again.
+    """Close this thread's database connections before slow work. The next query opens a connection again.
 
-    Raises RuntimeError inside `atomic()`: a transaction needs its connection, so slow work must be done outside.
+    Raises RuntimeError inside `atomic()`: a transaction needs its connection, so slow work must be done outside of it.
     """
     for connection in connections.all(initialized_only=True):
         # Ignore the blocks that Django's test cases put around a test.

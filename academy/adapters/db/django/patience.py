@@ -1,4 +1,4 @@
-"""Limits how long a transaction waits for locks, and how long others wait for its locks."""
+"""Limits how long a transaction waits for locks, and how long other transactions wait for its locks."""
 
 from django.db import connection
 
@@ -13,8 +13,8 @@ frees its locks."""
 def limit_waiting() -> None:
     """Apply the three limits above to the rest of the current transaction.
 
-    Call it before taking a lock that others wait for. A statement that takes or waits too long raises OperationalError,
-    which a request answers with 503 and `Retry-After`.
+    Call it before taking a lock for which other transactions may wait. A statement that runs or waits for too long
+    raises OperationalError, which a view answers with 503 and `Retry-After`.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,8 +1,8 @@
 """Writes the rows of jobs and videos together with their records, in the same transaction.
 
-A job and a video each have a row, and a record in the feed of their academy. `PublishedRows` writes both, so that they
-never disagree. Nothing else may write the columns that a record shows: tests/db/test_published_rows.py searches the
-source for that. `state_of` makes every record, from the row as the database has it.
+A job or a video has a row, and a record in the feed of its academy. `PublishedRows` writes both, so that they never
+disagree. No other code may write the columns that a record shows: tests/db/test_published_rows.py searches the source
+for such code. Every record is made by `state_of`, from the row as it is in the database.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ R = TypeVar("R", AIJob, Video)
 
 
 class State(NamedTuple):
-    """The attempt and the status of a row or a record. They decide which ones may follow."""
+    """The attempt and the status of a row or a record. They decide which states may follow."""
 
     attempt: int
     status: str
@@ -33,7 +33,7 @@ class State(NamedTuple):
 
 
 def nothing_more(_row: object) -> None:
-    """Write nothing. This is the default for rows whose record shows nothing from other tables."""
+    """Do nothing. This is the default for changes that write no other tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class PublishedRows(Generic[R]):
     """Writes the rows of one table, and publishes their records."""
 
     state_of: Callable[[R], TopicState]
-    """Makes the record of a row. The relay, the sweeper and `academy.lifecycle` use the same function."""
+    """Returns the state that the record of a row shows. The relay, the sweeper and `academy.lifecycle` use it, too."""
     in_feed: Callable[[R], bool]
-    """Tells whether the row has a record in the feed. A video has none before its file has arrived."""
+    """Returns whether the row has a record in the feed. A video has no record before its file has arrived."""
 
     def insert(self, row: R) -> None:
         """Write a new row. Its record is published after the current transaction commits."""
@@ -60,9 +60,9 @@ class PublishedRows(Generic[R]):
     ) -> R:
         """Change one row, and return it as it is now. Its record is published after the current transaction commits.
 
-        `rows` selects the row by its tenant and id, and `known` is the state in which the caller expects it. `also`
-        writes what the record shows from other tables. If the row is in another state by now, raises
-        AttemptSupersededError and writes nothing.
+        `rows` selects the row by its tenant and id. `known` is the state in which the caller expects the row. If the
+        row is in another state, raises AttemptSupersededError and writes nothing. `also` is called with the changed
+        row, to write what the record shows from other tables.
         """
         _check_step(known, State(changes.get("attempt", known.attempt), changes.get("status", known.status)))
         if not rows.filter(attempt=known.attempt, status=known.status).update(updated_at=Now(), **changes):
@@ -87,7 +87,7 @@ class PublishedRows(Generic[R]):
 
 
 def _check_step(old: State, new: State) -> None:
-    """Raise ValueError for a step whose record Redis would refuse. The row and the feed would then differ for ever."""
+    """Raise ValueError if Redis would refuse the new record. The row and the feed would then differ for ever."""
     goes_on = new.attempt == old.attempt and Status(old.status).rank <= Status(new.status).rank
     if new.attempt <= old.attempt and (not goes_on or Status(old.status).terminal):
         raise ValueError(f"A row in the {old} cannot come into the {new}.")

@@ -1,4 +1,4 @@
-"""The source that the push engine reads: the true states of jobs and videos, from the academy's database."""
+"""The source of the push engine: it reads the true states of jobs and videos from the database."""
 
 import heapq
 import re
@@ -23,7 +23,7 @@ _VIDEO_ID = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 class AcademySource:
-    """Implements `realtime.records.source.Source`. It reads across tenants, because the engine repairs all at once."""
+    """Implements `realtime.records.source.Source`. Reads across tenants, because the engine repairs all feeds."""
 
     kinds = ("job", "video")
 
@@ -40,7 +40,9 @@ class AcademySource:
         jobs = repositories_ai.jobs_of_tenants(tenant_ids).filter(status__in=UNFINISHED).order_by("updated_at")
         videos = repositories_video.videos_of_tenants(tenant_ids).filter(status__in=UNFINISHED).order_by("updated_at")
         return heapq.merge(
-            map(repositories_ai.state_of, list(jobs)),  # no cursor stays open while Redis is written
+            map(
+                repositories_ai.state_of, list(jobs)
+            ),  # `list`, so that no cursor stays open while the engine writes to Redis
             map(repositories_video.state_of, list(videos)),
             key=attrgetter("published_at"),
         )
@@ -62,7 +64,7 @@ class AcademySource:
 
 
 def _in_pages(rows: QuerySet[Row]) -> Iterator[Row]:
-    """Yield the rows by their ids. Each page is a statement of its own, so that no cursor stays open in between."""
+    """Yield the rows in the order of their ids. Reads them in pages, so that no cursor stays open between two rows."""
     last = 0
     while page := list(rows.filter(pk__gt=last).order_by("pk")[:CHUNK]):
         yield from page
@@ -70,7 +72,7 @@ def _in_pages(rows: QuerySet[Row]) -> Iterator[Row]:
 
 
 def _job_ids(topics: Iterable[str]) -> list[UUID]:
-    """Return the ids of the topics that are our jobs. Topics of others may have ids of any form."""
+    """Return the ids of those topics that are jobs with a UUID. Other topics may have ids of any form."""
     ids = []
     for topic in topics:
         kind, _, ident = topic.partition(":")

@@ -28,17 +28,17 @@ def find_job(tenant_id: int, job_id: UUID) -> AIJob | None:
 
 
 def jobs_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[AIJob]:
-    """Return the jobs of several tenants, with their results. Only `realtime_source` may use it, never a view."""
+    """Return the jobs of several tenants, with their results. Only `realtime_source` may call this, never a view."""
     return AIJob.objects.filter(tenant_id__in=tenant_ids).select_related("result")
 
 
 def jobs_by_id(job_ids: Sequence[UUID]) -> QuerySet[AIJob]:
-    """Return jobs of any tenant with their results. Only `realtime_source` may use it: its callers check the tenant."""
+    """Return jobs of any tenant, with results. Only `realtime_source` may call this: its callers check the tenant."""
     return AIJob.objects.filter(job_id__in=job_ids).select_related("result")
 
 
 def state_of(job: AIJob) -> TopicState:
-    """Return the job as its record shows it, without progress."""
+    """Return the state that the record of a job shows, without progress."""
     data = shown_data(job.job_type, job.payload)
     if job.status == JobStatus.DONE and hasattr(job, "result"):
         data |= result_data(job.job_id, job.result.result)
@@ -49,14 +49,14 @@ def state_of(job: AIJob) -> TopicState:
 def unfinished_jobs(*, only: Sequence[str] = (), but: Sequence[str] = ()) -> QuerySet[AIJob]:
     """Return all tenants' unfinished jobs: of the types `only`, or of all types except `but`.
 
-    Only `academy.dispatch` may use it.
+    Only `academy.dispatch` may call this.
     """
     jobs = AIJob.objects.filter(status__in=UNFINISHED).exclude(job_type__in=but)
     return jobs.filter(job_type__in=only) if only else jobs
 
 
 def message_of(job: AIJob) -> dict[str, Any]:
-    """Return the message that starts a job. The row must have been read with its tenant."""
+    """Return the queue message that starts a job. The tenant of the job must have been read with the row."""
     return {
         "job_id": str(job.job_id),
         "job_type": job.job_type,
@@ -66,7 +66,7 @@ def message_of(job: AIJob) -> dict[str, Any]:
 
 
 def tenant_of_job(job_id: UUID) -> int | None:
-    """Return the tenant of any job. Only messages of an older version, which do not name the tenant, need this."""
+    """Return the tenant of any job, or None. Only messages of an older version, which name no tenant, need this."""
     return AIJob.objects.filter(job_id=job_id).values_list("tenant_id", flat=True).first()
 
 
@@ -75,7 +75,7 @@ def status_of_job(tenant_id: int, job_id: UUID) -> str | None:
 
 
 def lock_job(tenant_id: int, job_id: UUID) -> AIJob | None:
-    """Return the job, locked until the transaction ends."""
+    """Lock the job until the transaction ends, and return it. Return None if there is no such job."""
     return rows_of(tenant_id, AIJob).select_for_update().filter(job_id=job_id).first()
 
 
@@ -88,7 +88,7 @@ def new_job(
     created_by: int | None,
     stored_bytes: int = 0,
 ) -> AIJob:
-    """Return a job that is not written yet."""
+    """Return a new job, which is not written to the database yet."""
     return AIJob(
         tenant_id=tenant_id,
         job_id=job_id,
@@ -100,22 +100,22 @@ def new_job(
 
 
 def note_stored(tenant_id: int, job_id: UUID, stored_bytes: int) -> None:
-    """Save how many bytes the storage keeps for a job now."""
+    """Save how many bytes the files of a job take in the storage."""
     rows_of(tenant_id, AIJob).filter(job_id=job_id).update(stored_bytes=stored_bytes)
 
 
 def forget_stored(job_type: str, ended_before: datetime) -> None:
-    """Set the stored bytes to 0 for all tenants' jobs of a type that ended before then. Only sweeps may use it."""
+    """Set the stored bytes of all tenants' jobs of a type to 0, if they ended before this time. Only for sweeps."""
     AIJob.objects.filter(stored_bytes__gt=0, job_type=job_type, finished_at__lt=ended_before).update(stored_bytes=0)
 
 
 def workbooks_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, AIJob]:
-    """Return those of these jobs that the tenant has, by their ids."""
+    """Return a dict of the tenant's jobs with these ids, by id. Ids without a job are left out."""
     return {job.job_id: job for job in rows_of(tenant_id, AIJob).filter(job_id__in=job_ids)}
 
 
 def needs_workbook(job: AIJob | None, kept: timedelta) -> bool:
-    """Return whether an import still has to read its workbook, or ended less than `kept` ago and can be retried."""
+    """Return whether an import is unfinished, or can be retried and ended less than `kept` ago."""
     if job is None or job.status == JobStatus.DONE or "file" not in job.payload:
         return False
     if job.status in UNFINISHED:
@@ -125,7 +125,7 @@ def needs_workbook(job: AIJob | None, kept: timedelta) -> bool:
 
 
 def forget_workbook(tenant_id: int, job_id: UUID) -> bool:
-    """Note that the workbook of an ended import is no longer kept. Return False if the job has not ended."""
+    """Note that the workbook of an import is no longer kept. If the import has not ended, do nothing, return False."""
     with transaction.atomic():
         job = lock_job(tenant_id, job_id)
         if job is None:
@@ -143,7 +143,7 @@ def claimed(job: AIJob) -> ClaimedJob:
 
 
 def row_of(job: ClaimedJob) -> QuerySet[AIJob]:
-    """Select the row of a claimed job, in whatever state it is by now."""
+    """Select the row of a claimed job, whatever its present state."""
     return rows_of(job.tenant_id, AIJob).filter(job_id=job.job_id)
 
 
@@ -155,9 +155,9 @@ def check_held(job: ClaimedJob) -> None:
 
 @contextmanager
 def holding(job: ClaimedJob) -> Iterator[None]:
-    """Lock the job for this attempt within a `with` block: no other attempt begins, and nobody ends the job.
+    """Lock the job for this attempt during a `with` block, so that no other attempt begins and nobody ends the job.
 
-    Use it for a few quick statements only, since it keeps a transaction open. Raises AttemptSupersededError if this
+    Use it only for a few quick statements, because it keeps a transaction open. Raises AttemptSupersededError if this
     attempt does not hold the job.
     """
     with transaction.atomic():
@@ -171,7 +171,7 @@ def keep_result(job: AIJob, result: dict[str, Any]) -> None:
 
 
 def imported_rows(tenant_id: int, job_id: UUID, outcome: str | None = None) -> QuerySet[ImportedRow]:
-    """Return the outcome of each line of an import, by line number."""
+    """Return the outcomes of an import's lines, sorted by line number. `outcome` selects those with this outcome."""
     rows = ImportedRow.objects.filter(job__tenant_id=tenant_id, job__job_id=job_id)
     if outcome is not None:
         rows = rows.filter(outcome=outcome)

@@ -15,7 +15,7 @@ from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from realtime.outbox.revoke import revoke_on_commit
 
 ROTATION_GRACE = timedelta(seconds=30)
-"""How long the previous refresh token is still accepted, since two tabs may refresh at the same moment."""
+"""How long the previous refresh token is still accepted, because two tabs may refresh at the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The address and the browser of a sign-in or refresh, for the list of sessions."""
+    """The IP address and the browser of a sign-in or refresh. The list of sessions shows them."""
 
     address: str | None = None
     user_agent: str = ""
@@ -40,7 +40,7 @@ NO_DEVICE = Device()
 
 
 class SessionEndedError(Exception):
-    """The session has ended, or its token was used twice: sign in again."""
+    """The session has ended, or its refresh token was used twice: sign in again."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -48,17 +48,17 @@ class SessionEndedError(Exception):
 
 
 def find_user(user_id: int) -> User | None:
-    """Return the active account, with its academy."""
+    """Return the active account with this id, and its academy. Return None if there is none."""
     return User.objects.select_related("tenant").filter(pk=user_id, is_active=True).first()
 
 
 def find_operator(username: str) -> User | None:
-    """Return the active account of an operator, who belongs to no academy."""
+    """Return the active account of the operator with this name, or None. Operators belong to no academy."""
     return User.objects.filter(tenant=None, username=username, is_active=True, is_superuser=True).first()
 
 
 def operator_exists(username: str, database: str) -> bool:
-    """Return whether an operator, who belongs to no academy, has this name."""
+    """Return whether there is an operator with this name. Operators belong to no academy."""
     return User.objects.using(database).filter(tenant=None, username=username).exists()
 
 
@@ -71,7 +71,7 @@ def find_tenant_code(tenant_id: int) -> str | None:
 
 
 def names_of_tenant(tenant_id: int) -> tuple[str, ...]:
-    """Return the academy's code and its name."""
+    """Return the academy's code and name, or an empty tuple if there is no such academy."""
     return Tenant.objects.filter(pk=tenant_id).values_list("code", "name").first() or ()
 
 
@@ -84,7 +84,7 @@ def all_tenant_ids() -> list[int]:
 
 
 def find_account(tenant_code: str, username: str) -> User | None:
-    """Return the active account, to compare its password; None if there is none."""
+    """Return the active account with this name in an active academy, or None. Its password is not compared."""
     found = User.objects.select_related("tenant").filter(tenant__code=tenant_code, tenant__active=True)
     return found.filter(username=username, is_active=True).first()
 
@@ -92,14 +92,15 @@ def find_account(tenant_code: str, username: str) -> User | None:
 def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
     """Open a session for an account whose password was checked.
 
-    Return None if the account has no membership, or was closed or given another password meanwhile.
+    Return None if the account has no membership, or was closed or given another password since `user` was read.
     """
     role = _role(user)
     if role is None or user.tenant is None:
         return None
     now = timezone.now()
     with transaction.atomic():
-        # Changing the password ends all open sessions. With the lock, this one is among them or is not opened.
+        # A change of the password ends all open sessions. With this lock, the change either comes later and ends this
+        # session, too, or comes first, and no session is opened.
         same = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
         if not same.exists():
             return None
@@ -115,9 +116,10 @@ def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
 
 
 def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE) -> SignedIn:
-    """Give a session a new refresh token. A token that was used before ends the session, since it was probably copied.
+    """Exchange the refresh token of a session for a new token. Return the session with its account.
 
-    Raises SessionEndedError, after the commit, so that the session stays ended.
+    A token that was exchanged before was probably copied, so it ends the session. Raises SessionEndedError after the
+    commit, so that the session stays ended.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -158,7 +160,7 @@ def _accept(session: LoginSession, token_id: UUID) -> bool:
 
 
 def end_session(tenant_id: int, session_id: UUID) -> None:
-    """End a session, with its connections and tokens."""
+    """End a session, and revoke its connections and tokens."""
     with transaction.atomic():
         with revoked_by_caller():
             LoginSession.objects.filter(pk=session_id, ended_at=None).update(ended_at=timezone.now())
@@ -178,14 +180,14 @@ def revoke_users(tenant_id: int, *user_ids: int | None) -> None:
 def change_password(user: User, password_hash: str) -> bool:
     """Set the password and end all the account's sessions.
 
-    False if the account was closed or given another password since `user` was read.
+    Return False, and change nothing, if the account was closed or given another password since `user` was read.
     """
     with transaction.atomic():
         same = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
         if not same.exists():
             return False
         user.password, user.must_change_password = password_hash, False
-        # A trigger ends each session and revokes it. Unlike the mark of a user, that does not depend on any clock.
+        # A trigger ends and revokes each session. Unlike the revocation of a user, that depends on no clock.
         user.save(update_fields=["password", "must_change_password"])
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)
@@ -193,9 +195,9 @@ def change_password(user: User, password_hash: str) -> bool:
 
 
 def renew_hash(user: User, new_hash: str) -> None:
-    """Replace the account's outdated hash by a new one of the same password. The sessions stay open.
+    """Replace the account's outdated hash by a new hash of the same password. The sessions stay open.
 
-    Does nothing if the account was given another password since `user` was read.
+    Do nothing if the account was given another password since `user` was read.
     """
     with transaction.atomic(), same_password(user.pk):
         if User.objects.filter(pk=user.pk, password=user.password).update(password=new_hash):
@@ -208,13 +210,13 @@ def has_other_hash(user: User) -> bool:
 
 
 def account_in(tenant_code: str | None, username: str, database: str) -> User | None:
-    """Return the account of an academy or, for None, of an operator, whether or not it is active."""
+    """Return the account with this name in an academy, or (for None) of an operator, even if it is not active."""
     named = User.objects.using(database).filter(username=username).select_related("tenant")
     return (named.filter(tenant=None) if tenant_code is None else named.filter(tenant__code=tenant_code)).first()
 
 
 def accounts_named(username: str, database: str, *, limit: int) -> list[User]:
-    """Return the accounts of this name, at most `limit`: operators first, then by academy."""
+    """Return at most `limit` accounts with this name: operators first, then sorted by academy."""
     named = User.objects.using(database).filter(username=username).select_related("tenant")
     return list(named.order_by(F("tenant__code").asc(nulls_first=True))[:limit])
 
@@ -239,5 +241,5 @@ def create_account(tenant: Tenant, username: str, name: str, role: Role, passwor
 
 
 def keep_password(tenant_id: int, username: str) -> None:
-    """Let an account keep its initial password."""
+    """Note that an account need not change its initial password."""
     User.objects.filter(tenant_id=tenant_id, username=username).update(must_change_password=False)

@@ -1,4 +1,4 @@
-"""Queries on the outcomes of an import's rows, and the check that keeps a superseded attempt from writing them."""
+"""Queries on the outcomes of an import's rows, and the check that keeps a superseded attempt from writing."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ from apps.domains.ai.models import AIJob, ImportedRow
 
 @dataclass(frozen=True, slots=True)
 class ImportClaim:
-    """The attempt that imports. Each of its transactions checks that it still holds the job, whose key is `job_key`."""
+    """The attempt that imports. Each of its transactions checks that it still holds the job, whose id is `job_key`."""
 
     tenant_id: int
     job_key: int
@@ -23,7 +23,7 @@ class ImportClaim:
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """The outcome of one line. `code` and `reason` are '' unless it failed."""
+    """The outcome of one line of a workbook. `code` and `reason` are '' unless the line failed."""
 
     line: int
     outcome: str
@@ -57,9 +57,9 @@ def claim_import(tenant_id: int, job_id: UUID, attempt: int) -> ImportClaim:
 
 
 def hold_import(claim: ImportClaim) -> None:
-    """Lock the job in the current transaction, if this attempt still holds it.
+    """Lock the job until the current transaction ends.
 
-    Raises AttemptSupersededError otherwise. The caller then rolls back what the transaction wrote.
+    If this attempt does not hold the job any more, raise AttemptSupersededError: the caller rolls back then.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -77,7 +77,7 @@ def lines_done(claim: ImportClaim) -> set[int]:
 
 
 def save_outcomes(claim: ImportClaim, outcomes: Sequence[RowOutcome]) -> None:
-    """Save the outcomes of lines that have none yet, with one statement."""
+    """Save the outcomes of lines that have no outcome yet, with one statement."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO aijob_row (job_id, line, outcome, name, student_id, code, reason) "

@@ -12,7 +12,7 @@ from apps.domains.lectures.models import Enrollment, Lecture, Session
 
 
 def lectures_of(tenant_id: int, *, search: str | None = None) -> QuerySet[Lecture]:
-    """Return the academy's lectures by title, each with `student_count`."""
+    """Return the academy's lectures, sorted by title, each with `student_count`. `search` searches the titles."""
     present = Count("enrollments", filter=Q(enrollments__student__deleted_at=None))
     lectures = rows_of(tenant_id, Lecture).annotate(student_count=present).order_by("title", "id")
     return lectures.filter(title__icontains=search) if search else lectures
@@ -50,7 +50,7 @@ def lock_session(tenant_id: int, session_id: int) -> bool:
 def add_session(tenant_id: int, lecture_id: int, title: str) -> Session | None:
     """Add a lesson at the end of a lecture, and return it. Return None if there is no such lecture."""
     with transaction.atomic():
-        # Lock the lecture: two lessons added at once would get the same number.
+        # Lock the lecture, because two lessons added at the same moment would get the same number.
         if rows_of(tenant_id, Lecture).select_for_update().filter(pk=lecture_id).first() is None:
             return None
         last = sessions_of(tenant_id, lecture_id).aggregate(last=Max("order"))["last"] or 0
@@ -60,7 +60,7 @@ def add_session(tenant_id: int, lecture_id: int, title: str) -> Session | None:
 def enrolments_of(
     tenant_id: int, *, lecture_id: int | None = None, student_id: int | None = None
 ) -> QuerySet[Enrollment]:
-    """Return the enrolments with students and lectures, newest first, without those of deleted students."""
+    """Return the enrolments of students that are not deleted, newest first, with their students and lectures."""
     rows = rows_of(tenant_id, Enrollment).filter(student__deleted_at=None).select_related("student", "lecture")
     if lecture_id is not None:
         rows = rows.filter(lecture_id=lecture_id)

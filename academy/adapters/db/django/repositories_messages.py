@@ -1,4 +1,4 @@
-"""Queries on bulk messages. Messages are created with their job, claimed one by one, and saved with their outcome."""
+"""Queries on bulk messages. Messages are created with their job, and claimed and saved one by one."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,7 +22,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A student, and the phone that the message goes to; '' if there is none."""
+    """A student, and the phone to which the message is sent, or '' if there is no such phone."""
 
     student_id: int
     name: str
@@ -31,7 +31,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that is not written yet. If it has a `code`, it has failed already and is never sent."""
+    """A message that is not written to the database yet. With a `code` it counts as failed, and is never sent."""
 
     student_id: int
     recipient: str
@@ -58,7 +58,7 @@ class MessageTotals:
 def addressees(
     tenant_id: int, to: To, *, lecture_id: int | None = None, student_ids: Iterable[int] = (), most: int
 ) -> list[Addressee]:
-    """Return the active students of a lecture or, without one, those with these ids; at most `most`."""
+    """Return at most `most` active students: those of a lecture if one is given, else those with these ids."""
     students = students_of(tenant_id, lecture_id=lecture_id)
     if lecture_id is None:
         students = students.filter(id__in=student_ids)
@@ -67,7 +67,7 @@ def addressees(
 
 
 def create_messages(tenant_id: int, job_id: UUID, text: str, drafts: Sequence[Draft]) -> None:
-    """Write the messages of a job that this transaction created, with few statements."""
+    """Write all messages of a job that the current transaction has created, in batches."""
     job = rows_of(tenant_id, AIJob).get(job_id=job_id)
     message_job = MessageJob.objects.create(tenant_id=tenant_id, job=job, text=text)
     rows_of(tenant_id, Message).bulk_create(
@@ -94,13 +94,13 @@ def find_message_job(tenant_id: int, job_id: UUID) -> MessageJob | None:
 
 
 def messages_of(tenant_id: int, job_id: UUID, status: MessageStatus | None = None) -> QuerySet[Message]:
-    """Return a job's messages with their students, in the order in which they are sent."""
+    """Return a job's messages with their students, in the order of sending. `status` selects those with this status."""
     messages = rows_of(tenant_id, Message).filter(job__job__job_id=job_id).select_related("student").order_by("id")
     return messages.filter(status=status) if status else messages
 
 
 def totals_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, MessageTotals]:
-    """Count the sent, failed and all messages of each of these jobs, with one query."""
+    """Return how many messages of each of these jobs were sent, how many failed, and how many there are in all."""
     messages = rows_of(tenant_id, Message).filter(job__job__job_id__in=job_ids)
     counts: dict[UUID, dict[str, int]] = {job_id: {} for job_id in job_ids}
     for job_id, status, number in messages.values_list("job__job__job_id", "status").annotate(number=Count("id")):
@@ -112,12 +112,12 @@ def totals_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, MessageTota
 
 
 def claim_next_message(job: ClaimedJob, after: int = 0) -> Message | None:
-    """Claim the first pending message after this id; None if there is none. Raises AttemptSupersededError."""
+    """Claim the first pending message with a larger id than `after`, or return None. Raises AttemptSupersededError."""
     return _claim(job, pk__gt=after)
 
 
 def claim_message(job: ClaimedJob, message_id: int) -> Message | None:
-    """Claim one message that was released; None if it is not pending. Raises AttemptSupersededError."""
+    """Claim the message with this id. Return None if it is not pending. Raises AttemptSupersededError."""
     return _claim(job, pk=message_id)
 
 
@@ -132,7 +132,7 @@ def _claim(job: ClaimedJob, **which: int) -> Message | None:
 
 
 def fail_claimed_messages(job: ClaimedJob) -> None:
-    """Mark messages as FAILED that an earlier attempt claimed without saving an outcome.
+    """Mark all CLAIMED messages as FAILED. An earlier attempt has claimed them and not saved their outcome.
 
     Raises AttemptSupersededError.
     """
@@ -145,18 +145,18 @@ def fail_claimed_messages(job: ClaimedJob) -> None:
 def save_sent(message: Message) -> None:
     """Save that a message was sent.
 
-    It is saved even if this attempt is superseded, but not if a later attempt has saved OUTCOME_UNKNOWN already.
+    This is saved even if the attempt is superseded, unless a later attempt has already saved OUTCOME_UNKNOWN.
     """
     _save(message, status=MessageStatus.SENT, sent_at=timezone.now())
 
 
 def save_failed(message: Message, code: MessageCode, error: str) -> None:
-    """Save that a message failed, even if this attempt is superseded."""
+    """Save that a message failed. This is saved even if the attempt is superseded."""
     _save(message, status=MessageStatus.FAILED, code=code, error=error[:MAX_ERROR_LETTERS])
 
 
 def release_message(message: Message) -> None:
-    """Make a message pending again, which was certainly not sent."""
+    """Make a claimed message pending again. It must be certain that it was not sent."""
     _save(message, status=MessageStatus.PENDING, claimed_at=None)
 
 

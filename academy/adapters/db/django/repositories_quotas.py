@@ -1,4 +1,4 @@
-"""Queries on the quotas of a tenant: its limits, and how much it uses."""
+"""Queries on the quotas of a tenant: its limits, and how much of them it uses."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -25,13 +25,14 @@ class Limits:
 
 
 OVERRIDES = ("quota_jobs", "quota_encoding_minutes", "quota_storage_bytes")
-"""The columns of a tenant's own limits. In capitals, these are the settings that hold for all other tenants."""
+"""The columns of a tenant's own limits. In capitals, these are the names of the settings with the default limits."""
 
 
 def limits_of(tenant_id: int, *, lock: bool = False) -> Limits:
-    """Return the tenant's own limits, or those of the settings. With `lock`, lock the tenant until the commit.
+    """Return the tenant's own limits, and the default for each that it does not have.
 
-    Raises OperationalError if another transaction keeps the tenant locked for too long.
+    With `lock`, lock the tenant's row until the transaction ends. Raises OperationalError if another transaction keeps
+    the row locked for too long.
     """
     tenants = Tenant.objects.filter(pk=tenant_id)
     if lock:
@@ -42,7 +43,7 @@ def limits_of(tenant_id: int, *, lock: bool = False) -> Limits:
 
 
 def set_limits(tenant_code: str, limits: dict[str, int | None]) -> int | None:
-    """Give a tenant its own limits, by the names of `OVERRIDES`. None means the default.
+    """Set a tenant's own limits. The keys of `limits` are names from `OVERRIDES`; a value of None means the default.
 
     Return the tenant's id, or None if there is no such tenant.
     """
@@ -69,8 +70,9 @@ def encoded_seconds(tenant_id: int, day: date) -> float:
 def stored_bytes(tenant_id: int) -> int:
     """Return the size of the tenant's files: uploaded and encoded videos, workbooks of imports, and exports.
 
-    A deleted video does not count, although its files are deleted some seconds later. An announced upload counts until
-    its address expires, even if it was cancelled or deleted, because the storage accepts the file until then.
+    A deleted video does not count, although its files are deleted only some seconds later. An announced upload counts
+    until its address expires, even if its video was cancelled or deleted, because the storage accepts the file until
+    then.
     """
     present = Q(uploaded_at__isnull=False, deleted_at=None)
     videos = rows_of(tenant_id, Video).filter(present | _address_is_good())
@@ -81,18 +83,19 @@ def stored_bytes(tenant_id: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An announced upload whose address is still valid, and whose file does not count as a video's."""
+    """An announced upload whose address is still valid, without the file of an uploaded video at that address."""
 
     user_id: int | None
     since: datetime
     reserved: int
-    """The bytes that the address accepts. They count as stored until it expires."""
+    """The bytes that the address accepts. They count as stored until the address expires."""
 
 
 def announced(tenant_id: int) -> list[Announced]:
-    """Return the announced uploads of a tenant, oldest first, with cancelled and deleted ones: their addresses work.
+    """Return the announced uploads of a tenant, oldest first, even of cancelled and deleted videos.
 
-    A video that has arrived and was not deleted is left out: a file that is sent again replaces its own.
+    Leaves out those whose address has expired, and videos that have arrived and were not deleted: a file that is sent
+    again only replaces the file that counts already.
     """
     absent = Q(uploaded_at=None) | Q(deleted_at__isnull=False)
     rows = rows_of(tenant_id, Video).filter(absent, _address_is_good()).order_by("created_at")

@@ -1,4 +1,4 @@
-"""Queries that list and end the sessions in which people are signed in.
+"""Queries that list and end the sign-in sessions of accounts.
 
 When a session ends in any way, a trigger on the table revokes its tokens and tickets and ends its connections.
 """
@@ -19,7 +19,7 @@ from realtime.outbox.revoke import revoke_on_commit
 
 
 def open_sessions(tenant_id: int, user_id: int) -> QuerySet[LoginSession]:
-    """Return the sessions in which an account of the tenant is signed in now, the most recently used first."""
+    """Return the open sessions of an account of the tenant, the most recently used first."""
     return _open(tenant_id).filter(user_id=user_id).order_by("-last_used_at", "pk")
 
 
@@ -34,9 +34,9 @@ def owner_of_session(tenant_id: int, session_id: UUID) -> int | None:
 
 
 def owner_of_open_session(session_id: UUID, tenant_code: str | None) -> tuple[int, int] | None:
-    """Return the ids of the tenant and the account that a refresh token's session belongs to, or None if it has ended.
+    """Return the ids of the tenant and the account of an open session, or None if it has ended.
 
-    With a code only a session of that tenant counts.
+    If `tenant_code` is given, return None for a session of another tenant, too.
     """
     found = LoginSession.objects.filter(pk=session_id, ended_at=None, expires_at__gt=timezone.now())
     if tenant_code is not None:
@@ -45,13 +45,16 @@ def owner_of_open_session(session_id: UUID, tenant_code: str | None) -> tuple[in
 
 
 def owner_of_any_session(session_id: UUID) -> tuple[int | None, int | None]:
-    """Return the ids of the tenant and the account of any session, even an ended one. Only the audit log may use it."""
+    """Return the ids of the tenant and the account of any session, even of one that has ended.
+
+    Return `(None, None)` if there is no such session. Only the audit log may call this.
+    """
     found = LoginSession.objects.filter(pk=session_id).values_list("user__tenant_id", "user_id").first()
     return found or (None, None)
 
 
 def end_open_sessions(tenant_id: int, sessions: QuerySet[LoginSession]) -> int:
-    """End these sessions, with their tokens and connections, and return how many were ended."""
+    """End these sessions, and revoke their tokens and connections. Return how many were ended."""
     with transaction.atomic():
         ended = list(sessions.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         with revoked_by_caller():
@@ -62,9 +65,10 @@ def end_open_sessions(tenant_id: int, sessions: QuerySet[LoginSession]) -> int:
 
 
 def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) -> None:
-    """End one session, or all of an account, or (with neither) all of the tenant: `REALTIME_END_SESSIONS`.
+    """End one session, or all sessions of an account, or (if both ids are None) all sessions of the tenant.
 
-    The engine revokes what was issued. Ending the sessions keeps refresh tokens from restoring it.
+    The engine calls this (`REALTIME_END_SESSIONS`) when it revokes tokens and tickets, so that nobody can get new ones
+    with a refresh token.
     """
     sessions = _open(tenant_id)
     if session_id is not None:
@@ -74,12 +78,14 @@ def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) ->
         sessions = sessions.filter(user_id=user_id)
     with transaction.atomic():
         of_tenant = session_id is None and user_id is None
-        with revoked_by_caller() if of_tenant else nullcontext():  # one mark instead of one for each session
+        with (
+            revoked_by_caller() if of_tenant else nullcontext()
+        ):  # the engine has revoked the tenant, so no session needs a mark
             sessions.update(ended_at=timezone.now())
 
 
 def purge_sessions(expired_before: datetime, most: int) -> int:
-    """Delete up to `most` sessions that expired before then, oldest first, and return how many were deleted.
+    """Delete up to `most` sessions that expired before this time, oldest first. Return how many were deleted.
 
     Their tokens are no longer valid, so the triggers need not revoke anything. Rows that another process is deleting
     are skipped.
@@ -93,7 +99,7 @@ def purge_sessions(expired_before: datetime, most: int) -> int:
 
 
 def purge_operator_sessions(expired_before: datetime, most: int) -> int:
-    """Delete up to `most` sessions of the admin that expired before then, and return how many were deleted."""
+    """Delete up to `most` sessions of the admin that expired before this time. Return how many were deleted."""
     with transaction.atomic():
         expired = OperatorSession.objects.filter(expire_date__lt=expired_before).order_by("expire_date")
         keys = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:most])

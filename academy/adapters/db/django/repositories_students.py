@@ -18,7 +18,7 @@ from apps.domains.lectures.models import Enrollment, Lecture
 from apps.domains.students.models import Parent, Student
 
 Key = tuple[str, str]
-"""Name and parent's phone, which identify a student within an academy."""
+"""The name and the parent's phone, which identify a student within an academy."""
 
 
 class StudentExistsError(Exception):
@@ -27,7 +27,7 @@ class StudentExistsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SavedStudents:
-    """What the statement of a chunk did: the ids of the created and the restored students, by their keys."""
+    """The result of saving a chunk: the ids of the created and of the restored students, by their keys."""
 
     created: dict[Key, int]
     restored: dict[Key, int]
@@ -35,21 +35,21 @@ class SavedStudents:
 
 
 def lock_students(tenant_id: int) -> None:
-    """Lock the creation of students of this academy until the transaction ends.
+    """Keep other transactions from creating students in this academy until the current transaction ends.
 
-    Without the lock, two imports at once would deadlock or create a student twice.
+    Without this lock, two imports at the same moment would deadlock or create a student twice.
     """
     with connection.cursor() as cursor:
         cursor.execute(students_chunk_sql.LOCK, [tenant_id])
 
 
 def student_batch_filter_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
-    """Return the ids of the active students among these names and parents' phones, with one query."""
+    """Return a dict from key to id of the active students with these keys, with one query."""
     return _find(students_chunk_sql.FIND_ACTIVE, tenant_id, keys)
 
 
 def student_batch_filter_deleted_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
-    """Return the ids of the deleted students among these. Of several with the same key, the last deleted counts."""
+    """Return a dict from key to id of the deleted students with these keys: of several, the last deleted."""
     return _find(students_chunk_sql.FIND_NEWEST_DELETED, tenant_id, keys)
 
 
@@ -71,11 +71,12 @@ def save_student_chunk(
 ) -> SavedStudents:
     """Create, restore and enrol students with one statement.
 
-    `new` students come with their usernames, `returning` students with the ids of their deleted rows. Both, and the
-    students `present`, are enrolled. The caller holds the lock, and every key occurs once.
+    `new` has the rows of students to create, with their usernames. `returning` has the rows of students to restore,
+    with their ids. Both are enrolled in the lecture, as well as the active students with the ids `present`. The caller
+    must hold the lock of `lock_students`, and no key may occur twice.
 
-    If another transaction created a student meanwhile, it is missing from the result. If the lecture is gone,
-    `lecture_missing` is set. In both cases the caller rolls back. Raises IntegrityError for a username that is taken.
+    A student that another transaction has just created or restored is missing from the result. If the lecture does not
+    exist, `lecture_missing` is set. In both cases the caller rolls back. Raises IntegrityError if a username is taken.
     """
     rows = [(row, None, username) for row, username in new] + [(row, student_id, None) for row, student_id in returning]
     parameters = {
@@ -111,7 +112,7 @@ def find_newest_deleted_student(tenant_id: int, name: str, parent_phone: str) ->
 
 
 def restore_student(tenant_id: int, student_id: int, row: StudentRow) -> None:
-    """Restore a deleted student with its account. Values of the row replace those that were known."""
+    """Restore a deleted student with its account. Phone, school and grade are replaced by those that the row has."""
     student = rows_of(tenant_id, Student).get(id=student_id)
     student.deleted_at = None
     student.phone = row.phone or student.phone
@@ -125,9 +126,9 @@ def restore_student(tenant_id: int, student_id: int, row: StudentRow) -> None:
 
 
 def create_student(tenant_id: int, row: StudentRow, username: str, password_hash: str) -> int:
-    """Create a student with account, membership and parent, and return its id.
+    """Create a student with an account, a membership and (if there is none) a parent. Return the student's id.
 
-    Raises IntegrityError if the student or the username exists.
+    Raises IntegrityError if the student or the username exists already.
     """
     parent, _ = Parent.objects.get_or_create(tenant_id=tenant_id, phone=row.parent_phone)
     user = User.objects.create(
@@ -148,7 +149,7 @@ def create_student(tenant_id: int, row: StudentRow, username: str, password_hash
 
 
 def enroll_student(tenant_id: int, student_id: int, lecture_id: int) -> None:
-    """Enrol the student in the lecture, unless it is enrolled. The caller has checked that both are of this academy."""
+    """Enrol the student in the lecture, once. The caller must have checked that both are of this academy."""
     Enrollment.objects.get_or_create(tenant_id=tenant_id, lecture_id=lecture_id, student_id=student_id)
 
 
@@ -157,7 +158,10 @@ def lecture_exists(tenant_id: int, lecture_id: int) -> bool:
 
 
 def students_of(tenant_id: int, *, search: str | None = None, lecture_id: int | None = None) -> QuerySet[Student]:
-    """Return the academy's active students by name, with their accounts. `search` looks in name, school and phones."""
+    """Return the academy's active students with their accounts, sorted by name.
+
+    `search` searches names, schools and phones. `lecture_id` selects the students of a lecture.
+    """
     students = rows_of(tenant_id, Student).filter(deleted_at=None).select_related("user").order_by("name", "id")
     if lecture_id is not None:
         students = students.filter(enrollments__lecture_id=lecture_id, enrollments__tenant_id=tenant_id)
@@ -175,9 +179,9 @@ def find_student(tenant_id: int, student_id: int) -> Student | None:
 
 
 def change_student(tenant_id: int, student_id: int, changes: Mapping[str, Any]) -> Student | None:
-    """Change a student's name, phone, parent_phone, school or grade. The values are normalised already.
+    """Change the name, phone, parent_phone, school or grade of a student, and return the student.
 
-    Return None if there is no such student. Raises StudentExistsError.
+    The values must be normalised. Return None if there is no such student. Raises StudentExistsError.
     """
     try:
         with transaction.atomic():
@@ -199,7 +203,7 @@ def change_student(tenant_id: int, student_id: int, changes: Mapping[str, Any]) 
 
 
 def delete_student(tenant_id: int, student_id: int) -> bool:
-    """Mark a student as deleted and close its account. Return False if there is none. An import may restore both."""
+    """Mark a student as deleted and close its account. Return False if there is no such student."""
     with transaction.atomic():
         lock_students(tenant_id)
         student = find_student(tenant_id, student_id)

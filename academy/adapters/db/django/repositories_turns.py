@@ -1,4 +1,4 @@
-"""Queries on the jobs of all tenants that wait for their turn. Only `academy.dispatch` and the gauges may use them."""
+"""Queries on the waiting and running jobs of all tenants. Only `academy.dispatch` may call them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from apps.support.video.models import Video
 Row = TypeVar("Row", AIJob, Video)
 
 LOCKS = 7322
-"""The first number of the queues' advisory locks. The second number is a hash of the queue's name."""
+"""The first number of the advisory lock of each queue. The second number is a hash of the queue's name."""
 WAITS = Q(status="PENDING", dispatched_at=None)
 PAUSES = Q(status="PENDING", dispatched_at__gt=Now())
-"""Jobs whose last attempt failed. Their message stays hidden until `dispatched_at`."""
+"""Selects jobs whose last attempt failed. The message of such a job stays hidden until `dispatched_at`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many jobs of a queue are waiting and running, and when the longest waiting one last changed."""
+    """How many jobs of a queue are PENDING and PROCESSING. `oldest` is the first `updated_at` of the PENDING ones."""
 
     waiting: int
     running: int
@@ -33,9 +33,9 @@ class Load:
 
 
 def lock_queue(queue: str) -> bool:
-    """Lock the choice of what is sent to this queue, until the transaction ends.
+    """Take the lock for choosing the jobs to send to this queue. It is released when the transaction ends.
 
-    Return False at once if another process holds the lock.
+    Return whether the lock was taken. If another process holds it, return False at once.
     """
     limit_waiting()
     with connection.cursor() as cursor:
@@ -49,10 +49,7 @@ def any_waiting(unfinished: QuerySet[Row]) -> bool:
 
 
 def lines_of(unfinished: QuerySet[Row], most: int) -> list[Line]:
-    """Return, for each tenant with unfinished jobs, how many were sent to the queue and its oldest waiting jobs.
-
-    At most `most` waiting jobs of each tenant are returned.
-    """
+    """Return a `Line` for each tenant with unfinished jobs. It has the oldest waiting jobs, at most `most`."""
     sent = unfinished.exclude(WAITS).values("tenant_id")
     counts = sent.annotate(running=Count("pk"), paused=Count("pk", filter=PAUSES))
     counted = {
@@ -71,10 +68,9 @@ def lines_of(unfinished: QuerySet[Row], most: int) -> list[Line]:
 
 
 def mark_sent(unfinished: QuerySet[Row], ids: Sequence[int]) -> list[Row]:
-    """Mark those of these jobs that are still waiting as sent.
+    """Mark the jobs with these ids as sent. Return their rows with their tenants, in the order of `ids`.
 
-    Return their rows with their tenants, in the order of `ids`. A job that is being cancelled at this moment is left
-    out.
+    Jobs that are not waiting any more, or are being cancelled at this moment, are left out.
     """
     free = unfinished.filter(WAITS, pk__in=ids).select_for_update(skip_locked=True, of=("self",), no_key=True)
     rows = {row.pk: row for row in free.select_related("tenant")}
@@ -85,7 +81,7 @@ def mark_sent(unfinished: QuerySet[Row], ids: Sequence[int]) -> list[Row]:
 def mark_sent_again(unfinished: QuerySet[Row], pk: int, sent_at: datetime) -> Row | None:
     """Mark a job as sent again, and return its row with its tenant.
 
-    Return None if another process has done so since `sent_at` was read, or the job has ended.
+    Return None if another process has sent the job again since `sent_at` was read, or if the job has ended.
     """
     if not unfinished.filter(pk=pk, dispatched_at=sent_at).update(dispatched_at=Now()):
         return None
@@ -95,9 +91,10 @@ def mark_sent_again(unfinished: QuerySet[Row], pk: int, sent_at: datetime) -> Ro
 def sent_before(
     unfinished: QuerySet[Row], age: timedelta, *, columns: Sequence[str], after: int, most: int
 ) -> list[Row]:
-    """Return the unfinished jobs that were sent longer than `age` ago: the first `most` after id `after`.
+    """Return the unfinished jobs that were sent longer than `age` ago: the first `most` with ids above `after`.
 
-    Only these columns are loaded. The age is measured by the clock of the database, which also wrote `dispatched_at`.
+    The rows have only the id, the tenant, `dispatched_at` and the `columns`. The age is measured by the clock of the
+    database, which also wrote `dispatched_at`.
     """
     found = unfinished.filter(dispatched_at__lt=Now() - age, pk__gt=after).order_by("pk")
     return list(found.only("tenant_id", "dispatched_at", *columns)[:most])

@@ -36,7 +36,7 @@ def videos_watched_by(tenant_id: int, user_id: int) -> QuerySet[Video]:
 
 
 def videos_visible_to(tenant_id: int, user_id: int, video_ids: set[int]) -> set[int]:
-    """Return those of these videos that `videos_watched_by` returns for this student or parent."""
+    """Return those of these ids whose videos this student or parent may watch (`videos_watched_by`)."""
     return set(_watched(tenant_id, user_id).filter(pk__in=video_ids).values_list("pk", flat=True))
 
 
@@ -57,60 +57,63 @@ def status_of_video(tenant_id: int, video_id: int) -> str | None:
 
 
 def lock_video(tenant_id: int, video_id: int) -> Video | None:
-    """Return the video, locked until the transaction ends; None if there is none or it was deleted."""
+    """Lock the video until the transaction ends, and return it. Return None if there is none or it was deleted."""
     return _present(tenant_id).select_for_update().filter(pk=video_id).first()
 
 
 def new_video(tenant_id: int, session_id: int, **fields: Any) -> Video:
-    """Return a video that is not written yet."""
+    """Return a new video, which is not written to the database yet."""
     return Video(tenant_id=tenant_id, session_id=session_id, **fields)
 
 
 def videos_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[Video]:
-    """Return the uploaded videos of several tenants. Only `realtime_source` may use it, never a view."""
+    """Return the uploaded videos of several tenants. Only `realtime_source` may call this, never a view."""
     return Video.objects.filter(tenant_id__in=tenant_ids, uploaded_at__isnull=False)
 
 
 def videos_by_id(video_ids: Sequence[int]) -> QuerySet[Video]:
-    """Return uploaded videos of any tenant. Only `realtime_source` may use it: its callers check the tenant."""
+    """Return uploaded videos of any tenant. Only `realtime_source` may call this: its callers check the tenant."""
     return Video.objects.filter(pk__in=video_ids, uploaded_at__isnull=False)
 
 
 def unfinished_videos() -> QuerySet[Video]:
-    """Return all tenants' uploaded videos that have not ended. Only `academy.dispatch` may use it."""
+    """Return all tenants' uploaded videos that have not ended. Only `academy.dispatch` may call this."""
     return Video.objects.filter(status__in=UNFINISHED, uploaded_at__isnull=False)
 
 
 def announced_before(then: datetime, most: int) -> list[tuple[int, int, str]]:
-    """Return the oldest videos of all tenants that were announced before then and never arrived.
+    """Return the oldest videos, at most `most`, that were announced before `then` and never arrived, of all tenants.
 
-    Each is a tuple of tenant, id and the file's name in the storage. Only sweeps may use it.
+    Each is a tuple of the tenant's id, the video's id, and the file's name in the storage. Only sweeps may call this.
     """
     announced = Video.objects.filter(uploaded_at=None, created_at__lt=then).order_by("created_at")
     return list(announced.values_list("tenant_id", "pk", "source")[:most])
 
 
 def forget_announced(tenant_id: int, video_id: int) -> bool:
-    """Delete a video that never arrived. Return False if it has arrived meanwhile, or is gone."""
+    """Delete a video that never arrived. Return False if it has arrived now, or was deleted."""
     deleted, _ = rows_of(tenant_id, Video).filter(pk=video_id, uploaded_at=None).delete()
     return bool(deleted)
 
 
 def known_sources(tenant_id: int, sources: Sequence[str]) -> dict[str, bool]:
-    """Return, for those of these files that belong to a video of the tenant, whether the video was not deleted."""
+    """Return a dict with those of these files that belong to a video of the tenant.
+
+    The value is False if the video was deleted, else True.
+    """
     rows = rows_of(tenant_id, Video).filter(source__in=sources).values_list("source", "deleted_at")
     return {source: deleted_at is None for source, deleted_at in rows}
 
 
 def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
-    """Return the status and the current attempt of each of these videos that the tenant has."""
+    """Return a dict of the status and current attempt, by id, of those of these videos that the tenant has."""
     rows = rows_of(tenant_id, Video).filter(pk__in=video_ids)
     return {video_id: (status, attempt) for video_id, status, attempt in rows.values_list("pk", "status", "attempt")}
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """A video some of whose files are no longer needed. No other process deletes them before `due_at`."""
+    """A video with files that are no longer needed. No other process deletes these files before `due_at`."""
 
     tenant_id: int
     video_id: int
@@ -119,14 +122,14 @@ class Discarded:
     source: str
     deleted_at: datetime | None
     announced_at: datetime | None
-    """When it was announced, if its file was uploaded to a presigned address; else None."""
+    """When the video was announced, or None if its file was sent in a form."""
     due_at: datetime
 
 
 def take_discarded(patience: timedelta) -> Discarded | None:
-    """Claim the video whose unneeded files have waited longest. After `patience` another process may claim it.
+    """Claim the video whose unneeded files have been due for the longest time. Return None if there is none.
 
-    Only sweeps may use it.
+    After `patience` another process may claim the video. Only sweeps may call this.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -142,9 +145,10 @@ def take_discarded(patience: timedelta) -> Discarded | None:
 
 
 def note_discarded(discarded: Discarded, again_at: Sequence[datetime]) -> None:
-    """Note that the files were deleted. If the video was claimed again or has other files to delete, do nothing.
+    """Note that the files were deleted. If `files_due_at` has changed since the claim, do nothing.
 
-    The files of a deleted video are deleted again at each of the times `again_at`. Its row is deleted after the last.
+    The files of a deleted video become due again at each of the times `again_at`. After the last of these times, the
+    row of the video is deleted.
     """
     row = rows_of(discarded.tenant_id, Video).filter(pk=discarded.video_id, files_due_at=discarded.due_at)
     now = timezone.now()
@@ -157,17 +161,17 @@ def note_discarded(discarded: Discarded, again_at: Sequence[datetime]) -> None:
 
 
 def message_of(video: Video) -> dict[str, Any]:
-    """Return the message that starts an encoding. The row must have been read with its tenant."""
+    """Return the queue message that starts an encoding. The tenant of the video must have been read with the row."""
     return {"video_id": video.pk, "tenant_id": video.tenant_id, "tenant_code": video.tenant.code}
 
 
 def tenant_of_video(video_id: int) -> int | None:
-    """Return the tenant of any video. Only messages of an older version, which do not name the tenant, need this."""
+    """Return the tenant of any video, or None. Only messages of an older version, which name no tenant, need this."""
     return Video.objects.filter(pk=video_id).values_list("tenant_id", flat=True).first()
 
 
 def state_of(video: Video) -> TopicState:
-    """Return the video as its record shows it, without progress."""
+    """Return the state that the record of a video shows, without progress."""
     if video.deleted_at is not None:
         data = deleted_data(video.title)
     elif video.status == VideoStatus.READY:
@@ -183,12 +187,12 @@ def claimed(video: Video) -> ClaimedVideo:
 
 
 def row_of(video: ClaimedVideo) -> QuerySet[Video]:
-    """Select the row of a claimed video, in whatever state it is by now."""
+    """Select the row of a claimed video, whatever its present state."""
     return rows_of(video.tenant_id, Video).filter(pk=video.video_id)
 
 
 def lock_encoding(video: ClaimedVideo) -> bool:
-    """Lock the video until the transaction ends. Return whether an earlier attempt has counted this encoding.
+    """Lock the video until the transaction ends. Return whether an earlier attempt has counted its encoding.
 
     Raises AttemptSupersededError.
     """
@@ -199,7 +203,7 @@ def lock_encoding(video: ClaimedVideo) -> bool:
 
 
 def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: float) -> None:
-    """Count `seconds` and the reservation towards the video minutes of the day. Raises AttemptSupersededError."""
+    """Count `seconds` and `reserved` (seconds, too) towards the minutes of the day. Raises AttemptSupersededError."""
     earlier = Case(When(encoding_day=day, then=Coalesce(F("encoding_seconds"), 0.0)), default=0.0)
     total = earlier + seconds + reserved
     if not _held(video).update(
@@ -209,7 +213,7 @@ def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: flo
 
 
 def counted_seconds(duration: float) -> Case:
-    """Return the `encoding_seconds` of a video that is READY, in which its length replaces the reservation."""
+    """Return the new `encoding_seconds` of a READY video: its length `duration` replaces the reservation, if any."""
     return Case(
         When(encoding_reserved__gt=0, then=F("encoding_seconds") - F("encoding_reserved") + duration),
         default=F("encoding_seconds"),

@@ -1,4 +1,4 @@
-"""Tells the database's triggers that the caller revokes sessions itself, or that a new hash is of the same password."""
+"""Settings that keep the database's triggers from revoking sessions that the caller revokes, or that stay open."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from django.db import connection
 
 @contextmanager
 def revoked_by_caller() -> Iterator[None]:
-    """Keep the triggers from revoking sessions that end in this `with` block, because the caller revokes them.
+    """Keep the triggers from revoking sessions that end in a `with` block, because the caller revokes these sessions.
 
-    Use it inside `atomic()`. If the block fails, the end of the transaction or savepoint resets the setting.
+    Use it inside `atomic()`. If the block fails, the rollback of the transaction or savepoint resets the setting.
     """
     _set("academy.tenant_revoked", "on")
     yield
@@ -19,9 +19,10 @@ def revoked_by_caller() -> Iterator[None]:
 
 @contextmanager
 def same_password(user_id: int) -> Iterator[None]:
-    """Keep the triggers from ending this account's sessions for a new hash in this `with` block.
+    """Keep the triggers from ending this account's sessions when a `with` block writes a new hash of its password.
 
-    The new hash is of the same password. Use it inside `atomic()`. Other changes in this block end sessions as usual.
+    The new hash must be of the same password. Use it inside `atomic()`. Other changes in the block end sessions as
+    usual.
     """
     _set("academy.same_password", str(user_id))
     yield
