@@ -1,7 +1,7 @@
 """Reads a workbook in a process of its own, behind walls, with limits on memory, CPU, time and output.
 
-A hostile file can make the reader abort, fill its memory or run for ever. That ends only this process, and gives one
-clear error.
+A hostile file can make the reader abort, fill its memory or run for ever. That ends only the reading process, and the
+caller gets one clear error.
 """
 
 import resource
@@ -30,12 +30,12 @@ def read_student_rows(
 ) -> list[StudentRow | RowProblem]:
     """Return the rows, at least one, of the workbook at `path`, which was uploaded as `filename`.
 
-    Blocks until the process has ended. Raises WorkbookError, whose `code` and `message` are for the teacher, and
+    Blocks until the reading process has ended. Raises WorkbookError, whose `message` is for the teacher, and
     ReaderTroubleError or OSError if the workbook is not to blame.
     """
     kind = find_kind(path, filename)
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as log:
-        # calamine needs the right suffix, which neither the stored file nor the upload is sure to have.
+        # calamine chooses a parser by the suffix, which may be wrong or missing in `path` and in `filename`.
         link = Path(folder, f"workbook{kind}")
         link.symlink_to(path.resolve())
         code = _run(link, answer, log, timeout_seconds)
@@ -51,7 +51,7 @@ def read_student_rows(
 
 
 class ReaderDiedError(Exception):
-    """The reading process ended without an answer. This is for the log, not for the teacher."""
+    """The reading process ended without an answer. The message is for the log, not for the teacher."""
 
 
 class ReaderTroubleError(ReaderDiedError):
@@ -71,7 +71,7 @@ def _run(path: Path, answer: IO[bytes], log: IO[bytes], timeout_seconds: float) 
     try:
         return process.wait(timeout_seconds)
     except subprocess.TimeoutExpired as error:
-        # Its CPU time is limited as well. So it was waiting: for a disk, or because the machine was paused.
+        # The limit on CPU time would have ended a busy process. So this one waited for a disk or a paused machine.
         raise ReaderTroubleError(f"The reading process did not end within {timeout_seconds:g} s.") from error
     finally:
         process.kill()
@@ -79,7 +79,7 @@ def _run(path: Path, answer: IO[bytes], log: IO[bytes], timeout_seconds: float) 
 
 
 def _workbook_error(code: int, log: str) -> WorkbookError | None:
-    """Return what is wrong with the workbook, or None if reading it neither failed nor met a limit that we set."""
+    """Return what is wrong with the workbook. Return None if the exit code and the log do not blame the workbook."""
     if code == READING_FAILED:
         return DamagedWorkbookError()
     if code == -signal.SIGXCPU and not is_lowered(resource.RLIMIT_CPU, MAX_CPU_SECONDS):

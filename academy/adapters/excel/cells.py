@@ -5,11 +5,11 @@ import datetime as dt
 Cell = int | float | str | bool | dt.time | dt.date | dt.datetime | dt.timedelta
 
 _MAX_CELL_LETTERS = 500
-"""Longer than any field. The rest of a cell is cut off."""
+"""How much of a cell is read, which is more than any field of a student may have. The rest is cut off."""
 
 
 def cell_text(cell: Cell) -> str:
-    """Return the text that a cell shows. A whole number has no `.0`, so that a phone number stays one."""
+    """Return the value of a cell as text. A whole number gets no `.0`, so that a phone number is recognised."""
     if isinstance(cell, str):
         return cell[:_MAX_CELL_LETTERS]
     if isinstance(cell, float) and cell.is_integer():

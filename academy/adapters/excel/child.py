@@ -1,9 +1,9 @@
-"""Reads one workbook and writes its rows as `wire.py` defines. It runs as a process of its own.
+"""The program of the reading process: it reads one workbook, and writes the rows in the format of `wire.py`.
 
-Its arguments are a `Confinement` as JSON and the workbook's path. It sets the limits before it imports anything, and
-raises the walls before it opens the workbook. Nothing in a workbook can remove them.
+Its arguments are a `Confinement` as JSON and the workbook's path. It sets the limits before it imports the libraries,
+and raises the walls before it opens the workbook. Nothing in a workbook can remove them.
 
-Its exit code is 0 or one of those below. Every other exit code means that the machine is to blame, not the workbook.
+Its exit code is 0 after an answer, or one of the constants below, unless a signal ends it.
 """
 
 import errno
@@ -21,7 +21,7 @@ def main() -> None:
     confinement = Confinement(sys.argv[1])
     confinement.end_with_parent()
     confinement.set_limits()
-    # The limits hold for importing the libraries, too.
+    # Import the libraries only now, so that the limits hold for that, too.
     from academy.adapters.excel import wire  # noqa: PLC0415
     from academy.adapters.excel.errors import WorkbookError  # noqa: PLC0415
     from academy.adapters.excel.rows import read_workbook  # noqa: PLC0415
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _end(code: int, said: str) -> None:
-    """End the process at once, without flushing the answer."""
+    """Log `said` and end the process at once, without writing the rest of the answer."""
     sys.stderr.write(f"{said}\n")
     sys.stderr.flush()
     os._exit(code)

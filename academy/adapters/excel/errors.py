@@ -1,4 +1,4 @@
-"""Why a workbook cannot be read at all. Each has a `code` for programs and a `message` for the teacher."""
+"""The errors that say why a workbook cannot be read. Each has a `code` for programs and a `message` for the teacher."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""Recognises the kind of a workbook by its content. Only for CSV the file's name decides."""
+"""Recognises the kind of a workbook: .xlsx and .xls by their content, .csv by the file's name."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,7 @@ from academy.adapters.excel.limits import MAX_FILE_BYTES
 
 
 class Kind(StrEnum):
-    """The value is the suffix."""
+    """A kind of workbook. The value is the suffix of its files."""
 
     XLSX = ".xlsx"
     XLS = ".xls"
@@ -27,7 +27,10 @@ _START_BYTES = 512
 
 
 def check_upload(filename: str, size: int) -> None:
-    """Check an upload by its name and size. Raises WrongTypeError, WorkbookTooLargeError or EmptyWorkbookError."""
+    """Check whether a file with this name and size (bytes) may be a workbook.
+
+    Raises WrongTypeError, WorkbookTooLargeError or EmptyWorkbookError.
+    """
     if not filename.lower().endswith(tuple(Kind)):
         raise WrongTypeError
     if size > MAX_FILE_BYTES:
@@ -37,7 +40,7 @@ def check_upload(filename: str, size: int) -> None:
 
 
 def find_kind(path: Path, filename: str) -> Kind:
-    """Return the kind of a workbook. Raises the errors of `check_upload`, and DamagedWorkbookError."""
+    """Return the kind of the workbook at `path`, which was uploaded as `filename`. Raises WorkbookError."""
     check_upload(filename, path.stat().st_size)
     with path.open("rb") as file:
         start = file.read(_START_BYTES)

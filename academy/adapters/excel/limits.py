@@ -1,19 +1,19 @@
-"""The limits on the size of a workbook, and on what reading it may cost."""
+"""The limits on the size of a workbook, and on the memory, time and output of the process that reads it."""
 
 MEGABYTE = 1_000_000
 
 MAX_FILE_BYTES = 20 * MEGABYTE
 MAX_UNPACKED_BYTES = 200 * MEGABYTE
 MAX_ROWS = 50_000
-"""The most rows below the header row. Blank rows do not count; invalid ones do."""
+"""How many rows may be below the header row. Invalid rows count, blank rows do not."""
 MAX_COLUMNS = 256
 MAX_HEADER_LINE = 50
-"""The header row must be within this many first lines."""
+"""The header row must be one of the first 50 lines."""
 MAX_LINES = MAX_HEADER_LINE + MAX_ROWS
-"""No cell may be below this line. It leaves room for `MAX_ROWS` below any header row."""
+"""No cell may be below this line. So there may be `MAX_ROWS` rows below a header row in any permitted line."""
 
 MAX_MEMORY_BYTES = 1_500 * MEGABYTE
 MAX_CPU_SECONDS = 60
 MAX_OUTPUT_BYTES = 64 * MEGABYTE
 TIMEOUT_SECONDS = 90.0
-"""The longest time for reading a workbook. On a busy machine 60 s of CPU time take longer than 60 s."""
+"""How long reading a workbook may take. On a busy machine, 60 s of CPU time take longer than 60 s."""

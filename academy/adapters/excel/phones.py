@@ -15,9 +15,9 @@ _MAX_LETTERS = 60
 def normalise_korean_mobile(text: str) -> str | None:
     """Return the 11 digits beginning with 010, or None if the text is no Korean mobile number.
 
-    Accepts numbers without their leading 0, +82, full-width digits, and a Korean remark beside the number (`(모)`).
-    Latin letters are refused, since phonenumbers would convert them to digits as on a telephone's keys. Two numbers in
-    one cell are refused, too.
+    Accepts numbers without the leading 0 or with +82, full-width digits, and a Korean remark beside the number, such as
+    `(모)`. Returns None for a text with Latin letters, because phonenumbers would read them as the digits on a
+    telephone's keys, and for two numbers in one cell.
     """
     if len(text) > _MAX_LETTERS:
         return None

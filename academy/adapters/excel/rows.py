@@ -1,4 +1,4 @@
-"""Turns a workbook's lines into student rows."""
+"""Reads the lines of a workbook as student rows."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Makes a workbook to try an import with: invented students, with the usual mistakes of such lists."""
+"""Makes a workbook to try an import with: a list of invented students, with the usual mistakes of such lists."""
 
 import io
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from academy.domain.student_rows import StudentRow
 _TITLE = "수강생 명단"
 _HEADER = ("번호", "학생명", "학교", "학년", "학생 전화", "학부모 전화번호", "비고")
 _WIDTHS = (7, 12, 12, 7, 18, 20, 16)
-# The usual mistakes in such lists. Each occurs once in a workbook that is long enough.
+# Name, parent's phone and remark of the rows with mistakes. A workbook that is long enough has each of them once.
 _BAD_CELLS = (
     ("", "010-0123-4567", "이름 없음"),
     ("연락처없음", "", "번호 확인"),
@@ -29,7 +29,7 @@ Cells = tuple[str | int, ...]
 
 
 def sample_workbook(rows: int, seed: int | None = None) -> bytes:
-    """Return an .xlsx file with `rows` lines that are not blank below its header. `seed` chooses the students.
+    """Return an .xlsx file with `rows` rows below its header, and some blank lines. `seed` chooses the students.
 
     One line in 50 repeats a student. One line in 20, up to 6 in all, is invalid.
     """
@@ -51,7 +51,7 @@ def sample_workbook(rows: int, seed: int | None = None) -> bytes:
 
 
 def _lines(rows: int, random: Random) -> Iterator[Cells]:
-    """Yield the cells of each line, from the name on."""
+    """Yield the cells of each row, beginning with the name."""
     bad = _BAD_CELLS[: rows // _ROWS_FOR_A_BAD_ONE]
     twins = rows // _ROWS_FOR_A_TWIN
     people = invent_students(rows - len(bad) - twins, random)
@@ -70,6 +70,6 @@ def _student_cells(student: StudentRow, random: Random) -> Cells:
 
 
 def _typed(phone: str, random: Random) -> str | int:
-    """Return the phone number in one of the forms that people type. As an integer it loses its leading 0."""
+    """Return the phone number in a random form that people type, such as an integer, which has no leading 0."""
     middle, end = phone[3:7], phone[7:]
     return random.choice((f"010-{middle}-{end}", f"010-{middle}-{end}", phone, int(phone), f"010 {middle} {end}"))

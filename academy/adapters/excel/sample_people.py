@@ -12,7 +12,7 @@ _GRADES = ("1", "2", "3")
 
 
 def invent_students(count: int, random: Random) -> list[StudentRow]:
-    """Return `count` different students, some of them siblings. `line` counts from 1.
+    """Return `count` different students, some of them siblings. Their `line` counts from 1.
 
     Their phone numbers begin with 0100 or 0101, which are not assigned, so that a demo can never call a stranger.
     """

@@ -1,4 +1,4 @@
-"""Opens a workbook of any of the three kinds. This runs only in the confined process, because files may be hostile."""
+"""Opens a workbook of any kind. This code runs only in the confined process, because files may be hostile."""
 
 import csv
 import io
@@ -30,9 +30,9 @@ _EXCEL_STREAMS = tuple(name.encode("utf-16-le") for name in ("Workbook", "Book")
 
 
 def open_sheets(path: Path) -> Iterator[Lines]:
-    """Return an iterator over the sheets, the visible ones first, of a file whose suffix is its `Kind`.
+    """Return an iterator over the sheets of a workbook, the visible sheets first. The suffix of `path` is its `Kind`.
 
-    Raises WorkbookError, or OSError if the machine is to blame. The iterators raise the same.
+    Raises WorkbookError, or OSError if the machine is to blame. The iterators raise the same errors.
     """
     match Kind(path.suffix):
         case Kind.CSV:
@@ -92,7 +92,7 @@ def _excel_lines(sheet: calamine.CalamineSheet) -> Lines:
     last_row, last_column = sheet.end
     if last_row >= MAX_LINES or last_column >= MAX_COLUMNS:
         raise TooManyRowsError
-    # iter_rows begins at line 1, even if the first cell is further down.
+    # iter_rows begins at line 1, even if the first cell with content is further down.
     for row in sheet.iter_rows():
         yield [cell_text(cell) for cell in row]
 

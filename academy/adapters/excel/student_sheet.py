@@ -29,16 +29,17 @@ _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 class _Writer(WorksheetWriter):  # type: ignore[misc]  # openpyxl is untyped
-    """Writes rows to a file of our choice. openpyxl's own temporary file, with personal data, would survive a kill."""
+    """Writes rows to a given file. After a kill, openpyxl's own temporary file, with personal data, would stay."""
 
     def cleanup(self) -> None:
         Path(self.out).unlink()
 
 
 def write_students(path: Path, students: Iterable[StudentCells]) -> int:
-    """Write the workbook to `path`, and return how many students it has. A temporary file is beside it meanwhile.
+    """Write the workbook to `path`, and return how many students it has.
 
-    `students` yields the cells of each student in the order of `COLUMNS`. They are not kept in memory.
+    `students` yields the cells of each student in the order of `COLUMNS`. They are not kept in memory, but written to a
+    temporary file beside `path`.
     """
     book = Workbook(write_only=True)
     sheet = book.create_sheet(_TITLE)
@@ -60,7 +61,7 @@ def write_students(path: Path, students: Iterable[StudentCells]) -> int:
 
 
 def _text_cell(sheet: Any, text: str) -> Any:
-    """Return a cell that stays a text in every program, even when it is edited: `=1+1` becomes no formula."""
+    """Return a cell that every program treats as text, even when it is edited: `=1+1` does not become a formula."""
     cell = WriteOnlyCell(sheet, _NOT_IN_XML.sub("", text))
     cell.data_type = "s"
     cell.number_format = _TEXT

@@ -1,4 +1,4 @@
-"""Checks the size of an .xlsx before it is unpacked into memory: a far cell would make calamine abort the process."""
+"""Checks the size of an .xlsx before calamine reads it: a cell far out would make calamine abort the process."""
 
 import re
 import zipfile
@@ -9,15 +9,16 @@ from academy.adapters.excel.limits import MAX_COLUMNS, MAX_LINES, MAX_UNPACKED_B
 
 _PIECE_BYTES = 1 << 20
 _MAX_TAG_BYTES = 4096
-# A cell with content. Blank cells that only have a border do not count, neither here nor for calamine.
+# A cell with content. Blank cells that only have a border match neither here nor in calamine.
 # No part of the pattern matches beyond the next tag, so that no file can make the search slow.
 _CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r=["']([A-Z]{1,4})([0-9]{1,10})["'][^<>]*(?<!/)>""")
 
 
 def check_unpacked(archive: zipfile.ZipFile) -> None:
-    """Raise WorkbookTooLargeError for more than 200 MB in all, TooManyRowsError for a cell beyond the largest sheet.
+    """Check the size before calamine reads the file, to give a clear error.
 
-    This gives a clear error. A cell that is hidden from the pattern meets the memory limit of the process instead.
+    Raises WorkbookTooLargeError if all entries together have more than 200 MB, and TooManyRowsError if a cell is beyond
+    `MAX_LINES` or `MAX_COLUMNS`. Against a cell that the pattern does not find, there is the process's memory limit.
     """
     if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED_BYTES:
         raise WorkbookTooLargeError
@@ -29,7 +30,7 @@ def check_unpacked(archive: zipfile.ZipFile) -> None:
 
 
 def _cells(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[tuple[int, int]]:
-    """Yield the column and the row, both from 1, of each cell with content."""
+    """Yield the column and the row (both count from 1) of each cell with content."""
     rest = b""
     with archive.open(entry) as file:
         while piece := file.read(_PIECE_BYTES):

@@ -1,7 +1,7 @@
-"""The format in which the reading process answers the process that started it: a JSON array in each line.
+"""The format of the answer of the reading process to the process that started it: a JSON array in each line.
 
 A row is `["row", line, name, parent_phone, phone, school, grade]`, an invalid row `["problem", line, code, name]`, and
-the last line is `["end", rows]` or `["error", code, message]`. Without such a last line the process died.
+the last line is `["end", rows]` or `["error", code, message]`. If the last line is another, the process died.
 """
 
 import json
@@ -29,9 +29,10 @@ def error_line(error: WorkbookError) -> str:
 
 
 def read_answer(lines: Iterable[bytes]) -> list[StudentRow | RowProblem] | None:
-    """Return the rows, or None if the answer has no end. Raises the WorkbookError that the answer names.
+    """Return the rows of an answer, or None if the answer is not complete. Raises the WorkbookError in it, if any.
 
-    The writer read a stranger's file, so the answer is not trusted: anything of another form counts as no answer.
+    The writer of the answer has read a file of a stranger, so the answer is not trusted. If it has any other form,
+    return None.
     """
     rows: list[StudentRow | RowProblem] = []
     try:

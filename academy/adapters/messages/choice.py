@@ -10,11 +10,11 @@ from academy.adapters.messages.provider import Provider
 from academy.adapters.messages.smtp import SmtpProvider
 
 TIMEOUT_SECONDS = 10.0
-"""How long one network operation with a provider may take. A worker that is stopped has more time than that."""
+"""How long one network operation with a provider may take. A worker that has to end gets more time than this."""
 
 
 def open_provider() -> Provider:
-    """Return the provider of `MESSAGE_PROVIDER`, which connects at the first message. The caller closes it."""
+    """Return the provider that `MESSAGE_PROVIDER` names. It connects at the first message. The caller must close it."""
     match settings.MESSAGE_PROVIDER:
         case "smtp":
             return SmtpProvider(

@@ -15,7 +15,7 @@ class FolderProvider:
         self._folder = folder
 
     def send(self, message: Outgoing) -> None:
-        """Write the message as a whole file or not at all. A message with the same key replaces it."""
+        """Write the message as a whole file or not at all. Replace the file of a message with the same key."""
         content = {"key": message.key, "recipient": message.recipient, "text": message.text}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ class FolderProvider:
             ) from problem
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing, because no file is kept open."""
 
     def _write(self, name: str, text: str) -> None:
         number, draft = tempfile.mkstemp(prefix=".draft-", dir=self._folder)

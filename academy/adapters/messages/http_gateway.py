@@ -1,7 +1,7 @@
 """Sends messages to an HTTP gateway. Each message is a POST of JSON on a connection of its own.
 
-A kept connection could be closed by the gateway at the moment at which the next message is written to it. Then nobody
-would know whether that message arrived.
+Connections are not reused: a gateway could close one at the moment at which the next message is sent. Nobody would then
+know whether that message arrived.
 """
 
 import json
@@ -28,7 +28,7 @@ NOTHING_TAKEN = {
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""Statuses that say that the gateway accepts no messages from us at the moment, for any recipient."""
+"""Status codes that mean that the gateway accepts no messages from us at the moment, for any recipient."""
 
 
 class HttpProvider:
@@ -53,7 +53,7 @@ class HttpProvider:
         _judge(status, reply)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Do nothing, because no connection is kept open."""
 
     @property
     def _target(self) -> str:
@@ -75,10 +75,10 @@ class HttpProvider:
 
 
 def _judge(status: int, reply: bytes) -> None:
-    """Raise the error that the answer means: none for 2xx.
+    """Raise the error that the status code of an answer means. 2xx is no error.
 
-    4xx means that this message was refused, except for the statuses in `NOTHING_TAKEN`. After any 5xx other than 503
-    nobody knows whether the message was accepted.
+    4xx means that the gateway refused this message, except for the codes in `NOTHING_TAKEN`. After any 5xx other than
+    503 nobody knows whether the message was accepted.
     """
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return

@@ -1,11 +1,11 @@
-"""The interface of message providers, and the three errors with which sending can fail."""
+"""The interface of message providers, and the three errors that sending a message can raise."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 
 class MessageRefusedError(Exception):
-    """The message was not accepted, but others may be. The error's message says why."""
+    """The provider refused this message, but may accept others. The text of the error says why."""
 
 
 class ProviderUnavailableError(Exception):
@@ -26,10 +26,10 @@ class Outgoing:
 
 
 class Provider(Protocol):
-    """Sends messages for one thread. `close` closes the connections that it keeps."""
+    """Sends messages for one thread. `close` closes the connections that the provider keeps open."""
 
     def send(self, message: Outgoing) -> None:
-        """Send a message, and return once it was accepted.
+        """Send a message, and return when the provider has accepted it.
 
         Raises MessageRefusedError, ProviderUnavailableError or OutcomeUnknownError, and nothing else.
         """

@@ -1,7 +1,7 @@
 """Limits how many messages an academy sends in a minute, over all workers: a token bucket for each tenant, in Redis.
 
-A bucket holds the tokens of one second. So a burst after a pause is small, and no minute has much more than its number.
-While Redis is away, each process applies the same rate by itself.
+A bucket holds at most the tokens of one second. So a burst after a pause is small, and no minute has many more messages
+than the limit. While Redis is down, each process applies the same limit by itself.
 """
 
 import threading
@@ -21,13 +21,13 @@ from realtime.redis import links
 log = structlog.get_logger(__name__)
 
 REDIS_SECONDS = 0.2
-"""How long to wait for an answer of Redis. It is short because the caller has other work in its loop."""
+"""How long to wait for an answer of Redis. The time is short, because the caller has other work in its loop."""
 AWAY_SECONDS = 2.0
-"""How long Redis is not asked again after it did not answer."""
+"""How long to use the local buckets after Redis did not answer."""
 
 # The rule of `TokenBucket`, for all processes together and by the clock of Redis.
-# Take a token and return '0', or return the seconds until there is one.
-# KEYS: 1 bucket (a hash: tokens, and when they were counted). ARGV: 1 tokens a second, 2 most.
+# Takes a token and returns 0, or returns the number of seconds until there is a token.
+# KEYS: 1 bucket (a hash: tokens, and when they were counted). ARGV: 1 tokens a second, 2 most tokens in the bucket.
 _TAKE = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -58,7 +58,7 @@ class LocalBuckets:
 
 
 class MessageRate:
-    """The rate limit of a process. Any thread may call it. Nothing raises if Redis is away."""
+    """The rate limit, as one process applies it. Any thread may call it. It raises nothing if Redis is down."""
 
     def __init__(self, redis: Redis, key_prefix: str, per_minute: int) -> None:
         self._prefix = f"{key_prefix}worker:messaging:rate:"
@@ -69,7 +69,7 @@ class MessageRate:
         self._away_until = 0.0
 
     def take(self, tenant_id: int) -> float:
-        """Take a token and return 0, or return after how many seconds to ask again."""
+        """Take a token and return 0. If there is no token, return the number of seconds after which to try again."""
         if time.monotonic() < self._away_until:
             return self._local.take(tenant_id)
         try:

@@ -1,7 +1,7 @@
 """Sends messages as e-mails by SMTP, many on one connection.
 
-The server's answer decides the outcome. Before the text is sent, nothing can have been accepted. After that, and until
-the server answers, the outcome is unknown.
+The server's answer decides the outcome. If the connection fails before the text is sent, the message was certainly not
+accepted. If it fails between the text and the server's answer, the outcome is unknown.
 """
 
 import re
@@ -52,7 +52,7 @@ class SmtpProvider:
             server.close()
 
     def _begin(self) -> smtplib.SMTP:
-        """Return a connection that waits for a recipient: the kept one if it still works, else a new one."""
+        """Begin an e-mail, and return its connection: that of the last e-mail if it still works, else a new one."""
         if self._server is not None:
             with suppress(smtplib.SMTPException, OSError):
                 if self._server.mail(self._sender)[0] == _OK:

@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 HELD_SECONDS = 120
-"""How long letters stay hidden from other readers if this process is killed while it reads them."""
+"""How long received letters stay hidden from other readers, if this process is killed before it shows them again."""
 WAIT_SECONDS = 1
-"""A receive that waits makes SQS query all its servers. One that does not wait may overlook letters."""
+"""How long a receive waits. SQS queries all its servers only if a receive waits, and may else overlook letters."""
 BATCH = 10
 NEVER_JUDGED = f"The queue itself gave it up after {BACKSTOP_RECEIVES} receives: no worker lived to judge it."
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter. `receives` counts how often it was received before it was given up.
+    """One dead letter. `receives` is how often the message was received before it was given up.
 
-    `sent_at` is when a worker gave it up, or when it was first sent, if the queue itself gave it up.
+    `sent_at` is when a worker gave the message up. If the queue itself gave it up, `sent_at` is when it was first sent.
     """
 
     message_id: str
@@ -35,7 +35,7 @@ class Letter:
 
 
 class DeadLetters:
-    """The dead letters of the queue of this name. Every method raises QueueUnavailableError."""
+    """The dead letters of the queue with this name. Every method may raise QueueUnavailableError."""
 
     def __init__(self, queue_name: str) -> None:
         self.queue_name = queue_name
@@ -45,9 +45,10 @@ class DeadLetters:
 
     @contextmanager
     def opened(self) -> Iterator[list[Letter]]:
-        """Receive all letters, the oldest first, for the length of a `with` block.
+        """Receive all letters, and yield a list of them, the oldest first, to a `with` block.
 
-        Nobody else receives them meanwhile. Those that are left at the end show again.
+        They are hidden from other readers for 120 seconds. Letters that the block neither deletes nor puts back are
+        shown again at its end.
         """
         try:
             while self._take_some():
@@ -71,7 +72,7 @@ class DeadLetters:
         return self._queue.url_of(self._queue.dead_letter_name)
 
     def _take_some(self) -> bool:
-        """Receive some letters. Return False if there were none that this object does not hold already."""
+        """Receive some letters. Return whether there was one among them that this object had not received before."""
         with translated():
             answer = self._client.receive_message(
                 QueueUrl=self._url,

@@ -1,7 +1,8 @@
-"""Queues on SQS (boto3): one for each worker, and a queue of dead letters for each of them.
+"""Queues on SQS (boto3): one for each kind of worker, each with a queue of dead letters.
 
-A message is JSON: `{"job_id", "job_type", "tenant_id", "tenant_code"}`. It is sent through the outbox when the job's
-turn comes (`academy.dispatch`). It may be sent twice; the worker's claim makes the second one harmless.
+A message is JSON: `{"job_id", "job_type", "tenant_id", "tenant_code"}`, or with `video_id` instead of the first two. It
+is sent through the outbox at the job's turn (`academy.dispatch`). A message may be sent twice. That is harmless,
+because a worker must claim the job.
 """
 
 import json
@@ -28,17 +29,17 @@ AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE = "ai", "video", "messaging"
 QUEUES = (AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE)
 LONG_POLL_SECONDS = 20
 PAUSE_SECONDS = 2.0
-"""How long nothing is sent to a queue after a failure."""
+"""How long after a failure nothing is sent to the queue that failed."""
 RETENTION_SECONDS = 14 * 86_400
 MAX_VISIBILITY_SECONDS = 43_200
 MAX_DELAY_SECONDS = 900
 BACKSTOP_RECEIVES = 50
-"""The queue's own limit of receives. It is for messages during which every worker dies: otherwise the worker itself
-moves a message to the dead letters, after its third receive, and makes the job FAILED."""
+"""After this many receives the queue itself moves a message to the dead letters. That happens only if every worker dies
+that receives the message. Normally a worker moves it, after the third receive, and makes the job FAILED."""
 
 
 _pauses: dict[str, tuple[float, str]] = {}
-"""For each queue that failed: until when nothing is sent to it, in monotonic seconds, and the error."""
+"""The queues that failed, with the monotonic time until which nothing is sent to each, and its error."""
 
 
 class QueueUnavailableError(NotNowError):
@@ -47,7 +48,7 @@ class QueueUnavailableError(NotNowError):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A received message. `receipt` identifies this receive of it, and `receives` counts all of them."""
+    """A received message. `receipt` identifies this receive, and `receives` counts all receives of the message."""
 
     message_id: str
     receipt: str
@@ -56,7 +57,7 @@ class Delivery:
 
 
 def _client(config: Config) -> "SQSClient":
-    """Return a client with the credentials of the settings, since they were removed from the environment."""
+    """Return a client with the credentials in the settings, because they were removed from the environment."""
     return boto3.client(
         "sqs",
         region_name=settings.AWS_REGION,
@@ -70,19 +71,19 @@ def _client(config: Config) -> "SQSClient":
 
 @cache
 def sqs_client() -> "SQSClient":
-    """Return the client of this process. Threads may share clients of boto3."""
+    """Return the client that all threads of this process share, as boto3 allows."""
     patience = LONG_POLL_SECONDS + 10
     return _client(Config(connect_timeout=5, read_timeout=patience, retries={"max_attempts": 2, "mode": "standard"}))
 
 
 @cache
 def sending_client() -> "SQSClient":
-    """Return the client that sends messages of the outbox. It waits little: the relay sends what is left later."""
+    """Return the client that sends the outbox. Its time-outs are short, because the relay tries again later."""
     return _client(Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"}))
 
 
 class SqsJobQueue:
-    """One worker's queue. Every method raises QueueUnavailableError."""
+    """The queue of one kind of worker. Every method may raise QueueUnavailableError."""
 
     def __init__(self, name: str, client: "SQSClient | None" = None) -> None:
         self.short_name = name
@@ -92,7 +93,7 @@ class SqsJobQueue:
         self._urls: dict[str, str] = {}
 
     def provision(self) -> None:
-        """Create the queue and its dead letters, or update their settings."""
+        """Create the queue and its queue of dead letters, or update their settings."""
         with translated():
             kept: Mapping[QueueAttributeNameType, str] = {"MessageRetentionPeriod": str(RETENTION_SECONDS)}
             dead = self._client.create_queue(QueueName=self.dead_letter_name, Attributes=kept)["QueueUrl"]
@@ -112,12 +113,12 @@ class SqsJobQueue:
         self.send_text(json.dumps(body, ensure_ascii=False))
 
     def send_text(self, body: str) -> None:
-        """Send a message whose body is a text, normally JSON already."""
+        """Send a message with this text, which is normally JSON, as its body."""
         with translated():
             self._client.send_message(QueueUrl=self.url_of(self.name), MessageBody=body)
 
     def receive(self, most: int, wait_seconds: int = LONG_POLL_SECONDS) -> list[Delivery]:
-        """Wait for messages, and receive at most `most` (1 to 10)."""
+        """Wait up to `wait_seconds` for messages. Return those received, at most `most` (1 to 10), or an empty list."""
         with translated():
             answer = self._client.receive_message(
                 QueueUrl=self.url_of(self.name),
@@ -137,7 +138,7 @@ class SqsJobQueue:
         ]
 
     def hide(self, delivery: Delivery, seconds: float) -> None:
-        """Hide the message from all receivers for this many seconds from now. 0 shows it at once."""
+        """Hide the message from all receivers for this many seconds from now. With 0 it is shown at once."""
         whole = min(MAX_VISIBILITY_SECONDS, max(0, round(seconds)))
         with translated():
             self._client.change_message_visibility(
@@ -145,7 +146,7 @@ class SqsJobQueue:
             )
 
     def put_back(self, delivery: Delivery, seconds: float) -> None:
-        """Send the message again as a new one, shown after this many seconds, so that this receive does not count."""
+        """Replace the message by a new copy, which is shown after this many seconds and has no receives yet."""
         with translated():
             self._client.send_message(
                 QueueUrl=self.url_of(self.name),
@@ -174,14 +175,14 @@ class SqsJobQueue:
         self.delete(delivery)
 
     def depth(self) -> int:
-        """Return about how many messages wait to be received."""
+        """Return the approximate number of messages that wait to be received."""
         wanted: QueueAttributeNameType = "ApproximateNumberOfMessages"
         with translated():
             found = self._client.get_queue_attributes(QueueUrl=self.url_of(self.name), AttributeNames=[wanted])
         return int(found["Attributes"][wanted])
 
     def url_of(self, name: str) -> str:
-        """Return the URL of this queue or of its dead letters."""
+        """Return the URL of the queue with this full name: this queue, or that of its dead letters."""
         if name not in self._urls:
             self._urls[name] = self._client.get_queue_url(QueueName=name)["QueueUrl"]
         return self._urls[name]
@@ -189,7 +190,7 @@ class SqsJobQueue:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Translate errors of boto3 within a `with` block to QueueUnavailableError."""
+    """Translate errors of boto3 in a `with` block to QueueUnavailableError."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:
@@ -197,10 +198,10 @@ def translated() -> Iterator[None]:
 
 
 def send_outbox_message(payload: dict[str, Any]) -> None:
-    """Send a row of the outbox of the kind "queue", `{"queue", "body"}`. Raises QueueUnavailableError.
+    """Send the message of an outbox row of the kind "queue". `payload` has `queue` and `body`.
 
-    After a failure it raises at once for `PAUSE_SECONDS`. So if a queue hangs, one request waits for the time-out, and
-    not every request.
+    Raises QueueUnavailableError. For `PAUSE_SECONDS` after a failure, it raises at once. So if a queue hangs, only one
+    request waits for the time-out, not every request.
     """
     queue = outbox_queue(payload["queue"])
     until, cause = _pauses.get(queue.name, (0.0, ""))
@@ -220,7 +221,7 @@ def outbox_queue(name: str) -> SqsJobQueue:
 
 @cache
 def _outbox_queue(name: str, prefix: str) -> SqsJobQueue:  # noqa: ARG001 - one for each prefix
-    """Return the queue, the same object each time: it caches its URL, which costs a round trip."""
+    """Return the queue. The object is cached, because it caches its URL, which costs a round trip."""
     return SqsJobQueue(name, sending_client())
 
 

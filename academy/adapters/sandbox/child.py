@@ -1,4 +1,4 @@
-"""Confines this process, then replaces it by a program (`exec`), so that the pid stays the same.
+"""Confines its own process, and then runs a program in the same process (`exec`), so that the pid stays the same.
 
 Its arguments are a `Confinement` as JSON (see `enter.py`), then the program and the program's arguments.
 """

@@ -1,4 +1,4 @@
-"""Confines the current process before it reads an uploaded file. None of this can be undone."""
+"""Confines the current process before it reads an uploaded file. A process cannot undo that."""
 
 import ctypes
 import json
@@ -28,7 +28,7 @@ _LIMITS = {
     "processes": resource.RLIMIT_NPROC,
 }
 _AFTER_CPU_SECONDS = 5
-"""The time between SIGXCPU, after which a program may still end in order, and SIGKILL."""
+"""The time between SIGXCPU, after which a program may still clean up, and SIGKILL."""
 _CAPABILITY_VERSION = 0x20080522
 _DAC_OVERRIDE, _DAC_READ_SEARCH, _LAST_POSSIBLE = 1, 2, 63
 _KEPT = 1 << _DAC_OVERRIDE | 1 << _DAC_READ_SEARCH
@@ -45,8 +45,8 @@ class _Sets(ctypes.Structure):
 class Confinement:
     """The limits and permissions of a process.
 
-    It is read from JSON: `parent` (the pid of the process that started this one), `limits` (the number of each limit)
-    and `allowed` (pairs of a path and the rights to it).
+    They are read from JSON: `parent` (the pid of the process that started this one), `limits` (a number for each name
+    in `_LIMITS`) and `allowed` (pairs of a path and the rights to it).
     """
 
     def __init__(self, text: str) -> None:
@@ -56,7 +56,7 @@ class Confinement:
         self._allowed: list[tuple[str, int]] = fields["allowed"]
 
     def set_limits(self) -> None:
-        """Set the resource limits, never above the present ones. Raises OSError."""
+        """Set the resource limits, but none above the present hard limit. Raises OSError."""
         for name, most in self._limits.items():
             kind = _LIMITS[name]
             hard = resource.getrlimit(kind)[1]
@@ -65,21 +65,24 @@ class Confinement:
             resource.setrlimit(kind, (low, high))
 
     def raise_walls(self, *, may_execute: bool) -> None:
-        """Forbid other files, the network, new processes and privileges. Raises OSError."""
+        """Forbid all files except the allowed ones, the network, new processes and privileges. Raises OSError."""
         _drop_capabilities()
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         restrict_files(self._allowed)
         restrict_calls(may_execute=may_execute)
 
     def end_with_parent(self) -> None:
-        """Let the kernel kill this process when the thread that started it ends, or exit if it has. Raises OSError."""
+        """Let the kernel kill this process when the thread that started it ends. Exit if the parent has ended already.
+
+        Raises OSError.
+        """
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != self._parent:  # it died before the line above
+        if os.getppid() != self._parent:  # the parent died before the line above
             sys.exit(1)
 
 
 def _drop_capabilities() -> None:
-    """Drop all capabilities but those that ignore the owners of files: root may work in another user's folder."""
+    """Drop all capabilities except those to open the files of other users, whose folders root may have to use."""
     header, sets = _Header(_CAPABILITY_VERSION, 0), (_Sets * 2)()
     checked(LIBC.capget(ctypes.byref(header), sets), "capget")
     if not any(half.permitted for half in sets):
@@ -88,7 +91,7 @@ def _drop_capabilities() -> None:
         if not _KEPT >> number & 1:
             try:
                 prctl(PR_CAPBSET_DROP, number)
-            except OSError:  # beyond the last one, or not permitted; no_new_privs keeps it from coming back
+            except OSError:  # past the last capability, or not permitted; no_new_privs keeps it from being regained
                 break
     for half, kept in zip(sets, (_KEPT, 0), strict=True):
         half.permitted &= kept

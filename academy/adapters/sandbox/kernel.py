@@ -17,19 +17,19 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def prctl(option: int, *arguments: Any) -> int:
-    """Control a property of this process; see its page in section 2 of the manual. Raises OSError."""
+    """Set or read a property of this process, and return the result of the system call. Raises OSError."""
     words = [word if isinstance(word, ctypes._SimpleCData) else ctypes.c_ulong(word) for word in arguments]  # noqa: SLF001 - the base of all C numbers
     words += [ctypes.c_ulong(0)] * (4 - len(words))
     return checked(LIBC.prctl(option, *words), f"prctl({option})")
 
 
 def syscall(number: int, *arguments: Any) -> int:
-    """Call the kernel by the number of a system call. Raises OSError."""
+    """Make the system call with this number, and return its result. Raises OSError."""
     return checked(LIBC.syscall(ctypes.c_long(number), *arguments), f"syscall({number})")
 
 
 def checked(result: int, what: str) -> int:
-    """Return `result`. If it is -1, raise an OSError with the C library's `errno`."""
+    """Return the result of a C function. If it is -1, raise OSError with the `errno` of the C library."""
     if result == -1:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")

@@ -1,7 +1,7 @@
-"""Limits which files a process may open (Landlock, Linux 5.13). It has no permission for others, even as root.
+"""Limits which files a process may open (Landlock, Linux 5.13). It can open no other files, even as root.
 
-Landlock also keeps the process from reading the memory and the environment of processes outside, from connecting by TCP
-(Linux 6.7), and from sending signals to processes outside (6.12). See landlock(7).
+Landlock also keeps it from reading the memory and the environment of processes that are not confined with it, from
+connecting by TCP (Linux 6.7), and from sending signals to such processes (Linux 6.12). See landlock(7).
 """
 
 import ctypes
@@ -22,11 +22,11 @@ _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 READ = _READ_FILE | _READ_DIR
 RUN = READ | _EXECUTE
 WRITE = READ | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _REMOVE_FILE
-"""Write, create and remove files, but create no folders."""
+"""The rights to read, write, create and remove files, but not to create folders."""
 
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _FILE_RIGHTS_OF_LATER = 16
-"""The number of rights to files that each version of the interface knows."""
+"""How many rights to files each version of the interface knows."""
 _KNOWS_TCP, _KNOWS_SCOPES = 4, 6
 _ALL_TCP, _ALL_SCOPES = 3, 3
 
@@ -43,17 +43,17 @@ class _PathBeneath(ctypes.Structure):
 
 
 def version() -> int:
-    """Return the version of the kernel's Landlock interface; 0 if it has none."""
+    """Return the version of the kernel's Landlock interface, or 0 if the kernel has none."""
     return max(
         0, int(LIBC.syscall(ctypes.c_long(_CREATE_RULESET), None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION)))
     )
 
 
 def restrict_files(allowed: Iterable[tuple[str, int]]) -> None:
-    """Let this thread, and the program that it becomes, open only these paths and what is below them.
+    """Let this thread, and a program that it executes, open only these files and folders, and all that is in them.
 
-    Each path comes with its rights: `READ`, `RUN` or `WRITE`. A path that does not exist is skipped. Requires
-    no_new_privs. Does nothing if the kernel has no Landlock. Raises OSError.
+    `allowed` has pairs of a path and its rights: `READ`, `RUN` or `WRITE`. Paths that do not exist are skipped. The
+    thread must have set no_new_privs. Does nothing if the kernel has no Landlock. Raises OSError.
     """
     known = version()
     if not known:
@@ -73,7 +73,7 @@ def restrict_files(allowed: Iterable[tuple[str, int]]) -> None:
 def _allow(rules: int, path: str, rights: int) -> None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError:  # what does not exist or cannot be reached needs no permission
+    except OSError:  # a path that does not exist or cannot be reached needs no permission
         return
     try:
         is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)

@@ -1,6 +1,6 @@
 """Limits which system calls a process may make (seccomp): no sockets, no new processes, no access to other processes.
 
-Containers allow such a filter too, although they forbid new namespaces.
+A process can set such a filter in a container, too, where it cannot create namespaces.
 """
 
 import ctypes
@@ -15,7 +15,7 @@ _FILTER = 2
 _CLONE_THREAD = 0x10000
 _X32 = 0x40000000
 
-# Offsets in struct seccomp_data, the filter's input. On both architectures the low half of an argument comes first.
+# Offsets in struct seccomp_data, the filter's input. On both architectures an argument begins with its low half.
 _NUMBER, _ARCHITECTURE, _ARGUMENT_0 = 0, 4, 16
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -43,11 +43,11 @@ _REFUSED_EVERYWHERE = {
 _CLONE3 = 435
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _SIGNALS = {"x86_64": (62, 200, 234), "aarch64": (129, 130, 131)}
-"""kill, tkill and tgkill: allowed only for the process itself."""
+"""The numbers of kill, tkill and tgkill, which may be called only with the process itself as their target."""
 _PRLIMIT = {"x86_64": 302, "aarch64": 261}
 
 _Line = tuple[int, int, int, int]
-"""The operation, how many lines to skip if it is true and if it is false, and its operand."""
+"""An instruction: operation, how many lines to skip if it is true, how many if it is false, and operand."""
 
 
 class _Program(ctypes.Structure):
@@ -55,7 +55,7 @@ class _Program(ctypes.Structure):
 
 
 def available() -> bool:
-    """Return whether this kernel supports filters, and there is one for this architecture."""
+    """Return whether this kernel supports filters, and this module has one for the architecture."""
     try:
         prctl(PR_GET_SECCOMP)
     except OSError:
@@ -64,9 +64,10 @@ def available() -> bool:
 
 
 def restrict_calls(*, may_execute: bool) -> None:
-    """Refuse system calls of this thread, and of the program that it becomes. Raises OSError.
+    """Refuse dangerous system calls of this thread, and of a program that it executes. Raises OSError.
 
-    A refused call fails with EPERM. Requires no_new_privs. Does nothing if no filter is available.
+    A refused call fails with EPERM. `may_execute` allows execve. The thread must have set no_new_privs. Does nothing if
+    no filter is `available`.
     """
     if not available():
         return
@@ -91,7 +92,7 @@ def _lines(machine: str, pid: int, *, may_execute: bool) -> Iterable[_Line]:
     for number in refused:
         yield _EQUAL, 0, 1, number
         yield refuse
-    # ENOSYS makes the C library use clone, whose flags a filter can check.
+    # After ENOSYS for clone3 the C library uses clone, whose flags a filter can check.
     yield _EQUAL, 0, 1, _CLONE3
     yield _RETURN, 0, 0, _REFUSE | errno.ENOSYS
     yield from _unless_argument(_CLONE[machine], (_ANY_BIT, _CLONE_THREAD), refuse)
@@ -102,7 +103,7 @@ def _lines(machine: str, pid: int, *, may_execute: bool) -> Iterable[_Line]:
 
 
 def _unless_argument(number: int, allowed: tuple[int, int], refuse: _Line) -> Iterable[_Line]:
-    """Refuse the system call `number` unless its first argument passes the test `allowed` (operation and operand)."""
+    """Yield the lines that refuse a system call unless its first argument passes `allowed` (operation and operand)."""
     test, operand = allowed
     yield _EQUAL, 0, 4, number
     yield _LOAD, 0, 0, _ARGUMENT_0

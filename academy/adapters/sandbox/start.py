@@ -1,7 +1,8 @@
-"""Starts programs that read uploaded files, without our environment and behind walls.
+"""Starts programs that read uploaded files, behind walls and without the environment variables of this process.
 
-The walls allow only the named files, no network, no new processes and no access to other processes, and limit memory,
-CPU time and output. Walls that the kernel does not support are logged once, and `manage.py doctor` lists them.
+The walls forbid all files except the named ones, the network, new processes and access to other processes, and they
+limit memory, CPU time and output. Walls that the kernel does not support are logged once, and `manage.py doctor` lists
+them.
 """
 
 import json
@@ -26,8 +27,8 @@ ENVIRONMENT = {"PATH": "", "LC_ALL": "C", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYT
 """The whole environment of a confined program."""
 MAX_FILES = 256
 MAX_PROCESSES = 8192
-"""The limit on all threads of the user, since the kernel has no limit for one process. Root is exempt. A confined
-process can only create threads."""
+"""The limit on the threads of all processes of the user, because the kernel has none for one process. Root is exempt. A
+confined process can create threads, but no processes."""
 
 _BOOT = "import importlib, sys; sys.path.insert(0, sys.argv.pop(1)); importlib.import_module(sys.argv.pop(1)).main()"
 _CHILD = "academy.adapters.sandbox.child"
@@ -54,10 +55,11 @@ _BESIDE_PROGRAM = ("lib", "lib64", "libexec", "share")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walls:
-    """What a program may use. `reads` are files and folders, `writes` are folders, each with all that is below it.
+    """What a program may use. It may read the files and folders `reads`, and read and write the folders `writes`.
 
-    `memory_bytes` limits the memory that it fills, `address_bytes` all that it reserves (None: no limit). `file_bytes`
-    is the largest file that it may write.
+    A folder includes all that is in it, at any depth. `memory_bytes` limits the memory that the program fills, and
+    `address_bytes` the address space that it reserves (None: no limit). `file_bytes` is the largest file that it may
+    write.
     """
 
     memory_bytes: int
@@ -79,7 +81,7 @@ class Walls:
         return limits if self.address_bytes is None else {**limits, "address_space": self.address_bytes}
 
     def allowed(self) -> list[tuple[str, int]]:
-        """Return the paths and their rights, as `landlock.restrict_files` takes them."""
+        """Return pairs of a path and its rights, for `landlock.restrict_files`."""
         read = [(str(path.absolute()), landlock.READ) for path in self.reads]
         return read + [(str(path.absolute()), landlock.WRITE) for path in self.writes]
 
@@ -87,9 +89,10 @@ class Walls:
 def start(
     program: Sequence[str], walls: Walls, *, stdout: int | IO[bytes], stderr: int | IO[bytes]
 ) -> "subprocess.Popen[bytes]":
-    """Start `program`, whose first word is its path. It is killed when the calling thread ends.
+    """Start a program, and return its process. `program` is its path and its arguments.
 
-    If it cannot be started, its exit code is `child.CANNOT_START` and its standard error says why.
+    The process is killed when the calling thread ends. If the program cannot be started, the exit code is
+    `child.CANNOT_START` and standard error says why.
     """
     confinement = _confinement(walls, _parts_of(program[0]))
     return _start(["-S", "-c", _BOOT, str(ROOT), _CHILD, confinement, *program], stdout, stderr)
@@ -98,9 +101,10 @@ def start(
 def start_reader(
     module: str, words: Sequence[str], walls: Walls, *, stdout: int | IO[bytes], stderr: int | IO[bytes]
 ) -> "subprocess.Popen[bytes]":
-    """Start a process that calls `main` of one of our modules, which imports its code and then raises the walls itself.
+    """Start a process that calls `main` of a module of this project, and return the process.
 
-    Its arguments are an `enter.Confinement`, then `words`. It is killed when the calling thread ends.
+    `main` must raise the walls itself, after its imports. Its arguments are an `enter.Confinement` as JSON, and then
+    `words`. The process is killed when the calling thread ends.
     """
     return _start(["-c", _BOOT, str(ROOT), module, _confinement(walls, _parts_of_python()), *words], stdout, stderr)
 
@@ -117,14 +121,14 @@ def _start(words: Sequence[str], stdout: int | IO[bytes], stderr: int | IO[bytes
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
-        process_group=0,  # Ctrl-C does not reach it. It stays in our session: Linux shares CPU time by session.
+        process_group=0,  # Ctrl-C does not end it. No new session, because Linux shares CPU time by session.
     )
 
 
 def _parts_of(program: str) -> list[tuple[str, int]]:
-    """Return the program, the programs and libraries beside it, and those of the system.
+    """Return the paths, with rights, of the program, of the programs and libraries in its folder, and of the system's.
 
-    The other files of its folder are left out: there may be an `.env` beside a self-installed ffmpeg.
+    The other files of its folder are left out, because there may be an `.env` beside a self-installed ffmpeg.
     """
     real = Path(program).resolve()
     own: list[Path] = [Path(program), real]
@@ -139,13 +143,13 @@ def _is_code(path: Path) -> bool:
 
 
 def _parts_of_python() -> list[tuple[str, int]]:
-    """Return what Python may load while it runs: the standard library, the packages and our code."""
+    """Return the paths, with rights, that Python may have to load: standard library, packages, `academy`, system."""
     own = [Path(folder, "lib") for folder in (sys.prefix, sys.base_prefix)]
     return [(str(path), landlock.READ) for path in [*own, ROOT / "academy", *_LIBRARIES]]
 
 
 def missing_walls() -> list[str]:
-    """Return descriptions of the walls that this kernel does not support."""
+    """Return a description of each wall that this kernel does not support."""
     missing = []
     if not landlock.version():
         missing.append("Landlock (Linux 5.13), so that parsers read what this user may read")

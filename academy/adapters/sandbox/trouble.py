@@ -1,4 +1,4 @@
-"""Recognises errors that are the machine's fault, and not that of the file that a program was reading."""
+"""Recognises errors that are the fault of the machine, not of the file that a program was reading."""
 
 import errno
 import resource
@@ -13,20 +13,20 @@ _STORAGE = {
 }
 _SYSTEM = {errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOLCK, errno.ENOBUFS, errno.EPIPE, errno.ETXTBSY}
 MACHINE = frozenset({*_FILES, *_STORAGE, *_SYSTEM})
-"""Errors of the machine, besides `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM are missing, because parsers report these
-for some bad files, too."""
+"""Errors of the machine, in addition to `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM are not among them, because parsers
+report these for some bad files, too."""
 
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 _NEVER = "2"
 
 
 def is_trouble(error: OSError) -> bool:
-    """Return whether the machine is to blame for an error in reading a local file. Parsers use EINVAL for bad files."""
+    """Return whether the machine is to blame for an error while a local file was read, rather than the file."""
     return error.errno in NO_SPACE | MACHINE | {errno.EIO, errno.EPERM, errno.ENOMEM}
 
 
 def is_lowered(kind: int, most: int) -> bool:
-    """Return whether this process was started with a hard limit below `most`. Its children cannot raise that limit."""
+    """Return whether the hard limit of this process is below `most`. Its child processes cannot raise the limit."""
     hard = resource.getrlimit(kind)[1]
     return hard != resource.RLIM_INFINITY and hard < most
 
@@ -34,8 +34,8 @@ def is_lowered(kind: int, most: int) -> bool:
 def may_lack_memory(most: int, *, address_space: int | None = None) -> bool:
     """Return whether an allocation may fail before a program fills `most` bytes or reserves `address_space` bytes.
 
-    That happens if this process was started with limits (`ulimit -v`), or if the kernel never overcommits memory.
-    Otherwise a kernel without memory kills processes, and an allocation fails only at the limits that we set.
+    It may if this process was started with limits (`ulimit -v`), or if the kernel never overcommits memory. Otherwise a
+    kernel that runs out of memory kills processes, and an allocation fails only at the limits that we set.
     """
     reserved = resource.getrlimit(resource.RLIMIT_AS)[0]
     if reserved != resource.RLIM_INFINITY and (address_space is None or reserved < address_space):

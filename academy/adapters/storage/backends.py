@@ -1,4 +1,4 @@
-"""The storages of uploaded files. Storing may take minutes, so they hold no database connection meanwhile."""
+"""The storages of files: a folder or a bucket. They hold no database connection while they work, which may be slow."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,20 +13,20 @@ from storages.backends.s3 import S3Storage
 from academy.adapters.db.django.connections import give_back_connection
 
 SLOW = ("save", "open", "delete", "exists", "listdir", "size", "get_modified_time")
-"""The methods of a storage that touch its files."""
+"""The methods of a storage that access its files."""
 
 LARGEST_PUT_BYTES = 5 * 1024**3
-"""The largest object that S3 takes in one request."""
+"""The largest object that S3 accepts in one request."""
 SPOOLED_BYTES = 1_000_000
-"""How much of a file that is read from the bucket is kept in memory. The rest is in a temporary file."""
+"""A file that is read from the bucket is kept in memory up to this size. A larger file is in a temporary file."""
 MAX_LINKS = 64
-"""How many connections to S3 a process keeps for later requests."""
+"""How many connections to S3 a process keeps open for later requests."""
 
 
 def without_connection(storage: type) -> type:
-    """Make each slow method of a storage class give the database connection back first.
+    """Make each slow method of a storage class close the database connection first. Return the class.
 
-    The methods raise RuntimeError inside `atomic()`, because a transaction keeps its connection and its locks.
+    Inside `atomic()` the methods raise RuntimeError, because a transaction keeps its connection and its locks.
     """
     for name in SLOW:
         setattr(storage, name, _first_given_back(getattr(storage, name)))
@@ -43,9 +43,9 @@ def _first_given_back(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class ExactNames:
-    """Stores each file under exactly the given name, and replaces an older file of that name.
+    """Stores each file under exactly the given name, and replaces an older file with that name.
 
-    Callers use names that belong to one attempt or one upload, so only storing the same file again replaces one.
+    Callers give each attempt and each upload a name of its own. So a file is only replaced by the same file.
     """
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:  # noqa: ARG002 - Django's signature
@@ -64,11 +64,11 @@ class FolderStorage(ExactNames, FileSystemStorage):
 class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-storages has no types
     """A bucket of S3. The memory of a transfer depends neither on the size of its file nor on its speed.
 
-    - A file is sent as it is read, in one request. boto3 would send it in parts: up to 15 of 8 MB in memory and 10
-      threads for each upload.
-    - A file that is read is spooled to disk. django-storages would keep all of it in memory.
-    - All threads share one client. django-storages creates one for each thread. Under ASGI each request has a thread of
-      its own, and a client consists of 40,000 objects in reference cycles.
+    - An upload is one request, which sends the file while reading it. By default, boto3 sends parts: up to 15 parts of
+      8 MB in memory and 10 threads for each upload.
+    - A download is spooled to disk. By default, django-storages keeps all of it in memory.
+    - All threads share one client. By default, django-storages creates a client for each thread. Under ASGI each
+      request has a thread of its own, and a client consists of 40,000 objects in reference cycles.
     """
 
     client_config: Config
@@ -86,7 +86,7 @@ class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-stor
 
     @property
     def connection(self) -> Any:
-        """Return the connection that all threads share. Only its client and buckets are used, which allow that."""
+        """The connection that all threads share. Only its client and its buckets are used, which threads may share."""
         with self._making:
             if self._shared_connection is None:
                 self._shared_connection = super().connection

@@ -1,4 +1,4 @@
-"""Lists and deletes folders of the storage."""
+"""Lists and deletes the folders and files of the storage."""
 
 import os
 import shutil
@@ -18,26 +18,26 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file's full name, and when it was written (in a bucket: when its upload began)."""
+    """A file in the storage: its full name, and when it was written (in a bucket: when its upload began)."""
 
     name: str
     written_at: datetime
 
 
 def folders_in(folder: str) -> Iterator[list[str]]:
-    """Yield the names of the folders directly below a folder, in pages."""
+    """Yield the names of the folders directly below a folder, a list for each page."""
     for folders, _ in _pages(folder):
         yield folders
 
 
 def files_in(folder: str) -> Iterator[list[StoredFile]]:
-    """Yield the files directly below a folder, in pages."""
+    """Yield the files directly below a folder, a list for each page."""
     for _, files in _pages(folder):
         yield files
 
 
 def first_written(folder: str) -> datetime | None:
-    """Return when the first file below a folder, at any depth, was written; None if there is none.
+    """Return when the oldest file below a folder, at any depth, was written, or None if there is no file.
 
     In a bucket, only the first page of files is examined.
     """
@@ -51,7 +51,7 @@ def first_written(folder: str) -> datetime | None:
 
 def drop_folder(name: str) -> None:
     """Delete a folder with everything in it. A folder that does not exist is no error."""
-    for folders, files in list(_pages(name)):  # list everything before deleting changes the pages
+    for folders, files in list(_pages(name)):  # `list`, because deleting would change later pages
         for folder in folders:
             drop_folder(f"{name}/{folder}")
         for file in files:
@@ -61,9 +61,10 @@ def drop_folder(name: str) -> None:
 
 
 def abort_uploads(folder: str, before: datetime, most: int) -> int:
-    """Abort multipart uploads to a bucket that began before `before` and were never completed; return how many.
+    """Abort the multipart uploads to a bucket that began before `before` and were not completed, at most `most`.
 
-    Their parts take storage, but no list of files shows them. A folder of this machine has no such uploads.
+    Return how many were aborted. The parts of such uploads take storage, but no list of files shows them. Return 0 if
+    the storage is a folder of this machine.
     """
     if (bucket := _bucket()) is None:
         return 0
@@ -81,7 +82,10 @@ def abort_uploads(folder: str, before: datetime, most: int) -> int:
 
 
 def _pages(folder: str) -> Iterator[tuple[list[str], list[StoredFile]]]:
-    """Yield the folders and files directly below a folder. Holds no database connection while it fetches a page."""
+    """Yield the names of the folders, and the files, directly below a folder: two lists for each page.
+
+    No database connection is held while a page is fetched.
+    """
     give_back_connection()
     if (bucket := _bucket()) is None:
         yield from _pages_of_this_machine(Path(default_storage.path(folder)), folder)
@@ -105,7 +109,7 @@ def _pages_of_this_machine(path: Path, folder: str) -> Iterator[tuple[list[str],
             if len(folders) + len(files) == PAGE:
                 yield folders, files
                 folders, files = [], []
-            with suppress(FileNotFoundError):  # it was deleted meanwhile
+            with suppress(FileNotFoundError):  # the entry was deleted after the scan began
                 if entry.is_dir():
                     folders.append(entry.name)
                 else:

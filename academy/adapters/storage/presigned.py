@@ -1,4 +1,4 @@
-"""Signs addresses for uploads from the browser directly to S3 (AWS Signature Version 4, presigned PUT)."""
+"""Signs addresses at which browsers upload files directly to S3 (AWS Signature Version 4, presigned PUT)."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from django.core.files.storage import default_storage
 from academy.domain.videos import UPLOAD_SECONDS
 
 CONTENT_TYPE = "application/octet-stream"
-"""The type of every upload. A browser that opens the object downloads it and runs nothing."""
+"""The content type of every upload. A browser that opens a file of this type downloads it and runs nothing in it."""
 
 
 def presigned_upload(name: str, size: int) -> dict[str, Any] | None:
     """Return `{"method", "url", "headers", "expires_in"}` for a file of exactly `size` bytes.
 
-    Return None if the storage is no bucket. Length and type are signed, so S3 refuses others.
+    Return None if the storage is not a bucket. The length and the type are signed, so S3 refuses any others.
     """
     bucket = getattr(default_storage, "bucket", None)
     if bucket is None:

@@ -1,4 +1,4 @@
-"""Decides who is to blame if ffmpeg fails. Its input is to blame only if ffmpeg says so."""
+"""Decides what is to blame if ffmpeg fails: the input (only if ffmpeg says so), a limit, or the machine."""
 
 import errno
 import os
@@ -14,19 +14,19 @@ from academy.adapters.sandbox.trouble import MACHINE, NO_SPACE, is_lowered, may_
 
 class Blame(Enum):
     NOBODY = auto()
-    """It did its work."""
+    """ffmpeg did not fail."""
     INPUT = auto()
     LIMIT = auto()
-    """The input needs more memory or computing time than it may take."""
+    """The input needs more memory or CPU time than we allow."""
     MACHINE = auto()
     SIGNAL = auto()
-    """A signal ended it, such as that of the OOM killer."""
+    """A signal ended ffmpeg, such as that of the OOM killer."""
 
 
 _CANNOT_LOAD = 127
 """The exit code of a program whose libraries are missing."""
 _OUR_WORDS = r"^(?! ).*"
-"""The beginning of a line. A line that begins with a blank may have text of the file in it."""
+"""The beginning of a line that ffmpeg itself wrote. A line that begins with a blank may quote text from the file."""
 
 
 def _line_with(numbers: Collection[int], *more: str) -> "re.Pattern[str]":
@@ -36,7 +36,7 @@ def _line_with(numbers: Collection[int], *more: str) -> "re.Pattern[str]":
 
 _NO_MEMORY = _line_with({errno.ENOMEM}, r"malloc of size \d+ failed", "MemoryError")
 _NO_MORE_CPU = re.compile(rf"received signal {signal.SIGXCPU:d}\b|Received > 3 system signals")
-"""The kernel sends SIGXCPU each second, until ffmpeg has finished its output or gives up."""
+"""Messages of an ffmpeg that ran out of CPU time: the kernel then sends SIGXCPU each second, until ffmpeg ends."""
 _OUTPUT_FAILED = rf"(?:[Ww]rit|out#|[Oo]utput|avio|hls @).*(?:{os.strerror(errno.EIO)}|{os.strerror(errno.EPERM)})"
 _NOT_WRITTEN = r"\[hls @ \w+\] (?:[Ff]ailed to (?:open|rename) file|[Cc]ould not write)"
 _NO_SPACE = _line_with(NO_SPACE, _OUTPUT_FAILED, _NOT_WRITTEN)
@@ -48,17 +48,17 @@ _MACHINE = _line_with(
     "error while loading shared libraries",
     rf"received signal (?!{signal.SIGXCPU:d}\b)\d+",
 )
-"""Messages of an ffmpeg that could not read, write or continue, and of our program that starts it. A video cannot cause
-them by naming other files, since ffmpeg may use only safe protocols."""
+"""Messages of an ffmpeg that could not read, write or continue, or of our program that starts ffmpeg. A video cannot
+cause them by naming other files, because ffmpeg may use only safe protocols."""
 _ENCODER_FAILED = re.compile(rf"{_OUR_WORDS}Error while opening encoder", re.MULTILINE)
-"""We choose the encoder's options, so this means that it lacks threads or memory. It has no other message for that."""
+"""The encoder's options are ours and valid, so it lacks threads or memory. It has no other message for that."""
 _BAD_SIZE = re.compile(rf"{_OUR_WORDS}(?:invalid width x height|Picture size \S+ is invalid)", re.MULTILINE)
 
 
 def blame(code: int, log: str, *, memory_bytes: int, cpu_seconds: int) -> Blame:
-    """Return who is to blame, by ffmpeg's exit code (negative for a signal), its log, and the limits that it had."""
-    # Errors of the machine may be in the log of an ffmpeg that ends with 0, too: some of its parts continue, and leave
-    # out pictures or segments.
+    """Return what is to blame, by ffmpeg's exit code (negative for a signal), its log, and the limits that it had."""
+    # Search for errors of the machine even if ffmpeg ended with 0: after some of them it continues, and leaves out
+    # pictures or segments.
     if _NO_SPACE.search(log):
         return Blame.MACHINE
     if _NO_MEMORY.search(log):

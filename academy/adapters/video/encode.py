@@ -48,13 +48,13 @@ _PACE_SECONDS = 8.0
 _LEAST_PACE_SECONDS = 0.5
 _BASE_CPU_SECONDS = 600
 _CPU_SECONDS_A_SECOND = 8.0
-"""CPU seconds for each second of full HD at 30 pictures a second. A modern core needs half a second."""
+"""CPU seconds allowed for each second of full HD video at 30 pictures a second. A modern core needs half a second."""
 _FULL_HD = 1920 * 1080 * 30
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """The progress of an encoding. `remaining_seconds` is None as long as it cannot be estimated."""
+    """The progress of an encoding. `remaining_seconds` is None while the remaining time cannot be estimated."""
 
     step: str
     step_percent: float
@@ -64,7 +64,7 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The result: `files` are relative to the folder, `duration` is in seconds."""
+    """The result of an encoding. `files` are relative to the folder, and `duration` is in seconds."""
 
     duration: float
     files: list[Path]
@@ -83,10 +83,10 @@ def encode(
     """Encode `source` into `folder`.
 
     `report` is called several times a second. `on_duration` is called once before the encoding, with the length of the
-    video in seconds, or 0 if that is not known. Errors of both end the work and are raised, with ffmpeg ended.
+    video in seconds, or 0 if the length is not known. If one of them raises, ffmpeg is ended and the error is raised.
 
-    Raises VideoError for what is the video's fault, else FfmpegMissingError, FfmpegTroubleError or OSError. After an
-    error the caller empties the folder.
+    Raises VideoError if the video is to blame, else FfmpegMissingError, FfmpegTroubleError or OSError. After an error
+    the caller must empty the folder.
     """
     say = _Progress(report)
     say("probe", 0.0)
@@ -113,7 +113,7 @@ def encode(
 
 
 class _Progress:
-    """Reports progress: a percentage that never decreases, and the remaining time by the pace of the last seconds."""
+    """Reports a percentage that never decreases, and the remaining time, estimated by the pace of the last seconds."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -127,7 +127,7 @@ class _Progress:
         self._report(Encoding(step, share, self._percent, remaining))
 
     def transcoded(self, seconds: float, duration: float | None) -> None:
-        """Report how many seconds of the video are encoded."""
+        """Report that `seconds` of the video are encoded. Raises TooLongError if these are too many."""
         if seconds > MAX_SECONDS:
             raise TooLongError
         remaining = self._remaining(seconds, duration)
@@ -153,7 +153,10 @@ def _transcode(
     *,
     hold_picture: bool = False,
 ) -> float:
-    """Encode all sizes in one run, which reads and decodes only once. Return how many seconds were read."""
+    """Encode all sizes in one run, which decodes the source only once. Return how many seconds of it were read.
+
+    With `hold_picture`, the last picture is shown until the announced end of the source.
+    """
     # Show the first picture from the beginning, even if it comes later in the source.
     timing = f"fps={rate_of(found):g}:start_time=0"
     if hold_picture:
@@ -181,24 +184,24 @@ def _transcode(
 
     said = run_ffmpeg(arguments, on_progress, cpu_seconds=_cpu_seconds(found))
     if not (folder / renditions[0].name / "index.m3u8").exists():
-        raise FfmpegError(said)  # it read to the end and found no picture
+        raise FfmpegError(said)  # ffmpeg read to the end and found no picture
     return reached
 
 
 def _cpu_seconds(found: Probe) -> int:
-    """Return the limit of CPU time: more than a normal file of this length and size needs."""
+    """Return the limit on CPU time in seconds: more than a normal file of this length and size needs."""
     size = found.width * found.height * (found.frame_rate or 30) / _FULL_HD
     return int(_BASE_CPU_SECONDS + (found.duration or MAX_SECONDS) * _CPU_SECONDS_A_SECOND * max(1.0, size))
 
 
 def _out_seconds(report: dict[str, str]) -> float:
-    """Return the seconds that ffmpeg reports as done; 0 if it reports none or a negative number."""
+    """Return how many seconds are done by ffmpeg's report, or 0 if it has no such number or a negative one."""
     out_time = report.get("out_time_us", "")
     return int(out_time) / 1e6 if out_time.isdigit() else 0.0
 
 
 def _scaling(renditions: list[Rendition], timing: str) -> str:
-    """Return the filters that apply `timing`, then scale each picture to each size: `[v0]` and so on."""
+    """Return the filters that apply `timing`, and then scale each picture to all sizes, called `[v0]` and so on."""
     numbers = range(len(renditions))
     split = f"[0:V:0]{timing},split={len(renditions)}" + "".join(f"[s{number}]" for number in numbers)
     scales = [
@@ -209,10 +212,10 @@ def _scaling(renditions: list[Rendition], timing: str) -> str:
 
 
 def _sound_alone(source: Path, folder: Path, found: Probe, renditions: list[Rendition], say: _Progress) -> bool:
-    """Return whether only the sound reaches the announced end of the file. The last picture is then held.
+    """Return whether the sound reaches the announced end of the file, but the pictures do not.
 
-    If neither reaches it, the file is truncated. The sound is read by itself, because ffmpeg's report of a run with
-    both means the shorter or the longer of them, depending on its version.
+    If neither does, the file is truncated. This reads the sound alone, because ffmpeg's report of a run with both means
+    the shorter or the longer of them, depending on its version.
     """
     if found.duration is None or not found.has_audio:
         return False
@@ -258,9 +261,10 @@ def _output(folder: Path, rendition: Rendition, label: str, *, has_audio: bool) 
 
 
 def _picture(folder: Path, rendition: Rendition, say: _Progress) -> str | None:
-    """Make a thumbnail from about a tenth of the video, or from its beginning. Return its name, or None if both fail.
+    """Make a thumbnail, and return its name. Return None if that failed.
 
-    It is made from an encoded segment, since seeking in the source may not work.
+    It is taken after about a tenth of the video, or else from the beginning. Its picture is from an encoded segment,
+    because seeking in the source may not work.
     """
     made = folder / rendition.name
     names = read_segments(made / "index.m3u8").names
@@ -280,9 +284,10 @@ def _picture(folder: Path, rendition: Rendition, say: _Progress) -> str | None:
 
 
 def _verify(folder: Path, found: Probe, renditions: list[Rendition], reached: float) -> float:
-    """Check that every segment is whole and the end is not missing. Return the playing time in seconds.
+    """Check that every segment is whole and that the end is not missing. Return the playing time in seconds.
 
-    The source counts as long as it announces, or as far as it was read if that is more. Raises VideoError, OSError.
+    Each size must play as long as the source announces. It must not play longer than that, or than the `reached`
+    seconds if these are more. Raises VideoError, OSError.
     """
     rate = rate_of(found)
     played = [sum(whole_segments(folder / rendition.name, rate).seconds) for rendition in renditions]

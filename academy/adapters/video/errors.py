@@ -1,14 +1,14 @@
-"""What can be wrong with a video, with messages for the teacher who uploaded it."""
+"""The errors that say what is wrong with a video, with messages for the teacher who uploaded it."""
 
 
 class VideoError(Exception):
-    """A problem of a video. `code` is for programs; `message` says to people what is wrong and what to do."""
+    """A video cannot be encoded. `code` is for programs. `message` tells people what is wrong and what to do."""
 
     code = "encoding_failed"
     message = "The video could not be encoded. Save it as MP4 (H.264) and upload that."
 
     def __init__(self, detail: str = "") -> None:
-        """Make an error. `detail` is for the log."""
+        """Make an error. `detail` is added to the text of the exception, which is for the log."""
         super().__init__(f"{self.message} {detail}".strip())
 
 
@@ -43,7 +43,7 @@ class PictureTooLargeError(VideoError):
 
 
 class TooHeavyError(VideoError):
-    """Encoding it met a limit on memory or CPU time."""
+    """Encoding the video reached a limit on memory or CPU time."""
 
     code = "too_heavy"
     message = (
@@ -53,4 +53,4 @@ class TooHeavyError(VideoError):
 
 
 class EncodingFailedError(VideoError):
-    """ffmpeg could not encode the file, although its description looked valid."""
+    """ffmpeg could not encode the file, although it could read what the file contains."""

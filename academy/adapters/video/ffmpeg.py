@@ -1,4 +1,4 @@
-"""Runs ffmpeg with limits, watches its progress, and always ends it."""
+"""Runs ffmpeg with limits, watches its progress, and never leaves it running."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from academy.adapters.sandbox.start import Walls, start
 from academy.adapters.video.blame import Blame, blame
 
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mp3,wav,aac,flac"
-"""The last four are accepted only to report that they have no picture."""
+"""The formats that ffmpeg may read. The last four are allowed only to report that the file has no picture."""
 _LOG_BYTES = 20_000
 _SHOWN_LETTERS = 1000
 _CHATTER = re.compile(
@@ -27,18 +27,18 @@ _CHATTER = re.compile(
 )
 LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
-"""An ffmpeg without any progress for this long has hung."""
+"""An ffmpeg that makes no progress for this long is ended, because it hangs."""
 _LONGEST_LOOK_SECONDS = 4 * LOOK_SECONDS
-"""A longer time between two looks counts as this much, since then this process was paused or waited."""
+"""A longer time between two looks counts only as this much, because this process itself was paused or waiting."""
 
 MAX_MEMORY_BYTES = 4_000_000_000
-"""8K with eight threads takes half of it."""
+"""Encoding 8K with eight threads takes half of it."""
 MAX_FILE_BYTES = 2_000_000_000
 CPU_SECONDS = 6 * 3600
 THREADS = ("-threads", str(min(8, len(os.sched_getaffinity(0)))))
-"""Options before an input and before an output. They keep a machine of many cores from using more memory a video."""
+"""Options before an input and before an output: without them, ffmpeg takes more memory on a machine of many cores."""
 SAFE_INPUT = ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS, *THREADS)
-"""Options before `-i`. They keep a playlist or script, uploaded as a video, from reading other files or the network."""
+"""Options before `-i`. They keep an upload that is a playlist or script from reading other files or the network."""
 
 _TRIAL_INPUT = ["-f", "lavfi", "-i", "color=size=64x64:duration=0.1"]
 _TRIAL_OUTPUT = ["-c:v", "libx264", "-f", "null", "-"]
@@ -48,7 +48,7 @@ OnProgress = Callable[[dict[str, str]], None]
 
 
 class _LogError(Exception):
-    """`log` is the end of ffmpeg's log."""
+    """ffmpeg failed. `log` is the end of its log."""
 
     def __init__(self, log: str) -> None:
         # Leave out the file's description and the encoder's statistics, which would hide the error.
@@ -61,15 +61,15 @@ class FfmpegError(_LogError):
 
 
 class FfmpegTroubleError(_LogError):
-    """ffmpeg failed for a reason that is not its input's fault. Another attempt may succeed."""
+    """ffmpeg failed, and its input is not to blame. Another attempt may succeed."""
 
 
 class FfmpegKilledError(FfmpegTroubleError):
-    """ffmpeg was killed: by us because it hung, or by a signal such as that of the OOM killer."""
+    """ffmpeg was killed: by this module because it hung, or by a signal, such as that of the OOM killer."""
 
 
 class FfmpegLimitError(FfmpegError):
-    """The file needs more memory or CPU time than it may use."""
+    """Reading or encoding the file needs more memory or CPU time than we allow."""
 
 
 class FfmpegMissingError(Exception):
@@ -78,9 +78,10 @@ class FfmpegMissingError(Exception):
 
 @cache
 def ffmpeg_program() -> str:
-    """Return `$FFMPEG`, else the ffmpeg on PATH, else that of imageio-ffmpeg. Raises FfmpegMissingError.
+    """Return the path of `$FFMPEG`, else of the ffmpeg on PATH, else of that of imageio-ffmpeg.
 
-    The one on PATH is skipped if it cannot encode H.264, like that of some distributions.
+    An ffmpeg on PATH that cannot encode H.264, as in some distributions, is skipped. Raises FfmpegMissingError if
+    `$FFMPEG` is set, but cannot be run or cannot encode H.264.
     """
     named = os.environ.get("FFMPEG")
     found = shutil.which(named or "ffmpeg")
@@ -96,7 +97,7 @@ def ffmpeg_program() -> str:
 
 
 def _can_encode(program: str) -> bool:
-    """Return whether the program encodes a picture. Its exit code says too little: other programs end with 0, too."""
+    """Return whether the program encodes a picture. The exit code does not show it: other programs end with 0, too."""
     report: dict[str, str] = {}
     with suppress(FfmpegError, FfmpegTroubleError):
         _run(str(Path(program).absolute()), [*_TRIAL_INPUT, *_TRIAL_OUTPUT], report.update, _TRIAL_SECONDS)
@@ -112,12 +113,11 @@ def run_ffmpeg(
 ) -> str:
     """Run ffmpeg to its end, and return the end of its log.
 
-    Raises FfmpegError, or FfmpegTroubleError if its input is not to blame.
+    Of the `arguments`, ffmpeg can read each Path after `-i`, and write in the folders of all other Paths.
+    `on_progress` is called at once with an empty dict, and then several times a second with the values of ffmpeg's last
+    report (`-progress`, such as `out_time_us` and `speed`). If it raises, ffmpeg is ended and the error is raised.
 
-    ffmpeg can read those `arguments` that are a Path after `-i`, and write in the folders of all other Paths.
-    `on_progress` is called at once and then several times a second, with the values of ffmpeg's last report
-    (`-progress`, such as `out_time_us` and `speed`), at first with none. If it raises, ffmpeg is ended and the error is
-    raised.
+    Raises FfmpegError, or FfmpegTroubleError if the input is not to blame.
     """
     return _run(ffmpeg_program(), arguments, on_progress, quiet_seconds, cpu_seconds)
 
@@ -129,7 +129,7 @@ def _run(
     quiet_seconds: float,
     cpu_seconds: int = CPU_SECONDS,
 ) -> str:
-    # Make each Path absolute, because ffmpeg would take `1:30.mp4` for a protocol.
+    # Make each Path absolute, because ffmpeg would read the `1:` of `1:30.mp4` as the name of a protocol.
     words = [str(word.absolute()) if isinstance(word, Path) else word for word in arguments]
     options = ["-hide_banner", "-nostdin", "-y", "-nostats", "-progress", "pipe:1", *words]
     walls = _walls(arguments, cpu_seconds)
@@ -174,7 +174,7 @@ def _judge(code: int, log: str, cpu_seconds: int) -> None:
 
 
 def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_seconds: float) -> None:
-    """Report ffmpeg's progress until it ends. Raises FfmpegKilledError if it makes no progress."""
+    """Report ffmpeg's progress until ffmpeg ends. Raises FfmpegKilledError after `quiet_seconds` without progress."""
     report: dict[str, str] = {}
     rest, reached, quiet, looked_at = b"", ("", ""), 0.0, time.monotonic()
     with closing(_parts(process)) as parts:
@@ -184,7 +184,7 @@ def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_se
             now = time.monotonic()
             quiet += min(now - looked_at, _LONGEST_LOOK_SECONDS)
             looked_at = now
-            # An ffmpeg whose input hangs still reports, but always the same place.
+            # An ffmpeg whose input hangs continues to report, but always the same frame and time.
             place = (report.get("frame", ""), report.get("out_time_us", ""))
             if place != reached:
                 reached, quiet = place, 0.0
@@ -194,7 +194,7 @@ def _watch(process: "subprocess.Popen[bytes]", on_progress: OnProgress, quiet_se
 
 
 def _parts(process: "subprocess.Popen[bytes]") -> Generator[bytes, None, None]:
-    """Yield the process's output until it ends, and b"" at first and after LOOK_SECONDS without output."""
+    """Yield the output of a process until it ends. Yield b"" at first, and after each LOOK_SECONDS without output."""
     assert process.stdout is not None  # noqa: S101 - tells the type
     with process.stdout as output, selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
@@ -204,7 +204,7 @@ def _parts(process: "subprocess.Popen[bytes]") -> Generator[bytes, None, None]:
             if part == b"":
                 break
             yield part or b""
-    while process.poll() is None:  # it has closed its output, but not ended yet
+    while process.poll() is None:  # the process has closed its output, but not ended yet
         with suppress(subprocess.TimeoutExpired):
             process.wait(LOOK_SECONDS)
         yield b""

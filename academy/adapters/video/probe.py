@@ -1,4 +1,4 @@
-"""Reads what a video file contains from ffmpeg's log (the wheel has no ffprobe)."""
+"""Finds out what a video file contains, from ffmpeg's log, because imageio-ffmpeg has no ffprobe."""
 
 import errno
 import os
@@ -28,7 +28,7 @@ _READ_BYTES = 1_000_000
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)", re.MULTILINE)
 _GUESS = "Estimating duration from bitrate"
 _STREAM = re.compile(r"^ +Stream #0:\d+.*?: (Video|Audio): (.*)\n((?:(?! +Stream #) .*\n)*)", re.MULTILINE)
-"""The kind of a stream, its description, and its further lines."""
+"""Matches a stream in the log. The groups are its kind, its description, and the lines that follow."""
 _SIZE = re.compile(r", (\d{1,5})x(\d{1,5})(?: \[SAR (\d+):(\d+) )?")
 _RATE = re.compile(r", (\d+(?:\.\d+)?) fps")
 _FINEST_RATE = re.compile(r", (\d+(?:\.\d+)?) tbr")
@@ -40,8 +40,8 @@ class Probe:
     """What a video file contains.
 
     `width` and `height` are those of the picture as it is shown: with square pixels and upright. `duration` is in
-    seconds, None if unknown, as in recordings of browsers and raw streams. `frame_rate` is the average, `finest_rate`
-    that of the closest pictures. Without the latter, the pictures have no regular rate.
+    seconds, or None if it is unknown, as in recordings of browsers and raw streams. `frame_rate` is the average number
+    of pictures a second. `finest_rate` is the rate of the closest pictures, or None if they have no regular rate.
     """
 
     duration: float | None
@@ -53,9 +53,9 @@ class Probe:
 
 
 def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
-    """Return what a video file contains. `look` is called several times a second; its errors are raised.
+    """Return what a video file contains. `look` is called several times a second, and its errors are raised.
 
-    Raises VideoError for a file that is no video, FfmpegTroubleError or OSError for what is not the file's fault.
+    Raises VideoError if the file is not a usable video, and FfmpegTroubleError or OSError if the file is not to blame.
     """
     if path.stat().st_size == 0:
         raise EmptyFileError
@@ -69,9 +69,9 @@ def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
 
 
 def check_readable(path: Path, log: str) -> None:
-    """If ffmpeg reported an I/O error, read the file to its end. Raises OSError if that fails, too.
+    """Raise OSError if ffmpeg reported an I/O error and the file cannot be read to its end: the disk is to blame.
 
-    The disk is then to blame. ffmpeg also reports an I/O error for some truncated files.
+    ffmpeg reports an I/O error for some truncated files, too, which can be read.
     """
     if os.strerror(errno.EIO) in log:
         with path.open("rb") as file:
@@ -80,7 +80,7 @@ def check_readable(path: Path, log: str) -> None:
 
 
 def _is_headless_mp4(path: Path, text: str) -> bool:
-    """Return whether this is an MP4 without its `moov` atom, which is often at the end: then it is truncated."""
+    """Return whether this is a truncated MP4: one without its `moov` atom, which is often at the end."""
     with path.open("rb") as file:
         return "moov atom not found" in text and file.read(8)[4:] in {b"ftyp", b"mdat", b"wide", b"free"}
 

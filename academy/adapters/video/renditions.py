@@ -1,4 +1,4 @@
-"""The sizes in which a video is offered, and their playlists (RFC 8216)."""
+"""The sizes in which a video is encoded, and their playlists (RFC 8216)."""
 
 import re
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ SHORT_SIDES = (360, 720)
 VIDEO_KBITS = {360: 800, 720: 2800}
 AUDIO_KBITS = 128
 FEWEST_PICTURES, USUAL_PICTURES, MOST_PICTURES = 10.0, 30.0, 60.0
-"""Pictures a second. Level 4.0 allows no more than the last."""
+"""Rates in pictures a second. H.264, level 4.0, allows no more than `MOST_PICTURES` for 720p."""
 CODECS = "avc1.4d4028"
-"""H.264, main profile, level 4.0, which are also the encoder's options."""
+"""H.264, main profile, level 4.0. The options of the encoder are the same."""
 AUDIO_CODECS = "mp4a.40.2"
 
 _EXTINF = re.compile(r"^#EXTINF:(\d+(?:\.\d+)?)", re.MULTILINE)
@@ -20,7 +20,7 @@ _EXTINF = re.compile(r"^#EXTINF:(\d+(?:\.\d+)?)", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """A size of the video. Both numbers are even, as H.264 with 4:2:0 chroma requires."""
+    """A size of the video. Width and height are even, as H.264 with 4:2:0 chroma requires."""
 
     width: int
     height: int
@@ -31,7 +31,7 @@ class Rendition:
 
     @property
     def name(self) -> str:
-        """The name, such as `360p`, which is also that of its folder."""
+        """The name of this size and of its folder, such as `360p`."""
         return f"{self.short_side}p"
 
     @property
@@ -41,17 +41,18 @@ class Rendition:
 
 
 def renditions_of(probe: Probe) -> list[Rendition]:
-    """Return 360p and 720p, by the shorter side, up to the size of the source. A smaller source keeps its own size."""
+    """Return the sizes to encode: 360p and 720p, but none above the source. A source below 360p keeps its size."""
     source = min(probe.width, probe.height)
     sides = [side for side in SHORT_SIDES if side <= source] or [max(2, source - source % 2)]
     return [_scaled(probe, side) for side in sides]
 
 
 def rate_of(probe: Probe) -> float:
-    """Return the constant rate of the encoded video: with a varying rate, ffmpeg's playlists have wrong lengths.
+    """Return the rate of the encoded video, from `FEWEST_PICTURES` to `MOST_PICTURES`.
 
-    It is the rate of the source's closest pictures, so that no motion is lost. Files with a varying rate may name the
-    frequency of their clock instead (1000 or 90000 Hz). Then the average rate counts, but at least `USUAL_PICTURES`.
+    The rate is constant, because with a varying rate ffmpeg's playlists have wrong lengths. It is that of the source's
+    closest pictures, so that no motion is lost. For a source with a varying rate, ffmpeg may report the frequency of
+    its clock (1000 or 90000 Hz) instead of that. Then return the average rate, but at least `USUAL_PICTURES`.
     """
     rate = probe.finest_rate or probe.frame_rate or USUAL_PICTURES
     if rate > MOST_PICTURES:
@@ -66,7 +67,7 @@ def _scaled(probe: Probe, side: int) -> Rendition:
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """The names and the lengths, in seconds, of a rendition's segments, in order."""
+    """The names of a rendition's segments, and their lengths in seconds, in the order of the playlist."""
 
     names: list[str]
     seconds: list[float]

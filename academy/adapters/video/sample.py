@@ -14,9 +14,9 @@ SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".ts", ".flv")
 def make_sample(
     path: Path, seconds: float, *, width: int = 640, height: int = 360, audio: bool = True, frame_rate: int = 25
 ) -> None:
-    """Make a video of a moving test picture with a clock, and a tone. The suffix of `path` is the format.
+    """Make a video with a moving test picture, a clock and a tone. The suffix of `path` chooses the format.
 
-    Raises FfmpegError, FfmpegTroubleError.
+    Raises FfmpegError, FfmpegTroubleError and FfmpegMissingError.
     """
     picture = f"testsrc2=size={width}x{height}:rate={frame_rate}:duration={seconds}"
     tone = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"] if audio else []

@@ -1,4 +1,4 @@
-"""Checks that ffmpeg's files are whole: it reports no error if the disk took only a part of a segment."""
+"""Checks that ffmpeg's files are whole, because ffmpeg reports no error if only a part of a segment was written."""
 
 from pathlib import Path
 
@@ -7,15 +7,16 @@ from academy.adapters.video.renditions import Segments, read_segments
 _PACKET = 188
 _SYNC = 0x47
 _PICTURE_BEGINS = (0x41, 0x00)
-"""Two bytes of a packet in which a picture begins. ffmpeg gives the first stream the number 0x100."""
+"""The second and third byte of a packet in which a picture begins. ffmpeg gives the first stream the id 0x100."""
 _END_OF_PLAYLIST = "#EXT-X-ENDLIST"
 _END_OF_JPEG = b"\xff\xd9"
 _TOLERANCE_PICTURES = 1.5
-"""The lengths in the playlist are rounded, and a picture at a boundary may belong to either segment."""
+"""How many pictures a segment may lack: lengths in the playlist are rounded, and a picture at a boundary may belong to
+either segment."""
 
 
 def whole_segments(folder: Path, rate: float) -> Segments:
-    """Return the segments of a rendition with `rate` pictures a second. Raises OSError if one is not whole."""
+    """Return the segments of a rendition with `rate` pictures a second. Raises OSError if a segment is not whole."""
     playlist = folder / "index.m3u8"
     segments = read_segments(playlist)
     if _END_OF_PLAYLIST not in playlist.read_text(encoding="utf-8"):
@@ -31,7 +32,7 @@ def is_whole_jpeg(path: Path) -> bool:
 
 
 def _is_whole(file: Path, pictures: float) -> bool:
-    """Return whether the file is an MPEG transport stream, to its last packet, with this many pictures."""
+    """Return whether the file is an MPEG transport stream of whole packets with about this many pictures or more."""
     if not file.is_file():
         return False
     stream = file.read_bytes()
