@@ -1,4 +1,4 @@
-"""Limits request bodies before the application reads them, since Django reads each to its end and writes it to disk.
+"""Limits request bodies before the application reads them. Django would read any body to its end and write it to disk.
 
 A small body is accepted from anybody. A larger one is read only if `admit` allows its sender to send it, if there is a
 slot for it (`config.body_slots`), and while its sender's session is valid. Every body must keep a minimum pace
@@ -37,7 +37,7 @@ SENDER_READ_ON_BYTES, SENDER_READ_ON_SECONDS = 200_000_000, 30.0
 """How much of a refused body is still read if its sender is known, and for how long."""
 RETRY_SECONDS = 10
 RECHECK_SECONDS = 5.0
-"""After how many seconds the sender of a body is checked again, repeatedly, while the body arrives."""
+"""While a body arrives, its sender is checked again whenever this many seconds have passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Allowance:
 class BodyRefusedError(Exception):
     """The body is refused. The text is the message of the answer.
 
-    `known` says whether the sender is known, because the request has a valid access token.
+    `known` is true if the sender is known, by a valid access token.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class _Body:
     def _add_length(self) -> None:
         """Add a Content-Length header if the body was chunked. Without it, REST framework assumes an empty body.
 
-        The header may be added now, because Django reads a body to its end before it reads the headers.
+        It is not too late to add the header, because Django reads a body to its end before it reads the headers.
         """
         headers = self._scope["headers"]
         if self._received and not any(name == b"content-length" for name, _ in headers):

@@ -18,8 +18,8 @@ class PaceLimits:
 class Pace:
     """The remaining time for which the server waits for one body.
 
-    Each wait reduces this time. Received bytes add to it, but only up to the grace time, so that a fast beginning does
-    not allow a longer pause later.
+    Each wait reduces this time. Received bytes lengthen it, but only up to the grace time, so that a fast beginning
+    does not allow a longer pause later.
     """
 
     def __init__(self, limits: PaceLimits) -> None:
@@ -36,7 +36,7 @@ class Pace:
         return min(self._patience, self._total)
 
     def waited(self, seconds: float, received: int) -> None:
-        """Count the seconds of a wait, and the bytes that were received after it."""
+        """Count the seconds of a wait, and the bytes that were received at its end."""
         gained = received / self._bytes_per_second
         self._patience = min(self._limits.grace_seconds, self._patience - seconds + gained)
         self._total -= seconds

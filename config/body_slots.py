@@ -1,7 +1,7 @@
 """Counts the large request bodies of one process, so that no sender takes all of the process's slots and disk space.
 
-An academy may take at most as much as it leaves free. So there is always space for one more academy. With a fixed share
-for each academy, a few academies could take everything. Bodies of up to 1 MB have a pool of slots of their own, so that
+An academy may take at most as much as stays free. So there is always space for one more academy. With a fixed share for
+each academy, a few academies could take everything. Bodies of up to 1 MB have a pool of slots of their own, so that
 files never take their slots.
 """
 
@@ -31,7 +31,7 @@ class SlotLimits:
 
 
 class NoSlotError(Exception):
-    """There is no slot for another large body now. `is_own` says whether the sender or its tenant has too many."""
+    """There is no slot for another large body now. `is_own` is true if the sender or its tenant has too many bodies."""
 
     def __init__(self, message: str, *, is_own: bool) -> None:
         super().__init__(message)
@@ -63,7 +63,8 @@ class Slots:
     """The large bodies of this process: those that are arriving, and those of requests that are not answered yet."""
 
     def __init__(self, limits: SlotLimits) -> None:
-        # Twice as many as may arrive at once: as many again may have arrived for requests that are not answered yet.
+        # Twice the bytes of all unfinished bodies, because as many finished bodies may belong to requests that are not
+        # answered yet.
         self._light = _Pool(replace(limits, total_bytes=2 * limits.unfinished * LIGHT_BYTES))
         self._files = _Pool(limits)
 

@@ -240,7 +240,7 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
 
 @contextmanager
 def sentences_alone() -> Iterator[None]:
-    """End the program if a variable is wrong in the `with` block: print the sentences, and exit with code 1."""
+    """Exit with code 1 if the `with` block finds a wrong variable. Print the sentences, without a traceback."""
     try:
         yield
     except WrongEnvironmentError as problem:
@@ -249,7 +249,7 @@ def sentences_alone() -> Iterator[None]:
 
 @contextmanager
 def sentences_in_the_log() -> Iterator[None]:
-    """End the program if a variable is wrong in the `with` block: log each sentence, and exit with code 1."""
+    """Exit with code 1 if the `with` block finds a wrong variable. Log each sentence, without a traceback."""
     try:
         yield
     except WrongEnvironmentError as problem:

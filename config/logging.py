@@ -24,7 +24,7 @@ _SHARED: list[Any] = [
 
 
 def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any]:
-    """Return the dictionary for `logging.config.dictConfig`. Records of libraries have the same form as ours.
+    """Return the dictionary for `logging.config.dictConfig`. Records of libraries have the same form as our own.
 
     The audit log does not depend on `level`. It is written to `audit_file` or, if that is None, to standard error with
     the other records. The file may be renamed while the process runs.

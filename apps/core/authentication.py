@@ -104,7 +104,7 @@ def arrived_at(request: Request) -> float | None:
 
     Authentication compares the token with this time, because the token may expire while the body arrives.
     """
-    scope: dict[str, Any] = getattr(request, "scope", {})  # requests have it under ASGI, but not in some tests
+    scope: dict[str, Any] = getattr(request, "scope", {})  # requests have a scope under ASGI, but not in some tests
     return scope.get("arrived_at")
 
 

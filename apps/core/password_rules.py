@@ -17,7 +17,7 @@ class PasswordRules:
     """A validator of `AUTH_PASSWORD_VALIDATORS`."""
 
     def validate(self, password: str, user: Any = None) -> None:
-        """Raise ValidationError for a password that is not accepted. Its text says what is wrong and what to do."""
+        """Raise ValidationError for a password that is not accepted. The error says what is wrong and what to do."""
         if problem := problem_of(password, words_of(user) if isinstance(user, User) else ()):
             raise ValidationError(problem.message, code=problem.code)
 

@@ -32,6 +32,6 @@ def search_param(request: Request) -> str | None:
         return None
     if len(text) > MAX_SEARCH_LETTERS:
         raise ValidationError({"search": [f"Search for at most {MAX_SEARCH_LETTERS} letters."]})
-    if "\0" in text:  # PostgreSQL cannot store it
+    if "\0" in text:  # PostgreSQL does not accept null characters
         raise ValidationError({"search": ["Null characters are not allowed."]})
     return text

@@ -1,7 +1,7 @@
 """Frees a request's body as soon as the request is answered.
 
 REST framework connects a request, its view and its forms in reference cycles, which only the garbage collector frees.
-Without this module the bodies of hundreds of requests would stay in memory until its next run.
+Without this module the bodies of hundreds of requests would stay in memory until the collector's next run.
 """
 
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awa
 
 @sync_and_async_middleware
 def release_bodies(get_response: Any) -> Answer:
-    """Free the body of each answered request. Use this as the outermost middleware, which gets rendered answers."""
+    """Free the body of each answered request. Use this as the outermost middleware, where answers are rendered."""
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:
         response: HttpResponseBase = await get_response(request)

@@ -3,7 +3,8 @@
 Each attempt is counted before its password is checked.
 
 There are four counters, each for a minute: for the account from one address, for the address, for the account from all
-addresses, and for the academy. A failed attempt counts 1, a successful one half, because it costs a hash, too.
+addresses, and for the academy. A failed attempt counts 1. A successful attempt counts one half, because it also costs a
+hash.
 
 An address is known if the account recently signed in from it. The last two counters do not apply to attempts from a
 known address, so a stranger who tries an account from elsewhere does not lock its owner out.
@@ -50,7 +51,7 @@ AWAY_SECONDS = 5.0
 """For how many seconds Redis is not used after it failed."""
 MAX_REMEMBERED = 50_000
 FAILURE, SUCCESS = 2, 1
-"""What an attempt costs, in units of the counters: until it has succeeded, and after a success."""
+"""What a failed attempt and a successful attempt cost, in units of the counters."""
 _ALWAYS, _ALL = 2, 4
 """How many of the four counters apply to attempts from a known address, and to those from other addresses."""
 

@@ -35,7 +35,7 @@ class TokenExpiredError(TokenError):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of a request, as the access token names it. It is `request.user`."""
+    """The sender of a request, as the access token names it. Views get the caller as `request.user`."""
 
     user_id: int
     session_id: UUID

@@ -34,7 +34,7 @@ def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
     """Return the topics that the ticket allows. Raises ForbiddenTopicError for a topic that the person may not watch.
 
     Owner, staff and teacher may watch the topics that they name, or all topics if they name none. Students and parents
-    must name videos of their lectures, and may watch the READY videos, which the list of videos shows them too. Titles
+    must name videos of their lectures, and may watch only READY ones, which the list of videos shows them too. Titles
     and errors of other videos are only for the faculty. Everything else is refused.
     """
     role = Role(identity.role)

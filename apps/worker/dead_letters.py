@@ -60,11 +60,11 @@ KINDS: dict[str, Kind[UUID] | Kind[int]] = {
     MESSAGING_QUEUE: _JOBS,
     VIDEO_QUEUE: Kind(Videos(), repositories_video.status_of_video, videos.retry),
 }
-"""The kind of each queue, by the queue's name."""
+"""By the name of each queue: the kind of row that its messages refer to."""
 
 
 def describe(queue_name: str, letter: Letter) -> str:
-    """Return the tenant and the row that a letter names, or the beginning of a letter that cannot be read."""
+    """Return the tenant and the row that a letter names. If the letter cannot be read, return its beginning."""
     return KINDS[queue_name].describe(letter)
 
 

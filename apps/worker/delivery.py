@@ -109,7 +109,7 @@ class Deliveries(Generic[RowId, C]):
             self._try_again(running, problem)
         else:
             log.info("job_done")
-            self._tidy_up(running.job)  # before the message is deleted, because that may fail
+            self._tidy_up(running.job)  # before the message is deleted, because deleting it may fail
             self._queue.delete(running.delivery)
 
     def _run_handler(self, job: C) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Deliveries(Generic[RowId, C]):
             log.exception("job_not_tidied_up")
 
     def _try_again(self, running: Running[C], problem: Exception) -> None:
-        """Leave the job to its next attempt, which continues where this one ended. After the last, fail it."""
+        """Leave the job to its next attempt, which continues the work. Fail the job after its last attempt."""
         log.warning("job_attempt_failed", receives=running.delivery.receives, exc_info=problem)
         if not self._running.remove(running):
             return  # the job was given back already, because this process stops

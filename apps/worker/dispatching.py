@@ -1,7 +1,7 @@
 """Sends the messages of waiting jobs whose turn has come, and sends lost messages again, while a worker runs.
 
-A process that creates or ends a job sends the messages of the next jobs itself. This module does it for processes that
-died before they could.
+A process that creates or ends a job sends the messages of the next jobs itself. This module sends them for processes
+that died before they could.
 """
 
 import math
@@ -22,7 +22,10 @@ log = structlog.get_logger(__name__)
 
 TURN_SECONDS = 1.0
 LONG_WAIT_SECONDS = 900.0
-"""After this time a message counts as lost even if the queue is not empty. A late message is received twice."""
+"""After this time a message counts as lost even if the queue is not empty.
+
+If the message was only late, workers receive it twice.
+"""
 MOST_SEEN = 1000
 """How many rows one search for lost messages reads at most. The next search continues after these rows."""
 MOST_SENT = 100
@@ -33,7 +36,7 @@ class Dispatching:
     """Sends messages, in one worker process. Several processes may do so at the same time.
 
     A message counts as lost if no worker has run its job for two visibility times and the queue has no messages. If the
-    queue has messages, it counts as lost after `LONG_WAIT_SECONDS`.
+    queue has messages, a message counts as lost after `LONG_WAIT_SECONDS`.
     """
 
     def __init__(self, queue: SqsJobQueue, visibility_seconds: float) -> None:
@@ -73,7 +76,8 @@ class Dispatching:
             depth = self._queue.depth()
             if depth:
                 lost = [job for job in lost if now - since[job.pk] >= LONG_WAIT_SECONDS]
-                lost = lost[: max(1, len(idle) - depth)]  # `depth` idle jobs probably have a message in the queue
+                # `depth` messages are in the queue, so about as many of the idle jobs have not lost theirs.
+                lost = lost[: max(1, len(idle) - depth)]
         for job in lost[:MOST_SENT]:
             if dispatch.send_again(self._queue.short_name, job):
                 log.warning("message_sent_again", tenant=job.tenant_id, job=job.topic)

@@ -52,7 +52,7 @@ class JobProgress:
         """Report progress: `percent` of the job and `step_percent` of the step, 0 to 100; `remaining` in seconds.
 
         `counts`, such as `{"rows_done": 1200, "rows_total": 2000}`, is added to the record's data. The first report of
-        a step and a `milestone` (a finished chunk) are sent at once. Of the others only the newest in 0.2 s is sent.
+        a step and a `milestone` (a finished chunk) are sent at once. Of all others, only the newest in 0.2 s is sent.
         """
         self._publisher.progress(
             tenant_id=self.job.tenant_id,
@@ -66,7 +66,7 @@ class JobProgress:
         )
 
     def go_on(self, remaining: float) -> None:
-        """Raise an error if the job must stop here. Call this, as often as you like, where a new attempt can continue.
+        """Raise an error if the job must stop here. Call this often, wherever a new attempt can continue the work.
 
         Raises WorkerStopsError if this worker is stopping and has no time for `remaining` more seconds of work: the job
         is then given back to other workers. Raises AttemptSupersededError if the job was cancelled or has a newer

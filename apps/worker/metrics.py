@@ -1,4 +1,4 @@
-"""Gauges of waiting and running jobs for Prometheus. Their label is the queue, because there are too many tenants."""
+"""Gauges of waiting and running jobs for Prometheus, labelled by queue. There are too many tenants for a label."""
 
 from collections.abc import Iterator
 

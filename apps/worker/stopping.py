@@ -6,11 +6,11 @@ import time
 
 
 class WorkerStopsError(Exception):
-    """The job cannot end in time, because its worker stops. It is given back without counting as a failed attempt."""
+    """The job cannot end in time, because its worker stops. The job is given back, which is not a failed attempt."""
 
 
 class Stopping:
-    """The stopping of one process. `drain_seconds` is how long running jobs may continue after `ask`.
+    """Keeps whether one process was asked to stop. `drain_seconds` is how long running jobs may continue after `ask`.
 
     `asked` is set when the process is asked to stop, and `polls_ended` when it receives no more messages. Jobs are
     given back after `polls_ended`: otherwise the last poll could receive their messages and hide them from other

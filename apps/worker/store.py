@@ -18,7 +18,7 @@ class RefusedMessageError(Exception):
 
 
 class Message(BaseModel):
-    """The body of a message. Messages of older versions name no tenant, so the row's tenant is looked up."""
+    """The body of a message. Messages of older versions name no tenant: they belong to the tenant of their row."""
 
     model_config = ConfigDict(extra="ignore", strict=False)
 

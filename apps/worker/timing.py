@@ -51,13 +51,13 @@ class Timing:
         return self.poll_seconds + 3.0
 
     def pause_after(self, receives: int) -> float:
-        """Return how many seconds a job waits after a failed attempt, if its message was received this many times.
+        """Return how many seconds a job waits after a failed attempt. Its message was received `receives` times.
 
         Later pauses are longer, since an outage may last for minutes.
         """
         return float(self.retry_seconds * _LONGER ** (receives - 1))
 
     def say_ready(self) -> None:
-        """Write the ready file, which shows that this worker polls its queue. Its time is that of the last poll."""
+        """Write the ready file, to show that this worker polls its queue. The file's time is that of the last poll."""
         if self.ready_file:
             Path(self.ready_file).write_text(str(os.getpid()))

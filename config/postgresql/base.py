@@ -36,7 +36,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return {name: value for name, value in given.items() if name not in OWN_OPTIONS}
 
     def _configure_connection(self, connection: driver.BoundedConnection) -> bool:
-        """Set the limits of a new connection, by statements, because a pooler may refuse parameters of a connection."""
+        """Set the time limits of a new connection by statements, because a pooler may refuse connection parameters."""
         super()._configure_connection(connection)  # type: ignore[misc]
         options = self.settings_dict["OPTIONS"]
         connection.answer_seconds = options.get("answer_seconds")

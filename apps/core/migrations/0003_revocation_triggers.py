@@ -1,4 +1,4 @@
-"""Adds triggers that end sessions and revoke tokens after any change to an account: by code, an admin, a shell or SQL.
+"""Adds triggers that end sessions and revoke tokens when an account changes, whether by code, in the admin or by SQL.
 
 The triggers write rows of the kind "revocation" into the outbox, in the transaction of the change. Inserting accounts
 fires no trigger, so imports are not slowed.

@@ -1,4 +1,4 @@
-"""Sets the times of sessions that are older than migration 0002 to that of their last rotation.
+"""Sets the times of sessions that are older than migration 0002 to the time of their last rotation.
 
 Nobody knows when these sessions began. The migration works in batches, each in its own transaction, so that signing in
 and refreshing tokens continue meanwhile. It may be stopped and run again.

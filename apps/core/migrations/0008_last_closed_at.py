@@ -1,7 +1,7 @@
-"""Adds the time at which an account was last closed, or stopped being an operator's. Earlier admin sessions end.
+"""Adds the time at which an account was last closed, or stopped being an operator's.
 
-A trigger writes this time, whatever program changes the account. The column may be null, so adding it locks the table
-only for a moment.
+Admin sessions from before this time are no longer valid. A trigger writes the time, whatever program changes the
+account. The column may be null, so adding it locks the table only for a moment.
 """
 
 from django.db import migrations, models

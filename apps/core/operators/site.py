@@ -127,7 +127,7 @@ class AccountAdmin(AuditedAdmin, BaseUserAdmin):
 
 @admin.register(LoginSession, site=site)
 class LoginSessionAdmin(AuditedAdmin):
-    """Lists the sign-ins. An action ends them."""
+    """Lists the sign-ins, and can end those that an operator chooses."""
 
     list_display = ("user", "tenant", "created_at", "last_used_at", "address", "user_agent", "expires_at", "ended_at")
     list_filter = (("ended_at", admin.EmptyFieldListFilter), "user__tenant")

@@ -48,7 +48,7 @@ class SignIn(serializers.Serializer[Any]):
 
 
 class RefreshToken(serializers.Serializer[Any]):
-    """Either the token, or the academy whose cookie has the token. With `cookie` the new token is put into a cookie."""
+    """Has either the token, or the academy whose cookie has it. With `cookie` the new token is put into a cookie."""
 
     refresh = serializers.CharField(max_length=2000, required=False)
     cookie = serializers.BooleanField(default=False)

@@ -1,4 +1,4 @@
-"""The sessions of an account: `/api/v1/auth/sessions/…`. The account itself and the office can end them."""
+"""The sessions of an account: `/api/v1/auth/sessions/…`. The account itself and the office can end sessions."""
 
 from typing import Any
 from uuid import UUID

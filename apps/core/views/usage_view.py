@@ -17,7 +17,7 @@ class AmountSerializer(serializers.Serializer[dict[str, int]]):
 
 
 class UsageView(APIView):
-    """Unfinished jobs, today's minutes of encoded video, and stored bytes, each with its limit."""
+    """Show unfinished jobs, today's minutes of encoded video, and stored bytes, each with its limit."""
 
     roles = {"GET": OFFICE}  # noqa: RUF012 - read only
 

@@ -30,7 +30,7 @@ class Lanes:
         self._sending[self._pool.submit(self._send, outgoing)] = message
 
     def ended(self, seconds: float | None = 0.0) -> list[tuple[Message, Exception | None]]:
-        """Wait up to `seconds` until a message was sent or failed. With None, wait for all messages.
+        """Wait up to `seconds` until a message is sent or fails. With None, wait for all messages.
 
         Return the messages that were sent or failed, each with its error or None.
         """

@@ -1,4 +1,4 @@
-"""`manage.py changepassword`: like Django's, but also asks for the academy, since names are unique only within one."""
+"""`manage.py changepassword`: like Django's, with an option for the academy, as names are unique only within one."""
 
 from typing import Any
 
