@@ -1,12 +1,13 @@
 """Runs PostgreSQL, Redis, SQS and S3 on a machine that has only Python.
 
-Every server has the same interface (`embedded.server.Server`): make it with a folder, `start()`, `wait_ready()`, use
-its `url` or `address`, `stop()` or `kill()`, and start it again at the same port with the same data.
+Every server has the same interface (`embedded.server.Server`): make it with a folder, call `start()` and
+`wait_ready()`, and use its `url` or `address`. Call `stop()` or `kill()` to end it. It can be started again at the same
+port with the same data.
 
     with embedded.scratch_folder() as folder, embedded.servers(folder, ["postgres", "redis", "sqs"]) as running:
         running.redis.url, running.postgres.url, running.sqs.address, running.environment()
 
-This is not for production. There, the addresses in the environment name real servers.
+This is not for production, where the environment has the addresses of real servers.
 """
 
 from embedded.errors import EmbeddedError

@@ -76,7 +76,7 @@ def main() -> None:
     end_with_parent(order["parent"], order["signal"])
     reset_signals()
     argv = [str(part) for part in order["argv"]]
-    os.execvp(argv[0], argv)  # noqa: S606 (a list of our own; no shell is meant)
+    os.execvp(argv[0], argv)  # noqa: S606 (no shell is needed)
 
 
 if __name__ == "__main__":

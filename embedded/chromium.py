@@ -20,7 +20,7 @@ _MISSING = (
     "No Chromium was found for the browser tests, and none could be installed: set CHROMIUM to the path of one, "
     "or install chromium (on Debian: apt install chromium fonts-noto-cjk)."
 )
-# The package's parts are brotli files, which Node reads by itself.
+# The package's parts are brotli files, which Node can unpack by itself.
 _UNPACK = """
 const {brotliDecompressSync} = require("zlib"), fs = require("fs"), [from, to] = process.argv.slice(1);
 for (const [part, name] of [["chromium.br", "chromium-bin"], ["al2023.tar.br", "al2023.tar"],

@@ -141,7 +141,7 @@ def start_all(
     with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
         waiting = [pool.submit(bring_up, service) for service in todo]
     errors = [error for future in waiting if (error := future.exception()) is not None]
-    for error in sorted(errors, key=lambda found: isinstance(found, Stopped)):  # the cause first
+    for error in sorted(errors, key=lambda found: isinstance(found, Stopped)):  # the cause before its consequences
         raise error
 
 

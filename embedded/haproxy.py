@@ -15,7 +15,8 @@ from embedded.tools import TOOLS, Tool
 _FOLDER = TOOLS / "haproxy"
 _PACKAGES = (
     "haproxy",
-    *("liblua5.3-0", "liblua5.4-0", "libopentracing-c-wrapper0", "libopentracing1"),  # each release has some
+    # Each release of Debian and Ubuntu has some of these libraries.
+    *("liblua5.3-0", "liblua5.4-0", "libopentracing-c-wrapper0", "libopentracing1"),
 )
 _MISSING = (
     "No HAProxy was found for the tests of a server behind a proxy, and none could be downloaded: set HAPROXY to the "

@@ -44,7 +44,7 @@ class Home:
     def of(cls, environment: Mapping[str, str]) -> Home:
         """Return the home in `ACADEMY_HOME`, or else in `.academy` in the project."""
         chosen = environment.get("ACADEMY_HOME") or ""
-        return cls(Path(os.path.abspath(chosen)) if chosen else PROJECT / ".academy")  # noqa: PTH100 (links stay links)
+        return cls(Path(os.path.abspath(chosen)) if chosen else PROJECT / ".academy")  # noqa: PTH100 (keep links)
 
     def prepare(self) -> None:
         """Create the folders, and rename logs that are too long. Raises EmbeddedError if the folder cannot be used."""

@@ -39,7 +39,7 @@ def answers(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a free port below those that the kernel uses for outgoing connections. Raises EmbeddedError if none is.
+    """Return a free port below the kernel's ports for outgoing connections. Raises EmbeddedError if it finds none.
 
     An outgoing connection could take a server's port while the server is down. Even a client of the server could, and
     would then connect to itself. Programs that choose ports at the same time use different shares of the ports, so that

@@ -48,7 +48,7 @@ class PostgresServer(Server):
 
     @property
     def password(self) -> str:
-        """The password of `academy`. It is made at the first use."""
+        """The password of the user `academy`. It is generated at the first use."""
         file = self.folder / "password"
         if not file.exists():
             self.folder.mkdir(parents=True, exist_ok=True)

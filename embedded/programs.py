@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _ADVICE = "run script/up or script/test once: they install it"
-_TRY_SECONDS = 10.0  # for programs that answer at once, or hang
+_TRY_SECONDS = 10.0  # a program that works answers at once
 # The folders of Debian and Ubuntu, of postgresql.org's packages for Red Hat, and of Alpine. All are outside PATH.
 _SYSTEM_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/libexec/postgresql*")
 
@@ -90,7 +90,7 @@ def _on_path(name: str) -> Iterator[Path]:
         found = shutil.which(name, path=folder) if folder else None
         if found and (real := os.path.realpath(found)) not in seen:
             seen.add(real)
-            yield Path(os.path.abspath(found))  # noqa: PTH100 (links stay links)
+            yield Path(os.path.abspath(found))  # noqa: PTH100 (keep links)
 
 
 def _package_folder(package: str) -> Path | None:
@@ -116,7 +116,7 @@ def redis_servers() -> list[Path]:
 
 @dataclass(frozen=True)
 class PostgresPrograms:
-    """A server program, and the program that makes its data."""
+    """A server program, and the program that creates its data folder."""
 
     postgres: Path
     initdb: Path

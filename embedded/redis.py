@@ -57,7 +57,7 @@ class RedisServer(Server):
         return self.external or f"redis://{HOST}:{self.port}/0"
 
     def start(self, *, empty: bool = False, dump: Path | None = None) -> None:
-        """Start with the data of the last run. With `empty=True`, start without data; with `dump`, with that file.
+        """Start with the data of the last run. With `empty=True`, start without data; with `dump`, from that file.
 
         Only a server that is not durable accepts a dump, because Redis would read the append-only file instead.
         """
@@ -73,7 +73,7 @@ class RedisServer(Server):
 
     def arguments(self) -> list[str]:
         """Return the arguments of redis-server."""
-        # Without a save point SIGTERM would not write a dump. A test ends before this one is due.
+        # Without a save point, SIGTERM would not write a dump. This one is due after a day, when every test has ended.
         keep = ["--appendonly", "yes", "--save", ""] if self.durable else ["--save", "86400 1"]
         limits = ["--maxmemory", _MEMORY, "--maxmemory-policy", "volatile-lru"]
         # Use the working folder, so that spaces and quotes in its path need no quoting.

@@ -13,7 +13,7 @@ _HEAD_BYTES = 256
 _WRITER = re.compile(rb"(redis|valkey)-ver([\x01-\x3f])", re.DOTALL)
 _WARNING = re.compile(r"^\d+:[A-Z] [^#*]* # (.+)$", re.MULTILINE)
 _BEGINS_TO_READ = "Server initialized"
-_OF_THE_SYSTEM = "WARNING"  # memory overcommit, huge pages
+_OF_THE_SYSTEM = "WARNING"  # begins warnings about the system: memory overcommit, huge pages
 
 
 def is_there(folder: Path) -> bool:

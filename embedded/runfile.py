@@ -59,7 +59,7 @@ def write(home: Home, services: Iterable[Service], web_address: str) -> None:
         elif key == "address":
             entry["address"] = service.url if isinstance(service, Server) else web_address
         if service.pid is None and service.external is None:
-            entry["down"] = True  # it ended by itself, and will be started again
+            entry["down"] = True  # the process ended by itself, and will be started again
         entries[service.name] = entry
     private_text(home.run_file, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
 

@@ -29,7 +29,7 @@ class Server(Service):
 
     kind: ClassVar[str]  # the server's name in run.json
     variable: ClassVar[str]  # the environment variable for an external address
-    default_port: ClassVar[int]  # the port of an external address that names none
+    default_port: ClassVar[int]  # the port of an external address that has no port
     end_signal: ClassVar[int] = signal.SIGTERM
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Starts processes that cannot outlive this one, and that cannot be confused with others."""
+"""Starts processes that cannot outlive this one. Signals for them never go to later processes with the same pids."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Order:
 
 
 class Process(Protocol):
-    """The part of `subprocess.Popen` that a child needs."""
+    """The part of the interface of `subprocess.Popen` that `Child` needs."""
 
     pid: int
     returncode: Any

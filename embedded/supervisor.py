@@ -43,7 +43,7 @@ class Supervisor:
         self._say = say
         self._changed = changed  # called when a pid has changed
         self._came_back = came_back  # called when a service that had ended is ready again
-        # A signal handler may interrupt anything, and only `put` of a SimpleQueue allows that: a Queue has locks.
+        # A signal handler may call `put` at any moment. A SimpleQueue allows that; a Queue could wait for its own lock.
         self._events: queue.SimpleQueue[tuple[Service, Child] | int] = queue.SimpleQueue()
         self._watched: dict[str, _Watched] = {}
 

@@ -92,10 +92,10 @@ class Up:
         return 0
 
     def _catch_signals(self) -> None:
-        # A background job of a shell ignores SIGINT by default, but this process must end by a SIGINT.
+        # A background job of a shell ignores SIGINT by default, but SIGINT must end this process.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: a closed terminal must not end it
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # with nohup, the terminal may be closed
             signal.signal(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self, number: int, _frame: object) -> None:
@@ -254,7 +254,7 @@ def main(words: Sequence[str] | None = None, plan: Plan | None = None) -> int:
         home.prepare()
         with home.locked():
             users = dict(os.environ)
-            hide_variables(SECRETS)  # child processes do not inherit them: the product's get them from `users`
+            hide_variables(SECRETS)  # no child process inherits them; those of the product get them from `users`
             return Up(home, plan or Plan(), options.port, users, demo=not options.no_demo).run()
     except AlreadyRunsError:
         return _say_where_it_runs(home)
