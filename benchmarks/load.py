@@ -55,7 +55,7 @@ class Load:
 
     There are more places than jobs that the workers run at a time (`jobs`), so that a job waits whenever one ends.
 
-    The jobs are submitted and watched through the web process of `client`. A benchmark should measure another one.
+    The jobs are submitted and watched through the web process of `client`. A benchmark should measure another process.
     """
 
     def __init__(self, client: httpx.AsyncClient, watcher: Client, material: Material, jobs: int) -> None:
