@@ -36,7 +36,7 @@ class HostClock:
             self.file.write_text(RIGHT)
 
     def govern(self, redis: RedisServer) -> None:
-        """Give this Redis this clock from its next start.
+        """Let this Redis use this clock from its next start.
 
         Use the packaged Redis if there is one. libfaketime cannot start Debian's Redis, whose jemalloc reads the time
         before libfaketime is ready.

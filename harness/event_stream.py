@@ -41,7 +41,7 @@ class EventStream(Watcher):
         client: httpx.AsyncClient | None = None,
         **parameters: str,
     ) -> Self:
-        """Open a stream, with a new HTTP client unless one is given. Raises RefusedStreamError if that is refused."""
+        """Open a stream, with a new HTTP client unless one is given. Raises RefusedStreamError unless it opens."""
         sent = dict(headers or {})
         if ticket is not None:
             sent["Authorization"] = f"Bearer {ticket}"

@@ -35,7 +35,7 @@ WITHOUT_LIMITS = {
     "SIGN_IN_ADDRESS_LIMIT": "1000000",
     "SIGN_IN_TENANT_LIMIT": "1000000",
 }
-"""Variables for the web process, so that it refuses no request because there are too many."""
+"""Variables for the web process with such high limits that no request is refused for them."""
 MIX = {
     "poll": 17,
     "list_students": 12,

@@ -1,4 +1,4 @@
-"""Two Redis servers, one the replica of the other, behind one address, which is a proxy's instead of a name in DNS."""
+"""Two Redis servers, a master and its replica, behind one address: that of a proxy, which replaces a name in DNS."""
 
 import asyncio
 from pathlib import Path

@@ -41,7 +41,7 @@ SERVERS: dict[str, list[str] | None] = {
 }
 TEMPLATE = "academy_template"
 PASSWORD = "academy-demo"
-TOKEN_SECONDS = 240.0  # the age of the oldest shared token: it lasts 600 s, and must outlast the test that begins
+TOKEN_SECONDS = 240.0  # the greatest age of a shared token: it lasts 600 s, and must outlast the next test
 QUICK = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_VISIBILITY_SECONDS": "4"}
 
 
