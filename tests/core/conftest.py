@@ -21,7 +21,7 @@ def tenant(db: None) -> Tenant:
 
 @pytest.fixture
 def asks(tenant: Tenant, redis: Redis) -> Asks:
-    """Return a function that makes a client for a role. Unexpected errors are answered (500), as in production."""
+    """Return a function that makes a client for a role. The client gets a 500 for an unexpected error."""
 
     def client(role: Role = Role.OWNER, *, must_change_password: bool = False) -> Client:
         user = User.objects.create(tenant=tenant, username=f"{role}-{uuid4()}")

@@ -1,4 +1,4 @@
-"""Tests that expired sessions are deleted in batches, without revocations, since they are not valid any more."""
+"""Tests that expired sessions are deleted in batches. They need no revocations, because they are not valid any more."""
 
 from datetime import timedelta
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Tests that comparing a password does not show by its number of hashes whether an account exists."""
+"""Tests that a password is hashed equally often whether or not the account exists."""
 
 from typing import Any
 

@@ -65,7 +65,7 @@ def test_signing_in_renews_the_hash_and_ends_nothing(kind: str, redis: object, m
 
     def note(line: HashingLine, work: Any, origin: Any) -> Any:
         def watched() -> Any:
-            held.append(connection.connection is not None)  # of the thread that hashes
+            held.append(connection.connection is not None)  # the connection of the hashing thread
             return work()
 
         return run(line, watched, origin)

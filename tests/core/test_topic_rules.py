@@ -1,4 +1,4 @@
-"""Tests of who may watch which topics: the faculty any, students and parents the videos of their lectures."""
+"""Tests of who may watch which topics: the faculty may watch any, students and parents the videos of their lectures."""
 
 from dataclasses import dataclass, field
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Tests that passwords are hashed only in the threads of the hashing queue, never in a request's own."""
+"""Tests that passwords are hashed only in the threads of the hashing queue, never in the thread of a request."""
 
 import threading
 import unicodedata
@@ -25,7 +25,7 @@ class RecordingHasher(PBKDF2PasswordHasher):
 
     iterations = 1
 
-    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:  # noqa: ARG002 - Django's
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:  # noqa: ARG002 - as in Django
         threads.append(threading.current_thread().name)
         encoded: str = super().encode(password, salt, 1)
         return encoded

@@ -1,4 +1,4 @@
-"""Tests that links resolve, that files which pages name exist, and that links lead to all pages from the contents."""
+"""Tests that links resolve, that the files named in pages exist, and that links lead from the contents to all pages."""
 
 import re
 

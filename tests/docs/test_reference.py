@@ -264,7 +264,7 @@ def test_a_limit_of_the_protocol_is_the_one_of_the_page(what: str, numbers: list
     assert set(map(str, numbers)) <= set(re.findall(r"\d+", limits[what]))
 
 
-# Redis, commands, words.
+# Redis keys, commands and the glossary.
 
 
 def test_every_redis_key_is_in_the_page_and_nothing_else() -> None:

@@ -149,7 +149,7 @@ def test_a_file_that_is_sent_again_after_its_deletion_is_deleted_when_the_addres
     arrive(video)
     videos.delete(lesson.tenant_id, video.pk)
     sweep()
-    for age in (ADDRESS_EXPIRED, ANNOUNCED_KEPT, DELETED_KEPT):  # an upload that began in time may end later
+    for age in (ADDRESS_EXPIRED, ANNOUNCED_KEPT, DELETED_KEPT):  # an upload that began before the expiry may end later
         send(video)
         sweep()
         assert default_storage.exists(video.source)

@@ -61,7 +61,7 @@ def test_the_slot_of_a_process_that_died_is_free_when_its_lease_is_over(redis: R
 def test_a_renewed_slot_outlives_its_first_lease_and_a_lost_one_is_counted_again(redis: Redis, key: str) -> None:
     slots = fleet(redis, key, most=1)
     token = slots.take()
-    redis.delete(key)  # Redis came back empty
+    redis.delete(key)  # as if Redis had lost its data
     slots.renew()
     assert fleet(redis, key, most=1).take() is None
     assert token is not None

@@ -15,7 +15,7 @@ from tests.worker.conftest import Bench
 
 @pytest.fixture
 def done(bench: Bench) -> list[UUID]:
-    """Return a list to which the handler of "test" adds its jobs."""
+    """Return a list to which the handler of "test" adds the ids of its jobs."""
     given: list[UUID] = []
 
     def do(job: ClaimedJob, _progress: JobProgress) -> dict[str, Any]:

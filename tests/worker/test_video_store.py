@@ -382,7 +382,7 @@ def test_each_try_of_a_video_of_unknown_length_counts(video: ClaimedVideo) -> No
     videos.cancel(video.tenant_id, video.video_id)
     again = tried_again(video)
     quotas.count_encoding(again, 0.0, at_most=HOUR)
-    assert encoded(video) == 1.5 * HOUR  # at most the rest of the quota was counted
+    assert encoded(video) == 1.5 * HOUR  # the second try was counted only up to the day's quota
     videos.cancel(video.tenant_id, video.video_id)
     with pytest.raises(QuotaError):
         quotas.count_encoding(tried_again(video), 0.0, at_most=HOUR)
