@@ -12,7 +12,7 @@ def main() -> None:
     from config.environment import hide_secrets_once_read, sentences_alone  # noqa: PLC0415
     from config.postgresql.base import DatabaseTooOldError  # noqa: PLC0415
 
-    if "realtime_relay" in sys.argv[1:2]:  # unlike other commands, a relay needs a worker's limits for the database
+    if "realtime_relay" in sys.argv[1:2]:  # the relay needs the time limits of a worker for the database
         os.environ.setdefault("PROCESS_NAME", "relay")
     if "runserver" in sys.argv[1:2]:  # its threads share a pool of database connections, as in the web process
         os.environ.setdefault("PROCESS_NAME", "web")

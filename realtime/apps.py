@@ -7,6 +7,6 @@ class RealtimeConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from realtime.operate.checks import register_checks  # noqa: PLC0415 - settings come first
+        from realtime.operate.checks import register_checks  # noqa: PLC0415 - it needs the settings
 
         register_checks()

@@ -34,7 +34,7 @@ SessionEnder = Callable[[int, int | None, str | None], None]
 OutboxSender = Callable[[dict[str, Any]], None]
 
 DoctorCheck = Callable[[], str]
-"""Returns a few words about what is right, or raises CheckFailedError."""
+"""A check of `manage.py doctor`. It returns a few words about what is right, or raises CheckFailedError."""
 
 
 REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, usually the variable REDIS_URL)"
@@ -125,10 +125,10 @@ def revocations() -> Revocations:
 
 
 def ticket_keys() -> list[bytes]:
-    """Return the keys of tickets. The first one signs, and each of them verifies.
+    """Return the keys of tickets. The first key signs tickets, and each key can verify them.
 
-    They are derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`, so that nothing else that the project signs is valid
-    as a ticket.
+    The keys are derived from `SECRET_KEY` and `SECRET_KEY_FALLBACKS`, so that nothing else that the project signs is
+    valid as a ticket.
     """
     secrets = [project.SECRET_KEY, *project.SECRET_KEY_FALLBACKS]
     return [salted_hmac("realtime.tickets", "signing key", secret, algorithm="sha256").digest() for secret in secrets]

@@ -1,7 +1,7 @@
 """`python -m realtime.serve asgi:application`: serves with uvicorn and the engine's limits, and drains before it ends.
 
 On SIGTERM plain uvicorn closes all connections at once, and all clients reconnect at once. This server stops accepting,
-drains its connections over `REALTIME_DRAIN_SECONDS`, and then ends as uvicorn does. A second signal ends it at once.
+drains its connections over `REALTIME_DRAIN_SECONDS`, and then ends as uvicorn does. A second signal ends the drain.
 """
 
 import argparse
@@ -38,7 +38,7 @@ LISTEN_BACKLOG = 2048
 
 
 class _Config(uvicorn.Config):
-    """uvicorn's configuration, with `server/proxies.py` to read the headers of proxies."""
+    """uvicorn's configuration, but `server/proxies.py` reads the headers of proxies."""
 
     trusted_proxies: TrustedProxies
 

@@ -50,7 +50,7 @@ class RedisChecks:
         self._away = False
 
     def check(self, check: DoctorCheck) -> DoctorCheck:
-        """Return a check that does the same, or fails at once if an earlier check could not reach Redis."""
+        """Return a check that runs this one, but fails at once if an earlier check could not reach Redis."""
         return partial(self._run, check)
 
     def _run(self, check: DoctorCheck) -> str:

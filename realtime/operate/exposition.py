@@ -1,7 +1,7 @@
 """The metrics of this process for Prometheus: at `/metrics` of a web process, or at a separate port of a worker.
 
-Metrics are made for each scrape. Those from Redis and the database are read in threads, and a scrape waits for them at
-most a second, so that it never hangs. Metrics that are not known by then are left out.
+Metrics are made for each scrape. Values from Redis and the database are read in threads. A scrape waits for them at
+most a second, so that it never hangs. Metrics whose values are not known by then are left out.
 """
 
 import threading
@@ -74,7 +74,7 @@ def _ask_redis() -> dict[str, float]:
 
 
 class Question(Generic[A]):
-    """A query that runs in a thread. While it runs, it is not started again."""
+    """A query that runs in a thread. It is not started again while it still runs."""
 
     def __init__(self, ask: Callable[[], A]) -> None:
         self._ask = ask

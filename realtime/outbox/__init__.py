@@ -1,4 +1,4 @@
-"""The outbox: what a transaction commits is published, or sent to a queue, after the commit."""
+"""The outbox: a transaction writes messages to a table, and they are published or sent to a queue after its commit."""
 
 from realtime.outbox.outbox import publish_status_on_commit, send_on_commit
 

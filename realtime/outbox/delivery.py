@@ -140,7 +140,7 @@ class Delivery:
 class RecordDelivery(Delivery):
     """Delivers records. Every second claim takes only terminal ones, if any are due.
 
-    So at the memory limit of Redis, which then accepts only terminal records, these do not wait for unfinished ones.
+    At its memory limit Redis accepts only terminal records. These must not wait for unfinished ones.
     """
 
     def __init__(self) -> None:
@@ -181,7 +181,7 @@ class RecordDelivery(Delivery):
 
 
 class RevocationDelivery(Delivery):
-    """Delivers revocations of any age, because no other process sends those that a trigger or SQL has written."""
+    """Delivers revocations as soon as they are committed: only a relay sends those that a trigger or SQL wrote."""
 
     age_seconds = 0.0
     later_seconds = 0.5

@@ -1,7 +1,7 @@
-"""A lease in the database. It decides which relay fills Redis and sweeps, because only one may do so at a time.
+"""A lease in the database. It decides which relay fills Redis and sweeps, because only one relay may do so at a time.
 
-The database's clock decides when the lease ends. It is not a lock: a holder that freezes loses the lease, and its next
-`keep` raises LeaseLostError.
+The lease ends by the database's clock. It is not a lock: a holder that freezes loses the lease, and its next `keep`
+raises LeaseLostError.
 """
 
 import secrets

@@ -28,8 +28,8 @@ LOOKS = (10.0, OLD_SECONDS + 10.0, 120.0)
 """The times of the looks, in seconds after a fill. At each look the rows that were sent since the last one are
 published again: soon, once all links have reconnected, and once DNS caches have expired."""
 OVERLAP_SECONDS = 30.0
-"""How much a look overlaps the one before. It must, because a relay marks rows as sent only after it has sent all rows
-of a claim."""
+"""By how much a look overlaps the one before. A relay marks rows as sent only after it has sent all rows of a claim, so
+the look before may have missed some."""
 TAKEN_OVER_SECONDS = 180.0
 """How far back a relay looks when it takes the lease over. The relay before it may have filled Redis, and ended before
 its own last look."""
@@ -49,7 +49,7 @@ class Republisher:
         self._due = [now + seconds for seconds in LOOKS]
 
     def if_due(self, between: Callable[[], object]) -> None:
-        """If a look is due, write the records and revocation marks that were sent since the last look again.
+        """If a look is due, send again the records and revocation marks that were sent since the last look.
 
         `between` is called between two steps, and may raise any error. Raises RedisError or DatabaseError. After an
         error the look is still due.

@@ -1,4 +1,4 @@
-"""Fills a Redis that has lost data: publishes the current state again.
+"""Fills a Redis that has lost data, by publishing the current state again.
 
 The note that Redis was filled is in Redis itself. So the note is lost together with the data, and every relay can read
 it. No cursor and no transaction stays open while Redis is written.

@@ -2,8 +2,8 @@
 
 It runs in every worker process and as `manage.py realtime_relay`. All relays send rows, and each claims its own. Only
 the relay that holds a lease fills Redis and sweeps. Each kind of row is sent in its own thread, and filling and
-sweeping have another. So a terminal record never waits for a queue that hangs, for the project's database, or for a
-large fill.
+sweeping have another. So a terminal record never waits for a queue that hangs, for slow queries of the project's
+source, or for a large fill.
 """
 
 import threading
@@ -148,7 +148,7 @@ class Relay:
     def _once(self, name: str, part: Callable[[], Answer], otherwise: Answer) -> Answer:
         """Call `part`. Return its answer, or `otherwise` if it raises an error.
 
-        Of several errors in a row only the first is logged, and when the part works again.
+        Log only the first of several errors in a row, and the first success after them.
         """
         try:
             answer = part()
@@ -200,7 +200,7 @@ class Maintenance:
         self._lease.give()
 
     def _try(self, event: str, step: Callable[[Callable[[], object]], object]) -> None:
-        """Run one step. If it fails, log the first failure in a row; the next round tries it again.
+        """Run one step. Log its first failure, but no others until it succeeds. The next round tries it again.
 
         Raise LeaseLostError.
         """

@@ -49,16 +49,18 @@ _bad_rows: set[int] = set()
 unannounced: ContextVar[list[str] | None] = ContextVar("unannounced", default=None)
 """The subjects that the present request has revoked, but whose revocation could not be announced to any process.
 
-None outside requests, and without `realtime.web.middleware`.
+The value is None outside a request, and without `realtime.web.middleware`.
 """
 
 
 def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """Revoke a session, or all of a user, or with neither all of a tenant, once the transaction is committed.
+    """Revoke a session, everything of a user, or everything of the tenant, once the transaction is committed.
 
-    Connections end within a second, and tokens and tickets are refused at their next use, even while Redis refuses
-    writes. Call this inside `atomic()`, beside the write that is the reason. The revocation goes through the outbox, so
-    it is not lost if Redis is unreachable or emptied. If Redis cannot be reached, the request is answered with 503
+    Without `user_id` and `session_id`, everything of the tenant is revoked. Connections end within a second, and tokens
+    and tickets are refused at their next use, even while Redis refuses writes.
+
+    Call this inside `atomic()`, beside the write that is the reason. The revocation goes through the outbox, so it is
+    not lost if Redis is unreachable or emptied. If Redis cannot be reached, the request is answered with 503
     (`realtime.web.middleware`).
     """
     send_on_commit(REVOCATION, tenant_id, _payload(tenant_id, user_id, session_id), after_commit=_announce)
@@ -120,7 +122,7 @@ def _announce(entry: OutboxEntry) -> None:
 
 
 def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
-    """Send a committed revocation, and store its time in its row.
+    """Send a committed revocation. Store its time, and whether it was sent, in its row.
 
     Return the error if the revocation could not be announced to any process, else None.
     """
@@ -148,7 +150,7 @@ def note_times(entries: Iterable[OutboxEntry]) -> None:
     """Store the present time in revocations that have none. They keep this time even if Redis gets them later.
 
     The first process that handles a revocation has to store the time: a later time would also end sessions of users who
-    have signed in again. One statement tests and stores it, so that a second process finds the time of the first.
+    have signed in again. One statement looks for a time and stores it, so that a second process keeps the first time.
     """
     new = {entry.pk: entry for entry in entries if isinstance(entry.payload, dict) and "at" not in entry.payload}
     if not new:
@@ -184,8 +186,8 @@ def restore_marks(
 def committed_marks(seconds: float) -> list[CommittedMark]:
     """Return the marks that still have to be written to Redis, and those that were written in the last `seconds`.
 
-    Raise DatabaseError, on PostgreSQL after at most a second per statement. This is the function `Committed` of
-    `realtime.connect.unwritten_revocations`.
+    On PostgreSQL each statement takes at most a second. Raise DatabaseError. The interface of this function is
+    `realtime.connect.unwritten_revocations.Committed`.
     """
     rows = unsent(REVOCATION)
     if seconds >= KEPT_SECONDS:
@@ -199,7 +201,7 @@ def committed_marks(seconds: float) -> list[CommittedMark]:
 
 
 def _note_times_of_new_rows() -> None:
-    """Store the time of rows that a trigger or SQL wrote. If the database refuses writes, do nothing."""
+    """Store the present time in rows that a trigger or SQL wrote without one. If that fails, do nothing."""
     with suppress(DatabaseError), transaction.atomic():
         note_times(unsent(REVOCATION).exclude(payload__has_key="at"))
 
@@ -221,7 +223,7 @@ def _marks(entries: Iterable[OutboxEntry]) -> Iterable[CommittedMark]:
 
 
 def _mark_of(entry: OutboxEntry) -> CommittedMark:
-    """Return the mark of a row. Raise TypeError, ValueError or KeyError if it is not valid."""
+    """Return the mark of a row. Raise TypeError, ValueError or KeyError if the row is not a valid revocation."""
     if not isinstance(entry.payload, dict):
         raise TypeError(f"The payload is no object: {str(entry.payload)[:80]}.")
     at = entry.payload.get("at") or (entry.sent_at.timestamp() * 1000 if entry.sent_at else None)

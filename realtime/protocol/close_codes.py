@@ -50,7 +50,7 @@ HTTP_STATUSES = {
     CloseCode.FEED_UNAVAILABLE: 503,
     CloseCode.SERVER_RESTART: 503,
 }
-"""The status with which an HTTP request is refused for the reason for which a WebSocket is closed with this code."""
+"""The HTTP statuses for the same reasons: a WebSocket is closed with the code, a request is refused with the status."""
 
 HTTP_ERRORS = {
     400: "invalid",

@@ -1,4 +1,4 @@
-"""The publishers for workers: `from realtime.publish import Publisher, AsyncPublisher, Step`. Needs no Django."""
+"""The publishers for workers: `from realtime.publish import Publisher, AsyncPublisher, Step`. They need no Django."""
 
 from realtime.publish.async_publisher import AsyncPublisher
 from realtime.publish.pacing import Pace

@@ -162,5 +162,5 @@ class AsyncPublisher:
                 return count_published(map(scripts.published, await pipeline.execute()))
 
     async def _write(self) -> None:
-        """Try an ordinary write. Raise RedisError if Redis does not accept it."""
+        """Try a write, to find out whether Redis accepts writes. Raise RedisError if it does not."""
         await self._commands.try_write(self._redis)

@@ -91,7 +91,7 @@ class Pacer:
             longest_probe_seconds=pace.longest_probe_seconds,
         )
         self._awaited: list[Sending] = []
-        self._unawaited: dict[TopicKey, Sending] = {}  # only the newest of each topic, which no call waits for
+        self._unawaited: dict[TopicKey, Sending] = {}  # no call waits for these: the newest of each topic
         self._sent_at = self._opened_at = 0.0
         self._dropped_before = 0
         self.dropped: Counter[str] = Counter()
@@ -123,7 +123,7 @@ class Pacer:
         return None
 
     def waited(self, seconds: float) -> None:
-        """Record that a call has waited this long for its answer; infinity if it gave up."""
+        """Record that a call has waited this long for its answer. Infinity means that the call gave up."""
         self._patience.spend(seconds)
 
     def discard_superseded(self, tenant_id: int, draft: Draft) -> None:

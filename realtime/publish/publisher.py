@@ -1,4 +1,4 @@
-"""The publisher for workers: one round trip to Redis for each record. Needs no Django.
+"""The publisher for workers: one round trip to Redis for each record. It needs no Django.
 
 Progress is best effort: it never fails or stalls a job (`realtime.publish.pacing` has the rules). A status is published
 at once, or RedisError is raised. A terminal status is never lost if it goes through the outbox
@@ -206,7 +206,7 @@ class Publisher:
                 for tenant_id, topic in batch:
                     self._lease_left(*self._commands.lease_left(tenant_id, topic), client=pipeline)
                 left += [int(milliseconds or 0) / 1000 for milliseconds in answers_of(pipeline, "lease_left")]
-        # A lease with more time left than this was written before the clock of Redis was set back.
+        # A lease with more time left than `lease_seconds` was written before the clock of Redis was set back.
         return [min(seconds, self._commands.limits.lease_seconds) for seconds in left]
 
     def run_id(self) -> str:
@@ -259,7 +259,7 @@ class Publisher:
                 return count_published(map(scripts.published, pipeline.execute()))
 
     def _write(self) -> None:
-        """Try an ordinary write. Raise RedisError if Redis does not accept it."""
+        """Try a write, to find out whether Redis accepts writes. Raise RedisError if it does not."""
         self._commands.try_write(self._redis)
 
 

@@ -1,4 +1,4 @@
-"""Limits how often the progress of one topic is sent. Does no I/O and reads no clock: the caller passes the time."""
+"""Limits how often the progress of one topic is sent. It does no I/O and reads no clock: the caller passes the time."""
 
 import math
 from dataclasses import dataclass
@@ -54,9 +54,9 @@ class Throttle:
         return next((lane.free_at for lane in self._lanes.values()), math.inf)
 
     def offer(self, update: Update, now: float) -> bool:
-        """Return whether to send the update now, in place of one that waits.
+        """Return whether to send the update now. It replaces an earlier update that waits.
 
-        If not, the update waits, in place of an earlier one. An update of an older attempt never waits.
+        If it is not to be sent now, it waits itself. An update of an older attempt neither waits nor replaces another.
         """
         lane = self._lanes.get(update.key)
         if lane is None:
@@ -75,7 +75,7 @@ class Throttle:
         return leaves
 
     def due(self, now: float) -> list[Update]:
-        """Return the waiting updates that are to be sent now. Forget topics whose interval ended without one."""
+        """Return the waiting updates that are to be sent now. Forget topics whose interval ended without an update."""
         leaving: list[Update] = []
         while self.next_at <= now:
             key = next(iter(self._lanes))

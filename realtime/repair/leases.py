@@ -58,7 +58,7 @@ class Leases:
         self._commands = Commands(key_prefix, self._limits)
 
     def pause_stalling(self) -> None:
-        """Stop marking topics as stalled for the length of one lease. Workers could not renew leases without Redis.
+        """Mark no topic as stalled for the length of one lease. While Redis was down, workers could not renew leases.
 
         The pause is noted in Redis, so that it applies to any process that sweeps next.
         """
@@ -79,8 +79,8 @@ class Leases:
     def cap(self, tenant_ids: list[int]) -> int:
         """Shorten leases that end later than a lease that begins now. Return their number.
 
-        Such leases were renewed while the clock of Redis was ahead. If it was an hour ahead, the death of their workers
-        would stay unnoticed for an hour.
+        Such leases were renewed while the clock of Redis was ahead. If the clock was an hour ahead, the death of a
+        worker would otherwise stay unnoticed for an hour.
         """
         latest = redis_time(self._redis) + self._limits.lease_seconds
         capped = 0

@@ -1,4 +1,4 @@
-"""Reads and moves progress that workers of the version before tenants write. Such workers may still run.
+"""Reads and moves progress that old workers write. Their version had no tenants. Such workers may still run.
 
 An old key names no tenant. So it is read only if the tenant's own `:status` key, or the project's database, proves that
 the topic belongs to the tenant. Otherwise tenant B could ask for the id of tenant A's video and receive A's progress.
@@ -64,7 +64,7 @@ class OldKeys:
         self._commands = Commands(key_prefix, limits or Limits())
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
-        """Return the latest record of one topic, with progress that an old worker wrote.
+        """Return the latest record of one topic, with the progress that an old worker wrote, if any.
 
         Return None if the tenant has no record of its own: without one nothing proves that the topic belongs to the
         tenant. The database is not asked. Raise RedisError.
@@ -221,7 +221,7 @@ def _record(text: bytes | None, progress: bytes | None) -> Record | None:
 
 
 def _owned(tenant_id: int, record: Record) -> Owned:
-    """Return the topic as owned by this tenant, which its record proves."""
+    """Return the topic of this record, which proves that the topic belongs to the tenant."""
     fields = orjson.loads(record.body)
     state = TopicState(
         tenant_id, record.topic, record.attempt, record.status, fields["published_at"], fields["data"], fields["error"]

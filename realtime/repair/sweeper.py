@@ -136,7 +136,7 @@ class Sweeper:
         return ended
 
     def _silent(self, topics: list[Indexed]) -> list[Indexed]:
-        """Return those of these topics that were not published for `SILENT_SECONDS`."""
+        """Return those of the topics of which no record was published for `SILENT_SECONDS`."""
         seconds = redis_time(self._redis)
         silent: list[Indexed] = []
         for batch in batched(topics):
@@ -165,9 +165,9 @@ class Sweeper:
         return sum(answer is not None and answer[0] == Verdict.ACCEPTED.encode() for answer in answers)
 
     def expire_ended(self) -> int:
-        """Give ended topics without expiry, which older versions kept for ever, an expiry. Return their number.
+        """Set an expiry for ended topics that have none, because older versions kept them for ever.
 
-        Each call does one step of a scan over all keys.
+        Return the number of these topics. Each call does one step of a scan over all keys.
         """
         if not self._limits.terminal_ttl_seconds:
             return 0

@@ -22,7 +22,7 @@ from realtime.server.lingering_close import LINGER_SECONDS, end_gently
 PINGS_A_SECOND, PINGS_AT_ONCE = 10, 30
 PARTS_OF_A_MESSAGE = 1024
 POLICY_VIOLATION = 1008
-"""The code of RFC 6455. The codes of the engine's protocol are in `realtime/protocol/close_codes.py`."""
+"""A close code of RFC 6455. The close codes of the engine's protocol are in `realtime/protocol/close_codes.py`."""
 READ_BYTES = 16_384
 """How many bytes are parsed at once. The smallest frame has 6 bytes, but needs about 300 bytes of memory."""
 

@@ -7,10 +7,9 @@ LINGER_SECONDS = 2.0
 
 
 def end_gently(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, last: bytes) -> asyncio.TimerHandle:
-    """Write a last message and end our direction. Abort the connection after `LINGER_SECONDS`. Return the timer.
+    """Write a last message, and then nothing more. Abort the connection after `LINGER_SECONDS`. Return the timer.
 
-    The socket is read until the peer closes it or the timer ends. If it were closed with unread bytes, the peer might
-    lose the last message.
+    Until then the socket is read. If it were closed with unread bytes, the peer might lose the last message.
     """
     transport.write(last)
     if transport.can_write_eof():

@@ -65,7 +65,7 @@ def _permissions() -> list[Header]:
 
 
 class _WithHeaders:
-    """A server's `send` that adds headers. As uvicorn's `send`, it is a method of an object with the transport."""
+    """A server's `send` that adds headers. Like uvicorn's, it is a method of an object that has the transport."""
 
     def __init__(self, headers: list[Header], send: Send) -> None:
         self._headers, self._send = headers, send

@@ -74,7 +74,7 @@ def _how_to_send(reader: TicketReader) -> str:
 
 
 def _ticket_of(scope: Mapping[str, Any], headers: Mapping[bytes, str]) -> str:
-    """Return the ticket in the subprotocol `ticket.<jwt>`, or the bearer token, or "". No access log shows them."""
+    """Return the ticket in the subprotocol `ticket.<jwt>`, or the bearer token, or "". Access logs show neither."""
     for offered in scope.get("subprotocols", []):
         if offered.startswith(TICKET_PREFIX):
             return str(offered.removeprefix(TICKET_PREFIX))

@@ -25,7 +25,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 async def lifespan_application(scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG001 - of ASGI
-    """Handle the lifespan of the application: drain on signals from its startup on, and finish the drain at its end."""
+    """Handle the scope `lifespan`: install the signal handlers at startup, and finish a drain at shutdown."""
     drain = DrainOnSignal()
     while True:
         if (await receive())["type"] == "lifespan.startup":

@@ -11,7 +11,7 @@ from realtime import conf
 from realtime.protocol.refusals import client_of, refused
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-"""The names and addresses of this machine for itself."""
+"""The names and addresses by which a machine connects to itself."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -20,8 +20,8 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
 
     A request without an Origin header may connect, because a browser always sends the header for pages of other sites.
     The Origin `null` may not. The Host must be in ALLOWED_HOSTS. Otherwise any name that points to this server would
-    count as the same site. Anybody on the network can change a page of `http:`, so it may not connect with TLS. A page
-    of `https:` may also connect without TLS, because not every proxy says that it terminated TLS.
+    count as the same site. Anybody on the network can change a page of `http:`, so such a page may not connect with
+    TLS. A page of `https:` may also connect without TLS, because not every proxy says that it terminated TLS.
     """
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")

@@ -68,7 +68,7 @@ class Poll:
         """Whether the client has stopped acknowledging data."""
         return is_silent(self._send)
 
-    def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:  # noqa: ARG002 - an answer says neither
+    def end(self, code: CloseCode, retry_after_ms: int | None = None) -> None:  # noqa: ARG002 - an answer has neither
         """End the answer at once, even if a part of it was not sent yet."""
         self.give_up()
 

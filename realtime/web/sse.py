@@ -26,8 +26,8 @@ from realtime.web.process_state import this_process
 from realtime.web.ticket_readers import TicketReader
 
 RETRY_MS = (1000, 3000)
-"""The shortest and the longest time that a browser waits before it reconnects. Each stream begins with a random time
-between them."""
+"""The range of the time that a browser waits before it reconnects. At its start each stream tells the browser a random
+time of this range."""
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),

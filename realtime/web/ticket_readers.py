@@ -24,7 +24,7 @@ class TicketReader(Enum):
 
 
 _FUNCTIONS = {TicketReader.RENEWAL: read_renewable, TicketReader.PROGRESS: read_rights}
-"""The functions of these two readers. All others use `read_ticket`, for which a ticket is valid for 60 seconds."""
+"""The functions of these two readers. All others use `read_ticket`, which accepts a ticket for 60 seconds."""
 
 
 def read(reader: TicketReader, text: str) -> Ticket:

@@ -24,7 +24,7 @@ from realtime.web.routing import EVENTS_PATH, WEBSOCKET_PATH
 from realtime.web.ticket_readers import TicketReader, admit, cookie_name
 
 LIFETIME_JITTER = 0.1
-"""The part by which a lifetime is randomly longer or shorter, so that connections which were opened together do not end
+"""The share by which a lifetime is randomly longer or shorter. So connections that were opened together do not end
 together."""
 
 
