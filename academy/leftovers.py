@@ -1,4 +1,4 @@
-"""Deletes stored files that nobody needs. A process that dies before it writes the row of a file leaves one behind.
+"""Deletes stored files that nobody needs. A process that dies before it writes a file's row leaves the file behind.
 
 Files younger than `GRACE` are kept, and so are files whose names are not of the form that this product uses. Each
 academy is swept separately, so that an error in one academy does not affect the others.
@@ -26,7 +26,8 @@ from academy.imports import FOLDER as IMPORT_FOLDER
 log = structlog.get_logger(__name__)
 
 GRACE = timedelta(hours=24)
-"""Longer than the longest upload: a request body may take 6 hours, and a presigned address is valid for one."""
+"""How long a file is always kept: longer than the longest upload. A request body may take 6 hours, and a presigned
+address is valid for one hour."""
 WORKBOOKS_KEPT = timedelta(days=7)
 """How long after its end a failed or cancelled import can be retried."""
 MOST = 1000
@@ -183,7 +184,7 @@ def _abort_uploads() -> None:
         try:
             if aborted := abort_uploads(folder, timezone.now() - GRACE, MOST):
                 log.info("uploads_aborted", folder=folder, uploads=aborted)
-        except Exception:  # it may not be permitted
+        except Exception:  # aborting uploads may not be permitted
             log.exception("uploads_not_aborted", folder=folder)
 
 

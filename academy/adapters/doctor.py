@@ -1,4 +1,4 @@
-"""The academy's own checks of `manage.py doctor` (`REALTIME_DOCTOR_CHECKS`)."""
+"""The academy's own checks of `manage.py doctor` (`REALTIME_DOCTOR_CHECKS`). Each returns what it has found."""
 
 import secrets
 
@@ -22,7 +22,7 @@ def check_queues() -> str:
 
 
 def check_storage() -> str:
-    """Check that a small file can be written, read and deleted. Return what was done. Raises CheckFailedError."""
+    """Check that a small file can be written, read and deleted. Raises CheckFailedError."""
     try:
         name = default_storage.save(f"doctor-{secrets.token_hex(4)}.txt", ContentFile(b"doctor"))
         try:
@@ -41,7 +41,7 @@ def check_storage() -> str:
 
 
 def check_parsers() -> str:
-    """Check that this machine can confine the programs that read uploads. Return how. Raises CheckFailedError."""
+    """Check that this machine can confine the programs that read uploads. Raises CheckFailedError."""
     if missing := missing_walls():
         raise CheckFailedError(
             f"not confined fully: this machine lacks {'; and '.join(missing)}",

@@ -71,7 +71,8 @@ def _run(path: Path, answer: IO[bytes], log: IO[bytes], timeout_seconds: float) 
     try:
         return process.wait(timeout_seconds)
     except subprocess.TimeoutExpired as error:
-        # The limit on CPU time would have ended a busy process. So this one waited for a disk or a paused machine.
+        # The limit on CPU time would have ended a busy process. So this one was waiting: for a disk, or while the
+        # machine was paused.
         raise ReaderTroubleError(f"The reading process did not end within {timeout_seconds:g} s.") from error
     finally:
         process.kill()

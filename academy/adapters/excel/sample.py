@@ -31,7 +31,7 @@ Cells = tuple[str | int, ...]
 def sample_workbook(rows: int, seed: int | None = None) -> bytes:
     """Return an .xlsx file with `rows` rows below its header, and some blank lines. `seed` chooses the students.
 
-    One line in 50 repeats a student. One line in 20, up to 6 in all, is invalid.
+    One row in 50 repeats a student. One row in 20, up to 6 in all, is invalid.
     """
     random = Random(seed)  # noqa: S311 - invented people are no secret
     book = Workbook(write_only=True)

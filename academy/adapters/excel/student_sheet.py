@@ -29,7 +29,10 @@ _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 class _Writer(WorksheetWriter):  # type: ignore[misc]  # openpyxl is untyped
-    """Writes rows to a given file. After a kill, openpyxl's own temporary file, with personal data, would stay."""
+    """Writes rows to a given file.
+
+    openpyxl's own temporary file, which has personal data in it, would stay if the process were killed.
+    """
 
     def cleanup(self) -> None:
         Path(self.out).unlink()

@@ -18,7 +18,7 @@ def check_unpacked(archive: zipfile.ZipFile) -> None:
     """Check the size before calamine reads the file, to give a clear error.
 
     Raises WorkbookTooLargeError if all entries together have more than 200 MB, and TooManyRowsError if a cell is beyond
-    `MAX_LINES` or `MAX_COLUMNS`. Against a cell that the pattern does not find, there is the process's memory limit.
+    `MAX_LINES` or `MAX_COLUMNS`. A file with a cell that the pattern does not find meets the process's memory limit.
     """
     if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED_BYTES:
         raise WorkbookTooLargeError

@@ -1,7 +1,7 @@
 """The format of the answer of the reading process to the process that started it: a JSON array in each line.
 
 A row is `["row", line, name, parent_phone, phone, school, grade]`, an invalid row `["problem", line, code, name]`, and
-the last line is `["end", rows]` or `["error", code, message]`. If the last line is another, the process died.
+the last line is `["end", rows]` or `["error", code, message]`. If the last line is neither, the process has died.
 """
 
 import json

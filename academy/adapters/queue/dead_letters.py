@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HELD_SECONDS = 120
 """How long received letters stay hidden from other readers, if this process is killed before it shows them again."""
 WAIT_SECONDS = 1
-"""How long a receive waits. SQS queries all its servers only if a receive waits, and may else overlook letters."""
+"""How long a receive waits. Without waiting, SQS queries only some of its servers, and may overlook letters."""
 BATCH = 10
 NEVER_JUDGED = f"The queue itself gave it up after {BACKSTOP_RECEIVES} receives: no worker lived to judge it."
 

@@ -1,8 +1,8 @@
 """Queues on SQS (boto3): one for each kind of worker, each with a queue of dead letters.
 
-A message is JSON: `{"job_id", "job_type", "tenant_id", "tenant_code"}`, or with `video_id` instead of the first two. It
-is sent through the outbox at the job's turn (`academy.dispatch`). A message may be sent twice. That is harmless,
-because a worker must claim the job.
+A message is JSON: `{"job_id", "job_type", "tenant_id", "tenant_code"}`, or `{"video_id", "tenant_id", "tenant_code"}`.
+It is sent through the outbox at the job's turn (`academy.dispatch`). It may be sent twice, which is harmless, because a
+worker must claim the job.
 """
 
 import json
@@ -34,8 +34,8 @@ RETENTION_SECONDS = 14 * 86_400
 MAX_VISIBILITY_SECONDS = 43_200
 MAX_DELAY_SECONDS = 900
 BACKSTOP_RECEIVES = 50
-"""After this many receives the queue itself moves a message to the dead letters. That happens only if every worker dies
-that receives the message. Normally a worker moves it, after the third receive, and makes the job FAILED."""
+"""After this many receives the queue itself moves a message to the dead letters. That happens only if every worker that
+receives the message dies. Normally a worker moves it, after the third receive, and makes the job FAILED."""
 
 
 _pauses: dict[str, tuple[float, str]] = {}

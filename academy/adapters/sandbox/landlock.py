@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from academy.adapters.sandbox.kernel import LIBC, syscall
 
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # on every architecture
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
 _VERSION = 1
 _PATH_BENEATH = 1
 
@@ -26,7 +26,7 @@ WRITE = READ | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _REMOVE_FILE
 
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _FILE_RIGHTS_OF_LATER = 16
-"""How many rights to files each version of the interface knows."""
+"""How many rights to files versions 1 to 4 of the interface know, and how many later versions know."""
 _KNOWS_TCP, _KNOWS_SCOPES = 4, 6
 _ALL_TCP, _ALL_SCOPES = 3, 3
 

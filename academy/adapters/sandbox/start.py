@@ -103,8 +103,8 @@ def start_reader(
 ) -> "subprocess.Popen[bytes]":
     """Start a process that calls `main` of a module of this project, and return the process.
 
-    `main` must raise the walls itself, after its imports. Its arguments are an `enter.Confinement` as JSON, and then
-    `words`. The process is killed when the calling thread ends.
+    `main` must raise the walls itself, after its imports. The arguments of the process are an `enter.Confinement` as
+    JSON, and then `words`. The process is killed when the calling thread ends.
     """
     return _start(["-c", _BOOT, str(ROOT), module, _confinement(walls, _parts_of_python()), *words], stdout, stderr)
 
@@ -126,7 +126,7 @@ def _start(words: Sequence[str], stdout: int | IO[bytes], stderr: int | IO[bytes
 
 
 def _parts_of(program: str) -> list[tuple[str, int]]:
-    """Return the paths, with rights, of the program, of the programs and libraries in its folder, and of the system's.
+    """Return the paths, with rights, of a program, of the programs and libraries in its folder, and of the system.
 
     The other files of its folder are left out, because there may be an `.env` beside a self-installed ffmpeg.
     """

@@ -21,7 +21,10 @@ _NEVER = "2"
 
 
 def is_trouble(error: OSError) -> bool:
-    """Return whether the machine is to blame for an error while a local file was read, rather than the file."""
+    """Return whether the machine, not the file, is to blame for an error in reading a local file.
+
+    EINVAL blames the file, because parsers use it for bad files.
+    """
     return error.errno in NO_SPACE | MACHINE | {errno.EIO, errno.EPERM, errno.ENOMEM}
 
 
@@ -34,8 +37,8 @@ def is_lowered(kind: int, most: int) -> bool:
 def may_lack_memory(most: int, *, address_space: int | None = None) -> bool:
     """Return whether an allocation may fail before a program fills `most` bytes or reserves `address_space` bytes.
 
-    It may if this process was started with limits (`ulimit -v`), or if the kernel never overcommits memory. Otherwise a
-    kernel that runs out of memory kills processes, and an allocation fails only at the limits that we set.
+    That is so if this process was started with limits (`ulimit -v`), or if the kernel never overcommits memory.
+    Otherwise a kernel that runs out of memory kills processes, and an allocation fails only at the limits that we set.
     """
     reserved = resource.getrlimit(resource.RLIMIT_AS)[0]
     if reserved != resource.RLIM_INFINITY and (address_space is None or reserved < address_space):

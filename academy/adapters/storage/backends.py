@@ -1,4 +1,4 @@
-"""The storages of files: a folder or a bucket. They hold no database connection while they work, which may be slow."""
+"""The storages of files: a folder or a bucket. Their work may take minutes, without a database connection."""
 
 from collections.abc import Callable
 from functools import wraps

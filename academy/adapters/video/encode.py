@@ -214,8 +214,8 @@ def _scaling(renditions: list[Rendition], timing: str) -> str:
 def _sound_alone(source: Path, folder: Path, found: Probe, renditions: list[Rendition], say: _Progress) -> bool:
     """Return whether the sound reaches the announced end of the file, but the pictures do not.
 
-    If neither does, the file is truncated. This reads the sound alone, because ffmpeg's report of a run with both means
-    the shorter or the longer of them, depending on its version.
+    If neither does, the file is truncated. This reads the sound alone, because after a run with both ffmpeg reports the
+    length of the shorter or of the longer one, depending on its version.
     """
     if found.duration is None or not found.has_audio:
         return False

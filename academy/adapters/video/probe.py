@@ -41,7 +41,7 @@ class Probe:
 
     `width` and `height` are those of the picture as it is shown: with square pixels and upright. `duration` is in
     seconds, or None if it is unknown, as in recordings of browsers and raw streams. `frame_rate` is the average number
-    of pictures a second. `finest_rate` is the rate of the closest pictures, or None if they have no regular rate.
+    of pictures a second. `finest_rate` is the rate where pictures follow fastest, or None if there is no regular rate.
     """
 
     duration: float | None

@@ -50,9 +50,9 @@ def renditions_of(probe: Probe) -> list[Rendition]:
 def rate_of(probe: Probe) -> float:
     """Return the rate of the encoded video, from `FEWEST_PICTURES` to `MOST_PICTURES`.
 
-    The rate is constant, because with a varying rate ffmpeg's playlists have wrong lengths. It is that of the source's
-    closest pictures, so that no motion is lost. For a source with a varying rate, ffmpeg may report the frequency of
-    its clock (1000 or 90000 Hz) instead of that. Then return the average rate, but at least `USUAL_PICTURES`.
+    The rate is constant, because with a varying rate ffmpeg's playlists have wrong lengths. It is the `finest_rate` of
+    the source, so that no motion is lost. For a source with a varying rate, that may be the frequency of its clock
+    (1000 or 90000 Hz). The average rate is then returned, but at least `USUAL_PICTURES`.
     """
     rate = probe.finest_rate or probe.frame_rate or USUAL_PICTURES
     if rate > MOST_PICTURES:

@@ -105,7 +105,10 @@ def note_stored(tenant_id: int, job_id: UUID, stored_bytes: int) -> None:
 
 
 def forget_stored(job_type: str, ended_before: datetime) -> None:
-    """Set the stored bytes of all tenants' jobs of a type to 0, if they ended before this time. Only for sweeps."""
+    """Set the stored bytes of all jobs of a type to 0 that ended before this time, of all tenants.
+
+    Only sweeps may call this.
+    """
     AIJob.objects.filter(stored_bytes__gt=0, job_type=job_type, finished_at__lt=ended_before).update(stored_bytes=0)
 
 
@@ -125,7 +128,7 @@ def needs_workbook(job: AIJob | None, kept: timedelta) -> bool:
 
 
 def forget_workbook(tenant_id: int, job_id: UUID) -> bool:
-    """Note that the workbook of an import is no longer kept. If the import has not ended, do nothing, return False."""
+    """Note that the workbook of an import is no longer kept. Return False, without changes, if it has not ended."""
     with transaction.atomic():
         job = lock_job(tenant_id, job_id)
         if job is None:

@@ -84,7 +84,7 @@ def all_tenant_ids() -> list[int]:
 
 
 def find_account(tenant_code: str, username: str) -> User | None:
-    """Return the active account with this name in an active academy, or None. Its password is not compared."""
+    """Return the active account with this name in an active academy, or None. The caller compares the password."""
     found = User.objects.select_related("tenant").filter(tenant__code=tenant_code, tenant__active=True)
     return found.filter(username=username, is_active=True).first()
 
@@ -160,7 +160,7 @@ def _accept(session: LoginSession, token_id: UUID) -> bool:
 
 
 def end_session(tenant_id: int, session_id: UUID) -> None:
-    """End a session, and revoke its connections and tokens."""
+    """End a session and its connections, and revoke its tokens."""
     with transaction.atomic():
         with revoked_by_caller():
             LoginSession.objects.filter(pk=session_id, ended_at=None).update(ended_at=timezone.now())

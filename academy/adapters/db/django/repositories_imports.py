@@ -14,7 +14,7 @@ from apps.domains.ai.models import AIJob, ImportedRow
 
 @dataclass(frozen=True, slots=True)
 class ImportClaim:
-    """The attempt that imports. Each of its transactions checks that it still holds the job, whose id is `job_key`."""
+    """The attempt that imports. Each of its transactions checks that it still holds the job (`job_key` is the row id)."""
 
     tenant_id: int
     job_key: int

@@ -83,7 +83,7 @@ def stored_bytes(tenant_id: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An announced upload whose address is still valid, without the file of an uploaded video at that address."""
+    """An announced upload whose address is still valid, and that has not arrived or whose video was deleted."""
 
     user_id: int | None
     since: datetime
@@ -94,8 +94,8 @@ class Announced:
 def announced(tenant_id: int) -> list[Announced]:
     """Return the announced uploads of a tenant, oldest first, even of cancelled and deleted videos.
 
-    Leaves out those whose address has expired, and videos that have arrived and were not deleted: a file that is sent
-    again only replaces the file that counts already.
+    Leaves out uploads whose address has expired, and those of videos that have arrived and were not deleted: a file
+    that is sent again only replaces the file that counts already.
     """
     absent = Q(uploaded_at=None) | Q(deleted_at__isnull=False)
     rows = rows_of(tenant_id, Video).filter(absent, _address_is_good()).order_by("created_at")

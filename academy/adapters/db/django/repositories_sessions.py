@@ -54,7 +54,7 @@ def owner_of_any_session(session_id: UUID) -> tuple[int | None, int | None]:
 
 
 def end_open_sessions(tenant_id: int, sessions: QuerySet[LoginSession]) -> int:
-    """End these sessions, and revoke their tokens and connections. Return how many were ended."""
+    """End these sessions and their connections, and revoke their tokens. Return how many were ended."""
     with transaction.atomic():
         ended = list(sessions.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
         with revoked_by_caller():

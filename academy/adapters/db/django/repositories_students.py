@@ -49,7 +49,10 @@ def student_batch_filter_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> d
 
 
 def student_batch_filter_deleted_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
-    """Return a dict from key to id of the deleted students with these keys: of several, the last deleted."""
+    """Return a dict from key to id of the deleted students with these keys, with one query.
+
+    If several have the same key, return the last deleted one.
+    """
     return _find(students_chunk_sql.FIND_NEWEST_DELETED, tenant_id, keys)
 
 
@@ -149,7 +152,10 @@ def create_student(tenant_id: int, row: StudentRow, username: str, password_hash
 
 
 def enroll_student(tenant_id: int, student_id: int, lecture_id: int) -> None:
-    """Enrol the student in the lecture, once. The caller must have checked that both are of this academy."""
+    """Enrol the student in the lecture, unless that is done already.
+
+    The caller must have checked that both belong to this academy.
+    """
     Enrollment.objects.get_or_create(tenant_id=tenant_id, lecture_id=lecture_id, student_id=student_id)
 
 

@@ -25,7 +25,10 @@ PAUSES = Q(status="PENDING", dispatched_at__gt=Now())
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many jobs of a queue are PENDING and PROCESSING. `oldest` is the first `updated_at` of the PENDING ones."""
+    """How many jobs of a queue are PENDING, and how many PROCESSING.
+
+    `oldest` is the earliest `updated_at` of the PENDING jobs, or None.
+    """
 
     waiting: int
     running: int

@@ -82,7 +82,7 @@ def unfinished_videos() -> QuerySet[Video]:
 
 
 def announced_before(then: datetime, most: int) -> list[tuple[int, int, str]]:
-    """Return the oldest videos, at most `most`, that were announced before `then` and never arrived, of all tenants.
+    """Return the oldest videos of all tenants, at most `most`, that were announced before `then` and never arrived.
 
     Each is a tuple of the tenant's id, the video's id, and the file's name in the storage. Only sweeps may call this.
     """
@@ -91,7 +91,7 @@ def announced_before(then: datetime, most: int) -> list[tuple[int, int, str]]:
 
 
 def forget_announced(tenant_id: int, video_id: int) -> bool:
-    """Delete a video that never arrived. Return False if it has arrived now, or was deleted."""
+    """Delete a video that never arrived. Return False if it has arrived by now, or was deleted."""
     deleted, _ = rows_of(tenant_id, Video).filter(pk=video_id, uploaded_at=None).delete()
     return bool(deleted)
 
@@ -106,7 +106,7 @@ def known_sources(tenant_id: int, sources: Sequence[str]) -> dict[str, bool]:
 
 
 def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
-    """Return a dict of the status and current attempt, by id, of those of these videos that the tenant has."""
+    """Return a dict from id to status and current attempt, for those of these videos that the tenant has."""
     rows = rows_of(tenant_id, Video).filter(pk__in=video_ids)
     return {video_id: (status, attempt) for video_id, status, attempt in rows.values_list("pk", "status", "attempt")}
 

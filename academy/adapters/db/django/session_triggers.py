@@ -1,4 +1,4 @@
-"""Settings that keep the database's triggers from revoking sessions that the caller revokes, or that stay open."""
+"""Settings of a transaction that keep the database's triggers from ending or revoking sessions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Marks the unfinished rows as sent, because their messages are in the queue already."""
+"""Marks unfinished jobs as sent, because their messages are in the queue already."""
 
 from django.db import migrations
 

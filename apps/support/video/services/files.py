@@ -24,7 +24,7 @@ ADDRESS_EXPIRED = timedelta(seconds=UPLOAD_SECONDS + 60)
 """How long after the announcement the address has certainly expired, even if the storage's clock is a minute slow."""
 MOST_SWEPT = 200
 DISCARD_PATIENCE = timedelta(minutes=5)
-"""After this time another worker deletes the files that a worker has claimed: it died, or the storage was down."""
+"""After this time another worker may claim the files of a worker that died, or for which the storage was down."""
 DELETED_KEPT = timedelta(days=2)
 """How long the row of a deleted video stays, because its minutes count towards the quota of the day."""
 COPY_BYTES = 4_000_000
