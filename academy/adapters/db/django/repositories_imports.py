@@ -14,7 +14,10 @@ from apps.domains.ai.models import AIJob, ImportedRow
 
 @dataclass(frozen=True, slots=True)
 class ImportClaim:
-    """The attempt that imports. Each of its transactions checks that it still holds the job (`job_key` is the row id)."""
+    """The attempt that imports. Each of its transactions checks that it still holds the job.
+
+    `job_key` is the id of the job's row.
+    """
 
     tenant_id: int
     job_key: int
