@@ -1,7 +1,7 @@
--- Copies the progress of an old key without tenant, but not over newer progress or a record that has changed.
--- Placed behind publish.lua, which is the function publish() here. Has the same KEYS and ARGV, and
--- ARGV: 16 the offset of the tenant's own record that was read, '' if there was none.
--- Returns the verdict, or nothing if it was not copied.
+-- Copies the progress of a key of the version before tenants, unless the topic has progress or its record has changed.
+-- Placed behind publish.lua, which is the function publish() here. Has the KEYS and ARGV of publish.lua, and
+-- ARGV: 16 the offset of the tenant's record when the caller read it, '' if there was none.
+-- Returns the verdict, or nothing if nothing was copied.
 if redis.call('EXISTS', KEYS[2]) == 1 then return false end
 local text = redis.call('GET', KEYS[1])
 if (text and string.match(text, '^{"offset":(%d+),') or '') ~= ARGV[16] then return false end

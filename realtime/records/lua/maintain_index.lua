@@ -1,12 +1,12 @@
 -- Maintains what a tenant's new clients are shown: renews the expiry of unfinished topics, removes old terminal topics,
--- and names topics without status.
+-- and returns topics without status.
 -- KEYS: 1 fence, 2 terminal, 3 index, 4 feed
 -- ARGV: 1 the beginning of the tenant's keys, 2 suffix of status keys, 3 suffix of progress keys,
 --       4 ttl of unfinished topics (0: look only),
 --       5 ttl of terminal topics once new clients are no longer shown them (0: none),
---       6 which topics to name beside those: 'none', 'unfinished' or 'all', 7 greatest age of a terminal topic in s,
+--       6 which topics to return besides: 'none', 'unfinished' or 'all', 7 greatest age of a terminal topic in s,
 --       8 the time by the caller's clock
--- Returns for each topic that is named: topic, fence, and '1' if its status exists.
+-- Returns for each such topic: topic, fence, and '1' if its status exists, else '0'.
 local renew = ARGV[4] ~= '0'
 local function status_of(topic) return ARGV[1] .. topic .. ARGV[2] end
 
@@ -34,7 +34,7 @@ for position = 1, #entries, 2 do
     if not renew then
         there = redis.call('EXISTS', status)
     elseif terminal then
-        -- A status that is shown has no expiry. One that an older version wrote may have one: remove it.
+        -- The status of a shown topic has no expiry. An older version may have set one: remove it.
         there = redis.call('PERSIST', status) == 1 and 1 or redis.call('EXISTS', status)
     else
         there = redis.call('EXPIRE', status, ARGV[4])

@@ -35,7 +35,7 @@ end
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
 offset = string.format('%.0f', redis.call('HINCRBY', KEYS[3], 'offset', 1))
--- The time of publishing, by the publisher's clock. It is never later than now, or the topic would outlive later ones.
+-- The time of publishing, by the publisher's clock. A time in the future is replaced, so that no topic outlives others.
 local head, said = string.match(ARGV[5], '^(.*"published_at":)([^,}]+)}$')
 local said_at = tonumber(said)
 local text = '{"offset":' .. offset .. ARGV[5]
@@ -44,8 +44,8 @@ if said_at > now then
     text = '{"offset":' .. offset .. head .. string.format('%.6f', now) .. '}'
 end
 
--- A status without progress that is older than the stored record, of the same attempt and rank, comes late: a relay
--- sends it after its worker has reported progress. Its offset and `stalled` count; the stored data is newer and stays.
+-- A status without progress may be older than the stored record of the same attempt and rank: a relay sent it after the
+-- worker had reported progress. Then store its offset and `stalled`, but keep the stored data, which is newer.
 if ARGV[6] == '' and old_attempt == attempt and old_rank == rank then
     local newer = redis.call('GET', KEYS[1])
     if newer then
@@ -81,7 +81,7 @@ end
 redis.call('ZADD', KEYS[4], offset, topic)
 redis.call('HSET', KEYS[6], topic, ARGV[2] .. ' ' .. ARGV[3] .. ' ' .. status)
 if rank == TERMINAL then
-    -- Ordered by the time at which it ended, not at which it arrived: the relay fills Redis with the oldest topic last.
+    -- Ordered by the time at which topics ended, not at which they arrived: the relay fills Redis with the oldest last.
     redis.call('ZADD', KEYS[5], string.format('%.6f', said_at), topic)
 else
     redis.call('ZREM', KEYS[5], topic)

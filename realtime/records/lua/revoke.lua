@@ -1,4 +1,4 @@
--- Marks a subject as revoked, and publishes it to all processes. A mark is never set to an earlier time.
+-- Marks a subject as revoked, and publishes that to all processes. A mark is never set to an earlier time.
 -- KEYS: 1 the tenant's marks
 -- ARGV: 1 subject, 2 time in ms, 3 the time before which marks are removed, 4 the channel, 5 the message ('' for none),
 --       6 how long a mark is kept, in ms

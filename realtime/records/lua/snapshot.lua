@@ -2,13 +2,13 @@
 -- KEYS: 1 feed, 2 index, 3 the relay's note of the history that it has filled
 -- ARGV: 1 known epoch ('' for none), 2 known offset, 3 a new epoch, used if one is needed,
 --       4 the beginning of the tenant's keys, 5 suffix of status keys, 6 suffix of progress keys,
---       then topics to read as well if everything is read and the index does not have them
+--       then topics that are also read, if everything is read and the index does not have them
 -- Returns epoch, offset, floor, whole ('1' if everything follows), the size of the index, the number of its topics that
 -- follow, then status text and progress of each topic in turn.
 local epoch, offset = open_feed(KEYS[1], ARGV[3])
 local known = tonumber(ARGV[2])
 if ARGV[1] == epoch and known > tonumber(offset) then
-    -- The caller has seen more of this epoch than is here: Redis went back to an earlier state, and its replication id
+    -- The caller has seen a higher offset of this epoch: Redis went back to an earlier state, and its replication id
     -- did not change (a machine was restored). Delete the note, so that the relay fills Redis again.
     epoch = ARGV[3]
     redis.call('HSET', KEYS[1], 'epoch', epoch)
@@ -44,7 +44,7 @@ local function read()
 end
 
 local values, evicted = read()
--- A topic without status cannot be sent. No client may count as having it: a place below it is too old to go on from.
+-- A topic without status cannot be sent. No client may count as having it: a place below its offset is too old.
 if evicted > tonumber(floor) then
     floor = string.format('%.0f', evicted)
     if not whole and known < evicted then

@@ -1,6 +1,6 @@
--- Marks a topic whose lease ran out as stalled, unless the lease was renewed or the topic was published meanwhile.
--- Placed behind publish.lua, which is the function publish() here. Has the same KEYS and ARGV, with a text in which
--- `stalled` is true, and ARGV: 16 the offset of the record that was read.
+-- Marks a topic whose lease ran out as stalled, unless the lease was renewed, or the topic published since.
+-- Placed behind publish.lua, which is the function publish() here. Has the KEYS and ARGV of publish.lua, with a text in
+-- which `stalled` is true, and ARGV: 16 the offset of the record that the caller read.
 -- Returns the verdict, or nothing if there was nothing to mark.
 local deadline = redis.call('ZSCORE', KEYS[7], ARGV[1])
 local clock = redis.call('TIME')
