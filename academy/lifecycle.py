@@ -101,7 +101,7 @@ class Lifecycle(Generic[R, RowId, C]):
         self._release(self.change(row, status=JobStatus.CANCELLED, finished_at=Now(), **changes))
 
     def retry(self, row: R, **changes: Any) -> None:
-        """Make a locked row that has ended PENDING again, as the next attempt."""
+        """Make a row PENDING again, as its next attempt. The row must have ended, and be locked."""
         begins = {"attempt": row.attempt + 1, "error": None, "finished_at": None, "dispatched_at": None}
         self._release(self.change(row, status=JobStatus.PENDING, **begins, **changes))
 

@@ -56,7 +56,10 @@ class Supervisor:
         self._events.put(number)
 
     def run(self, services: Sequence[Service]) -> int:
-        """Watch `services`, which all run, until `signalled` is called, and return the number of the signal."""
+        """Watch `services` until `signalled` is called. Return the number of the signal.
+
+        All services must have been started before the call.
+        """
         now = time.monotonic()
         self._watched = {service.name: _Watched(service, since=now) for service in services}
         while True:

@@ -48,7 +48,7 @@ class HashingBusyError(APIException):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The tenant, address and user of a request, from which the queue finds the request's rank."""
+    """The tenant, address and user of a request. The queue uses them to decide which request is next."""
 
     tenant: str
     address: str

@@ -34,7 +34,7 @@ class DatabaseMarks:
         self._read_at = float("-inf")
 
     async def refresh(self) -> None:
-        """Read the marks, unless they were read within a second. Raise FeedUnavailableError if they cannot be read."""
+        """Read the marks if the last read is over a second old. Raise FeedUnavailableError if they cannot be read."""
         if self._age() <= FRESH_SECONDS:
             return
         if self._reading is None or self._reading.done():

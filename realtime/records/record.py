@@ -92,9 +92,9 @@ class Record:
 def overtakes(draft: Draft, held: Record) -> bool:
     """Return whether `draft`, a state committed in the database, proves that `held` in Redis lacks a publish.
 
-    That is so if the draft is terminal and `held`, of the same attempt, is not, or if the draft's attempt is higher.
-    PROCESSING of a higher attempt proves nothing: the worker that claims the job publishes it, with a lease that only
-    the worker may write.
+    That is so if the draft is terminal and `held`, of the same attempt, is not. It is also so if the draft's attempt
+    is higher and the draft is not PROCESSING. PROCESSING proves nothing: the worker that claimed the job publishes
+    that status itself, with a lease that only the worker may write.
     """
     if draft.attempt == held.attempt:
         return draft.status.terminal and not held.terminal

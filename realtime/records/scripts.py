@@ -147,7 +147,7 @@ def snapshot_arguments(
 ) -> tuple[list[str], list[Any]]:
     """Return KEYS and ARGV of `snapshot.lua`. An empty epoch asks for the whole feed.
 
-    If the whole feed is read, those of `topics` that it lacks are read by name.
+    If the whole feed is read, those of `topics` that are not in the index are read too, by name.
     """
     names = [keys.feed(tenant_id), keys.index(tenant_id), keys.relay()]
     prefix = keys.tenant(tenant_id)

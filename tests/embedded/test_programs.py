@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGED_REDIS = programs.packaged_redis()
-# Hides itself behind another name: called by any other than redis-server, it does something else, as Debian's does.
+# One program with two names, like Debian's: it is a server only if it is called by the name redis-server.
 BY_NAME = """case "$0" in */redis-server) exec {real} "$@" ;; esac
 echo "Usage: redis-check-rdb <rdb-file-name>"; exit 1"""
 WITHOUT_SPUBLISH = """exec {real} "$@" --rename-command SPUBLISH "" """

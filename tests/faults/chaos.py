@@ -126,7 +126,10 @@ class Chaos:
         await asyncio.to_thread(self.pair.master.command, "EVAL", BUSY, "0", milliseconds)
 
     async def replica_promoted(self) -> None:
-        """No link is cut: each stands at what is a replica now. The next time the first one is promoted again."""
+        """Exchange master and replica, and cut no link: each open link still leads to the old master, now a replica.
+
+        A second call promotes the old master again.
+        """
         await self.pair.replicate()
         await self.pair.promote()
 
@@ -144,7 +147,7 @@ class Chaos:
         await self._configured("maxmemory", "1mb")
 
     async def redis_lets_nobody_in(self) -> None:
-        """It has as many clients as it may; the links that stand go on."""
+        """Let Redis accept no new connections for a while. Open links keep working."""
         await self._configured("maxclients", "1")
 
     async def _configured(self, name: str, value: str) -> None:
@@ -156,7 +159,7 @@ class Chaos:
             redis.config_set(name, before)
 
     async def clock_of_redis_set(self) -> None:
-        """It is wrong for a moment; one that stays wrong is a fault of its own."""
+        """Set the clock of Redis wrong for a moment. A clock that stays wrong is not tried here."""
         await self._clock_set(self.clocks.redis)
 
     async def clock_of_worker_set(self) -> None:

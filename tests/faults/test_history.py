@@ -59,7 +59,8 @@ class Faulty:
 async def faulty(template: Any) -> AsyncIterator[Faulty]:
     """One product for all seeds, so that each schedule also meets what the earlier ones left behind.
 
-    A new client is shown only 2 ended jobs of its academy. Older ones leave the feed, and no client is told.
+    A new client is shown only 2 ended jobs of its academy. Older ones leave the feed, and no client is told that
+    they left.
     """
     with scratch_folder("history") as folder:
         system = System(template, folder, "history", **QUICK, REALTIME_RECENT_TERMINAL="2")
@@ -223,9 +224,10 @@ async def _judge(academy: Academy, roamers: list[Roamer], addresses: list[str]) 
 
 
 async def _until_fresh(academy: Academy, roamers: list[Roamer], address: str) -> None:
-    """Until what a new client is told is what all clients hold.
+    """Wait until the web process at this address shows a new client only ended jobs, each as all clients hold it.
 
-    They may have heard it from another process: one whose link has failed in silence notices with its next probe.
+    The clients may know of an end from another web process. If the link of this one has failed in silence, this one
+    notices that with its next probe.
     """
 
     def differing(fresh: dict[str, Any]) -> list[str]:

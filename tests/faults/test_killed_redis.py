@@ -73,7 +73,7 @@ async def test_without_redis_each_answer_says_so_in_one_sentence(own_system: Sys
     assert progress.headers["Retry-After"] == "5"
     assert (ready.status_code, alive.status_code) == (503, 200)
     assert "Redis cannot be reached" in ready.text
-    # Whether the session was ended cannot be known then, so nobody passes; what was sent is not half done.
+    # Without Redis these requests cannot find out whether the session was ended, so they are refused before any work.
     assert (jobs.status_code, upload.status_code) == (503, 503)
     # Who was revoked is read from the database then; what the feed holds, nobody can say.
     assert (code, reason) == (4003, "The feed cannot be read at the moment; try again in a few seconds.")

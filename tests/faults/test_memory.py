@@ -20,7 +20,7 @@ VIDEO_BYTES = [size * MB for size in (5, 9, 10, 12, 15, 20, *((30, 40, 60) if LO
 MOST_AFTER_THE_FIRST_ROUND = 1.4
 """Of the memory before it: in the first round threads, links and buffers are made, and libraries loaded."""
 MOST_AFTER_THE_LAST_ROUND = 1.1
-"""Of the memory after the first round."""
+"""The most memory after any later round, as a multiple of the memory after the first round."""
 
 pytestmark = pytest.mark.slow
 

@@ -22,7 +22,10 @@ ALL = pytest.mark.parametrize("code", [*REFUSING, "OOM"])
 
 @pytest.fixture(scope="module")
 def system(template: Servers) -> Iterator[System]:
-    """Of its own: its Redis is made to refuse. It stays whole."""
+    """Yield a running product for this module alone.
+
+    The tests make its Redis refuse writes, but kill none of its processes.
+    """
     with scratch_folder("system") as folder, running_system(template, folder, "refusing_system") as running:
         yield running
 

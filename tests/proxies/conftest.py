@@ -63,7 +63,7 @@ class Proxy(Program):
         return f"https://{HOST}:{self.port}"
 
     def trust(self) -> ssl.SSLContext:
-        """What a client needs to believe its certificate."""
+        """Return the TLS settings of a client that trusts the certificate of this proxy."""
         return ssl.create_default_context(cafile=str(self.certificate))
 
     def _is_ready(self) -> bool:

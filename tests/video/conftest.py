@@ -66,7 +66,10 @@ def before_zero(path: Path) -> None:
 
 
 def wrapped(path: Path) -> None:
-    """Make a transport stream whose clock wraps 2 s after the beginning. It always wraps after 26.5 hours."""
+    """Make a transport stream whose clock wraps 2 s after the beginning.
+
+    Such a clock goes back to 0 each time it reaches 26.5 hours. The clock of this stream begins 2 s before that.
+    """
     plain = path.with_name("plain.ts")
     make_sample(plain, 5)
     offset = str(2**33 / 90_000 - 2)

@@ -205,7 +205,7 @@ def renew_hash(user: User, new_hash: str) -> None:
 
 
 def has_other_hash(user: User) -> bool:
-    """Return whether the active account's hash has changed since `user` was read."""
+    """Return whether the account is active and its password hash has changed since `user` was read."""
     return User.objects.filter(pk=user.pk, is_active=True).exclude(password=user.password).exists()
 
 

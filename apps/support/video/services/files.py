@@ -21,7 +21,7 @@ ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
 """How long after its announcement a video that has not arrived is deleted. An upload may begin just before its address
 expires, and then take as long again."""
 ADDRESS_EXPIRED = timedelta(seconds=UPLOAD_SECONDS + 60)
-"""How long after the announcement the address has certainly expired, even if the storage's clock is a minute slow."""
+"""The upload address has expired this long after the announcement, even if the storage's clock is a minute slow."""
 MOST_SWEPT = 200
 DISCARD_PATIENCE = timedelta(minutes=5)
 """After this time another worker may claim the files of a worker that died, or for which the storage was down."""
