@@ -1,4 +1,4 @@
-"""Folders and runs of `script/up` for the tests of this folder."""
+"""Fixtures of the tests in this folder: scratch folders, and runs of `script/up`."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """An ACADEMY_HOME whose path has blanks and letters beyond ASCII, as those of people do."""
+    """Yield an ACADEMY_HOME whose path has spaces and Korean letters, as real paths may."""
     with scratch_folder("home of 학원") as folder:
         yield folder
 
 
 @pytest.fixture(scope="package", autouse=True)
 def hang_ups_end_processes() -> Iterator[None]:
-    """Even if the tests themselves were started with nohup, which processes pass on to those that they start."""
+    """Let SIGHUP end processes, even if the tests run under nohup. Child processes inherit an ignored signal."""
     ours = signal.getsignal(signal.SIGHUP)
     if ours is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -40,7 +40,7 @@ def hang_ups_end_processes() -> Iterator[None]:
 
 @pytest.fixture
 def up(home: Path) -> Iterator[Callable[..., Run]]:
-    """Starts `script/up` with stand-ins for the product; whatever still runs in the end is ended."""
+    """Yield a function that starts `script/up` with stand-ins for the product's commands. End all runs afterwards."""
     started: list[Run] = []
 
     def begin(*options: str, folder: Path = home, **environment: str) -> Run:

@@ -1,4 +1,4 @@
-"""One run of `script/up` (with stand-ins for the product's commands) as seen from outside."""
+"""Runs `script/up`, and waits for what it prints and does."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from embedded import RedisServer
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
-PATIENCE = 120.0  # seconds; only ever waited in full by a test that fails
+PATIENCE = 120.0  # seconds; only a test that fails waits this long
 T = TypeVar("T")
 _OURS = ("DATABASE_URL", "REDIS_URL", "SQS_ENDPOINT_URL", "S3_ENDPOINT_URL", "S3_BUCKET", "SECRET_KEY")
 
 
 def eventually(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
-    """The first true value of `look`; fails after `patience` seconds, naming what was waited for."""
+    """Return the first true value of `look`. Fail after `patience` seconds, with a message that names `what`."""
     deadline = time.monotonic() + patience
     while True:
         found = look()
@@ -39,9 +39,9 @@ def eventually(look: Callable[[], T], what: str, patience: float = PATIENCE) -> 
 
 
 def wait_written(server: RedisServer) -> None:
-    """Wait until the log of a durable Redis holds all that was answered; what the system holds outlives a kill.
+    """Wait until a durable Redis has written every command to its append-only file. A kill then loses nothing.
 
-    WAITAOF would say it too, but Redis 7.0 does not know it.
+    The command WAITAOF would wait too, but Redis 7.0 does not have it.
     """
     eventually(
         lambda: "aof_buffer_length:0\r" in server.command("INFO", "persistence"), "Redis to write its append-only file"
@@ -49,7 +49,7 @@ def wait_written(server: RedisServer) -> None:
 
 
 class Run:
-    """The process, everything it printed, and its run.json."""
+    """One run of `script/up`, by default with stand-ins for the product's commands."""
 
     def __init__(
         self, home: Path, *options: str, program: Sequence[str | Path] = (sys.executable, STAND_IN), **environment: str
@@ -85,7 +85,7 @@ class Run:
         return "\n".join(self.printed)
 
     def wait_for(self, part: str) -> str:
-        """The next line that holds `part`."""
+        """Return the next printed line that contains `part`. Fail if the run ends before it prints one."""
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
@@ -102,7 +102,7 @@ class Run:
         return self
 
     def wait_end(self, patience: float = PATIENCE) -> int:
-        """The exit code; everything it printed is in `text` then."""
+        """Wait until the run ends, and return its exit code. Afterwards, `text` is its whole output."""
         code = self.process.wait(patience)
         self._reader.join(PATIENCE)
         while (line := self._lines.get(timeout=PATIENCE)) is not None:
@@ -117,7 +117,7 @@ class Run:
         return found
 
     def processes(self) -> dict[int, str]:
-        """`{pid: identity}` of what it started."""
+        """Return `{pid: identity}` of the processes that the run started and that still run."""
         pids = [entry["pid"] for entry in self.run_file().values() if entry["pid"] is not None]
         return {pid: known for pid in pids if (known := process.identity(pid)) is not None}
 

@@ -1,7 +1,9 @@
-"""`script/up` with small stand-ins for the product's commands: what is tested is the starting, watching and ending.
+"""`script/up` with small stand-ins for the product's commands, to test how it starts, watches and ends processes.
 
-Run as a program, with the options of `script/up`. The stand-ins' behaviour comes from the environment:
-STAND_IN_MIGRATE=fail|slow, STAND_IN_WEB=deaf (ignores SIGTERM)|broken (ends at once).
+This file is run as a program, with the options of `script/up`. Two environment variables change the stand-ins:
+
+* `STAND_IN_MIGRATE`: `fail`, or `slow` (never ends).
+* `STAND_IN_WEB`: `deaf` (ignores SIGTERM), or `broken` (ends at once with an error).
 """
 
 from __future__ import annotations
@@ -66,7 +68,7 @@ def main() -> int:
 
 
 def up() -> int:
-    from embedded.plan import WORKERS, Plan, Step  # noqa: PLC0415 (the other roles start faster without)
+    from embedded.plan import WORKERS, Plan, Step  # noqa: PLC0415 (the stand-ins start faster without this import)
     from embedded.up import main as run  # noqa: PLC0415
 
     me = [sys.executable, str(Path(__file__))]

@@ -1,4 +1,4 @@
-"""`script/test --coverage` measures the processes that tests start too, however they end."""
+"""`script/test --coverage` also measures the processes that tests start, however these processes end."""
 
 from __future__ import annotations
 

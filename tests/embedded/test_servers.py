@@ -1,4 +1,4 @@
-"""The embedded servers, as real processes."""
+"""The embedded servers, started as real processes."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_nothing_outlives_a_parent_that_is_killed(scratch: Path) -> None:
 
 
 class _Deaf(RedisServer):
-    """Runs, and is never seen to answer."""
+    """A Redis that runs, but never counts as ready."""
 
     def _is_ready(self) -> bool:
         return False
@@ -351,7 +351,7 @@ def _ministack_has_started(server: SqsServer) -> bool:
 
 
 def _listening(server: Server) -> set[tuple[str, int]]:
-    """All addresses at which its processes listen."""
+    """Return all addresses at which the server and its child processes listen."""
     assert server.pid is not None
     known = psutil.Process(server.pid)
     ends = [end for each in (known, *known.children(recursive=True)) for end in each.net_connections("inet")]
@@ -381,7 +381,7 @@ def test_a_restarted_emulator_accepts_files_at_signed_addresses_again(scratch: P
         server.start()
         server.wait_ready()
         url = store.generate_presigned_url("put_object", Params={"Bucket": "videos", "Key": "after"})
-        request = urllib.request.Request(url, b"2", method="PUT")  # noqa: S310 - of the line above
+        request = urllib.request.Request(url, b"2", method="PUT")  # noqa: S310 - the address of the line above
         with urllib.request.urlopen(request) as answer:  # noqa: S310
             assert answer.status == 200
         assert store.get_object(Bucket="videos", Key="before")["Body"].read() == b"1"

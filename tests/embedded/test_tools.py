@@ -1,4 +1,4 @@
-"""How a program that only the tests need is found, or got."""
+"""How a program that only the tests need is found or installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _program(file: Path, code: int = 0) -> Path:
 
 @pytest.fixture
 def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The one folder on PATH."""
+    """Return an empty folder that is the only one on PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))

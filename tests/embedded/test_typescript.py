@@ -1,4 +1,4 @@
-"""All JavaScript of the project is type-checked, strictly, or `script/test --static` says why not and fails."""
+"""`script/test --static` checks the types of all JavaScript strictly. If it cannot, it says why and fails."""
 
 from __future__ import annotations
 

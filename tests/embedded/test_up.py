@@ -1,4 +1,4 @@
-"""`script/up`: starting, watching, ending, recovering. The servers are real, the product's commands are stand-ins."""
+"""How `script/up` starts, watches, ends and restarts processes. The servers are real, the product is a stand-in."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ ALL = 4 + len(WORKERS)
 
 
 def _redis_at(run: Run) -> RedisServer:
-    """The run's Redis as a stranger sees it."""
+    """Return the run's Redis as an external server: this object sends commands, but does not own the process."""
     return RedisServer(run.home / "stranger", external=run.run_file()["redis"]["url"])
 
 
 def _run_up(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """`script/up` with options that make it end by itself."""
+    """Run `script/up` until it ends by itself, and return its output and exit code."""
     return subprocess.run(
         [sys.executable, STAND_IN, *options],
         env={**os.environ, "ACADEMY_HOME": str(home)},
@@ -91,7 +91,7 @@ def test_a_process_that_does_not_end_is_killed_in_time(up: Up) -> None:
     run.send(signal.SIGTERM)
     assert run.wait_end() == 0
     assert process.wait_gone(started, 0)
-    assert END_SECONDS < PROMISED_END_SECONDS  # a busy machine may take longer, our patience may not
+    assert END_SECONDS < PROMISED_END_SECONDS  # not measured: a busy machine may take longer
 
 
 def test_ctrl_c_while_it_starts_ends_cleanly(up: Up, home: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_process_that_dies_is_started_again_at_the_same_port(up: Up, name: str
     run.wait_for(f"{name} (pid {before[name]['pid']}) was ended by SIGKILL; starting it again in 1 s")
     run.wait_for(f"{name} runs again")
     if name == "sqs":
-        run.wait_for("Making queues")  # the emulator loses them when it is killed
+        run.wait_for("Making queues")  # the emulator loses its queues when it is killed
     after = eventually(lambda: (found := run.run_file())[name]["pid"] != before[name]["pid"] and found, "the new pid")
     assert {each: entry | {"pid": 0} for each, entry in after.items()} == {
         each: entry | {"pid": 0} for each, entry in before.items()
@@ -288,7 +288,7 @@ def test_the_exit_code_of_status_says_what_runs(up: Up, home: Path) -> None:
 
 
 def _make_unstartable(home: Path) -> None:
-    """So that a PostgreSQL that ended is not back before it is looked at."""
+    """Break the configuration of PostgreSQL, so that it cannot start again after the test has killed it."""
     (home / "postgres" / "data" / "postgresql.conf").write_text("no_such_setting = 1\n")
 
 
@@ -297,7 +297,7 @@ def test_status_checks_each_process_by_its_own_protocol(up: Up, home: Path) -> N
     entries = run.run_file()
     for name, entry in entries.items():
         with _frozen(entry["pid"]):
-            if name in WORKERS:  # as if it had been frozen for a while
+            if name in WORKERS:  # its status depends on the age of its ready file
                 long_ago = time.time() - 3600
                 os.utime(Home(home).ready_file(name), (long_ago, long_ago))
             status = _run_up(home, "--status")
@@ -347,7 +347,7 @@ def test_status_checks_external_servers_too(up: Up, home: Path) -> None:
 
 
 def status_line(name: str, table: str) -> str:
-    """The line of one process, its columns one space apart."""
+    """Return the line of one process in the table of `--status`, with one space between the columns."""
     (line,) = [" ".join(line.split()) for line in table.splitlines() if line.split()[0] == name]
     return line
 
@@ -441,6 +441,6 @@ BACKGROUND = (1 << signal.SIGINT - 1) | (1 << signal.SIGQUIT - 1)
 
 
 def _ignored(pid: int) -> int:
-    """The mask of the signals that a process ignores."""
+    """Return the mask of the signals that a process ignores."""
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigIgn:")]
     return int(line.split()[1], 16)

@@ -1,4 +1,4 @@
-"""PostgreSQL for users whom it refuses: root, and numbers without a name, which containers are run as."""
+"""The embedded servers for a user id without a name, which PostgreSQL refuses. Containers often run with such an id."""
 
 from __future__ import annotations
 
