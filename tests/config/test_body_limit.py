@@ -1,4 +1,4 @@
-"""The guard of request bodies: announced, lying, chunked and slow ones, before the application has read them."""
+"""The limits on request bodies: announced ones, chunked ones, slow ones, and ones that are longer than announced."""
 
 import asyncio
 import json
@@ -21,7 +21,10 @@ def small_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Exchange:
-    """One request: `parts` arrive one by one, and after the last nothing comes any more, as with a real server."""
+    """One request, whose body arrives in `parts`. After the last part, `receive` waits for ever, as in a real server.
+
+    `announced` is the value of Content-Length. If `ends` is false, the last part is not the end of the body.
+    """
 
     def __init__(self, *parts: bytes, announced: bytes | None = None, ends: bool = True) -> None:
         headers = [] if announced is None else [(b"content-length", announced)]
@@ -132,7 +135,7 @@ async def test_a_too_large_body_is_refused_as_soon_as_it_is_announced(announced:
 async def test_a_chunked_or_lying_body_is_refused_when_it_has_grown_too_large(
     parts: list[bytes], announced: bytes | None
 ) -> None:
-    """At once even if nothing follows: waiting for more would keep the answer back."""
+    """The answer is sent at once, even if no further part arrives."""
     exchange = Exchange(*parts, announced=announced)
     status, body = await exchange.answer()
     assert (status, json.loads(body)["code"]) == (413, "too_large")
@@ -227,7 +230,7 @@ async def test_a_sender_is_not_checked_for_each_part_of_a_body() -> None:
 
 
 async def test_a_refused_body_takes_no_slot_while_the_rest_is_read() -> None:
-    """Its client may go on sending for a while, and others need not wait for that."""
+    """The client may go on sending the refused body for a while, and other bodies need not wait until it ends."""
     lying = Exchange(*[b"x" * 600] * 2, announced=b"500", ends=False)
     other = Exchange(b"x" * 500, announced=b"500")
 
@@ -244,7 +247,7 @@ async def test_a_refused_body_takes_no_slot_while_the_rest_is_read() -> None:
 
 @pytest.mark.parametrize("announced", [None, b"1000"])
 async def test_a_large_body_must_arrive_within_the_total_time(announced: bytes | None) -> None:
-    """One that says no length is taken for as large as it may be."""
+    """A body without an announced length is treated as one of the largest allowed size."""
     exchange = Exchange(b"x" * 600, announced=announced, ends=False)
     limits = BodyLimits(PaceLimits(grace_seconds=60, bytes_per_second=1, total_seconds=0.05))
     status, body = await exchange.answer(limit_body(exchange.application, known, limits))

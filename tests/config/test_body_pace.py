@@ -1,4 +1,4 @@
-"""How slowly a body may come."""
+"""How slowly a request body may arrive."""
 
 import pytest
 

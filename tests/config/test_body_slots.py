@@ -1,4 +1,4 @@
-"""How many large bodies one sender, one academy and one process may have at a time."""
+"""How many large request bodies may arrive at the same time: from one sender, from one academy, and at one process."""
 
 from contextlib import suppress
 

@@ -1,4 +1,4 @@
-"""No caller chooses the codec that reads a request."""
+"""Requests are decoded as UTF-8: a client cannot choose another codec."""
 
 import json
 from typing import Any

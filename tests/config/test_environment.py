@@ -14,7 +14,7 @@ OURS = {name.upper() for name in Environment.model_fields}
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is set but a good key."""
+    """Set a valid SECRET_KEY, and none of the product's other variables."""
     for name in OURS & set(os.environ):
         monkeypatch.delenv(name)
     monkeypatch.setenv("SECRET_KEY", SECRET)
@@ -168,7 +168,7 @@ def test_the_web_process_has_a_pool_of_a_fixed_size(monkeypatch: pytest.MonkeyPa
     assert found["NAME"] == "academy"
     assert found["CONN_MAX_AGE"] == 0
     assert found["OPTIONS"]["pool"]["max_size"] == 7
-    assert found["CONN_HEALTH_CHECKS"] is False  # the pool would send a statement for each request
+    assert found["CONN_HEALTH_CHECKS"] is False  # the pool would send one more statement for each request
     assert found["OPTIONS"]["application_name"] == "web"
 
 

@@ -1,4 +1,4 @@
-"""The headers of every answer, and the way to https."""
+"""The headers of every answer, and the redirect from http to https."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ async def test_a_request_by_http_is_redirected_to_https(tls: Any, method: str, s
         {"scheme": "https", "headers": HOST},
         {"path": "/healthz", "headers": HOST},
         {"path": "/readyz"},
-        {"headers": [(b"host", b"evil.example")]},  # Django says that there is no such site
+        {"headers": [(b"host", b"evil.example")]},  # Django itself refuses an unknown host
     ],
 )
 async def test_requests_that_need_no_redirect_are_served(tls: Any, scope: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a process was told in secret is out of sight once it has read it."""
+"""After a process has read the secrets in its environment, other processes cannot read them there."""
 
 import os
 import re
@@ -77,7 +77,7 @@ def test_every_client_of_aws_has_the_credentials_that_were_hidden() -> None:
 
 
 def test_clients_of_aws_are_made_in_one_place() -> None:
-    """Or the next one has no credentials: boto3 would look for them in the environment, which no longer has them."""
+    """A client made elsewhere has no credentials: boto3 looks for them in the environment, which no longer has them."""
     made = [
         path.relative_to(PROJECT).as_posix()
         for folder in ("academy", "apps", "realtime", "config", "embedded")
@@ -94,7 +94,7 @@ def test_every_variable_that_is_typed_as_a_secret_is_hidden() -> None:
 
 
 def seen_of(pid: int) -> str:
-    """What another process reads of its environment; root reads all there is."""
+    """Return the environment of a process, or an empty text if this process may not read it. Root may read it."""
     try:
         return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8")
     except PermissionError:
@@ -127,5 +127,5 @@ def test_a_command_shows_no_secrets_either(system: System) -> None:
         text=True,
     )
     assert SECRET not in said
-    if os.geteuid() == 0:  # no other user may look at all
+    if os.geteuid() == 0:  # other users may not read the file
         assert "SECRET_KEY=***" in said

@@ -1,4 +1,4 @@
-"""Every line of a log is a JSON object with its time, its level and its event, whoever writes it."""
+"""Every line of a log is a JSON object with time, level and event, even if Python or a library writes the line."""
 
 import json
 import subprocess

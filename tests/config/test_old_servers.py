@@ -1,4 +1,4 @@
-"""Servers that are too old: each program says so in one sentence when it starts, and ends."""
+"""If Redis or PostgreSQL is too old, each program says so in one sentence when it starts, and ends."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from embedded.group import Servers
 
-NEWER = "99"  # than any PostgreSQL
-# A program with a PostgreSQL that is too old for it.
+NEWER = "99"  # a later version than any PostgreSQL has
+# Runs `manage.py migrate` as if it needed PostgreSQL 99.
 TO_THE_NEWER = f"""
 import os, sys
 sys.argv = ["manage.py", "migrate"]
@@ -93,7 +93,7 @@ def test_a_version_is_compared_as_numbers(version: str, *, too_old: bool) -> Non
 
 @pytest.fixture
 def old_postgres(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The PostgreSQL of the tests is older than what is needed now, and this process has not looked yet."""
+    """Require a later PostgreSQL than the tests have, and let Django check the version again."""
     monkeypatch.setattr(DatabaseFeatures, "minimum_database_version", (int(NEWER),))
     monkeypatch.setattr(base, "RAN_DB_VERSION_CHECK", set())
 

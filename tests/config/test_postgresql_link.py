@@ -1,4 +1,4 @@
-"""Links to PostgreSQL that go silent: nobody waits for ever, and no transaction of a frozen process stays open."""
+"""Silent links to PostgreSQL: no process waits for ever for an answer, and no transaction stays open for ever."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ from harness.proxy import Proxy
 
 @contextmanager
 def silent_proxy(port: int) -> Iterator[tuple[Proxy, Any]]:
-    """A proxy in a loop of its own, and a function that lets it go silent."""
+    """Yield a proxy that runs in its own thread, and a function that calls a method of the proxy in that thread."""
     loop, proxy = asyncio.new_event_loop(), Proxy(port)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -74,9 +74,9 @@ def test_an_address_overrules_the_limits_of_links() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_server_ends_a_transaction_that_pauses_for_too_long() -> None:
-    """If the process is frozen during a transaction, its locks become free."""
+    """The locks of a process that is frozen during a transaction become free."""
     link = connections["default"].copy()
-    link.settings_dict["OPTIONS"]["idle_in_transaction_seconds"] = 30  # `copy` has copied the settings too
+    link.settings_dict["OPTIONS"]["idle_in_transaction_seconds"] = 30  # changes only the settings of the copy
     try:
         with link.cursor() as cursor:
             cursor.execute("SHOW idle_in_transaction_session_timeout")

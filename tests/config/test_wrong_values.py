@@ -1,4 +1,4 @@
-"""Whoever starts a program with a wrong environment reads the sentences, and nothing else."""
+"""A program that is started with wrong variables prints one sentence for each, and nothing else."""
 
 import json
 import os
@@ -38,5 +38,5 @@ def test_a_program_says_what_is_wrong_and_ends(words: list[str]) -> None:
 
 
 def sentences_of_log(text: str) -> str:
-    """The events of a log; each of its lines is an object."""
+    """Return the events of a log, one a line. Each line of the log is a JSON object."""
     return "".join(f"{json.loads(line)['event']}\n" for line in text.splitlines())
