@@ -1,4 +1,4 @@
-"""Real proxies in front of the product, each configured as its page in docs/how-to/ says."""
+"""Real proxies in front of the product, each with the configuration that its page in docs/how-to/ shows."""
 
 import datetime as dt
 import os
@@ -25,7 +25,7 @@ from tests.docs.pages import page
 
 
 class Proxy(Program):
-    """A proxy with the configuration of its page: only addresses, ports and paths are other ones."""
+    """A proxy with the configuration that its page shows. Only addresses, ports, paths and one limit differ."""
 
     name: str
     tool: Tool
@@ -36,7 +36,7 @@ class Proxy(Program):
         folder.mkdir()
         self.certificate = _make_certificate(folder)
         program = self.tool.find()
-        # Never skipped: a server behind a proxy that nobody has tried is not known to work.
+        # The tests fail instead of being skipped, so that each run tries every proxy.
         assert program is not None, (
             f"Run script/test, which gets {self.tool.kind}, or name yours in ${self.tool.variable}."
         )
@@ -45,11 +45,11 @@ class Proxy(Program):
 
     @abstractmethod
     def _changes(self, folder: Path, upstream: str) -> dict[str, str]:
-        """What the test's configuration has in place of what the page has."""
+        """Return `{text on the page: its replacement for the tests}`."""
 
     @abstractmethod
     def _start(self, folder: Path, program: str, configuration: str) -> list[str]:
-        """Writes the configuration; returns the command."""
+        """Write the configuration to a file, and return the command that starts the proxy."""
 
     def _shown(self, changes: dict[str, str]) -> str:
         (shown,) = page(self.page).fenced(self.name)
@@ -87,7 +87,7 @@ class Nginx(Proxy):
         temporary = "".join(
             f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
-        user = "user root;" if os.geteuid() == 0 else ""  # its own user could not enter the folder
+        user = "user root;" if os.geteuid() == 0 else ""  # nginx's default user could not enter the folder
         file = folder / "nginx.conf"
         file.write_text(
             f"daemon off;\nworker_processes 1;\npid {folder}/nginx.pid;\n{user}\nevents {{ worker_connections 512; }}\n"
@@ -106,7 +106,7 @@ class HAProxy(Proxy):
             "bind :443": f"bind {HOST}:{self.port}",
             "/etc/ssl/academy.pem": str(folder / "both.pem"),
             "server web 127.0.0.1:8000": f"server web {upstream}",
-            "maxconn 20000": "maxconn 500",  # of the file descriptors that a test may have
+            "maxconn 20000": "maxconn 500",  # 20000 need more file descriptors than a test may open
         }
 
     def _start(self, folder: Path, program: str, configuration: str) -> list[str]:

@@ -16,9 +16,9 @@ ACCOUNT = {"tenant": "hanbit", "username": "owner", "password": PASSWORD}
 
 
 def browser(proxy: Proxy, address: str = HOST, *, http2: bool = True, **headers: str) -> httpx.AsyncClient:
-    """A client that comes from another address of the loopback, as the proxy sees it.
+    """Return a client that connects to the proxy from `address`, one of the loopback addresses.
 
-    httpx reads no answer by HTTP/2 before the whole body was sent.
+    Over HTTP/2, httpx reads no answer before it has sent the whole body.
     """
     transport = httpx.AsyncHTTPTransport(verify=proxy.trust(), local_address=address, http2=http2)
     return httpx.AsyncClient(base_url=proxy.address, transport=transport, headers=headers, timeout=30)
@@ -88,7 +88,7 @@ async def test_events_arrive_while_the_stream_is_open(system: System, proxy: Pro
 
 
 async def test_a_body_that_the_proxy_passes_on_is_refused_before_it_is_sent(proxy: Proxy) -> None:
-    """A stranger's video: the answer comes though the body has not ended, and the proxy passes it on."""
+    """A stranger sends a video. The server answers before the video has ended, and the proxy passes the answer on."""
     async with browser(proxy, "127.0.0.24", http2=False) as stranger:
         answer = await stranger.post("/media/videos/", content=b"x" * 30_000_000, headers={"Content-Type": "video/mp4"})
     assert answer.status_code in {401, 413}
@@ -96,7 +96,7 @@ async def test_a_body_that_the_proxy_passes_on_is_refused_before_it_is_sent(prox
 
 
 async def test_each_path_has_its_limit_on_bodies(system: System, proxy: Proxy) -> None:
-    """A workbook of some megabytes gets to the server, which looks into it; elsewhere a megabyte is the most."""
+    """The server receives and examines a workbook of 15 MB. On paths that take no files, the limit is 1 MB."""
     async with signed_in(system, proxy, http2=False) as client:
         workbook = {"file": ("students.xlsx", b"PK" + bytes(15_000_000))}
         answer = await client.post("/api/v1/students/import/", files=workbook)

@@ -1,4 +1,8 @@
-"""Which peers' headers the web server trusts: its option, `FORWARDED_ALLOW_IPS`, or those of its own machine."""
+"""Which peers' `X-Forwarded-` headers the web server trusts.
+
+The option `--forwarded-allow-ips` names these peers, or else the variable `FORWARDED_ALLOW_IPS`. Without both, the web
+server trusts only peers on its own machine.
+"""
 
 import json
 import subprocess
@@ -35,7 +39,7 @@ async def test_if_all_peers_are_trusted_a_client_still_cannot_choose_its_address
     with system.another_web(FORWARDED_ALLOW_IPS="*") as web:
         async with httpx.AsyncClient(base_url=web.address, timeout=30) as client:
             answers = [
-                # As a proxy passes on what the client wrote, with the client's own address behind it.
+                # A proxy passes on the address that the client wrote, and appends the client's real address.
                 await client.post(
                     "/api/v1/auth/token/",
                     json=account,
@@ -60,7 +64,7 @@ def test_a_wrong_value_ends_the_server_with_a_sentence() -> None:
     command = [sys.executable, "-m", "realtime.serve", "asgi:application", "--forwarded-allow-ips", "nginx"]
     ended = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    (line,) = ended.stderr.splitlines()  # of the log
+    (line,) = ended.stderr.splitlines()  # the one line of the log
     assert json.loads(line)["event"].startswith(
         "--forwarded-allow-ips is wrong: 'nginx' is neither an address nor a network"
     )

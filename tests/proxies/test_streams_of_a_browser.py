@@ -1,4 +1,4 @@
-"""How many event streams one browser holds: six by HTTP/1.1, which then wait for nothing else; many by HTTP/2."""
+"""Over HTTP/1.1, a browser's six event streams block its other requests to the site. Over HTTP/2, twelve do not."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ ASK = """() => { window.answered = false; window.asked = fetch("/healthz").then(
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(browser: Browser) -> AsyncIterator[Page]:  # noqa: F811 - the fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:  # noqa: F811 - the imported fixture
     context = await browser.new_context(ignore_https_errors=True)
     yield await context.new_page()
     await context.close()
