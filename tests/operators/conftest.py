@@ -1,4 +1,4 @@
-"""Reuse the fixture of the engine's own tests that makes new publishers and clients."""
+"""Provides the fixture `forget_clients` of the engine's tests, which lets the engine make its clients again."""
 
 from tests.realtime.conftest import forget_clients
 

@@ -29,13 +29,13 @@ NOWHERE = f"{HOST}:1"
 
 @pytest.fixture(scope="module")
 def ailing(template: Servers) -> Iterator[System]:
-    """A system whose parts the tests break one after another, and repair again."""
+    """Yield a system for all tests of this module. A test that breaks a part of it repairs it afterwards."""
     with scratch_folder("system") as folder, running_system(template, folder, "ailing_system") as running:
         yield running
 
 
 def doctor(system: System, *words: str, **environment: str) -> tuple[int, dict[str, str], str]:
-    """Run the doctor. Return its exit code, its words by the name of the check, and its whole output."""
+    """Run the doctor. Return its exit code, `{name of a check: verdict and text}`, and its whole output."""
     done = subprocess.run(
         [sys.executable, "manage.py", "doctor", *words],
         cwd=PROJECT,

@@ -1,4 +1,4 @@
-"""The log of a running system: whose a line is stands on it, and nothing is logged for each record or frame."""
+"""The log of a running system: lines of a job, a connection or a request name its tenant. Frames are not logged."""
 
 import asyncio
 import json
@@ -26,14 +26,14 @@ FLOOD = 300
 
 @pytest.fixture(scope="module")
 def talking(template: Servers) -> Iterator[System]:
-    """The product, which says all that it can."""
+    """Yield a running product with the log level DEBUG."""
     with scratch_folder("system") as folder:
         with running_system(template, folder, "talking_system", LOG_LEVEL="DEBUG") as running:
             yield running
 
 
 def lines_of(log_file: Path) -> list[Line]:
-    """Those that are complete."""
+    """Return the parsed lines of a log file, without an incomplete last line."""
     return [json.loads(line) for line in log_file.read_text().splitlines(keepends=True) if line.endswith("}\n")]
 
 
@@ -74,7 +74,7 @@ async def test_the_lines_of_a_websocket_have_its_tenant_and_its_connection(talki
     async with talking.client("saebom") as client, await talking.watcher(client) as watcher:
         await watcher.read_until("snapshot")
         connection = watcher.frames[0]["connection"]
-        for _ in range(40):  # more than it may
+        for _ in range(40):  # more frames than a client may send
             await watcher.send({"type": "pong"})
         assert (await watcher.closed())[0] == 4102
 
@@ -98,7 +98,7 @@ async def test_the_lines_of_a_request_have_its_own_tenant(talking: System) -> No
 
 
 async def upload(client: httpx.AsyncClient, token: str) -> None:
-    """Which the storage cannot take."""
+    """Upload a workbook, which the storage cannot accept. Check that the answer is 503."""
     files = {"file": ("x.xlsx", sample_workbook(1, seed=44))}
     headers = {"Authorization": f"Bearer {token}"}
     assert (await client.post("/api/v1/students/import/", files=files, headers=headers)).status_code == 503
@@ -153,7 +153,7 @@ async def test_nothing_is_logged_for_each_record_or_frame(talking: System) -> No
             publisher.status(tenant_id=tenant_id, topic="flood:a", attempt=number + 1, status="PENDING")
         publisher.status(tenant_id=tenant_id, topic="flood:a", attempt=FLOOD, status="DONE")
         await watcher.until_terminal("flood:a")
-        assert len(lines_of(log_file)) - before < FLOOD / 10  # of all levels
+        assert len(lines_of(log_file)) - before < FLOOD / 10  # debug lines included
     publisher.close()
 
 

@@ -1,4 +1,4 @@
-"""What a running system exposes: everything that the page of metrics names, in the web process and in the worker."""
+"""The metrics of a running system: web process and worker each expose all metrics that the metrics page names."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ def families_of(address: str, **headers: str) -> list[Metric]:
 
 
 def scrape(address: str) -> Samples:
-    """Metric → labels → value."""
+    """Return `{name of a sample: {values of its labels: value}}`."""
     samples: Samples = {}
     for family in families_of(address):
         for sample in family.samples:
@@ -48,7 +48,7 @@ def scrape(address: str) -> Samples:
 
 
 def names_and_types(address: str) -> set[tuple[str, str]]:
-    """Of what is ours, as the page writes it."""
+    """Return names and types of the product's own metrics, written as on the metrics page."""
     families = [family for family in families_of(address) if family.name.startswith(OURS)]
     return {(family.name + "_total" * (family.type == "counter"), family.type) for family in families}
 
@@ -60,7 +60,7 @@ def worker_address() -> str:
 
 @pytest.fixture(scope="module")
 def measured(template: Servers, worker_address: str) -> Iterator[System]:
-    """The product, whose worker also serves metrics."""
+    """Yield a running product whose worker also serves metrics."""
     port = worker_address.rpartition(":")[2]
     with scratch_folder("system") as folder:
         with running_system(template, folder, "measured_system", WORKER_METRICS_PORT=port) as running:
@@ -104,7 +104,7 @@ async def test_a_watched_import_is_counted_in_both_processes(measured: System, w
     assert web["realtime_records_delivered_total"][()] >= 4
     assert web["realtime_publish_to_socket_seconds_count"][()] >= 2
     assert web["realtime_feed_reads_total"]["confirmed",] == 1
-    assert web["realtime_records_published_total"]["accepted",] == 1  # PENDING, after the commit
+    assert web["realtime_records_published_total"]["accepted",] == 1  # the status PENDING, published after the commit
     assert worker["realtime_records_published_total"]["accepted",] >= 2
     assert web["realtime_sql_statements_total"]["/api/v1/students/import/",] >= 3
     assert web["realtime_sql_statements_total"]["/api/v1/jobs/",] >= 1
@@ -140,7 +140,7 @@ async def test_the_age_of_the_outbox_is_that_of_its_oldest_unsent_row(measured: 
         return scrape(measured.address)["realtime_outbox_age_seconds"][()]
 
     assert await asyncio.to_thread(ages) < 60
-    # Of a kind that nobody sends, so that the relay leaves it.
+    # The relay never sends an entry of an unknown kind, so the entry stays.
     measured.shell(
         "from realtime.models import OutboxEntry; from django.utils import timezone; from datetime import timedelta;"
         "e = OutboxEntry.objects.create(kind='nobody', tenant_id=1, payload={});"
@@ -159,7 +159,7 @@ def test_a_scrape_ends_while_redis_and_the_database_hang_without_their_metrics()
         return {"realtime_outbox_age_seconds": 1.0}
 
     exposed = Exposed([collect_slowly, lambda: {"realtime_redis_memory_bytes": 5.0}, fails])
-    for _ in range(2):  # the second one starts no second thread
+    for _ in range(2):  # the second scrape starts no second thread
         names = {family.name for family in exposed.collect()}
         assert "realtime_redis_memory_bytes" in names
         assert "realtime_outbox_age_seconds" not in names
@@ -201,7 +201,7 @@ async def test_waiting_and_running_jobs_are_counted_by_queue(measured: System) -
         return {name.removeprefix("academy_jobs_"): samples[name]["messaging",] for name in names}
 
     before = await asyncio.to_thread(jobs)
-    measured.query(  # no worker of messages runs here
+    measured.query(  # no messaging worker runs here
         "INSERT INTO aijob (job_id, tenant_id, job_type, status, attempt, payload, created_at, updated_at)"
         " SELECT gen_random_uuid(), tenant.id, 'bulk_message', status, 1, '{}', now(), now() - interval '1 hour'"
         " FROM tenant, unnest(ARRAY['PENDING', 'PENDING', 'PROCESSING', 'DONE']) AS status"

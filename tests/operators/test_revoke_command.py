@@ -26,7 +26,7 @@ async def test_the_connections_of_one_user_are_ended(own_system: System) -> None
             assert "within a second" in done.stdout
             assert (await owner.post("/api/v1/realtime/ticket/", json={})).status_code == 401
             await new_ticket(other)
-            # Nobody is locked out.
+            # The user can sign in again.
             account = {"tenant": "hanbit", "username": "owner", "password": PASSWORD}
             assert (await owner.post("/api/v1/auth/token/", json=account)).status_code == 200
 
@@ -60,7 +60,7 @@ async def test_the_connections_of_a_session_or_a_whole_tenant_are_ended(own_syst
 
 
 def test_it_says_that_redis_cannot_be_reached(own_system: System) -> None:
-    """Needs its own system, because the relay revokes everybody as soon as it finds the stored revocation."""
+    """The relay soon finds the stored revocation and revokes everybody of hanbit, so the test needs its own system."""
     done = revoke(own_system, "--tenant", "hanbit", REDIS_URL="redis://127.0.0.1:1/0")
     assert done.returncode == 1
     assert "Older tokens and tickets work until it can" in done.stdout
