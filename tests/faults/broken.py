@@ -1,7 +1,7 @@
-"""Break it and see: one defect for each guarantee, and the test that notices it.
+"""Deliberate defects, at least one for each guarantee, and for each defect the test that has to fail because of it.
 
-`script/break-guarantees` copies the project, puts in one defect after the other, and runs its test, which has to fail.
-The table in docs/explanation/broken-on-purpose.md is made of this list.
+For each defect, `script/break-guarantees` copies the project, puts the defect into the copy, and runs the test there.
+The table in docs/explanation/broken-on-purpose.md is made from this list.
 """
 
 import os
@@ -20,7 +20,7 @@ TIMEOUT_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """A text of the project that is replaced by another, and the test that has to fail then."""
+    """A text of the project (`old`), its replacement (`new`), and the test that has to fail with the replacement."""
 
     guarantee: str
     what: str
@@ -535,7 +535,7 @@ DEFECTS = [
 
 
 def put_in(defect: Defect, project: Path) -> None:
-    """Replaces the defect's `old` by its `new`. Raises ValueError unless the file has `old` exactly once."""
+    """Replace the defect's `old` by its `new`. Raise ValueError unless the file contains `old` exactly once."""
     path = project / defect.file
     text = path.read_text(encoding="utf-8")
     if text.count(defect.old) != 1:
@@ -544,13 +544,13 @@ def put_in(defect: Defect, project: Path) -> None:
 
 
 def table() -> str:
-    """The defects as Markdown."""
+    """Return the table of all defects in Markdown."""
     rows = [f"| {d.guarantee} | {d.what} (`{d.file}`) | `{d.test}` |" for d in DEFECTS]
     return "\n".join(["| guarantee | the defect | the test that fails |", "|---|---|---|", *rows])
 
 
 def noticed(defect: Defect, folder: Path) -> bool:
-    """Whether the defect's test fails, and not something else."""
+    """Return whether the defect's test fails. A timeout and an error outside the test do not count."""
     project = folder / "project"
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -579,7 +579,10 @@ def noticed(defect: Defect, folder: Path) -> bool:
 
 
 def main(wanted: Iterable[str]) -> int:
-    """Tries the defects whose guarantee or file holds one of the words; all without words."""
+    """Try the defects whose guarantee, file or description contains one of the words; without words, all defects.
+
+    Return 0 if there were defects to try and all were noticed, otherwise 1.
+    """
     words = list(wanted)
     chosen = [d for d in DEFECTS if not words or any(word in f"{d.guarantee} {d.file} {d.what}" for word in words)]
     missed = 0

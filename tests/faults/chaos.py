@@ -29,14 +29,14 @@ while now() - begin < tonumber(ARGV[1]) do end
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """Those that a schedule sets: of both Redis servers together, and of the worker."""
+    """The clocks that a schedule sets: one of both Redis servers, and one of the worker."""
 
     redis: HostClock
     worker: HostClock
 
 
 class Chaos:
-    """What can go wrong, one method each. Nothing here waits for a fault to be over."""
+    """The faults, one method each. No method waits until the product has recovered."""
 
     def __init__(
         self,
@@ -50,12 +50,12 @@ class Chaos:
         self.system, self.pair, self.webs, self.roamers, self.chance = system, pair, webs, roamers, chance
         self.clocks = clocks
         self.proxies = pair.proxies[1:]
-        """Those of the web processes. The first one is the way of the workers."""
+        """The proxies of the additional web processes. The pair's first proxy serves the system's own processes."""
         self.done: list[str] = []
         self._dump: Path | None = None
 
     async def some(self, number: int, pause: Callable[[], float]) -> None:
-        """Cause this many faults, one after the other, with pauses in between."""
+        """Cause this many random faults one after the other, with a pause of `pause()` seconds after each."""
         faults: list[Callable[[], Awaitable[None]]] = [
             self.redis_back_with_its_data,
             self.redis_back_with_older_data,
@@ -151,7 +151,7 @@ class Chaos:
         await self._configured("maxclients", "1")
 
     async def _configured(self, name: str, value: str) -> None:
-        # One connection for both: with the second setting no other one would be let in.
+        # One connection sets both values: with a `maxclients` of 1, Redis would refuse a second one.
         with Redis.from_url(self.pair.master.url) as redis:
             before = cast("dict[str, str]", redis.config_get(name))[name]
             redis.config_set(name, value)
@@ -170,7 +170,7 @@ class Chaos:
             await asyncio.sleep(self.chance.uniform(0.1, 2.0))
 
     async def database_links_ended(self) -> None:
-        """As a restart of PostgreSQL does; no statement is lost without its process hearing of it."""
+        """End all links to the database, as a restart of PostgreSQL does. Each lost statement raises an error."""
         await asyncio.to_thread(
             self.system.query,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -178,7 +178,7 @@ class Chaos:
         )
 
     async def worker_stopped(self) -> None:
-        """Frozen for a while, in the middle of whatever it and its relay do."""
+        """Freeze the worker for a while, in the middle of whatever it and its relay do."""
         pid = self.system.worker.pid
         if pid is not None:
             os.kill(pid, signal.SIGSTOP)
@@ -223,7 +223,7 @@ class Chaos:
         asyncio.get_running_loop().call_later(self.chance.uniform(0.2, 2.0), roamer.free.set)
 
     def calm(self) -> None:
-        """End all faults, so that everything works again."""
+        """End the faults that go on by themselves: stalled links and stuck clients."""
         for proxy in self.proxies:
             proxy.flow()
         for roamer in self.roamers:
@@ -232,7 +232,7 @@ class Chaos:
 
 @asynccontextmanager
 async def faulty_webs(system: System, pair: RedisPair, number: int) -> AsyncIterator[list[Web]]:
-    """Web processes whose way to Redis leads through a proxy each, the system running beside them."""
+    """Run the system and this many more web processes, each with its own proxy to Redis. Yield these processes."""
     webs: list[Web] = []
     pair.proxies += [Proxy(pair.master.port) for _ in range(number)]
     try:

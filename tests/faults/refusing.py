@@ -1,4 +1,4 @@
-"""Ways to make a Redis answer and refuse writes, for tests."""
+"""Context managers for tests: inside, a Redis answers but refuses writes."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ def _client(server: RedisServer) -> Iterator[Redis]:
 
 @contextmanager
 def read_only(server: RedisServer) -> Iterator[None]:
-    """It is a replica whose master is away: READONLY."""
+    """Make Redis a replica of an unreachable master. It refuses writes with READONLY."""
     with _client(server) as client:
         client.replicaof(HOST, free_port())
         try:
@@ -36,7 +36,7 @@ def read_only(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def disk_full(server: RedisServer) -> Iterator[None]:
-    """Its dump cannot be written: MISCONF. A folder stands where the file should be, which stops root too."""
+    """Make the dump of Redis fail: it refuses writes with MISCONF. A folder in place of the file stops root too."""
     with _client(server) as client:
         server.dump_file.unlink(missing_ok=True)
         server.dump_file.mkdir()
@@ -52,7 +52,7 @@ def disk_full(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def replicas_missing(server: RedisServer) -> Iterator[None]:
-    """It has fewer replicas than it asks for: NOREPLICAS."""
+    """Make Redis require a replica that it does not have. It refuses writes with NOREPLICAS."""
     with _client(server) as client:
         client.config_set("min-replicas-to-write", 1)
         try:
@@ -63,7 +63,7 @@ def replicas_missing(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def memory_full(server: RedisServer) -> Iterator[None]:
-    """It is at maxmemory, and has nothing that it may evict: OOM."""
+    """Put Redis above `maxmemory`, with nothing that it may evict. It refuses writes with OOM."""
     with _client(server) as client:
         before = cast("dict[str, str]", client.config_get("maxmemory", "maxmemory-policy"))
         client.config_set("maxmemory-policy", "noeviction")
@@ -71,9 +71,9 @@ def memory_full(server: RedisServer) -> Iterator[None]:
         try:
             yield
         finally:
-            for name in ("maxmemory", "maxmemory-policy"):  # in this order, or what has an expiry is evicted
+            for name in ("maxmemory", "maxmemory-policy"):  # the limit first, or Redis would evict keys with an expiry
                 client.config_set(name, before[name])
 
 
 REFUSING: dict[str, Refusing] = {"READONLY": read_only, "MISCONF": disk_full, "NOREPLICAS": replicas_missing}
-"""No write at all. At OOM the engine's own scripts still write."""
+"""Faults in which Redis refuses every write. With OOM, the engine's own scripts can still write."""

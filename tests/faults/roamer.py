@@ -1,4 +1,4 @@
-"""A client that goes through everything: it comes back with its place, by another transport and to another process."""
+"""A client that reconnects again and again with its place, by a random transport and to a random process."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ PAUSE_SECONDS = 0.05
 
 
 class Roamer:
-    """Keeps one fold over all its connections, and judges every frame as it comes: `problems` says what was wrong."""
+    """A client that keeps one fold over all its connections and checks every frame. `problems` lists what was wrong."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Roamer:
         self.free = asyncio.Event()
         self.free.set()
         self.asks: set[str] = set()
-        """Topics that this client saw unfinished and was not shown again: it names them when it connects next."""
+        """Doubtful topics: held unfinished, but not in a whole snapshot. The next connection asks for them by name."""
         self._highest: dict[tuple[str, str], int] = {}
         self._shown: set[str] = set()
         self._watcher: Watcher | None = None
 
     async def run(self) -> None:
-        """Roam until cancelled."""
+        """Connect again and again until cancelled."""
         while True:
             try:
                 await self._live()
@@ -50,7 +50,7 @@ class Roamer:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _live(self) -> None:
-        """One connection, until it is lost; now and then this client leaves by itself."""
+        """Hold one connection until it is lost, or until a random number of frames or polls."""
         granted = await self._ticket()
         address = self._chance.choice(self._addresses)
         transport = self._chance.choice(["websocket", "websocket", "sse", "poll"])
@@ -70,7 +70,8 @@ class Roamer:
                 await self.free.wait()
                 asks = set(self.asks)
                 self.take(await watcher.read())
-                # Who stays connected is told the end of what it saw. Who has just come has to name it.
+                # A client that stays connected is sent the end of each topic that it saw. A client whose first snapshot
+                # lacks topics has to reconnect and name them.
                 if number < 2 and self.asks - asks:
                     return
 
@@ -89,7 +90,7 @@ class Roamer:
         return ",".join(["*", *sorted(self.asks)])
 
     def take(self, frame: Frame) -> None:
-        """Judge a frame, and fold it."""
+        """Check a frame, and fold its records."""
         self.frames += 1
         text = str(frame)
         self.problems += [
@@ -117,7 +118,7 @@ class Roamer:
     def _keep(self, record: dict[str, Any]) -> None:
         held = self.fold.get(record["topic"])
         if record["status"] == "UNKNOWN":
-            return  # it is named again the next time; by then the relay may have restored it
+            return  # the next connection names the topic again; the relay may have restored it by then
         if held is None or strength(record) >= strength(held):
             self.fold[record["topic"]] = record
             self.asks.discard(record["topic"])

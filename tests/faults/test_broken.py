@@ -1,4 +1,4 @@
-"""The defects of `script/break-guarantees` can still be put in, and the documentation lists them as they are."""
+"""The defects of `script/break-guarantees` can still be put in, and the documentation contains their table."""
 
 import shutil
 from pathlib import Path
@@ -29,6 +29,6 @@ def test_the_documentation_contains_the_table_of_defects() -> None:
 
 
 def test_a_defect_is_noticed(tmp_path: Path) -> None:
-    """One that is quick to notice; `script/break-guarantees` tries all."""
+    """Only one defect, whose test is quick. `script/break-guarantees` tries all."""
     quick = next(defect for defect in DEFECTS if defect.file == "realtime/feed/subscriber.py")
     assert noticed(quick, tmp_path)

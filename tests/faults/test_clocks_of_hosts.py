@@ -1,4 +1,4 @@
-"""Hosts whose clocks are wrong, or are set wrong for a moment: jobs end, ends are shown, and tickets hold as ever."""
+"""Clocks of hosts are wrong, some only for a moment: jobs still end, their ends are shown, and tickets stay valid."""
 
 import os
 import time
@@ -33,7 +33,7 @@ class Hosts:
     web: HostClock
     redis: HostClock
     address: str
-    """Of the second web process; the first one's clock is right."""
+    """The address of the second web process. The clock of the first one is right."""
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ async def test_web_processes_with_different_clocks_agree_on_tickets_and_revocati
 
 
 def lease_end(system: System, job_id: str) -> float:
-    """When the lease of a running job ends, in Unix seconds."""
+    """Return when the lease of a running job ends, in Unix seconds, or 0 if the job has no lease."""
     with Redis.from_url(system.redis.url) as redis:
         return redis.zscore(Keys().leases(tenant_of(system, "hanbit")), f"job:{job_id}") or 0.0
 

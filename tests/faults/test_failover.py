@@ -1,4 +1,4 @@
-"""Redis fails over and back while the product runs, and no link is cut: every browser ends on the truth."""
+"""Redis fails over and back, and no link is cut: in the end, every browser shows the true state."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,10 @@ async def failing(template: Servers) -> AsyncIterator[tuple[System, RedisPair]]:
 
 
 async def running_import(system: System, client: httpx.AsyncClient, watcher: Watcher, seed: int) -> str:
-    """Begun as somebody does it who tries again: just after a failover the web process may have to find the master."""
+    """Submit an import until it is accepted, and return its job's id as soon as it runs.
+
+    Just after a failover, the web process may refuse it until it has found the master.
+    """
     job_id = ""
     async with asyncio.timeout(20):
         while not job_id:
@@ -47,7 +50,7 @@ async def test_jobs_that_run_during_a_failover_and_a_failback_end_in_every_brows
         await pair.fail_over()
         assert (await watcher.until_terminal(f"job:{first}"))["status"] == "DONE"
         await pair.replicate()
-        await pair.fall_behind()  # of what follows the first master hears nothing
+        await pair.fall_behind()  # the first master, now a replica, receives nothing from here on
         second = await running_import(system, client, watcher, 52)
         assert (await watcher.until_terminal(f"job:{second}"))["status"] == "DONE"
         await pair.promote()

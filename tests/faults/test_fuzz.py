@@ -1,7 +1,7 @@
-"""Random and mutated frames, tickets, query strings and event-stream headers: nothing escapes, leaks or grows.
+"""Random and mutated frames, tickets, query strings and headers crash nothing, leak nothing, and admit nobody wrongly.
 
-`script/test --faults` sends 100,000, CI 4,000. Against the engine's own ASGI application in this process, so that an
-exception that escapes is seen, and memory can be measured.
+`script/test --faults` sends 100,000 of them, CI 4,000. The engine's ASGI application runs in this process, so that the
+tests see its exceptions and can measure its memory.
 """
 
 import asyncio
@@ -97,7 +97,7 @@ def ticket(*topics: str) -> str:
 
 
 def mutated(chance: random.Random, text: str) -> str:
-    """The text with some of its characters changed, dropped, doubled, or something nasty put in."""
+    """Return the text with some characters replaced, deleted or repeated, or with an unusual string put in."""
     for _ in range(chance.choice([1, 1, 2, 5])):
         place = chance.randrange(len(text) + 1)
         kept = chance.randrange(3)
@@ -107,7 +107,7 @@ def mutated(chance: random.Random, text: str) -> str:
 
 
 def random_frame(chance: random.Random) -> dict[str, Any]:
-    """A message of the server to the application: text or bytes, near to a good frame or far from it."""
+    """Return an ASGI message with a frame of a client: text or bytes, similar to a valid frame or not."""
     good = orjson.dumps(chance.choice(GOOD_FRAMES)).decode()
     kind = chance.random()
     if kind < 0.1:
@@ -127,7 +127,7 @@ def random_frame(chance: random.Random) -> dict[str, Any]:
 
 @pytest.fixture
 async def engine(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[process_state.ServerProcess]:
-    """The engine's process object of the running event loop. It accepts any number of frames, good or bad."""
+    """Yield the engine's process object of the running event loop. It accepts any number of frames, valid or not."""
     monkeypatch.setattr("realtime.web.websocket.FRAMES_BURST", 10**9)
     monkeypatch.setattr("realtime.web.websocket.MAX_BAD_FRAMES", 10**9)
     monkeypatch.setattr("realtime.feed.subscriber.MAX_QUEUED_BYTES", 10**9)
@@ -189,7 +189,7 @@ async def test_no_handshake_crashes_the_server_or_is_wrongly_admitted(
         peer.inbox.put_nowait({"type": "websocket.connect"})
         peer.inbox.put_nowait({"type": "websocket.disconnect"})
         await task
-        # The last character of a signature has two bits that say nothing.
+        # Two bits of a signature's last character are ignored, so another last character may be accepted too.
         let_in = peer.code is None and changed[:-1] == good[:-1]
         assert let_in or peer.code in {4401, 4400, 4403, 4100}, f"seed {SEED}: {peer.scope} {peer.outbox}"
     assert len(engine.connections) == 0
@@ -222,7 +222,7 @@ async def test_no_event_stream_request_crashes_the_server(engine: process_state.
         method = chance.choice(["GET", "GET", "GET", "HEAD", "POST", "OPTIONS", "BREW"])
         peer = Peer(scope_of("http", method=method, headers=headers, query_string=query))
         task = peer.serve()
-        await until(lambda: bool(peer.outbox) or task.done())  # noqa: B023 - waited for at once
+        await until(lambda: bool(peer.outbox) or task.done())  # noqa: B023 - only called in this iteration
         peer.inbox.put_nowait({"type": "http.disconnect"})
         await task
         statuses.add(peer.outbox[0]["status"])
@@ -234,7 +234,7 @@ async def test_no_event_stream_request_crashes_the_server(engine: process_state.
 
 
 def measure() -> int:
-    """Bytes that Python holds."""
+    """Return how many bytes Python has allocated since tracing began."""
     gc.collect()
     if not tracemalloc.is_tracing():
         tracemalloc.start()

@@ -1,7 +1,8 @@
-"""The history checker: clients on all transports, two server processes, and a random schedule of faults.
+"""The history checker: clients on all transports and two server processes go through a random schedule of faults.
 
-Afterwards: no terminal record was lost, no topic went back, no byte crossed between academies, and every client's fold
-agrees with a fresh snapshot. `script/test --faults` tries 50 seeds, CI 5; `HISTORY_SEEDS=17,23` tries these.
+Afterwards, no terminal record was lost, no topic went back to a lower offset, no client received a topic of another
+academy, and every client's fold agrees with a fresh snapshot. `script/test --faults` tries 50 seeds, CI 5.
+`HISTORY_SEEDS=17,23` tries the seeds 17 and 23.
 """
 
 import asyncio
@@ -29,12 +30,12 @@ from tests.faults.chaos import Chaos, Clocks, faulty_webs
 from tests.faults.roamer import LOST, Roamer, strength
 
 ACADEMIES = {"hanbit": "saebom", "saebom": "hanbit"}
-ROAMERS = 3  # of each academy
+ROAMERS = 3  # clients of each academy
 JOBS = 3  # of each academy
 FAULTS = 6
 SETTLE_SECONDS = 120.0
 HEALED_SECONDS = 20.0
-"""Many times the period of the probes here; longer than a busy machine needs."""
+"""How long clients may differ from a fresh snapshot: many probes of 0.5 s, enough for a busy machine."""
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -57,10 +58,9 @@ class Faulty:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def faulty(template: Any) -> AsyncIterator[Faulty]:
-    """One product for all seeds, so that each schedule also meets what the earlier ones left behind.
+    """Run one product for all seeds, so that each schedule also meets what the earlier ones left behind.
 
-    A new client is shown only 2 ended jobs of its academy. Older ones leave the feed, and no client is told that
-    they left.
+    A new client is shown only the last 2 ended jobs of its academy. The feed drops older jobs without telling clients.
     """
     with scratch_folder("history") as folder:
         system = System(template, folder, "history", **QUICK, REALTIME_RECENT_TERMINAL="2")
@@ -75,7 +75,7 @@ async def faulty(template: Any) -> AsyncIterator[Faulty]:
 
 
 class Academy:
-    """One academy's user: a token of its own for each seed, tickets, uploads; through all faults."""
+    """A user of one academy: signs in for each seed, and gets tickets and uploads files in spite of faults."""
 
     def __init__(self, system: System, code: str) -> None:
         self.system, self.code = system, code
@@ -122,10 +122,10 @@ class Academy:
 
 
 async def _retry_until_answered(request: Callable[[], Any]) -> httpx.Response:
-    """The answer, once there is one: what a person who tries again gets.
+    """Repeat the request until the response is neither 401 nor a server error, and return this response.
 
-    A process that began while the clock of Redis was wrong refuses tickets for ten seconds after that is over
-    (docs/explanation/clocks.md).
+    A process that started while the clock of Redis was wrong still refuses tickets for ten seconds after the clock is
+    right again (docs/explanation/clocks.md).
     """
     async with asyncio.timeout(SETTLE_SECONDS):
         while True:
@@ -143,7 +143,7 @@ async def _retry_until_answered(request: Callable[[], Any]) -> httpx.Response:
 async def test_after_any_schedule_of_faults_every_client_has_the_true_state(faulty: Faulty, seed: int) -> None:
     system, webs = faulty.system, faulty.webs
     chance = random.Random(seed)
-    # Shown with a failure: how to see it again.
+    # pytest shows this line with a failure: the command repeats the run.
     print(f"seed {seed}: HISTORY_SEEDS={seed} script/test tests/faults/test_history.py")
     academies = {code: Academy(system, code) for code in ACADEMIES}
     for academy in academies.values():
@@ -187,7 +187,7 @@ async def _submit(academies: dict[str, Academy], chance: random.Random) -> None:
 async def _until_settled(
     academies: dict[str, Academy], roamers: dict[str, list[Roamer]], roaming: Sequence[asyncio.Future[None]]
 ) -> None:
-    """Until each job has ended, and each client has heard of each that it saw unfinished, or that is still shown."""
+    """Wait until all jobs have ended, no client holds an unfinished job, and none lacks a job that is still shown."""
 
     async def unheard() -> list[str]:
         found = []
@@ -217,17 +217,17 @@ async def _judge(academy: Academy, roamers: list[Roamer], addresses: list[str]) 
     for roamer in roamers:
         assert roamer.problems == []
         for topic, (status, attempt) in truth.items():
-            held = roamer.fold.get(topic)  # None: it ended while the client was away, and others have ended since
+            held = roamer.fold.get(topic)  # None: the job ended and left the feed while the client was not connected
             assert held is None or (held["status"], held["attempt"]) == (status, attempt), f"{roamer.name}: {topic}"
     for address in addresses:
         await _until_fresh(academy, roamers, address)
 
 
 async def _until_fresh(academy: Academy, roamers: list[Roamer], address: str) -> None:
-    """Wait until the web process at this address shows a new client only ended jobs, each as all clients hold it.
+    """Wait until the process at this address shows a new client only ended jobs, each as all clients hold it.
 
-    The clients may know of an end from another web process. If the link of this one has failed in silence, this one
-    notices that with its next probe.
+    A process whose link failed silently shows old records until its next probe. Clients may have newer ones already,
+    from another process.
     """
 
     def differing(fresh: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Redis dies, comes back empty or not at all: browsers end on the truth all the same."""
+"""Redis dies and comes back empty, or not at all: in the end, browsers still show the true state."""
 
 import asyncio
 
@@ -50,7 +50,7 @@ async def test_a_done_that_an_emptied_redis_lost_is_published_again(own_system: 
         own_system.redis.kill()
         own_system.redis.start(empty=True)
         own_system.redis.wait_ready()
-        # Of a process that did not know it before: the other one's mirror still does.
+        # A new web process has never seen the job. The first process still has the job in its mirror.
         with own_system.another_web() as web:
             async with httpx.AsyncClient(base_url=web.address, headers=client.headers) as there:
                 async with await own_system.watcher(there) as late:
@@ -75,14 +75,14 @@ async def test_without_redis_each_answer_says_so_in_one_sentence(own_system: Sys
     assert "Redis cannot be reached" in ready.text
     # Without Redis these requests cannot find out whether the session was ended, so they are refused before any work.
     assert (jobs.status_code, upload.status_code) == (503, 503)
-    # Who was revoked is read from the database then; what the feed holds, nobody can say.
+    # The WebSocket reads revocations from the database instead, but only Redis has the feed.
     assert (code, reason) == (4003, "The feed cannot be read at the moment; try again in a few seconds.")
 
 
 async def test_without_a_database_watching_continues_and_signing_in_is_refused_with_the_reason(
     own_system: System,
 ) -> None:
-    """The web process with an address at which no database answers."""
+    """The web process restarts with an address at which no database answers."""
     async with own_system.client() as client:
         job_id = await import_workbook(client, sample_workbook(20, seed=11))
         async with await own_system.watcher(client) as watcher:

@@ -1,6 +1,6 @@
-"""The video worker is killed in the middle of an encoding: the video becomes READY all the same, once.
+"""The video worker is killed during an encoding: the video still becomes READY, with one set of files.
 
-`script/test --faults` kills it at ten random moments, CI at one.
+`script/test --faults` kills the worker at ten random moments, CI at one.
 """
 
 import os
@@ -39,7 +39,7 @@ def made_of(system: System, video_id: int) -> set[str]:
 
 
 def kill_in_the_middle(worker: Worker) -> list[psutil.Process]:
-    """Kill the worker during an encoding. Return the processes that it had started."""
+    """Kill the worker during an encoding. Return the processes that the worker had started."""
     assert worker.pid is not None
     children: list[psutil.Process] = psutil.Process(worker.pid).children(recursive=True)
     worker.kill()

@@ -1,4 +1,4 @@
-"""`kill -9` and SIGTERM of the worker in the middle of an import: the end is that of an undisturbed run."""
+"""The worker gets `kill -9` or SIGTERM during an import: the result equals that of an undisturbed run."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ RESULT = "SELECT result FROM aijob_result r JOIN aijob j ON j.id = r.job_id WHER
 
 
 def messages(system: System) -> dict[str, int]:
-    """Return how many messages of the worker's queue are visible, and how many were received and are hidden."""
+    """Return how many messages of the worker's queue are visible (`shown`), and how many were received (`hidden`)."""
     sqs = boto3.client("sqs", "ap-northeast-2", endpoint_url=system.environment["SQS_ENDPOINT_URL"])
     url = sqs.get_queue_url(QueueName=f"{system.name}-ai")["QueueUrl"]
     names: Any = {"shown": "ApproximateNumberOfMessages", "hidden": "ApproximateNumberOfMessagesNotVisible"}
@@ -76,7 +76,7 @@ async def test_on_sigterm_a_long_import_is_given_back_before_the_stop_timeout(
         own_system.worker.stop(timeout=30)
         assert messages(own_system) == {"shown": 1, "hidden": 0}, (
             own_system.worker.log_file.read_text()
-        )  # its own last poll has not taken it again
+        )  # the worker's last poll did not receive the message again
         await watcher.until(lambda: watcher.records[f"job:{job_id}"]["attempt"] == 2)
         waiting = watcher.records[f"job:{job_id}"]["status"]
         half = len(own_system.query(ROWS, job_id))
@@ -88,7 +88,7 @@ async def test_on_sigterm_a_long_import_is_given_back_before_the_stop_timeout(
 
 
 async def test_the_relay_sends_a_job_whose_process_died_between_commit_and_send(own_system: System) -> None:
-    """The outbox: the crash between commit and send is played by rows that nobody has sent."""
+    """The rows of the outbox are marked as unsent, like those of a process that died between commit and send."""
     async with own_system.client() as client:
         own_system.worker.stop(timeout=30)
         job_id = await import_workbook(client, sample_workbook(50, seed=5))

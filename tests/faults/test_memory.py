@@ -1,4 +1,4 @@
-"""A web process after many mixed requests, accepted uploads of videos included: its memory stays level.
+"""The memory of a web process stays level over many mixed requests, accepted uploads of videos included.
 
 `script/test --faults` sends 10,000 requests with videos of up to 60 MB, CI 240 with videos of up to 20 MB.
 """
@@ -18,7 +18,10 @@ LONG = bool(os.environ.get("LONG_FAULTS"))
 ROUNDS, REQUESTS = (10, 1000) if LONG else (2, 120)
 VIDEO_BYTES = [size * MB for size in (5, 9, 10, 12, 15, 20, *((30, 40, 60) if LONG else ()))]
 MOST_AFTER_THE_FIRST_ROUND = 1.4
-"""Of the memory before it: in the first round threads, links and buffers are made, and libraries loaded."""
+"""The most memory after the first round, as a multiple of the memory before it.
+
+The first round starts threads, opens links, allocates buffers and loads libraries.
+"""
 MOST_AFTER_THE_LAST_ROUND = 1.1
 """The most memory after any later round, as a multiple of the memory after the first round."""
 
@@ -27,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def lone_system(template: Servers) -> Iterator[System]:
-    """A product with a bucket of its own: the test deletes what is in it, and leaves its videos unencoded."""
+    """Run a product with its own bucket, because the test deletes files there and leaves its videos unencoded."""
     with scratch_folder("system") as folder:
         with running_system(template, folder, "memory_system", S3_BUCKET="memory") as running:
             yield running
@@ -43,7 +46,7 @@ async def test_memory_stays_level_over_mixed_requests(lone_system: System, tmp_p
             seen.append(Memory.of(web.pid))
             print(f"after {REQUESTS * (number + 1)} requests: {seen[-1]}")
     assert mixed.statuses.keys() == MIX.keys()
-    assert mixed.statuses.pop("sign_in").keys() <= {200, 429}  # there may be too many of them at once
+    assert mixed.statuses.pop("sign_in").keys() <= {200, 429}  # 429: too many sign-ins at once
     assert {status for statuses in mixed.statuses.values() for status in statuses} == {101, 200, 201, 202, 400}
     before, first, *later = (memory.resident for memory in seen)
     assert first < MOST_AFTER_THE_FIRST_ROUND * before, seen

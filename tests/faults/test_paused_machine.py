@@ -1,7 +1,7 @@
-"""The machine of the only worker is paused for longer than its lease: jobs end well, once, and no file is to blame.
+"""The machine of the only worker is paused for longer than a lease: each job succeeds once, and no file is blamed.
 
-All its processes stop, those that it started too. `script/test --faults` pauses it for 63 s, beside the leases of
-production.
+The worker and all processes that it started are suspended: for 63 s with the leases of production by
+`script/test --faults`, for 6 s with shorter leases in CI.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from tests.faults.test_killed_worker import TWINS
 
 LONG = bool(os.environ.get("LONG_FAULTS"))
 PAUSE_SECONDS = 63.0 if LONG else 6.0
-"""Longer than a lease, and than a message is hidden."""
+"""Longer than a lease, and longer than the visibility of a message."""
 SECONDS = 60
 
 _systems = count(1)
@@ -46,10 +46,10 @@ def system(template: Servers) -> Iterator[System]:
 
 @contextmanager
 def paused(worker: Worker) -> Iterator[int]:
-    """Nothing of it runs meanwhile. Tells how many processes it had started."""
+    """Suspend the worker and the processes that it has started. Yield the number of these processes."""
     assert worker.pid is not None
     process = psutil.Process(worker.pid)
-    process.suspend()  # first: it starts no more of them
+    process.suspend()  # first, so that it starts no more processes
     started = process.children(recursive=True)
     for child in started:
         child.suspend()
@@ -66,7 +66,7 @@ async def end_after_pause(
     with paused(worker) as number:
         await asyncio.sleep(PAUSE_SECONDS)
     assert number >= started
-    # A new client: one that answers no ping for so long has been sent away.
+    # A new client, because the server closes a connection that answers no ping for so long.
     async with await system.watcher(client) as later:
         return await later.until_terminal(topic)
 

@@ -1,4 +1,4 @@
-"""A Redis that answers and takes no writes: what was revoked is ended all the same, and what fails is said."""
+"""Redis answers but refuses writes: revoked sessions still end, and /readyz names the failure."""
 
 import asyncio
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def refusing(code: str, system: System) -> AbstractContextManager[None]:
 
 
 async def everything_of(client: httpx.AsyncClient, ticket: str) -> list[int]:
-    """What each endpoint answers to this session."""
+    """Return the status with which each endpoint answers this session."""
     answers = [
         await client.get("/api/v1/jobs/"),
         await client.post("/api/v1/realtime/ticket/"),
@@ -47,7 +47,7 @@ async def everything_of(client: httpx.AsyncClient, ticket: str) -> list[int]:
 
 
 def at(system: System, address: str, ticket: dict[str, str]) -> str:
-    """The WebSocket of another process."""
+    """Return the ticket's WebSocket URL, but at the address of another process."""
     return ticket["websocket_url"].replace(system.address.removeprefix("http"), address.removeprefix("http"))
 
 
@@ -79,7 +79,7 @@ async def test_a_logout_ends_token_tickets_and_connections_in_every_process(syst
 
 @ALL
 async def test_a_changed_role_and_a_suspended_academy_end_their_sessions(system: System, code: str) -> None:
-    """Said by another process than the one that serves: a shell."""
+    """Another process than the web process makes the change: a shell."""
     changes = {
         "teacher": "m = TenantMembership.objects.get(user__username='teacher', tenant__code='hanbit'); "
         "old, m.role = m.role, 'parent'; m.save(); m.role = old; m.save()",
@@ -125,7 +125,7 @@ async def test_a_mark_that_is_written_late_does_not_end_newer_sign_ins(system: S
             await asyncio.to_thread(system.shell, revoking(system, "staff"))
             async with asyncio.timeout(
                 SOON_SECONDS
-            ):  # no process listens at a replica: it reads the database, each second
+            ):  # Redis is a replica now: web processes read revocations in the database, each second
                 while (await before.get("/api/v1/jobs/")).status_code == 200:
                     await asyncio.sleep(0.05)
             after = await signed_in(system)
@@ -160,7 +160,7 @@ async def test_if_redis_and_the_database_cannot_report_revocations_nobody_is_adm
         web = system.web_of(DATABASE_URL=url)
         web.start()
         try:
-            await asyncio.to_thread(web.wait_ready)  # the proxy runs in this event loop
+            await asyncio.to_thread(web.wait_ready)  # in a thread: this event loop runs the proxy
             async with (
                 await signed_in(system) as session,
                 httpx.AsyncClient(base_url=web.address, headers=session.headers, timeout=30) as client,

@@ -1,6 +1,6 @@
-"""Relays that freeze, lose their links, have a wrong clock, or meet bad data: the ends of jobs leave all the same.
+"""The ends of jobs are sent even if relays freeze, lose their links, have a wrong clock, or find invalid data.
 
-The rows are written as a process leaves them behind that dies after its commit, for tenants that need not exist.
+Each test inserts rows into the outbox like those of a process that died after its commit. Their tenants need not exist.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _names = count(1)
 
 @pytest.fixture(scope="module")
 def quiet(template: Servers) -> Iterator[System]:
-    """A product whose own worker does not run: the relays are the test's."""
+    """Run a product without its worker, so that the only relays are those that a test starts."""
     with scratch_folder("relays") as folder, running_system(template, folder, "relays") as system:
         system.worker.stop()
         yield system
@@ -45,7 +45,7 @@ def tenant() -> int:
 
 @contextmanager
 def relay(system: System, **environment: str) -> Iterator[Program]:
-    """`manage.py realtime_relay`, running."""
+    """Run `manage.py realtime_relay`."""
     name = f"relay_{next(_names)}"
     variables = {**system.environment, "PROCESS_NAME": "relay", **environment}
     argv = [sys.executable, "manage.py", "realtime_relay"]
@@ -60,7 +60,7 @@ def relay(system: System, **environment: str) -> Iterator[Program]:
 
 
 def leave_behind(system: System, tenant: int, payloads: list[dict[str, Any]], kind: str = "record") -> None:
-    """Rows that were committed ten seconds ago, by the clock of the database."""
+    """Insert unsent rows as if they were committed ten seconds ago, by the clock of the database."""
     with psycopg.connect(system.database_url) as connection, connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO realtime_outbox (kind, tenant_id, payload, created_at)"
@@ -90,7 +90,7 @@ async def wait_for_ends(system: System, tenant: int, number: int = ENDS) -> None
 
 @asynccontextmanager
 async def relay_in_the_middle(system: System, tenant: int) -> AsyncIterator[tuple[Program, Proxy]]:
-    """A relay that has claimed the ends of a tenant and waits for Redis; and the proxy on its way to PostgreSQL."""
+    """Run a relay that has claimed the ends of a tenant and waits for Redis. Yield it and its proxy to PostgreSQL."""
     port = system.postgres.port
     async with Proxy(system.redis.port) as to_redis, Proxy(port) as to_postgres:
         to_redis.stall()

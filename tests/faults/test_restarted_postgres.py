@@ -1,4 +1,4 @@
-"""PostgreSQL is restarted under load: no request that begins once it accepts connections again is refused."""
+"""PostgreSQL restarts under load: as soon as it accepts connections again, no new request is refused."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ CLIENTS = 12
 
 @pytest.fixture(scope="module")
 def restartable(servers: Servers) -> Iterator[System]:
-    """A product with a PostgreSQL of its own."""
+    """Run a product with a PostgreSQL of its own."""
     with scratch_folder("restarted") as folder:
         postgres = PostgresServer(folder / "postgres")
         postgres.start()
@@ -28,7 +28,7 @@ def restartable(servers: Servers) -> Iterator[System]:
             postgres.wait_ready()
             own = Servers({**servers.by_name, "postgres": postgres})
             with Redis.from_url(servers.redis.url) as redis:
-                redis.flushdb()  # the same ids as in another database may have ended there
+                redis.flushdb()  # jobs of another database with the same ids may have ended there
             prepare_template(own)
             with running_system(own, folder, "restarted") as system:
                 yield system
@@ -38,12 +38,12 @@ def restartable(servers: Servers) -> Iterator[System]:
 
 @dataclass
 class Load:
-    """Requests, one after another in each of several threads."""
+    """A load of requests: several threads send them, each thread one after another."""
 
     address: str
     headers: dict[str, str]
     answers: list[tuple[float, int]] = field(default_factory=list)
-    """When each began, and its status."""
+    """When each request began, in monotonic seconds, and the status of its response."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def count(self, status: int, since: float = 0.0) -> int:
@@ -85,7 +85,7 @@ def crash(postgres: PostgresServer, load: Load) -> None:
 
 
 def long_outage(postgres: PostgresServer, load: Load) -> None:
-    """Keep PostgreSQL down until the pool has given up connections and many were refused."""
+    """Keep PostgreSQL down until the pool has given up connections and many requests were refused."""
     postgres.stop()
     load.wait_for(503, 5 * CLIENTS)
     postgres.start()
@@ -108,7 +108,7 @@ def test_no_request_that_begins_after_the_restart_is_refused(
 def test_an_idle_system_serves_its_next_requests(restartable: System) -> None:
     before, afterwards = load_of(restartable), load_of(restartable)
     with before.running():
-        before.wait_for(200, 5 * CLIENTS)  # every connection of the pool was used
+        before.wait_for(200, 5 * CLIENTS)  # uses every connection of the pool
     restartable.postgres.restart()
     with afterwards.running():
         afterwards.wait_for(200, 5 * CLIENTS)

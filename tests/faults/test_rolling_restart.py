@@ -1,6 +1,6 @@
-"""A rolling restart of two processes behind one port: nobody misses an end, and no herd comes back.
+"""Two processes behind one port restart one after the other: no client misses an end, and no herd reconnects.
 
-`script/test --faults` holds 2,000 clients, CI 200.
+`script/test --faults` connects 2,000 clients, CI 200.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 
 class Tickets:
-    """One ticket for many clients, a new one in time."""
+    """One ticket for many clients. `get` replaces it by a new one before it expires."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client, self._lock, self._ticket, self._at = client, asyncio.Lock(), "", 0.0
@@ -47,7 +47,7 @@ class Tickets:
 
 
 class Client:
-    """Holds one connection, obeys `closing`, and comes back with its place."""
+    """A client that holds one connection, obeys `closing`, and reconnects with its place."""
 
     def __init__(self, url: str, tickets: Tickets, sent_away: list[float]) -> None:
         self.url, self.tickets, self.sent_away = url, tickets, sent_away
@@ -64,7 +64,7 @@ class Client:
             await asyncio.sleep(wait * random.random())
 
     async def _hold(self) -> float:
-        """One connection; how long to wait after it."""
+        """Hold one connection until a `closing` frame. Return the `retry_after_ms` of this frame, in seconds."""
         query = f"?topics=roll:*&since={self.place}"
         subprotocols = ["realtime.v1", f"ticket.{await self.tickets.get()}"]
         async with connect(self.url + query, subprotocols=subprotocols, open_timeout=30) as socket:  # type: ignore[arg-type]
@@ -102,11 +102,11 @@ def two_at_one_port(system: System) -> Iterator[tuple[list[Web], int]]:
 def share_port(web: Web, port: int) -> None:
     web.port = port
     web.argv = [*web.argv[: web.argv.index("--port")], "--port", str(port), "--reuse-port"]
-    web.is_taken = lambda: False  # type: ignore[method-assign]  # the other one answers there, as it should
+    web.is_taken = lambda: False  # type: ignore[method-assign]  # the other process has the port too
 
 
 async def restart(web: Web) -> None:
-    """As an orchestrator does it: SIGTERM, wait until it is gone, start the new one."""
+    """Restart the process as an orchestrator does: send SIGTERM, wait for its end, start a new one."""
     assert web.pid is not None
     os.kill(web.pid, signal.SIGTERM)
     await asyncio.to_thread(web.stop, 60.0)
@@ -159,6 +159,6 @@ async def roll(webs: list[Web]) -> None:
 
 
 def spread(times: list[float]) -> list[float]:
-    """Return the share of the moments that falls into each second."""
+    """Return for each second, from the first time on, the share of the times that fall into it."""
     seconds = Counter(int(at - min(times)) for at in times)
     return [round(seconds[second] / len(times), 3) for second in range(max(seconds) + 1)]

@@ -1,4 +1,4 @@
-"""A Redis that takes connections and answers nothing: sessions that the database ended are refused all the same."""
+"""Redis accepts connections but answers nothing: sessions that were ended in the database are still refused."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ from tests.contract.test_ticket_readers import (
 )
 
 SOON_SECONDS = 10.0
-"""In truth it takes one second while the silence is known, and four where it has just begun."""
+"""In fact an ended session is closed after one second if the silence is known, after four if it has just begun."""
 REFUSED = {
     "at_the_websocket": "4410",
     "at_the_events": "401",
@@ -40,7 +40,7 @@ REFUSED = {
 
 @asynccontextmanager
 async def stopped(system: System) -> AsyncIterator[tuple[Web, Callable[[], None]]]:
-    """Return a second process, and a function that makes the Redis of both hang."""
+    """Yield a second web process, and a function that makes Redis hang for both processes."""
     assert system.redis.pid is not None
     try:
         with system.another_web() as web:
@@ -52,7 +52,7 @@ async def stopped(system: System) -> AsyncIterator[tuple[Web, Callable[[], None]
 
 @asynccontextmanager
 async def behind_a_proxy(system: System, **environment: str) -> AsyncIterator[tuple[Web, Callable[[], None]]]:
-    """Return a second process, and a function that makes Redis hang for that process only."""
+    """Yield a second web process, and a function that makes Redis hang for this process only."""
     async with Proxy(system.redis.port) as proxy:
         web = system.web_of(REDIS_URL=f"redis://{HOST}:{proxy.port}/0", **environment)
         await asyncio.to_thread(web.start)
@@ -66,7 +66,7 @@ async def behind_a_proxy(system: System, **environment: str) -> AsyncIterator[tu
 
 @asynccontextmanager
 async def visitor_at(system: System, web: Web) -> AsyncIterator[Visitor]:
-    """A student's session of its own, who knocks at this process."""
+    """Sign in a student, and yield a visitor that uses this session at the given process."""
     ((video_id, *_),) = system.query(STUDENT_OF_A_VIDEO)
     tokens = await sign_in(system)
     async with with_token(system, tokens["access"]) as client:
@@ -76,7 +76,7 @@ async def visitor_at(system: System, web: Web) -> AsyncIterator[Visitor]:
 
 
 async def log_out(system: System, visitor: Visitor) -> int:
-    """By another process than the one that the visitor knocks at."""
+    """Log the visitor out at another process than its own. Return the status of the response."""
     async with httpx.AsyncClient(base_url=system.address, headers=visitor.client.headers, timeout=60) as elsewhere:
         return (await elsewhere.post("/api/v1/auth/logout/")).status_code
 
@@ -86,7 +86,7 @@ async def knock_at_all_but_a_refresh(visitor: Visitor) -> dict[str, str]:
 
 
 async def requests_of(visitor: Visitor) -> list[int]:
-    """What ordinary requests are answered, and one for a ticket."""
+    """Return the statuses of an ordinary request and of a request for a ticket."""
     answers = [await visitor.client.get("/api/v1/jobs/"), await visitor.client.post("/api/v1/realtime/ticket/")]
     return [answer.status_code for answer in answers]
 
@@ -116,7 +116,7 @@ async def test_a_logout_in_another_process_ends_what_is_open_and_its_tickets_are
         assert await refreshed(untouched, leaving.ticket) == "ticket_invalid"
         assert await knock_at_all_but_a_refresh(leaving) == REFUSED
         assert await requests_of(leaving) == [503, 503]
-        # The database was asked: whoever may stay, and may come, does.
+        # The process reads the database: valid sessions stay connected, and new ones can connect.
         assert await refreshed(untouched, staying.ticket) == "open"
         async with await Watcher.connect(leaving.websocket, of_owner["ticket"]) as newcomer:
             assert (await newcomer.read())["type"] == "welcome"
@@ -149,7 +149,7 @@ async def test_where_the_database_is_silent_too_no_ticket_is_accepted(own_system
             await watcher.read_until("snapshot")
             hang()
             database.stall()
-            async with asyncio.timeout(20):  # what the process knew is believed for two seconds
+            async with asyncio.timeout(20):  # for two seconds the process relies on what it knew before
                 while await refreshed(watcher, visitor.ticket) != "unavailable":
                     await asyncio.sleep(0.1)
             answers = await knock_at_all_but_a_refresh(visitor)
@@ -158,7 +158,7 @@ async def test_where_the_database_is_silent_too_no_ticket_is_accepted(own_system
 
 
 async def test_a_revoked_session_stays_out_after_redis_answers_again(own_system: System) -> None:
-    """No relay runs that would write the mark: the processes themselves look in the database."""
+    """No relay runs that could write the mark: the web processes themselves read the database."""
     own_system.worker.stop()
     async with stopped(own_system) as (web, hang), visitor_at(own_system, web) as visitor:
         assert set((await knock_at_all_but_a_refresh(visitor)).values()) == {"open"}
@@ -167,7 +167,7 @@ async def test_a_revoked_session_stays_out_after_redis_answers_again(own_system:
         assert own_system.redis.pid is not None
         os.kill(own_system.redis.pid, signal.SIGCONT)
         await eventually(lambda: httpx.get(web.address + "/readyz").status_code == 200)
-        # Each process that did not reach Redis, and each whose link was silent, knows it.
+        # Both processes refuse the session: the one that could not reach Redis, and the one whose link was silent.
         assert [(await visitor.client.get("/api/v1/jobs/")).status_code for _ in range(3)] == [401] * 3
         async with httpx.AsyncClient(base_url=own_system.address, headers=visitor.client.headers) as there:
             assert (await there.get("/api/v1/jobs/")).status_code == 401

@@ -1,4 +1,4 @@
-"""`kill -9` of a worker: whoever watches is told that the job is stalled, and then that it goes on."""
+"""`kill -9` of a worker: a watching client is sent that the job is stalled, and then its next attempt."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -12,7 +12,7 @@ from harness.system import System, import_workbook, running_system
 from harness.watcher import Record, Watcher
 
 LEASES = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "5", "WORKER_VISIBILITY_SECONDS": "12"}
-"""As in production the message comes back well after the lease has ended; all of it shorter."""
+"""Shorter times than in production. As there, a message becomes visible again well after its lease has ended."""
 
 _systems = count(1)
 
@@ -44,14 +44,14 @@ async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_do
     assert (stalled["status"], stalled["attempt"], stalled["progress"]) == ("PROCESSING", 1, before["progress"])
     assert stalled["data"] == before["data"]
     assert newcomer.records[f"job:{job_id}"]["stalled"] is True
-    # On a machine that stops the second worker for a whole lease, the job is rightly called stalled again in between.
+    # If a busy machine stops the second worker for a whole lease, the job is rightly called stalled once more.
     assert {record["attempt"] for record in after} == {2}, after
     assert after[0]["stalled"] is False, after
     assert (done["status"], done["stalled"]) == ("DONE", False), after
 
 
 async def test_no_job_is_called_stalled_just_after_redis_started(stalling_system: System) -> None:
-    """Its workers could not renew their leases, and each of them is at work."""
+    """While Redis was down, its workers could not renew their leases, but they were still at work."""
     async with stalling_system.client() as client, await stalling_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(8000, seed=13))
         await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 5)

@@ -1,6 +1,6 @@
-"""One client that has stopped reading, among many that read, while a feed brings more than every buffer holds.
+"""One of many clients stops reading, while a feed publishes more than all buffers can hold.
 
-`script/test --faults` passes 100,000 records by a hundred clients, CI 16,000 by eight.
+`script/test --faults` publishes 100,000 records to a hundred clients, CI 16,000 to eight.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from realtime.publish import Publisher
 from realtime.records.record import Draft, Progress, draft_record
 
 CLIENTS, RECORDS, PADDING = (100, 100_000, 600) if os.environ.get("LONG_FAULTS") else (8, 16_000, 5_000)
-"""Also the bytes in each record: all together have to be more than the kernel's own buffers, of some 4 MB."""
+"""`PADDING` is in bytes, for each record. All records together must exceed the kernel's buffers of about 4 MB."""
 TENANT = 77_003
 TOPICS = 300
 LAST = "job:last"
 MEMORY_BYTES = CLIENTS * TOPICS * PADDING + 25_000_000
-"""All may be slow on a busy machine: the newest of each topic for each client, and what allocators and buffers keep."""
+"""For every client the newest record of each topic, as all may be slow, and 25 MB for allocators and buffers."""
 
 pytestmark = pytest.mark.slow
 
 
 class Client:
-    """Keeps the newest record of each topic and how many came, and answers pings."""
+    """A client that keeps the newest record of each topic, counts the records, and answers pings."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -70,7 +70,7 @@ async def test_a_stuck_client_slows_nobody_uses_no_extra_memory_and_gets_everyth
     system: System,
 ) -> None:
     ticket = system.ticket_of(TENANT)
-    # Nobody is sent away for being slow, so that the stuck one stays to the end; and pings do not end it either.
+    # No client is sent away for being slow or for a missing pong, so that the stuck one stays connected to the end.
     patience = {"REALTIME_SLOW_SECONDS": "600", "REALTIME_PING_SECONDS": "300"}
     with system.another_web(**patience) as web, Publisher.from_url(system.redis.url) as publisher:
         assert web.pid is not None
@@ -104,7 +104,7 @@ async def test_a_stuck_client_slows_nobody_uses_no_extra_memory_and_gets_everyth
                 assert {record["status"] for record in client.newest.values()} == {"DONE"}
                 assert len(client.newest) == TOPICS + 1
             assert grown < MEMORY_BYTES
-            # Its buffers are full; what did not fit was kept once a topic, and is complete.
+            # The stuck client's buffers are full. Of later records, the server has kept the newest of each topic.
             await stuck.read_to_the_end()
             assert stuck.newest == others[0].newest
             assert stuck.received < least

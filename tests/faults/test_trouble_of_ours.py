@@ -1,4 +1,4 @@
-"""What the machine lacks is not blamed on the file: ffmpeg is killed, or the disk is full for a while."""
+"""A fault of the machine is not blamed on the file: ffmpeg is killed, or the disk is full for a while."""
 
 import shutil
 from pathlib import Path
@@ -55,7 +55,7 @@ async def test_a_disk_that_is_full_for_a_while_costs_attempts_but_no_video(own_s
 
 
 def full_disk(folder: Path) -> Path:
-    """Write an ffmpeg whose encodings find no space while a file named `full` exists beside it."""
+    """Write an ffmpeg that reports a full disk for each encoding while a file named `full` exists beside it."""
     folder.mkdir()
     real = shutil.copy(ffmpeg_program(), folder / "real")
     script = folder / "ffmpeg"

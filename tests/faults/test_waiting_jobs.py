@@ -1,4 +1,4 @@
-"""Jobs that wait for their turn all end in the end: whatever is killed, away or lost meanwhile."""
+"""All waiting jobs end, even if a worker is killed, Redis is down, messages are lost, or a process dies."""
 
 import boto3
 

@@ -1,4 +1,4 @@
-"""For a process of the tests: its clock is OTHER_CLOCK_SECONDS ahead. Python runs this before anything else."""
+"""Set the clock of a test's process ahead by OTHER_CLOCK_SECONDS. Python runs this module before anything else."""
 
 import datetime as dt
 import os
@@ -22,4 +22,4 @@ class _Shifted(dt.datetime, metaclass=_Meta):
 
 time.time = lambda: _true_time() + _AHEAD
 time.time_ns = lambda: int(1_000_000_000 * time.time())
-setattr(dt, "datetime", _Shifted)  # noqa: B010 - a type checker would not have it
+setattr(dt, "datetime", _Shifted)  # noqa: B010 - a type checker rejects an assignment
