@@ -1,4 +1,4 @@
-"""A browser, and the page's own modules served into it without a server."""
+"""Fixtures: a browser, and an empty page that can import the product's page modules without a server."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +14,7 @@ MODULES = Path(__file__).parents[2] / "apps" / "page" / "static" / "page"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
     program = CHROMIUM.find()
-    # Never skipped: a page that nobody has seen move is not known to work.
+    # The tests fail without a browser, and are never skipped: only a browser can show that the page works.
     assert program is not None, "There is no Chromium: run script/test, which gets one, or name yours in $CHROMIUM."
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program)
@@ -24,7 +24,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def module_page(browser: Browser) -> AsyncIterator[Page]:
-    """An empty page of `http://page.test`, where `/fold.js` and the others are the real modules. Nothing leaves it."""
+    """Open an empty page at `http://page.test`, with the real modules at `/fold.js` etc. It reaches no network."""
 
     async def answer(route: Route) -> None:
         name = route.request.url.rpartition("/")[2]

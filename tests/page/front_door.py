@@ -1,7 +1,7 @@
-"""A server of the test's own in front of the product: the page that it serves does in any browser what a test says.
+"""A test's own server in front of the product. It serves a page that runs the test's JavaScript in any browser.
 
-So the same test runs in browsers that nothing else drives. What the door does not answer itself it passes on. It
-refuses requests for events on command.
+So the same test also runs in browsers for which there is no other driver. The server passes all other requests on to
+the product, except requests for events that the test wants refused.
 """
 
 import asyncio
@@ -39,14 +39,14 @@ _WAIT = """async (argument) => {{
 
 
 class FrontDoor:
-    """`refusals`: the statuses with which the next requests for events are answered. `target`: the product's port."""
+    """The server. `target` is the product's port, `refusals` the statuses that answer the next requests for events."""
 
     def __init__(self) -> None:
         self.port = 0
         self.target = 0
         self.refusals: list[int] = []
         self.cookies = SimpleCookie()
-        """Those that the product has set through this door."""
+        """The cookies that the product has set through this server."""
         self._to_set = ""
         self._orders: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -69,11 +69,11 @@ class FrontDoor:
 
     @property
     def address(self) -> str:
-        """The page that is to be opened in a browser."""
+        """Return the address of the page, to be opened in a browser."""
         return f"http://{HOST}:{self.port}/door/"
 
     async def evaluate(self, code: str, argument: Any = None) -> Any:
-        """Return what a function in JavaScript returns in the page, or what its promise becomes."""
+        """Run a JavaScript function in the page, and return its result, awaited. Raise AssertionError if it throws."""
         self._orders.put_nowait({"code": code, "argument": argument})
         async with asyncio.timeout(PATIENCE_SECONDS):
             answer = await self._answers.get()
@@ -81,17 +81,17 @@ class FrontDoor:
         return answer.get("value")
 
     async def wait_for(self, code: str, argument: Any = None) -> None:
-        """Wait until a function in JavaScript returns something true in the page."""
+        """Wait until a JavaScript function returns something true in the page."""
         await self.evaluate(_WAIT.format(code=code), argument)
 
     async def set_cookie(self, name: str, value: str) -> None:
-        """Set a cookie of the product's again, with another value."""
+        """Replace the value of a cookie that the product has set."""
         self.cookies[name].set(name, value, value)
         self._to_set = self.cookies[name].OutputString()
         await self.evaluate("() => fetch('/door/cookie').then(() => null)")
 
     def reload(self) -> None:
-        """Begin with an empty page again."""
+        """Reload the page, so that it is empty again."""
         self._orders.put_nowait({"reload": True})
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -132,7 +132,7 @@ class FrontDoor:
             _write(writer, HTTPStatus.OK, b"", f"Set-Cookie: {cookie}\r\n" if cookie else "")
 
     async def _next_order(self, reader: asyncio.StreamReader) -> dict[str, Any]:
-        """Return the next order; none is lost to a page that has gone."""
+        """Return the next order. If the page disconnects first, keep the order and raise ConnectionResetError."""
         order, gone = asyncio.ensure_future(self._orders.get()), asyncio.ensure_future(reader.read())
         try:
             await asyncio.wait({order, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -160,7 +160,7 @@ class FrontDoor:
             to_product.close()
 
     async def _tell(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Bring the product's answer to the browser."""
+        """Pass the product's response on to the browser, and remember its cookies."""
         head = await reader.readuntil(b"\r\n\r\n")
         for line in head.decode("latin-1").split("\r\n"):
             name, _, value = line.partition(":")

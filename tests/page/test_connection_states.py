@@ -1,4 +1,4 @@
-"""What the page says of its connection is true: without a network, while Redis hangs, in a crowd, behind a proxy."""
+"""The page shows the true state of its connection: without network or Redis, with too many windows, behind a proxy."""
 
 import re
 from collections.abc import AsyncIterator
@@ -68,7 +68,7 @@ async def test_without_a_network_the_page_is_offline_at_once_and_live_again_afte
     page = await pages.open(system.address)
     await expect_state(page, "live")
     await page.context.set_offline(True)
-    # Frames that still come would make it live again: the emulation may let an open socket be.
+    # No wait for the state: the emulation may leave a socket open, and a frame from it makes the page live again.
     await page.wait_for_function("() => !navigator.onLine")
     assert await page.locator("#connection").get_attribute("data-reason") == "no_network"
     await page.context.set_offline(False)

@@ -1,6 +1,6 @@
-"""The browser's own EventSource with the cookie: it comes back past the ticket's expiry, and misses nothing.
+"""The browser's own EventSource with the cookie: it reconnects after the ticket expired, and misses nothing.
 
-In Chromium and in Firefox, which try again in their own ways.
+The tests run in Chromium and in Firefox, because each reconnects in its own way.
 """
 
 import os
@@ -72,7 +72,7 @@ async def chromium_at(address: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def firefox_at(address: str, folder: Path) -> AsyncIterator[None]:
-    """All that it starts ends with it, and it with this process."""
+    """Run Firefox with this page. All processes that Firefox starts end with it, and Firefox ends with this process."""
     program = FIREFOX.find()
     assert program is not None, "There is no Firefox: run script/test, which gets one, or name yours in $FIREFOX."
     profile = folder / "profile"
@@ -89,7 +89,7 @@ async def firefox_at(address: str, folder: Path) -> AsyncIterator[None]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["chromium", "firefox"])
 async def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[FrontDoor]:
-    """Open an empty page in a browser, at the address of a door in front of the product."""
+    """Open the page of a FrontDoor in a browser, and yield the FrontDoor."""
     async with FrontDoor() as door:
         at = chromium_at(door.address)
         if request.param == "firefox":
@@ -119,7 +119,7 @@ async def frames(door: FrontDoor, kind: str) -> list[dict[str, Any]]:
 
 
 async def age_cookie(door: FrontDoor, system: System, seconds: int) -> None:
-    """What half an hour does to the ticket in the cookie: it has expired; the connection's lifetime is not over."""
+    """Make the cookie's ticket older by `seconds`. It expires thereby, but the connection's lifetime is not over."""
     cookie = door.cookies["realtime_hanbit"]
     assert cookie["httponly"]
     claims = jwt.decode(cookie.value, system.ticket_key(), ["HS256"], audience="realtime-cookie")
@@ -154,7 +154,7 @@ async def test_an_event_source_reconnects_after_the_ticket_expired_and_misses_no
     assert [record["topic"] for record in snapshots[1]["records"]] == [missed]
     assert told.count(after) == 1
     assert snapshots[1]["id"] == snapshots[1]["place"]
-    # The address says nothing that a log should not hold.
+    # The address contains no token, because addresses are logged.
     assert await door.evaluate("() => source.url.includes('eyJ')") is False
     await door.evaluate("() => source.close()")
     publisher.close()

@@ -1,4 +1,4 @@
-"""The connection of the page, against scripted frames: places, questions by name, close codes."""
+"""The page's connection to a scripted server: places, topics that are asked for by name, close codes."""
 
 import asyncio
 import json
@@ -62,7 +62,7 @@ class Connection:
 
 
 class Server:
-    """Takes the page's connections, and says what the page knows."""
+    """A scripted server: it takes the page's connections, and reads the page's state."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -74,7 +74,7 @@ class Server:
         return await self.next()
 
     async def let_in(self) -> None:
-        """Let WebSockets through from now on. Before, none gets through, as the host `page.test` does not exist."""
+        """Let WebSockets through from now on. Until then none gets through, as the host `page.test` does not exist."""
         await self.page.route_web_socket("**/ws/events/**", lambda ws: self._connections.put_nowait(Connection(ws)))
 
     async def start_blocked(self, details: dict[str, Any] | None = None) -> None:
@@ -204,7 +204,7 @@ async def test_an_online_event_ends_the_wait(server: Server) -> None:
     await connection.socket.close(code=4002, reason="slow")
     await server.until("states.at(-1) === 'offline 4002'")
     await server.page.evaluate("dispatchEvent(new Event('online'))")
-    await server.next()  # though the clock, which alone would end the wait, stands still
+    await server.next()  # although the clock is stopped, so that the wait cannot run out
 
 
 async def test_a_wait_requested_by_the_server_is_kept(server: Server) -> None:
@@ -224,7 +224,7 @@ async def test_without_a_network_the_feed_is_offline_at_once_and_reconnects_with
     connection.greet("e.1.f", [])
     await server.until("states.at(-1) === 'live 0'")
     assert await server.page.evaluate("(dispatchEvent(new Event('offline')), reasons.at(-1))") == "offline no_network"
-    connection.send("ping", place="e.2.f")  # what arrives all the same is true
+    connection.send("ping", place="e.2.f")  # a frame that still arrives shows that the connection works
     await server.until("states.at(-1) === 'live 0'")
     await server.page.evaluate("dispatchEvent(new Event('offline'))")
     await server.page.evaluate("dispatchEvent(new Event('online'))")
@@ -305,7 +305,7 @@ async def test_without_websockets_and_streams_the_page_polls_and_shows_it(server
     async def poll(route: Route) -> None:
         query = parse_qs(urlsplit(route.request.url).query)
         asked.append(query)
-        if query["topics"] != ["*"]:  # by name
+        if query["topics"] != ["*"]:  # a request for topics by name
             named = [record("job:b", "DONE", 9)] if query["topics"] == ["job:b"] else []
             await route.fulfill(json=snapshot("g.9.x", named))
         elif len(asked) == 1:
@@ -339,7 +339,7 @@ async def test_polling_ends_as_soon_as_a_websocket_gets_through(server: Server) 
             await server.page.clock.run_for(500)
     await server.let_in()
     async with asyncio.timeout(60):
-        while not server.called:  # by a minute of the page's clock; its polls, which are real, need time of ours
+        while not server.called:  # on the page's clock, within a minute; its polls need real time
             await server.page.clock.run_for(250)
             await asyncio.sleep(0.01)
     connection = await server.next()
@@ -367,14 +367,14 @@ async def test_the_ticket_is_renewed_before_it_ends(server: Server) -> None:
 @pytest.mark.parametrize(
     ("code", "tries", "retry_after", "random", "wait"),
     [
-        (1012, 0, 1834, 0.9, 1834),  # the server spreads its clients itself
+        (1012, 0, 1834, 0.9, 1834),  # not randomized: the server spreads its clients itself
         (1006, 0, None, 1, 500),
         (4002, 3, None, 0.5, 2000),
         (4102, 20, None, 1, 20_000),
         (4101, 0, 9000, 1, 9000),
         (4101, 6, 9000, 1, 20_000),
         (4100, 0, None, 1, 0),
-        (4100, 2, None, 1, 2000),  # a server that says so again and again gets no storm
+        (4100, 2, None, 1, 2000),  # repeated 4100: no storm of reconnects
         (4499, 0, None, 1, None),
     ],
 )

@@ -1,4 +1,4 @@
-"""The fold of the protocol, in a real browser: which record it keeps after which frames."""
+"""The fold of the protocol, in a real browser: which records it keeps after which frames."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from playwright.async_api import Page
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-# Runs the steps on one Fold and tells what stands: topic → "attempt status offset", what is doubtful, what settle said.
+# Runs the steps on one Fold. Returns its records as topic → "attempt status offset", the doubtful topics, and what the
+# last step returned.
 RUN = """async (steps) => {
   const { Fold } = await import("/fold.js");
   const fold = new Fold();

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_sc
 
 PATIENCE = 60_000
 GOOD, TWINS, BAD = 4000, 40, 60
-# Notes each value that the bar takes.
+# Records each value of the progress bar.
 RECORD_BAR = """() => {
   window.values = [];
   new MutationObserver((changes) => {
@@ -29,7 +29,7 @@ SignIn = Callable[..., Awaitable[Page]]
 
 
 def workbook(name: str, *, good: int = GOOD) -> FilePayload:
-    """A .csv: a header in line 1, the bad lines, the good ones, and some of these once more."""
+    """Return a .csv file: a header in line 1, the bad lines, the good lines, and some of the good lines again."""
     people = [f"{name}{n},010-77{n // 10_000:02d}-{n % 10_000:04d}" for n in range(good)]
     bad = [f"전화없음{n}," if n % 2 else ",010-1234-5678" for n in range(BAD)]
     lines = ["이름,학부모 전화", *bad, *people, *people[:TWINS]]
@@ -66,7 +66,7 @@ async def sign_in(browser: Browser, system: System) -> AsyncIterator[SignIn]:
 
 
 async def fill_in(page: Page, tenant: str, username: str, password: str) -> None:
-    """Fill in the form by keyboard alone, in the order of its fields."""
+    """Fill in the sign-in form and submit it by keyboard, in the order of its fields."""
     await page.get_by_label("학원 코드").fill(tenant)
     await page.keyboard.press("Tab")
     await page.keyboard.type(username)

@@ -169,7 +169,7 @@ async def test_a_phone_shows_the_whole_name_and_a_low_window_the_buttons_of_the_
         await picture(page, f"page-{name}")
         await page.get_by_role("button", name="Signed-in devices").click()
         dialog = page.get_by_role("dialog")
-        await expect(dialog.get_by_role("listitem").nth(7)).to_be_attached()  # and those of other tests
+        await expect(dialog.get_by_role("listitem").nth(7)).to_be_attached()  # at least 8: other tests sign in too
         await picture(page, f"dialog-{name}")
         for button in ("Change your password", "Sign out all other devices"):
             await expect(dialog.get_by_role("button", name=button)).to_be_in_viewport(ratio=1)
@@ -179,7 +179,7 @@ async def test_a_phone_shows_the_whole_name_and_a_low_window_the_buttons_of_the_
 
 
 async def picture(page: Page, name: str) -> None:
-    """For people: what `SIGN_INS_PICTURES` names a folder for."""
+    """Save a screenshot for people to look at, if `SIGN_INS_PICTURES` names a folder."""
     if folder := os.environ.get("SIGN_INS_PICTURES"):
         await page.screenshot(path=f"{folder}/{name}.png")
 

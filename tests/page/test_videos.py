@@ -12,7 +12,7 @@ from embedded.plan import Worker
 from harness.system import System
 from tests.page.test_imports import PATIENCE, SignIn, card, is_live, percent, sign_in
 
-__all__ = ["sign_in"]  # a fixture
+__all__ = ["sign_in"]  # a fixture of this module's tests
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
@@ -150,12 +150,12 @@ async def test_the_arrow_keys_move_between_tabs_and_the_demo_video_is_listed(sig
     await expect(card(page, "1강 수업 영상")).to_have_attribute("data-status", "READY", timeout=PATIENCE)
     await expect(card(page, "1강 수업 노트")).to_have_attribute("data-status", "FAILED")
     picture = card(page, "1강 수업 영상").locator("img")
-    await picture.scroll_into_view_if_needed()  # loading="lazy": below the videos of other tests it is not fetched
+    await picture.scroll_into_view_if_needed()  # loading="lazy": not fetched while far below
     await expect(picture).to_have_js_property("naturalWidth", 640)
 
 
 async def look_further_for(page: Page, title: str) -> None:
-    """Look through the pages of the list, because videos of other tests are newer."""
+    """Show more pages of the list until it contains the title, because videos of other tests are newer."""
     cards = page.locator("#videos-list > li")
     await expect(cards).not_to_have_count(0)
     while not await card(page, title).count():
