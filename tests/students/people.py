@@ -43,13 +43,13 @@ class Academy:
     def run(
         self, rows: list[Row], work: Import = bulk_create_students_from_excel_rows_optimized, **options: Any
     ) -> ImportTotals:
-        """Import these rows, as a new job unless one is given."""
+        """Import these rows in a new job, or in the given `job_id`."""
         job_id = options.pop("job_id", None) or self.job()
         attempt = options.pop("attempt", 1)
         return work(tenant_id=self.id, job_id=job_id, attempt=attempt, rows=rows, **options)
 
     def student(self, name: str, parent_phone: str, **fields: Any) -> Student:
-        """Create a student; `deleted_at` closes the account, as deleting does."""
+        """Create a student. With `deleted_at`, also close the account, as a deletion does."""
         user = User.objects.create(
             tenant=self.tenant,
             username=f"old-{secrets.token_hex(8)}",
@@ -64,11 +64,11 @@ class Academy:
         )
 
     def students(self) -> list[tuple[str, str, bool]]:
-        """Return the name, the parent's phone and whether deleted, of all students."""
+        """Return of each student the name, the parent's phone, and whether the student is deleted."""
         rows = Student.objects.filter(tenant=self.tenant).values_list("name", "parent_phone", "deleted_at")
         return sorted((name, number, deleted_at is not None) for name, number, deleted_at in rows)
 
     def outcomes(self, job_id: UUID) -> dict[int, tuple[str, str]]:
-        """Return the outcome and the code of each line."""
+        """Return the outcome and the code of each line of a job."""
         rows = ImportedRow.objects.filter(job__job_id=job_id, job__tenant=self.tenant)
         return {row.line: (row.outcome, row.code) for row in rows}

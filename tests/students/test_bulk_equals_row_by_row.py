@@ -70,7 +70,7 @@ def numbered(rows: list[Row]) -> list[Row]:
 
 
 def begin(befores: list[Before], now: Any) -> tuple[Academy, Lecture, dict[int, int]]:
-    """Create an academy with these students and a lecture. Return also the database key that each student got."""
+    """Create an academy with these students and a lecture. Return both, and each student's number by database key."""
     academy = Academy()
     lecture, keys = academy.lecture(), {}
     for number, before in enumerate(befores):
@@ -88,7 +88,7 @@ def begin(befores: list[Before], now: Any) -> tuple[Academy, Lecture, dict[int, 
 
 
 def tables(academy: Academy, keys: dict[int, int]) -> dict[str, Any]:
-    """Return all rows of the academy, without values that differ by chance: keys, usernames and times."""
+    """Return all rows of the academy, without the values that differ in each run: keys, usernames and times."""
     mine = {"tenant": academy.tenant}
 
     def known(student: Student) -> Any:

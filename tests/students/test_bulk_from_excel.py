@@ -139,7 +139,7 @@ def test_deleting_the_lecture_during_an_import_stops_it(academy: Academy) -> Non
 
 @contextmanager
 def counted_statements() -> Iterator[list[str]]:
-    """Collect the statements sent to PostgreSQL, except the lock. Transaction control does not go through a cursor."""
+    """Yield a list that collects the statements sent to PostgreSQL, except the lock and transaction control."""
     seen: list[str] = []
 
     def count(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
@@ -167,7 +167,7 @@ def test_a_chunk_of_200_mixed_rows_takes_at_most_5_statements(academy: Academy, 
             rows, job_id=job_id, lecture_id=lecture_id, on_chunk=lambda _done, _total: chunks.append(len(seen))
         )
     assert min(totals.created, totals.restored, totals.existing, totals.failed) >= 60
-    before = 3 if with_lecture else 2  # the job, the lecture, the lines that have an outcome
+    before = 3 if with_lecture else 2  # for the job, the lecture, and the lines with an outcome
     assert [end - start for start, end in pairwise([before, *chunks])] == [5, 5, 5]
     assert len(seen) == chunks[-1] + 1, "the totals"
 
@@ -182,7 +182,7 @@ def undisturbed(rows: list[Row]) -> tuple[ImportTotals, list[tuple[str, str, boo
 
 
 class KilledError(BaseException):
-    """Stands for the end of the process: none of its code runs any more, and PostgreSQL rolls back its transaction."""
+    """Simulates the end of the process: none of its code runs any more, and PostgreSQL rolls back its transaction."""
 
 
 @pytest.mark.parametrize("fences_passed", [0, 1, 2])
@@ -227,7 +227,7 @@ def test_a_superseded_attempt_writes_nothing_more(academy: Academy, change: dict
 
 @pytest.fixture
 def refuse(transactional_db: None) -> Iterator[Callable[[str, str, int], None]]:
-    """Return `refuse(name, sqlstate, times)`: PostgreSQL then refuses that student this many times."""
+    """Yield `refuse(name, sqlstate, times)`, which makes PostgreSQL refuse to insert this student `times` times."""
 
     def install(name: str, code: str, times: int) -> None:
         with connection.cursor() as cursor:
