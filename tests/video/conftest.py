@@ -11,7 +11,7 @@ from academy.adapters.video.ffmpeg import run_ffmpeg
 from academy.adapters.video.sample import make_sample
 
 os.environ.setdefault("FFMPEG", imageio_ffmpeg.get_ffmpeg_exe())
-"""The same one everywhere: some options that these videos are made with are new. `FFMPEG=…` tries another."""
+"""The same ffmpeg on each machine, because these videos need some new options. `FFMPEG=…` chooses another one."""
 
 Make = Callable[[Path], object]
 

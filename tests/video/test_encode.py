@@ -233,7 +233,7 @@ def test_a_lack_of_resources_is_not_blamed_on_the_file(
 def test_a_segment_that_the_disk_cut_short_is_an_error(
     blocks: int, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The program ends with status 0 and no error then. A size limit imitates a disk that is full during one write."""
+    """Even so, ffmpeg ends with status 0 and no error. A file size limit imitates a disk that fills up in a write."""
     program, real = tmp_path / "limited", shutil.copy(ffmpeg_program(), tmp_path / "real")
     program.write_text(f'#!/bin/sh\nulimit -f {blocks}\nexec {real} "$@"\n')
     program.chmod(0o755)
@@ -254,7 +254,7 @@ def test_a_segment_without_its_last_packets_is_recognized(sample: Path, tmp_path
             whole_segments(tmp_path / "360p", rate)
 
 
-class Stopped(Exception):  # noqa: N818 - as a worker that is told to stop
+class Stopped(Exception):  # noqa: N818 - like the exception that stops a worker
     pass
 
 
@@ -331,7 +331,7 @@ def test_the_remaining_time_is_estimated_from_the_pace_of_the_last_seconds(monke
     monkeypatch.setattr("academy.adapters.video.encode.time.monotonic", lambda: now)
     told: list[Encoding] = []
     progress = encoder._Progress(told.append)
-    for second in range(21):  # ten times as fast as playback, then, from the tenth second on, twice as fast
+    for second in range(21):  # for 10 s ten times as fast as playback, then twice as fast
         now = float(second)
         progress.transcoded(10.0 * min(second, 10) + 2.0 * max(0, second - 10), 200.0)
     assert told[0].remaining_seconds is None

@@ -75,7 +75,7 @@ def test_ffmpeg_dies_with_its_parent_however_the_parent_ends() -> None:
 def test_ffmpeg_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "a secret")
     environments: list[dict[str, str]] = []
-    before = {process.pid for process in children()}  # the servers of other tests
+    before = {process.pid for process in children()}  # such as servers of other tests
 
     def look(report: dict[str, str]) -> None:
         if report:
@@ -168,7 +168,7 @@ def test_a_lack_of_resources_is_not_blamed_on_the_video(
 
 @pytest.mark.parametrize("kilobytes", [8_000, 150_000, 200_000, 250_000, 300_000, 350_000, 450_000])
 def test_a_worker_with_a_low_memory_limit_blames_no_video(kilobytes: int, tmp_path: Path) -> None:
-    """Then ffmpeg reports many errors, such as an encoder that did not open or a thread that could not be created."""
+    """With little memory ffmpeg reports various errors: an encoder did not open, a thread could not be created."""
     encode = (
         "import resource\n"
         "from pathlib import PosixPath\n"
@@ -190,7 +190,7 @@ def test_a_worker_with_a_low_memory_limit_blames_no_video(kilobytes: int, tmp_pa
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGBUS], ids=lambda number: number.name)
 def test_an_ffmpeg_ended_by_a_signal_is_not_blamed_on_the_video(number: signal.Signals) -> None:
-    """The OOM killer, somebody who ends processes, a disk that fails below a mapped file."""
+    """Such signals come from the OOM killer, from a person, or from a disk that fails below a mapped file."""
     before = {process.pid for process in children()}
 
     def end(report: dict[str, str]) -> None:
@@ -204,7 +204,7 @@ def test_an_ffmpeg_ended_by_a_signal_is_not_blamed_on_the_video(number: signal.S
 
 
 def test_a_pause_of_this_process_does_not_count_as_silence_of_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole machine stops for longer than ffmpeg may be silent, so neither process ran meanwhile."""
+    """The whole machine stops for longer than ffmpeg may be silent, so neither process ran during the pause."""
     before, paused = {process.pid for process in children()}, False
     clock, ahead = time.monotonic, 0.0
 
@@ -235,8 +235,8 @@ def test_a_playlist_cannot_open_other_files_even_where_ffmpeg_would(tmp_path: Pa
 
 @pytest.mark.parametrize("most", [100_000_000, 400_000_000])
 def test_a_video_that_needs_too_much_memory_is_not_called_damaged(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By chance it fails to get memory or a thread. A missing thread may also be the machine's fault."""
-    ffmpeg_program()  # it is tried once, with the usual limit
+    """Sometimes ffmpeg fails to get memory, sometimes a thread, which may also be the machine's fault."""
+    ffmpeg_program()  # tries the program once, while the limit is still the usual one
     monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", most)
     with pytest.raises((FfmpegLimitError, FfmpegTroubleError)):
         run_ffmpeg(["-f", "lavfi", "-i", "testsrc2=size=7680x4320:duration=1", *NOWHERE], lambda _report: None)

@@ -30,8 +30,8 @@ def test_sizes_are_even_never_exceed_the_source_and_keep_its_shape_and_orientati
     [
         (25, 25, 25),
         (8.4, 30, 30),  # a recorded screen
-        (29.97, 600, 30),  # a phone, which tells its clock
-        (None, 1000, 30),  # a browser, the same
+        (29.97, 600, 30),  # a phone: 600 is the rate of its clock
+        (None, 1000, 30),  # a browser: 1000 is the rate of its clock
         (240, 240, 60),
         (0.2, 0.2, 10),  # slides
         (24, None, 24),
