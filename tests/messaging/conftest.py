@@ -1,4 +1,4 @@
-"""Run the worker of bulk messages on real servers: an academy with students, and a gateway that keeps its requests."""
+"""Fixtures for the worker of bulk messages: a bench for one academy, and a gateway that keeps its requests."""
 
 from collections.abc import Iterator
 from itertools import count

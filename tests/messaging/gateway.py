@@ -36,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.received.append(message)
         self.server.headers.append({**self.headers, "path": self.path})
         status = self.server.answer(message)
-        if status:  # 0: hangs up without a response
+        if status:  # with 0, closes the connection without a response
             self.send_response(status)
             self.end_headers()
             self.wfile.write(f"answer {status}".encode())

@@ -28,7 +28,7 @@ def gateway() -> Iterator[Gateway]:
 
 
 async def written(client: httpx.AsyncClient) -> str:
-    """Return the id of a job that sends messages to some parents."""
+    """Submit a message to some parents, and return the id of its job."""
     students = (await client.get("/api/v1/students/", params={"page_size": STUDENTS})).json()["results"]
     body = {"text": "{name}", "students": [student["id"] for student in students]}
     answer = await client.post("/api/v1/messages/", json=body)
@@ -42,7 +42,7 @@ def sends_by(url: str) -> dict[str, str]:
 
 
 async def until_done(system: System, client: httpx.AsyncClient, job_id: str, url: str) -> dict[str, Any]:
-    """Let the next worker finish the job."""
+    """Let another worker finish the job, and return the job's result."""
     async with await system.watcher(client) as watcher:
         with system.running_worker("messaging_worker", **sends_by(url)):
             done = await watcher.until_terminal(f"job:{job_id}")
@@ -67,7 +67,7 @@ async def test_kill_between_claim_and_send(own_system: System, gateway: Gateway)
 
 
 async def test_kill_between_send_and_save(own_system: System, gateway: Gateway) -> None:
-    """The gateway has accepted the message and is about to respond."""
+    """The gateway has received the message and has not responded when the worker is killed."""
     killed = threading.Event()
 
     def answer(_message: object) -> int:

@@ -1,4 +1,4 @@
-"""The limit of messages a minute holds for each academy over all workers, and for each process while Redis is away."""
+"""The limit of messages per minute: for each academy over all workers, or in each process while Redis is down."""
 
 import time
 from secrets import token_hex
@@ -46,7 +46,7 @@ def test_at_one_message_a_minute_the_first_leaves_at_once(redis: Redis, prefix: 
 
 def test_two_workers_together_obey_the_rate(redis: Redis, prefix: str) -> None:
     taken = taken_within(1.0, rate(redis, prefix, 1200), rate(redis, prefix, 1200))
-    assert 36 <= taken <= 42  # 20 at once, and 20 in the second
+    assert 36 <= taken <= 42  # 20 at once, and 20 more during the second
 
 
 def test_after_the_returned_wait_a_message_may_leave(redis: Redis, prefix: str) -> None:

@@ -1,4 +1,4 @@
-"""Sending a bulk message: each recipient gets it at most once, after any response and any change of the worker."""
+"""Sending a bulk message: each recipient gets it at most once, whatever the response and whichever worker sends."""
 
 import threading
 import time
@@ -240,7 +240,7 @@ def test_progress_shows_how_many_were_sent_and_the_remaining_time(
     remaining = bench.record(job_id)["progress"]["remaining_seconds"]
     jobs.cancel(bench.tenant.pk, job_id)
     thread.join()
-    assert remaining == pytest.approx(4.0, abs=1.0)  # two more, two seconds each
+    assert remaining == pytest.approx(4.0, abs=1.0)  # two messages remain, at two seconds each
 
 
 def progress_of(bench: MessagingBench, job_id: UUID) -> tuple[float, dict[str, int]] | None:

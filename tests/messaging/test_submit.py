@@ -75,7 +75,7 @@ def test_a_lecture_with_too_many_students_is_refused(bench: MessagingBench, monk
 def test_the_query_for_the_next_message_uses_its_index(bench: MessagingBench, settings: Settings) -> None:
     job_id = bench.write_to_new(200)
     with connection.cursor() as cursor:
-        # Most rows are sent and the table is analysed, so that rows of other tests do not decide the plan.
+        # All messages but one are sent and the tables are analysed, so that other tests' rows do not change the plan.
         cursor.execute("UPDATE message SET status = 'SENT' WHERE id > (SELECT min(id) FROM message)")
         cursor.execute("ANALYZE message, message_job, aijob, students")
         cursor.execute("SET enable_seqscan = off")

@@ -1,4 +1,4 @@
-"""A provider that accepts only some messages: the others are sent meanwhile, and none is sent twice."""
+"""A provider that refuses some messages for a while: the others are not delayed, and none is sent twice."""
 
 import random
 import threading
