@@ -56,7 +56,7 @@ def test_each_index_exists_and_is_valid(name: str) -> None:
 
 @pytest.fixture
 def many_jobs(transactional_db: None) -> tuple[int, UUID]:
-    """Return one of many tenants and one of its jobs, in an analysed table."""
+    """Insert many tenants and jobs, and analyse the table. Return the ids of a tenant and of one of its jobs."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO tenant (code, name, active, created_at) SELECT 't' || n, '', true, now()"
@@ -115,7 +115,7 @@ def test_the_next_migration_builds_an_index_whose_creation_was_interrupted() -> 
     finally:
         call_command("migrate", "realtime", verbosity=0)
     test_each_index_exists_and_is_valid("idx_outbox_revocations")
-    call_command("migrate", "realtime", "0001", fake=True, verbosity=0)  # the process died before it recorded this
+    call_command("migrate", "realtime", "0001", fake=True, verbosity=0)  # as if the migration was not recorded
     call_command("migrate", "realtime", "0002", verbosity=0)
     call_command("migrate", "realtime", fake=True, verbosity=0)  # the later indexes exist already
     test_each_index_exists_and_is_valid("idx_outbox_revocations")

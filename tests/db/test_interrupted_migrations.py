@@ -12,7 +12,7 @@ from apps.domains.ai.models import AIJob
 from tests.db.test_indexes import test_each_index_exists_and_is_valid as check_index
 
 SEVERAL = {"ai.0002_indexes", "video.0002_indexes", "students.0002_indexes"}
-"""Released ones."""
+"""Migrations with several operations that are released already, and so stay as they are."""
 OURS = ("core", "ai", "video", "students", "lectures", "messages", "realtime")
 
 
@@ -28,7 +28,7 @@ def test_a_migration_outside_a_transaction_has_one_operation() -> None:
 
 @pytest.fixture
 def backlog(transactional_db: None) -> Iterator[list[int]]:
-    """Return the ids of two jobs that were sent by a version in which jobs had no turns."""
+    """Yield the ids of two jobs of a version without turns, whose messages were sent at once."""
     call_command("migrate", "ai", "0004", verbosity=0)
     tenant = Tenant.objects.create(code="academy", name="Academy")
     yield [AIJob.objects.create(tenant=tenant, job_type="test").pk for _ in range(2)]

@@ -48,7 +48,7 @@ OTHER_ROWS = {
     "realtime/outbox/claims.py: _claimed(entry).update",
     "realtime/outbox/claims.py: rows.order_by().update",
 }
-"""Writers of tables that have a column of the same name, or whose columns the call does not name."""
+"""Calls that write other tables with a column of the same name, or that do not name their columns."""
 FILES = (": default_storage.save", ": book.save")
 
 

@@ -1,4 +1,4 @@
-"""The push engine's source: it rebuilds from the database the records with which jobs and videos were published."""
+"""The push engine's source rebuilds from the database the records that were published for jobs and videos."""
 
 import time
 from collections.abc import Callable
