@@ -10,7 +10,7 @@ Cell = str | float
 
 
 def ole_file(stream_name: str, stream: bytes) -> bytes:
-    """Return the file: FAT in sector 0, directory in sector 1, then the stream, padded to need no mini stream."""
+    """Return an OLE file: FAT in sector 0, directory in sector 1, then the stream, padded to need no mini stream."""
     size = max(len(stream), _MINI_CUTOFF)
     sectors = -(-size // _SECTOR)
     fat = [_FAT, _END, *range(3, sectors + 2), _END]

@@ -52,7 +52,7 @@ def xlsx(*sheets: Cells) -> bytes:
 
 
 def lines(rows: dict[int, list[Any]]) -> Cells:
-    """Return cells by their line, from column A on."""
+    """Return the cells of these lines by address, such as `B3`. Each line begins in column A."""
     return {f"{chr(65 + place)}{line}": cell for line, cells in rows.items() for place, cell in enumerate(cells)}
 
 
@@ -66,7 +66,7 @@ def xlsx_with(changes: dict[str, bytes]) -> bytes:
 
 
 def sheet_xml(rows: bytes) -> bytes:
-    """Return the good sheet with more rows below."""
+    """Return the XML of the good sheet with these rows added at its end."""
     with zipfile.ZipFile(io.BytesIO(xlsx(GOOD))) as good:
         return good.read(SHEET).replace(b"</sheetData>", rows + b"</sheetData>")
 
@@ -219,7 +219,7 @@ def test_reading_that_uses_too_much_processor_time_is_ended(save: Save, monkeypa
 def test_a_reader_ended_by_a_signal_is_not_blamed_on_the_workbook(
     number: signal.Signals, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The OOM killer, somebody who ends processes, a disk that fails below a mapped file."""
+    """Such signals come from the OOM killer, from a person, or from a disk that fails below a mapped file."""
 
     def start_and_end(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
         process = start_reader(*arguments, **options)
