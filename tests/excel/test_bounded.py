@@ -219,7 +219,7 @@ def test_reading_that_uses_too_much_processor_time_is_ended(save: Save, monkeypa
 def test_a_reader_ended_by_a_signal_is_not_blamed_on_the_workbook(
     number: signal.Signals, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such signals come from the OOM killer, from a person, or from a disk that fails below a mapped file."""
+    """Such signals come from the OOM killer, from a manual kill, or from a disk that fails below a mapped file."""
 
     def start_and_end(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
         process = start_reader(*arguments, **options)

@@ -29,7 +29,7 @@ while now() - begin < tonumber(ARGV[1]) do end
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The clocks that a schedule sets: one of both Redis servers, and one of the worker."""
+    """The clocks that a schedule sets: one for both Redis servers, and one for the worker."""
 
     redis: HostClock
     worker: HostClock
@@ -223,7 +223,7 @@ class Chaos:
         asyncio.get_running_loop().call_later(self.chance.uniform(0.2, 2.0), roamer.free.set)
 
     def calm(self) -> None:
-        """End the faults that go on by themselves: stalled links and stuck clients."""
+        """End the faults that may still go on: stalled links and stuck clients."""
         for proxy in self.proxies:
             proxy.flow()
         for roamer in self.roamers:
@@ -232,7 +232,7 @@ class Chaos:
 
 @asynccontextmanager
 async def faulty_webs(system: System, pair: RedisPair, number: int) -> AsyncIterator[list[Web]]:
-    """Run the system and this many more web processes, each with its own proxy to Redis. Yield these processes."""
+    """Run the system and `number` more web processes, each with its own proxy to Redis. Yield these processes."""
     webs: list[Web] = []
     pair.proxies += [Proxy(pair.master.port) for _ in range(number)]
     try:

@@ -1,4 +1,4 @@
-"""Context managers for tests: inside, a Redis answers but refuses writes."""
+"""Context managers for tests: within each of them, a Redis answers but refuses writes."""
 
 import shutil
 from collections.abc import Callable, Iterator

@@ -24,7 +24,7 @@ from realtime.feed.reader import MAX_READS
 CHURN = int(os.environ.get("CHURN", "0")) or (20_000 if os.environ.get("LONG_FAULTS") else 600)
 AT_ONCE = 25
 TENANT = 77_002
-MEMORY_BYTES = 20_000_000  # for allocators; a leak of 1 kB in each of 20,000 connections would reach it
+MEMORY_BYTES = 20_000_000  # a margin for allocators; a leak of 1 kB in each of 20,000 connections reaches it
 
 MOST_LINKS = 2 * MAX_READS + 8
 """The most links to Redis: those of the pool for reads, of the subscriptions, and of the polls."""

@@ -27,7 +27,7 @@ async def failing(template: Servers) -> AsyncIterator[tuple[System, RedisPair]]:
 async def running_import(system: System, client: httpx.AsyncClient, watcher: Watcher, seed: int) -> str:
     """Submit an import until it is accepted, and return its job's id as soon as it runs.
 
-    Just after a failover, the web process may refuse it until it has found the master.
+    Just after a failover, the web process may refuse imports until it has found the master.
     """
     job_id = ""
     async with asyncio.timeout(20):

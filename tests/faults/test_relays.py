@@ -1,6 +1,7 @@
 """The ends of jobs are sent even if relays freeze, lose their links, have a wrong clock, or find invalid data.
 
-Each test inserts rows into the outbox like those of a process that died after its commit. Their tenants need not exist.
+Each test inserts rows into the outbox like those of a process that died after its commit. The tenants of the rows need
+not exist.
 """
 
 import asyncio
@@ -90,7 +91,7 @@ async def wait_for_ends(system: System, tenant: int, number: int = ENDS) -> None
 
 @asynccontextmanager
 async def relay_in_the_middle(system: System, tenant: int) -> AsyncIterator[tuple[Program, Proxy]]:
-    """Run a relay that has claimed the ends of a tenant and waits for Redis. Yield it and its proxy to PostgreSQL."""
+    """Run a relay that has claimed a tenant's ends and waits for Redis. Yield the relay and its proxy to PostgreSQL."""
     port = system.postgres.port
     async with Proxy(system.redis.port) as to_redis, Proxy(port) as to_postgres:
         to_redis.stall()

@@ -27,7 +27,7 @@ from tests.contract.test_ticket_readers import (
 )
 
 SOON_SECONDS = 10.0
-"""In fact an ended session is closed after one second if the silence is known, after four if it has just begun."""
+"""A generous limit: closing a session takes 1 s if the silence is already known, and 4 s if it has just begun."""
 REFUSED = {
     "at_the_websocket": "4410",
     "at_the_events": "401",

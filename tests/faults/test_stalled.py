@@ -1,4 +1,4 @@
-"""`kill -9` of a worker: a watching client is sent that the job is stalled, and then its next attempt."""
+"""`kill -9` of a worker: a watching client is sent a stalled record of the job, and then its next attempt."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -12,7 +12,7 @@ from harness.system import System, import_workbook, running_system
 from harness.watcher import Record, Watcher
 
 LEASES = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "5", "WORKER_VISIBILITY_SECONDS": "12"}
-"""Shorter times than in production. As there, a message becomes visible again well after its lease has ended."""
+"""Shorter times than in production. As there, a message becomes visible again well after the lease has ended."""
 
 _systems = count(1)
 
@@ -51,7 +51,7 @@ async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_do
 
 
 async def test_no_job_is_called_stalled_just_after_redis_started(stalling_system: System) -> None:
-    """While Redis was down, its workers could not renew their leases, but they were still at work."""
+    """While Redis was down, the workers could not renew their leases, but they were still at work."""
     async with stalling_system.client() as client, await stalling_system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(8000, seed=13))
         await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 5)

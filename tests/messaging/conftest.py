@@ -78,7 +78,7 @@ def bench(
 
 @pytest.fixture
 def gateway(settings: Settings) -> Iterator[Gateway]:
-    """Run the gateway that messages are sent to, as long as the test runs."""
+    """Run the gateway to which messages are sent, for the duration of the test."""
     with running_gateway() as running:
         settings.MESSAGE_PROVIDER = "http"
         settings.MESSAGE_HTTP_URL = running.url

@@ -196,7 +196,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def test_cancelling_stops_within_half_a_second_and_keeps_the_sent_messages(
     bench: MessagingBench, gateway: Gateway, settings: Settings
 ) -> None:
-    settings.MESSAGE_RATE_PER_MINUTE = 1  # the second message would wait for a minute
+    settings.MESSAGE_RATE_PER_MINUTE = 1  # the second message has to wait for a minute
     message_rate.cache_clear()
     job_id = bench.write_to_new(3)
     thread = handled_aside(bench)

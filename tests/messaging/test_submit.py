@@ -1,4 +1,4 @@
-"""Submitting a bulk message: few statements for any number of recipients, and all of it or nothing."""
+"""Submitting a bulk message takes few statements for any number of recipients, and creates everything or nothing."""
 
 import pytest
 from django.db import connection

@@ -1,4 +1,4 @@
-"""Filling in names: each `{name}` is replaced, and no other brace."""
+"""Filling in names: each `{name}` is replaced, and all other braces stay."""
 
 from hypothesis import example, given
 from hypothesis import strategies as st

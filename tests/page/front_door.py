@@ -39,7 +39,7 @@ _WAIT = """async (argument) => {{
 
 
 class FrontDoor:
-    """The server. `target` is the product's port, `refusals` the statuses that answer the next requests for events."""
+    """The server. `target` is the product's port. Each status in `refusals` answers one request for events."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -73,7 +73,7 @@ class FrontDoor:
         return f"http://{HOST}:{self.port}/door/"
 
     async def evaluate(self, code: str, argument: Any = None) -> Any:
-        """Run a JavaScript function in the page, and return its result, awaited. Raise AssertionError if it throws."""
+        """Run a JavaScript function in the page, and return its awaited result. Raise AssertionError if it throws."""
         self._orders.put_nowait({"code": code, "argument": argument})
         async with asyncio.timeout(PATIENCE_SECONDS):
             answer = await self._answers.get()

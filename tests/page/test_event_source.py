@@ -119,7 +119,7 @@ async def frames(door: FrontDoor, kind: str) -> list[dict[str, Any]]:
 
 
 async def age_cookie(door: FrontDoor, system: System, seconds: int) -> None:
-    """Make the cookie's ticket older by `seconds`. It expires thereby, but the connection's lifetime is not over."""
+    """Make the cookie's ticket older by `seconds`, so that it expires before the connection's lifetime is over."""
     cookie = door.cookies["realtime_hanbit"]
     assert cookie["httponly"]
     claims = jwt.decode(cookie.value, system.ticket_key(), ["HS256"], audience="realtime-cookie")

@@ -12,7 +12,7 @@ from embedded.plan import Worker
 from harness.system import System
 from tests.page.test_imports import PATIENCE, SignIn, card, is_live, percent, sign_in
 
-__all__ = ["sign_in"]  # a fixture of this module's tests
+__all__ = ["sign_in"]  # imported as a fixture
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 

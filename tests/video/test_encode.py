@@ -233,7 +233,7 @@ def test_a_lack_of_resources_is_not_blamed_on_the_file(
 def test_a_segment_that_the_disk_cut_short_is_an_error(
     blocks: int, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even so, ffmpeg ends with status 0 and no error. A file size limit imitates a disk that fills up in a write."""
+    """Here ffmpeg ends with status 0 and no error. A file size limit imitates a disk that fills up in a write."""
     program, real = tmp_path / "limited", shutil.copy(ffmpeg_program(), tmp_path / "real")
     program.write_text(f'#!/bin/sh\nulimit -f {blocks}\nexec {real} "$@"\n')
     program.chmod(0o755)

@@ -90,7 +90,7 @@ def test_ffmpeg_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_silent_ffmpeg_is_given_up(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)  # nothing ever writes into it
+    os.mkfifo(pipe)  # nothing ever writes into the pipe
     reports: list[dict[str, str]] = []
     with pytest.raises(FfmpegKilledError, match="It got no further for 1 s"):
         run_ffmpeg(["-i", pipe, "-f", "null", "-"], reports.append, quiet_seconds=1.0)
@@ -190,7 +190,7 @@ def test_a_worker_with_a_low_memory_limit_blames_no_video(kilobytes: int, tmp_pa
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGBUS], ids=lambda number: number.name)
 def test_an_ffmpeg_ended_by_a_signal_is_not_blamed_on_the_video(number: signal.Signals) -> None:
-    """Such signals come from the OOM killer, from a person, or from a disk that fails below a mapped file."""
+    """Such signals come from the OOM killer, from a manual kill, or from a disk that fails below a mapped file."""
     before = {process.pid for process in children()}
 
     def end(report: dict[str, str]) -> None:
@@ -235,7 +235,7 @@ def test_a_playlist_cannot_open_other_files_even_where_ffmpeg_would(tmp_path: Pa
 
 @pytest.mark.parametrize("most", [100_000_000, 400_000_000])
 def test_a_video_that_needs_too_much_memory_is_not_called_damaged(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sometimes ffmpeg fails to get memory, sometimes a thread, which may also be the machine's fault."""
+    """Sometimes ffmpeg fails to get memory, sometimes a thread. A missing thread may be the machine's fault."""
     ffmpeg_program()  # tries the program once, while the limit is still the usual one
     monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", most)
     with pytest.raises((FfmpegLimitError, FfmpegTroubleError)):
