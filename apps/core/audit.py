@@ -79,7 +79,10 @@ def audit_limited(address: str, tenant_code: str, username: str) -> None:
 
 
 class Repeats:
-    """Lets one event of each key be logged in `seconds`, and counts the others. It remembers at most `most` keys."""
+    """Lets one event of each key be logged in any period of `seconds`, and counts the events that it leaves out.
+
+    It remembers at most `most` keys.
+    """
 
     def __init__(self, seconds: float = 60.0, most: int = 10_000) -> None:
         self._seconds, self._most = seconds, most

@@ -25,7 +25,7 @@ class DatabaseTooOldError(NotSupportedError):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Replaces a dead connection, from the pool or of the thread, before it sends a statement."""
+    """Replaces a dead connection, be it pooled or kept by the thread, before a statement is sent."""
 
     features_class = DatabaseFeatures
     Database = driver

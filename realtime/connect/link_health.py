@@ -31,7 +31,7 @@ from realtime.redis.clock import clock
 log = structlog.get_logger(__name__)
 
 BEHIND_SECONDS = 1.0
-"""A mirror that is behind Redis for longer than this has missed a message; before, the message may be on its way."""
+"""A mirror that is behind Redis for longer than this has missed a message. Until then, the message may still arrive."""
 MARKS_SECONDS = 5.0
 """How long to wait for Redis when marks are read. After that the database is read."""
 SILENT_SECONDS = 1.0

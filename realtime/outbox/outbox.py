@@ -50,7 +50,7 @@ def publish_status_on_commit(
         "error": error or None,
     }
     draft = draft_record(**fields, published_at=0)  # the time comes from the database, not from this host's clock
-    # Store `data` and `error` as they are in the draft's JSON, because a row can hold neither dates nor NUL characters.
+    # Convert `data` and `error` to plain JSON, as the draft does: a row can hold neither dates nor NUL characters.
     plain = orjson.loads(json_text({"data": fields["data"], "error": fields["error"]}))
     send_on_commit(RECORD, tenant_id, fields | plain | {"attempt": draft.attempt, "status": draft.status.value})
 
@@ -181,7 +181,7 @@ def is_written() -> bool:
 
 
 def seconds_until_relayed(tenant_id: int, fields: dict[str, Any], patience_seconds: float) -> float | None:
-    """Write a row like that of a process that died after its commit. Return after how many seconds a relay sent it.
+    """Write a row as if its process had died after the commit. Return the seconds until a relay sent the row.
 
     Return None if no relay sent it within `patience_seconds`. The row is deleted afterwards. Raise DatabaseError.
     """

@@ -60,8 +60,8 @@ def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: 
     and tickets are refused at their next use, even while Redis refuses writes.
 
     Call this inside `atomic()`, beside the write that is the reason. The revocation goes through the outbox, so it is
-    not lost if Redis is unreachable or emptied. If Redis cannot be reached, the request is answered with 503
-    (`realtime.web.middleware`).
+    not lost if Redis is unreachable or emptied. If Redis cannot be reached, the revocation takes effect later, and
+    the request is answered with 503 to say so (`realtime.web.middleware`).
     """
     send_on_commit(REVOCATION, tenant_id, _payload(tenant_id, user_id, session_id), after_commit=_announce)
 

@@ -57,7 +57,10 @@ class Source(Protocol):
         """Return the user of this tenant with this sign-in name, or None."""
 
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:
-        """Return all unfinished topics of these tenants (up to some hundred), those that changed last at the end."""
+        """Return all unfinished topics of these tenants, sorted so that the latest changes come last.
+
+        The caller gives at most some hundred tenants.
+        """
 
     def ended(self, tenant_ids: Sequence[int], since: float) -> Iterable[TopicState]:
         """Return the topics of these tenants that have ended since this time, in Unix seconds."""

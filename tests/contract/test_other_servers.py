@@ -20,7 +20,7 @@ COMMANDS = {
 
 @pytest.fixture(params=COMMANDS)
 def other_web(request: pytest.FixtureRequest, system: System) -> Iterator[Web]:
-    """Yield a web process that runs another server."""
+    """Yield a web process that runs uvicorn or granian instead of our own server."""
     web = system.web_of(REALTIME_DRAIN_SECONDS="0.5")
     web.argv = [sys.executable, "-m", *COMMANDS[request.param], str(web.port)]
     web.start()

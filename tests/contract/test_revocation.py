@@ -1,4 +1,7 @@
-"""Tests of what a logout or a change of an account ends: at once, in every process, even if a message is lost."""
+"""Tests of revocations, which a logout or a change of an account causes.
+
+A revocation takes effect at once, in every process, even if a message is lost.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

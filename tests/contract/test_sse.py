@@ -105,7 +105,10 @@ async def cookie_ticket(client: httpx.AsyncClient) -> str:
 
 
 def cookie_of(system: System, ticket: str, **changed: Any) -> dict[str, str]:
-    """Return a cookie header whose ticket has claims changed by these seconds, signed with the server's key."""
+    """Return a cookie header with a changed ticket, signed with the server's key.
+
+    `changed` names claims of the ticket that are times, and the seconds to add to each.
+    """
     key = system.ticket_key()
     claims = jwt.decode(ticket, key, ["HS256"], audience="realtime-cookie")
     claims |= {name: claims[name] + seconds for name, seconds in changed.items()}

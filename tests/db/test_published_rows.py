@@ -48,7 +48,7 @@ OTHER_ROWS = {
     "realtime/outbox/claims.py: _claimed(entry).update",
     "realtime/outbox/claims.py: rows.order_by().update",
 }
-"""Calls that write other tables with a column of the same name, or that do not name their columns."""
+"""Calls that write other tables. They write a column with the name of a published column, or name no columns."""
 FILES = (": default_storage.save", ": book.save")
 
 

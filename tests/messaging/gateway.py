@@ -58,7 +58,7 @@ def running_gateway() -> Iterator[Gateway]:
 
 
 class DeafListener:
-    """Accepts connections and never sends a byte, so that a TLS client waits before it can send anything."""
+    """Accepts connections and never sends a byte, so that a TLS client waits in the handshake and sends no request."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))

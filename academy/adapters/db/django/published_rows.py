@@ -62,7 +62,7 @@ class PublishedRows(Generic[R]):
 
         `rows` selects the row by its tenant and id. `known` is the state in which the caller expects the row. If the
         row is in another state, raises AttemptSupersededError and writes nothing. `also` is called with the changed
-        row, to write what the record shows from other tables.
+        row before the record is made: it writes to other tables what the record also shows.
         """
         _check_step(known, State(changes.get("attempt", known.attempt), changes.get("status", known.status)))
         if not rows.filter(attempt=known.attempt, status=known.status).update(updated_at=Now(), **changes):
