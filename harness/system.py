@@ -187,13 +187,8 @@ class System:
     @contextmanager
     def another_web(self, **environment: str) -> Iterator[Web]:
         """Run a further web process on the same servers until the block ends."""
-        web = self.web_of(**environment)
-        web.start()
-        try:
-            web.wait_ready()
+        with running(self.web_of(**environment)) as web:
             yield web
-        finally:
-            web.stop()
 
     def shell(self, code: str) -> None:
         """Run a line of Python in `manage.py shell`, as an operator would."""
@@ -227,6 +222,17 @@ class System:
         """Return a connected WebSocket client with a ticket of this client's user."""
         ticket = await new_ticket(client)
         return await Watcher.connect(ticket["websocket_url"], ticket["ticket"], **parameters)
+
+
+@contextmanager
+def running(web: Web) -> Iterator[Web]:
+    """Start a web process, wait until it is ready, and stop it at the end of the block."""
+    web.start()
+    try:
+        web.wait_ready()
+        yield web
+    finally:
+        web.stop()
 
 
 async def new_ticket(client: httpx.AsyncClient, body: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -54,4 +54,4 @@ async def test_two_backlogs_are_worked_off_in_turns(own_system: System) -> None:
             )
     order = begun(own_system.worker.log_file)
     ahead = [job_id for job_id in order[: order.index(theirs[-1])] if job_id in ours]
-    assert len(ahead) <= len(theirs) + 2 * SLOTS  # both took turns: not all of ours ran before theirs
+    assert len(ahead) <= len(theirs) + 2 * SLOTS  # the two academies took turns

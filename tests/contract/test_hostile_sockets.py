@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from embedded.plan import Web
 from harness.event_stream import EventStream
 from harness.slow_clients import narrow_socket
-from harness.system import System
+from harness.system import System, running
 from harness.watcher import Watcher
 from realtime.publish import Publisher
 
@@ -32,12 +32,8 @@ def web(system: System) -> Iterator[Web]:
     """Yield a web process with a short time limit for the heads of requests."""
     web = system.web_of()
     web.argv = [*web.argv, "--head-seconds", str(HEAD_SECONDS)]
-    web.start()
-    try:
-        web.wait_ready()
+    with running(web):
         yield web
-    finally:
-        web.stop()
 
 
 def memory(web: Web) -> int:

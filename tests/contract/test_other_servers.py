@@ -9,7 +9,7 @@ import pytest
 from embedded.plan import Web
 from embedded.ports import HOST
 from harness.event_stream import EventStream
-from harness.system import System, eventually, new_ticket
+from harness.system import System, eventually, new_ticket, running
 from tests.contract.test_limits import terminate
 
 COMMANDS = {
@@ -23,12 +23,8 @@ def other_web(request: pytest.FixtureRequest, system: System) -> Iterator[Web]:
     """Yield a web process that runs uvicorn or granian instead of our own server."""
     web = system.web_of(REALTIME_DRAIN_SECONDS="0.5")
     web.argv = [sys.executable, "-m", *COMMANDS[request.param], str(web.port)]
-    web.start()
-    try:
-        web.wait_ready()
+    with running(web):
         yield web
-    finally:
-        web.stop()
 
 
 async def test_a_server_shuts_down_while_a_stream_is_open(system: System, other_web: Web) -> None:

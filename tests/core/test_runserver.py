@@ -11,7 +11,7 @@ from embedded.home import PROJECT
 from embedded.plan import Web
 from embedded.ports import HOST, free_port
 from harness.event_stream import EventStream
-from harness.system import PASSWORD, System, new_ticket
+from harness.system import PASSWORD, System, new_ticket, running
 from harness.watcher import Watcher
 from realtime.publish import Publisher
 
@@ -23,12 +23,8 @@ def development_web(system: System) -> Iterator[Web]:
     environment = {name: value for name, value in system.environment.items() if name != "PROCESS_NAME"}
     web = Web("runserver", command, system.folder / "runserver.log", environment)
     web.port = port
-    web.start()
-    try:
-        web.wait_ready()
+    with running(web):
         yield web
-    finally:
-        web.stop()
 
 
 async def test_a_user_signs_in_and_gets_a_record_over_the_websocket_and_as_an_event(

@@ -1,4 +1,4 @@
-"""Tests of publishing progress to Redis: what is sent, what waits, and what a Redis that is down or hangs may cost.
+"""Tests of publishing progress: which updates are sent, which wait, and how long a Redis that hangs may delay a call.
 
 Each test runs with both publishers.
 """
