@@ -1,4 +1,4 @@
-"""Tests of how much memory the storage in a bucket uses for large files, with the emulator of S3."""
+"""Tests of the storage in a bucket, with the emulator of S3: files deleted meanwhile, and memory for large files."""
 
 import secrets
 import tempfile
@@ -89,6 +89,22 @@ def test_a_large_file_is_not_held_while_it_is_read(
             assert sum(len(part) for part in file.chunks(100_000)) == LARGE
 
     assert most_held(read) < BLOCKS
+
+
+def test_a_file_that_is_deleted_after_it_was_opened_can_still_be_read(bucket: BucketStorage) -> None:
+    bucket.save("lesson", ContentFile(b"lesson"))
+    with bucket.open("lesson") as file:
+        bucket.delete("lesson")
+        assert file.read() == b"lesson"
+
+
+def test_a_file_that_is_deleted_while_it_is_opened_is_not_found(bucket: BucketStorage) -> None:
+    bucket.save("lesson", ContentFile(b"lesson"))
+    # Opening asks for the size first. Delete the file before the second request, which asks for the content.
+    events = bucket.connection.meta.client.meta.events
+    events.register_first("before-call.s3.GetObject", lambda **_: bucket.delete("lesson"))
+    with pytest.raises(FileNotFoundError, match="lesson"):
+        bucket.open("lesson")
 
 
 def test_all_threads_share_one_client(bucket: BucketStorage) -> None:

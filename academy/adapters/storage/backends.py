@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from functools import wraps
+from http import HTTPStatus
 from threading import Lock
 from typing import Any, ClassVar
 
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
+from botocore.exceptions import ClientError
+from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage
 from storages.backends.s3 import S3Storage
 
@@ -67,6 +70,8 @@ class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-stor
     - An upload is one request, which sends the file while reading it. By default, boto3 sends parts: up to 15 parts of
       8 MB in memory and 10 threads for each upload.
     - A download is spooled to disk. By default, django-storages keeps all of it in memory.
+    - `open` downloads a file. By default, django-storages downloads it at the first read. A file that was deleted in
+      between would break an answer whose head has been sent.
     - All threads share one client. By default, django-storages creates a client for each thread. Under ASGI each
       request has a thread of its own, and a client consists of 40,000 objects in reference cycles.
     """
@@ -78,6 +83,18 @@ class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-stor
         super().__init__(**options)
         self.client_config = self.client_config.merge(Config(max_pool_connections=MAX_LINKS))
         self._shared_connection: Any = None
+
+    def _open(self, name: str, mode: str = "rb") -> "File[bytes]":
+        file: File[bytes] = super()._open(name, mode)
+        if "r" in mode:
+            try:
+                file.open()
+            except ClientError as problem:
+                file.close()
+                if problem.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.NOT_FOUND:
+                    raise
+                raise FileNotFoundError(name) from problem
+        return file
 
     def get_default_settings(self) -> dict[str, Any]:
         transfer = TransferConfig(use_threads=False, multipart_threshold=LARGEST_PUT_BYTES)
