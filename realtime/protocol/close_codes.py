@@ -1,4 +1,4 @@
-"""The close codes of connections, and the HTTP statuses that refuse one. A close code says what the client does next.
+"""The close codes of connections, and the HTTP statuses of refusals. A close code tells the client what to do next.
 
 4000-4099: reconnect. 4100-4199: reconnect after doing something. 4400-4499: stop. (RFC 6455, section 7.4.2: 4000-4999
 are for applications; 1012 is registered as "Service Restart".)
@@ -59,7 +59,7 @@ HTTP_ERRORS = {
     429: "too_many_connections",
     503: "unavailable",
 }
-"""The `code` in the body of an answer with this status."""
+"""For each HTTP status of a refusal, the `code` in the body of the answer."""
 
 
 class RefusedError(RealtimeError):

@@ -45,7 +45,7 @@ class Frame:
 
     @property
     def event(self) -> bytes:
-        """The frame as a Server-Sent Event (WHATWG HTML, section 9.2.6): one line of data, and the place as its id."""
+        """The frame as a Server-Sent Event (WHATWG HTML, section 9.2.6): one line of data, the place as event id."""
         if self._event is None:
             self._event = _event(self.kind, self.body, self.place)
         return self._event
@@ -54,7 +54,8 @@ class Frame:
 class LargeSnapshot(Frame):
     """A snapshot, or a part of one, whose bytes are not stored, but made whenever they are needed.
 
-    It refers to the records of the mirror. So while it waits for a slow client, it needs almost no memory of its own.
+    It refers to the records that the feed's mirror stores. So a snapshot that waits for a slow client needs almost no
+    memory of its own.
     """
 
     __slots__ = ("_head", "_records")
@@ -80,7 +81,7 @@ class LargeSnapshot(Frame):
         return _event(self.kind, self.body, self.place)
 
     def chunks(self, max_bytes: int = MAX_SNAPSHOT_BYTES) -> Iterator[bytes]:
-        """Yield the body in pieces of about this size."""
+        """Yield the body in pieces of about `max_bytes`."""
         before = self._head
         for part in _parts(self._records, max_bytes):
             yield before + b",".join(part)

@@ -1,4 +1,4 @@
-"""A place says what a client has: `epoch.offset.filter`. To the client it is an opaque text.
+"""A place says which records a client has: `epoch.offset.filter`. To the client it is an opaque text.
 
 The offset is valid only in this epoch, and only for the client's topics. The filter is a hash of these topics. A client
 cannot continue with other topics: one that watched `video:1` up to offset 90 does not have `job:2` at offset 80.
@@ -12,7 +12,7 @@ _PLACE = re.compile(r"([0-9a-f]{1,32})\.(\d{1,19})\.([0-9a-f]{1,16})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a client has: all records of its topics up to this offset, in this epoch."""
+    """Says that a client has all records of its topics up to this offset, in this epoch."""
 
     epoch: str
     offset: int

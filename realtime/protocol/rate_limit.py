@@ -24,5 +24,5 @@ class TokenBucket:
         return True
 
     def seconds_until(self, number: int = 1) -> float:
-        """Return how many seconds after the last `take` this number of tokens is available."""
+        """Return the seconds from the last `take` until this number of tokens is available."""
         return max(0.0, number - self._tokens) / self._rate

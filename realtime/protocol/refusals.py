@@ -1,7 +1,7 @@
 """Counts every refusal by its reason, and logs it, because a browser does not show why a WebSocket was refused.
 
-There is at most one line a minute for each reason, so that clients cannot fill the log. It says how many refusals were
-not logged since the line before.
+At most one line a minute is logged for each reason, so that clients cannot fill the log. The line says how many
+refusals were not logged since the previous line.
 """
 
 import time
@@ -51,7 +51,7 @@ class _Seen:
 
 
 class RefusalLog:
-    """Remembers for each reason when a refusal was last logged, and how many refusals have followed."""
+    """Remembers for each reason when a refusal was last logged, and how many came after it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

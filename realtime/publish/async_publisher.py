@@ -117,7 +117,7 @@ class AsyncPublisher:
     async def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
         """Renew the expiry of an unfinished topic's keys. Raise RedisError.
 
-        Return False if Redis has no such topic, or holds it as ended.
+        Return False if Redis does not hold the topic, or if the topic has ended there.
         """
         record = await self.record(tenant_id, topic)
         if record is None or record.terminal:
@@ -140,7 +140,7 @@ class AsyncPublisher:
         return min(left, self._commands.limits.lease_seconds)  # see `Publisher.leases_seconds_left`
 
     async def close(self) -> None:
-        """Send the progress that waits, which takes at most 0.1 s, and close the connections."""
+        """Send the waiting progress, which takes at most 0.1 s, and close the connections."""
         await self._progress.close()
         await self._redis.aclose()
 

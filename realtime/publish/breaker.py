@@ -15,11 +15,11 @@ class Patience:
         self.left = seconds
 
     def spend(self, seconds: float) -> None:
-        """Take this time from what is left."""
+        """Subtract this time from `left`."""
         self.left = max(0.0, self.left - seconds)
 
     def answered(self, seconds: float) -> None:
-        """Record that Redis answered after this time. An answer within a tenth of the whole budget is quick."""
+        """Record that Redis answered after this time. An answer is quick if it took at most a tenth of the budget."""
         if seconds <= self._seconds / 10:
             self.left = self._seconds
 

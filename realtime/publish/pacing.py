@@ -99,11 +99,11 @@ class Pacer:
 
     @property
     def patience_seconds(self) -> float:
-        """How long a call may wait for its answer."""
+        """How long a call may wait for Redis' answer."""
         return self._patience.left
 
     def offer(self, update: Update, now: float) -> Sending | None:
-        """Accept or drop an update. Return a sending if the caller should wait for its answer, else None.
+        """Accept or drop an update. Return a `Sending` if the caller should wait for Redis' answer, else None.
 
         The caller should wait at most `patience_seconds`.
         """
@@ -123,7 +123,7 @@ class Pacer:
         return None
 
     def waited(self, seconds: float) -> None:
-        """Record that a call has waited this long for its answer. Infinity means that the call gave up."""
+        """Record that a call has waited this long for Redis' answer. Infinity means that the call gave up."""
         self._patience.spend(seconds)
 
     def discard_superseded(self, tenant_id: int, draft: Draft) -> None:
@@ -169,7 +169,7 @@ class Pacer:
             log.info("progress_circuit_closed", dropped=dropped, seconds=round(now - self._opened_at, 3))
 
     def failed(self, now: float, problem: BaseException, batch: Sequence[Sending] = ()) -> None:
-        """Record that sending failed. `batch` are the updates that may not have arrived."""
+        """Record that sending failed. `batch` contains the updates that may not have arrived."""
         was_open = self._breaker.open
         self._breaker.failed(now)
         if not was_open:

@@ -98,8 +98,8 @@ class Publisher:
     ) -> Published:
         """Publish the status of a job. Raise RedisError if Redis does not accept it.
 
-        For a status that a transaction commits, call `publish_status_on_commit` instead, which repeats it until Redis
-        has it.
+        For a status that a transaction commits, call `publish_status_on_commit` instead, which repeats the publish
+        until it succeeds.
         """
         return self.publish(
             tenant_id,
@@ -152,8 +152,8 @@ class Publisher:
     def restore(self, tenant_id: int, draft: Draft) -> bool:
         """Write the status of a topic that Redis no longer holds, without a new offset and without publishing it.
 
-        So when one client looks at an old job, nothing is sent to others. Return False if Redis still holds the topic.
-        Raise RedisError.
+        So nothing is sent to other clients when one client looks at an old job. Return False if Redis still holds the
+        topic. Raise RedisError.
         """
         return bool(self._repair(*self._commands.repair(tenant_id, draft)))
 
@@ -161,8 +161,8 @@ class Publisher:
         """Bring Redis in line with a committed state. Return whether Redis changed. Raise RedisError.
 
         A topic that Redis does not hold is restored without publishing it. The state is published if Redis holds an
-        older attempt, or holds this attempt as unfinished although it has ended. In both cases the newer record was
-        never published.
+        older attempt, or holds this attempt as unfinished although the attempt has ended. In both cases the newer
+        record was never published.
         """
         held = self.record(tenant_id, draft.topic)
         if held is None:
@@ -174,7 +174,8 @@ class Publisher:
     def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
         """Renew the expiry of an unfinished topic's keys, to at least `seconds` (6 hours by default). Raise RedisError.
 
-        Return False if Redis does not hold the topic, or holds it as ended. The expiry of an ended topic never changes.
+        Return False if Redis does not hold the topic, or if the topic has ended there. The expiry of an ended topic
+        never changes.
         """
         record = self.record(tenant_id, topic)
         if record is None or record.terminal:
@@ -212,7 +213,7 @@ class Publisher:
     def run_id(self) -> str:
         """Return the replication id of Redis, which is new after each start and after each promotion of a replica.
 
-        Raise RedisError. If the server is a replica, raise ReadOnlyError, and have the address of Redis resolved again.
+        Raise RedisError. If the server is a replica, have all connections replaced, and raise ReadOnlyError.
         """
         try:
             return links.history(self._redis.info("replication"))
@@ -221,7 +222,7 @@ class Publisher:
             raise
 
     def filled_run_id(self) -> str | None:
-        """Return what `mark_filling` or `mark_filled` noted last, or None if Redis lost the note. Raise RedisError."""
+        """Return the latest note of `mark_filling` or `mark_filled`, or None if Redis has none. Raise RedisError."""
         value = cast("bytes | None", self._redis.get(self._commands.relay()))
         return value.decode() if value is not None else None
 
@@ -237,7 +238,7 @@ class Publisher:
         return bool(self._note([self._commands.relay()], [run_id, "XX"]))
 
     def close(self) -> None:
-        """Send the progress that waits, which takes at most 0.1 s, and close the connections."""
+        """Send the waiting progress, which takes at most 0.1 s, and close the connections."""
         self._progress.close()
         self._redis.close()
 

@@ -54,16 +54,16 @@ class Throttle:
         return next((lane.free_at for lane in self._lanes.values()), math.inf)
 
     def offer(self, update: Update, now: float) -> bool:
-        """Return whether to send the update now. It replaces an earlier update that waits.
+        """Return whether the caller has to send the update now. Otherwise keep it until `due` returns it.
 
-        If it is not to be sent now, it waits itself. An update of an older attempt neither waits nor replaces another.
+        The update replaces one that was kept earlier. An update of an older attempt replaces none and is never kept.
         """
         lane = self._lanes.get(update.key)
         if lane is None:
             self._leave(update.key, _Lane(update.draft.attempt, update.stage), now)
             return True
         if update.draft.attempt < lane.attempt:
-            # Redis rejects the update, and the answer shows the old attempt's worker that a newer attempt exists.
+            # Redis will reject the update, and the answer shows the old attempt's worker that a newer attempt exists.
             leaves = now >= lane.free_at and lane.waiting is None
         else:
             changed = (update.draft.attempt, update.stage) != (lane.attempt, lane.stage)
@@ -75,7 +75,7 @@ class Throttle:
         return leaves
 
     def due(self, now: float) -> list[Update]:
-        """Return the waiting updates that are to be sent now. Forget topics whose interval ended without an update."""
+        """Return the waiting updates that have to be sent now. Forget topics whose interval ended without an update."""
         leaving: list[Update] = []
         while self.next_at <= now:
             key = next(iter(self._lanes))
