@@ -38,7 +38,7 @@ LISTEN_BACKLOG = 2048
 
 
 class _Config(uvicorn.Config):
-    """uvicorn's configuration, but `server/proxies.py` reads the headers of proxies."""
+    """uvicorn's configuration, except that `server/proxies.py` reads the headers of proxies."""
 
     trusted_proxies: TrustedProxies
 
@@ -113,7 +113,7 @@ def server_of(
 
 
 def read_trusted_proxies(option: str | None) -> TrustedProxies:
-    """Return the proxies of the option, else of `FORWARDED_ALLOW_IPS`, else the loopback addresses.
+    """Return the proxies that the option names, else those of `FORWARDED_ALLOW_IPS`, else the loopback addresses.
 
     End the process if the value is wrong.
     """

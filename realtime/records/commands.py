@@ -39,7 +39,7 @@ class Commands:
         return scripts.publish_arguments(self._keys, self.limits, tenant_id, draft)
 
     def publish_all(self, pipeline: Any, publishing: PublishScripts, records: Sequence[tuple[int, Draft]]) -> None:
-        """Add many publishes to a pipeline. The first use of each script sends its text, the others its SHA1."""
+        """Add many publishes to a pipeline. The first call of each script sends its text, the others its SHA1."""
         sent: set[str] = set()
         for tenant_id, draft in records:
             names, values = self.publish(tenant_id, draft)
@@ -82,5 +82,5 @@ class Commands:
         return try_write(redis, self._keys)
 
     def relay(self) -> str:
-        """Return the key in which the relay notes the history of the Redis that it has filled."""
+        """Return the key in which the relay notes the replication id of the Redis that it has filled."""
         return self._keys.relay()

@@ -36,7 +36,7 @@ class MarksUnreadableError(RealtimeError, RedisError):
 
 
 class TooManyConnectionsError(RealtimeError):
-    """A limit of connections is reached. `limit` says of whom: `user`, `tenant` or `process`."""
+    """A limit of connections is reached. `limit` says whose: `user`, `tenant` or `process`."""
 
     def __init__(self, message: str, limit: str) -> None:
         super().__init__(message)

@@ -1,4 +1,7 @@
-"""Spells every Redis key; no other module does. Each key of a tenant contains its id: the tenant wall in Redis."""
+"""Builds the names of all Redis keys; no other module does.
+
+A key of a tenant contains the tenant's id, which separates the tenants in Redis.
+"""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ _STATUS = re.compile(r"tenant:(\d{1,19}):([a-z]{1,16}:[A-Za-z0-9_-]{1,64}):statu
 
 
 def old_progress(topic: str) -> str | None:
-    """Return the key of a topic's progress in the version before tenants. Return None for a kind added later."""
+    """Return the key of a topic's progress in the version before tenants. Return None for newer kinds."""
     kind, _, ident = check_topic(topic).partition(":")
     return {"video": f"job:video:{ident}:progress", "job": f"job:{ident}:progress"}.get(kind)
 
@@ -72,7 +75,7 @@ class Keys:
         return self.tenant(tenant_id) + "revoked"
 
     def relay(self) -> str:
-        """Return the key in which the relay notes the history of the Redis that it has filled."""
+        """Return the key in which the relay notes the replication id of the Redis that it has filled."""
         return f"{self.prefix}realtime:relay"
 
     def settling(self) -> str:

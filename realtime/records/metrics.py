@@ -35,7 +35,7 @@ class Histogram:
 
 
 class Counts:
-    """Counters since the process started; only `connections` counts what is open now."""
+    """Counters since the process started, except `connections`: the number of connections that are open now."""
 
     def __init__(self) -> None:
         self.delivered = 0

@@ -90,7 +90,7 @@ class Record:
 
 
 def overtakes(draft: Draft, held: Record) -> bool:
-    """Return whether `draft`, a state committed in the database, proves that `held` in Redis lacks a publish.
+    """Return whether `draft`, a state committed in the database, proves that a publish after `held` was lost.
 
     That is so if the draft is terminal and `held`, of the same attempt, is not. It is also so if the draft's attempt
     is higher and the draft is not PROCESSING. PROCESSING proves nothing: the worker that claimed the job publishes
@@ -140,7 +140,7 @@ def draft_record(
 
 
 def _checked(progress: Progress, topic: str) -> Progress:
-    """Return the progress with plain numbers. Raise BadRecordError."""
+    """Return the progress with plain numbers. Raise BadRecordError for a wrong value."""
     step = progress.step
     if step is not None:
         step = Step(
@@ -204,5 +204,5 @@ def join_record(text: bytes, progress: bytes | None) -> Record:
 
 
 def unknown_record(topic: str) -> bytes:
-    """Return the JSON for a topic that Redis does not hold. For it the client requests the detail endpoint once."""
+    """Return the JSON for a topic that Redis does not hold. The client then requests the job's detail once."""
     return b'{"topic":"' + topic.encode() + b'","status":"UNKNOWN"}'

@@ -67,7 +67,7 @@ def isolated(answer: Any, where: str) -> Any:
 
 
 def note_isolated(where: str, problem: Exception, **whose: Any) -> None:
-    """Count an error that only concerns one tenant. Log the error if the same one was not logged before."""
+    """Count an error that only concerns one tenant. Log the error unless the same error was logged before."""
     counts.isolated[where] += 1
     said = f"{where}: {str(problem).strip()} {whose}"
     if said not in _logged:

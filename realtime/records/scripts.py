@@ -83,9 +83,9 @@ class Published:
 class Snapshot:
     """A feed as it was read.
 
-    `whole`: True if `records` are all that a new client is shown, False if only those above the reader's offset.
+    `whole`: True if `records` are all that a new client is shown, False if they are those above the reader's offset.
     `named_records`: by topic, the records that were asked for by name and are not in the index. Read only if `whole`.
-    `shown`: the number of topics in the index, of which a new client is shown those that have a status.
+    `shown`: the number of topics in the index. It includes topics whose status key was evicted.
     """
 
     epoch: str

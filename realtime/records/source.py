@@ -66,7 +66,7 @@ class Source(Protocol):
         """Return the topics of these tenants that have ended since this time, in Unix seconds."""
 
     def states(self, topics: Sequence[str]) -> dict[str, TopicState]:
-        """Return, by topic, the states of those of these topics (up to some hundred) that exist.
+        """Return the states of these topics (at most some hundred), by topic. Leave out topics that do not exist.
 
-        They may belong to any tenant: the caller checks the tenant.
+        The topics may belong to any tenant: the caller checks the tenant.
         """

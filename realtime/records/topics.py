@@ -1,4 +1,4 @@
-"""Topics (`kind:id`), and filters that say which of them a connection watches."""
+"""Topics (`kind:id`), and filters that say which topics a connection watches."""
 
 import hashlib
 import re

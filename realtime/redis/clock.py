@@ -14,11 +14,11 @@ import structlog
 log = structlog.get_logger(__name__)
 
 STEP_SECONDS = 1.0
-"""A difference from Redis' clock of up to this size is corrected at once: clocks drift."""
+"""A difference from Redis' clock of up to this size is drift, and is corrected at once."""
 MOST_SECONDS = 2.0**40
 """Every time in a token is below this, in Unix seconds. A later time, NaN and infinity are mistakes."""
 DOUBT_SECONDS = 10.0
-"""A larger difference is corrected after it has lasted this long: Redis' clock may be wrong for a moment."""
+"""A difference above STEP_SECONDS is corrected after it has lasted this long: Redis' clock may be wrong briefly."""
 
 
 class RedisClock:
@@ -41,8 +41,8 @@ class RedisClock:
         """Adjust this clock to the time that Redis answered.
 
         `redis_time` is in Unix seconds; `asked_at` is the monotonic time at which the command TIME was sent. Redis
-        read its clock at some moment between `asked_at` and now. If the time of this clock is consistent with
-        that, it is not changed, so that it does not waver with the time that answers take.
+        read its clock at some moment between `asked_at` and now. If this clock showed `redis_time` within that
+        period, it is not changed. So it does not jitter when answers take different times.
         """
         with self._lock:
             now = self._monotonic()
@@ -61,7 +61,7 @@ class RedisClock:
 
     @property
     def synchronized(self) -> bool:
-        """Whether Redis has ever answered."""
+        """Whether this clock was ever set to the time of Redis."""
         return self._synchronized
 
     def _follow(self, ahead: float) -> None:

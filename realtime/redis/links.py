@@ -1,4 +1,4 @@
-"""Makes all Redis clients. They leave a server that is no longer the right one.
+"""Makes all Redis clients. They drop connections to a server that is no longer the right one.
 
 After a failover an open connection may lead to a server that is a replica now, or that the address no longer names.
 Redis does not close such a connection: it answers reads from the data that it has, and refuses writes. So when Redis
@@ -30,7 +30,7 @@ from redis.retry import Retry
 from realtime.redis.refused_writes import CODES, refusal
 
 WRONG_SERVER_CODES = (*CODES, "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY")
-"""The codes of errors of a wrong server, or of one that cannot serve now. At LOADING and NOAUTH redis-py reconnects."""
+"""Error codes of a server that is the wrong one or cannot serve now. (After LOADING and NOAUTH redis-py reconnects.)"""
 YOUNG_SECONDS = 1.0
 """After such an error a connection that is younger than this is kept: its address was resolved just now."""
 OLD_SECONDS = 30.0
@@ -115,13 +115,13 @@ def permanent_connection(redis: AsyncRedis) -> AsyncConnection:
     """
     pool = redis.connection_pool
     kind: Callable[..., AsyncConnection] = getattr(pool.connection_class, "plain", pool.connection_class)
-    # Without a timeout redis-py writes at once. With a timeout it writes in another task, which fails if the task that
-    # reads has closed the connection before.
+    # Without a timeout redis-py writes at once. With a timeout it writes in another task, which fails if the reading
+    # task has already closed the connection.
     return kind(**(pool.connection_kwargs | {"socket_timeout": None}))
 
 
 def _is_wrong_server(problem: Exception) -> bool:
-    """Return whether this error has one of WRONG_SERVER_CODES: at its start or, from within a script, in the middle."""
+    """Return whether this error has one of WRONG_SERVER_CODES. An error of a script has the code in its middle."""
     code = getattr(problem, "status_code", None) or str(problem).partition(" ")[0]
     return code in WRONG_SERVER_CODES or refusal(problem) is not None
 

@@ -51,7 +51,7 @@ class Leases:
         key_prefix: str = "",
         limits: Limits | None = None,
     ) -> None:
-        """Use `maintain`, a function that repairs the evicted topics of a list of tenants."""
+        """Use the function `maintain` to repair the evicted topics of a list of tenants."""
         self._redis, self._rebuild, self._maintain = redis, rebuild, maintain
         self._keys = Keys(key_prefix)
         self._limits = limits or Limits()
@@ -60,7 +60,7 @@ class Leases:
     def pause_stalling(self) -> None:
         """Mark no topic as stalled for the length of one lease. While Redis was down, workers could not renew leases.
 
-        The pause is noted in Redis, so that it applies to any process that sweeps next.
+        The pause is noted in Redis, so that it also applies if another process becomes the sweeper.
         """
         milliseconds = max(1, int(self._limits.lease_seconds * 1000))
         run_script(self._redis, "set_note", [([self._keys.settling()], [1, "PX", milliseconds])])
@@ -70,7 +70,7 @@ class Leases:
         return bool(self._redis.exists(self._keys.settling()))
 
     def stall(self, tenant_ids: list[int]) -> int:
-        """Mark the topics whose leases ran out as stalled. Return their number."""
+        """Mark running topics as stalled if their lease ran out. Return how many were marked."""
         stalled = sum(self._stall(batch) for batch in batched(self._lapsed(tenant_ids)))
         if stalled:
             log.info("topics_stalled", count=stalled)
@@ -134,7 +134,7 @@ class Leases:
         return run_script(self._redis, "stall", marks).count(Verdict.ACCEPTED.encode())
 
     def _end_forgotten(self, lapsed: list[Lapsed]) -> int:
-        """Publish the ends of those topics that have ended in the database. Return their number.
+        """Publish the final status of those topics that have ended in the database. Return their number.
 
         Redis forgets topics that ended long ago. A worker that was frozen all that time may publish such a topic again
         as running.
@@ -161,9 +161,10 @@ def status_texts(redis: Redis, keys: Keys, topics: Sequence[Lapsed | Indexed]) -
 
 
 def stalled_draft(text: bytes, now: float) -> tuple[Draft, int] | None:
-    """Return the record marked as stalled, and its offset.
+    """Parse the text of a status key. Return its record, marked as stalled, and the offset of the record.
 
-    Return None if it is not running, is already marked, or cannot be read. The progress is in another key and stays.
+    Return None if the record is not running, is already marked, or cannot be read. The progress is in another key and
+    stays.
     """
     try:
         record = join_record(text, None)

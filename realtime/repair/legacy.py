@@ -35,7 +35,7 @@ class Moved(StrEnum):
     COPIED = "copied"
     """Its progress was copied to the tenant's own key. `move_all` then removes the old key."""
     NOT_NEEDED = "not needed"
-    """The topic has ended, or has newer progress. The old key was removed."""
+    """The topic has ended, has newer progress, or is at a later attempt. The old key was removed."""
     CHANGED = "changed"
     """A newer record of the topic was published during the run. The old key stays for the next run."""
     UNUSABLE = "unusable"
@@ -48,8 +48,8 @@ class Moved(StrEnum):
 class Owned:
     """An unfinished topic that is proven to belong to its tenant.
 
-    `offset` is the offset of the record in Redis that proves this. It is empty if Redis has no record, so that the
-    database had to prove it.
+    `offset` is the offset of the record in Redis that proves this. It is empty if Redis has no record and the
+    database proves it.
     """
 
     state: TopicState
@@ -67,10 +67,10 @@ class OldKeys:
         """Return the latest record of one topic, with the progress that an old worker wrote, if any.
 
         Return None if the tenant has no record of its own: without one nothing proves that the topic belongs to the
-        tenant. The database is not asked. Raise RedisError.
+        tenant. The database is not queried. Raise RedisError.
         """
         record, has_progress = self._own([(tenant_id, topic)])[0]
-        # An old key has no attempt: its progress counts as that of the first.
+        # An old key has no attempt number: its progress counts as progress of the first attempt.
         if record is None or record.terminal or has_progress or record.attempt > 1:
             return record
         if self.copy([_owned(tenant_id, record)]) != [Moved.COPIED]:
@@ -124,7 +124,7 @@ class OldKeys:
         yield from [Moved.NOT_NEEDED] * len(needless)
 
     def _own(self, topics: Sequence[tuple[int, str]]) -> list[tuple[Record | None, bool]]:
-        """Return for each topic its record under the tenant's own keys, and whether these have progress."""
+        """Return for each topic its record under the tenant's own keys, and whether these keys have progress."""
         calls: list[Call] = [(self._commands.record(tenant_id, topic), []) for tenant_id, topic in topics]
         answers = (
             (None, None) if answer is None else answer for answer in run_script(self._redis, "read_record", calls)
@@ -151,7 +151,7 @@ class OldKeys:
 
 
 _MOST = 1e9
-"""A larger step, percentage or number of remaining seconds is not believed."""
+"""A larger step, percentage or number of remaining seconds counts as unusable."""
 
 
 def read_old_progress(value: bytes | Mapping[bytes, bytes] | None) -> Progress | None:
@@ -188,7 +188,7 @@ def _fields(value: bytes | Mapping[bytes, bytes] | None) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    """Return a number of at least 0, which may be written as text; None for anything else."""
+    """Return a number from 0 to `_MOST`, which may be written as text; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

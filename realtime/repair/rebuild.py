@@ -207,7 +207,7 @@ class Rebuild:
     def _count(self, name: str, calls: Sequence[Call]) -> int:
         """Call a script that publishes. Return how many publishes were accepted.
 
-        The script may write even at Redis' memory limit, because it repairs.
+        The script is allowed to write even when Redis is at its memory limit, because this is a repair.
         """
         answers = run_script(self._redis, name, calls, at_the_limit=True)
         verdicts = [answer[0] if isinstance(answer, list) else answer for answer in answers]

@@ -136,7 +136,7 @@ class Sweeper:
         return ended
 
     def _silent(self, topics: list[Indexed]) -> list[Indexed]:
-        """Return those of the topics of which no record was published for `SILENT_SECONDS`."""
+        """Return the topics for which no record was published for `SILENT_SECONDS`."""
         seconds = redis_time(self._redis)
         silent: list[Indexed] = []
         for batch in batched(topics):
@@ -167,7 +167,7 @@ class Sweeper:
     def expire_ended(self) -> int:
         """Set an expiry for ended topics that have none, because older versions kept them for ever.
 
-        Return the number of these topics. Each call does one step of a scan over all keys.
+        Return how many topics got an expiry. Each call does one step of a scan over all keys.
         """
         if not self._limits.terminal_ttl_seconds:
             return 0

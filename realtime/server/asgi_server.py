@@ -21,7 +21,7 @@ def waits_for_client(scope: Mapping[str, Any]) -> bool:
 
 
 async def refuse_handshake(scope: Mapping[str, Any], send: Any, message: str) -> None:
-    """Answer a WebSocket's handshake with HTTP 403, and with the reason if the server can send one."""
+    """Answer a WebSocket's handshake with HTTP 403, and with `message` as the body if the server supports that."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close"})  # a close before accepting makes the server answer 403
         return
@@ -51,7 +51,7 @@ def abort(send: Any) -> None:
 def give_up_silent_peer(send: Any, seconds: float) -> None:
     """Let the kernel close the socket if data are not acknowledged for this many seconds (0: the kernel's default).
 
-    A peer that vanished does not close its connection, and by default the kernel repeats data for up to 15 minutes.
+    A peer that vanished does not close its connection, and by default the kernel retransmits for up to 15 minutes.
     This needs Linux and a server with a transport (uvicorn). Otherwise it does nothing.
     """
     peer = _socket_of(send)
@@ -60,9 +60,9 @@ def give_up_silent_peer(send: Any, seconds: float) -> None:
 
 
 def is_silent(send: Any) -> bool:
-    """Return whether the peer did not acknowledge data that the kernel sent several times.
+    """Return whether the peer did not acknowledge data that the kernel retransmitted several times.
 
-    Return False if the server or the operating system does not show that.
+    Return False if the server or the operating system does not provide this information.
     """
     peer = _socket_of(send)
     if peer is None or not _is_tcp(peer) or not hasattr(socket, "TCP_INFO"):

@@ -22,7 +22,7 @@ from realtime.server.lingering_close import LINGER_SECONDS, end_gently
 
 HEAD_BYTES = 65_536
 HEAD_FIELDS = 128
-"""The library websockets has the same limit for the head of a handshake."""
+"""How many fields a head may have. The library websockets has the same limit for a handshake."""
 HEAD_SECONDS = 15.0
 PIPELINED_REQUESTS = 16
 
@@ -74,7 +74,8 @@ class BoundedHttp(HttpToolsProtocol):
             rest = rest[room:]
         if not (self._upgraded or self._refused or self._is_busy()):
             if self._in_body:
-                # The answer was sent before the body ended. Limit the time between two parts, not that of the whole.
+                # The answer was sent before the body ended. Limit the time between two parts of the body,
+                # but not the time of the whole body.
                 self._clear_deadline()
             self._set_deadline()
 
@@ -83,9 +84,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._give_up_unless_read(-1)
 
     def _give_up_unless_read(self, before: int) -> None:
-        """Abort the connection if the peer has read nothing of the last answer since the check before.
+        """Abort the connection if the peer has read nothing of the last answer since the previous check.
 
-        `before` is the number of bytes that were unread then. Without this, closing would wait for the peer for ever.
+        `before` is the number of unread bytes at that check. Without this, closing would wait for the peer for ever.
         """
         waiting = self.transport.get_write_buffer_size()
         if waiting == before:
@@ -154,5 +155,5 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def http_protocol(head_seconds: float = HEAD_SECONDS) -> type[BoundedHttp]:
-    """Return a subclass of `BoundedHttp` with this time limit. uvicorn can only be given a class, no arguments."""
+    """Return a subclass of `BoundedHttp` with this time limit. uvicorn accepts only a class, without arguments."""
     return type("BoundedHttp", (BoundedHttp,), {"head_seconds": head_seconds})
