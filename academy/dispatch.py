@@ -52,7 +52,7 @@ class _Lane(Generic[Row]):
     topic: Callable[[Row], str]
     slots: str
     named_by: tuple[str, ...] = ()
-    """The columns, besides the primary key, that the topic of a row is made of."""
+    """The columns, besides the primary key, from which the topic of a row is made."""
 
     def any_waiting(self) -> bool:
         return repositories_turns.any_waiting(self.unfinished())

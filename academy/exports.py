@@ -89,6 +89,6 @@ def _name(tenant_id: int, job_id: UUID, attempt: int) -> str:
 def _old_name(tenant_id: int, job_id: UUID) -> str:
     """Return the name under which an older version stored the one file of all attempts.
 
-    An installation needs this for `KEPT` (24 hours) after its update. The release after the next can remove it.
+    Such files exist only for `KEPT` (24 hours) after the update from that version. Remove this function in version 0.2.
     """
     return f"{FOLDER}/{tenant_id}/{job_id}.xlsx"

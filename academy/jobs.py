@@ -40,9 +40,9 @@ def submit(
 ) -> UUID:
     """Create a job and return its id. Its record is published after the commit, and its message is sent at its turn.
 
-    `stored_bytes` is the size of the job's files in the storage. `also_write` is called with the id, in the transaction
-    that creates the job, to write other rows that belong to it. If a quota is used up, raises QuotaError and writes
-    nothing.
+    `stored_bytes` is the size of the job's files in the storage. `also_write` is called with the job's id, in the
+    transaction that creates the job, to write other rows of the job. If a quota is used up, raises QuotaError and
+    writes nothing.
     """
     job_id = job_id or uuid4()
     with transaction.atomic():

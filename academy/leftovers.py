@@ -50,7 +50,7 @@ class Found:
 
 @dataclass(slots=True)
 class Sweep:
-    """The options of a sweep, and the names of the files and folders that it deleted."""
+    """The options of a sweep, and the names of the files and folders that it deleted, or would delete (`dry_run`)."""
 
     dry_run: bool = False
     even_most: bool = False
@@ -66,7 +66,7 @@ class Sweep:
 def sweep_leftovers(*, only: int | None = None, dry_run: bool = False, even_most: bool = False) -> list[str]:
     """Delete the files that nobody needs, and return their names. Stop after `SWEEP_SECONDS`.
 
-    Sweeps all academies, or only that with the id `only`. With `dry_run`, returns the names and deletes nothing.
+    Sweeps all academies, or only the academy with the id `only`. With `dry_run`, returns the names and deletes nothing.
     `even_most` is described in `Sweep`.
     """
     sweep = Sweep(dry_run, even_most, until=time.monotonic() + SWEEP_SECONDS)
@@ -96,8 +96,8 @@ def _sweep_kind(sweep: Sweep, tenant_id: int, look: Callable[[int], Iterator[Fou
 def _leftovers(sweep: Sweep, tenant_id: int, look: Callable[[int], Iterator[Found]]) -> list[Found]:
     """Return the files and folders of one kind that may be deleted.
 
-    If more than half of all files could be deleted because they have no row, the database is probably the wrong one.
-    Those files are then not returned.
+    If more than half of the files have no row, the database is probably the wrong one. The files without a row are then
+    not returned, unless there are at most `FEW` of them or the option `even_most` is set.
     """
     leftovers: list[Found] = []
     seen = 0
@@ -157,7 +157,7 @@ def _made(tenant_id: int) -> Iterator[Found]:
 
 def _made_of(tenant_id: int, video_ids: list[int]) -> Iterator[Found]:
     old = timezone.now() - GRACE
-    # List the folders before reading the rows: a row that is read later cannot have an older attempt than a folder.
+    # List the folders first: the attempt of a row that is read afterwards cannot be older than a listed folder.
     attempts = {video_id: attempts_of(tenant_id, video_id) for video_id in video_ids}
     rows = repositories_video.attempts_needed(tenant_id, video_ids)
     for video_id, numbers in attempts.items():
@@ -198,7 +198,7 @@ def _drops(folder: str) -> Callable[[], object]:
 
 def _forgets_workbook(tenant_id: int, job_id: UUID, name: str) -> Callable[[], object]:
     def forget() -> None:
-        # Change the row first: if deleting the file fails, the next sweep finds it. A retried job keeps its file.
+        # Change the row first: if the deletion fails, the next sweep finds the file. A retried job keeps its file.
         if repositories_ai.forget_workbook(tenant_id, job_id):
             default_storage.delete(name)
 
@@ -206,7 +206,7 @@ def _forgets_workbook(tenant_id: int, job_id: UUID, name: str) -> Callable[[], o
 
 
 def _uuid(text: str) -> UUID | None:
-    """Return the UUID that is this text, or None if the text is not a UUID in the form that this product writes."""
+    """Return the text as a UUID, or None if the text is not a UUID in the form that this product writes."""
     try:
         found = UUID(text)
     except ValueError:

@@ -1,8 +1,8 @@
 """The life cycle that jobs and videos share. `academy.jobs` and `academy.videos` define what differs.
 
 Each step is one transaction, which changes the row and writes the new record into the outbox
-(`academy.adapters.db.django.published_rows`). After each step except `claim`, the jobs of the queue whose turn has come
-are sent.
+(`academy.adapters.db.django.published_rows`). When a step other than `claim` is committed, the waiting jobs of the same
+queue whose turn has come are sent.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,11 @@ C = TypeVar("C", bound=Claimed)
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle(Generic[R, RowId, C]):
-    """The steps of jobs, or of videos. Call a method that takes a row in the transaction that locked the row."""
+    """The steps of jobs, or of videos.
+
+    A method with an argument `row` must be called in the transaction that locked the row. There are two exceptions:
+    `insert`, whose row is new, and `mend`, which must be called outside transactions.
+    """
 
     rows: PublishedRows[R]
     lock: Callable[[int, RowId], R | None]
@@ -49,7 +53,7 @@ class Lifecycle(Generic[R, RowId, C]):
         self._release(row)
 
     def begin(self, row: R, **changes: Any) -> None:
-        """Write these changes to a locked row that is then ready to be processed. Its message is sent at its turn."""
+        """Write the changes that make a locked row ready to be processed. Its message is sent at its turn."""
         self._release(self.change(row, **changes))
 
     def claim(self, tenant_id: int, row_id: RowId, *, lease_alive: bool) -> C | ClaimRefusal:

@@ -34,8 +34,9 @@ def submit_messages(
 ) -> UUID:
     """Create the job of a bulk message and return its id.
 
-    It is about the students of the lecture if a lecture is given, else about those with the ids `student_ids`. `to`
-    chooses whether the student or the parent receives it. Raises WrongMessageError, QuotaError.
+    The messages are about the students of the lecture if `lecture_id` is given, else about the students with the ids
+    `student_ids`. `to` chooses whether the student or the parent receives a message. Raises WrongMessageError and
+    QuotaError.
     """
     quotas.check_before(tenant_id)
     with transaction.atomic():

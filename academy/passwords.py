@@ -35,8 +35,8 @@ def password_matches(password: str, password_hash: str | None) -> bool:
 def compare_password(password: str, password_hash: str | None) -> Compared:
     """Compare as `password_matches` does. If the password is right but its hash is outdated, also return a new hash.
 
-    A hash is outdated if it has fewer rounds than new hashes or another algorithm, or if an older version, which did
-    not normalise passwords, made it.
+    A hash is outdated if new hashes have more rounds or another algorithm, or if an older version made the hash from a
+    password that was not normalised.
     """
     right, outdated = _compare(password, password_hash)
     return Compared(right, hash_password(password) if outdated else None)

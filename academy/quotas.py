@@ -1,8 +1,8 @@
 """The quotas of a tenant: unfinished jobs, minutes of video encoded in a day, and bytes stored.
 
 The limits come from the settings, and a tenant may have its own limits instead. A quota is checked at the end of the
-transaction that creates a job or a video, with the tenant's row locked. So what was created is counted, and two
-requests at the same moment cannot both use the last part of a quota.
+transaction that creates a job or a video, with the tenant's row locked. So the new job or video is counted, too, and
+two requests at the same moment cannot both use the last part of a quota.
 """
 
 from dataclasses import dataclass
@@ -56,8 +56,8 @@ def usage_of(tenant_id: int) -> Usage:
 def check_before(tenant_id: int, *, adds_bytes: int | None = None, encodes: bool = False) -> None:
     """Raise QuotaError if a new job would exceed a quota. Call it before storing a file, and `check` afterwards.
 
-    With `adds_bytes`, checks also whether this many bytes fit into the storage. With `encodes`, checks also whether any
-    minutes of video are left.
+    With `adds_bytes`, also check whether this many bytes fit into the quota of bytes. With `encodes`, also check
+    whether any minutes of video are left.
     """
     limits = repositories_quotas.limits_of(tenant_id)
     _check_jobs(tenant_id, limits, adds=1)
@@ -68,10 +68,11 @@ def check_before(tenant_id: int, *, adds_bytes: int | None = None, encodes: bool
 
 
 def check(tenant_id: int, *, storage: bool = False) -> None:
-    """Check the quota of jobs, and with `storage` also that of bytes. Raises QuotaError: roll back then.
+    """Check the quota of jobs, and with `storage` also the quota of bytes.
 
-    What the current transaction has written is counted. Call this at the end of the transaction, because it locks the
-    tenant's row until the transaction ends.
+    Raises QuotaError if a quota is exceeded: the caller must roll the transaction back. The rows that the transaction
+    has written are counted. Call this at the end of the transaction, because it locks the tenant's row until the
+    transaction ends.
     """
     limits = repositories_quotas.limits_of(tenant_id, lock=True)
     _check_jobs(tenant_id, limits)
@@ -80,7 +81,9 @@ def check(tenant_id: int, *, storage: bool = False) -> None:
 
 
 def check_announced(tenant_id: int, user_id: int) -> None:
-    """Check the quotas after this user has announced an upload. Raises QuotaError: roll back then.
+    """Check the quotas after this user has announced an upload.
+
+    Raises QuotaError if a quota is exceeded: the caller must roll the transaction back.
 
     Announcing costs nothing, so a user with several pending uploads may reserve at most half of the free storage.
     Otherwise one user could keep all others from uploading. Call this at the end of the transaction, like `check`.

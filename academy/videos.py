@@ -150,5 +150,5 @@ def retry(tenant_id: int, video_id: int) -> bool:
 
 
 def _files_due_at(uploaded_at: datetime | None) -> datetime | None:
-    """Return when to delete the files of a video that ends: now, or None if its file has not been uploaded."""
+    """Return when to delete the files of a cancelled or deleted video: now, or None if no file was uploaded."""
     return timezone.now() if uploaded_at is not None else None

@@ -111,7 +111,11 @@ def _is_common(text: str, common: Collection[str]) -> bool:
 
 
 def _parts(words: Iterable[str]) -> list[str]:
-    """Return the words, their parts, and of words of up to 4 letters (Korean names) the part after the family name."""
+    """Return the words, and their parts between spaces and punctuation. Leave out what is shorter than `MIN_WORD`.
+
+    A word of up to 4 letters may be a Korean name. For such a word, return also the given name: all but the first
+    letter.
+    """
     found = set()
     for word in words:
         whole = normalised(word).casefold().strip()
@@ -130,7 +134,7 @@ def _without(text: str, words: Iterable[str]) -> str:
 
 
 def _unexpected(text: str) -> int:
-    """Count the characters that neither repeat what is before them nor are neighbours of the character before."""
+    """Count the characters, but no repetitions of earlier text and no neighbours of the previous character."""
     text = _once(text.replace("\0", "").replace(" ", ""))
     if not text:
         return 0

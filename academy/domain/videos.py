@@ -72,7 +72,10 @@ def shown_data(title: str) -> dict[str, Any]:
 
 
 def deleted_data(title: str) -> dict[str, Any]:
-    """Return the data of the last record of a deleted video. The record is CANCELLED, as an attempt that never ran."""
+    """Return the data of the last record of a deleted video.
+
+    The record has the status CANCELLED and the number of an attempt that never runs.
+    """
     return shown_data(title) | {"deleted": True}
 
 

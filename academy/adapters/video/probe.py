@@ -41,7 +41,8 @@ class Probe:
 
     `width` and `height` are those of the picture as it is shown: with square pixels and upright. `duration` is in
     seconds, or None if it is unknown, as in recordings of browsers and raw streams. `frame_rate` is the average number
-    of pictures a second. `finest_rate` is the rate where pictures follow fastest, or None if there is no regular rate.
+    of pictures a second. `finest_rate` is ffmpeg's `tbr`: an estimate of the lowest rate at which every picture keeps
+    its time. Each of the two rates is None if ffmpeg does not report it.
     """
 
     duration: float | None
@@ -69,9 +70,9 @@ def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
 
 
 def check_readable(path: Path, log: str) -> None:
-    """Raise OSError if ffmpeg reported an I/O error and the file cannot be read to its end: the disk is to blame.
+    """Read the file to its end if ffmpeg reported an I/O error. Raises OSError if that fails: the disk is to blame.
 
-    ffmpeg reports an I/O error for some truncated files, too, which can be read.
+    If it succeeds, the disk is not to blame: ffmpeg reports an I/O error for some truncated files, too.
     """
     if os.strerror(errno.EIO) in log:
         with path.open("rb") as file:
@@ -80,7 +81,7 @@ def check_readable(path: Path, log: str) -> None:
 
 
 def _is_headless_mp4(path: Path, text: str) -> bool:
-    """Return whether this is a truncated MP4: one without its `moov` atom, which is often at the end."""
+    """Return whether the file is an MP4 without its `moov` atom, which a truncated file often lacks."""
     with path.open("rb") as file:
         return "moov atom not found" in text and file.read(8)[4:] in {b"ftyp", b"mdat", b"wide", b"free"}
 

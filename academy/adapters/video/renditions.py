@@ -12,7 +12,7 @@ AUDIO_KBITS = 128
 FEWEST_PICTURES, USUAL_PICTURES, MOST_PICTURES = 10.0, 30.0, 60.0
 """Rates in pictures a second. H.264, level 4.0, allows no more than `MOST_PICTURES` for 720p."""
 CODECS = "avc1.4d4028"
-"""H.264, main profile, level 4.0. The options of the encoder are the same."""
+"""H.264, main profile, level 4.0, as in the options of the encoder."""
 AUDIO_CODECS = "mp4a.40.2"
 
 _EXTINF = re.compile(r"^#EXTINF:(\d+(?:\.\d+)?)", re.MULTILINE)
@@ -51,8 +51,9 @@ def rate_of(probe: Probe) -> float:
     """Return the rate of the encoded video, from `FEWEST_PICTURES` to `MOST_PICTURES`.
 
     The rate is constant, because with a varying rate ffmpeg's playlists have wrong lengths. It is the `finest_rate` of
-    the source, so that no motion is lost. For a source with a varying rate, that may be the frequency of its clock
-    (1000 or 90000 Hz). The average rate is then returned, but at least `USUAL_PICTURES`.
+    the source, so that no motion is lost. If the source has a varying rate, its `finest_rate` may be the frequency of
+    its clock (1000 or 90000 Hz). For any `finest_rate` above `MOST_PICTURES`, the average rate is used instead, but at
+    least `USUAL_PICTURES`.
     """
     rate = probe.finest_rate or probe.frame_rate or USUAL_PICTURES
     if rate > MOST_PICTURES:

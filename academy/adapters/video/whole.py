@@ -7,7 +7,8 @@ from academy.adapters.video.renditions import Segments, read_segments
 _PACKET = 188
 _SYNC = 0x47
 _PICTURE_BEGINS = (0x41, 0x00)
-"""The second and third byte of a packet in which a picture begins. ffmpeg gives the first stream the id 0x100."""
+"""The second and third byte of a packet in which a picture begins: the start flag, and the id of ffmpeg's first stream
+(0x100)."""
 _END_OF_PLAYLIST = "#EXT-X-ENDLIST"
 _END_OF_JPEG = b"\xff\xd9"
 _TOLERANCE_PICTURES = 1.5
@@ -32,7 +33,10 @@ def is_whole_jpeg(path: Path) -> bool:
 
 
 def _is_whole(file: Path, pictures: float) -> bool:
-    """Return whether the file is an MPEG transport stream of whole packets with about this many pictures or more."""
+    """Return whether the file is an MPEG transport stream of complete packets that lacks no pictures.
+
+    `pictures` is the expected number. The file may have fewer, within `_TOLERANCE_PICTURES`.
+    """
     if not file.is_file():
         return False
     stream = file.read_bytes()
