@@ -1,8 +1,8 @@
 """Decides, before a large body is read, whether its sender may send it. Needs the access token and Redis, but no SQL.
 
-A view that accepts files has `max_upload_bytes`, a function without arguments, and its `roles` say who may send files.
-All other requests of the faculty may have a JSON body of up to `DATA_UPLOAD_MAX_MEMORY_SIZE`. Students and parents may
-send no more than strangers, so they never take one of the slots for large bodies.
+A view that accepts files has the attribute `max_upload_bytes`, a function that returns the limit. Its `roles` say who
+may send files. All other requests of the faculty may have a body of up to `DATA_UPLOAD_MAX_MEMORY_SIZE`. Students and
+parents have the same small limit as callers who are not signed in, so they never take a slot for large bodies.
 """
 
 from collections.abc import Callable
@@ -90,7 +90,7 @@ async def _check_revocations(caller: Caller) -> None:
 
 
 async def _check_not_revoked_meanwhile(caller: Caller) -> None:
-    """Raise BodyRefusedError if the caller was revoked while the body arrives.
+    """Raise BodyRefusedError if the caller has been revoked since the body began to arrive.
 
     If Redis does not answer, the caller may continue, since the view checks again at the end.
     """
@@ -108,7 +108,7 @@ def _unauthorized(code: str, message: str) -> BodyRefusedError:
 def body_limits() -> BodyLimits:
     """Return the limits from the settings.
 
-    A body may take `UPLOAD_SECONDS`. After that time its token would count as expired.
+    A body may take `UPLOAD_SECONDS` to arrive. After that time the access token of the request could count as expired.
     """
     pace = PaceLimits(settings.BODY_GRACE_SECONDS, settings.BODY_MIN_BYTES_PER_SECOND, UPLOAD_SECONDS)
     slots = SlotLimits(

@@ -79,7 +79,7 @@ def audit_limited(address: str, tenant_code: str, username: str) -> None:
 
 
 class Repeats:
-    """Lets one event of each key be logged in any period of `seconds`, and counts the events that it leaves out.
+    """Limits the log to one event of each key in any period of `seconds`, and counts the events that are left out.
 
     It remembers at most `most` keys.
     """
@@ -90,7 +90,7 @@ class Repeats:
         self._seen: dict[Hashable, tuple[float, int]] = {}
 
     def take(self, key: Hashable) -> int | None:
-        """Return None if this event must not be logged. Otherwise return how many were left out since the last line."""
+        """Return None if this event must not be logged, else how many events of the key were left out before it."""
         now = time.monotonic()
         with self._lock:
             until, left_out = self._seen.pop(key, (0.0, 0))

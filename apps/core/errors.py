@@ -43,7 +43,7 @@ BAD_REQUESTS: list[tuple[type[Exception], str]] = [
 
 
 MAY_NAME_ANOTHER_TENANTS = {status.HTTP_400_BAD_REQUEST, status.HTTP_403_FORBIDDEN, status.HTTP_404_NOT_FOUND}
-"""The statuses of refused requests whose ids are checked, because they may belong to another tenant."""
+"""For refusals with these statuses, the ids in the request are checked: they may belong to another tenant."""
 
 
 class ApiError(exceptions.APIException):

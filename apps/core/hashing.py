@@ -92,8 +92,8 @@ class HashingLine:
     def run(self, work: Callable[[], T], origin: Origin) -> T:
         """Call `work` in one of the threads and return its result. Raises the errors of `work`.
 
-        Raises HashingBusyError if the queue is full or the wait is too long. The caller's database connection is given
-        back first, so call this outside `atomic()`.
+        Raises HashingBusyError if the queue is full or the wait is too long. The caller's database connections are
+        closed first, so call this outside `atomic()`.
         """
         give_back_connection()
         entry = self._join(work, origin)

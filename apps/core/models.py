@@ -58,7 +58,7 @@ class User(AbstractBaseUser):
     must_change_password = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     last_closed_at = models.DateTimeField(null=True, editable=False)
-    """When the account was last closed, or stopped being an operator's. Only a trigger in the database writes it."""
+    """When the account was last closed or last lost `is_superuser`. Only a trigger in the database writes this time."""
 
     USERNAME_FIELD = "username"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -86,7 +86,7 @@ class User(AbstractBaseUser):
         return self._with_closing(super().get_session_auth_hash())
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
-        """Yield the hash of `get_session_auth_hash` once for each of the older keys, made with that key."""
+        """Yield the hash of `get_session_auth_hash` as made with each of the `SECRET_KEY_FALLBACKS`."""
         yield from map(self._with_closing, super().get_session_auth_fallback_hash())
 
     def _with_closing(self, session_hash: str) -> str:
@@ -121,7 +121,7 @@ class TenantMembership(models.Model):
 
 
 class LoginSession(models.Model):
-    """A sign-in on one device, with the ids of its refresh tokens. Logout ends it, and so does using a token twice."""
+    """A sign-in on one device, with the ids of its refresh tokens. A logout or the reuse of a token ends it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")

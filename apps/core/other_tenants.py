@@ -1,7 +1,7 @@
 """Writes into the audit log that a request names an id of another academy.
 
-The answer is the same as for an id that does not exist. Only if a request is refused or a filtered list is empty, one
-query for each kind of id finds out whether another academy has it.
+The client gets the same answer as for an id that does not exist. If a request is refused or a filtered list is empty,
+one query for each kind of id finds out whether the ids belong to another academy. No other request needs these queries.
 """
 
 from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ def note_other_tenants_filters(request: Request) -> None:
 
 
 def note_other_tenants_videos(identity: Identity, video_ids: set[int]) -> None:
-    """Note in the audit log which of the videos that were refused belong to another academy. Never raises."""
+    """Note in the audit log which of the refused videos belong to another academy. Never raises."""
     for value in _beyond_the_wall(identity.tenant_id, "video.Video", "pk", sorted(video_ids)[:MOST_IDS]):
         audit(
             Event.OTHER_TENANT_REFUSED,
@@ -80,7 +80,7 @@ def _note(request: Request, named: Iterator[_Named]) -> None:
 
 
 def _named(request: Request, in_path: dict[str, Any]) -> Iterator[_Named]:
-    """Yield the ids in the path, the body and the filters of a request, kind by kind."""
+    """Yield the ids in the path, the body and the filters of a request, grouped by kind."""
     for name, value in in_path.items():
         if name in IN_PATHS:
             yield name.removesuffix("_id"), *IN_PATHS[name], [value]

@@ -19,7 +19,7 @@ class Pages(PageNumberPagination):
     def paginate_queryset(
         self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: APIView | None = None
     ) -> Any:
-        """Return the rows of the page. If there are none, check the ids in filters (`note_other_tenants_filters`)."""
+        """Return the rows of the page. If there are none, audit which ids in the filters belong to another academy."""
         page = super().paginate_queryset(queryset, request, view)
         if not page:
             note_other_tenants_filters(request)

@@ -29,9 +29,9 @@ class BoundedJSONParser(JSONParser):
 
 
 def _in_plain_words(problem: ParseError) -> ParseError:
-    """Return an error with a sentence of our own for a wrong encoding or a wrong number, or else the same error.
+    """Return an error with a clearer sentence for a wrong encoding or a wrong number. Return other errors unchanged.
 
-    Python's own sentences about these two are hard to understand.
+    Python's own sentences about wrong encodings and numbers are hard to understand.
     """
     cause = problem.__context__
     if isinstance(cause, JSONDecodeError):

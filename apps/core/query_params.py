@@ -4,7 +4,7 @@ from rest_framework.request import Request
 from rest_framework.serializers import ValidationError
 
 MAX_DIGITS = 18
-"""Numbers with up to this many digits fit into a bigint. Python refuses to parse numbers of some thousand digits."""
+"""Numbers with up to this many digits fit into a bigint. Python refuses to parse numbers of several thousand digits."""
 MAX_SEARCH_LETTERS = 100
 """Each word of a search is a condition of its own, so a long search would be a long query."""
 

@@ -16,7 +16,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awa
 
 @sync_and_async_middleware
 def release_bodies(get_response: Any) -> Answer:
-    """Free the body of each answered request. Use this as the outermost middleware, where answers are rendered."""
+    """Free the body of each answered request. Use this as the outermost middleware: it needs rendered answers."""
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:
         response: HttpResponseBase = await get_response(request)

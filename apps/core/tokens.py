@@ -45,7 +45,7 @@ class Caller:
     name: str
     must_change_password: bool
     issued_at: float = 0.0
-    """When the token was issued, in Unix seconds: a time before the account was read from the database."""
+    """When the token was issued, in Unix seconds. The account was read from the database after this time."""
     is_authenticated: Literal[True] = True
 
     @property

@@ -16,7 +16,10 @@ MAX_NAMED_TOPICS = 40
 
 
 def authenticate(request: Any) -> Identity:
-    """Return who calls the ticket endpoint. Raises TicketError without a valid token, or ForbiddenTopicError (403)."""
+    """Return who calls the ticket endpoint.
+
+    Raises TicketError if there is no valid token, and ForbiddenTopicError (403) if the caller may not have a ticket.
+    """
     try:
         found = AccessTokenAuthentication().authenticate(Request(request))
     except APIException as problem:
@@ -34,8 +37,8 @@ def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
     """Return the topics that the ticket allows. Raises ForbiddenTopicError for a topic that the person may not watch.
 
     Owner, staff and teacher may watch the topics that they name, or all topics if they name none. Students and parents
-    must name videos of their lectures, and may watch only READY ones, which the list of videos shows them too. Titles
-    and errors of other videos are only for the faculty. Everything else is refused.
+    must name the videos. They may watch the READY videos of their lectures, which the list of videos shows them, too.
+    The titles and errors of all other videos are only for the faculty. Everything else is refused.
     """
     role = Role(identity.role)
     if role in FACULTY:

@@ -24,7 +24,7 @@ Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awa
 
 @sync_and_async_middleware
 def for_operators(get_response: Any) -> Answer:
-    """Put the three middlewares around the admin's views, and add security headers to their answers."""
+    """Wrap the admin's views in Django's three middlewares, and add security headers to the admin's answers."""
     chain: Any = SessionMiddleware(AuthenticationMiddleware(MessageMiddleware(get_response)))
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:

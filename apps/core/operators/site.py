@@ -1,7 +1,7 @@
 """The admin at `/admin/`: academies, accounts and sign-ins, for operators.
 
 Operators are superusers, who belong to no academy, so they see all academies. Their changes are written into the audit
-log. If a change requires it, triggers in the database end sessions and connections within a second.
+log. If sessions and connections must end because of a change, triggers in the database end them within a second.
 """
 
 from typing import TYPE_CHECKING, Any

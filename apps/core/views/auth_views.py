@@ -30,7 +30,7 @@ from realtime.redis.clock import clock
 COOKIE_NAME = r"^[\w!#$%&'*+.^`|~:-]+\Z"
 """The characters that the name of a cookie may have (`http.cookies`)."""
 WITH_TOKEN_OR_WITHOUT: Any = [{"accessToken": []}, {}]
-"""The OpenAPI `security` of a view that needs no token."""
+"""The OpenAPI `security` of a view that can be called with or without an access token."""
 TOKENS = inline_serializer(
     "Tokens",
     {
@@ -48,7 +48,10 @@ class SignIn(serializers.Serializer[Any]):
 
 
 class RefreshToken(serializers.Serializer[Any]):
-    """Has either the token, or the academy whose cookie has it. With `cookie` the new token is put into a cookie."""
+    """Has either the refresh token, or the code of the academy whose cookie has the token.
+
+    With `cookie`, the new refresh token is put into a cookie.
+    """
 
     refresh = serializers.CharField(max_length=2000, required=False)
     cookie = serializers.BooleanField(default=False)
@@ -127,7 +130,7 @@ class TokenView(APIView):
             user = repositories_core.find_account(tenant, username)
             right = check_password(attempt, origin, user, password)
             signed_in = repositories_core.open_session(user, device_of(request)) if right and user else None
-            # Try again if another sign-in has renewed the hash meanwhile, or somebody has changed the password.
+            # Try again if the hash has changed since it was read, by another sign-in or by a change of the password.
             if signed_in or not (right and user and repositories_core.has_other_hash(user)):
                 break
         self._note(request, user, signed_in, account_mark(tenant, username), right=right)

@@ -15,7 +15,7 @@ class Command(DaphneCommand):  # type: ignore[misc] # daphne has no types
         super().__init__(no_color=True)  # the log is JSON, which must not contain the escape sequences of colours
 
     def get_application(self, options: dict[str, Any]) -> Any:
-        """Return the product's application, but let each request for `/static/` read its file from the disk.
+        """Return the product's application, wrapped so that each request for `/static/` reads its file from the disk.
 
         The application itself reads the sizes of these files only once, when it starts.
         """

@@ -1,4 +1,4 @@
-"""Views of jobs in the database: list, detail, result, cancel, retry. Running jobs are pushed to clients."""
+"""Views of jobs in the database: list, detail, result, cancel, retry. The push engine sends running jobs' progress."""
 
 from typing import Any
 from uuid import UUID
