@@ -1,4 +1,4 @@
-"""The types of values in the environment. A wrong value raises ValueError, whose text says what to write."""
+"""Types for the values of environment variables. A wrong value raises ValueError, whose text says what to write."""
 
 import re
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from realtime.server.proxies import TrustedProxies
 
 MIN_SECRET_LENGTH = 32
 MAX_FALLBACKS = 3
-"""How many old keys there may be. All of them are tried for each invalid token."""
+"""The largest number of old secret keys. Each invalid token is checked against all of them, which costs time."""
 _SOURCE = re.compile(r"(?:https?|wss?)://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 _E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 
@@ -112,10 +112,10 @@ def _be_origins(value: list[str]) -> list[str]:
 
 
 Names = Annotated[list[str], NoDecode, BeforeValidator(_split_commas)]
-"""A list of texts, separated by commas."""
+"""A list of strings. In the environment variable they are separated by commas."""
 Hosts = Annotated[Names, AfterValidator(_name_one)]
 Sources = Annotated[Names, AfterValidator(_be_sources)]
-"""Origins of HTTP and of WebSockets, for a Content-Security-Policy."""
+"""Origins for a Content-Security-Policy. Their schemes are http, https, ws or wss."""
 Origins = Annotated[Names, AfterValidator(_be_origins)]
 Proxies = Annotated[str, AfterValidator(_name_proxies)]
 SecretKey = Annotated[SecretStr, AfterValidator(_be_long)]

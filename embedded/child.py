@@ -4,9 +4,9 @@
 
 * `signal`: the kernel sends it to this process when the parent dies, even by `kill -9`, so that nothing is left
   running.
-* `user`: absent for the same user; "set" to become `NOBODY`; "map" to enter a user namespace in which this process only
-  seems to be `NOBODY`. PostgreSQL refuses to run as root, and its programs need a user with a name. The real `NOBODY`
-  cannot read files under /root.
+* `user`: absent to keep the user; "set" to become `NOBODY`; "map" to enter a user namespace in which this process only
+  seems to be `NOBODY`. PostgreSQL needs this, because it refuses to run as root or as a user without a name. With "map"
+  the process can still read files under /root, which the real `NOBODY` cannot.
 * `check`: a folder. If the chosen user cannot read and enter it, the program ends with the exit code `FAILED`.
 
 This module imports nothing of the package: with `-I -S` Python starts in about 15 ms, but does not find the package.
@@ -35,7 +35,7 @@ def become_nobody() -> None:
 
 
 def map_to(user: int) -> None:
-    """Enter a user namespace in which this process has the id `user`. Raises OSError if the kernel forbids it."""
+    """Enter a user namespace in which this process has the user id `user`. Raises OSError if the kernel forbids it."""
     uid, gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWUSER) != 0:

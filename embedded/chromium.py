@@ -60,7 +60,8 @@ def _install_by_npm() -> None:
     if run_installer("node", "-e", _UNPACK, _FOLDER / "node_modules" / "@sparticuz" / "chromium" / "bin", _FOLDER):
         for archive in _FOLDER.glob("*.tar"):
             with tarfile.open(archive) as opened:
-                # Python has the filter since 3.11.4. npm has verified the package's checksum in any case.
+                # The filter refuses unsafe paths. Python before 3.11.4 lacks the filter, but npm has verified the
+                # package's checksum.
                 if hasattr(tarfile, "data_filter"):
                     opened.extraction_filter = tarfile.data_filter
                 opened.extractall(_FOLDER)  # noqa: S202

@@ -25,7 +25,7 @@ def unpack(what: str, folder: Path, *packages: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if not _download(folder, packages):
-        # The system's lists of packages are missing or old, and only root may change them. Use others, in .tools/.
+        # The system's lists of packages are missing or old, and only root may change them. Download lists to .tools/.
         for part in ("state/lists/partial", "cache/archives/partial"):
             (_APT / part).mkdir(parents=True, exist_ok=True)
         own = [f"Dir::State={_APT}/state", "Dir::State::status=/var/lib/dpkg/status", f"Dir::Cache={_APT}/cache"]

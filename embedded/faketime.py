@@ -39,7 +39,7 @@ def environment(library: Path, offset_file: Path) -> dict[str, str]:
 
 
 def find() -> Path | None:
-    """Return an installed library that works, or None. The one in FAKETIME_LIBRARY is returned without a trial."""
+    """Return an installed library that works, or None. A library that FAKETIME_LIBRARY names is returned untried."""
     if named := os.environ.get("FAKETIME_LIBRARY"):
         return Path(named)
     folders = [Path("/usr/lib"), Path("/usr/local/lib"), _FOLDER / "usr/lib"]
@@ -59,7 +59,10 @@ def get() -> Path:
 
 
 def _works(library: Path) -> bool:
-    """Return whether a program sees a wrong year with this library. One for another processor or libc is not loaded."""
+    """Return whether this library makes a program see a wrong year.
+
+    A library for another processor or libc is not loaded, so the program sees the right year.
+    """
     variables = {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": "@2001-02-03 04:05:06"}
     year = subprocess.run(["date", "+%Y"], capture_output=True, env=variables, check=False, timeout=30)
     return year.stdout.strip() == b"2001"

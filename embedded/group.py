@@ -32,7 +32,7 @@ BUCKET = "academy"
 
 @dataclass
 class Servers:
-    """Chosen servers by their names in `run.json`. Access to a server that was not chosen raises EmbeddedError."""
+    """The chosen servers, by their names in `run.json`. Access to a server that was not chosen raises EmbeddedError."""
 
     by_name: dict[str, Server]
 
@@ -72,7 +72,7 @@ class Servers:
 
 
 def _storage(sqs: SqsServer) -> dict[str, str]:
-    """Return the variables for the S3 of this emulator, or none for the real SQS, which has no S3 at its address."""
+    """Return the environment variables for the emulator's S3, or none for the real SQS, which has no S3."""
     host = urlsplit(sqs.url).hostname or ""
     if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return {}

@@ -42,13 +42,14 @@ class Home:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Home:
-        """Return the home in `ACADEMY_HOME`, or else in `.academy` in the project."""
+        """Return the home at the path in `ACADEMY_HOME`. If that is not set, return `.academy` in the project."""
         chosen = environment.get("ACADEMY_HOME") or ""
         return cls(Path(os.path.abspath(chosen)) if chosen else PROJECT / ".academy")  # noqa: PTH100 (keep links)
 
     def prepare(self) -> None:
         """Create the folders, and rename logs that are too long. Raises EmbeddedError if the folder cannot be used."""
-        # Started by root, PostgreSQL runs as another user, who must be able to enter. Secrets are 0600 or 0700.
+        # If root starts the system, PostgreSQL runs as another user, who must be able to enter this folder. The secrets
+        # in it have the mode 0600, or 0700 for folders.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         try:
             self.folder.mkdir(mode=mode, parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def main(words: Sequence[str]) -> None:
-    """Replace this process with manage.py. If no system runs, exit with 1 and a sentence."""
+    """Replace this process with manage.py. If no system runs, print a message and exit with the code 1."""
     home = Home.of(os.environ)
     environment = runfile.environment_of_running(home)
     if not environment:

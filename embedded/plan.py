@@ -48,7 +48,10 @@ def _web(port: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """The commands of the product. Tests use others. `{port}` in `web_argv` is replaced by the port."""
+    """The commands that `script/up` runs. The defaults are those of the product. Tests set other commands.
+
+    `{port}` in `web_argv` is replaced by the port of the web server.
+    """
 
     folder: Path = PROJECT
     steps: Sequence[Step] = field(
@@ -171,7 +174,7 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
         "AWS_REGION": REGION,
         "MEDIA_ROOT": str(home.media),
         "ADMIN_SITE": "on",
-        # Drain for a short time, because after Ctrl-C nobody wants to wait. See embedded.up for the order.
+        # Drain for a short time only, because after Ctrl-C the user waits for the end.
         "REALTIME_DRAIN_SECONDS": "2",
         "WORKER_DRAIN_SECONDS": "3",
         "WORKER_POLL_SECONDS": "2",
@@ -180,8 +183,8 @@ def product_environment(home: Home, users: Mapping[str, str], servers: Mapping[s
     }
     loopback = ",".join(filter(None, (given.get("NO_PROXY") or given.get("no_proxy"), HOST, "localhost")))
     fixed = {
-        # The user's values may be for another project, ask for several processes, or send requests for our servers to
-        # a proxy.
+        # The user's own values may belong to another project, start several web processes, or send the requests for
+        # our servers to a proxy.
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "WEB_CONCURRENCY": "1",
         "NO_PROXY": loopback,

@@ -15,7 +15,7 @@ _USUAL_EPHEMERAL = 32_768
 
 
 def _below_ephemeral() -> int:
-    """Return the first port that the kernel uses for outgoing connections."""
+    """Return the first port that the kernel uses for outgoing connections, or 32768 if it is unknown or too low."""
     try:
         text = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii")
     except OSError:
@@ -41,9 +41,9 @@ def answers(port: int) -> bool:
 def free_port() -> int:
     """Return a free port below the kernel's ports for outgoing connections. Raises EmbeddedError if it finds none.
 
-    An outgoing connection could take a server's port while the server is down. Even a client of the server could, and
-    would then connect to itself. Programs that choose ports at the same time use different shares of the ports, so that
-    they never choose the same port: `PORT_SHARE=0/2` is the first half.
+    While a server is down, an outgoing connection could take a port of the kernel's range. A client that tries to reach
+    the server could even get the server's port and connect to itself. Processes that choose ports at the same time must
+    use different shares of the ports, so that they never choose the same port: `PORT_SHARE=0/2` is the first half.
     """
     chance = random.SystemRandom()
     share, shares = map(int, os.environ.get("PORT_SHARE", "0/1").split("/"))

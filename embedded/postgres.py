@@ -30,7 +30,7 @@ _MAKE_SECONDS = 120.0
 
 
 class PostgresServer(Server):
-    """A PostgreSQL with the `url` `postgresql://academy:<password>@127.0.0.1:<port>/academy`, for a superuser.
+    """A PostgreSQL. Its `url` is `postgresql://academy:<password>@127.0.0.1:<port>/academy`; `academy` is a superuser.
 
     The password is generated once and stored in `<folder>/password` (0600). There is no Unix socket: its path could be
     too long for the system (107 bytes), and nobody needs it. With `durable=False` (tests) the server does not wait for
@@ -60,7 +60,8 @@ class PostgresServer(Server):
         return self.external or f"postgresql://{_DATABASE}:{self.password}@{HOST}:{self.port}/{_DATABASE}"
 
     def _prepare(self) -> Order:
-        # The user who runs PostgreSQL must be able to enter. The data folder itself is 0700, and the password 0600.
+        # The user who runs PostgreSQL must be able to enter this folder. The data folder in it has the mode 0700, and
+        # the file with the password 0600.
         self.folder.chmod(0o711)
         made_by = self._made_by()
         found, user = programs.first_working(programs.postgres_servers(made_by), self._make_ready)
@@ -153,7 +154,7 @@ class PostgresServer(Server):
         aside.rename(self.data_folder)
 
     def _run(self, argv: Sequence[str], user: str | None, said: str = "") -> None:
-        """Run one of PostgreSQL's programs and wait for it. If it fails, raise EmbeddedError with its output."""
+        """Run one of PostgreSQL's programs with the input `said`. If it fails, raise EmbeddedError with its output."""
         order = Order(argv=argv, log_file=self.log_file, user=user, end_signal=signal.SIGTERM)
         try:
             run = subprocess.run(
@@ -177,8 +178,8 @@ class PostgresServer(Server):
     def _is_ready(self) -> bool:
         """Connect like a client, and return whether the server asks for the password. A starting server refuses.
 
-        An external server may also refuse our user, or require TLS. It is ready nevertheless: only its clients need to
-        log in.
+        An external server may also refuse our user, or require TLS. Such a server counts as ready, too, because
+        this check does not log in.
         """
         words = b"user\0academy\0database\0academy\0application_name\0readiness\0\0"
         message = struct.pack("!ii", len(words) + 8, _PROTOCOL_3) + words
@@ -194,13 +195,16 @@ class PostgresServer(Server):
 
 
 def _locale_options(version: int) -> list[str]:
-    """Return options for sorting by code point and for Unicode letters, so that all machines behave the same."""
+    """Return the options of initdb with which text sorts by code point, so that all machines behave the same.
+
+    Upper and lower case follow Unicode, except for a PostgreSQL before 17 on a system without the locale C.UTF-8.
+    """
     if version >= _BUILTIN_LOCALE_SINCE:
         return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     return ["--locale=C.UTF-8", "--lc-messages=C"] if _system_has("C.UTF-8") else ["--locale=C"]
 
 
 def _system_has(name: str) -> bool:
-    """Return whether the C library has this locale. Another process tries it, because trying changes the locale."""
+    """Return whether the C library has this locale. Another process tries it, because the trial changes the locale."""
     code = "import locale, sys; locale.setlocale(locale.LC_ALL, sys.argv[1])"
     return subprocess.run([sys.executable, "-I", "-c", code, name], capture_output=True, check=False).returncode == 0

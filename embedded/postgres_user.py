@@ -23,7 +23,10 @@ _WRAPPER = Path(__file__).with_name("child.py")
 
 @cache
 def _can_use(user: str, folder: Path, programs: tuple[Path, ...]) -> bool:
-    """Return whether the user can enter the folder and run the programs. Run them, as one may start another program."""
+    """Return whether the user can enter the folder and run the programs.
+
+    Run each program, because it may start a further program, which the user may not be allowed to run.
+    """
     for program in programs:
         argv = [str(program), "--version"]
         order = {"user": user, "check": str(folder), "parent": os.getpid(), "signal": signal.SIGKILL, "argv": argv}

@@ -27,9 +27,10 @@ def _stat_fields(pid: int) -> list[str]:
 
 
 def identity(pid: int) -> str | None:
-    """Return the start time of a process as a text, or None if it does not run. No two processes share pid and text.
+    """Return a text with the start time of a process, or None if the process does not run.
 
-    A zombie, a process that has ended but that its parent has not reaped, does not run.
+    No two processes have both the same pid and the same text. A zombie (a process that has ended, but was not reaped by
+    its parent) does not count as running.
     """
     if not _PROC.joinpath("self").exists():
         return _identity_by_ps(pid)
@@ -44,7 +45,7 @@ def identity(pid: int) -> str | None:
 
 
 def _identity_by_ps(pid: int) -> str | None:
-    """Return the same as `identity` on systems without /proc (macOS, BSD)."""
+    """Do the same as `identity` on systems without /proc (macOS, BSD), but count a zombie as running."""
     found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return found.stdout.strip() or None
 
@@ -92,8 +93,8 @@ def wait_gone(processes: dict[int, str], timeout: float) -> bool:
 def end_proven(pid: int, known: str, number: int = signal.SIGTERM) -> bool:
     """End a process that is not our child: send signal `number`, then SIGKILL after five seconds.
 
-    Return whether this ended it. If `pid` is no longer the process with the identity `known`, do nothing and return
-    False.
+    Return whether the process has ended. If `pid` is no longer the process with the identity `known`, do nothing and
+    return False.
     """
     if not is_same(pid, known):
         return False

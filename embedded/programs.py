@@ -94,7 +94,7 @@ def _on_path(name: str) -> Iterator[Path]:
 
 
 def _package_folder(package: str) -> Path | None:
-    """Return the folder of a package, or None if it is not installed. Do not import it: that may have effects."""
+    """Return the folder of a package, or None if the package is not installed. Do not import (run) its code."""
     spec = importlib.util.find_spec(package)
     return Path(spec.origin).parent if spec is not None and spec.origin else None
 
@@ -136,7 +136,7 @@ def _tried_version(found: PostgresPrograms) -> int:
     versions = [int(match.group(1)) if (match := re.search(r"(\d+)", text)) else 0 for text in said]
     if versions[0] != versions[1]:
         raise EmbeddedError(f"{found.postgres} and {found.initdb} are of versions {versions[0]} and {versions[1]}.")
-    # --version reads no files. This command also reads the settings, and the files to which they refer.
+    # --version reads no files. This command finds more problems: it reads settings, and the files that they name.
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "postgresql.conf").touch()
         _run(found.postgres, "-C", "max_connections", "-D", folder)

@@ -152,7 +152,8 @@ class RedisServer(Server):
 
     def _is_ready(self) -> bool:
         answer = self.command("PING", timeout=2.0)
-        # An external server may require a password or TLS from its clients. Any answer but these shows that it works.
+        # An external server may require a password or TLS, and so answer with an error. The server works nevertheless,
+        # unless the error is one of those below.
         if self.external is None:
             return answer == "+PONG"
         return bool(answer) and not answer.startswith(("-LOADING", "-MASTERDOWN", "-ERR max number of clients"))
@@ -160,7 +161,10 @@ class RedisServer(Server):
 
 @dataclass(frozen=True)
 class _Opening:
-    """A program and the data that it is to open. `first_working` skips this pair after a failure, not the program."""
+    """A program and the data that it is to open.
+
+    After a failure `first_working` skips this pair, but still tries the program with other data.
+    """
 
     program: Path
     data_folder: Path

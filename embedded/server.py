@@ -59,7 +59,10 @@ class Server(Service):
         return parts.port or (_HTTPS_PORT if parts.scheme == "https" else self.default_port)
 
     def _choose_port(self) -> int:
-        """Return a free port. A durable server keeps its last port if it can, as addresses of queues contain it."""
+        """Return a free port.
+
+        A durable server keeps its last port if that is still free, because the addresses of queues contain the port.
+        """
         if self.durable:
             try:
                 port = int((self.folder / "port").read_text(encoding="ascii"))

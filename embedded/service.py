@@ -41,7 +41,10 @@ class Service(ABC):
 
     @abstractmethod
     def _is_ready(self) -> bool:
-        """Return whether the service works, by its own protocol. May raise OSError or ValueError if it is silent."""
+        """Ask the service over its own protocol, and return whether it works.
+
+        May raise OSError or ValueError if the service does not answer.
+        """
 
     @property
     def external(self) -> str | None:

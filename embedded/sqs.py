@@ -14,7 +14,10 @@ from embedded.server import Server
 from embedded.spawn import Order
 
 REGION = "ap-northeast-2"
-"""The region of queues and buckets. After a kill, the emulator restores buckets from their files, in this region."""
+"""The region of queues and buckets, unless AWS_REGION names another one.
+
+After a kill, the emulator restores the buckets from their files, and assigns them to this region.
+"""
 
 
 class SqsServer(Server):

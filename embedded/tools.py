@@ -20,7 +20,7 @@ TOOLS = PROJECT / ".tools"
 
 
 def runs(program: str | Path, option: str) -> bool:
-    """Return whether a program runs with an option that does nothing, such as `--version`."""
+    """Run a program with an option that only prints something, such as `--version`. Return whether it succeeds."""
     try:
         return subprocess.run([program, option], capture_output=True, timeout=30, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
@@ -36,7 +36,7 @@ class Tool:
     kind: str
     """The program's name in messages, such as "an nginx"."""
     option: str
-    """An option with which the program does nothing, such as `--version`."""
+    """An option with which the program only prints something and ends, such as `--version`."""
     names: Sequence[str]
     """The program's names on PATH."""
     places: Sequence[Path]
@@ -47,7 +47,10 @@ class Tool:
     """A sentence about what the user can do if the program was neither found nor installed."""
 
     def find(self) -> Path | None:
-        """Return an installed program that runs, or None. Raises EmbeddedError if `variable` names one that fails."""
+        """Return an installed program that runs, or None.
+
+        Raises EmbeddedError if the environment variable names a program that does not run.
+        """
         if named := os.environ.get(self.variable):
             if not runs(named, self.option):
                 raise EmbeddedError(f"{self.variable} is {named}, which does not run as {self.kind}.")

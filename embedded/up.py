@@ -55,7 +55,7 @@ _DEMO = """\
 
 
 def say(line: str) -> None:
-    """Print a line at once. If the terminal is closed, print nothing any more, so that ending still works."""
+    """Print a line at once. If the terminal is closed, print nothing from then on, so that the run can still end."""
     try:
         print(line, flush=True)
     except (OSError, ValueError):
