@@ -22,7 +22,7 @@ class HostClock:
 
     @classmethod
     def of(cls, library: Path, file: Path) -> "HostClock":
-        """Return a clock that is right until it is set. The file has its offset."""
+        """Return a clock that is right until `set_to` sets it. `file` stores the offset of the clock."""
         file.write_text(RIGHT)
         return cls(file, faketime.environment(library, file) | {"PYTHONPATH": str(_FAKED)})
 

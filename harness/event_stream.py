@@ -41,7 +41,7 @@ class EventStream(Watcher):
         client: httpx.AsyncClient | None = None,
         **parameters: str,
     ) -> Self:
-        """Open a stream, with a new HTTP client unless one is given. Raises RefusedStreamError unless it opens."""
+        """Open a stream, with a new HTTP client unless `client` is given. Raises RefusedStreamError if it fails."""
         sent = dict(headers or {})
         if ticket is not None:
             sent["Authorization"] = f"Bearer {ticket}"

@@ -131,7 +131,10 @@ def collect(children: set[int], control: socket.socket) -> None:
 
 
 def become(order: dict[str, Any]) -> None:
-    """Become the ordered program: `argv` has an interpreter, then `-m` and a module, or a script, then arguments."""
+    """Run the ordered program in this process.
+
+    `argv` has the interpreter, then `-m` and a module or the path of a script, then the arguments of the program.
+    """
     os.setsid()
     end_with_parent(order["parent"], order["signal"])
     reset_signals()

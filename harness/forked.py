@@ -94,7 +94,10 @@ class ForkedChild(Child):
     """A child of the fork server. Tests can stop, kill and freeze it like any other process."""
 
     def _spawn(self) -> Process:
-        """Fork a program of our own Python. Start any other one, and one with a variable of READ_AT_EXEC, as usual."""
+        """Fork a child of the fork server if our own Python interpreter runs the program.
+
+        Start other programs as `Child` does, and also those whose environment has a variable of READ_AT_EXEC.
+        """
         is_ours = str(self.order.argv[0]) == sys.executable
         if not is_ours or any(name in (self.order.environment or {}) for name in READ_AT_EXEC):
             return super()._spawn()

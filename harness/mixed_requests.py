@@ -61,7 +61,7 @@ MIX = {
 
 @dataclass(frozen=True)
 class Memory:
-    """The memory of a process at a moment, in bytes, and its number of threads, as Linux counts them."""
+    """The memory in bytes and the number of threads of one process at one moment, as Linux counts them."""
 
     resident: int
     own: int
@@ -81,7 +81,7 @@ class Memory:
 
 @dataclass
 class Material:
-    """The files that the clients upload, and the things that they request."""
+    """The files that the clients upload, and the ids and addresses that they request."""
 
     video: bytes
     """A real video. Each upload appends bytes to it that no player reads."""
@@ -91,7 +91,7 @@ class Material:
     segment: str
     """The address of a file of a finished video."""
     exports: dict[str, str] = field(default_factory=dict)
-    """The id of a finished export for each academy."""
+    """For each academy, the id of a finished export."""
     lectures: dict[str, int] = field(default_factory=dict)
 
 

@@ -28,7 +28,7 @@ STUDENT_OF_A_VIDEO = """
     )
     SELECT film.id, enrolment.id, student.tenant_id, student.user_id FROM film, enrolment, student
 """
-"""Makes a video that the demo data's student may watch. Returns the ids of video, enrolment, tenant and user."""
+"""SQL that makes a video for the demo data's student, and returns the ids of video, enrolment, tenant and user."""
 
 
 async def signed_in(system: System, username: str = "staff", academy: str = "hanbit") -> httpx.AsyncClient:

@@ -46,7 +46,10 @@ QUICK = {"WORKER_HEARTBEAT_SECONDS": "1", "WORKER_LEASE_SECONDS": "3", "WORKER_V
 
 
 def prepare_template(servers: Servers) -> None:
-    """Make the database that each system copies, with the schema and the demo data. Redis and queue are not copied."""
+    """Make the database that each system copies. It has the schema and the demo data.
+
+    The contents of Redis and of the queues are not copied.
+    """
     with psycopg.connect(servers.postgres.url, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
     environment = _environment(servers, TEMPLATE) | servers.environment() | {"DATABASE_URL": _url(servers, TEMPLATE)}
@@ -209,7 +212,10 @@ class System:
         return salted_hmac("realtime.tickets", "signing key", SECRET, algorithm="sha256").digest()
 
     def ticket_of(self, tenant_id: int) -> str:
-        """Return a ticket for all topics of a tenant, which need not exist, for tests that would fill a real feed."""
+        """Return a ticket for all topics of a tenant, which need not exist.
+
+        Tests that publish many records use such a tenant, so that they do not fill the feed of a real one.
+        """
         rights = Ticket(tenant_id, 1, "s", "owner", TopicFilter.of(["*"]), 3600)
         return issue_ticket(rights, self.ticket_key())
 
@@ -270,9 +276,9 @@ async def import_workbook(client: httpx.AsyncClient, content: bytes, name: str =
 
 
 async def eventually(holds: Callable[[], bool], seconds: float = 20.0, what: str = "what the test waits for") -> None:
-    """Wait until `holds()` is true, for up to `seconds`. Then fail, with a sentence that contains `what`.
+    """Wait up to `seconds` until `holds()` is true. If it stays false, fail with a sentence that contains `what`.
 
-    `holds` is called often, in a thread. It is for what another process changes.
+    `holds` is called often, in a thread. Use this for a state that another process changes.
     """
     try:
         async with asyncio.timeout(seconds):

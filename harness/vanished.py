@@ -1,4 +1,7 @@
-"""A peer that vanished: it acknowledges nothing any more, and its kernel does not answer that the socket is closed."""
+"""Makes a peer vanish, as if its network failed.
+
+The peer acknowledges no more data, and its kernel does not tell the sender that the socket is closed.
+"""
 
 import ctypes
 import socket

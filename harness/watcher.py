@@ -25,7 +25,10 @@ def rank(status: str) -> int:
 
 
 class Watcher:
-    """Keeps every frame, and for each topic the record with the highest (attempt, rank), the latest of equal ones."""
+    """Reads frames, and keeps all of them. For each topic it keeps the record with the highest (attempt, rank).
+
+    Of several records with the same attempt and rank, it keeps the one that arrived last.
+    """
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -123,7 +126,7 @@ class Watcher:
                 self.shown = set()
 
     def _drop_unfinished(self) -> None:
-        """Drop unfinished topics that the whole snapshot did not contain. A real client would ask for them by name."""
+        """Drop unfinished topics that no part of the snapshot contained. A real client would ask for them by name."""
         for topic, record in list(self.records.items()):
             if topic not in self.shown and rank(record["status"]) < 2:
                 del self.records[topic]

@@ -25,7 +25,7 @@ from realtime.repair.legacy import OldKeys
 from realtime.settings import PREFIX, Settings, variable
 
 REVOCATION_SECONDS = 1.0
-"""How long a request waits for the answer of Redis whether its caller was revoked."""
+"""The timeout for reading and writing revocations in Redis. Each authenticated request reads them."""
 
 
 SessionEnder = Callable[[int, int | None, str | None], None]
@@ -96,9 +96,9 @@ def redis() -> Redis:
 
 
 def old_keys() -> OldKeys | None:
-    """Return the reader of progress that workers of the version before tenants write.
+    """Return the reader of records that also reads the old keys, or None unless `REALTIME_LEGACY_KEYS` is `read`.
 
-    Return None unless `REALTIME_LEGACY_KEYS` is `read`.
+    Workers of the version before tenants write their progress to the old keys.
     """
     if settings().legacy_keys != "read":
         return None
@@ -111,7 +111,10 @@ def record(tenant_id: int, topic: str) -> Record | None:
 
 
 def source() -> Source:
-    """Return the source that reads the project's database. Without `REALTIME_SOURCE` it only knows the tenants."""
+    """Return the source that reads the project's database.
+
+    Without `REALTIME_SOURCE`, return the default source, which can only list the tenants.
+    """
     return cast("Source", import_string(settings().source)())
 
 
@@ -192,7 +195,7 @@ def declares_outbox() -> bool:
 def doctor_checks() -> Iterator[tuple[str, DoctorCheck]]:
     """Yield the name and the function of each of the project's own checks for `manage.py doctor`.
 
-    The name of `check_queues` is `queues`.
+    The name is the function's name without `check_`, with spaces for underscores: `queues` for `check_queues`.
     """
     for path in settings().doctor_checks:
         name = path.rpartition(".")[2].removeprefix("check_").replace("_", " ")

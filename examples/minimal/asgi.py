@@ -1,4 +1,4 @@
-"""The ASGI application: the engine's connections, and Django."""
+"""The ASGI application: the engine serves its two addresses, and Django all others."""
 
 from django.core.asgi import get_asgi_application
 

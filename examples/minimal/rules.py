@@ -10,7 +10,10 @@ from realtime.records.errors import TicketError
 
 
 def access_token(**identity: Any) -> str:
-    """Return a token, as a sign-in would. Your project may use a session instead, or a JWT of another service."""
+    """Return an access token for a user, such as a sign-in returns.
+
+    Your project may use a session instead, or a JWT of another service.
+    """
     return signing.dumps({"session_id": "s", "role": "member", "issued_at": time.time(), **identity})
 
 

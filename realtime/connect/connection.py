@@ -126,7 +126,10 @@ class Connection:
         return waited > SILENT_SECONDS or self._carrier.is_silent()
 
     async def subscribe(self, request_id: int, topics: TopicFilter) -> tuple[str, str] | None:
-        """Add topics. Return None, or the code and the message of an error. Raise FeedUnavailableError."""
+        """Add topics to the connection. Return None, or the code and the message of an error.
+
+        Raise FeedUnavailableError if the records of the topics cannot be read.
+        """
         for pattern in sorted(topics.patterns):
             if not self.ticket.topics.covers(pattern):
                 return "forbidden_topic", f"The ticket does not allow {pattern}."
@@ -140,7 +143,7 @@ class Connection:
         self._hub.unsubscribe(self.subscriber, request_id, topics)
 
     def refresh(self, new: Ticket) -> tuple[str, str] | None:
-        """Continue with a new ticket. Return None, or the code and the message of an error."""
+        """Replace the connection's ticket by a new one. Return None, or the code and the message of an error."""
         old = self.ticket
         if (new.tenant_id, new.user_id) != (old.tenant_id, old.user_id):
             return "ticket_invalid", "The ticket is another user's."
@@ -182,7 +185,7 @@ class Connection:
             self._carrier.abort()
 
     def stop(self) -> None:
-        """Stop all timers, and remove the connection from the hub and the count."""
+        """Stop all timers, and remove the connection from the hub and from the counted connections."""
         for timer in self._timers.values():
             timer.cancel()
         self._connections.remove(self)

@@ -35,7 +35,7 @@ BEHIND_SECONDS = 1.0
 MARKS_SECONDS = 5.0
 """How long to wait for Redis when marks are read. After that the database is read."""
 SILENT_SECONDS = 1.0
-"""The shorter wait if the link to Redis shows no sign of life either."""
+"""How long to wait, in place of `MARKS_SECONDS`, while the link to Redis shows no sign of life."""
 HEARD_SECONDS = 2.0
 """A link that has shown no sign of life for longer than this may have lost a revocation."""
 STALE_PERIODS = 3
@@ -67,7 +67,11 @@ class Health:
         look: Callable[[], Awaitable[None]] | None = None,
         read_committed: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
-        """`look` and `read_committed` call the methods of `revocations.unwritten` without blocking the event loop."""
+        """Take the parts to check.
+
+        `look` and `read_committed` must call the methods of these names of `revocations.unwritten`, without blocking
+        the event loop. By default, the methods are called in a thread.
+        """
         self._reader, self._hub, self._connections = reader, hub, connections
         self._period = period_seconds
         self._revocations = revocations
@@ -114,7 +118,7 @@ class Health:
                 log.exception("guard_failed")
 
     async def probe(self) -> None:
-        """Compare all mirrors with Redis, and read all marks. Raise RedisError or OSError."""
+        """Compare all mirrors with Redis, and read all marks. Raise RedisError or OSError if Redis does not answer."""
         await self._reader.check_link()
         tenants = {*self._hub.positions(), *self._connections.tenants}
         self._marks = {tenant: marks for tenant, marks in self._marks.items() if tenant in tenants}
@@ -132,10 +136,10 @@ class Health:
                 self._hub.recover(still)
 
     async def is_revoked(self, issued: Issued) -> bool:
-        """Return whether a mark, in Redis or not yet there, revokes a ticket or token.
+        """Return whether a mark revokes a ticket or token. Marks that are not yet in Redis count, too.
 
-        All callers that wait share one read of Redis, and one of the database. They wait some seconds at most. Raise
-        FeedUnavailableError if the marks cannot be read.
+        Callers that wait at the same time share one read of Redis for each tenant, and one read of the database. They
+        wait some seconds at most. Raise FeedUnavailableError if the marks cannot be read.
         """
         if reason := self._revocations.unwritten.unreadable:
             raise FeedUnavailableError(reason)
@@ -164,7 +168,7 @@ class Health:
         return self._silent_since is not None
 
     async def _read_anywhere(self, read: Callable[[], asyncio.Task[object]]) -> None:
-        """Read marks from Redis or, if it does not answer, from the database. Raise FeedUnavailableError."""
+        """Read marks from Redis or, if Redis fails, from the database. Raise FeedUnavailableError if both fail."""
         if not self._silent():
             lost = self._confirmed_at > float("-inf") and not self._link_lives()
             try:
@@ -270,7 +274,7 @@ class Health:
         return probed
 
     def _behind(self, probed: dict[int, Probed]) -> set[int]:
-        """Return the feeds whose mirror has another epoch than Redis or a lower offset, or was not loaded in time."""
+        """Return the tenants whose mirror has another epoch or a lower offset than Redis, or was not loaded in time."""
         positions = self._hub.positions()
         return {
             tenant
@@ -285,9 +289,9 @@ class Health:
 
 
 def _gone_back(before: Mapping[int, tuple[str, int]], probed: Mapping[int, Probed]) -> set[int]:
-    """Return the feeds whose offset in Redis is lower than that of their mirror before the probe.
+    """Return the tenants whose feed has a lower offset in Redis than their mirror had before the probe.
 
-    Redis went back to an earlier state. The next read of such a feed begins a new epoch.
+    Redis went back to an earlier state. The next read of the feed begins a new epoch.
     """
     return {
         tenant
