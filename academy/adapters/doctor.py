@@ -1,4 +1,4 @@
-"""The academy's own checks of `manage.py doctor` (`REALTIME_DOCTOR_CHECKS`). Each returns what it has found."""
+"""The academy's own checks for `manage.py doctor` (`REALTIME_DOCTOR_CHECKS`). Each returns a text for the report."""
 
 import secrets
 

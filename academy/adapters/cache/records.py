@@ -1,4 +1,6 @@
-"""Reads records, and publishes statuses and progress. The functions that older code imports call this module.
+"""Reads records, and publishes statuses and progress.
+
+The functions that older code imports, such as those in `redis_status_cache`, only call this module.
 
 Only `realtime.publish` reads and writes the keys of Redis, so that polling and pushing agree. An argument that a caller
 leaves out is taken from the record in Redis, or else from the row.
@@ -37,7 +39,7 @@ def cache_status(
     error: Mapping[str, Any] | None = None,
     ttl: int = UNFINISHED_SECONDS,
 ) -> bool:
-    """Publish a status. Return whether Redis holds that status now.
+    """Publish a status. Return True if Redis accepted the status or already had it.
 
     Return False if Redis has a newer record, or if the row belongs to another tenant. `data` is added to the data of
     the present record. Redis keeps an unfinished status for at least `ttl` seconds, and a terminal status for
@@ -64,7 +66,7 @@ def record_step(publisher: Publisher, tenant_id: int, topic: str, step: str, ext
     """Report progress in the step with this name. Raises nothing if Redis is down: the progress is then lost.
 
     `extra` may have `percent` (0 to 100), `attempt`, `step_index`, `step_total`, `step_percent`, `remaining_seconds`,
-    `data` (what everybody in the academy may see of the job) and `milestone` (True sends it at once).
+    `data` (what everybody in the academy may see of the job) and `milestone` (if True, the progress is sent at once).
     """
     record: Mapping[str, Any] = {}
     if not {"attempt", "percent"} <= extra.keys():

@@ -1,4 +1,4 @@
-"""Closes database connections before slow work, because the database accepts only a limited number."""
+"""Closes database connections before slow work, because the database accepts only a limited number of them."""
 
 from django.db import connections
 

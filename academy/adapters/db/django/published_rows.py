@@ -33,7 +33,7 @@ class State(NamedTuple):
 
 
 def nothing_more(_row: object) -> None:
-    """Do nothing. This is the default for changes that write no other tables."""
+    """Do nothing. This is the default of `also`, for changes that write to no other tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class PublishedRows(Generic[R]):
 
         `rows` selects the row by its tenant and id. `known` is the state in which the caller expects the row. If the
         row is in another state, raises AttemptSupersededError and writes nothing. `also` is called with the changed
-        row before the record is made: it writes to other tables what the record also shows.
+        row before the record is made. It can write to other tables whose data the record shows, such as results.
         """
         _check_step(known, State(changes.get("attempt", known.attempt), changes.get("status", known.status)))
         if not rows.filter(attempt=known.attempt, status=known.status).update(updated_at=Now(), **changes):
@@ -87,7 +87,7 @@ class PublishedRows(Generic[R]):
 
 
 def _check_step(old: State, new: State) -> None:
-    """Raise ValueError if Redis would refuse the new record. The row and the feed would then differ for ever."""
+    """Raise ValueError if Redis would refuse the new record: the row and the feed would differ for ever."""
     goes_on = new.attempt == old.attempt and Status(old.status).rank <= Status(new.status).rank
     if new.attempt <= old.attempt and (not goes_on or Status(old.status).terminal):
         raise ValueError(f"A row in the {old} cannot come into the {new}.")

@@ -72,7 +72,7 @@ def _in_pages(rows: QuerySet[Row]) -> Iterator[Row]:
 
 
 def _job_ids(topics: Iterable[str]) -> list[UUID]:
-    """Return the ids of those topics that are jobs with a UUID. Other topics may have ids of any form."""
+    """Return the ids of the topics of the form `job:<UUID>`. Other topics are left out."""
     ids = []
     for topic in topics:
         kind, _, ident = topic.partition(":")

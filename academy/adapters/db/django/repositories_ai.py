@@ -66,7 +66,7 @@ def message_of(job: AIJob) -> dict[str, Any]:
 
 
 def tenant_of_job(job_id: UUID) -> int | None:
-    """Return the tenant of any job, or None. Only messages of an older version, which name no tenant, need this."""
+    """Return the id of any job's tenant, or None. Only for messages of an older version, which name no tenant."""
     return AIJob.objects.filter(job_id=job_id).values_list("tenant_id", flat=True).first()
 
 
@@ -105,7 +105,7 @@ def note_stored(tenant_id: int, job_id: UUID, stored_bytes: int) -> None:
 
 
 def forget_stored(job_type: str, ended_before: datetime) -> None:
-    """Set the stored bytes of all jobs of a type to 0 that ended before this time, of all tenants.
+    """Set `stored_bytes` to 0 for all jobs of this type that ended before this time, in all tenants.
 
     Only sweeps may call this.
     """
@@ -113,7 +113,7 @@ def forget_stored(job_type: str, ended_before: datetime) -> None:
 
 
 def workbooks_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, AIJob]:
-    """Return a dict of the tenant's jobs with these ids, by id. Ids without a job are left out."""
+    """Return a dict from id to job, for the tenant's jobs with these ids. Ids without a job are left out."""
     return {job.job_id: job for job in rows_of(tenant_id, AIJob).filter(job_id__in=job_ids)}
 
 
@@ -128,7 +128,10 @@ def needs_workbook(job: AIJob | None, kept: timedelta) -> bool:
 
 
 def forget_workbook(tenant_id: int, job_id: UUID) -> bool:
-    """Note that the workbook of an import is no longer kept. Return False, without changes, if it has not ended."""
+    """Record that the workbook of an import is no longer kept. Return True, even if there is no such job.
+
+    If the import has not ended, return False and change nothing.
+    """
     with transaction.atomic():
         job = lock_job(tenant_id, job_id)
         if job is None:

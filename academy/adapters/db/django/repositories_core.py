@@ -40,7 +40,7 @@ NO_DEVICE = Device()
 
 
 class SessionEndedError(Exception):
-    """The session has ended, or its refresh token was used twice: sign in again."""
+    """The session cannot continue: it has ended, its refresh token was used twice, or the account is closed."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class SessionEndedError(Exception):
 
 
 def find_user(user_id: int) -> User | None:
-    """Return the active account with this id, and its academy. Return None if there is none."""
+    """Return the active account with this id, with its academy loaded. Return None if there is no such account."""
     return User.objects.select_related("tenant").filter(pk=user_id, is_active=True).first()
 
 
@@ -99,8 +99,8 @@ def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
         return None
     now = timezone.now()
     with transaction.atomic():
-        # A change of the password ends all open sessions. With this lock, the change either comes later and ends this
-        # session, too, or comes first, and no session is opened.
+        # A password change ends all open sessions. Because of this lock, a later change also ends this session, and
+        # after an earlier change no session is opened.
         same = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
         if not same.exists():
             return None
@@ -187,7 +187,7 @@ def change_password(user: User, password_hash: str) -> bool:
         if not same.exists():
             return False
         user.password, user.must_change_password = password_hash, False
-        # A trigger ends and revokes each session. Unlike the revocation of a user, that depends on no clock.
+        # A trigger ends and revokes each session. The revocation of the user alone would depend on clocks.
         user.save(update_fields=["password", "must_change_password"])
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)
@@ -210,7 +210,10 @@ def has_other_hash(user: User) -> bool:
 
 
 def account_in(tenant_code: str | None, username: str, database: str) -> User | None:
-    """Return the account with this name in an academy, or (for None) of an operator, even if it is not active."""
+    """Return the account with this name in an academy, active or not. Return None if there is no such account.
+
+    If `tenant_code` is None, return the account of an operator.
+    """
     named = User.objects.using(database).filter(username=username).select_related("tenant")
     return (named.filter(tenant=None) if tenant_code is None else named.filter(tenant__code=tenant_code)).first()
 
@@ -241,5 +244,5 @@ def create_account(tenant: Tenant, username: str, name: str, role: Role, passwor
 
 
 def keep_password(tenant_id: int, username: str) -> None:
-    """Note that an account need not change its initial password."""
+    """Let an account keep its initial password: its owner is no longer asked to change the password."""
     User.objects.filter(tenant_id=tenant_id, username=username).update(must_change_password=False)

@@ -14,7 +14,7 @@ from apps.domains.ai.models import AIJob, ImportedRow
 
 @dataclass(frozen=True, slots=True)
 class ImportClaim:
-    """The attempt that imports. Each of its transactions checks that it still holds the job.
+    """An attempt of an import. Each transaction of the attempt checks that the attempt still holds the job.
 
     `job_key` is the id of the job's row.
     """
@@ -62,7 +62,7 @@ def claim_import(tenant_id: int, job_id: UUID, attempt: int) -> ImportClaim:
 def hold_import(claim: ImportClaim) -> None:
     """Lock the job until the current transaction ends.
 
-    If this attempt does not hold the job any more, raise AttemptSupersededError: the caller rolls back then.
+    Raises AttemptSupersededError if this attempt no longer holds the job. The caller must roll back the transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -70,7 +70,7 @@ def enrolments_of(
 
 
 def delete_enrolment(tenant_id: int, enrolment_id: int) -> bool:
-    """Delete an enrolment, and revoke what the student and the parent may watch through it.
+    """Delete an enrolment. Revoke the tokens of the student and the parent, who may no longer watch its videos.
 
     Return False if there is no such enrolment.
     """

@@ -22,7 +22,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A student, and the phone to which the message is sent, or '' if there is no such phone."""
+    """A student, and the phone number to which the message is sent ('' if there is none)."""
 
     student_id: int
     name: str
@@ -31,7 +31,7 @@ class Addressee:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A message that is not written to the database yet. With a `code` it counts as failed, and is never sent."""
+    """A message that is not written to the database yet. A message with a `code` counts as failed and is never sent."""
 
     student_id: int
     recipient: str
@@ -67,7 +67,7 @@ def addressees(
 
 
 def create_messages(tenant_id: int, job_id: UUID, text: str, drafts: Sequence[Draft]) -> None:
-    """Write all messages of a job that the current transaction has created, in batches."""
+    """Write all messages of a job, in batches. The job must have been created in the current transaction."""
     job = rows_of(tenant_id, AIJob).get(job_id=job_id)
     message_job = MessageJob.objects.create(tenant_id=tenant_id, job=job, text=text)
     rows_of(tenant_id, Message).bulk_create(
@@ -132,7 +132,7 @@ def _claim(job: ClaimedJob, **which: int) -> Message | None:
 
 
 def fail_claimed_messages(job: ClaimedJob) -> None:
-    """Mark all CLAIMED messages as FAILED. An earlier attempt has claimed them and not saved their outcome.
+    """Mark the job's CLAIMED messages as FAILED: an earlier attempt claimed them, but did not save their outcome.
 
     Raises AttemptSupersededError.
     """
@@ -156,7 +156,7 @@ def save_failed(message: Message, code: MessageCode, error: str) -> None:
 
 
 def release_message(message: Message) -> None:
-    """Make a claimed message pending again. It must be certain that it was not sent."""
+    """Make a claimed message pending again. The caller must be certain that the message was not sent."""
     _save(message, status=MessageStatus.PENDING, claimed_at=None)
 
 

@@ -25,11 +25,11 @@ class Limits:
 
 
 OVERRIDES = ("quota_jobs", "quota_encoding_minutes", "quota_storage_bytes")
-"""The columns of a tenant's own limits. In capitals, these are the names of the settings with the default limits."""
+"""The columns with a tenant's own limits. The setting with the default limit has the same name in capitals."""
 
 
 def limits_of(tenant_id: int, *, lock: bool = False) -> Limits:
-    """Return the tenant's own limits, and the default for each that it does not have.
+    """Return the limits of a tenant: for each, the tenant's own limit or else the default.
 
     With `lock`, lock the tenant's row until the transaction ends. Raises OperationalError if another transaction keeps
     the row locked for too long.
@@ -71,8 +71,7 @@ def stored_bytes(tenant_id: int) -> int:
     """Return the size of the tenant's files: uploaded and encoded videos, workbooks of imports, and exports.
 
     A deleted video does not count, although its files are deleted only some seconds later. An announced upload counts
-    until its address expires, even if its video was cancelled or deleted, because the storage accepts the file until
-    then.
+    until its address expires, even if its video was cancelled or deleted, because the storage still accepts the file.
     """
     present = Q(uploaded_at__isnull=False, deleted_at=None)
     videos = rows_of(tenant_id, Video).filter(present | _address_is_good())
@@ -83,7 +82,7 @@ def stored_bytes(tenant_id: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An announced upload whose address is still valid, and that has not arrived or whose video was deleted."""
+    """An announced upload whose address is still valid. The file has not arrived, or its video was deleted."""
 
     user_id: int | None
     since: datetime
@@ -92,10 +91,10 @@ class Announced:
 
 
 def announced(tenant_id: int) -> list[Announced]:
-    """Return the announced uploads of a tenant, oldest first, even of cancelled and deleted videos.
+    """Return the announced uploads of a tenant, oldest first, even those of cancelled and deleted videos.
 
-    Leaves out uploads whose address has expired, and those of videos that have arrived and were not deleted: a file
-    that is sent again only replaces the file that counts already.
+    Leaves out uploads whose address has expired. Also leaves out uploads that have arrived and whose video was not
+    deleted: if such a file is sent again, it replaces the file that is already counted.
     """
     absent = Q(uploaded_at=None) | Q(deleted_at__isnull=False)
     rows = rows_of(tenant_id, Video).filter(absent, _address_is_good()).order_by("created_at")

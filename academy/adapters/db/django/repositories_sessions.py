@@ -29,7 +29,7 @@ def account_exists(tenant_id: int, user_id: int) -> bool:
 
 
 def owner_of_session(tenant_id: int, session_id: UUID) -> int | None:
-    """Return the id of the account whose open session this is, or None if the tenant has no such session."""
+    """Return the id of the account to which this open session belongs, or None if the tenant has no such session."""
     return _open(tenant_id).filter(pk=session_id).values_list("user_id", flat=True).first()
 
 
@@ -99,7 +99,7 @@ def purge_sessions(expired_before: datetime, most: int) -> int:
 
 
 def purge_operator_sessions(expired_before: datetime, most: int) -> int:
-    """Delete up to `most` sessions of the admin that expired before this time. Return how many were deleted."""
+    """Delete up to `most` sessions in the Django admin that expired before this time. Return how many were deleted."""
     with transaction.atomic():
         expired = OperatorSession.objects.filter(expire_date__lt=expired_before).order_by("expire_date")
         keys = list(expired.select_for_update(skip_locked=True).values_list("pk", flat=True)[:most])

@@ -51,7 +51,7 @@ def student_batch_filter_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> d
 def student_batch_filter_deleted_by_name_phone(tenant_id: int, keys: Sequence[Key]) -> dict[Key, int]:
     """Return a dict from key to id of the deleted students with these keys, with one query.
 
-    If several have the same key, return the last deleted one.
+    If several deleted students have the same key, the dict has the one that was deleted last.
     """
     return _find(students_chunk_sql.FIND_NEWEST_DELETED, tenant_id, keys)
 
@@ -79,7 +79,8 @@ def save_student_chunk(
     must hold the lock of `lock_students`, and no key may occur twice.
 
     A student that another transaction has just created or restored is missing from the result. If the lecture does not
-    exist, `lecture_missing` is set. In both cases the caller rolls back. Raises IntegrityError if a username is taken.
+    exist, `lecture_missing` is set. In both cases the caller must roll back. Raises IntegrityError if a username is
+    taken.
     """
     rows = [(row, None, username) for row, username in new] + [(row, student_id, None) for row, student_id in returning]
     parameters = {
@@ -115,7 +116,10 @@ def find_newest_deleted_student(tenant_id: int, name: str, parent_phone: str) ->
 
 
 def restore_student(tenant_id: int, student_id: int, row: StudentRow) -> None:
-    """Restore a deleted student with its account. Phone, school and grade are replaced by those that the row has."""
+    """Restore a deleted student and its account.
+
+    A phone, school or grade in `row` replaces the student's. If it is empty, the student's is kept.
+    """
     student = rows_of(tenant_id, Student).get(id=student_id)
     student.deleted_at = None
     student.phone = row.phone or student.phone
@@ -152,7 +156,7 @@ def create_student(tenant_id: int, row: StudentRow, username: str, password_hash
 
 
 def enroll_student(tenant_id: int, student_id: int, lecture_id: int) -> None:
-    """Enrol the student in the lecture, unless that is done already.
+    """Enrol the student in the lecture, unless the student is enrolled already.
 
     The caller must have checked that both belong to this academy.
     """

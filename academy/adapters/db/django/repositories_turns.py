@@ -52,7 +52,7 @@ def any_waiting(unfinished: QuerySet[Row]) -> bool:
 
 
 def lines_of(unfinished: QuerySet[Row], most: int) -> list[Line]:
-    """Return a `Line` for each tenant with unfinished jobs. It has the oldest waiting jobs, at most `most`."""
+    """Return a `Line` for each tenant with unfinished jobs. A line has the oldest waiting jobs, at most `most`."""
     sent = unfinished.exclude(WAITS).values("tenant_id")
     counts = sent.annotate(running=Count("pk"), paused=Count("pk", filter=PAUSES))
     counted = {

@@ -36,7 +36,7 @@ def videos_watched_by(tenant_id: int, user_id: int) -> QuerySet[Video]:
 
 
 def videos_visible_to(tenant_id: int, user_id: int, video_ids: set[int]) -> set[int]:
-    """Return those of these ids whose videos this student or parent may watch (`videos_watched_by`)."""
+    """Return the ids, among `video_ids`, of the videos that this student or parent may watch (`videos_watched_by`)."""
     return set(_watched(tenant_id, user_id).filter(pk__in=video_ids).values_list("pk", flat=True))
 
 
@@ -77,7 +77,7 @@ def videos_by_id(video_ids: Sequence[int]) -> QuerySet[Video]:
 
 
 def unfinished_videos() -> QuerySet[Video]:
-    """Return all tenants' uploaded videos that have not ended. Only `academy.dispatch` may call this."""
+    """Return all tenants' uploaded videos whose encoding has not ended. Only `academy.dispatch` may call this."""
     return Video.objects.filter(status__in=UNFINISHED, uploaded_at__isnull=False)
 
 
@@ -97,7 +97,7 @@ def forget_announced(tenant_id: int, video_id: int) -> bool:
 
 
 def known_sources(tenant_id: int, sources: Sequence[str]) -> dict[str, bool]:
-    """Return a dict with those of these files that belong to a video of the tenant.
+    """Return a dict whose keys are the names, among `sources`, of files that belong to a video of the tenant.
 
     The value is False if the video was deleted, else True.
     """
@@ -106,14 +106,14 @@ def known_sources(tenant_id: int, sources: Sequence[str]) -> dict[str, bool]:
 
 
 def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
-    """Return a dict from id to status and current attempt, for those of these videos that the tenant has."""
+    """Return a dict from id to status and current attempt. Ids that are not of a video of the tenant are left out."""
     rows = rows_of(tenant_id, Video).filter(pk__in=video_ids)
     return {video_id: (status, attempt) for video_id, status, attempt in rows.values_list("pk", "status", "attempt")}
 
 
 @dataclass(frozen=True, slots=True)
 class Discarded:
-    """A video with files that are no longer needed. No other process deletes these files before `due_at`."""
+    """A claimed video with files that are no longer needed. No other process deletes these files before `due_at`."""
 
     tenant_id: int
     video_id: int
@@ -145,7 +145,7 @@ def take_discarded(patience: timedelta) -> Discarded | None:
 
 
 def note_discarded(discarded: Discarded, again_at: Sequence[datetime]) -> None:
-    """Note that the files were deleted. If `files_due_at` has changed since the claim, do nothing.
+    """Record that the files were deleted. If `files_due_at` has changed since the claim, do nothing.
 
     The files of a deleted video become due again at each of the times `again_at`. After the last of these times, the
     row of the video is deleted.
@@ -166,7 +166,7 @@ def message_of(video: Video) -> dict[str, Any]:
 
 
 def tenant_of_video(video_id: int) -> int | None:
-    """Return the tenant of any video, or None. Only messages of an older version, which name no tenant, need this."""
+    """Return the id of any video's tenant, or None. Only for messages of an older version, which name no tenant."""
     return Video.objects.filter(pk=video_id).values_list("tenant_id", flat=True).first()
 
 
@@ -192,7 +192,7 @@ def row_of(video: ClaimedVideo) -> QuerySet[Video]:
 
 
 def lock_encoding(video: ClaimedVideo) -> bool:
-    """Lock the video until the transaction ends. Return whether an earlier attempt has counted its encoding.
+    """Lock the video until the transaction ends. Return whether its encoding has been counted towards the quota.
 
     Raises AttemptSupersededError.
     """
@@ -203,7 +203,11 @@ def lock_encoding(video: ClaimedVideo) -> bool:
 
 
 def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: float) -> None:
-    """Count `seconds` and `reserved` (seconds, too) towards the minutes of the day. Raises AttemptSupersededError."""
+    """Count `seconds` and `reserved` towards the tenant's encoding quota of this day. Both are in seconds.
+
+    `reserved` is a reservation for a video of unknown length (see `counted_seconds`), else 0. Raises
+    AttemptSupersededError.
+    """
     earlier = Case(When(encoding_day=day, then=Coalesce(F("encoding_seconds"), 0.0)), default=0.0)
     total = earlier + seconds + reserved
     if not _held(video).update(
@@ -213,7 +217,10 @@ def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: flo
 
 
 def counted_seconds(duration: float) -> Case:
-    """Return the new `encoding_seconds` of a READY video: its length `duration` replaces the reservation, if any."""
+    """Return the expression for the `encoding_seconds` of a video that becomes READY.
+
+    The actual length `duration` replaces the reservation. Without a reservation the value does not change.
+    """
     return Case(
         When(encoding_reserved__gt=0, then=F("encoding_seconds") - F("encoding_reserved") + duration),
         default=F("encoding_seconds"),

@@ -19,8 +19,8 @@ WHERE (tenant_id, name, parent_phone) IN (
 ORDER BY name, parent_phone, deleted_at DESC, id DESC
 """
 
-# Each part reads the tables as they were before the statement. So a part gets new rows only from RETURNING.
-# For an existing parent, DO UPDATE changes nothing but returns the id. DO NOTHING would not return it.
+# Each part reads the tables as they were before the statement. So a part sees the new rows of another part only through
+# RETURNING. For an existing parent, DO UPDATE does not change the row, but returns its id. DO NOTHING returns no id.
 # The lecture is selected by its tenant, too, so that a job with another academy's lecture enrols nobody.
 SAVE = """
 WITH input AS (

@@ -10,12 +10,12 @@ Row = TypeVar("Row", bound=Model)
 
 
 def rows_of(tenant_id: int, model: type[Row]) -> QuerySet[Row]:
-    """Return the rows of one tenant. Filtering them by the id of another tenant's row finds nothing."""
+    """Return the rows of one tenant. A filter by the id of another tenant's row finds nothing in them."""
     return model._default_manager.filter(tenant_id=tenant_id)  # noqa: SLF001 - the manager of a model given as a type
 
 
 def other_tenants(tenant_id: int, model_label: str, field: str, values: Sequence[object]) -> list[object]:
-    """Return those of the values that belong to a row of another tenant. Only the audit log may call this."""
+    """Return those `values` that a row of another tenant has in `field`. Only the audit log may call this."""
     model = apps.get_model(model_label)
     whose = "tenant_id" if hasattr(model, "tenant_id") else "user__tenant_id"
     found: QuerySet[Model] = model._default_manager.filter(**{f"{field}__in": values})  # noqa: SLF001
