@@ -1,6 +1,6 @@
 """Reads a workbook in a process of its own, behind walls, with limits on memory, CPU, time and output.
 
-A hostile file can make the reader abort, fill its memory or run for ever. That ends only the reading process, and the
+A hostile file can make the reader abort, fill its memory or run for ever. Only the reading process ends then, and the
 caller gets one clear error.
 """
 
@@ -28,7 +28,7 @@ _LOG_BYTES = 500
 def read_student_rows(
     path: Path, filename: str, *, timeout_seconds: float = TIMEOUT_SECONDS
 ) -> list[StudentRow | RowProblem]:
-    """Return the rows, at least one, of the workbook at `path`, which was uploaded as `filename`.
+    """Return the rows of the workbook at `path`, which was uploaded as `filename`. There is at least one row.
 
     Blocks until the reading process has ended. Raises WorkbookError, whose `message` is for the teacher, and
     ReaderTroubleError or OSError if the workbook is not to blame.
@@ -71,7 +71,7 @@ def _run(path: Path, answer: IO[bytes], log: IO[bytes], timeout_seconds: float) 
     try:
         return process.wait(timeout_seconds)
     except subprocess.TimeoutExpired as error:
-        # The limit on CPU time would have ended a busy process. So this one was waiting: for a disk, or while the
+        # The limit on CPU time would have ended a busy process. So this process was waiting for a disk, or the
         # machine was paused.
         raise ReaderTroubleError(f"The reading process did not end within {timeout_seconds:g} s.") from error
     finally:

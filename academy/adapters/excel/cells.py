@@ -5,7 +5,7 @@ import datetime as dt
 Cell = int | float | str | bool | dt.time | dt.date | dt.datetime | dt.timedelta
 
 _MAX_CELL_LETTERS = 500
-"""How much of a cell is read, which is more than any field of a student may have. The rest is cut off."""
+"""How many characters of a cell are read: more than any field of a student may have. The rest is cut off."""
 
 
 def cell_text(cell: Cell) -> str:

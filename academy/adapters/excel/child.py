@@ -1,7 +1,7 @@
 """The program of the reading process: it reads one workbook, and writes the rows in the format of `wire.py`.
 
 Its arguments are a `Confinement` as JSON and the workbook's path. It sets the limits before it imports the libraries,
-and raises the walls before it opens the workbook. Nothing in a workbook can remove them.
+and raises the walls before it opens the workbook. Nothing in a workbook can remove the limits or the walls.
 
 Its exit code is 0 after an answer, or one of the constants below, unless a signal ends it.
 """
@@ -21,7 +21,7 @@ def main() -> None:
     confinement = Confinement(sys.argv[1])
     confinement.end_with_parent()
     confinement.set_limits()
-    # Import the libraries only now, so that the limits hold for that, too.
+    # Import the libraries only now, so that the limits also hold for the import.
     from academy.adapters.excel import wire  # noqa: PLC0415
     from academy.adapters.excel.errors import WorkbookError  # noqa: PLC0415
     from academy.adapters.excel.rows import read_workbook  # noqa: PLC0415

@@ -1,4 +1,7 @@
-"""Checks the size of an .xlsx before calamine reads it: a cell far out would make calamine abort the process."""
+"""Checks the size of an .xlsx file before calamine reads it.
+
+A cell very far down or to the right would make calamine abort the process.
+"""
 
 import re
 import zipfile
@@ -9,7 +12,7 @@ from academy.adapters.excel.limits import MAX_COLUMNS, MAX_LINES, MAX_UNPACKED_B
 
 _PIECE_BYTES = 1 << 20
 _MAX_TAG_BYTES = 4096
-# A cell with content. Blank cells that only have a border match neither here nor in calamine.
+# Matches a cell with content. Blank cells that only have a border do not match, and calamine ignores them, too.
 # No part of the pattern matches beyond the next tag, so that no file can make the search slow.
 _CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r=["']([A-Z]{1,4})([0-9]{1,10})["'][^<>]*(?<!/)>""")
 
@@ -18,7 +21,7 @@ def check_unpacked(archive: zipfile.ZipFile) -> None:
     """Check the size before calamine reads the file, to give a clear error.
 
     Raises WorkbookTooLargeError if all entries together have more than 200 MB, and TooManyRowsError if a cell is beyond
-    `MAX_LINES` or `MAX_COLUMNS`. A file with a cell that the pattern does not find meets the process's memory limit.
+    `MAX_LINES` or `MAX_COLUMNS`. If the pattern misses such a cell, calamine meets the process's memory limit.
     """
     if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED_BYTES:
         raise WorkbookTooLargeError

@@ -31,8 +31,8 @@ def error_line(error: WorkbookError) -> str:
 def read_answer(lines: Iterable[bytes]) -> list[StudentRow | RowProblem] | None:
     """Return the rows of an answer, or None if the answer is not complete. Raises the WorkbookError in it, if any.
 
-    The writer of the answer has read a file of a stranger, so the answer is not trusted. If it has any other form,
-    return None.
+    The process that wrote the answer has read an uploaded file, so the answer is not trusted. If a line of it is not in
+    the format above, return None.
     """
     rows: list[StudentRow | RowProblem] = []
     try:

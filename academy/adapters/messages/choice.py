@@ -10,7 +10,7 @@ from academy.adapters.messages.provider import Provider
 from academy.adapters.messages.smtp import SmtpProvider
 
 TIMEOUT_SECONDS = 10.0
-"""How long one network operation with a provider may take. A worker that has to end gets more time than this."""
+"""How long one network operation with a provider may take. A stopped worker gets more time than this to end."""
 
 
 def open_provider() -> Provider:

@@ -75,7 +75,7 @@ class HttpProvider:
 
 
 def _judge(status: int, reply: bytes) -> None:
-    """Raise the error that the status code of an answer means. 2xx is no error.
+    """Raise the error that the status code of an answer means. Return after a 2xx, which means success.
 
     4xx means that the gateway refused this message, except for the codes in `NOTHING_TAKEN`. After any 5xx other than
     503 nobody knows whether the message was accepted.

@@ -1,7 +1,7 @@
 """Limits how many messages an academy sends in a minute, over all workers: a token bucket for each tenant, in Redis.
 
 A bucket holds at most the tokens of one second. So a burst after a pause is small, and no minute has many more messages
-than the limit. While Redis is down, each process applies the same limit by itself.
+than the limit. While Redis is down, each process applies the whole limit on its own.
 """
 
 import threading
@@ -21,13 +21,14 @@ from realtime.redis import links
 log = structlog.get_logger(__name__)
 
 REDIS_SECONDS = 0.2
-"""How long to wait for an answer of Redis. The time is short, because the caller has other work in its loop."""
+"""How long to wait for an answer from Redis. The time is short, because a waiting caller cannot do its other work."""
 AWAY_SECONDS = 2.0
 """How long to use the local buckets after Redis did not answer."""
 
 # The rule of `TokenBucket`, for all processes together and by the clock of Redis.
 # Takes a token and returns 0, or returns the number of seconds until there is a token.
-# KEYS: 1 bucket (a hash: tokens, and when they were counted). ARGV: 1 tokens a second, 2 most tokens in the bucket.
+# KEYS: 1 bucket (a hash of the number of tokens and the time of that number).
+# ARGV: 1 tokens a second, 2 most tokens in the bucket.
 _TAKE = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000

@@ -52,7 +52,7 @@ class SmtpProvider:
             server.close()
 
     def _begin(self) -> smtplib.SMTP:
-        """Begin an e-mail, and return its connection: that of the last e-mail if it still works, else a new one."""
+        """Begin an e-mail, and return its connection: the present connection if it still works, else a new one."""
         if self._server is not None:
             with suppress(smtplib.SMTPException, OSError):
                 if self._server.mail(self._sender)[0] == _OK:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 HELD_SECONDS = 120
-"""How long received letters stay hidden from other readers, if this process is killed before it shows them again."""
+"""How long received letters stay hidden from other readers. Normally this process shows them again before that."""
 WAIT_SECONDS = 1
 """How long a receive waits. Without waiting, SQS queries only some of its servers, and may overlook letters."""
 BATCH = 10
@@ -47,8 +47,8 @@ class DeadLetters:
     def opened(self) -> Iterator[list[Letter]]:
         """Receive all letters, and yield a list of them, the oldest first, to a `with` block.
 
-        They are hidden from other readers for 120 seconds. Letters that the block neither deletes nor puts back are
-        shown again at its end.
+        The letters are hidden from other readers for 120 seconds. At the end of the block, the letters that it neither
+        deleted nor put back are shown again.
         """
         try:
             while self._take_some():
@@ -72,7 +72,7 @@ class DeadLetters:
         return self._queue.url_of(self._queue.dead_letter_name)
 
     def _take_some(self) -> bool:
-        """Receive some letters. Return whether there was one among them that this object had not received before."""
+        """Receive some letters. Return whether any of them was new to this object."""
         with translated():
             answer = self._client.receive_message(
                 QueueUrl=self._url,

@@ -1,4 +1,4 @@
-"""Confines the current process before it reads an uploaded file. A process cannot undo that."""
+"""Confines the current process before it reads an uploaded file. A process cannot undo its confinement."""
 
 import ctypes
 import json
@@ -28,7 +28,7 @@ _LIMITS = {
     "processes": resource.RLIMIT_NPROC,
 }
 _AFTER_CPU_SECONDS = 5
-"""The time between SIGXCPU, after which a program may still clean up, and SIGKILL."""
+"""CPU seconds between SIGXCPU, after which a program may still clean up, and SIGKILL."""
 _CAPABILITY_VERSION = 0x20080522
 _DAC_OVERRIDE, _DAC_READ_SEARCH, _LAST_POSSIBLE = 1, 2, 63
 _KEPT = 1 << _DAC_OVERRIDE | 1 << _DAC_READ_SEARCH
@@ -65,7 +65,7 @@ class Confinement:
             resource.setrlimit(kind, (low, high))
 
     def raise_walls(self, *, may_execute: bool) -> None:
-        """Forbid all files except the allowed ones, the network, new processes and privileges. Raises OSError."""
+        """Allow only the files in `allowed`. Forbid the network, new processes and privileges. Raises OSError."""
         _drop_capabilities()
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         restrict_files(self._allowed)
@@ -82,7 +82,10 @@ class Confinement:
 
 
 def _drop_capabilities() -> None:
-    """Drop all capabilities except those to open the files of other users, whose folders root may have to use."""
+    """Drop all capabilities except those for opening the files of other users.
+
+    A process of root needs these, because the folders that it uses may belong to another user.
+    """
     header, sets = _Header(_CAPABILITY_VERSION, 0), (_Sets * 2)()
     checked(LIBC.capget(ctypes.byref(header), sets), "capget")
     if not any(half.permitted for half in sets):

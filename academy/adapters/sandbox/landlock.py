@@ -1,6 +1,6 @@
-"""Limits which files a process may open (Landlock, Linux 5.13). It can open no other files, even as root.
+"""Limits which files a process may open (Landlock, Linux 5.13). Even root cannot open other files.
 
-Landlock also keeps it from reading the memory and the environment of processes that are not confined with it, from
+Landlock also keeps the process from reading the memory and the environment of processes outside the confinement, from
 connecting by TCP (Linux 6.7), and from sending signals to such processes (Linux 6.12). See landlock(7).
 """
 
@@ -26,7 +26,7 @@ WRITE = READ | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _REMOVE_FILE
 
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _FILE_RIGHTS_OF_LATER = 16
-"""How many rights to files versions 1 to 4 of the interface know, and how many later versions know."""
+"""The number of rights to files in versions 1 to 4 of the interface, and the number in later versions."""
 _KNOWS_TCP, _KNOWS_SCOPES = 4, 6
 _ALL_TCP, _ALL_SCOPES = 3, 3
 
@@ -50,7 +50,7 @@ def version() -> int:
 
 
 def restrict_files(allowed: Iterable[tuple[str, int]]) -> None:
-    """Let this thread, and a program that it executes, open only these files and folders, and all that is in them.
+    """Let this thread, and a program that it executes, open only the allowed files and what is in the allowed folders.
 
     `allowed` has pairs of a path and its rights: `READ`, `RUN` or `WRITE`. Paths that do not exist are skipped. The
     thread must have set no_new_privs. Does nothing if the kernel has no Landlock. Raises OSError.

@@ -47,7 +47,7 @@ _SIGNALS = {"x86_64": (62, 200, 234), "aarch64": (129, 130, 131)}
 _PRLIMIT = {"x86_64": 302, "aarch64": 261}
 
 _Line = tuple[int, int, int, int]
-"""An instruction: operation, how many lines to skip if it is true, how many if it is false, and operand."""
+"""An instruction: operation, how many lines to skip if the test is true, how many if it is false, and operand."""
 
 
 class _Program(ctypes.Structure):
@@ -55,7 +55,7 @@ class _Program(ctypes.Structure):
 
 
 def available() -> bool:
-    """Return whether this kernel supports filters, and this module has one for the architecture."""
+    """Return whether this kernel supports filters and this module has a filter for the architecture."""
     try:
         prctl(PR_GET_SECCOMP)
     except OSError:

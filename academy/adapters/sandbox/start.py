@@ -1,8 +1,7 @@
 """Starts programs that read uploaded files, behind walls and without the environment variables of this process.
 
-The walls forbid all files except the named ones, the network, new processes and access to other processes, and they
-limit memory, CPU time and output. Walls that the kernel does not support are logged once, and `manage.py doctor` lists
-them.
+The walls allow only the named files. They forbid the network, new processes and access to other processes, and limit
+memory, CPU time and output. Walls that the kernel does not support are logged once, and `manage.py doctor` lists them.
 """
 
 import json
@@ -27,8 +26,8 @@ ENVIRONMENT = {"PATH": "", "LC_ALL": "C", "PYTHONUTF8": "1", "PYTHONDONTWRITEBYT
 """The whole environment of a confined program."""
 MAX_FILES = 256
 MAX_PROCESSES = 8192
-"""The limit on the threads of all processes of the user, because the kernel has none for one process. Root is exempt. A
-confined process can create threads, but no processes."""
+"""The limit on the number of threads in all processes of the user. The kernel has no such limit for a single process.
+Root is exempt. A confined process can create threads, but no processes."""
 
 _BOOT = "import importlib, sys; sys.path.insert(0, sys.argv.pop(1)); importlib.import_module(sys.argv.pop(1)).main()"
 _CHILD = "academy.adapters.sandbox.child"
@@ -126,7 +125,7 @@ def _start(words: Sequence[str], stdout: int | IO[bytes], stderr: int | IO[bytes
 
 
 def _parts_of(program: str) -> list[tuple[str, int]]:
-    """Return the paths, with rights, of a program, of the programs and libraries in its folder, and of the system.
+    """Return the paths, with rights, that a program needs: itself, programs and libraries beside it, and `_LIBRARIES`.
 
     The other files of its folder are left out, because there may be an `.env` beside a self-installed ffmpeg.
     """
@@ -143,7 +142,10 @@ def _is_code(path: Path) -> bool:
 
 
 def _parts_of_python() -> list[tuple[str, int]]:
-    """Return the paths, with rights, that Python may have to load: standard library, packages, `academy`, system."""
+    """Return the paths, with rights, that Python may have to load.
+
+    They are the standard library, the installed packages, the folder `academy` and the folders of the system.
+    """
     own = [Path(folder, "lib") for folder in (sys.prefix, sys.base_prefix)]
     return [(str(path), landlock.READ) for path in [*own, ROOT / "academy", *_LIBRARIES]]
 

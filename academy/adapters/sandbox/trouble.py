@@ -13,8 +13,8 @@ _STORAGE = {
 }
 _SYSTEM = {errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOLCK, errno.ENOBUFS, errno.EPIPE, errno.ETXTBSY}
 MACHINE = frozenset({*_FILES, *_STORAGE, *_SYSTEM})
-"""Errors of the machine, in addition to `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM are not among them, because parsers
-report these for some bad files, too."""
+"""Error numbers that blame the machine, in addition to `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM are not among them,
+because parsers report these for some bad files, too."""
 
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 _NEVER = "2"

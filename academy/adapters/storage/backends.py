@@ -1,4 +1,7 @@
-"""The storages of files: a folder or a bucket. Their work may take minutes, without a database connection."""
+"""The storages of files: a folder or a bucket.
+
+The methods in `SLOW` may take minutes. So they first close the database connection of their thread.
+"""
 
 from collections.abc import Callable
 from functools import wraps
@@ -70,8 +73,8 @@ class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-stor
     - An upload is one request, which sends the file while reading it. By default, boto3 sends parts: up to 15 parts of
       8 MB in memory and 10 threads for each upload.
     - A download is spooled to disk. By default, django-storages keeps all of it in memory.
-    - `open` downloads a file. By default, django-storages downloads it at the first read. A file that was deleted in
-      between would break an answer whose head has been sent.
+    - `open` downloads a file. By default, django-storages downloads it at the first read. If the file was deleted in
+      between, an answer would break off after its head was sent.
     - All threads share one client. By default, django-storages creates a client for each thread. Under ASGI each
       request has a thread of its own, and a client consists of 40,000 objects in reference cycles.
     """
@@ -103,7 +106,7 @@ class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-stor
 
     @property
     def connection(self) -> Any:
-        """The connection that all threads share. Only its client and its buckets are used, which threads may share."""
+        """The connection that all threads share. They use only its client and its buckets, which may be shared."""
         with self._making:
             if self._shared_connection is None:
                 self._shared_connection = super().connection

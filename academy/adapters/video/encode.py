@@ -44,7 +44,7 @@ TOLERANCE_SECONDS = 1.0
 _BEGINS = {"probe": 0.0, "transcode": 1.0, "thumbnail": 97.0, "verify": 98.0}
 _ENDS = {"probe": 1.0, "transcode": 97.0, "thumbnail": 98.0, "verify": 100.0}
 _PACE_SECONDS = 8.0
-"""The remaining time is estimated from the pace of the last seconds, because the load of the machine changes."""
+"""The remaining time is estimated from the pace in the last `_PACE_SECONDS`, because the load of a machine changes."""
 _LEAST_PACE_SECONDS = 0.5
 _BASE_CPU_SECONDS = 600
 _CPU_SECONDS_A_SECOND = 8.0
@@ -64,7 +64,7 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The result of an encoding. `files` are relative to the folder, and `duration` is in seconds."""
+    """The result of an encoding. `files` has paths relative to the folder, and `duration` is in seconds."""
 
     duration: float
     files: list[Path]
@@ -127,7 +127,7 @@ class _Progress:
         self._report(Encoding(step, share, self._percent, remaining))
 
     def transcoded(self, seconds: float, duration: float | None) -> None:
-        """Report that `seconds` of the video are encoded. Raises TooLongError if these are too many."""
+        """Report that `seconds` of the video are encoded. Raises TooLongError if `seconds` is above `MAX_SECONDS`."""
         if seconds > MAX_SECONDS:
             raise TooLongError
         remaining = self._remaining(seconds, duration)
@@ -153,7 +153,7 @@ def _transcode(
     *,
     hold_picture: bool = False,
 ) -> float:
-    """Encode all sizes in one run, which decodes the source only once. Return how many seconds of it were read.
+    """Encode all sizes in one run, which decodes the source only once. Return how many seconds of the source were read.
 
     With `hold_picture`, the last picture is shown until the announced end of the source.
     """
@@ -195,7 +195,7 @@ def _cpu_seconds(found: Probe) -> int:
 
 
 def _out_seconds(report: dict[str, str]) -> float:
-    """Return how many seconds are done by ffmpeg's report, or 0 if it has no such number or a negative one."""
+    """Return how many seconds are done, according to ffmpeg's report. Return 0 if the number is missing or negative."""
     out_time = report.get("out_time_us", "")
     return int(out_time) / 1e6 if out_time.isdigit() else 0.0
 
@@ -214,8 +214,8 @@ def _scaling(renditions: list[Rendition], timing: str) -> str:
 def _sound_alone(source: Path, folder: Path, found: Probe, renditions: list[Rendition], say: _Progress) -> bool:
     """Return whether the sound reaches the announced end of the file, but the pictures do not.
 
-    If neither does, the file is truncated. This reads the sound alone, because after a run with both ffmpeg reports the
-    length of the shorter or of the longer one, depending on its version.
+    If neither reaches the end, the file is truncated. The sound is read in a run of its own, because after a
+    run with both ffmpeg reports the length of either the shorter or the longer, depending on its version.
     """
     if found.duration is None or not found.has_audio:
         return False
@@ -263,8 +263,8 @@ def _output(folder: Path, rendition: Rendition, label: str, *, has_audio: bool) 
 def _picture(folder: Path, rendition: Rendition, say: _Progress) -> str | None:
     """Make a thumbnail, and return its name. Return None if that failed.
 
-    It is taken after about a tenth of the video, or else from the beginning. Its picture is from an encoded segment,
-    because seeking in the source may not work.
+    The picture is from about a tenth of the way into the video, or else from the beginning. It is taken from an encoded
+    segment, because seeking in the source may not work.
     """
     made = folder / rendition.name
     names = read_segments(made / "index.m3u8").names
@@ -286,8 +286,8 @@ def _picture(folder: Path, rendition: Rendition, say: _Progress) -> str | None:
 def _verify(folder: Path, found: Probe, renditions: list[Rendition], reached: float) -> float:
     """Check that every segment is whole and that the end is not missing. Return the playing time in seconds.
 
-    Each size must play as long as the source announces. It must not play longer than that, or than the `reached`
-    seconds if these are more. Raises VideoError, OSError.
+    Each size must play for at least the length that the source announces. It may play for at most that length or
+    `reached` seconds, whichever is more. `TOLERANCE_SECONDS` of difference are accepted. Raises VideoError, OSError.
     """
     rate = rate_of(found)
     played = [sum(whole_segments(folder / rendition.name, rate).seconds) for rendition in renditions]

@@ -19,7 +19,7 @@ from academy.adapters.sandbox.start import Walls, start
 from academy.adapters.video.blame import Blame, blame
 
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mp3,wav,aac,flac"
-"""The formats that ffmpeg may read. The last four are allowed only to report that the file has no picture."""
+"""The formats that ffmpeg may read. The last four have only sound. They are allowed so that their error is clear."""
 _LOG_BYTES = 20_000
 _SHOWN_LETTERS = 1000
 _CHATTER = re.compile(
@@ -29,14 +29,14 @@ LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
 """An ffmpeg that makes no progress for this long is ended, because it hangs."""
 _LONGEST_LOOK_SECONDS = 4 * LOOK_SECONDS
-"""A longer time between two looks counts only as this much, because this process itself was paused or waiting."""
+"""The most that counts of the time between two looks. In a longer time, this process itself was paused or waiting."""
 
 MAX_MEMORY_BYTES = 4_000_000_000
-"""Encoding 8K with eight threads takes half of it."""
+"""The most memory that ffmpeg may use. Encoding 8K with eight threads takes half of that."""
 MAX_FILE_BYTES = 2_000_000_000
 CPU_SECONDS = 6 * 3600
 THREADS = ("-threads", str(min(8, len(os.sched_getaffinity(0)))))
-"""Options before an input and before an output: without them, ffmpeg takes more memory on a machine of many cores."""
+"""Options for each input and each output. They keep ffmpeg from using more memory on a machine with many cores."""
 SAFE_INPUT = ("-protocol_whitelist", "file,pipe", "-format_whitelist", _FORMATS, *THREADS)
 """Options before `-i`. They keep an upload that is a playlist or script from reading other files or the network."""
 
@@ -78,7 +78,7 @@ class FfmpegMissingError(Exception):
 
 @cache
 def ffmpeg_program() -> str:
-    """Return the path of `$FFMPEG`, else of the ffmpeg on PATH, else of that of imageio-ffmpeg.
+    """Return the path of `$FFMPEG`, else of the ffmpeg on PATH, else of the ffmpeg in the package imageio-ffmpeg.
 
     An ffmpeg on PATH that cannot encode H.264, as in some distributions, is skipped. Raises FfmpegMissingError if
     `$FFMPEG` is set, but cannot be run or cannot encode H.264.
@@ -97,7 +97,7 @@ def ffmpeg_program() -> str:
 
 
 def _can_encode(program: str) -> bool:
-    """Return whether the program encodes a picture. The exit code does not show it: other programs end with 0, too."""
+    """Return whether the program encodes a picture. An exit code of 0 is not enough: other programs end with 0, too."""
     report: dict[str, str] = {}
     with suppress(FfmpegError, FfmpegTroubleError):
         _run(str(Path(program).absolute()), [*_TRIAL_INPUT, *_TRIAL_OUTPUT], report.update, _TRIAL_SECONDS)
