@@ -14,7 +14,7 @@ REQUIRED = ("redis_url", "authenticator", "topic_rules")
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a project. The attributes of the class are the defaults (`Settings.ping_seconds`)."""
+    """The settings of a project. The class attributes are the defaults, such as `Settings.ping_seconds`."""
 
     redis_url: str = ""
     authenticator: str = ""

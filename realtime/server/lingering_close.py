@@ -7,9 +7,10 @@ LINGER_SECONDS = 2.0
 
 
 def end_gently(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, last: bytes) -> asyncio.TimerHandle:
-    """Write a last message, and then nothing more. Abort the connection after `LINGER_SECONDS`. Return the timer.
+    """Write a last message, and then nothing more. Return the timer that aborts the connection.
 
-    Until then the socket is read. If it were closed with unread bytes, the peer might lose the last message.
+    The timer ends after `LINGER_SECONDS`. Until then the socket is read: if a socket is closed with unread bytes, the
+    peer may lose the last message.
     """
     transport.write(last)
     if transport.can_write_eof():

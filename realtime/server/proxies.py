@@ -53,8 +53,8 @@ class TrustedProxies:
     def client(self, forwarded_for: str) -> tuple[str, int] | None:
         """Return the client's address and port (0: unknown) in an `X-Forwarded-For` from a trusted peer.
 
-        Return None if the header has no usable address. An entry that is not an address ends the search. Then return
-        the address to the right of the entry: that of the proxy which wrote the entry.
+        The entries are read from the right. If an entry is not an address, return the address to the right of the
+        entry: that of the proxy which wrote the entry. Return None if the rightmost entry is not an address.
         """
         found: tuple[str, int] | None = None
         hops = forwarded_for.rsplit(",", MAX_HOPS)[-MAX_HOPS:]

@@ -65,7 +65,10 @@ def _permissions() -> list[Header]:
 
 
 class _WithHeaders:
-    """A server's `send` that adds headers. Like uvicorn's, it is a method of an object that has the transport."""
+    """An object whose method `send` adds headers to an answer and calls the server's `send`.
+
+    It has the attribute `transport`, as the object to which uvicorn's `send` belongs.
+    """
 
     def __init__(self, headers: list[Header], send: Send) -> None:
         self._headers, self._send = headers, send

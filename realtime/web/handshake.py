@@ -43,7 +43,10 @@ def read_handshake(reader: TicketReader, scope: Mapping[str, Any]) -> Handshake:
 
 
 def allow(ticket: Ticket, asked: TopicFilter, since: str) -> Handshake:
-    """Return the handshake. Raise RefusedError if the ticket does not allow the topics."""
+    """Return the handshake for the topics that were asked for, by default all topics of the ticket.
+
+    Raise RefusedError if the ticket does not allow a topic.
+    """
     for pattern in asked.patterns:
         if not ticket.topics.covers(pattern):
             raise RefusedError(CloseCode.NOT_ALLOWED, f"The ticket does not allow {pattern}.")

@@ -28,7 +28,7 @@ class ServerProcess:
         self.connections = Connections(conf.max_connections())
         self.polls = Connections(conf.max_connections())
         # `_look` and `_read_committed` each have their own thread: the shared threads of the event loop may be busy for
-        # long, and one of the two may wait for Redis.
+        # long, and `_look` may wait for Redis.
         self._looking = ThreadPoolExecutor(1, "realtime-look")
         self._reading = ThreadPoolExecutor(1, "realtime-marks")
         self.health = Health(
@@ -72,9 +72,9 @@ class ServerProcess:
         await asyncio.get_running_loop().run_in_executor(self._reading, _read_committed, seconds)
 
     async def ready(self) -> str:
-        """Return "ok" if this process can serve clients, or a longer text if Redis is also at its memory limit.
+        """Return "ok" if this process can serve clients. If Redis is at its memory limit, the text says so after "ok".
 
-        Raise FeedUnavailableError with the reason if it cannot serve clients.
+        Raise FeedUnavailableError with the reason if the process cannot serve clients.
         """
         if self.connections.draining:
             raise FeedUnavailableError("The process is shutting down.")
@@ -89,7 +89,7 @@ class ServerProcess:
 
 
 def _look() -> None:
-    """Call `UnwrittenMarks.look`, and close this thread's database connection if it needed one."""
+    """Call `UnwrittenMarks.look`. Close this thread's database connection if the call opened one."""
     try:
         conf.revocations().unwritten.look(in_background=True)
     finally:

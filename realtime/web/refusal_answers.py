@@ -14,7 +14,7 @@ def error(status: int, code: str, problem: Exception | str, allow: str = "POST")
 def error_answer(status: int, code: str, problem: Exception | str, allow: str = "POST", **fields: str) -> JsonResponse:
     """Return a JSON answer with the code, the message and further `fields`, and the headers that its status requires.
 
-    `allow` is the header of a 405: the methods that the path accepts.
+    `allow` is the value of the header `Allow` of a 405: the methods that the path accepts.
     """
     answer = JsonResponse({"code": code, "message": str(problem), **fields}, status=status)
     answer["Cache-Control"] = "no-store"

@@ -1,8 +1,8 @@
 """`GET /api/v1/events/`: sends the protocol's frames as Server-Sent Events (WHATWG HTML, section 9.2).
 
 This is a separate ASGI application, because Django's streaming responses need three times the CPU and memory for each
-connection. Our client uses `fetch`, and sends the ticket as a bearer token. The browser's own `EventSource` sends it in
-a cookie.
+connection. Our client uses `fetch`, and sends the ticket as a bearer token. The browser's own `EventSource` sends the
+ticket in a cookie.
 """
 
 import asyncio
@@ -47,8 +47,8 @@ class EventStream:
     answers_pings = False  # a stream goes one way
 
     def __init__(self, send: Send) -> None:
-        # True for every server. Only servers for development do not wait for clients. A client of theirs would have to
-        # answer pings, which is impossible on a stream.
+        # True even with a development server, whose `send` does not wait for the client. False would mean to wait for
+        # pongs, but the client of a stream cannot send any.
         self.waits_for_client = True
         self._send = send
         self._begun = False

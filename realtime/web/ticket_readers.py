@@ -24,7 +24,8 @@ class TicketReader(Enum):
 
 
 _FUNCTIONS = {TicketReader.RENEWAL: read_renewable, TicketReader.PROGRESS: read_rights}
-"""The functions of these two readers. All others use `read_ticket`, which accepts a ticket for 60 seconds."""
+"""The functions of these two readers. All others use `read_ticket`: it accepts a ticket for 60 seconds after its
+issue."""
 
 
 def read(reader: TicketReader, text: str) -> Ticket:
@@ -56,7 +57,8 @@ def guarded_name(name: str, *, secure: bool) -> str:
     """Return the name of a cookie that grants rights. With TLS it has the prefix `__Secure-`.
 
     A page that was loaded over plain HTTP cannot set a cookie with this prefix, not even a page of another host of the
-    domain (RFC 6265bis, section 4.1.3). A cookie with the prefix `__Host-` would be sent to every path.
+    domain (RFC 6265bis, section 4.1.3). The prefix `__Host-` is not used, because a cookie with it is sent to every
+    path.
     """
     return f"{'__Secure-' if secure else ''}{name}"
 

@@ -63,7 +63,7 @@ def _answers_errors(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[Ht
 @csrf_exempt  # it is authenticated by a header, which pages of other sites cannot send
 @_answers_errors
 def ticket_view(request: HttpRequest) -> HttpResponse:
-    """Issue a ticket: `{"ticket", "expires_in", "websocket_url", "events_url", "snapshot_url", "share"}`.
+    """Issue a ticket. Return `{"ticket", "expires_in", "websocket_url", "events_url", "snapshot_url", "share"}`.
 
     The body may name topics, `{"topics": ["video:42"]}`, or renew an earlier ticket with its topics,
     `{"renew": "<ticket>"}`. It may also ask for a cookie with the ticket, `{"cookie": true}`. A renewal needs no SQL,
@@ -96,9 +96,9 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
 
 
 def _permitted(identity: Identity, wanted: _TicketRequest) -> tuple[float, TopicFilter]:
-    """Return a time and the permitted topics.
+    """Return when the first ticket of the chain of renewals was issued, and the permitted topics.
 
-    The time is when the first ticket of a series of renewals was issued; 0 if the request asks for a new ticket.
+    The time is 0 if the request asks for a new ticket.
     """
     if wanted.renew is not None:
         old = admit(TicketReader.RENEWAL, wanted.renew)
