@@ -89,7 +89,7 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def tenant_id() -> int:
-    """Return a tenant whose feed no other test uses."""
+    """Return the id of a tenant whose feed no other test uses."""
     return next(_tenants)
 
 

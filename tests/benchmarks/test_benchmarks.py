@@ -1,4 +1,4 @@
-"""Tests of the benchmarks in short runs: they print their figures, and watching costs no SELECT."""
+"""Tests of short runs of the benchmarks: each prints its figures, and watching by push costs no SELECT."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 def printed(name: str, *options: str) -> str:
-    """Return what a benchmark prints. It starts servers of its own, and does not use those of the tests."""
+    """Return what a benchmark prints. The benchmark starts its own servers, and does not use those of the tests."""
     command = [sys.executable, "-W", "error", "-m", f"benchmarks.{name}", *options]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -31,7 +31,7 @@ def test_watching_is_measured_and_costs_no_select() -> None:
 
 
 def figures(text: str, what: str) -> tuple[float, float]:
-    """Return the figures of the two phases in the line that begins with `what`."""
+    """Return the two figures, one for each phase, in the line that begins with `what`."""
     found = re.search(rf"^{re.escape(what)} +([\d.]+) +([\d.]+)$", text, re.MULTILINE)
     assert found is not None, text
     return float(found[1]), float(found[2])

@@ -230,7 +230,7 @@ async def test_a_sender_is_not_checked_for_each_part_of_a_body() -> None:
 
 
 async def test_a_refused_body_takes_no_slot_while_the_rest_is_read() -> None:
-    """The client may go on sending the refused body for a while, and other bodies need not wait until it ends."""
+    """The client may go on sending the refused body for a while. Other bodies need not wait for its end."""
     lying = Exchange(*[b"x" * 600] * 2, announced=b"500", ends=False)
     other = Exchange(b"x" * 500, announced=b"500")
 

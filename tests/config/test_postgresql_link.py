@@ -74,7 +74,7 @@ def test_an_address_overrules_the_limits_of_links() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_server_ends_a_transaction_that_pauses_for_too_long() -> None:
-    """The locks of a process that is frozen during a transaction become free."""
+    """The locks of a process that is frozen during a transaction are released."""
     link = connections["default"].copy()
     link.settings_dict["OPTIONS"]["idle_in_transaction_seconds"] = 30  # changes only the settings of the copy
     try:

@@ -25,7 +25,7 @@ def daphne_system(template: Servers) -> Iterator[System]:
 
 @pytest.fixture(scope="module")
 def system(server: str, request: pytest.FixtureRequest, system: System) -> System:
-    """Return the running product that all tests share, with the server with which this test runs."""
+    """Return one of the two running products that tests share: the one with the server of this test."""
     found: System = request.getfixturevalue("daphne_system") if server == "daphne" else system
     return found
 

@@ -35,7 +35,10 @@ async def ticket_at(address: str, client: httpx.AsyncClient) -> dict[str, str]:
 
 @contextmanager
 def large_records(publisher: Publisher, tenant_id: int) -> Iterator[int]:
-    """Publish too many bytes for one part of a snapshot, and yield the number of records. Shrink them at the end."""
+    """Publish more bytes than fit into one part of a snapshot. Yield the number of records.
+
+    Replace them with small records at the end.
+    """
     number = SNAPSHOT_BYTES // LARGE + 2
     for index in range(number):
         topic = f"large:{index}"
@@ -58,7 +61,10 @@ def publish_all_kinds(publisher: Publisher, tenant_id: int, topic: str) -> None:
 
 
 async def read_snapshot(watcher: Watcher) -> None:
-    """Read all parts of a snapshot. With daphne, whose `send` never waits, parts may wait for a pong: answer pings."""
+    """Read all parts of a snapshot, and answer pings.
+
+    With daphne, whose `send` never waits, a part may be sent only after a pong.
+    """
     while (frame := await watcher.read()) != frame | {"more": False}:
         if frame["type"] == "ping":
             await watcher.send({"type": "pong"})

@@ -18,7 +18,7 @@ LARGE_FORM = b'--B\r\nContent-Disposition: form-data; name="file"; filename="a.c
 
 
 class Socket:
-    """A client that writes any bytes, and reads answers."""
+    """A client that writes arbitrary bytes, and reads answers."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -264,7 +264,10 @@ async def test_a_body_ends_soon_after_the_session_of_its_sender(system: System, 
 
 
 async def begins(socket: Socket, path: str, length: int, content_type: str, token: str) -> int:
-    """Send a request that expects 100 Continue, and return the status of the answer. If it is 100, begin the body."""
+    """Send the head of a request that expects 100 Continue, and return the status of the answer.
+
+    If the status is 100, send the first part of the body, too.
+    """
     socket.begin(path, length, "Expect: 100-continue", f"Content-Type: {content_type}", token=token)
     async with asyncio.timeout(30):
         status = int((await socket.reader.readuntil(b"\r\n")).split()[1])

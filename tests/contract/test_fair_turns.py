@@ -1,4 +1,4 @@
-"""Tests that many jobs of one academy do not delay those of another. The order in which jobs begin shows it."""
+"""Tests, by the order in which jobs begin, that many jobs of one academy do not delay those of another."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ async def submitted(client: httpx.AsyncClient, number: int) -> list[str]:
 
 
 def begun(log_file: Path) -> list[str]:
-    """Return the jobs in the order in which the worker began them."""
+    """Return the ids of the jobs in the order in which the worker began them."""
     lines = (json.loads(line) for line in log_file.read_text().splitlines(keepends=True) if line.endswith("}\n"))
     return [line["job"].removeprefix("job:") for line in lines if line.get("event") == "job_started"]
 

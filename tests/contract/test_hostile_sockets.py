@@ -57,7 +57,7 @@ async def rest_of(reader: asyncio.StreamReader) -> bytes:
 
 
 async def flood(web: Web, first: bytes, endless: bytes) -> bytes:
-    """Send `endless` again and again until the server closes the connection, and return its answer."""
+    """Send `first`, and then `endless` again and again until the server closes the connection. Return the answer."""
     reader, writer = await talk(web, first)
     answer = asyncio.ensure_future(rest_of(reader))
     with contextlib.suppress(ConnectionError):

@@ -1,4 +1,4 @@
-"""Tests of a Redis that hangs: clients get `delayed`, and no pings until it answers."""
+"""Tests of a Redis that hangs: clients get the frame `delayed`, and no pings until Redis answers again."""
 
 import asyncio
 import os

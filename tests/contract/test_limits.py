@@ -76,7 +76,7 @@ async def test_a_process_that_shuts_down_drains_its_clients_and_serves_the_other
         for frame in [*closing, last]:
             assert (frame["type"], frame["code"]) == ("closing", 1012)
             assert 0 <= frame["retry_after_ms"] <= 300
-        # This time to wait is not sent as a second `retry:` line, which a browser would use for all later attempts.
+        # `retry_after_ms` is not sent as a second `retry:` line, which a browser would use for all later attempts.
         assert stream.retry_lines == 1
         assert any("drain:late" in watcher.records for watcher in [*watchers, stream])
     publisher.close()

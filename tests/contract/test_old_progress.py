@@ -1,4 +1,4 @@
-"""Tests of old workers with new web processes: only a job's academy gets its progress over HTTP, without a query."""
+"""Tests of progress from old workers in new web processes: over HTTP only the job's academy gets it, without SQL."""
 
 from collections.abc import Callable
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Tests of quotas at every endpoint: a refusal has a sentence, writes nothing, and does not affect others."""
+"""Tests of quotas at every endpoint: a refusal gives its reason, writes nothing, and does not affect others."""
 
 import asyncio
 from collections import Counter
@@ -59,7 +59,7 @@ def files(system: System) -> list[Path]:
 
 
 async def fill(client: httpx.AsyncClient) -> list[str]:
-    """Create as many jobs as the academy may have."""
+    """Create as many jobs as the academy may have, and return their ids."""
     answers = [await client.post(EXPORT, json={}) for _ in range(JOBS)]
     assert {answer.status_code for answer in answers} == {202}
     return [answer.json()["job_id"] for answer in answers]

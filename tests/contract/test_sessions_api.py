@@ -27,7 +27,7 @@ def close_browsers() -> Iterator[None]:
 
 
 class Browser:
-    """A client with a sign-in of its own."""
+    """An HTTP client that signs in, and so has a session of its own."""
 
     def __init__(self, system: System, username: str = "staff", academy: str = "hanbit", **fields: Any) -> None:
         headers = {"User-Agent": f"Tests\t{username}/1.0", "Origin": system.address}
@@ -204,7 +204,7 @@ def test_signing_out_by_the_cookie_ends_the_session_and_deletes_the_cookie(syste
 
 
 def test_signing_out_works_while_redis_is_away(own_system: System) -> None:
-    """The database has the end of the session, so no token is refreshed. Redis gets it later: the answer says so."""
+    """The database has the end of the session, so no token is refreshed. The 503 says that Redis lacks it."""
     page, api = Browser(own_system, cookie=True), Browser(own_system)
     stolen = page.http.cookies["refresh_hanbit"]
     own_system.redis.stop()

@@ -75,7 +75,7 @@ async def test_a_client_that_does_not_read_delays_nobody_and_is_closed(system: S
         async with asyncio.timeout(60):
             while await metric(address, 'realtime_connections_closed_total{code="4002"}') < 2:
                 await asyncio.sleep(0.05)
-            # Neither client reads even its closing frame, so the server gives up their sockets.
+            # Neither slow client reads even its closing frame, so the server aborts both connections.
             while (
                 await metric(address, 'realtime_connections{transport="websocket"}') > HEALTHY
                 or await metric(address, 'realtime_connections{transport="sse"}') > 1

@@ -17,7 +17,10 @@ UPLOADS = 12
 
 @asynccontextmanager
 async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[Proxy, httpx.AsyncClient]]:
-    """Run a web process with one database connection. Yield the proxy before its storage or queue, and a client."""
+    """Run a web process with one database connection, and a proxy in front of its storage or queue.
+
+    `variable` has the address of the storage or queue. Yield the proxy, and a client of the web process.
+    """
     async with Proxy(urlsplit(system.environment[variable]).port or 0) as proxy:
         changed = {variable: f"http://127.0.0.1:{proxy.port}"}
         with system.another_web(DATABASE_POOL_SIZE="1", **changed) as web:
@@ -28,7 +31,7 @@ async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[P
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_others_are_answered_while_files_are_stored(own_system: System) -> None:
-    """The test sends more uploads than a pool of threads would have threads."""
+    """The test sends more uploads at once than a thread pool would have threads."""
     async with behind_a_proxy(own_system, "S3_ENDPOINT_URL") as (storage, client):
         lecture = await demo_lecture(client)
         storage.stall()

@@ -21,7 +21,7 @@ from realtime.records.record import draft_record
 TENANT = 77_011
 CLIENTS = 12
 RECORDS, RECORD_BYTES = 150, 60_000
-"""Together 9 MB. A copy for each client would be 108 MB for each transport."""
+"""The records have 9 MB together. A copy for each client would need 108 MB for each transport."""
 FLAT_BYTES = 60_000_000
 ASK = "/api/v1/realtime/snapshot/"
 

@@ -249,7 +249,7 @@ async def test_a_ticket_is_not_accepted_as_a_cookie_nor_the_reverse(system: Syst
         assert await at_the_snapshot(swapped) == "401"
         assert await at_a_renewal(swapped) == "401"
         assert await at_the_snapshot(Visitor(system.address, client, ticket, cookie, 1)) == "open"
-        # Nor is the cookie accepted under another name: of another academy, or the name that is used with TLS.
+        # The cookie is not accepted under the name for another academy, or under the name that is used with TLS.
         for name, tenant in (("realtime_saebom", "saebom"), ("__Secure-realtime_hanbit", "hanbit")):
             headers = {"Cookie": f"{name}={cookie}", "Last-Event-ID": "x"}
             assert await at_the_events(swapped, headers=headers, tenant=tenant) == "401"

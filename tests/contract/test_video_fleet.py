@@ -25,7 +25,7 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def most_at_once(history: list[Record]) -> int:
-    """Return how many topics at most were PROCESSING at the same time, by the order of the feed."""
+    """Return the largest number of topics that were PROCESSING at the same time, by the order of the feed."""
     running: set[str] = set()
     most = 0
     for record in history:

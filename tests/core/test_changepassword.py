@@ -1,4 +1,4 @@
-"""Tests of `manage.py changepassword`. Names are unique only within an academy, so the command asks for it."""
+"""Tests of `manage.py changepassword`. Names are unique only within an academy, so the command asks for the academy."""
 
 from datetime import timedelta
 from uuid import uuid4

@@ -29,7 +29,7 @@ from realtime.publish import Publisher
 from tests.core.conftest import Asks
 
 slow_work: list[tuple[str, bool]] = []
-"""The slow operations, each with whether its thread held a connection."""
+"""The name of each slow operation, and whether its thread held a database connection."""
 
 
 def note(what: str) -> None:

@@ -1,4 +1,4 @@
-"""Tests of `manage.py createsuperuser`: the name of an existing operator is refused in a sentence."""
+"""Tests of `manage.py createsuperuser`: the name of an existing operator is refused with one sentence."""
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -18,7 +18,7 @@ def test_with_prompts_another_name_is_asked_for_before_a_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Asked(Exception):  # noqa: N818 - it is no error
-        """The command has asked for a value. The text is its prompt."""
+        """Raised when the command asks for a value. The text is the prompt."""
 
     def ask(what: str) -> str:
         raise Asked(what)

@@ -1,4 +1,4 @@
-"""Tests that expired sessions are deleted in batches. They need no revocations, because they are not valid any more."""
+"""Tests that expired sessions are deleted in batches, and without revocations: their tokens have expired, too."""
 
 from datetime import timedelta
 from uuid import uuid4

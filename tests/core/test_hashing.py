@@ -24,7 +24,7 @@ class Gate:
         assert begun.wait(10)
 
     def join(self, name: str, origin: Origin) -> "Future[None]":
-        """Let `name` join the queue. Once the queue has accepted or refused `name`, return the future."""
+        """Let `name` join the queue. Wait until the queue has accepted or refused `name`, and return the future."""
         return self._submit(lambda: self.done.append(name), origin)
 
     def _submit(self, work: Callable[[], object], origin: Origin) -> "Future[None]":

@@ -12,7 +12,7 @@ LIGATURE = "o\ufb00ice chair"  # NFKC: "office chair"
 
 @pytest.fixture
 def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Record the texts that are hashed from now on."""
+    """Return a list to which every text that is hashed from now on is added."""
     hasher, found = type(get_hasher()), list[str]()
     encode: Any = hasher.encode
 

@@ -15,7 +15,7 @@ from apps.core.views import auth_views
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Record what the views write into the audit log."""
+    """Return a list to which every line that the views write to the audit log is added."""
     written: list[dict[str, Any]] = []
     monkeypatch.setattr(auth_views, "audit", lambda event, **fields: written.append({"event": event, **fields}))
     return written

@@ -17,7 +17,8 @@ BEHIND_THE_WALL = (
     "realtime/outbox/relay.py",
     "realtime/outbox/revoke.py",
 )
-"""The repositories, and the outbox, whose rows belong to the installation and name their tenant."""
+"""Where models may be queried: in the repositories, and in the outbox. The outbox belongs to the installation, and each
+of its rows names a tenant."""
 RAW_SQL = (
     "academy/adapters/db/django/",
     "realtime/outbox/claims.py",  # claims rows and returns them in one statement

@@ -28,7 +28,7 @@ def test_a_migration_outside_a_transaction_has_one_operation() -> None:
 
 @pytest.fixture
 def backlog(transactional_db: None) -> Iterator[list[int]]:
-    """Yield the ids of two jobs of a version without turns, whose messages were sent at once."""
+    """Yield the ids of two jobs of an earlier version. It had no turns, and sent the message of a new job at once."""
     call_command("migrate", "ai", "0004", verbosity=0)
     tenant = Tenant.objects.create(code="academy", name="Academy")
     yield [AIJob.objects.create(tenant=tenant, job_type="test").pk for _ in range(2)]

@@ -18,7 +18,7 @@ NOW = datetime.now(UTC)
 
 
 class _Database(BaseHTTPRequestHandler):
-    """A server with the interface of api.osv.dev/v1 that knows one vulnerability, of Django."""
+    """A server with the interface of api.osv.dev/v1 that lists one vulnerability, of Django."""
 
     asked: list[str]
 

@@ -38,9 +38,9 @@ def dockerfile() -> list[list[str]]:
 
 
 def _interpolated(value: str) -> str:
-    """Replace the variables like docker compose with an .env that sets only the secrets, and return the value.
+    """Return the value with its variables replaced as by docker compose, if .env sets only the secrets.
 
-    Variables inside the default of another one are replaced first.
+    A variable in the default of another variable is replaced first.
     """
     while (found := re.search(r"\$\{(\w+)(:?[-?])([^${}]*)\}", value)) is not None:
         name, kind, rest = found.groups()
@@ -56,7 +56,7 @@ def test_each_variable_of_the_compose_file_is_one_that_the_system_reads(compose:
 
 
 def test_every_variable_reaches_the_services_that_read_it(compose: dict[str, Any]) -> None:
-    """The variables of messages have credentials of gateways, so only the worker for messages gets them."""
+    """The variables `MESSAGE_…` include credentials of gateways, so only the messaging worker gets them."""
     messages = {name for name in KNOWN if name.startswith("MESSAGE_")}
     for service in ("prepare", "web", *plan.WORKERS):
         wanted = KNOWN - {"WORKER_READY_FILE"} - (set() if service == "messaging_worker" else messages)

@@ -1,4 +1,4 @@
-"""Tests that the locks name only public registries, even if they were made with a mirror."""
+"""Tests that the lock files name only public registries, even if the files were made with a mirror."""
 
 from __future__ import annotations
 

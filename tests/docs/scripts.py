@@ -35,7 +35,10 @@ def bare_environment(**variables: str) -> dict[str, str]:
 
 
 def run_python(text: str, folder: Path, **environment: str) -> str:
-    """Run a script to its end, and return its output. It finds the project's packages, unless PYTHONPATH is given."""
+    """Run a script to its end, and return its output.
+
+    The script can import the project's packages, unless PYTHONPATH is given.
+    """
     file = folder / "script.py"
     file.write_text(text, encoding="utf-8")
     done = subprocess.run(
@@ -52,7 +55,7 @@ def run_python(text: str, folder: Path, **environment: str) -> str:
 
 
 def write_run_files(system: System, folder: Path) -> None:
-    """Write into a home what `script/up` writes there for a system that it has started."""
+    """Write into the home `folder` the files that `script/up` writes for a system that it has started."""
     home = Home(folder)
     Ledger(home).record(system.web)
     entries = {

@@ -1,4 +1,4 @@
-"""Tests that the page of the architecture agrees with the code: its picture, and the files and functions it names."""
+"""Tests that the architecture page agrees with the code: its diagram, and the files and functions that it names."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ PATHS = ["an event", "a connection", "a progress report", "a terminal state"]
 
 
 def steps_of(path: str) -> list[str]:
-    """Return the steps of one of the page's paths."""
+    """Return the steps of one of the `PATHS` that the page describes."""
     section = PAGE.text.partition(f"## The path of {path}\n")[2].partition("\n## ")[0]
     return _STEP.findall(section)
 

@@ -53,7 +53,7 @@ def test_a_state_leaves_through_the_outbox_as_shown(system: System) -> None:
 
 
 def test_the_readme_publishes_from_the_projects_folder_to_a_running_system(system: System, tmp_path: Path) -> None:
-    """The folder is like a user's: it has `realtime/` and `.academy/`, and PYTHONPATH is empty."""
+    """The block runs as a user runs it: in a folder with `realtime/` and `.academy/`, and with an empty PYTHONPATH."""
     (tmp_path / "realtime").symlink_to(PROJECT / "realtime")
     (tmp_path / ".academy").mkdir()
     write_run_files(system, tmp_path / ".academy")

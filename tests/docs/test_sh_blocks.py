@@ -35,7 +35,7 @@ def lines_of(name: str) -> list[list[str]]:
 
 
 def variables_of(words: list[str]) -> dict[str, str]:
-    """Return the variables that stand as `NAME=value` before a command, or after `export`."""
+    """Return the variables that `NAME=value` sets, before a command or after `export`."""
     pairs = (word.partition("=") for word in words if word.partition("=")[0].isupper() and "=" in word)
     return {name: value for name, _, value in pairs}
 
@@ -145,7 +145,7 @@ def test_what_runs_is_asked_as_shown(system: System, tmp_path: Path, monkeypatch
 
 @contextmanager
 def web_without_redis(system: System) -> Iterator[Web]:
-    """Run a web process that cannot reach its Redis. Yield it when it answers."""
+    """Run a web process that cannot reach its Redis. Yield the process as soon as it answers requests."""
     web = system.web_of(REDIS_URL="redis://127.0.0.1:1/0")
     web.start()
     try:

@@ -1,4 +1,4 @@
-"""Tests that the page "Watch it" has all checks and all lines of the doctor, and that the metrics it names exist."""
+"""Tests that the page "Watch it" lists all checks and all lines of the doctor, and names only metrics that exist."""
 
 import re
 

@@ -39,7 +39,7 @@ def owners(found: Iterable[Line]) -> dict[int, int]:
 
 
 def shared(slots: int, reserved: int) -> int:
-    """Return how many slots are not reserved. A tenant that already runs a job gets no other slots."""
+    """Return how many slots are not reserved, at least 1. Only these are open to a tenant that already runs a job."""
     return max(1, slots - reserved)
 
 
@@ -94,7 +94,7 @@ def test_as_many_waiting_jobs_of_each_tenant_as_there_are_slots_are_enough_to_ch
 
 
 class Fleet:
-    """A queue and its workers. They receive messages in the order in which these were sent. Jobs end in any order."""
+    """A queue and its workers, who receive messages in the order of sending. Jobs end in any order."""
 
     def __init__(self, backlogs: list[int], slots: int, reserved: int, random: Random) -> None:
         self._slots, self._reserved, self._random = slots, reserved, random

@@ -31,7 +31,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return a folder for PATH that has the tools of every system, but no Python."""
+    """Return a folder for PATH that has the tools which every system has, but no Python."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in TOOLS:

@@ -1,4 +1,4 @@
-"""Build old Excel files: an OLE container with one stream, and the records of an .xls in it."""
+"""Builds old Excel files: an OLE container with one stream, and the records of an .xls in it."""
 
 import struct
 
@@ -10,7 +10,10 @@ Cell = str | float
 
 
 def ole_file(stream_name: str, stream: bytes) -> bytes:
-    """Return an OLE file: FAT in sector 0, directory in sector 1, then the stream, padded to need no mini stream."""
+    """Return an OLE file: FAT in sector 0, directory in sector 1, then the stream.
+
+    The stream is padded to a length that needs no mini stream.
+    """
     size = max(len(stream), _MINI_CUTOFF)
     sectors = -(-size // _SECTOR)
     fat = [_FAT, _END, *range(3, sectors + 2), _END]

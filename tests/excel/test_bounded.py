@@ -183,7 +183,7 @@ def test_an_unreadable_file_is_refused_with_the_reason(
 
 
 def test_a_far_cell_hidden_from_the_check_aborts_only_the_reading_process(save: Save) -> None:
-    """10,000,000 cells without a reference follow one another in a line: calamine hits the memory limit and aborts."""
+    """One row has 10,000,000 cells without a reference: calamine reaches the memory limit and aborts."""
     content = xlsx_with({SHEET: sheet_xml(b'<row r="3">' + b"<c><v>1</v></c>" * 10_000_000 + b"</row>")})
     path = save("list.xlsx", content)
     with pytest.raises(WorkbookError) as caught:
@@ -219,7 +219,7 @@ def test_reading_that_uses_too_much_processor_time_is_ended(save: Save, monkeypa
 def test_a_reader_ended_by_a_signal_is_not_blamed_on_the_workbook(
     number: signal.Signals, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such signals come from the OOM killer, from a manual kill, or from a disk that fails below a mapped file."""
+    """The OOM killer sends SIGKILL, an operator SIGTERM, and the kernel SIGBUS if the disk of a mapped file fails."""
 
     def start_and_end(*arguments: Any, **options: Any) -> "subprocess.Popen[bytes]":
         process = start_reader(*arguments, **options)

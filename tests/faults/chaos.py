@@ -159,7 +159,7 @@ class Chaos:
             redis.config_set(name, before)
 
     async def clock_of_redis_set(self) -> None:
-        """Set the clock of Redis wrong for a moment. A clock that stays wrong is not tried here."""
+        """Set the clock of Redis to a wrong time for a moment. No fault here leaves a clock wrong for longer."""
         await self._clock_set(self.clocks.redis)
 
     async def clock_of_worker_set(self) -> None:
