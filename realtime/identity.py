@@ -23,7 +23,7 @@ Authenticator = Callable[[Any], Identity]
 """Returns the identity of a Django request. Raises a `TicketError` if nobody is signed in."""
 
 TopicRules = Callable[[Identity, list[str]], Iterable[str]]
-"""Returns which of the named topic patterns this user may watch. An empty list asks for all that the user may watch.
+"""Returns those of the requested topic patterns that this user may watch. Patterns that are not returned are denied.
 
-All patterns that it does not return are denied. It may raise ForbiddenTopicError.
+An empty list requests all patterns that the user may watch. May raise ForbiddenTopicError.
 """

@@ -64,7 +64,7 @@ class RevocationMessage:
 
 
 def parse_revocation(message: bytes) -> RevocationMessage:
-    """Parse the message of a revocation. Raise BadRecordError."""
+    """Parse a message about a revocation. Raise BadRecordError if it is not valid."""
     try:
         tenant_id, subject, at, written = orjson.loads(message)
         return RevocationMessage(int(tenant_id), str(subject), float(at), bool(written))
@@ -126,7 +126,7 @@ class Revocations:
             raise RevokedError(ENDED)
 
     def receive(self, message: bytes) -> RevocationMessage:
-        """Parse and return a published revocation. Keep its mark, or drop it if Redis has it. Raise BadRecordError."""
+        """Parse and return a published revocation. Keep its mark here until Redis has it. Raise BadRecordError."""
         revoked = parse_revocation(message)
         if revoked.written:
             self.unwritten.drop(revoked.tenant_id, revoked.subject, revoked.at)

@@ -45,7 +45,7 @@ class Marks:
         return len(self._at)
 
     def forget_before(self, oldest: float) -> None:
-        """Drop marks from before `oldest` (Unix milliseconds): the tickets and tokens that they revoke have expired."""
+        """Drop marks older than `oldest` (Unix milliseconds): the tickets and tokens that they revoke have expired."""
         self._at = {subject: when for subject, when in self._at.items() if when >= oldest}
 
     def add(self, at: Mapping[str, float]) -> None:
@@ -58,7 +58,10 @@ class Marks:
             del self._at[subject]
 
     def concern(self, issued: Issued) -> bool:
-        """Return whether a mark revokes this ticket or token: of its session, or a later one of its user or tenant."""
+        """Return whether a mark revokes this ticket or token.
+
+        A mark of its session always does. A mark of its user or tenant does so unless the ticket or token is newer.
+        """
         if session_subject(issued.session_id) in self._at:
             return True
         found = [self._at[subject] for subject in (TENANT, user_subject(issued.user_id)) if subject in self._at]
@@ -77,7 +80,7 @@ class LocalMarks:
             self._of.setdefault(tenant_id, Marks({})).add({subject: at})
 
     def drop(self, tenant_id: int, subject: str, at: float) -> None:
-        """Drop the mark of a subject, unless the mark is newer than `at`, because Redis has it now."""
+        """Drop the mark of a subject, because Redis has it now. Keep a mark that is newer than `at`."""
         with self._lock:
             if (marks := self._of.get(tenant_id)) is not None:
                 marks.drop(subject, at)

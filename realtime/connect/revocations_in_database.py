@@ -30,7 +30,7 @@ class DatabaseMarks:
         self._reading: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
-        """Make the next read one of all marks that can still apply. Call this when Redis stops answering."""
+        """Let the next read cover all marks that can still apply. Call this when Redis stops answering."""
         self._read_at = float("-inf")
 
     async def refresh(self) -> None:

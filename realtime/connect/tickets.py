@@ -43,7 +43,7 @@ class Ticket:
     topics: TopicFilter
     connection_seconds: int
     issued_at: float = 0.0
-    """In Unix seconds, taken before the user's rights are read, so that a revocation after that ends the ticket."""
+    """In Unix seconds, taken before the user's rights are read: a revocation during that read ends the ticket."""
     first_issued_at: float = 0.0
     """When the first ticket in the chain of renewals was issued, in Unix seconds."""
 
@@ -99,7 +99,7 @@ def read_ticket(text: str, *keys: bytes) -> Ticket:
 
 
 def read_rights(text: str, *keys: bytes) -> Ticket:
-    """Read the ticket of a client that polls. It is valid until a connection that it opened would end.
+    """Read the ticket of a client that polls. It is valid for as long as a connection may live (`connection_seconds`).
 
     Raise TicketExpiredError or TicketError.
     """

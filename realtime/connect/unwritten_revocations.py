@@ -31,7 +31,7 @@ LOOK_SECONDS = 1.0
 STALE_SECONDS = 3.0
 """The result of a check that is older than this is not trusted."""
 NOTE_SECONDS = 30
-"""For this long after a fault the database is still read: the relay needs a moment to write the missing marks."""
+"""For how long the database is still read after a fault. The relay needs a moment to write the missing marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class CommittedMark:
 
 
 Committed = Callable[[float], Iterable[CommittedMark]]
-"""Reads from the database the marks that are still to be written, and those written in the last `seconds`."""
+"""Takes `seconds`. Returns the marks in the database that are still to be written or were written in that time."""
 
 
 class UnwrittenMarks:
@@ -74,12 +74,12 @@ class UnwrittenMarks:
 
     @property
     def tenants(self) -> list[int]:
-        """The tenants of whom this process keeps marks."""
+        """The ids of the tenants for which this process keeps marks."""
         return self._marks.tenants()
 
     @property
     def unreadable(self) -> str:
-        """Why this process cannot know all revocations. Empty if it can, and if Redis cannot be reached at all."""
+        """Why revocations may be missing: Redis refuses marks, and the database cannot be read. Otherwise empty."""
         stale = time.monotonic() - self._looked_at > STALE_SECONDS  # the database may hang
         if self.refuses_marks and (self._unreadable or stale):
             reason = "Revocations cannot be checked: the database cannot be read, and Redis refuses writes"
@@ -106,9 +106,10 @@ class UnwrittenMarks:
     def look(self, *, in_background: bool = False) -> None:
         """Check, at most once a second, whether Redis accepts writes. If it refuses marks, read the database, too.
 
-        If another thread is checking, use the last result. With `in_background`, the database is also read for half a
-        minute after a fault; no request should wait for that. Raise RedisError if Redis cannot be reached, and
-        MarksUnreadableError if the database has to be read and cannot be read.
+        If another thread is checking, use the last result. With `in_background`, also read the database for half a
+        minute after a fault. Requests do not pass this argument, because they should not wait for that read. Raise
+        RedisError if Redis cannot be reached, and MarksUnreadableError if the database has to be read and cannot be
+        read.
         """
         age = time.monotonic() - self._looked_at
         due = self._due or age >= LOOK_SECONDS

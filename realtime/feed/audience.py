@@ -16,7 +16,7 @@ class Audience:
 
 
 class Audiences:
-    """The audiences of one feed. They are found by topic, so that a record costs time only for those that watch it."""
+    """The audiences of one feed, indexed by topic: a record costs time only for the audiences that watch it."""
 
     def __init__(self) -> None:
         self._by_filter: dict[TopicFilter, Audience] = {}
@@ -58,7 +58,7 @@ class Audiences:
                 del self._by_pattern[pattern]
 
     def concerned(self, records: Iterable[Record]) -> dict[Audience, list[Record]]:
-        """Return for each audience those of these records that it watches."""
+        """Return the audiences that watch any of these records, each with the records that it watches."""
         watched: dict[Audience, list[Record]] = {}
         for record in records:
             patterns = ("*", f"{record.topic.partition(':')[0]}:*", record.topic)

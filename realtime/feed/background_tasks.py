@@ -9,8 +9,8 @@ AGAIN_SECONDS = 0.5
 async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
     """Cancel these tasks, and return when all have ended.
 
-    Before Python 3.12 `asyncio.wait_for`, which the Redis library uses, loses a cancellation that comes together with
-    the answer. So a task that has not ended after half a second is cancelled again.
+    Before Python 3.12 `asyncio.wait_for`, which the Redis library uses, loses a cancellation that comes at the same
+    moment as the awaited result. So a task that has not ended after half a second is cancelled again.
     """
     running = set(tasks)
     while running:

@@ -25,7 +25,7 @@ CALM_RECORDS_A_SECOND = 50
 
 
 class Broadcast:
-    """The subscribers of one feed, and what they still have to be sent.
+    """The subscribers of one feed, and the records and snapshots that are still to be sent to them.
 
     A broadcast reads the mirror of the feed, and never changes the mirror.
     """
@@ -105,11 +105,11 @@ class Broadcast:
         since: Place | None,
         max_bytes: int | None = None,
     ) -> list[Frame]:
-        """Return the first frames of a connection, or of a new epoch (`since` None).
+        """Return the frames of the snapshot with which a connection or a new epoch begins.
 
-        They contain what changed after the place `since`, or everything that is watched if the mirror does not continue
-        from there. `named_records` has, by topic, records of named topics that the mirror may not hold. `max_bytes`
-        limits the size of a frame.
+        If the mirror continues from the place `since`, they contain what changed after it. Otherwise, and if `since` is
+        None, they contain everything that is watched. `named_records` has, by topic, records of named topics that the
+        mirror may not hold. `max_bytes` limits the size of a frame.
         """
         place = Place(self._mirror.epoch, self._mirror.offset, topics.hash)
         size = max_bytes or frames.MAX_SNAPSHOT_BYTES
@@ -156,11 +156,11 @@ class Broadcast:
         self._unsent[record.topic] = record
 
     def flush_in_time(self, applied: int, *, ended: bool) -> None:
-        """Send the held records: at once in a calm feed and if one is terminal (`ended`), else with the next tick.
+        """Send the held records: at once if the feed is calm or a record is terminal (`ended`), else at the next tick.
 
-        `applied` is the number of new ones. While a fan-out is under way nothing is queued behind it: records that are
-        applied in that time are sent together afterwards. So the longer a fan-out takes, the more records share the
-        next frame, and no backlog grows.
+        `applied` is the number of records that were just applied. While a fan-out is under way nothing is queued behind
+        it: records that are applied in that time are sent together afterwards. So the longer a fan-out takes, the more
+        records share the next frame, and no backlog grows.
         """
         if self._calm.take(applied) or ended:
             self._flush_soon()

@@ -1,6 +1,6 @@
 """Runs a coroutine without a task until it waits for the first time.
 
-Sending a frame only waits while the client is behind. A task for each frame and connection would cost more than the
+Sending a frame has to wait only if the client is behind. A task for each frame and connection would cost more than the
 frame itself. (Python 3.12 has eager tasks. This module works on 3.11, too, and makes no task if none is needed.)
 """
 

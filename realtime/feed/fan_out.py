@@ -38,7 +38,7 @@ class FanOut:
         self._work()
 
     def catch_up(self, subscriber: Subscriber) -> None:
-        """Deliver to this subscriber at once whatever is queued for it, because something is to be sent after that."""
+        """Deliver at once everything that is queued for this subscriber, so that the caller's next frame comes last."""
         for deliver, waiting in self._queue:
             if subscriber in waiting:
                 waiting.discard(subscriber)

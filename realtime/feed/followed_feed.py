@@ -122,7 +122,7 @@ class FollowedFeed:
         self.request_read("confirmed")
 
     def lose(self, since: float | None) -> None:
-        """Note that the connection to Redis was lost, or stopped answering at `since`: messages may be missed."""
+        """Note that the connection to Redis was lost: messages may be missed. `since`: when it stopped answering."""
         self._confirmed = False
         self._doubt()
         if since is not None:
@@ -139,10 +139,11 @@ class FollowedFeed:
     # New clients.
 
     async def catch_up_with(self, since: Place) -> None:
-        """Read the feed if a client may have newer records than this mirror, from a faster process or a newer Redis."""
+        """Read the feed if a client may be ahead of this mirror: its offset is higher, or its epoch is unknown."""
         if self._may_be_behind(since):
             await self.read_again("client_ahead")
-            # If the feed does not have the epoch of `since` now, that epoch is over: clients with it cause no reads.
+            # If the feed now has another epoch than `since`, the epoch of `since` is over. Clients that still have that
+            # epoch cause no more reads.
             self._leave_behind({since.epoch})
 
     def _may_be_behind(self, since: Place) -> bool:
@@ -179,7 +180,7 @@ class FollowedFeed:
             self._read_task = asyncio.get_running_loop().create_task(self._read())
 
     async def read_again(self, cause: str) -> None:
-        """Request a read, and wait until a read that began after this call was applied."""
+        """Request a read, and wait until it has been applied. A read that is already running does not count."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(done)
         self.request_read(cause)
@@ -211,7 +212,7 @@ class FollowedFeed:
             self._read_task = None
 
     async def _fetch(self) -> Snapshot:
-        """Read the feed and, if all of it is read, other topics that its clients need. Retry until Redis answers."""
+        """Read the feed. If the whole feed is read, include the topics of `_topics_besides`. Retry until it works."""
         delay = RETRY_SECONDS[0]
         late_reads = 0
         while True:
@@ -234,7 +235,10 @@ class FollowedFeed:
             delay = min(2 * delay, RETRY_SECONDS[1])
 
     def _topics_besides(self) -> set[str]:
-        """Return the topics that clients named or last saw unfinished: their end may have left the feed already."""
+        """Return the topics that clients named, and those whose end they may not have received.
+
+        The records of these topics may no longer be among those that a new client is shown.
+        """
         return self.broadcast.named_topics() | self.mirror.unfinished()
 
     def _load(self, snapshot: Snapshot) -> None:
@@ -242,8 +246,8 @@ class FollowedFeed:
         old_epoch = self.mirror.epoch
         self.broadcast.flush()
         change = self.mirror.load(snapshot)
-        # A message that came before the read began, with another epoch than the read found, is of an older epoch. One
-        # that came later may be of a newer epoch: it is kept for the next read.
+        # A message with another epoch than the snapshot belongs to an older epoch if it arrived before the read began.
+        # If it arrived later, it may belong to a newer epoch, and is kept for the next read.
         older = {message.epoch for message in self._buffer[: self._buffered_before_read]}
         self._leave_behind({old_epoch, *older} if old_epoch else older)
         self.loaded.set()

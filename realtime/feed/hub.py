@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
 MAX_NAMED_READS = 5
-"""How often, at most, named topics are read for a client: again if a whole read replaced the mirror in that time."""
+"""How often, at most, named topics are read for a client: again if the mirror was replaced during the read."""
 FLUSH_SECONDS = Settings.flush_ms / 1000
 
 
@@ -239,9 +239,10 @@ class Hub:
 
     @staticmethod
     async def _fits(feed: FollowedFeed, collector: RecordCollector, read: Named) -> bool:
-        """Bring the mirror to at least the state in which the topics were read, and add them to `collector`.
+        """Bring the mirror to at least the state in which the topics were read. Add their records to `collector`.
 
-        Return False if a read of the whole feed has replaced the mirror: then the topics have to be read again.
+        Return whether this succeeded. It fails if a read of the whole feed has replaced the mirror: then the topics
+        have to be read again.
         """
         if collector.reset:
             return False
@@ -267,7 +268,7 @@ class Hub:
             task.add_done_callback(self._tasks.discard)
 
     async def _unsubscribe(self, tenant_id: int) -> None:
-        # A client may have joined since this task was created: its subscription stays.
+        # If a client has joined since this task was created, the process stays subscribed.
         if tenant_id not in self._feeds:
             await self._reader.link.unsubscribe(tenant_id)
 

@@ -18,7 +18,8 @@ from realtime.records.scripts import Limits, Snapshot
 from realtime.redis.clock import clock
 
 MAX_PENDING_ENDS = 5000
-"""How many topics `pending_ends` holds. The oldest are forgotten; clients that name them or reconnect see their end."""
+"""How many topics `pending_ends` holds. When it is full, the oldest are forgotten. Only clients that name these topics
+or reconnect receive their end."""
 
 _MESSAGE_HEAD = re.compile(rb"([0-9a-f]{1,32})\.(\d{1,16}) ")
 
@@ -43,7 +44,7 @@ class Received(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a load changed. With `reset` clients need a new snapshot; otherwise `records` are new, ordered by offset."""
+    """What a load changed. If `reset`, clients need a new snapshot. Else `records` are new, ordered by offset."""
 
     reset: bool
     records: list[Record]
@@ -103,11 +104,11 @@ class Mirror:
         return epoch == self.epoch and self.floor <= offset <= self.offset
 
     def unfinished(self) -> set[str]:
-        """Return the topics whose end clients have not received."""
+        """Return the unfinished topics, and those whose end clients may not have received (`pending_ends`)."""
         return self._unfinished.keys() | self.pending_ends.keys()
 
     def receive(self, message: Message) -> Received:
-        """Apply a message if it is the next one."""
+        """Apply a message if it is the next one. Return what was done with it."""
         if message.epoch != self.epoch:
             return Received.OTHER_EPOCH
         if message.offset <= self.offset:
@@ -130,14 +131,15 @@ class Mirror:
             for record in new:
                 self._put(record)
             self._trim()
-            # A topic may have pushed out another one, and changed again before the read. The other one is still here.
+            # A topic may have pushed another one out of the index, and changed again before the read. The read does not
+            # show that, so the mirror still holds the other topic.
             self.has_surplus = len(self) > snapshot.shown
             return Change(reset=False, records=new)
         goes_on = self.continues_from(snapshot.epoch, self.offset) and self.offset >= snapshot.floor
         new = [record for record in snapshot.records if not goes_on or record.offset > self.offset]
         self.epoch, self.offset, self.floor, self.has_surplus = snapshot.epoch, snapshot.offset, snapshot.floor, False
-        # Sort by the records' own offsets, because `above` relies on that order. The index may have another offset: a
-        # record that a detail view restored has offset 0, but the index has the offset from before its eviction.
+        # Sort by the records' own offsets, because `above` relies on that order. A record's offset in the index may
+        # differ: a record that a detail view restored has offset 0, but in the index the one from before its eviction.
         before = self._unfinished
         self._unfinished, self._terminal, self._ends = {}, {}, []
         for record in sorted(snapshot.records, key=attrgetter("offset")):

@@ -93,7 +93,7 @@ class PubSubLink:
         self._awake.set()
 
     async def subscribe(self, tenant_id: int) -> None:
-        """Subscribe to a tenant's messages, now or after the next reconnect. `on_confirmed` is called after that."""
+        """Subscribe to a tenant's messages, now or after the next reconnect. `on_confirmed` is called afterwards."""
         channel = self._wanted[tenant_id] = self._keys.feed(tenant_id)
         self._awake.set()
         await self._command("SUBSCRIBE", channel)

@@ -27,7 +27,7 @@ MAX_READS = 32
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """Epoch (empty: never used) and offset of a feed in Redis, and its tenant's revocation marks: subject → ms."""
+    """A feed's epoch (empty: never used) and offset in Redis, and its tenant's marks: subject → Unix milliseconds."""
 
     epoch: str
     offset: int
@@ -37,8 +37,9 @@ class Probed:
 class _Reading:
     """A script that reads a feed, and opens it if it is new.
 
-    A Redis that refuses all writes refuses scripts that declare flags, because these may write. So the script is called
-    without flags first. With `allow-oom` it is called only at the memory limit, to be able to open a new feed there.
+    A Redis that refuses all writes also refuses scripts that declare flags, because it assumes that they write. So the
+    script is first called without flags. Only at the memory limit it is called again, with the flag `allow-oom`, so
+    that it can open a new feed there.
     """
 
     def __init__(self, redis: Redis, name: str) -> None:
@@ -75,9 +76,10 @@ class FeedReader:
         return cls(redis, key_prefix=key_prefix)
 
     async def read(self, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()) -> Snapshot:
-        """Read a feed above an offset of an epoch, or all of it for an empty epoch. Raise RedisError or OSError.
+        """Read the records above an offset of an epoch, or the whole feed. Raise RedisError or OSError.
 
-        If all of it is read, also read those of `topics` that new clients are not shown.
+        The whole feed is read if the epoch is empty, or if the feed does not continue from this place. Such a read
+        includes those of `topics` that a new client is not shown.
         """
         names, values = scripts.snapshot_arguments(self._keys, tenant_id, epoch, offset, topics)
         async with self._reads:
@@ -98,7 +100,7 @@ class FeedReader:
         pipeline.info("replication")
         for tenant_id in tenants:
             pipeline.hmget(self._keys.feed(tenant_id), "epoch", "offset")
-            # All marks, and not only the newest: one that was delayed by an outage is written with its old time.
+            # Read all marks, and not only the newest: a mark that an outage delayed is written with its old time.
             pipeline.zrange(self._keys.revoked(tenant_id), 0, -1, withscores=True)
         async with self._reads:
             replication, *answers = await pipeline.execute(raise_on_error=False)
@@ -124,8 +126,9 @@ class FeedReader:
     async def check_server(self, *, fresh: bool = False) -> None:
         """Check that the pub/sub connection leads to the same Redis as other connections. Replace it if it does not.
 
-        With `fresh`, ask over a new connection, whose address is resolved now. Only this detects a server that was
-        replaced and still refuses nothing. Raise ReadOnlyError at a replica, otherwise RedisError or OSError.
+        With `fresh`, open a new connection, for which the host name is resolved again. Only this detects that the name
+        leads to another server while the old server still accepts everything. Raise ReadOnlyError if the server is a
+        replica, RedisError or OSError if it cannot be asked.
         """
         if fresh:
             history = await self._history_at_address()
@@ -150,7 +153,7 @@ class FeedReader:
                 log.exception("server_unknown")
 
     def _history_of(self, replication: dict[str, Any]) -> str:
-        """Return the server's replication id from its INFO. If it is a replica, leave it and raise ReadOnlyError."""
+        """Return the replication id in INFO. At a replica, replace all connections and raise ReadOnlyError."""
         try:
             return links.history(replication)
         except ReadOnlyError:

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 MAX_PENDING_TOPICS = 5_000
 MAX_QUEUED_BYTES = 1_048_576
-"""The limit of frames queued for a client that does not read. Snapshots, which no client requests, do not count."""
+"""How many bytes may be queued for a client that does not read. Snapshots do not count: no client requests them."""
 
 
 class Transport(Protocol):
@@ -91,7 +91,7 @@ class Subscriber:
 
     @property
     def place(self) -> Place:
-        """The place up to which this connection has everything: below the lowest offset of the waiting records."""
+        """The place up to which this connection has everything. The records that still wait are above this place."""
         if self._feed is None:
             raise RuntimeError("The subscriber has not joined a feed yet.")
         epoch, offset = self._feed.position or self._delivered
@@ -181,7 +181,7 @@ class Subscriber:
             await asyncio.wait([self._task])
 
     def _has(self, frame: Frame) -> bool:
-        """Return whether everything in this frame was already sent or queued, in a snapshot."""
+        """Return whether a snapshot that was already sent or queued contains everything in this frame."""
         epoch, offset = self._delivered
         return frame.place is not None and frame.place.epoch == epoch and frame.place.offset <= offset
 
@@ -201,7 +201,7 @@ class Subscriber:
             self._delivered = frame.place.epoch, frame.place.offset
 
     def _send(self, frame: Frame) -> None:
-        """Send a frame. If the server does not take it at once, begin a task that waits until the server has."""
+        """Send a frame. If the server does not take it at once, start a task that waits for the server."""
         try:
             rest = start(self._transport.send(frame))
         except Exception as problem:  # noqa: BLE001 - servers raise various errors if the peer is gone
@@ -264,7 +264,7 @@ class Subscriber:
         return frames.records(self.place, bodies)
 
     def _take_records(self) -> Iterator[bytes]:
-        """Take the waiting records of lowest offset, up to about `MAX_SNAPSHOT_BYTES`, because a frame copies them."""
+        """Remove and yield the oldest waiting records, up to about `MAX_SNAPSHOT_BYTES`: a frame copies all of them."""
         size = 0
         while self._pending and size < frames.MAX_SNAPSHOT_BYTES:
             body = self._pending.pop(next(iter(self._pending))).body
