@@ -44,7 +44,7 @@ def examine(named: Iterable[tuple[str, DoctorCheck]]) -> Iterator[Finding]:
 
 
 class RedisChecks:
-    """Skips the other checks that need Redis once a check could not reach it. Each would wait until its timeout."""
+    """Skips checks that need Redis after one of them could not reach it: each would wait until its timeout."""
 
     def __init__(self) -> None:
         self._away = False
@@ -64,7 +64,7 @@ class RedisChecks:
 
 
 def check_settings() -> str:
-    """Run those checks of `manage.py check` that do not need Redis. Return what is right, or raise CheckFailedError."""
+    """Run the checks of `manage.py check` that need no Redis. Return a summary. Raise CheckFailedError if one fails."""
     if messages := checks.check_settings():
         text = "; ".join(f"{message.msg.rstrip('.')} ({message.id})" for message in messages)
         raise CheckFailedError(text, " ".join(message.hint or "Correct it." for message in messages))
@@ -72,7 +72,7 @@ def check_settings() -> str:
 
 
 def new_attempt() -> int:
-    """Return a higher attempt than in all earlier runs. So each run of the doctor can publish the same few topics."""
+    """Return a higher attempt number than in all earlier runs, so that each run can publish to the same topics."""
     return time.time_ns() // 1_000_000
 
 

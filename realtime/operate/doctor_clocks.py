@@ -15,7 +15,7 @@ MOST_SECONDS = 5.0
 
 
 def check_clocks() -> str:
-    """Compare the clocks of this host and of PostgreSQL with that of Redis. Raises CheckFailedError."""
+    """Compare the clocks of this host and of PostgreSQL with that of Redis. Raise CheckFailedError."""
     here = time.time()
     try:
         with brief_redis() as redis:

@@ -74,7 +74,7 @@ def _check_server(url: str) -> str:
 
 
 class _Arrivals:
-    """A transport that collects the attempts of the doctor's record as they arrive."""
+    """A transport that collects the attempt numbers of the doctor's record as they arrive."""
 
     waits_for_client = True
 
@@ -118,7 +118,7 @@ async def _push_through_server(url: str) -> str:
 
 
 async def _publish_and_wait(until: Callable[[int], Any]) -> float:
-    """Return how many seconds a record took to arrive. Raises TimeoutError and RedisError."""
+    """Return how many seconds a record took to arrive. Raise TimeoutError or RedisError."""
     attempt = new_attempt()
     started = time.monotonic()
     publish = partial(conf.publisher().status, tenant_id=RESERVED_TENANT, topic=PUSH_TOPIC, status="DONE")

@@ -18,7 +18,7 @@ OLD_SECONDS = 30.0
 
 
 def _outbox_unused() -> str:
-    """Return why this project does not use the outbox and its relay, or "" if it may use them. Raises DatabaseError."""
+    """Return why this project does not use the outbox and its relay, or "" if it may use them. Raise DatabaseError."""
     if connection.vendor == NO_DATABASE:
         return f"{NOT_USED}: it needs PostgreSQL, and DATABASES names none"
     if connection.vendor != "postgresql":

@@ -21,7 +21,7 @@ from realtime.redis.server_info import WARN_ABOVE, RedisServer
 
 NOT_USED = "not used"
 NO_DATABASE = "unknown"
-"""The vendor of Django's dummy database, for a project without DATABASES."""
+"""The `vendor` of the dummy database that Django uses for a project without DATABASES."""
 REDIS_SECONDS = 3.0
 MEND_WRITES = {
     "OOM": checks.GIVE_MEMORY,
@@ -78,7 +78,7 @@ def check_memory() -> str:
 
 
 def check_writes() -> str:
-    """Try to write, to load a script, and to send a message to all processes. Raises CheckFailedError.
+    """Try to write, to load a script, and to send a message to all processes. Raise CheckFailedError.
 
     Revocations need the script and the message.
     """

@@ -1,7 +1,7 @@
 """The metrics of this process for Prometheus: at `/metrics` of a web process, or at a separate port of a worker.
 
-Metrics are made for each scrape. Values from Redis and the database are read in threads. A scrape waits for them at
-most a second, so that it never hangs. Metrics whose values are not known by then are left out.
+The values are collected at each scrape. Those from Redis and the database are read in threads. A scrape waits for
+these threads for at most a second, so that it never hangs. Metrics whose values have not arrived by then are left out.
 """
 
 import threading
@@ -186,9 +186,9 @@ def exposition() -> bytes:
 
 
 def serve_metrics(port: int) -> None:
-    """Serve the metrics at this port of the loopback address (0: do not), for a process without a web server.
+    """Serve the metrics of a process without a web server, at this port of the loopback address. 0: do not serve them.
 
-    If another process has the port already, only log a warning.
+    If another process already uses the port, only log a warning.
     """
     if not port:
         return

@@ -78,7 +78,7 @@ async def tail(  # noqa: PLR0913 - what the command reads from the settings
 ) -> None:
     """Write a line for each record of these topics, until cancelled.
 
-    `say` is called with sentences about the feed itself. Raises OSError if `write` raises it.
+    `say` is called with sentences about the feed itself. Raise OSError if `write` raises it.
     """
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -28,10 +28,10 @@ log = structlog.get_logger(__name__)
 
 TERMINAL = [status.value for status in Status if status.terminal]
 WORK_SECONDS = 0.6 * claims.CLAIM_SECONDS
-"""How long the rows of one claim are sent. Rows that are not sent by then are given back before their claim expires."""
+"""How long a relay works on the rows of a claim. Then it gives back the unsent rows, before the claim expires."""
 FAILING_SECONDS = 3.0
-"""How long all failures of one claim may take. After that the other rows are given back without a try, because a
-server that hangs would make each of them slow."""
+"""How long the failed tries of one claim may take together. After that the other rows are given back without a try,
+because each would take long if a server hangs."""
 
 
 @dataclass

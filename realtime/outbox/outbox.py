@@ -37,7 +37,7 @@ def publish_status_on_commit(
     data: Mapping[str, Any] | None = None,
     error: Mapping[str, Any] | None = None,
 ) -> None:
-    """Publish a status once the current transaction is committed. After the commit it is never lost.
+    """Publish a status once the current transaction is committed. A committed status is never lost.
 
     Call this inside `atomic()`, beside the write that sets the status. Raise BadTopicError or BadRecordError at once,
     and RuntimeError outside a transaction.
@@ -50,7 +50,7 @@ def publish_status_on_commit(
         "error": error or None,
     }
     draft = draft_record(**fields, published_at=0)  # the time comes from the database, not from this host's clock
-    # Convert `data` and `error` to plain JSON, as the draft does: a row can hold neither dates nor NUL characters.
+    # Convert `data` and `error` to plain JSON, as `draft_record` does: a row can hold neither dates nor NUL characters.
     plain = orjson.loads(json_text({"data": fields["data"], "error": fields["error"]}))
     send_on_commit(RECORD, tenant_id, fields | plain | {"attempt": draft.attempt, "status": draft.status.value})
 
@@ -163,7 +163,7 @@ class Waiting:
 def waiting() -> Waiting:
     """Return how old the oldest unsent row is, by the database's clock, and how many rows were set aside.
 
-    On PostgreSQL each of its two queries takes at most a second. Raises DatabaseError.
+    On PostgreSQL each of the two queries takes at most a second. Raise DatabaseError.
     """
     with transaction.atomic():
         bound_statements()
@@ -176,7 +176,7 @@ def waiting() -> Waiting:
 
 
 def is_written() -> bool:
-    """Return whether the outbox has any row of the project. Sent rows are kept for a day. Raise DatabaseError."""
+    """Return whether the outbox has any row except the doctor's. Sent rows are kept for a day. Raise DatabaseError."""
     return OutboxEntry.objects.filter(tenant_id__gt=0).exists()
 
 

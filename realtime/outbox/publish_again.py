@@ -25,14 +25,14 @@ from realtime.redis.links import OLD_SECONDS
 log = structlog.get_logger(__name__)
 
 LOOKS = (10.0, OLD_SECONDS + 10.0, 120.0)
-"""The times of the looks, in seconds after a fill. At each look the rows that were sent since the last one are
-published again: soon, once all links have reconnected, and once DNS caches have expired."""
+"""When rows are published again, in seconds after a fill: soon, once all links have reconnected, and once DNS caches
+have expired. Each of these looks publishes the rows that were sent since the look before."""
 OVERLAP_SECONDS = 30.0
-"""By how much a look overlaps the one before. A relay marks rows as sent only after it has sent all rows of a claim, so
-the look before may have missed some."""
+"""By how much the periods of two successive looks overlap. A relay marks rows as sent only after it has sent all rows
+of a claim, so the earlier look may have missed some."""
 TAKEN_OVER_SECONDS = 180.0
-"""How far back a relay looks when it takes the lease over. The relay before it may have filled Redis, and ended before
-its own last look."""
+"""How far back a relay looks when it takes the lease over. The previous relay may have filled Redis, and ended before
+its last look."""
 
 
 class Republisher:
@@ -51,7 +51,7 @@ class Republisher:
     def if_due(self, between: Callable[[], object]) -> None:
         """If a look is due, send again the records and revocation marks that were sent since the last look.
 
-        `between` is called between two steps, and may raise any error. Raises RedisError or DatabaseError. After an
+        `between` is called between two steps, and may raise any error. Raise RedisError or DatabaseError. After an
         error the look is still due.
         """
         now = time.monotonic()

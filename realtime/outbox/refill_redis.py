@@ -43,7 +43,7 @@ class Refill:
     def if_needed(self, between: Callable[[], object]) -> None:
         """Fill Redis if it was replaced, restarted or emptied since a relay last filled it.
 
-        `between` is called between two steps, and may raise any error. Raise RedisError, and what the source raises.
+        `between` is called between two steps, and may raise any error. Raise RedisError, or any error of the source.
         """
         publisher = conf.publisher()
         run_id, mark = publisher.run_id(), publisher.filled_run_id()

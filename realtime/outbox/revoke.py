@@ -59,17 +59,17 @@ def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: 
     Without `user_id` and `session_id`, everything of the tenant is revoked. Connections end within a second, and tokens
     and tickets are refused at their next use, even while Redis refuses writes.
 
-    Call this inside `atomic()`, beside the write that is the reason. The revocation goes through the outbox, so it is
-    not lost if Redis is unreachable or emptied. If Redis cannot be reached, the revocation takes effect later, and
-    the request is answered with 503 to say so (`realtime.web.middleware`).
+    Call this inside `atomic()`, beside the write that is the reason for the revocation. The revocation goes through
+    the outbox, so it is not lost if Redis is unreachable or emptied. If Redis cannot be reached, the revocation takes
+    effect later, and the request is answered with 503 to say so (`realtime.web.middleware`).
     """
     send_on_commit(REVOCATION, tenant_id, _payload(tenant_id, user_id, session_id), after_commit=_announce)
 
 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """Revoke as `revoke_on_commit` does, but at once, outside a transaction. Also end sign-ins.
+    """Revoke as `revoke_on_commit` does, but at once, outside a transaction. Also end the sign-ins.
 
-    Sign-ins are ended by the function of the project in `REALTIME_END_SESSIONS`. Raise RedisError if the revocation
+    The project's function in `REALTIME_END_SESSIONS` ends the sign-ins. Raise RedisError if the revocation
     could not be announced to any process. The relay announces it as soon as Redis can be reached, unless the database
     could not be written either. Raise DatabaseError if the sign-ins could not be ended.
     """
@@ -78,7 +78,7 @@ def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None
         with transaction.atomic():
             entry = new_entry(REVOCATION, tenant_id, payload)
     except DatabaseError as problem:
-        # There is no row, so the mark must be written to Redis.
+        # The row could not be written, so no relay will send the mark: it must be written to Redis now.
         log.warning("revocation_not_kept", tenant=tenant_id, error=str(problem).strip())
         send_revocation(payload)
         if conf.session_ender() is not None:
@@ -132,7 +132,7 @@ def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
     try:
         send_revocation(entry.payload)
     except WritesRefusedError as problem:
-        # It was announced to all processes, which read it from the database. The relay writes the mark later.
+        # All processes were informed, and read the mark from the database. The relay writes the mark to Redis later.
         log.warning("revocation_not_written", tenant=entry.tenant_id, error=str(problem))
     except (RedisError, OSError) as problem:
         failure = problem
@@ -171,7 +171,7 @@ def restore_marks(
     """Write the marks of all valid revocations to a Redis that lost them. Return how many were written.
 
     With `rows`, write only the marks of these rows. `between` is called after each page of rows. Nothing is announced:
-    connections were ended when they were revoked, or will be at the next probe. Raises RedisError.
+    the revoked connections have ended already, or will end at the next probe. Raise RedisError.
     """
     revocations, restored = Revocations(redis, key_prefix=key_prefix), 0
     for page in in_pages(still_valid() if rows is None else rows):

@@ -1,4 +1,4 @@
-"""`manage.py migrate_progress_keys`: moves progress from keys without a tenant to the keys of its tenant."""
+"""`manage.py migrate_progress_keys`: moves progress from old keys, which name no tenant, to the tenant's keys."""
 
 from argparse import ArgumentParser
 from collections import Counter
