@@ -36,7 +36,7 @@ def read_only(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def disk_full(server: RedisServer) -> Iterator[None]:
-    """Make the dump of Redis fail: it refuses writes with MISCONF. A folder in place of the file stops root too."""
+    """Put a folder where Redis writes its dump, so that dumps fail, even as root. Redis refuses writes with MISCONF."""
     with _client(server) as client:
         server.dump_file.unlink(missing_ok=True)
         server.dump_file.mkdir()
@@ -63,7 +63,7 @@ def replicas_missing(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def memory_full(server: RedisServer) -> Iterator[None]:
-    """Put Redis above `maxmemory`, with nothing that it may evict. It refuses writes with OOM."""
+    """Put Redis above `maxmemory`, and forbid it to evict keys. It refuses writes with OOM."""
     with _client(server) as client:
         before = cast("dict[str, str]", client.config_get("maxmemory", "maxmemory-policy"))
         client.config_set("maxmemory-policy", "noeviction")
@@ -76,4 +76,4 @@ def memory_full(server: RedisServer) -> Iterator[None]:
 
 
 REFUSING: dict[str, Refusing] = {"READONLY": read_only, "MISCONF": disk_full, "NOREPLICAS": replicas_missing}
-"""Faults in which Redis refuses every write. With OOM, the engine's own scripts can still write."""
+"""Faults in which Redis refuses every write. OOM is missing, because the engine's own scripts can still write then."""

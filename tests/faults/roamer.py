@@ -50,7 +50,7 @@ class Roamer:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _live(self) -> None:
-        """Hold one connection until it is lost, or until a random number of frames or polls."""
+        """Connect, and read frames or poll a random number of times, or until the connection is lost."""
         granted = await self._ticket()
         address = self._chance.choice(self._addresses)
         transport = self._chance.choice(["websocket", "websocket", "sse", "poll"])
@@ -70,8 +70,8 @@ class Roamer:
                 await self.free.wait()
                 asks = set(self.asks)
                 self.take(await watcher.read())
-                # A client that stays connected is sent the end of each topic that it saw. A client whose first snapshot
-                # lacks topics has to reconnect and name them.
+                # An open connection is sent the ends of all topics in its first snapshot. For unfinished topics that
+                # this snapshot lacks, the client has to reconnect and ask for them by name.
                 if number < 2 and self.asks - asks:
                     return
 

@@ -29,6 +29,6 @@ def test_the_documentation_contains_the_table_of_defects() -> None:
 
 
 def test_a_defect_is_noticed(tmp_path: Path) -> None:
-    """Only one defect, whose test is quick. `script/break-guarantees` tries all."""
+    """Try only one defect, whose test is quick. `script/break-guarantees` tries all defects."""
     quick = next(defect for defect in DEFECTS if defect.file == "realtime/feed/subscriber.py")
     assert noticed(quick, tmp_path)

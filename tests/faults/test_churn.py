@@ -1,4 +1,4 @@
-"""After thousands of short connections, a web process has kept no extra memory, files or subscriptions.
+"""After thousands of short connections, a web process holds no more memory, files or subscriptions than before.
 
 `script/test --faults` makes 20,000 connections, CI 600.
 """
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 
 
 async def come_and_go(url: str, ticket: str, number: int) -> None:
-    """Connect and leave, by `number`: with a close, a close just after a subscribe, a reset, or as an event stream."""
+    """Open and end a connection. `number` selects how: close, close after a subscribe, reset, or event stream."""
     websocket_url = url.replace("http", "ws") + "/ws/events/"
     if number % 5 == 4:
         async with await EventStream.open(f"{url}/api/v1/events/", ticket) as events:
@@ -59,7 +59,7 @@ async def churn(system: System, url: str, number: int) -> None:
 
 @dataclass(frozen=True)
 class Held:
-    """What a web process holds at one moment. `links` are its connections to Redis, which pools open on demand."""
+    """What a web process holds at one moment. `links` counts the connections to Redis, which pools open on demand."""
 
     memory: int
     """Resident memory in bytes."""

@@ -25,7 +25,7 @@ async def failing(template: Servers) -> AsyncIterator[tuple[System, RedisPair]]:
 
 
 async def running_import(system: System, client: httpx.AsyncClient, watcher: Watcher, seed: int) -> str:
-    """Submit an import until it is accepted, and return its job's id as soon as it runs.
+    """Submit an import, again and again until it is accepted. Wait until its job runs, and return the job's id.
 
     Just after a failover, the web process may refuse imports until it has found the master.
     """

@@ -35,7 +35,10 @@ JOBS = 3  # of each academy
 FAULTS = 6
 SETTLE_SECONDS = 120.0
 HEALED_SECONDS = 20.0
-"""How long clients may differ from a fresh snapshot: many probes of 0.5 s, enough for a busy machine."""
+"""How long, after all jobs have ended, clients may still differ from a fresh snapshot.
+
+A process probes Redis every 0.5 s. A busy machine may need many probes.
+"""
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
 
@@ -187,7 +190,7 @@ async def _submit(academies: dict[str, Academy], chance: random.Random) -> None:
 async def _until_settled(
     academies: dict[str, Academy], roamers: dict[str, list[Roamer]], roaming: Sequence[asyncio.Future[None]]
 ) -> None:
-    """Wait until all jobs have ended, no client holds an unfinished job, and none lacks a job that is still shown."""
+    """Wait until all jobs have ended, and no client holds an unfinished job or lacks a job that is still shown."""
 
     async def unheard() -> list[str]:
         found = []
@@ -224,7 +227,7 @@ async def _judge(academy: Academy, roamers: list[Roamer], addresses: list[str]) 
 
 
 async def _until_fresh(academy: Academy, roamers: list[Roamer], address: str) -> None:
-    """Wait until the process at this address shows a new client only ended jobs, each as all clients hold it.
+    """Wait until a new client of the process at `address` is shown only ended jobs, and all clients hold the same ends.
 
     A process whose link failed silently shows old records until its next probe. Clients may have newer ones already,
     from another process.

@@ -20,7 +20,7 @@ RESULT = "SELECT result FROM aijob_result r JOIN aijob j ON j.id = r.job_id WHER
 
 
 def messages(system: System) -> dict[str, int]:
-    """Return how many messages of the worker's queue are visible (`shown`), and how many were received (`hidden`)."""
+    """Return how many messages of the worker's queue wait (`shown`), and how many a worker has received (`hidden`)."""
     sqs = boto3.client("sqs", "ap-northeast-2", endpoint_url=system.environment["SQS_ENDPOINT_URL"])
     url = sqs.get_queue_url(QueueName=f"{system.name}-ai")["QueueUrl"]
     names: Any = {"shown": "ApproximateNumberOfMessages", "hidden": "ApproximateNumberOfMessagesNotVisible"}

@@ -1,7 +1,7 @@
 """The machine of the only worker is paused for longer than a lease: each job succeeds once, and no file is blamed.
 
-The worker and all processes that it started are suspended: for 63 s with the leases of production by
-`script/test --faults`, for 6 s with shorter leases in CI.
+The tests suspend the worker and all processes that it started. With `script/test --faults` a pause takes 63 s, and
+leases are those of production. In CI a pause takes 6 s, and leases are shorter.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ async def end_after_pause(
     with paused(worker) as number:
         await asyncio.sleep(PAUSE_SECONDS)
     assert number >= started
-    # A new client, because the server closes a connection that answers no ping for so long.
+    # A new client, because the server closes a connection that answers no ping during such a pause.
     async with await system.watcher(client) as later:
         return await later.until_terminal(topic)
 

@@ -79,7 +79,7 @@ async def test_a_logout_ends_token_tickets_and_connections_in_every_process(syst
 
 @ALL
 async def test_a_changed_role_and_a_suspended_academy_end_their_sessions(system: System, code: str) -> None:
-    """A shell makes each change, not the web process that serves the sessions."""
+    """A Django shell makes each change, not the web process that serves the sessions."""
     changes = {
         "teacher": "m = TenantMembership.objects.get(user__username='teacher', tenant__code='hanbit'); "
         "old, m.role = m.role, 'parent'; m.save(); m.role = old; m.save()",

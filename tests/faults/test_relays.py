@@ -91,7 +91,7 @@ async def wait_for_ends(system: System, tenant: int, number: int = ENDS) -> None
 
 @asynccontextmanager
 async def relay_in_the_middle(system: System, tenant: int) -> AsyncIterator[tuple[Program, Proxy]]:
-    """Run a relay that has claimed a tenant's ends and waits for Redis. Yield the relay and its proxy to PostgreSQL."""
+    """Run a relay that has claimed a tenant's rows and waits for Redis. Yield the relay and its proxy to PostgreSQL."""
     port = system.postgres.port
     async with Proxy(system.redis.port) as to_redis, Proxy(port) as to_postgres:
         to_redis.stall()

@@ -38,12 +38,12 @@ def restartable(servers: Servers) -> Iterator[System]:
 
 @dataclass
 class Load:
-    """A load of requests: several threads send them, each thread one after another."""
+    """Several threads, each of which sends one request after another."""
 
     address: str
     headers: dict[str, str]
     answers: list[tuple[float, int]] = field(default_factory=list)
-    """When each request began, in monotonic seconds, and the status of its response."""
+    """For each request, when it began (in monotonic seconds), and the status of its response."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def count(self, status: int, since: float = 0.0) -> int:

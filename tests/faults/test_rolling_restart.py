@@ -47,7 +47,7 @@ class Tickets:
 
 
 class Client:
-    """A client that holds one connection, obeys `closing`, and reconnects with its place."""
+    """A client that holds one connection, obeys `closing` frames, and reconnects with its place."""
 
     def __init__(self, url: str, tickets: Tickets, sent_away: list[float]) -> None:
         self.url, self.tickets, self.sent_away = url, tickets, sent_away

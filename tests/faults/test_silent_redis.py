@@ -27,7 +27,7 @@ from tests.contract.test_ticket_readers import (
 )
 
 SOON_SECONDS = 10.0
-"""A generous limit: closing a session takes 1 s if the silence is already known, and 4 s if it has just begun."""
+"""A generous limit. Closing a session takes 1 s if the process already knows of the silence, and 4 s otherwise."""
 REFUSED = {
     "at_the_websocket": "4410",
     "at_the_events": "401",

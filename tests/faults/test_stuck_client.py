@@ -25,7 +25,11 @@ TENANT = 77_003
 TOPICS = 300
 LAST = "job:last"
 MEMORY_BYTES = CLIENTS * TOPICS * PADDING + 25_000_000
-"""For every client the newest record of each topic, as all may be slow, and 25 MB for allocators and buffers."""
+"""By how much the memory of the web process may grow.
+
+The process may keep the newest record of each topic for every client, as all may be slow. Allocators and buffers may
+use another 25 MB.
+"""
 
 pytestmark = pytest.mark.slow
 
