@@ -1,4 +1,4 @@
-"""Fixtures that let the engine use changed settings, and let relays try again at once."""
+"""Fixtures that let the engine use changed settings, and let relays retry rows without a pause."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,7 +10,7 @@ from realtime.outbox.delivery import Delivery, RevocationDelivery
 
 @pytest.fixture
 def forget_clients() -> Iterator[Callable[[], None]]:
-    """Yield a function to call after a change of settings: the engine then makes its publisher and clients again."""
+    """Yield a function to call after a change of settings: the engine then creates a new publisher and new clients."""
     _forget()
     yield _forget
     _forget()
@@ -18,7 +18,7 @@ def forget_clients() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture(autouse=True)
 def _tried_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a relay try rows that it could not send again in its next round."""
+    """Let a relay retry, in its next round, the rows that it could not send."""
     for kind in (Delivery, RevocationDelivery):
         monkeypatch.setattr(kind, "later_seconds", 0.0)
 

@@ -148,7 +148,7 @@ class Client:
             self.fold[topic] = fields
 
     def _resolve_doubtful(self, shown: set[str]) -> None:
-        """Take the true state of doubtful topics that have ended, as from the detail view. Drop unfinished others."""
+        """Set doubtful topics that have ended to their true state, as a detail view does. Drop unfinished others."""
         for topic, held in list(self.fold.items()):
             if topic in shown:
                 continue

@@ -48,7 +48,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[RedisPair]:
 
 
 class Watching:
-    """A client of a hub that checks its link. The probe only runs when a test calls it."""
+    """A client of a hub, and the probe of the hub's link. The probe only runs when a test calls it."""
 
     def __init__(self, pair: RedisPair, tenant_id: int) -> None:
         self.tenant_id = tenant_id
@@ -105,7 +105,7 @@ def jobs(name: str, number: int = 10) -> list[str]:
 async def test_a_redis_that_is_promoted_twice_begins_an_epoch_each_time(
     pair: RedisPair, watching: Watching, tenant_id: int
 ) -> None:
-    """A is master, then B, then A again, without what B accepted. The `run_id` of A has not changed."""
+    """A is master, then B, then A again, which lacks what B accepted. The `run_id` of A has not changed."""
     publisher = Publisher.from_url(pair.url)
     before = await finish(publisher, tenant_id, *jobs("before"))
     await watching.until_ended(set(jobs("before")))
@@ -357,7 +357,7 @@ async def test_each_answer_of_a_wrong_or_unavailable_server_ends_the_link(answer
 async def test_errors_of_a_young_link_are_raised_and_the_link_is_kept(
     pair: RedisPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If the link was replaced, each record would cause a new connection to a Redis at its memory limit."""
+    """If each error replaced the link, each record would open a new connection to a Redis at its memory limit."""
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 60.0)
     connections = pair.proxies[0].connections
     redis = links.client(pair.url)

@@ -7,7 +7,7 @@ BALANCERS_SECONDS = 60
 
 
 def test_idle_connections_stay_open_longer_than_in_a_load_balancer() -> None:
-    """If the server closes first, a request may be on its way, and the load balancer answers 502."""
+    """If the server closed first, a request might be on its way, and the load balancer would answer it with 502."""
     assert server_of("asgi:application").config.timeout_keep_alive > BALANCERS_SECONDS
 
 

@@ -25,7 +25,7 @@ from tests.realtime.sources import ListedSource
 
 MINUTES, HOURS = 60.0, 3600.0
 UNCERTAIN = 5.0
-"""In seconds. The slower Redis answers, the less exactly its clock is known."""
+"""The error, in seconds, that the time of a revocation may have. A slow answer of Redis makes the error larger."""
 WRONG = pytest.mark.parametrize("seconds", [-10 * MINUTES, 10 * MINUTES, -25 * HOURS, 25 * HOURS])
 
 
@@ -77,7 +77,7 @@ def test_a_host_that_is_a_day_ahead_does_not_forget_marks_of_others(redis: Redis
     before = time.time()
     with transaction.atomic():
         revoke_on_commit(tenant_id, user_id=1)
-    # As from a process that has not synchronized its clock, which is 25 hours ahead: it calls all marks old.
+    # Like a process whose clock is 25 hours ahead and not synchronized yet: the process takes all stored marks for old.
     oldest = (time.time() + 25 * HOURS) * 1000
     conf.revocations()._record(
         [Keys().revoked(tenant_id)], ["user:2", oldest, oldest, Keys().revocations(), b"", 13 * HOURS * 1000]

@@ -1,4 +1,4 @@
-"""Tests that all connections of a process share reads of marks from the database while Redis does not answer."""
+"""Tests that all connections of a process share reads of revocation marks from the database while Redis is silent."""
 
 import asyncio
 

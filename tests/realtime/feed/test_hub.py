@@ -48,7 +48,7 @@ async def join(
 async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
     hub: Hub, servers: Servers, redis: Redis, tenant_id: int, restored_by: str
 ) -> None:
-    """A client reconnects while the status is evicted. Its new place must not cover the end, which was not sent."""
+    """A client reconnects while Redis lacks the status, so no end is sent. The new place must not cover the end."""
     limits = Limits(terminal_ttl_seconds=86_400)
     publisher = Publisher(redis, limits=limits)
     first = publisher.status(tenant_id=tenant_id, topic="job:a", attempt=1, status="PROCESSING")
@@ -112,7 +112,7 @@ async def test_a_feed_is_followed_for_a_while_after_the_last_client_left_and_pol
 
 
 class Busy:
-    """A feed in which more topics end during each read by name than it shows."""
+    """A feed that shows two ended topics. Before and after each read by name, five more topics end."""
 
     limits = Limits(recent_terminal=2)
 

@@ -2,7 +2,7 @@
 
 Steps are small and do not wait for each other: a join may be under way while Redis is restarted. Only `compare_all`
 waits. It compares every client's fold with a fresh snapshot: each client must have what a new client would receive.
-Each frame is also checked when a client receives it: no client may go back.
+Each frame is also checked when a client receives it: no topic may go back to an older record.
 
 The examples are the same in each run. `REALTIME_EXAMPLES=500` runs 500 others.
 """
@@ -243,7 +243,7 @@ class HubMachine(RuleBasedStateMachine):
         self.turn(turns)
 
     def _publish(self, topic: str, attempt: int, status: str, percent: int) -> None:
-        """Publish a state, even late progress of a dead worker. But publish a terminal state only if it is true."""
+        """Publish a state, even outdated progress of a dead worker. Do not publish an outdated terminal state."""
         true = self.database.get(topic)
         new = {"attempt": attempt, "status": status}
         if true is None or (strength(new) >= strength(true) and (attempt > true["attempt"] or strength(true)[1] < 2)):
@@ -428,7 +428,7 @@ class HubMachine(RuleBasedStateMachine):
         return scripts.snapshot(cast("list[bytes]", script(names, values)))
 
     def _compare(self, client: Client, fresh: dict[str, Record]) -> None:
-        """Raise a problem that was found in a frame (guarantee 2). Compare the fold with `fresh` (guarantee 3)."""
+        """Raise a problem found in the client's frames (guarantee 2). Compare its fold with `fresh` (guarantee 3)."""
         for problem in client.problems:
             raise problem
         for topic, record in fresh.items():
@@ -442,7 +442,10 @@ class HubMachine(RuleBasedStateMachine):
             assert self.publisher.record(self.tenant_id, topic) is None or topic in client.fold
 
     async def _compare_with_new(self, client: Client, hub: LossyHub, number: int) -> None:
-        """Check that a new client gets the same records, and by name also those of topics that are no longer shown."""
+        """Connect a new client with the same topics. Check that `client` holds each record that the new client is sent.
+
+        Check also that the new client is sent each topic that it names, shown or not.
+        """
         new = Client(self.tenant_id, sorted(client.topics.patterns), self.database)
         new.connect(hub, None)
         assert new.joining is not None

@@ -1,4 +1,4 @@
-"""Tests of revocations that Redis does not accept at once: their times, their way to Redis, and the answers."""
+"""Tests of revocations that Redis does not accept at once: their times, their way to Redis, and the HTTP responses."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Tests of the breaker and of the patience, whatever Redis does."""
+"""Tests of a publisher's breaker and of its patience, with any sequence of answers from Redis."""
 
 import math
 

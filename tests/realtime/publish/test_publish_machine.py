@@ -1,7 +1,7 @@
 """Tests that compare a real Redis with a model of it in plain Python, in random steps.
 
 The model is written from the rules (`docs/explanation/guarantees.md`), not from the Lua script. After every step both
-must hold the same, down to each byte that a browser would receive.
+must hold the same data, down to each byte that a browser would receive.
 
 The examples are the same in each run. `REALTIME_EXAMPLES=500` runs 500 others.
 """
@@ -217,7 +217,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]), topic=st.sampled_from(TOPICS), status=st.sampled_from(["DONE", "PENDING"]))
     def restore(self, tenant: int, topic: str, status: str) -> None:
-        """Restore a topic, as a detail view does: nothing is published, or stored over a record that Redis has."""
+        """Restore a topic, as a detail view does. This publishes nothing, and keeps a record that Redis already has."""
         tenant_id = self.tenants[tenant]
         records = self.models[tenant_id].records
         fields = {"topic": topic, "attempt": 1, "status": status, "data": {}, "error": None, "stalled": False}
@@ -244,7 +244,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]), back=st.integers(-2, 40), foreign=st.booleans())
     def read(self, tenant: int, back: int, foreign: bool) -> None:
-        """Check that the snapshot for any place has all topics that changed since, or is whole."""
+        """Read after any place. Check that the snapshot is whole, or has all topics that changed after the place."""
         tenant_id = self.tenants[tenant]
         model = self.models[tenant_id]
         known = max(0, model.offset - back)
@@ -302,7 +302,7 @@ class PublishMachine(RuleBasedStateMachine):
         assert epoch == self.epochs.setdefault(tenant_id, epoch)
 
     def _check_message(self, tenant_id: int, topic: str, *, accepted: bool) -> None:
-        """Check that an accepted publish has one message, with the stored bytes, and any other publish none."""
+        """Check that an accepted publish sends one message, with the stored bytes, and any other publish sends none."""
         message = self.channel.get_message(timeout=5 if accepted else 0)
         assert (message is not None) == accepted
         if message is not None:

@@ -38,7 +38,7 @@ def test_no_other_peer_is_trusted(peer: str) -> None:
         ("::1,203.0.113.5", ("203.0.113.5", 0)),
         # All are proxies, so the first one made the request.
         ("10.0.0.3, 10.0.0.2", ("10.0.0.3", 0)),
-        # An entry is not an address.
+        # The search from the right ends at an entry that is not an address.
         ("203.0.113.9, unknown, 10.0.0.2", ("10.0.0.2", 0)),
         ("203.0.113.9, _hidden", None),
         ("203.0.113.9, ", None),

@@ -33,7 +33,10 @@ OVERRIDDEN = [
     (serve._Config, uvicorn.Config),
 ]
 USED_OF_CYCLE = {"response_complete", "transport", "send"}
-"""`realtime/server/asgi_server.py` finds `transport` through the bound method `send`."""
+"""Attributes of uvicorn's `RequestResponseCycle` that the engine uses.
+
+`realtime/server/asgi_server.py` finds `transport` through the bound method `send`.
+"""
 
 
 def config() -> Config:
