@@ -1,4 +1,4 @@
-"""Fixtures for the worker of bulk messages: a bench for one academy, and a gateway that keeps its requests."""
+"""Fixtures for the worker of bulk messages: a bench for one academy, and a gateway that keeps what it receives."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -67,7 +67,7 @@ class MessagingBench(Bench):
 def bench(
     transactional_db: None, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[MessagingBench]:
-    """Return a bench whose provider has no pause after a failure, and whose rate is high."""
+    """Yield a bench that does not pause after a failure of the provider, and may send many messages a minute."""
     monkeypatch.setattr(health, "PAUSES", (0.0, 0.0))
     settings.MESSAGE_RATE_PER_MINUTE = FAST
     message_rate.cache_clear()

@@ -1,4 +1,4 @@
-"""A real HTTP gateway in a thread: it keeps its requests, and the test decides its responses."""
+"""A real HTTP gateway in a thread: it keeps the requests it receives, and the test decides the responses."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""Provides the fixture `forget_clients` of the engine's tests, which lets the engine make its clients again."""
+"""Provides the fixture `forget_clients` of the engine's tests, which makes the engine create new Redis clients."""
 
 from tests.realtime.conftest import forget_clients
 

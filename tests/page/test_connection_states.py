@@ -68,7 +68,7 @@ async def test_without_a_network_the_page_is_offline_at_once_and_live_again_afte
     page = await pages.open(system.address)
     await expect_state(page, "live")
     await page.context.set_offline(True)
-    # No wait for the state: the emulation may leave a socket open, and a frame from it makes the page live again.
+    # Do not wait for the state here: the emulation may leave a socket open, whose next frame makes the page live again.
     await page.wait_for_function("() => !navigator.onLine")
     assert await page.locator("#connection").get_attribute("data-reason") == "no_network"
     await page.context.set_offline(False)

@@ -72,7 +72,7 @@ async def chromium_at(address: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def firefox_at(address: str, folder: Path) -> AsyncIterator[None]:
-    """Run Firefox with this page. All processes that Firefox starts end with it, and Firefox ends with this process."""
+    """Run Firefox at this address. Firefox ends with this process, and processes that it starts end with Firefox."""
     program = FIREFOX.find()
     assert program is not None, "There is no Firefox: run script/test, which gets one, or name yours in $FIREFOX."
     profile = folder / "profile"

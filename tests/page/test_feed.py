@@ -1,4 +1,4 @@
-"""The page's connection to a scripted server: places, topics that are asked for by name, close codes."""
+"""The page's connection to a scripted server: places, topics that are requested by name, close codes."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ class Server:
         return await self.next()
 
     async def let_in(self) -> None:
-        """Let WebSockets through from now on. Until then none gets through, as the host `page.test` does not exist."""
+        """Let WebSockets connect from now on. Before this call none can, as the host `page.test` does not exist."""
         await self.page.route_web_socket("**/ws/events/**", lambda ws: self._connections.put_nowait(Connection(ws)))
 
     async def start_blocked(self, details: dict[str, Any] | None = None) -> None:

@@ -25,7 +25,7 @@ from tests.docs.pages import page
 
 
 class Proxy(Program):
-    """A proxy with the configuration that its page shows. Only addresses, ports, paths and one limit differ."""
+    """A proxy with the configuration that its documentation shows, except for addresses, ports, paths and one limit."""
 
     name: str
     tool: Tool
@@ -45,7 +45,7 @@ class Proxy(Program):
 
     @abstractmethod
     def _changes(self, folder: Path, upstream: str) -> dict[str, str]:
-        """Return `{text on the page: its replacement for the tests}`."""
+        """Return what the tests replace in the documented configuration, as `{text: replacement}`."""
 
     @abstractmethod
     def _start(self, folder: Path, program: str, configuration: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tests of the storage in a bucket, with the emulator of S3: files deleted meanwhile, and memory for large files."""
+"""Tests of the storage in a bucket, with the emulator of S3: files deleted while in use, and memory for large files."""
 
 import secrets
 import tempfile

@@ -4,6 +4,6 @@ import psutil
 
 
 def children() -> list[psutil.Process]:
-    """Return only the direct children: servers of other tests start and end children of their own at any time."""
+    """Return this process's direct children, but not theirs: servers of other tests start and end some at any time."""
     found: list[psutil.Process] = psutil.Process().children()
     return found

@@ -1,4 +1,4 @@
-"""Encode real videos with a real ffmpeg: the files it makes, its progress, and its errors for invalid files."""
+"""Tests of encoding with a real ffmpeg: the files that it makes, its progress, and its errors for invalid files."""
 
 import shutil
 import signal

@@ -46,7 +46,7 @@ def put_letter(bench: Bench, body: str, queue: str = "", **attributes: str) -> N
 
 @pytest.fixture
 def cured(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Cured:
-    """Make all queues, and a handler of "test" that raises while the returned list is empty."""
+    """Create all queues and a handler of "test". Return a list: the handler raises while this list is empty."""
     monkeypatch.setattr(dead_letters, "WAIT_SECONDS", 0)  # one receive finds all messages of the emulator
     provision_queues()
     saying: Cured = []

@@ -143,7 +143,7 @@ def test_releases_at_the_same_time_send_no_job_twice_and_not_too_many(bench: Ben
 
 @contextmanager
 def another_process_chooses(queue: str) -> Iterator[psycopg.Connection[Any]]:
-    """Yield a frozen transaction that holds the lock of the queue."""
+    """Yield a transaction that holds the lock of the queue, like a process that is frozen while it chooses jobs."""
     with psycopg.connect(**connection.get_connection_params()) as frozen:
         frozen.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [repositories_turns.LOCKS, queue])
         yield frozen

@@ -218,7 +218,7 @@ def failing_for(tenant_id: int, look: Callable[[int], Any]) -> Callable[[int], A
 def test_nothing_is_deleted_if_the_database_knows_hardly_any_file(
     lesson: Session, a_day_later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The case is an installation for tests that uses the storage of another installation by mistake."""
+    """A test installation may use the storage of another installation by mistake."""
     monkeypatch.setattr(leftovers, "FEW", 3)
     names = [upload(lesson) for _ in range(4)]
     with capture_logs() as logs:
