@@ -5,7 +5,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-# Allows nothing inline and nothing from other sites. If the browser cannot play HLS, a script plays it through `blob:`.
+# The page may contain nothing inline, and may load nothing from other sites. In browsers that cannot play HLS, a script
+# plays videos through `blob:`.
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; connect-src {connect}; media-src 'self' blob:; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'"

@@ -13,7 +13,7 @@ MAX_ID = 2**63 - 1
 
 
 class MessageForm(serializers.Serializer[Any]):
-    """A text, and the students that it is about: either those of a lecture, or those with these ids."""
+    """A text, and the students that it is about: either all students of a lecture, or the students with given ids."""
 
     text = serializers.CharField(
         max_length=MAX_TEXT_LETTERS, help_text="Each `{name}` in it becomes the student's name."

@@ -24,7 +24,7 @@ class Parent(models.Model):
 
 
 class Student(models.Model):
-    """A student. A deletion only marks the row. Adding a student with this name and parent's phone restores it."""
+    """A student. A deletion only marks the row. Adding the same name and parent's phone again restores the row."""
 
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
     user = models.OneToOneField("core.User", models.CASCADE, related_name="student")

@@ -29,7 +29,7 @@ class StudentForm(serializers.Serializer[Any]):
     lecture = serializers.IntegerField(required=False, write_only=True)
 
     def row(self, before: Student | None = None) -> StudentRow:
-        """Return the fields as a normalised row. Those not sent are taken from `before`. Raises ValidationError."""
+        """Return the fields as a normalised row. `before` supplies the fields not sent. Raises ValidationError."""
         cells = {column: str(getattr(before, column.value, "")) for column in Column} if before else {}
         cells |= {column: self.validated_data[column.value] for column in Column if column.value in self.validated_data}
         row = read_row(1, cells, normalise_korean_mobile)
@@ -48,7 +48,7 @@ class ImportForm(serializers.Serializer[Any]):
 
 
 class ExportForm(serializers.Serializer[Any]):
-    """The filters that select the students to export. They are those of the list of students."""
+    """The filters that select the students to export. The list of students has the same filters."""
 
     lecture = serializers.IntegerField(required=False, allow_null=True, min_value=1)
     search = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=MAX_SEARCH_LETTERS)

@@ -58,9 +58,9 @@ class Video(models.Model):
 
     @property
     def was_announced(self) -> bool:
-        """Whether the video was announced, with a presigned address that accepts its file until the address expires."""
+        """Whether the client got a presigned address, at which the storage accepts the file for a limited time."""
         return self.uploaded_at is None or self.uploaded_at > self.created_at
 
 
 ANNOUNCED = models.Q(uploaded_at=None) | models.Q(uploaded_at__gt=models.F("created_at"))
-"""The condition `was_announced`, for queries. A file sent in a form arrives before its row is created."""
+"""The condition of `was_announced`, for queries. Without an announcement, a file arrives before its row is created."""

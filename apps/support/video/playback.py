@@ -21,7 +21,7 @@ class PlaybackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Playable:
-    """One attempt of a video. Whoever has its signed address may play it."""
+    """One attempt of a video. Anybody who has its signed address may play this attempt."""
 
     tenant_id: int
     video_id: int
@@ -39,7 +39,7 @@ def playback_address(playable: Playable, name: str) -> str:
 
 
 def read_playback(signed: str) -> Playable:
-    """Return the attempt of a video that a signed address permits to play. Raises PlaybackError."""
+    """Return the attempt of a video to which a signed address gives access. Raises PlaybackError."""
     try:
         value = _SIGNER.unsign(signed, max_age=PLAYBACK_SECONDS)
         return Playable(*map(int, value.split("-")))

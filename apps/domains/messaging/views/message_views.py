@@ -1,4 +1,4 @@
-"""`/api/v1/messages/`: bulk messages, and the outcome of each message. Running jobs are pushed to clients."""
+"""`/api/v1/messages/`: bulk messages, and the outcome of each message. Progress is pushed to clients."""
 
 from collections.abc import Sequence
 from typing import Any

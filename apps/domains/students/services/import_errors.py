@@ -19,14 +19,14 @@ class StudentsMovedError(Exception):
 
 
 SAVE_ERRORS = (DatabaseError, StudentsMovedError, UnicodeError)
-"""The errors with which saving students can fail because of a row, another transaction or the database."""
+"""The errors that saving students may raise: because of a row, another transaction or the database itself."""
 
 
 def try_again(work: Callable[[], Answer]) -> Answer:
     """Call `work`, which is a whole transaction, and return its result.
 
-    After a conflict with another transaction, call it again, up to 4 times in all. Then raise its last error. Other
-    errors are raised at once.
+    After a conflict with another transaction, call `work` again, up to 4 times in all, and then raise the last error.
+    Raise other errors at once.
     """
     for _ in range(MAX_TRIES - 1):
         try:

@@ -33,16 +33,16 @@ def get_or_create_student_for_lecture_enroll(
 ) -> EnrolledStudent:
     """Find the active student with this name and parent's phone, else restore a deleted one, else create one.
 
-    If a lecture is given, enrol the student in it. `row` must be normalised (`academy.domain.student_rows.read_row`).
-    A new account gets `password_hash`; without it, nobody can sign in to the account. The outcomes are those of the
-    bulk import. Raises LectureMissingError.
+    If a lecture is given, enrol the student in it. Return the student's id, and the outcome that the bulk import has
+    for such a row. `row` must be normalised (`academy.domain.student_rows.read_row`). A new account gets
+    `password_hash`; without it, nobody can sign in to the account. Raises LectureMissingError.
     """
     chosen = password_hash or make_password(None)
     return try_again(lambda: _enroll(tenant_id, row, lecture_id, chosen))
 
 
 def check_lecture(tenant_id: int, lecture_id: int | None) -> None:
-    """Raise LectureMissingError if this academy does not have the lecture. Accept None: no lecture."""
+    """Raise LectureMissingError if this academy does not have the lecture. None means no lecture."""
     if lecture_id is not None and not students.lecture_exists(tenant_id, lecture_id):
         raise LectureMissingError
 
@@ -55,9 +55,10 @@ def _enroll(tenant_id: int, row: StudentRow, lecture_id: int | None, password_ha
 def enroll_in_transaction(
     tenant_id: int, row: StudentRow, lecture_id: int | None, password_hash: str
 ) -> EnrolledStudent:
-    """Find, restore or create the student, and enrol it, in the caller's transaction.
+    """Find, restore or create the student in the caller's transaction. Return the student's id and the outcome.
 
-    The caller repeats the whole transaction after a conflict (`try_again`). Raises LectureMissingError.
+    If a lecture is given, enrol the student in the lecture. The caller repeats the whole transaction after a
+    conflict (`try_again`). Raises LectureMissingError.
     """
     check_lecture(tenant_id, lecture_id)
     students.lock_students(tenant_id)

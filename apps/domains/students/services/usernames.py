@@ -8,9 +8,9 @@ _LENGTH = 7
 
 
 def make_username() -> str:
-    """Return `s` and seven random letters and digits, such as `s7k2mq4x`. The name tells nothing about the person.
+    """Return `s` and seven random letters and digits, such as `s7k2mq4x`. The name reveals nothing about the person.
 
-    There are ten thousand million such names. If one is taken, the database refuses it, and the caller tries another.
+    There are ten billion such names. If one is taken, the database refuses it, and the caller tries another.
     """
     number = secrets.randbelow(len(_LETTERS) ** _LENGTH)
     letters = []

@@ -1,4 +1,4 @@
-"""`POST /api/v1/students/export/` starts an export. Its file is then at `/api/v1/jobs/{job_id}/file/`."""
+"""`POST /api/v1/students/export/` starts an export. When it is done, its file is at `/api/v1/jobs/{job_id}/file/`."""
 
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers

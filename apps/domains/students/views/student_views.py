@@ -40,7 +40,7 @@ class StudentListView(ListAPIView[Student]):
 
     @extend_schema(request=StudentForm, responses={201: StudentSerializer, 200: StudentSerializer})
     def post(self, request: Request) -> Response:
-        """Create a student (201). One with the same name and parent's phone is found or restored instead (200)."""
+        """Create a student (201), or find or restore the student with this name and parent's phone (200)."""
         form = StudentForm(data=request.data)
         form.is_valid(raise_exception=True)
         tenant_id = caller_of(request).tenant_id

@@ -18,13 +18,13 @@ from academy.leftovers import attempts_of
 
 MAX_FILE_NAME = 200
 ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
-"""How long after its announcement a video that has not arrived is deleted. An upload may begin just before its address
-expires, and then take as long again."""
+"""If the file of an announced video has not arrived after this time, the video is deleted. An upload may begin just
+before its address expires, and take as long again."""
 ADDRESS_EXPIRED = timedelta(seconds=UPLOAD_SECONDS + 60)
 """The upload address has expired this long after the announcement, even if the storage's clock is a minute slow."""
 MOST_SWEPT = 200
 DISCARD_PATIENCE = timedelta(minutes=5)
-"""After this time another worker may claim the files of a worker that died, or for which the storage was down."""
+"""After this time a video whose files were not deleted (its worker died, or the storage was down) is claimed again."""
 DELETED_KEPT = timedelta(days=2)
 """How long the row of a deleted video stays, because its minutes count towards the quota of the day."""
 COPY_BYTES = 4_000_000

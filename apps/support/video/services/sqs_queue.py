@@ -1,4 +1,4 @@
-"""Functions with which older code claims and ends videos. They call `academy.videos`."""
+"""Functions with which older code claims videos and makes them READY or FAILED. They call `academy.videos`."""
 
 from academy import videos
 from academy.domain.jobs import ClaimRefusal

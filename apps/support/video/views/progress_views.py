@@ -28,8 +28,8 @@ class VideoProgressView(APIView):
 
     The answer is `{"status": "UNKNOWN"}` if Redis has no record of the video, or if the video belongs to another
     academy. A request for the video's detail restores a lost record. `ETag` and `If-None-Match` work (304), and
-    `Retry-After` says after how many seconds to poll again. Students and parents also send a ticket for the topic,
-    because what they may watch is only in the database, which this view does not query.
+    `Retry-After` says after how many seconds to poll again. Students and parents must also send a ticket for the
+    video's topic, because this view does not query the database for the videos that they may watch.
     """
 
     roles = {"GET": EVERYONE}  # noqa: RUF012 - read only
@@ -71,8 +71,8 @@ def progress_answer(video_id: int, record: Mapping[str, Any]) -> dict[str, Any]:
 def check_ticket(caller: Caller, text: str, topic: str) -> None:
     """Raise PermissionDenied unless the ticket `text` is valid, was issued to the caller, and is for this topic.
 
-    Checks whether the ticket was revoked, because the caller's access token may be newer: the end of an enrolment
-    revokes older tickets, and a new access token stays valid.
+    A revoked ticket is not valid. A valid access token is not enough: when an enrolment ends, the user's tickets are
+    revoked, but the user can still get a new access token.
     """
     try:
         ticket = admit(TicketReader.PROGRESS, text)

@@ -1,4 +1,4 @@
-"""Views of videos in the database: list, detail, upload, retry, cancel, delete. Encodings are pushed to clients."""
+"""Views of videos in the database: list, detail, upload, retry, cancel, delete. Progress is pushed to clients."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -82,7 +82,7 @@ class VideoListView(ListAPIView[Video]):
 
 
 class VideoDetailView(APIView):
-    """One video. `GET` also updates the video's record in Redis, if that was lost or is older than the row.
+    """One video. `GET` also updates the video's record in Redis, if the record was lost or is older than the row.
 
     `DELETE` deletes a video in any state. A worker deletes its files within seconds.
     """
@@ -214,7 +214,7 @@ def expect_upload(caller: Caller, sent: dict[str, Any]) -> Response:
 
 
 def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
-    """Raise ValidationError if the lesson or lecture does not exist, before a large file is stored for nothing."""
+    """Raise ValidationError if the lesson or lecture does not exist. Call this before a large file is stored."""
     if "session" in sent and not repositories_lectures.session_exists(tenant_id, sent["session"]):
         raise serializers.ValidationError({"session": ["There is no such lesson."]})
     if "lecture" in sent and repositories_lectures.find_lecture(tenant_id, sent["lecture"]) is None:
@@ -224,7 +224,7 @@ def check_place(tenant_id: int, sent: dict[str, Any]) -> None:
 def lesson_of(tenant_id: int, sent: dict[str, Any]) -> int:
     """Return the id of a new video's lesson. If the form names a lecture, add a lesson to that lecture.
 
-    Call it in the transaction that creates the video. Raises ApiError if the lesson or lecture was deleted after
+    Call this in the transaction that creates the video. Raises ApiError if the lesson or lecture was deleted after
     `check_place`, for instance while the file was being stored.
     """
     if "session" in sent:
