@@ -1,4 +1,4 @@
-"""Describes dead letters, and has their jobs tried again."""
+"""Describes dead letters, and retries their jobs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ KINDS: dict[str, Kind[UUID] | Kind[int]] = {
     MESSAGING_QUEUE: _JOBS,
     VIDEO_QUEUE: Kind(Videos(), repositories_video.status_of_video, videos.retry),
 }
-"""By the name of each queue: the kind of row that its messages refer to."""
+"""Maps the name of each queue to the kind of row that its messages refer to."""
 
 
 def describe(queue_name: str, letter: Letter) -> str:
@@ -69,7 +69,7 @@ def describe(queue_name: str, letter: Letter) -> str:
 
 
 def send_back(letters: DeadLetters, letter: Letter) -> str:
-    """Have the job of a letter tried again. Return what was done, as the end of a sentence.
+    """Retry the job of a letter, or return the letter to its queue. Return what was done, as the end of a sentence.
 
     A FAILED row gets a new attempt with a new message, and the letter is deleted. A letter whose row has not ended, or
     that refers to no row, goes back to its queue unchanged, and a worker receives it again. Raises JobStateError, and

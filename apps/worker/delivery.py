@@ -1,4 +1,4 @@
-"""Handles one message: claims and runs its job, or else puts the message back, deletes it, or gives it up."""
+"""Handles one message: claims and runs its job; or puts the message back, deletes it, or makes it a dead letter."""
 
 from typing import Any, Generic
 
@@ -65,7 +65,7 @@ class Deliveries(Generic[RowId, C]):
         try:
             lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=self._store.topic(ident))
         except RedisError as problem:
-            # Perhaps another worker runs the job. In that case its old attempt number keeps it from saving a result.
+            # If another worker still runs the job, the claim begins a new attempt. That worker can save no result.
             log.warning("lease_not_read", error=str(problem))
             lease_left = 0.0
         claimed = self._store.claim(tenant_id, ident, lease_alive=lease_left > 0)

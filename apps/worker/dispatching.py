@@ -1,4 +1,4 @@
-"""Sends the messages of waiting jobs whose turn has come, and sends lost messages again, while a worker runs.
+"""Sends the messages of waiting jobs whose turn has come, and sends lost messages again. Every worker does so.
 
 A process that creates or ends a job sends the messages of the next jobs itself. This module sends them for processes
 that died before they could.
@@ -27,13 +27,13 @@ LONG_WAIT_SECONDS = 900.0
 If the message was only late, workers receive it twice.
 """
 MOST_SEEN = 1000
-"""How many rows one search for lost messages reads at most. The next search continues after these rows."""
+"""The most rows that one search for lost messages reads. The next search continues after these rows."""
 MOST_SENT = 100
-"""How many messages one search sends again at most."""
+"""The most messages that one search sends again."""
 
 
 class Dispatching:
-    """Sends messages, in one worker process. Several processes may do so at the same time.
+    """Sends the messages of one queue. Each worker process has an instance, and several may work at the same time.
 
     A message counts as lost if no worker has run its job for two visibility times and the queue has no messages. If the
     queue has messages, a message counts as lost after `LONG_WAIT_SECONDS`.
@@ -76,7 +76,7 @@ class Dispatching:
             depth = self._queue.depth()
             if depth:
                 lost = [job for job in lost if now - since[job.pk] >= LONG_WAIT_SECONDS]
-                # `depth` messages are in the queue, so about as many of the idle jobs have not lost theirs.
+                # The queue has `depth` messages, so the messages of about `depth` idle jobs are not lost.
                 lost = lost[: max(1, len(idle) - depth)]
         for job in lost[:MOST_SENT]:
             if dispatch.send_again(self._queue.short_name, job):
@@ -85,7 +85,7 @@ class Dispatching:
         self._idle_since |= since
 
     def _idle_jobs(self) -> list[SentJob]:
-        """Return the next jobs whose messages were sent but that no worker runs; none while Redis does not answer."""
+        """Return the next jobs that have a sent message but no worker. If Redis does not answer, return no jobs."""
         age = timedelta(seconds=self._patience / 4)
         sent = dispatch.sent_before(self._queue.short_name, age, after=self._looked_until, most=MOST_SEEN)
         try:
@@ -98,7 +98,7 @@ class Dispatching:
         return idle
 
     def _forget(self, seen: list[SentJob], idle: set[int]) -> None:
-        """Forget those jobs in the range of this search that are not idle, and note where the next search begins."""
+        """Forget jobs with ids in the range of this search that are not idle, and note where the next search begins."""
         last = seen[-1].pk if len(seen) == MOST_SEEN else math.inf
         kept = {
             pk: since for pk, since in self._idle_since.items() if pk in idle or not self._looked_until < pk <= last

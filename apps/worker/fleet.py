@@ -50,7 +50,7 @@ class FleetSlots:
     def take(self) -> str | None:
         """Take a slot and return its token, for `give`. Return None if the fleet has no free slot.
 
-        If Redis cannot be reached, return a token without taking a slot.
+        If Redis cannot be reached, return a token nevertheless. `renew` takes its slot when Redis answers again.
         """
         token = token_hex(8)
         try:

@@ -52,7 +52,7 @@ class JobProgress:
         """Report progress: `percent` of the job and `step_percent` of the step, 0 to 100; `remaining` in seconds.
 
         `counts`, such as `{"rows_done": 1200, "rows_total": 2000}`, is added to the record's data. The first report of
-        a step and a `milestone` (a finished chunk) are sent at once. Of all others, only the newest in 0.2 s is sent.
+        a step and a `milestone` (a finished chunk) are sent at once. Of other reports, the newest is sent every 0.2 s.
         """
         self._publisher.progress(
             tenant_id=self.job.tenant_id,
@@ -96,7 +96,8 @@ class Handler(Generic[C]):
     """How the worker does one kind of job. `do` runs a claimed job and returns its result.
 
     `do` raises JobFailedError if another attempt would not help. It must not catch AttemptSupersededError and
-    WorkerStopsError, which `JobProgress.go_on` and writes raise. After any other error the job is tried again.
+    WorkerStopsError, which `JobProgress.go_on` and writes to the database raise. After any other error the job is tried
+    again.
     """
 
     steps: tuple[str, ...]

@@ -37,10 +37,13 @@ RETRY_SECONDS = 2.0
 
 
 class Worker(Generic[RowId, C]):
-    """A worker process. It has a thread each for polling, two heartbeats, two sweeps, turns, the relay, and each job.
+    """A worker process.
 
-    It polls for one message at a time, and takes one of the fleet's slots before each poll. So waiting messages are
-    spread over all processes, and no process receives a message whose job it may not begin.
+    Each job has a thread of its own. Further threads poll the queue, renew leases, renew visibility, run two groups of
+    sweeps, dispatch waiting jobs, and run the relay.
+
+    The worker polls for one message at a time, and takes one of the fleet's slots before each poll. So waiting messages
+    are spread over all processes, and no process receives a message whose job it may not begin.
     """
 
     def __init__(

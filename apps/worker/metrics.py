@@ -1,4 +1,4 @@
-"""Gauges of waiting and running jobs for Prometheus, labelled by queue. There are too many tenants for a label."""
+"""Gauges of waiting and running jobs for Prometheus, labelled by queue. Tenants are not a label: there are too many."""
 
 from collections.abc import Iterator
 

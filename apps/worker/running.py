@@ -1,4 +1,4 @@
-"""The jobs that this process runs. It renews their leases and messages, and gives the jobs back when it stops."""
+"""Renews the leases and messages of the jobs that this process runs. Gives the jobs back when the process stops."""
 
 import threading
 from collections.abc import Callable

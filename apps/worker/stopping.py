@@ -10,7 +10,7 @@ class WorkerStopsError(Exception):
 
 
 class Stopping:
-    """Keeps whether one process was asked to stop. `drain_seconds` is how long running jobs may continue after `ask`.
+    """Records whether this process was asked to stop. After `ask`, running jobs may continue for `drain_seconds`.
 
     `asked` is set when the process is asked to stop, and `polls_ended` when it receives no more messages. Jobs are
     given back after `polls_ended`: otherwise the last poll could receive their messages and hide them from other
@@ -31,7 +31,7 @@ class Stopping:
             self.asked.set()
 
     def leaves_time_for(self, seconds: float) -> bool:
-        """Return whether work that takes this many seconds may continue."""
+        """Return whether work that needs this many more seconds can end within the drain time. Before `ask`, it can."""
         return time.monotonic() + seconds <= self._until
 
     def wait_for_polls(self, longest: float) -> None:

@@ -14,7 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class RefusedMessageError(Exception):
-    """A message of a queue can never be handled. The error's text is stored with it among the dead letters."""
+    """A message of a queue can never be handled. The dead-letter queue stores the error's text with the message."""
 
 
 class Message(BaseModel):
@@ -104,7 +104,7 @@ def find_row(store: JobStore[RowId, C], body: str) -> tuple[int, RowId]:
 
 
 def read_message(kind: type[M], body: str) -> M:
-    """Parse the body of a message. Raises RefusedMessageError if it is malformed."""
+    """Return the body of a message as an instance of `kind`. Raises RefusedMessageError if the body is malformed."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as problem:

@@ -42,7 +42,10 @@ def sweep_until(stop: threading.Event, sweeps: Iterable[Work], pause_seconds: fl
 
 
 def by_one_process(name: str, sweep: Work) -> Work:
-    """Return a sweep that runs about once an hour in only one process of the installation, since it reads a lot."""
+    """Return a function that calls `sweep` about once an hour, in only one process of the installation.
+
+    Use it for a sweep that reads a lot.
+    """
 
     def sweep_if_due() -> None:
         key = f"{settings.REALTIME_KEY_PREFIX}worker:sweep:{name}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.conf import settings
 
 _LONGER = 10
-"""By what factor each pause before a new attempt is longer than the pause before it."""
+"""Each pause before a new attempt is this many times as long as the previous pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Timing:
     lease_seconds: float
     visibility_seconds: int
     poll_seconds: int = 10
-    """How long a poll waits for a message. A poll cannot be interrupted, so a worker that stops waits until it ends.
+    """How long a poll waits for a message. A poll cannot be interrupted, so a worker waits for its end before stopping.
 
     Shorter polls would cost more requests.
     """

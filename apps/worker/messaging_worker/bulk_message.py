@@ -55,7 +55,7 @@ def _totals(job: ClaimedJob) -> repositories_messages.MessageTotals:
 
 
 class _Sending:
-    """One attempt of the job. A message that the provider did not accept waits, and others are sent meanwhile."""
+    """One attempt of the job. If the provider does not accept a message, others are sent while that message waits."""
 
     def __init__(self, job: ClaimedJob, lanes: Lanes, report: SendingReport) -> None:
         self._job, self._lanes, self._report = job, lanes, report
@@ -77,7 +77,7 @@ class _Sending:
                 started = self._start_next()
                 self._note_ended(0.0 if started else LOOK_SECONDS)
         finally:
-            # Also after an error, because only this process knows the outcome of messages that the provider has.
+            # Save outcomes after an error, too: only this process knows the outcomes of messages that the provider has.
             for message, problem in self._lanes.ended(None):
                 self._save(message, problem)
         if self._set_aside is not None:

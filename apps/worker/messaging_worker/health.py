@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds to wait after the first failure, the second failure, and so on.
 
-They apply to one message that was not accepted, and to all messages if the provider itself fails repeatedly.
+After a refusal, only the refused message waits. After an unknown outcome, or more than `FREE_FAILURES` refusals in a
+row, all messages wait.
 """
 FREE_FAILURES = 16
-"""Up to this many refusals in a row delay only the refused messages. Many providers refuse every second message."""
+"""Up to this many refusals in a row cause no pause for other messages, because the provider may accept those."""
 MOST_TRIES = 15
-"""How often one attempt of the job tries to send one message, at most."""
+"""One attempt of the job tries at most this often to send the same message."""
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class Health:
     unknown: int = 0
     """How many messages in a row had an unknown outcome."""
     tries: dict[int, int] = field(default_factory=dict)
-    """By the id of each message: how often the provider answered that it does not accept this message now."""
+    """Maps the id of a message to how often the provider answered that it does not accept this message now."""
 
     def note_answer(self) -> None:
         """Note that the provider works: it accepted or rejected a message."""
@@ -54,5 +55,8 @@ class Health:
         return PAUSES[min(failures, len(PAUSES)) - 1] if failures > 0 else 0.0
 
     def lanes(self, most: int) -> int:
-        """Return how many messages may be at the provider at once: only one while it is unknown whether it answers."""
+        """Return how many messages may be at the provider at once, at most `most`.
+
+        Refusals reduce the number. It is 1 until the provider first answers, and after an unknown outcome.
+        """
         return 1 if self.unknown or not self.answered else max(1, most - self.refusals)
