@@ -1,4 +1,4 @@
-"""Keeps a chosen number of videos and imports running. Some more wait, and whenever one ends, another is submitted."""
+"""Keeps a chosen number of videos and imports running. Further jobs wait. Whenever a job ends, another is submitted."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ from harness.system import PASSWORD, import_workbook, new_ticket
 from harness.watcher import Frame, Watcher, rank
 
 CLIP_SECONDS, CLIP_WIDTH, CLIP_HEIGHT, CLIP_RATE = 300, 160, 90, 50
-"""A small clip with many frames. It takes about ten seconds of one core, and more than twenty clips share the cores."""
+"""A small clip with many frames. Its encoding needs ten seconds of a core. Over twenty encodings share the cores."""
 WORKBOOKS, WORKBOOK_ROWS = 4, 10_000
 LOOK_SECONDS = 0.25
 FILL_SECONDS = 300.0
@@ -51,11 +51,12 @@ class Client(Watcher):
 
 
 class Load:
-    """Submits jobs and watches them. `topics` has the present job of each place: videos at even places, imports at odd.
+    """Keeps one unfinished job at each of its places, and watches these jobs. `topics` has the topic of each place.
 
-    There are more places than jobs that the workers run at a time (`jobs`), so that a job waits whenever one ends.
+    Even places have videos, odd places imports. There are more places than `jobs`, the number of jobs that the workers
+    run at a time. So another job is waiting whenever one ends.
 
-    The jobs are submitted and watched through the web process of `client`. A benchmark should measure another process.
+    The jobs are submitted and watched through one web process. A benchmark should measure another web process.
     """
 
     def __init__(self, client: httpx.AsyncClient, watcher: Client, material: Material, jobs: int) -> None:
@@ -114,7 +115,7 @@ class Load:
 async def signed_in(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client with its own token, which is valid for 600 s.
 
-    The server closes a connection that was idle for 5 s. The client reuses none that was idle for more than 2 s.
+    The server closes connections that were idle for 5 s, so the client reuses none that was idle for more than 2 s.
     """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
     async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
@@ -143,7 +144,7 @@ async def look(client: httpx.AsyncClient, address: str) -> bool:
 
 @asynccontextmanager
 async def running_load(address: str, material: Material, jobs: int) -> AsyncIterator[Load]:
-    """Yield a load that runs at all places. Its jobs are left as they are when the block ends."""
+    """Yield a load when all its places have a job and `jobs` of them run. Unfinished jobs stay when the block ends."""
     async with signed_in(address) as client:
         client.headers["Connection"] = "close"  # an upload on a connection that the server closes would fail
         ticket = await new_ticket(client)

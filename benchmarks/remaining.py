@@ -1,13 +1,13 @@
-"""`python -m benchmarks.remaining [--encodes 20]`: measures how exactly an encoding reports its remaining time.
+"""`python -m benchmarks.remaining [--encodes 20]`: measures how accurately encodings report their remaining time.
 
 Videos of 10 to 40 seconds and several sizes are encoded by the product's own code, with the real ffmpeg: one alone,
 then a pair, then one alone, and so on. The second of a pair begins while the first is under way, so that the pace of
-the first drops. It rises again when one of them ends. Each report is kept with its time. Afterwards, when the end is
-known, each `remaining_seconds` that was reported from half-way on (50 %) is compared with the time that really
-remained:
+the first drops. The pace rises again when one of the two ends. Each report is kept with its time. After the end of an
+encoding, each `remaining_seconds` that was reported from 50 % on is compared with the time that really remained. The
+difference, |reported - true|, is shown in two ways:
 
-* the share: |reported - true| / the duration of the whole encoding;
-* the same difference in seconds.
+* as a share of the duration of the whole encoding;
+* in seconds.
 
 The reported percent must never decrease.
 """
@@ -33,13 +33,14 @@ SECONDS = (10, 40)
 SIZES = ((640, 360), (854, 480), (1280, 720))
 MAX_ENCODES = 40
 HALF, PAIR_BEGINS = 50.0, 30.0
-"""The percent from which reports are judged, and the percent of the first of a pair at which the second begins."""
+"""Reports are judged from `HALF` percent on. The second encoding of a pair begins when the first has reached
+`PAIR_BEGINS` percent."""
 PATIENCE_SECONDS = 300.0
 
 
 @dataclass
 class Run:
-    """One encoding, and its reports with their times. `in_pair`: whether another encoding began or ended during it."""
+    """One encoding, and its reports with their times. `in_pair`: whether another encoding ran at the same time."""
 
     source: Path
     in_pair: bool
@@ -69,7 +70,7 @@ class Run:
             self.under_way.set()
 
     def errors(self) -> list[float]:
-        """Return the errors of the reports from half-way on, in seconds."""
+        """Return by how many seconds each report from `HALF` percent on was wrong."""
         return [
             abs(encoding.remaining_seconds - (self.ended - at))
             for at, encoding in self.told

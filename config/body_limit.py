@@ -27,7 +27,7 @@ SMALL_BODY_BYTES = 65_536
 FORM_BYTES = 1_000_000
 """How many bytes the form around an uploaded file may have."""
 MAX_DIGITS = 18
-"""How many digits Content-Length may have. Python cannot parse numbers of some thousand digits."""
+"""How many digits Content-Length may have. Python refuses to parse numbers of thousands of digits."""
 READ_ON_BYTES, READ_ON_SECONDS = 32_000_000, 10.0
 """How much of a refused body is still read, and for how long.
 
@@ -42,7 +42,7 @@ RECHECK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What `admit` allows: the sender of a larger body, and its largest size."""
+    """What `admit` returns: the sender of a larger body, and the size that the body may have."""
 
     max_bytes: int
     sender: Sender

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PaceLimits:
-    """A body may pause for `grace_seconds`, and must arrive with `bytes_per_second` on average.
+    """A body may pause for `grace_seconds`, and must arrive at `bytes_per_second` on average.
 
-    The server waits for one body for at most `total_seconds` in all, so a very large body must arrive faster.
+    The server waits at most `total_seconds` in all for one body, so a very large body must arrive faster.
     """
 
     grace_seconds: float = 20.0

@@ -1,8 +1,8 @@
 """Counts the large request bodies of one process, so that no sender takes all of the process's slots and disk space.
 
-An academy may take at most as much as stays free. So there is always space for one more academy. With a fixed share for
-each academy, a few academies could take everything. Bodies of up to 1 MB have a pool of slots of their own, so that
-files never take their slots.
+No academy may hold more slots or bytes than are still free, so there is always space for one more academy. If each
+academy had a fixed share, a few academies could take everything. Bodies of up to 1 MB have their own pool of slots, so
+that large files never take these slots.
 """
 
 from collections import Counter
@@ -63,8 +63,8 @@ class Slots:
     """The large bodies of this process: those that are arriving, and those of requests that are not answered yet."""
 
     def __init__(self, limits: SlotLimits) -> None:
-        # Twice the bytes of all unfinished bodies, because as many finished bodies may belong to requests that are not
-        # answered yet.
+        # The bytes of twice as many bodies as may be unfinished, because a finished body also counts until its request
+        # is answered.
         self._light = _Pool(replace(limits, total_bytes=2 * limits.unfinished * LIGHT_BYTES))
         self._files = _Pool(limits)
 
@@ -78,7 +78,7 @@ class Slots:
 
 
 class _Pool:
-    """Slots that senders share. Each counter counts by sender, by tenant, and over all senders (the key None)."""
+    """Slots that senders share. The keys of both counters are senders, ids of tenants, and None for all senders."""
 
     def __init__(self, limits: SlotLimits) -> None:
         self._limits = limits
@@ -96,8 +96,8 @@ class _Pool:
     def _check_unfinished(self, sender: Sender) -> None:
         """Raise NoSlotError if another unfinished body would be too many.
 
-        Besides the fixed limits, a tenant may have at most as many as there are free slots, and a user at most as many
-        as the tenant may still add.
+        Besides the fixed limits, a tenant may have at most as many unfinished bodies as there are free slots. A user
+        may have at most as many as the tenant may still add.
         """
         limits = self._limits
         of_user, of_tenant, of_all = (self._unfinished[key] for key in (sender, sender.tenant_id, None))
@@ -109,8 +109,8 @@ class _Pool:
     def _check_bytes(self, sender: Sender, size: int) -> None:
         """Raise NoSlotError if `size` more bytes would be too many.
 
-        A tenant may have at most as many bytes as stay free, and a user with several bodies half of that. The first
-        body is accepted without these rules, so that even the largest permitted body gets a slot.
+        A tenant may have at most as many bytes as stay free, and a user with several bodies half of that. The first of
+        these limits does not apply while the pool is empty, so that even the largest permitted body gets a slot.
         """
         of_user, of_tenant, of_all = (self._bytes[key] for key in (sender, sender.tenant_id, None))
         free = self._limits.total_bytes - of_all - size

@@ -9,7 +9,7 @@ from config.postgresql.driver import BoundedConnection
 
 LINK_OPTIONS = {
     "connect_timeout": 5,
-    # These detect a server that can no longer be reached, while a statement is sent or while the connection is idle.
+    # These options detect an unreachable server, while a statement is sent or while the connection is idle.
     "tcp_user_timeout": 15_000,
     "keepalives": 1,
     "keepalives_idle": 10,

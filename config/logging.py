@@ -142,7 +142,7 @@ def configure(settings: dict[str, Any]) -> None:
 
 
 def log_everything() -> None:
-    """Log warnings and uncaught exceptions, which Python would print. Processes that run for long call this first."""
+    """Log warnings and uncaught exceptions, which Python would print. Long-running processes call this first."""
     configure(logging_settings("INFO"))
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught

@@ -63,7 +63,7 @@ def _view(request: HttpRequest) -> str:
 
 
 def _count_statements_of(connection: Any, **_: Any) -> None:
-    """Add the counter to a connection, if it has none: a connection object keeps its counter when Django reconnects."""
+    """Add the counter to a connection that has none. A connection object keeps its counter when Django reconnects."""
     if _count not in connection.execute_wrappers:
         connection.execute_wrappers.append(_count)
 

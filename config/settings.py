@@ -78,7 +78,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "core.User"
 AUTHENTICATION_BACKENDS = ["apps.core.authentication.TenantBackend"]
-# auth.W004: user names are unique only within a tenant, and our authentication back end also asks for the tenant.
+# auth.W004: user names are unique only within a tenant, and our authentication back end also needs the tenant.
 # admin.E408 to E410: the admin's middlewares are not in MIDDLEWARE, because they wrap only the admin's URLs.
 SILENCED_SYSTEM_CHECKS = ["auth.W004", "admin.E408", "admin.E409", "admin.E410"]
 AUTH_PASSWORD_VALIDATORS = [{"NAME": "apps.core.password_rules.PasswordRules"}]

@@ -1,7 +1,7 @@
 """Checks connections before they are used, with one system call and no round trip.
 
-After a restart of PostgreSQL all open connections are dead. Their sockets show this: the end of the connection can be
-read from them. Django's own check (`CONN_HEALTH_CHECKS`) would send a statement for each request.
+After a restart of PostgreSQL all open connections are dead. Their sockets show this: they are readable, because the
+server has closed its end. Django's own check (`CONN_HEALTH_CHECKS`) would send a statement for each request.
 """
 
 import select
