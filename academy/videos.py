@@ -84,7 +84,10 @@ def finish(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: i
 
 
 def fail(video: ClaimedVideo, code: str, message: str) -> None:
-    """Make the video FAILED, with the reason. A worker deletes its encoded files. Raises AttemptSupersededError."""
+    """Make the video FAILED, with the reason, and let a sweep delete the video's encoded files soon.
+
+    Raises AttemptSupersededError if the attempt is no longer the video's current one.
+    """
     error = {"code": code, "message": message}
     LIFE.end(video, VideoStatus.FAILED, error=error, files_due_at=timezone.now())
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 _STEP_SECONDS = 600.0
 _READY_SECONDS = 60.0
-# Everything ends within 10 s: first the programs, which use the servers, then the servers in the remaining time.
+# Ending everything may take 10 s; plan for 9. Programs end first, because they use the servers. The servers get the
+# rest of the time.
 END_SECONDS = 9.0
 _PROGRAM_END_SECONDS = 6.0
 _HIGHEST_PORT = 65_535

@@ -98,7 +98,7 @@ def redis() -> Redis:
 def old_keys() -> OldKeys | None:
     """Return the reader of records that also reads the old keys, or None unless `REALTIME_LEGACY_KEYS` is `read`.
 
-    Workers of the version before tenants write their progress to the old keys.
+    Workers of the first version, which had no tenants, write their progress to the old keys.
     """
     if settings().legacy_keys != "read":
         return None

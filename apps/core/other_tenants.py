@@ -40,7 +40,7 @@ _Named = tuple[str, str, str, list[object]]
 """Ids of one kind: the kind's name in the audit log, the model, the model's field, and the ids."""
 
 MOST_IDS = 50
-"""How many ids of one name are checked. A request may have thousands."""
+"""The most ids that are checked of each kind (such as students). A request may name thousands."""
 MAX_ID = 2**63 - 1
 
 

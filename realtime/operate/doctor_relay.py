@@ -14,7 +14,7 @@ from realtime.records.errors import CheckFailedError
 RELAY_TOPIC = "doctor:relay"
 RELAY_SECONDS = 10.0
 OLD_SECONDS = 30.0
-"""If a row waits longer than this, neither the process that wrote it nor a relay could send it."""
+"""A row that has waited for longer than this is a fault: the process that wrote it, or a relay, should have sent it."""
 
 
 def _outbox_unused() -> str:

@@ -77,7 +77,7 @@ def give_back(entries: Iterable[OutboxEntry], *, seconds: float = 0.0) -> None:
 
 
 def note_failure(entry: OutboxEntry, error: str, *, may_set_aside: bool) -> None:
-    """Note that sending this row failed. It is tried again after a pause, which grows with each failure.
+    """Write to the row that sending it failed. Sending is tried again after a pause, which grows with each failure.
 
     With `may_set_aside`, a row that has failed `MAX_ATTEMPTS` times is set aside.
     """

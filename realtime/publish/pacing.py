@@ -39,7 +39,7 @@ IDLE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often progress is sent, and how long it may delay a job."""
+    """How often progress is sent, and how long sending it may delay a job."""
 
     interval_seconds: float = 0.2
     """The shortest time between two updates of one topic."""

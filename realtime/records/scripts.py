@@ -84,7 +84,8 @@ class Snapshot:
     """A feed as it was read.
 
     `whole`: True if `records` are all that a new client is shown, False if they are those above the reader's offset.
-    `named_records`: by topic, the records that were asked for by name and are not in the index. Read only if `whole`.
+    `named_records`: by topic, the records that were asked for by name and are not in the index. Empty unless
+    `whole`, because only then they are read.
     `shown`: the number of topics in the index. It includes topics whose status key was evicted.
     """
 

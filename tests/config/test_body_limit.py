@@ -247,7 +247,7 @@ async def test_a_refused_body_takes_no_slot_while_the_rest_is_read() -> None:
 
 @pytest.mark.parametrize("announced", [None, b"1000"])
 async def test_a_large_body_must_arrive_within_the_total_time(announced: bytes | None) -> None:
-    """A body without an announced length is treated as one of the largest allowed size."""
+    """A body without an announced length is treated like a body of the largest allowed size."""
     exchange = Exchange(b"x" * 600, announced=announced, ends=False)
     limits = BodyLimits(PaceLimits(grace_seconds=60, bytes_per_second=1, total_seconds=0.05))
     status, body = await exchange.answer(limit_body(exchange.application, known, limits))

@@ -52,7 +52,7 @@ async def test_a_connection_ends_with_its_lifetime_unless_it_is_refreshed(hasty_
             await refreshed.read_until("snapshot")
             ends = asyncio.create_task(answer_pings(left))
             answering = asyncio.create_task(answer_pings(refreshed))
-            # After about half of the lifetime, one of the two connections gets a new ticket.
+            # After about half of the lifetime of a connection, one of the two connections gets a new ticket.
             for _ in range(6):
                 await asyncio.wait_for(pinged(refreshed), 10)
             await refreshed.send({"type": "refresh", "ticket": (await new_ticket(client))["ticket"]})

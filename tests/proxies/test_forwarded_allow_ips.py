@@ -1,6 +1,6 @@
 """Which peers' `X-Forwarded-` headers the web server trusts.
 
-The option `--forwarded-allow-ips` names these peers, or else the variable `FORWARDED_ALLOW_IPS`. Without both, the web
+The option `--forwarded-allow-ips` names these peers, or else the variable `FORWARDED_ALLOW_IPS`. With neither, the web
 server trusts only peers on its own machine.
 """
 

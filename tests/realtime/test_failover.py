@@ -357,7 +357,7 @@ async def test_each_answer_of_a_wrong_or_unavailable_server_ends_the_link(answer
 async def test_errors_of_a_young_link_are_raised_and_the_link_is_kept(
     pair: RedisPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If each error replaced the link, each record would open a new connection to a Redis at its memory limit."""
+    """If each error replaced the link, a Redis at its memory limit would get a new connection for each record."""
     monkeypatch.setattr(realtime.redis.links, "YOUNG_SECONDS", 60.0)
     connections = pair.proxies[0].connections
     redis = links.client(pair.url)

@@ -77,7 +77,8 @@ def test_a_host_that_is_a_day_ahead_does_not_forget_marks_of_others(redis: Redis
     before = time.time()
     with transaction.atomic():
         revoke_on_commit(tenant_id, user_id=1)
-    # Like a process whose clock is 25 hours ahead and not synchronized yet: the process takes all stored marks for old.
+    # Act as a process whose clock is 25 hours ahead, because it is not synchronized yet. To this process, all stored
+    # marks look old.
     oldest = (time.time() + 25 * HOURS) * 1000
     conf.revocations()._record(
         [Keys().revoked(tenant_id)], ["user:2", oldest, oldest, Keys().revocations(), b"", 13 * HOURS * 1000]

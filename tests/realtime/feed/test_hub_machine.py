@@ -67,7 +67,7 @@ _tenants = count(700_000)
 
 
 class HubMachine(RuleBasedStateMachine):
-    """A tenant that is watched through two hubs, and another one whose topics have the same names."""
+    """A tenant that is watched through two hubs, and another tenant whose topics have the same names."""
 
     def __init__(self, servers: tuple[RedisServer, RedisServer], folder: Path) -> None:
         super().__init__()

@@ -133,6 +133,6 @@ def _delete_files(video: Discarded) -> None:
 
 
 def sweep_soon() -> None:
-    """Delete the files of discarded videos, and the announced videos that never arrived."""
+    """Delete the files of discarded videos. Delete announced videos that were never uploaded, with their rows."""
     sweep_discarded()
     sweep_announced()
