@@ -204,8 +204,9 @@ def test_signing_out_by_the_cookie_ends_the_session_and_deletes_the_cookie(syste
 
 
 def test_signing_out_works_while_redis_is_away(own_system: System) -> None:
-    """The database stores that the session ended, so its tokens are not refreshed. The answer is 503 nevertheless,
-    because Redis does not have the revocation yet.
+    """The database stores that the session ended, so its tokens are not refreshed.
+
+    The answer is 503 nevertheless, because Redis does not have the revocation yet.
     """
     page, api = Browser(own_system, cookie=True), Browser(own_system)
     stolen = page.http.cookies["refresh_hanbit"]
