@@ -22,8 +22,10 @@ keep_academy_home() {
     esac
 }
 
-# Use no other Python environment or cache, and change none.
+# Use no other Python environment or cache, and change none. Keep bytecode in the project, because each of the many
+# processes would compile all modules again; keep assertions, because the tests consist of them.
 isolate() {
+    unset PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX PYTHONOPTIMIZE
     unset PYTHONHOME PYTHONPATH PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_EXTRA_INDEX_URL
     UV_CACHE_DIR=$project/.tools/cache/uv
     PIP_CACHE_DIR=$project/.tools/cache/pip

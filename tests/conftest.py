@@ -20,13 +20,19 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 SLOW = (
-    "tests/faults/",
     "tests/benchmarks/",
+    "tests/docs/test_asyncapi.py",
     "tests/embedded/",
+    "tests/excel/test_bounded.py",
+    "tests/faults/",
     "tests/page/",
     "tests/realtime/feed/test_hub_machine.py",
+    "tests/realtime/publish/test_publish_machine.py",
 )
-"""Tests that take up to some minutes. They run first, so that all processes of pytest end at about the same time."""
+"""Tests that take up to some minutes, most of it waiting."""
+SLOW_SHARE = 0.6
+"""The slow tests are spread over this first part of the run: the rest of the processor's time serves the other tests,
+and at the end all processes of pytest are done at about the same time."""
 
 PROGRAMS = (
     "tests/config/test_hidden.py",
@@ -48,11 +54,20 @@ _systems = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need other programs, and put the slow files first. The others keep their order."""
+    """Mark the tests that need other programs, and spread the slow files among the others."""
     for item in items:
         if item.nodeid.startswith(PROGRAMS) or needs_servers(item):
             item.add_marker("programs")
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+    files = list(dict.fromkeys(file_of(item) for item in items))
+    slow = [file for file in files if file.startswith(SLOW)]
+    others = [file for file in files if not file.startswith(SLOW)]
+    place = {file: SLOW_SHARE * number / len(slow) for number, file in enumerate(slow)}
+    place |= {file: number / len(others) for number, file in enumerate(others)}
+    items.sort(key=lambda item: place[file_of(item)])
+
+
+def file_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
 
 
 def needs_servers(item: pytest.Item) -> bool:
