@@ -57,7 +57,7 @@ class Carrier(Transport, Protocol):
 
 
 class Connection:
-    """A connection with the permissions of its ticket. It ends after the time that the newest ticket allows."""
+    """A connection. Its first ticket sets its permissions. Each new ticket only moves the time of its end."""
 
     def __init__(
         self,

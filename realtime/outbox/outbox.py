@@ -124,9 +124,10 @@ def _send_after_commit(entry: OutboxEntry) -> None:
 
 
 def bound_statements() -> None:
-    """On PostgreSQL, limit each statement of the current transaction to a second.
+    """On PostgreSQL, set two limits for the current transaction. Other databases get none.
 
-    PostgreSQL also ends the transaction, and so its locks, if the process sends no statement for 5 seconds.
+    A statement may take a second. The process may pause for 5 seconds between two statements: after that, PostgreSQL
+    ends the transaction, which releases its locks.
     """
     connection = transaction.get_connection()
     if connection.vendor == "postgresql":

@@ -132,7 +132,7 @@ def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
     try:
         send_revocation(entry.payload)
     except WritesRefusedError as problem:
-        # All processes were informed, and read the mark from the database. The relay writes the mark to Redis later.
+        # All processes know the revocation. They read it from the database until the relay writes it to Redis.
         log.warning("revocation_not_written", tenant=entry.tenant_id, error=str(problem))
     except (RedisError, OSError) as problem:
         failure = problem

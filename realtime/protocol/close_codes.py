@@ -1,7 +1,7 @@
 """The close codes of connections, and the HTTP statuses of refusals. A close code tells the client what to do next.
 
-4000-4099: reconnect. 4100-4199: reconnect after doing something. 4400-4499: stop. (RFC 6455, section 7.4.2: 4000-4999
-are for applications; 1012 is registered as "Service Restart".)
+4000-4099: reconnect. 4100-4199: do what the code demands, then reconnect. 4400-4499: stop. (RFC 6455, section 7.4.2:
+4000-4999 are for applications. 1012 is registered with the IANA as "Service Restart".)
 """
 
 from enum import IntEnum

@@ -143,7 +143,10 @@ class Pacer:
         return -math.inf if self._awaited or self._unawaited else self._throttle.next_at
 
     def take(self, now: float) -> list[Sending]:
-        """Return the updates to send now, in order. If there are none and `next_at` is due, the sender has to probe."""
+        """Return the updates to send now, in order.
+
+        If there are none although `next_at` is due, the caller has to probe whether Redis answers again.
+        """
         if self._breaker.open:
             return []
         leaving = [*self._awaited, *self._unawaited.values(), *map(Sending, self._throttle.due(now))]

@@ -102,7 +102,7 @@ def brief_client(url: str, seconds: float) -> Redis:
 
 
 def leave(redis: Redis | AsyncRedis) -> None:
-    """Replace all connections of this process to this client's address before they are used again."""
+    """Let all connections of this process to the Redis server of this client be replaced before their next use."""
     address: Address | None = getattr(redis.connection_pool.connection_class, "address", None)
     if address is not None:
         address.leave()

@@ -161,7 +161,7 @@ def test_a_file_that_is_sent_again_after_its_deletion_is_deleted_when_the_addres
 
 @bucket
 def test_a_file_that_came_with_its_request_does_not_count_after_its_deletion(lesson: Session) -> None:
-    """Such a file was not sent to an announced address, so nobody can send it again."""
+    """Such a video has no upload address, to which a file could still be sent. So no space stays reserved."""
     video_id = videos.submit(lesson.tenant_id, lesson.pk, title="Video", source="uploads/videos/1/x", size=700)
     assert stored_bytes(lesson.tenant_id) == 700
     videos.delete(lesson.tenant_id, video_id)

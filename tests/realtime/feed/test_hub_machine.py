@@ -348,7 +348,7 @@ class HubMachine(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.promotions_left and (self.replicates or self.behind))
     def promote(self) -> None:
-        """Promote the replica, without cutting open links."""
+        """Promote the replica. Open links stay open."""
         self.promotions_left -= 1
         self.told = False
         if self.replicates:

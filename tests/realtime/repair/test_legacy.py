@@ -60,7 +60,7 @@ def percent(old_keys: OldKeys, tenant_id: int, topic: str = TOPIC) -> float | No
     return progress["percent"] if progress else None
 
 
-# Who gets old progress.
+# Which tenants get the progress that is stored under the old keys.
 
 
 def test_the_owner_gets_the_progress_of_the_old_worker_and_it_is_copied_to_the_new_key(

@@ -87,7 +87,7 @@ class Announced:
     user_id: int | None
     since: datetime
     reserved: int
-    """The bytes that the address accepts. They count as stored until the address expires."""
+    """The bytes that the upload address accepts. They count as stored until the address expires."""
 
 
 def announced(tenant_id: int) -> list[Announced]:

@@ -122,7 +122,7 @@ class Discarded:
     source: str
     deleted_at: datetime | None
     announced_at: datetime | None
-    """When the video was announced, or None if its file was sent in a form."""
+    """When the client asked for an upload address, or None if the file came with the request that made the video."""
     due_at: datetime
 
 

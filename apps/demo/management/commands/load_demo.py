@@ -14,7 +14,7 @@ from apps.demo.videos import load_videos
 from apps.domains.students.demo import load_students
 
 ACADEMIES = {"hanbit": "한빛학원", "saebom": "새봄학원"}
-# The public password of the invented accounts. No other password may break the rules for passwords.
+# The public password of the invented accounts. It is the only one that need not meet the rules for passwords.
 PASSWORD = "academy-demo"  # noqa: S105
 ACCOUNTS = {Role.OWNER: "김원장", Role.STAFF: "이실장", Role.TEACHER: "박선생"}
 LECTURES = ("중등 수학 A", "고등 영어 독해", "초등 과학 실험", "고3 국어 모의고사")
