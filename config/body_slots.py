@@ -63,8 +63,8 @@ class Slots:
     """The large bodies of this process: those that are arriving, and those of requests that are not answered yet."""
 
     def __init__(self, limits: SlotLimits) -> None:
-        # The bytes of twice as many bodies as may be unfinished, because a finished body also counts until its request
-        # is answered.
+        # Room for twice `limits.unfinished` bodies, because a finished body takes up room until its request is
+        # answered.
         self._light = _Pool(replace(limits, total_bytes=2 * limits.unfinished * LIGHT_BYTES))
         self._files = _Pool(limits)
 

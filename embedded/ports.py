@@ -41,9 +41,10 @@ def answers(port: int) -> bool:
 def free_port() -> int:
     """Return a free port below the kernel's ports for outgoing connections. Raises EmbeddedError if it finds none.
 
-    While a server is down, an outgoing connection could take a port of the kernel's range. A client that tries to reach
-    the server could even get the server's port and connect to itself. Processes that choose ports at the same time must
-    use different shares of the ports, so that they never choose the same port: `PORT_SHARE=0/2` is the first half.
+    If a server had a port of the kernel's range, an outgoing connection could take it while the server is down. A
+    client that tries to reach the server could even get the server's port and connect to itself. Processes that choose
+    ports at the same time must use different shares of the ports, so that they never choose the same port:
+    `PORT_SHARE=0/2` is the first half.
     """
     chance = random.SystemRandom()
     share, shares = map(int, os.environ.get("PORT_SHARE", "0/1").split("/"))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MIN_UNEXPECTED = 6
-"""How many characters must remain after repetitions, runs of neighbouring keys and `SERVICE_WORDS` are removed."""
+"""How many characters of a password must remain without repetitions, runs of neighbouring keys and `SERVICE_WORDS`."""
 MIN_OWN = 8
-"""How many characters must remain after the names of the account and its academy are removed, too."""
+"""How many characters of a password must remain after the names of the account and its academy are removed."""
 MIN_WORD = 2
 """A part of a name with fewer characters is not searched for in the password."""
 SERVICE_WORDS = (

@@ -31,7 +31,7 @@ class Stopping:
             self.asked.set()
 
     def leaves_time_for(self, seconds: float) -> bool:
-        """Return whether work that needs this many more seconds can end within the drain time. Before `ask`, it can."""
+        """Return whether work that needs this many more seconds can end within the drain time. True before `ask`."""
         return time.monotonic() + seconds <= self._until
 
     def wait_for_polls(self, longest: float) -> None:

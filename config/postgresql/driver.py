@@ -48,7 +48,10 @@ class BoundedConnection(psycopg.Connection[Any]):
     """How many seconds to wait for the answer to a statement. None means without limit."""
 
     def wait(self, gen: Any, interval: float = INTERVAL, timeout: float | None = None) -> Any:
-        """Wait for an answer, and return it. Raises OperationalError if it does not arrive within the limit."""
+        """Wait for an answer, and return it.
+
+        Without `timeout`, raises OperationalError if the answer does not arrive within `answer_seconds`.
+        """
         limit = self.answer_seconds if timeout is None else None
         try:
             return super().wait(gen, interval, timeout if limit is None else limit)

@@ -38,7 +38,8 @@ NOTE_SECONDS = 30
 class CommittedMark:
     """A revocation in the outbox.
 
-    `at` is None if the time is not in the database yet. `written` says whether Redis has the mark.
+    `at` is the time from which it applies, or None while the row has no time yet. `written` says whether Redis has the
+    mark.
     """
 
     id: int

@@ -67,7 +67,8 @@ def _permissions() -> list[Header]:
 class _WithHeaders:
     """An object whose method `send` adds headers to an answer and calls the server's `send`.
 
-    It has the attribute `transport`, as the object to which uvicorn's `send` belongs.
+    uvicorn's `send` belongs to an object with the attribute `transport`. This object has it too, so that other code
+    finds the transport here.
     """
 
     def __init__(self, headers: list[Header], send: Send) -> None:

@@ -1,4 +1,4 @@
-"""The defects of `script/break-guarantees` can still be put in, and the documentation contains their table."""
+"""Tests that each defect which `script/break-guarantees` makes still fits the code, and is in the documentation."""
 
 import shutil
 from pathlib import Path

@@ -142,7 +142,7 @@ async def test_the_relay_fills_a_redis_that_was_promoted_again(pair: RedisPair) 
 
 
 async def until_master(publisher: Publisher) -> str:
-    """Wait until the address leads to a master, and return the history of this Redis."""
+    """Wait until the address leads to a master, and return the id of the master's history of writes."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Tests of what a parser under the control of a hostile file can still do, as root and without any privilege."""
+"""Tests of what a parser can still do when a hostile file controls it. They run as root and as an ordinary user."""
 
 import json
 import os

@@ -73,7 +73,7 @@ class NewPassword(serializers.Serializer[Any]):
 def tokens_of(signed_in: SignedIn, issued_at: float) -> dict[str, str]:
     """Return the tokens of a sign-in.
 
-    `issued_at` is a time before the first query of this sign-in, so that a revocation after it ends these tokens too.
+    `issued_at` is a time before the first query of this sign-in, so that any later revocation also ends these tokens.
     """
     session, user = signed_in.session, signed_in.user
     caller = Caller(

@@ -76,7 +76,7 @@ def save_student_chunk(
 
     `new` has the rows of students to create, with their usernames. `returning` has the rows of students to restore,
     with their ids. Both are enrolled in the lecture, as well as the active students with the ids `present`. The caller
-    must hold the lock of `lock_students`, and no key may occur twice.
+    must hold the lock of `lock_students`, and no student may occur twice in `new`, `returning` and `present`.
 
     A student that another transaction has just created or restored is missing from the result. If the lecture does not
     exist, `lecture_missing` is set. In both cases the caller must roll back. Raises IntegrityError if a username is
