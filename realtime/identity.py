@@ -14,7 +14,7 @@ class Identity:
     session_id: str
     role: str
     tenant_code: str = ""
-    """Part of the name of the tenant's cookie. Without it tickets cannot be in cookies."""
+    """A part of the name of the cookie with the tenant's ticket. If it is empty, tickets are never sent in cookies."""
     issued_at: float = 0.0
     """When the user's token was issued, in Unix seconds. A later revocation ends the token."""
 

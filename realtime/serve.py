@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 GRACEFUL_SECONDS = 5
 """How long requests may still be answered after the drain."""
 KEEP_ALIVE_SECONDS = 75.0
-"""How long an idle connection stays open. It must be longer than in load balancers, which usually keep it for 60 s: if
-the server closes it first, a request may be on its way, and the balancer answers 502."""
+"""How long an idle connection stays open. Load balancers usually close idle connections after 60 s. The server must
+wait longer: if it closes a connection just when the balancer sends a request, the balancer answers 502."""
 LISTEN_BACKLOG = 2048
 
 

@@ -1,9 +1,9 @@
 """Finds out whether feeds are current, and tells the clients when that changes.
 
-A ping to a client says that the client has everything up to a place. While Redis hangs or cannot be reached, the server
-cannot know that. So the process pings Redis every second over the pub/sub connection. Redis answers after it has sent
-everything that was published before. If it does not answer, clients receive `delayed`, and no pings until the feed is
-current again.
+The server sends pings to clients. Such a ping says that the client has every record up to a place in the feed. While
+Redis hangs or cannot be reached, the server cannot be sure of that. So the process pings Redis every second over the
+pub/sub connection, and Redis answers after it has sent everything that was published before. If Redis does not answer,
+clients receive `delayed` frames instead of pings until the feed is current again.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ DELAYED_SECONDS = 5.0
 
 
 class Watched(Protocol):
-    """What `Pulse` needs of a feed."""
+    """The part of a feed that `Pulse` uses."""
 
     @property
     def in_doubt_since(self) -> float | None:
         """When the feed was last known to be current, by the loop's clock; None while it is current."""
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Note how long the feed has been delayed (None: it is current). Tell the clients when that begins or ends."""
+        """Store how long the feed has been delayed (None: not delayed). Tell clients when a delay begins or ends."""
 
 
 class Pulse:

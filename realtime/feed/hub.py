@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
 MAX_NAMED_READS = 5
-"""How often, at most, named topics are read for a client: again if the mirror was replaced during the read."""
+"""How many times named topics are read for a client at most: again if the mirror was replaced during a read."""
 FLUSH_SECONDS = Settings.flush_ms / 1000
 
 
@@ -77,7 +77,7 @@ class Hub:
     async def join(self, subscriber: Subscriber, since: Place | None = None, first: Frame | None = None) -> None:
         """Add a connection, and queue its snapshot: what changed after place `since`, or everything that it watches.
 
-        `first` is sent before the snapshot. Nothing is sent if FeedUnavailableError is raised.
+        `first` is sent before the snapshot. If the feed cannot be read, send nothing and raise FeedUnavailableError.
         """
         async with self._held_feed(subscriber.tenant_id) as feed:
             async with _in_time():
@@ -96,9 +96,10 @@ class Hub:
                 subscriber.queue(frames.delayed(broadcast.delayed_seconds))
 
     async def snapshot(self, tenant_id: int, topics: TopicFilter, since: Place | None = None) -> Frame:
-        """Return the first snapshot of a connection in one part, for a poll. Raise FeedUnavailableError.
+        """Return the answer to a poll: a snapshot in one part. It has what changed after `since`, or all records.
 
-        A delayed feed counts as unavailable, because after the answer to a poll the server cannot correct it.
+        Raise FeedUnavailableError if the feed cannot be read or is delayed. A poll gets one answer, so the server could
+        not send the missing records of a delayed feed later.
         """
         async with self._held_feed(tenant_id) as feed:
             if feed.broadcast.delayed_seconds is not None:
@@ -198,14 +199,17 @@ class Hub:
             self._feeds[tenant_id].confirm()
 
     def on_lost(self) -> None:
-        """Mark each feed as possibly out of date. A feed is read again when its subscription is confirmed."""
+        """Mark each feed as possibly out of date. Each is read again when Redis confirms its new subscription."""
         since = self._reader.link.unanswered_since
         for feed in self._feeds.values():
             feed.lose(since)
 
     @asynccontextmanager
     async def _held_feed(self, tenant_id: int) -> AsyncIterator[FollowedFeed]:
-        """Yield the tenant's loaded feed, and follow it at least until the block ends. Raise FeedUnavailableError."""
+        """Yield the tenant's feed once it is loaded, and do not drop it before the block ends.
+
+        Raise FeedUnavailableError if the feed is not loaded within `JOIN_SECONDS`.
+        """
         feed = self._feeds.get(tenant_id)
         is_new = feed is None
         if feed is None:
@@ -224,7 +228,7 @@ class Hub:
     async def _read_named(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
         """Return the records of the named topics, of any age. If the mirror holds all of them, return an empty dict.
 
-        The records are consistent with the mirror at the moment of the return. Raise FeedUnavailableError.
+        When this returns, the records and the mirror are of the same state of the feed. Raise FeedUnavailableError.
         """
         if all(feed.mirror.get(topic) is not None for topic in named):
             return {}
@@ -239,10 +243,9 @@ class Hub:
 
     @staticmethod
     async def _fits(feed: FollowedFeed, collector: RecordCollector, read: Named) -> bool:
-        """Bring the mirror to at least the state in which the topics were read. Add their records to `collector`.
+        """Update the mirror if it is older than the records in `read`, and add these records to `collector`.
 
-        Return whether this succeeded. It fails if a read of the whole feed has replaced the mirror: then the topics
-        have to be read again.
+        Return False if a read of the whole feed has replaced the mirror. The topics then have to be read again.
         """
         if collector.reset:
             return False

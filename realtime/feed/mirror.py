@@ -18,8 +18,8 @@ from realtime.records.scripts import Limits, Snapshot
 from realtime.redis.clock import clock
 
 MAX_PENDING_ENDS = 5000
-"""How many topics `pending_ends` holds. When it is full, the oldest are forgotten. Only clients that name these topics
-or reconnect receive their end."""
+"""How many topics `pending_ends` holds at most. When it is full, its oldest topics are removed. Clients then learn the
+end of such a topic only if they name the topic or reconnect."""
 
 _MESSAGE_HEAD = re.compile(rb"([0-9a-f]{1,32})\.(\d{1,16}) ")
 
@@ -44,7 +44,7 @@ class Received(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a load changed. If `reset`, clients need a new snapshot. Else `records` are new, ordered by offset."""
+    """What a load changed. If `reset`, clients need a new snapshot. Otherwise `records`, ordered by offset, are new."""
 
     reset: bool
     records: list[Record]
@@ -66,7 +66,7 @@ class Mirror:
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        # Both are ordered by offset. They are separate because their records are removed by different rules.
+        # Both dicts are ordered by offset. They are separate because `_trim` removes their records by different rules.
         self._unfinished: dict[str, Record] = {}
         self._terminal: dict[str, Record] = {}
         self._ends: list[tuple[float, str, int]] = []
@@ -93,7 +93,7 @@ class Mirror:
         return chain(self._unfinished.values(), self._terminal.values())
 
     def above(self, offset: int) -> list[Record]:
-        """Return the records above an offset, oldest first. Takes as many steps as it returns records."""
+        """Return the records above an offset, oldest first. The cost grows only with the number of these records."""
         changed: list[Record] = []
         for records in (self._unfinished, self._terminal):
             changed += takewhile(lambda record: record.offset > offset, reversed(records.values()))
@@ -121,7 +121,7 @@ class Mirror:
         return Received.APPLIED
 
     def load(self, snapshot: Snapshot) -> Change:
-        """Apply a snapshot, of what is above this mirror's offset or of the whole feed. Return what changed."""
+        """Apply a snapshot: of the whole feed, or of the records above this mirror's offset. Return what changed."""
         if snapshot.epoch == self.epoch and snapshot.offset < self.offset:
             self.has_surplus = False  # one read is enough: in a feed this busy, surplus topics leave soon
             return Change(reset=False, records=[])  # the snapshot is older than the messages applied since
@@ -131,15 +131,15 @@ class Mirror:
             for record in new:
                 self._put(record)
             self._trim()
-            # A topic may have pushed another one out of the index, and changed again before the read. The read does not
-            # show that, so the mirror still holds the other topic.
+            # A read shows only the latest record of each topic. An earlier record may have pushed another topic out of
+            # the index, and the mirror still holds that other topic.
             self.has_surplus = len(self) > snapshot.shown
             return Change(reset=False, records=new)
         goes_on = self.continues_from(snapshot.epoch, self.offset) and self.offset >= snapshot.floor
         new = [record for record in snapshot.records if not goes_on or record.offset > self.offset]
         self.epoch, self.offset, self.floor, self.has_surplus = snapshot.epoch, snapshot.offset, snapshot.floor, False
-        # Sort by the records' own offsets, because `above` relies on that order. A record's offset in the index may
-        # differ: a record that a detail view restored has offset 0, but in the index the one from before its eviction.
+        # Sort by the records' own offsets, because `above` relies on that order. The order of the index may differ: a
+        # record that a detail view restored has offset 0, but the index still has the topic's offset from before.
         before = self._unfinished
         self._unfinished, self._terminal, self._ends = {}, {}, []
         for record in sorted(snapshot.records, key=attrgetter("offset")):

@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 MAX_BATCH = 1000
 RECONNECT_SECONDS = (0.05, 2.0)
 MAX_PINGS = 60
-"""A connection that has not answered this many pings is sent no more pings."""
+"""How many pings may be unanswered on a connection. At this number, no more pings are sent."""
 
 
 class Listener(Protocol):
@@ -88,7 +88,7 @@ class PubSubLink:
         return self._pings[0] if self._pings else None
 
     def listen_to_revocations(self, listener: RevocationListener) -> None:
-        """Deliver revocations to this listener, and hold the connection even without tenants. Call it before `run`."""
+        """Deliver revocations to this listener, and stay connected even without tenants. Call this before `run`."""
         self._revocations = listener
         self._awake.set()
 
@@ -104,11 +104,11 @@ class PubSubLink:
             await self._command("UNSUBSCRIBE", channel)
 
     async def run(self, listener: Listener) -> None:
-        """Hold the connection, and reconnect after each loss, until cancelled."""
+        """Connect, deliver messages, and reconnect after each loss, until cancelled."""
         delay = RECONNECT_SECONDS[0]
         while True:
             await self._awake.wait()
-            # A separate task, so that `reconnect` can cancel it alone.
+            # Use a separate task, so that `reconnect` can end the connection without ending this loop.
             self._given_up = False
             self._holding = asyncio.get_running_loop().create_task(self._hold_connection(listener))
             try:
@@ -160,7 +160,7 @@ class PubSubLink:
         try:
             async with asyncio.timeout(self._connect_seconds):
                 await connection.connect()  # type: ignore[no-untyped-call]
-                # A replica delivers messages, too, while it has a master. So it has to be refused here.
+                # Refuse a replica here: while it has a master, it delivers messages just as the master does.
                 self.history = links.history(await links.replication_of(connection))
                 self._connection, self.connected = connection, True
                 self._connected_at = asyncio.get_running_loop().time()
@@ -198,7 +198,7 @@ class PubSubLink:
             if kind == b"message":
                 messages.append((tenant_id, payload))
             elif kind == b"subscribe":
-                # Deliver the messages from before the confirmation first.
+                # First deliver the messages that arrived before this confirmation.
                 listener.on_messages(messages)
                 messages = []
                 listener.on_confirmed(tenant_id)
@@ -236,7 +236,7 @@ async def _read_reply(connection: AbstractConnection) -> Any:
     try:
         return await connection.read_response(timeout=math.inf, disconnect_on_error=False)
     except ResponseError as problem:
-        # A Redis whose disk is full refuses even PING. The error is an answer, too: this Redis still delivers messages.
+        # A Redis whose disk is full refuses even PING. Count the error as an answer: Redis still delivers messages.
         if refusal(problem) is None:
             raise
         return b"PONG"

@@ -27,7 +27,10 @@ MAX_READS = 32
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """A feed's epoch (empty: never used) and offset in Redis, and its tenant's marks: subject → Unix milliseconds."""
+    """The epoch and offset of a feed in Redis, and the revocation marks of its tenant.
+
+    The epoch is empty if nothing has used the feed yet. `marks` maps each revoked subject to Unix milliseconds.
+    """
 
     epoch: str
     offset: int
@@ -35,11 +38,11 @@ class Probed:
 
 
 class _Reading:
-    """A script that reads a feed, and opens it if it is new.
+    """A script that reads a feed, and creates the feed if there is none.
 
     A Redis that refuses all writes also refuses scripts that declare flags, because it assumes that they write. So the
-    script is first called without flags. Only at the memory limit it is called again, with the flag `allow-oom`, so
-    that it can open a new feed there.
+    script is first called without flags. If Redis is at its memory limit, the script is called again with the flag
+    `allow-oom`, which lets it create a feed.
     """
 
     def __init__(self, redis: Redis, name: str) -> None:
@@ -78,15 +81,15 @@ class FeedReader:
     async def read(self, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()) -> Snapshot:
         """Read the records above an offset of an epoch, or the whole feed. Raise RedisError or OSError.
 
-        The whole feed is read if the epoch is empty, or if the feed does not continue from this place. Such a read
-        includes those of `topics` that a new client is not shown.
+        The whole feed is read if the epoch is empty, or if the feed does not continue from this place. That read also
+        returns the records of those `topics` that a new client is not shown.
         """
         names, values = scripts.snapshot_arguments(self._keys, tenant_id, epoch, offset, topics)
         async with self._reads:
             return scripts.snapshot(await self._snapshot(names, values))
 
     async def read_topics(self, tenant_id: int, topics: Sequence[str]) -> Named:
-        """Return those records of single topics that Redis holds. Raise RedisError or OSError."""
+        """Return the records of these topics, without topics that Redis does not hold. Raise RedisError or OSError."""
         names, values = scripts.topics_arguments(self._keys, tenant_id, topics)
         async with self._reads:
             return scripts.topics(await self._topics(names, values))

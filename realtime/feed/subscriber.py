@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 MAX_PENDING_TOPICS = 5_000
 MAX_QUEUED_BYTES = 1_048_576
-"""How many bytes may be queued for a client that does not read. Snapshots do not count: no client requests them."""
+"""How many bytes may be queued for a client that does not read. Snapshots do not count, because a client cannot
+request them."""
 
 
 class Transport(Protocol):
@@ -40,11 +41,11 @@ class Transport(Protocol):
 
 
 class Position(Protocol):
-    """What a subscriber needs of its feed."""
+    """The part of a feed that a subscriber uses."""
 
     @property
     def position(self) -> tuple[str, int] | None:
-        """Epoch and offset up to which every subscriber has everything; None while a fan-out is under way."""
+        """Epoch and offset up to which all records were passed to every subscriber; None during a fan-out."""
 
 
 class Subscriber:
@@ -82,7 +83,7 @@ class Subscriber:
 
     @property
     def busy(self) -> bool:
-        """Whether the client has not yet taken everything that was sent before."""
+        """Whether a part of what was sent still waits for the client to read it."""
         return self._task is not None or self._unanswered
 
     @property
@@ -100,7 +101,7 @@ class Subscriber:
         return Place(epoch, offset, self.topics.hash)
 
     def start(self, feed: Position, snapshot: Sequence[Frame]) -> None:
-        """Send a snapshot, at first and after a change of epoch. Drop waiting records: the snapshot contains them."""
+        """Send the snapshot for a new connection or epoch. Drop the waiting records: the snapshot contains them."""
         self._feed = feed
         self._pending.clear()
         self._drop_snapshots()
@@ -215,14 +216,14 @@ class Subscriber:
             self._ask_for_answer()
 
     def _leave(self, frame: Frame) -> None:
-        """Note that the server has taken this frame or is taking it."""
+        """Record that this frame is passed to the server."""
         if frame.kind == "snapshot":
             self._in_snapshot = frame.place is None
         if self._in_flight is not None:
             self._in_flight.note_sent(frame)
 
     def _ask_for_answer(self) -> None:
-        """Send a ping if much was sent since the last one, and the server cannot say whether that has arrived."""
+        """Send a ping if much was sent since the last ping, and only a pong can show how much of it has arrived."""
         sent = self._in_flight
         if sent is not None and sent.ping_due and sent.place is not None and not self._closed:
             self._set_slow_timer()
@@ -264,7 +265,10 @@ class Subscriber:
         return frames.records(self.place, bodies)
 
     def _take_records(self) -> Iterator[bytes]:
-        """Remove and yield the oldest waiting records, up to about `MAX_SNAPSHOT_BYTES`: a frame copies all of them."""
+        """Remove and yield the oldest waiting records, up to about `MAX_SNAPSHOT_BYTES`.
+
+        The size is limited because the frame holds a copy of these records.
+        """
         size = 0
         while self._pending and size < frames.MAX_SNAPSHOT_BYTES:
             body = self._pending.pop(next(iter(self._pending))).body

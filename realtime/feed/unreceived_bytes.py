@@ -1,7 +1,7 @@
 """Counts the bytes that a client may not have received, for servers that do not report how much has arrived.
 
-A client answers a ping after it has received everything that was sent before the ping. So its answers show how much
-has arrived.
+A client answers a ping after it has received everything that was sent before the ping. So the client's answers show
+how much has arrived.
 """
 
 from collections import deque

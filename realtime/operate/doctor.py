@@ -44,13 +44,13 @@ def examine(named: Iterable[tuple[str, DoctorCheck]]) -> Iterator[Finding]:
 
 
 class RedisChecks:
-    """Skips checks that need Redis after one of them could not reach it: each would wait until its timeout."""
+    """Skips the checks that need Redis after one could not reach Redis, because each would wait for a timeout."""
 
     def __init__(self) -> None:
         self._away = False
 
     def check(self, check: DoctorCheck) -> DoctorCheck:
-        """Return a check that runs this one, but fails at once if an earlier check could not reach Redis."""
+        """Return a function that runs this check, but fails at once if an earlier check could not reach Redis."""
         return partial(self._run, check)
 
     def _run(self, check: DoctorCheck) -> str:

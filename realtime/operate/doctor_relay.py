@@ -14,7 +14,7 @@ from realtime.records.errors import CheckFailedError
 RELAY_TOPIC = "doctor:relay"
 RELAY_SECONDS = 10.0
 OLD_SECONDS = 30.0
-"""A row that has waited for longer than this is a fault: the process that wrote it, or a relay, should have sent it."""
+"""The check fails if an unsent row is older: by then its own process or a relay should have sent it."""
 
 
 def _outbox_unused() -> str:

@@ -74,7 +74,7 @@ def _ask_redis() -> dict[str, float]:
 
 
 class Question(Generic[A]):
-    """A query that runs in a thread. It is not started again while it still runs."""
+    """A query that runs in a thread. `start` does nothing while the query still runs."""
 
     def __init__(self, ask: Callable[[], A]) -> None:
         self._ask = ask
@@ -90,7 +90,7 @@ class Question(Generic[A]):
                 self._thread.start()
 
     def answer(self, within_seconds: float) -> A | None:
-        """Wait up to this many seconds for the answer, and return it. Return None if there is none by then."""
+        """Return the answer of the query. Return None if the query failed, or takes longer than `within_seconds`."""
         if self._thread is not None:
             self._thread.join(within_seconds)
         return self._answer

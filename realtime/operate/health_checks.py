@@ -9,7 +9,7 @@ from realtime.web.process_state import this_process
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 - Django's signature
-    """Answer "ok", because the process is alive."""
+    """Answer "ok": a process that can answer is alive."""
     return HttpResponse("ok", content_type="text/plain")
 
 

@@ -45,7 +45,7 @@ class _Printer:
 
 
 class _TailedHub(Hub):
-    """A hub that says when Redis cannot be reached, and when it is back."""
+    """A hub that calls `say` when Redis cannot be reached, and when Redis is back."""
 
     def __init__(self, reader: FeedReader, limits: Limits, say: Say) -> None:
         super().__init__(reader, limits)
@@ -76,9 +76,9 @@ async def tail(  # noqa: PLR0913 - what the command reads from the settings
     limits: Limits | None = None,
     probe_seconds: float = Settings.probe_seconds,
 ) -> None:
-    """Write a line for each record of these topics, until cancelled.
+    """Call `write` with a line for each record of these topics, until cancelled.
 
-    `say` is called with sentences about the feed itself. Raise OSError if `write` raises it.
+    `say` is called with messages for people, such as that Redis cannot be reached. Raise OSError if `write` raises it.
     """
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

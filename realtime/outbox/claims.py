@@ -17,10 +17,10 @@ BATCH = 200
 CLAIM_SECONDS = 10.0
 """How long a claim lasts. If a relay dies, its claimed rows wait this long until another relay can claim them."""
 LEFT_BEHIND_SECONDS = 2.0
-"""Relays leave younger rows to the process that wrote them, which is about to send them."""
+"""Relays do not claim younger rows, because the process that wrote such a row is about to send it."""
 LONGEST_PAUSE_SECONDS = 60.0
 MAX_ATTEMPTS = 10
-"""A row that has failed this often is set aside if other rows of its kind can be sent."""
+"""After this many failures a row is set aside, provided that other rows of its kind can be sent."""
 ERROR_LENGTH = 500
 
 _CLAIM = """
@@ -95,7 +95,7 @@ def set_aside(entry: OutboxEntry, error: str) -> None:
 
 
 def _claimed(entry: OutboxEntry) -> QuerySet[OutboxEntry]:
-    """Return a query for this row. It finds nothing if another relay has claimed or sent the row since."""
+    """Return a query for this row. It finds nothing if another process has claimed or sent the row in the meantime."""
     return OutboxEntry.objects.filter(pk=entry.pk, sent_at=None, next_try_at=entry.next_try_at)
 
 

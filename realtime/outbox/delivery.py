@@ -48,7 +48,7 @@ class Outcome:
     """The last reason why a row was not sent."""
 
     def put(self, entry: OutboxEntry, problem: Exception) -> None:
-        """Add a row that was not sent to the list that fits the error."""
+        """Put an unsent row into the list that fits the error."""
         self.problem = problem
         if isinstance(problem, UnsendableError | BadRecordError | BadTopicError):
             self.unsendable.append((entry, problem))
@@ -138,7 +138,7 @@ class Delivery:
 
 
 class RecordDelivery(Delivery):
-    """Delivers records. Every second claim takes only terminal ones, if any are due.
+    """Delivers records. If terminal records are due, every other claim takes only these.
 
     At its memory limit Redis accepts only terminal records. These must not wait for unfinished ones.
     """
@@ -181,7 +181,10 @@ class RecordDelivery(Delivery):
 
 
 class RevocationDelivery(Delivery):
-    """Delivers revocations as soon as they are committed: only a relay sends those that a trigger or SQL wrote."""
+    """Delivers revocations as soon as they are committed.
+
+    A relay does not wait for the process that wrote the row, because no process sends a row of a trigger or of SQL.
+    """
 
     age_seconds = 0.0
     later_seconds = 0.5

@@ -40,7 +40,7 @@ class Lease:
     def hold(self) -> bool:
         """Take or renew the lease, unless another process holds it. Return whether this process now holds it.
 
-        The database is only asked when a renewal or another try is due. Raise DatabaseError.
+        Most calls make no query: the database is asked only when a renewal or the next try is due. Raise DatabaseError.
         """
         age = time.monotonic() - self._asked_at
         if age < self._seconds / (3 if self._held else 8):

@@ -91,7 +91,7 @@ def sent_in_last(kind: str, age: timedelta) -> QuerySet[OutboxEntry]:
 
 
 def entries_of_last(kind: str, age: timedelta) -> QuerySet[OutboxEntry]:
-    """Return the rows of a kind that were sent within this time, and the unsent ones that were written within it."""
+    """Return the rows of a kind that were sent within this time, or were written within this time and not sent yet."""
     since = Now() - age
     written = Q(sent_at=None, created_at__gt=since)
     return OutboxEntry.objects.filter(Q(sent_at__gt=since) | written, kind=kind)

@@ -25,8 +25,8 @@ from realtime.redis.links import OLD_SECONDS
 log = structlog.get_logger(__name__)
 
 LOOKS = (10.0, OLD_SECONDS + 10.0, 120.0)
-"""When rows are published again, in seconds after a fill: soon, once all links have reconnected, and once DNS caches
-have expired. Each of these looks publishes the rows that were sent since the look before."""
+"""The times of the looks, in seconds after a fill: soon, once all links have reconnected, and once DNS caches have
+expired. Each look publishes again the rows that were sent since the previous look."""
 OVERLAP_SECONDS = 30.0
 """By how much the periods of two successive looks overlap. A relay marks rows as sent only after it has sent all rows
 of a claim, so the earlier look may have missed some."""
@@ -43,7 +43,7 @@ class Republisher:
         self._since = 0.0
 
     def plan(self, back_seconds: float = 0.0) -> None:
-        """Plan the looks, counted from now. The first also covers rows that were sent in the last `back_seconds`."""
+        """Plan all looks, relative to now. The first look includes rows that were sent in the last `back_seconds`."""
         now = time.monotonic()
         self._since = now - back_seconds
         self._due = [now + seconds for seconds in LOOKS]
@@ -68,7 +68,7 @@ class Republisher:
 
 
 def publish_again(rows: QuerySet[OutboxEntry], between: Callable[[], object]) -> int:
-    """Publish the records of these rows, oldest first. Return how many were new to Redis. Raise RedisError.
+    """Publish the records of these rows, oldest first. Return how many of them Redis accepted. Raise RedisError.
 
     `between` is called before each page of rows, and may raise any error.
     """

@@ -42,7 +42,7 @@ PAUSE_SECONDS = 0.5
 PURGE_SECONDS = 300.0
 SET_ASIDE_KEPT = timedelta(days=30)
 END_SECONDS = 5.0
-"""How long the process waits at its end for the rows that its relay is sending."""
+"""How long `Relay.run` waits at its end for the rows that are being sent."""
 
 
 class Relay:
@@ -202,7 +202,7 @@ class Maintenance:
     def _try(self, event: str, step: Callable[[Callable[[], object]], object]) -> None:
         """Run one step. Log its first failure, but no others until it succeeds. The next round tries it again.
 
-        Raise LeaseLostError.
+        Of the errors of the step, only LeaseLostError is raised.
         """
         try:
             step(self._lease.keep)

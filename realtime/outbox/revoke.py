@@ -67,11 +67,11 @@ def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: 
 
 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """Revoke as `revoke_on_commit` does, but at once, outside a transaction. Also end the sign-ins.
+    """Revoke as `revoke_on_commit` does, but at once. Call this outside a transaction. Also end the sign-ins.
 
     The project's function in `REALTIME_END_SESSIONS` ends the sign-ins. Raise RedisError if the revocation
-    could not be announced to any process. The relay announces it as soon as Redis can be reached, unless the database
-    could not be written either. Raise DatabaseError if the sign-ins could not be ended.
+    could not be announced to any process. If its row was written to the database, the relay announces it as soon as
+    Redis can be reached. Raise DatabaseError if the sign-ins could not be ended.
     """
     payload = _payload(tenant_id, user_id, session_id)
     try:
@@ -132,7 +132,7 @@ def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
     try:
         send_revocation(entry.payload)
     except WritesRefusedError as problem:
-        # All processes know the revocation. They read it from the database until the relay writes it to Redis.
+        # The mark was announced to all processes. These read it from the database until the relay writes it to Redis.
         log.warning("revocation_not_written", tenant=entry.tenant_id, error=str(problem))
     except (RedisError, OSError) as problem:
         failure = problem

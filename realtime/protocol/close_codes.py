@@ -9,7 +9,7 @@ from enum import IntEnum
 from realtime.records.errors import RealtimeError
 
 RETRY_AFTER_MS = 2000
-"""How long a client that was refused waits by default before it tries again."""
+"""How long a refused client has to wait by default before it tries again, in milliseconds."""
 
 
 class CloseCode(IntEnum):
@@ -50,7 +50,8 @@ HTTP_STATUSES = {
     CloseCode.FEED_UNAVAILABLE: 503,
     CloseCode.SERVER_RESTART: 503,
 }
-"""The HTTP statuses for the same reasons: a WebSocket is closed with the code, a request is refused with the status."""
+"""The HTTP status of each close code that can refuse a client. A WebSocket gets the code, an HTTP request the
+status."""
 
 HTTP_ERRORS = {
     400: "invalid",
@@ -59,7 +60,7 @@ HTTP_ERRORS = {
     429: "too_many_connections",
     503: "unavailable",
 }
-"""For each HTTP status of a refusal, the `code` in the body of the answer."""
+"""The `code` in the JSON body of a refusal, by its HTTP status."""
 
 
 class RefusedError(RealtimeError):

@@ -151,7 +151,7 @@ def ping(place: Place) -> Frame:
 
 
 def delayed(seconds: float) -> Frame:
-    """Return the frame that replaces a ping while the feed cannot be read. `seconds` says how long that has lasted."""
+    """Return the frame that is sent instead of pings while the feed is delayed, with the length of the delay."""
     return Frame("delayed", orjson.dumps({"type": "delayed", "seconds": round(seconds, 1)}))
 
 

@@ -70,7 +70,7 @@ class AsyncPublisher:
         data: Mapping[str, Any] | None = None,
         milestone: bool = False,
     ) -> Published | None:
-        """Publish the progress of a job. Return Redis' answer, or None as `Publisher.progress` does.
+        """Publish the progress of a job. Return Redis' answer, or None in the same cases as `Publisher.progress`.
 
         Raise BadTopicError or BadRecordError if the record can never be published. Errors of Redis are never raised.
         """

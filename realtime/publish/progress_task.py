@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 class ProgressTask:
     """Sends updates with `publish_many`, and finds out with `probe` whether Redis accepts them.
 
-    An instance belongs to one event loop. An exception of one of these functions opens the breaker.
+    An instance belongs to one event loop. An exception of `publish_many` or `probe` opens the breaker.
     """
 
     def __init__(

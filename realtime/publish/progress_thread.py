@@ -23,7 +23,7 @@ Work = Callable[[], None]
 class ProgressThread:
     """Sends updates with `publish_many`, and finds out with `probe` whether Redis accepts them. Threads may share it.
 
-    An exception of one of these functions opens the breaker. In a forked child the object starts without updates.
+    An exception of `publish_many` or `probe` opens the breaker. In a forked child the object starts without updates.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class Update:
 
     @property
     def stage(self) -> tuple[int, int, str] | None:
-        """The step without its percentage."""
+        """The step's index, total and name, without its percentage; None without a step."""
         return (self.step.index, self.step.total, self.step.name) if self.step else None
 
 
@@ -54,16 +54,17 @@ class Throttle:
         return next((lane.free_at for lane in self._lanes.values()), math.inf)
 
     def offer(self, update: Update, now: float) -> bool:
-        """Return whether the caller has to send the update now. Otherwise keep it until `due` returns it.
+        """Return whether the caller has to send the update now. If not, keep the update until `due` returns it.
 
-        The update replaces one that was kept earlier. An update of an older attempt replaces none and is never kept.
+        A newer update replaces the kept one. An update of an older attempt is never kept, and replaces nothing.
         """
         lane = self._lanes.get(update.key)
         if lane is None:
             self._leave(update.key, _Lane(update.draft.attempt, update.stage), now)
             return True
         if update.draft.attempt < lane.attempt:
-            # Redis will reject the update, and the answer shows the old attempt's worker that a newer attempt exists.
+            # Redis will reject this update. Send it anyway, because its worker learns from the answer that a newer
+            # attempt exists.
             leaves = now >= lane.free_at and lane.waiting is None
         else:
             changed = (update.draft.attempt, update.stage) != (lane.attempt, lane.stage)

@@ -55,9 +55,10 @@ class Commands:
         return [self._keys.status(tenant_id, topic), self._keys.progress(tenant_id, topic)]
 
     def refresh(self, pipeline: Any, tenant_id: int, topic: str, seconds: int | None) -> None:
-        """Add commands to a pipeline that let both keys of a record expire in `seconds` (None: as an unfinished topic).
+        """Add commands to a pipeline that make both keys of a record expire in `seconds`.
 
-        They never shorten an expiry, and never set one on a key that has none.
+        With None, the keys expire after `unfinished_ttl_seconds`. The commands never shorten an expiry, and never set
+        one on a key that has none.
         """
         for name in self.record(tenant_id, topic):
             pipeline.expire(name, seconds or self.limits.unfinished_ttl_seconds, gt=True)

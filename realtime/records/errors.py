@@ -64,11 +64,11 @@ class NotNowError(RealtimeError):
 
 
 class LeaseLostError(RealtimeError):
-    """Another process has taken over the work of this one."""
+    """Another process has taken over the lease. The work that needs the lease must stop in this process."""
 
 
 class CheckFailedError(RealtimeError):
-    """A check of the doctor found a fault. `mend` says how to mend it."""
+    """A check of the doctor found a fault. `mend` says how to fix the fault."""
 
     def __init__(self, message: str, mend: str) -> None:
         super().__init__(message)

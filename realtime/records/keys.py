@@ -12,19 +12,22 @@ STATUS_SUFFIX = ":status"
 PROGRESS_SUFFIX = ":progress"
 
 OLD_PROGRESS_PATTERN = "job:*:progress"
-"""The progress keys of the version before tenants, which had no key prefix (see `old_progress`)."""
+"""The pattern of the progress keys of old workers, whose version had no tenants and no key prefix."""
 _OLD_PROGRESS = re.compile(r"job:(video:)?([A-Za-z0-9_-]{1,64}):progress", re.ASCII)
 _STATUS = re.compile(r"tenant:(\d{1,19}):([a-z]{1,16}:[A-Za-z0-9_-]{1,64}):status", re.ASCII)
 
 
 def old_progress(topic: str) -> str | None:
-    """Return the key of a topic's progress in the version before tenants. Return None for newer kinds."""
+    """Return the key in which old workers write a topic's progress. Their version had no tenants.
+
+    Return None for a kind of topics that their version did not have.
+    """
     kind, _, ident = check_topic(topic).partition(":")
     return {"video": f"job:video:{ident}:progress", "job": f"job:{ident}:progress"}.get(kind)
 
 
 def topic_of_old_progress(name: str) -> str | None:
-    """Return the topic that has this key in the version before tenants, or None for any other key."""
+    """Return the topic whose progress old workers write to this key, or None for any other key."""
     match = _OLD_PROGRESS.fullmatch(name)
     return f"{'video' if match[1] else 'job'}:{match[2]}" if match else None
 

@@ -57,7 +57,7 @@ LATENCY = Histogram(LATENCY_SECONDS)
 
 @contextmanager
 def counting_refusals() -> Iterator[None]:
-    """Count a write that Redis refuses within the block, by the code of the error. Raise the error again."""
+    """If Redis refuses a write within the block, count the refusal by its error code. Raise the error again."""
     try:
         yield
     except ResponseError as problem:
@@ -66,7 +66,7 @@ def counting_refusals() -> Iterator[None]:
 
 
 def count_refused(problem: ResponseError) -> None:
-    """If Redis refused a write with this error, count it by its code."""
+    """Count a refused write by the code of this error. Do nothing if the error is not the refusal of a write."""
     if (code := refusal(problem)) is not None:
         counts.refused_writes[code] += 1
 

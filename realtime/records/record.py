@@ -25,7 +25,7 @@ MAX_NUMBER = 2**53 - 1
 """The largest whole number that JavaScript holds exactly."""
 MAX_REMAINING_SECONDS = 1e9
 MAX_PUBLISHED_AT = 1e11
-"""In Unix seconds. A time in milliseconds, a frequent mistake, is above this and is refused."""
+"""The latest accepted `published_at`, in Unix seconds. So a time in milliseconds, a frequent mistake, is refused."""
 
 _HEADER = re.compile(
     rb'\{"offset":(\d{1,16}),"topic":"([a-z]{1,16}:[A-Za-z0-9_-]{1,64})","attempt":(\d{1,16}),"status":"([A-Z]{1,16})"'

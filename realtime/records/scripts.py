@@ -21,11 +21,11 @@ log = structlog.get_logger(__name__)
 
 _FOLDER = Path(__file__).with_name("lua")
 _OPENING = frozenset({"publish", "snapshot", "topics"})
-"""Scripts that begin with `open_feed.lua`."""
+"""Scripts whose text is put after that of `open_feed.lua`."""
 _ONLY_MASTER = frozenset({"read_record"})
 """Scripts that open no feed, but must not read from a replica."""
 _PUBLISHING = frozenset({"stall", "show_topic", "copy_old"})
-"""Scripts that decide whether to call `publish.lua`."""
+"""Scripts that contain `publish.lua` as a function, and decide whether to call it."""
 _AT_THE_LIMIT = frozenset(
     {"revoke", "set_note", "repair", "show_topic", "stall", "maintain_index", "lease", "drop_lease", "expire_ended"}
 )
@@ -37,7 +37,8 @@ ALLOW_OOM = "#!lua flags=allow-oom\n"
 def source(name: str, *, at_the_limit: bool = False) -> str:
     """Return the text of a script, together with the scripts that it needs.
 
-    With `at_the_limit`, return a variant that writes even when Redis is at its memory limit, as terminal states need.
+    With `at_the_limit`, return a variant that may write even when Redis is at its memory limit. Terminal states
+    need this variant.
     """
     header = ALLOW_OOM if at_the_limit or name in _AT_THE_LIMIT else ""
     return header + _body(name)
@@ -148,7 +149,7 @@ def snapshot_arguments(
 ) -> tuple[list[str], list[Any]]:
     """Return KEYS and ARGV of `snapshot.lua`. An empty epoch asks for the whole feed.
 
-    If the whole feed is read, those of `topics` that are not in the index are read too, by name.
+    A read of the whole feed also returns the records of those `topics` that are not in the index.
     """
     names = [keys.feed(tenant_id), keys.index(tenant_id), keys.relay()]
     prefix = keys.tenant(tenant_id)

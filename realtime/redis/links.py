@@ -4,7 +4,7 @@ After a failover an open connection may lead to a server that is a replica now, 
 Redis does not close such a connection: it answers reads from the data that it has, and refuses writes. So when Redis
 answers that it is the wrong server or cannot serve (`WRONG_SERVER_CODES`), all connections of this process to this
 address are replaced: the address is resolved again, and the command is sent once more. A connection is also replaced
-after half a minute, because a server that does not know that another one has taken over refuses nothing.
+after half a minute, because an old master that has not noticed the failover refuses nothing.
 
 Do not use these clients for transactions that WATCH keys: they need one connection from beginning to end.
 """
@@ -32,7 +32,7 @@ from realtime.redis.refused_writes import CODES, refusal
 WRONG_SERVER_CODES = (*CODES, "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "BUSY")
 """Error codes of a server that is the wrong one or cannot serve now. (After LOADING and NOAUTH redis-py reconnects.)"""
 YOUNG_SECONDS = 1.0
-"""After such an error a connection that is younger than this is kept: its address was resolved just now."""
+"""A connection younger than this is kept even after a code of WRONG_SERVER_CODES: its address was just resolved."""
 OLD_SECONDS = 30.0
 """A connection that is older than this is replaced before it is used again."""
 

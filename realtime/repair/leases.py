@@ -51,7 +51,7 @@ class Leases:
         key_prefix: str = "",
         limits: Limits | None = None,
     ) -> None:
-        """Use the function `maintain` to repair the evicted topics of a list of tenants."""
+        """Store these objects. `maintain` is a function that repairs the evicted topics of a list of tenants."""
         self._redis, self._rebuild, self._maintain = redis, rebuild, maintain
         self._keys = Keys(key_prefix)
         self._limits = limits or Limits()

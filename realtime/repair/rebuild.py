@@ -148,7 +148,7 @@ class Rebuild:
     def maintain(self, tenant_ids: Sequence[int], *, compare: Compare = "none") -> Rebuilt:
         """Renew the expiry of unfinished topics, and repair topics whose status key is gone.
 
-        `compare` says which other topics are compared with the database, too.
+        `compare` says which topics are compared with the database even though their status key exists.
         """
         calls: list[Call] = [
             (
@@ -205,7 +205,7 @@ class Rebuild:
         return done
 
     def _count(self, name: str, calls: Sequence[Call]) -> int:
-        """Call a script that publishes. Return how many publishes were accepted.
+        """Make all these calls of a script that publishes. Return how many publishes Redis accepted.
 
         The script is allowed to write even when Redis is at its memory limit, because this is a repair.
         """

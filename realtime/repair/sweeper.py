@@ -32,7 +32,7 @@ COMPARE_SECONDS = 300.0
 SILENT_SECONDS = 7 * 86_400
 """An unfinished topic that is not in the database is ended if no record of it was published for this long."""
 NO_CLOCK = 1_500_000_000
-"""Unix seconds. An earlier time comes from a machine whose clock was not set."""
+"""In Unix seconds. A record with an earlier time never counts as silent: the clock of its machine was not set."""
 SEARCH_SECONDS = 3600.0
 """The time between two searches of all keys for ended topics without expiry."""
 SEARCH_KEYS = 2000
@@ -51,9 +51,9 @@ class Sweeper:
         limits: Limits | None = None,
         old_workers: bool = False,
     ) -> None:
-        """Sweep this Redis. With `old_workers`, compare each unfinished topic with the database.
+        """Sweep this Redis. With `old_workers`, compare every unfinished topic with the database every minute.
 
-        Workers of the version before tenants write the end of a job only to the database.
+        Old workers, whose version had no tenants, write the end of a job only to the database.
         """
         self._redis = redis
         self._compare: Compare = "unfinished" if old_workers else "none"

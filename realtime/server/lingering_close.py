@@ -9,7 +9,7 @@ LINGER_SECONDS = 2.0
 def end_gently(loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, last: bytes) -> asyncio.TimerHandle:
     """Write a last message, and then nothing more. Return the timer that aborts the connection.
 
-    The timer ends after `LINGER_SECONDS`. Until then the socket is read: if a socket is closed with unread bytes, the
+    The timer fires after `LINGER_SECONDS`. Until then the socket is read: if a socket is closed with unread bytes, the
     peer may lose the last message.
     """
     transport.write(last)

@@ -1,7 +1,7 @@
 """Adds the CORS headers for pages of other origins in `REALTIME_ALLOWED_ORIGINS` (Fetch standard, section 3.3).
 
 Such pages may use the engine's own paths with credentials, and the paths in `REALTIME_CORS_PATHS` without credentials.
-This is the outermost layer, so that errors have the headers, too: a page cannot read an answer without these headers.
+A page cannot read an answer without these headers. So this is the outermost layer, which adds them to errors as well.
 """
 
 from collections.abc import Awaitable, Callable

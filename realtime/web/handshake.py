@@ -89,5 +89,6 @@ def _ticket_of_cookie(headers: Mapping[bytes, str], tenant_code: str) -> Ticket 
     if not _TENANT_CODE.fullmatch(tenant_code):
         return None
     cookies = parse_cookie(headers.get(b"cookie", ""))
-    # The browser's own EventSource reconnects for hours, always with the cookie of its first connection.
+    # The browser's own EventSource reconnects for hours with the cookie of its first connection. With `reconnecting` a
+    # ticket is accepted for that long.
     return read_cookie(cookies, tenant_code, reconnecting=b"last-event-id" in headers)

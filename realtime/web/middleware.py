@@ -20,8 +20,8 @@ MESSAGE = (
 def tell_untold_revocations(get_response: Any) -> Answer:
     """Answer 503 if the request has revoked something, such as a session, but Redis cannot be reached.
 
-    Older tokens and connections work until the relay can announce the revocation. Without this middleware the view's
-    own answer is sent, and only the log says `revocation_not_told`.
+    Until the relay has announced the revocation, the tokens and connections that it concerns still work. Without this
+    middleware the view's own answer is sent, and only the log says `revocation_not_told`.
     """
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:

@@ -24,8 +24,8 @@ class TicketReader(Enum):
 
 
 _FUNCTIONS = {TicketReader.RENEWAL: read_renewable, TicketReader.PROGRESS: read_rights}
-"""The functions of these two readers. All others use `read_ticket`: it accepts a ticket for 60 seconds after its
-issue."""
+"""The functions with which these two read a ticket. All other readers use `read_ticket`, which accepts a ticket for 60
+seconds after its issue."""
 
 
 def read(reader: TicketReader, text: str) -> Ticket:
