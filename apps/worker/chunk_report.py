@@ -38,7 +38,7 @@ class ChunkReport:
 
     def _remaining(self, done: int, total: int) -> float | None:
         if self._first is None:
-            # Neither the rows of an earlier attempt nor the first chunk say anything about the pace of this attempt.
+            # Measure the pace from here on: `done` includes the rows of earlier attempts and the first chunk.
             self._first, self._started = done, time.monotonic()
             return None
         pace = (time.monotonic() - self._started) / max(1, done - self._first)

@@ -65,7 +65,7 @@ class Deliveries(Generic[RowId, C]):
         try:
             lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=self._store.topic(ident))
         except RedisError as problem:
-            # If another worker still runs the job, the claim begins a new attempt. That worker can save no result.
+            # If another worker still runs the job, the claim begins a new attempt. The old worker can save no result.
             log.warning("lease_not_read", error=str(problem))
             lease_left = 0.0
         claimed = self._store.claim(tenant_id, ident, lease_alive=lease_left > 0)
@@ -127,7 +127,10 @@ class Deliveries(Generic[RowId, C]):
             log.exception("job_not_tidied_up")
 
     def _try_again(self, running: Running[C], problem: Exception) -> None:
-        """Leave the job to its next attempt, which continues the work. Fail the job after its last attempt."""
+        """Give the job back, so that another attempt continues it after a pause.
+
+        If no attempt is left, fail the job.
+        """
         log.warning("job_attempt_failed", receives=running.delivery.receives, exc_info=problem)
         if not self._running.remove(running):
             return  # the job was given back already, because this process stops

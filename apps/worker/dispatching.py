@@ -61,7 +61,7 @@ class Dispatching:
         connection.close()
 
     def look(self, now: float) -> None:
-        """Send the messages of jobs whose turn has come. Twice per visibility time, search for lost messages too."""
+        """Send the messages of jobs whose turn has come. Twice per visibility time, also search for lost messages."""
         if released := dispatch.release(self._queue.short_name):
             log.info("turns_given", jobs=released)
         if now >= self._look_at:
@@ -98,7 +98,10 @@ class Dispatching:
         return idle
 
     def _forget(self, seen: list[SentJob], idle: set[int]) -> None:
-        """Forget jobs with ids in the range of this search that are not idle, and note where the next search begins."""
+        """Forget the jobs that this search found busy or did not find, and note where the next search begins.
+
+        Jobs whose ids are outside the range of this search are kept.
+        """
         last = seen[-1].pk if len(seen) == MOST_SEEN else math.inf
         kept = {
             pk: since for pk, since in self._idle_since.items() if pk in idle or not self._looked_until < pk <= last

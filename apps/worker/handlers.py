@@ -107,4 +107,4 @@ class Handler(Generic[C]):
     sweep: Callable[[], object] | None = None
     """Deletes what this kind of job keeps for a limited time. It is called when a worker starts and then every hour."""
     sweep_soon: Callable[[], object] | None = None
-    """Does what requests leave to the worker, such as deleting files. It is called every few seconds."""
+    """Does work that requests do not do themselves, such as deleting files. It is called every few seconds."""

@@ -160,7 +160,10 @@ class Worker(Generic[RowId, C]):
             close_old_connections()
 
     def _drain(self) -> bool:
-        """Wait for running jobs until the drain time ends, then give back the others. Return whether all have ended."""
+        """Wait until the running jobs have ended, at most for the drain time. Give back the jobs that still run.
+
+        Return whether all jobs ended in time.
+        """
         with self._lock:
             running = set(self._futures)
         _, unfinished = wait(running, self._stopping.seconds_left)

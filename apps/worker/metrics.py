@@ -27,7 +27,7 @@ class Jobs(Collector):
         self._question = Question(_ask_database)
 
     def describe(self) -> list[Metric]:
-        """Return nothing, so that registering the collector makes no query."""
+        """Return an empty list, so that registering the collector makes no query."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""Renews the leases and messages of the jobs that this process runs. Gives the jobs back when the process stops."""
+"""Renews the leases and the message visibility of this process's jobs. Gives the jobs back when the process stops."""
 
 import threading
 from collections.abc import Callable

@@ -15,7 +15,7 @@ class Timing:
     """The timing of a worker.
 
     `visibility_seconds` is greater than `lease_seconds`, so that a dead worker's lease has ended when another worker
-    receives its message.
+    receives the message of the job.
     """
 
     heartbeat_seconds: float

@@ -16,7 +16,7 @@ _NEW_SECONDS = 60.0
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """Make an empty folder, which is deleted at the end of the `with` block."""
+    """Yield an empty folder, and delete it at the end of the `with` block."""
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name, Path(name, _HELD).open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # the kernel releases the lock when the process ends in any way
         folder = Path(name, "work")

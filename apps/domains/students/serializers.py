@@ -29,7 +29,10 @@ class StudentForm(serializers.Serializer[Any]):
     lecture = serializers.IntegerField(required=False, write_only=True)
 
     def row(self, before: Student | None = None) -> StudentRow:
-        """Return the fields as a normalised row. `before` supplies the fields not sent. Raises ValidationError."""
+        """Return the fields as a normalised row.
+
+        `before` supplies the fields that the request does not contain. Raises ValidationError for an invalid row.
+        """
         cells = {column: str(getattr(before, column.value, "")) for column in Column} if before else {}
         cells |= {column: self.validated_data[column.value] for column in Column if column.value in self.validated_data}
         row = read_row(1, cells, normalise_korean_mobile)

@@ -63,4 +63,4 @@ class Video(models.Model):
 
 
 ANNOUNCED = models.Q(uploaded_at=None) | models.Q(uploaded_at__gt=models.F("created_at"))
-"""The condition of `was_announced`, for queries. Without an announcement, a file arrives before its row is created."""
+"""The condition of `was_announced`, for queries. A video that was not announced gets its row after its file arrived."""

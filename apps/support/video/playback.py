@@ -33,13 +33,16 @@ class Playable:
 
 
 def playback_address(playable: Playable, name: str) -> str:
-    """Return the address of a file of a READY video, valid for six hours. Playlists name files relative to it."""
+    """Return an address for a file of a READY video.
+
+    It is valid for six hours. Playlists contain relative addresses.
+    """
     signed = _SIGNER.sign(f"{playable.tenant_id}-{playable.video_id}-{playable.attempt}")
     return f"/media/hls/{signed}/{name}"
 
 
 def read_playback(signed: str) -> Playable:
-    """Return the attempt of a video to which a signed address gives access. Raises PlaybackError."""
+    """Return the attempt that a signed address belongs to. Raises PlaybackError for a wrong or expired address."""
     try:
         value = _SIGNER.unsign(signed, max_age=PLAYBACK_SECONDS)
         return Playable(*map(int, value.split("-")))

@@ -41,7 +41,7 @@ SAVE_TRIES, SAVE_PAUSE_SECONDS = 10, 1.0
 def send_messages(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
     """Send the messages of a job, and return `{"sent", "failed", "total"}`.
 
-    Raises ProviderUnavailableError if messages are left for another attempt.
+    Raises ProviderUnavailableError if some messages must wait for another attempt.
     """
     repositories_messages.fail_claimed_messages(job)
     report = SendingReport(progress, _totals(job))
@@ -69,7 +69,8 @@ class _Sending:
     def run(self) -> None:
         """Send messages until none is left.
 
-        Raises ProviderUnavailableError if messages are left for another attempt, and the errors of `JobProgress.go_on`.
+        Raises ProviderUnavailableError if some messages must wait for another attempt, and the errors of
+        `JobProgress.go_on`.
         """
         try:
             while self._is_unfinished:
@@ -77,7 +78,7 @@ class _Sending:
                 started = self._start_next()
                 self._note_ended(0.0 if started else LOOK_SECONDS)
         finally:
-            # Save outcomes after an error, too: only this process knows the outcomes of messages that the provider has.
+            # Also save outcomes after an error: no other process has the outcomes of the messages that were sent.
             for message, problem in self._lanes.ended(None):
                 self._save(message, problem)
         if self._set_aside is not None:
@@ -168,7 +169,7 @@ class _Sending:
         self._quiet_until = time.monotonic() + self._health.pause
 
     def _put_off(self, message: Message, problem: ProviderUnavailableError) -> None:
-        """Let the message wait. After too many tries, leave it to the next attempt of the job."""
+        """Send the message again later or, after too many tries, only in the next attempt of the job."""
         seconds = self._health.note_refusal(message.pk)
         if self._health.refusals == 1:  # log once each time that the provider stops accepting messages
             log.warning("provider_unavailable", error=str(problem))
@@ -179,7 +180,7 @@ class _Sending:
 
 
 def _save_surely(save: Callable[[], None]) -> None:
-    """Call `save`, and repeat it if the database cannot be reached, because only this process knows the outcome."""
+    """Call `save`, and repeat it if the database cannot be reached, because no other process has the outcome."""
     for _ in range(SAVE_TRIES - 1):
         try:
             save()

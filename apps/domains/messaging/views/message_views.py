@@ -90,7 +90,7 @@ class MessageDetailView(APIView):
 
 
 def status_param(request: Request) -> MessageStatus | None:
-    """Return the status that the request asks for, or None if it has no parameter `status`. Raises ApiError."""
+    """Return the parameter `status` of the request, or None if it has none. Raises ApiError for an unknown status."""
     status = request.query_params.get("status")
     if status is not None and status not in STATUSES:
         raise ApiError(400, "invalid", f"status is one of {', '.join(STATUSES)}.")

@@ -121,7 +121,7 @@ def _save_rows(task: _Import, chunk: Sequence[Row]) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the first line of the error. PostgreSQL's DETAIL, which shows the values of the row, comes after it."""
+    """Return the first line of the error, without PostgreSQL's DETAIL, which would show the values of the row."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 

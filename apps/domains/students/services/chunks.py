@@ -13,7 +13,7 @@ from apps.domains.students.services.usernames import make_username
 def save_students(
     tenant_id: int, rows: Mapping[Key, StudentRow], lecture_id: int | None, password_hash: str
 ) -> dict[Key, tuple[str, int]]:
-    """Find, restore or create the student of each row. Return the outcome and the student's id by the key of the row.
+    """Find, restore or create the student of each row. Return a dictionary: row's key → (outcome, student's id).
 
     Call this inside a transaction, and repeat the whole transaction after a conflict (`try_again`). Raises
     StudentsMovedError, LectureMissingError and IntegrityError.

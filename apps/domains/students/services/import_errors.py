@@ -38,7 +38,7 @@ def try_again(work: Callable[[], Answer]) -> Answer:
 
 
 def is_concurrent(error: BaseException) -> bool:
-    """Return whether another transaction (or a taken username) caused the error, so that another try may succeed."""
+    """Return whether another transaction or a taken username caused the error. If so, another try may succeed."""
     return isinstance(error, StudentsMovedError) or _code(error) in {_DEADLOCK, _SERIALIZATION, _UNIQUE}
 
 

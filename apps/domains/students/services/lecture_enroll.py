@@ -42,7 +42,7 @@ def get_or_create_student_for_lecture_enroll(
 
 
 def check_lecture(tenant_id: int, lecture_id: int | None) -> None:
-    """Raise LectureMissingError if this academy does not have the lecture. None means no lecture."""
+    """Raise LectureMissingError if this academy does not have the lecture. Accept None, which means no lecture."""
     if lecture_id is not None and not students.lecture_exists(tenant_id, lecture_id):
         raise LectureMissingError
 

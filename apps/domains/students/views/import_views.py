@@ -71,7 +71,10 @@ class StudentImportView(APIView):
 
 
 def _hash_initial_password(request: Request, password: str) -> str:
-    """Return the hash of the initial password of an import. Raises Throttled (429) and HashingBusyError (503)."""
+    """Return the hash of the initial password of an import.
+
+    Raises Throttled (429) after too many attempts, and HashingBusyError (503) if too many passwords are being hashed.
+    """
     caller, address = caller_of(request), address_of(request)
     attempt = count_attempt("import", address=address, tenant=caller.tenant_code, account=str(caller.user_id))
     try:
@@ -83,7 +86,7 @@ def _hash_initial_password(request: Request, password: str) -> str:
 
 
 class SampleWorkbookView(APIView):
-    """A sample workbook of invented students, with some invalid rows. `?rows=2000` is the number of rows."""
+    """A sample workbook of invented students, with some invalid rows. `?rows=2000` sets the number of rows."""
 
     roles = {"GET": OFFICE}  # noqa: RUF012 - read only
 

@@ -19,12 +19,12 @@ from academy.leftovers import attempts_of
 MAX_FILE_NAME = 200
 ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
 """If the file of an announced video has not arrived after this time, the video is deleted. An upload may begin just
-before its address expires, and take as long again."""
+before its address expires, and then take up to `UPLOAD_SECONDS`."""
 ADDRESS_EXPIRED = timedelta(seconds=UPLOAD_SECONDS + 60)
 """The upload address has expired this long after the announcement, even if the storage's clock is a minute slow."""
 MOST_SWEPT = 200
 DISCARD_PATIENCE = timedelta(minutes=5)
-"""After this time a video whose files were not deleted (its worker died, or the storage was down) is claimed again."""
+"""A sweep tries again after this time if a video's files were not deleted (a worker died, or the storage was down)."""
 DELETED_KEPT = timedelta(days=2)
 """How long the row of a deleted video stays, because its minutes count towards the quota of the day."""
 COPY_BYTES = 4_000_000

@@ -11,10 +11,10 @@ def mark_processing(tenant_id: int, video_id: int, *, lease_alive: bool) -> Clai
 
 
 def complete_video(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> None:
-    """Make a claimed video READY, with its playlist at `hls_path`. Raises AttemptSupersededError."""
+    """Make a claimed video READY, with its playlist at `hls_path`. Raises AttemptSupersededError for an old attempt."""
     videos.finish(video, hls_path=hls_path, duration=duration, made_bytes=made_bytes)
 
 
 def fail_video(video: ClaimedVideo, code: str, message: str) -> None:
-    """Make a claimed video FAILED, with the reason. Raises AttemptSupersededError."""
+    """Make a claimed video FAILED, with the reason. Raises AttemptSupersededError for an old attempt."""
     videos.fail(video, code, message)
