@@ -51,10 +51,10 @@ class Client(Watcher):
 
 
 class Load:
-    """Keeps one unfinished job at each of its places, and watches these jobs. `topics` has the topic of each place.
+    """Keeps one unfinished job in each of a fixed number of places, and watches these jobs.
 
-    Even places have videos, odd places imports. There are more places than `jobs`, the number of jobs that the workers
-    run at a time. So another job is waiting whenever one ends.
+    `topics[place]` is the topic of the job in a place. Even places have videos, odd places imports. There are more
+    places than `jobs`, the number of jobs that the workers run at a time. So another job is waiting whenever one ends.
 
     The jobs are submitted and watched through one web process. A benchmark should measure another web process.
     """
@@ -77,7 +77,10 @@ class Load:
         return sum(self.status(topic) == "PROCESSING" for topic in self.topics)
 
     async def keep(self, place: int) -> None:
-        """Submit a job at this place, and another whenever one has ended. Raises JobEndedBadlyError if one fails."""
+        """Submit a job in this place, and a new job whenever one has ended.
+
+        Raises JobEndedBadlyError if a job fails.
+        """
         while True:
             async with self._turn:
                 topic = await (self._submit_video() if place % 2 == 0 else self._submit_import())
@@ -144,7 +147,10 @@ async def look(client: httpx.AsyncClient, address: str) -> bool:
 
 @asynccontextmanager
 async def running_load(address: str, material: Material, jobs: int) -> AsyncIterator[Load]:
-    """Yield a load when all its places have a job and `jobs` of them run. Unfinished jobs stay when the block ends."""
+    """Yield a load as soon as each of its places has a job and `jobs` of the jobs run.
+
+    Jobs that are unfinished at the end of the `with` block are not cancelled.
+    """
     async with signed_in(address) as client:
         client.headers["Connection"] = "close"  # an upload on a connection that the server closes would fail
         ticket = await new_ticket(client)

@@ -4,7 +4,7 @@ The benchmark starts a complete product. `jobs` videos and imports run all the t
 They are submitted through one web process. Another web process only serves the clients that watch, one client for each
 job, in two phases of `seconds` each:
 
-A. each client holds a WebSocket with a ticket for its job, and also polls `…/progress/` once a second, as old pages do;
+A. each client has a WebSocket with a ticket for its job, and also polls `…/progress/` once a second, as old pages do;
 B. each client only polls the job's detail once a second, which is read from the database.
 
 The benchmark counts the requests, the records that were pushed, the statements of the second web process (from

@@ -34,7 +34,7 @@ READ_ON_BYTES, READ_ON_SECONDS = 32_000_000, 10.0
 A client may miss the answer if its connection is closed while it still sends the body.
 """
 SENDER_READ_ON_BYTES, SENDER_READ_ON_SECONDS = 200_000_000, 30.0
-"""How much of a refused body is still read if its sender is known, and for how long."""
+"""How much of a refused body is still read, and for how long, if its sender has a valid access token."""
 RETRY_SECONDS = 10
 RECHECK_SECONDS = 5.0
 """While a body arrives, its sender is checked again whenever this many seconds have passed."""
@@ -53,7 +53,7 @@ class Allowance:
 class BodyRefusedError(Exception):
     """The body is refused. The text is the message of the answer.
 
-    `known` is true if the sender is known, by a valid access token.
+    `known` is true if the sender has a valid access token.
     """
 
     def __init__(
@@ -112,7 +112,10 @@ class _Body:
         self.more = True
 
     async def begin(self) -> None:
-        """Check the announced length and, if it is large, the sender. Raises BodyRefusedError."""
+        """Check the Content-Length and, if it is large, the sender.
+
+        Raises BodyRefusedError if either is not accepted.
+        """
         announced = dict(self._scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or len(announced) > MAX_DIGITS:
             raise BodyRefusedError(413, "too_large", "The Content-Length of the request is not accepted.")
@@ -120,7 +123,10 @@ class _Body:
             await self._admit_sender(int(announced))
 
     async def receive(self) -> Message:
-        """Receive the next part of the body for the application. Raises BodyRefusedError."""
+        """Receive the next part of the body for the application.
+
+        Raises BodyRefusedError if the body is too large or too slow, or if its sender may not send it (any more).
+        """
         if not self.more:  # the next message is a disconnect: wait for it without a time limit
             return await self._receive()
         message = await self._next()

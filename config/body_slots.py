@@ -96,8 +96,8 @@ class _Pool:
     def _check_unfinished(self, sender: Sender) -> None:
         """Raise NoSlotError if another unfinished body would be too many.
 
-        Besides the fixed limits, a tenant may have at most as many unfinished bodies as there are free slots. A user
-        may have at most as many as the tenant may still add.
+        Apply the fixed limits. Also refuse a tenant that has as many unfinished bodies as there are free slots, and a
+        user who has as many as the user's tenant may still add.
         """
         limits = self._limits
         of_user, of_tenant, of_all = (self._unfinished[key] for key in (sender, sender.tenant_id, None))
@@ -109,8 +109,9 @@ class _Pool:
     def _check_bytes(self, sender: Sender, size: int) -> None:
         """Raise NoSlotError if `size` more bytes would be too many.
 
-        A tenant may have at most as many bytes as stay free, and a user with several bodies half of that. The first of
-        these limits does not apply while the pool is empty, so that even the largest permitted body gets a slot.
+        After the addition, a tenant must not have more bytes than remain free, and a user who had bytes before must not
+        have more than half of what remains free. The tenant's limit does not apply while the pool is empty, so that
+        even the largest permitted body gets a slot.
         """
         of_user, of_tenant, of_all = (self._bytes[key] for key in (sender, sender.tenant_id, None))
         free = self._limits.total_bytes - of_all - size

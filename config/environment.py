@@ -240,7 +240,10 @@ def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
 
 @contextmanager
 def sentences_alone() -> Iterator[None]:
-    """Exit with code 1 if the `with` block finds a wrong variable. Print the sentences, without a traceback."""
+    """Exit with code 1 if the `with` block finds a wrong variable.
+
+    Print a sentence for each one, without a traceback.
+    """
     try:
         yield
     except WrongEnvironmentError as problem:
@@ -249,7 +252,7 @@ def sentences_alone() -> Iterator[None]:
 
 @contextmanager
 def sentences_in_the_log() -> Iterator[None]:
-    """Exit with code 1 if the `with` block finds a wrong variable. Log each sentence, without a traceback."""
+    """Exit with code 1 if the `with` block finds a wrong variable. Log a sentence for each one, without a traceback."""
     try:
         yield
     except WrongEnvironmentError as problem:

@@ -39,7 +39,10 @@ def environment(library: Path, offset_file: Path) -> dict[str, str]:
 
 
 def find() -> Path | None:
-    """Return an installed library that works, or None. A library that FAKETIME_LIBRARY names is returned untried."""
+    """Return an installed library that works, or None.
+
+    A library that FAKETIME_LIBRARY names is returned without a trial.
+    """
     if named := os.environ.get("FAKETIME_LIBRARY"):
         return Path(named)
     folders = [Path("/usr/lib"), Path("/usr/local/lib"), _FOLDER / "usr/lib"]

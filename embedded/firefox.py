@@ -27,7 +27,7 @@ def _install_by_apt() -> None:
     print("Installing Firefox for the browser tests with apt-get", file=sys.stderr)
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     install = ("apt-get", "install", "-y", "--no-install-recommends", _PACKAGE)
-    # The lists of packages may be new already, because Chromium was installed a moment ago.
+    # Try without `apt-get update` first. The lists of packages are up to date if Chromium was installed a moment ago.
     if run_installer(*install, environment=environment, quiet=True):
         return
     if run_installer("apt-get", "update", environment=environment):

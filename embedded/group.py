@@ -155,9 +155,9 @@ def stop_all(services: Iterable[Service], timeout: float = 10.0) -> None:
 
 @contextlib.contextmanager
 def servers(folder: Path, names: Iterable[str] = NAMES) -> Iterator[Servers]:
-    """Run servers in `folder` for the length of a `with` block. The folder stays.
+    """Run servers in `folder`, yield them, and stop them at the end of the `with` block. The folder is not deleted.
 
-    Addresses in the environment are not used, because a test must never empty a real database.
+    Addresses of servers in the environment are not used, because a test must never empty a real database.
     """
     group = choose(folder, names)
     try:

@@ -28,7 +28,7 @@ _POLLS_WITHIN = 60.0  # seconds; a poll may last 20, and a failing queue is poll
 class Step:
     """A command that must succeed before the next one begins.
 
-    `demo`: whether --no-demo leaves the step out. `again_after`: the server after whose crash the step runs again.
+    `demo`: whether --no-demo skips the step. `again_after`: the server after whose crash the step runs again.
     """
 
     name: str

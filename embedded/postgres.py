@@ -205,6 +205,9 @@ def _locale_options(version: int) -> list[str]:
 
 
 def _system_has(name: str) -> bool:
-    """Return whether the C library has this locale. Another process tries it, because the trial changes the locale."""
+    """Return whether the C library has this locale.
+
+    Try it in a separate process, because setting a locale changes the whole process.
+    """
     code = "import locale, sys; locale.setlocale(locale.LC_ALL, sys.argv[1])"
     return subprocess.run([sys.executable, "-I", "-c", code, name], capture_output=True, check=False).returncode == 0

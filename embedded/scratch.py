@@ -19,7 +19,7 @@ _ALL = PROJECT / ".tools" / "scratch"
 
 @contextlib.contextmanager
 def scratch_folder(name: str = "servers") -> Iterator[Path]:
-    """Make a folder for the length of a `with` block, and delete it afterwards with its contents.
+    """Yield a new folder, and delete it with its contents at the end of the `with` block.
 
     Other users cannot enter pytest's own temporary folders. If root runs the tests in a container without user
     namespaces, PostgreSQL runs as another user, and could not reach its data there. The next call deletes folders that

@@ -64,8 +64,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         """Return whether the connection is alive. With CONN_HEALTH_CHECKS, Django calls it before the first statement.
 
-        Django also calls it after an error. Only then does this method always send a
-        statement, as Django's own back end does.
+        Django also calls it after an error. In that case this method always sends a statement, as Django's own back end
+        does.
         """
         if self.errors_occurred:
             return bool(super().is_usable())

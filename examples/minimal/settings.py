@@ -9,7 +9,7 @@ ROOT_URLCONF = "realtime.urls"  # a project with its own URLs includes it: path(
 USE_TZ = True
 TIME_ZONE = "UTC"  # Django's own default is Chicago
 
-# Only the outbox needs a database; connections, tickets and polls do not. PGHOST, PGUSER … say where it is.
+# Only the outbox needs a database; connections, tickets and polls do not. PGHOST, PGUSER … set the connection.
 DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.environ.get("PGDATABASE", "minimal")}}
 
 REALTIME_REDIS_URL = os.environ["REDIS_URL"]
