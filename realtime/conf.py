@@ -38,7 +38,7 @@ DoctorCheck = Callable[[], str]
 
 
 REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, usually the variable REDIS_URL)"
-"""How messages name the address of Redis. Operators know the variable, and developers the setting."""
+"""What messages call the address of Redis. Developers use the setting, and operators the variable."""
 
 
 @cache
@@ -96,7 +96,7 @@ def redis() -> Redis:
 
 
 def old_keys() -> OldKeys | None:
-    """Return the reader of records that also reads the old keys, or None unless `REALTIME_LEGACY_KEYS` is `read`.
+    """Return the reader that also reads records from the old keys. Return None unless `REALTIME_LEGACY_KEYS` is `read`.
 
     Workers of the first version, which had no tenants, write their progress to the old keys.
     """

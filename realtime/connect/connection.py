@@ -44,7 +44,7 @@ class Carrier(Transport, Protocol):
     answers_pings: bool
 
     def close(self, code: CloseCode, reason: str) -> Coroutine[Any, Any, None]:
-        """Close the connection after everything that was sent before."""
+        """Close the connection as soon as all earlier frames have been sent."""
 
     def abort(self) -> None:
         """Close the connection at once, without waiting for the peer."""
@@ -57,7 +57,7 @@ class Carrier(Transport, Protocol):
 
 
 class Connection:
-    """A connection. Its first ticket sets its permissions. Each new ticket only moves the time of its end."""
+    """A connection. Its first ticket sets its permissions. A new ticket changes only its end time."""
 
     def __init__(
         self,

@@ -73,7 +73,8 @@ class Connections:
     def add(self, connection: OpenConnection) -> None:
         """Count a new connection. Raise TooManyConnectionsError if a limit is reached.
 
-        At the user's limit, first end the oldest connection of the user whose peer seems to be gone, if there is one.
+        At the user's limit, first end the oldest of this user's connections whose peer seems to be gone, if there is
+        one.
         """
         ticket = connection.ticket
         user = ticket.tenant_id, ticket.user_id

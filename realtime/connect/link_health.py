@@ -1,8 +1,9 @@
 """Finds what no message reports: links that look healthy but deliver nothing, and revocations whose message was lost.
 
-Every 15 seconds it compares the epochs and offsets of the mirrors with Redis and reads the revocation marks, for all
-tenants in one round trip. Every second it checks whether Redis accepts writes. While Redis refuses writes, the marks
-that Redis does not have are read from the database (`realtime.connect.unwritten_revocations`).
+Every 15 seconds, `Health` compares the epochs and offsets of the mirrors with Redis. In the same round trip it reads
+the revocation marks (`realtime.connect.revocation`) of all tenants. Every second it checks whether Redis accepts
+writes. While Redis refuses writes, the marks that Redis does not have are read from the database
+(`realtime.connect.unwritten_revocations`).
 
 A process trusts its copy of the marks while the link that delivers revocations shows every second that it is alive.
 Otherwise it reads the marks from Redis or, if Redis does not answer, from the database.
@@ -39,7 +40,7 @@ SILENT_SECONDS = 1.0
 HEARD_SECONDS = 2.0
 """A link that has shown no sign of life for longer than this may have lost a revocation."""
 STALE_PERIODS = 3
-"""Marks are no longer trusted if they were last read more than this many periods ago."""
+"""Marks are no longer trusted if they were last read more than this many probe periods ago."""
 
 
 @dataclass
@@ -67,10 +68,10 @@ class Health:
         look: Callable[[], Awaitable[None]] | None = None,
         read_committed: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
-        """Take the parts to check.
+        """Make an object that checks these parts.
 
-        `look` and `read_committed` must call the methods of these names of `revocations.unwritten`, without blocking
-        the event loop. By default, the methods are called in a thread.
+        `look` and `read_committed` must call the methods of `revocations.unwritten` that have these names, without
+        blocking the event loop. By default, the methods are called in a thread.
         """
         self._reader, self._hub, self._connections = reader, hub, connections
         self._period = period_seconds
@@ -138,8 +139,8 @@ class Health:
     async def is_revoked(self, issued: Issued) -> bool:
         """Return whether a mark revokes a ticket or token. Marks that are not yet in Redis count, too.
 
-        Callers that wait at the same time share one read of Redis for each tenant, and one read of the database. They
-        wait some seconds at most. Raise FeedUnavailableError if the marks cannot be read.
+        Callers that wait at the same time share one read of Redis for each tenant, and one read of the database. No
+        caller waits longer than some seconds. Raise FeedUnavailableError if the marks cannot be read.
         """
         if reason := self._revocations.unwritten.unreadable:
             raise FeedUnavailableError(reason)

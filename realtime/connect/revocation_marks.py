@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 KEPT_SECONDS = 13 * 3600
-"""How long a mark is kept. A ticket can be renewed for 12 hours; an older one is invalid even without a mark."""
+"""How long a mark is kept. A ticket can be renewed for 12 hours. After that it is invalid even without a mark."""
 TENANT = "tenant"
 
 
@@ -60,7 +60,8 @@ class Marks:
     def concern(self, issued: Issued) -> bool:
         """Return whether a mark revokes this ticket or token.
 
-        A mark of its session always does. A mark of its user or tenant does so unless the ticket or token is newer.
+        A ticket or token is revoked by any mark of its session. It is also revoked by a mark of its user or tenant,
+        unless it was issued after the time of that mark.
         """
         if session_subject(issued.session_id) in self._at:
             return True

@@ -43,7 +43,10 @@ class Ticket:
     topics: TopicFilter
     connection_seconds: int
     issued_at: float = 0.0
-    """In Unix seconds, taken before the user's rights are read: a revocation during that read ends the ticket."""
+    """When the ticket was issued, in Unix seconds.
+
+    The time is taken before the user's rights are read, so that a revocation during that read also revokes the ticket.
+    """
     first_issued_at: float = 0.0
     """When the first ticket in the chain of renewals was issued, in Unix seconds."""
 

@@ -1,9 +1,9 @@
 """Keeps the revocation marks that Redis may not have, and checks whether Redis accepts writes.
 
-A mark is valid once it is committed in the database. While Redis refuses writes, marks are announced to all processes
-by a plain `PUBLISH`, which Redis still accepts, and once a second each process reads from the database the marks that
-are still to be written. While Redis does not answer, `realtime.connect.link_health` reads the database once a second
-for all code in the event loop. If the database cannot be read either, nobody is admitted.
+A mark is valid once it is committed in the database. While Redis refuses writes, marks are sent to all processes by
+a plain `PUBLISH`, which Redis still accepts. Once a second, each process also reads from the database the marks that
+are not in Redis yet. While Redis does not answer, `realtime.connect.link_health` reads the database once a second
+for all code in the event loop. If the database cannot be read either, no ticket or token is accepted.
 """
 
 import threading
@@ -31,7 +31,7 @@ LOOK_SECONDS = 1.0
 STALE_SECONDS = 3.0
 """The result of a check that is older than this is not trusted."""
 NOTE_SECONDS = 30
-"""For how long the database is still read after a fault. The relay needs a moment to write the missing marks."""
+"""How long processes read the database after a fault of Redis. The relay needs a moment to write missing marks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class CommittedMark:
 
 
 Committed = Callable[[float], Iterable[CommittedMark]]
-"""Takes `seconds`. Returns the marks in the database that are still to be written or were written in that time."""
+"""Returns the marks in the database that Redis does not have yet, or that it has received in the last `seconds`."""
 
 
 class UnwrittenMarks:
@@ -211,7 +211,7 @@ class UnwrittenMarks:
         return all(mark.written for mark in found)
 
     def _leave_note(self) -> None:
-        """Leave a note in Redis, so that processes that start after the fault read the database, too."""
+        """Write a note to Redis, so that processes that start after the fault also read the database."""
         try:
             self._note([self._keys.unwritten()], [1, "EX", NOTE_SECONDS])
         except ResponseError as problem:

@@ -87,7 +87,10 @@ class Broadcast:
         self._audiences.add(subscriber)
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Note how long the feed has been delayed (None: it is current). Tell the clients when that begins or ends."""
+        """Note how long the feed has been delayed (None: it is current).
+
+        Tell the clients when a delay begins or ends.
+        """
         changed = (seconds is None) != (self.delayed_seconds is None)
         self.delayed_seconds = seconds
         if not changed:
@@ -208,7 +211,10 @@ class Broadcast:
             self.flush()
 
     def _keep_named(self, records: Iterable[Record]) -> None:
-        """Keep named records for the snapshots that are still to be written, even if the mirror drops the records."""
+        """Keep records of named topics for snapshots that are still to be written.
+
+        The records are then available even if the mirror drops them.
+        """
         if self._fan_out.busy:
             self._named_records.update(
                 (record.topic, record)
@@ -222,8 +228,8 @@ class Broadcast:
 class _EpochStart:
     """Gives each subscriber of an audience the first snapshot of an epoch.
 
-    The snapshot is written when the fan-out reaches the audience, because a thousand audiences take a while. Named
-    records that are sent before that are added to `named_records`.
+    The snapshot is written when the fan-out reaches the audience, because a thousand audiences take a while. Records
+    of named topics that are sent before the snapshot are added to `named_records`.
     """
 
     def __init__(self, broadcast: Broadcast, topics: TopicFilter, named_records: Mapping[str, Record]) -> None:

@@ -122,14 +122,20 @@ class FollowedFeed:
         self.request_read("confirmed")
 
     def lose(self, since: float | None) -> None:
-        """Note that the connection to Redis was lost: messages may be missed. `since`: when it stopped answering."""
+        """Note that the connection to Redis was lost: messages may be missed.
+
+        `since` is when Redis stopped answering, by the loop's clock. None means now.
+        """
         self._confirmed = False
         self._doubt()
         if since is not None:
             self.in_doubt_since = min(since, self.in_doubt_since or since)
 
     def tell_delay(self, seconds: float | None) -> None:
-        """Note how long the feed has been delayed (None: it is current). Tell the clients when that begins or ends."""
+        """Note how long the feed has been delayed (None: it is current).
+
+        Tell the clients when a delay begins or ends.
+        """
         self.broadcast.tell_delay(seconds)
 
     def _doubt(self) -> None:
@@ -139,7 +145,10 @@ class FollowedFeed:
     # New clients.
 
     async def catch_up_with(self, since: Place) -> None:
-        """Read the feed if a client may be ahead of this mirror: its offset is higher, or its epoch is unknown."""
+        """Read the feed if a client may be ahead of this mirror.
+
+        That is so if the client's offset is higher than the mirror's, or if the client's epoch is unknown.
+        """
         if self._may_be_behind(since):
             await self.read_again("client_ahead")
             # If the feed now has another epoch than `since`, the epoch of `since` is over. Clients that still have that
@@ -154,7 +163,7 @@ class FollowedFeed:
     # Messages and reads.
 
     def receive(self, batch: Iterable[Message]) -> None:
-        """Apply messages in order, and fan them out. A message that does not fit causes a read."""
+        """Apply messages in order, and fan them out. A message that does not follow the one before causes a read."""
         applied = 0
         ended = False
         for message in batch:
@@ -235,7 +244,7 @@ class FollowedFeed:
             delay = min(2 * delay, RETRY_SECONDS[1])
 
     def _topics_besides(self) -> set[str]:
-        """Return the topics that clients named, and those whose end they may not have received.
+        """Return the topics that clients named, the unfinished topics, and those whose end clients may have missed.
 
         The records of these topics may no longer be among those that a new client is shown.
         """
