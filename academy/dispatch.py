@@ -1,4 +1,4 @@
-"""Sends waiting jobs to their queues, so that tenants share the slots of each fleet fairly.
+"""Sends waiting jobs to their queues, so that all tenants get a fair share of the workers.
 
 A new job waits in the database until its turn (`academy.domain.turns`). At its turn its message is sent to the queue.
 From then on the job counts as running until it ends, through all its messages and attempts. The process that commits a
@@ -44,7 +44,7 @@ class SentJob:
 
 @dataclass(frozen=True, slots=True)
 class _Lane(Generic[Row]):
-    """The rows whose messages go through one queue. `slots` names the setting with the number of slots."""
+    """The rows whose messages go through one queue. `slots` is the name of the setting with the number of slots."""
 
     queue: str
     unfinished: Callable[[], QuerySet[Row]]

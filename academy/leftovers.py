@@ -33,7 +33,8 @@ WORKBOOKS_KEPT = timedelta(days=7)
 MOST = 1000
 """How many files and folders of one kind one sweep deletes for one academy. The next sweep deletes more."""
 FEW = 20
-"""Up to this many files without a row are always deleted. More are deleted only if they are at most half of all."""
+"""Up to this many files without a row are always deleted. If there are more, they are deleted only if at least half of
+all files have a row."""
 SWEEP_SECONDS = 600.0
 CHUNK = 200
 
@@ -54,7 +55,7 @@ class Sweep:
 
     dry_run: bool = False
     even_most: bool = False
-    """Delete files without a row even if most files have no row. Only a person can know that this is right."""
+    """Delete files without a row even if most files have no row. Only a person can decide that this is right."""
     until: float = 0.0
     names: list[str] = field(default_factory=list)
 
@@ -157,7 +158,7 @@ def _made(tenant_id: int) -> Iterator[Found]:
 
 def _made_of(tenant_id: int, video_ids: list[int]) -> Iterator[Found]:
     old = timezone.now() - GRACE
-    # List the folders first: the attempt of a row that is read afterwards cannot be older than a listed folder.
+    # List the folders before reading the rows, so that no folder can belong to a later attempt than its row.
     attempts = {video_id: attempts_of(tenant_id, video_id) for video_id in video_ids}
     rows = repositories_video.attempts_needed(tenant_id, video_ids)
     for video_id, numbers in attempts.items():
@@ -198,7 +199,8 @@ def _drops(folder: str) -> Callable[[], object]:
 
 def _forgets_workbook(tenant_id: int, job_id: UUID, name: str) -> Callable[[], object]:
     def forget() -> None:
-        # Change the row first: if the deletion fails, the next sweep finds the file. A retried job keeps its file.
+        # Change the row before deleting the file. If the deletion fails, the next sweep finds the file. If the import
+        # has just been retried, `forget_workbook` returns False, and the file is kept.
         if repositories_ai.forget_workbook(tenant_id, job_id):
             default_storage.delete(name)
 

@@ -12,7 +12,7 @@ from academy.domain.passwords import normalised
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Whether a password is right. If it is, and its stored hash is outdated, `new_hash` is a new hash of it."""
+    """Whether a password is right. If it is right and the stored hash is outdated, `new_hash` is a new hash."""
 
     right: bool
     new_hash: str | None = None

@@ -18,8 +18,8 @@ from academy.domain.videos import UPLOAD_SECONDS, ClaimedVideo
 JOBS_RETRY_SECONDS = 30
 GIGABYTE = 1_000_000_000
 ANNOUNCED_PER_USER, ANNOUNCED_PER_TENANT = 20, 100
-"""How many announced uploads may be pending. An announced upload counts while its address is valid, even if its video
-was cancelled or deleted."""
+"""How many announced uploads may be pending, of one user and of one tenant. An announced upload counts while its
+address is valid, even if its video was cancelled or deleted."""
 
 
 class QuotaError(Exception):
@@ -112,15 +112,15 @@ def _too_many_announced(limit: str, uploads: list[Announced]) -> QuotaError:
 
 
 def count_encoding(video: ClaimedVideo, seconds: float, *, at_most: float) -> None:
-    """Count a video whose encoding begins now towards the minutes of the day.
+    """Count the length of a video towards the tenant's quota for today. Call this when the encoding begins.
 
     A video counts once for each upload and each retry by a user, but not again for attempts after a failure. `seconds`
     is its length, or 0 if the length is not known yet. For an unknown length, the rest of the day's quota is reserved,
-    but at most `at_most` seconds. When the video is READY, its length replaces the reservation. If it fails or is
-    cancelled, the reservation stays counted.
+    but at most `at_most` seconds. When the video is READY, its length replaces the reservation. If the video fails or
+    is cancelled, the reservation stays counted.
 
-    Raises QuotaError if the video is longer than the rest of the day's quota, and AttemptSupersededError. Locks the
-    row of the video before the row of the tenant, as all code does.
+    Raises QuotaError if nothing is left of the quota, or less than the length of the video. Raises
+    AttemptSupersededError. Locks the row of the video before the row of the tenant, as all code does.
     """
     today = timezone.localdate()
     with transaction.atomic():

@@ -8,7 +8,7 @@ from django.utils import timezone
 from academy.adapters.db.django.repositories_sessions import purge_operator_sessions, purge_sessions
 
 KEPT = timedelta(days=1)
-"""How long an expired session is kept. No token or ticket outlives its session for so long, so the audit log can always
+"""How long an expired session is kept. All its tokens and tickets expire within this time, so the audit log can always
 name the owner of a refused token."""
 BATCH, BATCHES = 1000, 100
 """How many rows one transaction deletes, and how many transactions one call makes. The next call deletes the rest."""

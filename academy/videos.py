@@ -46,10 +46,10 @@ def submit(tenant_id: int, session_id: int, **fields: Any) -> int:
 
 
 def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
-    """Note that the file of an announced video has arrived, with `size` bytes. Return False if there is no such video.
+    """Record that the file of an announced video has arrived, with `size` bytes.
 
-    From now on the file counts towards the quota of bytes, and the encoding may begin. Raises JobStateError,
-    QuotaError.
+    From now on the file counts towards the quota of bytes, and the encoding may begin. Return False if there is no such
+    video. Raises JobStateError if its file has arrived before or its upload was cancelled, and QuotaError.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -101,7 +101,7 @@ def give_back(video: ClaimedVideo, pause: float = 0.0) -> None:
 
 
 def cancel(tenant_id: int, video_id: int) -> bool:
-    """Make the video CANCELLED. A worker that encodes it stops within a second. A worker deletes its encoded files.
+    """Make the video CANCELLED. A worker that encodes it stops within a second. A worker deletes the encoded files.
 
     Return False if there is no such video. Raises JobStateError if it has ended.
     """
@@ -116,12 +116,12 @@ def cancel(tenant_id: int, video_id: int) -> bool:
 
 
 def delete(tenant_id: int, video_id: int) -> bool:
-    """Delete a video in any state: nobody sees it any more, and its bytes do not count. Return False if there is none.
+    """Delete a video in any state. Return False if there is no such video.
 
-    A worker deletes the files. The bytes of an announced video count until its upload address expires, because the
-    storage accepts the file until then. The last record of the video is CANCELLED, as the next attempt: only a new
-    attempt can follow a READY record. A worker that encodes the video stops within a second, because its attempt is
-    superseded.
+    Nobody sees the video any more, and its bytes do not count. A worker deletes the files. The bytes of an announced
+    video count until its upload address expires, because the storage accepts the file until then. The last record of
+    the video has the status CANCELLED and the number of the next attempt, because only a new attempt can follow a READY
+    record. A worker that encodes the video stops within a second, because its attempt is superseded.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)

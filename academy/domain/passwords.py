@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MIN_UNEXPECTED = 6
-"""How many characters of a password must remain without repetitions, runs of neighbouring keys and `SERVICE_WORDS`."""
+"""How many characters of a password must remain without repetitions, neighbouring keys and `SERVICE_WORDS`."""
 MIN_OWN = 8
 """How many characters of a password must remain after the names of the account and its academy are removed."""
 MIN_WORD = 2
@@ -111,9 +111,9 @@ def _is_common(text: str, common: Collection[str]) -> bool:
 
 
 def _parts(words: Iterable[str]) -> list[str]:
-    """Return the words, and their parts between spaces and punctuation. Leave out what is shorter than `MIN_WORD`.
+    """Return the words, and their parts between spaces and punctuation. Leave out texts shorter than `MIN_WORD`.
 
-    A word of up to 4 letters may be a Korean name. For such a word, return also the given name: all but the first
+    A word of up to 4 letters may be a Korean name. For such a word, also return the given name: all but the first
     letter.
     """
     found = set()
@@ -134,7 +134,7 @@ def _without(text: str, words: Iterable[str]) -> str:
 
 
 def _unexpected(text: str) -> int:
-    """Count the characters, but no repetitions of earlier text and no neighbours of the previous character."""
+    """Return how many characters are left without repeated parts and without neighbours of the previous character."""
     text = _once(text.replace("\0", "").replace(" ", ""))
     if not text:
         return 0
@@ -142,7 +142,7 @@ def _unexpected(text: str) -> int:
 
 
 def _once(text: str) -> str:
-    """Return the shortest unit whose repetition is the text, such as `abc` of `abcabcab`, else the text itself."""
+    """Return the shortest unit whose repetition is the text, such as `abc` for `abcabcab`, else the text itself."""
     for length in range(1, len(text) // 2 + 1):
         unit = text[:length]
         if (unit * (len(text) // length + 1))[: len(text)] == text:

@@ -52,7 +52,7 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class StudentRow:
-    """A valid row. `line` counts from 1. A phone is 11 digits beginning with 010; the student's own may be ''."""
+    """A valid row. `line` counts from 1. A phone is 11 digits beginning with 010. The student's own phone may be ''."""
 
     line: int
     name: str
@@ -184,7 +184,7 @@ def column_of(header: str) -> Column | None:
 
 
 def find_columns(cells: Sequence[str]) -> dict[Column, int]:
-    """Return the index (from 0) of each column in a header row. If two cells name a column, take the first."""
+    """Return the index (from 0) of each column in a header row. If two cells name the same column, the first counts."""
     places: dict[Column, int] = {}
     for place, cell in enumerate(cells):
         column = column_of(cell)

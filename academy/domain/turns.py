@@ -1,4 +1,4 @@
-"""The rule that decides which waiting jobs are next: tenants share the slots of a fleet fairly."""
+"""The rule that decides which waiting jobs are next, so that all tenants get a fair share of the workers."""
 
 import heapq
 from collections.abc import Iterable
@@ -21,6 +21,8 @@ class Line:
 
 def choose(lines: Iterable[Line], *, slots: int, reserved: int) -> list[int]:
     """Return the ids of the jobs to send to the queue now, in the order in which to send them.
+
+    `slots` is the number of jobs that the workers of the queue can run at once.
 
     The next turn is for the tenant that runs the fewest jobs, and among equals for the one whose job has waited
     longest. A tenant that runs nothing always gets a turn, so with more tenants than slots each has one job in the

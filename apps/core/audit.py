@@ -90,7 +90,10 @@ class Repeats:
         self._seen: dict[Hashable, tuple[float, int]] = {}
 
     def take(self, key: Hashable) -> int | None:
-        """Return None if this event must not be logged, else how many events of the key were left out before it."""
+        """Return None if this event must not be logged.
+
+        Otherwise return how many events of this key were left out since the last one that was logged.
+        """
         now = time.monotonic()
         with self._lock:
             until, left_out = self._seen.pop(key, (0.0, 0))

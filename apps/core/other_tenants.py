@@ -45,19 +45,19 @@ MAX_ID = 2**63 - 1
 
 
 def note_other_tenants_ids(context: dict[str, Any]) -> None:
-    """Note in the audit log which ids of a refused request belong to another academy. Never raises."""
+    """Write into the audit log which ids of a refused request belong to another academy. Never raises."""
     request, view = context.get("request"), context.get("view")
     if isinstance(request, Request):
         _note(request, _named(request, getattr(view, "kwargs", {})))
 
 
 def note_other_tenants_filters(request: Request) -> None:
-    """Note in the audit log which ids in the filters of an empty list belong to another academy. Never raises."""
+    """Write into the audit log which ids in the filters of an empty list belong to another academy. Never raises."""
     _note(request, _named_by_keys(request.query_params))
 
 
 def note_other_tenants_videos(identity: Identity, video_ids: set[int]) -> None:
-    """Note in the audit log which of the refused videos belong to another academy. Never raises."""
+    """Write into the audit log which of the refused videos belong to another academy. Never raises."""
     for value in _beyond_the_wall(identity.tenant_id, "video.Video", "pk", sorted(video_ids)[:MOST_IDS]):
         audit(
             Event.OTHER_TENANT_REFUSED,

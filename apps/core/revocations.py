@@ -20,7 +20,7 @@ def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) ->
 def send_revocation(payload: dict[str, Any]) -> None:
     """Send a revocation from the outbox, and write into the audit log what caused it.
 
-    The revocation was written by a trigger, or by a process that died before it could send it.
+    The revocation was written by a trigger, or by a process that died before sending it.
     """
     revoke.send_revocation(payload)
     tenant_id, subject = int(payload["tenant"]), str(payload["subject"])

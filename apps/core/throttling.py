@@ -55,8 +55,8 @@ FAILURE, SUCCESS = 2, 1
 _ALWAYS, _ALL = 2, 4
 """How many of the four counters apply to attempts from a known address, and to those from other addresses."""
 
-# Count an attempt. Return known (0 or 1) and the wait in ms (0: the attempt is counted). Refused attempts are not
-# counted, so that the wait ends.
+# Count an attempt. Return whether the address is known (0 or 1), and the wait in ms (0: the attempt is counted).
+# Refused attempts are not counted, so that the wait ends.
 # KEYS: 1 known, 2 to 5 the counters. ARGV: 1 window in ms, 2 to 5 their limits in units.
 _TAKE = """
 local known = redis.call('EXISTS', KEYS[1])

@@ -45,8 +45,8 @@ class Caller:
     name: str
     must_change_password: bool
     issued_at: float = 0.0
-    """When the token was issued, in Unix seconds. This time is taken before the account is read from the database, so a
-    change of the account after it is newer than the token."""
+    """When the token was issued, in Unix seconds. This time is taken before the account is read from the database, so
+    every later change of the account is newer than the token."""
     is_authenticated: Literal[True] = True
 
     @property

@@ -37,8 +37,8 @@ def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
     """Return the topics that the ticket allows. Raises ForbiddenTopicError for a topic that the person may not watch.
 
     Owner, staff and teacher may watch the topics that they name, or all topics if they name none. Students and parents
-    must name the videos. They may watch only the READY videos of their lectures, the same that the list of videos
-    shows. The titles and errors of all other videos are only for the faculty. Everything else is refused.
+    must name the videos. They may watch only the videos that the list of videos shows them: the READY videos of their
+    lectures. The titles and errors of all other videos are only for the faculty. Everything else is refused.
     """
     role = Role(identity.role)
     if role in FACULTY:

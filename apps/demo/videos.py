@@ -21,7 +21,7 @@ NOTES = "1강 수업 노트: 이 파일은 동영상이 아닙니다.\n"
 
 
 def load_videos(tenant: Tenant, lecture_id: int) -> None:
-    """Create the demo videos of a new academy. To create one takes about a second."""
+    """Create the demo videos of a new academy. This takes about a second for each video."""
     _load(tenant, lecture_id, "1강 수업 영상", "1강.mp4", lambda path: make_sample(path, SECONDS))
     _load(tenant, lecture_id, "1강 수업 노트", "1강 노트.mp4", lambda path: path.write_text(NOTES, encoding="utf-8"))
 

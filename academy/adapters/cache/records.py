@@ -2,8 +2,8 @@
 
 The functions that older code imports, such as those in `redis_status_cache`, only call this module.
 
-Only `realtime.publish` reads and writes the keys of Redis, so that polling and pushing agree. An argument that a caller
-leaves out is taken from the record in Redis, or else from the row.
+Only `realtime.publish` reads and writes the keys of Redis, so that polling and pushing agree. If a caller leaves out an
+argument, its value is taken from the record in Redis, or else from the database row of the topic.
 """
 
 import time
@@ -41,9 +41,9 @@ def cache_status(
 ) -> bool:
     """Publish a status. Return True if Redis accepted the status or already had it.
 
-    Return False if Redis has a newer record, or if the row belongs to another tenant. `data` is added to the data of
-    the present record. Redis keeps an unfinished status for at least `ttl` seconds, and a terminal status for
-    `REALTIME_TERMINAL_TTL_SECONDS`. Raises RedisError, BadTopicError and BadRecordError.
+    Return False if Redis has a newer record, or if the database row of the topic belongs to another tenant. `data` is
+    added to the data of the present record. Redis keeps an unfinished status for at least `ttl` seconds, and a terminal
+    status for `REALTIME_TERMINAL_TTL_SECONDS`. Raises RedisError, BadTopicError and BadRecordError.
     """
     known = _known(tenant_id, topic)
     if known is None:
@@ -92,9 +92,10 @@ class _Known:
 
 
 def _known(tenant_id: int, topic: str) -> _Known | None:
-    """Return the attempt, data and error of a topic: from its record, else from its row, else the defaults.
+    """Return the attempt, data and error of a topic, from its record or else from its database row.
 
-    Return None if there is no record and the row belongs to another tenant.
+    Without a record and a row, return the defaults. Return None if there is no record and the row belongs to another
+    tenant.
     """
     record = read_record(tenant_id, topic)
     if record is not None:

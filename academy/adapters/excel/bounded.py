@@ -1,7 +1,7 @@
-"""Reads a workbook in a process of its own, behind walls, with limits on memory, CPU, time and output.
+"""Reads a workbook in a separate, confined process, with limits on memory, CPU, time and output.
 
-A hostile file can make the reader abort, fill its memory or run for ever. Only the reading process ends then, and the
-caller gets one clear error.
+A hostile file can make the reader abort, fill its memory or run for ever. In these cases only the reading process ends,
+and the caller gets one clear error.
 """
 
 import resource

@@ -1,7 +1,8 @@
 """The program of the reading process: it reads one workbook, and writes the rows in the format of `wire.py`.
 
-Its arguments are a `Confinement` as JSON and the workbook's path. It sets the limits before it imports the libraries,
-and raises the walls before it opens the workbook. Nothing in a workbook can remove the limits or the walls.
+Its arguments are a `Confinement` as JSON and the workbook's path. It sets the limits before it imports the libraries.
+Before it opens the workbook, it gives up access to other files, the network and other processes. Nothing in a workbook
+can undo this confinement.
 
 Its exit code is 0 after an answer, or one of the constants below, unless a signal ends it.
 """

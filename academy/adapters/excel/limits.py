@@ -10,7 +10,7 @@ MAX_COLUMNS = 256
 MAX_HEADER_LINE = 50
 """The header row must be one of the first 50 lines."""
 MAX_LINES = MAX_HEADER_LINE + MAX_ROWS
-"""No cell may be below this line. So there may be `MAX_ROWS` rows below a header row in any permitted line."""
+"""The last line that may have a cell. Even below a header row in line `MAX_HEADER_LINE`, `MAX_ROWS` rows fit."""
 
 MAX_MEMORY_BYTES = 1_500 * MEGABYTE
 MAX_CPU_SECONDS = 60

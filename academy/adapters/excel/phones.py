@@ -16,8 +16,8 @@ def normalise_korean_mobile(text: str) -> str | None:
     """Return the 11 digits beginning with 010, or None if the text is no Korean mobile number.
 
     Accepts numbers without the leading 0 or with +82, full-width digits, and a Korean remark beside the number, such as
-    `(모)`. Returns None for a text with Latin letters, because phonenumbers would read them as the digits on a
-    telephone's keys, and for two numbers in one cell.
+    `(모)`. Returns None for two numbers in one cell. Also returns None for a text with Latin letters, because the
+    library phonenumbers would read letters as the digits on a telephone's keys.
     """
     if len(text) > _MAX_LETTERS:
         return None

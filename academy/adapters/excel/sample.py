@@ -29,9 +29,10 @@ Cells = tuple[str | int, ...]
 
 
 def sample_workbook(rows: int, seed: int | None = None) -> bytes:
-    """Return an .xlsx file with `rows` rows below its header, and some blank lines. `seed` chooses the students.
+    """Return an .xlsx file with `rows` rows below its header, and some blank lines.
 
-    One row in 50 repeats a student. One row in 20, up to 6 in all, is invalid.
+    The same `seed` always gives the same students. One row in 50 repeats a student. One row in 20, up to 6 in all, is
+    invalid.
     """
     random = Random(seed)  # noqa: S311 - invented people are no secret
     book = Workbook(write_only=True)

@@ -41,8 +41,8 @@ class _Writer(WorksheetWriter):  # type: ignore[misc]  # openpyxl is untyped
 def write_students(path: Path, students: Iterable[StudentCells]) -> int:
     """Write the workbook to `path`, and return how many students it has.
 
-    `students` yields the cells of each student in the order of `COLUMNS`. They are not kept in memory, but written to a
-    temporary file beside `path`.
+    `students` yields the cells of each student in the order of `COLUMNS`. The students are not kept in memory, but
+    written to a temporary file beside `path`.
     """
     book = Workbook(write_only=True)
     sheet = book.create_sheet(_TITLE)

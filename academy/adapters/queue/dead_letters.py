@@ -47,8 +47,8 @@ class DeadLetters:
     def opened(self) -> Iterator[list[Letter]]:
         """Receive all letters, and yield a list of them, the oldest first, to a `with` block.
 
-        The letters are hidden from other readers for 120 seconds. At the end of the block, the letters that it neither
-        deleted nor put back are shown again.
+        The letters are hidden from other readers for 120 seconds. At the end of the block they are shown again, except
+        those that the block deleted or put back.
         """
         try:
             while self._take_some():

@@ -57,7 +57,7 @@ class Delivery:
 
 
 def _client(config: Config) -> "SQSClient":
-    """Return a client with the credentials in the settings, because they were removed from the environment."""
+    """Return a client with the credentials from the settings, because the environment no longer has them."""
     return boto3.client(
         "sqs",
         region_name=settings.AWS_REGION,
@@ -146,7 +146,7 @@ class SqsJobQueue:
             )
 
     def put_back(self, delivery: Delivery, seconds: float) -> None:
-        """Replace the message by a new copy, which is shown after this many seconds and has no receives yet."""
+        """Replace the message by a copy, which is shown after this many seconds and was never received."""
         with translated():
             self._client.send_message(
                 QueueUrl=self.url_of(self.name),
@@ -221,7 +221,7 @@ def outbox_queue(name: str) -> SqsJobQueue:
 
 @cache
 def _outbox_queue(name: str, prefix: str) -> SqsJobQueue:  # noqa: ARG001 - one for each prefix
-    """Return the queue. The object is cached, because it caches its URL, which costs a round trip."""
+    """Return the queue. The object is cached, because finding out the URL of a queue costs a round trip."""
     return SqsJobQueue(name, sending_client())
 
 

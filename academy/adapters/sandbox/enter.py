@@ -56,7 +56,7 @@ class Confinement:
         self._allowed: list[tuple[str, int]] = fields["allowed"]
 
     def set_limits(self) -> None:
-        """Set the resource limits, but none above the present hard limit. Raises OSError."""
+        """Set the resource limits. A limit above the present hard limit is lowered to it. Raises OSError."""
         for name, most in self._limits.items():
             kind = _LIMITS[name]
             hard = resource.getrlimit(kind)[1]
@@ -65,7 +65,7 @@ class Confinement:
             resource.setrlimit(kind, (low, high))
 
     def raise_walls(self, *, may_execute: bool) -> None:
-        """Allow only the files in `allowed`. Forbid the network, new processes and privileges. Raises OSError."""
+        """Forbid the network, new processes, privileges, and all files not in `allowed`. Raises OSError."""
         _drop_capabilities()
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         restrict_files(self._allowed)

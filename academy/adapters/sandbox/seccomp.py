@@ -1,6 +1,6 @@
 """Limits which system calls a process may make (seccomp): no sockets, no new processes, no access to other processes.
 
-A process can set such a filter in a container, too, where it cannot create namespaces.
+A process can set such a filter even in a container in which it cannot create namespaces.
 """
 
 import ctypes
@@ -43,7 +43,7 @@ _REFUSED_EVERYWHERE = {
 _CLONE3 = 435
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _SIGNALS = {"x86_64": (62, 200, 234), "aarch64": (129, 130, 131)}
-"""The numbers of kill, tkill and tgkill, which may be called only with the process itself as their target."""
+"""The numbers of the system calls kill, tkill and tgkill. A process may call them only to send itself a signal."""
 _PRLIMIT = {"x86_64": 302, "aarch64": 261}
 
 _Line = tuple[int, int, int, int]
@@ -55,7 +55,7 @@ class _Program(ctypes.Structure):
 
 
 def available() -> bool:
-    """Return whether this kernel supports filters and this module has a filter for the architecture."""
+    """Return whether this kernel supports filters and this module has a filter for this machine's architecture."""
     try:
         prctl(PR_GET_SECCOMP)
     except OSError:

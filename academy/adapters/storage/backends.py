@@ -51,7 +51,8 @@ def _first_given_back(method: Callable[..., Any]) -> Callable[..., Any]:
 class ExactNames:
     """Stores each file under exactly the given name, and replaces an older file with that name.
 
-    Callers give each attempt and each upload a name of its own. So a file is only replaced by the same file.
+    Callers give each attempt and each upload a name of its own. So a file is replaced only if the same attempt or
+    upload stores it once more.
     """
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:  # noqa: ARG002 - Django's signature
@@ -68,7 +69,7 @@ class FolderStorage(ExactNames, FileSystemStorage):
 
 @without_connection
 class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-storages has no types
-    """A bucket of S3. The memory of a transfer depends neither on the size of its file nor on its speed.
+    """A bucket of S3. A large or slow transfer takes no more memory than a small or fast one.
 
     - An upload is one request, which sends the file while reading it. By default, boto3 sends parts: up to 15 parts of
       8 MB in memory and 10 threads for each upload.
@@ -106,7 +107,7 @@ class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-stor
 
     @property
     def connection(self) -> Any:
-        """The connection that all threads share. They use only its client and its buckets, which may be shared."""
+        """The connection that all threads share. Threads use only its client and its buckets, which may be shared."""
         with self._making:
             if self._shared_connection is None:
                 self._shared_connection = super().connection

@@ -25,13 +25,13 @@ class StoredFile:
 
 
 def folders_in(folder: str) -> Iterator[list[str]]:
-    """Yield the names of the folders directly below a folder, a list for each page."""
+    """Yield the names of the folders directly below a folder, in lists of at most `PAGE` names."""
     for folders, _ in _pages(folder):
         yield folders
 
 
 def files_in(folder: str) -> Iterator[list[StoredFile]]:
-    """Yield the files directly below a folder, a list for each page."""
+    """Yield the files directly below a folder, in lists of at most `PAGE` files."""
     for _, files in _pages(folder):
         yield files
 

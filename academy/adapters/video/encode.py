@@ -286,8 +286,9 @@ def _picture(folder: Path, rendition: Rendition, say: _Progress) -> str | None:
 def _verify(folder: Path, found: Probe, renditions: list[Rendition], reached: float) -> float:
     """Check that every segment is whole and that the end is not missing. Return the playing time in seconds.
 
-    Each size must play for at least the length that the source announces. It may play for at most that length or
-    `reached` seconds, whichever is more. `TOLERANCE_SECONDS` of difference are accepted. Raises VideoError, OSError.
+    Each size must play for at least the length that the source announces, and for at most that length or `reached`
+    seconds, whichever is longer. Differences of up to `TOLERANCE_SECONDS` are accepted. Raises VideoError if a size
+    plays for a wrong time, and OSError if a segment is not whole.
     """
     rate = rate_of(found)
     played = [sum(whole_segments(folder / rendition.name, rate).seconds) for rendition in renditions]

@@ -29,7 +29,8 @@ LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
 """An ffmpeg that makes no progress for this long is ended, because it hangs."""
 _LONGEST_LOOK_SECONDS = 4 * LOOK_SECONDS
-"""The most that counts of the time between two looks. In a longer time, this process itself was paused or waiting."""
+"""At most this much of the time between two looks at ffmpeg counts as time without progress. If the time was longer,
+this process itself was paused or waiting."""
 
 MAX_MEMORY_BYTES = 4_000_000_000
 """The most memory that ffmpeg may use. Encoding 8K with eight threads takes half of that."""

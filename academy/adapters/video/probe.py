@@ -70,9 +70,9 @@ def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
 
 
 def check_readable(path: Path, log: str) -> None:
-    """Read the file to its end if ffmpeg reported an I/O error. Raises OSError if that fails: the disk is to blame.
+    """Read the file to its end if ffmpeg reported an I/O error. Raises OSError if the file cannot be read.
 
-    If it succeeds, the disk is not to blame: ffmpeg reports an I/O error for some truncated files, too.
+    A file that can be read is to blame itself, because ffmpeg also reports I/O errors for some truncated files.
     """
     if os.strerror(errno.EIO) in log:
         with path.open("rb") as file:

@@ -41,7 +41,10 @@ class Rendition:
 
 
 def renditions_of(probe: Probe) -> list[Rendition]:
-    """Return the sizes to encode: 360p and 720p, but none above the source. A source below 360p keeps its size."""
+    """Return the sizes to encode: 360p and 720p, but none larger than the source.
+
+    A source smaller than 360p is encoded in its own size.
+    """
     source = min(probe.width, probe.height)
     sides = [side for side in SHORT_SIDES if side <= source] or [max(2, source - source % 2)]
     return [_scaled(probe, side) for side in sides]

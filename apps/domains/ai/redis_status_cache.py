@@ -23,7 +23,7 @@ def cache_job_status(
     attempt: int | None = None,
     error: dict[str, Any] | None = None,
 ) -> bool:
-    """Publish the job's status. Return whether Redis holds that status now. See `cache_status`."""
+    """Publish the job's status. Return whether Redis has that status now. See `cache_status`."""
     return cache_status(
         tenant_id,
         job_topic(UUID(str(job_id))),

@@ -3,15 +3,15 @@
 from django.db import connection
 
 LOCK_SECONDS = 3
-"""The longest wait for a lock that another transaction holds."""
+"""How long a statement waits for a lock that another transaction holds, before it fails."""
 STATEMENT_SECONDS = 10
 IDLE_SECONDS = 10
-"""The longest time between two statements. If a process is frozen for longer, its transaction is rolled back, which
-frees its locks."""
+"""How long a transaction may be idle between two statements. If its process is frozen for longer, the transaction is
+rolled back, which releases its locks."""
 
 
 def limit_waiting() -> None:
-    """Apply the three limits above to the rest of the current transaction.
+    """Apply `LOCK_SECONDS`, `STATEMENT_SECONDS` and `IDLE_SECONDS` to the rest of the current transaction.
 
     Call it before taking a lock for which other transactions may wait. A statement that runs or waits for too long
     raises OperationalError, which a view answers with 503 and `Retry-After`.

@@ -87,7 +87,7 @@ class PublishedRows(Generic[R]):
 
 
 def _check_step(old: State, new: State) -> None:
-    """Raise ValueError if Redis would refuse the new record: the row and the feed would differ for ever."""
+    """Raise ValueError if Redis would refuse the new record, because row and feed would then differ for ever."""
     goes_on = new.attempt == old.attempt and Status(old.status).rank <= Status(new.status).rank
     if new.attempt <= old.attempt and (not goes_on or Status(old.status).terminal):
         raise ValueError(f"A row in the {old} cannot come into the {new}.")

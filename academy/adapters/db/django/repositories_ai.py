@@ -66,7 +66,10 @@ def message_of(job: AIJob) -> dict[str, Any]:
 
 
 def tenant_of_job(job_id: UUID) -> int | None:
-    """Return the id of any job's tenant, or None. Only for messages of an older version, which name no tenant."""
+    """Return the id of the tenant of any job, or None if there is no such job.
+
+    Call this only for a queue message that an older version sent: such a message does not name the tenant.
+    """
     return AIJob.objects.filter(job_id=job_id).values_list("tenant_id", flat=True).first()
 
 
@@ -177,7 +180,7 @@ def keep_result(job: AIJob, result: dict[str, Any]) -> None:
 
 
 def imported_rows(tenant_id: int, job_id: UUID, outcome: str | None = None) -> QuerySet[ImportedRow]:
-    """Return the outcomes of an import's lines, sorted by line number. `outcome` selects those with this outcome."""
+    """Return the outcomes of an import's lines, sorted by line number. `outcome` selects lines by their outcome."""
     rows = ImportedRow.objects.filter(job__tenant_id=tenant_id, job__job_id=job_id)
     if outcome is not None:
         rows = rows.filter(outcome=outcome)

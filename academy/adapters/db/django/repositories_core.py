@@ -99,8 +99,8 @@ def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
         return None
     now = timezone.now()
     with transaction.atomic():
-        # A password change ends all open sessions. Because of this lock, a later change also ends this session, and
-        # after an earlier change no session is opened.
+        # A password change ends all open sessions, and this lock makes it wait. A change that came before the lock
+        # makes `same` empty, so no session is opened. A change that comes after the lock also ends the new session.
         same = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
         if not same.exists():
             return None
@@ -187,7 +187,8 @@ def change_password(user: User, password_hash: str) -> bool:
         if not same.exists():
             return False
         user.password, user.must_change_password = password_hash, False
-        # A trigger ends and revokes each session. The revocation of the user alone would depend on clocks.
+        # A trigger ends and revokes each session. To revoke only the user would not be enough, because that compares
+        # times that were read from different clocks.
         user.save(update_fields=["password", "must_change_password"])
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)

@@ -60,7 +60,10 @@ def add_session(tenant_id: int, lecture_id: int, title: str) -> Session | None:
 def enrolments_of(
     tenant_id: int, *, lecture_id: int | None = None, student_id: int | None = None
 ) -> QuerySet[Enrollment]:
-    """Return the enrolments of students that are not deleted, newest first, with their students and lectures."""
+    """Return the enrolments, newest first, with their students and lectures.
+
+    Enrolments of deleted students are left out.
+    """
     rows = rows_of(tenant_id, Enrollment).filter(student__deleted_at=None).select_related("student", "lecture")
     if lecture_id is not None:
         rows = rows.filter(lecture_id=lecture_id)
@@ -70,9 +73,9 @@ def enrolments_of(
 
 
 def delete_enrolment(tenant_id: int, enrolment_id: int) -> bool:
-    """Delete an enrolment. Revoke the tokens of the student and the parent, who may no longer watch its videos.
+    """Delete an enrolment. Return False if there is no such enrolment.
 
-    Return False if there is no such enrolment.
+    Revoke the tokens of the student and the parent, who may no longer watch the videos of the lecture.
     """
     with transaction.atomic():
         enrolments = rows_of(tenant_id, Enrollment).filter(pk=enrolment_id)

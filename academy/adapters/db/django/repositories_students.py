@@ -118,7 +118,7 @@ def find_newest_deleted_student(tenant_id: int, name: str, parent_phone: str) ->
 def restore_student(tenant_id: int, student_id: int, row: StudentRow) -> None:
     """Restore a deleted student and its account.
 
-    A phone, school or grade in `row` replaces the student's. If it is empty, the student's is kept.
+    The phone, school and grade in `row` replace those of the student, except where the value in `row` is empty.
     """
     student = rows_of(tenant_id, Student).get(id=student_id)
     student.deleted_at = None
@@ -158,7 +158,7 @@ def create_student(tenant_id: int, row: StudentRow, username: str, password_hash
 def enroll_student(tenant_id: int, student_id: int, lecture_id: int) -> None:
     """Enrol the student in the lecture, unless the student is enrolled already.
 
-    The caller must have checked that both belong to this academy.
+    The caller must have checked that the student and the lecture belong to this academy.
     """
     Enrollment.objects.get_or_create(tenant_id=tenant_id, lecture_id=lecture_id, student_id=student_id)
 

@@ -57,7 +57,7 @@ def status_of_video(tenant_id: int, video_id: int) -> str | None:
 
 
 def lock_video(tenant_id: int, video_id: int) -> Video | None:
-    """Lock the video until the transaction ends, and return it. Return None if there is none or it was deleted."""
+    """Lock the video until the transaction ends, and return it. Return None if there is no such video."""
     return _present(tenant_id).select_for_update().filter(pk=video_id).first()
 
 
@@ -122,7 +122,7 @@ class Discarded:
     source: str
     deleted_at: datetime | None
     announced_at: datetime | None
-    """When the client asked for an upload address, or None if the file came with the request that made the video."""
+    """When the client asked for an upload address, or None if the request that created the video contained the file."""
     due_at: datetime
 
 
@@ -166,7 +166,10 @@ def message_of(video: Video) -> dict[str, Any]:
 
 
 def tenant_of_video(video_id: int) -> int | None:
-    """Return the id of any video's tenant, or None. Only for messages of an older version, which name no tenant."""
+    """Return the id of the tenant of any video, or None if there is no such video.
+
+    Call this only for a queue message that an older version sent: such a message does not name the tenant.
+    """
     return Video.objects.filter(pk=video_id).values_list("tenant_id", flat=True).first()
 
 
@@ -217,9 +220,9 @@ def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: flo
 
 
 def counted_seconds(duration: float) -> Case:
-    """Return the expression for the `encoding_seconds` of a video that becomes READY.
+    """Return the SQL expression for the new `encoding_seconds` of a video that becomes READY.
 
-    The actual length `duration` replaces the reservation. Without a reservation the value does not change.
+    `duration`, the actual length in seconds, replaces the reservation. Without a reservation the value does not change.
     """
     return Case(
         When(encoding_reserved__gt=0, then=F("encoding_seconds") - F("encoding_reserved") + duration),

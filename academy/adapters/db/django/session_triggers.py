@@ -8,7 +8,7 @@ from django.db import connection
 
 @contextmanager
 def revoked_by_caller() -> Iterator[None]:
-    """Keep the triggers from revoking sessions that end in a `with` block, because the caller revokes these sessions.
+    """Keep the triggers from revoking the sessions that a `with` block ends, because the caller revokes them.
 
     Use it inside `atomic()`. If the block fails, the rollback of the transaction or savepoint resets the setting.
     """

@@ -1,6 +1,6 @@
 """The statements for a chunk of an import. Their parameters are arrays, which is 40 times faster than literals."""
 
-# The first number of the lock stands for the creation of students, the second for the tenant.
+# The first number of the lock identifies its purpose (to create students), the second number the tenant.
 LOCK = "SELECT pg_advisory_xact_lock(7321, (%s %% 2147483647)::int)"
 
 # Parameters: tenant, names, parents' phones.
@@ -20,8 +20,8 @@ ORDER BY name, parent_phone, deleted_at DESC, id DESC
 """
 
 # Each part reads the tables as they were before the statement. So a part sees the new rows of another part only through
-# RETURNING. For an existing parent, DO UPDATE does not change the row, but returns its id. DO NOTHING returns no id.
-# The lecture is selected by its tenant, too, so that a job with another academy's lecture enrols nobody.
+# RETURNING. For an existing parent, DO UPDATE writes the phone that the row already has, because DO NOTHING would
+# return no id. The lecture is selected by id and tenant, so that a job with another academy's lecture enrols nobody.
 SAVE = """
 WITH input AS (
     SELECT * FROM unnest(

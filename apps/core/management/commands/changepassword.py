@@ -1,4 +1,4 @@
-"""`manage.py changepassword`: like Django's, with an option for the academy, as names are unique only within one."""
+"""`manage.py changepassword`: like Django's, but with an option for the academy, within which names are unique."""
 
 from typing import Any
 

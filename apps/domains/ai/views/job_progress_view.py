@@ -21,9 +21,9 @@ from apps.core.polling import answer_poll
 class JobProgressView(APIView):
     """Answer with `{"job_id", "job_type", "status", "progress"}`, and at the end with `result` or `error_message`.
 
-    The answer is `{"status": "UNKNOWN"}` if Redis has no record of the job, or if the job belongs to another academy.
-    A request for the job's detail restores a lost record. `ETag` and `If-None-Match` work (304), and `Retry-After`
-    says after how many seconds to poll again.
+    The answer is `{"status": "UNKNOWN"}` if Redis has no record of the job, or if the job belongs to another academy. A
+    request for the job's detail restores a lost record. `ETag` and `If-None-Match` are supported (304), and
+    `Retry-After` says after how many seconds to poll again.
     """
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only

@@ -37,7 +37,7 @@ class JobListView(ListAPIView[AIJob]):
 
 
 class JobDetailView(APIView):
-    """One job. The request also updates the job's record in Redis, if that was lost or is older than the row."""
+    """One job. The request also updates the job's record in Redis, if the record was lost or is older than the row."""
 
     roles = {"GET": FACULTY}  # noqa: RUF012 - read only
 
