@@ -6,7 +6,7 @@ from django.db.models.functions import Coalesce, Now
 
 
 class OutboxEntry(models.Model):
-    """A message that is written in the caller's transaction. After the commit the same process or a relay sends it.
+    """A message that is written in the caller's transaction. After the commit the caller's process or a relay sends it.
 
     A row of the `kind` "record" is published to a tenant's feed. Any other kind names a sender in
     `REALTIME_OUTBOX_SENDERS`. Rows are kept for 24 h after they were sent, so that an empty Redis can be filled again.
@@ -45,7 +45,7 @@ class OutboxEntry(models.Model):
 
 
 class RelayLease(models.Model):
-    """The lease on work that only one relay may do, such as repairing Redis. It ends by the database's clock."""
+    """The lease on work that only one relay may do, such as repairing Redis. Its times are by the database's clock."""
 
     name = models.CharField(max_length=40, primary_key=True)
     holder = models.CharField(max_length=40)

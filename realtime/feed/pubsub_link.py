@@ -33,23 +33,23 @@ class Listener(Protocol):
     """Receives what the pub/sub connection delivers. Called in the event loop; no method may block."""
 
     def on_messages(self, messages: Sequence[tuple[int, bytes]]) -> None:
-        """Take the tenant and payload of all messages of one read, in order."""
+        """Handle the messages of one read, in order. Each is a pair of a tenant's id and the payload."""
 
     def on_confirmed(self, tenant_id: int) -> None:
-        """Take note that Redis confirmed a subscription: no message is missed from now on, until `on_lost`."""
+        """Handle the confirmation of a subscription. From now on, until `on_lost`, no message is missed."""
 
     def on_lost(self) -> None:
-        """Take note that the connection was lost. The link reconnects, and each subscription is confirmed again."""
+        """Handle the loss of the connection. The link reconnects, and Redis confirms each subscription again."""
 
 
 class RevocationListener(Protocol):
     """Receives what the channel of revocations delivers. Called in the event loop; no method may block."""
 
     def on_revocation(self, message: bytes) -> None:
-        """Take the message of one revocation."""
+        """Handle the message of one revocation."""
 
     def on_revocations_confirmed(self) -> None:
-        """Take note that no revocation is missed from now on. Earlier revocations may have been missed."""
+        """Handle the confirmation of the subscription to revocations. Earlier revocations may have been missed."""
 
 
 class PubSubLink:
@@ -215,7 +215,7 @@ class PubSubLink:
             self._revocations.on_revocations_confirmed()
 
     def _note_answer(self, pinged_at: float) -> None:
-        """Note that a ping was answered: everything that was published before the ping has arrived."""
+        """Record that Redis answered a ping: everything that was published before the ping has arrived."""
         if self.delivered_until > float("-inf"):
             self.delivered_until = max(self.delivered_until, pinged_at)
 

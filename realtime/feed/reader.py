@@ -1,4 +1,4 @@
-"""Reads feeds for one process, and checks that all of its connections lead to the same Redis."""
+"""Reads feeds for one process, and checks that all connections of the process lead to the same Redis."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -120,8 +120,8 @@ class FeedReader:
     async def check_link(self) -> None:
         """Ping over the pub/sub connection. If the ping of the last check is still unanswered, replace the connection.
 
-        The connection is also replaced if a new one to the same address leads to another server. Raise RedisError or
-        OSError.
+        The connection is also replaced if a new connection to the same address leads to another server. Raise
+        RedisError or OSError.
         """
         await self.check_server(fresh=True)
         await self.link.check()

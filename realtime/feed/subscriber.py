@@ -161,7 +161,7 @@ class Subscriber:
             self.queue(frames.ping(self.place))
 
     def answered(self) -> None:
-        """Note that the client answered the oldest ping: everything that was sent before it has arrived."""
+        """Record that the client answered the oldest ping: everything that was sent before this ping has arrived."""
         if self._in_flight is not None and self._in_flight.note_answer():
             self._go_on()
 

@@ -45,7 +45,7 @@ class InFlight:
             self._pings.append(self._sent)
 
     def note_answer(self) -> bool:
-        """Note that the client answered the oldest ping. Return False if no ping was sent."""
+        """Record that the client answered the oldest ping. Return False if no ping waits for an answer."""
         if not self._pings:
             return False
         self._arrived = self._pings.popleft()

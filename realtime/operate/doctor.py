@@ -21,7 +21,7 @@ RESERVED_TENANT = 0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of a check. `mend` says how to fix the problem. It is empty if nothing is wrong."""
+    """The result of a check. `mend` says how to fix the problem, and is empty if nothing is wrong."""
 
     name: str
     message: str

@@ -163,7 +163,7 @@ class Exposed(Collector):
 
 
 def _counter(name: str, documentation: str, label: str, values: Mapping[str, int], known: Iterable[str] = ()) -> Metric:
-    """Return a counter. Known labels that were not counted yet are 0: else an alert would miss the first increase."""
+    """Return a counter. A known label without a count is 0, so that an alert sees its first increase."""
     family = CounterMetricFamily(name, documentation, labels=[label])
     for key, number in sorted({**dict.fromkeys(known, 0), **values}.items()):
         family.add_metric([key], number)

@@ -62,7 +62,7 @@ def claim(kind: str, *, age_seconds: float = LEFT_BEHIND_SECONDS, statuses: Sequ
 
 
 def note_sent(entries: Iterable[OutboxEntry]) -> None:
-    """Note that these rows were sent, even if their claims have expired. Raise DatabaseError."""
+    """Mark these rows as sent, even if their claims have expired. Raise DatabaseError."""
     if ids := [entry.pk for entry in entries]:
         OutboxEntry.objects.filter(pk__in=ids, sent_at=None).update(sent_at=Now())
 

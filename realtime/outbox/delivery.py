@@ -1,7 +1,7 @@
 """How a relay delivers one kind of outbox rows: it claims the due rows, sends them, and notes each result.
 
 While a relay sends rows, it holds no lock, no transaction and no database connection. Rows of one kind never wait for
-another kind.
+rows of another kind.
 """
 
 import threading
@@ -31,7 +31,7 @@ WORK_SECONDS = 0.6 * claims.CLAIM_SECONDS
 """How long a relay works on the rows of a claim. Then it gives back the unsent rows, before the claim expires."""
 FAILING_SECONDS = 3.0
 """How long the failed tries of one claim may take together. After that the other rows are given back without a try,
-because each would take long if a server hangs."""
+because each try would take long if a server hangs."""
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Delivery:
         return outcome
 
     def note(self, outcome: Outcome) -> None:
-        """Note the results in the database. Raise DatabaseError."""
+        """Store these results in the rows. Raise DatabaseError."""
         claims.note_sent(outcome.sent)
         claims.give_back(outcome.untried)
         claims.give_back(outcome.later, seconds=self.later_seconds)

@@ -113,7 +113,7 @@ class Relay:
         return rows
 
     def _note(self, seconds: float) -> None:
-        """Wait up to `seconds` for the outcome of a delivery. Note this outcome and all others that have arrived."""
+        """Wait up to `seconds` for the outcome of a delivery. Store this outcome and all others that have arrived."""
         with suppress(Empty):
             while True:
                 delivery, outcome = self._results.get(timeout=seconds) if seconds else self._results.get_nowait()

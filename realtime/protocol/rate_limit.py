@@ -14,7 +14,7 @@ class TokenBucket:
         self._updated = time.monotonic()
 
     def take(self, number: int = 1) -> bool:
-        """Take this number of tokens. Return False, and take none, if fewer are left."""
+        """Take this number of tokens, and return True. If fewer are left, take none and return False."""
         now = time.monotonic()
         self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
         self._updated = now

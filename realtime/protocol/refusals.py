@@ -17,7 +17,7 @@ from realtime.records.metrics import counts
 log = structlog.get_logger(__name__)
 
 QUIET_SECONDS = 60.0
-"""For this long after a log line, refusals for the same reason are only counted."""
+"""After a refusal was logged, further refusals for its reason are only counted, for this long."""
 MAX_DETAIL = 200
 """How many characters of a detail are logged at most. Most details are texts from the client."""
 REASONS = (
@@ -80,6 +80,6 @@ def connection_refused(problem: RefusedError, scope: Any) -> None:
 
 
 def client_of(scope: Any) -> str | None:
-    """Return the client's address, or None if the server does not know it."""
+    """Return the client's address, or None if the ASGI server does not provide it."""
     client = scope.get("client")
     return client[0] if client else None

@@ -222,18 +222,18 @@ class Publisher:
             raise
 
     def filled_run_id(self) -> str | None:
-        """Return the latest note of `mark_filling` or `mark_filled`, or None if Redis has none. Raise RedisError."""
+        """Return what `mark_filling` or `mark_filled` stored last, or None if Redis has neither. Raise RedisError."""
         value = cast("bytes | None", self._redis.get(self._commands.relay()))
         return value.decode() if value is not None else None
 
     def mark_filling(self) -> None:
-        """Note in Redis that the relay is filling it. Raise RedisError."""
+        """Store in Redis that the relay has begun to fill it. Raise RedisError."""
         self._note([self._commands.relay()], ["filling"])
 
     def mark_filled(self, run_id: str) -> bool:
-        """Note in Redis that the relay has filled the Redis with this replication id. Raise RedisError.
+        """Store in Redis that the relay has filled it, with its replication id, and return True. Raise RedisError.
 
-        If Redis was emptied during the fill, the note of `mark_filling` is gone. Then note nothing and return False.
+        If the note of `mark_filling` is gone, Redis was emptied during the fill. Then store nothing and return False.
         """
         return bool(self._note([self._commands.relay()], [run_id, "XX"]))
 

@@ -163,8 +163,8 @@ def status_texts(redis: Redis, keys: Keys, topics: Sequence[Lapsed | Indexed]) -
 def stalled_draft(text: bytes, now: float) -> tuple[Draft, int] | None:
     """Parse the text of a status key. Return its record, marked as stalled, and the offset of the record.
 
-    Return None if the record is not running, is already marked, or cannot be read. The progress is in another key and
-    stays.
+    Return None if the record is not running, is already marked, or cannot be read. The progress is in another key,
+    which does not change.
     """
     try:
         record = join_record(text, None)

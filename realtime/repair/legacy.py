@@ -91,7 +91,7 @@ class OldKeys:
         return [Moved.UNUSABLE if draft is None else _moved(next(answers)) for draft in drafts]
 
     def move_all(self, source: Source, *, dry: bool = False) -> Iterator[Counter[Moved]]:
-        """Move every old key whose owner the database knows. Yield the results so far after each batch.
+        """Move every old key whose topic is in the database. Yield the results so far after each batch.
 
         It is safe to interrupt and to repeat this. With `dry` nothing is written. Raise RedisError, and what the source
         raises.

@@ -30,7 +30,7 @@ class Handshake:
 def read_handshake(reader: TicketReader, scope: Mapping[str, Any]) -> Handshake:
     """Return the ticket, the topics and the place of a request. The caller must check whether the ticket was revoked.
 
-    Raises RefusedError.
+    Raise RefusedError if there is no valid ticket, or if the topics are not valid or the ticket does not allow them.
     """
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))

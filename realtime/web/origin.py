@@ -41,7 +41,7 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
 
 
 def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
-    """Return the host as Django reads it from a request, by Django's settings. Raises DisallowedHost."""
+    """Return the host as Django reads it from a request, by Django's settings. Raise DisallowedHost."""
     request = HttpRequest()
     server, port = scope.get("server") or ("", None)
     request.META = {"SERVER_NAME": server, "SERVER_PORT": str(port or 80)}

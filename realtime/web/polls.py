@@ -40,7 +40,7 @@ class Poll:
         self._sent = 0
 
     def admit(self, ticket: Ticket, connections: Connections) -> None:
-        """Count the poll for its user, its tenant and the process. Raises RefusedError."""
+        """Count the poll for its user, its tenant and the process. Raise RefusedError if a limit is reached."""
         self.ticket = ticket
         try:
             connections.add(self)
@@ -105,6 +105,6 @@ def with_polls(application: Application) -> Application:
 
 
 def admit_poll(scope: Message, ticket: Ticket, connections: Connections) -> None:
-    """Count this request as a poll, if the application is wrapped by `with_polls`. Raises RefusedError."""
+    """Count this request as a poll if `with_polls` wraps the application. Raise RefusedError if a limit is reached."""
     if (poll := scope.get(_KEY)) is not None:
         poll.admit(ticket, connections)

@@ -67,9 +67,10 @@ def _refusal(status: int, problem: RefusedError) -> HttpResponse:
 
 
 async def _read_handshake(request: HttpRequest) -> Handshake:
-    """Read the ticket of a request. If it has no valid ticket, read its access token. Raises RefusedError.
+    """Read the ticket of a request, or its access token if there is no valid ticket.
 
-    An access token gives the rights of a ticket that would be issued for it.
+    An access token gives the rights of a ticket that would be issued for it. Raise RefusedError if neither is valid, or
+    if the topics are not valid or not allowed.
     """
     scope = request.scope  # type: ignore[attr-defined]  # an ASGIRequest
     try:

@@ -49,7 +49,7 @@ def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool
 
 
 def cookie_name(tenant_code: str, *, secure: bool) -> str:
-    """Return the name of the cookie with a tenant's ticket. A browser may be signed in to several tenants."""
+    """Return the name of the cookie with a tenant's ticket: one for each tenant to which a browser may be signed in."""
     return guarded_name(f"realtime_{tenant_code}", secure=secure)
 
 

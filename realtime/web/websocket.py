@@ -155,7 +155,10 @@ class EventsConsumer(AsyncConsumer):
 
     @staticmethod
     async def _refresh(connection: Connection, text: str) -> tuple[str, str] | None:
-        """Continue the connection with a new ticket. Return None, or the code and the message of an error."""
+        """Continue the connection with a new ticket, and return None. Otherwise return an error's code and message.
+
+        Raise FeedUnavailableError if it cannot be checked whether the ticket was revoked.
+        """
         try:
             ticket = read(TicketReader.REFRESH, text)
             await this_process().admit(ticket)
