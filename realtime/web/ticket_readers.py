@@ -31,7 +31,7 @@ seconds after its issue."""
 def read(reader: TicketReader, text: str) -> Ticket:
     """Read a ticket. The caller must still check whether it was revoked, with `ServerProcess.admit`.
 
-    Raises TicketExpiredError or TicketError.
+    Raise TicketExpiredError or TicketError.
     """
     return _FUNCTIONS.get(reader, read_ticket)(text, *conf.ticket_keys())
 
@@ -39,7 +39,7 @@ def read(reader: TicketReader, text: str) -> Ticket:
 def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool) -> Ticket | None:
     """Return the ticket in this tenant's cookie, or None if there is no cookie.
 
-    The caller must still check whether the ticket was revoked. Raises TicketExpiredError or TicketError.
+    The caller must still check whether the ticket was revoked. Raise TicketExpiredError or TicketError.
     """
     for secure in (True, False):
         name = cookie_name(tenant_code, secure=secure)
@@ -49,7 +49,7 @@ def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool
 
 
 def cookie_name(tenant_code: str, *, secure: bool) -> str:
-    """Return the name of the cookie with a tenant's ticket: one for each tenant to which a browser may be signed in."""
+    """Return the name of the cookie with a tenant's ticket. A browser has one such cookie for each of its tenants."""
     return guarded_name(f"realtime_{tenant_code}", secure=secure)
 
 
@@ -66,7 +66,7 @@ def guarded_name(name: str, *, secure: bool) -> str:
 def admit(reader: TicketReader, text: str) -> Ticket:
     """Read a ticket and check that it was not revoked. This is for code outside the event loop.
 
-    Raises TicketExpiredError, RevokedError or TicketError, and RedisError if revocations cannot be checked.
+    Raise TicketExpiredError, RevokedError or TicketError, and RedisError if revocations cannot be checked.
     """
     ticket = read(reader, text)
     conf.revocations().check(ticket)
