@@ -75,10 +75,10 @@ class HttpProvider:
 
 
 def _judge(status: int, reply: bytes) -> None:
-    """Raise the error that the status code of an answer means. Return after a 2xx, which means success.
+    """Raise the error for the status code of an answer. Return normally for 2xx, which means success.
 
-    4xx means that the gateway refused this message, except for the codes in `NOTHING_TAKEN`. After any 5xx other than
-    503 nobody knows whether the message was accepted.
+    4xx means that the gateway refused this message, except for the codes in `NOTHING_TAKEN`. After a 5xx that is not in
+    `NOTHING_TAKEN`, nobody knows whether the message was accepted.
     """
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return

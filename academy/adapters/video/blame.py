@@ -48,8 +48,8 @@ _MACHINE = _line_with(
     "error while loading shared libraries",
     rf"received signal (?!{signal.SIGXCPU:d}\b)\d+",
 )
-"""Messages of an ffmpeg that could not read, write or continue, or of our program that starts ffmpeg. A video cannot
-cause them by naming other files, because ffmpeg may use only safe protocols."""
+"""Messages of an ffmpeg that could not read, write or continue, or of our program that starts ffmpeg. A video that
+refers to other files cannot cause these messages, because ffmpeg may use only safe protocols."""
 _ENCODER_FAILED = re.compile(rf"{_OUR_WORDS}Error while opening encoder", re.MULTILINE)
 """The encoder did not start. Our options are valid, so threads or memory are missing. The log does not say which."""
 _BAD_SIZE = re.compile(rf"{_OUR_WORDS}(?:invalid width x height|Picture size \S+ is invalid)", re.MULTILINE)
