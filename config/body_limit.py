@@ -24,8 +24,6 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SMALL_BODY_BYTES = 65_536
 """The largest body that is accepted from anybody."""
-FORM_BYTES = 1_000_000
-"""How many bytes the form around an uploaded file may have."""
 MAX_DIGITS = 18
 """How many digits Content-Length may have. Python refuses to parse numbers of thousands of digits."""
 READ_ON_BYTES, READ_ON_SECONDS = 32_000_000, 10.0

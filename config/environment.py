@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from config.body_limit import FORM_BYTES
+from config.form_size import FORM_BYTES
 from config.hidden import hide_variables
 from config.values import (
     EmulatorAddress,

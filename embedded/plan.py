@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from config.environment import Environment, WrongEnvironmentError, read_environment
 from embedded.errors import EmbeddedError
 from embedded.home import PROJECT, Home
 from embedded.ports import HOST, answers
@@ -145,6 +144,8 @@ class Worker(Program):
 
 def environment_of_commands(environment: Mapping[str, str], users: Mapping[str, str]) -> dict[str, str]:
     """Return the part of the product's environment that `script/manage` needs for its commands."""
+    from config.environment import Environment  # noqa: PLC0415 (the import is slow, and `--status` does not need it)
+
     ours = {name.upper() for name in Environment.model_fields} - {"PROCESS_NAME"}
     return {
         name: value
@@ -155,6 +156,8 @@ def environment_of_commands(environment: Mapping[str, str], users: Mapping[str, 
 
 def refuse_wrong_values(environment: Mapping[str, str]) -> None:
     """Raise EmbeddedError, with a line for each wrong value, if the product's processes would not start."""
+    from config.environment import WrongEnvironmentError, read_environment  # noqa: PLC0415 (the import is slow)
+
     try:
         read_environment(environment)
     except WrongEnvironmentError as problem:

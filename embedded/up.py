@@ -11,8 +11,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from config.environment import SECRETS
-from config.hidden import hide_variables
 from embedded import group, ports, runfile, status
 from embedded.errors import EmbeddedError, Stopped
 from embedded.home import AlreadyRunsError, Home
@@ -251,6 +249,9 @@ def main(words: Sequence[str] | None = None, plan: Plan | None = None) -> int:
     home = Home.of(os.environ)
     if options.status:
         return status.show(home)
+    from config.environment import SECRETS  # noqa: PLC0415 (the import is slow; the other options do not need it)
+    from config.hidden import hide_variables  # noqa: PLC0415
+
     try:
         home.prepare()
         with home.locked():

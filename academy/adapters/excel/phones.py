@@ -2,8 +2,6 @@
 
 import re
 
-import phonenumbers
-
 _MOBILE = re.compile(r"010[0-9]{8}")
 _PLAIN = re.compile(r"[0-9 -]*")
 _LATIN = re.compile(r"[A-Za-z]")
@@ -26,6 +24,8 @@ def normalise_korean_mobile(text: str) -> str | None:
         return digits
     if _LATIN.search(text):
         return None
+    import phonenumbers  # noqa: PLC0415 - the import is slow, and the usual numbers do not need it
+
     try:
         number = phonenumbers.parse(_REMARK.sub(" ", text).replace("()", " ").strip("() "), "KR")
     except phonenumbers.NumberParseException:

@@ -4,8 +4,6 @@ import io
 from collections.abc import Iterator
 from random import Random
 
-from openpyxl import Workbook
-
 from academy.adapters.excel.sample_people import invent_students
 from academy.domain.student_rows import StudentRow
 
@@ -34,6 +32,8 @@ def sample_workbook(rows: int, seed: int | None = None) -> bytes:
     The same `seed` always gives the same students. One row in 50 repeats a student. One row in 20, up to 6 in all, is
     invalid.
     """
+    from openpyxl import Workbook  # noqa: PLC0415 - the import is slow, and few processes make a sample
+
     random = Random(seed)  # noqa: S311 - invented people are no secret
     book = Workbook(write_only=True)
     sheet = book.create_sheet("명단")

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings
 
@@ -56,8 +54,15 @@ class Delivery:
     receives: int
 
 
-def _client(config: Config) -> "SQSClient":
-    """Return a client with the credentials from the settings, because the environment no longer has them."""
+def _client(**options: Any) -> "SQSClient":
+    """Return a client with these options of `botocore.config.Config`.
+
+    Its credentials are from the settings, because the environment no longer has them.
+    """
+    # These imports are slow, and many commands never use a queue.
+    import boto3  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
     return boto3.client(
         "sqs",
         region_name=settings.AWS_REGION,
@@ -65,7 +70,7 @@ def _client(config: Config) -> "SQSClient":
         aws_access_key_id=settings.AWS_CREDENTIALS["aws_access_key_id"],
         aws_secret_access_key=settings.AWS_CREDENTIALS["aws_secret_access_key"],
         aws_session_token=settings.AWS_CREDENTIALS["aws_session_token"],
-        config=config,
+        config=Config(**options),
     )
 
 
@@ -73,13 +78,13 @@ def _client(config: Config) -> "SQSClient":
 def sqs_client() -> "SQSClient":
     """Return the client that all threads of this process share, as boto3 allows."""
     patience = LONG_POLL_SECONDS + 10
-    return _client(Config(connect_timeout=5, read_timeout=patience, retries={"max_attempts": 2, "mode": "standard"}))
+    return _client(connect_timeout=5, read_timeout=patience, retries={"max_attempts": 2, "mode": "standard"})
 
 
 @cache
 def sending_client() -> "SQSClient":
     """Return the client that sends the outbox. Its time-outs are short, because the relay tries again later."""
-    return _client(Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"}))
+    return _client(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
 
 
 class SqsJobQueue:

@@ -26,7 +26,7 @@ from apps.core.password_rules import check_new_password
 from apps.core.query_params import number_param
 from apps.core.throttling import count_attempt
 from apps.domains.students.serializers import ImportForm
-from config.body_limit import FORM_BYTES
+from config.form_size import FORM_BYTES
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 SAMPLE_ROWS, MAX_SAMPLE_ROWS = 2_000, 10_000

@@ -34,7 +34,7 @@ from apps.core.tokens import Caller
 from apps.support.video.models import Video
 from apps.support.video.serializers import PresignedForm, UploadForm, VideoSerializer
 from apps.support.video.services.files import shown_name, source_name
-from config.body_limit import FORM_BYTES
+from config.form_size import FORM_BYTES
 
 
 class VideoListView(ListAPIView[Video]):

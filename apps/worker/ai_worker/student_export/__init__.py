@@ -5,7 +5,6 @@ from typing import Any
 
 from academy.adapters.db.django import repositories_ai
 from academy.adapters.db.django.repositories_students import students_of
-from academy.adapters.excel.student_sheet import COLUMNS, StudentCells, write_students
 from academy.domain.jobs import ClaimedJob, JobFailedError
 from academy.exports import keep_export, sweep_exports
 from apps.worker.chunk_report import LAST_PERCENT, ChunkReport
@@ -19,6 +18,8 @@ MAX_STUDENTS = 100_000
 
 def export_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
     """Write and store the workbook, and return `{"rows", "file_name"}`. Raises JobFailedError for too many students."""
+    from academy.adapters.excel.student_sheet import COLUMNS, write_students  # noqa: PLC0415 - the import is slow
+
     progress.report("write", 0)
     chosen = students_of(job.tenant_id, search=job.payload["search"], lecture_id=job.payload["lecture_id"])
     total = chosen.count()
@@ -38,7 +39,7 @@ def export_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
     return {"rows": written, "file_name": job.payload["file_name"]}
 
 
-def _reported(rows: Iterator[StudentCells], total: int, report: ChunkReport) -> Iterator[StudentCells]:
+def _reported(rows: Iterator[tuple[str, ...]], total: int, report: ChunkReport) -> Iterator[tuple[str, ...]]:
     for number, row in enumerate(rows, 1):
         yield row
         if number % CHUNK_ROWS == 0 or number == total:
