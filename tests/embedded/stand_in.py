@@ -8,7 +8,6 @@ This file is run as a program, with the options of `script/up`. Two environment 
 
 from __future__ import annotations
 
-import http.server
 import os
 import signal
 import sys
@@ -20,23 +19,24 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 
-class _Ready(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/readyz" else 404)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 def web(port: int) -> None:
+    import http.server  # noqa: PLC0415 (the other stand-ins start faster without this import)
+
+    class Ready(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
     if os.environ.get("STAND_IN_WEB") == "broken":
         sys.exit("no such module: the sun")
     if os.environ.get("STAND_IN_WEB") == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     else:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    http.server.ThreadingHTTPServer(("127.0.0.1", port), _Ready).serve_forever()
+    http.server.ThreadingHTTPServer(("127.0.0.1", port), Ready).serve_forever()
 
 
 def worker() -> None:

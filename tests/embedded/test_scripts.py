@@ -5,6 +5,7 @@ Most tests run a copy of the scripts, with a PATH that the test made.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -147,9 +148,10 @@ def test_a_path_that_does_not_exist_is_named_before_anything_runs(words: list[st
     ],
 )
 def test_the_arguments_of_script_test_are_read_as_pytest_reads_them(words: list[str], chosen: str) -> None:
-    read = subprocess.run(
-        [sys.executable, "-m", "tests.chosen", *words], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
+    # Like script/test, do not pass on DJANGO_SETTINGS_MODULE: pytest-django would load the project's settings.
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    command = [sys.executable, "-m", "tests.chosen", *words]
+    read = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert (read.returncode, read.stdout, read.stderr) == (0, f"{chosen}\n", "")
 
 

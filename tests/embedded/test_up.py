@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from embedded import RedisServer, process, runfile, scratch_folder
 from embedded.home import Home
 from embedded.plan import WORKERS
 from embedded.ports import free_port
-from embedded.up import END_SECONDS
+from embedded.up import END_SECONDS, main
 from tests.embedded.runs import PATIENCE, STAND_IN, Run, eventually, wait_written
 
 if TYPE_CHECKING:
@@ -48,6 +49,26 @@ def _run_up(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
         timeout=PATIENCE,
         check=False,
     )
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Run]:
+    """Yield a run that the tests share which leave it as they found it."""
+    with scratch_folder("home of 학원") as folder:
+        run = Run(folder)
+        try:
+            yield run.ready()
+        finally:
+            run.end_for_certain()
+
+
+def _status(home: Path) -> tuple[int, str]:
+    """Run `script/up --status` inside this process, and return the exit code and the output."""
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setenv("ACADEMY_HOME", str(home))
+        code = main(["--status"])
+    return code, printed.getvalue()
 
 
 def test_it_starts_everything_and_says_where_in_the_run_file(up: Up, home: Path) -> None:
@@ -103,11 +124,11 @@ def test_ctrl_c_while_it_starts_ends_cleanly(up: Up, home: Path) -> None:
     assert process.wait_gone({entry["pid"]: entry["identity"] for entry in recorded.values()}, 0)
 
 
-def test_a_second_run_says_where_the_first_one_runs(up: Up, home: Path) -> None:
-    first = up().ready()
-    second = _run_up(home, "--port", str(free_port()))
-    assert (second.returncode, second.stdout) == (0, f"It runs already, at http://127.0.0.1:{first.port}, in {home}.\n")
-    assert len(first.processes()) == ALL
+def test_a_second_run_says_where_the_first_one_runs(shared: Run) -> None:
+    second = _run_up(shared.home, "--port", str(free_port()))
+    said = f"It runs already, at http://127.0.0.1:{shared.port}, in {shared.home}.\n"
+    assert (second.returncode, second.stdout) == (0, said)
+    assert len(shared.processes()) == ALL
 
 
 def test_after_a_kill_no_process_is_left_and_the_next_run_has_the_data(up: Up) -> None:
@@ -148,8 +169,8 @@ def test_a_leftover_process_is_ended_but_not_another_one_with_its_pid(home: Path
 
 
 @pytest.mark.parametrize("name", ["web", "ai_worker", "redis", "postgres", "sqs"])
-def test_a_process_that_dies_is_started_again_at_the_same_port(up: Up, name: str) -> None:
-    run = up().ready()
+def test_a_process_that_dies_is_started_again_at_the_same_port(shared: Run, name: str) -> None:
+    run = shared
     before = run.run_file()
     os.kill(before[name]["pid"], signal.SIGKILL)
     run.wait_for(f"{name} (pid {before[name]['pid']}) was ended by SIGKILL; starting it again in 1 s")
@@ -292,20 +313,20 @@ def _make_unstartable(home: Path) -> None:
     (home / "postgres" / "data" / "postgresql.conf").write_text("no_such_setting = 1\n")
 
 
-def test_status_checks_each_process_by_its_own_protocol(up: Up, home: Path) -> None:
-    run = up().ready()
-    entries = run.run_file()
+def test_status_checks_each_process_by_its_own_protocol(shared: Run) -> None:
+    home = shared.home
+    entries = shared.run_file()
     for name, entry in entries.items():
         with _frozen(entry["pid"]):
             if name in WORKERS:  # its status depends on the age of its ready file
                 long_ago = time.time() - 3600
                 os.utime(Home(home).ready_file(name), (long_ago, long_ago))
-            status = _run_up(home, "--status")
-        assert status.returncode == 1
-        said = {each: status_line(each, status.stdout) for each in entries}
+            code, table = _status(home)
+        assert code == 1
+        said = {each: status_line(each, table) for each in entries}
         assert said[name].startswith(f"{name} does not answer pid "), said
         assert all(line.startswith(f"{each} runs pid ") for each, line in said.items() if each != name), said
-        eventually(lambda: _run_up(home, "--status").returncode == 0, f"{name} to work again")
+        eventually(lambda: _status(home)[0] == 0, f"{name} to work again")
 
 
 @contextlib.contextmanager
@@ -317,31 +338,27 @@ def _frozen(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_status_distinguishes_a_server_that_refuses_from_one_that_works(up: Up, home: Path) -> None:
-    run = up().ready()
-    entries = run.run_file()
+def test_status_distinguishes_a_server_that_refuses_from_one_that_works(shared: Run) -> None:
+    entries = shared.run_file()
     clients = []
     with contextlib.suppress(psycopg.OperationalError):
         while True:
             clients.append(psycopg.connect(entries["postgres"]["url"]))
-    status = _run_up(home, "--status")
+    code, table = _status(shared.home)
     for client in clients:
         client.close()
-    assert status.returncode == 1
-    assert status_line("postgres", status.stdout).startswith("postgres is not ready pid ")
+    assert code == 1
+    assert status_line("postgres", table).startswith("postgres is not ready pid ")
 
 
 def test_status_checks_external_servers_too(up: Up, home: Path) -> None:
     with RedisServer(home / "mine") as mine:
         run = up(REDIS_URL=mine.url).ready()
         assert mine.pid is not None
-        assert status_line("redis", _run_up(home, "--status").stdout) == f"redis runs external {mine.url}"
+        assert status_line("redis", _status(home)[1]) == f"redis runs external {mine.url}"
         with _frozen(mine.pid):
-            status = _run_up(home, "--status")
-        assert (status.returncode, status_line("redis", status.stdout)) == (
-            1,
-            f"redis does not answer external {mine.url}",
-        )
+            code, table = _status(home)
+        assert (code, status_line("redis", table)) == (1, f"redis does not answer external {mine.url}")
         run.send(signal.SIGTERM)
         assert run.wait_end() == 0
 
