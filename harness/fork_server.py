@@ -21,6 +21,7 @@ import selectors
 import signal
 import socket
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,6 @@ LIBRARIES = (
     "django.db.models",
     "django.forms",
     "django.template.backends.django",
-    "django.test.utils",
     "django.views.decorators.csrf",
     "httptools",
     "jwt",
@@ -149,6 +149,8 @@ def become(order: dict[str, Any]) -> None:
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
+    if os.environ.get("PYTHONWARNINGS") == "error":
+        warnings.simplefilter("error")
     _, *words = order["argv"]
     if words[0] == "-m":
         sys.argv = words[1:]

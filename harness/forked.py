@@ -20,8 +20,8 @@ from embedded.plan import Program, Web, Worker
 from embedded.spawn import Child, Order, Process
 from harness.fork_server import MESSAGE_BYTES
 
-READ_AT_EXEC = "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "PYTHONWARNINGS"
-"""The dynamic loader, the C library and Python read these when a program starts, so a forked child ignores them."""
+READ_AT_EXEC = "LD_PRELOAD", "MALLOC_ARENA_MAX", "GLIBC_TUNABLES"
+"""The dynamic loader and the C library read these when a program starts, so a forked child ignores them."""
 
 
 @dataclass
@@ -96,7 +96,8 @@ class ForkedChild(Child):
     def _spawn(self) -> Process:
         """Fork a child of the fork server if our own Python interpreter runs the program.
 
-        Start other programs as `Child` does, and also those whose environment has a variable of READ_AT_EXEC.
+        Start other programs as `Child` does, and also those whose environment has a variable of READ_AT_EXEC. Of the
+        values of PYTHONWARNINGS, the fork server knows "error".
         """
         is_ours = str(self.order.argv[0]) == sys.executable
         if not is_ours or any(name in (self.order.environment or {}) for name in READ_AT_EXEC):

@@ -1,8 +1,6 @@
 """`manage.py doctor`: it finds nothing wrong with a running system, and says how to fix each part that is broken."""
 
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import psycopg
@@ -10,7 +8,6 @@ import pytest
 from redis import Redis
 
 from embedded.group import Servers
-from embedded.home import PROJECT
 from embedded.ports import HOST
 from embedded.scratch import scratch_folder
 from harness.system import System, running_system
@@ -36,20 +33,12 @@ def ailing(template: Servers) -> Iterator[System]:
 
 def doctor(system: System, *words: str, **environment: str) -> tuple[int, dict[str, str], str]:
     """Run the doctor. Return its exit code, `{name of a check: verdict and text}`, and its whole output."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "doctor", *words],
-        cwd=PROJECT,
-        env={**system.environment, "PYTHONWARNINGS": "error", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = system.managed("doctor", *words, PYTHONWARNINGS="error", **environment)
     said = {}
     for line in done.stdout.splitlines():
         name, _, words_said = line.partition(": ")
         said[name.removeprefix("ok").removeprefix("WRONG").strip()] = f"{line.split()[0]} {words_said}"
-    return done.returncode, said, done.stdout + done.stderr
+    return done.returncode, said, done.stdout
 
 
 def wrong(said: dict[str, str]) -> set[str]:
