@@ -151,7 +151,13 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
     "PAGE_SIZE": 50,
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Academy", "VERSION": "1", "SERVE_INCLUDE_SCHEMA": False, "SERVE_PERMISSIONS": []}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Academy",
+    "VERSION": "1",
+    "DEFAULT_GENERATOR_CLASS": "apps.core.openapi_generator.DocumentGenerator",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": [],
+}
 
 AWS_REGION = ENVIRONMENT.aws_region
 SQS_ENDPOINT_URL = ENVIRONMENT.sqs_endpoint_url

@@ -18,7 +18,6 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from rest_framework import exceptions, status
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from academy.adapters.queue.sqs import QueueUnavailableError
 from academy.quotas import QuotaError
@@ -100,6 +99,13 @@ def _of_quota(error: QuotaError) -> ApiError:
     """Return an error with status 429 if waiting helps, and 403 if it does not."""
     status_code = 403 if error.retry_seconds is None else 429
     return ApiError(status_code, error.code, str(error), wait=error.retry_seconds)
+
+
+def set_rollback() -> None:
+    """Roll back the transaction of this request, if it has one."""
+    from rest_framework import views  # noqa: PLC0415 - it imports our parsers, which import this module
+
+    views.set_rollback()
 
 
 def _of_lock(context: dict[str, Any]) -> Response:

@@ -3,25 +3,10 @@
 import threading
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_safe
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
-
-
-class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Describes the authentication by access token in the document."""
-
-    target_class = "apps.core.authentication.AccessTokenAuthentication"
-    match_subclasses = True
-    name = "accessToken"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002 - drf-spectacular's signature
-        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +26,23 @@ class _Documents:
     def get(self, form: str) -> Document:
         with self._lock:
             if not self._built:
-                schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-                for renderer in (OpenApiYamlRenderer(), OpenApiJsonRenderer()):
-                    body = renderer.render(schema, renderer_context={})
-                    etag = f'"{sha256(body).hexdigest()[:20]}"'
-                    self._built[renderer.format] = Document(body, renderer.media_type, etag)
+                self._built = build_documents()
             return self._built[form]
+
+
+def build_documents() -> dict[str, Document]:
+    """Build the document in each form. This imports the code that makes it."""
+    from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer  # noqa: PLC0415 - rarely needed
+
+    from apps.core.openapi_generator import DocumentGenerator  # noqa: PLC0415 - rarely needed
+
+    built = {}
+    schema = DocumentGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    for renderer in (OpenApiYamlRenderer(), OpenApiJsonRenderer()):
+        body = renderer.render(schema, renderer_context={})
+        etag = f'"{sha256(body).hexdigest()[:20]}"'
+        built[renderer.format] = Document(body, renderer.media_type, etag)
+    return built
 
 
 _documents = _Documents()

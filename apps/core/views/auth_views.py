@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers, status
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
@@ -21,6 +21,7 @@ from apps.core.authentication import LogoutAuthentication, address_of, caller_of
 from apps.core.errors import ApiError
 from apps.core.hashing import HashingBusyError, Origin, hashing, password_is_right
 from apps.core.models import User
+from apps.core.openapi import extend_schema
 from apps.core.password_rules import check_new_password, words_of
 from apps.core.refresh_cookie import answer_with_cookie, check_origin, clear_cookie, read_cookie
 from apps.core.throttling import Attempt, count_attempt

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.generics import ListAPIView
@@ -17,6 +17,7 @@ from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.models import LoginSession
+from apps.core.openapi import extend_schema
 from apps.core.query_params import number_param
 
 ENDED = inline_serializer("EndedSessions", {"ended": serializers.IntegerField()})

@@ -1,6 +1,6 @@
 """`GET /api/v1/usage/`: how much the academy uses of its quotas."""
 
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -9,6 +9,7 @@ from rest_framework.views import APIView
 from academy.domain.roles import OFFICE
 from academy.quotas import usage_of
 from apps.core.authentication import caller_of
+from apps.core.openapi import extend_schema
 
 
 class AmountSerializer(serializers.Serializer[dict[str, int]]):

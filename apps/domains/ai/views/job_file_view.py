@@ -5,7 +5,6 @@ from uuid import UUID
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -17,6 +16,7 @@ from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.errors import ApiError
 from apps.core.file_parts import FileParts
+from apps.core.openapi import extend_schema
 from apps.domains.ai.views.job_status_view import find_job
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

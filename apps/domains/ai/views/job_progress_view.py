@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -15,6 +14,7 @@ from academy.adapters.cache.records import read_record
 from academy.domain.jobs import job_topic
 from academy.domain.roles import FACULTY
 from apps.core.authentication import caller_of
+from apps.core.openapi import extend_schema
 from apps.core.polling import answer_poll
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -18,6 +18,7 @@ from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
+from apps.core.openapi import extend_schema
 from apps.core.pagination import Pages
 from apps.domains.ai.models import OUTCOMES, AIJob
 from apps.domains.ai.serializers import ImportedRowSerializer, JobSerializer

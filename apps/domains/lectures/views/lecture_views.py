@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from academy.adapters.db.django import repositories_lectures
 from academy.domain.roles import FACULTY, OFFICE
 from apps.core.authentication import caller_of
+from apps.core.openapi import extend_schema
 from apps.core.query_params import search_param
 from apps.domains.lectures.models import Lecture
 from apps.domains.lectures.serializers import LectureSerializer

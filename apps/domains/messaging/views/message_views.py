@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
@@ -18,6 +18,7 @@ from academy.domain.roles import FACULTY, OFFICE
 from academy.messages import WrongMessageError, submit_messages
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
+from apps.core.openapi import extend_schema
 from apps.core.pagination import Pages
 from apps.domains.messaging.models import MessageJob
 from apps.domains.messaging.serializers import (

@@ -1,6 +1,6 @@
 """`POST /api/v1/students/export/` starts an export. When it is done, its file is at `/api/v1/jobs/{job_id}/file/`."""
 
-from drf_spectacular.utils import extend_schema, inline_serializer
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,6 +12,7 @@ from academy.exports import submit_export
 from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
+from apps.core.openapi import extend_schema
 from apps.domains.students.serializers import ExportForm
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from django.conf import settings
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -22,6 +22,7 @@ from academy.passwords import hash_password
 from apps.core.authentication import address_of, caller_of
 from apps.core.errors import ApiError
 from apps.core.hashing import HashingBusyError, Origin, hashing
+from apps.core.openapi import extend_schema
 from apps.core.password_rules import check_new_password
 from apps.core.query_params import number_param
 from apps.core.throttling import count_attempt

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -14,6 +14,7 @@ from academy.adapters.db.django import repositories_students
 from academy.domain.roles import FACULTY, OFFICE, Role
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
+from apps.core.openapi import extend_schema
 from apps.core.query_params import number_param, search_param
 from apps.domains.students.models import Student
 from apps.domains.students.serializers import StudentForm, StudentSerializer

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,6 +15,7 @@ from academy.adapters.cache.records import read_record
 from academy.domain.roles import EVERYONE, FACULTY
 from academy.domain.videos import VideoStatus, video_topic
 from apps.core.authentication import caller_of
+from apps.core.openapi import extend_schema
 from apps.core.polling import answer_poll
 from apps.core.tokens import Caller
 from realtime.records.errors import TicketError

@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
@@ -28,6 +28,7 @@ from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
+from apps.core.openapi import extend_schema
 from apps.core.parsers import BoundedJSONParser
 from apps.core.query_params import number_param
 from apps.core.tokens import Caller
