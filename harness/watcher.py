@@ -1,4 +1,7 @@
-"""A client of `realtime.v1`, written from the protocol's description alone: connects, reads frames, folds records."""
+"""A client of `realtime.v1`, written from the protocol's description alone.
+
+It connects, reads frames, folds records, and answers pings.
+"""
 
 import asyncio
 import json
@@ -27,8 +30,12 @@ def rank(status: str) -> int:
 class Watcher:
     """Reads frames, and keeps all of them. For each topic it keeps the record with the highest (attempt, rank).
 
-    Of several records with the same attempt and rank, it keeps the one that arrived last.
+    Of several records with the same attempt and rank, it keeps the one that arrived last. It answers each ping that it
+    reads, because the server closes a connection that leaves two pings unanswered. A test that wants this to happen
+    sets `answers_pings` to False.
     """
+
+    answers_pings = True
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -55,6 +62,9 @@ class Watcher:
         async with asyncio.timeout(PATIENCE_SECONDS):
             frame: Frame = json.loads(await self.socket.recv())
         self.apply(frame)
+        if frame["type"] == "ping" and self.answers_pings:
+            with suppress(ConnectionClosed):  # there may still be frames to read, which say why
+                await self.send({"type": "pong"})
         return frame
 
     async def read_until(self, kind: str) -> Frame:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 from redis import Redis
-from websockets.exceptions import ConnectionClosed
 
 from embedded.group import Servers
 from embedded.scratch import scratch_folder
@@ -29,12 +28,12 @@ async def test_a_quiet_connection_gets_pings_with_its_place_and_stays_while_it_a
         place = (await watcher.read_until("snapshot"))["place"]
         for _ in range(5):
             ping = await watcher.read_until("ping")
-            await watcher.send({"type": "pong"})
     assert ping == {"type": "ping", "place": place}
 
 
 async def test_a_connection_that_answers_no_ping_is_closed(hasty_system: System) -> None:
     async with hasty_system.client() as client, await hasty_system.watcher(client) as watcher:
+        watcher.answers_pings = False
         code, reason = await watcher.closed()
     assert code == 4001
     assert reason == "no pong for two periods" or not hasty_system.sends_close_reasons
@@ -50,8 +49,8 @@ async def test_a_connection_ends_with_its_lifetime_unless_it_is_refreshed(hasty_
             await Watcher.connect(ticket["websocket_url"], ticket["ticket"]) as refreshed,
         ):
             await refreshed.read_until("snapshot")
-            ends = asyncio.create_task(answer_pings(left))
-            answering = asyncio.create_task(answer_pings(refreshed))
+            ends = asyncio.create_task(left.closed())
+            answering = asyncio.create_task(refreshed.closed())
             # After about half of the lifetime of a connection, one of the two connections gets a new ticket.
             for _ in range(6):
                 await asyncio.wait_for(pinged(refreshed), 10)
@@ -62,16 +61,6 @@ async def test_a_connection_ends_with_its_lifetime_unless_it_is_refreshed(hasty_
             assert (await answering)[0] == 4100
     assert len(refreshed.frames) > seen_when_the_other_ended
     assert any(frame["type"] == "refreshed" for frame in refreshed.frames)
-
-
-async def answer_pings(watcher: Watcher) -> tuple[int, str]:
-    """Answer every ping until the connection is closed, and return the close code and the reason."""
-    try:
-        while True:
-            if (await watcher.read())["type"] == "ping":
-                await watcher.send({"type": "pong"})
-    except ConnectionClosed:
-        return await watcher.closed()
 
 
 async def pinged(watcher: Watcher) -> None:
