@@ -1,8 +1,10 @@
 """Finds or installs a Chromium for the browser tests. `python -m embedded.chromium` prints its path.
 
 It tries in this order: `$CHROMIUM`; a program on PATH; one that an earlier run put into `.tools/`; for root, Debian's
-package with Korean fonts (complete, and installed in seconds); the npm package `@sparticuz/chromium` in `.tools/`
-(headless, 74 MB, needs no root, but draws Korean letters as boxes if the system has no font for them).
+package with Korean fonts (installed in seconds); the npm package `@sparticuz/chromium` in `.tools/` (74 MB, needs no
+root, but draws Korean letters as boxes if the system has no font for them).
+
+It prefers the headless shell, a Chromium without windows, which needs a third of the processor time for the same tests.
 """
 
 from __future__ import annotations
@@ -43,8 +45,14 @@ def _install_by_apt() -> None:
         return
     print("Installing Chromium and Korean fonts for the browser tests with apt-get", file=sys.stderr)
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    if run_installer("apt-get", "update", environment=environment):
-        run_installer("apt-get", "install", "-y", "chromium", "fonts-noto-cjk", environment=environment)
+    if not run_installer("apt-get", "update", environment=environment):
+        return
+    for package in ("chromium-headless-shell", "chromium"):
+        # Some versions of Debian have no package of the headless shell.
+        quiet = package != "chromium"
+        words = ["apt-get", "install", "-y", package, "fonts-noto-cjk"]
+        if run_installer(*words, environment=environment, quiet=quiet):
+            return
 
 
 def _install_by_npm() -> None:
@@ -76,7 +84,7 @@ CHROMIUM = Tool(
     variable="CHROMIUM",
     kind="a Chromium",
     option="--version",
-    names=("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    names=("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     places=(_FOLDER / "chromium",),
     installers=(_install_by_apt, _install_by_npm),
     missing=_MISSING,
