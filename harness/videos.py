@@ -1,17 +1,42 @@
-"""Videos that tests upload."""
+"""Videos that tests upload, and programs that encode them."""
 
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from academy.adapters.video.ffmpeg import ffmpeg_program
 from academy.adapters.video.sample import make_sample
+
+SLOW_PACE = 4
 
 
 def sample(folder: Path, seconds: float) -> bytes:
+    """Return a video that needs little CPU time to encode: it is small, and has no sound and few pictures a second."""
     path = folder / "sample.mp4"
-    make_sample(path, seconds)
+    make_sample(path, seconds, width=160, height=90, audio=False, frame_rate=10)
     return path.read_bytes()
+
+
+def write_ffmpeg(folder: Path, line: str) -> str:
+    """Write a program that runs a line of shell, and then the real ffmpeg. Return its path, for the variable FFMPEG.
+
+    The folder has a link to the real ffmpeg, because the program may use only what is in its own folder.
+    """
+    folder.mkdir(exist_ok=True)
+    real, program = folder / "real", folder / "ffmpeg"
+    real.symlink_to(ffmpeg_program())
+    program.write_text(f'#!/bin/sh\n{line}\nexec {real} "$@"\n')
+    program.chmod(0o755)
+    return str(program)
+
+
+def slow_ffmpeg(folder: Path) -> str:
+    """Write an ffmpeg that encodes at most SLOW_PACE seconds of a video in a second, and waits most of the time.
+
+    So an encoding can be watched or stopped in the middle, even if the machine is fast and the video is small.
+    """
+    return write_ffmpeg(folder, f'case "$*" in *-filter_complex*) set -- -readrate {SLOW_PACE} "$@";; esac')
 
 
 async def lecture_of(client: httpx.AsyncClient) -> int:

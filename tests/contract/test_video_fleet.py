@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from harness.system import System, eventually
-from harness.videos import sample, uploaded
+from harness.videos import sample, slow_ffmpeg, uploaded
 from harness.watcher import Record, Watcher
 
 
@@ -20,8 +20,13 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="module")
 def lesson(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return a video whose encoding takes long enough to be stopped in the middle."""
+    """Return a video whose encoding by `slow` takes long enough to be stopped in the middle."""
     return sample(tmp_path_factory.mktemp("lesson"), 40)
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return slow_ffmpeg(tmp_path_factory.mktemp("tools"))
 
 
 def most_at_once(history: list[Record]) -> int:
@@ -43,8 +48,10 @@ async def all_ready(watcher: Watcher, video_ids: list[int]) -> None:
 
 
 @pytest.mark.parametrize("most", [2])
-async def test_two_workers_together_run_no_more_than_the_fleet_may(system: System, short: bytes, most: int) -> None:
-    limit = {"VIDEO_WORKER_MAX_CONCURRENCY": str(most)}
+async def test_two_workers_together_run_no_more_than_the_fleet_may(
+    system: System, short: bytes, slow: str, most: int
+) -> None:
+    limit = {"VIDEO_WORKER_MAX_CONCURRENCY": str(most), "FFMPEG": slow}
     async with system.client() as client, await system.watcher(client) as watcher:
         await watcher.read_until("snapshot")
         watcher.history.clear()
@@ -55,9 +62,11 @@ async def test_two_workers_together_run_no_more_than_the_fleet_may(system: Syste
     assert most_at_once([record for record in watcher.history if record["topic"] in ours]) == most
 
 
-async def test_a_worker_that_is_stopped_gives_its_video_back_and_leaves_no_files(system: System, lesson: bytes) -> None:
+async def test_a_worker_that_is_stopped_gives_its_video_back_and_leaves_no_files(
+    system: System, lesson: bytes, slow: str
+) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
-        with system.running_worker("video_worker", WORKER_DRAIN_SECONDS="0") as worker:
+        with system.running_worker("video_worker", WORKER_DRAIN_SECONDS="0", FFMPEG=slow) as worker:
             video_id = await uploaded(client, lesson)
             topic = f"video:{video_id}"
             await watcher.until(lambda: bool(watcher.records.get(topic, {}).get("progress")))

@@ -4,16 +4,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from academy.adapters.video.sample import make_sample
 from apps.core.tokens import access_token, read_access_token
 from config.settings import ACCESS_TOKEN_SECONDS
 from embedded.plan import Worker
 from harness.system import System, eventually, new_ticket
-from harness.videos import lecture_of, sample, upload, uploaded
+from harness.videos import lecture_of, sample, slow_ffmpeg, upload, uploaded
 from harness.watcher import Record
 
 PROGRESS_FIELDS = {
@@ -23,19 +25,22 @@ PROGRESS_FIELDS = {
 
 
 @pytest.fixture(scope="module")
-def worker(system: System) -> Iterator[Worker]:
-    with system.running_worker("video_worker", WORKER_HEARTBEAT_SECONDS="1") as running:
+def worker(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    slow = slow_ffmpeg(tmp_path_factory.mktemp("tools"))
+    with system.running_worker("video_worker", WORKER_HEARTBEAT_SECONDS="1", FFMPEG=slow) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    return sample(tmp_path_factory.mktemp("clip"), 2)
+    path: Path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    make_sample(path, 2)
+    return path.read_bytes()
 
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return a video that an idle machine needs about ten seconds to encode."""
+    """Return a video whose encoding takes 30 s."""
     return sample(tmp_path_factory.mktemp("long_clip"), 120)
 
 

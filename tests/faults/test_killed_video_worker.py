@@ -11,13 +11,12 @@ import boto3
 import psutil
 import pytest
 
-from academy.adapters.video.sample import make_sample
 from embedded.plan import Worker
 from harness.system import System, eventually
-from harness.videos import uploaded
+from harness.videos import sample, slow_ffmpeg, uploaded
 
 MOMENTS = 10 if os.environ.get("LONG_FAULTS") else 1
-SECONDS = 60
+SECONDS = 36
 
 pytestmark = pytest.mark.slow
 
@@ -50,13 +49,12 @@ async def test_after_kill_9_at_any_moment_the_video_is_ready_with_one_set_of_fil
     own_system: System, tmp_path: Path
 ) -> None:
     chance = random.Random(7)
-    make_sample(tmp_path / "lesson.mp4", SECONDS)
-    content = (tmp_path / "lesson.mp4").read_bytes()
+    content, slow = sample(tmp_path, SECONDS), slow_ffmpeg(tmp_path / "tools")
     for _ in range(MOMENTS):
         moment = chance.uniform(0, 90)
         print(f"killed at {moment:.1f} %")
         async with own_system.client() as client, await own_system.watcher(client) as watcher:
-            with own_system.running_worker("video_worker") as worker:
+            with own_system.running_worker("video_worker", FFMPEG=slow) as worker:
                 video_id = await uploaded(client, content)
                 topic = f"video:{video_id}"
                 await watcher.until(lambda topic=topic, moment=moment: watcher.percent(topic) > moment)  # type: ignore[misc]
@@ -71,5 +69,5 @@ async def test_after_kill_9_at_any_moment_the_video_is_ready_with_one_set_of_fil
         assert max(percents) < 100
         names = made_of(own_system, video_id)
         assert {name.partition("/")[0] for name in names} == {"2"}
-        assert {"2/master.m3u8", "2/thumbnail.jpg", "2/360p/index.m3u8"} <= names
+        assert {"2/master.m3u8", "2/thumbnail.jpg", "2/90p/index.m3u8"} <= names
         assert len({name for name in names if name.endswith(".ts")}) == SECONDS // 6

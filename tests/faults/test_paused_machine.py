@@ -17,12 +17,11 @@ import psutil
 import pytest
 
 from academy.adapters.excel.sample import sample_workbook
-from academy.adapters.video.sample import make_sample
 from embedded.group import Servers
 from embedded.plan import Worker
 from embedded.scratch import scratch_folder
 from harness.system import QUICK, System, import_workbook, running_system
-from harness.videos import uploaded
+from harness.videos import sample, slow_ffmpeg, uploaded
 from harness.watcher import Record
 from tests.faults.test_killed_video_worker import made_of
 from tests.faults.test_killed_worker import TWINS
@@ -30,7 +29,7 @@ from tests.faults.test_killed_worker import TWINS
 LONG = bool(os.environ.get("LONG_FAULTS"))
 PAUSE_SECONDS = 63.0 if LONG else 6.0
 """Longer than a lease, and longer than the visibility of a message."""
-SECONDS = 60
+SECONDS = 36
 
 _systems = count(1)
 
@@ -89,17 +88,17 @@ def exported(system: System) -> list[str]:
 async def test_a_video_whose_worker_was_paused_while_it_encoded_is_ready_with_one_set_of_files(
     system: System, tmp_path: Path
 ) -> None:
-    make_sample(tmp_path / "lesson.mp4", SECONDS)
+    content, slow = sample(tmp_path, SECONDS), slow_ffmpeg(tmp_path / "tools")
     async with system.client() as client, await system.watcher(client) as watcher:
-        with system.running_worker("video_worker") as worker:
-            video_id = await uploaded(client, (tmp_path / "lesson.mp4").read_bytes())
+        with system.running_worker("video_worker", FFMPEG=slow) as worker:
+            video_id = await uploaded(client, content)
             topic = f"video:{video_id}"
             await watcher.until(lambda: watcher.percent(topic) > 10)
             end = await end_after_pause(system, client, worker, topic, started=1)
     assert (end["status"], end["error"]) == ("READY", None)
     names = made_of(system, video_id)
     assert {name.partition("/")[0] for name in names} == {str(end["attempt"])}
-    assert len([name for name in names if name.startswith(f"{end['attempt']}/360p/")]) == SECONDS // 6 + 1
+    assert len([name for name in names if name.startswith(f"{end['attempt']}/90p/")]) == SECONDS // 6 + 1
 
 
 async def test_an_import_whose_worker_was_paused_ends_with_each_student_once(system: System) -> None:

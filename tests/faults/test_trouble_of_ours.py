@@ -1,16 +1,13 @@
 """A fault of the machine is not blamed on the file: ffmpeg is killed, or the disk is full for a while."""
 
-import shutil
 from pathlib import Path
 
 import psutil
 import pytest
 
-from academy.adapters.video.ffmpeg import ffmpeg_program
-from academy.adapters.video.sample import make_sample
 from embedded.plan import Worker
 from harness.system import System, eventually
-from harness.videos import uploaded
+from harness.videos import sample, slow_ffmpeg, uploaded, write_ffmpeg
 from harness.watcher import Watcher
 
 pytestmark = pytest.mark.slow
@@ -28,10 +25,10 @@ def begun(watcher: Watcher, topic: str, worker: Worker) -> bool:
 
 
 async def test_an_ffmpeg_that_the_oom_killer_ends_costs_one_attempt(own_system: System, tmp_path: Path) -> None:
-    make_sample(tmp_path / "lesson.mp4", 60)
+    content, slow = sample(tmp_path, 24), slow_ffmpeg(tmp_path / "tools")
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
-        with own_system.running_worker("video_worker") as worker:
-            topic = f"video:{await uploaded(client, (tmp_path / 'lesson.mp4').read_bytes())}"
+        with own_system.running_worker("video_worker", FFMPEG=slow) as worker:
+            topic = f"video:{await uploaded(client, content)}"
             await watcher.until(lambda: begun(watcher, topic, worker))
             for program in programs_of(worker):
                 program.kill()
@@ -41,12 +38,11 @@ async def test_an_ffmpeg_that_the_oom_killer_ends_costs_one_attempt(own_system: 
 
 
 async def test_a_disk_that_is_full_for_a_while_costs_attempts_but_no_video(own_system: System, tmp_path: Path) -> None:
-    make_sample(tmp_path / "lesson.mp4", 2)
-    program = full_disk(tmp_path / "tools")
+    content, program = sample(tmp_path, 2), full_disk(tmp_path / "tools")
     (tmp_path / "tools" / "full").touch()
     async with own_system.client() as client, await own_system.watcher(client) as watcher:
-        with own_system.running_worker("video_worker", FFMPEG=str(program)) as worker:
-            topic = f"video:{await uploaded(client, (tmp_path / 'lesson.mp4').read_bytes())}"
+        with own_system.running_worker("video_worker", FFMPEG=program) as worker:
+            topic = f"video:{await uploaded(client, content)}"
             await watcher.until(lambda: watcher.records.get(topic, {}).get("attempt") == 2)
             (tmp_path / "tools" / "full").unlink()
             end = await watcher.until_terminal(topic)
@@ -54,14 +50,7 @@ async def test_a_disk_that_is_full_for_a_while_costs_attempts_but_no_video(own_s
     assert (end["status"], end["error"]) == ("READY", None)
 
 
-def full_disk(folder: Path) -> Path:
+def full_disk(folder: Path) -> str:
     """Write an ffmpeg that reports a full disk for each encoding while a file named `full` exists beside it."""
-    folder.mkdir()
-    real = shutil.copy(ffmpeg_program(), folder / "real")
-    script = folder / "ffmpeg"
     says = "echo '[hls @ 0x55] Failed to open file: No space left on device' >&2; exit 228"
-    script.write_text(
-        f'#!/bin/sh\n[ -e {folder}/full ] && case "$*" in *-filter_complex*) {says};; esac\nexec {real} "$@"\n'
-    )
-    script.chmod(0o755)
-    return script
+    return write_ffmpeg(folder, f'[ -e {folder}/full ] && case "$*" in *-filter_complex*) {says};; esac')

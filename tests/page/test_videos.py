@@ -7,25 +7,28 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from academy.adapters.video.sample import make_sample
 from embedded.plan import Worker
 from harness.system import System
+from harness.videos import sample, slow_ffmpeg
 from tests.page.test_imports import PATIENCE, SignIn, card, is_live, percent, sign_in
 
 __all__ = ["sign_in"]  # imported as a fixture
+SECONDS = 32
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.fixture(scope="module")
-def worker(system: System) -> Iterator[Worker]:
-    with system.running_worker("video_worker") as running:
+def worker(system: System, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    slow = slow_ffmpeg(tmp_path_factory.mktemp("tools"))
+    with system.running_worker("video_worker", FFMPEG=slow) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def lesson(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lesson") / "수업.mp4"
-    make_sample(path, 40)
+    path.write_bytes(sample(path.parent, SECONDS))
     return path
 
 
@@ -72,7 +75,7 @@ async def plays(page: Page, title: str) -> None:
         "video => new Promise(done => video.addEventListener('timeupdate', () => video.currentTime > 0.2 && done()))"
     )
     await dialog.locator("video").evaluate(moves)
-    assert await dialog.locator("video").evaluate("video => Math.round(video.duration)") == 40
+    assert await dialog.locator("video").evaluate("video => Math.round(video.duration)") == SECONDS
     await page.keyboard.press("Escape")
     await expect(dialog).to_be_hidden()
     assert await page.locator("dialog video").evaluate("video => video.paused")

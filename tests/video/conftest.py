@@ -13,6 +13,9 @@ from academy.adapters.video.sample import make_sample
 os.environ.setdefault("FFMPEG", imageio_ffmpeg.get_ffmpeg_exe())
 """The same ffmpeg on each machine, because these videos need some new options. `FFMPEG=…` chooses another one."""
 
+QUICKLY = ("-preset", "superfast")
+"""Options of the encoder libx264. They save CPU time, and the video still has B-frames."""
+
 Make = Callable[[Path], object]
 
 
@@ -37,31 +40,37 @@ def turned(path: Path) -> None:
 
 def uneven(path: Path) -> None:
     """Make a video of variable frame rate, like a screen recording: many frames, a long gap, one last frame."""
-    ffmpeg(*picture(5, rate=30), "-vf", "select='lt(n\\,30)+eq(n\\,117)'", "-fps_mode", "vfr", path)
+    ffmpeg(*picture(5, rate=30), "-vf", "select='lt(n\\,30)+eq(n\\,117)'", "-fps_mode", "vfr", *QUICKLY, path)
+
+
+def recorded(path: Path) -> None:
+    """Make a video as browsers record it."""
+    quickly = ["-deadline", "realtime", "-cpu-used", "8"]
+    ffmpeg(*picture(1), "-c:v", "libvpx", *quickly, path)
 
 
 def late(path: Path) -> None:
     """Make five seconds of sound, with a picture from second 2 to second 3 only."""
     moving, sounding = path.with_name("moving.mkv"), path.with_name("sounding.mkv")
-    ffmpeg(*picture(1), moving)
+    ffmpeg(*picture(1), *QUICKLY, moving)
     ffmpeg(*tone(5), sounding)
     ffmpeg("-itsoffset", "2", "-i", moving, "-i", sounding, "-map", "0:v", "-map", "1:a", "-c:v", "copy", path)
 
 
 def one_picture(path: Path) -> None:
     """Make a video of one frame, like an exported still."""
-    ffmpeg(*picture(1), "-frames:v", "1", path)
+    ffmpeg(*picture(1), "-frames:v", "1", *QUICKLY, path)
 
 
 def one_entry(path: Path) -> None:
     """Make a video with a single key frame, as some recorders write it."""
-    ffmpeg(*picture(5), "-g", "10000", "-sc_threshold", "0", "-bf", "0", path)
+    ffmpeg(*picture(5), "-g", "10000", "-sc_threshold", "0", "-bf", "0", *QUICKLY, path)
 
 
 def before_zero(path: Path) -> None:
     """Make a video whose timestamps begin below zero."""
     plain = path.with_name("plain.mkv")
-    ffmpeg(*picture(5), plain)
+    ffmpeg(*picture(5), *QUICKLY, plain)
     ffmpeg("-i", plain, "-c", "copy", "-output_ts_offset", "-3", "-avoid_negative_ts", "disabled", path)
 
 

@@ -4,22 +4,25 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
 
 from academy.adapters.video import encode as encoder
-from academy.adapters.video.encode import STEPS, Encoding, encode
+from academy.adapters.video.encode import STEPS, Encoded, Encoding, encode
 from academy.adapters.video.errors import TooHeavyError, TooLongError, VideoError
-from academy.adapters.video.ffmpeg import FfmpegTroubleError, ffmpeg_program, run_ffmpeg
+from academy.adapters.video.ffmpeg import FfmpegTroubleError, run_ffmpeg
 from academy.adapters.video.probe import probe
 from academy.adapters.video.renditions import rate_of, read_segments
 from academy.adapters.video.sample import make_sample
 from academy.adapters.video.whole import whole_segments
 from embedded.home import PROJECT
+from harness.videos import write_ffmpeg
 from tests.embedded.runs import eventually
 from tests.video.conftest import (
+    QUICKLY,
     Make,
     before_zero,
     cut_in_half,
@@ -28,6 +31,7 @@ from tests.video.conftest import (
     one_entry,
     one_picture,
     picture,
+    recorded,
     titled,
     tone,
     turned,
@@ -41,25 +45,48 @@ def nothing(_encoding: Encoding) -> None:
     """Ignore the progress report."""
 
 
-def test_a_video_becomes_playlists_segments_and_a_picture(sample: Path, tmp_path: Path) -> None:
-    encoded = encode(sample, tmp_path, nothing)
+@dataclass(frozen=True)
+class Made:
+    """An encoded video, the folder with its files, and its progress reports."""
+
+    folder: Path
+    encoded: Encoded
+    told: list[Encoding]
+
+
+@pytest.fixture(scope="module")
+def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Encode the sample once, for tests that change none of its files."""
+    folder, told = tmp_path_factory.mktemp("made"), list[Encoding]()
+    return Made(folder, encode(sample, folder, told.append), told)
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a video whose one segment is larger than the limits in the tests."""
+    path: Path = tmp_path_factory.mktemp("short") / "short.mp4"
+    make_sample(path, 5)
+    return path
+
+
+def test_a_video_becomes_playlists_segments_and_a_picture(made: Made) -> None:
+    folder, encoded = made.folder, made.encoded
     assert encoded.duration == pytest.approx(13, abs=0.2)
-    segments = read_segments(tmp_path / "360p" / "index.m3u8")
+    segments = read_segments(folder / "360p" / "index.m3u8")
     assert segments.seconds == pytest.approx([6, 6, 1], abs=0.1)
     assert encoded.files == [
         Path("360p/00000.ts"), Path("360p/00001.ts"), Path("360p/00002.ts"), Path("360p/index.m3u8"),
         Path("master.m3u8"), Path("thumbnail.jpg"),
     ]  # fmt: skip
-    assert sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")) == encoded.files
-    master = (tmp_path / encoded.playlist).read_text()
+    assert sorted(path.relative_to(folder) for path in folder.rglob("*.*")) == encoded.files
+    master = (folder / encoded.playlist).read_text()
     assert 'RESOLUTION=640x360,CODECS="avc1.4d4028,mp4a.40.2"\n360p/index.m3u8\n' in master
-    played = probe(tmp_path / "360p" / "00000.ts")
+    played = probe(folder / "360p" / "00000.ts")
     assert (played.width, played.height, played.has_audio) == (640, 360, True)
 
 
-def test_percent_never_decreases_and_the_steps_come_in_order(sample: Path, tmp_path: Path) -> None:
-    told: list[Encoding] = []
-    encode(sample, tmp_path, told.append)
+def test_percent_never_decreases_and_the_steps_come_in_order(made: Made) -> None:
+    told = made.told
     percents = [encoding.percent for encoding in told]
     assert percents == sorted(percents)
     assert (percents[0], percents[-1]) == (0.0, 100.0)
@@ -86,9 +113,9 @@ def test_percent_never_decreases_and_the_steps_come_in_order(sample: Path, tmp_p
         ("wrapped.ts", wrapped, [(640, 360)], 5),
         ("titled.mp4", titled, [(640, 360)], 1),
         ("length unknown.m1v", lambda path: ffmpeg(*picture(3), "-c:v", "mpeg1video", path), [(640, 360)], 3),
-        ("browser.webm", lambda path: ffmpeg(*picture(1), "-c:v", "libvpx", path), [(640, 360)], 1),
-        ("sound goes on.mp4", lambda path: ffmpeg(*picture(1), *tone(4), path), [(640, 360)], 4),
-        ("sound ends.mp4", lambda path: ffmpeg(*picture(4), *tone(1), path), [(640, 360)], 4),
+        ("browser.webm", recorded, [(640, 360)], 1),
+        ("sound goes on.mp4", lambda path: ffmpeg(*picture(1), *tone(4), *QUICKLY, path), [(640, 360)], 4),
+        ("sound ends.mp4", lambda path: ffmpeg(*picture(4), *tone(1), *QUICKLY, path), [(640, 360)], 4),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -119,10 +146,12 @@ def test_a_video_that_needs_too_much_is_refused_with_the_reason(
         make_sample(heavy, 1)
         says = "echo '[fc#0 @ 0x55] Error while filtering: Cannot allocate memory' >&2; exit 244"
         program = failing_ffmpeg(tmp_path, "*-filter_complex*", says)
-        monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: str(program))
+        monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: program)
     else:
         monkeypatch.setattr(encoder, "_cpu_seconds", lambda _found: 1)
-        make_sample(heavy, 60, width=1280, height=720)
+        lesson = tmp_path / "lesson.mp4"
+        make_sample(lesson, 2, width=1280, height=720)
+        ffmpeg("-stream_loop", "29", "-i", lesson, "-c", "copy", heavy)
     with pytest.raises(TooHeavyError) as caught:
         encode(heavy, tmp_path, nothing)
     assert caught.value.code == "too_heavy"
@@ -186,22 +215,18 @@ def test_each_kind_of_invalid_file_has_its_own_error(name: str, make: Make, code
 
 
 def test_a_video_is_encoded_even_if_no_poster_can_be_made(
-    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoder, "_STILL", ("-map", "0:V:0", "-vf", "nonsense"))
-    encoded = encode(sample, tmp_path, nothing)
+    encoded = encode(short, tmp_path, nothing)
     assert encoded.thumbnail is None
     assert Path("thumbnail.jpg") not in encoded.files
     assert Path("master.m3u8") in encoded.files
 
 
-def failing_ffmpeg(folder: Path, when: str, lines: str) -> Path:
+def failing_ffmpeg(folder: Path, when: str, lines: str) -> str:
     """Write a program that runs the given shell line if its arguments match a shell pattern, and ffmpeg otherwise."""
-    real = shutil.copy(ffmpeg_program(), folder / "real")
-    script = folder / "ffmpeg"
-    script.write_text(f'#!/bin/sh\ncase "$*" in {when})\n{lines}\n;; esac\nexec {real} "$@"\n')
-    script.chmod(0o755)
-    return script
+    return write_ffmpeg(folder, f'case "$*" in {when})\n{lines}\n;; esac')
 
 
 @pytest.mark.parametrize("when", ["*-filter_complex*", "*-i*source.mp4"], ids=["encoded", "probed"])
@@ -224,34 +249,32 @@ def test_a_lack_of_resources_is_not_blamed_on_the_file(
     made.mkdir()
     shutil.copy(sample, source)
     program = failing_ffmpeg(tmp_path / "tools", when, lines)
-    monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: str(program))
+    monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: program)
     with pytest.raises(FfmpegTroubleError):
         encode(source, made, nothing)
 
 
 @pytest.mark.parametrize("blocks", [8, 100, 400])
 def test_a_segment_that_the_disk_cut_short_is_an_error(
-    blocks: int, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    blocks: int, short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here ffmpeg ends with status 0 and no error. A file size limit imitates a disk that fills up in a write."""
-    program, real = tmp_path / "limited", shutil.copy(ffmpeg_program(), tmp_path / "real")
-    program.write_text(f'#!/bin/sh\nulimit -f {blocks}\nexec {real} "$@"\n')
-    program.chmod(0o755)
-    monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: str(program))
+    program = write_ffmpeg(tmp_path / "tools", f"ulimit -f {blocks}")
+    monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: program)
     with pytest.raises(OSError, match="breaks off, although ffmpeg wrote it"):
-        encode(sample, tmp_path, nothing)
+        encode(short, tmp_path, nothing)
 
 
-def test_a_segment_without_its_last_packets_is_recognized(sample: Path, tmp_path: Path) -> None:
-    encode(sample, tmp_path, nothing)
+def test_a_segment_without_its_last_packets_is_recognized(sample: Path, made: Made, tmp_path: Path) -> None:
+    folder = shutil.copytree(made.folder / "360p", tmp_path / "360p")
     rate = rate_of(probe(sample))
-    names = whole_segments(tmp_path / "360p", rate).names
-    segment = tmp_path / "360p" / names[0]
+    names = whole_segments(folder, rate).names
+    segment = folder / names[0]
     whole = segment.read_bytes()
     for part in (b"", whole[:-1], whole[: 188 * (len(whole) // 188 // 2)], whole[:-188] + bytes(188)):
         segment.write_bytes(part)
         with pytest.raises(OSError, match=f"Segment {names[0]} of 360p"):
-            whole_segments(tmp_path / "360p", rate)
+            whole_segments(folder, rate)
 
 
 class Stopped(Exception):  # noqa: N818 - like the exception that stops a worker
@@ -259,7 +282,7 @@ class Stopped(Exception):  # noqa: N818 - like the exception that stops a worker
 
 
 @pytest.mark.parametrize("step", ["probe", "transcode", "thumbnail"])
-def test_an_exception_from_the_report_ends_ffmpeg_in_every_step(step: str, sample: Path, tmp_path: Path) -> None:
+def test_an_exception_from_the_report_ends_ffmpeg_in_every_step(step: str, short: Path, tmp_path: Path) -> None:
     before = set(children())
     seen: list[psutil.Process] = []
 
@@ -270,7 +293,7 @@ def test_an_exception_from_the_report_ends_ffmpeg_in_every_step(step: str, sampl
                 raise Stopped
 
     with pytest.raises(Stopped):
-        encode(sample, tmp_path, stop)
+        encode(short, tmp_path, stop)
     assert not any(process.is_running() for process in seen)
 
 
@@ -319,11 +342,11 @@ def test_key_frames_are_at_the_segment_starts_at_every_frame_rate(tmp_path: Path
 
 
 def test_a_video_of_unknown_length_is_still_limited(
-    sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(encoder, "MAX_SECONDS", 3)
     with pytest.raises(TooLongError):
-        encode(sample, tmp_path, nothing)
+        encode(short, tmp_path, nothing)
 
 
 def test_the_remaining_time_is_estimated_from_the_pace_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

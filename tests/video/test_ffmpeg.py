@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from academy.adapters.video.ffmpeg import (
 )
 from academy.adapters.video.sample import make_sample
 from embedded.home import PROJECT
+from harness.videos import write_ffmpeg
 from tests.embedded.runs import eventually
 from tests.video.started import children
 
@@ -129,11 +129,6 @@ def test_a_missing_file_is_not_blamed_on_the_video(tmp_path: Path) -> None:
         run_ffmpeg(["-i", tmp_path / "missing.mp4", "-f", "null", "-"], lambda _report: None)
 
 
-def limited(folder: Path, line: str) -> Path:
-    """Write a program that runs a line of shell, such as one that sets a limit, and then the real ffmpeg."""
-    return program(folder / "limited", f'{line}\nexec {shutil.copy(ffmpeg_program(), folder / "real")} "$@"')
-
-
 def encoding(folder: Path) -> list[str | Path]:
     """Return ffmpeg's arguments for an encoding like ours: two sizes of one input."""
     make_sample(folder / "lesson.mp4", 2)
@@ -160,8 +155,8 @@ def encoding(folder: Path) -> list[str | Path]:
 def test_a_lack_of_resources_is_not_blamed_on_the_video(
     line: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments, ours = encoding(tmp_path), limited(tmp_path, line)
-    monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: str(ours))
+    arguments, ours = encoding(tmp_path), write_ffmpeg(tmp_path / "tools", line)
+    monkeypatch.setattr("academy.adapters.video.ffmpeg.ffmpeg_program", lambda: ours)
     with pytest.raises(FfmpegTroubleError, match=re.escape(says)):
         run_ffmpeg(arguments, lambda _report: None, quiet_seconds=5.0)
 
@@ -257,7 +252,7 @@ def test_memory_that_only_our_limit_can_refuse_is_too_much_for_one_video(
 def test_an_ffmpeg_that_uses_too_much_processor_time_is_ended() -> None:
     with pytest.raises(FfmpegLimitError):
         run_ffmpeg(
-            ["-f", "lavfi", "-i", "testsrc2=size=1920x1080:duration=3600", *NOWHERE],
+            ["-f", "lavfi", "-i", "testsrc2=duration=3600", *NOWHERE],
             lambda _report: None,
             cpu_seconds=1,
         )
@@ -327,11 +322,10 @@ def program(path: Path, line: str) -> Path:
 def test_the_configured_ffmpeg_is_chosen_first(
     tmp_path: Path, forget_the_choice: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = shutil.copy(ffmpeg_program(), tmp_path / "real")
-    ours = program(tmp_path / "ours", f'exec {copy} "$@"')
+    ours = write_ffmpeg(tmp_path / "tools", ":")
     ffmpeg_program.cache_clear()
-    monkeypatch.setenv("FFMPEG", str(ours))
-    assert ffmpeg_program() == str(ours)
+    monkeypatch.setenv("FFMPEG", ours)
+    assert ffmpeg_program() == ours
 
 
 @pytest.mark.parametrize("line", ["exit 1", "exit 0", "kill -9 $$"])
