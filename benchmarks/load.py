@@ -11,12 +11,14 @@ from typing import Self
 import httpx
 
 from academy.adapters.excel.sample import sample_workbook
+from academy.adapters.video.ffmpeg import run_ffmpeg
 from academy.adapters.video.sample import make_sample
 from harness.system import PASSWORD, import_workbook, new_ticket
 from harness.watcher import Frame, Watcher, rank
 
-CLIP_SECONDS, CLIP_WIDTH, CLIP_HEIGHT, CLIP_RATE = 300, 160, 90, 50
-"""A small clip with many frames. Its encoding needs ten seconds of a core. Over twenty encodings share the cores."""
+CLIP_SECONDS, CLIP_REPEATS, CLIP_WIDTH, CLIP_HEIGHT, CLIP_RATE = 20, 15, 160, 90, 50
+"""A small clip with many frames: 20 s that are shown 15 times. Its encoding needs ten seconds of a core. Over twenty
+encodings share the cores."""
 WORKBOOKS, WORKBOOK_ROWS = 4, 10_000
 LOOK_SECONDS = 0.25
 FILL_SECONDS = 300.0
@@ -30,10 +32,14 @@ class Material:
     workbooks: list[bytes]
 
     @classmethod
-    def make(cls, folder: Path) -> Self:
-        path = folder / "clip.mp4"
-        make_sample(path, CLIP_SECONDS, width=CLIP_WIDTH, height=CLIP_HEIGHT, audio=False, frame_rate=CLIP_RATE)
-        return cls(path.read_bytes(), [sample_workbook(WORKBOOK_ROWS, seed) for seed in range(WORKBOOKS)])
+    def make(cls, folder: Path, jobs: int) -> Self:
+        """Make the files for a load of `jobs` jobs. A small load needs fewer workbooks."""
+        once, clip = folder / "once.mp4", folder / "clip.mp4"
+        make_sample(once, CLIP_SECONDS, width=CLIP_WIDTH, height=CLIP_HEIGHT, audio=False, frame_rate=CLIP_RATE)
+        repeated: list[str | Path] = ["-stream_loop", str(CLIP_REPEATS - 1), "-i", once, "-c", "copy", clip]
+        run_ffmpeg(repeated, lambda _report: None)
+        workbooks = range(min(WORKBOOKS, jobs))
+        return cls(clip.read_bytes(), [sample_workbook(WORKBOOK_ROWS, seed) for seed in workbooks])
 
 
 class JobEndedBadlyError(Exception):

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.remaining [--encodes 20]`: measures how accurately encodings report their remaining time.
+"""`python -m benchmarks.remaining [--encodes 20] [--longest 40]`: how true reported remaining times are.
 
 Videos of 10 to 40 seconds and several sizes are encoded by the product's own code, with the real ffmpeg: one alone,
 then a pair, then one alone, and so on. The second of a pair begins while the first is under way, so that the pace of
@@ -16,7 +16,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -29,9 +29,9 @@ from academy.adapters.video.encode import Encoding, encode
 from academy.adapters.video.sample import make_sample
 
 SEED = 11
-SECONDS = (10, 40)
+SHORTEST, LONGEST = 10, 40
 SIZES = ((640, 360), (854, 480), (1280, 720))
-MAX_ENCODES = 40
+MAX_ENCODES, MAX_SECONDS = 40, 300
 HALF, PAIR_BEGINS = 50.0, 30.0
 """Reports are judged from `HALF` percent on. The second encoding of a pair begins when the first has reached
 `PAIR_BEGINS` percent."""
@@ -78,7 +78,7 @@ class Run:
         ]
 
 
-def make_runs(folder: Path, encodes: int) -> list[list[Run]]:
+def make_runs(folder: Path, encodes: int, longest: int) -> list[list[Run]]:
     """Return groups of runs: one run, a pair, one run, and so on, `encodes` runs in all."""
     random = Random(SEED)  # noqa: S311 - no secret
     groups: list[list[Run]] = []
@@ -86,14 +86,14 @@ def make_runs(folder: Path, encodes: int) -> list[list[Run]]:
     while left:
         size = min(left, 1 + len(groups) % 2)
         left -= size
-        sources = [_make_source(folder / f"{left + number}.mp4", random) for number in range(size)]
+        sources = [_make_source(folder / f"{left + number}.mp4", random, longest) for number in range(size)]
         groups.append([Run(source, size > 1) for source in sources])
     return groups
 
 
-def _make_source(path: Path, random: Random) -> Path:
+def _make_source(path: Path, random: Random, longest: int) -> Path:
     width, height = random.choice(SIZES)
-    make_sample(path, random.randint(*SECONDS), width=width, height=height)
+    make_sample(path, random.randint(SHORTEST, longest), width=width, height=height)
     return path
 
 
@@ -131,18 +131,25 @@ def ninth_tenth(values: list[float]) -> float:
     return quantiles(values, n=10, method="inclusive")[-1]
 
 
-def number_of_encodes(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MAX_ENCODES:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {MAX_ENCODES}")
-    return int(text)
+def number(least: int, most: int) -> Callable[[str], int]:
+    """Return a function that reads a number from `least` to `most` from an argument."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} to {most}")
+        return int(text)
+
+    return read
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.remaining", description="How true remaining times are.")
-    parser.add_argument("--encodes", type=number_of_encodes, default=20, metavar="N")
+    parser.add_argument("--encodes", type=number(1, MAX_ENCODES), default=20, metavar="N")
+    seconds = number(SHORTEST, MAX_SECONDS)
+    parser.add_argument("--longest", type=seconds, default=LONGEST, metavar="SECONDS", help="of video (default: 40)")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        groups = make_runs(Path(folder), chosen.encodes)
+        groups = make_runs(Path(folder), chosen.encodes, chosen.longest)
         for group in groups:
             encode_together(group)
     print("\n".join(lines([run for group in groups for run in group])))

@@ -196,7 +196,7 @@ def main() -> int:
         "WORKER_DRAIN_SECONDS": "0",
     }
     with tempfile.TemporaryDirectory() as folder:
-        material = Material.make(Path(folder))
+        material = Material.make(Path(folder), chosen.jobs)
     with running_product("watching", "ai_worker", "video_worker", **limits) as product:
         push, details = asyncio.run(measure(product, material, chosen.jobs, float(chosen.seconds)))
     print("\n".join(table(push, details)))
