@@ -71,7 +71,7 @@ def test_nothing_is_missing_on_the_kernel_that_the_tests_run_on() -> None:
 
 
 def walls(cpu_seconds: int = 20) -> Walls:
-    return Walls(memory_bytes=200_000_000, cpu_seconds=cpu_seconds, file_bytes=1_000_000)
+    return Walls(memory_bytes=200_000_000, cpu_seconds=cpu_seconds, file_bytes=1_000_000, cleanup_seconds=1)
 
 
 def ended(*words: str, cpu_seconds: int = 20) -> tuple[int, str]:

@@ -27,8 +27,6 @@ _LIMITS = {
     "core": resource.RLIMIT_CORE,
     "processes": resource.RLIMIT_NPROC,
 }
-_AFTER_CPU_SECONDS = 5
-"""CPU seconds between SIGXCPU, after which a program may still clean up, and SIGKILL."""
 _CAPABILITY_VERSION = 0x20080522
 _DAC_OVERRIDE, _DAC_READ_SEARCH, _LAST_POSSIBLE = 1, 2, 63
 _KEPT = 1 << _DAC_OVERRIDE | 1 << _DAC_READ_SEARCH
@@ -46,13 +44,15 @@ class Confinement:
     """The limits and permissions of a process.
 
     They are read from JSON: `parent` (the pid of the process that started this one), `limits` (a number for each name
-    in `_LIMITS`) and `allowed` (pairs of a path and the rights to it).
+    in `_LIMITS`), `cleanup_seconds` (the CPU seconds between SIGXCPU and SIGKILL) and `allowed` (pairs of a path
+    and the rights to it).
     """
 
     def __init__(self, text: str) -> None:
         fields = json.loads(text)
         self._parent: int = fields["parent"]
         self._limits: dict[str, int] = fields["limits"]
+        self._cleanup_seconds: int = fields["cleanup_seconds"]
         self._allowed: list[tuple[str, int]] = fields["allowed"]
 
     def set_limits(self) -> None:
@@ -60,7 +60,7 @@ class Confinement:
         for name, most in self._limits.items():
             kind = _LIMITS[name]
             hard = resource.getrlimit(kind)[1]
-            wanted = (most, most + _AFTER_CPU_SECONDS if kind == resource.RLIMIT_CPU else most)
+            wanted = (most, most + self._cleanup_seconds if kind == resource.RLIMIT_CPU else most)
             low, high = wanted if hard == resource.RLIM_INFINITY else (min(number, hard) for number in wanted)
             resource.setrlimit(kind, (low, high))
 

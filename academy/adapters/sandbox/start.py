@@ -58,7 +58,7 @@ class Walls:
 
     A folder includes all that is in it, at any depth. `memory_bytes` limits the memory that the program fills, and
     `address_bytes` the address space that it reserves (None: no limit). `file_bytes` is the largest file that it may
-    write.
+    write. `cleanup_seconds` are the CPU seconds between SIGXCPU and SIGKILL, in which the program may still clean up.
     """
 
     memory_bytes: int
@@ -67,6 +67,7 @@ class Walls:
     reads: Sequence[Path] = ()
     writes: Sequence[Path] = ()
     address_bytes: int | None = None
+    cleanup_seconds: int = 5
 
     def limits(self) -> dict[str, int]:
         limits = {
@@ -109,7 +110,14 @@ def start_reader(
 
 
 def _confinement(walls: Walls, parts: Sequence[tuple[str, int]]) -> str:
-    return json.dumps({"parent": os.getpid(), "limits": walls.limits(), "allowed": [*walls.allowed(), *parts]})
+    return json.dumps(
+        {
+            "parent": os.getpid(),
+            "limits": walls.limits(),
+            "cleanup_seconds": walls.cleanup_seconds,
+            "allowed": [*walls.allowed(), *parts],
+        }
+    )
 
 
 def _start(words: Sequence[str], stdout: int | IO[bytes], stderr: int | IO[bytes]) -> "subprocess.Popen[bytes]":
