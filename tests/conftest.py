@@ -1,10 +1,12 @@
 """Fixtures for all tests: an empty Redis, a publisher, the running product. Also the order of the tests."""
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 
 import pytest
 from django.db import connections
+from httpx._transports import default as http_transports
 from hypothesis import HealthCheck, settings
 from redis import Redis
 
@@ -18,6 +20,10 @@ from realtime.publish import Publisher
 # because other processes use the processor.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# Each client of httpx, and each call such as `httpx.get`, reads a list of certificate authorities, which takes 30 ms of
+# CPU time. The tests make thousands of clients, and use no HTTPS. So let all clients share one TLS context.
+http_transports.create_ssl_context = cache(http_transports.create_ssl_context)  # type: ignore[attr-defined]
 
 SLOW = (
     "tests/benchmarks/",

@@ -1,7 +1,7 @@
 """Tests that a flood of sign-ins, with or without accounts, does not affect other academies."""
 
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import httpx
 import pytest
@@ -20,22 +20,25 @@ def statuses(flood: "list[Future[httpx.Response]]") -> Counter[int]:
     return Counter(future.result().status_code for future in flood)
 
 
-@pytest.mark.parametrize("password", ["wrong", PASSWORD])
-def test_thirty_sign_ins_do_not_occupy_the_only_database_connection(own_system: System, password: str) -> None:
+@pytest.mark.parametrize(("password", "number"), [("wrong", 12), (PASSWORD, FLOOD)])
+def test_a_flood_of_sign_ins_does_not_occupy_the_only_database_connection(
+    own_system: System, password: str, number: int
+) -> None:
     headers = {"Authorization": f"Bearer {own_system.access_token('saebom', 'owner')}"}
     name = "student" if password == PASSWORD else "stranger-{}"
     with (
         own_system.another_web(DATABASE_POOL_SIZE="1", PASSWORD_HASHING_THREADS="1") as web,
-        ThreadPoolExecutor(FLOOD) as pool,
+        ThreadPoolExecutor(number) as pool,
         httpx.Client(timeout=60, headers=headers) as other,
     ):
-        flood = [pool.submit(sign_in, web.address, name.format(number), password) for number in range(FLOOD)]
+        flood = [pool.submit(sign_in, web.address, name.format(one), password) for one in range(number)]
         answers = []
         while not all(future.done() for future in flood):
             answers.append(other.get(f"{web.address}/api/v1/lectures/").status_code)
+            wait(flood, timeout=0.02)  # a pause, so that these requests leave the processor to the sign-ins
         found = statuses(flood)
     assert set(answers) == {200}
-    assert len(answers) >= FLOOD  # the other academy got at least one answer for each sign-in
+    assert len(answers) >= number  # the other academy got at least one answer for each sign-in
     # On a busy machine some sign-ins wait too long for their turn (503), and some arrive after others were answered.
     if password == PASSWORD:
         assert set(found) <= {200, 429, 503}
