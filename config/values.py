@@ -4,11 +4,8 @@ import re
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from psycopg import ProgrammingError
-from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
-from redis.connection import parse_url
 
 from realtime.server.proxies import TrustedProxies
 
@@ -68,6 +65,10 @@ def _be_few_and_long(value: list[SecretStr]) -> list[SecretStr]:
 def _lead_to_postgresql(value: str) -> str:
     if not value.startswith(("postgresql://", "postgres://")):
         raise ValueError("it must begin with postgresql:// (no other database works)")
+    # These imports are slow, and script/up usually has no address to check.
+    from psycopg import ProgrammingError  # noqa: PLC0415
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
     try:
         conninfo_to_dict(value)
     except ProgrammingError:  # do not show the text of this error, which may contain the password
@@ -78,6 +79,8 @@ def _lead_to_postgresql(value: str) -> str:
 def _lead_to_redis(value: str) -> str:
     if not value.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("it must begin with redis://, rediss:// or unix://")
+    from redis.connection import parse_url  # noqa: PLC0415 (slow, like those of psycopg)
+
     try:
         parse_url(value)  # type: ignore[no-untyped-call]
     except ValueError:  # do not show the text of this error, which may contain the password
