@@ -21,7 +21,7 @@ from redis import Redis
 from realtime.publish import Publisher, Step
 from realtime.records import scripts
 from realtime.records.keys import Keys
-from realtime.records.record import Progress, draft_record
+from realtime.records.record import Progress, draft_record, join_record
 from realtime.records.scripts import Limits
 from realtime.records.transitions import Verdict
 
@@ -279,7 +279,9 @@ class PublishMachine(RuleBasedStateMachine):
         pipeline.zrange(self.keys.terminal(tenant_id), 0, -1)
         pipeline.hgetall(self.keys.fence(tenant_id))
         pipeline.zrange(self.keys.leases(tenant_id), 0, -1)
-        feed, index, terminal, fence, leases = pipeline.execute()
+        pipeline.mget([self.keys.status(tenant_id, topic) for topic in TOPICS])
+        pipeline.mget([self.keys.progress(tenant_id, topic) for topic in TOPICS])
+        feed, index, terminal, fence, leases, texts, progresses = pipeline.execute()
         assert [int(number or 0) for number in feed] == [model.offset, model.floor]
         assert {topic.decode(): int(offset) for topic, offset in index} == model.index
         assert [topic.decode() for topic in terminal] == model.finished
@@ -290,9 +292,8 @@ class PublishMachine(RuleBasedStateMachine):
         }
         running = {topic for topic, fields in model.records.items() if fields["status"] == "PROCESSING"}
         assert {topic.decode() for topic in leases} == running
-        for topic in TOPICS:
-            record = self.publisher.record(tenant_id, topic)
-            assert (orjson.loads(record.body) if record else None) == model.records.get(topic)
+        for topic, text, progress in zip(TOPICS, texts, progresses, strict=True):
+            assert (orjson.loads(join_record(text, progress).body) if text else None) == model.records.get(topic)
 
     def _check_epoch(self, tenant_id: int, epoch: str) -> None:
         """Check that the epoch stays while Redis has the same history, and that a new epoch was never used before."""
@@ -305,9 +306,10 @@ class PublishMachine(RuleBasedStateMachine):
         """Check that an accepted publish sends one message, with the stored bytes, and any other publish sends none."""
         message = self.channel.get_message(timeout=5 if accepted else 0)
         assert (message is not None) == accepted
+        record = self.publisher.record(tenant_id, topic)
+        assert record is not None
+        assert orjson.loads(record.body) == self.models[tenant_id].records[topic]
         if message is not None:
-            record = self.publisher.record(tenant_id, topic)
-            assert record is not None
             assert message["channel"].decode() == self.keys.feed(tenant_id)
             assert message["data"] == f"{self.epochs[tenant_id]}.{record.offset} ".encode() + record.body
 
