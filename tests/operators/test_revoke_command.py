@@ -1,24 +1,34 @@
 """`manage.py realtime_revoke` against a running system."""
 
+from collections.abc import Iterator
 from subprocess import CompletedProcess
 
 import httpx
 import jwt
 import pytest
 
-from harness.system import PASSWORD, System, new_ticket
+from embedded.group import Servers
+from embedded.scratch import scratch_folder
+from harness.system import PASSWORD, System, new_ticket, running_system
+
+
+@pytest.fixture(scope="module")
+def revoking(template: Servers) -> Iterator[System]:
+    """Yield a system for the tests that revoke. Each of them uses the shared token of another user."""
+    with scratch_folder("system") as folder, running_system(template, folder, "revoking_system") as running:
+        yield running
 
 
 def revoke(system: System, *words: str, **environment: str) -> CompletedProcess[str]:
     return system.managed("realtime_revoke", *words, **environment)
 
 
-async def test_the_connections_of_one_user_are_ended(own_system: System) -> None:
-    async with own_system.client() as owner, own_system.client("saebom") as other:
-        async with await own_system.watcher(owner) as watcher, await own_system.watcher(other) as unconcerned:
+async def test_the_connections_of_one_user_are_ended(revoking: System) -> None:
+    async with revoking.client() as owner, revoking.client("saebom") as other:
+        async with await revoking.watcher(owner) as watcher, await revoking.watcher(other) as unconcerned:
             await watcher.read_until("snapshot")
             await unconcerned.read_until("snapshot")
-            done = revoke(own_system, "--tenant", "hanbit", "--user", "owner")
+            done = revoke(revoking, "--tenant", "hanbit", "--user", "owner")
             assert done.returncode == 0, done.stdout
             assert (await watcher.closed())[0] == 4410
             assert "User owner (id " in done.stdout
@@ -31,31 +41,31 @@ async def test_the_connections_of_one_user_are_ended(own_system: System) -> None
             assert (await owner.post("/api/v1/auth/token/", json=account)).status_code == 200
 
 
-async def test_a_revoked_user_cannot_refresh_a_token_either(own_system: System) -> None:
-    async with httpx.AsyncClient(base_url=own_system.address, timeout=30) as client:
+async def test_a_revoked_user_cannot_refresh_a_token_either(revoking: System) -> None:
+    async with httpx.AsyncClient(base_url=revoking.address, timeout=30) as client:
         for words in (["--user", "staff"], ["--session", ""], []):
             account = {"tenant": "hanbit", "username": "staff", "password": PASSWORD}
             tokens = (await client.post("/api/v1/auth/token/", json=account)).json()
             claims = jwt.decode(tokens["access"], options={"verify_signature": False})
-            done = revoke(own_system, "--tenant", "hanbit", *(word or claims["session"] for word in words))
+            done = revoke(revoking, "--tenant", "hanbit", *(word or claims["session"] for word in words))
             assert done.returncode == 0, done.stdout
             answer = await client.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]})
             assert answer.status_code == 401
 
 
-async def test_the_connections_of_a_session_or_a_whole_tenant_are_ended(own_system: System) -> None:
-    async with own_system.client("saebom") as client, await own_system.watcher(client) as watcher:
+async def test_the_connections_of_a_session_or_a_whole_tenant_are_ended(revoking: System) -> None:
+    async with revoking.client("saebom") as client, await revoking.watcher(client) as watcher:
         await watcher.read_until("snapshot")
-        ((session_id,),) = own_system.query(
+        ((session_id,),) = revoking.query(
             'SELECT s.id FROM login_session s JOIN "user" u ON u.id = s.user_id JOIN tenant t ON t.id = u.tenant_id '
             "WHERE t.code = 'saebom' AND u.username = 'owner'"
         )
-        done = revoke(own_system, "--tenant", "saebom", "--session", str(session_id))
+        done = revoke(revoking, "--tenant", "saebom", "--session", str(session_id))
         assert f"Session {session_id} of saebom" in done.stdout
         assert (await watcher.closed())[0] == 4410
-    async with own_system.client("hanbit") as client, await own_system.watcher(client) as watcher:
+    async with revoking.client("hanbit", "staff") as client, await revoking.watcher(client) as watcher:
         await watcher.read_until("snapshot")
-        assert "Everybody of hanbit" in revoke(own_system, "--tenant", "hanbit").stdout
+        assert "Everybody of hanbit" in revoke(revoking, "--tenant", "hanbit").stdout
         assert (await watcher.closed())[0] == 4410
 
 
