@@ -74,7 +74,7 @@ async def test_when_a_worker_with_a_wrong_clock_dies_the_next_one_does_its_job(h
     system = hosts.system
     async with system.client() as client, await system.watcher(client) as watcher:
         with hosts.worker.set_to(offset):
-            job_id = await import_workbook(client, sample_workbook(6000, seed=52))
+            job_id = await import_workbook(client, sample_workbook(3000, seed=52))
             await watcher.until(lambda: watcher.percent(f"job:{job_id}") > 10)
             system.worker.kill()
         system.worker.start()
