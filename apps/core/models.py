@@ -20,13 +20,13 @@ class Tenant(models.Model):
     name = models.CharField(max_length=100)
     active = models.BooleanField(default=True)
     quota_jobs = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Unfinished jobs at a time. Empty: as the settings say."
+        null=True, blank=True, help_text="Most unfinished jobs at a time. Empty: the default of the settings."
     )
     quota_encoding_minutes = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Minutes of video encoded in a day. Empty: as the settings say."
+        null=True, blank=True, help_text="Most minutes of video encoded in a day. Empty: the default of the settings."
     )
     quota_storage_bytes = models.PositiveBigIntegerField(
-        null=True, blank=True, help_text="Bytes of stored files. Empty: as the settings say."
+        null=True, blank=True, help_text="Most bytes of stored files. Empty: the default of the settings."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -126,13 +126,15 @@ class LoginSession(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
     token_id = models.UUIDField(help_text="The refresh token that is valid now.")
-    previous_token_id = models.UUIDField(null=True, help_text="Still taken for some seconds after a rotation.")
+    previous_token_id = models.UUIDField(null=True, help_text="Still accepted for some seconds after a rotation.")
     rotated_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=Now())
-    last_used_at = models.DateTimeField(db_default=Now(), help_text="When its tokens were last refreshed.")
-    address = models.GenericIPAddressField(null=True, help_text="From where it was last used.")
+    last_used_at = models.DateTimeField(
+        db_default=Now(), help_text="When the tokens of this sign-in were last refreshed."
+    )
+    address = models.GenericIPAddressField(null=True, help_text="The IP address that last used this sign-in.")
     user_agent = models.CharField(max_length=200, db_default="", help_text="The browser or program, shortened.")
 
     class Meta:

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             index=models.Index(
                 "kind",
                 Coalesce("next_try_at", "created_at"),
-                condition=models.Q(("sent_at__isnull", True), ("failed_at__isnull", True)),
+                condition=models.Q(("failed_at__isnull", True), ("sent_at__isnull", True)),
                 name="idx_outbox_due",
             ),
         ),

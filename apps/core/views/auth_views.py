@@ -36,7 +36,7 @@ TOKENS = inline_serializer(
     "Tokens",
     {
         "access": serializers.CharField(),
-        "refresh": serializers.CharField(required=False, help_text="Not where it was asked for as a cookie."),
+        "refresh": serializers.CharField(required=False, help_text="Missing if the request asked for a cookie."),
     },
 )
 
@@ -56,7 +56,9 @@ class RefreshToken(serializers.Serializer[Any]):
 
     refresh = serializers.CharField(max_length=2000, required=False)
     cookie = serializers.BooleanField(default=False)
-    tenant = serializers.RegexField(COOKIE_NAME, max_length=40, required=False, help_text="Whose cookie it is.")
+    tenant = serializers.RegexField(
+        COOKIE_NAME, max_length=40, required=False, help_text="The academy whose cookie is meant."
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         by_cookie = attrs["cookie"] and "tenant" in attrs

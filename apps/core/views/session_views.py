@@ -27,7 +27,7 @@ USER = OpenApiParameter("user", int, description="An account of the own academy;
 class SessionSerializer(serializers.ModelSerializer[LoginSession]):
     """A sign-in on one device."""
 
-    current = serializers.SerializerMethodField(help_text="Whether this request belongs to it.")
+    current = serializers.SerializerMethodField(help_text="Whether this request was sent in this sign-in.")
 
     class Meta:
         model = LoginSession

@@ -23,8 +23,10 @@ class AIJob(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True)
-    stored_bytes = models.BigIntegerField(default=0, db_default=0, help_text="Of the workbook that is kept for it.")
-    dispatched_at = models.DateTimeField(null=True, help_text="When it had its turn, and a message was sent.")
+    stored_bytes = models.BigIntegerField(
+        default=0, db_default=0, help_text="The size of the job's workbook in the storage, in bytes."
+    )
+    dispatched_at = models.DateTimeField(null=True, help_text="When the job's message was sent to the queue.")
 
     class Meta:
         db_table = "aijob"

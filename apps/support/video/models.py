@@ -15,29 +15,35 @@ class Video(models.Model):
     status = models.CharField(max_length=10, choices=VIDEO_STATUSES, default="PENDING")
     attempt = models.PositiveIntegerField(default=1)
     file_name = models.CharField(max_length=200, blank=True)
-    source = models.CharField(max_length=500, blank=True, help_text="Where the storage keeps what was uploaded.")
-    size = models.BigIntegerField(null=True, help_text="Bytes of it.")
-    uploaded_at = models.DateTimeField(null=True, help_text="Until then it is nobody's work.")
+    source = models.CharField(max_length=500, blank=True, help_text="The name of the uploaded file in the storage.")
+    size = models.BigIntegerField(null=True, help_text="The size of the uploaded file, in bytes.")
+    uploaded_at = models.DateTimeField(
+        null=True, help_text="When the upload was complete. No worker takes the video before."
+    )
     hls_path = models.CharField(max_length=500, blank=True)
-    duration = models.FloatField(null=True, help_text="Seconds.")
+    duration = models.FloatField(null=True, help_text="In seconds.")
     error = models.JSONField(null=True)
     created_by = models.ForeignKey("core.User", models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True)
-    made_bytes = models.BigIntegerField(default=0, db_default=0, help_text="Of what was made of it.")
-    encoding_day = models.DateField(null=True, help_text="On which its last encoding began.")
-    encoding_seconds = models.FloatField(null=True, help_text="Of it that were to be encoded on that day.")
+    made_bytes = models.BigIntegerField(default=0, db_default=0, help_text="The size of all encoded files, in bytes.")
+    encoding_day = models.DateField(null=True, help_text="The day on which the last encoding began.")
+    encoding_seconds = models.FloatField(null=True, help_text="The seconds of video that count for that day's quota.")
     encoding_reserved = models.FloatField(
-        default=0, db_default=0, help_text="Of these, for a length that is known at the end only."
+        default=0, db_default=0, help_text="Those of these seconds that are an estimate, until the length is known."
     )
-    encoding_counted = models.BooleanField(default=False, db_default=False, help_text="Since it was last asked for.")
-    dispatched_at = models.DateTimeField(null=True, help_text="When it had its turn, and a message was sent.")
+    encoding_counted = models.BooleanField(
+        default=False, db_default=False, help_text="Whether the quota has counted the present request for an encoding."
+    )
+    dispatched_at = models.DateTimeField(null=True, help_text="When the video's message was sent to the queue.")
 
     deleted_at = models.DateTimeField(
-        null=True, help_text="Since then it is shown to nobody. The row stays for some days: its minutes count."
+        null=True, help_text="Nobody is shown a deleted video. Its row stays for some days, because its minutes count."
     )
-    files_due_at = models.DateTimeField(null=True, help_text="When a worker is to delete files that it does not need.")
+    files_due_at = models.DateTimeField(
+        null=True, help_text="When a worker may delete files that the video no longer needs."
+    )
 
     class Meta:
         db_table = "video"

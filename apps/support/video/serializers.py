@@ -13,8 +13,8 @@ class VideoSerializer(serializers.ModelSerializer[Video]):
     lecture_id = serializers.IntegerField(source="session.lecture_id")
     error_code = serializers.SerializerMethodField()
     error_reason = serializers.SerializerMethodField()
-    hls_url = serializers.SerializerMethodField(help_text="Good for six hours.")
-    thumbnail_url = serializers.SerializerMethodField(help_text="Good for six hours.")
+    hls_url = serializers.SerializerMethodField(help_text="Valid for six hours.")
+    thumbnail_url = serializers.SerializerMethodField(help_text="Valid for six hours.")
 
     class Meta:
         model = Video
