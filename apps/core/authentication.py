@@ -62,8 +62,8 @@ class AccessTokenAuthentication(BaseAuthentication):
         except TokenError as error:
             raise AuthenticationFailed(str(error), "token_invalid") from error
         bind_contextvars(tenant=caller.tenant_id)  # for each line that this request logs
-        said = request.headers.get("X-Tenant-Code")
-        if said is not None and said != caller.tenant_code:
+        claimed = request.headers.get("X-Tenant-Code")
+        if claimed is not None and claimed != caller.tenant_code:
             audit(
                 Event.OTHER_TENANT_REFUSED,
                 tenant=caller.tenant_id,
@@ -75,7 +75,7 @@ class AccessTokenAuthentication(BaseAuthentication):
                 reason="header",
             )
             raise PermissionDenied(
-                f"X-Tenant-Code says {said!r}, but the token belongs to {caller.tenant_code!r}.", "tenant_mismatch"
+                f"X-Tenant-Code says {claimed!r}, but the token belongs to {caller.tenant_code!r}.", "tenant_mismatch"
             )
         self.check_marks(caller)
         return caller, parts[1]

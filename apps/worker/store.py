@@ -110,5 +110,5 @@ def read_message(kind: type[M], body: str) -> M:
     except ValidationError as problem:
         first = problem.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
-        said = f"{field} {first['msg']}".strip()
-        raise RefusedMessageError(f"The message is malformed: {said}") from None
+        reason = f"{field} {first['msg']}".strip()
+        raise RefusedMessageError(f"The message is malformed: {reason}") from None

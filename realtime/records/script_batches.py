@@ -69,9 +69,9 @@ def isolated(answer: Any, where: str) -> Any:
 def note_isolated(where: str, problem: Exception, **whose: Any) -> None:
     """Count an error that only concerns one tenant. Log the error unless the same error was logged before."""
     counts.isolated[where] += 1
-    said = f"{where}: {str(problem).strip()} {whose}"
-    if said not in _logged:
+    text = f"{where}: {str(problem).strip()} {whose}"
+    if text not in _logged:
         if len(_logged) >= MOST_LOGGED:
             _logged.clear()
-        _logged.add(said)
+        _logged.add(text)
         log.error("isolated_error", where=where, error=str(problem).strip(), **whose)

@@ -129,8 +129,8 @@ def _is_wrong_server(problem: Exception) -> bool:
 async def replication_of(connection: AsyncConnection) -> dict[str, Any]:
     """Return INFO replication of the server that this connection leads to. Raise RedisError or OSError."""
     await connection.send_command("INFO", "replication")
-    said: bytes = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
-    return dict(line.split(":", 1) for line in said.decode().splitlines() if ":" in line)
+    reply: bytes = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
+    return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
 
 
 def history(replication: dict[str, Any]) -> str:

@@ -36,5 +36,5 @@ def refusal(problem: BaseException) -> str | None:
 
 def sentence(problem: BaseException) -> str:
     """Return the first sentence of an error of Redis. If Redis refused a write, the sentence contains the code."""
-    code, said = refusal(problem) or "", str(problem).strip().partition(". ")[0].rstrip(".")
-    return said if code in said else f"{code} {said}".strip()
+    code, reason = refusal(problem) or "", str(problem).strip().partition(". ")[0].rstrip(".")
+    return reason if code in reason else f"{code} {reason}".strip()

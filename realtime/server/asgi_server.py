@@ -73,8 +73,8 @@ def is_silent(send: Any) -> bool:
 
 def _socket_of(send: Any) -> Any:
     transport = getattr(getattr(send, "__self__", None), "transport", None)
-    asked = getattr(transport, "get_extra_info", None)
-    peer = asked("socket") if asked else None
+    get_info = getattr(transport, "get_extra_info", None)
+    peer = get_info("socket") if get_info else None
     return peer if peer is not None and peer.fileno() >= 0 else None
 
 

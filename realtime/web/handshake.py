@@ -36,21 +36,21 @@ def read_handshake(reader: TicketReader, scope: Mapping[str, Any]) -> Handshake:
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     ticket = _read_ticket(reader, scope, headers, query)
     try:
-        asked = TopicFilter.parse(",".join(query.get("topics", [])))
+        wanted = TopicFilter.parse(",".join(query.get("topics", [])))
     except BadTopicError as problem:
         raise RefusedError(CloseCode.BAD_FRAMES, str(problem)) from None
-    return allow(ticket, asked, headers.get(b"last-event-id") or query.get("since", [""])[-1])
+    return allow(ticket, wanted, headers.get(b"last-event-id") or query.get("since", [""])[-1])
 
 
-def allow(ticket: Ticket, asked: TopicFilter, since: str) -> Handshake:
-    """Return the handshake for the topics that were asked for, by default all topics of the ticket.
+def allow(ticket: Ticket, wanted: TopicFilter, since: str) -> Handshake:
+    """Return the handshake for the wanted topics, by default all topics of the ticket.
 
     Raise RefusedError if the ticket does not allow a topic.
     """
-    for pattern in asked.patterns:
+    for pattern in wanted.patterns:
         if not ticket.topics.covers(pattern):
             raise RefusedError(CloseCode.NOT_ALLOWED, f"The ticket does not allow {pattern}.")
-    return Handshake(ticket, asked if asked.patterns else ticket.topics, parse_place(since))
+    return Handshake(ticket, wanted if wanted.patterns else ticket.topics, parse_place(since))
 
 
 def _read_ticket(

@@ -82,10 +82,10 @@ async def _read_handshake(request: HttpRequest) -> Handshake:
         if ticket is None:
             raise
     try:
-        asked = TopicFilter.parse(request.GET.get("topics", ""))
+        wanted = TopicFilter.parse(request.GET.get("topics", ""))
     except BadTopicError as problem:
         raise RefusedError(CloseCode.BAD_FRAMES, str(problem)) from None
-    return allow(ticket, asked, request.GET.get("since", ""))
+    return allow(ticket, wanted, request.GET.get("since", ""))
 
 
 def _ticket_of_token(request: HttpRequest) -> Ticket | None:

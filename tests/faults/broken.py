@@ -446,8 +446,8 @@ DEFECTS = [
         "5. Zero database",
         "authentication looks up the caller in the database",
         "apps/core/authentication.py",
-        "        said = request.headers.get(",
-        "        repositories_core.find_user(caller.user_id)\n        said = request.headers.get(",
+        "        claimed = request.headers.get(",
+        "        repositories_core.find_user(caller.user_id)\n        claimed = request.headers.get(",
         "tests/contract/test_zero_database.py",
     ),
     Defect(

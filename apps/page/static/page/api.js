@@ -209,7 +209,7 @@ const SIGN_OUT_AGAIN_MS = 5000;
 let onSignOuts = () => undefined;
 let signOutTimer = 0;
 
-/** Send the stored sign-outs again: now, when the browser is online again, and every few seconds. `listener` is told
+/** Send the stored sign-outs again: now, when the browser is online again, and every few seconds. `listener` gets
  *  whether any is left. @param {(waiting: boolean) => void} listener */
 export function watchSignOuts(listener) {
   onSignOuts = listener;

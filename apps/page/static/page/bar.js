@@ -24,7 +24,7 @@ export class Bar {
 
   /** @param {Record} before @param {Record} record */
   update(before, record) {
-    // The work of an attempt that died may be kept by the next one, so the bar waits for it; a finished try starts anew.
+    // The work of an attempt that died may be kept by the next one, so the bar waits for it; a new try after the end starts at 0.
     const again = record.attempt > before.attempt && before.status !== "PROCESSING";
     this.#percent = Math.max(again ? 0 : this.#percent, record.progress?.percent ?? 0);
     if (isTerminal(record) && (record.status === "DONE" || record.status === "READY")) this.#percent = 100;
@@ -33,7 +33,7 @@ export class Bar {
     this.#fill.style.transition = before.progress ? "" : "none";
   }
 
-  /** Draws all texts anew. @param {Record} record @param {string} name @param {string} state @param {string} [counted] */
+  /** Draws all texts again. @param {Record} record @param {string} name @param {string} state @param {string} [counted] */
   render(record, name, state, counted = "") {
     const { progress, attempt, stalled } = record;
     this.node.hidden = isTerminal(record);

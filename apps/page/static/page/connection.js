@@ -30,7 +30,7 @@ export class ConnectionLine {
     if (!shown) this.#spoken = this.#nodes.spoken.textContent = "";
     this.render();
     clearTimeout(this.#speak);
-    // Connecting is told by what comes of it. The first "live" is what everybody expects.
+    // Do not announce "connecting": what follows is announced. The first "live" is expected.
     if (shown && shown.state !== "connecting") this.#speak = setTimeout(() => this.#say(), LASTS_MS);
   }
 

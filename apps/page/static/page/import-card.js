@@ -85,7 +85,7 @@ export class ImportCard {
     this.render();
   }
 
-  /** Draws all texts anew: after a change of the record or of the language. */
+  /** Draws all texts again: after a change of the record or of the language. */
   render() {
     const { status, stalled, published_at: time, data } = this.#record;
     const stands = stalled && !isTerminal(this.#record);

@@ -73,7 +73,7 @@ export class VideoCard {
     this.render();
   }
 
-  /** Draws all texts anew: after a change of the record or of the language. */
+  /** Draws all texts again: after a change of the record or of the language. */
   render() {
     const { status, stalled, published_at: time, data, error } = this.#record;
     const ended = isTerminal(this.#record);

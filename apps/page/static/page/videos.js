@@ -54,7 +54,7 @@ async function remove(id) {
   }
 }
 
-/** `removed` is told of what this page deleted; `ask` asks whether it shall. @param {(id: string) => void} play
+/** `removed` is called after this page has deleted a video, and `ask` before, to ask whether it should. @param {(id: string) => void} play
  *  @param {(name: string) => Promise<boolean>} ask @param {(id: string) => void} removed */
 export function cardMaker(play, ask, removed) {
   const removeAndTell = (/** @type {string} */ id) => remove(id).then(() => removed(id));
