@@ -1,5 +1,7 @@
 """Fixtures for all tests: an empty Redis, a publisher, the running product. Also the order of the tests."""
 
+import os
+import random
 from collections.abc import Iterator
 from functools import cache
 from itertools import count
@@ -64,12 +66,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(PROGRAMS) or needs_servers(item):
             item.add_marker("programs")
+    if seed := os.environ.get("SHUFFLE"):
+        shuffle(items, seed)
+        return
     files = list(dict.fromkeys(file_of(item) for item in items))
     slow = [file for file in files if file.startswith(SLOW)]
     others = [file for file in files if not file.startswith(SLOW)]
     place = {file: SLOW_SHARE * number / len(slow) for number, file in enumerate(slow)}
     place |= {file: number / len(others) for number, file in enumerate(others)}
     items.sort(key=lambda item: place[file_of(item)])
+
+
+def shuffle(items: list[pytest.Item], seed: str) -> None:
+    """Put the files, and the tests of each file, into an order that depends only on the seed.
+
+    So tests that need what another test leaves behind fail. All processes of pytest must have the same order.
+    """
+    chance = random.Random(seed)
+    order = {item.nodeid: chance.random() for item in sorted(items, key=lambda item: item.nodeid)}
+    files = {file: chance.random() for file in sorted({file_of(item) for item in items})}
+    items.sort(key=lambda item: (files[file_of(item)], order[item.nodeid]))
 
 
 def file_of(item: pytest.Item) -> str:
