@@ -29,7 +29,8 @@ REVOCATION_SECONDS = 1.0
 
 
 SessionEnder = Callable[[int, int | None, str | None], None]
-"""Ends sign-ins in the project. Takes the ids of a tenant, a user and a session; None means all users or sessions."""
+"""Ends the sign-ins that the project itself keeps. Takes the ids of a tenant, a user and a session; None means all
+users or sessions."""
 
 OutboxSender = Callable[[dict[str, Any]], None]
 
@@ -91,7 +92,10 @@ def publisher() -> Publisher:
 
 @cache
 def redis() -> Redis:
-    """Return the process's Redis client for everything but publishing: relay, sweeper, commands and old keys."""
+    """Return the process's Redis client for the relay, the sweeper, commands and reading old keys.
+
+    Publishing has a client of its own.
+    """
     return links.client(redis_url(), socket_timeout=5.0, socket_connect_timeout=1.0)
 
 

@@ -14,7 +14,7 @@ from apps.core.models import User
 
 
 class PasswordRules:
-    """A validator of `AUTH_PASSWORD_VALIDATORS`."""
+    """Refuses passwords that are easy to guess. To be listed in `AUTH_PASSWORD_VALIDATORS`."""
 
     def validate(self, password: str, user: Any = None) -> None:
         """Raise ValidationError for a password that is not accepted. The error says what is wrong and what to do."""

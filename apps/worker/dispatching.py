@@ -61,7 +61,7 @@ class Dispatching:
         connection.close()
 
     def look(self, now: float) -> None:
-        """Send the messages of jobs whose turn has come. Twice per visibility time, also search for lost messages."""
+        """Send the messages of jobs whose turn has come. Also search for lost messages, twice per visibility time."""
         if released := dispatch.release(self._queue.short_name):
             log.info("turns_given", jobs=released)
         if now >= self._look_at:

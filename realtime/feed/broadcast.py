@@ -228,8 +228,8 @@ class Broadcast:
 class _EpochStart:
     """Gives each subscriber of an audience the first snapshot of an epoch.
 
-    The snapshot is written when the fan-out reaches the audience, because a thousand audiences take a while. Records
-    of named topics that are sent before the snapshot are added to `named_records`.
+    Writing the snapshots of a thousand audiences takes a while, so each is written only when the fan-out reaches its
+    audience. `named_records` also gets the records of named topics that are published until then.
     """
 
     def __init__(self, broadcast: Broadcast, topics: TopicFilter, named_records: Mapping[str, Record]) -> None:

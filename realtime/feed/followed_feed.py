@@ -221,7 +221,10 @@ class FollowedFeed:
             self._read_task = None
 
     async def _fetch(self) -> Snapshot:
-        """Read the feed. If the whole feed is read, include the topics of `_topics_besides`. Retry until it works."""
+        """Read what is new in the feed, or else the whole feed with the topics of `_topics_besides`.
+
+        Retry until it works.
+        """
         delay = RETRY_SECONDS[0]
         late_reads = 0
         while True:

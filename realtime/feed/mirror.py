@@ -108,7 +108,7 @@ class Mirror:
         return self._unfinished.keys() | self.pending_ends.keys()
 
     def receive(self, message: Message) -> Received:
-        """Apply a message if it is the next one. Return what was done with it."""
+        """Apply a message if it is the next one. Return whether it was, or else how it differs."""
         if message.epoch != self.epoch:
             return Received.OTHER_EPOCH
         if message.offset <= self.offset:

@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 MAX_PENDING_TOPICS = 5_000
 MAX_QUEUED_BYTES = 1_048_576
-"""How many bytes may be queued for a client that does not read. Snapshots do not count, because a client cannot
-request them."""
+"""How many bytes may be queued for a client that does not read. Snapshots do not count: a client
+cannot make the server send one after another."""
 
 
 class Transport(Protocol):

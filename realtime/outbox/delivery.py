@@ -183,7 +183,8 @@ class RecordDelivery(Delivery):
 class RevocationDelivery(Delivery):
     """Delivers revocations as soon as they are committed.
 
-    A relay does not wait for the process that wrote the row, because no process sends a row of a trigger or of SQL.
+    Other rows are left for some seconds to the process that wrote them. A revocation may have been written by a trigger
+    or by plain SQL. Then no process but a relay sends it, so a relay does not wait.
     """
 
     age_seconds = 0.0

@@ -122,9 +122,9 @@ def _announce(entry: OutboxEntry) -> None:
 
 
 def _send_and_note(entry: OutboxEntry) -> RedisError | OSError | None:
-    """Send a committed revocation. Store its time, and whether it was sent, in its row.
+    """Send a committed revocation. Store in its row the time from which it applies, and whether it was sent.
 
-    Return the error if the revocation could not be announced to any process, else None.
+    Return the error if no process could be informed of the revocation, else None.
     """
     entry.payload, sent = _with_time(entry.payload), False
     failure: RedisError | OSError | None = None

@@ -29,7 +29,10 @@ def is_named(pattern: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TopicFilter:
-    """A set of patterns: topics, `kind:*`, or `*`. If `*` is among them, patterns `kind:*` are left out."""
+    """A set of patterns: topics, `kind:*`, or `*`.
+
+    If `*` is among them, patterns `kind:*` are left out, because `*` includes them. Topics stay.
+    """
 
     patterns: frozenset[str]
     hash: str = field(compare=False)

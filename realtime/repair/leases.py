@@ -66,7 +66,7 @@ class Leases:
         run_script(self._redis, "set_note", [([self._keys.settling()], [1, "PX", milliseconds])])
 
     def stalling_paused(self) -> bool:
-        """Return whether `pause_stalling` of any process still applies."""
+        """Return whether a pause that some process set with `pause_stalling` is still in effect."""
         return bool(self._redis.exists(self._keys.settling()))
 
     def stall(self, tenant_ids: list[int]) -> int:

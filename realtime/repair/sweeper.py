@@ -40,7 +40,7 @@ SEARCH_KEYS = 2000
 
 
 class Sweeper:
-    """Sweeps every few seconds. Its owner has to call `sweep_if_due` at least as often."""
+    """Sweeps the records of all tenants every few seconds. Its owner has to call `sweep_if_due` at least as often."""
 
     def __init__(
         self,

@@ -47,8 +47,8 @@ class EventStream:
     answers_pings = False  # a stream goes one way
 
     def __init__(self, send: Send) -> None:
-        # True even with a development server, whose `send` does not wait for the client. False would mean to wait for
-        # pongs, but the client of a stream cannot send any.
+        # True even with a development server, whose `send` does not wait for the client. With False, the engine would
+        # wait for pongs, which the client of a stream cannot send.
         self.waits_for_client = True
         self._send = send
         self._begun = False

@@ -243,7 +243,7 @@ class HubMachine(RuleBasedStateMachine):
         self.turn(turns)
 
     def _publish(self, topic: str, attempt: int, status: str, percent: int) -> None:
-        """Publish a state, even outdated progress of a dead worker. Do not publish an outdated terminal state."""
+        """Publish a state. Outdated progress, as of a dead worker, is published too. An outdated end is not."""
         true = self.database.get(topic)
         new = {"attempt": attempt, "status": status}
         if true is None or (strength(new) >= strength(true) and (attempt > true["attempt"] or strength(true)[1] < 2)):

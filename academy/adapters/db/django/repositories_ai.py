@@ -33,7 +33,10 @@ def jobs_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[AIJob]:
 
 
 def jobs_by_id(job_ids: Sequence[UUID]) -> QuerySet[AIJob]:
-    """Return jobs of any tenant, with results. Only `realtime_source` may call this: its callers check the tenant."""
+    """Return these jobs and their results, whichever tenant they belong to.
+
+    Only `realtime_source` may call this, because the callers of `realtime_source` check the tenant.
+    """
     return AIJob.objects.filter(job_id__in=job_ids).select_related("result")
 
 
