@@ -81,6 +81,8 @@ class System:
     """One running product. A test may kill and start again each of `web`, `worker` and `redis`."""
 
     def __init__(self, servers: Servers, folder: Path, name: str, server: str = "uvicorn", **environment: str) -> None:
+        # Another name for each, because a module's system is made again if its tests run in another order.
+        name = f"{name}_{next(_numbers)}"
         self.folder, self.name, self._servers = folder / name, name, servers
         self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
         self._names: set[str] = set()
@@ -182,6 +184,10 @@ class System:
             token = signed_in.json()["access"]
             self._tokens[academy, username] = token, time.monotonic()
         return token
+
+    def forget_tokens(self) -> None:
+        """Let the next clients sign in again, because a test has revoked the shared tokens."""
+        self._tokens.clear()
 
     def web_of(self, **environment: str) -> Web:
         """Return a further web process on the same servers, not started."""

@@ -58,7 +58,6 @@ PROGRAMS = (
 """Tests that start programs themselves: servers, proxies, ffmpeg, the product's processes."""
 
 _tenants = count(1000)
-_systems = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -153,5 +152,5 @@ def system(template: Servers) -> Iterator[System]:
 def own_system(template: Servers) -> Iterator[System]:
     """Yield a running product for one test alone, with short leases. The test may kill its processes."""
     with scratch_folder("system") as folder:
-        with running_system(template, folder, f"own_system_{next(_systems)}", **QUICK) as running:
+        with running_system(template, folder, "own_system", **QUICK) as running:
             yield running

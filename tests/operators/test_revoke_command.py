@@ -13,10 +13,16 @@ from harness.system import PASSWORD, System, new_ticket, running_system
 
 
 @pytest.fixture(scope="module")
-def revoking(template: Servers) -> Iterator[System]:
-    """Yield a system for the tests that revoke. Each of them uses the shared token of another user."""
+def shared_revoking(template: Servers) -> Iterator[System]:
     with scratch_folder("system") as folder, running_system(template, folder, "revoking_system") as running:
         yield running
+
+
+@pytest.fixture
+def revoking(shared_revoking: System) -> System:
+    """Return a system for the tests that revoke. Its users sign in again for each test."""
+    shared_revoking.forget_tokens()
+    return shared_revoking
 
 
 def revoke(system: System, *words: str, **environment: str) -> CompletedProcess[str]:
@@ -58,7 +64,7 @@ async def test_the_connections_of_a_session_or_a_whole_tenant_are_ended(revoking
         await watcher.read_until("snapshot")
         ((session_id,),) = revoking.query(
             'SELECT s.id FROM login_session s JOIN "user" u ON u.id = s.user_id JOIN tenant t ON t.id = u.tenant_id '
-            "WHERE t.code = 'saebom' AND u.username = 'owner'"
+            "WHERE t.code = 'saebom' AND u.username = 'owner' ORDER BY s.created_at DESC LIMIT 1"
         )
         done = revoke(revoking, "--tenant", "saebom", "--session", str(session_id))
         assert f"Session {session_id} of saebom" in done.stdout
