@@ -1,10 +1,10 @@
 // The moving part of a card: how far something is, as a bar, a number and a few words. It never goes back.
 
 import { element } from "./dom.js";
-import { isTerminal } from "./fold.js";
+import { isTerminal } from "../realtime/client.js";
 import { t, wordFor } from "./strings.js";
 
-/** @typedef {import("./fold.js").Record} Record */
+/** @typedef {import("../realtime/client.js").Record} Record */
 
 /** @param {number} seconds */
 function remaining(seconds) {

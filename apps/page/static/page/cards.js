@@ -1,13 +1,13 @@
 // A list of cards: which stand, in which order, and what is said aloud about them.
 
-import { isTerminal } from "./fold.js";
+import { isTerminal } from "../realtime/client.js";
 import { t } from "./strings.js";
 
 const AT_FIRST = 10;
 const A_PAGE = 20;
 
 /**
- * @typedef {import("./fold.js").Record} Record
+ * @typedef {import("../realtime/client.js").Record} Record
  * @typedef {{node: HTMLElement, name: string, record: Record, update(record: Record): void, render(): void}} Card
  * @typedef {(record: Record) => Card | null} MakeCard  Null: this record is no matter of the list.
  * @typedef {(record: Record, name: string) => string} Ending  The sentence for something that has ended.

@@ -2,11 +2,11 @@
 
 import { Bar } from "./bar.js";
 import { cell, element } from "./dom.js";
-import { isTerminal } from "./fold.js";
+import { isTerminal } from "../realtime/client.js";
 import { explain, number, t, when } from "./strings.js";
 
 /**
- * @typedef {import("./fold.js").Record} Record
+ * @typedef {import("../realtime/client.js").Record} Record
  * @typedef {{line: number, name: string, code: string, reason: string}} Row
  * @typedef {{result: {[outcome: string]: number}, next: string | null, rows: Row[]}} ResultPage
  * @typedef {(jobId: string, page: number) => Promise<ResultPage>} ReadRows

@@ -5,7 +5,7 @@ import { attempt } from "./forms.js";
 import * as imports from "./imports.js";
 import { say } from "./sentences.js";
 
-/** @typedef {(records: import("./fold.js").Record[]) => void} Learn takes the records of what was uploaded */
+/** @typedef {(records: import("../realtime/client.js").Record[]) => void} Learn takes the records of what was uploaded */
 
 /** @param {(() => string) | null} sentence */
 const doing = (sentence) => say("import-doing", sentence);

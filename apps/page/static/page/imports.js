@@ -8,7 +8,7 @@ const MAX_BYTES = 20_000_000;
 const UPLOAD_MS = 10 * 60_000;
 
 /**
- * @typedef {import("./fold.js").Record} Record
+ * @typedef {import("../realtime/client.js").Record} Record
  * @typedef {{job_id: string, job_type: string, status: string, attempt: number, created_at: string,
  *   finished_at: string | null, file_name: string | null, result: object | null, error_code: string | null,
  *   error_message: string | null}} Job

@@ -1,10 +1,10 @@
 // The page: who is signed in, which view is shown, and the feed that fills it.
 
+import { connect } from "../realtime/client.js";
 import * as api from "./api.js";
 import { Cards } from "./cards.js";
 import { ConnectionLine } from "./connection.js";
 import { at } from "./dom.js";
-import { connect } from "./feed.js";
 import { onSignedOut, onSubmit } from "./forms.js";
 import { bindImportForm } from "./import-form.js";
 import * as imports from "./imports.js";
@@ -34,7 +34,7 @@ const KINDS = {
   job: { ...imports, cards: new Cards(place("imports"), imports.makeCard, imports.ending) },
   video: { ...videos, cards: new Cards(place("videos"), videos.cardMaker(play, askToRemove, removed), videos.ending) },
 };
-/** @type {import("./feed.js").Feed | null} */
+/** @type {import("../realtime/client.js").Feed | null} */
 let feed = null;
 const line = new ConnectionLine({
   line: at("connection"), text: at("connection-text"), next: at("connection-next"), spoken: at("connection-spoken"),
@@ -138,13 +138,14 @@ function watch(claims) {
   say("import-problem", null);
   say("video-problem", null);
   line.show({ state: "connecting", reason: "", nextAt: null });
-  feed = connect({ ticket, resolve, onState: onFeedState });
+  feed = connect({ ticket, resolve });
+  feed.on("state", onFeedState);
   feed.watch("*", (record) => kindOf(record.topic)?.cards.show(record));
   const mine = feed;
   for (const { recent, cards } of Object.values(KINDS)) {
     recent().then((found) => {
       if (feed !== mine) return;
-      mine.learn(found.map(({ record }) => record), { prove: true });
+      mine.learn(found.map(({ record }) => record));
       for (const { record, began } of found) cards.began(record.topic, began);
     }).catch(() => undefined); // a convenience: the feed brings what runs and what has just ended
   }
@@ -185,9 +186,11 @@ function removed(id) {
   at("videos-title").focus(); // the button that was used is gone
 }
 
-/** @param {import("./feed.js").State} state @param {number} code @param {import("./feed.js").Why} why */
-function onFeedState(state, code, why) {
-  line.show({ state, ...why });
+/** @param {import("../realtime/client.js").Status} status */
+function onFeedState(status) {
+  const { state, code, reason } = status;
+  if (reason === "closed") return; // by this page
+  line.show(status);
   if (state === "live" && reached().includes("video-problem")) listMissingLectures();
   if (state === "live") for (const { cards } of Object.values(KINDS)) cards.speaking = true;
   if (state === "stopped" && code === 4410) comeBack({ code: "revoked" });
@@ -219,7 +222,7 @@ function bindForms() {
   });
 }
 
-/** @param {Parameters<import("./feed.js").Feed["learn"]>[0]} records of what was uploaded here */
+/** @param {Parameters<import("../realtime/client.js").Feed["learn"]>[0]} records of what was uploaded here */
 const learn = (records) => feed?.learn(records);
 
 bindForms();

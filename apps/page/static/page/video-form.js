@@ -24,7 +24,7 @@ export function listMissingLectures() {
   if (lecture.options.length === 0) listLectures();
 }
 
-/** @param {(records: import("./fold.js").Record[]) => void} learn takes the record of what was uploaded */
+/** @param {(records: import("../realtime/client.js").Record[]) => void} learn takes the record of what was uploaded */
 export function bindVideoForm(learn) {
   const chosen = at("video-file", HTMLInputElement);
   const title = at("video-title", HTMLInputElement);

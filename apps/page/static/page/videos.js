@@ -7,7 +7,7 @@ import { VideoCard } from "./video-card.js";
 const HLS = "application/vnd.apple.mpegurl";
 
 /**
- * @typedef {import("./fold.js").Record} Record
+ * @typedef {import("../realtime/client.js").Record} Record
  * @typedef {{id: number, title: string, status: string, attempt: number, duration: number | null, hls_path: string,
  *   hls_url: string | null, thumbnail_url: string | null, error_code: string | null, error_reason: string | null,
  *   created_at: string, finished_at: string | null}} Video

@@ -1,16 +1,17 @@
-// The three ways to frames: a WebSocket, Server-Sent Events read with `fetch`, and the one poll. Each brings the same
-// frames and takes the same places, so the feed can go from one to another without a gap.
+// The three kinds of link to the server: a WebSocket, Server-Sent Events read with `fetch`, and one poll for all topics.
+// Each brings the same frames and accepts the same places, so the client can change between them without a gap.
 
 const POLL_TIMEOUT_MS = 15_000;
-const TICKET_LEFT_MS = 15_000; // of a ticket's minute, when the next poll takes a new one
+const TICKET_LEFT_MS = 15_000; // a poll gets a new ticket when the old one is valid for less than this
 
 /**
- * @typedef {{ticket: string, expires_in: number, websocket_url: string, events_url: string, snapshot_url: string}} Granted
+ * @typedef {{ticket: string, expires_in: number, websocket_url: string, events_url: string, snapshot_url: string,
+ *   share?: string}} Granted  The answer to a request for a ticket. Tabs with the same `share` may share a connection.
  * @typedef {{code: number, retryAfterMs?: number, limit?: string}} End  How a link ended: a close code, or 1006 if
  *   the server did not say why.
  * @typedef {{granted: Granted, place: string, ticket: () => Promise<Granted>, unfinished: () => boolean,
  *   onFrame: (frame: any) => void, onEnd: (end: End) => void}} Task
- * @typedef {{send: ((frame: object) => void) | null, close: () => void}} Link  Without `send` it goes one way.
+ * @typedef {{send: ((frame: object) => void) | null, close: () => void}} Link  `send` is null if only the server sends.
  */
 
 /** What an HTTP answer means, as a close code. Our servers send no other status: another one comes from a proxy.
@@ -29,10 +30,29 @@ async function refusal(response) {
 
 /** @param {string} address @param {string} topics @param {string} place */
 function addressOf(address, topics, place) {
-  const url = new URL(address);
-  url.searchParams.set("topics", topics);
-  if (place) url.searchParams.set("since", place);
-  return url;
+  const since = place && `&since=${encodeURIComponent(place)}`;
+  return `${address}?topics=${encodeURIComponent(topics)}${since}`;
+}
+
+/** A signal that aborts after some time, or when `other` does. React Native has no AbortSignal.any.
+ *  @param {number} ms @param {AbortSignal} [other] */
+function timeLimit(ms, other) {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), ms);
+  other?.addEventListener("abort", () => controller.abort());
+  return { signal: controller.signal, end: () => clearTimeout(timer) };
+}
+
+/** Fetches a snapshot with a time limit. @param {Granted} granted @param {string} topics @param {string} place
+ *  @param {AbortSignal} [signal] */
+async function fetchSnapshot(granted, topics, place, signal) {
+  const limit = timeLimit(POLL_TIMEOUT_MS, signal);
+  try {
+    const response = await fetch(addressOf(granted.snapshot_url, topics, place), { ...bearer(granted), signal: limit.signal });
+    return response.ok ? { frame: await response.json() } : { end: await refusal(response) };
+  } finally {
+    limit.end();
+  }
 }
 
 /** @param {Granted} granted @returns {RequestInit} */
@@ -91,21 +111,20 @@ export function openPolls({ granted, place, ticket, unfinished, onFrame, onEnd }
   let changedAt = Date.now();
   let staleAt = Date.now() + granted.expires_in * 1000 - TICKET_LEFT_MS;
   const poll = async () => {
-    for (;;) {
+    while (!abort.signal.aborted) {
       if (Date.now() > staleAt) {
         granted = await ticket();
         staleAt = Date.now() + granted.expires_in * 1000 - TICKET_LEFT_MS;
       }
-      const signal = AbortSignal.any([abort.signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]);
-      const response = await fetch(addressOf(granted.snapshot_url, "*", place), { ...bearer(granted), signal });
-      if (!response.ok) return refusal(response);
-      const frame = await response.json();
+      const { frame, end } = await fetchSnapshot(granted, "*", place, abort.signal);
+      if (end) return end;
       if (abort.signal.aborted) return { code: 1006 };
       if (frame.place !== place) changedAt = Date.now();
       place = frame.place;
       onFrame(frame);
       await new Promise((resolve) => setTimeout(resolve, rhythm(Date.now() - changedAt, unfinished())));
     }
+    return { code: 1006 };
   };
   poll().catch(() => ({ code: 1006 })).then((end) => {
     if (!abort.signal.aborted) onEnd(end);
@@ -113,11 +132,10 @@ export function openPolls({ granted, place, ticket, unfinished, onFrame, onEnd }
   return { send: null, close: () => abort.abort() };
 }
 
-/** The records of topics asked for by name, and the epoch's place, where the link itself cannot ask.
+/** Asks for topics by name where the link itself cannot. Throws if the server does not answer with a snapshot.
  *  @param {Granted} granted @param {string[]} topics @returns {Promise<{place: string, records: any[]}>} */
 export async function askByName(granted, topics) {
-  const url = addressOf(granted.snapshot_url, topics.join(","), "");
-  const response = await fetch(url, { ...bearer(granted), signal: AbortSignal.timeout(POLL_TIMEOUT_MS) });
-  if (!response.ok) throw new Error(`HTTP ${response.status}`);
-  return response.json();
+  const { frame, end } = await fetchSnapshot(granted, topics.join(","), "");
+  if (end) throw new Error(`The snapshot was refused with ${end.code}.`);
+  return frame;
 }

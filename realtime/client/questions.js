@@ -1,5 +1,5 @@
-// Asking for topics by name: over the link where it goes both ways, else by the one poll; and what no feed knows, of the
-// detail endpoint.
+// Asks for topics by name: over the link if the client can send on it, else by the one poll. A topic that no feed knows is
+// asked for at the detail endpoint.
 
 import { epochOf } from "./fold.js";
 import { askByName } from "./links.js";
@@ -9,32 +9,32 @@ const ASK_AT_ONCE = 100; // topics in one frame: below its 8 KiB, and half of wh
 
 /**
  * @typedef {import("./fold.js").Record} Record
- * @typedef {{fold: import("./fold.js").Fold, send: () => ((frame: object) => void) | null,
- *   ticket: () => Promise<import("./links.js").Granted>, resolve: (topic: string) => Promise<Record | null>,
- *   tell: (records: (Record | null)[]) => void, ended: () => boolean}} Feed
+ * @typedef {{send: () => ((frame: object) => void) | null, ticket: () => Promise<import("./links.js").Granted>,
+ *   resolve: (topic: string) => Promise<Record | null>,
+ *   onAnswer: (topic: string, record: Record | null, epoch: string | null) => void, ended: () => boolean}} Asker
  */
 
 export class Questions {
-  /** @type {Map<number, string[]>} questions that wait for their answer */
+  /** @type {Map<number, string[]>} the topics of each question that is not answered yet */
   #asked = new Map();
-  /** @type {Set<string>} topics that the detail endpoint is being asked for */
+  /** @type {Set<string>} topics for which the detail endpoint is being asked */
   #resolving = new Set();
   #id = 0;
-  #feed;
+  #asker;
 
-  /** @param {Feed} feed */
-  constructor(feed) {
-    this.#feed = feed;
+  /** @param {Asker} asker */
+  constructor(asker) {
+    this.#asker = asker;
   }
 
-  /** Asks for what no feed has confirmed. */
-  ask() {
+  /** Asks for these topics, except those that are being asked for. @param {string[]} wanted */
+  ask(wanted) {
     const waiting = new Set([...this.#asked.values()].flat().concat(...this.#resolving));
-    const topics = this.#feed.fold.doubtful.filter((topic) => !waiting.has(topic));
+    const topics = wanted.filter((topic) => !waiting.has(topic));
     while (topics.length > 0) {
       const batch = topics.splice(0, ASK_AT_ONCE);
       this.#asked.set(++this.#id, batch);
-      const send = this.#feed.send();
+      const send = this.#asker.send();
       if (send) send({ type: "subscribe", id: this.#id, topics: batch });
       else this.#poll(this.#id, batch);
     }
@@ -43,7 +43,7 @@ export class Questions {
   /** @param {number} id @param {string[]} topics */
   async #poll(id, topics) {
     try {
-      const answer = await askByName(await this.#feed.ticket(), topics);
+      const answer = await askByName(await this.#asker.ticket(), topics);
       if (this.#asked.has(id)) this.answered({ ...answer, id });
     } catch {
       if (this.#asked.has(id)) this.refused({ id });
@@ -57,11 +57,11 @@ export class Questions {
     for (const topic of topics) {
       const answer = answers.get(topic);
       if (!answer || answer.status === "UNKNOWN") this.#resolve(topic);
-      else this.#feed.tell([this.#feed.fold.settle(topic, answer, epochOf(frame.place))]);
+      else this.#asker.onAnswer(topic, answer, epochOf(frame.place));
     }
     this.#asked.delete(frame.id);
-    // `*` brings what follows; back to it alone, as its place is the one to come back with.
-    if (topics.length > 0) this.#feed.send()?.({ type: "unsubscribe", id: ++this.#id, topics });
+    // `*` brings what follows. Return to `*` alone, because a place belongs to the topics of its connection.
+    if (topics.length > 0) this.#asker.send()?.({ type: "unsubscribe", id: ++this.#id, topics });
   }
 
   /** @param {{id?: number | null}} frame */
@@ -71,20 +71,20 @@ export class Questions {
     for (const topic of topics) this.#resolve(topic);
   }
 
-  /** The link has ended: its answers will not come. */
+  /** Forgets the questions of a link that has ended: no answers will come. */
   clear() {
     this.#asked.clear();
   }
 
-  /** The detail endpoint, once; again only where it could not answer. @param {string} topic @param {number} [tries] */
+  /** Asks the detail endpoint once, and again only if it could not answer. @param {string} topic @param {number} [tries] */
   async #resolve(topic, tries = 0) {
     this.#resolving.add(topic);
     try {
-      const record = await this.#feed.resolve(topic);
+      const record = await this.#asker.resolve(topic);
       this.#resolving.delete(topic);
-      this.#feed.tell([this.#feed.fold.settle(topic, record, null)]);
+      this.#asker.onAnswer(topic, record, null);
     } catch {
-      if (!this.#feed.ended()) setTimeout(() => this.#resolve(topic, tries + 1), backoff(tries));
+      if (!this.#asker.ended()) setTimeout(() => this.#resolve(topic, tries + 1), backoff(tries));
     }
   }
 }

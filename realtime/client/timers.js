@@ -1,10 +1,10 @@
 // Timers with names, at most one of each name.
 
 export class Timers {
-  /** @type {{[name: string]: number}} */
+  /** @type {{[name: string]: ReturnType<typeof setTimeout>}} */
   #ids = {};
 
-  /** Calls `act` once after this time, instead of what this timer was set to before.
+  /** Calls `act` once after `ms`, instead of what this timer was set to before.
    *  @param {string} name @param {() => void} act @param {number} ms */
   set(name, act, ms) {
     this.stop(name);
@@ -14,9 +14,9 @@ export class Timers {
     }, ms);
   }
 
-  /** @param {string[]} names */
+  /** @param {string[]} names the timers to stop; without names all of them */
   stop(...names) {
-    for (const name of names) {
+    for (const name of names.length > 0 ? names : Object.keys(this.#ids)) {
       clearTimeout(this.#ids[name]);
       delete this.#ids[name];
     }

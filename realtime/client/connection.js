@@ -1,0 +1,284 @@
+// The connection to the server: ticket, link, place, back-off, close codes, and what state all this is in
+// (docs/reference/realtime-protocol.md). It passes frames on and knows nothing of records.
+
+import { Ladder } from "./ladder.js";
+import { Timers } from "./timers.js";
+import { reasonFor, waitAfter } from "./waits.js";
+
+const FIRST_FRAME_MS = 20_000;
+const POLLS_SILENT_MS = 30_000;
+const STEADY_MS = 20_000; // a connection that lasted longer was a good one: the next wait is short again
+const GRACE_MS = 5000; // beyond the time of a ping
+const TICKET_FRESH_MS = 30_000; // of the minute in which a ticket opens a connection
+
+/**
+ * @typedef {import("./links.js").Granted} Granted
+ * @typedef {"connecting" | "live" | "delayed" | "polling" | "offline" | "refused" | "stopped"} State
+ *   live: frames arrive. delayed: the server cannot read the feed, or is late. polling: no link stays open here, so the
+ *   client polls. offline, refused: nothing arrives, and there will be another attempt. stopped: there will be none.
+ * @typedef {{state: State, code: number, reason: string, nextAt: number | null, attempt: number}} Status
+ *   `code` is the last close code, or 0. `reason` is a word for each case, or "". `nextAt` is the time of the next
+ *   attempt in Unix milliseconds. `attempt` counts the attempts since the last good connection.
+ * @typedef {{granted: Granted, at: number}} Issued  A ticket, and when it was issued (Unix milliseconds).
+ * @typedef {{heard: boolean, link: import("./links.js").Link}} Attempt
+ * @typedef {{environment: import("./environment.js").Environment, ticket: () => Promise<Granted>, place: string,
+ *   first?: Issued | null, unfinished: () => boolean, onFrame: (frame: any, before: string) => void,
+ *   onStatus: (status: Status) => void}} Options
+ *   `first` is a ticket that nobody has used yet. `onFrame` also gets the place before the frame.
+ */
+
+export class Connection {
+  /** @type {Status} */
+  status = { state: "connecting", code: 0, reason: "", nextAt: null, attempt: 0 };
+  place;
+  /** For how long nothing may arrive before the connection is given up, in milliseconds. */
+  silenceMs = FIRST_FRAME_MS;
+  #lateMs = Infinity;
+  /** @type {Attempt | null} the link that is open or being opened */
+  #attempt = null;
+  /** @type {Attempt | null} a better link that is tried beside the present one */
+  #candidate = null;
+  #ladder;
+  /** @type {any[]} the parts of a snapshot that is not complete yet */
+  #parts = [];
+  #tries = 0;
+  #liveSince = 0;
+  #heardAt = 0;
+  /** @type {{code: number, retry_after_ms?: number, limit?: string} | null} */
+  #closing = null;
+  #timers = new Timers();
+  #waitOrdered = false;
+  #shown = "";
+  #options;
+  /** @type {Issued | null} */
+  #first;
+
+  /** @param {Options} options */
+  constructor(options) {
+    this.#options = options;
+    this.place = options.place;
+    this.#ladder = new Ladder(options.environment.storage);
+    this.#first = options.first ?? null;
+    this.#open();
+  }
+
+  /** Sends a frame, or null if nothing can be sent on the present link. */
+  get send() {
+    return this.#attempt?.link.send ?? null;
+  }
+
+  /** Whether a snapshot has arrived on the present link. */
+  get synchronized() {
+    return this.#liveSince > 0;
+  }
+
+  /** Returns a ticket: the first one if it is fresh and not used yet, else a new one. */
+  async #ticket() {
+    const first = this.#first;
+    this.#first = null;
+    return first && Date.now() - first.at < TICKET_FRESH_MS ? first.granted : this.#options.ticket();
+  }
+
+  close() {
+    this.#drop();
+    this.#timers.stop();
+    this.status = { ...this.status, state: "stopped" };
+  }
+
+  /** Connects now, whatever the state is. */
+  reconnect() {
+    if (this.#ended) return;
+    this.#drop();
+    this.#liveSince = this.#tries = 0;
+    this.#open();
+  }
+
+  /** The network is back, or somebody looks at the tab: end a wait, and do not trust a link that has been silent. */
+  wake() {
+    if (!this.#options.environment.online()) return;
+    if (this.#attempt) {
+      const silent = Date.now() - this.#heardAt > this.silenceMs * 0.7;
+      if (this.status.state !== "offline" && !silent) return;
+      this.#drop();
+      this.#liveSince = 0;
+      this.#open();
+    } else if (this.#timers.has("retry") && !this.#waitOrdered) {
+      this.#open();
+    }
+  }
+
+  /** The network is gone. */
+  lose() {
+    if (!this.#ended) this.#setState("offline", { reason: "no_network" });
+  }
+
+  async #open() {
+    this.#timers.stop("retry");
+    if (this.#options.environment.online()) this.#setState("connecting");
+    try {
+      const granted = await this.#ticket();
+      if (this.#ended || this.#attempt) return;
+      this.silenceMs = this.#ladder.polls ? POLLS_SILENT_MS : FIRST_FRAME_MS;
+      this.#lateMs = Infinity;
+      this.#attempt = this.#begin(granted, "open");
+      this.#listen();
+    } catch (error) {
+      const { status, retryAfterMs } = /** @type {{status?: number, retryAfterMs?: number}} */ (error ?? {});
+      const code = { 401: 4401, 403: 4403, 429: 4101, 503: 4003 }[status ?? 0] ?? 1006;
+      if (!this.#ended) this.#plan(code, retryAfterMs);
+    }
+  }
+
+  get #ended() {
+    return this.status.state === "stopped";
+  }
+
+  /** @param {Granted} granted @param {"open" | "openBest"} open @returns {Attempt} */
+  #begin(granted, open) {
+    const attempt = /** @type {Attempt} */ ({ heard: false });
+    attempt.link = this.#ladder[open]({
+      granted,
+      place: this.place,
+      ticket: this.#options.ticket,
+      unfinished: this.#options.unfinished,
+      onFrame: (frame) => this.#hear(attempt, frame),
+      onEnd: (end) => this.#end(attempt, end),
+    });
+    return attempt;
+  }
+
+  /** @param {Attempt} attempt @param {any} frame */
+  #hear(attempt, frame) {
+    if (attempt === this.#candidate && frame.type === "welcome") this.#adopt(attempt);
+    if (attempt !== this.#attempt) return;
+    this.#ladder.noteFrame(!attempt.heard);
+    attempt.heard = true;
+    this.#receive(frame);
+  }
+
+  /** @param {Attempt} attempt @param {import("./links.js").End} end */
+  #end(attempt, end) {
+    if (attempt === this.#candidate) this.#giveUpCandidate();
+    else if (attempt === this.#attempt) this.#closed(end);
+  }
+
+  /** Begins to wait for the next frame. A dead link sends no close frame, so silence has a limit. */
+  #listen() {
+    this.#heardAt = Date.now();
+    this.#timers.set("silence", () => this.#closed({ code: 1006 }), this.silenceMs);
+    this.#timers.stop("late");
+    if (this.#lateMs === Infinity) return;
+    this.#timers.set("late", () => {
+      if (this.status.state === "live") this.#setState("delayed", { reason: "silent" });
+    }, this.#lateMs);
+  }
+
+  /** @param {any} frame */
+  #receive(frame) {
+    this.#listen();
+    if (frame.type === "welcome") this.#welcome(frame);
+    else if (frame.type === "ping") this.send?.({ type: "pong" });
+    else if (frame.type === "delayed") this.#setState("delayed", { reason: "server" });
+    else if (frame.type === "refreshed") this.#renewBefore(frame.expires_in);
+    else if (frame.type === "closing") this.#closing = frame;
+    else if (frame.type === "snapshot") {
+      this.#parts.push(...frame.records);
+      if (frame.more) return; // only the last part has the place, and only the whole shows what is absent
+      frame = { ...frame, records: this.#parts };
+      this.#parts = [];
+      if (!this.#liveSince) this.#climbLater();
+      this.#liveSince ||= Date.now();
+    }
+    this.#options.onFrame(frame, this.place);
+    if (typeof frame.place !== "string" || this.#ended) return;
+    this.place = frame.place; // last, so that it is never ahead of the records that the tab has
+    if (this.#liveSince) this.#setState(this.#ladder.polls ? "polling" : "live");
+  }
+
+  /** @param {{ping_seconds: number, expires_in: number}} frame */
+  #welcome(frame) {
+    this.#lateMs = frame.ping_seconds * 1000 + GRACE_MS;
+    this.silenceMs = 2 * frame.ping_seconds * 1000 + GRACE_MS;
+    this.#listen();
+    this.#renewBefore(frame.expires_in);
+  }
+
+  /** @param {number} seconds until the server ends this connection */
+  #renewBefore(seconds) {
+    if (!this.send) return; // the connection ends with 4100, and the next one has a new ticket
+    this.#timers.set("renewal", async () => {
+      // Without a new ticket the server closes with 4100, and the client gets one then.
+      const granted = await this.#options.ticket().catch(() => null);
+      if (granted) this.send?.({ type: "refresh", ticket: granted.ticket });
+    }, seconds * 800);
+  }
+
+  /** @param {import("./links.js").End} end */
+  #closed(end) {
+    const closing = this.#closing;
+    const code = closing?.code ?? end.code;
+    const blocked = this.#attempt?.heard === false && code < 4000 && code !== 1012;
+    this.#drop();
+    if (this.#liveSince && Date.now() - this.#liveSince > STEADY_MS) this.#tries = 0;
+    this.#liveSince = 0;
+    if (blocked) this.#ladder.noteFruitless();
+    this.#plan(code, closing?.retry_after_ms ?? end.retryAfterMs, closing?.limit ?? end.limit, blocked);
+  }
+
+  /** @param {number} code @param {number} [retryAfterMs] @param {string} [limit] @param {boolean} [blocked] */
+  #plan(code, retryAfterMs, limit, blocked) {
+    const wait = waitAfter(code, this.#tries++, retryAfterMs);
+    if (wait === null) {
+      this.#setState("stopped", { code });
+      this.close();
+      return;
+    }
+    this.#waitOrdered = retryAfterMs !== undefined;
+    const reason = reasonFor(code, this.#options.environment.online(), limit, blocked);
+    this.#setState(code === 4101 ? "refused" : "offline", { code, reason, nextAt: Date.now() + wait });
+    this.#timers.set("retry", () => this.#open(), wait);
+  }
+
+  /** On a lower rung, tries the best link from time to time beside the one that works. */
+  #climbLater() {
+    if (this.#ladder.onTop) return;
+    this.#timers.set("climb", async () => {
+      const granted = await this.#options.ticket().catch(() => null);
+      if (!granted || this.#ended || this.#candidate || this.#ladder.onTop) return this.#climbLater();
+      this.#candidate = this.#begin(granted, "openBest");
+      this.#timers.set("climb", () => this.#giveUpCandidate(), FIRST_FRAME_MS);
+    }, this.#ladder.nextClimbMs());
+  }
+
+  #giveUpCandidate() {
+    this.#candidate?.link.close();
+    this.#candidate = null;
+    this.#climbLater();
+  }
+
+  /** @param {Attempt} attempt */
+  #adopt(attempt) {
+    this.#candidate = null;
+    this.#drop();
+    this.#attempt = attempt;
+    this.#ladder.climb();
+  }
+
+  #drop() {
+    this.#timers.stop("silence", "late", "renewal", "climb", "retry");
+    this.#parts = [];
+    this.#closing = null;
+    for (const attempt of [this.#attempt, this.#candidate]) attempt?.link.close();
+    this.#attempt = this.#candidate = null;
+  }
+
+  /** @param {State} state @param {Partial<Status>} [why] */
+  #setState(state, why) {
+    const status = { code: 0, reason: "", nextAt: null, ...why, state, attempt: this.#tries };
+    this.status = status;
+    const shown = `${state} ${status.code} ${status.reason} ${status.nextAt}`;
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    this.#options.onStatus(status);
+  }
+}

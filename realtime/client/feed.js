@@ -1,0 +1,171 @@
+// A feed: the newest record of each topic that its user may watch, kept up to date by one connection.
+
+import { Fold, epochOf, isTerminal } from "./fold.js";
+import { Sharing } from "./sharing.js";
+import { Watchers } from "./watchers.js";
+
+const LEARNT_MS = 1000;
+
+/**
+ * @typedef {import("./fold.js").Record} Record
+ * @typedef {import("./links.js").Granted} Granted
+ * @typedef {import("./connection.js").State} State
+ * @typedef {import("./connection.js").Status} Status
+ * @typedef {{ticket: () => Promise<Granted>, resolve?: (topic: string) => Promise<Record | null>, share?: boolean,
+ *   signal?: AbortSignal}} Options
+ *   `ticket` gets a new ticket from the back end. An error with `status` 401 or 403 ends the feed, and `retryAfterMs`
+ *   delays the next attempt. `resolve` asks the back end for a topic that the feed does not know; null if there is none.
+ *   `share: false` keeps this tab's connection to itself. `signal` closes the feed when it is aborted.
+ */
+
+/** The feed was closed, by `close()`, by its signal or by the server (`code` 4400 to 4499). */
+export class FeedClosedError extends Error {
+  name = "FeedClosedError";
+
+  /** @param {number} code the close code, or 0 */
+  constructor(code) {
+    super(code ? `The server has ended the feed with ${code}.` : "The feed was closed.");
+    this.code = code;
+  }
+}
+
+/** No feed and no detail endpoint knows the topic. */
+export class UnknownTopicError extends Error {
+  name = "UnknownTopicError";
+
+  /** @param {string} topic */
+  constructor(topic) {
+    super(`There is no topic ${topic}, or this user may not watch it.`);
+    this.topic = topic;
+  }
+}
+
+export class Feed {
+  /** @type {Status} the state of the connection, with the reason and the time of the next attempt */
+  status = { state: "connecting", code: 0, reason: "", nextAt: null, attempt: 0 };
+  #fold = new Fold();
+  #watchers = new Watchers();
+  /** @type {{[event: string]: Set<(detail: any) => void>}} */
+  #listeners = { state: new Set(), frame: new Set() };
+  #sharing;
+
+  /** @param {Options} options @param {import("./environment.js").Environment} environment */
+  constructor(options, environment) {
+    this.#sharing = new Sharing({
+      environment,
+      ticket: options.ticket,
+      share: options.share ?? true,
+      resolve: options.resolve ?? (async () => null),
+      unfinished: () => this.#fold.unfinished,
+      recordsOf: (epoch) => this.#fold.recordsOf(epoch),
+      onFrame: (frame) => this.#receive(frame),
+      onAnswer: (topic, record, epoch) => this.#watchers.notify([this.#fold.settle(topic, record, epoch)]),
+      onStatus: (status) => this.#setStatus(status),
+    });
+    options.signal?.addEventListener("abort", () => this.close());
+    if (options.signal?.aborted) this.close();
+  }
+
+  /** @returns {State} */
+  get state() {
+    return this.status.state;
+  }
+
+  /** The newest record of each topic. */
+  get records() {
+    return this.#fold.records;
+  }
+
+  /**
+   * Calls `listener` with the record of a topic: now, if there is one, and after each change. A topic that nobody knows
+   * comes once with the status `UNKNOWN`. Returns a function that ends the watching.
+   * @param {string} topic a topic (`video:42`), all topics of a kind (`job:*`), or `*`
+   * @param {(record: Record) => void} listener
+   */
+  watch(topic, listener) {
+    const end = this.#watchers.add(topic, listener, this.records.values());
+    if (!topic.endsWith("*") && this.#fold.expect(topic)) this.#sharing.ask([topic]);
+    return end;
+  }
+
+  /**
+   * Waits for the end of a job: resolves with its record when its status is READY, DONE, FAILED or CANCELLED.
+   * @param {string} topic @param {{signal?: AbortSignal}} [options] @returns {Promise<Record>}
+   * @throws {UnknownTopicError} if nobody knows the topic
+   * @throws {FeedClosedError} if the feed ends before
+   */
+  finished(topic, { signal } = {}) {
+    return new Promise((resolve, reject) => {
+      /** @type {(() => void)[]} */
+      const ends = [];
+      /** @param {() => void} act */
+      const finish = (act) => {
+        act();
+        queueMicrotask(() => ends.forEach((end) => end()));
+      };
+      const aborted = () => finish(() => reject(signal?.reason));
+      if (signal?.aborted) return aborted();
+      signal?.addEventListener("abort", aborted);
+      ends.push(() => signal?.removeEventListener("abort", aborted));
+      ends.push(this.on("state", ({ state, code }) => {
+        if (state === "stopped") finish(() => reject(new FeedClosedError(code)));
+      }));
+      if (this.state === "stopped") return finish(() => reject(new FeedClosedError(this.status.code)));
+      ends.push(this.watch(topic, (record) => {
+        if (isTerminal(record)) finish(() => resolve(record));
+        else if (record.status === "UNKNOWN") finish(() => reject(new UnknownTopicError(topic)));
+      }));
+    });
+  }
+
+  /**
+   * Calls `listener` on each event until the returned function is called. `state`: the connection's status has changed,
+   * and the listener gets the new one. `frame`: a frame has arrived; for tools.
+   * @param {"state" | "frame"} event @param {(detail: any) => void} listener
+   */
+  on(event, listener) {
+    this.#listeners[event].add(listener);
+    return () => void this.#listeners[event].delete(listener);
+  }
+
+  /**
+   * Takes records that the page has read from its HTTP API (`offset` 0). Unfinished ones that the feed does not bring by
+   * itself are asked for by name a second later.
+   * @param {Record[]} records
+   */
+  learn(records) {
+    this.#watchers.notify(this.#fold.learn(records));
+    setTimeout(() => this.state !== "stopped" && this.#sharing.ask(this.#fold.doubtful), LEARNT_MS);
+  }
+
+  /** Connects now instead of at the next attempt. */
+  reconnect() {
+    this.#sharing.reconnect();
+  }
+
+  close() {
+    this.#sharing.close();
+    if (this.state !== "stopped") this.#setStatus({ state: "stopped", code: 0, reason: "closed", nextAt: null, attempt: 0 });
+    this.#watchers.clear();
+  }
+
+  /** @param {any} frame */
+  #receive(frame) {
+    this.#emit("frame", frame);
+    if (frame.type !== "snapshot" && frame.type !== "records") return;
+    const whole = frame.type === "snapshot" && !frame.recovered;
+    this.#watchers.notify(this.#fold[whole ? "replace" : "apply"](frame.records, epochOf(frame.place)));
+    if (frame.type === "snapshot") this.#sharing.ask(this.#fold.doubtful);
+  }
+
+  /** @param {Status} status */
+  #setStatus(status) {
+    this.status = status;
+    this.#emit("state", status);
+  }
+
+  /** @param {string} event @param {any} detail */
+  #emit(event, detail) {
+    for (const listener of [...this.#listeners[event]]) listener(detail);
+  }
+}

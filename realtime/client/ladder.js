@@ -1,0 +1,84 @@
+// The ways to reach the server, from the best one down, and which of them is tried next.
+
+import { openEvents, openPolls, openSocket } from "./links.js";
+
+const RUNGS = [openSocket, openEvents, openPolls];
+const SOCKET = 0;
+const POLLS = 2;
+const MAX_FRUITLESS = [2, 1, 1]; // links of a rung that end without one frame, before the next rung is tried
+const CLIMB_MS = [60_000, 600_000]; // from a lower rung, the best link is tried again after this time: at first, at most
+const KEY = "realtime.rung";
+const REMEMBERED_MS = 3_600_000;
+
+export class Ladder {
+  #rung = SOCKET;
+  #fruitless = 0;
+  #climbMs = CLIMB_MS[0];
+  #storage;
+
+  /** @param {Storage | null} storage remembers for an hour which rung worked at this origin */
+  constructor(storage) {
+    this.#storage = storage;
+    try {
+      const { rung, at } = JSON.parse(storage?.getItem(KEY) ?? "null") ?? {};
+      if (rung in RUNGS && Math.abs(Date.now() - at) < REMEMBERED_MS) this.#rung = rung;
+    } catch {
+      // what is stored is not ours, or cannot be read: begin at the top
+    }
+  }
+
+  get onTop() {
+    return this.#rung === SOCKET;
+  }
+
+  get polls() {
+    return this.#rung === POLLS;
+  }
+
+  /** Opens a link of the present rung. @param {import("./links.js").Task} task */
+  open(task) {
+    return RUNGS[this.#rung](task);
+  }
+
+  /** Opens the best link. @param {import("./links.js").Task} task */
+  openBest(task) {
+    return RUNGS[SOCKET](task);
+  }
+
+  /** A frame arrived: the present rung works. @param {boolean} first whether it is the first of its link */
+  noteFrame(first) {
+    this.#fruitless = 0;
+    if (first) this.#remember();
+  }
+
+  /** A link of the present rung ended without one frame. */
+  noteFruitless() {
+    if (++this.#fruitless < MAX_FRUITLESS[this.#rung]) return;
+    // After the last rung, the best one is tried again: if nothing works, the fault is not a proxy in between.
+    this.#rung = (this.#rung + 1) % RUNGS.length;
+    this.#fruitless = 0;
+  }
+
+  /** How many milliseconds to wait before the best link is tried again: longer each time. */
+  nextClimbMs() {
+    const ms = this.#climbMs;
+    this.#climbMs = Math.min(2 * ms, CLIMB_MS[1]);
+    return ms;
+  }
+
+  /** The best link works again. */
+  climb() {
+    this.#rung = SOCKET;
+    this.#climbMs = CLIMB_MS[0];
+    this.#remember();
+  }
+
+  #remember() {
+    try {
+      if (this.onTop) this.#storage?.removeItem(KEY);
+      else this.#storage?.setItem(KEY, JSON.stringify({ rung: this.#rung, at: Date.now() }));
+    } catch {
+      // the storage is full: the next page finds out by itself
+    }
+  }
+}

@@ -1,0 +1,293 @@
+// One connection for all tabs of a user: the tab that holds a Web Lock owns the connection, and passes frames on to the
+// others through a BroadcastChannel. The names of both contain `share` from the ticket, so tabs of two academies never meet.
+
+import { Connection } from "./connection.js";
+import { epochOf } from "./fold.js";
+import { Questions } from "./questions.js";
+import { Timers } from "./timers.js";
+
+const BEAT_MS = 15_000;
+const FIRST_SILENCE_MS = 20_000; // until the owner has said how often its server pings
+const END_MS = 1000;
+const JITTER_MS = 3000; // so that not all tabs replace a silent owner at once
+
+/**
+ * @typedef {import("./fold.js").Record} Record
+ * @typedef {import("./connection.js").Status} Status
+ * @typedef {import("./links.js").Granted} Granted
+ * @typedef {{environment: import("./environment.js").Environment, ticket: () => Promise<Granted>, share: boolean,
+ *   resolve: (topic: string) => Promise<Record | null>, unfinished: () => boolean,
+ *   recordsOf: (epoch: string) => Record[], onFrame: (frame: any) => void,
+ *   onAnswer: (topic: string, record: Record | null, epoch: string | null) => void,
+ *   onStatus: (status: Status) => void}} Options
+ * @typedef {{kind: string, from: string, to?: string, place?: string, before?: string, frame?: any, status?: Status,
+ *   silenceMs?: number, topics?: string[], topic?: string, record?: Record | null, epoch?: string | null}} Message
+ *   Of the owner: `owner` (I am the owner now), `frame`, `answer`, `status`, `beat`. Of the others: `join` (my place may
+ *   be too old), `want` (ask for these topics), `reconnect`.
+ */
+
+export class Sharing {
+  /** The place of the newest frame that this tab has. */
+  #place = "";
+  #id = Math.random().toString(36).slice(2);
+  #share = "";
+  /** The id of the tab that owns the connection, or "". */
+  #owner = "";
+  /** @type {Connection | null} the connection, if this tab owns it */
+  #connection = null;
+  /** @type {BroadcastChannel | null} */
+  #channel = null;
+  /** @type {AbortController | null} ends the request for the lock, or its possession */
+  #lock = null;
+  #questions;
+  #timers = new Timers();
+  #asleep = false;
+  #stopped = false;
+  /** Whether this tab shares nothing, because the browser refuses to. */
+  #alone = false;
+  /** Whether this tab waits for a snapshot from the owner. */
+  #behind = false;
+  #last = "";
+  #options;
+  #unlisten;
+
+  /** @param {Options} options */
+  constructor(options) {
+    this.#options = options;
+    this.#questions = new Questions({
+      send: () => this.#connection?.send ?? null,
+      ticket: options.ticket,
+      resolve: options.resolve,
+      onAnswer: (topic, record, epoch) => {
+        options.onAnswer(topic, record, epoch);
+        this.#post({ kind: "answer", topic, record, epoch });
+      },
+      ended: () => this.#stopped,
+    });
+    this.#unlisten = options.environment.listen({
+      wake: () => (this.#asleep ? this.#rise() : this.#connection?.wake()),
+      sleep: () => this.#sleep(),
+      offline: () => this.#connection?.lose(),
+    });
+    this.#alone = !options.share;
+    this.#connect();
+  }
+
+  /** Asks for topics by name, through the owner. @param {string[]} topics */
+  ask(topics) {
+    if (topics.length === 0) return;
+    if (!this.#connection) this.#post({ kind: "want", topics });
+    else if (this.#connection.synchronized) this.#questions.ask(topics);
+  }
+
+  reconnect() {
+    if (this.#connection) this.#connection.reconnect();
+    else this.#post({ kind: "reconnect" });
+  }
+
+  /** Leaves the other tabs, or closes the connection if this tab is the last one. */
+  close() {
+    this.#stopped = true;
+    this.#unlisten();
+    this.#leave();
+  }
+
+  /** Opens the connection in this tab. @param {import("./connection.js").Issued | null} [first] */
+  #connect(first = null) {
+    this.#questions.clear();
+    this.#connection = new Connection({
+      environment: this.#options.environment,
+      ticket: () => this.#ticket(),
+      first,
+      place: this.#place,
+      unfinished: this.#options.unfinished,
+      onFrame: (frame, before) => this.#onFrame(frame, before),
+      onStatus: (status) => this.#onStatus(status),
+    });
+  }
+
+  /** Gets a ticket. The first one shows whether there are other tabs with which to share the connection. */
+  async #ticket() {
+    const granted = await this.#options.ticket();
+    const { share = "" } = granted;
+    // Somebody else has signed in: what this tab has must not be mixed with what that user may see.
+    if (this.#share && share !== this.#share) throw Object.assign(new Error("The ticket is another user's."), { status: 401 });
+    const { locks } = globalThis.navigator ?? {};
+    if (share && locks && globalThis.BroadcastChannel && !this.#alone && !this.#channel && !this.#stopped && !this.#asleep) {
+      this.#share = share;
+      this.#join({ granted, at: Date.now() });
+    }
+    return granted;
+  }
+
+  /** @param {import("./connection.js").Issued} first */
+  #join(first) {
+    this.#connection?.close();
+    this.#connection = null;
+    this.#channel = new BroadcastChannel(`realtime.${this.#share}`);
+    this.#channel.onmessage = ({ data }) => this.#receive(data);
+    this.#follow(first);
+  }
+
+  /** Follows the owner, and waits to become the owner when that one ends. @param {import("./connection.js").Issued} [first] */
+  #follow(first) {
+    this.#owner = "";
+    this.#behind = true;
+    this.#post({ kind: "join", place: this.#place });
+    this.#listen(FIRST_SILENCE_MS);
+    this.#request({}, first);
+  }
+
+  /** Requests the lock. @param {LockOptions} how @param {import("./connection.js").Issued} [first] */
+  #request(how, first) {
+    this.#lock?.abort();
+    const lock = (this.#lock = new AbortController());
+    const options = how.steal ? how : { signal: lock.signal };
+    navigator.locks.request(`realtime.${this.#share}`, options, () => {
+      if (lock !== this.#lock) return undefined;
+      this.#timers.stop("silence");
+      this.#owner = this.#id;
+      this.#connect(first);
+      this.#post({ kind: "owner" });
+      this.#beat();
+      return new Promise((release) => lock.signal.addEventListener("abort", release));
+    }).catch((error) => {
+      if (lock !== this.#lock) return;
+      if (error?.name === "AbortError") this.#yield();
+      else this.#separate();
+    });
+  }
+
+  /** The browser forbids locks here (a page without an origin, for example): connect without the other tabs. */
+  #separate() {
+    this.#alone = true;
+    this.#leave();
+    this.#connect();
+  }
+
+  /** Another tab has taken the lock, because this one was silent: follow that tab. */
+  #yield() {
+    this.#connection?.close();
+    this.#connection = null;
+    this.#timers.stop();
+    this.#follow();
+  }
+
+  #beat() {
+    this.#post({ kind: "beat" });
+    this.#timers.set("beat", () => this.#beat(), BEAT_MS);
+  }
+
+  /** Replaces the owner if it says nothing for so long. @param {number} ms */
+  #listen(ms) {
+    this.#timers.set("silence", () => this.#request({ steal: true }), ms + Math.random() * JITTER_MS);
+  }
+
+  /** The browser is about to freeze this tab: let another one own the connection. */
+  #sleep() {
+    if (this.#stopped) return;
+    this.#asleep = true;
+    this.#leave();
+  }
+
+  #rise() {
+    this.#asleep = false;
+    this.#connect();
+  }
+
+  #leave() {
+    this.#timers.stop();
+    this.#connection?.close();
+    this.#connection = null;
+    this.#channel?.close();
+    this.#channel = null;
+    this.#lock?.abort();
+    this.#lock = null;
+  }
+
+  /** @param {any} frame @param {string} before */
+  #onFrame(frame, before) {
+    if (frame.type === "subscribed") this.#questions.answered(frame);
+    else if (frame.type === "error") this.#questions.refused(frame);
+    if (typeof frame.place === "string") this.#place = frame.place;
+    this.#options.onFrame(frame);
+    if (typeof frame.place === "string") this.#post({ kind: "frame", frame, before });
+  }
+
+  /** @param {Status} status */
+  #onStatus(status) {
+    this.#post({ kind: "status", status });
+    this.#options.onStatus(status);
+    if (status.state === "stopped") this.#end();
+    else if (status.state !== "live") this.#questions.clear();
+  }
+
+  /** The server has ended the feed. Keeps the lock until the other tabs know, so that none of them connects again. */
+  #end() {
+    this.#stopped = true;
+    this.#timers.stop();
+    this.#timers.set("end", () => this.close(), END_MS);
+  }
+
+  /** @param {Partial<Message>} message */
+  #post(message) {
+    const owned = this.#connection && { status: this.#connection.status, silenceMs: this.#connection.silenceMs };
+    this.#channel?.postMessage({ ...owned, ...message, from: this.#id });
+  }
+
+  /** @param {Message} message */
+  #receive(message) {
+    if (message.to && message.to !== this.#id) return;
+    if (message.status?.state === "stopped") {
+      // Whoever owns the connection by now: what ended it holds for all tabs of the user.
+      if (!this.#stopped) this.#options.onStatus(message.status);
+      this.close();
+    } else if (this.#connection) this.#serve(message);
+    else this.#obey(message);
+  }
+
+  /** Serves another tab, as the owner. @param {Message} message */
+  #serve({ kind, from, place, topics }) {
+    const connection = /** @type {Connection} */ (this.#connection);
+    if (kind === "join") {
+      const { place: mine } = connection;
+      const records = () => this.#options.recordsOf(epochOf(mine));
+      const known = !connection.synchronized || place === mine;
+      this.#post({ kind: "frame", to: from, before: place,
+        frame: known ? null : { type: "snapshot", place: mine, recovered: false, records: records() } });
+    } else if (kind === "want") this.ask(topics ?? []);
+    else if (kind === "reconnect") connection.reconnect();
+  }
+
+  /** Takes what the owner says. @param {Message} message */
+  #obey({ kind, from, to, frame, before, status, silenceMs, topic, record, epoch }) {
+    if (!status || !silenceMs) return; // of a tab that is no owner
+    if (kind === "owner" || !this.#owner) this.#owner = from;
+    if (from !== this.#owner) return; // of an owner that was replaced, and does not know it yet
+    this.#listen(silenceMs);
+    if (kind === "owner" || to) this.#behind = false;
+    if (kind === "answer") this.#options.onAnswer(/** @type {string} */ (topic), record ?? null, epoch ?? null);
+    if (frame) this.#follows(frame, before ?? "");
+    if (this.#shown(status)) this.#options.onStatus(status);
+  }
+
+  /** Takes a frame that follows the place of this tab. Otherwise asks for a snapshot. @param {any} frame @param {string} before */
+  #follows(frame, before) {
+    const whole = frame.type === "snapshot" && !frame.recovered;
+    if (!whole && before !== this.#place) {
+      if (!this.#behind) this.#post({ kind: "join", place: this.#place });
+      this.#behind = true;
+      return;
+    }
+    this.#place = frame.place;
+    this.#options.onFrame(frame);
+  }
+
+  /** Whether a status is another one than the last. @param {Status} status */
+  #shown(status) {
+    const text = JSON.stringify(status);
+    const changed = text !== this.#last;
+    this.#last = text;
+    return changed;
+  }
+}

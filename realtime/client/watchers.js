@@ -1,0 +1,41 @@
+// The functions that are called with the records of a topic, of all topics of a kind (`job:*`) or of all topics (`*`).
+
+/** @typedef {import("./fold.js").Record} Record */
+
+/** Whether a pattern covers a topic. @param {string} pattern a topic, `job:*` or `*` @param {string} topic */
+export function covers(pattern, topic) {
+  return pattern.endsWith("*") ? topic.startsWith(pattern.slice(0, -1)) : topic === pattern;
+}
+
+export class Watchers {
+  /** @type {Set<{pattern: string, listener: (record: Record) => void}>} */
+  #watchers = new Set();
+
+  /** Calls `listener` with these and with all later records that the pattern covers. Returns a function that ends it.
+   *  @param {string} pattern @param {(record: Record) => void} listener @param {Iterable<Record>} records */
+  add(pattern, listener, records) {
+    const watcher = { pattern, listener };
+    this.#watchers.add(watcher);
+    for (const record of records) if (covers(pattern, record.topic)) listener(record);
+    return () => void this.#watchers.delete(watcher);
+  }
+
+  /** Passes records on. An exception of a listener is reported like any uncaught error, and stops no other listener.
+   *  @param {(Record | null)[]} records */
+  notify(records) {
+    for (const record of records) {
+      for (const watcher of [...this.#watchers]) {
+        if (!record || !this.#watchers.has(watcher) || !covers(watcher.pattern, record.topic)) continue;
+        try {
+          watcher.listener(record);
+        } catch (error) {
+          setTimeout(() => { throw error; });
+        }
+      }
+    }
+  }
+
+  clear() {
+    this.#watchers.clear();
+  }
+}
