@@ -28,10 +28,11 @@ async function refusal(response) {
   return { code: code ? codeOf(response.status) : 1006, limit, retryAfterMs: seconds > 0 ? seconds * 1000 : undefined };
 }
 
-/** @param {string} address @param {string} topics @param {string} place */
-function addressOf(address, topics, place) {
-  const since = place && `&since=${encodeURIComponent(place)}`;
-  return `${address}?topics=${encodeURIComponent(topics)}${since}`;
+/** An address with a query. Without `topics` the server sends all that the ticket allows.
+ *  @param {string} address @param {{topics?: string, since?: string}} query */
+function addressOf(address, query) {
+  const given = Object.entries(query).filter(([, value]) => value);
+  return `${address}?${given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")}`;
 }
 
 /** A signal that aborts after some time, or when `other` does. React Native has no AbortSignal.any.
@@ -43,12 +44,12 @@ function timeLimit(ms, other) {
   return { signal: controller.signal, end: () => clearTimeout(timer) };
 }
 
-/** Fetches a snapshot with a time limit. @param {Granted} granted @param {string} topics @param {string} place
+/** Fetches a snapshot with a time limit. @param {Granted} granted @param {{topics?: string, since?: string}} query
  *  @param {AbortSignal} [signal] */
-async function fetchSnapshot(granted, topics, place, signal) {
+async function fetchSnapshot(granted, query, signal) {
   const limit = timeLimit(POLL_TIMEOUT_MS, signal);
   try {
-    const response = await fetch(addressOf(granted.snapshot_url, topics, place), { ...bearer(granted), signal: limit.signal });
+    const response = await fetch(addressOf(granted.snapshot_url, query), { ...bearer(granted), signal: limit.signal });
     return response.ok ? { frame: await response.json() } : { end: await refusal(response) };
   } finally {
     limit.end();
@@ -60,7 +61,7 @@ const bearer = ({ ticket }) => ({ headers: { Authorization: `Bearer ${ticket}` }
 
 /** @param {Task} task @returns {Link} */
 export function openSocket({ granted, place, onFrame, onEnd }) {
-  const socket = new WebSocket(addressOf(granted.websocket_url, "*", place), ["realtime.v1", `ticket.${granted.ticket}`]);
+  const socket = new WebSocket(addressOf(granted.websocket_url, { since: place }), ["realtime.v1", `ticket.${granted.ticket}`]);
   socket.onmessage = (event) => onFrame(JSON.parse(event.data));
   socket.onclose = ({ code }) => onEnd({ code });
   return {
@@ -78,7 +79,7 @@ export function openSocket({ granted, place, onFrame, onEnd }) {
 export function openEvents({ granted, place, onFrame, onEnd }) {
   const abort = new AbortController();
   const read = async () => {
-    const response = await fetch(addressOf(granted.events_url, "*", place), { ...bearer(granted), signal: abort.signal });
+    const response = await fetch(addressOf(granted.events_url, { since: place }), { ...bearer(granted), signal: abort.signal });
     if (!response.ok || !response.body) return refusal(response);
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
@@ -116,7 +117,7 @@ export function openPolls({ granted, place, ticket, unfinished, onFrame, onEnd }
         granted = await ticket();
         staleAt = Date.now() + granted.expires_in * 1000 - TICKET_LEFT_MS;
       }
-      const { frame, end } = await fetchSnapshot(granted, "*", place, abort.signal);
+      const { frame, end } = await fetchSnapshot(granted, { since: place }, abort.signal);
       if (end) return end;
       if (abort.signal.aborted) return { code: 1006 };
       if (frame.place !== place) changedAt = Date.now();
@@ -135,7 +136,7 @@ export function openPolls({ granted, place, ticket, unfinished, onFrame, onEnd }
 /** Asks for topics by name where the link itself cannot. Throws if the server does not answer with a snapshot.
  *  @param {Granted} granted @param {string[]} topics @returns {Promise<{place: string, records: any[]}>} */
 export async function askByName(granted, topics) {
-  const { frame, end } = await fetchSnapshot(granted, topics.join(","), "");
+  const { frame, end } = await fetchSnapshot(granted, { topics: topics.join(",") });
   if (end) throw new Error(`The snapshot was refused with ${end.code}.`);
   return frame;
 }

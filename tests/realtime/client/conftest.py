@@ -1,13 +1,11 @@
-"""Fixtures: a browser with empty tabs that can import the client's modules, and a scripted server for its WebSockets."""
+"""Fixtures: a browser with empty tabs that import the client's modules, and a scripted server for its WebSockets."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Route, WebSocketRoute, async_playwright
 
