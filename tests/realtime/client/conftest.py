@@ -107,8 +107,19 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def tabs(browser: Browser) -> AsyncIterator[Tabs]:
     context = await browser.new_context()
-    await context.route(f"{ORIGIN}**", _answer)
+    await context.route("**/*", _answer)
     yield Tabs(context)
+    await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def module_page(browser: Browser) -> AsyncIterator[Page]:
+    """Open an empty tab at `http://page.test`, which has the client's modules. Without https, it can share nothing."""
+    context = await browser.new_context()
+    await context.route("**/*", _answer)
+    page = await context.new_page()
+    await page.goto("http://page.test/")
+    yield page
     await context.close()
 
 

@@ -1,4 +1,4 @@
-"""The page's connection to a scripted server: places, topics that are requested by name, close codes."""
+"""Tests of the client in one tab, with a scripted server: places, topics that are asked for by name, close codes."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from playwright.async_api import Page, Route, WebSocketRoute
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 START = """async (details) => {
-  const { connect } = await import("/feed.js");
+  const { connect } = await import("/client.js");
   Object.assign(window, { seen: [], states: [], reasons: [], waits: [], resolved: [], tickets: 0, refusal: null });
   window.feed = connect({
     ticket: async () => {
@@ -23,12 +23,16 @@ START = """async (details) => {
       };
     },
     resolve: async (topic) => { resolved.push(topic); return details[topic] ?? null; },
-    onState: (state, code, { reason, nextAt }) => {
-      states.push(`${state} ${code}`);
-      reasons.push(`${state} ${reason}`);
-      waits.push(nextAt === null ? null : nextAt - Date.now());
-    },
   });
+  // The first state is that of the constructor.
+  for (const note of [({ state, code, reason, nextAt }) => {
+    states.push(`${state} ${code}`);
+    reasons.push(`${state} ${reason}`);
+    waits.push(nextAt === null ? null : nextAt - Date.now());
+  }]) {
+    note(feed.status);
+    feed.on("state", note);
+  }
   feed.watch("*", (record) => seen.push(`${record.topic} ${record.status} ${record.offset}`));
 }"""
 WAIT = """async ([code, tries, retryAfter, random]) => {
@@ -112,14 +116,14 @@ def server(module_page: Page) -> Server:
 
 async def test_the_page_reconnects_with_its_place_and_a_new_ticket(server: Server) -> None:
     first = await server.start()
-    assert first.query == {"topics": ["*"]}
+    assert first.query == {}
     first.greet("e.4.f", [record("job:a", "PENDING", 4)])
     first.send("records", place="e.5.f", records=[record("job:a", "PROCESSING", 5)])
     first.send("ping", place="e.6.f")
     assert await first.next_frame() == {"type": "pong"}
     await first.socket.close(code=4001, reason="no pong")
     second = await server.next()
-    assert second.query == {"topics": ["*"], "since": ["e.6.f"]}
+    assert second.query == {"since": ["e.6.f"]}
     assert await server.page.evaluate("tickets") == 2
     second.greet("e.7.f", [record("job:a", "DONE", 7)], recovered=True)
     await server.until("seen.length === 3")
@@ -305,7 +309,7 @@ async def test_without_websockets_and_streams_the_page_polls_and_shows_it(server
     async def poll(route: Route) -> None:
         query = parse_qs(urlsplit(route.request.url).query)
         asked.append(query)
-        if query["topics"] != ["*"]:  # a request for topics by name
+        if "topics" in query:  # a request for topics by name
             named = [record("job:b", "DONE", 9)] if query["topics"] == ["job:b"] else []
             await route.fulfill(json=snapshot("g.9.x", named))
         elif len(asked) == 1:
@@ -320,7 +324,7 @@ async def test_without_websockets_and_streams_the_page_polls_and_shows_it(server
     assert not await server.page.evaluate("states.includes('live 0')")
     await server.until("seen.includes('job:b DONE 9')")
     assert await server.page.evaluate("resolved") == []
-    assert {"topics": ["*"], "since": ["e.4.f"]} in asked
+    assert {"since": ["e.4.f"]} in asked
 
 
 async def test_polling_ends_as_soon_as_a_websocket_gets_through(server: Server) -> None:

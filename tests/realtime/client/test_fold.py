@@ -1,4 +1,4 @@
-"""The fold of the protocol, in a real browser: which records it keeps after which frames."""
+"""Tests of the fold of the protocol, in a real browser: which records it keeps after which frames."""
 
 from typing import Any
 
