@@ -4,7 +4,7 @@
 import { browser } from "./environment.js";
 import { Feed } from "./feed.js";
 
-export { Feed, FeedClosedError, UnknownTopicError } from "./feed.js";
+export { Feed, FeedError } from "./feed.js";
 export { isTerminal } from "./fold.js";
 
 /**

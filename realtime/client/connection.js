@@ -2,6 +2,7 @@
 // (docs/reference/realtime-protocol.md). It passes frames on and knows nothing of records.
 
 import { Ladder } from "./ladder.js";
+import { codeOf } from "./links.js";
 import { Timers } from "./timers.js";
 import { reasonFor, waitAfter } from "./waits.js";
 
@@ -24,12 +25,16 @@ const TICKET_FRESH_MS = 30_000; // of the minute in which a ticket opens a conne
  * @typedef {{environment: import("./environment.js").Environment, ticket: () => Promise<Granted>, place: string,
  *   first?: Issued | null, unfinished: () => boolean, onFrame: (frame: any, before: string) => void,
  *   onStatus: (status: Status) => void}} Options
- *   `first` is a ticket that nobody has used yet. `onFrame` also gets the place before the frame.
+ *   `first` is a ticket that nobody has used yet. `onFrame` gets each frame of the server, and the place before it. The
+ *   parts of a snapshot come as one frame, with `whole: true` if it has all that a new client is shown. `onStatus` may be called
+ *   with the same status again.
  */
 
+/** @type {Status} */
+export const CONNECTING = { state: "connecting", code: 0, reason: "", nextAt: null, attempt: 0 };
+
 export class Connection {
-  /** @type {Status} */
-  status = { state: "connecting", code: 0, reason: "", nextAt: null, attempt: 0 };
+  status = CONNECTING;
   place;
   /** For how long nothing may arrive before the connection is given up, in milliseconds. */
   silenceMs = FIRST_FRAME_MS;
@@ -48,7 +53,6 @@ export class Connection {
   #closing = null;
   #timers = new Timers();
   #waitOrdered = false;
-  #shown = "";
   #options;
   /** @type {Issued | null} */
   #first;
@@ -120,11 +124,11 @@ export class Connection {
       if (this.#ended || this.#attempt) return;
       this.silenceMs = this.#ladder.polls ? POLLS_SILENT_MS : FIRST_FRAME_MS;
       this.#lateMs = Infinity;
-      this.#attempt = this.#begin(granted, "open");
+      this.#attempt = this.#begin(granted);
       this.#listen();
     } catch (error) {
       const { status, retryAfterMs } = /** @type {{status?: number, retryAfterMs?: number}} */ (error ?? {});
-      const code = { 401: 4401, 403: 4403, 429: 4101, 503: 4003 }[status ?? 0] ?? 1006;
+      const code = status === 401 ? 4401 : codeOf(status);
       if (!this.#ended) this.#plan(code, retryAfterMs);
     }
   }
@@ -133,17 +137,17 @@ export class Connection {
     return this.status.state === "stopped";
   }
 
-  /** @param {Granted} granted @param {"open" | "openBest"} open @returns {Attempt} */
-  #begin(granted, open) {
+  /** @param {Granted} granted @param {boolean} [best] whether to open the best link, whatever the rung is */
+  #begin(granted, best = false) {
     const attempt = /** @type {Attempt} */ ({ heard: false });
-    attempt.link = this.#ladder[open]({
+    attempt.link = this.#ladder.open({
       granted,
       place: this.place,
       ticket: this.#options.ticket,
       unfinished: this.#options.unfinished,
       onFrame: (frame) => this.#hear(attempt, frame),
       onEnd: (end) => this.#end(attempt, end),
-    });
+    }, best);
     return attempt;
   }
 
@@ -184,13 +188,13 @@ export class Connection {
     else if (frame.type === "snapshot") {
       this.#parts.push(...frame.records);
       if (frame.more) return; // only the last part has the place, and only the whole shows what is absent
-      frame = { ...frame, records: this.#parts };
+      frame = { ...frame, records: this.#parts, whole: !frame.recovered };
       this.#parts = [];
       if (!this.#liveSince) this.#climbLater();
       this.#liveSince ||= Date.now();
     }
     this.#options.onFrame(frame, this.place);
-    if (typeof frame.place !== "string" || this.#ended) return;
+    if (!frame.place || this.#ended) return;
     this.place = frame.place; // last, so that it is never ahead of the records that the tab has
     if (this.#liveSince) this.#setState(this.#ladder.polls ? "polling" : "live");
   }
@@ -245,7 +249,7 @@ export class Connection {
     this.#timers.set("climb", async () => {
       const granted = await this.#options.ticket().catch(() => null);
       if (!granted || this.#ended || this.#candidate || this.#ladder.onTop) return this.#climbLater();
-      this.#candidate = this.#begin(granted, "openBest");
+      this.#candidate = this.#begin(granted, true);
       this.#timers.set("climb", () => this.#giveUpCandidate(), FIRST_FRAME_MS);
     }, this.#ladder.nextClimbMs());
   }
@@ -274,11 +278,7 @@ export class Connection {
 
   /** @param {State} state @param {Partial<Status>} [why] */
   #setState(state, why) {
-    const status = { code: 0, reason: "", nextAt: null, ...why, state, attempt: this.#tries };
-    this.status = status;
-    const shown = `${state} ${status.code} ${status.reason} ${status.nextAt}`;
-    if (shown === this.#shown) return;
-    this.#shown = shown;
-    this.#options.onStatus(status);
+    this.status = { ...CONNECTING, ...why, state, attempt: this.#tries };
+    this.#options.onStatus(this.status);
   }
 }

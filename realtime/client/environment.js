@@ -24,14 +24,12 @@ export function browser() {
     storage: storageOf(),
     listen: ({ wake, sleep, offline }) => {
       const controller = new AbortController();
-      const { signal } = controller;
-      addEventListener("online", wake, { signal });
-      addEventListener("offline", offline, { signal });
-      addEventListener("pageshow", wake, { signal });
-      addEventListener("pagehide", sleep, { signal });
-      document.addEventListener("visibilitychange", () => document.hidden || wake(), { signal });
-      document.addEventListener("freeze", sleep, { signal });
-      document.addEventListener("resume", wake, { signal });
+      const events = { online: wake, offline, pageshow: wake, pagehide: sleep, freeze: sleep, resume: wake,
+        visibilitychange: () => document.hidden || wake() };
+      for (const [event, listener] of Object.entries(events)) {
+        // Events of the document reach the window in the phase of capture, even if they do not bubble.
+        addEventListener(event, listener, { signal: controller.signal, capture: true });
+      }
       return () => controller.abort();
     },
   };

@@ -1,5 +1,6 @@
 // A feed: the newest record of each topic that its user may watch, kept up to date by one connection.
 
+import { CONNECTING } from "./connection.js";
 import { Fold, epochOf, isTerminal } from "./fold.js";
 import { Sharing } from "./sharing.js";
 import { Watchers } from "./watchers.js";
@@ -18,31 +19,21 @@ const LEARNT_MS = 1000;
  *   `share: false` keeps this tab's connection to itself. `signal` closes the feed when it is aborted.
  */
 
-/** The feed was closed, by `close()`, by its signal or by the server (`code` 4400 to 4499). */
-export class FeedClosedError extends Error {
-  name = "FeedClosedError";
+/** Why `finished()` cannot tell the end of a job. */
+export class FeedError extends Error {
+  name = "FeedError";
 
-  /** @param {number} code the close code, or 0 */
+  /** @param {number | "unknown_topic"} code  unknown_topic: no feed and no detail endpoint knows the topic. A number: the
+   *  feed was closed by the server with this close code (4400 to 4499), or by `close()` or its signal (0). */
   constructor(code) {
-    super(code ? `The server has ended the feed with ${code}.` : "The feed was closed.");
+    super(`${code}`);
     this.code = code;
   }
 }
 
-/** No feed and no detail endpoint knows the topic. */
-export class UnknownTopicError extends Error {
-  name = "UnknownTopicError";
-
-  /** @param {string} topic */
-  constructor(topic) {
-    super(`There is no topic ${topic}, or this user may not watch it.`);
-    this.topic = topic;
-  }
-}
-
 export class Feed {
-  /** @type {Status} the state of the connection, with the reason and the time of the next attempt */
-  status = { state: "connecting", code: 0, reason: "", nextAt: null, attempt: 0 };
+  /** The state of the connection, with the reason and the time of the next attempt. */
+  status = CONNECTING;
   #fold = new Fold();
   #watchers = new Watchers();
   /** @type {{[event: string]: Set<(detail: any) => void>}} */
@@ -91,29 +82,27 @@ export class Feed {
   /**
    * Waits for the end of a job: resolves with its record when its status is READY, DONE, FAILED or CANCELLED.
    * @param {string} topic @param {{signal?: AbortSignal}} [options] @returns {Promise<Record>}
-   * @throws {UnknownTopicError} if nobody knows the topic
-   * @throws {FeedClosedError} if the feed ends before
+   * @throws {FeedError} if nobody knows the topic, or if the feed is closed before
    */
   finished(topic, { signal } = {}) {
     return new Promise((resolve, reject) => {
       /** @type {(() => void)[]} */
       const ends = [];
-      /** @param {() => void} act */
-      const finish = (act) => {
-        act();
-        queueMicrotask(() => ends.forEach((end) => end()));
+      /** @template T @param {(value: T) => void} settle @param {T} value */
+      const finish = (settle, value) => {
+        settle(value);
+        queueMicrotask(() => ends.forEach((end) => end())); // when all of them are known
       };
-      const aborted = () => finish(() => reject(signal?.reason));
-      if (signal?.aborted) return aborted();
-      signal?.addEventListener("abort", aborted);
-      ends.push(() => signal?.removeEventListener("abort", aborted));
-      ends.push(this.on("state", ({ state, code }) => {
-        if (state === "stopped") finish(() => reject(new FeedClosedError(code)));
-      }));
-      if (this.state === "stopped") return finish(() => reject(new FeedClosedError(this.status.code)));
+      const check = () => {
+        if (signal?.aborted) finish(reject, signal.reason);
+        else if (this.state === "stopped") finish(reject, new FeedError(this.status.code));
+      };
+      signal?.addEventListener("abort", check);
+      ends.push(() => signal?.removeEventListener("abort", check), this.on("state", check));
+      check();
       ends.push(this.watch(topic, (record) => {
-        if (isTerminal(record)) finish(() => resolve(record));
-        else if (record.status === "UNKNOWN") finish(() => reject(new UnknownTopicError(topic)));
+        if (isTerminal(record)) finish(resolve, record);
+        else if (record.status === "UNKNOWN") finish(reject, new FeedError("unknown_topic"));
       }));
     });
   }
@@ -135,7 +124,7 @@ export class Feed {
    */
   learn(records) {
     this.#watchers.notify(this.#fold.learn(records));
-    setTimeout(() => this.state !== "stopped" && this.#sharing.ask(this.#fold.doubtful), LEARNT_MS);
+    setTimeout(() => this.#sharing.ask(this.#fold.doubtful), LEARNT_MS);
   }
 
   /** Connects now instead of at the next attempt. */
@@ -145,17 +134,17 @@ export class Feed {
 
   close() {
     this.#sharing.close();
-    if (this.state !== "stopped") this.#setStatus({ state: "stopped", code: 0, reason: "closed", nextAt: null, attempt: 0 });
+    if (this.state !== "stopped") this.#setStatus({ ...CONNECTING, state: "stopped", reason: "closed" });
     this.#watchers.clear();
   }
 
   /** @param {any} frame */
   #receive(frame) {
     this.#emit("frame", frame);
-    if (frame.type !== "snapshot" && frame.type !== "records") return;
-    const whole = frame.type === "snapshot" && !frame.recovered;
-    this.#watchers.notify(this.#fold[whole ? "replace" : "apply"](frame.records, epochOf(frame.place)));
-    if (frame.type === "snapshot") this.#sharing.ask(this.#fold.doubtful);
+    const { type, records, place, whole } = frame;
+    if (type !== "snapshot" && type !== "records") return;
+    this.#watchers.notify(this.#fold[whole ? "replace" : "apply"](records, epochOf(place)));
+    if (type === "snapshot") this.#sharing.ask(this.#fold.doubtful);
   }
 
   /** @param {Status} status */

@@ -19,12 +19,8 @@ export class Ladder {
   /** @param {Storage | null} storage remembers for an hour which rung worked at this origin */
   constructor(storage) {
     this.#storage = storage;
-    try {
-      const { rung, at } = JSON.parse(storage?.getItem(KEY) ?? "null") ?? {};
-      if (rung in RUNGS && Math.abs(Date.now() - at) < REMEMBERED_MS) this.#rung = rung;
-    } catch {
-      // what is stored is not ours, or cannot be read: begin at the top
-    }
+    const [rung, at] = (storage?.getItem(KEY) ?? "").split(" ").map(Number);
+    if (rung in RUNGS && Math.abs(Date.now() - at) < REMEMBERED_MS) this.#rung = rung;
   }
 
   get onTop() {
@@ -35,14 +31,9 @@ export class Ladder {
     return this.#rung === POLLS;
   }
 
-  /** Opens a link of the present rung. @param {import("./links.js").Task} task */
-  open(task) {
-    return RUNGS[this.#rung](task);
-  }
-
-  /** Opens the best link. @param {import("./links.js").Task} task */
-  openBest(task) {
-    return RUNGS[SOCKET](task);
+  /** Opens a link of the present rung, or the best one. @param {import("./links.js").Task} task @param {boolean} best */
+  open(task, best) {
+    return RUNGS[best ? SOCKET : this.#rung](task);
   }
 
   /** A frame arrived: the present rung works. @param {boolean} first whether it is the first of its link */
@@ -76,7 +67,7 @@ export class Ladder {
   #remember() {
     try {
       if (this.onTop) this.#storage?.removeItem(KEY);
-      else this.#storage?.setItem(KEY, JSON.stringify({ rung: this.#rung, at: Date.now() }));
+      else this.#storage?.setItem(KEY, `${this.#rung} ${Date.now()}`);
     } catch {
       // the storage is full: the next page finds out by itself
     }

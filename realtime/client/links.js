@@ -1,6 +1,7 @@
 // The three kinds of link to the server: a WebSocket, Server-Sent Events read with `fetch`, and one poll for all topics.
 // Each brings the same frames and accepts the same places, so the client can change between them without a gap.
 
+const LOST = { code: 1006 };
 const POLL_TIMEOUT_MS = 15_000;
 const TICKET_LEFT_MS = 15_000; // a poll gets a new ticket when the old one is valid for less than this
 
@@ -15,9 +16,9 @@ const TICKET_LEFT_MS = 15_000; // a poll gets a new ticket when the old one is v
  */
 
 /** What an HTTP answer means, as a close code. Our servers send no other status: another one comes from a proxy.
- *  @param {number} status */
-function codeOf(status) {
-  return { 401: 4100, 403: 4403, 429: 4101, 503: 4003 }[status] ?? 1006;
+ *  @param {number} [status] */
+export function codeOf(status) {
+  return { 401: 4100, 403: 4403, 429: 4101, 503: 4003 }[status ?? 0] ?? 1006;
 }
 
 /** @param {Response} response @returns {Promise<End>} */
@@ -35,25 +36,13 @@ function addressOf(address, query) {
   return `${address}?${given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")}`;
 }
 
-/** A signal that aborts after some time, or when `other` does. React Native has no AbortSignal.any.
- *  @param {number} ms @param {AbortSignal} [other] */
-function timeLimit(ms, other) {
-  const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), ms);
-  other?.addEventListener("abort", () => controller.abort());
-  return { signal: controller.signal, end: () => clearTimeout(timer) };
-}
-
 /** Fetches a snapshot with a time limit. @param {Granted} granted @param {{topics?: string, since?: string}} query
  *  @param {AbortSignal} [signal] */
 async function fetchSnapshot(granted, query, signal) {
-  const limit = timeLimit(POLL_TIMEOUT_MS, signal);
-  try {
-    const response = await fetch(addressOf(granted.snapshot_url, query), { ...bearer(granted), signal: limit.signal });
-    return response.ok ? { frame: await response.json() } : { end: await refusal(response) };
-  } finally {
-    limit.end();
-  }
+  const limit = AbortSignal.timeout(POLL_TIMEOUT_MS);
+  const options = { ...bearer(granted), signal: signal ? AbortSignal.any([signal, limit]) : limit };
+  const response = await fetch(addressOf(granted.snapshot_url, query), options);
+  return response.ok ? { frame: await response.json() } : { end: await refusal(response) };
 }
 
 /** @param {Granted} granted @returns {RequestInit} */
@@ -75,6 +64,13 @@ export function openSocket({ granted, place, onFrame, onEnd }) {
   };
 }
 
+/** A link on which only the server sends, until `read` ends.
+ *  @param {() => Promise<End>} read @param {AbortController} abort @param {(end: End) => void} onEnd @returns {Link} */
+function receiving(read, abort, onEnd) {
+  read().catch(() => LOST).then((end) => abort.signal.aborted || onEnd(end));
+  return { send: null, close: () => abort.abort() };
+}
+
 /** @param {Task} task @returns {Link} */
 export function openEvents({ granted, place, onFrame, onEnd }) {
   const abort = new AbortController();
@@ -85,7 +81,7 @@ export function openEvents({ granted, place, onFrame, onEnd }) {
     let text = "";
     for (;;) {
       const { value, done } = await reader.read();
-      if (done) return { code: 1006 };
+      if (done) return LOST;
       const events = (text + value).split("\n\n");
       text = events.pop() ?? "";
       for (const event of events) {
@@ -94,10 +90,7 @@ export function openEvents({ granted, place, onFrame, onEnd }) {
       }
     }
   };
-  read().catch(() => ({ code: 1006 })).then((end) => {
-    if (!abort.signal.aborted) onEnd(end);
-  });
-  return { send: null, close: () => abort.abort() };
+  return receiving(read, abort, onEnd);
 }
 
 /** How long until the next poll: often while something moves. @param {number} quietMs @param {boolean} unfinished */
@@ -119,18 +112,15 @@ export function openPolls({ granted, place, ticket, unfinished, onFrame, onEnd }
       }
       const { frame, end } = await fetchSnapshot(granted, { since: place }, abort.signal);
       if (end) return end;
-      if (abort.signal.aborted) return { code: 1006 };
+      if (abort.signal.aborted) return LOST;
       if (frame.place !== place) changedAt = Date.now();
       place = frame.place;
       onFrame(frame);
       await new Promise((resolve) => setTimeout(resolve, rhythm(Date.now() - changedAt, unfinished())));
     }
-    return { code: 1006 };
+    return LOST;
   };
-  poll().catch(() => ({ code: 1006 })).then((end) => {
-    if (!abort.signal.aborted) onEnd(end);
-  });
-  return { send: null, close: () => abort.abort() };
+  return receiving(poll, abort, onEnd);
 }
 
 /** Asks for topics by name where the link itself cannot. Throws if the server does not answer with a snapshot.

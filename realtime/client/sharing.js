@@ -111,9 +111,9 @@ export class Sharing {
     const granted = await this.#options.ticket();
     const { share = "" } = granted;
     // Somebody else has signed in: what this tab has must not be mixed with what that user may see.
-    if (this.#share && share !== this.#share) throw Object.assign(new Error("The ticket is another user's."), { status: 401 });
-    const { locks } = globalThis.navigator ?? {};
-    if (share && locks && globalThis.BroadcastChannel && !this.#alone && !this.#channel && !this.#stopped && !this.#asleep) {
+    if (this.#share && share !== this.#share) throw { status: 401 };
+    // Browsers give locks only to pages of https and localhost.
+    if (share && this.#connection && !this.#channel && !this.#alone && navigator.locks) {
       this.#share = share;
       this.#join({ granted, at: Date.now() });
     }
@@ -122,8 +122,7 @@ export class Sharing {
 
   /** @param {import("./connection.js").Issued} first */
   #join(first) {
-    this.#connection?.close();
-    this.#connection = null;
+    this.#disconnect();
     this.#channel = new BroadcastChannel(`realtime.${this.#share}`);
     this.#channel.onmessage = ({ data }) => this.#receive(data);
     this.#follow(first);
@@ -148,8 +147,7 @@ export class Sharing {
       this.#timers.stop("silence");
       this.#owner = this.#id;
       this.#connect(first);
-      this.#post({ kind: "owner" });
-      this.#beat();
+      this.#beat("owner");
       return new Promise((release) => lock.signal.addEventListener("abort", release));
     }).catch((error) => {
       if (lock !== this.#lock) return;
@@ -167,14 +165,14 @@ export class Sharing {
 
   /** Another tab has taken the lock, because this one was silent: follow that tab. */
   #yield() {
-    this.#connection?.close();
-    this.#connection = null;
+    this.#disconnect();
     this.#timers.stop();
     this.#follow();
   }
 
-  #beat() {
-    this.#post({ kind: "beat" });
+  /** Shows the other tabs, again and again, that this one is not frozen. @param {"owner" | "beat"} [kind] */
+  #beat(kind = "beat") {
+    this.#post({ kind });
     this.#timers.set("beat", () => this.#beat(), BEAT_MS);
   }
 
@@ -197,27 +195,30 @@ export class Sharing {
 
   #leave() {
     this.#timers.stop();
+    this.#disconnect();
+    this.#channel?.close();
+    this.#lock?.abort();
+    this.#channel = this.#lock = null;
+  }
+
+  #disconnect() {
     this.#connection?.close();
     this.#connection = null;
-    this.#channel?.close();
-    this.#channel = null;
-    this.#lock?.abort();
-    this.#lock = null;
   }
 
   /** @param {any} frame @param {string} before */
   #onFrame(frame, before) {
     if (frame.type === "subscribed") this.#questions.answered(frame);
     else if (frame.type === "error") this.#questions.refused(frame);
-    if (typeof frame.place === "string") this.#place = frame.place;
+    if (frame.place) this.#place = frame.place;
     this.#options.onFrame(frame);
-    if (typeof frame.place === "string") this.#post({ kind: "frame", frame, before });
+    if (frame.place) this.#post({ kind: "frame", frame, before });
   }
 
   /** @param {Status} status */
   #onStatus(status) {
+    if (!this.#show(status)) return;
     this.#post({ kind: "status", status });
-    this.#options.onStatus(status);
     if (status.state === "stopped") this.#end();
     else if (status.state !== "live") this.#questions.clear();
   }
@@ -240,7 +241,7 @@ export class Sharing {
     if (message.to && message.to !== this.#id) return;
     if (message.status?.state === "stopped") {
       // Whoever owns the connection by now: what ended it holds for all tabs of the user.
-      if (!this.#stopped) this.#options.onStatus(message.status);
+      this.#show(message.status);
       this.close();
     } else if (this.#connection) this.#serve(message);
     else this.#obey(message);
@@ -250,11 +251,9 @@ export class Sharing {
   #serve({ kind, from, place, topics }) {
     const connection = /** @type {Connection} */ (this.#connection);
     if (kind === "join") {
-      const { place: mine } = connection;
-      const records = () => this.#options.recordsOf(epochOf(mine));
-      const known = !connection.synchronized || place === mine;
-      this.#post({ kind: "frame", to: from, before: place,
-        frame: known ? null : { type: "snapshot", place: mine, recovered: false, records: records() } });
+      const records = this.#options.recordsOf(epochOf(this.#place));
+      const behind = connection.synchronized && place !== this.#place;
+      this.#post({ kind: "frame", to: from, frame: behind && { type: "snapshot", whole: true, place: this.#place, records } });
     } else if (kind === "want") this.ask(topics ?? []);
     else if (kind === "reconnect") connection.reconnect();
   }
@@ -267,27 +266,23 @@ export class Sharing {
     this.#listen(silenceMs);
     if (kind === "owner" || to) this.#behind = false;
     if (kind === "answer") this.#options.onAnswer(/** @type {string} */ (topic), record ?? null, epoch ?? null);
-    if (frame) this.#follows(frame, before ?? "");
-    if (this.#shown(status)) this.#options.onStatus(status);
-  }
-
-  /** Takes a frame that follows the place of this tab. Otherwise asks for a snapshot. @param {any} frame @param {string} before */
-  #follows(frame, before) {
-    const whole = frame.type === "snapshot" && !frame.recovered;
-    if (!whole && before !== this.#place) {
+    if (frame && !frame.whole && before !== this.#place) {
+      // A frame was missed: ask for a snapshot, once until it comes.
       if (!this.#behind) this.#post({ kind: "join", place: this.#place });
       this.#behind = true;
-      return;
+    } else if (frame) {
+      this.#place = frame.place;
+      this.#options.onFrame(frame);
     }
-    this.#place = frame.place;
-    this.#options.onFrame(frame);
+    this.#show(status);
   }
 
-  /** Whether a status is another one than the last. @param {Status} status */
-  #shown(status) {
+  /** Passes a status on if it is another one than the last. Returns whether it was. @param {Status} status */
+  #show(status) {
     const text = JSON.stringify(status);
-    const changed = text !== this.#last;
+    if (text === this.#last) return false;
     this.#last = text;
-    return changed;
+    this.#options.onStatus(status);
+    return true;
   }
 }

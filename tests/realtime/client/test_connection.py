@@ -37,7 +37,8 @@ START = """async (details) => {
 }"""
 WAIT = """async ([code, tries, retryAfter, random]) => {
   const { waitAfter } = await import("/waits.js");
-  return waitAfter(code, tries, retryAfter ?? undefined, () => random);
+  Math.random = () => random;
+  return waitAfter(code, tries, retryAfter ?? undefined);
 }"""
 
 
