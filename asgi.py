@@ -34,8 +34,12 @@ def serve_static(wrapped: Any) -> Any:
         if app.label == "admin" and not settings.ADMIN_SITE:
             continue
         folder = Path(app.path) / "static"
-        if folder.is_dir():
-            server.add_files(folder, prefix="static/")
+        if not folder.is_dir():
+            continue
+        server.add_files(folder, prefix="static/")
+        # `realtime/static/realtime` is a link to the npm package beside it. ServeStatic follows no link out of a folder.
+        for link in filter(Path.is_symlink, folder.iterdir()):
+            server.add_files(link.resolve(), prefix=f"static/{link.name}/")
     return server
 
 
