@@ -223,7 +223,7 @@ export class Connection {
     const code = closing?.code ?? end.code;
     const blocked = this.#attempt?.heard === false && code < 4000 && code !== 1012;
     this.#drop();
-    if (this.#liveSince && Date.now() - this.#liveSince > STEADY_MS) this.#tries = 0;
+    if (this.synchronized && Date.now() - this.#liveSince > STEADY_MS) this.#tries = 0;
     this.#liveSince = 0;
     if (blocked) this.#ladder.noteFruitless();
     this.#plan(code, closing?.retry_after_ms ?? end.retryAfterMs, closing?.limit ?? end.limit, blocked);

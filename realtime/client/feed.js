@@ -52,6 +52,7 @@ export class Feed {
       onFrame: (frame) => this.#receive(frame),
       onAnswer: (topic, record, epoch) => this.#watchers.notify([this.#fold.settle(topic, record, epoch)]),
       onStatus: (status) => this.#setStatus(status),
+      onForget: () => { this.#fold = new Fold(); },
     });
     options.signal?.addEventListener("abort", () => this.close());
     if (options.signal?.aborted) this.close();

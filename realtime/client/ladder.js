@@ -5,22 +5,22 @@ import { openEvents, openPolls, openSocket } from "./links.js";
 const RUNGS = [openSocket, openEvents, openPolls];
 const SOCKET = 0;
 const POLLS = 2;
-const MAX_FRUITLESS = [2, 1, 1]; // links of a rung that end without one frame, before the next rung is tried
-const CLIMB_MS = [60_000, 600_000]; // from a lower rung, the best link is tried again after this time: at first, at most
+const CLIMB_MS = 60_000; // from a lower rung, the best link is tried again after this time, and then after longer times
+const MOST_CLIMB_MS = 600_000;
 const KEY = "realtime.rung";
 const REMEMBERED_MS = 3_600_000;
 
 export class Ladder {
   #rung = SOCKET;
   #fruitless = 0;
-  #climbMs = CLIMB_MS[0];
+  #climbMs = CLIMB_MS;
   #storage;
 
   /** @param {Storage | null} storage remembers for an hour which rung worked at this origin */
   constructor(storage) {
     this.#storage = storage;
     const [rung, at] = (storage?.getItem(KEY) ?? "").split(" ").map(Number);
-    if (rung in RUNGS && Math.abs(Date.now() - at) < REMEMBERED_MS) this.#rung = rung;
+    if (rung in RUNGS && Date.now() - at < REMEMBERED_MS) this.#rung = rung;
   }
 
   get onTop() {
@@ -44,7 +44,7 @@ export class Ladder {
 
   /** A link of the present rung ended without one frame. */
   noteFruitless() {
-    if (++this.#fruitless < MAX_FRUITLESS[this.#rung]) return;
+    if (++this.#fruitless < 2 && this.onTop) return; // one failed WebSocket says little
     // After the last rung, the best one is tried again: if nothing works, the fault is not a proxy in between.
     this.#rung = (this.#rung + 1) % RUNGS.length;
     this.#fruitless = 0;
@@ -53,14 +53,14 @@ export class Ladder {
   /** How many milliseconds to wait before the best link is tried again: longer each time. */
   nextClimbMs() {
     const ms = this.#climbMs;
-    this.#climbMs = Math.min(2 * ms, CLIMB_MS[1]);
+    this.#climbMs = Math.min(2 * ms, MOST_CLIMB_MS);
     return ms;
   }
 
   /** The best link works again. */
   climb() {
     this.#rung = SOCKET;
-    this.#climbMs = CLIMB_MS[0];
+    this.#climbMs = CLIMB_MS;
     this.#remember();
   }
 

@@ -103,12 +103,12 @@ export function rhythm(quietMs, unfinished) {
 export function openPolls({ granted, place, ticket, unfinished, onFrame, onEnd }) {
   const abort = new AbortController();
   let changedAt = Date.now();
-  let staleAt = Date.now() + granted.expires_in * 1000 - TICKET_LEFT_MS;
+  let issuedAt = Date.now();
   const poll = async () => {
     while (!abort.signal.aborted) {
-      if (Date.now() > staleAt) {
+      if (Date.now() - issuedAt > granted.expires_in * 1000 - TICKET_LEFT_MS) {
         granted = await ticket();
-        staleAt = Date.now() + granted.expires_in * 1000 - TICKET_LEFT_MS;
+        issuedAt = Date.now();
       }
       const { frame, end } = await fetchSnapshot(granted, { since: place }, abort.signal);
       if (end) return end;

@@ -53,22 +53,26 @@ export class Questions {
   /** @param {{id: number, place: string, records: Record[]}} frame */
   answered(frame) {
     const answers = new Map(frame.records.map((record) => [record.topic, record]));
-    const topics = this.#asked.get(frame.id) ?? [];
+    const topics = this.#take(frame.id);
     for (const topic of topics) {
       const answer = answers.get(topic);
       if (!answer || answer.status === "UNKNOWN") this.#resolve(topic);
       else this.#asker.onAnswer(topic, answer, epochOf(frame.place));
     }
-    this.#asked.delete(frame.id);
     // `*` brings what follows. Return to `*` alone, because a place belongs to the topics of its connection.
     if (topics.length > 0) this.#asker.send()?.({ type: "unsubscribe", id: ++this.#id, topics });
   }
 
   /** @param {{id?: number | null}} frame */
   refused(frame) {
-    const topics = this.#asked.get(frame.id ?? 0) ?? [];
-    this.#asked.delete(frame.id ?? 0);
-    for (const topic of topics) this.#resolve(topic);
+    for (const topic of this.#take(frame.id ?? 0)) this.#resolve(topic);
+  }
+
+  /** The topics of a question, which is answered with this call. @param {number} id */
+  #take(id) {
+    const topics = this.#asked.get(id) ?? [];
+    this.#asked.delete(id);
+    return topics;
   }
 
   /** Forgets the questions of a link that has ended: no answers will come. */

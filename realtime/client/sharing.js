@@ -19,7 +19,7 @@ const JITTER_MS = 3000; // so that not all tabs replace a silent owner at once
  *   resolve: (topic: string) => Promise<Record | null>, unfinished: () => boolean,
  *   recordsOf: (epoch: string) => Record[], onFrame: (frame: any) => void,
  *   onAnswer: (topic: string, record: Record | null, epoch: string | null) => void,
- *   onStatus: (status: Status) => void}} Options
+ *   onStatus: (status: Status) => void, onForget: () => void}} Options  `onForget`: forget all records.
  * @typedef {{kind: string, from: string, to?: string, place?: string, before?: string, frame?: any, status?: Status,
  *   silenceMs?: number, topics?: string[], topic?: string, record?: Record | null, epoch?: string | null}} Message
  *   Of the owner: `owner` (I am the owner now), `frame`, `answer`, `status`, `beat`. Of the others: `join` (my place may
@@ -29,7 +29,7 @@ const JITTER_MS = 3000; // so that not all tabs replace a silent owner at once
 export class Sharing {
   /** The place of the newest frame that this tab has. */
   #place = "";
-  #id = Math.random().toString(36).slice(2);
+  #id = `${Math.random()}`;
   #share = "";
   /** The id of the tab that owns the connection, or "". */
   #owner = "";
@@ -65,7 +65,10 @@ export class Sharing {
       ended: () => this.#stopped,
     });
     this.#unlisten = options.environment.listen({
-      wake: () => (this.#asleep ? this.#rise() : this.#connection?.wake()),
+      wake: () => {
+        if (this.#asleep) this.#connect();
+        else this.#connection?.wake();
+      },
       sleep: () => this.#sleep(),
       offline: () => this.#connection?.lose(),
     });
@@ -94,6 +97,7 @@ export class Sharing {
 
   /** Opens the connection in this tab. @param {import("./connection.js").Issued | null} [first] */
   #connect(first = null) {
+    this.#asleep = false;
     this.#questions.clear();
     this.#connection = new Connection({
       environment: this.#options.environment,
@@ -109,40 +113,42 @@ export class Sharing {
   /** Gets a ticket. The first one shows whether there are other tabs with which to share the connection. */
   async #ticket() {
     const granted = await this.#options.ticket();
+    if (!this.#connection) return granted; // closed, or asleep
     const { share = "" } = granted;
-    // Somebody else has signed in: what this tab has must not be mixed with what that user may see.
-    if (this.#share && share !== this.#share) throw { status: 401 };
-    // Browsers give locks only to pages of https and localhost.
-    if (share && this.#connection && !this.#channel && !this.#alone && navigator.locks) {
-      this.#share = share;
-      this.#join({ granted, at: Date.now() });
+    const first = { granted, at: Date.now() };
+    const changed = this.#share && share !== this.#share;
+    this.#share = share;
+    if (changed) {
+      // Somebody else has signed in, or the topics have changed: what this tab has may not be mixed with what comes.
+      this.#leave();
+      this.#place = "";
+      this.#options.onForget();
     }
+    // Browsers give locks only to pages of https and localhost.
+    if (share && !this.#channel && !this.#alone && navigator.locks) this.#join(first);
+    else if (changed) this.#connect(first);
     return granted;
   }
 
-  /** @param {import("./connection.js").Issued} first */
+  /** Follows the tab that owns the connection, and becomes the owner when that one ends.
+   *  @param {import("./connection.js").Issued} first */
   #join(first) {
     this.#disconnect();
     this.#channel = new BroadcastChannel(`realtime.${this.#share}`);
     this.#channel.onmessage = ({ data }) => this.#receive(data);
-    this.#follow(first);
-  }
-
-  /** Follows the owner, and waits to become the owner when that one ends. @param {import("./connection.js").Issued} [first] */
-  #follow(first) {
     this.#owner = "";
     this.#behind = true;
     this.#post({ kind: "join", place: this.#place });
     this.#listen(FIRST_SILENCE_MS);
-    this.#request({}, first);
+    this.#request(false, first);
   }
 
-  /** Requests the lock. @param {LockOptions} how @param {import("./connection.js").Issued} [first] */
-  #request(how, first) {
+  /** Requests the lock. @param {boolean} steal whether to take it from its owner
+   *  @param {import("./connection.js").Issued} [first] */
+  #request(steal, first) {
     this.#lock?.abort();
     const lock = (this.#lock = new AbortController());
-    const options = how.steal ? how : { signal: lock.signal };
-    navigator.locks.request(`realtime.${this.#share}`, options, () => {
+    navigator.locks.request(`realtime.${this.#share}`, steal ? { steal } : { signal: lock.signal }, () => {
       if (lock !== this.#lock) return undefined;
       this.#timers.stop("silence");
       this.#owner = this.#id;
@@ -151,23 +157,12 @@ export class Sharing {
       return new Promise((release) => lock.signal.addEventListener("abort", release));
     }).catch((error) => {
       if (lock !== this.#lock) return;
-      if (error?.name === "AbortError") this.#yield();
-      else this.#separate();
+      // Another tab has taken the lock, because this one was silent: begin again as a follower. Any other error means that
+      // the browser forbids locks here: connect without the other tabs.
+      this.#alone = error?.name !== "AbortError";
+      this.#leave();
+      this.#connect();
     });
-  }
-
-  /** The browser forbids locks here (a page without an origin, for example): connect without the other tabs. */
-  #separate() {
-    this.#alone = true;
-    this.#leave();
-    this.#connect();
-  }
-
-  /** Another tab has taken the lock, because this one was silent: follow that tab. */
-  #yield() {
-    this.#disconnect();
-    this.#timers.stop();
-    this.#follow();
   }
 
   /** Shows the other tabs, again and again, that this one is not frozen. @param {"owner" | "beat"} [kind] */
@@ -178,7 +173,7 @@ export class Sharing {
 
   /** Replaces the owner if it says nothing for so long. @param {number} ms */
   #listen(ms) {
-    this.#timers.set("silence", () => this.#request({ steal: true }), ms + Math.random() * JITTER_MS);
+    this.#timers.set("silence", () => this.#request(true), ms + Math.random() * JITTER_MS);
   }
 
   /** The browser is about to freeze this tab: let another one own the connection. */
@@ -186,11 +181,6 @@ export class Sharing {
     if (this.#stopped) return;
     this.#asleep = true;
     this.#leave();
-  }
-
-  #rise() {
-    this.#asleep = false;
-    this.#connect();
   }
 
   #leave() {

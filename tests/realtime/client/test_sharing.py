@@ -143,6 +143,22 @@ async def test_a_tab_in_the_back_forward_cache_hands_over_and_comes_back(tabs: T
     assert tabs.connections.empty()
 
 
+async def test_after_somebody_else_signed_in_nothing_of_the_earlier_user_is_left(tabs: Tabs) -> None:
+    (owner, other), connection = await live(tabs, 2)
+    await owner.evaluate("share = 's2'")
+    await connection.socket.close(code=4001)
+    second = await tabs.next()
+    assert (second.page, second.query) == (owner, {})
+    second.greet("g.1.f", [record("job:b", "PROCESSING", 1)])
+    await until(owner, "feed.records.has('job:b')")
+    assert await owner.evaluate("[...feed.records.keys()]") == ["job:b"]
+    third = await tabs.next()
+    assert (third.page, third.query["since"]) == (other, ["e.1.f"])
+    third.greet("e.2.f", [record("job:c", "DONE", 2)], recovered=True)
+    await until(other, "feed.records.size === 2")
+    assert await other.evaluate("[...feed.records.keys()]") == ["job:a", "job:c"]
+
+
 async def test_closing_a_tabs_feed_leaves_the_connection_to_the_others(tabs: Tabs) -> None:
     (owner, other), connection = await live(tabs, 2)
     await owner.evaluate("feed.close()")
