@@ -129,5 +129,12 @@ async def test_a_rung_that_worked_is_remembered(tabs: Tabs) -> None:
 
 async def _poll(route: Any, polls: list[str]) -> None:
     polls.append(route.request.url)
-    snapshot = {"type": "snapshot", "id": None, "place": "e.1.f", "recovered": False, "more": False, "records": []}
+    snapshot: dict[str, Any] = {
+        "type": "snapshot",
+        "id": None,
+        "place": "e.1.f",
+        "recovered": False,
+        "more": False,
+        "records": [],
+    }
     await route.fulfill(json=snapshot)
