@@ -18,7 +18,7 @@ const TICKET_LEFT_MS = 15_000; // a poll gets a new ticket when the old one is v
 /** What an HTTP answer means, as a close code. Our servers send no other status: another one comes from a proxy.
  *  @param {number} [status] */
 export function codeOf(status) {
-  return { 401: 4100, 403: 4403, 429: 4101, 503: 4003 }[status ?? 0] ?? 1006;
+  return { 400: 4400, 401: 4100, 403: 4403, 429: 4101, 503: 4003 }[status ?? 0] ?? 1006;
 }
 
 /** @param {Response} response @returns {Promise<End>} */

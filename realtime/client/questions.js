@@ -17,6 +17,8 @@ const ASK_AT_ONCE = 100; // topics in one frame: below its 8 KiB, and half of wh
 export class Questions {
   /** @type {Map<number, string[]>} the topics of each question that is not answered yet */
   #asked = new Map();
+  /** @type {string[]} the topics of the next questions */
+  #queue = [];
   /** @type {Set<string>} topics for which the detail endpoint is being asked */
   #resolving = new Set();
   #id = 0;
@@ -29,15 +31,19 @@ export class Questions {
 
   /** Asks for these topics, except those that are being asked for. @param {string[]} wanted */
   ask(wanted) {
-    const waiting = new Set([...this.#asked.values()].flat().concat(...this.#resolving));
-    const topics = wanted.filter((topic) => !waiting.has(topic));
-    while (topics.length > 0) {
-      const batch = topics.splice(0, ASK_AT_ONCE);
-      this.#asked.set(++this.#id, batch);
-      const send = this.#asker.send();
-      if (send) send({ type: "subscribe", id: this.#id, topics: batch });
-      else this.#poll(this.#id, batch);
-    }
+    const waiting = new Set([...[...this.#asked.values()].flat(), ...this.#queue, ...this.#resolving]);
+    this.#queue.push(...wanted.filter((topic) => !waiting.has(topic)));
+    this.#next();
+  }
+
+  /** Asks the next question, unless one is open: a connection may watch 200 topics at a time. */
+  #next() {
+    if (this.#asked.size > 0 || this.#queue.length === 0) return;
+    const batch = this.#queue.splice(0, ASK_AT_ONCE);
+    this.#asked.set(++this.#id, batch);
+    const send = this.#asker.send();
+    if (send) send({ type: "subscribe", id: this.#id, topics: batch });
+    else this.#poll(this.#id, batch);
   }
 
   /** @param {number} id @param {string[]} topics */
@@ -61,11 +67,13 @@ export class Questions {
     }
     // `*` brings what follows. Return to `*` alone, because a place belongs to the topics of its connection.
     if (topics.length > 0) this.#asker.send()?.({ type: "unsubscribe", id: ++this.#id, topics });
+    this.#next();
   }
 
   /** @param {{id?: number | null}} frame */
   refused(frame) {
     for (const topic of this.#take(frame.id ?? 0)) this.#resolve(topic);
+    this.#next();
   }
 
   /** The topics of a question, which is answered with this call. @param {number} id */
@@ -78,6 +86,7 @@ export class Questions {
   /** Forgets the questions of a link that has ended: no answers will come. */
   clear() {
     this.#asked.clear();
+    this.#queue = [];
   }
 
   /** Asks the detail endpoint once, and again only if it could not answer. @param {string} topic @param {number} [tries] */
