@@ -79,7 +79,11 @@ CLAIMS: dict[str, str] = {
         [f"{_MINIMAL}#sh-{number}" for number in range(7, 9)],
         "test_an_end_that_redis_could_not_take_comes_by_the_relay",
     ),
+    "docs/how-to/write-a-client.md#sh-1": "test_the_runner_understands_the_lines_of_the_page",
+    "docs/how-to/write-a-client.md#sh-2": "test_the_judge_of_servers_understands_the_line_of_the_page",
     # JSON
+    "docs/how-to/write-a-client.md#json-1": "test_the_runner_tells_a_client_what_is_shown",
+    "docs/how-to/write-a-client.md#json-2": "test_what_a_client_writes_is_understood_as_shown",
     "docs/reference/commands.md#json-1": "test_the_run_file_has_the_entries_that_are_shown",
     "docs/reference/http.md#json-1": "test_the_use_of_quotas_has_the_fields_that_are_shown",
     "docs/reference/http.md#json-2": "test_answers_have_the_fields_that_are_shown",
