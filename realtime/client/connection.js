@@ -14,6 +14,7 @@ const TICKET_FRESH_MS = 30_000; // of the minute in which a ticket opens a conne
 
 /**
  * @typedef {import("./links.js").Granted} Granted
+ * @typedef {import("./frames.js").ServerFrame} ServerFrame
  * @typedef {"connecting" | "live" | "delayed" | "polling" | "offline" | "refused" | "stopped"} State
  *   live: frames arrive. delayed: the server cannot read the feed, or is late. polling: no link stays open here, so the
  *   client polls. offline, refused: nothing arrives, and there will be another attempt. stopped: there will be none.
@@ -151,7 +152,7 @@ export class Connection {
     return attempt;
   }
 
-  /** @param {Attempt} attempt @param {any} frame */
+  /** @param {Attempt} attempt @param {ServerFrame} frame */
   #hear(attempt, frame) {
     if (attempt === this.#candidate && frame.type === "welcome") this.#adopt(attempt);
     if (attempt !== this.#attempt) return;
@@ -177,7 +178,7 @@ export class Connection {
     }, this.#lateMs);
   }
 
-  /** @param {any} frame */
+  /** @param {ServerFrame} frame */
   #receive(frame) {
     this.#listen();
     if (frame.type === "welcome") this.#welcome(frame);
@@ -188,18 +189,18 @@ export class Connection {
     else if (frame.type === "snapshot") {
       this.#parts.push(...frame.records);
       if (frame.more) return; // only the last part has the place, and only the whole shows what is absent
-      frame = { ...frame, records: this.#parts, whole: !frame.recovered };
+      frame = /** @type {any} */ ({ ...frame, records: this.#parts, whole: !frame.recovered });
       this.#parts = [];
       if (!this.#liveSince) this.#climbLater();
       this.#liveSince ||= Date.now();
     }
     this.#options.onFrame(frame, this.place);
-    if (!frame.place || this.#ended) return;
+    if (!("place" in frame && frame.place) || this.#ended) return;
     this.place = frame.place; // last, so that it is never ahead of the records that the tab has
     if (this.#liveSince) this.#setState(this.#ladder.polls ? "polling" : "live");
   }
 
-  /** @param {{ping_seconds: number, expires_in: number}} frame */
+  /** @param {import("./frames.js").WelcomeFrame} frame */
   #welcome(frame) {
     this.#lateMs = frame.ping_seconds * 1000 + GRACE_MS;
     this.silenceMs = 2 * frame.ping_seconds * 1000 + GRACE_MS;

@@ -11,8 +11,9 @@ const TICKET_LEFT_MS = 15_000; // a poll gets a new ticket when the old one is v
  * @typedef {{code: number, retryAfterMs?: number, limit?: string}} End  How a link ended: a close code, or 1006 if
  *   the server did not say why.
  * @typedef {{granted: Granted, place: string, ticket: () => Promise<Granted>, unfinished: () => boolean,
- *   onFrame: (frame: any) => void, onEnd: (end: End) => void}} Task
- * @typedef {{send: ((frame: object) => void) | null, close: () => void}} Link  `send` is null if only the server sends.
+ *   onFrame: (frame: import("./frames.js").ServerFrame) => void, onEnd: (end: End) => void}} Task
+ * @typedef {{send: ((frame: import("./frames.js").ClientFrame) => void) | null, close: () => void}} Link
+ *   `send` is null if only the server sends.
  */
 
 /** What an HTTP answer means, as a close code. Our servers send no other status: another one comes from a proxy.

@@ -9,7 +9,7 @@ const ASK_AT_ONCE = 100; // topics in one frame: below its 8 KiB, and half of wh
 
 /**
  * @typedef {import("./fold.js").Record} Record
- * @typedef {{send: () => ((frame: object) => void) | null, ticket: () => Promise<import("./links.js").Granted>,
+ * @typedef {{send: () => import("./links.js").Link["send"], ticket: () => Promise<import("./links.js").Granted>,
  *   resolve: (topic: string) => Promise<Record | null>,
  *   onAnswer: (topic: string, record: Record | null, epoch: string | null) => void, ended: () => boolean}} Asker
  */
