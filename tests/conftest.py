@@ -34,6 +34,7 @@ SLOW = (
     "tests/excel/test_bounded.py",
     "tests/faults/",
     "tests/page/",
+    "tests/realtime/conformance/test_clients.py",
     "tests/realtime/feed/test_hub_machine.py",
     "tests/realtime/publish/test_publish_machine.py",
 )
