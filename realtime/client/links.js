@@ -128,6 +128,6 @@ export function openPolls({ granted, place, ticket, unfinished, onFrame, onEnd }
  *  @param {Granted} granted @param {string[]} topics @returns {Promise<{place: string, records: any[]}>} */
 export async function askByName(granted, topics) {
   const { frame, end } = await fetchSnapshot(granted, { topics: topics.join(",") });
-  if (end) throw new Error(`The snapshot was refused with ${end.code}.`);
+  if (end) throw end;
   return frame;
 }

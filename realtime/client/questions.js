@@ -15,8 +15,8 @@ const ASK_AT_ONCE = 100; // topics in one frame: below its 8 KiB, and half of wh
  */
 
 export class Questions {
-  /** @type {Map<number, string[]>} the topics of each question that is not answered yet */
-  #asked = new Map();
+  /** @type {string[]} the topics of the open question: one at a time, because a connection may watch 200 topics */
+  #asked = [];
   /** @type {string[]} the topics of the next questions */
   #queue = [];
   /** @type {Set<string>} topics for which the detail endpoint is being asked */
@@ -31,61 +31,45 @@ export class Questions {
 
   /** Asks for these topics, except those that are being asked for. @param {string[]} wanted */
   ask(wanted) {
-    const waiting = new Set([...[...this.#asked.values()].flat(), ...this.#queue, ...this.#resolving]);
+    const waiting = new Set([...this.#asked, ...this.#queue, ...this.#resolving]);
     this.#queue.push(...wanted.filter((topic) => !waiting.has(topic)));
     this.#next();
   }
 
-  /** Asks the next question, unless one is open: a connection may watch 200 topics at a time. */
   #next() {
-    if (this.#asked.size > 0 || this.#queue.length === 0) return;
-    const batch = this.#queue.splice(0, ASK_AT_ONCE);
-    this.#asked.set(++this.#id, batch);
+    if (this.#asked.length > 0 || this.#queue.length === 0) return;
+    const topics = (this.#asked = this.#queue.splice(0, ASK_AT_ONCE));
+    const id = ++this.#id;
     const send = this.#asker.send();
-    if (send) send({ type: "subscribe", id: this.#id, topics: batch });
-    else this.#poll(this.#id, batch);
+    if (send) send({ type: "subscribe", id, topics });
+    else this.#poll(id, topics);
   }
 
   /** @param {number} id @param {string[]} topics */
   async #poll(id, topics) {
-    try {
-      const answer = await askByName(await this.#asker.ticket(), topics);
-      if (this.#asked.has(id)) this.answered({ ...answer, id });
-    } catch {
-      if (this.#asked.has(id)) this.refused({ id });
-    }
+    const answer = await this.#asker.ticket().then((granted) => askByName(granted, topics)).catch(() => null);
+    this.answered({ ...answer, id });
   }
 
-  /** @param {{id: number, place: string, records: Record[]}} frame */
-  answered(frame) {
-    const answers = new Map(frame.records.map((record) => [record.topic, record]));
-    const topics = this.#take(frame.id);
+  /** Takes the answer to a question. Without records it was refused.
+   *  @param {{id?: number | null, place?: string, records?: Record[]}} frame */
+  answered({ id, place = "", records }) {
+    if (id !== this.#id) return;
+    const answers = new Map(records?.map((record) => [record.topic, record]));
+    const topics = this.#asked.splice(0);
     for (const topic of topics) {
       const answer = answers.get(topic);
       if (!answer || answer.status === "UNKNOWN") this.#resolve(topic);
-      else this.#asker.onAnswer(topic, answer, epochOf(frame.place));
+      else this.#asker.onAnswer(topic, answer, epochOf(place));
     }
     // `*` brings what follows. Return to `*` alone, because a place belongs to the topics of its connection.
-    if (topics.length > 0) this.#asker.send()?.({ type: "unsubscribe", id: ++this.#id, topics });
+    if (records && topics.length > 0) this.#asker.send()?.({ type: "unsubscribe", id, topics });
     this.#next();
-  }
-
-  /** @param {{id?: number | null}} frame */
-  refused(frame) {
-    for (const topic of this.#take(frame.id ?? 0)) this.#resolve(topic);
-    this.#next();
-  }
-
-  /** The topics of a question, which is answered with this call. @param {number} id */
-  #take(id) {
-    const topics = this.#asked.get(id) ?? [];
-    this.#asked.delete(id);
-    return topics;
   }
 
   /** Forgets the questions of a link that has ended: no answers will come. */
   clear() {
-    this.#asked.clear();
+    this.#asked = [];
     this.#queue = [];
   }
 

@@ -198,8 +198,7 @@ export class Sharing {
 
   /** @param {any} frame @param {string} before */
   #onFrame(frame, before) {
-    if (frame.type === "subscribed") this.#questions.answered(frame);
-    else if (frame.type === "error") this.#questions.refused(frame);
+    if (frame.type === "subscribed" || frame.type === "error") this.#questions.answered(frame);
     if (frame.place) this.#place = frame.place;
     this.#options.onFrame(frame);
     if (frame.place) this.#post({ kind: "frame", frame, before });
