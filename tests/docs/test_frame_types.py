@@ -7,8 +7,8 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from embedded import typescript
 from embedded.home import PROJECT
-from embedded.typescript import TYPESCRIPT
 from harness.asyncapi import document, messages_of
 from realtime.conformance.schemas import SENT_BY_CLIENT, SENT_BY_SERVER
 from realtime.protocol import frame_types
@@ -57,6 +57,6 @@ def test_typescript_knows_each_frame_by_its_type(line: str, error: str, tmp_path
     (tmp_path / "frames.d.ts").write_text(TYPES.read_text(encoding="utf-8"), encoding="utf-8")
     text = f"import type {{ ServerFrame }} from './frames';\nexport function take(frame: ServerFrame) {{ {line} }}\n"
     (tmp_path / "take.ts").write_text(text, encoding="utf-8")
-    command: list[str | Path] = [TYPESCRIPT.get(), "--project", tmp_path, "--pretty", "false"]
+    command: list[str | Path] = [typescript.compiler(), "--project", tmp_path, "--pretty", "false"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (error in done.stdout, done.returncode == 0) == (True, not error), done.stdout

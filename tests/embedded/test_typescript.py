@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import replace
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import pytest
 
-from embedded import typescript
+from embedded import npm, typescript
 from embedded.home import PROJECT
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _tsc(*options: str | Path) -> subprocess.CompletedProcess[str]:
-    tsc = typescript.TYPESCRIPT.get()
+    tsc = typescript.compiler()
     return subprocess.run([tsc, *options], cwd=PROJECT, capture_output=True, text=True, check=False)
 
 
@@ -46,18 +46,33 @@ def test_a_wrong_type_a_missing_one_and_a_forgotten_null_are_found(line: str, co
     assert f"error {code}:" in checked.stdout
 
 
-def test_without_typescript_one_sentence_says_so_and_the_check_fails(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_without_npm_one_sentence_says_so_and_the_check_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(typescript, "TYPESCRIPT", replace(typescript.TYPESCRIPT, places=(), installers=()))
+    monkeypatch.setattr(npm, "FOLDER", tmp_path / "npm")
+    monkeypatch.setattr(npm, "PROGRAMS", tmp_path / "bin")
     assert typescript.main([]) == 1
-    (sentence,) = capsys.readouterr().err.splitlines()
-    assert sentence.startswith("JavaScript was not checked: TypeScript ")
+    sentence = capsys.readouterr().err.splitlines()[-1]
+    assert sentence.startswith(
+        "JavaScript was not checked. The npm packages of package-lock.json could not be installed"
+    )
 
 
-def test_the_lock_has_the_version_that_is_asked_for_and_a_checksum_of_each_file() -> None:
+def test_packages_are_installed_again_when_the_lock_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    install = Mock(return_value=True)
+    monkeypatch.setattr(npm, "FOLDER", tmp_path / "npm")
+    monkeypatch.setattr(npm, "run_installer", install)
+    npm.packages()
+    npm.packages()
+    assert install.call_count == 1
+    (tmp_path / "npm" / "package-lock.json").write_text("the packages of yesterday", encoding="utf-8")
+    npm.packages()
+    assert install.call_count == 2
+
+
+def test_the_lock_has_the_versions_that_are_asked_for_and_a_checksum_of_each_file() -> None:
     packages = json.loads((PROJECT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     asked = packages.pop("")["devDependencies"]
     assert asked == json.loads((PROJECT / "package.json").read_text(encoding="utf-8"))["devDependencies"]
-    assert packages["node_modules/typescript"]["version"] == asked["typescript"]
+    assert {name: packages[f"node_modules/{name}"]["version"] for name in asked} == asked
     assert [name for name, found in packages.items() if not found["integrity"].startswith("sha512-")] == []
