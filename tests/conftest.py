@@ -52,6 +52,7 @@ PROGRAMS = (
     "tests/faults/",
     "tests/operators/test_checks.py",
     "tests/proxies/",
+    "tests/realtime/client/package/",
     "tests/sandbox/",
     "tests/video/",
     "tests/worker/test_fleet.py",

@@ -139,7 +139,7 @@ def test_a_path_that_does_not_exist_is_named_before_anything_runs(words: list[st
         (["tests/core", "-q"], "some"),
         (["tests/core/test_tokens.py::test_any"], "some"),
         (["tests/proxies", "tests/core"], "some chromium nginx haproxy"),
-        (["tests/page/test_fold.py::test_any"], "some chromium"),
+        (["tests/realtime/client/test_fold.py::test_any"], "some chromium"),
         (["tests/page/test_event_source.py"], "some chromium firefox"),
         (["tests", "-k", "bar"], "some chromium firefox nginx haproxy"),
         (["-k", "tokens and not slow"], "some chromium firefox nginx haproxy"),

@@ -1,0 +1,134 @@
+"""Fixtures: the npm package, installed from its tarball as users do it, and a web server for what is built of it."""
+
+import fcntl
+import functools
+import http.server
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.staticfiles import finders
+
+from embedded import npm
+from embedded.home import PROJECT
+from embedded.tools import TOOLS
+
+PACKAGE = PROJECT / "realtime" / "client"
+APPS = Path(__file__).with_name("apps")
+GRANTED = {
+    "ticket": "t1",
+    "expires_in": 60,
+    "share": "s1",
+    "websocket_url": "ws://localhost:9/ws/events/",
+    "events_url": "http://localhost:9/api/v1/events/",
+    "snapshot_url": "http://localhost:9/api/v1/realtime/snapshot/",
+}
+"""A ticket. Nothing serves these addresses: the tests answer the WebSockets."""
+
+
+def run(*argv: str | Path, folder: Path, text: str | None = None) -> str:
+    """Run a program of npm's packages in a folder, with `text` as its input. Return what it prints."""
+    ran = subprocess.run(
+        argv, cwd=folder, env=npm.environment(), input=text, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    return ran.stdout
+
+
+@pytest.fixture(scope="session")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packed client."""
+    npm.packages()
+    folder = tmp_path_factory.mktemp("tarball")
+    with (TOOLS / "pack.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes, and packing makes the types in the package
+        run("npm", "pack", "--pack-destination", folder, "--loglevel=error", folder=PACKAGE)
+        assert not (PACKAGE / "types").exists(), "packing removes the types again"
+    (packed,) = folder.iterdir()
+    return packed
+
+
+@pytest.fixture(scope="session")
+def workshop(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copy of each application in `apps/`, and with the packed client installed for all of them.
+
+    Other packages are found in the folder above, so installing needs no network.
+    """
+    above = tmp_path_factory.mktemp("workshop")
+    (above / "node_modules").symlink_to(npm.packages())
+    folder = above / "apps"
+    shutil.copytree(APPS, folder)
+    (folder / "package.json").write_text('{"private": true, "type": "module"}', encoding="utf-8")
+    run("npm", "install", tarball, "--offline", "--no-audit", "--no-fund", "--loglevel=error", folder=folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(workshop: Path) -> Callable[..., str]:
+    """A function that bundles a module's text, which may contain JSX and import the packed client, to one script."""
+
+    def bundled(text: str, *options: str) -> str:
+        always = ("--bundle", "--format=esm", "--loader=jsx", "--jsx=automatic", "--log-level=error")
+        return run("esbuild", *always, *options, folder=workshop, text=text)
+
+    return bundled
+
+
+@pytest.fixture(scope="session")
+def in_node(workshop: Path) -> Callable[[str], Any]:
+    """A function that runs a module's text in Node, and returns what the module exports as `result`."""
+
+    def called(text: str) -> Any:
+        module = workshop / "called.js"
+        module.write_text(text, encoding="utf-8")
+        show = 'import { result } from "./called.js"; console.log(JSON.stringify(await result)); process.exit();'
+        return json.loads(run("node", "--input-type=module", "--eval", show, folder=workshop))
+
+    return called
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, the static files of Django, and tickets."""
+
+    def do_GET(self) -> None:
+        if urlsplit(self.path).path == "/ticket":
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(GRANTED).encode())
+        else:
+            super().do_GET()
+
+    def translate_path(self, path: str) -> str:
+        if path.startswith("/static/"):
+            return str(finders.find(path.removeprefix("/static/")))
+        return super().translate_path(path)
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def serve() -> Callable[[Path], AbstractContextManager[str]]:
+    """A function that serves a folder for the time of a `with`, and gives its address."""
+
+    @contextmanager
+    def served(folder: Path) -> Iterator[str]:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Handler, directory=str(folder)))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"http://localhost:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    return served
