@@ -263,7 +263,7 @@ export class Sharing {
       this.#place = frame.place;
       this.#options.onFrame(frame);
     }
-    this.#show(status);
+    if (this.#place) this.#show(status); // else "live" would come before the first record
   }
 
   /** Passes a status on if it is another one than the last. Returns whether it was. @param {Status} status */
