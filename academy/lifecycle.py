@@ -1,8 +1,8 @@
 """The life cycle that jobs and videos share. `academy.jobs` and `academy.videos` define what differs.
 
 Each step is one transaction, which changes the row and writes the new record into the outbox
-(`academy.adapters.db.django.published_rows`). When a step other than `claim` is committed, the waiting jobs of the same
-queue whose turn has come are sent.
+(`academy.adapters.db.django.published_rows`). After each step except `claim`, the waiting jobs whose turn has come
+are sent to the queue.
 """
 
 from collections.abc import Callable

@@ -28,8 +28,9 @@ _SCRIPT = "return redis.call('INFO', 'server')"
 class RedisServer(Server):
     """A Redis with the `url` `redis://127.0.0.1:<port>/0`, without a password.
 
-    It needs no password: nobody outside this machine can connect, the dangerous commands (CONFIG SET dir, MODULE,
-    DEBUG) are disabled by default since Redis 7, and a test may replace it by another server at the same address.
+    It needs no password: nobody outside this machine can connect, and the dangerous commands (CONFIG SET dir, MODULE,
+    DEBUG) are disabled by default since Redis 7. A password would also be in the way of tests, which may start another
+    server at the same address.
 
     With `durable=False` (tests), `save()` and `stop()` write a dump, and `kill()` loses what came after the last dump.
     With `durable=True` (script/up) it has an append-only file, and a crash loses at most the last second.

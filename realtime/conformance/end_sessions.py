@@ -9,7 +9,7 @@ from realtime.conformance.session import Scripted, Session
 
 WAIT_MS = 2000
 STILL_SECONDS = 2.0
-"""For how long a client that has to stop is watched. Its first back-off would have ended long before."""
+"""How long to watch that a client that must stop does not reconnect. This is much longer than its first back-off."""
 LOST = 1006
 CALLS = 2
 RECONNECT = {

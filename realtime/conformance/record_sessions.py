@@ -1,4 +1,4 @@
-"""Sessions about records: the fold, places, snapshots and questions by name."""
+"""Sessions about records: the fold, places, snapshots and topics that a client asks for by name."""
 
 from realtime.conformance.frames import LATER_EPOCH, record
 from realtime.conformance.links import MAX_TOPICS

@@ -243,7 +243,7 @@ async def records(judged: Judged) -> None:
 
 @dataclass(frozen=True)
 class ServerCheck:
-    """A check of a server. One that `publishes` needs a command that changes a record."""
+    """A check of a server. If `publishes` is true, the user must give a command that changes a record."""
 
     name: str
     title: str

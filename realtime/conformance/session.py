@@ -170,7 +170,8 @@ Script = Callable[[Session], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Scripted:
-    """A session: its name, what it expects of a client in one sentence, where the protocol says so, and the script.
+    """A session: its name, one sentence about what it expects of a client, the section of the protocol that requires
+    it, and the script.
 
     `needs` are the transports that the client must be able to use.
     """

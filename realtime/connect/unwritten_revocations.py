@@ -199,7 +199,10 @@ class UnwrittenMarks:
             raise MarksUnreadableError(f"{reason} ({str(problem).strip()}).") from problem
 
     def _keep(self, committed: Committed, seconds: float) -> bool:
-        """Read the marks and keep them. Return whether all of them are in Redis. Raise the errors of the driver."""
+        """Read the marks of the last `seconds` from the database, and keep in memory those that Redis does not have.
+
+        Return whether Redis has all of them. Raise the errors of the database driver.
+        """
         now = 1000 * clock.now()  # taken before the read: a later time would also revoke who signs in during it
         found = list(committed(seconds))
         with self._keeping:

@@ -247,7 +247,7 @@ class FollowedFeed:
             delay = min(2 * delay, RETRY_SECONDS[1])
 
     def _topics_besides(self) -> set[str]:
-        """Return the topics that clients named, the unfinished topics, and those whose end clients may have missed.
+        """Return the topics that clients named, the unfinished topics, and topics whose end may have been missed.
 
         The records of these topics may no longer be among those that a new client is shown.
         """

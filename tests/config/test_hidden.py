@@ -94,7 +94,7 @@ def test_every_variable_that_is_typed_as_a_secret_is_hidden() -> None:
 
 
 def seen_of(pid: int) -> str:
-    """Return the environment of a process, or an empty text if this process may not read it. Root may read it."""
+    """Return the environment of the process `pid`, or an empty text if the process of the tests may not read it."""
     try:
         return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8")
     except PermissionError:

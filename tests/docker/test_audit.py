@@ -49,7 +49,10 @@ class _Database(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def database() -> Iterator[tuple[str, list[str]]]:
-    """Run the database. Yield its address, and the list of the packages that clients ask about."""
+    """Run a stand-in for the database of vulnerabilities.
+
+    Yield its address, and the list of the packages that clients ask about.
+    """
     asked: list[str] = []
     handler = type("Handler", (_Database,), {"asked": asked})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

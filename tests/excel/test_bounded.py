@@ -189,7 +189,7 @@ def test_an_unreadable_file_is_refused_with_the_reason(
 def test_a_far_cell_hidden_from_the_check_aborts_only_the_reading_process(
     save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One row has 4,000,000 cells without a reference: calamine reaches a fifth of the memory limit and aborts."""
+    """One row has 4,000,000 cells without a reference: calamine reaches the limit, here a fifth of the real one."""
     monkeypatch.setattr("academy.adapters.excel.bounded.MAX_MEMORY_BYTES", MAX_MEMORY_BYTES // 5)
     content = xlsx_with({SHEET: sheet_xml(b'<row r="3">' + b"<c><v>1</v></c>" * 4_000_000 + b"</row>")})
     path = save("list.xlsx", content)
@@ -281,6 +281,9 @@ def test_a_failing_disk_is_distinguished_from_a_damaged_file() -> None:
 
 
 def test_the_reading_process_does_not_see_our_secrets(save: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With this environment variable the process would end at once, because Python refuses its value."""
+    """The test sets a variable to a value with which Python does not start.
+
+    A process that inherited it would end at once.
+    """
     monkeypatch.setenv("PYTHONHASHSEED", "no number")
     assert len(read_student_rows(save("list.xlsx", xlsx(GOOD)), "list.xlsx")) == 1

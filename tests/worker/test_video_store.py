@@ -81,7 +81,7 @@ def leave_behind(video: ClaimedVideo, attempt: int) -> None:
 
 
 def nothing(_percent: float) -> None:
-    """Ignore the progress, as a callback."""
+    """A progress callback that does nothing."""
 
 
 def test_after_the_end_the_files_of_dead_attempts_are_gone(video: ClaimedVideo, made: Path) -> None:

@@ -114,7 +114,7 @@ async def tabs(browser: Browser) -> AsyncIterator[Tabs]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def module_page(browser: Browser) -> AsyncIterator[Page]:
-    """Open an empty tab at `http://page.test`, which has the client's modules. Without https, it can share nothing."""
+    """Open an empty tab at `http://page.test`, which has the client's modules. Only tabs of https share connections."""
     context = await browser.new_context()
     await context.route("**/*", _answer)
     page = await context.new_page()

@@ -1,4 +1,4 @@
-"""The project whose relays are tested: its source, and its sender of letters, which can be made to fail."""
+"""The project whose relays are tested: its `REALTIME_SOURCE`, and its sender of letters, which can be made to fail."""
 
 import threading
 from typing import Any

@@ -168,7 +168,9 @@ def end_session(tenant_id: int, session_id: UUID) -> None:
 
 
 def revoke_users(tenant_id: int, *user_ids: int | None) -> None:
-    """End the connections of these users, and revoke their tokens and tickets. They stay signed in and may reconnect.
+    """End the connections of these users, and revoke their access tokens and tickets.
+
+    Their sessions continue: the users get new tokens, and may reconnect.
 
     Call it inside `atomic()`.
     """
