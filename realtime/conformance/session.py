@@ -170,10 +170,10 @@ Script = Callable[[Session], Awaitable[Any]]
 
 @dataclass(frozen=True)
 class Scripted:
-    """A session: its name, one sentence about what it expects of a client, the section of the protocol that requires
-    it, and the script.
+    """A session: its name, one sentence about what it expects of a client, and the script.
 
-    `needs` are the transports that the client must be able to use.
+    `section` is the section of the protocol that requires it. `needs` are the transports that the client must be able
+    to use.
     """
 
     name: str
