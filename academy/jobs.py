@@ -15,6 +15,9 @@ from academy.lifecycle import Lifecycle
 SECRETS = ("password_hash",)
 """The fields that are erased from the payload of a job when the job ends."""
 
+HOPEFUL = ("dead_letter", "timed_out", "unknown_job_type")
+"""The error codes of failures that depend on the servers. All others depend on what was sent: a retry is no use."""
+
 
 LIFE = Lifecycle(
     repositories_ai.published_jobs,
@@ -110,17 +113,28 @@ def retry(tenant_id: int, job_id: UUID) -> bool:
         job = repositories_ai.lock_job(tenant_id, job_id)
         if job is None:
             return False
-        if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
-            raise JobStateError(
-                "job_not_failed", f"Only a failed or cancelled job is tried again; this is {job.status}."
-            )
-        if job.payload.get("secrets_erased"):
-            raise JobStateError("upload_again", "The initial password was erased: upload the workbook again.")
-        if job.job_type == EXCEL_PARSING and "file" not in job.payload:
-            raise JobStateError("upload_again", "The workbook is no longer kept: upload it again.")
+        refusal = _refusal_to_retry(job)
+        if refusal is not None:
+            raise refusal
         LIFE.retry(job)
         quotas.check(tenant_id)
     return True
+
+
+def retry_can_help(job: Any) -> bool:
+    """Return whether `retry` of this row is allowed, and another attempt might end differently."""
+    hopeful = job.status == JobStatus.CANCELLED or (job.error or {}).get("code") in HOPEFUL
+    return hopeful and _refusal_to_retry(job) is None
+
+
+def _refusal_to_retry(job: Any) -> JobStateError | None:
+    if job.status not in {JobStatus.FAILED, JobStatus.CANCELLED}:
+        return JobStateError("job_not_failed", f"Only a failed or cancelled job is tried again; this is {job.status}.")
+    if job.payload.get("secrets_erased"):
+        return JobStateError("upload_again", "The initial password was erased: upload the workbook again.")
+    if job.job_type == EXCEL_PARSING and "file" not in job.payload:
+        return JobStateError("upload_again", "The workbook is no longer kept: upload it again.")
+    return None
 
 
 def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Tests of imports and jobs over HTTP: what is accepted, what is refused, and how a job ends."""
 
 import io
+import json
 
 import openpyxl
 import pytest
@@ -164,6 +165,56 @@ async def test_a_cancelled_job_stops_and_can_be_tried_again(own_system: System) 
     assert (done["status"], done["attempt"]) == ("DONE", 2)
     assert sum(done["data"]["result"].values()) >= 8000
     await eventually(lambda: own_system.query("SELECT count(*) FROM realtime_outbox WHERE sent_at IS NULL") == [(0,)])
+
+
+async def test_a_job_says_who_started_it_and_when_it_had_its_turn(system: System) -> None:
+    async with system.client(username="staff") as client, await system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(10, seed=26))
+        await watcher.until_terminal(f"job:{job_id}")
+        detail = (await client.get(f"/api/v1/jobs/{job_id}/")).json()
+        listed = (await client.get("/api/v1/jobs/")).json()["results"]
+    ((name,),) = system.query(
+        'SELECT u.name FROM aijob j JOIN "user" u ON u.id = j.created_by_id WHERE j.job_id = %s', job_id
+    )
+    assert detail["created_by"] == name
+    assert detail["created_at"] <= detail["dispatched_at"] <= detail["finished_at"]
+    assert detail in listed
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "helps"),
+    [
+        ("CANCELLED", None, True),
+        ("FAILED", "dead_letter", True),
+        ("FAILED", "damaged", False),
+        ("DONE", None, False),
+    ],
+)
+async def test_a_retry_can_help_after_a_cancel_or_if_the_servers_were_at_fault(
+    system: System, status: str, code: str | None, helps: bool
+) -> None:
+    error = json.dumps({"code": code, "message": "It failed."}) if code else None
+    async with system.client() as client, await system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(10, seed=27))
+        await watcher.until_terminal(f"job:{job_id}")
+        payload = json.dumps({"file": "kept.xlsx", "file_name": "a.xlsx"})
+        system.query(
+            "UPDATE aijob SET status = %s, error = %s, payload = %s WHERE job_id = %s RETURNING 1",
+            *(status, error, payload, job_id),
+        )
+        detail = (await client.get(f"/api/v1/jobs/{job_id}/")).json()
+    assert detail["retry_can_help"] is helps
+
+
+async def test_a_retry_cannot_help_an_import_whose_workbook_is_no_longer_kept(system: System) -> None:
+    async with system.client() as client, await system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(10, seed=28))
+        await watcher.until_terminal(f"job:{job_id}")
+        system.query("UPDATE aijob SET status = 'CANCELLED', payload = '{}' WHERE job_id = %s RETURNING 1", job_id)
+        detail = (await client.get(f"/api/v1/jobs/{job_id}/")).json()
+        answer = await client.post(f"/api/v1/jobs/{job_id}/retry/")
+    assert detail["retry_can_help"] is False
+    assert (answer.status_code, answer.json()["code"]) == (409, "upload_again")
 
 
 async def test_a_finished_job_cannot_be_tried_again(system: System) -> None:

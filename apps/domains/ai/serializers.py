@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from academy.jobs import retry_can_help
 from apps.domains.ai.models import AIJob, ImportedRow
 
 
@@ -12,6 +13,8 @@ class JobSerializer(serializers.ModelSerializer[AIJob]):
     result = serializers.SerializerMethodField()
     error_code = serializers.SerializerMethodField()
     error_message = serializers.SerializerMethodField()
+    created_by = serializers.SerializerMethodField(help_text="The name of the user. Null if the account is deleted.")
+    retry_can_help = serializers.SerializerMethodField()
 
     class Meta:
         model = AIJob
@@ -24,8 +27,11 @@ class JobSerializer(serializers.ModelSerializer[AIJob]):
             "result",
             "error_code",
             "error_message",
+            "created_by",
             "created_at",
+            "dispatched_at",
             "finished_at",
+            "retry_can_help",
         )
 
     def get_file_name(self, job: AIJob) -> str | None:
@@ -40,6 +46,12 @@ class JobSerializer(serializers.ModelSerializer[AIJob]):
 
     def get_error_message(self, job: AIJob) -> str | None:
         return str(job.error["message"]) if job.error else None
+
+    def get_created_by(self, job: AIJob) -> str | None:
+        return (job.created_by.name or job.created_by.username) if job.created_by else None
+
+    def get_retry_can_help(self, job: AIJob) -> bool:
+        return retry_can_help(job)
 
 
 class ImportedRowSerializer(serializers.ModelSerializer[ImportedRow]):

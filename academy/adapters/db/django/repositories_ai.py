@@ -18,8 +18,8 @@ from realtime.records.source import TopicState
 
 
 def jobs_of(tenant_id: int, *, status: str | None = None) -> QuerySet[AIJob]:
-    """Return a tenant's jobs with their results, newest first."""
-    jobs = rows_of(tenant_id, AIJob).select_related("result").order_by("-created_at", "-id")
+    """Return a tenant's jobs with their results and who started them, newest first."""
+    jobs = rows_of(tenant_id, AIJob).select_related("result", "created_by").order_by("-created_at", "-id")
     return jobs.filter(status=status) if status else jobs
 
 
