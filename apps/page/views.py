@@ -1,4 +1,4 @@
-"""The page at `/`: a template without data. Its scripts use the API like any other client."""
+"""The page: one template without data for all its addresses. Its scripts use the API like any other client."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse

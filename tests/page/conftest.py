@@ -6,6 +6,8 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from embedded.chromium import CHROMIUM
+from harness.system import System
+from tests.page.console import Console
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -17,3 +19,11 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=program)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def console(browser: Browser, system: System) -> AsyncIterator[Console]:
+    console = Console(browser, system)
+    yield console
+    for context in console.contexts:
+        await context.close()

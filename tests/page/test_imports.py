@@ -1,4 +1,4 @@
-"""The page against a complete running system: what staff of an academy see and do."""
+"""The view of imports against a complete running system, and signing in and out."""
 
 import asyncio
 import os
@@ -56,7 +56,7 @@ async def sign_in(browser: Browser, system: System) -> AsyncIterator[SignIn]:
     async def enter(tenant: str, username: str) -> Page:
         contexts.append(await browser.new_context())
         page = await contexts[-1].new_page()
-        await page.goto(system.address)
+        await page.goto(f"{system.address}/students/import")
         await fill_in(page, tenant, username, PASSWORD)
         return page
 

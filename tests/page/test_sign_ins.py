@@ -192,6 +192,7 @@ async def test_the_message_that_the_server_is_away_disappears_when_it_answers_ag
     browser: Browser, system: System
 ) -> None:
     page = await signed_in(browser, system, "staff")
+    await page.get_by_role("link", name="명단 가져오기").click()
     await page.context.set_offline(True)
     await page.get_by_role("button", name="샘플로 해 보기").click()
     await expect(page.locator("#import-problem")).to_contain_text("서버에 연결할 수 없습니다")

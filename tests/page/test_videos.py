@@ -34,8 +34,8 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 async def open_videos(page: Page) -> None:
     await is_live(page)
-    await page.get_by_role("tab", name="동영상").click()
-    await expect(page.get_by_role("tabpanel", name="강의 동영상")).to_be_visible()
+    await page.get_by_role("link", name="동영상", exact=True).click()
+    await expect(page.get_by_role("heading", level=1, name="강의 동영상")).to_be_focused()
 
 
 async def upload(page: Page, file: Path, title: str) -> None:
@@ -139,15 +139,12 @@ async def test_a_file_that_is_no_video_shows_the_reason_in_both_languages(
     await expect(shown.first).to_have_attribute("data-status", "FAILED", timeout=PATIENCE)
     await page.get_by_role("button", name="English").click()
     await expect(page.get_by_text("This is no video.").first).to_be_visible()
-    await expect(page.get_by_role("tab", name="Videos")).to_have_attribute("aria-selected", "true")
+    await expect(page.get_by_role("link", name="Videos", exact=True)).to_have_attribute("aria-current", "page")
 
 
-async def test_the_arrow_keys_move_between_tabs_and_the_demo_video_is_listed(sign_in: SignIn) -> None:
+async def test_the_demo_video_is_listed(sign_in: SignIn) -> None:
     page = await sign_in("hanbit", "staff")
-    await is_live(page)
-    await page.get_by_role("tab", name="학생 명단").focus()
-    await page.keyboard.press("ArrowRight")
-    await expect(page.get_by_role("tab", name="동영상")).to_be_focused()
+    await open_videos(page)
     for title in ("1강 수업 영상", "1강 수업 노트"):
         await look_further_for(page, title)
     await expect(card(page, "1강 수업 영상")).to_have_attribute("data-status", "READY", timeout=PATIENCE)

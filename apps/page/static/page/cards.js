@@ -1,7 +1,4 @@
-// A list of cards: which stand, in which order, and what is said aloud about them.
-
-import { isTerminal } from "../realtime/client.js";
-import { t } from "./strings.js";
+// A list of cards: which of them are shown, and in which order.
 
 const AT_FIRST = 10;
 const A_PAGE = 20;
@@ -10,7 +7,6 @@ const A_PAGE = 20;
  * @typedef {import("../realtime/client.js").Record} Record
  * @typedef {{node: HTMLElement, name: string, record: Record, update(record: Record): void, render(): void}} Card
  * @typedef {(record: Record) => Card | null} MakeCard  Null: this record is no matter of the list.
- * @typedef {(record: Record, name: string) => string} Ending  The sentence for something that has ended.
  */
 
 export class Cards {
@@ -21,16 +17,12 @@ export class Cards {
   #shown = AT_FIRST;
   #place;
   #make;
-  #ending;
-  /** Sentences are for what happens, not for what was there when the page came. */
-  speaking = false;
 
-  /** @param {{list: HTMLElement, none: HTMLElement, more: HTMLButtonElement, spoken: HTMLElement}} place
-   *  @param {MakeCard} make @param {Ending} ending */
-  constructor(place, make, ending) {
+  /** @param {{list: HTMLElement, none: HTMLElement, more: HTMLButtonElement}} place
+   *  @param {MakeCard} make */
+  constructor(place, make) {
     this.#place = place;
     this.#make = make;
-    this.#ending = ending;
     place.more.onclick = () => {
       this.#shown += A_PAGE;
       this.#arrange();
@@ -41,18 +33,9 @@ export class Cards {
   show(record) {
     const { topic, status } = record;
     const card = this.#cards.get(topic);
-    if (status === "UNKNOWN") {
-      this.remove(topic);
-    } else if (record.data?.deleted) {
-      if (card && this.speaking) this.#place.spoken.textContent = t("said_deleted", { name: card.name });
-      this.remove(topic);
-    } else if (card) {
-      const before = card.record;
-      card.update(record);
-      this.#speak(card.name, before, record);
-    } else {
-      this.#add(topic, record);
-    }
+    if (status === "UNKNOWN" || record.data?.deleted) this.remove(topic);
+    else if (card) card.update(record);
+    else this.#add(topic, record);
   }
 
   /** @param {string} topic */
@@ -67,7 +50,6 @@ export class Cards {
     if (!added) return;
     this.#cards.set(topic, added);
     if (!this.#began.has(topic)) this.#began.set(topic, record.published_at ?? Date.now() / 1000);
-    this.#speak(added.name, null, record);
     this.#arrange();
   }
 
@@ -85,7 +67,6 @@ export class Cards {
     this.#cards.clear();
     this.#began.clear();
     this.#shown = AT_FIRST;
-    this.speaking = false;
     this.#arrange();
   }
 
@@ -100,15 +81,5 @@ export class Cards {
     });
     none.hidden = topics.length > 0;
     more.hidden = topics.length <= this.#shown;
-  }
-
-  /** @param {string} name @param {Record | null} before @param {Record} record */
-  #speak(name, before, record) {
-    if (!this.speaking) return;
-    let said = "";
-    if (!before && !isTerminal(record)) said = t("said_started", { name });
-    else if (before && record.stalled && !before.stalled) said = t("said_stalled", { name });
-    else if (before && isTerminal(record) && !isTerminal(before)) said = this.#ending(record, name);
-    if (said) this.#place.spoken.textContent = said;
   }
 }

@@ -5,6 +5,7 @@ import { stateFor, t } from "./strings.js";
 
 const LASTS_MS = 3000;
 const SECOND_MS = 1000;
+const WAITING = ["offline", "refused", "delayed"]; // the states in which an attempt at once may help
 
 /** @typedef {{state: string, reason: string, nextAt: number | null}} Shown */
 
@@ -15,9 +16,14 @@ export class ConnectionLine {
   #speak = 0;
   #nodes;
 
-  /** @param {{line: HTMLElement, text: HTMLElement, next: HTMLElement, spoken: HTMLElement}} nodes */
-  constructor(nodes) {
+  /** @param {{line: HTMLElement, text: HTMLElement, next: HTMLElement, spoken: HTMLElement, reconnect: HTMLElement}} nodes
+   *  @param {() => void} reconnect */
+  constructor(nodes, reconnect) {
     this.#nodes = nodes;
+    nodes.reconnect.addEventListener("click", () => {
+      nodes.line.focus(); // the button goes away, and the line says what comes of it
+      reconnect();
+    });
     setInterval(() => this.#count(), SECOND_MS);
   }
 
@@ -37,6 +43,7 @@ export class ConnectionLine {
   /** Says the same in the language that is now chosen. */
   render() {
     this.#nodes.text.textContent = stateFor(this.#shown.state, this.#shown.reason);
+    this.#nodes.reconnect.hidden = !WAITING.includes(this.#shown.state);
     this.#count();
   }
 

@@ -1,68 +1,45 @@
 // One import on the page: its bar, its counts, its failed rows.
 
 import { Bar } from "./bar.js";
-import { cell, element } from "./dom.js";
+import { element } from "./dom.js";
+import { addressOf } from "./frame/addresses.js";
 import { isTerminal } from "../realtime/client.js";
-import { explain, number, t, when } from "./strings.js";
+import { FailedRows } from "./jobs/failed-rows.js";
+import { reasonOf } from "./jobs/kinds.js";
+import { readFailedRows } from "./jobs/read-rows.js";
+import { number, t, when } from "./strings.js";
 
-/**
- * @typedef {import("../realtime/client.js").Record} Record
- * @typedef {{line: number, name: string, code: string, reason: string}} Row
- * @typedef {{result: {[outcome: string]: number}, next: string | null, rows: Row[]}} ResultPage
- * @typedef {(jobId: string, page: number) => Promise<ResultPage>} ReadRows
- */
+/** @typedef {import("../realtime/client.js").Record} Record */
 
 const OUTCOMES = ["created", "restored", "existing", "failed"];
-
-/** @param {Record} record */
-export function reasonOf(record) {
-  return explain("error", record.error?.code ?? "internal", record.error?.message);
-}
 
 export class ImportCard {
   /** @type {Record} */
   #record;
   #fileName = "";
   #bar = new Bar();
-  #readRows;
   /** @type {{[outcome: string]: number} | null} */
   #counts = null;
-  /** @type {Row[]} */
-  #rows = [];
-  #page = 0;
-  #more = true;
-  #loading = false;
-
-  #title = element("h3");
+  #link = element("a");
   #chip = element("span", { class: "chip" });
   #time = element("time");
   #tally = element("dl", { class: "counts" });
   #problem = element("p", { class: "problem" });
-  #toggle = element("button", { type: "button", class: "quiet", "aria-expanded": "false" });
-  #caption = element("caption", { class: "visually-hidden" });
-  #head = element("tr");
-  #body = element("tbody");
-  #moreButton = /** @type {HTMLButtonElement} */ (element("button", { type: "button", class: "quiet" }));
-  #trouble = element("p", { class: "problem", role: "alert" });
-  #table = element("table", {}, this.#caption, element("thead", {}, this.#head), this.#body);
-  #details = element("div", { class: "rows" }, this.#table, this.#trouble, this.#moreButton);
+  #rows;
 
   node = element(
     "li",
     { class: "card" },
-    element("header", {}, this.#title, this.#chip, this.#time),
-    this.#bar.node, this.#tally, this.#problem, this.#toggle, this.#details,
+    element("header", {}, element("h3", {}, this.#link), this.#chip, this.#time),
+    this.#bar.node, this.#tally, this.#problem,
   );
 
-  /** @param {Record} record @param {ReadRows} readRows */
-  constructor(record, readRows) {
+  /** @param {Record} record */
+  constructor(record) {
     this.#record = record;
-    this.#readRows = readRows;
-    this.#details.id = `rows-${record.topic}`;
-    this.#toggle.setAttribute("aria-controls", this.#details.id);
-    this.#details.hidden = true;
-    this.#toggle.addEventListener("click", () => this.#fold());
-    this.#moreButton.addEventListener("click", () => this.#load());
+    this.#link.setAttribute("href", addressOf(record.topic));
+    this.#rows = new FailedRows(`rows-${record.topic}`, readFailedRows(record.topic.slice("job:".length)));
+    this.node.append(this.#rows.node);
     this.update(record);
   }
 
@@ -77,11 +54,14 @@ export class ImportCard {
   /** @param {Record} record */
   update(record) {
     this.#bar.update(this.#record, record);
-    if (record.attempt > this.#record.attempt) this.#forgetRows();
+    if (record.attempt > this.#record.attempt) {
+      this.#counts = null;
+      this.#rows.forget();
+    }
     this.#record = record;
     this.#fileName = record.data?.file_name || this.#fileName;
     this.#counts = record.data?.result ?? this.#counts;
-    if (record.status === "DONE" && !this.#counts) this.#load();
+    if (record.status === "DONE" && !this.#counts) this.#readCounts();
     this.render();
   }
 
@@ -90,7 +70,7 @@ export class ImportCard {
     const { status, stalled, published_at: time, data } = this.#record;
     const stands = stalled && !isTerminal(this.#record);
     this.node.dataset.status = stands ? "STALLED" : status;
-    this.#title.textContent = this.name;
+    this.#link.textContent = this.name;
     this.#chip.textContent = t(stands ? "stalled" : status);
     this.#time.textContent = isTerminal(this.#record) && time ? when(time) : "";
     const counted = data?.rows_total ? t("rows_done", { done: data.rows_done ?? 0, total: data.rows_total }) : "";
@@ -98,7 +78,7 @@ export class ImportCard {
     this.#renderCounts();
     this.#problem.hidden = status !== "FAILED";
     this.#problem.textContent = status === "FAILED" ? reasonOf(this.#record) : "";
-    this.#renderRows();
+    this.#rows.render(this.#counts?.failed ?? 0);
   }
 
   #renderCounts() {
@@ -115,54 +95,10 @@ export class ImportCard {
     }));
   }
 
-  #renderRows() {
-    const failed = this.#counts?.failed ?? 0;
-    const open = !this.#details.hidden;
-    this.#toggle.hidden = failed === 0;
-    this.#toggle.textContent = open ? t("failed_hide") : t("failed_show", { n: failed });
-    this.#caption.textContent = t("failed_rows");
-    this.#moreButton.textContent = t("show_more");
-    this.#moreButton.hidden = !this.#more || this.#page === 0;
-    this.#table.hidden = this.#rows.length === 0;
-    this.#head.replaceChildren(...["line", "name", "reason"].map((key) => cell("th", t(key), { scope: "col" })));
-    this.#body.replaceChildren(...this.#rows.map(({ line, name, code, reason }) => element("tr", { tabindex: "-1" },
-      cell("td", `${line}`), cell("td", name || "—"), cell("td", explain("row", code, reason)))));
-  }
-
-  #fold() {
-    this.#details.hidden = !this.#details.hidden;
-    this.#toggle.setAttribute("aria-expanded", `${!this.#details.hidden}`);
-    if (!this.#details.hidden && this.#page === 0) this.#load();
+  async #readCounts() {
+    const answer = await this.#rows.load();
+    if (!answer) return;
+    this.#counts ??= answer.result;
     this.render();
-  }
-
-  async #load() {
-    if (this.#loading) return;
-    this.#loading = true;
-    const first = this.#rows.length;
-    this.#trouble.textContent = "";
-    try {
-      const answer = await this.#readRows(this.#record.topic.slice("job:".length), this.#page + 1);
-      this.#page += 1;
-      this.#rows.push(...answer.rows);
-      this.#more = answer.next !== null;
-      this.#counts ??= answer.result;
-    } catch (error) {
-      const { code, message } = /** @type {{code: string, message: string}} */ (error);
-      this.#trouble.textContent = explain("error", code, message);
-    }
-    this.#loading = false;
-    this.render();
-    // The reader goes on where the new rows begin; the button may be gone.
-    if (first > 0) /** @type {HTMLElement | undefined} */ (this.#body.children[first])?.focus();
-  }
-
-  #forgetRows() {
-    this.#counts = null;
-    this.#rows = [];
-    this.#page = 0;
-    this.#more = true;
-    this.#details.hidden = true;
-    this.#toggle.setAttribute("aria-expanded", "false");
   }
 }

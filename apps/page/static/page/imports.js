@@ -1,7 +1,7 @@
 // Imports of students: their cards, and what their form does.
 
 import * as api from "./api.js";
-import { ImportCard, reasonOf } from "./import-card.js";
+import { ImportCard } from "./import-card.js";
 import { currentLanguage, t } from "./strings.js";
 
 const MAX_BYTES = 20_000_000;
@@ -11,7 +11,7 @@ const UPLOAD_MS = 10 * 60_000;
  * @typedef {import("../realtime/client.js").Record} Record
  * @typedef {{job_id: string, job_type: string, status: string, attempt: number, created_at: string,
  *   finished_at: string | null, file_name: string | null, result: object | null, error_code: string | null,
- *   error_message: string | null}} Job
+ *   error_message: string | null, created_by: string | null, dispatched_at: string | null, retry_can_help: boolean}} Job
  * @typedef {(sentence: (() => string) | null) => void} Say
  */
 
@@ -29,30 +29,21 @@ export function recordOf(job) {
   };
 }
 
-/** @param {string} jobId @param {number} page */
-const readRows = (jobId, page) => api.callJson(`/api/v1/jobs/${encodeURIComponent(jobId)}/result/?outcome=failed&page=${page}`);
+/** What they tell beyond the record. @param {Job} job @returns {import("./jobs/register.js").Detail} */
+export function detailOf(job) {
+  return {
+    by: job.created_by,
+    began: Date.parse(job.created_at) / 1000,
+    sent: job.dispatched_at ? Date.parse(job.dispatched_at) / 1000 : null,
+    ended: job.finished_at ? Date.parse(job.finished_at) / 1000 : null,
+    retryCanHelp: job.retry_can_help,
+  };
+}
 
 /** @param {Record} record */
 export function makeCard(record) {
   const ours = record.topic.startsWith("job:") && record.data?.job_type === "excel_parsing";
-  return ours ? new ImportCard(record, readRows) : null;
-}
-
-/** @param {Record} record @param {string} name */
-export function ending(record, name) {
-  if (record.status === "DONE") return t("said_done", { name, ...record.data?.result });
-  return record.status === "FAILED" ? t("said_failed", { name, reason: reasonOf(record) }) : t("said_cancelled", { name });
-}
-
-/** @returns {Promise<{record: Record, began: number}[]>} */
-export async function recent() {
-  const { results } = await api.callJson("/api/v1/jobs/?page=1");
-  return results.map((/** @type {Job} */ job) => ({ record: recordOf(job), began: Date.parse(job.created_at) / 1000 }));
-}
-
-/** @param {string} jobId */
-export async function read(jobId) {
-  return recordOf(await api.callJson(`/api/v1/jobs/${encodeURIComponent(jobId)}/`));
+  return ours ? new ImportCard(record) : null;
 }
 
 /** Sends a workbook; the first word on its job. @param {File} file @param {Say} say @returns {Promise<Record>} */

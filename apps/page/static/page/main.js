@@ -1,58 +1,68 @@
-// The page: who is signed in, which view is shown, and the feed that fills it.
+// The page: who is signed in, which view the address shows, and the feed that fills it.
 
-import { connect } from "../realtime/client.js";
+import { connect, isTerminal } from "../realtime/client.js";
 import * as api from "./api.js";
 import { Cards } from "./cards.js";
 import { ConnectionLine } from "./connection.js";
 import { at } from "./dom.js";
 import { onSignedOut, onSubmit } from "./forms.js";
+import { VIEWS } from "./frame/addresses.js";
+import { Bell } from "./frame/bell.js";
+import { Router } from "./frame/router.js";
+import { Speaker } from "./frame/speaker.js";
+import { setTitle, writeTitle } from "./frame/title.js";
 import { bindImportForm } from "./import-form.js";
 import * as imports from "./imports.js";
+import { Details, readNewest, readOne } from "./jobs/details.js";
+import { endingOf } from "./jobs/kinds.js";
+import { JobPage } from "./jobs/page.js";
+import { Register } from "./jobs/register.js";
+import { Now } from "./now/now.js";
 import { Question } from "./question.js";
 import { complain, reached, repeat, say, sentenceFor } from "./sentences.js";
 import { SignIns } from "./sign-ins.js";
 import { currentLanguage, setLanguage, t, wordFor } from "./strings.js";
-import { Tabs } from "./tabs.js";
 import { bindVideoForm, listLectures, listMissingLectures } from "./video-form.js";
 import * as videos from "./videos.js";
 
-const VIEWS = ["sign-in", "change", "refused", "work"];
-const FACULTY = ["owner", "staff", "teacher"];
+const SCREENS = ["sign-in", "change", "refused", "work"];
 const OFFICE = ["owner", "staff"];
 
 /** @param {string} name */
-const place = (name) => ({
-  list: at(`${name}-list`), none: at(`${name}-none`), more: at(`${name}-more`, HTMLButtonElement), spoken: at("spoken"),
-});
+const place = (name) => ({ list: at(`${name}-list`), none: at(`${name}-none`), more: at(`${name}-more`, HTMLButtonElement) });
 
 const player = new videos.Player(at("player", HTMLDialogElement));
 const signIns = new SignIns(at("sign-ins", HTMLDialogElement));
 const question = new Question(at("question", HTMLDialogElement));
-const tabs = new Tabs(["imports", "videos"]);
-/** What this page knows of each kind of work. */
-const KINDS = {
-  job: { ...imports, cards: new Cards(place("imports"), imports.makeCard, imports.ending) },
-  video: { ...videos, cards: new Cards(place("videos"), videos.cardMaker(play, askToRemove, removed), videos.ending) },
+/** The lists of the views that have one kind of job only. */
+const LISTS = {
+  job: new Cards(place("imports"), imports.makeCard),
+  video: new Cards(place("videos"), videos.cardMaker(play, askToRemove, removed)),
 };
+const register = new Register();
+const details = new Details((answer) => learnAnswers([answer]), (topic) => Boolean(register.get(topic)?.detail));
+const router = new Router(() => showPlace(true));
+const now = new Now((query) => router.replaceQuery(query));
+const jobPage = new JobPage((answer) => learnAnswers([answer]), play);
+const speaker = new Speaker(at("spoken"));
+const bell = new Bell(at("notify"), ({ record }) => endingOf(record), (address) => router.go(address));
 /** @type {import("../realtime/client.js").Feed | null} */
 let feed = null;
 const line = new ConnectionLine({
   line: at("connection"), text: at("connection-text"), next: at("connection-next"), spoken: at("connection-spoken"),
-});
+  reconnect: at("reconnect"),
+}, () => feed?.reconnect());
 /** Whether somebody who need not change the password wants to. */
 let changing = false;
 
 function translate() {
   document.documentElement.lang = currentLanguage();
-  document.title = t("product");
   for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(/** @type {HTMLElement} */ (node).dataset.t ?? "");
   for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", t(/** @type {HTMLElement} */ (node).dataset.label ?? ""));
   repeat();
   at("language").lang = currentLanguage() === "ko" ? "en" : "ko";
-  for (const { cards } of Object.values(KINDS)) cards.render();
-  line.render();
-  signIns.render();
-  question.render();
+  for (const part of [...Object.values(LISTS), now, jobPage, line, signIns, question]) part.render();
+  writeTitle();
   showWho();
 }
 
@@ -62,27 +72,58 @@ function showWho() {
   at("who").textContent = claims ? [claims.tenant_code, claims.name, wordFor("role", claims.role)].filter(Boolean).join(" · ") : "";
 }
 
-/** Shows the view that fits who is signed in. @param {boolean} [moveFocus] after something the user did */
-function enter(moveFocus = false) {
-  const claims = api.signedIn();
+/** Forgets what belongs to whoever was signed in. */
+function clear() {
   feed?.close();
   feed = null;
-  for (const { cards } of Object.values(KINDS)) cards.clear();
-  player.close();
-  signIns.close();
-  question.close();
-  const faculty = claims !== null && FACULTY.includes(claims.role);
+  for (const part of [...Object.values(LISTS), register, details, now, speaker, bell]) part.clear();
+  for (const part of [jobPage, player, signIns, question]) part.close();
+}
+
+/** Shows the screen that fits who is signed in. @param {boolean} [moveFocus] after something the user did */
+function enter(moveFocus = false) {
+  const claims = api.signedIn();
+  clear();
+  const allowed = claims !== null && VIEWS[router.place.view].includes(claims.role);
   changing &&= claims !== null && !claims.must_change_password;
-  const view = !claims ? "sign-in" : claims.must_change_password || changing ? "change" : faculty ? "work" : "refused";
-  for (const name of VIEWS) at(name).hidden = name !== view;
+  const screen = !claims ? "sign-in" : claims.must_change_password || changing ? "change" : allowed ? "work" : "refused";
+  for (const name of SCREENS) at(name).hidden = name !== screen;
   at("change-back").hidden = !changing;
   const lead = changing ? "change_own_lead" : "change_lead";
   at("change-lead").dataset.t = lead;
   at("change-lead").textContent = t(lead);
   line.show(null);
-  if (claims && view === "work") watch(claims);
+  if (claims && screen === "work") watch(claims);
   showWho();
-  if (moveFocus) at(view === "sign-in" ? "tenant" : view === "change" ? "old-password" : view === "work" ? `${tabs.chosen}-title` : `${view}-title`).focus();
+  if (screen === "work") return showPlace(moveFocus);
+  setTitle(() => t({ "sign-in": "sign_in", change: "change_title", refused: "staff_only_title" }[screen]));
+  if (moveFocus) at({ "sign-in": "tenant", change: "old-password", refused: "refused-title" }[screen]).focus();
+}
+
+/** Shows what the address says. @param {boolean} moveFocus to the heading of the view */
+function showPlace(moveFocus) {
+  const claims = api.signedIn();
+  const { view, topic } = router.place;
+  if (at("work").hidden || !claims || !VIEWS[view].includes(claims.role)) {
+    if (claims && at("change").hidden) enter(moveFocus); // the role may open one view and not another
+    return;
+  }
+  for (const name of /** @type {(keyof typeof VIEWS)[]} */ (Object.keys(VIEWS))) at(name).hidden = name !== view;
+  for (const link of at("views").querySelectorAll("a")) {
+    if (link.dataset.view === view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  if (view === "now") now.read(location.search);
+  if (view === "job") openJob(topic);
+  else jobPage.close();
+  setTitle(() => (view === "job" ? jobPage.title : t(`${view}_title`)));
+  if (moveFocus) at(`${view}-title`).focus({ preventScroll: true });
+}
+
+/** @param {string} topic */
+function openJob(topic) {
+  jobPage.open(topic, register.get(topic));
+  if (!/^(job|video):/.test(topic)) feed?.watch(topic, () => undefined); // the feed asks for it by its name
 }
 
 /** Opens the form for the own password, or leaves it. The feed is closed meanwhile: the change ends its session.
@@ -138,35 +179,48 @@ function watch(claims) {
   say("import-problem", null);
   say("video-problem", null);
   line.show({ state: "connecting", reason: "", nextAt: null });
-  feed = connect({ ticket, resolve });
+  feed = connect({ ticket, resolve: async (topic) => (await readOne(topic))?.record ?? null });
   feed.on("state", onFeedState);
-  feed.watch("*", (record) => kindOf(record.topic)?.cards.show(record));
+  feed.watch("*", takeRecord);
   const mine = feed;
-  for (const { recent, cards } of Object.values(KINDS)) {
-    recent().then((found) => {
-      if (feed !== mine) return;
-      mine.learn(found.map(({ record }) => record));
-      for (const { record, began } of found) cards.began(record.topic, began);
-    }).catch(() => undefined); // a convenience: the feed brings what runs and what has just ended
+  for (const newest of readNewest()) {
+    // A convenience: the feed brings what runs and what has just ended.
+    newest.then((answers) => feed === mine && learnAnswers(answers)).catch(() => undefined);
   }
   listLectures();
 }
 
 const ticket = () => api.callJson("/api/v1/realtime/ticket/", { method: "POST" });
 
-/** @param {string} topic @returns {typeof KINDS.job | typeof KINDS.video | undefined} */
-function kindOf(topic) {
+/** @param {string} topic */
+function listFor(topic) {
   const kind = topic.split(":")[0];
-  return kind === "job" || kind === "video" ? KINDS[kind] : undefined;
+  return kind === "job" || kind === "video" ? LISTS[kind] : undefined;
 }
 
-/** @param {string} topic */
-async function resolve(topic) {
-  try {
-    return await kindOf(topic)?.read(topic.slice(topic.indexOf(":") + 1)) ?? null;
-  } catch (error) {
-    if (error instanceof api.ApiError && error.status === 404) return null;
-    throw error;
+/** Shows a record of the feed. @param {import("../realtime/client.js").Record} next */
+function takeRecord(next) {
+  listFor(next.topic)?.show(next);
+  const { before, work } = register.take(next);
+  now.show(work);
+  jobPage.update(work);
+  if (next.status === "UNKNOWN") return register.remove(next.topic);
+  speaker.note(before, work.record);
+  bell.note(work);
+  // Why a job ended decides whether a retry can help, which only the API knows.
+  const ended = before !== null && isTerminal(work.record) && !isTerminal(before);
+  if (!work.detail || (ended && work.record.status !== "DONE")) details.want(next.topic, ended);
+}
+
+/** Takes what the API says of jobs. @param {import("./jobs/details.js").Answer[]} answers */
+function learnAnswers(answers) {
+  feed?.learn(answers.map(({ record }) => record));
+  for (const { topic, detail } of answers) {
+    listFor(topic)?.began(topic, detail.began);
+    const work = register.learn(topic, detail);
+    if (!work) continue;
+    now.show(work);
+    jobPage.update(work);
   }
 }
 
@@ -182,7 +236,7 @@ function askToRemove(name) {
 
 /** @param {string} id */
 function removed(id) {
-  KINDS.video.cards.remove(`video:${id}`); // the feed says so too, where it is live
+  LISTS.video.remove(`video:${id}`); // the feed says so too, where it is live
   at("videos-title").focus(); // the button that was used is gone
 }
 
@@ -192,7 +246,7 @@ function onFeedState(status) {
   if (reason === "closed") return; // by this page
   line.show(status);
   if (state === "live" && reached().includes("video-problem")) listMissingLectures();
-  if (state === "live") for (const { cards } of Object.values(KINDS)) cards.speaking = true;
+  if (state === "live") speaker.speaking = true;
   if (state === "stopped" && code === 4410) comeBack({ code: "revoked" });
   else if (state === "stopped" && !api.signedIn()) leave({ code: "token_invalid" });
   else if (state === "stopped") for (const form of ["import", "video"]) say(`${form}-problem`, () => t("stopped_lead", { code: `${code}` }));

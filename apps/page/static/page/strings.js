@@ -6,10 +6,83 @@ const KEY = "academy.language";
 /** @type {{[key: string]: [ko: string, en: string]}} */
 const TEXT = {
   product: ["학원 작업 현황", "Academy work"],
-  tabs: ["작업 종류", "Kinds of work"],
-  tab_imports: ["학생 명단", "Students"],
-  tab_videos: ["동영상", "Videos"],
-  title: ["학생 명단 가져오기", "Import students"],
+  views: ["화면", "Views"],
+  view_now: ["작업 현황", "Now"],
+  view_imports: ["명단 가져오기", "Import"],
+  view_videos: ["동영상", "Videos"],
+  imports_title: ["학생 명단 가져오기", "Import students"],
+
+  now_title: ["진행 중인 작업과 최근 결과", "Running and recent work"],
+  now_lead: [
+    "학원의 모든 작업을 한곳에서 봅니다. 진행 상황이 실시간으로 바뀝니다.",
+    "All the work of your academy in one place, live.",
+  ],
+  now_counts: ["진행 중 {running} · 끝남 {ended}", "{running} running · {ended} ended"],
+  now_list: ["작업", "Jobs"],
+  now_none: ["지금 진행 중이거나 최근에 끝난 작업이 없습니다.", "Nothing is running, and nothing has ended lately."],
+  now_no_match: ["조건에 맞는 작업이 없습니다.", "No job fits these filters."],
+  filters: ["작업 거르기", "Filter the jobs"],
+  filter_kind: ["종류", "Kind"],
+  filter_state: ["상태", "State"],
+  filter_text: ["이름으로 찾기", "Find by name"],
+  all_kinds: ["모든 종류", "All kinds"],
+  state_all: ["모든 상태", "All states"],
+  state_running: ["진행 중", "Running"],
+  state_ended: ["끝남", "Ended"],
+  kind_excel_parsing: ["학생 명단 가져오기", "Student import"],
+  kind_student_export: ["학생 명단 내보내기", "Student export"],
+  kind_bulk_message: ["문자 보내기", "Bulk message"],
+  kind_video: ["동영상", "Video"],
+  kind_job: ["작업", "Job"],
+  waiting_turn: ["차례를 기다리는 중", "Waiting for its turn"],
+  running: ["진행 중", "Running"],
+  STALLED: ["멈춤", "Stalled"],
+  deleted: ["삭제됨", "Deleted"],
+  started_by: ["{name} 시작", "started by {name}"],
+  cancel_named: ["{name} 취소", "Cancel {name}"],
+  retry_named: ["{name} 다시 시도", "Try {name} again"],
+  notify: ["오래 걸린 작업이 끝나면 알림 받기", "Notify me when a long job ends"],
+  reconnect: ["지금 다시 연결", "Reconnect now"],
+
+  job_title: ["작업", "Job"],
+  job_missing: ["작업을 찾을 수 없습니다", "There is no such job"],
+  job_missing_lead: [
+    "주소가 잘못되었거나, 삭제되었거나, 다른 학원의 작업입니다.",
+    "The address is wrong, or the job was deleted, or it is another academy’s.",
+  ],
+  job_line: ["진행 기록", "Time line"],
+  job_result: ["결과", "Result"],
+  all_jobs: ["← 모든 작업", "← All jobs"],
+  download: ["파일 내려받기", "Download the file"],
+  line_queued: ["작업 등록", "Queued"],
+  line_queued_by: ["작업 등록 · {name}", "Queued by {name}"],
+  line_sent: ["차례가 되어 서버로 보냄", "Its turn has come"],
+  line_attempt: ["{n}번째 시도 시작", "Attempt {n} begins"],
+  line_stalled: ["멈춤 · 작업하던 서버에서 응답 없음", "Stalled: its worker has gone silent"],
+  line_resumed: ["다시 진행", "It goes on"],
+  fact_by: ["시작한 사람", "Started by"],
+  fact_began: ["등록", "Queued"],
+  fact_ended: ["끝남", "Ended"],
+  fact_took: ["걸린 시간", "Took"],
+  fact_attempts: ["시도", "Attempts"],
+  result_created: ["새로 등록", "Created"],
+  result_restored: ["복원", "Restored"],
+  result_existing: ["이미 있음", "Existing"],
+  result_failed: ["실패", "Failed"],
+  result_rows: ["학생", "Students"],
+  result_sent: ["보냄", "Sent"],
+  result_total: ["전체", "Total"],
+  step_write: ["파일 만드는 중", "Writing the file"],
+  step_send: ["보내는 중", "Sending"],
+  failed_download: ["고쳐서 다시 올릴 파일 받기", "Download them to correct"],
+  failed_file: ["실패한 행", "failed rows"],
+  said_ended: ["{name}: 완료했습니다.", "{name}: done."],
+  said_many: ["작업 소식이 {n}건 있습니다.", "{n} jobs have news."],
+  error_file_gone: ["내려받을 수 있는 기간(24시간)이 지났습니다. 다시 내보내 주십시오.", "The file is kept for 24 hours only: export it again."],
+  error_job_ended: ["이미 끝난 작업입니다.", "This job has already ended."],
+  error_job_not_failed: ["실패했거나 취소된 작업만 다시 시도할 수 있습니다.", "Only a failed or cancelled job is tried again."],
+  error_upload_again: ["파일이 더는 보관되어 있지 않습니다. 파일을 다시 올려 주십시오.", "The file is no longer kept: upload it again."],
+  error_not_found: ["찾을 수 없습니다.", "It does not exist."],
   videos_title: ["강의 동영상", "Lecture videos"],
   videos_lead: [
     "동영상을 올리면 재생할 수 있는 형식으로 변환하고, 진행 상황을 학원의 모든 화면에 실시간으로 표시합니다.",
@@ -268,6 +341,18 @@ export function wordFor(kind, word) {
   return Object.hasOwn(TEXT, `${kind}_${word}`) ? t(`${kind}_${word}`) : word;
 }
 
+/** Whether this page has a text of this name. @param {string} key */
+export function known(key) {
+  return Object.hasOwn(TEXT, key);
+}
+
+/** A length of time in words. @param {number} seconds */
+export function duration(seconds) {
+  const parts = { hour: Math.floor(seconds / 3600), minute: Math.floor((seconds % 3600) / 60), second: Math.round(seconds % 60) };
+  const shown = Object.entries(parts).filter(([unit, value]) => value || (unit === "second" && seconds < 60));
+  return shown.map(([unit, value]) => new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(value)).join(" ");
+}
+
 /** @param {number} value */
 export function number(value) {
   return new Intl.NumberFormat(language).format(value);
@@ -281,11 +366,11 @@ export function length(seconds) {
   return shown.map((part, index) => (index ? `${part}`.padStart(2, "0") : `${part}`)).join(":");
 }
 
-/** A time of today as a time, an older one with its day. @param {number} seconds since 1970 */
-export function when(seconds) {
+/** A time of today as a time, an older one with its day. @param {number} seconds since 1970 @param {boolean} [exact] to the second */
+export function when(seconds, exact = false) {
   const date = new Date(seconds * 1000);
   const today = date.toDateString() === new Date().toDateString();
   /** @type {Intl.DateTimeFormatOptions} */
   const day = today ? {} : { month: "short", day: "numeric" };
-  return new Intl.DateTimeFormat(language, { ...day, hour: "numeric", minute: "2-digit" }).format(date);
+  return new Intl.DateTimeFormat(language, { ...day, hour: "numeric", minute: "2-digit", ...(exact && { second: "2-digit" }) }).format(date);
 }

@@ -2,6 +2,7 @@
 
 import { Bar } from "./bar.js";
 import { element } from "./dom.js";
+import { addressOf } from "./frame/addresses.js";
 import { isTerminal } from "../realtime/client.js";
 import { explain, length, t, when } from "./strings.js";
 
@@ -17,7 +18,7 @@ export class VideoCard {
   #record;
   #deeds;
   #bar = new Bar();
-  #title = element("h3");
+  #link = element("a");
   #chip = element("span", { class: "chip" });
   #time = element("time");
   #picture = /** @type {HTMLImageElement} */ (element("img", { alt: "", class: "picture", width: "160", height: "90", loading: "lazy" }));
@@ -33,7 +34,7 @@ export class VideoCard {
   node = element(
     "li",
     { class: "card" },
-    element("header", {}, this.#title, this.#chip, this.#time),
+    element("header", {}, element("h3", {}, this.#link), this.#chip, this.#time),
     this.#bar.node, this.#ready, this.#problem, this.#cancel, this.#retry, this.#remove,
   );
 
@@ -41,6 +42,7 @@ export class VideoCard {
   constructor(record, deeds) {
     this.#record = record;
     this.#deeds = deeds;
+    this.#link.setAttribute("href", addressOf(record.topic));
     // A video may have no picture: its place stays grey.
     this.#picture.addEventListener("error", () => this.#picture.removeAttribute("src"));
     this.#play.addEventListener("click", () => deeds.play(this.#id));
@@ -78,7 +80,7 @@ export class VideoCard {
     const { status, stalled, published_at: time, data, error } = this.#record;
     const ended = isTerminal(this.#record);
     this.node.dataset.status = stalled && !ended ? "STALLED" : status;
-    this.#title.textContent = this.name;
+    this.#link.textContent = this.name;
     this.#chip.textContent = t(stalled && !ended ? "stalled" : status === "PROCESSING" ? "encoding" : status);
     this.#time.textContent = ended && time ? when(time) : "";
     this.#bar.render(this.#record, this.name, this.#chip.textContent);

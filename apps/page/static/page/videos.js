@@ -1,7 +1,6 @@
 // Videos of lectures: their cards, what their form does, and the player.
 
 import * as api from "./api.js";
-import { explain, t } from "./strings.js";
 import { VideoCard } from "./video-card.js";
 
 const HLS = "application/vnd.apple.mpegurl";
@@ -29,15 +28,10 @@ export function recordOf(video) {
 /** @param {string} id @returns {Promise<Video>} */
 const readVideo = (id) => api.callJson(`/media/videos/${encodeURIComponent(id)}/`);
 
-/** @param {string} id */
-export async function read(id) {
-  return recordOf(await readVideo(id));
-}
-
-/** @returns {Promise<{record: Record, began: number}[]>} */
-export async function recent() {
-  const { results } = await api.callJson("/media/videos/?page=1");
-  return results.map((/** @type {Video} */ video) => ({ record: recordOf(video), began: Date.parse(video.created_at) / 1000 }));
+/** What they tell beyond the record. @param {Video} video @returns {import("./jobs/register.js").Detail} */
+export function detailOf(video) {
+  const ended = video.finished_at ? Date.parse(video.finished_at) / 1000 : null;
+  return { by: null, began: Date.parse(video.created_at) / 1000, sent: null, ended, retryCanHelp: false };
 }
 
 /** @param {string} deed */
@@ -60,13 +54,6 @@ export function cardMaker(play, ask, removed) {
   const removeAndTell = (/** @type {string} */ id) => remove(id).then(() => removed(id));
   const deeds = { read: readVideo, play, cancel: doTo("cancel"), retry: doTo("retry"), ask, remove: removeAndTell };
   return (/** @type {Record} */ record) => (record.topic.startsWith("video:") ? new VideoCard(record, deeds) : null);
-}
-
-/** @param {Record} record @param {string} name */
-export function ending(record, name) {
-  if (record.status === "READY") return t("said_ready", { name });
-  const reason = explain("error", record.error?.code ?? "internal", record.error?.message);
-  return record.status === "FAILED" ? t("said_failed", { name, reason }) : t("said_cancelled", { name });
 }
 
 /** Sends a video; the first word on it. @param {File} file @param {string} title @param {string} lecture

@@ -1,0 +1,16 @@
+// The facts about a job: who started it, when, and how long it took.
+
+import { isTerminal } from "../../realtime/client.js";
+import { duration, number, t, when } from "../strings.js";
+
+/** @param {import("./register.js").Work} work @returns {[string, string][]} each with its name */
+export function factsOfJob({ record, detail, began }) {
+  const ended = isTerminal(record) ? detail?.ended ?? record.published_at ?? null : null;
+  /** @type {[string, string][]} */
+  const facts = [];
+  if (detail?.by) facts.push([t("fact_by"), detail.by]);
+  facts.push([t("fact_began"), when(began)]);
+  if (ended) facts.push([t("fact_ended"), when(ended)], [t("fact_took"), duration(Math.max(0, ended - began))]);
+  if (record.attempt > 1) facts.push([t("fact_attempts"), number(record.attempt)]);
+  return facts;
+}

@@ -1,0 +1,48 @@
+"""What the tests of the page's views share: pages that are signed in, and records that are published for them."""
+
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
+
+from harness.system import PASSWORD, System, tenant_of
+from realtime.publish import Publisher
+from tests.page.test_imports import fill_in
+
+PATIENCE = 60_000
+
+
+class Console:
+    """Signed-in pages of a system, each in a browser of its own."""
+
+    def __init__(self, browser: Browser, system: System) -> None:
+        self._browser, self._system = browser, system
+        self.contexts: list[BrowserContext] = []
+
+    async def open(self, path: str = "/", username: str = "owner", academy: str = "hanbit", **context: Any) -> Page:
+        """Open an address and sign in there."""
+        self.contexts.append(await self._browser.new_context(**context))
+        page = await self.contexts[-1].new_page()
+        await page.goto(self._system.address + path)
+        await fill_in(page, academy, username, PASSWORD)
+        return page
+
+    def publish(self, topic: str, status: str, *, attempt: int = 1, academy: str = "hanbit", **record: Any) -> None:
+        """Publish the status of a job, as a worker does."""
+        with Publisher.from_url(self._system.redis.url) as publisher:
+            publisher.status(
+                tenant_id=tenant_of(self._system, academy), topic=topic, attempt=attempt, status=status, **record
+            )
+
+
+async def is_live(page: Page) -> None:
+    await expect(page.locator("#connection")).to_have_attribute("data-state", "live", timeout=PATIENCE)
+
+
+def job(page: Page, name: str) -> Locator:
+    """Return the card of a job in the list of all jobs."""
+    return page.locator("#now-list > li").filter(has=page.get_by_role("link", name=name, exact=True))
+
+
+async def shows(page: Page, view: str) -> None:
+    """Wait until the page shows a view, and its heading has the focus."""
+    await expect(page.locator(f"#{view}-title")).to_be_focused(timeout=PATIENCE)

@@ -1,0 +1,84 @@
+"""Each view of the page has an address: back, reload and a copied link work, and title and focus follow."""
+
+import re
+
+import httpx
+import pytest
+from playwright.async_api import expect
+
+from harness.system import System
+from tests.page.console import Console, is_live, job, shows
+
+ABSENT = "/jobs/6b7a9c2e-0000-4000-8000-000000000000"
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+
+async def test_links_change_the_address_title_and_focus_and_back_and_forward_work(console: Console) -> None:
+    page = await console.open()
+    await is_live(page)
+    await shows(page, "now")
+    await expect(page).to_have_title("진행 중인 작업과 최근 결과 · 학원 작업 현황")
+    await page.evaluate("window.here = true")
+    await page.get_by_role("link", name="동영상", exact=True).click()
+    await shows(page, "videos")
+    await expect(page).to_have_url(re.compile("/videos$"))
+    await expect(page).to_have_title("강의 동영상 · 학원 작업 현황")
+    await page.get_by_role("link", name="명단 가져오기").press("Enter")
+    await shows(page, "imports")
+    await page.go_back()
+    await shows(page, "videos")
+    await page.go_back()
+    await shows(page, "now")
+    await page.go_forward()
+    await shows(page, "videos")
+    assert await page.evaluate("window.here"), "nothing was loaded again"
+    await expect(page.get_by_role("link", name="동영상", exact=True)).to_have_attribute("aria-current", "page")
+    await page.get_by_role("button", name="English").click()
+    await expect(page).to_have_title("Lecture videos · Academy work")
+
+
+async def test_a_copied_link_opens_the_same_job_in_another_browser_and_after_a_reload(console: Console) -> None:
+    console.publish("report:2026-03", "PROCESSING", data={"title": "월말 보고서"})
+    first = await console.open()
+    await job(first, "월말 보고서").get_by_role("link").click()
+    await shows(first, "job")
+    await expect(first.locator("#job-title")).to_have_text("월말 보고서")
+    path = await first.evaluate("location.pathname")
+    second = await console.open(path, "teacher")
+    await shows(second, "job")
+    await expect(second.locator("#job-title")).to_have_text("월말 보고서")
+    await expect(second).to_have_title("월말 보고서 · 학원 작업 현황")
+    await second.reload()
+    await expect(second.locator("#job-title")).to_have_text("월말 보고서")
+    console.publish("report:2026-03", "DONE", data={"title": "월말 보고서"})
+    await expect(second.locator("#job-state")).to_have_text("완료")
+
+
+@pytest.mark.parametrize("path", [ABSENT, "/jobs/report:no-such", "/videos/999999"])
+async def test_a_link_to_a_job_that_does_not_exist_says_so(console: Console, path: str) -> None:
+    page = await console.open(path)
+    await expect(page.locator("#job-title")).to_have_text("작업을 찾을 수 없습니다", timeout=60_000)
+    await expect(page.locator("#job-problem")).to_contain_text("다른 학원의 작업입니다")
+
+
+async def test_a_link_that_the_role_may_not_open_says_so_and_keeps_the_address(console: Console) -> None:
+    page = await console.open("/videos", "student")
+    await shows(page, "refused")
+    await expect(page.get_by_role("heading", name="직원용 화면입니다")).to_be_visible()
+    await expect(page).to_have_title("직원용 화면입니다 · 학원 작업 현황")
+    await expect(page).to_have_url(re.compile("/videos$"))
+
+
+@pytest.mark.parametrize("path", ["/", ABSENT, "/jobs/report:1", "/videos", "/videos/7", "/students/import"])
+async def test_the_server_answers_each_address_with_the_page(system: System, path: str) -> None:
+    async with httpx.AsyncClient(base_url=system.address) as client:
+        page, other = await client.get(path), await client.get("/")
+    assert (page.status_code, page.content) == (200, other.content)
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/jobs/", "/videos/x", "/students", "/jobs/a/b"])
+async def test_other_paths_are_not_found(system: System, path: str) -> None:
+    async with httpx.AsyncClient(base_url=system.address) as client:
+        answer = await client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
