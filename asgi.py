@@ -18,18 +18,18 @@ with sentences_in_the_log():
 
 from django.apps import apps
 from django.conf import settings
-from servestatic import ServeStaticASGI
 
 from apps.core.allowance import admit_body, body_limits
 from config.body_limit import limit_body
 from config.charset import utf8_only
 from config.headers import over_tls, with_headers
+from config.static_files import StaticFiles
 from realtime.web.routing import with_realtime
 
 
 def serve_static(wrapped: Any) -> Any:
     """Serve the `static/` folders of all apps. All other requests go to the wrapped application."""
-    server = ServeStaticASGI(wrapped, max_age=60, allow_all_origins=False)
+    server = StaticFiles(wrapped)
     for app in apps.get_app_configs():
         if app.label == "admin" and not settings.ADMIN_SITE:
             continue

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 # The page may contain nothing inline, and may load nothing from other sites. In browsers that cannot play HLS, a script
@@ -14,6 +15,7 @@ CONTENT_SECURITY_POLICY = (
 
 
 @require_safe
+@gzip_page  # it contains no secret that compression could reveal
 def index(request: HttpRequest) -> HttpResponse:
     response = render(request, "page/index.html")
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.format(connect=_connect_sources(request))

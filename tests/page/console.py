@@ -1,11 +1,13 @@
 """What the tests of the page's views share: pages that are signed in, and records that are published for them."""
 
+import time
 from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from harness.system import PASSWORD, System, tenant_of
 from realtime.publish import Publisher
+from realtime.records.record import draft_record
 from tests.page.test_imports import fill_in
 
 PATIENCE = 60_000
@@ -16,22 +18,22 @@ class Console:
 
     def __init__(self, browser: Browser, system: System) -> None:
         self._browser, self._system = browser, system
+        self.address = system.address
         self.contexts: list[BrowserContext] = []
 
     async def open(self, path: str = "/", username: str = "owner", academy: str = "hanbit", **context: Any) -> Page:
         """Open an address and sign in there."""
         self.contexts.append(await self._browser.new_context(**context))
         page = await self.contexts[-1].new_page()
-        await page.goto(self._system.address + path)
+        await page.goto(self.address + path)
         await fill_in(page, academy, username, PASSWORD)
         return page
 
     def publish(self, topic: str, status: str, *, attempt: int = 1, academy: str = "hanbit", **record: Any) -> None:
         """Publish the status of a job, as a worker does."""
+        draft = draft_record(topic=topic, attempt=attempt, status=status, published_at=time.time(), **record)
         with Publisher.from_url(self._system.redis.url) as publisher:
-            publisher.status(
-                tenant_id=tenant_of(self._system, academy), topic=topic, attempt=attempt, status=status, **record
-            )
+            publisher.publish(tenant_of(self._system, academy), draft)
 
 
 async def is_live(page: Page) -> None:

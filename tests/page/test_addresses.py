@@ -4,7 +4,7 @@ import re
 
 import httpx
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from harness.system import System
 from tests.page.console import Console, is_live, job, shows
@@ -82,3 +82,33 @@ async def test_other_paths_are_not_found(system: System, path: str) -> None:
     async with httpx.AsyncClient(base_url=system.address) as client:
         answer = await client.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+async def test_no_view_is_wider_than_a_phone(console: Console, language: str) -> None:
+    console.publish("wide:1", "FAILED", data={"title": "아주 긴 이름의 월말 상담 보고서 모음 (전체 학년, 전체 반)"})
+    page = await console.open(viewport={"width": 360, "height": 740}, color_scheme="dark")
+    await is_live(page)
+    if language == "en":
+        await page.get_by_role("button", name="English").click()
+    for path in ("/", "/jobs/wide:1", "/videos", "/students/import"):
+        await page.goto(console.address + path)
+        await is_live(page)
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360, path
+
+
+async def test_the_first_useful_paint_takes_less_than_100_kb(console: Console) -> None:
+    page = await console.open()
+    await is_live(page)
+    await page.reload()
+    await shows_again(page)
+    loaded = "performance.getEntriesByType('navigation').concat(performance.getEntriesByType('resource'))"
+    sizes = await page.evaluate(f"{loaded}.map(({{ name, encodedBodySize }}) => [name, encodedBodySize])")
+    assert sum(size for _, size in sizes) < 100_000, sizes
+    assert not any("hls" in name for name, _ in sizes)
+
+
+async def shows_again(page: Page) -> None:
+    """Wait until the list of jobs is filled after a reload."""
+    await is_live(page)
+    await expect(page.locator("#now-list > li")).not_to_have_count(0)

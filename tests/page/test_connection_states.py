@@ -110,6 +110,26 @@ async def test_one_window_too_many_shows_the_seconds_to_its_next_try_and_connect
         await expect_state(second, "live")
 
 
+async def test_reconnect_now_does_not_wait_for_the_next_try_and_is_there_only_while_it_can_help(
+    pages: Pages, system: System
+) -> None:
+    with system.another_web(REALTIME_MAX_CONNECTIONS_PER_USER="1") as web:
+        first = await pages.open(web.address)
+        await expect_state(first, "live")
+        await expect(first.get_by_role("button", name="지금 다시 연결")).to_be_hidden()
+        second = await pages.open(web.address)
+        await expect_state(second, "refused", "too_many_user")
+        button = second.get_by_role("button", name="지금 다시 연결")
+        await expect(second.locator("#connection-next")).to_have_text(re.compile("초 후 다시 시도"))
+        await first.context.close()
+        async with second.expect_websocket() as opened:
+            await button.press("Enter")
+        assert "/ws/events/" in (await opened.value).url
+        await expect(second.locator("#connection")).to_be_focused()
+        await expect_state(second, "live")
+        await expect(button).to_be_hidden()
+
+
 async def test_behind_a_proxy_that_refuses_websockets_the_page_uses_another_transport(
     pages: Pages, system: System
 ) -> None:

@@ -47,6 +47,8 @@ async def test_stalls_and_retries_are_added_while_one_looks(console: Console) ->
     page = await console.open("/jobs/night:7")
     await is_live(page)
     await expect(page.locator("#job-title")).to_have_text("야간 정산")
+    console.publish("night:7", "PROCESSING", stalled=True)
+    await expect(page.locator("#job-state")).to_have_text("멈춤 · 다시 시도할 예정입니다")
     console.publish("night:7", "PENDING", attempt=2)
     console.publish("night:7", "PROCESSING", attempt=2)
     console.publish("night:7", "FAILED", attempt=2, error={"code": "dead_letter", "message": "It failed."})
@@ -54,7 +56,7 @@ async def test_stalls_and_retries_are_added_while_one_looks(console: Console) ->
     await expect(page.locator("#job-failure")).to_contain_text("여러 번 시도했지만")
     seen = await line(page)
     assert seen[0] == "작업 등록"
-    assert "2번째 시도 시작" in seen
+    assert seen.index("멈춤 · 작업하던 서버에서 응답 없음") < seen.index("2번째 시도 시작")
     assert seen[-1] == "실패"
     await expect(page.get_by_role("button", name="다시 시도")).to_have_count(0)
 

@@ -5,7 +5,7 @@ import { stateFor, t } from "./strings.js";
 
 const LASTS_MS = 3000;
 const SECOND_MS = 1000;
-const WAITING = ["offline", "refused", "delayed"]; // the states in which an attempt at once may help
+const WAITING = ["offline", "refused"]; // until the next attempt, which need not be waited for
 
 /** @typedef {{state: string, reason: string, nextAt: number | null}} Shown */
 
@@ -43,7 +43,7 @@ export class ConnectionLine {
   /** Says the same in the language that is now chosen. */
   render() {
     this.#nodes.text.textContent = stateFor(this.#shown.state, this.#shown.reason);
-    this.#nodes.reconnect.hidden = !WAITING.includes(this.#shown.state);
+    this.#nodes.reconnect.hidden = !WAITING.includes(this.#shown.state) && this.#shown.reason !== "silent";
     this.#count();
   }
 
