@@ -139,7 +139,7 @@ async def test_many_ends_at_once_are_one_sentence_for_a_screen_reader(console: C
         console.publish(f"crowd:{number}", "DONE")
     await expect(job(page, "무리 11")).to_have_attribute("data-status", "DONE")
     console.publish("crowd:last", "PROCESSING", data={"title": "마지막"})
-    await page.wait_for_function("said.join().includes('마지막') || said.length > 4", timeout=PATIENCE)
+    await page.wait_for_function("() => said.join().includes('마지막') || said.length > 4", timeout=PATIENCE)
     said = await page.evaluate("said")
     assert len(said) <= 4
     assert any(re.fullmatch(r"작업 소식이 \d+건 있습니다\.", sentence) for sentence in said), said

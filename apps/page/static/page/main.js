@@ -1,9 +1,8 @@
 // The page: who is signed in, which view the address shows, and the feed that fills it.
 
-import { connect, isTerminal } from "../realtime/client.js";
 import * as api from "./api.js";
 import { Cards } from "./cards.js";
-import { ConnectionLine } from "./connection.js";
+import { ConnectionLine } from "./frame/connection.js";
 import { at } from "./dom.js";
 import { onSignedOut, onSubmit } from "./forms.js";
 import { VIEWS } from "./frame/addresses.js";
@@ -11,19 +10,18 @@ import { Bell } from "./frame/bell.js";
 import { Router } from "./frame/router.js";
 import { Speaker } from "./frame/speaker.js";
 import { setTitle, writeTitle } from "./frame/title.js";
-import { bindImportForm } from "./import-form.js";
-import * as imports from "./imports.js";
-import { Details, readNewest, readOne } from "./jobs/details.js";
+import { bindImportForm } from "./imports/import-form.js";
+import * as imports from "./imports/imports.js";
 import { endingOf } from "./jobs/kinds.js";
+import { Live } from "./jobs/live.js";
 import { JobPage } from "./jobs/page.js";
-import { Register } from "./jobs/register.js";
 import { Now } from "./now/now.js";
 import { Question } from "./question.js";
 import { complain, reached, repeat, say, sentenceFor } from "./sentences.js";
-import { SignIns } from "./sign-ins.js";
+import { SignIns } from "./frame/sign-ins.js";
 import { currentLanguage, setLanguage, t, wordFor } from "./strings.js";
-import { bindVideoForm, listLectures, listMissingLectures } from "./video-form.js";
-import * as videos from "./videos.js";
+import { bindVideoForm, listLectures, listMissingLectures } from "./videos/video-form.js";
+import * as videos from "./videos/videos.js";
 
 const SCREENS = ["sign-in", "change", "refused", "work"];
 const OFFICE = ["owner", "staff"];
@@ -39,19 +37,16 @@ const LISTS = {
   job: new Cards(place("imports"), imports.makeCard),
   video: new Cards(place("videos"), videos.cardMaker(play, askToRemove, removed)),
 };
-const register = new Register();
-const details = new Details((answer) => learnAnswers([answer]), (topic) => Boolean(register.get(topic)?.detail));
 const router = new Router(() => showPlace(true));
 const now = new Now((query) => router.replaceQuery(query));
-const jobPage = new JobPage((answer) => learnAnswers([answer]), play);
+const jobPage = new JobPage((answer) => live.learnAnswers([answer]), play);
 const speaker = new Speaker(at("spoken"));
 const bell = new Bell(at("notify"), ({ record }) => endingOf(record), (address) => router.go(address));
-/** @type {import("../realtime/client.js").Feed | null} */
-let feed = null;
+const live = new Live({ now, jobPage, lists: LISTS, speaker, bell }, onFeedState);
 const line = new ConnectionLine({
   line: at("connection"), text: at("connection-text"), next: at("connection-next"), spoken: at("connection-spoken"),
   reconnect: at("reconnect"),
-}, () => feed?.reconnect());
+}, () => live.reconnect());
 /** Whether somebody who need not change the password wants to. */
 let changing = false;
 
@@ -72,18 +67,11 @@ function showWho() {
   at("who").textContent = claims ? [claims.tenant_code, claims.name, wordFor("role", claims.role)].filter(Boolean).join(" · ") : "";
 }
 
-/** Forgets what belongs to whoever was signed in. */
-function clear() {
-  feed?.close();
-  feed = null;
-  for (const part of [...Object.values(LISTS), register, details, now, speaker, bell]) part.clear();
-  for (const part of [jobPage, player, signIns, question]) part.close();
-}
-
 /** Shows the screen that fits who is signed in. @param {boolean} [moveFocus] after something the user did */
 function enter(moveFocus = false) {
   const claims = api.signedIn();
-  clear();
+  live.close();
+  for (const dialog of [player, signIns, question]) dialog.close();
   const allowed = claims !== null && VIEWS[router.place.view].includes(claims.role);
   changing &&= claims !== null && !claims.must_change_password;
   const screen = !claims ? "sign-in" : claims.must_change_password || changing ? "change" : allowed ? "work" : "refused";
@@ -114,16 +102,10 @@ function showPlace(moveFocus) {
     else link.removeAttribute("aria-current");
   }
   if (view === "now") now.read(location.search);
-  if (view === "job") openJob(topic);
+  if (view === "job") live.show(topic);
   else jobPage.close();
   setTitle(() => (view === "job" ? jobPage.title : t(`${view}_title`)));
   if (moveFocus) at(`${view}-title`).focus({ preventScroll: true });
-}
-
-/** @param {string} topic */
-function openJob(topic) {
-  jobPage.open(topic, register.get(topic));
-  if (!/^(job|video):/.test(topic)) feed?.watch(topic, () => undefined); // the feed asks for it by its name
 }
 
 /** Opens the form for the own password, or leaves it. The feed is closed meanwhile: the change ends its session.
@@ -179,49 +161,8 @@ function watch(claims) {
   say("import-problem", null);
   say("video-problem", null);
   line.show({ state: "connecting", reason: "", nextAt: null });
-  feed = connect({ ticket, resolve: async (topic) => (await readOne(topic))?.record ?? null });
-  feed.on("state", onFeedState);
-  feed.watch("*", takeRecord);
-  const mine = feed;
-  for (const newest of readNewest()) {
-    // A convenience: the feed brings what runs and what has just ended.
-    newest.then((answers) => feed === mine && learnAnswers(answers)).catch(() => undefined);
-  }
+  live.open();
   listLectures();
-}
-
-const ticket = () => api.callJson("/api/v1/realtime/ticket/", { method: "POST" });
-
-/** @param {string} topic */
-function listFor(topic) {
-  const kind = topic.split(":")[0];
-  return kind === "job" || kind === "video" ? LISTS[kind] : undefined;
-}
-
-/** Shows a record of the feed. @param {import("../realtime/client.js").Record} next */
-function takeRecord(next) {
-  listFor(next.topic)?.show(next);
-  const { before, work } = register.take(next);
-  now.show(work);
-  jobPage.update(work);
-  if (next.status === "UNKNOWN") return register.remove(next.topic);
-  speaker.note(before, work.record);
-  bell.note(work);
-  // Why a job ended decides whether a retry can help, which only the API knows.
-  const ended = before !== null && isTerminal(work.record) && !isTerminal(before);
-  if (!work.detail || (ended && work.record.status !== "DONE")) details.want(next.topic, ended);
-}
-
-/** Takes what the API says of jobs. @param {import("./jobs/details.js").Answer[]} answers */
-function learnAnswers(answers) {
-  feed?.learn(answers.map(({ record }) => record));
-  for (const { topic, detail } of answers) {
-    listFor(topic)?.began(topic, detail.began);
-    const work = register.learn(topic, detail);
-    if (!work) continue;
-    now.show(work);
-    jobPage.update(work);
-  }
 }
 
 /** @param {string} id */
@@ -277,7 +218,7 @@ function bindForms() {
 }
 
 /** @param {Parameters<import("../realtime/client.js").Feed["learn"]>[0]} records of what was uploaded here */
-const learn = (records) => feed?.learn(records);
+const learn = (records) => live.learn(records);
 
 bindForms();
 bindImportForm(learn);

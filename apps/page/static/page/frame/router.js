@@ -19,8 +19,7 @@ export class Router {
 
   /** @param {string} address */
   go(address) {
-    if (address === location.pathname + location.search) return;
-    history.pushState(null, "", address);
+    if (address !== location.pathname + location.search) history.pushState(null, "", address);
     scrollTo(0, 0);
     this.#onMove();
   }

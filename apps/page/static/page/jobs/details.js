@@ -1,8 +1,8 @@
 // Asks the API for what the feed does not say of jobs. New ones are gathered, so that many of them cost one request.
 
 import * as api from "../api.js";
-import { detailOf as videoDetailOf, recordOf as videoRecordOf } from "../videos.js";
-import { detailOf, recordOf } from "../imports.js";
+import { detailOf as videoDetailOf, recordOf as videoRecordOf } from "../videos/videos.js";
+import { detailOf, recordOf } from "../imports/imports.js";
 
 const GATHER_MS = 1500;
 const SINGLY = 5; // of those that are too old for the newest page of the list

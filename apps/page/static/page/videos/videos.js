@@ -1,12 +1,12 @@
 // Videos of lectures: their cards, what their form does, and the player.
 
-import * as api from "./api.js";
+import * as api from "../api.js";
 import { VideoCard } from "./video-card.js";
 
 const HLS = "application/vnd.apple.mpegurl";
 
 /**
- * @typedef {import("../realtime/client.js").Record} Record
+ * @typedef {import("../../realtime/client.js").Record} Record
  * @typedef {{id: number, title: string, status: string, attempt: number, duration: number | null, hls_path: string,
  *   hls_url: string | null, thumbnail_url: string | null, error_code: string | null, error_reason: string | null,
  *   created_at: string, finished_at: string | null}} Video
@@ -28,7 +28,7 @@ export function recordOf(video) {
 /** @param {string} id @returns {Promise<Video>} */
 const readVideo = (id) => api.callJson(`/media/videos/${encodeURIComponent(id)}/`);
 
-/** What they tell beyond the record. @param {Video} video @returns {import("./jobs/register.js").Detail} */
+/** What they tell beyond the record. @param {Video} video @returns {import("../jobs/register.js").Detail} */
 export function detailOf(video) {
   const ended = video.finished_at ? Date.parse(video.finished_at) / 1000 : null;
   return { by: null, began: Date.parse(video.created_at) / 1000, sent: null, ended, retryCanHelp: false };
@@ -105,7 +105,7 @@ export class Player {
 
   /** @param {string} address */
   async #playByScript(address) {
-    const { default: Hls } = await import("./vendor/hls.light.min.mjs");
+    const { default: Hls } = await import("../vendor/hls.light.min.mjs");
     const hls = new Hls({ enableWorker: false }); // a worker of its own would need a script from a blob
     this.#hls = hls;
     hls.loadSource(address);

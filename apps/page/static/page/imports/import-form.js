@@ -1,11 +1,11 @@
 // The form of workbooks: they are chosen, dropped, or the server's sample is tried.
 
-import { at } from "./dom.js";
-import { attempt } from "./forms.js";
+import { at } from "../dom.js";
+import { attempt } from "../forms.js";
 import * as imports from "./imports.js";
-import { say } from "./sentences.js";
+import { say } from "../sentences.js";
 
-/** @typedef {(records: import("../realtime/client.js").Record[]) => void} Learn takes the records of what was uploaded */
+/** @typedef {(records: import("../../realtime/client.js").Record[]) => void} Learn takes the records of what was uploaded */
 
 /** @param {(() => string) | null} sentence */
 const doing = (sentence) => say("import-doing", sentence);

@@ -1,13 +1,13 @@
 // One video on the page: its bar while it is encoded, then its picture and a button that plays it.
 
-import { Bar } from "./bar.js";
-import { element } from "./dom.js";
-import { addressOf } from "./frame/addresses.js";
-import { isTerminal } from "../realtime/client.js";
-import { explain, length, t, when } from "./strings.js";
+import { Bar } from "../bar.js";
+import { element } from "../dom.js";
+import { addressOf } from "../frame/addresses.js";
+import { isTerminal } from "../../realtime/client.js";
+import { explain, length, t, when } from "../strings.js";
 
 /**
- * @typedef {import("../realtime/client.js").Record} Record
+ * @typedef {import("../../realtime/client.js").Record} Record
  * @typedef {{title: string, hls_url: string | null, thumbnail_url: string | null, duration: number | null}} Playable
  * @typedef {{read(id: string): Promise<Playable>, play(id: string): void, cancel(id: string): Promise<void>,
  *   retry(id: string): Promise<void>, ask(name: string): Promise<boolean>, remove(id: string): Promise<void>}} Deeds

@@ -1,7 +1,7 @@
 // What the page says of its connection: at once for the eye, with the seconds to the next attempt, and for the ear only what
 // lasts.
 
-import { stateFor, t } from "./strings.js";
+import { stateFor, t } from "../strings.js";
 
 const LASTS_MS = 3000;
 const SECOND_MS = 1000;

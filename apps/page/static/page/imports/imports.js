@@ -1,14 +1,14 @@
 // Imports of students: their cards, and what their form does.
 
-import * as api from "./api.js";
+import * as api from "../api.js";
 import { ImportCard } from "./import-card.js";
-import { currentLanguage, t } from "./strings.js";
+import { currentLanguage, t } from "../strings.js";
 
 const MAX_BYTES = 20_000_000;
 const UPLOAD_MS = 10 * 60_000;
 
 /**
- * @typedef {import("../realtime/client.js").Record} Record
+ * @typedef {import("../../realtime/client.js").Record} Record
  * @typedef {{job_id: string, job_type: string, status: string, attempt: number, created_at: string,
  *   finished_at: string | null, file_name: string | null, result: object | null, error_code: string | null,
  *   error_message: string | null, created_by: string | null, dispatched_at: string | null, retry_can_help: boolean}} Job
@@ -29,7 +29,7 @@ export function recordOf(job) {
   };
 }
 
-/** What they tell beyond the record. @param {Job} job @returns {import("./jobs/register.js").Detail} */
+/** What they tell beyond the record. @param {Job} job @returns {import("../jobs/register.js").Detail} */
 export function detailOf(job) {
   return {
     by: job.created_by,

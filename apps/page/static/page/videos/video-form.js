@@ -1,10 +1,10 @@
 // The form of videos: a file, its title, and the lecture that it belongs to.
 
-import { ApiError } from "./api.js";
-import { at } from "./dom.js";
-import { onSubmit } from "./forms.js";
-import { complain, say } from "./sentences.js";
-import { t } from "./strings.js";
+import { ApiError } from "../api.js";
+import { at } from "../dom.js";
+import { onSubmit } from "../forms.js";
+import { complain, say } from "../sentences.js";
+import { t } from "../strings.js";
 import * as videos from "./videos.js";
 
 const lecture = at("lecture", HTMLSelectElement);
@@ -24,7 +24,7 @@ export function listMissingLectures() {
   if (lecture.options.length === 0) listLectures();
 }
 
-/** @param {(records: import("../realtime/client.js").Record[]) => void} learn takes the record of what was uploaded */
+/** @param {(records: import("../../realtime/client.js").Record[]) => void} learn takes the record of what was uploaded */
 export function bindVideoForm(learn) {
   const chosen = at("video-file", HTMLInputElement);
   const title = at("video-title", HTMLInputElement);

@@ -1,15 +1,15 @@
 // One import on the page: its bar, its counts, its failed rows.
 
-import { Bar } from "./bar.js";
-import { element } from "./dom.js";
-import { addressOf } from "./frame/addresses.js";
-import { isTerminal } from "../realtime/client.js";
-import { FailedRows } from "./jobs/failed-rows.js";
-import { reasonOf } from "./jobs/kinds.js";
-import { readFailedRows } from "./jobs/read-rows.js";
-import { number, t, when } from "./strings.js";
+import { Bar } from "../bar.js";
+import { element } from "../dom.js";
+import { addressOf } from "../frame/addresses.js";
+import { isTerminal } from "../../realtime/client.js";
+import { FailedRows } from "../jobs/failed-rows.js";
+import { reasonOf } from "../jobs/kinds.js";
+import { readFailedRows } from "../jobs/read-rows.js";
+import { number, t, when } from "../strings.js";
 
-/** @typedef {import("../realtime/client.js").Record} Record */
+/** @typedef {import("../../realtime/client.js").Record} Record */
 
 const OUTCOMES = ["created", "restored", "existing", "failed"];
 

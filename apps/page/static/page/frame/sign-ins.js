@@ -1,8 +1,8 @@
 // The dialog that lists where the account is signed in, and ends what its owner does not know.
 
-import * as api from "./api.js";
-import { cell, element } from "./dom.js";
-import { explain, t, when } from "./strings.js";
+import * as api from "../api.js";
+import { cell, element } from "../dom.js";
+import { explain, t, when } from "../strings.js";
 
 /** Names in a user agent, the more particular first: other browsers also call themselves Chrome and Safari. */
 const BROWSERS = [["Edg", "Edge"], ["Whale", "Whale"], ["SamsungBrowser", "Samsung Internet"], ["OPR", "Opera"],
