@@ -1,8 +1,13 @@
-from django.urls import re_path
+"""The addresses of the page's views. Its router (`static/page/frame/addresses.js`) has the same ones."""
+
+from django.urls import path
 
 from apps.page import views
 
-# The addresses of the page's views. Its router (`static/page/frame/addresses.js`) has the same ones.
-ADDRESSES = r"^(?:(?:jobs/[A-Za-z0-9_:-]+|videos(?:/[0-9]+)?|students/import)/?)?$"
-
-urlpatterns = [re_path(ADDRESSES, views.index, name="page")]
+urlpatterns = [
+    path("", views.index, name="page"),
+    path("jobs/<str:job>", views.index),
+    path("videos", views.index),
+    path("videos/<int:video>", views.index),
+    path("students/import", views.index),
+]

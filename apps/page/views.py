@@ -16,7 +16,7 @@ CONTENT_SECURITY_POLICY = (
 
 @require_safe
 @gzip_page  # it contains no secret that compression could reveal
-def index(request: HttpRequest) -> HttpResponse:
+def index(request: HttpRequest, **_address: object) -> HttpResponse:
     response = render(request, "page/index.html")
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.format(connect=_connect_sources(request))
     response.headers["Cache-Control"] = "no-cache"

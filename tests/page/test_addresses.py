@@ -54,7 +54,7 @@ async def test_a_copied_link_opens_the_same_job_in_another_browser_and_after_a_r
     await expect(second.locator("#job-state")).to_have_text("완료")
 
 
-@pytest.mark.parametrize("path", [ABSENT, "/jobs/report:no-such", "/videos/999999"])
+@pytest.mark.parametrize("path", [ABSENT, "/jobs/report:no-such", "/jobs/없는 것", "/videos/999999"])
 async def test_a_link_to_a_job_that_does_not_exist_says_so(console: Console, path: str) -> None:
     page = await console.open(path)
     await expect(page.locator("#job-title")).to_have_text("작업을 찾을 수 없습니다", timeout=60_000)
@@ -82,6 +82,25 @@ async def test_other_paths_are_not_found(system: System, path: str) -> None:
     async with httpx.AsyncClient(base_url=system.address) as client:
         answer = await client.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_on_load_nothing_is_asked_twice_and_nothing_is_polled_while_the_connection_is_live(
+    console: Console,
+) -> None:
+    page = await console.open(academy="saebom")
+    await is_live(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(f"{request.method} {request.url.removeprefix(console.address)}"))
+    await page.reload()
+    await is_live(page)
+    console.publish("quiet:1", "PROCESSING", academy="saebom", data={"title": "조용한 일"})
+    await expect(job(page, "조용한 일")).to_be_visible()
+    await page.get_by_role("link", name="동영상", exact=True).click()
+    await shows(page, "videos")
+    await page.go_back()
+    await shows(page, "now")
+    assert any("/api/v1/jobs/" in request for request in asked)
+    assert sorted(asked) == sorted(set(asked))
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])

@@ -2,6 +2,8 @@
 
 const FACULTY = ["owner", "staff", "teacher"];
 
+const TOPIC = /^[a-z]{1,16}:[\w-]{1,64}$/;
+
 /** The views, and the roles that may open them. */
 export const VIEWS = { now: FACULTY, job: FACULTY, imports: FACULTY, videos: FACULTY };
 
@@ -9,13 +11,13 @@ export const VIEWS = { now: FACULTY, job: FACULTY, imports: FACULTY, videos: FAC
 
 /** What an address shows, or null if the page has no such address. @param {string} path @returns {Place | null} */
 export function placeOf(path) {
-  const [first, second, more] = path.replace(/\/$/, "").split("/").slice(1);
+  const [first, second, more] = path === "/" ? [] : path.slice(1).split("/");
   if (first === undefined) return { view: "now", topic: "" };
   if (more !== undefined) return null;
   if (first === "students" && second === "import") return { view: "imports", topic: "" };
   if (first === "videos" && second === undefined) return { view: "videos", topic: "" };
   if (first === "videos" && /^\d+$/.test(second)) return { view: "job", topic: `video:${second}` };
-  if (first === "jobs" && /^[\w:-]+$/.test(second ?? "")) return { view: "job", topic: second.includes(":") ? second : `job:${second}` };
+  if (first === "jobs" && second) return { view: "job", topic: TOPIC.test(second) ? second : `job:${second}` };
   return null;
 }
 

@@ -5,7 +5,7 @@ import { detailOf as videoDetailOf, recordOf as videoRecordOf } from "../videos/
 import { detailOf, recordOf } from "../imports/imports.js";
 
 const GATHER_MS = 1500;
-const SINGLY = 5; // of those that are too old for the newest page of the list
+const SINGLY = 5; // at most so many are asked for one by one, and more of them by the list of the newest
 
 /**
  * @typedef {import("./register.js").Detail} Detail
@@ -73,7 +73,7 @@ export class Details {
     this.#wanted.clear();
     if (wanted.length === 0) return;
     try {
-      const found = wanted.length > 1 ? await readNewest()[0] : [];
+      const found = wanted.length > SINGLY ? await readNewest()[0] : [];
       const known = new Set(found.map(({ topic }) => topic));
       found.filter(({ topic }) => wanted.includes(topic)).forEach(this.#onAnswer);
       for (const topic of wanted.filter((one) => !known.has(one)).slice(0, SINGLY)) {
