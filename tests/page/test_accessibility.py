@@ -1,0 +1,59 @@
+"""No view of the page breaks a rule of axe-core: WCAG 2.2 A and AA, and its best practices."""
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page
+
+from academy.adapters.excel.sample import sample_workbook
+from embedded import npm
+from harness.system import System, import_workbook
+from tests.page.console import PATIENCE, Console, is_live
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RUN = """async rules => {
+  const { passes, violations } = await axe.run(document, { runOnly: rules });
+  return [passes.length, violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)])];
+}"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    return Path(npm.packages() / "axe-core" / "axe.min.js").read_text()
+
+
+async def check(page: Page, axe: str) -> None:
+    await page.evaluate(axe)
+    passed, violations = await page.evaluate(RUN, RULES)
+    assert violations == []
+    assert passed > 10
+
+
+@pytest.mark.parametrize(
+    ("width", "colours", "language"), [(360, "dark", "en"), (1440, "light", "ko"), (360, "light", "ko")]
+)
+async def test_no_view_breaks_a_rule(
+    console: Console, system: System, axe: str, width: int, colours: str, language: str
+) -> None:
+    async with system.client() as client, await system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(200, seed=61))
+        await watcher.until_terminal(f"job:{job_id}")
+    console.publish("axe:1", "PROCESSING", data={"title": "진행 중인 일"})
+    page = await console.open(viewport={"width": width, "height": 800}, color_scheme=colours)
+    await is_live(page)
+    if language == "en":
+        await page.get_by_role("button", name="English").click()
+    await check(page, axe)
+    for path in ("/students/import", "/videos", "/jobs/axe:1", "/jobs/none:1"):
+        await page.goto(console.address + path)
+        await is_live(page)
+        await check(page, axe)
+    await page.goto(f"{console.address}/jobs/{job_id}")
+    await page.locator("#job-result .failed-rows button").first.click(timeout=PATIENCE)
+    await page.locator("#job-rows tbody tr").first.wait_for()
+    await check(page, axe)
+    await page.locator("#sign-out").click()
+    await page.locator("#tenant").wait_for()
+    await check(page, axe)
