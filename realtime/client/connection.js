@@ -73,7 +73,7 @@ export class Connection {
   }
 
   /** Whether a snapshot has arrived on the present link. */
-  get synchronized() {
+  get ready() {
     return this.#liveSince > 0;
   }
 
@@ -86,7 +86,6 @@ export class Connection {
 
   close() {
     this.#drop();
-    this.#timers.stop();
     this.status = { ...this.status, state: "stopped" };
   }
 
@@ -119,10 +118,12 @@ export class Connection {
 
   async #open() {
     this.#timers.stop("retry");
+    this.#timers.set("ticket", () => this.#plan(1006), FIRST_FRAME_MS); // if none comes
     if (this.#options.environment.online()) this.#setState("connecting");
     try {
       const granted = await this.#ticket();
       if (this.#ended || this.#attempt) return;
+      this.#timers.stop("ticket", "retry");
       this.silenceMs = this.#ladder.polls ? POLLS_SILENT_MS : FIRST_FRAME_MS;
       this.#lateMs = Infinity;
       this.#attempt = this.#begin(granted);
@@ -130,7 +131,7 @@ export class Connection {
     } catch (error) {
       const { status, retryAfterMs } = /** @type {{status?: number, retryAfterMs?: number}} */ (error ?? {});
       const code = status === 401 ? 4401 : codeOf(status);
-      if (!this.#ended) this.#plan(code, retryAfterMs);
+      if (!this.#ended && !this.#attempt) this.#plan(code, retryAfterMs);
     }
   }
 
@@ -156,7 +157,7 @@ export class Connection {
   #hear(attempt, frame) {
     if (attempt === this.#candidate && frame.type === "welcome") this.#adopt(attempt);
     if (attempt !== this.#attempt) return;
-    this.#ladder.noteFrame(!attempt.heard);
+    this.#ladder.worked(!attempt.heard);
     attempt.heard = true;
     this.#receive(frame);
   }
@@ -224,9 +225,9 @@ export class Connection {
     const code = closing?.code ?? end.code;
     const blocked = this.#attempt?.heard === false && code < 4000 && code !== 1012;
     this.#drop();
-    if (this.synchronized && Date.now() - this.#liveSince > STEADY_MS) this.#tries = 0;
+    if (this.ready && Date.now() - this.#liveSince > STEADY_MS) this.#tries = 0;
     this.#liveSince = 0;
-    if (blocked) this.#ladder.noteFruitless();
+    if (blocked) this.#ladder.failed();
     this.#plan(code, closing?.retry_after_ms ?? end.retryAfterMs, closing?.limit ?? end.limit, blocked);
   }
 
@@ -246,13 +247,13 @@ export class Connection {
 
   /** On a lower rung, tries the best link from time to time beside the one that works. */
   #climbLater() {
-    if (this.#ladder.onTop) return;
+    if (this.#ended || this.#ladder.onTop) return;
     this.#timers.set("climb", async () => {
       const granted = await this.#options.ticket().catch(() => null);
       if (!granted || this.#ended || this.#candidate || this.#ladder.onTop) return this.#climbLater();
       this.#candidate = this.#begin(granted, true);
       this.#timers.set("climb", () => this.#giveUpCandidate(), FIRST_FRAME_MS);
-    }, this.#ladder.nextClimbMs());
+    }, this.#ladder.waitMs());
   }
 
   #giveUpCandidate() {
@@ -270,7 +271,7 @@ export class Connection {
   }
 
   #drop() {
-    this.#timers.stop("silence", "late", "renewal", "climb", "retry");
+    this.#timers.stop();
     this.#parts = [];
     this.#closing = null;
     for (const attempt of [this.#attempt, this.#candidate]) attempt?.link.close();

@@ -3,7 +3,7 @@
 import { CONNECTING } from "./connection.js";
 import { Fold, epochOf, isTerminal } from "./fold.js";
 import { Sharing } from "./sharing.js";
-import { Watchers } from "./watchers.js";
+import { Watchers, call } from "./watchers.js";
 
 const LEARNT_MS = 1000;
 
@@ -43,10 +43,10 @@ export class Feed {
   /** @param {Options} options @param {import("./environment.js").Environment} environment */
   constructor(options, environment) {
     this.#sharing = new Sharing({
+      share: true,
+      resolve: async () => null,
+      ...options,
       environment,
-      ticket: options.ticket,
-      share: options.share ?? true,
-      resolve: options.resolve ?? (async () => null),
       unfinished: () => this.#fold.unfinished,
       recordsOf: (epoch) => this.#fold.recordsOf(epoch),
       onFrame: (frame) => this.#receive(frame),
@@ -54,8 +54,9 @@ export class Feed {
       onStatus: (status) => this.#setStatus(status),
       onForget: () => { this.#fold = new Fold(); },
     });
-    options.signal?.addEventListener("abort", () => this.close());
-    if (options.signal?.aborted) this.close();
+    const { signal } = options;
+    signal?.addEventListener("abort", () => this.close());
+    if (signal?.aborted) this.close();
   }
 
   /** @returns {State} */
@@ -115,7 +116,7 @@ export class Feed {
    */
   on(event, listener) {
     this.#listeners[event].add(listener);
-    return () => void this.#listeners[event].delete(listener);
+    return () => { this.#listeners[event].delete(listener); };
   }
 
   /**
@@ -136,7 +137,6 @@ export class Feed {
   close() {
     this.#sharing.close();
     if (this.state !== "stopped") this.#setStatus({ ...CONNECTING, state: "stopped", reason: "closed" });
-    this.#watchers.clear();
   }
 
   /** @param {any} frame */
@@ -156,6 +156,6 @@ export class Feed {
 
   /** @param {string} event @param {any} detail */
   #emit(event, detail) {
-    for (const listener of [...this.#listeners[event]]) listener(detail);
+    for (const listener of [...this.#listeners[event]]) call(listener, detail);
   }
 }

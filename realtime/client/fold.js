@@ -16,7 +16,7 @@ const RANK = { PENDING: 0, PROCESSING: 1, READY: 2, DONE: 2, FAILED: 2, CANCELLE
 /** Whether the status is one that this client knows. `UNKNOWN`, or a status of a later server, is not.
  *  @param {Record} record */
 function isRecord(record) {
-  return Object.hasOwn(RANK, record.status);
+  return RANK[record.status] >= 0;
 }
 
 /** Whether the job has ended, so that nothing follows except a later attempt. @param {Record} record */

@@ -37,13 +37,13 @@ export class Ladder {
   }
 
   /** A frame arrived: the present rung works. @param {boolean} first whether it is the first of its link */
-  noteFrame(first) {
+  worked(first) {
     this.#fruitless = 0;
     if (first) this.#remember();
   }
 
   /** A link of the present rung ended without one frame. */
-  noteFruitless() {
+  failed() {
     if (++this.#fruitless < 2 && this.onTop) return; // one failed WebSocket says little
     // After the last rung, the best one is tried again: if nothing works, the fault is not a proxy in between.
     this.#rung = (this.#rung + 1) % RUNGS.length;
@@ -51,7 +51,7 @@ export class Ladder {
   }
 
   /** How many milliseconds to wait before the best link is tried again: longer each time. */
-  nextClimbMs() {
+  waitMs() {
     const ms = this.#climbMs;
     this.#climbMs = Math.min(2 * ms, MOST_CLIMB_MS);
     return ms;

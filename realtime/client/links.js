@@ -51,7 +51,12 @@ const bearer = ({ ticket }) => ({ headers: { Authorization: `Bearer ${ticket}` }
 
 /** @param {Task} task @returns {Link} */
 export function openSocket({ granted, place, onFrame, onEnd }) {
-  const socket = new WebSocket(addressOf(granted.websocket_url, { since: place }), ["realtime.v1", `ticket.${granted.ticket}`]);
+  let socket;
+  try {
+    socket = new WebSocket(addressOf(granted.websocket_url, { since: place }), ["realtime.v1", `ticket.${granted.ticket}`]);
+  } catch (error) {
+    return receiving(() => Promise.reject(error), new AbortController(), onEnd); // this browser forbids WebSockets
+  }
   socket.onmessage = (event) => onFrame(JSON.parse(event.data));
   socket.onclose = ({ code }) => onEnd({ code });
   return {

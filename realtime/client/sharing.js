@@ -20,9 +20,9 @@ const JITTER_MS = 3000; // so that not all tabs replace a silent owner at once
  *   recordsOf: (epoch: string) => Record[], onFrame: (frame: any) => void,
  *   onAnswer: (topic: string, record: Record | null, epoch: string | null) => void,
  *   onStatus: (status: Status) => void, onForget: () => void}} Options  `onForget`: forget all records.
- * @typedef {{kind: string, from: string, to?: string, place?: string, before?: string, frame?: any, status?: Status,
+ * @typedef {{kind?: string, from: string, to?: string, place?: string, before?: string, frame?: any, status?: Status,
  *   silenceMs?: number, topics?: string[], topic?: string, record?: Record | null, epoch?: string | null}} Message
- *   Of the owner: `owner` (I am the owner now), `frame`, `answer`, `status`, `beat`. Of the others: `join` (my place may
+ *   Of the owner: `owner` (I am the owner now), `frame`, `answer`, `status`, and from time to time nothing but its status. Of the others: `join` (my place may
  *   be too old), `want` (ask for these topics), `reconnect`.
  */
 
@@ -56,8 +56,13 @@ export class Sharing {
     this.#options = options;
     this.#questions = new Questions({
       send: () => this.#connection?.send ?? null,
-      ticket: options.ticket,
-      resolve: options.resolve,
+      ticket: () => this.#ticket(),
+      resolve: async (topic) => {
+        const share = this.#share;
+        const record = await options.resolve(topic);
+        if (share !== this.#share) throw share; // of an earlier user: ask again as the present one
+        return record;
+      },
       onAnswer: (topic, record, epoch) => {
         options.onAnswer(topic, record, epoch);
         this.#post({ kind: "answer", topic, record, epoch });
@@ -80,7 +85,7 @@ export class Sharing {
   ask(topics) {
     if (topics.length === 0) return;
     if (!this.#connection) this.#post({ kind: "want", topics });
-    else if (this.#connection.synchronized) this.#questions.ask(topics);
+    else if (this.#connection.ready) this.#questions.ask(topics);
   }
 
   reconnect() {
@@ -150,7 +155,6 @@ export class Sharing {
     const lock = (this.#lock = new AbortController());
     navigator.locks.request(`realtime.${this.#share}`, steal ? { steal } : { signal: lock.signal }, () => {
       if (lock !== this.#lock) return undefined;
-      this.#timers.stop("silence");
       this.#owner = this.#id;
       this.#connect(first);
       this.#beat("owner");
@@ -165,15 +169,15 @@ export class Sharing {
     });
   }
 
-  /** Shows the other tabs, again and again, that this one is not frozen. @param {"owner" | "beat"} [kind] */
-  #beat(kind = "beat") {
+  /** Shows the other tabs, again and again, that this one is not frozen. @param {"owner"} [kind] */
+  #beat(kind) {
     this.#post({ kind });
-    this.#timers.set("beat", () => this.#beat(), BEAT_MS);
+    this.#timers.set("liveness", () => this.#beat(), BEAT_MS);
   }
 
   /** Replaces the owner if it says nothing for so long. @param {number} ms */
   #listen(ms) {
-    this.#timers.set("silence", () => this.#request(true), ms + Math.random() * JITTER_MS);
+    this.#timers.set("liveness", () => this.#request(true), ms + Math.random() * JITTER_MS);
   }
 
   /** The browser is about to freeze this tab: let another one own the connection. */
@@ -209,7 +213,7 @@ export class Sharing {
     if (!this.#show(status)) return;
     this.#post({ kind: "status", status });
     if (status.state === "stopped") this.#end();
-    else if (status.state !== "live") this.#questions.clear();
+    else if (!this.#connection?.ready) this.#questions.clear();
   }
 
   /** The server has ended the feed. Keeps the lock until the other tabs know, so that none of them connects again. */
@@ -241,7 +245,7 @@ export class Sharing {
     const connection = /** @type {Connection} */ (this.#connection);
     if (kind === "join") {
       const records = this.#options.recordsOf(epochOf(this.#place));
-      const behind = connection.synchronized && place !== this.#place;
+      const behind = connection.ready && place !== this.#place;
       this.#post({ kind: "frame", to: from, frame: behind && { type: "snapshot", whole: true, place: this.#place, records } });
     } else if (kind === "want") this.ask(topics ?? []);
     else if (kind === "reconnect") connection.reconnect();

@@ -109,7 +109,7 @@ class FakeFeed {
 
   close() {
     if (this.state !== "stopped") this.setState("stopped", { reason: "closed" });
-    this.#watchers.clear();
+    this.#watchers = new Watchers();
   }
 
   /** @param {"state" | "frame"} event @param {any} detail */

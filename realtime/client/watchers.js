@@ -7,6 +7,16 @@ export function covers(pattern, topic) {
   return pattern.endsWith("*") ? topic.startsWith(pattern.slice(0, -1)) : topic === pattern;
 }
 
+/** Calls a listener. An exception is reported like any uncaught error, and does no harm to the caller.
+ *  @template T @param {(value: T) => void} listener @param {T} value */
+export function call(listener, value) {
+  try {
+    listener(value);
+  } catch (error) {
+    setTimeout(() => { throw error; });
+  }
+}
+
 export class Watchers {
   /** @type {Set<{pattern: string, listener: (record: Record) => void}>} */
   #watchers = new Set();
@@ -16,8 +26,8 @@ export class Watchers {
   add(pattern, listener, records) {
     const watcher = { pattern, listener };
     this.#watchers.add(watcher);
-    for (const record of records) if (covers(pattern, record.topic)) listener(record);
-    return () => void this.#watchers.delete(watcher);
+    for (const record of records) if (covers(pattern, record.topic)) call(listener, record);
+    return () => { this.#watchers.delete(watcher); };
   }
 
   /** Passes records on. An exception of a listener is reported like any uncaught error, and stops no other listener.
@@ -26,16 +36,8 @@ export class Watchers {
     for (const record of records) {
       for (const watcher of [...this.#watchers]) {
         if (!record || !this.#watchers.has(watcher) || !covers(watcher.pattern, record.topic)) continue;
-        try {
-          watcher.listener(record);
-        } catch (error) {
-          setTimeout(() => { throw error; });
-        }
+        call(watcher.listener, record);
       }
     }
-  }
-
-  clear() {
-    this.#watchers.clear();
   }
 }

@@ -52,8 +52,8 @@ class Ticket:
 
     @property
     def share(self) -> str:
-        """A hash of what this user may see. Browser tabs with the same hash may share a connection."""
-        parts = f"{self.tenant_id}/{self.user_id}/{self.role}/{self.topics.hash}"
+        """A hash of the sign-in and of what it may see. Browser tabs with the same hash may share a connection."""
+        parts = f"{self.tenant_id}/{self.user_id}/{self.session_id}/{self.role}/{self.topics.hash}"
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 

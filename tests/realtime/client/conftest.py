@@ -17,13 +17,13 @@ ORIGIN = "http://localhost:9/"
 """Nothing serves this address: the tests answer each request. Browsers give Web Locks only to https and localhost."""
 CONNECT = """async ({ share, details }) => {
   const { connect } = await import("/client.js");
-  Object.assign(window, { seen: [], states: [], resolved: [], tickets: 0, share });
+  Object.assign(window, { seen: [], states: [], resolved: [], tickets: 0, share, hold: null });
   window.feed = connect({
     ticket: async () => ({
       ticket: `t${++tickets}`, expires_in: 60, share: window.share, websocket_url: "ws://localhost:9/ws/events/",
       events_url: "http://localhost:9/api/v1/events/", snapshot_url: "http://localhost:9/api/v1/realtime/snapshot/",
     }),
-    resolve: async (topic) => { resolved.push(topic); return details[topic] ?? null; },
+    resolve: async (topic) => { resolved.push(topic); return window.hold ?? details[topic] ?? null; },
   });
   feed.on("state", ({ state, code }) => states.push(`${state} ${code}`));
   feed.watch("*", (record) => seen.push(`${record.topic} ${record.status} ${record.offset}`));

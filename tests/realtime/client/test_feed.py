@@ -46,6 +46,38 @@ async def test_a_listener_that_throws_stops_no_other_listener(tabs: Tabs) -> Non
     assert set(errors) == {"a listener"}
 
 
+async def test_a_state_listener_that_throws_does_not_end_the_feed(tabs: Tabs) -> None:
+    page, connection = await live(tabs)
+    await page.evaluate("() => { feed.on('state', () => { throw new Error('a listener'); }); }")
+    await connection.socket.close(code=4001)
+    second = await tabs.next()
+    second.greet("e.5.f", [record("job:a", "DONE", 5)], recovered=True)
+    await until(page, "feed.records.has('job:a')")
+
+
+async def test_an_answer_for_an_earlier_user_is_not_taken(tabs: Tabs) -> None:
+    """The detail endpoint is asked again, as the present user."""
+    page, connection = await live(tabs)
+    await page.evaluate("""() => {
+      window.answers = [];
+      window.release = null;
+      feed.watch("job:x", ({ status }) => answers.push(status));
+    }""")
+    question = await connection.next_frame()
+    await page.evaluate("() => { hold = new Promise((resolve) => { release = resolve; }); }")
+    connection.send("subscribed", id=question["id"], place="e.1.f", records=[{"topic": "job:x", "status": "UNKNOWN"}])
+    await until(page, "resolved.length === 1")
+    await page.evaluate("share = 's2'")
+    await connection.socket.close(code=4001)
+    second = await tabs.next()
+    second.greet("g.1.f", [])
+    await until(page, "feed.state === 'live'")
+    await page.evaluate("() => { release({ topic: 'job:x', status: 'DONE', attempt: 1, offset: 0 }); hold = null; }")
+    await until(page, "resolved.length === 2")
+    await until(page, "answers.length === 0 || answers[0] === 'UNKNOWN'")
+    assert await page.evaluate("feed.records.has('job:x')") is False
+
+
 async def test_the_end_of_a_job_is_awaited_over_a_new_connection(tabs: Tabs) -> None:
     page, connection = await live(tabs, record("job:a", "PROCESSING", 1))
     await page.evaluate(FINISHED, "job:a")
