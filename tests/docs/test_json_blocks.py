@@ -118,6 +118,16 @@ async def test_answers_have_the_fields_that_are_shown(system: System) -> None:
         assert (answer.status_code, answer.json()) == (403, refused)
 
 
+async def test_a_job_has_the_fields_that_are_shown(system: System) -> None:
+    (example,) = (shown(name) for name in claimed_by("test_a_job_has_the_fields_that_are_shown"))
+    async with system.client() as client, await system.watcher(client) as watcher:
+        job_id = await import_workbook(client, sample_workbook(20, seed=14))
+        await watcher.until_terminal(f"job:{job_id}")
+        job = (await client.get(f"/api/v1/jobs/{job_id}/")).json()
+    assert list(job) == list(example)
+    assert job["result"].keys() == example["result"].keys()
+
+
 async def test_the_use_of_quotas_has_the_fields_that_are_shown(system: System) -> None:
     (example,) = (shown(name) for name in claimed_by("test_the_use_of_quotas_has_the_fields_that_are_shown"))
     async with system.client() as client:

@@ -98,7 +98,7 @@ async def changed_before_a_worker_came(client: httpx.AsyncClient, folder: Path) 
 
 
 async def announced_as_shown(client: httpx.AsyncClient) -> None:
-    example = json.loads(blocks()["docs/reference/http.md#json-6"])
+    example = json.loads(blocks()["docs/reference/http.md#json-7"])
     lecture = (await client.get("/api/v1/lectures/")).json()["results"][0]["id"]
     size = int(example["headers"]["Content-Length"])
     wanted = {"title": "Lesson", "lecture": lecture, "file_name": "lesson.mp4", "size": size}

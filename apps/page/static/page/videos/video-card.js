@@ -28,6 +28,7 @@ export class VideoCard {
   #retry = element("button", { type: "button", class: "quiet" });
   #remove = element("button", { type: "button", class: "quiet" });
   #problem = element("p", { class: "problem", role: "alert" });
+  #hasPicture = false;
   #trouble = "";
   #ready = element("div", { class: "ready" }, this.#picture, element("div", {}, this.#length, this.#play));
 
@@ -71,7 +72,7 @@ export class VideoCard {
     this.#bar.update(this.#record, record);
     this.#record = record;
     this.#trouble = "";
-    if (record.status === "READY" && !this.#picture.src) this.#showPicture();
+    if (record.status === "READY" && !this.#hasPicture) this.#showPicture();
     this.render();
   }
 
@@ -99,11 +100,12 @@ export class VideoCard {
   }
 
   async #showPicture() {
+    this.#hasPicture = true; // or soon: the same record may come from the API and from the feed
     try {
       const { thumbnail_url } = await this.#deeds.read(this.#id);
       if (thumbnail_url) this.#picture.src = thumbnail_url;
     } catch {
-      // It plays without its picture, too.
+      this.#hasPicture = false; // the video plays without it
     }
   }
 
