@@ -59,9 +59,16 @@ export function summaryOf(record) {
   return factsOf(result).map(([name, value]) => `${name} ${value}`).join(" · ");
 }
 
+// PostgreSQL and Redis give the fields of a result in different orders.
+const RESULT_ORDER = ["created", "restored", "existing", "failed"];
+
+/** @param {string} name */
+const placeOf = (name) => (RESULT_ORDER.indexOf(name) + 1 || RESULT_ORDER.length + 1);
+
 /** The numbers and texts of a result, each with its name. @param {{[name: string]: any}} result @returns {[string, string][]} */
 export function factsOf(result) {
-  return Object.entries(result).filter(([name, value]) => name !== "file_name" && typeof value !== "object").map(
+  const shown = Object.entries(result).filter(([name, value]) => name !== "file_name" && typeof value !== "object");
+  return shown.sort(([one], [other]) => placeOf(one) - placeOf(other) || one.localeCompare(other)).map(
     ([name, value]) => [known(`result_${name}`) ? t(`result_${name}`) : name, typeof value === "number" ? value.toLocaleString() : `${value}`],
   );
 }
