@@ -67,7 +67,7 @@ const nothing = () => {};
 
 /**
  * Gives a feed to the hooks of all components inside. `feed` is a feed, or a function that connects: it is called once the
- * provider is mounted, and its feed is closed when the provider is unmounted. Change the provider's `key` to connect anew.
+ * provider is mounted, and its feed is closed when the provider is unmounted. Change the provider's `key` to connect again.
  * @param {{feed: Feed | (() => Feed), children?: import("react").ReactNode}} props
  */
 export function FeedProvider({ feed, children }) {

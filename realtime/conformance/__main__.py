@@ -34,7 +34,7 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAMES", help="run only these sessions, separated by commas")
     how = "what the client can use: websocket, events, polls (all); leave out sessions that need others"
     parser.add_argument("--transports", metavar="NAMES", default=",".join(TRANSPORTS), help=how)
-    parser.add_argument("--jobs", type=int, default=8, metavar="N", help="run so many sessions at a time (8)")
+    parser.add_argument("--jobs", type=int, default=8, metavar="N", help="how many sessions run at a time (8)")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each session")
     wait = f"wait so long for something that has to happen ({PATIENCE_SECONDS:g})"
     parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS", help=wait)

@@ -5,7 +5,7 @@ import { detailOf as videoDetailOf, recordOf as videoRecordOf } from "../videos/
 import { detailOf, recordOf } from "../imports/imports.js";
 
 const GATHER_MS = 1500;
-const SINGLY = 5; // at most so many are asked for one by one, and more of them by the list of the newest
+const SINGLY = 5; // up to this number, jobs are requested one by one; for more, the list of the newest is requested
 
 /**
  * @typedef {import("./register.js").Detail} Detail
