@@ -3,6 +3,9 @@
 import { at } from "./dom.js";
 import { complain, tryAgain } from "./sentences.js";
 
+/** The forms in which 401 means that the password is wrong. */
+const ASKING_FOR_PASSWORDS = ["sign-in", "change"];
+
 /** Called when the server no longer knows who is signed in. @type {(problem: unknown) => void} */
 let leave = () => undefined;
 
@@ -24,7 +27,7 @@ export async function attempt(form, work) {
   await work().catch((error) => { problem = error; });
   fields.removeAttribute("disabled");
   if (!problem) return;
-  if ((form === "import" || form === "video") && problem.status === 401) return leave(problem);
+  if (problem.status === 401 && !ASKING_FOR_PASSWORDS.includes(form)) return leave(problem);
   complain(`${form}-problem`, problem);
   focused?.focus();
 }

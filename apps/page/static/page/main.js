@@ -5,9 +5,10 @@ import { Cards } from "./cards.js";
 import { ConnectionLine } from "./frame/connection.js";
 import { at } from "./dom.js";
 import { onSignedOut, onSubmit } from "./forms.js";
-import { VIEWS } from "./frame/addresses.js";
+import { LAZY, VIEWS } from "./frame/addresses.js";
 import { Bell } from "./frame/bell.js";
 import { Router } from "./frame/router.js";
+import { Screens } from "./frame/screens.js";
 import { Speaker } from "./frame/speaker.js";
 import { setTitle, writeTitle } from "./frame/title.js";
 import { bindImportForm } from "./imports/import-form.js";
@@ -47,6 +48,10 @@ const line = new ConnectionLine({
   line: at("connection"), text: at("connection-text"), next: at("connection-next"), spoken: at("connection-spoken"),
   reconnect: at("reconnect"),
 }, () => live.reconnect());
+const screens = new Screens(at("work"), {
+  go: (address) => router.go(address), setQuery: (query) => router.replaceQuery(query), claims: api.signedIn, live,
+  ask: (key, values) => question.ask(key, values), failed: leave,
+});
 /** Whether somebody who need not change the password wants to. */
 let changing = false;
 
@@ -56,7 +61,7 @@ function translate() {
   for (const node of document.querySelectorAll("[data-label]")) node.setAttribute("aria-label", t(/** @type {HTMLElement} */ (node).dataset.label ?? ""));
   repeat();
   at("language").lang = currentLanguage() === "ko" ? "en" : "ko";
-  for (const part of [...Object.values(LISTS), now, jobPage, line, signIns, question]) part.render();
+  for (const part of [...Object.values(LISTS), now, jobPage, screens, line, signIns, question]) part.render();
   writeTitle();
   showWho();
 }
@@ -71,6 +76,7 @@ function showWho() {
 function enter(moveFocus = false) {
   const claims = api.signedIn();
   live.close();
+  screens.clear();
   for (const dialog of [player, signIns, question]) dialog.close();
   const allowed = claims !== null && VIEWS[router.place.view].includes(claims.role);
   changing &&= claims !== null && !claims.must_change_password;
@@ -91,19 +97,23 @@ function enter(moveFocus = false) {
 /** Shows what the address says. @param {boolean} moveFocus to the heading of the view */
 function showPlace(moveFocus) {
   const claims = api.signedIn();
-  const { view, topic } = router.place;
+  const place = router.place;
+  const { view, topic } = place;
   if (at("work").hidden || !claims || !VIEWS[view].includes(claims.role)) {
     if (claims && at("change").hidden) enter(moveFocus); // the role may open one view and not another
     return;
   }
-  for (const name of /** @type {(keyof typeof VIEWS)[]} */ (Object.keys(VIEWS))) at(name).hidden = name !== view;
+  for (const name of Object.keys(VIEWS)) if (!Object.hasOwn(LAZY, name)) at(name).hidden = name !== view;
+  screens.show(place, moveFocus);
   for (const link of at("views").querySelectorAll("a")) {
+    link.hidden = !VIEWS[link.dataset.view ?? ""].includes(claims.role);
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   if (view === "now") now.read(location.search);
   if (view === "job") live.show(topic);
   else jobPage.close();
+  if (Object.hasOwn(LAZY, view)) return; // it sets the title and the focus itself when it is loaded
   setTitle(() => (view === "job" ? jobPage.title : t(`${view}_title`)));
   if (moveFocus) at(`${view}-title`).focus({ preventScroll: true });
 }

@@ -5,6 +5,7 @@ import { t } from "./strings.js";
 export class Question {
   #dialog;
   #text;
+  #lead;
   #yes;
   #no;
   /** @type {(() => void) | null} */
@@ -14,15 +15,17 @@ export class Question {
   constructor(dialog) {
     this.#dialog = dialog;
     this.#text = /** @type {HTMLElement} */ (dialog.querySelector("h2"));
+    this.#lead = /** @type {HTMLElement} */ (dialog.querySelector(".lead"));
     this.#yes = /** @type {HTMLElement} */ (dialog.querySelector("[value=yes]"));
     this.#no = /** @type {HTMLElement} */ (dialog.querySelector("[value=no]"));
   }
 
-  /** Whether the answer is yes. Escape is a no. @param {string} key of the question, whose button is `key_yes`
-   *  @param {{[name: string]: string}} values @returns {Promise<boolean>} */
+  /** Whether the answer is yes. Escape is a no. @param {string} key of the question. `key_lead` says what will happen, and
+   *  `key_yes` is the button. @param {{[name: string]: string}} [values] @returns {Promise<boolean>} */
   ask(key, values) {
     this.#write = () => {
       this.#text.textContent = t(key, values);
+      this.#lead.textContent = t(`${key}_lead`, values);
       this.#yes.textContent = t(`${key}_yes`);
     };
     this.render();

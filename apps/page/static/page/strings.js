@@ -108,7 +108,7 @@ const TEXT = {
   delete_named: ["{name} 삭제", "Delete {name}"],
   delete_video: ["‘{name}’ 동영상을 삭제할까요?", "Delete the video “{name}”?"],
   delete_video_yes: ["삭제", "Delete"],
-  delete_lead: [
+  delete_video_lead: [
     "학원의 모든 화면에서 사라지고 되돌릴 수 없습니다. 사용하던 저장 공간은 다시 쓸 수 있습니다.",
     "It disappears from every screen of your academy, and cannot be brought back. Its storage is free again.",
   ],
@@ -210,6 +210,17 @@ const TEXT = {
   CANCELLED: ["취소됨", "Cancelled"],
   stalled: ["멈춤 · 다시 시도할 예정입니다", "Stalled, will be tried again"],
   loading: ["불러오는 중…", "Loading…"],
+  load_again: ["다시 불러오기", "Load again"],
+  save: ["저장", "Save"],
+  rows_none: ["해당하는 항목이 없습니다.", "Nothing fits."],
+  rows_count: ["전체 {count}건", "{count} in all"],
+  rows_range: ["전체 {count}건 중 {from}–{to}", "{from}–{to} of {count}"],
+  rows_selected: ["{n}건 선택", "{n} selected"],
+  rows_previous: ["이전", "Previous"],
+  rows_next: ["다음", "Next"],
+  rows_pages: ["쪽", "Pages"],
+  select_row: ["{name} 선택", "Select {name}"],
+  select_page: ["이 쪽 모두 선택", "Select all on this page"],
   attempt: ["{n}번째 시도", "Attempt {n}"],
   rows_done: ["{done} / {total}행", "{done} of {total} rows"],
   step_parse: ["파일 읽는 중", "Reading the file"],
@@ -300,6 +311,11 @@ const TEXT = {
   row_conflict: ["다른 정보와 충돌하여 등록하지 못했습니다.", "It clashes with other data and could not be registered."],
   row_internal: ["서버 문제로 등록하지 못했습니다.", "It could not be registered because of a server problem."],
 };
+
+/** Adds the sentences of a view that is loaded later. @param {{[key: string]: [ko: string, en: string]}} words */
+export function addWords(words) {
+  Object.assign(TEXT, words);
+}
 
 /** @type {Language} */
 let language = localStorage.getItem(KEY) === "en" ? "en" : "ko";

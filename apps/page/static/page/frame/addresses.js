@@ -4,20 +4,26 @@ const FACULTY = ["owner", "staff", "teacher"];
 
 const TOPIC = /^[a-z]{1,16}:[\w-]{1,64}$/;
 
-/** The views, and the roles that may open them. */
+/** The views, and the roles that may open them. @type {{[view: string]: string[]}} */
 export const VIEWS = { now: FACULTY, job: FACULTY, imports: FACULTY, videos: FACULTY };
 
-/** @typedef {{view: keyof typeof VIEWS, topic: string}} Place  `topic` is what a job's own page shows, else "". */
+/** The views that are loaded when they are opened. Their addresses are `/<view>` and `/<view>/<id>`.
+ *  @type {{[view: string]: () => Promise<import("./screens.js").ViewModule>}} */
+export const LAZY = {};
+
+/** @typedef {{view: string, topic: string, id: string}} Place
+ *  `topic` is what a job's own page shows, and `id` what follows the name of a view that is loaded when it is opened. Else "". */
 
 /** What an address shows, or null if the page has no such address. @param {string} path @returns {Place | null} */
 export function placeOf(path) {
   const [first, second, more] = path === "/" ? [] : path.slice(1).split("/");
-  if (first === undefined) return { view: "now", topic: "" };
+  if (first === undefined) return { view: "now", topic: "", id: "" };
   if (more !== undefined) return null;
-  if (first === "students" && second === "import") return { view: "imports", topic: "" };
-  if (first === "videos" && second === undefined) return { view: "videos", topic: "" };
-  if (first === "videos" && /^\d+$/.test(second)) return { view: "job", topic: `video:${second}` };
-  if (first === "jobs" && second) return { view: "job", topic: TOPIC.test(second) ? second : `job:${second}` };
+  if (first === "students" && second === "import") return { view: "imports", topic: "", id: "" };
+  if (first === "videos" && second === undefined) return { view: "videos", topic: "", id: "" };
+  if (first === "videos" && /^\d+$/.test(second)) return { view: "job", topic: `video:${second}`, id: "" };
+  if (first === "jobs" && second) return { view: "job", topic: TOPIC.test(second) ? second : `job:${second}`, id: "" };
+  if (Object.hasOwn(LAZY, first) && second !== "") return { view: first, topic: "", id: second ?? "" };
   return null;
 }
 

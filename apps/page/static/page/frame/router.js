@@ -14,7 +14,7 @@ export class Router {
 
   /** What the present address shows. An address that only the server could know is like the first view. */
   get place() {
-    return placeOf(location.pathname) ?? { view: /** @type {const} */ ("now"), topic: "" };
+    return placeOf(location.pathname) ?? { view: "now", topic: "", id: "" };
   }
 
   /** @param {string} address */

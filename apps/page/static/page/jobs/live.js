@@ -59,6 +59,12 @@ export class Live {
     this.#feed?.learn(records);
   }
 
+  /** Calls `listener` with the records of a topic, or of a pattern such as `job:*`. The returned function ends this.
+   *  @param {string} pattern @param {(record: Record) => void} listener @returns {() => void} */
+  watch(pattern, listener) {
+    return this.#feed?.watch(pattern, listener) ?? (() => undefined);
+  }
+
   /** Shows a job on its own page. @param {string} topic */
   show(topic) {
     this.#parts.jobPage.open(topic, this.#register.get(topic));

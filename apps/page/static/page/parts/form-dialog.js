@@ -1,0 +1,122 @@
+// A form in a dialog: its fields, what is wrong with each of them, and a button that saves.
+
+import { cell, element } from "../dom.js";
+import { sentenceFor } from "../sentences.js";
+import { explain, t } from "../strings.js";
+
+/**
+ * A field. `label` and `hint` are keys. `options` makes it a choice: pairs of a value and its text. Its other attributes are those of
+ * an `<input>`.
+ * @typedef {{name: string, label: string, hint?: string, options?(): [value: string, text: string][],
+ *   attributes?: {[name: string]: string}}} Field
+ * `title` and `send` are keys. `work` does what the form is for, with the values of the fields, and its answer is that of `open`.
+ * `failed` takes a problem after which somebody has to sign in again.
+ * @typedef {{title: string, send?: string, fields: Field[], work(values: {[name: string]: string}): Promise<any>,
+ *   failed(problem: unknown): void}} Options
+ */
+
+let made = 0;
+
+export class FormDialog {
+  #id = `form-${++made}`;
+  #options;
+  #title = element("h2", { id: `${this.#id}-title` });
+  #close = cell("button", "", { type: "button", class: "quiet" });
+  #fields = element("fieldset", { class: "form-fields" });
+  #problem = element("p", { class: "problem", role: "alert" });
+  #send = cell("button", "", { class: "main" });
+  #form = /** @type {HTMLFormElement} */ (element("form", {}, this.#fields, this.#problem, element("p", { class: "actions" }, this.#send)));
+  #dialog = /** @type {HTMLDialogElement} */ (element("dialog", { class: "form-dialog", "aria-labelledby": `${this.#id}-title` },
+    element("header", {}, this.#title, this.#close), this.#form));
+  /** @type {any} */
+  #answer = null;
+  /** What was wrong when it was sent last. @type {any} */
+  #error = null;
+
+  /** @param {HTMLElement} parent @param {Options} options */
+  constructor(parent, options) {
+    this.#options = options;
+    parent.append(this.#dialog);
+    this.#close.addEventListener("click", () => this.#dialog.close());
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+  }
+
+  /** Opens the form. Returns what `work` has returned, or null if the form was closed without it.
+   *  @param {{[name: string]: string}} [values] of the fields, at first @returns {Promise<any>} */
+  open(values = {}) {
+    this.#answer = null;
+    this.#error = null;
+    this.#fields.replaceChildren(...this.#options.fields.map((field) => this.#line(field, values[field.name] ?? "")));
+    this.render();
+    this.#dialog.showModal();
+    this.#inputs()[0]?.focus();
+    return new Promise((resolve) => this.#dialog.addEventListener("close", () => resolve(this.#answer), { once: true }));
+  }
+
+  /** Writes everything again, in the language of now. What was filled in stays. */
+  render() {
+    const { title, send = "save", fields } = this.#options;
+    this.#title.textContent = t(title);
+    this.#close.textContent = t("close");
+    this.#send.textContent = t(send);
+    for (const [index, line] of [...this.#fields.children].entries()) this.#translate(fields[index], line);
+    const named = fields.some(({ name }) => this.#error?.fields?.[name]);
+    this.#problem.textContent = this.#error && !named ? sentenceFor(this.#error)() : "";
+  }
+
+  #inputs() {
+    return /** @type {NodeListOf<HTMLInputElement | HTMLSelectElement>} */ (this.#fields.querySelectorAll("input, select, textarea"));
+  }
+
+  /** @param {Field} field @param {string} value */
+  #line({ name, options, attributes = {} }, value) {
+    const id = `${this.#id}-${name}`;
+    const all = { id, name, "aria-describedby": `${id}-hint ${id}-problem`, ...attributes };
+    const input = /** @type {HTMLInputElement | HTMLSelectElement} */ (element(options ? "select" : "input", all));
+    if (input instanceof HTMLSelectElement) input.append(...(options?.() ?? []).map(([key, text]) => new Option(text, key)));
+    if (value || !options) input.value = value;
+    return element("div", { class: "form-field" }, element("label", { for: id }), input,
+      element("p", { id: `${id}-hint`, class: "hint" }), element("p", { id: `${id}-problem`, class: "problem" }));
+  }
+
+  /** @param {Field} field @param {Element} line */
+  #translate({ name, label, hint, options }, line) {
+    const [title, input, explanation, problem] = line.children;
+    title.textContent = t(label);
+    explanation.textContent = hint ? t(hint) : "";
+    const code = this.#error?.fields?.[name]?.[0];
+    problem.textContent = code ? explain("error", this.#error.code, code) : "";
+    if (code) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
+    if (input instanceof HTMLSelectElement) (options?.() ?? []).forEach(([, text], index) => { input.options[index].text = text; });
+  }
+
+  async #submit() {
+    const values = Object.fromEntries([...this.#inputs()].map(({ name, type, value }) => [name, type === "password" ? value : value.trim()]));
+    this.#error = null;
+    this.render();
+    this.#fields.setAttribute("disabled", "");
+    this.#send.setAttribute("disabled", "");
+    try {
+      this.#answer = await this.#options.work(values);
+      this.#dialog.close();
+    } catch (error) {
+      this.#error = error;
+    } finally {
+      this.#fields.removeAttribute("disabled");
+      this.#send.removeAttribute("disabled");
+    }
+    if (!this.#error) return;
+    if (this.#error.status === 401) return this.#signedOut();
+    this.render();
+    (/** @type {HTMLElement | null} */ (this.#fields.querySelector("[aria-invalid]")) ?? this.#send).focus();
+  }
+
+  #signedOut() {
+    this.#dialog.close();
+    this.#options.failed(this.#error);
+  }
+}
