@@ -43,10 +43,10 @@ _left_out: set[object] = set()
 
 
 def first_working(candidates: Sequence[Candidate], attempt: Callable[[Candidate], Working]) -> Working:
-    """Call `attempt` with the candidates until one raises no EmbeddedError, and return its result.
+    """Call `attempt` with one candidate after the other until a call raises no EmbeddedError. Return its result.
 
-    Later calls skip a candidate that failed, and one line on standard error says so. If all fail, raise the error of
-    the last one.
+    If a candidate fails and another follows, print one line on standard error, and skip the failed candidate in all
+    later calls of this function. If the last candidate fails, raise its error.
     """
     usable = [candidate for candidate in candidates if candidate not in _left_out] or candidates
     for candidate, following in pairwise((*usable, None)):

@@ -94,10 +94,10 @@ class ForkedChild(Child):
     """A child of the fork server. Tests can stop, kill and freeze it like any other process."""
 
     def _spawn(self) -> Process:
-        """Fork a child of the fork server if our own Python interpreter runs the program.
+        """Start the program: as a fork of the fork server if possible, else as `Child` does.
 
-        Start other programs as `Child` does, and also those whose environment has a variable of READ_AT_EXEC. Of the
-        values of PYTHONWARNINGS, the fork server knows "error".
+        A fork is possible if our own Python interpreter runs the program, and if the environment that the order gives
+        has no variable of READ_AT_EXEC. In a fork, PYTHONWARNINGS only has an effect if its value is "error".
         """
         is_ours = str(self.order.argv[0]) == sys.executable
         if not is_ours or any(name in (self.order.environment or {}) for name in READ_AT_EXEC):

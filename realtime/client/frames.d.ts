@@ -1,7 +1,10 @@
 // The frames of realtime.v1 and their parts. Written by script/frame-types from docs/reference/asyncapi.yaml:
 // change that document, and run the script again.
 
-/** What the client has. It sends the place when it reconnects. An opaque text to the client (`epoch.offset.filter`). */
+/**
+ * A text (`epoch.offset.filter`) that says which records the client has. The client stores the place as it is, and
+ * sends it when it reconnects.
+ */
 export type Place = string;
 
 /** A whole number that the client chooses, written without a decimal point. */
@@ -42,7 +45,7 @@ export interface Record {
     code: string;
     message: string;
   };
-  /** Its worker has gone silent. The job will be tried again. */
+  /** Whether the job's worker has gone silent. If so, the job will be tried again. */
   stalled: boolean;
   /** Unix seconds. */
   published_at: number;

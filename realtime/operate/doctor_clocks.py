@@ -11,11 +11,14 @@ from realtime.records.errors import CheckFailedError
 from realtime.redis.clock import seconds_of
 
 MOST_SECONDS = 5.0
-"""The accepted difference between two clocks. A larger one loses nothing, but times that people read are wrong."""
+"""The largest accepted difference between two clocks. A larger one loses no data, but people see wrong times."""
 
 
 def check_clocks() -> str:
-    """Compare the clocks of this host and of PostgreSQL with that of Redis. Raise CheckFailedError."""
+    """Compare the clocks of this host and of PostgreSQL with that of Redis.
+
+    Raise CheckFailedError if a clock differs by more than MOST_SECONDS, or if Redis does not answer.
+    """
     here = time.time()
     try:
         with brief_redis() as redis:

@@ -118,7 +118,10 @@ async def _push_through_server(url: str) -> str:
 
 
 async def _publish_and_wait(until: Callable[[int], Any]) -> float:
-    """Return how many seconds a record took to arrive. Raise TimeoutError or RedisError."""
+    """Publish a record, and return how many seconds it took to arrive.
+
+    Raise TimeoutError if it has not arrived within PUSH_SECONDS, and RedisError if it cannot be published.
+    """
     attempt = new_attempt()
     started = time.monotonic()
     publish = partial(conf.publisher().status, tenant_id=RESERVED_TENANT, topic=PUSH_TOPIC, status="DONE")

@@ -18,7 +18,10 @@ OLD_SECONDS = 30.0
 
 
 def _outbox_unused() -> str:
-    """Return why this project does not use the outbox and its relay, or "" if it may use them. Raise DatabaseError."""
+    """Return a text that says why this project does not use the outbox and its relay, or "" if it may use them.
+
+    Raise DatabaseError if the database fails.
+    """
     if connection.vendor == NO_DATABASE:
         return f"{NOT_USED}: it needs PostgreSQL, and DATABASES names none"
     if connection.vendor != "postgresql":

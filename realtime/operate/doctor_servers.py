@@ -78,7 +78,7 @@ def check_memory() -> str:
 
 
 def check_writes() -> str:
-    """Try to write, to load a script, and to send a message to all processes. Raise CheckFailedError.
+    """Check whether Redis accepts a write, a script, and a message to all processes. Raise CheckFailedError if not.
 
     Revocations need the script and the message.
     """

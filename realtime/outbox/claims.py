@@ -48,7 +48,7 @@ def claim(kind: str, *, age_seconds: float = LEFT_BEHIND_SECONDS, statuses: Sequ
     """Claim up to `BATCH` due rows of a kind that are at least `age_seconds` old. Return them, ordered by id.
 
     The rows that have waited longest are claimed first. With `statuses`, only records with one of these statuses are
-    claimed. Raise DatabaseError.
+    claimed. Raise DatabaseError if the database fails.
     """
     fields = {
         "kind": kind,
@@ -62,13 +62,13 @@ def claim(kind: str, *, age_seconds: float = LEFT_BEHIND_SECONDS, statuses: Sequ
 
 
 def note_sent(entries: Iterable[OutboxEntry]) -> None:
-    """Mark these rows as sent, even if their claims have expired. Raise DatabaseError."""
+    """Mark these rows as sent, even if their claims have expired. Raise DatabaseError if the database fails."""
     if ids := [entry.pk for entry in entries]:
         OutboxEntry.objects.filter(pk__in=ids, sent_at=None).update(sent_at=Now())
 
 
 def give_back(entries: Iterable[OutboxEntry], *, seconds: float = 0.0) -> None:
-    """End the claims of rows that were not sent for a reason outside the rows. They are due again after `seconds`."""
+    """End the claims of unsent rows without counting a failure. The rows are due again after `seconds`."""
     rows = list(entries)
     for until in {entry.next_try_at for entry in rows}:
         ids = [entry.pk for entry in rows if entry.next_try_at == until]

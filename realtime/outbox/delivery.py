@@ -30,7 +30,7 @@ TERMINAL = [status.value for status in Status if status.terminal]
 WORK_SECONDS = 0.6 * claims.CLAIM_SECONDS
 """How long a relay works on the rows of a claim. Then it gives back the unsent rows, before the claim expires."""
 FAILING_SECONDS = 3.0
-"""How long the failed tries of one claim may take together. After that the other rows are given back without a try,
+"""How long the failed tries of one claim may take together. Then the remaining rows are given back without a try,
 because each try would take long if a server hangs."""
 
 
@@ -40,7 +40,7 @@ class Outcome:
 
     sent: list[OutboxEntry] = field(default_factory=list)
     later: list[OutboxEntry] = field(default_factory=list)
-    """Rows that were not sent for a reason outside the rows, such as a server that is down."""
+    """Rows that cannot be sent now, but can be later: for example, a server is down."""
     untried: list[OutboxEntry] = field(default_factory=list)
     failed: list[tuple[OutboxEntry, Exception]] = field(default_factory=list)
     unsendable: list[tuple[OutboxEntry, Exception]] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Delivery:
         """How many tries have failed since rows were last sent without a failure. Only the first failure is logged."""
 
     def claim(self) -> list[OutboxEntry]:
-        """Claim the due rows, and return them. Raise DatabaseError."""
+        """Claim the due rows, and return them. Raise DatabaseError if the database fails."""
         return claims.claim(self.kind, age_seconds=self.age_seconds)
 
     def send(self, rows: list[OutboxEntry]) -> Outcome:
@@ -106,7 +106,7 @@ class Delivery:
         return outcome
 
     def note(self, outcome: Outcome) -> None:
-        """Store these results in the rows. Raise DatabaseError."""
+        """Store these results in the rows. Raise DatabaseError if the database fails."""
         claims.note_sent(outcome.sent)
         claims.give_back(outcome.untried)
         claims.give_back(outcome.later, seconds=self.later_seconds)
@@ -138,9 +138,9 @@ class Delivery:
 
 
 class RecordDelivery(Delivery):
-    """Delivers records. If terminal records are due, every other claim takes only these.
+    """Delivers records. While terminal records are due, every second claim takes only terminal records.
 
-    At its memory limit Redis accepts only terminal records. These must not wait for unfinished ones.
+    At its memory limit Redis accepts only terminal records, so they must not wait for unfinished records.
     """
 
     def __init__(self) -> None:
@@ -183,8 +183,8 @@ class RecordDelivery(Delivery):
 class RevocationDelivery(Delivery):
     """Delivers revocations as soon as they are committed.
 
-    Other rows are left for some seconds to the process that wrote them. A revocation may have been written by a trigger
-    or by plain SQL. Then no process but a relay sends it, so a relay does not wait.
+    A relay leaves a row of any other kind for LEFT_BEHIND_SECONDS to the process that wrote the row. It does not wait
+    before it claims a revocation, because a trigger or plain SQL may have written the row: then only a relay sends it.
     """
 
     age_seconds = 0.0

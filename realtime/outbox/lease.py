@@ -40,7 +40,8 @@ class Lease:
     def hold(self) -> bool:
         """Take or renew the lease, unless another process holds it. Return whether this process now holds it.
 
-        Most calls make no query: the database is asked only when a renewal or the next try is due. Raise DatabaseError.
+        Most calls make no query: the database is asked only when a renewal or the next try is due. Raise DatabaseError
+        if the database fails.
         """
         age = time.monotonic() - self._asked_at
         if age < self._seconds / (3 if self._held else 8):
@@ -57,13 +58,13 @@ class Lease:
     def keep(self) -> None:
         """Renew the lease if that is due. Call this between two steps of the work that needs the lease.
 
-        Raise LeaseLostError if another process has taken the lease over, or DatabaseError.
+        Raise LeaseLostError if another process has taken the lease over, and DatabaseError if the database fails.
         """
         if not self.hold():
             raise LeaseLostError(f"Another relay has taken over {self._name}.")
 
     def give(self) -> None:
-        """Give the lease up, so that another process can take it at once. Raise DatabaseError."""
+        """Give the lease up, so that another process can take it at once. Raise DatabaseError if the database fails."""
         if self._held:
             self._held = False
             self._asked_at = float("-inf")

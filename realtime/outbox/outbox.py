@@ -39,8 +39,8 @@ def publish_status_on_commit(
 ) -> None:
     """Publish a status once the current transaction is committed. A committed status is never lost.
 
-    Call this inside `atomic()`, beside the write that sets the status. Raise BadTopicError or BadRecordError at once,
-    and RuntimeError outside a transaction.
+    Call this inside `atomic()`, beside the write that sets the status. If the topic or the record is not valid, raise
+    BadTopicError or BadRecordError at once. Raise RuntimeError outside a transaction.
     """
     fields: dict[str, Any] = {
         "topic": topic,
@@ -109,7 +109,10 @@ def send(entry: OutboxEntry) -> None:
 
 
 def draft_of(entry: OutboxEntry) -> Draft:
-    """Return the record of a row of the kind `RECORD`. Raise BadTopicError, BadRecordError or TypeError."""
+    """Return the record of a row of the kind `RECORD`.
+
+    Raise BadTopicError, BadRecordError or TypeError if the row's payload is not a valid record.
+    """
     return draft_record(**{"published_at": entry.created_at.timestamp(), **entry.payload})
 
 
@@ -124,10 +127,10 @@ def _send_after_commit(entry: OutboxEntry) -> None:
 
 
 def bound_statements() -> None:
-    """On PostgreSQL, set two limits for the current transaction. Other databases get none.
+    """On PostgreSQL, set two limits for the current transaction. On other databases, do nothing.
 
-    A statement may take a second. The process may pause for 5 seconds between two statements: after that, PostgreSQL
-    ends the transaction, which releases its locks.
+    PostgreSQL cancels a statement that takes more than 1 second. If the process pauses for more than 5 seconds between
+    two statements, PostgreSQL ends the transaction, which releases its locks.
     """
     connection = transaction.get_connection()
     if connection.vendor == "postgresql":
@@ -146,7 +149,7 @@ def in_pages(rows: QuerySet[OutboxEntry]) -> Iterator[list[OutboxEntry]]:
 def give_back_pooled_connection() -> None:
     """Give this thread's database connection back to its pool. Call this before a step that may be slow.
 
-    A connection stays open in a transaction, or if the settings say that each thread keeps its own (`CONN_MAX_AGE`).
+    Do nothing inside a transaction, or if `CONN_MAX_AGE` is not 0, because each thread then keeps its connection.
     """
     connection = transaction.get_connection()
     if connection.settings_dict["CONN_MAX_AGE"] == 0 and not connection.in_atomic_block:
@@ -164,7 +167,7 @@ class Waiting:
 def waiting() -> Waiting:
     """Return how old the oldest unsent row is, by the database's clock, and how many rows were set aside.
 
-    On PostgreSQL each of the two queries takes at most a second. Raise DatabaseError.
+    On PostgreSQL each of the two queries takes at most a second. Raise DatabaseError if the database fails.
     """
     with transaction.atomic():
         bound_statements()
@@ -177,14 +180,18 @@ def waiting() -> Waiting:
 
 
 def is_written() -> bool:
-    """Return whether the outbox has any row except the doctor's. Sent rows are kept for a day. Raise DatabaseError."""
+    """Return whether the outbox has any row except the doctor's.
+
+    Sent rows are kept for a day. Raise DatabaseError if the database fails.
+    """
     return OutboxEntry.objects.filter(tenant_id__gt=0).exists()
 
 
 def seconds_until_relayed(tenant_id: int, fields: dict[str, Any], patience_seconds: float) -> float | None:
     """Write a row as if its process had died after the commit. Return the seconds until a relay sent the row.
 
-    Return None if no relay sent it within `patience_seconds`. The row is deleted afterwards. Raise DatabaseError.
+    Return None if no relay sent it within `patience_seconds`. The row is deleted afterwards. Raise DatabaseError if the
+    database fails.
     """
     entry = OutboxEntry.objects.create(kind=RECORD, tenant_id=tenant_id, payload=fields)
     row = OutboxEntry.objects.filter(pk=entry.pk)

@@ -25,8 +25,9 @@ from realtime.redis.links import OLD_SECONDS
 log = structlog.get_logger(__name__)
 
 LOOKS = (10.0, OLD_SECONDS + 10.0, 120.0)
-"""The times of the looks, in seconds after a fill: soon, once all links have reconnected, and once DNS caches have
-expired. Each look publishes again the rows that were sent since the previous look."""
+"""The times of the looks, in seconds after a call of `Republisher.plan`: the first soon, the second after all links
+have reconnected, and the third after DNS caches have expired. Each look publishes again the rows that were sent since
+the previous look."""
 OVERLAP_SECONDS = 30.0
 """By how much the periods of two successive looks overlap. A relay marks rows as sent only after it has sent all rows
 of a claim, so the earlier look may have missed some."""
@@ -51,8 +52,8 @@ class Republisher:
     def if_due(self, between: Callable[[], object]) -> None:
         """If a look is due, send again the records and revocation marks that were sent since the last look.
 
-        `between` is called between two steps, and may raise any error. Raise RedisError or DatabaseError. After an
-        error the look is still due.
+        `between` is called between two steps, and may raise any error. Raise RedisError if Redis fails, and
+        DatabaseError if the database fails. After an error the look is still due.
         """
         now = time.monotonic()
         if not self._due or now < self._due[0]:
@@ -68,9 +69,9 @@ class Republisher:
 
 
 def publish_again(rows: QuerySet[OutboxEntry], between: Callable[[], object]) -> int:
-    """Publish the records of these rows, oldest first. Return how many of them Redis accepted. Raise RedisError.
+    """Publish the records of these rows, oldest first. Return how many of them Redis accepted.
 
-    `between` is called before each page of rows, and may raise any error.
+    `between` is called before each page of rows, and may raise any error. Raise RedisError if Redis fails.
     """
     accepted = 0
     for page in in_pages(rows):

@@ -1,7 +1,7 @@
 """Fills a Redis that has lost data, by publishing the current state again.
 
-The note that Redis was filled is in Redis itself. So the note is lost together with the data, and every relay can read
-it. No cursor and no transaction stays open while Redis is written.
+The note that Redis was filled is in Redis itself. So every relay can read the note, and it is lost together with the
+data. No cursor and no transaction stays open while Redis is written.
 """
 
 import time
@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 KEPT = timedelta(hours=24)
 AGAIN_SECONDS = 30.0
-"""The pause after a fill failed although Redis answered. Each try publishes all records of a day, so it is costly."""
+"""The pause after a failed fill if Redis answered. Each try publishes all records of a day, so it is costly."""
 
 
 class Refill:
@@ -43,7 +43,8 @@ class Refill:
     def if_needed(self, between: Callable[[], object]) -> None:
         """Fill Redis if it was replaced, restarted or emptied since a relay last filled it.
 
-        `between` is called between two steps, and may raise any error. Raise RedisError, or any error of the source.
+        `between` is called between two steps, and may raise any error. Raise RedisError if Redis fails. Also raise any
+        error of the project's source.
         """
         publisher = conf.publisher()
         run_id, mark = publisher.run_id(), publisher.filled_run_id()

@@ -1,9 +1,9 @@
 """The relay: sends rows that processes left in the outbox, fills a Redis that has lost data, and runs the sweeper.
 
-It runs in every worker process and as `manage.py realtime_relay`. All relays send rows, and each claims its own. Only
-the relay that holds a lease fills Redis and sweeps. Each kind of row is sent in its own thread, and filling and
-sweeping have another. So a terminal record never waits for a queue that hangs, for slow queries of the project's
-source, or for a large fill.
+It runs in every worker process and as `manage.py realtime_relay`. All relays send rows, and each row is claimed by one
+relay at a time. Only the relay that holds a lease fills Redis and sweeps. Each kind of row is sent in a thread of its
+own, and one more thread fills Redis and sweeps. So a terminal record never waits for a queue that hangs, for slow
+queries of the project's source, or for a large fill.
 """
 
 import threading
@@ -184,7 +184,10 @@ class Maintenance:
         self._purged_at = float("-inf")
 
     def round(self) -> None:
-        """Do the work that is due, unless another relay holds the lease. Raise DatabaseError or LeaseLostError."""
+        """Do the work that is due, unless another relay holds the lease.
+
+        Raise LeaseLostError if another relay takes the lease over meanwhile, and DatabaseError if the database fails.
+        """
         tended, self._tends = self._tends, self._lease.hold()
         if self._tends:
             if not tended:
@@ -195,7 +198,7 @@ class Maintenance:
             self._purge()
 
     def end(self) -> None:
-        """Give the lease up, so that another relay can take it at once. Raise DatabaseError."""
+        """Give the lease up, so that another relay can take it at once. Raise DatabaseError if the database fails."""
         self._tends = False
         self._lease.give()
 

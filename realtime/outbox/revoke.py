@@ -1,6 +1,7 @@
-"""Revokes sessions, users and tenants, for the project's own code.
+"""Revokes sessions, users and tenants.
 
-The project does so at a logout, for a changed role, for a removed membership, or for a suspended tenant.
+The project's code calls this module when a user logs out, a role changes, a membership is removed, or a tenant is
+suspended.
 """
 
 from collections.abc import Callable, Iterable
@@ -67,11 +68,11 @@ def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: 
 
 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """Revoke as `revoke_on_commit` does, but at once. Call this outside a transaction. Also end the sign-ins.
+    """Revoke what `revoke_on_commit` revokes, but at once, and end the sign-ins. Call this outside a transaction.
 
     The project's function in `REALTIME_END_SESSIONS` ends the sign-ins. Raise RedisError if the revocation
-    could not be announced to any process. If its row was written to the database, the relay announces it as soon as
-    Redis can be reached. Raise DatabaseError if the sign-ins could not be ended.
+    could not be announced to any process. The relay then announces it as soon as Redis can be reached, provided that
+    the row of the revocation was written to the database. Raise DatabaseError if the sign-ins could not be ended.
     """
     payload = _payload(tenant_id, user_id, session_id)
     try:
@@ -171,7 +172,7 @@ def restore_marks(
     """Write the marks of all valid revocations to a Redis that lost them. Return how many were written.
 
     With `rows`, write only the marks of these rows. `between` is called after each page of rows. Nothing is announced:
-    the revoked connections have ended already, or will end at the next probe. Raise RedisError.
+    the revoked connections have ended already, or will end at the next probe. Raise RedisError if Redis fails.
     """
     revocations, restored = Revocations(redis, key_prefix=key_prefix), 0
     for page in in_pages(still_valid() if rows is None else rows):
@@ -186,8 +187,8 @@ def restore_marks(
 def committed_marks(seconds: float) -> list[CommittedMark]:
     """Return the marks that still have to be written to Redis, and those that were written in the last `seconds`.
 
-    On PostgreSQL each statement takes at most a second. Raise DatabaseError. The interface of this function is
-    `realtime.connect.unwritten_revocations.Committed`.
+    On PostgreSQL each statement takes at most a second. Raise DatabaseError if the database fails. The interface of
+    this function is `realtime.connect.unwritten_revocations.Committed`.
     """
     rows = unsent(REVOCATION)
     if seconds >= KEPT_SECONDS:
@@ -212,7 +213,7 @@ def still_valid() -> QuerySet[OutboxEntry]:
 
 
 def _marks(entries: Iterable[OutboxEntry]) -> Iterable[CommittedMark]:
-    """Yield the marks of these rows. Skip and log a row that is not a valid revocation, and yield the others."""
+    """Yield the marks of these rows. Skip each row that is not a valid revocation, and log it only the first time."""
     for entry in entries:
         try:
             yield _mark_of(entry)

@@ -6,7 +6,10 @@ Written by script/frame-types from docs/reference/asyncapi.yaml: change that doc
 from typing import Any, Literal, NotRequired, TypedDict
 
 Place = str
-"""What the client has. It sends the place when it reconnects. An opaque text to the client (`epoch.offset.filter`)."""
+"""A text (`epoch.offset.filter`) that says which records the client has.
+
+The client stores the place as it is, and sends it when it reconnects.
+"""
 RequestId = int
 """A whole number that the client chooses, written without a decimal point."""
 Topic = str
@@ -46,7 +49,7 @@ class Record(TypedDict):
     """Chosen by the project. A result that is too large is replaced by `result_url`."""
     error: RecordError | None
     stalled: bool
-    """Its worker has gone silent. The job will be tried again."""
+    """Whether the job's worker has gone silent. If so, the job will be tried again."""
     published_at: float
     """Unix seconds."""
     progress: Progress | None

@@ -216,7 +216,7 @@ _FIELDS: dict[str, set[str]] = {
 
 
 def parse_client_frame(text: str | bytes) -> ClientFrame:
-    """Parse a frame of the client. Raise BadFrameError, whose message says what is wrong with it."""
+    """Parse a frame of the client. Raise BadFrameError if it is not valid; the message says why."""
     size = len(text.encode(errors="surrogatepass")) if isinstance(text, str) else len(text)
     if size > MAX_FRAME_BYTES:
         raise BadFrameError(f"The frame has {size} bytes; {MAX_FRAME_BYTES} are the most.")

@@ -17,7 +17,7 @@ from realtime.records.metrics import counts
 log = structlog.get_logger(__name__)
 
 QUIET_SECONDS = 60.0
-"""After a refusal was logged, further refusals for its reason are only counted, for this long."""
+"""For this long after a refusal was logged, refusals for the same reason are only counted."""
 MAX_DETAIL = 200
 """How many characters of a detail are logged at most. Most details are texts from the client."""
 REASONS = (

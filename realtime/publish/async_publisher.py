@@ -96,11 +96,17 @@ class AsyncPublisher:
         )
 
     async def publish(self, tenant_id: int, draft: Draft) -> Published:
-        """Publish one record. Return Redis' answer: accepted, duplicate or rejected. Raise RedisError."""
+        """Publish one record.
+
+        Return Redis' answer: accepted, duplicate or rejected. Raise RedisError if Redis fails.
+        """
         return (await self.publish_many([(tenant_id, draft)]))[0]
 
     async def publish_many(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
-        """Publish (tenant, record) pairs, 200 in a round trip. Return the answers in their order. Raise RedisError."""
+        """Publish (tenant, record) pairs, 200 in a round trip.
+
+        Return the answers in their order. Raise RedisError if Redis fails.
+        """
         answers: list[Published] = []
         for batch in batched(records):
             for tenant_id, draft in batch:
@@ -109,15 +115,18 @@ class AsyncPublisher:
         return answers
 
     async def record(self, tenant_id: int, topic: str) -> Record | None:
-        """Return the latest record of one topic, or None if this tenant has none in Redis. Raise RedisError."""
+        """Return the latest record of one topic, or None if this tenant has none in Redis.
+
+        Raise RedisError if Redis fails.
+        """
         names = self._commands.record(tenant_id, topic)
         text, progress = cast("list[bytes | None]", await self._read(names))
         return join_record(text, progress) if text is not None else None
 
     async def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
-        """Renew the expiry of an unfinished topic's keys. Raise RedisError.
+        """Renew the expiry of an unfinished topic's keys, and return True. Raise RedisError if Redis fails.
 
-        Return False if Redis does not hold the topic, or if the topic has ended there.
+        Do nothing and return False if Redis does not hold the topic, or if the topic has ended there.
         """
         record = await self.record(tenant_id, topic)
         if record is None or record.terminal:
@@ -128,14 +137,17 @@ class AsyncPublisher:
         return True
 
     async def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
-        """Renew the lease of this attempt. Return False if the attempt has ended or a newer one has begun.
+        """Renew the lease of this attempt, and return True. Raise RedisError if Redis fails.
 
-        Raise RedisError.
+        Do nothing and return False if the attempt has ended or a newer one has begun.
         """
         return bool(await self._renew(*self._commands.renew_lease(tenant_id, topic, attempt)))
 
     async def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:
-        """Return how long the lease of a topic still runs, in seconds; 0 if it has none. Raise RedisError."""
+        """Return how long the lease of a topic still runs, in seconds; 0 if it has none.
+
+        Raise RedisError if Redis fails.
+        """
         left = int(await self._lease_left(*self._commands.lease_left(tenant_id, topic))) / 1000
         return min(left, self._commands.limits.lease_seconds)  # see `Publisher.leases_seconds_left`
 

@@ -67,7 +67,10 @@ class Sending:
 def progress_update(
     tenant_id: int, topic: str, attempt: int, progress: Progress, *, data: Mapping[str, Any] | None, milestone: bool
 ) -> Update:
-    """Check and encode progress, and return it as an update. Raise BadTopicError or BadRecordError."""
+    """Check and encode progress, and return it as an update.
+
+    Raise BadTopicError or BadRecordError if the topic or the progress is not valid.
+    """
     draft = draft_record(
         topic=topic,
         attempt=attempt,

@@ -77,11 +77,12 @@ class Publisher:
         data: Mapping[str, Any] | None = None,
         milestone: bool = False,
     ) -> Published | None:
-        """Publish the progress of a job (0 to 100): at once, or within 0.2 s unless newer progress replaces it.
+        """Publish the progress of a job: at once, or within 0.2 s unless newer progress replaces it.
 
-        The first progress of an attempt, a change of step and a `milestone` (a finished chunk) are sent at once. Return
-        Redis' answer to an update that was sent at once. Return None if the update waits, was dropped, or Redis took
-        longer than a job should wait. Raise BadTopicError or BadRecordError if the record can never be published.
+        `percent` is from 0 to 100. The first progress of an attempt, a change of step and a `milestone` (a finished
+        chunk) are sent at once. Return Redis' answer to an update that was sent at once. Return None if the update
+        waits, was dropped, or Redis took longer than a job should wait. Raise BadTopicError or BadRecordError if the
+        record can never be published.
         """
         progress = Progress(percent, step, remaining_seconds)
         return self._progress.send(progress_update(tenant_id, topic, attempt, progress, data=data, milestone=milestone))
@@ -107,17 +108,18 @@ class Publisher:
         )
 
     def publish(self, tenant_id: int, draft: Draft) -> Published:
-        """Publish one record. Return Redis' answer: accepted, duplicate or rejected. Raise RedisError.
+        """Publish one record. Return Redis' answer: accepted, duplicate or rejected.
 
-        `realtime.records.transitions` has the rules. Waiting progress that the record supersedes is discarded.
+        Raise RedisError if Redis does not answer or refuses the write. `realtime.records.transitions` has the rules.
+        Waiting progress that the record supersedes is discarded.
         """
         return self.publish_many([(tenant_id, draft)])[0]
 
     def publish_many(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
         """Publish (tenant, record) pairs, 200 in a round trip. Return the answers in their order.
 
-        Raise RedisError. After an error any of the records may have been published. It is safe to publish all of them
-        again.
+        Raise RedisError if Redis does not answer or refuses a write. After an error any of the records may have been
+        published. It is safe to publish all of them again.
         """
         answers: list[Published] = []
         for batch in batched(records):
@@ -145,7 +147,10 @@ class Publisher:
         return answers
 
     def record(self, tenant_id: int, topic: str) -> Record | None:
-        """Return the latest record of one topic, or None if this tenant has none in Redis. Raise RedisError."""
+        """Return the latest record of one topic, or None if this tenant has none in Redis.
+
+        Raise RedisError if Redis fails.
+        """
         text, progress = cast("list[bytes | None]", self._read(self._commands.record(tenant_id, topic)))
         return join_record(text, progress) if text is not None else None
 
@@ -153,16 +158,15 @@ class Publisher:
         """Write the status of a topic that Redis no longer holds, without a new offset and without publishing it.
 
         So nothing is sent to other clients when one client looks at an old job. Return False if Redis still holds the
-        topic. Raise RedisError.
+        topic. Raise RedisError if Redis fails.
         """
         return bool(self._repair(*self._commands.repair(tenant_id, draft)))
 
     def mend(self, tenant_id: int, draft: Draft) -> bool:
-        """Bring Redis in line with a committed state. Return whether Redis changed. Raise RedisError.
+        """Bring Redis in line with a committed state. Return whether Redis changed. Raise RedisError if Redis fails.
 
-        A topic that Redis does not hold is restored without publishing it. The state is published if Redis holds an
-        older attempt, or holds this attempt as unfinished although the attempt has ended. In both cases the newer
-        record was never published.
+        If Redis does not hold the topic, restore it without publishing it. If `overtakes` finds that a publish was
+        lost, publish the state. Otherwise do nothing.
         """
         held = self.record(tenant_id, draft.topic)
         if held is None:
@@ -172,10 +176,10 @@ class Publisher:
         return self.publish(tenant_id, draft).verdict is Verdict.ACCEPTED
 
     def refresh(self, tenant_id: int, topic: str, seconds: int | None = None) -> bool:
-        """Renew the expiry of an unfinished topic's keys, to at least `seconds` (6 hours by default). Raise RedisError.
+        """Renew the expiry of an unfinished topic's keys, to at least `seconds` (6 hours by default), and return True.
 
-        Return False if Redis does not hold the topic, or if the topic has ended there. The expiry of an ended topic
-        never changes.
+        Do nothing and return False if Redis does not hold the topic, or if the topic has ended there. Raise RedisError
+        if Redis fails.
         """
         record = self.record(tenant_id, topic)
         if record is None or record.terminal:
@@ -186,20 +190,23 @@ class Publisher:
         return True
 
     def renew_lease(self, *, tenant_id: int, topic: str, attempt: int) -> bool:
-        """Renew the lease of this attempt. Return False if the attempt has ended or a newer one has begun.
+        """Renew the lease of this attempt, and return True. Raise RedisError if Redis fails.
 
-        Raise RedisError.
+        Do nothing and return False if the attempt has ended or a newer one has begun.
         """
         return bool(self._renew(*self._commands.renew_lease(tenant_id, topic, attempt)))
 
     def lease_seconds_left(self, *, tenant_id: int, topic: str) -> float:
-        """Return how long the lease of a topic still runs, in seconds; 0 if it has none. Raise RedisError."""
+        """Return how long the lease of a topic still runs, in seconds; 0 if it has none.
+
+        Raise RedisError if Redis fails.
+        """
         return self.leases_seconds_left([(tenant_id, topic)])[0]
 
     def leases_seconds_left(self, topics: Iterable[tuple[int, str]]) -> list[float]:
         """Return `lease_seconds_left` for each (tenant, topic) pair, in order. Ask for 200 in a round trip.
 
-        Raise RedisError.
+        Raise RedisError if Redis fails.
         """
         left: list[float] = []
         for batch in batched(topics):
@@ -213,7 +220,8 @@ class Publisher:
     def run_id(self) -> str:
         """Return the replication id of Redis, which is new after each start and after each promotion of a replica.
 
-        Raise RedisError. If the server is a replica, have all connections replaced, and raise ReadOnlyError.
+        If the server is a replica, have all connections replaced, and raise ReadOnlyError. If Redis fails, raise
+        RedisError.
         """
         try:
             return links.history(self._redis.info("replication"))
@@ -222,18 +230,22 @@ class Publisher:
             raise
 
     def filled_run_id(self) -> str | None:
-        """Return what `mark_filling` or `mark_filled` stored last, or None if Redis has neither. Raise RedisError."""
+        """Return what `mark_filling` or `mark_filled` stored last, or None if Redis has neither.
+
+        Raise RedisError if Redis fails.
+        """
         value = cast("bytes | None", self._redis.get(self._commands.relay()))
         return value.decode() if value is not None else None
 
     def mark_filling(self) -> None:
-        """Store in Redis that the relay has begun to fill it. Raise RedisError."""
+        """Store in Redis that the relay has begun to fill it. Raise RedisError if Redis fails."""
         self._note([self._commands.relay()], ["filling"])
 
     def mark_filled(self, run_id: str) -> bool:
-        """Store in Redis that the relay has filled it, with its replication id, and return True. Raise RedisError.
+        """Store `run_id` in Redis, as the note that the relay has filled this Redis, and return True.
 
-        If the note of `mark_filling` is gone, Redis was emptied during the fill. Then store nothing and return False.
+        If the note of `mark_filling` is gone, Redis was emptied during the fill: store nothing, and return False. Raise
+        RedisError if Redis fails.
         """
         return bool(self._note([self._commands.relay()], [run_id, "XX"]))
 

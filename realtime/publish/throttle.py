@@ -63,8 +63,8 @@ class Throttle:
             self._leave(update.key, _Lane(update.draft.attempt, update.stage), now)
             return True
         if update.draft.attempt < lane.attempt:
-            # Redis will reject this update. Send it anyway, because its worker learns from the answer that a newer
-            # attempt exists.
+            # Redis will reject this update. Still send it when the topic is free, because the answer tells the worker
+            # that a newer attempt exists. Otherwise drop it.
             leaves = now >= lane.free_at and lane.waiting is None
         else:
             changed = (update.draft.attempt, update.stage) != (lane.attempt, lane.stage)
@@ -88,7 +88,10 @@ class Throttle:
         return leaving
 
     def discard_superseded(self, key: TopicKey, attempt: int, *, terminal: bool) -> None:
-        """Discard the waiting update of this topic if a status of this attempt supersedes it."""
+        """Discard the waiting update of this topic if a status of this attempt supersedes it.
+
+        Any status of a later attempt supersedes it, and so does a terminal status of the update's own attempt.
+        """
         lane = self._lanes.get(key)
         if lane is not None and (attempt > lane.attempt or (terminal and attempt == lane.attempt)):
             del self._lanes[key]

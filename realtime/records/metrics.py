@@ -1,4 +1,4 @@
-"""The counters of this process: plain additions, because they run in the hottest paths.
+"""The counters of this process. Counting is a plain addition, because it happens in the hottest paths.
 
 `operate/exposition.py` has their public names.
 """

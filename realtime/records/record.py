@@ -1,6 +1,6 @@
 """Writes and reads the text of records.
 
-The publisher writes the text once, and the browser receives the same bytes. It begins with a fixed header,
+The publisher writes the text once, and the browser receives the same bytes. A record begins with a fixed header,
 `{"offset":N,"topic":"…","attempt":N,"status":"…",`, so that neither Lua nor the hub has to decode JSON to compare
 records.
 """
@@ -112,7 +112,9 @@ def draft_record(
     error: Mapping[str, Any] | None = None,
     stalled: bool = False,
 ) -> Draft:
-    """Return a checked, encoded record. Raise BadTopicError or BadRecordError, and nothing else, whatever is passed.
+    """Check and encode a record, and return it.
+
+    Raise BadTopicError or BadRecordError if an argument is not valid. No argument causes an error of another class.
 
     `data` and `error` may contain types that JSON does not have; see `realtime.records.json_text`.
     """
@@ -188,7 +190,7 @@ def _shown(value: object) -> str:
 
 
 def parse_record(body: bytes) -> Record:
-    """Parse the JSON of a record. Raise BadRecordError."""
+    """Parse the JSON of a record. Raise BadRecordError if it is not a record."""
     match = _HEADER.match(body)
     if match is None or match[4].decode() not in Status.__members__:
         raise BadRecordError(f"This is no record: {body[:80]!r}.")
@@ -198,7 +200,7 @@ def parse_record(body: bytes) -> Record:
 def join_record(text: bytes, progress: bytes | None) -> Record:
     """Join the values of a topic's keys `:status` and `:progress` into its record, as `publish.lua` does.
 
-    Raise BadRecordError.
+    Raise BadRecordError if they do not make a record.
     """
     return parse_record(text[:-1] + b',"progress":' + (progress or b"null") + b"}")
 

@@ -24,7 +24,7 @@ class TopicState:
     error: Mapping[str, str] | None = None
 
     def draft(self) -> Draft:
-        """Return the state as a record without progress. Raise BadTopicError or BadRecordError."""
+        """Return the state as a record without progress. Raise BadTopicError or BadRecordError if it is not valid."""
         return draft_record(
             topic=self.topic,
             attempt=self.attempt,

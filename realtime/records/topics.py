@@ -39,7 +39,7 @@ class TopicFilter:
 
     @classmethod
     def of(cls, patterns: Iterable[str]) -> "TopicFilter":
-        """Return the filter of these patterns. Raise BadTopicError."""
+        """Return the filter of these patterns. Raise BadTopicError if one is not valid or there are too many."""
         given = set(patterns)
         for pattern in given:
             if not _PATTERN.fullmatch(pattern):
@@ -53,7 +53,10 @@ class TopicFilter:
 
     @classmethod
     def parse(cls, text: str) -> "TopicFilter":
-        """Return the filter of the query parameter `topics`: patterns separated by commas. Raise BadTopicError."""
+        """Return the filter of the query parameter `topics`: patterns separated by commas.
+
+        Raise BadTopicError as `of` does.
+        """
         return cls.of(part.strip() for part in text.split(",") if part.strip())
 
     @property

@@ -127,7 +127,10 @@ def _is_wrong_server(problem: Exception) -> bool:
 
 
 async def replication_of(connection: AsyncConnection) -> dict[str, Any]:
-    """Return INFO replication of the server that this connection leads to. Raise RedisError or OSError."""
+    """Return INFO replication of the server that this connection leads to.
+
+    Raise RedisError or OSError if the server fails.
+    """
     await connection.send_command("INFO", "replication")
     reply: bytes = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
     return dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)

@@ -58,9 +58,10 @@ class Leases:
         self._commands = Commands(key_prefix, self._limits)
 
     def pause_stalling(self) -> None:
-        """Mark no topic as stalled for the length of one lease. While Redis was down, workers could not renew leases.
+        """Forbid marking topics as stalled for the length of one lease.
 
-        The pause is noted in Redis, so that it also applies if another process becomes the sweeper.
+        Call this after Redis was down or lost data, because the workers could not renew their leases. The pause is
+        noted in Redis, so that it also applies if another process becomes the sweeper.
         """
         milliseconds = max(1, int(self._limits.lease_seconds * 1000))
         run_script(self._redis, "set_note", [([self._keys.settling()], [1, "PX", milliseconds])])
@@ -134,10 +135,10 @@ class Leases:
         return run_script(self._redis, "stall", marks).count(Verdict.ACCEPTED.encode())
 
     def _end_forgotten(self, lapsed: list[Lapsed]) -> int:
-        """Publish the final status of those topics that have ended in the database. Return their number.
+        """Publish the final status of each of these topics that has ended in the database. Return their number.
 
-        Redis forgets topics that ended long ago. A worker that was frozen all that time may publish such a topic again
-        as running.
+        Redis forgets a topic some time after it has ended. A worker that was frozen until then may publish the topic as
+        running again.
         """
         running = [Indexed(lease.tenant_id, lease.topic, 0, 0, present=True) for lease in lapsed]
         return self._rebuild.mend(running, only_terminal=True).published

@@ -67,7 +67,7 @@ class OldKeys:
         """Return the latest record of one topic, with the progress that an old worker wrote, if any.
 
         Return None if the tenant has no record of its own: without one nothing proves that the topic belongs to the
-        tenant. The database is not queried. Raise RedisError.
+        tenant. The database is not queried. Raise RedisError if Redis fails.
         """
         record, has_progress = self._own([(tenant_id, topic)])[0]
         # An old key has no attempt number: its progress counts as progress of the first attempt.
@@ -81,7 +81,7 @@ class OldKeys:
         """Copy the old progress of topics, but never over a newer record. Return the results in the topics' order.
 
         The caller has proven that the topics belong to their tenants. A PENDING record becomes PROCESSING, because it
-        has progress. Raise RedisError.
+        has progress. Raise RedisError if Redis fails.
         """
         drafts = [_draft(owned.state, value) for owned, value in zip(topics, self._old_values(topics), strict=True)]
         calls = [

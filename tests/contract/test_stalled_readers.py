@@ -1,4 +1,7 @@
-"""Tests of clients of each transport that request much and read nothing: they use little memory, and are closed."""
+"""Tests of clients that request much data and read none of it, for each transport.
+
+The server uses little memory for such clients, and closes their connections.
+"""
 
 import asyncio
 import socket

@@ -4,6 +4,10 @@ import psutil
 
 
 def children() -> list[psutil.Process]:
-    """Return this process's direct children, but not theirs: servers of other tests start and end some at any time."""
+    """Return the direct children of this process, without grandchildren.
+
+    Servers that other tests use are children of this process, too, and start and end processes of their own at any
+    time.
+    """
     found: list[psutil.Process] = psutil.Process().children()
     return found

@@ -70,7 +70,10 @@ def test_a_message_that_names_no_job_moves_to_the_dead_letters_with_its_reason(
 
 
 def changed(bench: Bench, **fields: Any) -> UUID:
-    """Submit a job whose message has other values. None leaves a field out."""
+    """Submit a job, and replace its message in the queue by a copy with these fields changed. Return the job's id.
+
+    A field whose value is None is removed from the message.
+    """
     job_id = bench.submit()
     original = bench.receive()
     bench.queue.delete(original)

@@ -26,7 +26,8 @@ WRITE = READ | _WRITE_FILE | _TRUNCATE | _MAKE_REG | _REMOVE_FILE
 
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _FILE_RIGHTS_OF_LATER = 16
-"""The number of rights to files from version 5 of the interface on. `_FILE_RIGHTS` has those of earlier versions."""
+"""How many rights to files the interface has from version 5 on. `_FILE_RIGHTS` maps each earlier version to its
+number."""
 _KNOWS_TCP, _KNOWS_SCOPES = 4, 6
 _ALL_TCP, _ALL_SCOPES = 3, 3
 

@@ -1,4 +1,7 @@
-"""Settings of a transaction that keep the database's triggers from ending or revoking sessions."""
+"""Context managers that prevent, for a block of code, that the database's triggers end or revoke sessions.
+
+They set variables of the transaction, which the triggers read.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -119,7 +119,11 @@ class VideoUploadedView(APIView):
 
 
 class VideoCancelView(APIView):
-    """Cancel a video that has not ended. A worker deletes its encoded files. The uploaded file stays for a retry."""
+    """Cancel the processing of a video, unless the processing has already ended. The video itself is not deleted.
+
+    A worker that encodes the video stops within a second. A worker deletes the encoded files, but keeps the uploaded
+    file, so that the video can be encoded again.
+    """
 
     roles = {"POST": FACULTY}  # noqa: RUF012 - read only
 
