@@ -29,8 +29,8 @@ REVOCATION_SECONDS = 1.0
 
 
 SessionEnder = Callable[[int, int | None, str | None], None]
-"""Ends the sign-ins that the project itself keeps. Takes the ids of a tenant, a user and a session; None means all
-users or sessions."""
+"""Ends sessions that the project itself keeps. Takes the ids of a tenant, a user and a session. None in place of the
+user means all users, and None in place of the session means all sessions."""
 
 OutboxSender = Callable[[dict[str, Any]], None]
 
@@ -39,7 +39,7 @@ DoctorCheck = Callable[[], str]
 
 
 REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, usually the variable REDIS_URL)"
-"""What messages call the address of Redis. Developers use the setting, and operators the variable."""
+"""How messages name the address of Redis. Developers set the setting, and operators set the variable."""
 
 
 @cache
@@ -58,7 +58,7 @@ setting_changed.connect(_forget_settings)
 
 
 def required(name: str) -> str:
-    """Return a setting that has no default, by its field's name. Raises ImproperlyConfigured if it is not set."""
+    """Return the setting with this field name, which has no default. Raises ImproperlyConfigured if it is not set."""
     value = str(getattr(settings(), name))
     if not value:
         raise ImproperlyConfigured(f"{variable(name)} is not set; `manage.py check` says what it is for.")
@@ -92,15 +92,15 @@ def publisher() -> Publisher:
 
 @cache
 def redis() -> Redis:
-    """Return the process's Redis client for the relay, the sweeper, commands and reading old keys.
+    """Return the process's Redis client for the relay, the sweeper, management commands, and reads of old keys.
 
-    Publishing has a client of its own.
+    The publisher has a client of its own.
     """
     return links.client(redis_url(), socket_timeout=5.0, socket_connect_timeout=1.0)
 
 
 def old_keys() -> OldKeys | None:
-    """Return the reader that also reads records from the old keys. Return None unless `REALTIME_LEGACY_KEYS` is `read`.
+    """Return a reader of records that takes old keys into account, or None unless `REALTIME_LEGACY_KEYS` is `read`.
 
     Workers of the first version, which had no tenants, write their progress to the old keys.
     """
@@ -110,7 +110,10 @@ def old_keys() -> OldKeys | None:
 
 
 def record(tenant_id: int, topic: str) -> Record | None:
-    """Return the latest record of a topic, or None if Redis has none in this tenant. Raises RedisError."""
+    """Return the latest record of a topic, or None if Redis has none in this tenant.
+
+    Raises RedisError if Redis cannot be read.
+    """
     return (old_keys() or publisher()).record(tenant_id, topic)
 
 
@@ -169,9 +172,9 @@ def authenticator() -> Authenticator:
 
 
 def session_ender() -> SessionEnder | None:
-    """Return the project's function that ends sign-ins, or None if the project names none.
+    """Return the project's function that ends sessions, or None if the project names none.
 
-    Without the function a refresh token stays valid after a revocation.
+    Without such a function, refresh tokens stay valid after a revocation.
     """
     path = settings().end_sessions
     return cast("SessionEnder", import_string(path)) if path else None
@@ -183,7 +186,10 @@ def outbox_kinds() -> list[str]:
 
 
 def outbox_sender(kind: str) -> OutboxSender:
-    """Return the function that sends the rows of a kind. Raises KeyError for an unknown kind, or ImportError."""
+    """Return the function that sends the rows of a kind.
+
+    Raises KeyError if the kind is unknown, and ImportError if the function cannot be imported.
+    """
     return cast("OutboxSender", import_string(_outbox_paths()[kind]))
 
 

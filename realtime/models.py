@@ -11,8 +11,8 @@ class OutboxEntry(models.Model):
     A row of the `kind` "record" is published to a tenant's feed. Any other kind names a sender in
     `REALTIME_OUTBOX_SENDERS`. Rows are kept for 24 h after they were sent, so that an empty Redis can be filled again.
 
-    All times are by the database's clock. A relay claims a row by setting `next_try_at`: until then no other relay
-    sends it. A row that can never be sent is set aside: it has a `failed_at`, and `error` says why.
+    All times are by the database's clock. A relay claims a row by setting `next_try_at`: before that time no other
+    relay sends the row. A row that can never be sent is set aside: it has a `failed_at`, and `error` says why.
     """
 
     kind = models.CharField(max_length=20)

@@ -1,4 +1,4 @@
-"""Functions that the push engine calls for a revocation. They end sign-ins, and write into the audit log."""
+"""Functions that the push engine calls for a revocation. They end sessions, and write into the audit log."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from realtime.outbox import revoke
 
 
 def end_sessions(tenant_id: int, user_id: int | None, session_id: str | None) -> None:
-    """End the sign-ins of a tenant, a user or a session. This is the project's `REALTIME_END_SESSIONS`.
+    """End one session, or all sessions of a user or a tenant. This is the project's `REALTIME_END_SESSIONS`.
 
     `realtime.outbox.revoke.revoke` and `manage.py realtime_revoke` call it.
     """

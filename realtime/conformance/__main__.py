@@ -16,7 +16,7 @@ TRANSPORTS = ("websocket", "events", "polls")
 
 
 async def judge_all(chosen: Sequence[Scripted], command: Sequence[str], options: argparse.Namespace) -> list[Verdict]:
-    """Run the sessions, some at the same time, and print each verdict as soon as it is known."""
+    """Run the sessions, `options.jobs` at a time, and print each verdict as soon as it is known."""
     places = asyncio.Semaphore(options.jobs)
 
     async def judge_one(scripted: Scripted) -> Verdict:
@@ -58,7 +58,7 @@ def split(names: str | None) -> list[str]:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the sessions. Return 0 if the client passes all of them, else 1."""
+    """Run the sessions. Return 0 if the client passes all of them, 1 if it does not, 2 if it cannot be started."""
     options = parsed(words)
     if options.list:
         for scripted in options.chosen:

@@ -28,7 +28,10 @@ class StateLine:
 
 
 class ClientProcess:
-    """Starts a client for one session, and keeps what it writes. Calls `changed` after each line, and at its end."""
+    """Starts a client for one session, and keeps what the client writes.
+
+    Calls `changed` after each line, and when the client ends.
+    """
 
     def __init__(self, command: Sequence[str], changed: Callable[[str], None]) -> None:
         self._command, self._changed = command, changed

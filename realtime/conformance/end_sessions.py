@@ -9,7 +9,7 @@ from realtime.conformance.session import Scripted, Session
 
 WAIT_MS = 2000
 STILL_SECONDS = 2.0
-"""How long to watch that a client that must stop does not reconnect. This is much longer than its first back-off."""
+"""How long a stopped client is watched: it must not reconnect. This is much longer than a client's first back-off."""
 LOST = 1006
 CALLS = 2
 RECONNECT = {

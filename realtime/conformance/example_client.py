@@ -87,7 +87,7 @@ class Client:
                     socket.send(json.dumps({"type": kind, "id": 1, "topics": sorted(self.doubtful)[:100]}))
 
     def watch(self) -> tuple[int, float]:
-        """Hold one connection. Return the code with which it ended, and the least seconds to wait."""
+        """Hold one connection. Return the code with which it ended, and how many seconds to wait at least."""
         self.closing = {}
         try:
             ticket = self.new_ticket()

@@ -12,9 +12,9 @@ FIRST_FRAME_SECONDS = 20.0
 PING_SECONDS = 0.2
 PINGS_BEFORE_REFRESH = 50
 ATTEMPTS = 2
-"""WebSockets without one frame, before the client tries something else."""
+"""After how many WebSockets without a single frame the client tries another transport."""
 LEAST_SECONDS = 0.25
-"""What four random waits of a right client take at least, except once in 20,000 times."""
+"""The four random waits of a correct client take longer than this together, except once in 20,000 runs."""
 
 
 async def pings(session: Session) -> None:

@@ -101,9 +101,10 @@ class Link:
         return place_of(self.epoch, offset, self.watched)
 
     async def close(self, code: int, *, closing: dict[str, Any] | None = None, close_code: int | None = None) -> None:
-        """End the link with a code, after a `closing` frame with these additional fields if there are any.
+        """End the link with a code.
 
-        `close_code` is the code of the WebSocket itself, if that is another one.
+        Unless `closing` is None, first send a `closing` frame with these additional fields. `close_code` is the code of
+        the WebSocket itself, if it differs from `code`.
         """
         if closing is not None:
             await self.send("closing", code=code, reason="as the session says", **closing)

@@ -6,7 +6,7 @@ from realtime.conformance.sections import Section
 from realtime.conformance.session import Scripted, Session
 
 PAUSE_SECONDS = 0.5
-"""For how long a session looks whether the client does something that it must not do."""
+"""For how long a session checks that the client does not do what it must not do."""
 MANY = 250
 
 

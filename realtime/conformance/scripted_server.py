@@ -25,7 +25,7 @@ MAX_HEAD_BYTES = 65_536
 
 
 class Refusal:
-    """An answer to a ticket call that is no ticket."""
+    """An answer that refuses a ticket call."""
 
     def __init__(self, status: int, code: str, retry_after: int | None = None) -> None:
         self.status, self.code, self.retry_after = status, code, retry_after

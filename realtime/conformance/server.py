@@ -46,7 +46,10 @@ async def judge_server(
     checks: Sequence[ServerCheck] = tuple(SERVER_CHECKS.values()),
     on_verdict: Callable[[Verdict], None] | None = None,
 ) -> list[Verdict]:
-    """Run the checks, some at the same time. Calls `on_verdict` with each verdict as soon as it is known."""
+    """Run the checks, `AT_ONCE` at a time, and return the verdicts.
+
+    Calls `on_verdict` with each as soon as it is known.
+    """
     places = asyncio.Semaphore(AT_ONCE)
 
     async def judge_one(check: ServerCheck) -> Verdict:

@@ -1,4 +1,4 @@
-"""What is checked of a server, each in a connection of its own."""
+"""The checks of a server. Each check opens connections of its own."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WRONG_FRAMES: list[Any] = [
 
 
 def some_topic() -> str:
-    """Return a topic of which no server knows anything."""
+    """Return a random topic, of which no server has a record."""
     return f"conformance:{uuid4().hex}"
 
 

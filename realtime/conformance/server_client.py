@@ -21,7 +21,7 @@ from realtime.conformance.verdicts import Check, MismatchError
 
 SUBPROTOCOL = "realtime.v1"
 PATIENCE_SECONDS = 20.0
-"""How long a frame may take that has to come. A server may read its feed for up to 15 s before it welcomes a client."""
+"""How long to wait for a frame that has to come. A server may read its feed for up to 15 s before the welcome."""
 
 Frame = dict[str, Any]
 
@@ -66,7 +66,7 @@ class Judged:
         self.checks.append(Check(expected, str(came), self._section))
 
     def address(self, channel: str) -> str:
-        """Return the address of a channel of the document."""
+        """Return the address of a channel of the AsyncAPI document."""
         return self.url + str(document()["channels"][channel]["address"])
 
     async def socket(self, ticket: str | None = None, *, bearer: str | None = None, **query: str) -> CheckedSocket:
@@ -91,14 +91,14 @@ class Judged:
     async def request(
         self, channel: str, method: str = "GET", headers: dict[str, str] | None = None, **query: str
     ) -> Answer:
-        """Send an HTTP request. The answer is not read yet."""
+        """Send an HTTP request. Return the answer, whose body has not been read yet."""
         target = self.address(channel) + (f"?{urlencode(query)}" if query else "")
         self.note(f"{method} {target}")
         return await asyncio.to_thread(Answer, method, target, headers or {})
 
 
 class CheckedSocket:
-    """One WebSocket. Raises MismatchError for each frame that the document does not describe."""
+    """One WebSocket. Raises MismatchError for each frame that the AsyncAPI document does not describe."""
 
     def __init__(self, socket: ClientConnection, judged: Judged) -> None:
         self._socket, self._judged = socket, judged
@@ -129,7 +129,10 @@ class CheckedSocket:
         return frame
 
     async def expect(self, kind: str, seconds: float = PATIENCE_SECONDS) -> Frame:
-        """Return the next frame of a type. Answers pings, and passes over records and `delayed`."""
+        """Return the next frame of a type. Answers pings before it, and skips `records` and `delayed` frames.
+
+        Raises MismatchError if a frame of any other type comes first, or if no such frame comes in time.
+        """
         what = f"A frame of the type {kind} comes."
         until = time.monotonic() + seconds
         while frame := await self.read(what, max(0.01, until - time.monotonic())):
@@ -173,7 +176,7 @@ class CheckedSocket:
 
 
 class Answer:
-    """An answer of HTTP, which may be a stream of events. Its methods block: call them in a thread."""
+    """An HTTP response, which may be a stream of events. Its methods block: call them in a thread."""
 
     def __init__(self, method: str, target: str, headers: dict[str, str]) -> None:
         address = urlsplit(target)
@@ -186,7 +189,7 @@ class Answer:
         self.headers = {name.lower(): value for name, value in self._answer.getheaders()}
 
     def json(self) -> Any:
-        """Return the body as JSON, or None if it is none."""
+        """Return the value that the body contains as JSON, or None if the body is not JSON."""
         try:
             return json.loads(self._answer.read())
         except ValueError:
@@ -209,7 +212,7 @@ class Answer:
         raise MismatchError("An event comes.", "the end of the stream", Section.EVENTS)
 
     def frame(self) -> Frame:
-        """Return the frame of the next event, after comparing its lines with what the protocol says of them."""
+        """Return the frame of the next event. Raises MismatchError if the lines of the event break the protocol."""
         fields = self.event()
         data = fields.get("data", [])
         if len(data) != 1:
@@ -226,7 +229,7 @@ class Answer:
 
 
 def checked(text: str | bytes, operation: str) -> Frame:
-    """Return the frame of a text. Raises MismatchError if the document does not describe it."""
+    """Parse a frame. Raises MismatchError if the AsyncAPI document does not describe it."""
     try:
         frame: Frame = json.loads(text)
     except ValueError:

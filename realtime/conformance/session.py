@@ -52,7 +52,7 @@ class Session:
     async def until(
         self, holds: Callable[[], bool], expected: str, came: Callable[[], str], section: Section | None = None
     ) -> None:
-        """Wait until something holds. Raises MismatchError if it does not happen."""
+        """Wait until `holds` returns True. Raises MismatchError if that does not happen in time."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
                 while not holds():
@@ -70,7 +70,7 @@ class Session:
         came: Callable[[], str],
         section: Section | None = None,
     ) -> None:
-        """Wait for some time. Raises MismatchError if something stops to hold meanwhile."""
+        """Wait for `seconds`. Raises MismatchError as soon as `holds` returns False."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while holds():
@@ -96,7 +96,7 @@ class Session:
         await self.state("live", Section.CLIENT)
 
     async def state(self, state: str, section: Section | None = None) -> None:
-        """Wait until the client says this state, after those for which the session has already waited."""
+        """Wait until the client writes this state. States before the last one that was waited for do not count."""
 
         def said() -> list[str]:
             return [line.state for line in self.client.states[self._seen_states :]]
@@ -122,7 +122,11 @@ class Session:
     async def comes_back(
         self, old: Link, *, after: float = 0.0, section: Section | None = None, since: str | None = None
     ) -> Link:
-        """Wait for the link that follows `old`, with its place, at the earliest `after` seconds after its end."""
+        """Wait until the client connects again after the end of `old`, and return the new link.
+
+        Raises MismatchError if the client does not send the place of `old` (or `since`), if it waits for less than
+        `after` seconds, or if it writes no state other than live after the end of `old`.
+        """
         new = await self.link("The client connects again.")
         ended_at = old.ended_at or old.heard_at
         waited = new.opened_at - ended_at
@@ -134,7 +138,7 @@ class Session:
         self.check(new.since == place, expected, f"since {new.since}", Section.PLACES)
 
         def left() -> list[int]:
-            """Return the numbers of the states that are not live, and were said since the end of the old link."""
+            """Return the indexes of the states other than live that the client wrote after the end of the old link."""
             states = enumerate(self.client.states)
             return [number for number, line in states if line.at > ended_at and line.state != "live"]
 
@@ -148,7 +152,7 @@ class Session:
         return new
 
     async def asked(self, link: Link, topics: Iterable[str]) -> None:
-        """Wait until the client has asked for these topics by name, and watches again what it did before."""
+        """Wait until the client has asked for these topics by name, and has then unsubscribed from them again."""
         wanted = set(topics)
         before = set(link.named.split(","))
         await self.until(
@@ -172,8 +176,8 @@ Script = Callable[[Session], Awaitable[Any]]
 class Scripted:
     """A session: its name, one sentence about what it expects of a client, and the script.
 
-    `section` is the section of the protocol that requires it. `needs` are the transports that the client must be able
-    to use.
+    `section` is the section of the protocol that requires this of a client. `needs` are the transports that the client
+    must be able to use.
     """
 
     name: str

@@ -65,7 +65,7 @@ class Verdict:
 
 
 def summarize(verdicts: list[Verdict], left_out: int) -> int:
-    """Print to the error output how many sessions passed. Return the exit code: 0 if all of them did."""
+    """Print to the error output how many sessions passed. Return the exit code: 0 if all of them passed, else 1."""
     failed = [verdict.name for verdict in verdicts if not verdict.ok]
     words = f"{len(verdicts) - len(failed)} of {len(verdicts)} passed"
     words += f", {left_out} not run." if left_out else "."

@@ -85,9 +85,10 @@ class Connection:
     async def open(self, since: Place | None, admit: Callable[[Ticket], Awaitable[object]]) -> None:
         """Send the welcome and the snapshot, and from then on the changes.
 
-        `admit` raises an error if the ticket is no longer valid. Raise that error, or RefusedError, and stop the
-        connection. If `end` was called during the opening, return and do not raise RefusedError: the client was sent
-        the reason.
+        `admit` must raise an error if the ticket is no longer valid. This method raises the same error. It raises
+        RefusedError if the process is draining or at a limit, or if the feed or revocations cannot be read. After an
+        error the connection is stopped. If `end` was called during the opening, the client was already sent the
+        reason, so RefusedError is not raised.
         """
         if self._connections.draining:
             raise RefusedError(CloseCode.SERVER_RESTART, REASONS[CloseCode.SERVER_RESTART], RETRY_AFTER_MS)

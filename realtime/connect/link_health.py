@@ -32,7 +32,7 @@ from realtime.redis.clock import clock
 log = structlog.get_logger(__name__)
 
 BEHIND_SECONDS = 1.0
-"""A mirror that is behind Redis for longer than this has missed a message. Until then, the message may still arrive."""
+"""How long a mirror may be behind Redis. A message that has not arrived after this time counts as lost."""
 MARKS_SECONDS = 5.0
 """How long to wait for Redis when marks are read. After that the database is read."""
 SILENT_SECONDS = 1.0
@@ -140,7 +140,7 @@ class Health:
         """Return whether a mark revokes a ticket or token. Marks that are not yet in Redis count, too.
 
         Callers that wait at the same time share one read of Redis for each tenant, and one read of the database. No
-        caller waits longer than some seconds. Raise FeedUnavailableError if the marks cannot be read.
+        caller waits longer than a few seconds. Raise FeedUnavailableError if the marks cannot be read.
         """
         if reason := self._revocations.unwritten.unreadable:
             raise FeedUnavailableError(reason)

@@ -105,7 +105,7 @@ class Revocations:
         raise WritesRefusedError(f"Redis refuses writes: {reason}.")
 
     def add_all(self, marks: Iterable[tuple[int, str, float]]) -> None:
-        """Write several marks (tenant, subject, time) without publishing them. Raise RedisError."""
+        """Write several marks (tenant, subject, time) without publishing them. Raise RedisError if that fails."""
         run_script(self._redis, "revoke", (self._call(RevocationMessage(*mark, written=True), b"") for mark in marks))
 
     def now(self) -> float:
@@ -126,7 +126,10 @@ class Revocations:
             raise RevokedError(ENDED)
 
     def receive(self, message: bytes) -> RevocationMessage:
-        """Parse and return a published revocation. Keep its mark here until Redis has it. Raise BadRecordError."""
+        """Parse and return a published revocation. Raise BadRecordError if it is not valid.
+
+        If Redis refused the mark, keep the mark in this process. Drop it when a message reports that Redis has it.
+        """
         revoked = parse_revocation(message)
         if revoked.written:
             self.unwritten.drop(revoked.tenant_id, revoked.subject, revoked.at)

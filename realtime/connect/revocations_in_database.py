@@ -12,7 +12,7 @@ from realtime.records.errors import FeedUnavailableError, MarksUnreadableError
 log = structlog.get_logger(__name__)
 
 FRESH_SECONDS = 1.0
-"""Marks that were read within this time are not read again."""
+"""For this long after a read, the marks are not read again."""
 READ_SECONDS = 3.0
 """How long one read may take."""
 OVERLAP_SECONDS = 60.0

@@ -52,7 +52,7 @@ class Ticket:
 
     @property
     def share(self) -> str:
-        """A hash of the sign-in and of what it may see. Browser tabs with the same hash may share a connection."""
+        """A hash of the session and its permissions. Browser tabs with the same hash may share a connection."""
         parts = f"{self.tenant_id}/{self.user_id}/{self.session_id}/{self.role}/{self.topics.hash}"
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
@@ -97,14 +97,17 @@ def _sign(claims: dict[str, Any], key: bytes, most_bytes: int) -> str:
 
 
 def read_ticket(text: str, *keys: bytes) -> Ticket:
-    """Read a ticket that is to open a connection. Raise TicketExpiredError or TicketError."""
+    """Read a ticket that is to open a connection.
+
+    Raise TicketExpiredError if the ticket has expired, and TicketError if it is not valid.
+    """
     return _ticket(_decode(text, keys, AUDIENCE, check_expiry=True))
 
 
 def read_rights(text: str, *keys: bytes) -> Ticket:
     """Read the ticket of a client that polls. It is valid for as long as a connection may live (`connection_seconds`).
 
-    Raise TicketExpiredError or TicketError.
+    Raise TicketExpiredError if this time is over, and TicketError if the ticket is not valid.
     """
     return _within_its_life(_ticket(_decode(text, keys, AUDIENCE, check_expiry=False)))
 
@@ -112,7 +115,7 @@ def read_rights(text: str, *keys: bytes) -> Ticket:
 def read_renewable(text: str, *keys: bytes) -> Ticket:
     """Read a ticket that is to be renewed. It may have expired, but its chain must have begun in the last 12 hours.
 
-    Raise TicketExpiredError or TicketError.
+    Raise TicketExpiredError if the chain began earlier, and TicketError if the ticket is not valid.
     """
     ticket = _ticket(_decode(text, keys, AUDIENCE, check_expiry=False))
     if ticket.first_issued_at + RENEWABLE_SECONDS < clock.now():
@@ -121,10 +124,11 @@ def read_renewable(text: str, *keys: bytes) -> Ticket:
 
 
 def read_cookie_ticket(text: str, cookie: str, *keys: bytes, reconnecting: bool) -> Ticket:
-    """Read a ticket that was sent as the cookie with this name. Raise TicketExpiredError or TicketError.
+    """Read a ticket that was sent as the cookie with this name.
 
-    If `reconnecting`, the browser reconnects by itself with the cookie of its first connection. The ticket is then
-    valid until the lifetime of that connection ends, and the new connection ends at the same time.
+    If `reconnecting`, the browser reconnects by itself with the cookie of its first connection. In this case the ticket
+    is valid until the lifetime of the first connection ends, and the new connection ends at the same time. Raise
+    TicketExpiredError if the ticket has expired, and TicketError if it is not valid.
     """
     claims = _decode(text, keys, COOKIE_AUDIENCE, check_expiry=not reconnecting)
     if claims.get("cookie") != cookie:

@@ -105,12 +105,14 @@ class UnwrittenMarks:
         self._due = True
 
     def look(self, *, in_background: bool = False) -> None:
-        """Check, at most once a second, whether Redis accepts writes. If it refuses marks, read the database, too.
+        """Check, at most once a second, whether Redis accepts writes.
 
-        If another thread is checking, use the last result. With `in_background`, also read the database for half a
-        minute after a fault. Requests do not pass this argument, because they should not wait for that read. Raise
-        RedisError if Redis cannot be reached, and MarksUnreadableError if the database has to be read and cannot be
-        read.
+        If another thread is checking, use the last result. If Redis refuses marks, or has just begun to answer again,
+        also read the marks in the database. With `in_background`, also read them while Redis holds the note about a
+        recent fault (`NOTE_SECONDS`). Requests do not pass this argument, because they should not wait for such a read.
+
+        Raise RedisError if Redis cannot be reached. Raise MarksUnreadableError if Redis refuses marks and the database
+        cannot be read, or if the last check is older than `STALE_SECONDS`.
         """
         age = time.monotonic() - self._looked_at
         due = self._due or age >= LOOK_SECONDS
@@ -143,7 +145,8 @@ class UnwrittenMarks:
         recovered = recovered and not self.refuses_marks
         if recovered:
             self._leave_note()
-        # This process may have missed revocations while Redis did not answer, so it reads them now.
+        # Marks that Redis refuses are only in the database. And while Redis did not answer, this process may have
+        # missed revocations, so it reads them when Redis answers again.
         if self.refuses_marks or returned or (in_background and (recovered or noted == 1)):
             self._read(everything=self.refuses_marks and started - self._all_read_at > KEPT_SECONDS / 10)
             self._unanswered = returned and self._unreadable  # if the read failed, the next call reads again
@@ -188,7 +191,7 @@ class UnwrittenMarks:
     def read_committed(self, seconds: float) -> None:
         """Read from the database the marks that are still to be written, and those written in the last `seconds`.
 
-        Redis is not used. Raise MarksUnreadableError.
+        Redis is not used. Raise MarksUnreadableError if the database cannot be read, or if there is none.
         """
         if self._committed is None:
             raise MarksUnreadableError("Revocations cannot be checked: Redis does not answer.")
@@ -203,7 +206,7 @@ class UnwrittenMarks:
 
         Return whether Redis has all of them. Raise the errors of the database driver.
         """
-        now = 1000 * clock.now()  # taken before the read: a later time would also revoke who signs in during it
+        now = 1000 * clock.now()  # taken before the read: a later time would also revoke tokens issued during the read
         found = list(committed(seconds))
         with self._keeping:
             for mark in found:

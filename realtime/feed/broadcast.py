@@ -110,9 +110,9 @@ class Broadcast:
     ) -> list[Frame]:
         """Return the frames of the snapshot with which a connection or a new epoch begins.
 
-        If the mirror continues from the place `since`, they contain what changed after it. Otherwise, and if `since` is
-        None, they contain everything that is watched. `named_records` has, by topic, records of named topics that the
-        mirror may not hold. `max_bytes` limits the size of a frame.
+        If the mirror continues from the place `since`, the frames contain what changed after that place. Otherwise, and
+        if `since` is None, the frames contain everything that is watched. `named_records` has, by topic, records of
+        named topics that the mirror may not hold. `max_bytes` limits the size of a frame.
         """
         place = Place(self._mirror.epoch, self._mirror.offset, topics.hash)
         size = max_bytes or frames.MAX_SNAPSHOT_BYTES
@@ -161,9 +161,9 @@ class Broadcast:
     def flush_in_time(self, applied: int, *, ended: bool) -> None:
         """Send the held records: at once if the feed is calm or a record is terminal (`ended`), else at the next tick.
 
-        `applied` is the number of records that were just applied. While a fan-out is under way nothing is queued behind
-        it: records that are applied in that time are sent together afterwards. So the longer a fan-out takes, the more
-        records share the next frame, and no backlog grows.
+        `applied` is the number of records that were just applied. If a fan-out is under way at that moment, the held
+        records are sent when it ends, together with those that were applied in the meantime. So the longer a fan-out
+        takes, the more records share the next frame, and no backlog grows.
         """
         if self._calm.take(applied) or ended:
             self._flush_soon()
@@ -180,7 +180,7 @@ class Broadcast:
         self.send(list(unsent.values()))
 
     def send(self, records: list[Record]) -> None:
-        """Fan out records that the mirror holds: to each audience those that it watches, in one frame."""
+        """Fan out records that the mirror holds. Each audience gets the records that it watches, in one frame."""
         self._delivered = self._mirror.offset
         if not records:
             return
@@ -229,7 +229,8 @@ class _EpochStart:
     """Gives each subscriber of an audience the first snapshot of an epoch.
 
     Writing the snapshots of a thousand audiences takes a while, so each is written only when the fan-out reaches its
-    audience. `named_records` also gets the records of named topics that are published until then.
+    audience. While the snapshot waits for this, `Broadcast.send` adds the new records of named topics to
+    `named_records`.
     """
 
     def __init__(self, broadcast: Broadcast, topics: TopicFilter, named_records: Mapping[str, Record]) -> None:

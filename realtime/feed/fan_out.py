@@ -14,7 +14,7 @@ AT_ONCE = 256
 """How many subscribers are served, in a few milliseconds, before the event loop runs something else."""
 
 Deliver = Callable[[Subscriber], int | None]
-"""Delivers something to one subscriber. May return its cost, as the number of usual deliveries (None: 1)."""
+"""Delivers something to one subscriber. May return the cost: how many usual deliveries take as long (None: 1)."""
 
 
 class FanOut:

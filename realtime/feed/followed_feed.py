@@ -26,7 +26,7 @@ MAX_BUFFERED = 10_000
 RETRY_SECONDS = (0.05, 2.0)
 MAX_EPOCHS_SEEN = 100
 MAX_LATE_READS = 3
-"""How often, at most, a whole feed is read again because clients named more topics during the read."""
+"""How many times, at most, a whole feed is read again because clients named more topics during the read."""
 
 
 class RecordCollector:
@@ -37,7 +37,10 @@ class RecordCollector:
         self.since = mirror.offset
         self.records: dict[str, Record] = {}
         self.reset = False
-        """Whether a whole read has replaced the mirror since: changes shortly before that read may be missing here."""
+        """Whether a read of the whole feed has replaced the mirror since this collector was made.
+
+        Changes shortly before that read may be missing in `records`.
+        """
         self.add(record for topic in self._topics if (record := mirror.get(topic)) is not None)
 
     def add(self, records: Iterable[Record]) -> None:
@@ -221,9 +224,10 @@ class FollowedFeed:
             self._read_task = None
 
     async def _fetch(self) -> Snapshot:
-        """Read what is new in the feed, or else the whole feed with the topics of `_topics_besides`.
+        """Read what is new in the feed. Retry until a read succeeds.
 
-        Retry until it works.
+        If the feed does not continue from the mirror, or the mirror holds too much, read the whole feed instead, with
+        the topics of `_topics_besides`.
         """
         delay = RETRY_SECONDS[0]
         late_reads = 0

@@ -46,7 +46,8 @@ class Pulse:
             before = loop.time()
             await asyncio.sleep(PULSE_SECONDS)
             try:
-                # If this process itself was blocked, it has not read Redis' answers yet: look again in a second.
+                # If the event loop was blocked, answers of Redis may still be unread, and feeds would wrongly seem
+                # delayed. In this case do not look before the next round, a second later.
                 if loop.time() - before < 2 * PULSE_SECONDS:
                     self.look(loop.time())
                 await self._link.ping()

@@ -35,7 +35,8 @@ log = structlog.get_logger(__name__)
 JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
 MAX_NAMED_READS = 5
-"""How many times named topics are read for a client at most: again if the mirror was replaced during a read."""
+"""How many times, at most, named topics are read for a client. A read is repeated if the mirror was replaced
+meanwhile."""
 FLUSH_SECONDS = Settings.flush_ms / 1000
 
 
@@ -125,7 +126,11 @@ class Hub:
             self._drop_later(feed)
 
     async def subscribe(self, subscriber: Subscriber, request_id: int, added: TopicFilter) -> None:
-        """Add topics to a connection, and send it their records. Raise FeedUnavailableError or BadTopicError."""
+        """Add topics to a connection, and send the client their records.
+
+        Raise BadTopicError if the connection would have too many topics, and FeedUnavailableError if the feed cannot be
+        read.
+        """
         topics = TopicFilter.of(subscriber.topics.patterns | added.patterns)
         async with self._held_feed(subscriber.tenant_id) as feed:
             async with _in_time():
@@ -228,7 +233,8 @@ class Hub:
     async def _read_named(self, feed: FollowedFeed, named: Sequence[str]) -> dict[str, Record]:
         """Return the records of the named topics, of any age. If the mirror holds all of them, return an empty dict.
 
-        When this returns, the records and the mirror are of the same state of the feed. Raise FeedUnavailableError.
+        When this returns, the records and the mirror are of the same state of the feed. Raise FeedUnavailableError if
+        Redis cannot be read, or if the mirror was replaced during each of `MAX_NAMED_READS` reads.
         """
         if all(feed.mirror.get(topic) is not None for topic in named):
             return {}

@@ -51,7 +51,7 @@ class Change:
 
 
 def parse_message(payload: bytes) -> Message:
-    """Parse a pub/sub message. Raise BadRecordError."""
+    """Parse a pub/sub message. Raise BadRecordError if it is not valid."""
     match = _MESSAGE_HEAD.match(payload)
     if match is None:
         raise BadRecordError(f"This is no message of a feed: {payload[:80]!r}.")
@@ -108,7 +108,7 @@ class Mirror:
         return self._unfinished.keys() | self.pending_ends.keys()
 
     def receive(self, message: Message) -> Received:
-        """Apply a message if it is the next one. Return whether it was, or else how it differs."""
+        """Apply a message if it is the next one. Return APPLIED, or the reason why it was not applied."""
         if message.epoch != self.epoch:
             return Received.OTHER_EPOCH
         if message.offset <= self.offset:

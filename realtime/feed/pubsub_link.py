@@ -150,7 +150,10 @@ class PubSubLink:
         self._checked_at = asyncio.get_running_loop().time()
 
     async def ping(self) -> None:
-        """Ping Redis. The answer arrives after everything that was published before the ping."""
+        """Ping Redis, unless it is not connected, nothing is subscribed, or `MAX_PINGS` pings are unanswered.
+
+        The answer arrives after everything that was published before the ping.
+        """
         if self.connected and not self.idle and len(self._pings) < MAX_PINGS:
             self._pings.append(asyncio.get_running_loop().time())
             await self._command("PING")
@@ -176,7 +179,7 @@ class PubSubLink:
 
     @staticmethod
     async def _read_batch(connection: AbstractConnection) -> list[Any]:
-        """Wait for the first reply, and return it with all others that have arrived."""
+        """Wait for a reply. Return it with the replies behind it that have already arrived, `MAX_BATCH` at most."""
         batch = [await _read_reply(connection)]
         while len(batch) < MAX_BATCH and await connection.can_read():
             batch.append(await _read_reply(connection))

@@ -79,17 +79,21 @@ class FeedReader:
         return cls(redis, key_prefix=key_prefix)
 
     async def read(self, tenant_id: int, epoch: str, offset: int, topics: Iterable[str] = ()) -> Snapshot:
-        """Read the records above an offset of an epoch, or the whole feed. Raise RedisError or OSError.
+        """Read the records above an offset of an epoch, or the whole feed.
 
-        The whole feed is read if the epoch is empty, or if the feed does not continue from this place. That read also
-        returns the records of those `topics` that a new client is not shown.
+        The whole feed is read if the epoch is empty, or if the feed does not continue from this place. A read of the
+        whole feed also returns the records of those `topics` that a new client is not shown. Raise RedisError or
+        OSError if Redis cannot be read.
         """
         names, values = scripts.snapshot_arguments(self._keys, tenant_id, epoch, offset, topics)
         async with self._reads:
             return scripts.snapshot(await self._snapshot(names, values))
 
     async def read_topics(self, tenant_id: int, topics: Sequence[str]) -> Named:
-        """Return the records of these topics, without topics that Redis does not hold. Raise RedisError or OSError."""
+        """Return the records of these topics, without topics that Redis does not hold.
+
+        Raise RedisError or OSError if Redis cannot be read.
+        """
         names, values = scripts.topics_arguments(self._keys, tenant_id, topics)
         async with self._reads:
             return scripts.topics(await self._topics(names, values))
@@ -97,7 +101,7 @@ class FeedReader:
     async def probe(self, tenants: Sequence[int]) -> dict[int, Probed]:
         """Return epoch, offset and revocation marks of these tenants, in one round trip.
 
-        A tenant whose keys have the wrong type is left out. Raise RedisError or OSError.
+        A tenant whose keys have the wrong type is left out. Raise RedisError or OSError if Redis cannot be read.
         """
         pipeline = self._redis.pipeline(transaction=False)
         pipeline.info("replication")
@@ -121,7 +125,7 @@ class FeedReader:
         """Ping over the pub/sub connection. If the ping of the last check is still unanswered, replace the connection.
 
         The connection is also replaced if a new connection to the same address leads to another server. Raise
-        RedisError or OSError.
+        RedisError or OSError if Redis does not answer, or is a replica.
         """
         await self.check_server(fresh=True)
         await self.link.check()
@@ -156,7 +160,10 @@ class FeedReader:
                 log.exception("server_unknown")
 
     def _history_of(self, replication: dict[str, Any]) -> str:
-        """Return the replication id in INFO. At a replica, replace all connections and raise ReadOnlyError."""
+        """Return the replication id in INFO.
+
+        If the server is a replica, replace all connections, and raise ReadOnlyError.
+        """
         try:
             return links.history(replication)
         except ReadOnlyError:

@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 
 MAX_PENDING_TOPICS = 5_000
 MAX_QUEUED_BYTES = 1_048_576
-"""How many bytes may be queued for a client that does not read. Snapshots do not count: a client
-cannot make the server send one after another."""
+"""How many bytes may be queued for a client that does not read. Snapshots do not count, because a client cannot make
+the server queue many of them."""
 
 
 class Transport(Protocol):
@@ -171,7 +171,7 @@ class Subscriber:
         self._frames.clear()
         self._pending.clear()
         self._cancel_slow_timer()
-        # Forget the task here: one that is cancelled before its start never reaches its own `finally`.
+        # Forget the task here: a task that is cancelled before it starts never reaches its own `finally`.
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -223,7 +223,10 @@ class Subscriber:
             self._in_flight.note_sent(frame)
 
     def _ask_for_answer(self) -> None:
-        """Send a ping if much was sent since the last ping, and only a pong can show how much of it has arrived."""
+        """Send a ping if the transport does not wait for the client, and much was sent since the last ping.
+
+        On such a transport, only the client's pong shows how much has arrived.
+        """
         sent = self._in_flight
         if sent is not None and sent.ping_due and sent.place is not None and not self._closed:
             self._set_slow_timer()

@@ -18,7 +18,7 @@ class InFlight:
     def __init__(self) -> None:
         self._sent = self._arrived = 0
         self._pings: deque[int] = deque()
-        """For each ping that was not answered, the bytes that were sent up to its end."""
+        """For each unanswered ping, how many bytes had been sent to the client in all, this ping included."""
         self.place: Place | None = None
         """The place of what was sent; None until the first snapshot was sent. Without a place no ping can be sent."""
 

@@ -68,11 +68,12 @@ def revoke_on_commit(tenant_id: int, *, user_id: int | None = None, session_id: 
 
 
 def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None = None) -> None:
-    """Revoke what `revoke_on_commit` revokes, but at once, and end the sign-ins. Call this outside a transaction.
+    """Revoke as `revoke_on_commit` does, but at once, and end the project's own sessions.
 
-    The project's function in `REALTIME_END_SESSIONS` ends the sign-ins. Raise RedisError if the revocation
-    could not be announced to any process. The relay then announces it as soon as Redis can be reached, provided that
-    the row of the revocation was written to the database. Raise DatabaseError if the sign-ins could not be ended.
+    Call this outside a transaction. The project's function in `REALTIME_END_SESSIONS` ends the sessions. Raise
+    RedisError if the revocation could not be announced to any process. If the row of the revocation was written to the
+    database, the relay announces the revocation as soon as Redis can be reached. Raise DatabaseError if the sessions
+    could not be ended.
     """
     payload = _payload(tenant_id, user_id, session_id)
     try:
@@ -83,7 +84,7 @@ def revoke(tenant_id: int, *, user_id: int | None = None, session_id: str | None
         log.warning("revocation_not_kept", tenant=tenant_id, error=str(problem).strip())
         send_revocation(payload)
         if conf.session_ender() is not None:
-            raise  # the sign-ins were not ended
+            raise  # the sessions were not ended
         return
     failure = _send_and_note(entry)
     if (end_sessions := conf.session_ender()) is not None:

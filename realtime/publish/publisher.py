@@ -116,7 +116,7 @@ class Publisher:
         return self.publish_many([(tenant_id, draft)])[0]
 
     def publish_many(self, records: Iterable[tuple[int, Draft]]) -> list[Published]:
-        """Publish (tenant, record) pairs, 200 in a round trip. Return the answers in their order.
+        """Publish (tenant, record) pairs, 200 in a round trip. Return the answers in the order of the pairs.
 
         Raise RedisError if Redis does not answer or refuses a write. After an error any of the records may have been
         published. It is safe to publish all of them again.

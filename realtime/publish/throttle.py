@@ -54,17 +54,18 @@ class Throttle:
         return next((lane.free_at for lane in self._lanes.values()), math.inf)
 
     def offer(self, update: Update, now: float) -> bool:
-        """Return whether the caller has to send the update now. If not, keep the update until `due` returns it.
+        """Return whether the caller has to send the update now.
 
-        A newer update replaces the kept one. An update of an older attempt is never kept, and replaces nothing.
+        An update that need not be sent now is kept until `due` returns it or a newer update replaces it. But an update
+        of an older attempt is dropped if it is not sent now: it is not kept, and replaces nothing.
         """
         lane = self._lanes.get(update.key)
         if lane is None:
             self._leave(update.key, _Lane(update.draft.attempt, update.stage), now)
             return True
         if update.draft.attempt < lane.attempt:
-            # Redis will reject this update. Still send it when the topic is free, because the answer tells the worker
-            # that a newer attempt exists. Otherwise drop it.
+            # Redis rejects updates of an older attempt, and the worker learns from the answer that a newer attempt
+            # exists. So send this one if the interval is over and no update of the newer attempt is waiting.
             leaves = now >= lane.free_at and lane.waiting is None
         else:
             changed = (update.draft.attempt, update.stage) != (lane.attempt, lane.stage)

@@ -31,8 +31,9 @@ _MOST_DEPTH = 250
 def json_text(value: Any) -> bytes:
     """Return a value as JSON.
 
-    Raise TypeError or ValueError for an object of a class that neither JSON nor the table of this module has, for an
-    integer of more than 64 bits, and for a value that contains itself.
+    A value consists of None, booleans, numbers, text, lists, tuples, mappings, and the types in the table at the top of
+    this module. Raise TypeError or ValueError for an object of another class, for an integer of more than 64 bits, and
+    for a value that contains itself.
     """
     try:
         text = orjson.dumps(value, _default, _OPTIONS)

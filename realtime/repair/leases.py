@@ -40,7 +40,7 @@ class Lapsed:
 
 
 class Leases:
-    """The leases of all topics. Methods raise RedisError, and what the project's source raises."""
+    """The leases of all topics. Methods raise RedisError if Redis fails, and any error of the project's source."""
 
     def __init__(
         self,

@@ -93,8 +93,8 @@ class OldKeys:
     def move_all(self, source: Source, *, dry: bool = False) -> Iterator[Counter[Moved]]:
         """Move every old key whose topic is in the database. Yield the results so far after each batch.
 
-        It is safe to interrupt and to repeat this. With `dry` nothing is written. Raise RedisError, and what the source
-        raises.
+        It is safe to interrupt and to repeat this. With `dry` nothing is written. Raise RedisError if Redis fails, and
+        any error of the source.
         """
         done: Counter[Moved] = Counter()
         names = self._redis.scan_iter(match=OLD_PROGRESS_PATTERN, count=SCAN_COUNT)

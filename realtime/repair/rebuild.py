@@ -104,12 +104,18 @@ def _note(tenant_ids: list[int], where: str, problem: Exception) -> list[int]:
 
 
 class Rebuild:
-    """Repairs Redis. Methods take up to `TENANTS_AT_ONCE` tenants, and raise RedisError and what the source raises."""
+    """Repairs Redis from the project's source.
+
+    Methods take up to `TENANTS_AT_ONCE` tenants. They raise RedisError if Redis fails, and any error of the source.
+    """
 
     def __init__(
         self, redis: Redis, source: Source, *, key_prefix: str = "", limits: Limits | None = None, dry: bool = False
     ) -> None:
-        """Repair this Redis from this source. With `dry`, only count what would be repaired."""
+        """Set which Redis the methods repair, and from which source.
+
+        With `dry` they only count what they would repair.
+        """
         self._redis = redis
         self._source = source
         self._keys = Keys(key_prefix)

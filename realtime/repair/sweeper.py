@@ -75,7 +75,7 @@ class Sweeper:
         return self._limits.lease_seconds / SWEEPS_A_LEASE
 
     def sweep_if_due(self, between: Callable[[], object] = lambda: None) -> None:
-        """Sweep if the last sweep is long enough ago. Raise RedisError, and what the source raises.
+        """Sweep if the last sweep is long enough ago. Raise RedisError if Redis fails, and any error of the source.
 
         After an error the next sweep is due at its usual time. `between` is called before each step; its exceptions
         end the sweep.

@@ -24,7 +24,10 @@ UNFINISHED_SECONDS = 6 * 3600
 
 
 def read_record(tenant_id: int, topic: str) -> dict[str, Any] | None:
-    """Return the record of a topic, or None if Redis has none. Makes no database query. Raises RedisError."""
+    """Return the record of a topic, or None if Redis has none. Makes no database query.
+
+    Raises RedisError if Redis cannot be read.
+    """
     record = conf.record(tenant_id, topic)
     return orjson.loads(record.body) if record is not None else None
 

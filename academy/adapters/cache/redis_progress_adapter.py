@@ -19,5 +19,8 @@ class RedisProgressAdapter:
         record_step(conf.publisher(), tenant_id, job_topic(UUID(str(job_id))), step, extra or {})
 
     def get_progress(self, tenant_id: int, job_id: UUID | str) -> dict[str, Any] | None:
-        """Return `{"percent", "step", "remaining_seconds"}`, or None if Redis has no progress. Raises RedisError."""
+        """Return `{"percent", "step", "remaining_seconds"}`, or None if Redis has no progress.
+
+        Raises RedisError if Redis cannot be read.
+        """
         return (read_record(tenant_id, job_topic(UUID(str(job_id)))) or {}).get("progress")

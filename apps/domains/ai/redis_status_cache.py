@@ -9,7 +9,10 @@ from realtime import conf
 
 
 def get_job_status_from_redis(tenant_id: int, job_id: UUID | str) -> dict[str, Any] | None:
-    """Return the job's record, or None if Redis has none. Makes no database query. Raises RedisError."""
+    """Return the job's record, or None if Redis has none. Makes no database query.
+
+    Raises RedisError if Redis cannot be read.
+    """
     return read_record(tenant_id, job_topic(UUID(str(job_id))))
 
 
@@ -36,5 +39,8 @@ def cache_job_status(
 
 
 def refresh_job_progress_ttl(tenant_id: int, job_id: UUID | str, ttl: int = UNFINISHED_SECONDS) -> bool:
-    """Extend the expiry of an unfinished job's keys. Return False if Redis has no such job. Raises RedisError."""
+    """Extend the expiry of an unfinished job's keys. Return False if Redis has no such job.
+
+    Raises RedisError if Redis cannot be reached or refuses this.
+    """
     return conf.publisher().refresh(tenant_id, job_topic(UUID(str(job_id))), ttl)

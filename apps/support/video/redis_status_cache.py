@@ -9,7 +9,10 @@ from realtime import conf
 
 
 def get_video_status_from_redis(tenant_id: int, video_id: int) -> dict[str, Any] | None:
-    """Return the video's record, or None if Redis has none. Makes no database query. Raises RedisError."""
+    """Return the video's record, or None if Redis has none. Makes no database query.
+
+    Raises RedisError if Redis cannot be read.
+    """
     return read_record(tenant_id, video_topic(video_id))
 
 
@@ -37,5 +40,8 @@ def cache_video_status(
 
 
 def refresh_video_progress_ttl(tenant_id: int, video_id: int, ttl: int = UNFINISHED_SECONDS) -> bool:
-    """Extend the expiry of an unfinished video's keys. Return False if Redis has no such video. Raises RedisError."""
+    """Extend the expiry of an unfinished video's keys. Return False if Redis has no such video.
+
+    Raises RedisError if Redis cannot be reached or refuses this.
+    """
     return conf.publisher().refresh(tenant_id, video_topic(video_id), ttl)
