@@ -67,6 +67,10 @@ class StudentRow:
         return self.name, self.parent_phone
 
 
+EXAMPLE = StudentRow(2, "홍길동 (예시)", "01000000000", "01000000001", "한빛중", "2")
+"""The example in the template workbook. An import leaves it out, because not everybody deletes it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowProblem:
     """An invalid row. `name` is the name in the row, cut to 50 characters, or ''."""

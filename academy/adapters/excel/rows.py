@@ -8,7 +8,7 @@ from academy.adapters.excel.errors import EmptyWorkbookError, HeadersMissingErro
 from academy.adapters.excel.limits import MAX_HEADER_LINE, MAX_ROWS
 from academy.adapters.excel.phones import normalise_korean_mobile
 from academy.adapters.excel.sheets import open_sheets
-from academy.domain.student_rows import Column, RowProblem, StudentRow, find_columns, is_header, read_row
+from academy.domain.student_rows import EXAMPLE, Column, RowProblem, StudentRow, find_columns, is_header, read_row
 
 
 def read_workbook(path: Path) -> Iterator[StudentRow | RowProblem]:
@@ -36,10 +36,14 @@ def _student_rows(
     for line, cells in numbered:
         texts = {column: cells[place] for column, place in places.items() if place < len(cells)}
         row = read_row(line, texts, normalise_korean_mobile)
-        if row is not None:
+        if row is not None and not _is_example(row):
             found += 1
             if found > MAX_ROWS:
                 raise TooManyRowsError
             yield row
     if found == 0:
         raise EmptyWorkbookError
+
+
+def _is_example(row: StudentRow | RowProblem) -> bool:
+    return isinstance(row, StudentRow) and row.key == EXAMPLE.key

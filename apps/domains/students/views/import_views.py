@@ -1,9 +1,10 @@
-"""`POST /api/v1/students/import/`, and a sample workbook to import."""
+"""`POST /api/v1/students/import/`, a template to fill in, and a sample workbook to import."""
 
 from functools import partial
 
 from django.conf import settings
 from django.http import HttpResponse
+from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
 from rest_framework import serializers
@@ -16,6 +17,7 @@ from academy.adapters.db.django import repositories_core
 from academy.adapters.db.django.repositories_students import lecture_exists
 from academy.adapters.excel.errors import WorkbookError, WorkbookTooLargeError
 from academy.adapters.excel.sample import sample_workbook
+from academy.adapters.excel.template import template_workbook
 from academy.domain.roles import OFFICE
 from academy.imports import submit_import
 from academy.passwords import hash_password
@@ -99,4 +101,17 @@ class SampleWorkbookView(APIView):
             raise ApiError(400, "invalid", f"rows is a whole number from 1 to {MAX_SAMPLE_ROWS}.")
         answer = HttpResponse(sample_workbook(rows), content_type=XLSX)
         answer["Content-Disposition"] = 'attachment; filename="students.xlsx"'
+        return answer
+
+
+class TemplateWorkbookView(APIView):
+    """A workbook to fill in: the columns, an example, which an import leaves out, and notes in Korean."""
+
+    roles = {"GET": OFFICE}  # noqa: RUF012 - read only
+
+    @extend_schema(responses={(200, XLSX): OpenApiTypes.BINARY})
+    def get(self, request: Request) -> HttpResponse:  # noqa: ARG002 - Django's signature
+        answer = HttpResponse(template_workbook(), content_type=XLSX)
+        name = "학생 명단 양식.xlsx"
+        answer["Content-Disposition"] = str(content_disposition_header(True, name))  # noqa: FBT003 - Django's signature
         return answer
