@@ -5,6 +5,8 @@ from django.db.models import Q
 
 from apps.core.indexes import LongNameIndex
 
+CHANGES = [(name, name) for name in ("added", "changed", "removed", "restored")]
+
 
 class Parent(models.Model):
     """A parent. The phone number, in digits only, identifies a parent within an academy."""
@@ -57,3 +59,23 @@ class Student(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StudentChange(models.Model):
+    """Who added, changed, removed or restored a student by hand, and when. Imports are recorded in `aijob_row`.
+
+    `fields` names the changed fields, separated by commas. Their values are not stored, because they are personal data.
+    """
+
+    tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+", db_index=False)
+    student = models.ForeignKey(Student, models.CASCADE, related_name="changes")
+    what = models.CharField(max_length=10, choices=CHANGES)
+    fields = models.CharField(max_length=100, blank=True)
+    by = models.ForeignKey("core.User", models.SET_NULL, null=True, related_name="+", db_index=False)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "student_change"
+
+    def __str__(self) -> str:
+        return f"{self.student_id}: {self.what}"

@@ -1,11 +1,12 @@
 """The representations of students in the API, and the forms for new ones."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
 
 from academy.adapters.excel.phones import normalise_korean_mobile
-from academy.domain.student_rows import Column, RowProblem, StudentRow, read_row
+from academy.domain.student_rows import Column, ProblemCode, RowProblem, StudentRow, read_row
 from apps.core.query_params import MAX_SEARCH_LETTERS
 from apps.domains.students.models import Student
 
@@ -16,6 +17,31 @@ class StudentSerializer(serializers.ModelSerializer[Student]):
     class Meta:
         model = Student
         fields = ("id", "username", "name", "parent_phone", "phone", "school", "grade", "created_at")
+
+
+class RemovedStudentSerializer(StudentSerializer):
+    removed_at = serializers.DateTimeField(source="deleted_at", read_only=True)
+    removed_by = serializers.CharField(
+        read_only=True, allow_null=True, help_text="The user's name. Null if it is not known."
+    )
+
+    class Meta:
+        model = Student
+        fields = (*StudentSerializer.Meta.fields, "removed_at", "removed_by")
+
+
+class StudentHistorySerializer(serializers.Serializer[Any]):
+    """One entry of the history of a student. If it came about by an import, it names the job and the workbook."""
+
+    when = serializers.DateTimeField()
+    what = serializers.CharField(source="deed", help_text="added, changed, removed, restored, or found by an import")
+    by = serializers.CharField(source="who", allow_null=True, help_text="The user's name. Null if it is not known.")
+    fields_changed = serializers.SerializerMethodField()
+    job_id = serializers.UUIDField(source="import_job", allow_null=True)
+    file_name = serializers.CharField(source="file", allow_null=True)
+
+    def get_fields_changed(self, entry: dict[str, Any]) -> list[str]:
+        return entry["changed"].split(",") if entry["changed"] else []
 
 
 class StudentForm(serializers.Serializer[Any]):
@@ -38,8 +64,23 @@ class StudentForm(serializers.Serializer[Any]):
         row = read_row(1, cells, normalise_korean_mobile)
         if isinstance(row, StudentRow):
             return row
-        reason = row.reason if isinstance(row, RowProblem) else "The student's name is missing."
-        raise serializers.ValidationError(reason)
+        problem = row or RowProblem(1, ProblemCode.NAME_MISSING)
+        raise serializers.ValidationError({_field_of(problem, cells): [problem.reason]})
+
+    def changes(self, before: Student) -> dict[str, str]:
+        """Return the normalised values of the fields that the request contains. Raises ValidationError."""
+        row = self.row(before)
+        return {column.value: getattr(row, column) for column in Column if column.value in self.validated_data}
+
+
+def _field_of(problem: RowProblem, cells: Mapping[Column, str]) -> str:
+    """Return the name of the field that makes a row invalid."""
+    match problem.code:
+        case ProblemCode.NAME_MISSING | ProblemCode.NAME_TOO_LONG:
+            return Column.NAME.value
+        case ProblemCode.PHONE_INVALID if normalise_korean_mobile(cells[Column.PARENT_PHONE]):
+            return Column.PHONE.value
+    return Column.PARENT_PHONE.value
 
 
 class ImportForm(serializers.Serializer[Any]):

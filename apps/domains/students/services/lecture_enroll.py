@@ -7,6 +7,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from academy.adapters.db.django import repositories_students as students
+from academy.adapters.db.django.repositories_history import note_change
 from academy.domain.student_rows import StudentRow
 from apps.domains.students.services.import_errors import try_again
 from apps.domains.students.services.usernames import make_username
@@ -29,16 +30,22 @@ class EnrolledStudent:
 
 
 def get_or_create_student_for_lecture_enroll(
-    *, tenant_id: int, row: StudentRow, lecture_id: int | None = None, password_hash: str | None = None
+    *,
+    tenant_id: int,
+    row: StudentRow,
+    lecture_id: int | None = None,
+    password_hash: str | None = None,
+    by: int | None = None,
 ) -> EnrolledStudent:
     """Find the active student with this name and parent's phone, else restore a deleted one, else create one.
 
     If a lecture is given, enrol the student in it. Return the student's id, and the outcome that the bulk import has
     for such a row. `row` must be normalised (`academy.domain.student_rows.read_row`). A new account gets
-    `password_hash`; without it, nobody can sign in to the account. Raises LectureMissingError.
+    `password_hash`; without it, nobody can sign in to the account. `by` is the id of the user, for the history. Raises
+    LectureMissingError.
     """
     chosen = password_hash or make_password(None)
-    return try_again(lambda: _enroll(tenant_id, row, lecture_id, chosen))
+    return try_again(lambda: _enroll(tenant_id, row, lecture_id, chosen, by))
 
 
 def check_lecture(tenant_id: int, lecture_id: int | None) -> None:
@@ -48,8 +55,15 @@ def check_lecture(tenant_id: int, lecture_id: int | None) -> None:
 
 
 @transaction.atomic
-def _enroll(tenant_id: int, row: StudentRow, lecture_id: int | None, password_hash: str) -> EnrolledStudent:
-    return enroll_in_transaction(tenant_id, row, lecture_id, password_hash)
+def _enroll(
+    tenant_id: int, row: StudentRow, lecture_id: int | None, password_hash: str, by: int | None
+) -> EnrolledStudent:
+    enrolled = enroll_in_transaction(tenant_id, row, lecture_id, password_hash)
+    if enrolled.outcome == "created":
+        note_change(tenant_id, enrolled.student_id, "added", by=by)
+    elif enrolled.outcome == "restored":
+        note_change(tenant_id, enrolled.student_id, "restored", by=by)
+    return enrolled
 
 
 def enroll_in_transaction(

@@ -1,4 +1,4 @@
-"""Students: list, search, detail, create, change, delete."""
+"""Students: list, search, detail, create, change, delete. Removed ones and the history are in `removed_views`."""
 
 from typing import Any
 
@@ -25,7 +25,10 @@ from apps.domains.students.services.lecture_enroll import (
 
 
 class StudentListView(ListAPIView[Student]):
-    """The students. `?search=` searches names, schools and phones; `?lecture=` selects the students of a lecture."""
+    """The students. `?search=` searches names, schools and phones, also by initial consonants, such as `ㄱㅁㅅ`.
+
+    `?lecture=` selects the students of a lecture.
+    """
 
     roles = {"GET": FACULTY | {Role.STUDENT}, "POST": OFFICE}  # noqa: RUF012 - read only
     serializer_class = StudentSerializer
@@ -44,10 +47,11 @@ class StudentListView(ListAPIView[Student]):
         """Create a student (201), or find or restore the student with this name and parent's phone (200)."""
         form = StudentForm(data=request.data)
         form.is_valid(raise_exception=True)
-        tenant_id = caller_of(request).tenant_id
+        caller = caller_of(request)
+        tenant_id = caller.tenant_id
         try:
             enrolled = get_or_create_student_for_lecture_enroll(
-                tenant_id=tenant_id, row=form.row(), lecture_id=form.validated_data.get("lecture")
+                tenant_id=tenant_id, row=form.row(), lecture_id=form.validated_data.get("lecture"), by=caller.user_id
             )
         except LectureMissingError:
             raise ValidationError({"lecture": ["There is no such lecture."]}) from None
@@ -71,13 +75,13 @@ class StudentDetailView(APIView):
 
     @extend_schema(request=StudentForm, responses=StudentSerializer)
     def patch(self, request: Request, student_id: int) -> Response:
+        """Change the fields that the request contains, and keep the others."""
         before = self._find(request, student_id)
         form = StudentForm(data=request.data, partial=True)
         form.is_valid(raise_exception=True)
-        row = form.row(before)
-        changes = {field: getattr(row, field) for field in ("name", "parent_phone", "phone", "school", "grade")}
+        caller, changes = caller_of(request), form.changes(before)
         try:
-            student = repositories_students.change_student(before.tenant_id, student_id, changes)
+            student = repositories_students.change_student(caller.tenant_id, student_id, changes, by=caller.user_id)
         except repositories_students.StudentExistsError as problem:
             raise ApiError(409, "student_exists", str(problem)) from None
         if student is None:
@@ -87,7 +91,8 @@ class StudentDetailView(APIView):
     @extend_schema(responses={204: None}, parameters=[OpenApiParameter("student_id", int, "path")])
     def delete(self, request: Request, student_id: int) -> Response:
         """Mark the student as deleted and close the account. Adding or importing this student again restores both."""
-        if not repositories_students.delete_student(caller_of(request).tenant_id, student_id):
+        caller = caller_of(request)
+        if not repositories_students.delete_student(caller.tenant_id, student_id, by=caller.user_id):
             raise NotFound("There is no such student.")
         return Response(status=204)
 
