@@ -52,7 +52,7 @@ async def test_a_removed_student_is_listed_found_and_restored(system: System) ->
 async def test_the_history_names_the_changed_fields_and_the_import(system: System) -> None:
     workbook = io.BytesIO()
     book = openpyxl.Workbook()
-    book.active.append(["이름", "학부모 전화"])  # type: ignore[union-attr]
+    book.active.append(["이름", "학부모 전화"])
     book.active.append(["노하린", "01099980002"])
     book.save(workbook)
     async with system.client() as client, await system.watcher(client) as watcher:
