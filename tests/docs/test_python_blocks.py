@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from redis import Redis
@@ -69,8 +69,8 @@ def test_the_readme_publishes_from_the_projects_folder_to_a_running_system(syste
 
 def reports_of(tenant: int, redis: Redis) -> set[str]:
     """Return the topics of the tenant's feed that begin with `report:`."""
-    topics = (topic.decode() for topic in redis.zrange(f"tenant:{tenant}:feed:index", 0, -1))
-    return {topic for topic in topics if topic.startswith("report:")}
+    topics = cast("list[bytes]", redis.zrange(f"tenant:{tenant}:feed:index", 0, -1))
+    return {topic.decode() for topic in topics if topic.startswith(b"report:")}
 
 
 def test_the_readme_saves_its_scripts_under_the_names_by_which_it_runs_them() -> None:
