@@ -11,7 +11,7 @@ from realtime.records.errors import CheckFailedError
 
 
 def check_queues() -> str:
-    """Check that each queue can be used, and return how many messages wait in each. Raises CheckFailedError."""
+    """Return how many messages wait in each queue. Raises CheckFailedError if a queue cannot be used."""
     try:
         waiting = [f"{queue.name} ({queue.depth()} waiting)" for queue in map(outbox_queue, QUEUES)]
     except QueueUnavailableError as problem:
@@ -22,7 +22,7 @@ def check_queues() -> str:
 
 
 def check_storage() -> str:
-    """Check that a small file can be written, read and deleted. Raises CheckFailedError."""
+    """Write, read and delete a small file in the storage. Raises CheckFailedError if that fails."""
     try:
         name = default_storage.save(f"doctor-{secrets.token_hex(4)}.txt", ContentFile(b"doctor"))
         try:
@@ -41,7 +41,7 @@ def check_storage() -> str:
 
 
 def check_parsers() -> str:
-    """Check that this machine can confine the programs that read uploads. Raises CheckFailedError."""
+    """Raise CheckFailedError if this machine cannot confine the programs that read uploads."""
     if missing := missing_walls():
         raise CheckFailedError(
             f"not confined fully: this machine lacks {'; and '.join(missing)}",

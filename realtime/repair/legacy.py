@@ -158,8 +158,8 @@ def read_old_progress(value: bytes | Mapping[bytes, bytes] | None) -> Progress |
     """Read progress in the old format: a JSON object, or a hash with the same fields.
 
     The fields are `percent` and optionally `step_name` or `step`, `step_index`, `step_total`, `step_percent` and
-    `remaining_seconds`. They may also be inside `extra`. Unusable values are left out. Return None without a usable
-    `percent`.
+    `remaining_seconds`. They may also be inside `extra`. Unusable values are left out. Return None if there is no
+    usable `percent`.
     """
     fields = _fields(value)
     percent = _number(fields.get("percent"))
@@ -221,7 +221,7 @@ def _record(text: bytes | None, progress: bytes | None) -> Record | None:
 
 
 def _owned(tenant_id: int, record: Record) -> Owned:
-    """Return the topic of this record, which proves that the topic belongs to the tenant."""
+    """Return the topic of this record. The record is under the tenant's own keys, so the topic is the tenant's."""
     fields = orjson.loads(record.body)
     state = TopicState(
         tenant_id, record.topic, record.attempt, record.status, fields["published_at"], fields["data"], fields["error"]

@@ -40,7 +40,7 @@ SEARCH_KEYS = 2000
 
 
 class Sweeper:
-    """Sweeps the records of all tenants every few seconds. Its owner has to call `sweep_if_due` at least as often."""
+    """Sweeps the records of all tenants. The relay calls `sweep_if_due` often, and a sweep is due every few seconds."""
 
     def __init__(
         self,
@@ -113,9 +113,9 @@ class Sweeper:
     def end_missing(self, tenant_ids: list[int], between: Callable[[], object] = lambda: None) -> int:
         """Publish CANCELLED for unfinished topics that nothing else will ever end. Return their number.
 
-        A topic of a kind whose rows the source knows (`Source.kinds`) is ended if it had no row at two successive
-        comparisons, because the end of a job is written to its row. Any other topic is ended after `SILENT_SECONDS`
-        without a new record.
+        A topic whose kind is in `Source.kinds` has a row in the database while it is unfinished. So it is ended if it
+        had no row at two successive comparisons. A topic of any other kind is ended after `SILENT_SECONDS` without a
+        new record.
         """
         done = Rebuilt()
         run_in_batches(

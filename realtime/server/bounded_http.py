@@ -1,8 +1,8 @@
 """Limits what the connection of a stranger may cost: uvicorn's HTTP protocol with bounded requests.
 
 uvicorn limits neither the size of a request's head nor the time that it takes. This module uses no underscored name of
-uvicorn. `tests/realtime/server/test_uvicorn_hooks.py` checks the undocumented behaviour that it relies on. These are
-the parts of `HttpToolsProtocol`:
+uvicorn. But it relies on undocumented behaviour of these parts of `HttpToolsProtocol`, which
+`tests/realtime/server/test_uvicorn_hooks.py` checks:
 
 - the callbacks of its parser (`on_header`, `on_headers_complete`, `on_body`, `on_message_complete`); an exception in
   one of them leads to `send_400_response`;
@@ -144,7 +144,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def _refuse(self) -> None:
-        """Answer 431, and close the connection."""
+        """Answer 431 and close the connection. While another answer is being sent, close it without the 431."""
         refused("head_too_large", _SENTENCE)
         self._refused = True
         self._clear_deadline()

@@ -1,8 +1,8 @@
 """Limits what the pings and fragments of a client may cost: uvicorn's WebSocket protocol with bounds.
 
 uvicorn answers every ping, even if the client does not read the answers. This module uses no underscored name of
-uvicorn. `tests/realtime/server/test_uvicorn_hooks.py` checks the undocumented behaviour that it relies on. These are
-the parts of `WebSocketsSansIOProtocol`:
+uvicorn. But it relies on undocumented behaviour of these parts of `WebSocketsSansIOProtocol`, which
+`tests/realtime/server/test_uvicorn_hooks.py` checks:
 
 - `handle_ping`, `handle_cont`;
 - `loop`, `transport`, `conn` (of websockets);

@@ -39,7 +39,10 @@ class TrustedProxies:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a list such as `10.0.0.0/8, 192.0.2.7, ::1`, or `*` for every peer. Raise ProxyAddressError."""
+        """Read a list such as `10.0.0.0/8, 192.0.2.7, ::1`, or `*` for every peer.
+
+        Raise ProxyAddressError if an entry is neither an address nor a network.
+        """
         entries = [entry.strip() for entry in text.split(",") if entry.strip()]
         if entries == [EVERYBODY]:
             return cls((), everybody=True)

@@ -67,8 +67,8 @@ def _permissions() -> list[Header]:
 class _WithHeaders:
     """An object whose method `send` adds headers to an answer and calls the server's `send`.
 
-    uvicorn's `send` belongs to an object with the attribute `transport`. This object has it too, so that other code
-    finds the transport here.
+    uvicorn's `send` belongs to an object with the attribute `transport`, which `realtime.server.asgi_server` uses. So
+    this object has the same attribute.
     """
 
     def __init__(self, headers: list[Header], send: Send) -> None:

@@ -20,8 +20,8 @@ MESSAGE = (
 def tell_untold_revocations(get_response: Any) -> Answer:
     """Answer 503 if the request has revoked something, such as a session, but Redis cannot be reached.
 
-    Until the relay has announced the revocation, the tokens and connections that it concerns still work. Without this
-    middleware the view's own answer is sent, and only the log says `revocation_not_told`.
+    The revoked tokens and connections still work until the relay has announced the revocation. Without this middleware
+    the view's own answer would be sent, and only the log event `revocation_not_told` would show the problem.
     """
 
     async def answer_async(request: HttpRequest) -> HttpResponseBase:

@@ -19,9 +19,10 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
     """Return whether a page of this Origin may connect (RFC 6454; RFC 6455, 10.2). If not, count and log the reason.
 
     A request without an Origin header may connect, because a browser always sends the header for pages of other sites.
-    The Origin `null` may not. The Host must be in ALLOWED_HOSTS. Otherwise any name that points to this server would
-    count as the same site. Anybody on the network can change a page of `http:`, so such a page may not connect with
-    TLS. A page of `https:` may also connect without TLS, because not every proxy says that it terminated TLS.
+    The Origin `null` may not. The Host must be in ALLOWED_HOSTS, because without this check any name that points to
+    this server would count as the same site. Anybody on the network can change a page of `http:`, so such a page may
+    not connect with TLS. A page of `https:` may also connect without TLS, because not every proxy says that it
+    terminated TLS.
     """
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
@@ -41,7 +42,7 @@ def origin_allowed(scope: Mapping[str, Any]) -> bool:
 
 
 def _host(scope: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> str:
-    """Return the host as Django reads it from a request, by Django's settings. Raise DisallowedHost."""
+    """Return the host as Django reads it from a request. Raise DisallowedHost if it is not in ALLOWED_HOSTS."""
     request = HttpRequest()
     server, port = scope.get("server") or ("", None)
     request.META = {"SERVER_NAME": server, "SERVER_PORT": str(port or 80)}

@@ -18,7 +18,8 @@ from realtime.server.asgi_server import abort, is_silent
 
 SNAPSHOT_PATH = "/api/v1/realtime/snapshot/"
 MIN_BYTES_PER_SECOND = 32_768
-"""How fast a client must read an answer on average. Otherwise it could read a byte now and then, for hours."""
+"""How fast a client must read an answer on average, so that it cannot keep a poll open for hours by reading a byte now
+and then."""
 _KEY = "realtime.poll"
 
 Message = dict[str, Any]

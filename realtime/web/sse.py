@@ -26,8 +26,8 @@ from realtime.web.process_state import this_process
 from realtime.web.ticket_readers import TicketReader
 
 RETRY_MS = (1000, 3000)
-"""The range of the time that a browser waits before it reconnects. At its start each stream tells the browser a random
-time of this range."""
+"""The shortest and the longest time that a browser waits before it reconnects. Each stream begins with a `retry:` line,
+which has a random time between these two."""
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -59,8 +59,8 @@ class EventStream:
             self._begun = True
             await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await self._write(b"retry: %d\n\n" % random.randint(*RETRY_MS))  # noqa: S311 - jitter
-        # The waiting time of a `closing` frame is only in its data. In a `retry:` line, a browser would use it for all
-        # later reconnections, too.
+        # A `closing` frame has its waiting time only in its data. If the time were in a `retry:` line, a browser would
+        # wait that long before each later reconnection as well.
         await self._write(frame.event)
 
     async def close(self, code: CloseCode, reason: str) -> None:  # noqa: ARG002 - they are in the `closing` event

@@ -31,7 +31,7 @@ seconds after its issue."""
 def read(reader: TicketReader, text: str) -> Ticket:
     """Read a ticket. The caller must still check whether it was revoked, with `ServerProcess.admit`.
 
-    Raise TicketExpiredError or TicketError.
+    Raise TicketExpiredError if the ticket is too old, and TicketError if it is not valid.
     """
     return _FUNCTIONS.get(reader, read_ticket)(text, *conf.ticket_keys())
 
@@ -39,7 +39,8 @@ def read(reader: TicketReader, text: str) -> Ticket:
 def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool) -> Ticket | None:
     """Return the ticket in this tenant's cookie, or None if there is no cookie.
 
-    The caller must still check whether the ticket was revoked. Raise TicketExpiredError or TicketError.
+    The caller must still check whether the ticket was revoked. Raise TicketExpiredError if the ticket is too old, and
+    TicketError if it is not valid.
     """
     for secure in (True, False):
         name = cookie_name(tenant_code, secure=secure)
@@ -49,16 +50,19 @@ def read_cookie(cookies: dict[str, str], tenant_code: str, *, reconnecting: bool
 
 
 def cookie_name(tenant_code: str, *, secure: bool) -> str:
-    """Return the name of the cookie with a tenant's ticket. A browser has one such cookie for each of its tenants."""
+    """Return the name of the cookie with a tenant's ticket.
+
+    The name contains the tenant's code, so that a browser can have tickets of several tenants.
+    """
     return guarded_name(f"realtime_{tenant_code}", secure=secure)
 
 
 def guarded_name(name: str, *, secure: bool) -> str:
     """Return the name of a cookie that grants rights. With TLS it has the prefix `__Secure-`.
 
-    A page that was loaded over plain HTTP cannot set a cookie with this prefix, not even a page of another host of the
-    domain (RFC 6265bis, section 4.1.3). The prefix `__Host-` is not used, because a cookie with it is sent to every
-    path.
+    No page that was loaded over plain HTTP can set a cookie with this prefix, even if the page is from another host of
+    the same domain (RFC 6265bis, section 4.1.3). The prefix `__Host-` is not used, because a browser sends a cookie
+    with that prefix to every path.
     """
     return f"{'__Secure-' if secure else ''}{name}"
 
@@ -66,7 +70,8 @@ def guarded_name(name: str, *, secure: bool) -> str:
 def admit(reader: TicketReader, text: str) -> Ticket:
     """Read a ticket and check that it was not revoked. This is for code outside the event loop.
 
-    Raise TicketExpiredError, RevokedError or TicketError, and RedisError if revocations cannot be checked.
+    Raise TicketExpiredError if the ticket is too old, RevokedError if it was revoked, TicketError if it is not valid
+    for another reason, and RedisError if revocations cannot be checked.
     """
     ticket = read(reader, text)
     conf.revocations().check(ticket)

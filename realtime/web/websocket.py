@@ -155,9 +155,10 @@ class EventsConsumer(AsyncConsumer):
 
     @staticmethod
     async def _refresh(connection: Connection, text: str) -> tuple[str, str] | None:
-        """Continue the connection with a new ticket, and return None. Otherwise return an error's code and message.
+        """Continue the connection with a new ticket, and return None.
 
-        Raise FeedUnavailableError if it cannot be checked whether the ticket was revoked.
+        If the ticket is refused, return an error's code and message. Raise FeedUnavailableError if it cannot be checked
+        whether the ticket was revoked.
         """
         try:
             ticket = read(TicketReader.REFRESH, text)

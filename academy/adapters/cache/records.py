@@ -46,7 +46,8 @@ def cache_status(
 
     Return False if Redis has a newer record, or if the database row of the topic belongs to another tenant. `data` is
     added to the data of the present record. Redis keeps an unfinished status for at least `ttl` seconds, and a terminal
-    status for `REALTIME_TERMINAL_TTL_SECONDS`. Raises RedisError, BadTopicError and BadRecordError.
+    status for `REALTIME_TERMINAL_TTL_SECONDS`. Raises RedisError if Redis fails, BadTopicError if `topic` is not valid,
+    and BadRecordError if another argument is not valid.
     """
     known = _known(tenant_id, topic)
     if known is None:

@@ -27,9 +27,9 @@ _START_BYTES = 512
 
 
 def check_upload(filename: str, size: int) -> None:
-    """Check whether a file with this name and size (bytes) may be a workbook.
+    """Raise an error if a file with this name and size (bytes) cannot be a workbook.
 
-    Raises WrongTypeError, WorkbookTooLargeError or EmptyWorkbookError.
+    The error is WrongTypeError, WorkbookTooLargeError or EmptyWorkbookError.
     """
     if not filename.lower().endswith(tuple(Kind)):
         raise WrongTypeError
@@ -40,7 +40,10 @@ def check_upload(filename: str, size: int) -> None:
 
 
 def find_kind(path: Path, filename: str) -> Kind:
-    """Return the kind of the workbook at `path`, which was uploaded as `filename`. Raises WorkbookError."""
+    """Return the kind of the workbook at `path`, which was uploaded as `filename`.
+
+    Raises WorkbookError if the file is no workbook.
+    """
     check_upload(filename, path.stat().st_size)
     with path.open("rb") as file:
         start = file.read(_START_BYTES)

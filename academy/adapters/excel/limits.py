@@ -16,4 +16,5 @@ MAX_MEMORY_BYTES = 1_500 * MEGABYTE
 MAX_CPU_SECONDS = 60
 MAX_OUTPUT_BYTES = 64 * MEGABYTE
 TIMEOUT_SECONDS = 90.0
-"""How long reading a workbook may take. On a busy machine, 60 s of CPU time take longer than 60 s."""
+"""How long reading a workbook may take. This is longer than `MAX_CPU_SECONDS`, because on a busy machine the reading
+process does not have a CPU all the time."""

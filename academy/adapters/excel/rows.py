@@ -14,7 +14,8 @@ from academy.domain.student_rows import EXAMPLE, Column, RowProblem, StudentRow,
 def read_workbook(path: Path) -> Iterator[StudentRow | RowProblem]:
     """Return an iterator over the rows of the first sheet that has a header row, in the order of their lines.
 
-    The suffix of `path` is the kind of workbook. Raises WorkbookError.
+    The suffix of `path` is the kind of workbook. Raises WorkbookError if the workbook cannot be read or has no header
+    row. The iterator raises WorkbookError if it finds no rows, too many rows, or rows that cannot be read.
     """
     anything = False
     for sheet in open_sheets(path):

@@ -10,7 +10,8 @@ from academy.adapters.messages.provider import Provider
 from academy.adapters.messages.smtp import SmtpProvider
 
 TIMEOUT_SECONDS = 10.0
-"""How long one network operation with a provider may take. A stopped worker gets more time than this to end."""
+"""How long one network operation with a provider may take. It is shorter than the time between SIGTERM and
+SIGKILL, so that a stopped worker can still save the outcome."""
 
 
 def open_provider() -> Provider:

@@ -77,8 +77,8 @@ class HttpProvider:
 def _judge(status: int, reply: bytes) -> None:
     """Raise the error for the status code of an answer. Return normally for 2xx, which means success.
 
-    4xx means that the gateway refused this message, except for the codes in `NOTHING_TAKEN`. After a 5xx that is not in
-    `NOTHING_TAKEN`, nobody knows whether the message was accepted.
+    Raises ProviderUnavailableError for a code in `NOTHING_TAKEN` and for a redirection, MessageRefusedError for any
+    other 4xx, and OutcomeUnknownError for any other 5xx.
     """
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return

@@ -1,7 +1,8 @@
 """Limits how many messages an academy sends in a minute, over all workers: a token bucket for each tenant, in Redis.
 
-A bucket holds at most the tokens of one second. So a burst after a pause is small, and no minute has many more messages
-than the limit. While Redis is down, each process applies the whole limit on its own.
+Sending a message takes a token. A full bucket has as many tokens as are added in one second, but at least one. So a
+burst after a pause is small, and no minute has many more messages than the limit. While Redis is down, each process
+applies the whole limit on its own.
 """
 
 import threading
@@ -27,8 +28,8 @@ AWAY_SECONDS = 2.0
 
 # The rule of `TokenBucket`, for all processes together and by the clock of Redis.
 # Takes a token and returns 0, or returns the number of seconds until there is a token.
-# KEYS: 1 bucket (a hash of the number of tokens and the time of that number).
-# ARGV: 1 tokens a second, 2 most tokens in the bucket.
+# KEYS[1] is the bucket: a hash of the number of tokens and the time at which they were counted.
+# ARGV[1] is how many tokens are added in a second, and ARGV[2] how many the bucket can hold.
 _TAKE = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000

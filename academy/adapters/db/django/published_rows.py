@@ -33,7 +33,7 @@ class State(NamedTuple):
 
 
 def nothing_more(_row: object) -> None:
-    """Do nothing. This is the default of `also`, for changes that write to no other tables."""
+    """Do nothing. This is the default of the argument `also` of `PublishedRows.write`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class PublishedRows(Generic[R]):
 
 
 def _check_step(old: State, new: State) -> None:
-    """Raise ValueError if Redis would refuse the new record, because row and feed would then differ for ever."""
+    """Raise ValueError if Redis would refuse the record of the new state. Row and feed would then differ for ever."""
     goes_on = new.attempt == old.attempt and Status(old.status).rank <= Status(new.status).rank
     if new.attempt <= old.attempt and (not goes_on or Status(old.status).terminal):
         raise ValueError(f"A row in the {old} cannot come into the {new}.")

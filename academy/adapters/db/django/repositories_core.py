@@ -118,8 +118,9 @@ def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
 def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE) -> SignedIn:
     """Exchange the refresh token of a session for a new token. Return the session with its account.
 
-    A token that was exchanged before was probably copied, so it ends the session. Raises SessionEndedError after the
-    commit, so that the session stays ended.
+    The token that was current before is still accepted for `ROTATION_GRACE`. Any other old token was probably copied,
+    so this call ends the session. Raises SessionEndedError if the session has ended, if this call ends it, or if the
+    account is closed. The error is raised after the commit, so that a session which this call ends stays ended.
     """
     now = timezone.now()
     with transaction.atomic():
@@ -189,8 +190,8 @@ def change_password(user: User, password_hash: str) -> bool:
         if not same.exists():
             return False
         user.password, user.must_change_password = password_hash, False
-        # A trigger ends and revokes each session. To revoke only the user would not be enough, because that compares
-        # times that were read from different clocks.
+        # A trigger ends and revokes each session. Revoking only the user would not be enough: a ticket is revoked with
+        # its user only if it was issued before the revocation, and the two times may be from different clocks.
         user.save(update_fields=["password", "must_change_password"])
         if user.tenant_id is not None:
             revoke_on_commit(user.tenant_id, user_id=user.pk)

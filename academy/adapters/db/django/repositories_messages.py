@@ -112,12 +112,18 @@ def totals_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, MessageTota
 
 
 def claim_next_message(job: ClaimedJob, after: int = 0) -> Message | None:
-    """Claim the first pending message with a larger id than `after`, or return None. Raises AttemptSupersededError."""
+    """Claim the first pending message with a larger id than `after`. Return None if there is none.
+
+    Raises AttemptSupersededError if this attempt no longer holds the job.
+    """
     return _claim(job, pk__gt=after)
 
 
 def claim_message(job: ClaimedJob, message_id: int) -> Message | None:
-    """Claim the message with this id. Return None if it is not pending. Raises AttemptSupersededError."""
+    """Claim the message with this id. Return None if it is not pending.
+
+    Raises AttemptSupersededError if this attempt no longer holds the job.
+    """
     return _claim(job, pk=message_id)
 
 
@@ -134,7 +140,7 @@ def _claim(job: ClaimedJob, **which: int) -> Message | None:
 def fail_claimed_messages(job: ClaimedJob) -> None:
     """Mark the job's CLAIMED messages as FAILED: an earlier attempt claimed them, but did not save their outcome.
 
-    Raises AttemptSupersededError.
+    Raises AttemptSupersededError if this attempt no longer holds the job.
     """
     with holding(job):
         messages_of(job.tenant_id, job.job_id, MessageStatus.CLAIMED).update(
@@ -151,7 +157,10 @@ def save_sent(message: Message) -> None:
 
 
 def save_failed(message: Message, code: MessageCode, error: str) -> None:
-    """Save that a message failed. This is saved even if the attempt is superseded."""
+    """Save that a message failed.
+
+    This is saved even if the attempt is superseded, unless a later attempt has already saved OUTCOME_UNKNOWN.
+    """
     _save(message, status=MessageStatus.FAILED, code=code, error=error[:MAX_ERROR_LETTERS])
 
 

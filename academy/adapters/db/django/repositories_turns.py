@@ -82,7 +82,7 @@ def mark_sent(unfinished: QuerySet[Row], ids: Sequence[int]) -> list[Row]:
 
 
 def mark_sent_again(unfinished: QuerySet[Row], pk: int, sent_at: datetime) -> Row | None:
-    """Record that a job is sent a second time, and return its row with its tenant.
+    """Record that a job is sent again, and return its row with its tenant.
 
     Return None if another process has sent the job again since `sent_at` was read, or if the job has ended.
     """

@@ -91,7 +91,7 @@ def announced_before(then: datetime, most: int) -> list[tuple[int, int, str]]:
 
 
 def forget_announced(tenant_id: int, video_id: int) -> bool:
-    """Delete a video that never arrived. Return False if it has arrived by now, or was deleted."""
+    """Delete a video whose file never arrived. Return False if the file has arrived by now, or there is no video."""
     deleted, _ = rows_of(tenant_id, Video).filter(pk=video_id, uploaded_at=None).delete()
     return bool(deleted)
 
@@ -197,7 +197,7 @@ def row_of(video: ClaimedVideo) -> QuerySet[Video]:
 def lock_encoding(video: ClaimedVideo) -> bool:
     """Lock the video until the transaction ends. Return whether its encoding has been counted towards the quota.
 
-    Raises AttemptSupersededError.
+    Raises AttemptSupersededError if this attempt no longer holds the video.
     """
     counted = _held(video).select_for_update().values_list("encoding_counted", flat=True).first()
     if counted is None:
@@ -209,7 +209,7 @@ def count_encoding(video: ClaimedVideo, day: date, seconds: float, reserved: flo
     """Count `seconds` and `reserved` towards the tenant's encoding quota of this day. Both are in seconds.
 
     `reserved` is a reservation for a video of unknown length (see `counted_seconds`), else 0. Raises
-    AttemptSupersededError.
+    AttemptSupersededError if this attempt no longer holds the video.
     """
     earlier = Case(When(encoding_day=day, then=Coalesce(F("encoding_seconds"), 0.0)), default=0.0)
     total = earlier + seconds + reserved

@@ -15,7 +15,7 @@ def rows_of(tenant_id: int, model: type[Row]) -> QuerySet[Row]:
 
 
 def other_tenants(tenant_id: int, model_label: str, field: str, values: Sequence[object]) -> list[object]:
-    """Return those `values` that a row of another tenant has in `field`. Only the audit log may call this."""
+    """Return which of `values` occur in `field` of other tenants' rows. Only the audit log may call this."""
     model = apps.get_model(model_label)
     whose = "tenant_id" if hasattr(model, "tenant_id") else "user__tenant_id"
     found: QuerySet[Model] = model._default_manager.filter(**{f"{field}__in": values})  # noqa: SLF001
