@@ -217,7 +217,7 @@ def change_student(
 
     The values must be normalised. Fields that `changes` does not name keep the value that another transaction may have
     given them meanwhile. `by` is the id of the user, for the history. Return None if there is no such student. Raises
-    StudentExistsError if another student already has the new name and parent's phone.
+    StudentExistsError if another active student has the new name and parent's phone.
     """
     with transaction.atomic():
         lock_students(tenant_id)
