@@ -104,6 +104,8 @@ class Environment(BaseSettings):
     message_http_url: str | None = Field(None, validate_default=True)
     message_http_token: SecretStr = SecretStr("")
     message_rate_per_minute: int = Field(600, ge=1, le=1_000_000)
+    message_price_sms: float | None = Field(None, ge=0, le=100_000)
+    message_price_lms: float | None = Field(None, ge=0, le=100_000)
 
     ai_worker_max_concurrency: int = Field(5, ge=1, le=100)
     video_worker_max_concurrency: int = Field(3, ge=1, le=100)

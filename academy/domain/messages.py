@@ -1,10 +1,12 @@
-"""The rules of bulk messages: their recipients, their text, and the states of each message."""
+"""The rules of bulk messages: their recipients, their text and its size, and the states of each message."""
 
 from enum import StrEnum
 
 MAX_TEXT_LETTERS = 2000
 MAX_RECIPIENTS = 5000
 NAME = "{name}"
+SMS_BYTES, LMS_BYTES = 90, 2000
+"""The sizes up to which Korean carriers send a text as a short (SMS) or as a long message (LMS), in EUC-KR."""
 
 
 class To(StrEnum):
@@ -29,6 +31,19 @@ class MessageCode(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
 
 
+NEVER_LEFT = (MessageCode.NO_PHONE, MessageCode.REFUSED)
+"""The codes of messages that certainly did not leave, so that they may be sent again."""
+
+
+class CostClass(StrEnum):
+    """What a carrier charges for a text, which depends on its size."""
+
+    SMS = "sms"
+    LMS = "lms"
+    TOO_LONG = "too_long"
+    """Carriers send no such text."""
+
+
 NO_PHONE = {
     To.PARENT: "The parent's phone number is missing.",
     To.STUDENT: "The student's own phone number is missing.",
@@ -39,3 +54,20 @@ OUTCOME_UNKNOWN = "It is not known whether this message left; it was not sent ag
 def fill(text: str, name: str) -> str:
     """Return the text with each `{name}` replaced by the student's name. Other braces stay as they are."""
     return text.replace(NAME, name)
+
+
+def carrier_bytes(text: str) -> int:
+    """Return the size of a text as Korean carriers count it: an ASCII letter has one byte, any other letter two."""
+    return 2 * len(text) - len(text.encode("ascii", "ignore"))
+
+
+def cost_class_of(size: int) -> CostClass:
+    """Return the cost class of a text of this size, which is a number of `carrier_bytes`."""
+    if size <= SMS_BYTES:
+        return CostClass.SMS
+    return CostClass.LMS if size <= LMS_BYTES else CostClass.TOO_LONG
+
+
+def unsendable_letters(text: str) -> str:
+    """Return the letters of a text, each once, that text messages cannot carry, such as emoji."""
+    return "".join(dict.fromkeys(letter for letter in text if not letter.encode("cp949", "ignore")))

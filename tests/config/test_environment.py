@@ -52,6 +52,8 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
         ("MESSAGE_SMTP_TO", "office@example.com", "{recipient}@sms.example.com"),
         ("MESSAGE_HTTP_URL", "sms.example.com/send", "begin with http://"),
         ("MESSAGE_RATE_PER_MINUTE", "0", "greater than or equal to 1"),
+        ("MESSAGE_PRICE_SMS", "-1", "greater than or equal to 0"),
+        ("MESSAGE_PRICE_LMS", "nan", "less than or equal to 100000"),
         ("AI_WORKER_MAX_CONCURRENCY", "0", "greater than or equal to 1"),
         ("WORKER_HEARTBEAT_SECONDS", "nan", "less than or equal to 60"),
         ("WORKER_HEARTBEAT_SECONDS", "-1", "greater than 0"),
