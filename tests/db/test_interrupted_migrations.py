@@ -13,7 +13,7 @@ from tests.db.test_indexes import test_each_index_exists_and_is_valid as check_i
 
 SEVERAL = {"ai.0002_indexes", "video.0002_indexes", "students.0002_indexes"}
 """Migrations with several operations that are released already, and so stay as they are."""
-OURS = ("core", "ai", "video", "students", "lectures", "messages", "realtime")
+OURS = ("core", "ai", "video", "students", "lectures", "messaging", "realtime")
 
 
 def test_a_migration_outside_a_transaction_has_one_operation() -> None:
