@@ -40,7 +40,14 @@ class MessagingBench(Bench):
         row = StudentRow(number, name or f"학생{number}", parent_phone or f"0105555{number:04}", phone)
         return create_student(self.tenant.pk, row, f"student{number}", "!")
 
-    def write(self, text: str, *students: int, to: To = To.PARENT, lecture: int | None = None) -> UUID:
+    def write(
+        self,
+        text: str,
+        *students: int,
+        to: To = To.PARENT,
+        lecture: int | None = None,
+        key: UUID | None = None,
+    ) -> UUID:
         owner, _ = User.objects.get_or_create(tenant=self.tenant, username="owner")
         return submit_messages(
             tenant_id=self.tenant.pk,
@@ -49,6 +56,7 @@ class MessagingBench(Bench):
             to=to,
             lecture_id=lecture,
             student_ids=students,
+            idempotency_key=key,
         )
 
     def write_to_new(self, students: int, text: str = "{name}") -> UUID:

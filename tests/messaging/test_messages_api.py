@@ -1,8 +1,10 @@
 """Bulk messages over HTTP: what is accepted, what is refused, and the reported outcome of each message."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -144,6 +146,87 @@ async def test_another_academys_students_and_messages_are_not_found(system: Syst
     assert theirs_listed[0]["totals"] == {"sent": 0, "failed": 0, "total": 1}
 
 
+async def test_a_request_that_is_sent_twice_creates_one_bulk_message(system: System) -> None:
+    async with system.client() as client:
+        (student,) = await students_of(client, 1)
+        body = {"text": "{name}", "students": [student["id"]], "idempotency_key": str(uuid4())}
+        clicks = await asyncio.gather(*(client.post(PATH, json=body) for _ in range(4)))
+        other = await client.post(PATH, json={**body, "text": "a"})
+        odd = await client.post(PATH, json={**body, "idempotency_key": "now"})
+        await client.post(f"/api/v1/jobs/{clicks[0].json()['job_id']}/cancel/")
+    async with system.client("saebom") as client:
+        (theirs,) = await students_of(client, 1)
+        elsewhere = await client.post(PATH, json={**body, "students": [theirs["id"]]})
+        await client.post(f"/api/v1/jobs/{elsewhere.json()['job_id']}/cancel/")
+    assert {answer.status_code for answer in clicks} == {202}
+    (job_id,) = {answer.json()["job_id"] for answer in clicks}
+    assert (other.status_code, other.json()["code"]) == (409, "key_used")
+    assert (odd.status_code, list(odd.json()["fields"])) == (400, ["idempotency_key"])
+    assert (elsewhere.status_code, elsewhere.json()["job_id"] == job_id) == (202, False)
+
+
+async def test_a_preview_shows_what_would_be_sent(system: System) -> None:
+    async with system.client() as client:
+        lecture = await demo_lecture(client)
+        before = (await client.get(PATH)).json()["count"]
+        answer = await client.post(f"{PATH}preview/", json={"text": "{name} 학생", "lecture": lecture["id"]})
+        wrong = await client.post(f"{PATH}preview/", json={"text": "a", "students": [999_999_999]})
+        after = (await client.get(PATH)).json()["count"]
+    shown = answer.json()
+    assert answer.status_code == 200, answer.text
+    assert (shown["recipients"], shown["messages"]) == (lecture["student_count"], lecture["student_count"])
+    assert shown["classes"] == {"sms": lecture["student_count"], "lms": 0, "too_long": 0}
+    assert [sample["text"] for sample in shown["samples"]] == [f"{one['name']} 학생" for one in shown["samples"]]
+    assert (shown["prices"], shown["cost"], shown["unsendable"]) == ({"sms": None, "lms": None}, None, "")
+    assert (wrong.status_code, list(wrong.json()["fields"])) == (400, ["students"])
+    assert before == after
+
+
+async def test_failed_messages_are_sent_again_once(system: System, tmp_path: Path) -> None:
+    async with system.client() as client, await system.watcher(client) as watcher:
+        body = {"name": "번호없음", "parent_phone": "01077770009"}
+        student = (await client.post("/api/v1/students/", json=body)).json()["id"]
+        job_id = await write(client, text="{name}", students=[student], to="student")
+        early = await client.post(f"{PATH}{job_id}/retry-failed/")
+        with system.running_worker("messaging_worker", MESSAGE_FOLDER=str(tmp_path)):
+            await watcher.until_terminal(f"job:{job_id}")
+            nobody = await client.post(f"{PATH}{job_id}/retry-failed/")
+            await client.patch(f"/api/v1/students/{student}/", json={"phone": "01077770010"})
+            waiting = (await client.get(f"{PATH}{job_id}/")).json()
+            answer = await client.post(f"{PATH}{job_id}/retry-failed/")
+            assert answer.status_code == 202, answer.text
+            again = answer.json()["job_id"]
+            await watcher.until_terminal(f"job:{again}")
+        second = await client.post(f"{PATH}{job_id}/retry-failed/")
+        absent = await client.post(f"{PATH}{ABSENT}/retry-failed/")
+        details = [(await client.get(f"{PATH}{each}/")).json() for each in (job_id, again)]
+    async with system.client("saebom") as other:
+        elsewhere = await other.post(f"{PATH}{job_id}/retry-failed/")
+    refusals = [(answer.status_code, answer.json()["code"]) for answer in (early, nobody, second, absent, elsewhere)]
+    assert refusals == [
+        (409, "message_not_done"),
+        (409, "nothing_to_retry"),
+        (409, "retried_already"),
+        (404, "not_found"),
+        (404, "not_found"),
+    ]
+    assert texts_in(tmp_path) == ["번호없음"]
+    assert (waiting["retryable"], waiting["retried_by"]) == (1, None)
+    links = [(one["retryable"], one["retry_of"], one["retried_by"]) for one in details]
+    assert links == [(0, None, again), (0, job_id, None)]
+    assert details[1]["totals"] == {"sent": 1, "failed": 0, "total": 1}
+
+
+async def test_the_list_names_the_lecture_and_who_sent_the_message(system: System) -> None:
+    async with system.client(username="staff") as client:
+        lecture = await demo_lecture(client)
+        job_id = await write(client, text="a", lecture=lecture["id"])
+        listed = (await client.get(PATH)).json()["results"][0]
+        await client.post(f"/api/v1/jobs/{job_id}/cancel/")
+    assert (listed["job_id"], listed["lecture"], listed["lecture_title"]) == (job_id, lecture["id"], lecture["title"])
+    assert listed["created_by"]
+
+
 @pytest.mark.parametrize(("username", "read", "written"), [("teacher", 200, 403), ("student", 403, 403)])
 async def test_the_office_may_write_and_teachers_may_read(
     system: System, username: str, read: int, written: int
@@ -152,3 +235,5 @@ async def test_the_office_may_write_and_teachers_may_read(
         assert (await client.get(PATH)).status_code == read
         assert (await client.get(f"{PATH}{ABSENT}/")).status_code == (404 if read == 200 else 403)
         assert (await client.post(PATH, json={"text": "a", "students": [1]})).status_code == written
+        assert (await client.post(f"{PATH}preview/", json={"text": "a", "students": [1]})).status_code == written
+        assert (await client.post(f"{PATH}{ABSENT}/retry-failed/")).status_code == written

@@ -31,7 +31,7 @@ def test_the_number_of_statements_does_not_grow_with_the_recipients(bench: Messa
 def test_an_error_while_writing_the_messages_leaves_no_job(
     bench: MessagingBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **_words: object) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(repositories_messages, "create_messages", fail)

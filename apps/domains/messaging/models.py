@@ -6,14 +6,23 @@ MESSAGE_STATUSES = [(name, name) for name in ("PENDING", "CLAIMED", "SENT", "FAI
 
 
 class MessageJob(models.Model):
-    """The text of a bulk message. The status, attempt and error are those of `job`."""
+    """The text of a bulk message. The status, attempt and error are those of `job`.
+
+    `idempotency_key` is chosen by the client: a request that is sent twice creates one bulk message. `retry_of` is the
+    bulk message whose failed messages this one sends again. There is at most one for each, so nobody gets two.
+    """
 
     job = models.OneToOneField("ai.AIJob", models.CASCADE, related_name="message_job")
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+")
     text = models.TextField(max_length=2000)
+    idempotency_key = models.UUIDField(null=True)
+    retry_of = models.OneToOneField("self", models.SET_NULL, null=True, related_name="retry")
 
     class Meta:
         db_table = "message_job"
+        constraints = [  # noqa: RUF012
+            models.UniqueConstraint(fields=["tenant", "idempotency_key"], name="uq_message_job_key")
+        ]
 
     def __str__(self) -> str:
         return f"message job {self.pk}"

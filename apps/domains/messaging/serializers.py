@@ -6,7 +6,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from academy.adapters.db.django.repositories_messages import MessageTotals
-from academy.domain.messages import MAX_RECIPIENTS, MAX_TEXT_LETTERS, To
+from academy.domain.messages import MAX_RECIPIENTS, MAX_TEXT_LETTERS, CostClass, To
+from academy.message_previews import Preview, Sample, SharedNumber
 from apps.domains.messaging.models import Message, MessageJob
 
 MAX_ID = 2**63 - 1
@@ -33,6 +34,57 @@ class MessageForm(serializers.Serializer[Any]):
         return attrs
 
 
+class SentMessageForm(MessageForm):
+    """The form of a bulk message that is sent. A request that is repeated with the same key creates nothing more."""
+
+    idempotency_key = serializers.UUIDField(
+        required=False, help_text="A new UUID for each bulk message. A repeated request gets the same `job_id`."
+    )
+
+
+class SampleSerializer(serializers.Serializer[Sample]):
+    name = serializers.CharField()
+    recipient = serializers.CharField()
+    text = serializers.CharField()
+    letters = serializers.IntegerField()
+    bytes = serializers.IntegerField(help_text="In EUC-KR, as Korean carriers count.")
+    cost_class = serializers.ChoiceField(choices=[cost_class.value for cost_class in CostClass])
+
+
+class SharedNumberSerializer(serializers.Serializer[SharedNumber]):
+    recipient = serializers.CharField()
+    messages = serializers.IntegerField()
+    names = serializers.ListField(child=serializers.CharField())
+
+
+class ClassCountsSerializer(serializers.Serializer[dict[str, int]]):
+    sms = serializers.IntegerField()
+    lms = serializers.IntegerField()
+    too_long = serializers.IntegerField()
+
+
+class PricesSerializer(serializers.Serializer[dict[str, float]]):
+    sms = serializers.FloatField(allow_null=True)
+    lms = serializers.FloatField(allow_null=True)
+
+
+class PreviewSerializer(serializers.Serializer[Preview]):
+    """What a bulk message would be. Nothing was sent."""
+
+    recipients = serializers.IntegerField()
+    messages = serializers.IntegerField(help_text="To how many of the recipients a message would be sent.")
+    without_number = serializers.IntegerField()
+    without_number_names = serializers.ListField(child=serializers.CharField())
+    shared_numbers = serializers.IntegerField()
+    shared = SharedNumberSerializer(many=True)
+    samples = SampleSerializer(many=True)
+    longest = SampleSerializer()
+    unsendable = serializers.CharField(help_text="Letters that text messages cannot carry.")
+    classes = ClassCountsSerializer()
+    prices = PricesSerializer(help_text="In won, null if not configured.")
+    cost = serializers.FloatField(allow_null=True, help_text="In won, null if a price is missing.")
+
+
 class MessageTotalsSerializer(serializers.Serializer[MessageTotals]):
     sent = serializers.IntegerField()
     failed = serializers.IntegerField()
@@ -40,13 +92,20 @@ class MessageTotalsSerializer(serializers.Serializer[MessageTotals]):
 
 
 class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
-    """A bulk message with its job. The context must have `totals`, a dict of `MessageTotals` by job id."""
+    """A bulk message with its job.
+
+    The context must have `totals`, a dict of `MessageTotals` by job id, and `lecture_titles`, a dict by lecture id.
+    """
 
     job_id = serializers.UUIDField(source="job.job_id")
     status = serializers.CharField(source="job.status")
     to = serializers.CharField(source="job.payload.to")
     lecture = serializers.IntegerField(source="job.payload.lecture_id", allow_null=True)
+    lecture_title = serializers.SerializerMethodField()
     totals = serializers.SerializerMethodField()
+    created_by = serializers.SerializerMethodField(help_text="The name of the user. Null if the account is deleted.")
+    retry_of = serializers.UUIDField(source="retry_of.job.job_id", default=None)
+    retried_by = serializers.UUIDField(source="retry.job.job_id", default=None)
     error_code = serializers.CharField(source="job.error.code", default=None)
     error_message = serializers.CharField(source="job.error.message", default=None)
     created_at = serializers.DateTimeField(source="job.created_at")
@@ -60,12 +119,24 @@ class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
             "text",
             "to",
             "lecture",
+            "lecture_title",
             "totals",
+            "created_by",
+            "retry_of",
+            "retried_by",
             "error_code",
             "error_message",
             "created_at",
             "finished_at",
         )
+
+    def get_lecture_title(self, message_job: MessageJob) -> str | None:
+        titles: dict[int, str] = self.context["lecture_titles"]
+        return titles.get(message_job.job.payload["lecture_id"])
+
+    def get_created_by(self, message_job: MessageJob) -> str | None:
+        user = message_job.job.created_by
+        return (user.name or user.username) if user else None
 
     @extend_schema_field(MessageTotalsSerializer)
     def get_totals(self, message_job: MessageJob) -> dict[str, int]:
@@ -84,10 +155,11 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 class MessageJobDetailSerializer(MessageJobSerializer):
     """A bulk message and a page of its messages. Only the OpenAPI document uses this class, not the view."""
 
+    retryable = serializers.IntegerField(help_text="How many messages `retry-failed` would send.")
     count = serializers.IntegerField()
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
     results = MessageSerializer(many=True)
 
     class Meta(MessageJobSerializer.Meta):
-        fields = (*MessageJobSerializer.Meta.fields, "count", "next", "previous", "results")  # type: ignore[assignment]
+        fields = (*MessageJobSerializer.Meta.fields, "retryable", "count", "next", "previous", "results")  # type: ignore[assignment]

@@ -1,6 +1,6 @@
 """Queries on bulk messages. Messages are created with their job, and claimed and saved one by one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -8,16 +8,20 @@ from uuid import UUID
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
+from academy.adapters.db.django.patience import limit_waiting
 from academy.adapters.db.django.repositories_ai import holding
 from academy.adapters.db.django.repositories_students import students_of
 from academy.adapters.db.django.tenancy import rows_of
 from academy.domain.jobs import ClaimedJob
-from academy.domain.messages import OUTCOME_UNKNOWN, MessageCode, MessageStatus, To
+from academy.domain.messages import NEVER_LEFT, OUTCOME_UNKNOWN, MessageCode, MessageStatus, To
 from apps.domains.ai.models import AIJob
+from apps.domains.lectures.models import Lecture
 from apps.domains.messaging.models import Message, MessageJob
 
 MAX_ERROR_LETTERS = 300
 _BATCH = 1000
+_PHONES = {To.PARENT: "parent_phone", To.STUDENT: "phone"}
+"""The columns of a student with the numbers to which messages are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,57 @@ def addressees(
     students = students_of(tenant_id, lecture_id=lecture_id)
     if lecture_id is None:
         students = students.filter(id__in=student_ids)
-    phone = "parent_phone" if to is To.PARENT else "phone"
-    return [Addressee(*row) for row in students.values_list("id", "name", phone)[:most]]
+    return [Addressee(*row) for row in students.values_list("id", "name", _PHONES[to])[:most]]
 
 
-def create_messages(tenant_id: int, job_id: UUID, text: str, drafts: Sequence[Draft]) -> None:
-    """Write all messages of a job, in batches. The job must have been created in the current transaction."""
+def retryable_addressees(message_job: MessageJob) -> list[Addressee]:
+    """Return the active students to whom the failed messages of an ended bulk message can be sent again.
+
+    These are the students whose messages certainly did not leave (they were refused, or had no number), and who have a
+    number now.
+    """
+    found = _retryable(message_job).order_by("id")
+    columns = ("student_id", "student__name", _present_phone(message_job))
+    return [Addressee(*row) for row in found.values_list(*columns)]
+
+
+def count_retryable(message_job: MessageJob) -> int:
+    return _retryable(message_job).count()
+
+
+def _retryable(message_job: MessageJob) -> QuerySet[Message]:
+    failed = rows_of(message_job.tenant_id, Message).filter(
+        job=message_job,
+        status=MessageStatus.FAILED,
+        code__in=NEVER_LEFT,
+        student__isnull=False,
+        student__deleted_at=None,
+    )
+    return failed.exclude(**{_present_phone(message_job): ""})
+
+
+def _present_phone(message_job: MessageJob) -> str:
+    """Return the column with the number that a student (or the student's parent) has now."""
+    return f"student__{_PHONES[To(message_job.job.payload['to'])]}"
+
+
+def create_messages(
+    tenant_id: int,
+    job_id: UUID,
+    text: str,
+    drafts: Sequence[Draft],
+    *,
+    idempotency_key: UUID | None = None,
+    retry_of: MessageJob | None = None,
+) -> None:
+    """Write all messages of a job, in batches. The job must have been created in the current transaction.
+
+    Raises IntegrityError if the tenant has a bulk message with this key, or one that is a retry of the same one.
+    """
     job = rows_of(tenant_id, AIJob).get(job_id=job_id)
-    message_job = MessageJob.objects.create(tenant_id=tenant_id, job=job, text=text)
+    message_job = MessageJob.objects.create(
+        tenant_id=tenant_id, job=job, text=text, idempotency_key=idempotency_key, retry_of=retry_of
+    )
     rows_of(tenant_id, Message).bulk_create(
         (
             Message(
@@ -85,12 +132,39 @@ def create_messages(tenant_id: int, job_id: UUID, text: str, drafts: Sequence[Dr
 
 
 def message_jobs_of(tenant_id: int) -> QuerySet[MessageJob]:
-    """Return a tenant's bulk messages with their jobs, newest first."""
-    return rows_of(tenant_id, MessageJob).select_related("job").order_by("-id")
+    """Return a tenant's bulk messages, newest first, with their jobs, who sent them, and their retries."""
+    related = ("job__created_by", "retry_of__job", "retry__job")
+    return rows_of(tenant_id, MessageJob).select_related(*related).order_by("-id")
 
 
 def find_message_job(tenant_id: int, job_id: UUID) -> MessageJob | None:
     return message_jobs_of(tenant_id).filter(job__job_id=job_id).first()
+
+
+def find_by_key(tenant_id: int, idempotency_key: UUID) -> MessageJob | None:
+    """Return the bulk message that was created with this key, with its job."""
+    return rows_of(tenant_id, MessageJob).select_related("job").filter(idempotency_key=idempotency_key).first()
+
+
+def student_ids_of(message_job: MessageJob) -> set[int | None]:
+    """Return the ids of the students that a bulk message is about. None stands for deleted rows."""
+    return set(rows_of(message_job.tenant_id, Message).filter(job=message_job).values_list("student_id", flat=True))
+
+
+def lock_message_job(tenant_id: int, job_id: UUID) -> MessageJob | None:
+    """Lock a bulk message until the transaction ends, and return it with its job. Return None if there is none."""
+    limit_waiting()
+    locked = rows_of(tenant_id, MessageJob).select_for_update(of=("self",), no_key=True).select_related("job")
+    return locked.filter(job__job_id=job_id).first()
+
+
+def was_retried(message_job: MessageJob) -> bool:
+    return rows_of(message_job.tenant_id, MessageJob).filter(retry_of=message_job).exists()
+
+
+def lecture_titles(tenant_id: int, lecture_ids: Collection[int]) -> dict[int, str]:
+    """Return a dict from id to title of these lectures. Ids without a lecture are left out."""
+    return dict(rows_of(tenant_id, Lecture).filter(pk__in=lecture_ids).values_list("pk", "title"))
 
 
 def messages_of(tenant_id: int, job_id: UUID, status: MessageStatus | None = None) -> QuerySet[Message]:

@@ -1,6 +1,7 @@
 """`/api/v1/messages/`: bulk messages, and the outcome of each message. Progress is pushed to clients."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +14,11 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from academy.adapters.db.django import repositories_messages
+from academy.domain.jobs import JobStateError, JobStatus
 from academy.domain.messages import MessageStatus, To
 from academy.domain.roles import FACULTY, OFFICE
-from academy.messages import WrongMessageError, submit_messages
+from academy.message_previews import preview_messages
+from academy.messages import WrongMessageError, retry_failed, submit_messages
 from apps.core.authentication import caller_of
 from apps.core.errors import ApiError
 from apps.core.openapi import extend_schema
@@ -26,9 +29,12 @@ from apps.domains.messaging.serializers import (
     MessageJobDetailSerializer,
     MessageJobSerializer,
     MessageSerializer,
+    PreviewSerializer,
+    SentMessageForm,
 )
 
 STATUSES = [status.lower() for status in MessageStatus]
+JOB_ID = inline_serializer("MessageJobId", {"job_id": serializers.UUIDField()})
 
 
 class MessageListView(ListAPIView[MessageJob]):
@@ -44,25 +50,48 @@ class MessageListView(ListAPIView[MessageJob]):
         page = self.paginate_queryset(self.get_queryset()) or []
         return self.get_paginated_response(shown(caller_of(request).tenant_id, page))
 
-    @extend_schema(
-        request=MessageForm, responses={202: inline_serializer("MessageJobId", {"job_id": serializers.UUIDField()})}
-    )
+    @extend_schema(request=SentMessageForm, responses={202: JOB_ID})
     def post(self, request: Request) -> Response:
-        form = MessageForm(data=request.data)
-        form.is_valid(raise_exception=True)
-        caller, sent = caller_of(request), form.validated_data
-        try:
+        caller, form = caller_of(request), valid(SentMessageForm(data=request.data))
+        with refusals():
             job_id = submit_messages(
                 tenant_id=caller.tenant_id,
                 created_by=caller.user_id,
-                text=sent["text"],
-                to=To(sent["to"]),
-                lecture_id=sent.get("lecture"),
-                student_ids=sent.get("students", ()),
+                idempotency_key=form.get("idempotency_key"),
+                **message_of(form),
             )
-        except WrongMessageError as problem:
-            raise serializers.ValidationError({problem.field: [str(problem)]}) from None
         return Response({"job_id": str(job_id)}, status=202)
+
+
+class MessagePreviewView(APIView):
+    """What a bulk message would be: its texts with the names, its size and cost, and doubtful numbers. Sends nothing.
+
+    The request is checked as for sending.
+    """
+
+    roles = {"POST": OFFICE}  # noqa: RUF012 - read only
+
+    @extend_schema(request=MessageForm, responses=PreviewSerializer)
+    def post(self, request: Request) -> Response:
+        form = valid(MessageForm(data=request.data))
+        with refusals():
+            preview = preview_messages(tenant_id=caller_of(request).tenant_id, **message_of(form))
+        return Response(PreviewSerializer(preview).data)
+
+
+class MessageRetryView(APIView):
+    """Write again to those whose message certainly did not leave, in a new bulk message. Possible once for each."""
+
+    roles = {"POST": OFFICE}  # noqa: RUF012 - read only
+
+    @extend_schema(request=None, responses={202: JOB_ID})
+    def post(self, request: Request, job_id: UUID) -> Response:
+        caller = caller_of(request)
+        with refusals():
+            new_id = retry_failed(tenant_id=caller.tenant_id, created_by=caller.user_id, job_id=job_id)
+        if new_id is None:
+            raise NotFound("There is no such bulk message.")
+        return Response({"job_id": str(new_id)}, status=202)
 
 
 class MessageDetailView(APIView):
@@ -87,7 +116,41 @@ class MessageDetailView(APIView):
         pages = Pages()
         page = pages.paginate_queryset(repositories_messages.messages_of(tenant_id, job_id, status), request) or []
         listed = pages.get_paginated_response(MessageSerializer(page, many=True).data).data
-        return Response({**shown(tenant_id, [message_job])[0], **listed})
+        return Response({**shown(tenant_id, [message_job])[0], "retryable": retryable(message_job), **listed})
+
+
+def valid(form: MessageForm) -> dict[str, Any]:
+    form.is_valid(raise_exception=True)
+    fields: dict[str, Any] = form.validated_data
+    return fields
+
+
+def message_of(form: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a valid form as arguments for `submit_messages` and `preview_messages`."""
+    return {
+        "text": form["text"],
+        "to": To(form["to"]),
+        "lecture_id": form.get("lecture"),
+        "student_ids": form.get("students", ()),
+    }
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Answer the errors of `academy.messages` with 400 and 409."""
+    try:
+        yield
+    except WrongMessageError as problem:
+        raise serializers.ValidationError({problem.field: [str(problem)]}) from None
+    except JobStateError as problem:
+        raise ApiError(409, problem.code, str(problem)) from None
+
+
+def retryable(message_job: MessageJob) -> int:
+    """Return how many messages `retry-failed` would send."""
+    if message_job.job.status != JobStatus.DONE or hasattr(message_job, "retry"):
+        return 0
+    return repositories_messages.count_retryable(message_job)
 
 
 def status_param(request: Request) -> MessageStatus | None:
@@ -100,4 +163,6 @@ def status_param(request: Request) -> MessageStatus | None:
 
 def shown(tenant_id: int, message_jobs: Sequence[MessageJob]) -> Any:
     totals = repositories_messages.totals_of(tenant_id, [message_job.job.job_id for message_job in message_jobs])
-    return MessageJobSerializer(message_jobs, many=True, context={"totals": totals}).data
+    lectures = {message_job.job.payload["lecture_id"] for message_job in message_jobs} - {None}
+    titles = repositories_messages.lecture_titles(tenant_id, lectures) if lectures else {}
+    return MessageJobSerializer(message_jobs, many=True, context={"totals": totals, "lecture_titles": titles}).data
