@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 _PROXIES = Path("tests/proxies")
 _PROGRAMS = {
-    "chromium": (Path("tests/page"), Path("tests/realtime/client"), _PROXIES),
+    "chromium": (
+        Path("tests/docs/test_browser_blocks.py"),
+        Path("tests/page"),
+        Path("tests/realtime/client"),
+        _PROXIES,
+    ),
     "firefox": (Path("tests/page/test_event_source.py"),),
     "nginx": (_PROXIES,),
     "haproxy": (_PROXIES,),

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from academy.adapters.excel.sample import sample_workbook
-from embedded.chromium import CHROMIUM
+from harness.browser import running_chromium
 from harness.system import System, import_workbook
 from tests.docs.pages import page as page_of_docs
 
@@ -21,14 +21,10 @@ POLL, CONNECT, RESULT = page_of_docs("docs/how-to/replace-a-poller.md").fenced("
 @pytest_asyncio.fixture
 async def tab(system: System) -> AsyncIterator[Page]:
     """Open the product's page, as a reader does before pasting into the console."""
-    program = CHROMIUM.find()
-    assert program is not None, "There is no Chromium: run script/test, which gets one, or name yours in $CHROMIUM."
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program)
+    async with running_chromium() as browser:
         tab = await browser.new_page()
         await tab.goto(system.address)
         yield tab
-        await browser.close()
 
 
 async def paste(tab: Page, *texts: str) -> None:

@@ -12,12 +12,11 @@ from typing import Any
 import jwt
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright
 
-from embedded.chromium import CHROMIUM
 from embedded.firefox import FIREFOX
 from embedded.plan import Web
 from embedded.spawn import Child, Order
+from harness.browser import running_chromium
 from harness.system import PASSWORD, System, tenant_of
 from realtime.publish.publisher import Publisher
 from tests.docs.pages import page as page_of_docs
@@ -60,14 +59,10 @@ user_pref("toolkit.telemetry.enabled", false);
 
 @asynccontextmanager
 async def chromium_at(address: str) -> AsyncIterator[None]:
-    program = CHROMIUM.find()
-    assert program is not None, "There is no Chromium: run script/test, which gets one, or name yours in $CHROMIUM."
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program)
+    async with running_chromium() as browser:
         page = await browser.new_page()
         await page.goto(address)
         yield
-        await browser.close()
 
 
 @asynccontextmanager

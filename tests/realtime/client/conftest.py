@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, Route, WebSocketRoute, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Route, WebSocketRoute
 
-from embedded.chromium import CHROMIUM
 from embedded.home import PROJECT
+from harness.browser import running_chromium
 
 MODULES = PROJECT / "realtime" / "client"
 ORIGIN = "http://localhost:9/"
@@ -95,13 +95,8 @@ async def until(page: Page, condition: str) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    program = CHROMIUM.find()
-    # The tests fail without a browser, and are never skipped: only a browser can show that the client works.
-    assert program is not None, "There is no Chromium: run script/test, which gets one, or name yours in $CHROMIUM."
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program)
+    async with running_chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
