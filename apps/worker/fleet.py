@@ -82,6 +82,10 @@ class FleetSlots:
             return
         try:
             self._renew_script([self._key], [self._seconds, *held])
+            with self._lock:
+                given_back = [token for token in held if token not in self._held]
+            if given_back:  # by another thread. The script may have run after `give`, and has then taken the slot again
+                self._redis.zrem(self._key, *given_back)
             self._note_reachable()
         except RedisError as problem:
             self._note_away(problem)

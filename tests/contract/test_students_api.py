@@ -6,27 +6,28 @@ KIM = {"name": "김 유일", "parent_phone": "010-9999-0001", "grade": "3"}
 
 
 async def test_a_student_is_created_found_again_changed_deleted_and_restored(system: System) -> None:
+    lee = {"name": "이 유일", "parent_phone": "010-7410-8520", "grade": "3"}  # no other test has this number
     async with system.client() as client:
-        created = await client.post("/api/v1/students/", json=KIM)
-        again = await client.post("/api/v1/students/", json=KIM)
+        created = await client.post("/api/v1/students/", json=lee)
+        again = await client.post("/api/v1/students/", json=lee)
         student_id = created.json()["id"]
         changed = await client.patch(
             f"/api/v1/students/{student_id}/", json={"school": "한빛고", "phone": "1011112222"}
         )
-        found = await client.get("/api/v1/students/", params={"search": "9999-0001"})
+        found = await client.get("/api/v1/students/", params={"search": "7410-8520"})
         deleted = await client.delete(f"/api/v1/students/{student_id}/")
         gone = await client.get(f"/api/v1/students/{student_id}/")
-        back = await client.post("/api/v1/students/", json=KIM)
+        back = await client.post("/api/v1/students/", json=lee)
     assert (created.status_code, created.json()["outcome"], created.json()["parent_phone"]) == (
         201,
         "created",
-        "01099990001",
+        "01074108520",
     )
     assert (again.status_code, again.json()["outcome"], again.json()["id"]) == (200, "existing", student_id)
     assert (changed.json()["school"], changed.json()["phone"], changed.json()["name"]) == (
         "한빛고",
         "01011112222",
-        "김 유일",
+        "이 유일",
     )
     assert [row["id"] for row in found.json()["results"]] == [student_id]
     assert (deleted.status_code, gone.status_code) == (204, 404)

@@ -1,7 +1,9 @@
 """Tests of several video workers: they keep the fleet's limit, and finish jobs that others give back."""
 
 import json
+import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -9,7 +11,7 @@ import psutil
 import pytest
 
 from harness.system import System, eventually
-from harness.videos import sample, slow_ffmpeg, uploaded
+from harness.videos import sample, slow_ffmpeg, uploaded, write_ffmpeg
 from harness.watcher import Record, Watcher
 
 
@@ -42,24 +44,29 @@ def most_at_once(history: list[Record]) -> int:
     return most
 
 
-async def all_ready(watcher: Watcher, video_ids: list[int]) -> None:
-    for video_id in video_ids:
-        assert (await watcher.until_terminal(f"video:{video_id}"))["status"] == "READY"
+def status_of(watcher: Watcher, topic: str) -> str | None:
+    record = watcher.records.get(topic)
+    return record and record["status"]
 
 
-@pytest.mark.parametrize("most", [2])
 async def test_two_workers_together_run_no_more_than_the_fleet_may(
-    system: System, short: bytes, slow: str, most: int
+    system: System, short: bytes, tmp_path: Path
 ) -> None:
-    limit = {"VIDEO_WORKER_MAX_CONCURRENCY": str(most), "FFMPEG": slow}
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)  # a reader waits until the other end is open
+    wait = f'case "$*" in *-filter_complex*) : <{gate};; esac'
+    limit = {"VIDEO_WORKER_MAX_CONCURRENCY": "2", "FFMPEG": write_ffmpeg(tmp_path, wait)}
     async with system.client() as client, await system.watcher(client) as watcher:
         await watcher.read_until("snapshot")
         watcher.history.clear()
         with system.running_worker("video_worker", **limit), system.running_worker("video_worker", **limit):
-            video_ids = [await uploaded(client, short) for _ in range(4)]
-            await all_ready(watcher, video_ids)
-    ours = {f"video:{video_id}" for video_id in video_ids}
-    assert most_at_once([record for record in watcher.history if record["topic"] in ours]) == most
+            topics = [f"video:{await uploaded(client, short)}" for _ in range(4)]
+            await watcher.until(lambda: [status_of(watcher, topic) for topic in topics].count("PROCESSING") == 2)
+            opened = os.open(gate, os.O_RDWR)  # until now no encoding could begin
+            for topic in topics:
+                assert (await watcher.until_terminal(topic))["status"] == "READY"
+            os.close(opened)
+    assert most_at_once([record for record in watcher.history if record["topic"] in topics]) == 2
 
 
 async def test_a_worker_that_is_stopped_gives_its_video_back_and_leaves_no_files(
@@ -125,6 +132,6 @@ async def test_a_message_for_another_tenants_video_moves_to_the_dead_letters_and
         for body in (*wrong, {"video_id": video_id, "tenant_code": "saebom"}, {"video_id": video_id}):
             queue.send(body)
         with system.running_worker("video_worker"):
-            await all_ready(watcher, [video_id])
+            assert (await watcher.until_terminal(f"video:{video_id}"))["status"] == "READY"
             await eventually(lambda: queue.waiting() == 0)
     assert queue.buried() == before + len(wrong) + 1

@@ -2,6 +2,7 @@
 
 import threading
 from secrets import token_hex
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -66,6 +67,23 @@ def test_a_renewed_slot_outlives_its_first_lease_and_a_lost_one_is_counted_again
     assert fleet(redis, key, most=1).take() is None
     assert token is not None
     slots.give(token)
+    assert redis.zcard(key) == 0
+
+
+def test_a_slot_that_is_given_back_while_the_leases_are_renewed_is_free(
+    redis: Redis, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = fleet(redis, key, most=1)
+    token = slots.take()
+    assert token is not None
+    script = slots._renew_script
+
+    def give_it_back_and_renew(*arguments: Any) -> Any:
+        slots.give(token)
+        return script(*arguments)
+
+    monkeypatch.setattr(slots, "_renew_script", give_it_back_and_renew)
+    slots.renew()
     assert redis.zcard(key) == 0
 
 
