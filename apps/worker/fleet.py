@@ -74,6 +74,13 @@ class FleetSlots:
         except RedisError as problem:
             self._note_away(problem)
 
+    def give_all(self) -> None:
+        """Give back all slots of this process. Call this before the process ends, when nothing renews them any more."""
+        with self._lock:
+            held = list(self._held)
+        for token in held:
+            self.give(token)
+
     def renew(self) -> None:
         """Renew the leases of all slots that this process holds. Call this well before the leases end."""
         with self._lock:

@@ -94,6 +94,7 @@ class Worker(Generic[RowId, C]):
         self._running.stop()
         for thread in (relay, leases, visibility):
             thread.join()
+        self._fleet.give_all()  # those of jobs that were given back: another worker may begin them now
         conf.publisher().close()
         log.info("worker_stopped")
         if not finished:

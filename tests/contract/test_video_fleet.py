@@ -1,7 +1,6 @@
 """Tests of several video workers: they keep the fleet's limit, and finish jobs that others give back."""
 
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import boto3
 import psutil
 import pytest
+from redis import Redis
 
 from harness.system import System, eventually
 from harness.videos import sample, slow_ffmpeg, uploaded, write_ffmpeg
@@ -45,16 +45,16 @@ def most_at_once(history: list[Record]) -> int:
 
 
 def status_of(watcher: Watcher, topic: str) -> str | None:
-    record = watcher.records.get(topic)
-    return record and record["status"]
+    return watcher.records[topic]["status"] if topic in watcher.records else None
 
 
 async def test_two_workers_together_run_no_more_than_the_fleet_may(
     system: System, short: bytes, tmp_path: Path
 ) -> None:
-    gate = tmp_path / "gate"
-    os.mkfifo(gate)  # a reader waits until the other end is open
-    wait = f'case "$*" in *-filter_complex*) : <{gate};; esac'
+    opened = tmp_path / "opened"
+    # The sandbox allows no other program, so ffmpeg itself waits for a moment.
+    moment = f"{tmp_path}/real -v error -re -f lavfi -i color=size=16x16:rate=10:duration=0.3 -f null -"
+    wait = f'case "$*" in *-filter_complex*) until [ -e {opened} ]; do {moment}; done;; esac'
     limit = {"VIDEO_WORKER_MAX_CONCURRENCY": "2", "FFMPEG": write_ffmpeg(tmp_path, wait)}
     async with system.client() as client, await system.watcher(client) as watcher:
         await watcher.read_until("snapshot")
@@ -62,14 +62,13 @@ async def test_two_workers_together_run_no_more_than_the_fleet_may(
         with system.running_worker("video_worker", **limit), system.running_worker("video_worker", **limit):
             topics = [f"video:{await uploaded(client, short)}" for _ in range(4)]
             await watcher.until(lambda: [status_of(watcher, topic) for topic in topics].count("PROCESSING") == 2)
-            opened = os.open(gate, os.O_RDWR)  # until now no encoding could begin
+            opened.touch()  # until now no encoding could begin
             for topic in topics:
                 assert (await watcher.until_terminal(topic))["status"] == "READY"
-            os.close(opened)
     assert most_at_once([record for record in watcher.history if record["topic"] in topics]) == 2
 
 
-async def test_a_worker_that_is_stopped_gives_its_video_back_and_leaves_no_files(
+async def test_a_worker_that_is_stopped_gives_its_video_and_its_slot_back_and_leaves_no_files(
     system: System, lesson: bytes, slow: str
 ) -> None:
     async with system.client() as client, await system.watcher(client) as watcher:
@@ -85,6 +84,8 @@ async def test_a_worker_that_is_stopped_gives_its_video_back_and_leaves_no_files
             await watcher.until(lambda: watcher.records[topic]["attempt"] == 2)
             assert watcher.records[topic]["status"] == "PENDING"
             await eventually(lambda: not any(child.is_running() for child in children))
+        with Redis.from_url(system.redis.url) as redis:
+            assert redis.zcard("worker:video:slots") == 0
         with system.running_worker("video_worker"):
             end = await watcher.until_terminal(topic)
     assert (end["status"], end["attempt"]) == ("READY", 2)

@@ -70,6 +70,13 @@ def test_a_renewed_slot_outlives_its_first_lease_and_a_lost_one_is_counted_again
     assert redis.zcard(key) == 0
 
 
+def test_a_process_that_ends_gives_all_its_slots_back_and_no_others(redis: Redis, key: str) -> None:
+    ending, other = fleet(redis, key, most=3), fleet(redis, key, most=3)
+    assert all([ending.take(), ending.take(), other.take()])
+    ending.give_all()
+    assert redis.zcard(key) == 1
+
+
 def test_a_slot_that_is_given_back_while_the_leases_are_renewed_is_free(
     redis: Redis, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
