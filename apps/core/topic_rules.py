@@ -11,6 +11,7 @@ from apps.core.authentication import AccessTokenAuthentication, identity_of
 from apps.core.other_tenants import note_other_tenants_videos
 from realtime.identity import Identity
 from realtime.records.errors import ForbiddenTopicError, TicketError
+from realtime.records.topics import is_unlisted
 
 MAX_NAMED_TOPICS = 40
 
@@ -36,12 +37,15 @@ def authenticate(request: Any) -> Identity:
 def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
     """Return the topics that the ticket allows. Raises ForbiddenTopicError for a topic that the person may not watch.
 
-    Owner, staff and teacher may watch the topics that they name, or all topics if they name none. Students and parents
+    Owner, staff and teacher may watch the topics that they name, or all topics if they name none. Only the owner may
+    watch the figures of the academy (`stats:now`), which "all topics" does not include. Students and parents
     must name the videos. They may watch only the videos that the list of videos shows them: the READY videos of their
     lectures. The titles and errors of all other videos are only for the faculty. Everything else is refused.
     """
     role = Role(identity.role)
     if role in FACULTY:
+        if role is not Role.OWNER and any(map(is_unlisted, named)):
+            raise ForbiddenTopicError("Only the owner may watch the figures of the academy.")
         return named or ["*"]
     if len(named) > MAX_NAMED_TOPICS:
         raise ForbiddenTopicError(f"Name at most {MAX_NAMED_TOPICS} topics.")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from realtime.feed.subscriber import Subscriber
 from realtime.records.record import Record
-from realtime.records.topics import TopicFilter
+from realtime.records.topics import EVERYTHING, TopicFilter, is_unlisted
 
 
 class Audience:
@@ -61,7 +61,9 @@ class Audiences:
         """Return the audiences that watch any of these records, each with the records that it watches."""
         watched: dict[Audience, list[Record]] = {}
         for record in records:
-            patterns = ("*", f"{record.topic.partition(':')[0]}:*", record.topic)
+            patterns = [f"{record.topic.partition(':')[0]}:*", record.topic]
+            if not is_unlisted(record.topic):
+                patterns.append(EVERYTHING)
             for audience in set().union(*(self._by_pattern.get(pattern, ()) for pattern in patterns)):
                 watched.setdefault(audience, []).append(record)
         return watched

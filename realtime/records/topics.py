@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from realtime.records.errors import BadTopicError
 
 EVERYTHING = "*"
+STATS = "stats:now"
+"""The topic with the figures of a tenant or, in the reserved feed, of all tenants (`realtime.web.figures`)."""
+UNLISTED_KINDS = frozenset({"stats"})
+"""The kinds that `*` leaves out. A client is sent them only if it names them and its ticket names them too."""
 MAX_TOPICS = 200
 """How many topics one connection may name."""
 
@@ -27,11 +31,16 @@ def is_named(pattern: str) -> bool:
     return not pattern.endswith("*")
 
 
+def is_unlisted(pattern: str) -> bool:
+    """Return whether `*` leaves this topic, or all of this kind, out."""
+    return pattern.partition(":")[0] in UNLISTED_KINDS
+
+
 @dataclass(frozen=True, slots=True)
 class TopicFilter:
-    """A set of patterns: topics, `kind:*`, or `*`.
+    """A set of patterns: topics, `kind:*`, or `*`, which stands for all kinds but those in `UNLISTED_KINDS`.
 
-    If `*` is among them, patterns `kind:*` are left out, because `*` includes them. Topics stay.
+    If `*` is among them, patterns `kind:*` that it includes are left out. Topics stay.
     """
 
     patterns: frozenset[str]
@@ -45,7 +54,7 @@ class TopicFilter:
             if not _PATTERN.fullmatch(pattern):
                 raise BadTopicError(f"{pattern[:100]!r} is no topic: write kind:id, kind:* or *.")
         if EVERYTHING in given:
-            given = {EVERYTHING} | {p for p in given if is_named(p)}
+            given = {EVERYTHING} | {p for p in given if is_named(p) or is_unlisted(p)}
         if len(given) > MAX_TOPICS:
             raise BadTopicError(f"{len(given)} topics are too many: a connection may name {MAX_TOPICS}.")
         normal = frozenset(given)
@@ -66,13 +75,15 @@ class TopicFilter:
 
     def matches(self, topic: str) -> bool:
         """Return whether this topic is watched."""
-        if EVERYTHING in self.patterns or topic in self.patterns:
+        if topic in self.patterns or (EVERYTHING in self.patterns and not is_unlisted(topic)):
             return True
         return f"{topic.partition(':')[0]}:*" in self.patterns
 
     def covers(self, pattern: str) -> bool:
         """Return whether this filter matches everything that the pattern matches."""
-        return pattern in self.patterns or EVERYTHING in self.patterns or self._covers_kind(pattern)
+        if pattern in self.patterns or self._covers_kind(pattern):
+            return True
+        return EVERYTHING in self.patterns and not is_unlisted(pattern)
 
     def _covers_kind(self, pattern: str) -> bool:
         return pattern != EVERYTHING and f"{pattern.partition(':')[0]}:*" in self.patterns

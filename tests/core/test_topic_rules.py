@@ -129,3 +129,11 @@ def test_up_to_forty_topics_may_be_named(school: School) -> None:
     assert allowed_topics(school.identity(Role.STUDENT), topics[:40]) == topics[:40]
     with pytest.raises(ForbiddenTopicError, match="at most 40"):
         allowed_topics(school.identity(Role.STUDENT), topics)
+
+
+@pytest.mark.parametrize("topic", ["stats:now", "stats:*"])
+def test_only_the_owner_watches_the_figures_of_the_academy(school: School, topic: str) -> None:
+    assert allowed_topics(school.identity(Role.OWNER), [topic]) == [topic]
+    for role in (Role.STAFF, Role.TEACHER, Role.STUDENT, Role.PARENT):
+        with pytest.raises(ForbiddenTopicError):
+            allowed_topics(school.identity(role), [topic])
