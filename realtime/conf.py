@@ -38,6 +38,13 @@ DoctorCheck = Callable[[], str]
 """A check of `manage.py doctor`. It returns a few words about what is right, or raises CheckFailedError."""
 
 
+ProjectFigures = Callable[[list[int]], dict[int, dict[str, Any]]]
+"""Returns figures of the project's own, by tenant. Those of the whole system are at the key 0.
+
+It gets the tenants whose figures are shown, may use SQL, is called about every 10 seconds by at most one process, and
+only while somebody watches figures. It may return further tenants that deserve a look."""
+
+
 REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, usually the variable REDIS_URL)"
 """How messages name the address of Redis. Developers set the setting, and operators set the variable."""
 
@@ -178,6 +185,12 @@ def session_ender() -> SessionEnder | None:
     """
     path = settings().end_sessions
     return cast("SessionEnder", import_string(path)) if path else None
+
+
+def figures() -> ProjectFigures | None:
+    """Return the project's function for figures of its own, or None if the project names none."""
+    path = settings().figures
+    return cast("ProjectFigures", import_string(path)) if path else None
 
 
 def outbox_kinds() -> list[str]:

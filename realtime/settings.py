@@ -39,6 +39,7 @@ class Settings:
     metrics_token: str = ""
     end_sessions: str = ""
     doctor_checks: tuple[str, ...] = ()
+    figures: str = ""
     legacy_keys: Literal["off", "read"] = "off"
 
     @classmethod

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -58,6 +59,8 @@ class Connections:
         self._open: dict[int, set[OpenConnection]] = {}
         self._of_user: dict[tuple[int, int], dict[OpenConnection, None]] = {}
         """The connections of each user, in the order in which they were opened."""
+        self.by_tenant: dict[int, Counter[str]] = {}
+        """How many connections each tenant has, by transport."""
         self._count = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -93,6 +96,7 @@ class Connections:
         self._open.setdefault(ticket.tenant_id, set()).add(connection)
         self._of_user.setdefault(user, {})[connection] = None
         self._count += 1
+        self.by_tenant.setdefault(ticket.tenant_id, Counter())[connection.transport_name] += 1
         counts.connections[connection.transport_name] += 1
         self._empty.clear()
 
@@ -108,6 +112,7 @@ class Connections:
         if connection not in of_tenant:
             return
         of_tenant.discard(connection)
+        self.by_tenant[ticket.tenant_id][connection.transport_name] -= 1
         counts.connections[connection.transport_name] -= 1
         user = ticket.tenant_id, ticket.user_id
         self._count -= 1
@@ -115,7 +120,7 @@ class Connections:
         if not self._of_user[user]:
             del self._of_user[user]
         if not of_tenant:
-            del self._open[ticket.tenant_id]
+            del self._open[ticket.tenant_id], self.by_tenant[ticket.tenant_id]
         if not self._open:
             self._empty.set()
 

@@ -63,6 +63,10 @@ class Broadcast:
         """Return the topics that at least one subscriber asked for by name."""
         return self._audiences.named()
 
+    def is_named(self, topic: str) -> bool:
+        """Return whether at least one subscriber asked for this topic by name."""
+        return self._audiences.is_named(topic)
+
     def close(self) -> None:
         """Cancel the pending flush."""
         if self._flush_timer is not None:

@@ -15,9 +15,6 @@ from realtime.conf import DoctorCheck
 from realtime.operate import checks
 from realtime.records.errors import CheckFailedError
 
-RESERVED_TENANT = 0
-"""The tenant of the doctor's own feed. The ids of a project's tenants begin with 1."""
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:

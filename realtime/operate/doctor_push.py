@@ -20,10 +20,11 @@ from realtime.connect.tickets import Ticket, issue_ticket
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
 from realtime.feed.subscriber import Subscriber
-from realtime.operate.doctor import RESERVED_TENANT, new_attempt
+from realtime.operate.doctor import new_attempt
 from realtime.protocol.close_codes import CloseCode
 from realtime.protocol.frames import Frame
 from realtime.records.errors import CheckFailedError, FeedUnavailableError
+from realtime.records.keys import SYSTEM_TENANT
 from realtime.records.topics import TopicFilter
 from realtime.web.handshake import SUBPROTOCOL, TICKET_PREFIX
 from realtime.web.routing import WEBSOCKET_PATH
@@ -94,7 +95,7 @@ class _Arrivals:
 async def _push_through_hub() -> str:
     hub = Hub(FeedReader.from_url(conf.redis_url(), key_prefix=conf.key_prefix()), conf.limits()).start()
     arrivals = _Arrivals()
-    subscriber = Subscriber(RESERVED_TENANT, TOPICS, arrivals)
+    subscriber = Subscriber(SYSTEM_TENANT, TOPICS, arrivals)
     try:
         await hub.join(subscriber)
         seconds = await _publish_and_wait(arrivals.until)
@@ -105,7 +106,7 @@ async def _push_through_hub() -> str:
 
 
 async def _push_through_server(url: str) -> str:
-    ticket = Ticket(RESERVED_TENANT, 0, "doctor", "doctor", TOPICS, TICKET_SECONDS)
+    ticket = Ticket(SYSTEM_TENANT, 0, "doctor", "doctor", TOPICS, TICKET_SECONDS)
     offered = [SUBPROTOCOL, f"{TICKET_PREFIX}{issue_ticket(ticket, conf.ticket_key())}"]
     async with connect(
         _websocket_url(url), subprotocols=[Subprotocol(word) for word in offered], proxy=None, open_timeout=PUSH_SECONDS
@@ -124,7 +125,7 @@ async def _publish_and_wait(until: Callable[[int], Any]) -> float:
     """
     attempt = new_attempt()
     started = time.monotonic()
-    publish = partial(conf.publisher().status, tenant_id=RESERVED_TENANT, topic=PUSH_TOPIC, status="DONE")
+    publish = partial(conf.publisher().status, tenant_id=SYSTEM_TENANT, topic=PUSH_TOPIC, status="DONE")
     await sync_to_async(publish)(attempt=attempt)
     async with asyncio.timeout(PUSH_SECONDS):
         await until(attempt)

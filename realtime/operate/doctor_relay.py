@@ -6,10 +6,11 @@ from django.db import DatabaseError, connection
 from redis.exceptions import RedisError
 
 from realtime import conf
-from realtime.operate.doctor import RESERVED_TENANT, first_line, new_attempt
+from realtime.operate.doctor import first_line, new_attempt
 from realtime.operate.doctor_servers import NO_DATABASE, NOT_USED
 from realtime.outbox.outbox import is_written, seconds_until_relayed, waiting
 from realtime.records.errors import CheckFailedError
+from realtime.records.keys import SYSTEM_TENANT
 
 RELAY_TOPIC = "doctor:relay"
 RELAY_SECONDS = 10.0
@@ -68,7 +69,7 @@ def check_relay() -> str:
     try:
         if unused := _outbox_unused():
             return unused
-        seconds = seconds_until_relayed(RESERVED_TENANT, payload, RELAY_SECONDS)
+        seconds = seconds_until_relayed(SYSTEM_TENANT, payload, RELAY_SECONDS)
     except DatabaseError as problem:
         raise CheckFailedError(
             f"cannot be tried: {first_line(problem)}", "Repair the database first (manage.py migrate)."

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from realtime.records.topics import check_topic
 
+SYSTEM_TENANT = 0
+"""The tenant of the engine's own feed, for the doctor and for the figures of all tenants. A project's begin with 1."""
+
 STATUS_SUFFIX = ":status"
 PROGRESS_SUFFIX = ":progress"
 
@@ -96,6 +99,26 @@ class Keys:
     def unwritten(self) -> str:
         """Return the key that exists while the database may have revocation marks that Redis does not have yet."""
         return f"{self.prefix}realtime:unwritten"
+
+    def reports(self) -> str:
+        """Return the key of the hash with the newest report of each process (`publish/reports.py`)."""
+        return f"{self.prefix}realtime:reports"
+
+    def watched(self) -> str:
+        """Return the key that exists while a client of any process watches figures."""
+        return f"{self.prefix}realtime:watched"
+
+    def measurer(self) -> str:
+        """Return the key that names the process which publishes the figures at present."""
+        return f"{self.prefix}realtime:measurer"
+
+    def memory(self) -> str:
+        """Return the key of the list of how much memory Redis used, one entry a minute."""
+        return f"{self.prefix}realtime:memory"
+
+    def memory_noted(self) -> str:
+        """Return the key that exists for a minute after an entry was added to the list of `memory`."""
+        return f"{self.prefix}realtime:memory:noted"
 
     def tenant_of_feed(self, channel: str) -> int:
         """Return the tenant whose feed has this channel."""

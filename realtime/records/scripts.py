@@ -27,9 +27,20 @@ _ONLY_MASTER = frozenset({"read_record"})
 _PUBLISHING = frozenset({"stall", "show_topic", "copy_old"})
 """Scripts that contain `publish.lua` as a function, and decide whether to call it."""
 _AT_THE_LIMIT = frozenset(
-    {"revoke", "set_note", "repair", "show_topic", "stall", "maintain_index", "lease", "drop_lease", "expire_ended"}
+    {
+        "revoke",
+        "set_note",
+        "repair",
+        "report",
+        "show_topic",
+        "stall",
+        "maintain_index",
+        "lease",
+        "drop_lease",
+        "expire_ended",
+    }
 )
-"""Scripts that write even when Redis is at its memory limit: for revocation marks, repairs and leases."""
+"""Scripts that write even when Redis is at its memory limit: for revocation marks, repairs, leases and reports."""
 ALLOW_OOM = "#!lua flags=allow-oom\n"
 
 

@@ -17,6 +17,7 @@ from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
 from realtime.protocol.close_codes import RETRY_AFTER_MS, CloseCode, RefusedError
 from realtime.records.errors import FeedUnavailableError
+from realtime.web.figures import Figures
 
 
 class ServerProcess:
@@ -40,18 +41,22 @@ class ServerProcess:
             self._look,
             self._read_committed,
         )
+        self.figures = Figures(self.hub, self.connections, self.polls)
         reader.link.listen_to_revocations(self.health)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> Self:
         self.hub.start()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(run()) for run in (self.health.run, self.health.watch, self.health.guard)]
+        self._tasks = [
+            loop.create_task(run()) for run in (self.health.run, self.health.watch, self.health.guard, self.figures.run)
+        ]
         return self
 
     async def close(self) -> None:
         await end_tasks(self._tasks)
         await self.hub.close()
+        self.figures.close()
         self._looking.shutdown(wait=False)
         self._reading.shutdown(wait=False)
 

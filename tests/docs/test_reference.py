@@ -280,7 +280,9 @@ def test_every_redis_key_is_in_the_page_and_nothing_else() -> None:
     per_topic = {made.status(7, "job:42"), made.progress(7, "job:42")}
     per_tenant = {make(7) for make in (made.feed, made.index, made.terminal, made.fence, made.leases, made.revoked)}
     filled = {key.replace("{tenant_id}", "7").replace("{topic}", "job:42") for key in shown}
-    assert filled == per_topic | per_tenant | {made.relay(), made.settling(), made.writable(), made.unwritten()}
+    others = (made.relay, made.settling, made.writable, made.unwritten)
+    of_figures = (made.reports, made.watched, made.measurer, made.memory, made.memory_noted)
+    assert filled == per_topic | per_tenant | {make() for make in (*others, *of_figures)}
 
 
 def test_the_help_of_script_up_is_the_one_of_the_page(
