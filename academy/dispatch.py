@@ -63,6 +63,13 @@ class _Lane(Generic[Row]):
     def load(self) -> repositories_turns.Load:
         return repositories_turns.load_of(self.unfinished())
 
+    def loads(self) -> dict[int, repositories_turns.Load]:
+        return repositories_turns.loads_by_tenant(self.unfinished())
+
+    def running_for(self, age: timedelta, most: int) -> list[tuple[int, str]]:
+        rows = repositories_turns.running_for(age, self.unfinished(), columns=self.named_by, most=most)
+        return [(row.tenant_id, self.topic(row)) for row in rows]
+
     def send(self, pks: list[int]) -> int:
         """Send the messages of these jobs, except jobs that are being cancelled. Return how many were sent."""
         rows = repositories_turns.mark_sent(self.unfinished(), pks)
@@ -172,6 +179,25 @@ def send_again(queue: str, job: SentJob) -> bool:
 def load_of(queue: str) -> repositories_turns.Load:
     """Return how many jobs of the queue are waiting and running now."""
     return _LANES[queue].load()
+
+
+def loads_of(queue: str) -> dict[int, repositories_turns.Load]:
+    """Return how many jobs of the queue are waiting and running in each academy that has any."""
+    return _LANES[queue].loads()
+
+
+def running_for(queue: str, age: timedelta, *, most: int) -> list[tuple[int, str]]:
+    """Return the tenant and the topic of each job of the queue that was claimed longer than `age` ago and still runs.
+
+    Return at most `most`.
+    """
+    return _LANES[queue].running_for(age, most)
+
+
+def slots_of(queue: str) -> int:
+    """Return how many jobs of the queue may run at once, in all workers."""
+    slots: int = getattr(settings, _LANES[queue].slots)
+    return slots
 
 
 def _release_after_commit(queue: str) -> None:

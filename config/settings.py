@@ -202,6 +202,7 @@ REALTIME_TOPIC_RULES = "apps.core.topic_rules.allowed_topics"
 REALTIME_AUTHENTICATOR = "apps.core.topic_rules.authenticate"
 REALTIME_SOURCE = "academy.adapters.db.django.realtime_source.AcademySource"
 REALTIME_LEGACY_KEYS = ENVIRONMENT.realtime_legacy_keys
+REALTIME_FIGURES = "academy.figures.figures"
 REALTIME_END_SESSIONS = "apps.core.revocations.end_sessions"
 REALTIME_OUTBOX_SENDERS = {
     "queue": "academy.adapters.queue.sqs.send_outbox_message",

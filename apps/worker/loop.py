@@ -20,6 +20,7 @@ from apps.worker.delivery import Deliveries
 from apps.worker.dispatching import Dispatching
 from apps.worker.fleet import FleetSlots
 from apps.worker.handlers import Handler
+from apps.worker.reporting import report_until
 from apps.worker.running import RunningJobs
 from apps.worker.stopping import Stopping
 from apps.worker.store import JobStore
@@ -40,7 +41,7 @@ class Worker(Generic[RowId, C]):
     """A worker process.
 
     Each job has a thread of its own. Further threads poll the queue, renew leases, renew visibility, run two groups of
-    sweeps, dispatch waiting jobs, and run the relay.
+    sweeps, dispatch waiting jobs, report, and run the relay.
 
     The worker polls for one message at a time, and takes one of the fleet's slots before each poll. So waiting messages
     are spread over all processes, and no process receives a message whose job it may not begin.
@@ -85,7 +86,9 @@ class Worker(Generic[RowId, C]):
         soon_args = [self._stop, self._sweeps_soon, SOON_SECONDS]
         soon = threading.Thread(target=sweep_until, args=soon_args, name="sweep_soon", daemon=True)
         turns = threading.Thread(target=self._dispatching.run, args=[self._stop], name="turns", daemon=True)
-        for thread in (relay, leases, visibility, poll, sweep, soon, turns):
+        report_args = [self._stop, self._queue.short_name, self._concurrency, self._busy]
+        report = threading.Thread(target=report_until, args=report_args, name="report", daemon=True)
+        for thread in (relay, leases, visibility, poll, sweep, soon, turns, report):
             thread.start()
         serve_metrics(self._timing.metrics_port)
         log.info("worker_started", queue=self._queue.name, concurrency=self._concurrency)
@@ -99,6 +102,10 @@ class Worker(Generic[RowId, C]):
         log.info("worker_stopped")
         if not finished:
             os._exit(0)  # the jobs that still run here were given back to other workers, so do not wait for them
+
+    def _busy(self) -> int:
+        with self._lock:
+            return sum(not future.done() for future in self._futures)
 
     def _poll(self, pool: ThreadPoolExecutor) -> None:
         try:

@@ -181,9 +181,16 @@ class SqsJobQueue:
 
     def depth(self) -> int:
         """Return the approximate number of messages that wait to be received."""
+        return self._number_in(self.name)
+
+    def dead_letters(self) -> int:
+        """Return the approximate number of dead letters of this queue."""
+        return self._number_in(self.dead_letter_name)
+
+    def _number_in(self, name: str) -> int:
         wanted: QueueAttributeNameType = "ApproximateNumberOfMessages"
         with translated():
-            found = self._client.get_queue_attributes(QueueUrl=self.url_of(self.name), AttributeNames=[wanted])
+            found = self._client.get_queue_attributes(QueueUrl=self.url_of(name), AttributeNames=[wanted])
         return int(found["Attributes"][wanted])
 
     def url_of(self, name: str) -> str:

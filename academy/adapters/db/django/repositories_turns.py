@@ -110,3 +110,22 @@ def load_of(unfinished: QuerySet[Row]) -> Load:
         oldest=Min("updated_at", filter=Q(status="PENDING")),
     )
     return Load(**found)
+
+
+def loads_by_tenant(unfinished: QuerySet[Row]) -> dict[int, Load]:
+    """Return the load of each tenant that has unfinished jobs in a queue. This is one statement."""
+    found = unfinished.values("tenant_id").annotate(
+        waiting=Count("pk", filter=Q(status="PENDING")),
+        running=Count("pk", filter=Q(status="PROCESSING")),
+        oldest=Min("updated_at", filter=Q(status="PENDING")),
+    )
+    return {row["tenant_id"]: Load(row["waiting"], row["running"], row["oldest"]) for row in found.order_by()}
+
+
+def running_for(age: timedelta, unfinished: QuerySet[Row], *, columns: Sequence[str], most: int) -> list[Row]:
+    """Return the jobs that were claimed longer than `age` ago and still run, at most `most`.
+
+    The rows have only the id, the tenant and the `columns`.
+    """
+    found = unfinished.filter(status="PROCESSING", updated_at__lt=Now() - age).order_by("pk")
+    return list(found.only("tenant_id", *columns)[:most])

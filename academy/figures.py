@@ -1,0 +1,117 @@
+"""The product's part of the operators' figures: jobs, queues, slots and dead letters (`REALTIME_FIGURES`).
+
+The push engine calls `figures` about every 10 seconds while somebody watches. It takes the same number of statements
+for any number of academies, jobs and watchers.
+"""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.utils import timezone
+
+from academy import dispatch
+from academy.adapters.db.django import repositories_core
+from academy.adapters.db.django.repositories_turns import Load
+from academy.adapters.queue.sqs import QUEUES, QueueUnavailableError, outbox_queue
+from realtime import conf
+from realtime.records.keys import SYSTEM_TENANT
+from realtime.redis.clock import clock
+
+log = structlog.get_logger(__name__)
+
+BEGUN = timedelta(seconds=5)
+"""A job that was claimed more recently may not have its lease yet, so it is not stalled."""
+MOST_RUNNING = 2000
+MOST_STALLED = 20
+"""How many stalled jobs are named. The others are only counted."""
+
+Figures = dict[str, Any]
+
+
+def figures(watched: list[int]) -> dict[int, Figures]:
+    """Return the figures of the whole system (key 0), of the watched academies, and of all with unfinished jobs.
+
+    Raises DatabaseError and RedisError.
+    """
+    loads = {queue: dispatch.loads_of(queue) for queue in QUEUES}
+    stalled = [(queue, *job) for queue in QUEUES for job in _stalled(queue)]
+    tenants = set(watched).union(*loads.values())
+    codes = repositories_core.codes_of(tenants)
+    stalled_of = Counter(tenant_id for _queue, tenant_id, _topic in stalled)
+    found = {
+        tenant_id: {
+            "code": codes.get(tenant_id, ""),
+            "stalled": stalled_of[tenant_id],
+            **_added_up([by_tenant[tenant_id] for by_tenant in loads.values() if tenant_id in by_tenant]),
+            "queues": {queue: _shown(loads[queue].get(tenant_id)) for queue in QUEUES},
+        }
+        for tenant_id in tenants
+    }
+    found[SYSTEM_TENANT] = {
+        "queues": _queues(loads, Counter(queue for queue, _tenant, _topic in stalled)),
+        "stalled": len(stalled),
+        "stalled_jobs": [
+            {"tenant": codes.get(tenant_id, ""), "topic": topic} for _queue, tenant_id, topic in stalled[:MOST_STALLED]
+        ],
+    }
+    return found
+
+
+def _stalled(queue: str) -> list[tuple[int, str]]:
+    """Return the tenant and the topic of each running job whose worker no longer renews its lease."""
+    running = dispatch.running_for(queue, BEGUN, most=MOST_RUNNING)
+    left = conf.publisher().leases_seconds_left(running)
+    return [job for job, seconds in zip(running, left, strict=True) if seconds <= 0]
+
+
+def _queues(loads: dict[str, dict[int, Load]], stalled: Counter[str]) -> list[Figures]:
+    """Return the figures of each queue. If a queue does not answer, its depth and dead letters are unknown (None)."""
+    depths = _depths()
+    return [
+        {
+            "queue": queue,
+            **_added_up(list(by_tenant.values())),
+            "stalled": stalled[queue],
+            "slots": dispatch.slots_of(queue),
+            "slots_taken": _slots_taken(queue),
+            "depth": depths.get(queue, (None, None))[0],
+            "dead_letters": depths.get(queue, (None, None))[1],
+        }
+        for queue, by_tenant in loads.items()
+    ]
+
+
+def _depths() -> dict[str, tuple[int, int]]:
+    """Return the number of messages and of dead letters of each queue. After a failure ask no further queue."""
+    found = {}
+    try:
+        for name in QUEUES:
+            queue = outbox_queue(name)
+            found[name] = queue.depth(), queue.dead_letters()
+    except QueueUnavailableError as problem:
+        log.debug("queue_depth_not_known", error=str(problem))
+    return found
+
+
+def _slots_taken(queue: str) -> int:
+    return int(conf.redis().zcount(f"{settings.REALTIME_KEY_PREFIX}worker:{queue}:slots", clock.now(), "+inf"))
+
+
+def _added_up(loads: list[Load]) -> Figures:
+    oldest = [load.oldest for load in loads if load.oldest]
+    return {
+        "waiting": sum(load.waiting for load in loads),
+        "running": sum(load.running for load in loads),
+        "oldest_waiting": _age(min(oldest)) if oldest else None,
+    }
+
+
+def _shown(load: Load | None) -> Figures:
+    return {"waiting": load.waiting, "running": load.running} if load else {"waiting": 0, "running": 0}
+
+
+def _age(then: datetime) -> int:
+    return max(0, round((timezone.now() - then).total_seconds()))

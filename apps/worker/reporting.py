@@ -1,0 +1,32 @@
+"""Reports to Redis that this worker lives, how many jobs it runs, and what it counted, for the operators' figures."""
+
+import threading
+from collections.abc import Callable
+
+import structlog
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from realtime.publish.reports import REPORT_SECONDS, WATCHED_REPORT_SECONDS, Reporter
+from realtime.redis import links
+
+log = structlog.get_logger(__name__)
+
+
+def report_until(stop: threading.Event, queue: str, slots: int, busy: Callable[[], int]) -> None:
+    """Report every few seconds until `stop` is set. `busy` returns how many of the `slots` run a job now."""
+    redis = links.client(settings.REALTIME_REDIS_URL, socket_timeout=1.0, socket_connect_timeout=1.0)
+    reporter = Reporter(redis, key_prefix=settings.REALTIME_KEY_PREFIX, kind="worker", queue=queue, slots=slots)
+    watched = False
+    while True:
+        try:
+            watched = reporter.report({"busy": busy()})
+        except (RedisError, OSError) as problem:
+            log.debug("worker_not_reported", error=str(problem))
+        if stop.wait(WATCHED_REPORT_SECONDS if watched else REPORT_SECONDS):
+            break
+    try:
+        reporter.withdraw()
+    except (RedisError, OSError) as problem:
+        log.debug("worker_not_withdrawn", error=str(problem))
+    redis.close()
