@@ -18,3 +18,11 @@ FACULTY = OFFICE | {Role.TEACHER}
 """The roles of those who work at the academy. They may read everything in it and watch every job."""
 
 EVERYONE = frozenset(Role)
+
+
+def may_manage(own: Role, other: Role) -> bool:
+    """Return whether somebody with the role `own` may manage accounts with the role `other`.
+
+    Owners manage all accounts of their academy. Staff manage all but those of owners and staff.
+    """
+    return own is Role.OWNER or (own is Role.STAFF and other not in OFFICE)

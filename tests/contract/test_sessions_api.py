@@ -102,6 +102,20 @@ def test_the_office_lists_and_ends_only_sessions_of_its_academy(system: System) 
     assert teacher.refresh() == 401
 
 
+def test_staff_see_and_end_the_sessions_of_teachers_and_students_but_of_no_owner(system: System) -> None:
+    owner, staff, teacher = Browser(system, "owner"), Browser(system), Browser(system, "teacher")
+    answer = staff.http.get(SESSIONS, params={"user": owner.user})
+    assert (answer.status_code, answer.json()["code"]) == (403, "role_refused")
+    assert staff.http.delete(SESSIONS, params={"user": owner.user}).status_code == 403
+    assert staff.http.delete(f"{SESSIONS}{owner.session}/").status_code == 404
+    assert owner.refresh() == 200
+    assert teacher.session in {session["id"] for session in staff.sessions(user=teacher.user)}
+    assert staff.http.delete(f"{SESSIONS}{teacher.session}/").status_code == 204
+    assert teacher.refresh() == 401
+    assert owner.http.delete(f"{SESSIONS}{staff.session}/").status_code == 204
+    assert staff.refresh() == 401
+
+
 # The refresh token in a cookie.
 
 

@@ -1,4 +1,7 @@
-"""The sessions of an account: `/api/v1/auth/sessions/…`. The account itself and the office can end sessions."""
+"""The sessions of an account: `/api/v1/auth/sessions/…`. The account itself and the office can end sessions.
+
+Owners see and end the sessions of every account of their academy, staff those of teachers, students and parents.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -11,17 +14,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from academy.adapters.db.django import repositories_sessions
-from academy.domain.roles import EVERYONE, OFFICE
+from academy.adapters.db.django import repositories_core, repositories_sessions
+from academy.domain.roles import EVERYONE, OFFICE, may_manage
 from apps.core.audit import Event
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import caller_of
 from apps.core.models import LoginSession
 from apps.core.openapi import extend_schema
 from apps.core.query_params import number_param
+from apps.core.tokens import Caller
 
 ENDED = inline_serializer("EndedSessions", {"ended": serializers.IntegerField()})
-USER = OpenApiParameter("user", int, description="An account of the own academy; for owner and staff.")
+USER = OpenApiParameter("user", int, description="An account of the own academy that the caller may manage.")
 
 
 class SessionSerializer(serializers.ModelSerializer[LoginSession]):
@@ -40,8 +44,8 @@ class SessionSerializer(serializers.ModelSerializer[LoginSession]):
 def account_asked_for(request: Request) -> int:
     """Return the id in `?user=`, or the caller's id if there is none.
 
-    Raises PermissionDenied if the caller's role may see only its own sessions, and NotFound if the caller's academy has
-    no such account.
+    Raises PermissionDenied if the caller may not manage the account, and NotFound if the caller's academy has no such
+    account.
     """
     caller = caller_of(request)
     user_id = number_param(request, "user")
@@ -49,9 +53,22 @@ def account_asked_for(request: Request) -> int:
         return caller.user_id
     if caller.role not in OFFICE:
         raise PermissionDenied(f"The role {caller.role.value!r} sees its own sessions only.", "role_refused")
-    if not repositories_sessions.account_exists(caller.tenant_id, user_id):
+    if caller.role not in OFFICE:
+        raise PermissionDenied(f"The role {caller.role.value!r} sees its own sessions only.", "role_refused")
+    role = repositories_core.role_in(caller.tenant_id, user_id)
+    if role is None:
         raise NotFound("There is no such account.")
+    if not may_manage(caller.role, role):
+        raise PermissionDenied("Only owners see the sessions of owners and staff.", "role_refused")
     return user_id
+
+
+def may_end(caller: Caller, user_id: int) -> bool:
+    """Return whether the caller may end the sessions of this account of the caller's academy."""
+    if user_id == caller.user_id:
+        return True
+    role = repositories_core.role_in(caller.tenant_id, user_id)
+    return role is not None and may_manage(caller.role, role)
 
 
 class SessionListView(ListAPIView[LoginSession]):
@@ -86,7 +103,7 @@ class SessionView(APIView):
     def delete(self, request: Request, session_id: UUID) -> Response:
         caller = caller_of(request)
         user_id = repositories_sessions.owner_of_session(caller.tenant_id, session_id)
-        if user_id is None or (user_id != caller.user_id and caller.role not in OFFICE):
+        if user_id is None or not may_end(caller, user_id):
             raise NotFound("There is no such session.")
         chosen = repositories_sessions.open_sessions(caller.tenant_id, user_id).filter(pk=session_id)
         ended = repositories_sessions.end_open_sessions(caller.tenant_id, chosen)

@@ -11,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from academy.adapters.db.django.session_triggers import revoked_by_caller, same_password
+from academy.adapters.db.django.tenancy import rows_of
 from academy.domain.roles import Role
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from realtime.outbox.revoke import revoke_on_commit
@@ -100,25 +101,30 @@ def open_session(user: User, device: Device = NO_DEVICE) -> SignedIn | None:
 
     Return None if the account has no membership, or was closed or given another password since `user` was read.
     """
-    role = _role(user)
+    role = role_of(user)
     if role is None or user.tenant is None:
         return None
-    now = timezone.now()
     with transaction.atomic():
         # A password change ends all open sessions, and this lock makes it wait. A change that came before the lock
         # makes `same` empty, so no session is opened. A change that comes after the lock also ends the new session.
         same = User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=user.password, is_active=True)
         if not same.exists():
             return None
-        session = LoginSession.objects.create(
-            user=user,
-            token_id=uuid4(),
-            rotated_at=now,
-            expires_at=now + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS),
-            address=device.address,
-            user_agent=device.user_agent,
-        )
+        session = create_session(user, device)
     return SignedIn(session, user, user.tenant, role)
+
+
+def create_session(user: User, device: Device) -> LoginSession:
+    """Create the row of a session. The caller has locked the row of the account, and checked that it may sign in."""
+    now = timezone.now()
+    return LoginSession.objects.create(
+        user=user,
+        token_id=uuid4(),
+        rotated_at=now,
+        expires_at=now + timedelta(seconds=settings.REFRESH_TOKEN_SECONDS),
+        address=device.address,
+        user_agent=device.user_agent,
+    )
 
 
 def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE) -> SignedIn:
@@ -147,7 +153,7 @@ def rotate_session(session_id: UUID, token_id: UUID, device: Device = NO_DEVICE)
             revoke_on_commit(session.user.tenant_id, session_id=str(session.pk))
         else:
             session.save()
-    user, role = session.user, _role(session.user)
+    user, role = session.user, role_of(session.user)
     if stolen:
         raise SessionEndedError("used_twice", "The refresh token was used twice: the session has ended, sign in again.")
     if role is None or user.tenant is None or not (user.is_active and user.tenant.active):
@@ -234,11 +240,16 @@ def accounts_named(username: str, database: str, *, limit: int) -> list[User]:
     return list(named.order_by(F("tenant__code").asc(nulls_first=True))[:limit])
 
 
-def _role(user: User) -> Role | None:
-    if user.tenant_id is None:
-        return None
-    value = TenantMembership.objects.filter(user=user, tenant_id=user.tenant_id).values_list("role", flat=True).first()
+def role_in(tenant_id: int, user_id: int) -> Role | None:
+    """Return the role of an account of the tenant, or None if the tenant has no such account, or it has no role."""
+    found = rows_of(tenant_id, TenantMembership).filter(user_id=user_id, user__tenant_id=tenant_id)
+    value = found.values_list("role", flat=True).first()
     return Role(value) if value else None
+
+
+def role_of(user: User) -> Role | None:
+    """Return the role of an account in its academy, or None if it has none."""
+    return None if user.tenant_id is None else role_in(user.tenant_id, user.pk)
 
 
 def create_tenant(code: str, name: str) -> Tenant | None:

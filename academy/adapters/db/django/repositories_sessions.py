@@ -23,11 +23,6 @@ def open_sessions(tenant_id: int, user_id: int) -> QuerySet[LoginSession]:
     return _open(tenant_id).filter(user_id=user_id).order_by("-last_used_at", "pk")
 
 
-def account_exists(tenant_id: int, user_id: int) -> bool:
-    """Return whether the tenant has this account."""
-    return rows_of(tenant_id, User).filter(pk=user_id).exists()
-
-
 def owner_of_session(tenant_id: int, session_id: UUID) -> int | None:
     """Return the id of the account to which this open session belongs, or None if the tenant has no such session."""
     return _open(tenant_id).filter(pk=session_id).values_list("user_id", flat=True).first()
