@@ -77,6 +77,7 @@ class Environment(BaseSettings):
     sign_in_account_limit: int = Field(30, ge=10, le=100_000)
     sign_in_address_limit: int = Field(100, ge=10, le=1_000_000)
     sign_in_tenant_limit: int = Field(300, ge=10, le=1_000_000)
+    one_time_code_seconds: int = Field(86_400, ge=60, le=604_800)
 
     aws_region: str = "ap-northeast-2"
     aws_access_key_id: str | None = None

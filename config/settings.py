@@ -90,6 +90,7 @@ PASSWORD_HASHING_THREADS = ENVIRONMENT.password_hashing_threads
 SIGN_IN_ACCOUNT_LIMIT = ENVIRONMENT.sign_in_account_limit
 SIGN_IN_ADDRESS_LIMIT = ENVIRONMENT.sign_in_address_limit
 SIGN_IN_TENANT_LIMIT = ENVIRONMENT.sign_in_tenant_limit
+ONE_TIME_CODE_SECONDS = ENVIRONMENT.one_time_code_seconds
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "Asia/Seoul"

@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from apps.core.errors import answer_bad_request, answer_not_found, answer_server_error
 from apps.core.schema import schema_view
+from apps.core.urls import people_urlpatterns
 from apps.core.views.usage_view import UsageView
 from apps.domains.lectures.urls import enrolment_urlpatterns, lecture_urlpatterns
 
@@ -12,6 +13,7 @@ urlpatterns = [
     path("", include("realtime.urls")),
     path("", include("apps.page.urls")),
     path("api/v1/auth/", include("apps.core.urls")),
+    path("api/v1/people/", include((people_urlpatterns, "people"))),
     path("api/v1/students/", include("apps.domains.students.urls")),
     path("api/v1/lectures/", include((lecture_urlpatterns, "lectures"))),
     path("api/v1/enrolments/", include((enrolment_urlpatterns, "enrolments"))),

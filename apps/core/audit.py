@@ -29,6 +29,12 @@ class Event(StrEnum):
     SESSION_ENDED = "session_ended"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of an event
     PASSWORD_REFUSED = "password_refused"  # noqa: S105
+    CODE_ISSUED = "code_issued"
+    PERSON_ADDED = "person_added"
+    PERSON_RENAMED = "person_renamed"
+    PERSON_ROLE_CHANGED = "person_role_changed"
+    PERSON_CLOSED = "person_closed"
+    PERSON_REOPENED = "person_reopened"
     REVOKED = "revoked"
     OTHER_TENANT_REFUSED = "other_tenant_refused"
     PERSONAL_DATA_READ = "personal_data_read"

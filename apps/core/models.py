@@ -143,3 +143,22 @@ class LoginSession(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class OneTimeCode(models.Model):
+    """A code that signs in to an account once, in place of its password. An account has at most one.
+
+    Using a code deletes it. Triggers delete it when its account or the account that issued it is closed or gets another
+    role, and when its account gets another password.
+    """
+
+    user = models.OneToOneField(User, models.CASCADE, primary_key=True, related_name="one_time_code")
+    code_hash = models.CharField(max_length=64, help_text="A keyed hash. The code itself is stored nowhere.")
+    issued_by = models.ForeignKey(User, models.CASCADE, related_name="+")
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "one_time_code"
+
+    def __str__(self) -> str:
+        return f"one-time code of {self.user_id}"

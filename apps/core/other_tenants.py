@@ -24,6 +24,7 @@ IN_PATHS = {
     "video_id": ("video.Video", "pk"),
     "job_id": ("ai.AIJob", "job_id"),
     "session_id": ("core.LoginSession", "pk"),
+    "user_id": ("core.User", "pk"),
 }
 """Names of ids in the paths of URLs, each with its model and the model's field."""
 

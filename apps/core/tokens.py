@@ -47,6 +47,8 @@ class Caller:
     issued_at: float = 0.0
     """When the token was issued, in Unix seconds. This time is taken before the account is read from the database, so
     every later change of the account is newer than the token."""
+    has_password: bool = True
+    """Whether the account has a password. It has none after a sign-in with a one-time code, until one is chosen."""
     is_authenticated: Literal[True] = True
 
     @property
@@ -71,6 +73,7 @@ def access_token(caller: Caller) -> str:
         "role": caller.role.value,
         "name": caller.name,
         "must_change_password": caller.must_change_password,
+        "has_password": caller.has_password,
     }
     return _encode(claims)
 
@@ -89,6 +92,7 @@ def read_access_token(token: str, arrived_at: float | None = None) -> Caller:
             name=str(claims["name"]),
             must_change_password=bool(claims["must_change_password"]),
             issued_at=float(claims["iat"]),
+            has_password=bool(claims.get("has_password", True)),  # older tokens do not say it
         )
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise TokenError("The access token is not valid: sign in again.") from error

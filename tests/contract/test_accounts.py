@@ -115,8 +115,8 @@ def read_caller(system: System, username: str) -> Caller:
 @pytest.mark.parametrize(
     ("role", "opened"),
     [
-        ("owner", {"students/", "lectures/", "enrolments/", "jobs/", "students/import/sample/"}),
-        ("staff", {"students/", "lectures/", "enrolments/", "jobs/", "students/import/sample/"}),
+        ("owner", {"students/", "lectures/", "enrolments/", "jobs/", "people/", "students/import/sample/"}),
+        ("staff", {"students/", "lectures/", "enrolments/", "jobs/", "people/", "students/import/sample/"}),
         ("teacher", {"students/", "lectures/", "enrolments/", "jobs/"}),
         ("student", {"students/"}),
         ("parent", set()),
@@ -126,7 +126,7 @@ def test_each_role_may_use_only_its_endpoints(system: System, role: str, opened:
     from academy.domain.roles import Role  # noqa: PLC0415 - used only here
 
     token = caller(system, role=Role(role))
-    doors = ["students/", "lectures/", "enrolments/", "jobs/", "students/import/sample/"]
+    doors = ["students/", "lectures/", "enrolments/", "jobs/", "people/", "students/import/sample/"]
     found = {door for door in doors if get(system, f"/api/v1/{door}", token).status_code == 200}
     assert found == opened
     refused = post(system, "/api/v1/students/", {}, token)

@@ -14,6 +14,7 @@ JSON_DOORS = (
     "lectures/",
     "students/",
     "enrolments/",
+    "people/",
     "auth/token/",
     "auth/refresh/",
     "auth/password/",

@@ -132,3 +132,17 @@ async def test_the_use_of_quotas_has_the_fields_that_are_shown(system: System) -
     (example,) = (shown(name) for name in claimed_by("test_the_use_of_quotas_has_the_fields_that_are_shown"))
     async with system.client() as client:
         assert shape((await client.get("/api/v1/usage/")).json()) == shape(example)
+
+
+async def test_a_person_and_a_code_have_the_fields_that_are_shown(system: System) -> None:
+    person, code = (shown(name) for name in claimed_by("test_a_person_and_a_code_have_the_fields_that_are_shown"))
+    new = {"role": "teacher", "name": "문서", "username": "of-the-page"}
+    async with system.client() as client:
+        added = (await client.post("/api/v1/people/", json=new)).json()
+        issued = (await client.post(f"/api/v1/people/{added['id']}/code/")).json()
+        listed = (await client.get("/api/v1/people/", params={"role": "owner", "active": "true"})).json()["results"]
+    used = next(one for one in listed if one["username"] == "owner")  # the one who is signed in
+    assert list(used) == list(person)
+    assert shape(used) == shape(person)
+    assert list(issued) == list(code)
+    assert len(issued["code"]) == len(code["code"])

@@ -19,11 +19,13 @@ from apps.core.audit import Event, account_mark, audit, audit_limited
 from apps.core.audit_requests import audit_as
 from apps.core.authentication import LogoutAuthentication, address_of, caller_of, device_of
 from apps.core.errors import ApiError
-from apps.core.hashing import HashingBusyError, Origin, hashing, password_is_right
+from apps.core.hashing import Origin, hashing
 from apps.core.models import User
+from apps.core.one_time_codes import read_code
 from apps.core.openapi import extend_schema
 from apps.core.password_rules import check_new_password, words_of
 from apps.core.refresh_cookie import answer_with_cookie, check_origin, clear_cookie, read_cookie
+from apps.core.sign_in import SignInResult, check_password, sign_in
 from apps.core.throttling import Attempt, count_attempt
 from apps.core.tokens import Caller, TokenError, access_token, read_refresh_token, refresh_token
 from realtime.redis.clock import clock
@@ -44,7 +46,7 @@ TOKENS = inline_serializer(
 class SignIn(serializers.Serializer[Any]):
     tenant = serializers.CharField(max_length=40, help_text="The academy's code.")
     username = serializers.CharField(max_length=60)
-    password = serializers.CharField(max_length=200, trim_whitespace=False)
+    password = serializers.CharField(max_length=200, trim_whitespace=False, help_text="Or a one-time code.")
     cookie = serializers.BooleanField(default=False, help_text="Put the refresh token into a cookie.")
 
 
@@ -68,7 +70,9 @@ class RefreshToken(serializers.Serializer[Any]):
 
 
 class NewPassword(serializers.Serializer[Any]):
-    old_password = serializers.CharField(max_length=200, trim_whitespace=False)
+    old_password = serializers.CharField(
+        max_length=200, trim_whitespace=False, required=False, help_text="Not needed after a sign-in with a code."
+    )
     new_password = serializers.CharField(max_length=200, trim_whitespace=False)
     cookie = serializers.BooleanField(default=False, help_text="Put the refresh token into a cookie.")
 
@@ -88,6 +92,7 @@ def tokens_of(signed_in: SignedIn, issued_at: float) -> dict[str, str]:
         name=user.name or user.username,
         must_change_password=user.must_change_password,
         issued_at=issued_at,
+        has_password=user.has_usable_password(),
     )
     refresh = refresh_token(session.pk, session.token_id, session.expires_at.timestamp())
     return {"access": access_token(caller), "refresh": refresh}
@@ -99,18 +104,6 @@ def answer_tokens(request: Request, signed_in: SignedIn, issued_at: float, *, co
         return Response(tokens)
     seconds = int(signed_in.session.expires_at.timestamp() - issued_at)
     return answer_with_cookie(request, tokens, signed_in.tenant.code, seconds)
-
-
-def check_password(attempt: Attempt, origin: Origin, user: User | None, password: str) -> bool:
-    """Return whether the password is right, and renew an outdated hash. Raises HashingBusyError (503).
-
-    An attempt whose password was not checked is not counted.
-    """
-    try:
-        return password_is_right(user, password, origin)
-    except HashingBusyError:
-        attempt.withdraw()
-        raise
 
 
 class TokenView(APIView):
@@ -128,19 +121,16 @@ class TokenView(APIView):
         tenant, username, password = (form.validated_data[name] for name in ("tenant", "username", "password"))
         attempt = self._count(request, tenant, username)
         issued_at = clock.now()
-        origin = Origin.of_sign_in(tenant, address_of(request), known=attempt.known)
-        for _ in range(2):
-            user = repositories_core.find_account(tenant, username)
-            right = check_password(attempt, origin, user, password)
-            signed_in = repositories_core.open_session(user, device_of(request)) if right and user else None
-            # Try again if the hash has changed since it was read, by another sign-in or by a change of the password.
-            if signed_in or not (right and user and repositories_core.has_other_hash(user)):
-                break
-        self._note(request, user, signed_in, account_mark(tenant, username), right=right)
-        if signed_in is None:
+        result = sign_in(
+            tenant, username, password, attempt=attempt, address=address_of(request), device=device_of(request)
+        )
+        self._note(request, result, account_mark(tenant, username))
+        if result.signed_in is None and result.reason == "code_expired":
+            raise ApiError(401, "code_expired", "The one-time code has expired: ask your academy for a new one.")
+        if result.signed_in is None:
             raise ApiError(401, "bad_credentials", "The academy, the user name or the password is wrong.")
         attempt.succeeded()
-        return answer_tokens(request, signed_in, issued_at, cookie=form.validated_data["cookie"])
+        return answer_tokens(request, result.signed_in, issued_at, cookie=form.validated_data["cookie"])
 
     @staticmethod
     def _count(request: Request, tenant: str, username: str) -> Attempt:
@@ -151,21 +141,27 @@ class TokenView(APIView):
             raise
 
     @staticmethod
-    def _note(request: Request, user: User | None, signed_in: SignedIn | None, mark: str, *, right: bool) -> None:
-        address, subject = address_of(request), f"user:{user.pk}" if user else f"account:{mark}"
-        tenant_id = user.tenant_id if user else None
-        if user and signed_in:
-            session_id = signed_in.session.pk
-            audit(Event.SIGNED_IN, tenant=tenant_id, user=user.pk, session=session_id, address=address, subject=subject)
+    def _note(request: Request, result: SignInResult, mark: str) -> None:
+        user, address = result.user, address_of(request)
+        tenant_id, subject = (user.tenant_id, f"user:{user.pk}") if user else (None, f"account:{mark}")
+        if user and result.signed_in:
+            audit(
+                Event.SIGNED_IN,
+                tenant=tenant_id,
+                user=user.pk,
+                session=result.signed_in.session.pk,
+                address=address,
+                subject=subject,
+                by=result.by,
+            )
         else:
-            reason = "no_account" if user is None else "closed" if right else "wrong_password"
             audit(
                 Event.SIGN_IN_FAILED,
                 tenant=tenant_id,
                 address=address,
                 subject=subject,
                 outcome="failed",
-                reason=reason,
+                reason=result.reason,
             )
 
 
@@ -269,7 +265,10 @@ class LogoutView(APIView):
 
 
 class PasswordView(APIView):
-    """Change the caller's password. This ends the account's other sessions."""
+    """Change the caller's password. This ends the account's other sessions.
+
+    After a sign-in with a one-time code the account has no password, so no old one is needed.
+    """
 
     opens_before_password_change = True
     roles = {"POST": EVERYONE}  # noqa: RUF012 - read only
@@ -283,7 +282,7 @@ class PasswordView(APIView):
         user = repositories_core.find_user(caller_of(request).user_id)
         if user is None:
             raise AuthenticationFailed("The account is closed.", "account_closed")
-        self._change(request, user, form.validated_data["old_password"], form.validated_data["new_password"])
+        self._change(request, user, form.validated_data.get("old_password"), form.validated_data["new_password"])
         issued_at = clock.now()  # after the change, which revokes all earlier tokens
         signed_in = repositories_core.open_session(user, device_of(request))
         if signed_in is None:
@@ -291,18 +290,33 @@ class PasswordView(APIView):
         return answer_tokens(request, signed_in, issued_at, cookie=form.validated_data["cookie"])
 
     @staticmethod
-    def _change(request: Request, user: User, old: str, new: str) -> None:
+    def _change(request: Request, user: User, old: str | None, new: str) -> None:
+        has_password = user.has_usable_password()
+        if has_password and old is None:
+            raise serializers.ValidationError({"old_password": ["Type the present password, too."]})
         caller, address = caller_of(request), address_of(request)
         attempt = count_attempt("password", address=address, tenant=caller.tenant_code, account=str(caller.user_id))
         origin = Origin(caller.tenant_code, address, user=caller.user_id)
-        if not check_password(attempt, origin, user, old):
+        if not has_password:
+            _check_session_of_code(caller)
+        elif not check_password(attempt, origin, user, old or ""):
             audit_as(request, Event.PASSWORD_REFUSED, subject=f"user:{user.pk}", outcome="failed")
             raise ApiError(400, "wrong_password", "The old password is wrong.")
         attempt.succeeded()
-        if normalised(new) == normalised(old):
+        if (normalised(new) == normalised(old or "")) if has_password else read_code(new):
             raise ApiError(400, "same_password", "The new password is the old one: choose another.")
         check_new_password("new_password", new, words_of(user))
         new_hash = hashing().run(lambda: hash_password(new), origin)
         if not repositories_core.change_password(user, new_hash):
             raise ApiError(409, "account_changed", "The account was changed at the same moment: sign in again.")
         audit_as(request, Event.PASSWORD_CHANGED, subject=f"user:{user.pk}")
+
+
+def _check_session_of_code(caller: Caller) -> None:
+    """Raise AuthenticationFailed unless the session of a caller without a password is open in the database.
+
+    Taking away a password ends all sessions in the same transaction. So a session that is open was begun afterwards, by
+    a one-time code. The revocation of an ended session may reach this process a moment later.
+    """
+    if repositories_sessions.owner_of_session(caller.tenant_id, caller.session_id) != caller.user_id:
+        raise AuthenticationFailed("The session has ended: sign in again.", "session_ended")

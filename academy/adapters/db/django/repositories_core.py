@@ -91,8 +91,11 @@ def codes_of(tenant_ids: Iterable[int]) -> dict[int, str]:
 
 
 def find_account(tenant_code: str, username: str) -> User | None:
-    """Return the active account with this name in an active academy, or None. The caller compares the password."""
-    found = User.objects.select_related("tenant").filter(tenant__code=tenant_code, tenant__active=True)
+    """Return the active account with this name in an active academy, with its one-time code loaded, or None.
+
+    The caller compares the password or the code.
+    """
+    found = User.objects.select_related("tenant", "one_time_code").filter(tenant__code=tenant_code, tenant__active=True)
     return found.filter(username=username, is_active=True).first()
 
 
