@@ -1,4 +1,7 @@
-"""Exports of students as workbooks to download. They contain personal data, so each is deleted after a day."""
+"""Workbooks to download: exports of students, and the failed rows of imports.
+
+They contain personal data, so each is deleted after a day.
+"""
 
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -18,7 +21,7 @@ FOLDER = "exports"
 
 
 class ExportGoneError(Exception):
-    """The file is no longer kept: an export is deleted after 24 hours. Export the students again."""
+    """The file is no longer kept: it is deleted after 24 hours. Export the students again."""
 
     def __init__(self) -> None:
         super().__init__(type(self).__doc__)
@@ -36,10 +39,10 @@ def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | N
 
 
 def keep_export(job: ClaimedJob, path: Path) -> None:
-    """Store the workbook of this attempt, and delete those of earlier attempts. Raises AttemptSupersededError.
+    """Store the workbook that this attempt has made, and delete those of earlier attempts.
 
     Each attempt stores a file of its own. So a superseded attempt cannot replace the file of a newer one, and storing
-    needs no lock. `sweep_exports` deletes a file that a killed worker leaves behind.
+    needs no lock. `sweep_exports` deletes a file that a killed worker leaves behind. Raises AttemptSupersededError.
     """
     repositories_ai.check_held(job)
     name = _name(job.tenant_id, job.job_id, job.attempt)
@@ -55,7 +58,7 @@ def keep_export(job: ClaimedJob, path: Path) -> None:
 
 
 def open_export(tenant_id: int, job_id: UUID, attempt: int, finished_at: datetime) -> "File[bytes]":
-    """Open the file of an export that is DONE. `attempt` is the attempt that stored it.
+    """Open the file of a job that is DONE. `attempt` is the attempt that stored it.
 
     Raises ExportGoneError if there is no file, or if `KEPT` has passed since `finished_at`, even if the file has not
     been deleted yet.

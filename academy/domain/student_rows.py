@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 MAX_NAME_LETTERS = 50
@@ -34,6 +34,15 @@ class ProblemCode(StrEnum):
     CONFLICT = "conflict"
     INTERNAL = "internal"
 
+
+_KEPT_LETTERS = {
+    Column.NAME: MAX_NAME_LETTERS + 10,  # so that a name that is too long still is
+    Column.PARENT_PHONE: 40,
+    Column.PHONE: 40,
+    Column.SCHOOL: MAX_SCHOOL_LETTERS,
+    Column.GRADE: MAX_GRADE_LETTERS,
+}
+"""How many letters of each cell of an invalid row are kept. The answer of the reading process has a limited length."""
 
 REASONS = {
     ProblemCode.NAME_MISSING: "The student's name is missing.",
@@ -66,6 +75,10 @@ class StudentRow:
         """The name and the parent's phone. Two rows of an academy with the same key are the same student."""
         return self.name, self.parent_phone
 
+    def texts(self, columns: Sequence[Column]) -> tuple[str, ...]:
+        """Return the texts of these columns."""
+        return tuple(str(getattr(self, column)) for column in columns)
+
 
 EXAMPLE = StudentRow(2, "홍길동 (예시)", "01000000000", "01000000001", "한빛중", "2")
 """The example in the template workbook. An import leaves it out, because not everybody deletes it."""
@@ -73,11 +86,20 @@ EXAMPLE = StudentRow(2, "홍길동 (예시)", "01000000000", "01000000001", "한
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """An invalid row. `name` is the name in the row, cut to 50 characters, or ''."""
+    """An invalid row. `name` is the name in the row, cut to 50 characters, or ''.
+
+    `cells` has the text of each `Column` in their order, so that somebody can correct the row. Long texts are cut off.
+    """
 
     line: int
     code: ProblemCode
     name: str = ""
+    cells: tuple[str, ...] = field(default=(), compare=False)
+
+    def texts(self, columns: Sequence[Column]) -> tuple[str, ...]:
+        """Return the texts of these columns, as they were in the workbook."""
+        kept = dict(zip(Column, self.cells, strict=False))
+        return tuple(kept.get(column, "") for column in columns)
 
     @property
     def reason(self) -> str:
@@ -132,7 +154,8 @@ def read_row(
     digits = normalise_phone(phone) if phone else ""
     problem = _problem(name, parent_phone, parent_digits, digits)
     if problem or parent_digits is None or digits is None:
-        return RowProblem(line, problem or ProblemCode.PHONE_INVALID, name[:MAX_NAME_LETTERS])
+        kept = tuple(texts[column][:most] for column, most in _KEPT_LETTERS.items())
+        return RowProblem(line, problem or ProblemCode.PHONE_INVALID, name[:MAX_NAME_LETTERS], kept)
     return StudentRow(
         line,
         name,

@@ -127,6 +127,16 @@ def test_bad_rows_say_why(cells: dict[str, str], code: ProblemCode) -> None:
     assert len(problem.reason) <= 300
 
 
+def test_a_bad_row_keeps_its_cells_so_that_it_can_be_corrected() -> None:
+    problem = read(name="김민준", parent_phone="02-123-4567", phone="  집 ", school="한빛중" * 30, grade="2")
+    assert isinstance(problem, RowProblem)
+    assert problem.cells == ("김민준", "02-123-4567", "집", ("한빛중" * 30)[:50], "2")
+    assert problem.texts([Column.GRADE, Column.PARENT_PHONE]) == ("2", "02-123-4567")
+    long = read(name="가" * 3000, parent_phone="9" * 3000)
+    assert isinstance(long, RowProblem)
+    assert [len(cell) for cell in long.cells] == [60, 40, 0, 0, 0]
+
+
 def test_fifty_letters_are_counted_after_composing() -> None:
     decomposed = unicodedata.normalize("NFD", "각" * 50)
     assert len(decomposed) == 150

@@ -21,6 +21,13 @@ def test_rows_arrive_unchanged() -> None:
     assert wire.read_answer(lines_of(*answer, wire.end_line(2))) == ROWS
 
 
+def test_the_cells_of_an_invalid_row_arrive_unchanged() -> None:
+    problem = RowProblem(5, ProblemCode.PHONE_INVALID, "김", ("김", "02-1", "", "한빛중", "2"))
+    (arrived,) = wire.read_answer(lines_of(wire.row_line(problem), wire.end_line(1))) or []
+    assert isinstance(arrived, RowProblem)
+    assert arrived.cells == problem.cells
+
+
 def test_an_error_arrives_unchanged() -> None:
     with pytest.raises(PasswordProtectedError, match="password"):
         wire.read_answer(lines_of(wire.row_line(ROWS[0]), wire.error_line(PasswordProtectedError())))
@@ -40,6 +47,8 @@ def test_an_error_arrives_unchanged() -> None:
         [json.dumps(["row", 1, "a", "b", "c", "d", 5]), wire.end_line(1)],
         [json.dumps(["row", "1", "a", "b", "c", "d", "e"]), wire.end_line(1)],
         [json.dumps(["problem", 1, "strange", "a"]), wire.end_line(1)],
+        [json.dumps(["problem", 1, "name_missing", "", "a"]), wire.end_line(1)],
+        [json.dumps(["problem", 1, "name_missing", "", "a", "b", "c", "d", 5]), wire.end_line(1)],
     ],
 )
 def test_a_broken_answer_is_treated_as_none(lines: list[str]) -> None:

@@ -16,9 +16,9 @@ from django.utils import timezone
 
 from academy import exports, jobs
 from academy.adapters.excel.bounded import read_student_rows
-from academy.adapters.excel.student_sheet import write_students
+from academy.adapters.excel.student_sheet import write_failed_rows, write_students
 from academy.domain.jobs import STUDENT_EXPORT
-from academy.domain.student_rows import StudentRow
+from academy.domain.student_rows import ProblemCode, StudentRow
 from apps.domains.ai.models import AIJob
 from apps.domains.students.models import Student
 from apps.worker import sweeping
@@ -285,3 +285,11 @@ def test_a_worker_sweeps_when_it_starts_and_then_periodically(bench: Bench) -> N
     stop.set()
     thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
+
+
+def test_each_problem_of_a_row_has_a_reason_in_korean(tmp_path: Path) -> None:
+    rows = [(("김", "", "", "", "02"), line, code.value) for line, code in enumerate(ProblemCode, start=2)]
+    path = tmp_path / "failed.xlsx"
+    assert write_failed_rows(path, rows) == len(ProblemCode)
+    _, *written = openpyxl.load_workbook(path).active.values
+    assert all(str(row[-1]).endswith(".") for row in written)

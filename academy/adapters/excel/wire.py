@@ -1,7 +1,8 @@
 """The format of the answer of the reading process to the process that started it: a JSON array in each line.
 
-A row is `["row", line, name, parent_phone, phone, school, grade]`, an invalid row `["problem", line, code, name]`, and
-the last line is `["end", rows]` or `["error", code, message]`. If the last line is neither, the process has died.
+A row is `["row", line, name, parent_phone, phone, school, grade]`. An invalid row is `["problem", line, code, name]`,
+followed by the texts of its five cells. The last line is `["end", rows]` or `["error", code, message]`. If the last
+line is neither, the process has died.
 """
 
 import json
@@ -17,7 +18,7 @@ _MAX_MESSAGE_LETTERS = 300
 def row_line(row: StudentRow | RowProblem) -> str:
     if isinstance(row, StudentRow):
         return json.dumps(["row", row.line, row.name, row.parent_phone, row.phone, row.school, row.grade])
-    return json.dumps(["problem", row.line, row.code, row.name])
+    return json.dumps(["problem", row.line, row.code, row.name, *row.cells])
 
 
 def end_line(rows: int) -> str:
@@ -42,8 +43,11 @@ def read_answer(lines: Iterable[bytes]) -> list[StudentRow | RowProblem] | None:
                     isinstance(text, str) for text in texts
                 ):
                     rows.append(StudentRow(number, *texts))
-                case ["problem", int(number), str(code), str(name)]:
-                    rows.append(RowProblem(number, ProblemCode(code), name))
+                case ["problem", int(number), str(code), str(name), *texts] if len(texts) in {
+                    0,
+                    _TEXTS_OF_A_ROW,
+                } and all(isinstance(text, str) for text in texts):
+                    rows.append(RowProblem(number, ProblemCode(code), name, tuple(texts)))
                 case ["end", int(count)]:
                     return rows if count == len(rows) else None
                 case ["error", str(code), str(message)]:

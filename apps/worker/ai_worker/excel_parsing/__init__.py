@@ -1,6 +1,7 @@
 """The job of an Excel import: fetches the workbook, reads it in a confined process, and creates students from it."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -11,6 +12,7 @@ from academy.adapters.excel.bounded import read_student_rows
 from academy.adapters.excel.errors import WorkbookError
 from academy.domain.jobs import ClaimedJob, JobFailedError
 from academy.domain.student_rows import RowProblem, StudentRow
+from academy.exports import keep_export
 from apps.domains.students.services.bulk_from_excel import bulk_create_students_from_excel_rows_optimized
 from apps.domains.students.services.lecture_enroll import LectureMissingError
 from apps.worker.chunk_report import ChunkReport
@@ -26,7 +28,8 @@ PARSE_PERCENT = 5.0
 def import_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
     """Import the workbook, and return `{"created", "restored", "existing", "failed"}`.
 
-    Raises JobFailedError for a workbook that cannot be read.
+    If rows have failed, keep a workbook of them, in which somebody can correct them. Raises JobFailedError for a
+    workbook that cannot be read.
     """
     progress.report("parse", 0)
     rows = read_rows(job)
@@ -43,7 +46,22 @@ def import_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
         )
     except LectureMissingError as problem:
         raise JobFailedError("lecture_missing", str(problem)) from None
+    if totals.failed:
+        keep_failed_rows(job, rows)
     return totals.as_result()
+
+
+def keep_failed_rows(job: ClaimedJob, rows: Sequence[StudentRow | RowProblem]) -> None:
+    """Store a workbook of the rows that failed in this attempt or an earlier one. Raises AttemptSupersededError."""
+    from academy.adapters.excel.student_sheet import COLUMNS, write_failed_rows  # noqa: PLC0415 - the import is slow
+
+    outcomes = repositories_ai.imported_rows(job.tenant_id, job.job_id, "failed")
+    codes = dict(outcomes.values_list("line", "code"))
+    failed = [(row.texts(COLUMNS), row.line, codes[row.line]) for row in rows if row.line in codes]
+    with workspace() as folder:
+        path = folder / "failed.xlsx"
+        write_failed_rows(path, failed)
+        keep_export(job, path)
 
 
 def read_rows(job: ClaimedJob) -> list[StudentRow | RowProblem]:
