@@ -11,6 +11,7 @@ from academy.adapters.db.django import repositories_video
 from academy.adapters.queue.sqs import VIDEO_QUEUE
 from academy.domain.jobs import JobStateError
 from academy.domain.videos import ClaimedVideo, VideoStatus
+from academy.lectures import publish_video_change
 from academy.lifecycle import Lifecycle
 
 LIFE = Lifecycle(
@@ -74,6 +75,7 @@ def finish(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: i
     LIFE.end(
         video,
         VideoStatus.READY,
+        also=lambda row: publish_video_change(row.tenant_id, row.session_id),
         error=None,
         hls_path=hls_path,
         duration=duration,
@@ -129,6 +131,29 @@ def delete(tenant_id: int, video_id: int) -> bool:
             return False
         due_at = _files_due_at(video.uploaded_at)
         LIFE.cancel(video, attempt=video.attempt + 1, deleted_at=timezone.now(), files_due_at=due_at)
+        if video.status == VideoStatus.READY:
+            publish_video_change(tenant_id, video.session_id)
+    return True
+
+
+def rename(tenant_id: int, video_id: int, title: str) -> bool:
+    """Give a video that has ended another title. Return False if there is no such video.
+
+    The next attempt has the new title, and the same status and files: a record that has ended is replaced by a new
+    attempt only, and all pages that show the video must learn of its title. Raises JobStateError if the video has not
+    ended, because its worker reports its progress with the old title.
+    """
+    with transaction.atomic():
+        video = repositories_video.lock_video(tenant_id, video_id)
+        if video is None:
+            return False
+        if not VideoStatus(video.status).terminal:
+            raise JobStateError("video_not_ended", "The video is being prepared: change its title when that has ended.")
+        if title == video.title:
+            return True
+        LIFE.change(video, title=title, attempt=video.attempt + 1)
+        if video.status == VideoStatus.READY:
+            publish_video_change(tenant_id, video.session_id)
     return True
 
 

@@ -7,7 +7,12 @@ from apps.core.errors import answer_bad_request, answer_not_found, answer_server
 from apps.core.schema import schema_view
 from apps.core.urls import people_urlpatterns
 from apps.core.views.usage_view import UsageView
-from apps.domains.lectures.urls import enrolment_urlpatterns, lecture_urlpatterns
+from apps.domains.lectures.urls import (
+    enrolment_urlpatterns,
+    lecture_urlpatterns,
+    lesson_urlpatterns,
+    my_urlpatterns,
+)
 
 urlpatterns = [
     path("", include("realtime.urls")),
@@ -16,6 +21,8 @@ urlpatterns = [
     path("api/v1/people/", include((people_urlpatterns, "people"))),
     path("api/v1/students/", include("apps.domains.students.urls")),
     path("api/v1/lectures/", include((lecture_urlpatterns, "lectures"))),
+    path("api/v1/lessons/", include((lesson_urlpatterns, "lessons"))),
+    path("api/v1/my/", include((my_urlpatterns, "my"))),
     path("api/v1/enrolments/", include((enrolment_urlpatterns, "enrolments"))),
     path("api/v1/jobs/", include("apps.domains.ai.urls")),
     path("api/v1/messages/", include("apps.domains.messaging.urls")),

@@ -1,5 +1,6 @@
 """The rules of videos: their states, where their files are, and what their records show."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -56,6 +57,15 @@ class ClaimedVideo:
 def still_needs(attempt: int, status: str, current: int) -> bool:
     """Return whether the files of `attempt` are needed by a video that now has this status and attempt `current`."""
     return attempt > current or (attempt == current and status not in {VideoStatus.FAILED, VideoStatus.CANCELLED})
+
+
+def made_attempt(hls_path: str, attempt: int) -> int:
+    """Return the attempt that made the playlist at `hls_path`. If the path does not say so, return `attempt`.
+
+    A change of the title is a new attempt of a READY video, but makes no new files.
+    """
+    found = re.search(r"/([1-9][0-9]{0,8})/master\.m3u8$", hls_path, re.ASCII)
+    return int(found[1]) if found else attempt
 
 
 def video_topic(video_id: int) -> str:

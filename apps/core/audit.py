@@ -39,6 +39,7 @@ class Event(StrEnum):
     OTHER_TENANT_REFUSED = "other_tenant_refused"
     PERSONAL_DATA_READ = "personal_data_read"
     VIDEO_DELETED = "video_deleted"
+    LECTURE_DELETED = "lecture_deleted"
     OPERATOR_SIGNED_IN = "operator_signed_in"
     OPERATOR_SIGN_IN_FAILED = "operator_sign_in_failed"
     OPERATOR_CHANGED = "operator_changed"

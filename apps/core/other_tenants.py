@@ -20,6 +20,7 @@ from realtime.identity import Identity
 IN_PATHS = {
     "student_id": ("students.Student", "pk"),
     "lecture_id": ("lectures.Lecture", "pk"),
+    "lesson_id": ("lectures.Session", "pk"),
     "enrolment_id": ("lectures.Enrollment", "pk"),
     "video_id": ("video.Video", "pk"),
     "job_id": ("ai.AIJob", "job_id"),
@@ -57,15 +58,19 @@ def note_other_tenants_filters(request: Request) -> None:
     _note(request, _named_by_keys(request.query_params))
 
 
-def note_other_tenants_videos(identity: Identity, video_ids: set[int]) -> None:
-    """Write into the audit log which of the refused videos belong to another academy. Never raises."""
-    for value in _beyond_the_wall(identity.tenant_id, "video.Video", "pk", sorted(video_ids)[:MOST_IDS]):
+TOPIC_KINDS = {"video": "video.Video", "lecture": "lectures.Lecture"}
+"""The kinds of topics that students and parents may name, each with the model whose primary key is the topic's id."""
+
+
+def note_other_tenants_topics(identity: Identity, kind: str, ids: set[int]) -> None:
+    """Write into the audit log which of the refused topics belong to another academy. Never raises."""
+    for value in _beyond_the_wall(identity.tenant_id, TOPIC_KINDS[kind], "pk", sorted(ids)[:MOST_IDS]):
         audit(
             Event.OTHER_TENANT_REFUSED,
             tenant=identity.tenant_id,
             user=identity.user_id,
             session=identity.session_id,
-            subject=f"video:{value}",
+            subject=f"{kind}:{value}",
             outcome="refused",
             reason="id",
         )

@@ -22,6 +22,16 @@ def number_param(request: Request, name: str) -> int | None:
     return int(text)
 
 
+def flag_param(request: Request, name: str) -> bool | None:
+    """Return the parameter as True or False, or None if it was not sent. Raises ValidationError for any other text."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if text not in {"true", "false"}:
+        raise ValidationError({name: ["Write true or false."]})
+    return text == "true"
+
+
 def search_param(request: Request) -> str | None:
     """Return the parameter `search`, or None if it was not sent.
 

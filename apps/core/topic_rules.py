@@ -1,19 +1,26 @@
 """The functions by which the push engine finds out who requests a ticket, and which topics that person may watch."""
 
+from collections.abc import Callable
 from typing import Any
 
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from academy.adapters.db.django import repositories_video
+from academy.adapters.db.django import repositories_lectures, repositories_video
 from academy.domain.roles import FACULTY, Role
 from apps.core.authentication import AccessTokenAuthentication, identity_of
-from apps.core.other_tenants import note_other_tenants_videos
+from apps.core.other_tenants import note_other_tenants_topics
 from realtime.identity import Identity
 from realtime.records.errors import ForbiddenTopicError, TicketError
 from realtime.records.topics import is_unlisted
 
 MAX_NAMED_TOPICS = 40
+OUTSIDERS = frozenset({Role.STUDENT, Role.PARENT})
+VISIBLE: dict[str, Callable[[int, int, set[int]], set[int]]] = {
+    "video": repositories_video.videos_visible_to,
+    "lecture": repositories_lectures.lectures_visible_to,
+}
+"""For each kind of topic that students and parents may name: returns those ids of a set that a user may watch."""
 
 
 def authenticate(request: Any) -> Identity:
@@ -38,9 +45,10 @@ def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
     """Return the topics that the ticket allows. Raises ForbiddenTopicError for a topic that the person may not watch.
 
     Owner, staff and teacher may watch the topics that they name, or all topics if they name none. Only the owner may
-    watch the figures of the academy (`stats:now`), which "all topics" does not include. Students and parents
-    must name the videos. They may watch only the videos that the list of videos shows them: the READY videos of their
-    lectures. The titles and errors of all other videos are only for the faculty. Everything else is refused.
+    watch the figures of the academy (`stats:now`), which "all topics" does not include. Students and parents must name
+    what they watch: their lectures, whose records say that the READY videos have changed, and the videos that the list
+    of videos shows them, which are the READY videos of their lectures. The titles and errors of all other videos are
+    only for the faculty. Everything else is refused.
     """
     role = Role(identity.role)
     if role in FACULTY:
@@ -49,18 +57,21 @@ def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
         return named or ["*"]
     if len(named) > MAX_NAMED_TOPICS:
         raise ForbiddenTopicError(f"Name at most {MAX_NAMED_TOPICS} topics.")
-    wanted = {topic: int(topic.removeprefix("video:")) for topic in named if _is_video(topic)}
-    visible: set[int] = set()
-    if wanted and role in {Role.STUDENT, Role.PARENT}:
-        visible = repositories_video.videos_visible_to(identity.tenant_id, identity.user_id, set(wanted.values()))
-    if refused := set(wanted.values()) - visible:
-        note_other_tenants_videos(identity, refused)
+    visible: set[str] = set()
+    for kind, visible_to in VISIBLE.items():
+        wanted = {number for topic in named if (number := _id_of(topic, kind)) is not None}
+        found = visible_to(identity.tenant_id, identity.user_id, wanted) if wanted and role in OUTSIDERS else set()
+        if refused := wanted - found:
+            note_other_tenants_topics(identity, kind, refused)
+        visible |= {topic for topic in named if _id_of(topic, kind) in found}
     for topic in named:
-        if wanted.get(topic) not in visible:
+        if topic not in visible:
             raise ForbiddenTopicError(f"You may not watch {topic[:100]}.")
     return named
 
 
-def _is_video(topic: str) -> bool:
-    number = topic.removeprefix("video:")
-    return topic.startswith("video:") and number.isascii() and number.isdigit() and len(number) <= 18  # noqa: PLR2004
+def _id_of(topic: str, kind: str) -> int | None:
+    """Return the number of a topic of this kind. Return None if the topic is of another kind, or has no number."""
+    given, _, number = topic.partition(":")
+    is_number = number.isascii() and number.isdigit() and len(number) <= 18  # noqa: PLR2004 - fits into a bigint
+    return int(number) if given == kind and is_number else None

@@ -92,7 +92,16 @@ def test_the_header_of_another_academy_is_refused(system: System) -> None:
 
 @pytest.mark.parametrize("token", ["none", "x.y.z", "a b"])
 def test_without_a_valid_token_every_endpoint_is_closed(system: System, token: str) -> None:
-    for path in ("students/", "students/1/", "lectures/", "enrolments/", "jobs/", f"jobs/{ABSENT}/progress/"):
+    for path in (
+        "students/",
+        "students/1/",
+        "lectures/",
+        "lessons/1/",
+        "my/lectures/",
+        "enrolments/",
+        "jobs/",
+        f"jobs/{ABSENT}/progress/",
+    ):
         answer = get(system, f"/api/v1/{path}", token)
         assert answer.status_code == 401, path
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -118,15 +127,15 @@ def read_caller(system: System, username: str) -> Caller:
         ("owner", {"students/", "lectures/", "enrolments/", "jobs/", "people/", "students/import/sample/"}),
         ("staff", {"students/", "lectures/", "enrolments/", "jobs/", "people/", "students/import/sample/"}),
         ("teacher", {"students/", "lectures/", "enrolments/", "jobs/"}),
-        ("student", {"students/"}),
-        ("parent", set()),
+        ("student", {"students/", "my/lectures/"}),
+        ("parent", {"my/lectures/"}),
     ],
 )
 def test_each_role_may_use_only_its_endpoints(system: System, role: str, opened: set[str]) -> None:
     from academy.domain.roles import Role  # noqa: PLC0415 - used only here
 
     token = caller(system, role=Role(role))
-    doors = ["students/", "lectures/", "enrolments/", "jobs/", "people/", "students/import/sample/"]
+    doors = ["students/", "lectures/", "my/lectures/", "enrolments/", "jobs/", "people/", "students/import/sample/"]
     found = {door for door in doors if get(system, f"/api/v1/{door}", token).status_code == 200}
     assert found == opened
     refused = post(system, "/api/v1/students/", {}, token)

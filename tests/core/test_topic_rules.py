@@ -81,6 +81,27 @@ def test_a_student_watches_nothing_else(school: School, role: Role, topic: str) 
         allowed_topics(school.identity(role), [school.video(), topic])
 
 
+@pytest.mark.parametrize("role", [Role.STUDENT, Role.PARENT])
+def test_a_student_and_her_parent_watch_her_lectures_to_learn_of_new_videos(
+    school: School, role: Role, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    named = [f"lecture:{school.lecture.pk}", school.video()]
+    identity = school.identity(role)
+    with django_assert_num_queries(2):
+        assert allowed_topics(identity, named) == named
+
+
+def test_a_lecture_that_she_does_not_attend_or_of_another_academy_is_refused(school: School) -> None:
+    other = School()
+    Enrollment.objects.create(tenant=other.tenant, lecture=other.lecture, student=school.student)
+    mine, identity = f"lecture:{school.lecture.pk}", school.identity(Role.STUDENT)
+    foreign = f"lecture:{other.lecture.pk}"
+    for topic in (foreign, f"lecture:{Lecture.objects.create(tenant=school.tenant, title='M').pk}", "lecture:*"):
+        with capture_logs() as lines, pytest.raises(ForbiddenTopicError, match="may not watch"):
+            allowed_topics(identity, [mine, topic])
+        assert [line["subject"] for line in lines] == ([foreign] if topic == foreign else [])
+
+
 def test_a_student_who_names_no_topic_gets_none(school: School) -> None:
     assert allowed_topics(school.identity(Role.STUDENT), []) == []
 
@@ -115,12 +136,13 @@ def test_another_academys_video_is_refused_even_if_she_were_enrolled_there(schoo
 
 
 def test_a_deleted_student_and_her_parent_watch_nothing(school: School) -> None:
-    topic = school.video()
+    topics = [school.video(), f"lecture:{school.lecture.pk}"]
     school.student.deleted_at = timezone.now()
     school.student.save()
     for role in (Role.STUDENT, Role.PARENT):
-        with pytest.raises(ForbiddenTopicError):
-            allowed_topics(school.identity(role), [topic])
+        for topic in topics:
+            with pytest.raises(ForbiddenTopicError):
+                allowed_topics(school.identity(role), [topic])
 
 
 def test_up_to_forty_topics_may_be_named(school: School) -> None:

@@ -40,6 +40,7 @@ OTHER_ROWS = {
     f"{REPOSITORIES}_lectures.py: Lecture.objects.create",
     f"{REPOSITORIES}_lectures.py: Session.objects.create",
     f"{REPOSITORIES}_lectures.py: rows_of(tenant_id, Lecture).filter(pk=lecture_id).update",
+    f"{REPOSITORIES}_lectures.py: rows_of(tenant_id, Session).filter(pk=session_id).update",
     f"{REPOSITORIES}_messages.py: claimed.update",
     f"{REPOSITORIES}_messages.py: message.save",
     f"{REPOSITORIES}_messages.py: messages_of(job.tenant_id, job.job_id, MessageStatus.CLAIMED).update",

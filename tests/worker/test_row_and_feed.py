@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -42,6 +43,8 @@ def announced(tenant: Tenant) -> Video:
 
 
 def deeds_on_video(tenant: Tenant, video_id: int, held: list[Any]) -> list[Deed]:
+    numbers = count(1)
+
     def claim() -> None:
         claimed = videos.claim(tenant.pk, video_id, lease_alive=False)
         if isinstance(claimed, ClaimedVideo):
@@ -58,6 +61,7 @@ def deeds_on_video(tenant: Tenant, video_id: int, held: list[Any]) -> list[Deed]
         with_held(videos.give_back),
         lambda: videos.cancel(tenant.pk, video_id),
         lambda: videos.retry(tenant.pk, video_id),
+        lambda: videos.rename(tenant.pk, video_id, f"Title {next(numbers)}"),
         lambda: videos.delete(tenant.pk, video_id) if len(held) > 2 else None,
     ]
 

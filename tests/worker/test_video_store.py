@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,13 +15,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from academy import quotas, videos
+from academy import leftovers, quotas, videos
 from academy.adapters.db.django import repositories_lectures, repositories_video
 from academy.adapters.db.django.realtime_source import AcademySource
 from academy.adapters.db.django.repositories_quotas import encoded_seconds, stored_bytes
 from academy.adapters.db.django.repositories_video import Discarded
 from academy.adapters.video.encode import Encoded
-from academy.domain.jobs import AttemptSupersededError, ClaimRefusal
+from academy.domain.jobs import AttemptSupersededError, ClaimRefusal, JobStateError
 from academy.domain.roles import Role
 from academy.domain.videos import ClaimedVideo
 from academy.quotas import QuotaError
@@ -30,6 +31,7 @@ from apps.core.tokens import Caller
 from apps.domains.lectures.models import Session
 from apps.support.video.models import Video
 from apps.support.video.playback import FILES, Playable, PlaybackError, playback_address, read_playback
+from apps.support.video.serializers import VideoSerializer
 from apps.support.video.services import files
 from apps.support.video.services.files import keep_files, shown_name, source_name, sweep_discarded
 from apps.support.video.views import video_views
@@ -410,3 +412,70 @@ def test_all_code_locks_a_video_before_its_tenant(video: ClaimedVideo) -> None:
         locks = [query["sql"] for query in queries if " FOR " in query["sql"] and "UPDATE" in query["sql"]]
         assert [sql.partition('FROM "')[2].partition('"')[0] for sql in locks][:2] == ["video", "tenant"]
         videos.cancel(video.tenant_id, video.video_id)
+
+
+@pytest.fixture
+def stored(ready: ClaimedVideo) -> ClaimedVideo:
+    """Return a READY video whose row names its playlist."""
+    path = f"{ready.folder}/master.m3u8"
+    Video.objects.filter(pk=ready.video_id).update(hls_path=path)
+    return ready
+
+
+def change_of(video: ClaimedVideo) -> int | None:
+    """Return the number of the newest change that the record of the video's lecture tells of."""
+    lecture_id = Session.objects.get(tenant_id=video.tenant_id).lecture_id
+    record = conf.publisher().record(video.tenant_id, f"lecture:{lecture_id}")
+    return json.loads(record.body)["attempt"] if record is not None else None
+
+
+def test_a_renamed_video_has_its_new_title_in_its_record_and_keeps_its_files(
+    stored: ClaimedVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert videos.rename(stored.tenant_id, stored.video_id, "Another title")
+    record = record_of(stored)
+    assert (record["status"], record["attempt"], record["data"]["title"]) == ("READY", 2, "Another title")
+    row = Video.objects.get(pk=stored.video_id)
+    address = VideoSerializer(row).data["hls_url"]
+    assert read_playback(address.split("/")[3]).folder == stored.folder
+    monkeypatch.setattr(leftovers, "GRACE", timedelta(seconds=-60))  # as if the files were a day old
+    sweep_discarded()
+    assert leftovers.sweep_leftovers(only=stored.tenant_id) == []
+    assert kept(stored) == ["1"]
+
+
+def test_only_a_video_that_has_ended_is_renamed_and_the_same_title_changes_nothing(
+    video: ClaimedVideo, made: Path
+) -> None:
+    with pytest.raises(JobStateError) as refused:
+        videos.rename(video.tenant_id, video.video_id, "Another title")
+    assert refused.value.code == "video_not_ended"
+    videos.fail(video, "code", "Why.")
+    assert videos.rename(video.tenant_id, video.video_id, video.title)
+    assert record_of(video)["attempt"] == 1
+    assert videos.rename(video.tenant_id, video.video_id, "Another title")
+    assert (record_of(video)["status"], record_of(video)["error"]["code"]) == ("FAILED", "code")
+    assert videos.retry(video.tenant_id, video.video_id)
+    again = videos.claim(video.tenant_id, video.video_id, lease_alive=False)
+    assert isinstance(again, ClaimedVideo)
+    assert (again.attempt, again.title) == (3, "Another title")
+    assert not videos.rename(video.tenant_id + 1, video.video_id, "Of another academy")
+
+
+def test_the_record_of_a_lecture_tells_when_its_ready_videos_change_and_not_otherwise(
+    video: ClaimedVideo, made: Path
+) -> None:
+    assert change_of(video) is None
+    keep_files(video, made, NAMES, nothing)
+    Videos().finish(video, RESULT)
+    assert change_of(video) == 1
+    videos.rename(video.tenant_id, video.video_id, "Another title")
+    assert change_of(video) == 2
+    videos.delete(video.tenant_id, video.video_id)
+    assert change_of(video) == 3
+    failed = Video.objects.create(
+        tenant_id=video.tenant_id, session=Session.objects.get(), title="V", uploaded_at=timezone.now(), status="FAILED"
+    )
+    videos.rename(video.tenant_id, failed.pk, "Another title")
+    videos.delete(video.tenant_id, failed.pk)
+    assert change_of(video) == 3

@@ -7,7 +7,12 @@ class Lecture(models.Model):
     tenant = models.ForeignKey("core.Tenant", models.CASCADE, related_name="+")
     title = models.CharField(max_length=100)
     description = models.TextField(blank=True, max_length=2000)
-    active = models.BooleanField(default=True)
+    active = models.BooleanField(default=True, help_text="An archived lecture is not active. Its students keep access.")
+    video_changes = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Counts the changes of the READY videos: the attempt of the lecture's record.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

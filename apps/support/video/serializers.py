@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from academy.domain.videos import made_attempt
 from apps.support.video.models import Video
 from apps.support.video.playback import Playable, playback_address
 
@@ -55,7 +56,14 @@ class VideoSerializer(serializers.ModelSerializer[Video]):
 def _address(video: Video, name: str) -> str | None:
     if video.status != "READY":
         return None
-    return playback_address(Playable(video.tenant_id, video.pk, video.attempt), name)
+    made = made_attempt(video.hls_path, video.attempt)
+    return playback_address(Playable(video.tenant_id, video.pk, made), name)
+
+
+class RenameForm(serializers.Serializer[Any]):
+    """What may be changed of a video."""
+
+    title = serializers.CharField(max_length=100)
 
 
 class VideoForm(serializers.Serializer[Any]):

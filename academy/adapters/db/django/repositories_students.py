@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from academy.adapters.db.django import students_chunk_sql
@@ -155,6 +155,11 @@ def create_student(tenant_id: int, row: StudentRow, username: str, password_hash
     return student.pk
 
 
+def give_parent_account(tenant_id: int, phone: str, user_id: int) -> None:
+    """Let an account of the academy see what the parent with this phone number may see."""
+    rows_of(tenant_id, Parent).filter(phone=phone).update(user_id=user_id)
+
+
 def enroll_student(tenant_id: int, student_id: int, lecture_id: int) -> None:
     """Enrol the student in the lecture, unless the student is enrolled already.
 
@@ -165,6 +170,12 @@ def enroll_student(tenant_id: int, student_id: int, lecture_id: int) -> None:
 
 def lecture_exists(tenant_id: int, lecture_id: int) -> bool:
     return rows_of(tenant_id, Lecture).filter(id=lecture_id).exists()
+
+
+def students_not_in(tenant_id: int, lecture_id: int, students: QuerySet[Student]) -> QuerySet[Student]:
+    """Return those of the students who do not attend the lecture."""
+    attending = rows_of(tenant_id, Enrollment).filter(lecture_id=lecture_id, student=OuterRef("pk"))
+    return students.filter(~Exists(attending))
 
 
 def students_of(tenant_id: int, *, search: str | None = None, lecture_id: int | None = None) -> QuerySet[Student]:

@@ -17,6 +17,7 @@ from academy.domain.videos import (
     ClaimedVideo,
     VideoStatus,
     deleted_data,
+    made_attempt,
     ready_data,
     shown_data,
     video_topic,
@@ -106,9 +107,15 @@ def known_sources(tenant_id: int, sources: Sequence[str]) -> dict[str, bool]:
 
 
 def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
-    """Return a dict from id to status and current attempt. Ids that are not of a video of the tenant are left out."""
-    rows = rows_of(tenant_id, Video).filter(pk__in=video_ids)
-    return {video_id: (status, attempt) for video_id, status, attempt in rows.values_list("pk", "status", "attempt")}
+    """Return a dict from id to status and attempt. Ids that are not of a video of the tenant are left out.
+
+    The attempt is the one that made the files of a READY video, and the current attempt of another video.
+    """
+    rows = rows_of(tenant_id, Video).filter(pk__in=video_ids).values_list("pk", "status", "attempt", "hls_path")
+    return {
+        video_id: (status, made_attempt(hls_path, attempt) if status == VideoStatus.READY else attempt)
+        for video_id, status, attempt, hls_path in rows
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ ACADEMIES = {"hanbit": "한빛학원", "saebom": "새봄학원"}
 PASSWORD = "academy-demo"  # noqa: S105
 ACCOUNTS = {Role.OWNER: "김원장", Role.STAFF: "이실장", Role.TEACHER: "박선생"}
 LECTURES = ("중등 수학 A", "고등 영어 독해", "초등 과학 실험", "고3 국어 모의고사")
+PARENT = "최학부모"
 STUDENT = StudentRow(line=1, name="최학생", parent_phone="01000000001", school="한빛중학교", grade="2")
 
 
@@ -43,6 +44,9 @@ class Command(BaseCommand):
         lectures = [repositories_lectures.create_lecture(tenant.pk, {"title": title}) for title in LECTURES]
         student_id = repositories_students.create_student(tenant.pk, STUDENT, Role.STUDENT.value, password_hash)
         repositories_core.keep_password(tenant.pk, Role.STUDENT.value)
-        repositories_students.enroll_student(tenant.pk, student_id, lectures[0].pk)
+        parent = repositories_core.create_account(tenant, Role.PARENT.value, PARENT, Role.PARENT, password_hash)
+        repositories_students.give_parent_account(tenant.pk, STUDENT.parent_phone, parent.pk)
+        for lecture in lectures[:2]:
+            repositories_students.enroll_student(tenant.pk, student_id, lecture.pk)
         load_students(tenant, lectures)
         return lectures[0].pk

@@ -27,7 +27,7 @@ from apps.domains.students.services.lecture_enroll import (
 class StudentListView(ListAPIView[Student]):
     """The students. `?search=` searches names, schools and phones, also by initial consonants, such as `ㄱㅁㅅ`.
 
-    `?lecture=` selects the students of a lecture.
+    `?lecture=` selects the students of a lecture, and `?not_in_lecture=` those who do not attend it.
     """
 
     roles = {"GET": FACULTY | {Role.STUDENT}, "POST": OFFICE}  # noqa: RUF012 - read only
@@ -40,6 +40,8 @@ class StudentListView(ListAPIView[Student]):
             search=search_param(self.request),
             lecture_id=number_param(self.request, "lecture"),
         )
+        if (lecture_id := number_param(self.request, "not_in_lecture")) is not None:
+            found = repositories_students.students_not_in(caller.tenant_id, lecture_id, found)
         return found.filter(user_id=caller.user_id) if caller.role is Role.STUDENT else found
 
     @extend_schema(request=StudentForm, responses={201: StudentSerializer, 200: StudentSerializer})

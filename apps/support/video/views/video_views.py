@@ -33,7 +33,7 @@ from apps.core.parsers import BoundedJSONParser
 from apps.core.query_params import number_param
 from apps.core.tokens import Caller
 from apps.support.video.models import Video
-from apps.support.video.serializers import PresignedForm, UploadForm, VideoSerializer
+from apps.support.video.serializers import PresignedForm, RenameForm, UploadForm, VideoSerializer
 from apps.support.video.services.files import shown_name, source_name
 from config.form_size import FORM_BYTES
 
@@ -85,16 +85,26 @@ class VideoListView(ListAPIView[Video]):
 class VideoDetailView(APIView):
     """One video. `GET` also updates the video's record in Redis, if the record was lost or is older than the row.
 
-    `DELETE` deletes a video in any state. A worker deletes its files within seconds.
+    `PATCH` changes the title of a video that has ended. `DELETE` deletes a video in any state. A worker deletes its
+    files within seconds.
     """
 
-    roles = {"GET": EVERYONE, "DELETE": FACULTY}  # noqa: RUF012 - read only
+    roles = {"GET": EVERYONE, "PATCH": FACULTY, "DELETE": FACULTY}  # noqa: RUF012 - read only
 
     @extend_schema(responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")])
     def get(self, request: Request, video_id: int) -> Response:
         video = find_video(request, video_id)
         videos.mend(video)
         return Response(VideoSerializer(video).data)
+
+    @extend_schema(
+        request=RenameForm, responses=VideoSerializer, parameters=[OpenApiParameter("video_id", int, "path")]
+    )
+    def patch(self, request: Request, video_id: int) -> Response:
+        form = RenameForm(data=request.data)
+        form.is_valid(raise_exception=True)
+        tenant_id, title = caller_of(request).tenant_id, form.validated_data["title"]
+        return change(request, video_id, lambda: videos.rename(tenant_id, video_id, title))
 
     @extend_schema(responses={204: None}, parameters=[OpenApiParameter("video_id", int, "path")])
     def delete(self, request: Request, video_id: int) -> Response:

@@ -1,0 +1,19 @@
+"""Tells the pages of students and parents that the videos of a lecture have changed."""
+
+from academy.adapters.db.django import repositories_lectures
+from academy.domain.lectures import lecture_topic
+from realtime.outbox import publish_status_on_commit
+from realtime.records.transitions import Status
+
+
+def publish_video_change(tenant_id: int, session_id: int) -> None:
+    """Publish after the commit that the READY videos of this lesson's lecture have changed. Call it inside `atomic()`.
+
+    Students and parents may not watch a video before it is READY, so its topic cannot tell them of it. They watch the
+    topic of the lecture. Its record has no data. Each change is a new attempt, because a record that has ended is
+    replaced by a new attempt only.
+    """
+    lecture_id, number = repositories_lectures.count_video_change(tenant_id, session_id)
+    publish_status_on_commit(
+        tenant_id=tenant_id, topic=lecture_topic(lecture_id), attempt=number, status=Status.DONE.value
+    )
