@@ -135,9 +135,10 @@ def release_on_commit(queue: str) -> None:
 def release(queue: str) -> int:
     """Send the jobs whose turn it is, and return how many were sent.
 
-    A lock keeps two callers from sending the same job, or too many jobs together. A caller that does not get the lock
-    returns at once, because the holder checks for waiting jobs once more after its commit. Call this outside of
-    transactions, because the messages are sent after the commit.
+    Only the holder of a lock sends jobs. Without the lock, two callers at the same moment could send the same job
+    twice, or more jobs together than there are slots. A caller that does not get the lock returns at once, because the
+    holder checks for waiting jobs once more after its commit. Call this outside of transactions, because the messages
+    are sent after the commit.
     """
     sent = 0
     while _chosen(queue):
@@ -169,8 +170,8 @@ def sent_before(queue: str, age: timedelta, *, after: int, most: int) -> list[Se
 def send_again(queue: str, job: SentJob) -> bool:
     """Send another message for a job whose message was lost.
 
-    Return False if another process has just sent one, or the job has ended. A second message is harmless, because only
-    one of the two can claim the job.
+    Return False if the job has ended, or if another process has just sent another message. If the first message was
+    not lost, the second is harmless, because only one worker can claim the job.
     """
     with transaction.atomic():
         return _LANES[queue].send_again(job)

@@ -28,7 +28,10 @@ class ExportGoneError(Exception):
 
 
 def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | None, search: str | None) -> UUID:
-    """Create an export job and return its id. The students are selected when the job runs. Raises QuotaError."""
+    """Create an export job and return its id. The students are selected when the job runs.
+
+    Raises QuotaError if a quota is used up.
+    """
     quotas.check_before(tenant_id, adds_bytes=0)
     payload = {
         "file_name": f"학생 명단 {timezone.localdate()}.xlsx",
@@ -41,8 +44,10 @@ def submit_export(*, tenant_id: int, created_by: int | None, lecture_id: int | N
 def keep_export(job: ClaimedJob, path: Path) -> None:
     """Store the workbook that this attempt has made, and delete those of earlier attempts.
 
+    Raises AttemptSupersededError, and keeps nothing of this attempt, if it no longer holds the job.
+
     Each attempt stores a file of its own. So a superseded attempt cannot replace the file of a newer one, and storing
-    needs no lock. `sweep_exports` deletes a file that a killed worker leaves behind. Raises AttemptSupersededError.
+    needs no lock. `sweep_exports` deletes a file that a killed worker leaves behind.
     """
     repositories_ai.check_held(job)
     name = _name(job.tenant_id, job.job_id, job.attempt)

@@ -16,7 +16,8 @@ SECRETS = ("password_hash",)
 """The fields that are erased from the payload of a job when the job ends."""
 
 HOPEFUL = ("dead_letter", "timed_out", "unknown_job_type")
-"""The error codes of failures that depend on the servers. All others depend on what was sent: a retry is no use."""
+"""The error codes of failures that the servers caused: a retry may succeed. All other failures are caused by what the
+client sent: a retry would fail again."""
 
 
 LIFE = Lifecycle(
@@ -65,7 +66,7 @@ def submit(
 
 
 def finish(job: ClaimedJob, result: dict[str, Any]) -> None:
-    """Make the job DONE, with its result. Raises AttemptSupersededError."""
+    """Make the job DONE, with its result. Raises AttemptSupersededError if the attempt no longer holds the job."""
     LIFE.end(
         job,
         JobStatus.DONE,
@@ -76,7 +77,7 @@ def finish(job: ClaimedJob, result: dict[str, Any]) -> None:
 
 
 def fail(job: ClaimedJob, code: str, message: str) -> None:
-    """Make the job FAILED, with the reason. Raises AttemptSupersededError."""
+    """Make the job FAILED, with the reason. Raises AttemptSupersededError if the attempt no longer holds the job."""
     error = {"code": code, "message": message}
     LIFE.end(job, JobStatus.FAILED, error=error, payload=_without_secrets(job.payload))
 
@@ -84,7 +85,7 @@ def fail(job: ClaimedJob, code: str, message: str) -> None:
 def give_back(job: ClaimedJob, pause: float = 0.0) -> None:
     """Make the job PENDING as the next attempt, which may run after `pause` seconds.
 
-    Raises AttemptSupersededError.
+    Raises AttemptSupersededError if the attempt does not hold the job any more.
     """
     LIFE.give_back(job, pause)
 
@@ -107,7 +108,8 @@ def cancel(tenant_id: int, job_id: UUID) -> bool:
 def retry(tenant_id: int, job_id: UUID) -> bool:
     """Make a failed or cancelled job PENDING again, as the next attempt.
 
-    Return False if there is no such job. Raises QuotaError, and JobStateError if the job cannot be retried.
+    Return False if there is no such job. Raises JobStateError if the job cannot be retried, and QuotaError if a
+    quota is used up.
     """
     with transaction.atomic():
         job = repositories_ai.lock_job(tenant_id, job_id)

@@ -158,7 +158,8 @@ def _made(tenant_id: int) -> Iterator[Found]:
 
 def _made_of(tenant_id: int, video_ids: list[int]) -> Iterator[Found]:
     old = timezone.now() - GRACE
-    # List the folders before reading the rows, so that no folder can belong to a later attempt than its row.
+    # List the folders before reading the rows. In the other order, a folder could belong to an attempt that began after
+    # the video's row was read.
     attempts = {video_id: attempts_of(tenant_id, video_id) for video_id in video_ids}
     rows = repositories_video.attempts_needed(tenant_id, video_ids)
     for video_id, numbers in attempts.items():

@@ -59,8 +59,8 @@ class Lifecycle(Generic[R, RowId, C]):
     def claim(self, tenant_id: int, row_id: RowId, *, lease_alive: bool) -> C | ClaimRefusal:
         """Claim a row to process it. Return the claimed job, or why the claim was refused.
 
-        A PENDING row keeps its attempt. A PROCESSING row without a lease continues as the next attempt. `lease_alive`
-        tells whether the row has a lease.
+        `lease_alive` tells whether the row has a lease. A PENDING row keeps its attempt. A PROCESSING row without a
+        lease continues as the next attempt, and a PROCESSING row with a lease is refused as BUSY.
         """
         with transaction.atomic():
             row = self.lock(tenant_id, row_id)
@@ -92,7 +92,8 @@ class Lifecycle(Generic[R, RowId, C]):
     def give_back(self, job: C, pause: float) -> None:
         """Make a job PENDING as the next attempt, which may run after `pause` seconds.
 
-        Other jobs may use its slot during the pause. Raises AttemptSupersededError.
+        Other jobs may use its slot during the pause. Raises AttemptSupersededError if the attempt does not hold the job
+        any more.
         """
         shows_at = Now() + timedelta(seconds=pause)
         with transaction.atomic():

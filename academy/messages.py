@@ -42,8 +42,8 @@ def submit_messages(
     `student_ids`. `to` chooses whether the student or the parent receives a message.
 
     If the tenant has a bulk message with this `idempotency_key`, return the id of its job and create nothing: the
-    client has sent the request again. Raises WrongMessageError, QuotaError, and JobStateError if the key belongs to
-    another text or to other recipients.
+    client has sent the request again. Raises WrongMessageError if the message is not accepted, QuotaError if a quota is
+    used up, and JobStateError if the key belongs to another text or to other recipients.
     """
 
     def submitted_earlier() -> UUID | None:

@@ -120,7 +120,8 @@ def count_encoding(video: ClaimedVideo, seconds: float, *, at_most: float) -> No
     is cancelled, the reservation stays counted.
 
     Raises QuotaError if nothing is left of the quota, or less than the length of the video. Raises
-    AttemptSupersededError. Locks the row of the video before the row of the tenant, as all code does.
+    AttemptSupersededError if the attempt does not hold the video any more. Locks the row of the video before the row of
+    the tenant, as all code does.
     """
     today = timezone.localdate()
     with transaction.atomic():

@@ -37,7 +37,8 @@ def announce(tenant_id: int, session_id: int, **fields: Any) -> int:
 def submit(tenant_id: int, session_id: int, **fields: Any) -> int:
     """Create a video whose file is stored, and return its id.
 
-    Its record is published after the commit, and its message is sent at its turn. Raises QuotaError.
+    Its record is published after the commit, and its message is sent at its turn. Raises QuotaError if a quota is
+    exceeded.
     """
     video = repositories_video.new_video(tenant_id, session_id, uploaded_at=timezone.now(), **fields)
     with transaction.atomic():
@@ -50,7 +51,8 @@ def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
     """Record that the file of an announced video has arrived, with `size` bytes.
 
     From now on the file counts towards the quota of bytes, and the encoding may begin. Return False if there is no such
-    video. Raises JobStateError if its file has arrived before or its upload was cancelled, and QuotaError.
+    video. Raises JobStateError if its file has arrived before or its upload was cancelled, and QuotaError if a quota is
+    exceeded.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -68,9 +70,10 @@ def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
 
 
 def finish(video: ClaimedVideo, *, hls_path: str, duration: float, made_bytes: int = 0) -> None:
-    """Make the video READY, with its playlist at `hls_path`. Raises AttemptSupersededError.
+    """Make the video READY, with its playlist at `hls_path`.
 
-    `made_bytes` is the size of the encoded files in the storage, `duration` is in seconds.
+    `made_bytes` is the size of the encoded files in the storage, `duration` is in seconds. Raises
+    AttemptSupersededError if the attempt does not hold the video any more.
     """
     LIFE.end(
         video,
@@ -97,15 +100,16 @@ def fail(video: ClaimedVideo, code: str, message: str) -> None:
 def give_back(video: ClaimedVideo, pause: float = 0.0) -> None:
     """Make the video PENDING as the next attempt, which may run after `pause` seconds.
 
-    Raises AttemptSupersededError.
+    Raises AttemptSupersededError if the attempt does not hold the video any more.
     """
     LIFE.give_back(video, pause)
 
 
 def cancel(tenant_id: int, video_id: int) -> bool:
-    """Make the video CANCELLED. A worker that encodes it stops within a second. A worker deletes the encoded files.
+    """Make the video CANCELLED, and let a sweep delete its encoded files.
 
-    Return False if there is no such video. Raises JobStateError if it has ended.
+    A worker that encodes the video stops within a second. Return False if there is no such video. Raises JobStateError
+    if the video has ended.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -120,10 +124,11 @@ def cancel(tenant_id: int, video_id: int) -> bool:
 def delete(tenant_id: int, video_id: int) -> bool:
     """Delete a video in any state. Return False if there is no such video.
 
-    Nobody sees the video any more, and its bytes do not count. A worker deletes the files. The bytes of an announced
-    video count until its upload address expires, because the storage accepts the file until then. The last record of
-    the video has the status CANCELLED and the number of the next attempt, because only a new attempt can follow a READY
-    record. A worker that encodes the video stops within a second, because its attempt is superseded.
+    Nobody sees the video any more, and a sweep deletes its files. Its bytes no longer count towards the quota,
+    except those of an announced video: they count until its upload address expires, because until then the storage
+    accepts the file. The last record of the video has the status CANCELLED and the number of the next attempt, because
+    only a new attempt can follow a READY record. A worker that encodes the video stops within a second, because its
+    attempt is superseded.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)
@@ -160,7 +165,8 @@ def rename(tenant_id: int, video_id: int, title: str) -> bool:
 def retry(tenant_id: int, video_id: int) -> bool:
     """Make a failed or cancelled video PENDING again, as the next attempt.
 
-    Return False if there is no such video. Raises QuotaError, and JobStateError if the video cannot be retried.
+    Return False if there is no such video. Raises JobStateError if the video cannot be retried, and QuotaError if a
+    quota is used up.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)

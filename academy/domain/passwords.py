@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MIN_UNEXPECTED = 6
-"""How many characters of a password must remain without repetitions, neighbouring keys and `SERVICE_WORDS`."""
+"""How many characters must remain of a password after repetitions, neighbouring keys and `SERVICE_WORDS` are
+removed."""
 MIN_OWN = 8
 """How many characters of a password must remain after the names of the account and its academy are removed."""
 MIN_WORD = 2
@@ -134,7 +135,10 @@ def _without(text: str, words: Iterable[str]) -> str:
 
 
 def _unexpected(text: str) -> int:
-    """Return how many characters are left without repeated parts and without neighbours of the previous character."""
+    """Return how many characters of a text an attacker cannot expect.
+
+    Repeated parts do not count, and neither does a character that equals the previous one or is its neighbour.
+    """
     text = _once(text.replace("\0", "").replace(" ", ""))
     if not text:
         return 0

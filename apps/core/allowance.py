@@ -1,8 +1,9 @@
 """Decides, before a large body is read, whether its sender may send it. Needs the access token and Redis, but no SQL.
 
-A view that accepts files has the attribute `max_upload_bytes`, a function that returns the limit. Its `roles` say who
-may send files. All other requests of the faculty may have a body of up to `DATA_UPLOAD_MAX_MEMORY_SIZE`. Students and
-parents have the same small limit as callers who are not signed in, so they never take a slot for large bodies.
+A view that accepts files has the attribute `max_upload_bytes`, a function that returns the limit on a body with files.
+Its `roles` name the roles that may send files. In any other request, the faculty may send a body of up to
+`DATA_UPLOAD_MAX_MEMORY_SIZE`. Students and parents may send only `SMALL_BODY_BYTES`, like callers who are not signed
+in, so they never take a slot for large bodies.
 """
 
 from collections.abc import Callable

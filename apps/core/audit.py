@@ -115,6 +115,9 @@ _limited = Repeats()
 
 
 def account_mark(tenant_code: str, username: str) -> str:
-    """Return a keyed hash of an account as it was typed. Equal texts have equal hashes. The hash hides the text."""
+    """Return a keyed hash of an academy's code and a user name, as they were typed.
+
+    Equal texts have equal hashes, and a hash hides its text.
+    """
     text = f"{tenant_code}/{username}"
     return salted_hmac("academy.audit", text, settings.SECRET_KEY, algorithm="sha256").hexdigest()[:16]

@@ -3,8 +3,8 @@
 Each attempt is counted before its password is checked.
 
 There are four counters, each for a minute: for the account from one address, for the address, for the account from all
-addresses, and for the academy. A failed attempt counts 1. A successful attempt counts one half, because it also costs a
-hash.
+addresses, and for the academy. A failed attempt counts 1. A successful attempt counts one half, because hashing its
+password takes as long as for a failed attempt.
 
 An address is known if the account recently signed in from it. The last two counters do not apply to attempts from a
 known address, so a stranger who tries an account from elsewhere does not lock its owner out.
@@ -53,7 +53,7 @@ MAX_REMEMBERED = 50_000
 FAILURE, SUCCESS = 2, 1
 """What a failed attempt and a successful attempt cost, in units of the counters."""
 _ALWAYS, _ALL = 2, 4
-"""How many of the four counters apply to attempts from a known address, and to those from other addresses."""
+"""How many of the four counters apply to an attempt from a known address, and how many to one from another address."""
 
 # Count an attempt. Return whether the address is known (0 or 1), and the wait in ms (0: the attempt is counted).
 # Refused attempts are not counted, so that the wait ends.
@@ -133,7 +133,7 @@ def count_attempt(kind: str, *, address: str, tenant: str, account: str) -> Atte
 def network_of(address: str) -> str:
     """Return an IPv4 address, or the /64 network of an IPv6 address, because one household has a whole /64.
 
-    Return a hash of a text that is no address.
+    If the text is not an address, return a hash of it.
     """
     try:
         found = ipaddress.ip_address(address.partition("%")[0])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
 HELD_SECONDS = 120
-"""How long received letters stay hidden from other readers. Normally this process shows them again before that."""
+"""How long received letters stay hidden from other readers. Normally `opened` shows them again sooner."""
 WAIT_SECONDS = 1
 """How long a receive waits. Without waiting, SQS queries only some of its servers, and may overlook letters."""
 BATCH = 10
@@ -35,7 +35,7 @@ class Letter:
 
 
 class DeadLetters:
-    """The dead letters of the queue with this name. Every method may raise QueueUnavailableError."""
+    """The dead letters of the queue `queue_name`. Every method may raise QueueUnavailableError."""
 
     def __init__(self, queue_name: str) -> None:
         self.queue_name = queue_name

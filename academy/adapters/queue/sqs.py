@@ -27,7 +27,7 @@ AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE = "ai", "video", "messaging"
 QUEUES = (AI_QUEUE, VIDEO_QUEUE, MESSAGING_QUEUE)
 LONG_POLL_SECONDS = 20
 PAUSE_SECONDS = 2.0
-"""How long after a failure nothing is sent to the queue that failed."""
+"""When sending to a queue fails, nothing more is sent to it for this many seconds."""
 RETENTION_SECONDS = 14 * 86_400
 MAX_VISIBILITY_SECONDS = 43_200
 MAX_DELAY_SECONDS = 900
@@ -151,7 +151,7 @@ class SqsJobQueue:
             )
 
     def put_back(self, delivery: Delivery, seconds: float) -> None:
-        """Replace the message by a copy, which is shown after this many seconds and was never received."""
+        """Replace the message by a copy that is shown after this many seconds. Its receives count from 0 again."""
         with translated():
             self._client.send_message(
                 QueueUrl=self.url_of(self.name),
@@ -212,8 +212,8 @@ def translated() -> Iterator[None]:
 def send_outbox_message(payload: dict[str, Any]) -> None:
     """Send the message of an outbox row of the kind "queue". `payload` has `queue` and `body`.
 
-    Raises QueueUnavailableError. For `PAUSE_SECONDS` after a failure, it raises at once. So if a queue hangs, only one
-    request waits for the time-out, not every request.
+    Raises QueueUnavailableError if the message cannot be sent. For `PAUSE_SECONDS` after a failure, it raises this
+    error without trying. So if a queue hangs, only one request waits for the time-out, not every request.
     """
     queue = outbox_queue(payload["queue"])
     until, cause = _pauses.get(queue.name, (0.0, ""))

@@ -56,7 +56,10 @@ class Confinement:
         self._allowed: list[tuple[str, int]] = fields["allowed"]
 
     def set_limits(self) -> None:
-        """Set the resource limits. A limit above the present hard limit is lowered to it. Raises OSError."""
+        """Set the resource limits. A limit above the present hard limit is lowered to it.
+
+        Raises OSError if a system call fails.
+        """
         for name, most in self._limits.items():
             kind = _LIMITS[name]
             hard = resource.getrlimit(kind)[1]
@@ -65,7 +68,10 @@ class Confinement:
             resource.setrlimit(kind, (low, high))
 
     def raise_walls(self, *, may_execute: bool) -> None:
-        """Forbid the network, new processes, privileges, and all files not in `allowed`. Raises OSError."""
+        """Forbid the network, new processes, privileges, and all files not in `allowed`.
+
+        Raises OSError if a wall cannot be raised.
+        """
         _drop_capabilities()
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         restrict_files(self._allowed)
@@ -74,7 +80,7 @@ class Confinement:
     def end_with_parent(self) -> None:
         """Let the kernel kill this process when the thread that started it ends. Exit if the parent has ended already.
 
-        Raises OSError.
+        Raises OSError if the system call fails.
         """
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self._parent:  # the parent died before the line above

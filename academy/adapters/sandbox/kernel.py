@@ -17,14 +17,14 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def prctl(option: int, *arguments: Any) -> int:
-    """Set or read a property of this process, and return the result of the system call. Raises OSError."""
+    """Set or read a property of this process, and return the result. Raises OSError if the system call fails."""
     words = [word if isinstance(word, ctypes._SimpleCData) else ctypes.c_ulong(word) for word in arguments]  # noqa: SLF001 - the base of all C numbers
     words += [ctypes.c_ulong(0)] * (4 - len(words))
     return checked(LIBC.prctl(option, *words), f"prctl({option})")
 
 
 def syscall(number: int, *arguments: Any) -> int:
-    """Make the system call with this number, and return its result. Raises OSError."""
+    """Make the system call with this number, and return its result. Raises OSError if it fails."""
     return checked(LIBC.syscall(ctypes.c_long(number), *arguments), f"syscall({number})")
 
 

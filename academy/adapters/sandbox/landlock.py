@@ -1,7 +1,7 @@
 """Limits which files a process may open (Landlock, Linux 5.13). Even root cannot open other files.
 
-Landlock also keeps the process from reading the memory and the environment of processes outside the confinement, from
-connecting by TCP (Linux 6.7), and from sending signals to such processes (Linux 6.12). See landlock(7).
+Landlock also keeps the process from connecting by TCP (Linux 6.7). It keeps the process from reading the memory and the
+environment of processes outside the confinement, and from sending them signals (Linux 6.12). See landlock(7).
 """
 
 import ctypes
@@ -54,7 +54,8 @@ def restrict_files(allowed: Iterable[tuple[str, int]]) -> None:
     """Let this thread, and a program that it executes, open only the allowed files and what is in the allowed folders.
 
     `allowed` has pairs of a path and its rights: `READ`, `RUN` or `WRITE`. Paths that do not exist are skipped. The
-    thread must have set no_new_privs. Does nothing if the kernel has no Landlock. Raises OSError.
+    thread must have set no_new_privs. Does nothing if the kernel has no Landlock. Raises OSError if a system call
+    fails.
     """
     known = version()
     if not known:

@@ -13,8 +13,8 @@ _STORAGE = {
 }
 _SYSTEM = {errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOLCK, errno.ENOBUFS, errno.EPIPE, errno.ETXTBSY}
 MACHINE = frozenset({*_FILES, *_STORAGE, *_SYSTEM})
-"""Error numbers that blame the machine, in addition to `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM are not among them,
-because parsers report these for some bad files, too."""
+"""Error numbers that are always the fault of the machine, like those in `NO_SPACE`. EIO, EPERM, EINVAL and ENOMEM are
+left out, because parsers report them for some bad files."""
 
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 _NEVER = "2"
@@ -29,7 +29,10 @@ def is_trouble(error: OSError) -> bool:
 
 
 def is_lowered(kind: int, most: int) -> bool:
-    """Return whether the hard limit of this process is below `most`. Its child processes cannot raise the limit."""
+    """Return whether this process has a hard limit of this kind (`RLIMIT_…`) that is below `most`.
+
+    The child processes of this process cannot raise that limit.
+    """
     hard = resource.getrlimit(kind)[1]
     return hard != resource.RLIM_INFINITY and hard < most
 

@@ -74,8 +74,8 @@ class BucketStorage(ExactNames, S3Storage):  # type: ignore[misc]  # django-stor
     - An upload is one request, which sends the file while reading it. By default, boto3 sends parts: up to 15 parts of
       8 MB in memory and 10 threads for each upload.
     - A download is spooled to disk. By default, django-storages keeps all of it in memory.
-    - `open` downloads a file. By default, django-storages downloads it at the first read. If the file was deleted in
-      between, an answer would break off after its head was sent.
+    - `open` downloads a file. By default, django-storages downloads it at the first read. If the file was deleted
+      between `open` and the first read, an answer would break off after its head was sent.
     - All threads share one client. By default, django-storages creates a client for each thread. Under ASGI each
       request has a thread of its own, and a client consists of 40,000 objects in reference cycles.
     """

@@ -214,8 +214,8 @@ def _scaling(renditions: list[Rendition], timing: str) -> str:
 def _sound_alone(source: Path, folder: Path, found: Probe, renditions: list[Rendition], say: _Progress) -> bool:
     """Return whether the sound reaches the announced end of the file, but the pictures do not.
 
-    If neither reaches the end, the file is truncated. The sound is read in a run of its own, because after a
-    run with both ffmpeg reports the length of either the shorter or the longer, depending on its version.
+    If neither reaches the end, the file is truncated. The sound is read in a run without the pictures. In a run with
+    both, ffmpeg reports the length of the shorter or of the longer of the two, depending on its version.
     """
     if found.duration is None or not found.has_audio:
         return False

@@ -19,7 +19,8 @@ from academy.adapters.sandbox.start import Walls, start
 from academy.adapters.video.blame import Blame, blame
 
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mp3,wav,aac,flac"
-"""The formats that ffmpeg may read. The last four have only sound. They are allowed so that their error is clear."""
+"""The formats that ffmpeg may read. The last four have only sound. ffmpeg may read them, so that the error can
+say that the picture is missing."""
 _LOG_BYTES = 20_000
 _SHOWN_LETTERS = 1000
 _CHATTER = re.compile(
@@ -29,8 +30,8 @@ LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
 """An ffmpeg that makes no progress for this long is ended, because it hangs."""
 _LONGEST_LOOK_SECONDS = 4 * LOOK_SECONDS
-"""At most this much of the time between two looks at ffmpeg counts as time without progress. If the time was longer,
-this process itself was paused or waiting."""
+"""At most this many seconds between two looks at ffmpeg count as time without progress. If more have passed, this
+process itself was paused or waiting."""
 
 MAX_MEMORY_BYTES = 4_000_000_000
 """The most memory that ffmpeg may use. Encoding 8K with eight threads takes half of that."""
@@ -114,9 +115,10 @@ def run_ffmpeg(
 ) -> str:
     """Run ffmpeg to its end, and return the end of its log.
 
-    Of the `arguments`, ffmpeg can read each Path after `-i`, and write in the folders of all other Paths.
-    `on_progress` is called at once with an empty dict, and then several times a second with the values of ffmpeg's last
-    report (`-progress`, such as `out_time_us` and `speed`). If it raises, ffmpeg is ended and the error is raised.
+    Of the `arguments`, ffmpeg can read each Path that directly follows `-i`. It can write in the folder of each other
+    Path. `on_progress` is called at once with an empty dict, and then several times a second with the values of
+    ffmpeg's last report (`-progress`, such as `out_time_us` and `speed`). If it raises, ffmpeg is ended and the error
+    is raised.
 
     Raises FfmpegError, or FfmpegTroubleError if the input is not to blame.
     """

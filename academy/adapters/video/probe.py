@@ -72,7 +72,7 @@ def probe(path: Path, look: Callable[[], None] = lambda: None) -> Probe:
 def check_readable(path: Path, log: str) -> None:
     """Read the file to its end if ffmpeg reported an I/O error. Raises OSError if the file cannot be read.
 
-    A file that can be read is to blame itself, because ffmpeg also reports I/O errors for some truncated files.
+    If the file can be read, the machine is not to blame: ffmpeg reports an I/O error for some truncated files.
     """
     if os.strerror(errno.EIO) in log:
         with path.open("rb") as file:
@@ -87,7 +87,11 @@ def _is_headless_mp4(path: Path, text: str) -> bool:
 
 
 def read_description(text: str) -> Probe:
-    """Return what ffmpeg's log says about input 0. Raises VideoError."""
+    """Return what input 0 contains, according to ffmpeg's log.
+
+    Raises VideoError if input 0 has no picture, if the picture has more than `MAX_PIXELS` pixels, or if the video is
+    longer than `MAX_SECONDS`.
+    """
     streams = _STREAM.findall(text)
     pictures = [(what, more) for kind, what, more in streams if kind == "Video" and "attached pic" not in what]
     what, more = pictures[0] if pictures else ("", "")

@@ -16,7 +16,7 @@ def make_sample(
 ) -> None:
     """Make a video with a moving test picture, a clock and a tone. The suffix of `path` chooses the format.
 
-    Raises FfmpegError, FfmpegTroubleError and FfmpegMissingError.
+    Raises FfmpegMissingError if there is no usable ffmpeg, and FfmpegError or FfmpegTroubleError if ffmpeg fails.
     """
     picture = f"testsrc2=size={width}x{height}:rate={frame_rate}:duration={seconds}"
     tone = ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"] if audio else []
