@@ -123,7 +123,8 @@ class _Body:
     async def receive(self) -> Message:
         """Receive the next part of the body for the application.
 
-        Raises BodyRefusedError if the body is too large or too slow, or if its sender may not send it (any more).
+        Raises BodyRefusedError if the body is too large or too slow, if its sender may not or may no longer send it, or
+        if there is no slot for it.
         """
         if not self.more:  # the next message is a disconnect: wait for it without a time limit
             return await self._receive()
@@ -167,7 +168,10 @@ class _Body:
         return message
 
     async def _recheck(self) -> None:
-        """Check the sender again every few seconds, because its session may have ended. Raises BodyRefusedError."""
+        """Check the sender again, if the last check was `RECHECK_SECONDS` ago, because its session may have ended.
+
+        Raises BodyRefusedError if the sender may no longer send the body.
+        """
         if self._allowance is None or self._allowance.recheck is None:
             return
         if time.monotonic() - self._checked_at >= RECHECK_SECONDS:
@@ -175,7 +179,11 @@ class _Body:
             self._checked_at = time.monotonic()
 
     async def _admit_sender(self, announced: int | None) -> None:
-        """Check who sends the body, and take a slot for the body. Raises BodyRefusedError."""
+        """Check who sends the body, and take a slot for the body.
+
+        `announced` is the Content-Length, or None if there is none. Raises BodyRefusedError if the sender may not send
+        the body, if the body is too large, or if there is no slot.
+        """
         self._allowance = allowance = await self._admit(self._scope)
         self._max_bytes, self._checked_at = allowance.max_bytes, time.monotonic()
         if announced is not None and announced > allowance.max_bytes:

@@ -69,7 +69,7 @@ class Slots:
         self._files = _Pool(limits)
 
     def take(self, sender: Sender, size: int) -> Slot:
-        """Take a slot for a body of up to `size` bytes. Raises NoSlotError."""
+        """Take a slot for a body of up to `size` bytes. Raises NoSlotError if this sender gets no slot now."""
         return (self._light if size <= LIGHT_BYTES else self._files).take(sender, size)
 
     @property
@@ -86,7 +86,7 @@ class _Pool:
         self._bytes: Counter[object] = Counter()
 
     def take(self, sender: Sender, size: int) -> Slot:
-        """Take a slot for a body of up to `size` bytes. Raises NoSlotError."""
+        """Take a slot for a body of up to `size` bytes. Raises NoSlotError if this sender gets no slot now."""
         self._check_unfinished(sender)
         self._check_bytes(sender, size)
         self.count_unfinished(sender, 1)

@@ -24,7 +24,7 @@ DEFAULTS: tuple[Header, ...] = (
     (b"referrer-policy", b"same-origin"),
 )
 PLAIN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Programs inside the installation request these paths without TLS."""
+"""Requests for these paths are not redirected, because programs inside the installation send them without TLS."""
 REFUSED = b"Use https."
 
 

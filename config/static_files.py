@@ -1,4 +1,4 @@
-"""Serves static files. Scripts and styles are compressed for each browser that accepts it, once per process."""
+"""Serves static files. Scripts and styles are compressed, once per process, for the browsers that accept gzip."""
 
 import gzip
 import hashlib

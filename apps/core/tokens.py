@@ -22,7 +22,8 @@ OPTIONS: Any = {"require": ["exp", "aud"], "verify_iat": False, "verify_exp": Fa
 ACCESS: Literal["api"] = "api"
 REFRESH: Literal["refresh"] = "refresh"
 UPLOAD_SECONDS = 6 * 3600.0
-"""How long a request may take if its token was valid when the request began. Revocations are kept for longer."""
+"""How many seconds a request may take to arrive. Its token may expire during this time, but must not be revoked:
+revocations are kept for longer than this."""
 
 
 class TokenError(Exception):

@@ -44,11 +44,12 @@ def authenticate(request: Any) -> Identity:
 def allowed_topics(identity: Identity, named: list[str]) -> list[str]:
     """Return the topics that the ticket allows. Raises ForbiddenTopicError for a topic that the person may not watch.
 
-    Owner, staff and teacher may watch the topics that they name, or all topics if they name none. Only the owner may
-    watch the figures of the academy (`stats:now`), which "all topics" does not include. Students and parents must name
-    what they watch: their lectures, whose records say that the READY videos have changed, and the videos that the list
-    of videos shows them, which are the READY videos of their lectures. The titles and errors of all other videos are
-    only for the faculty. Everything else is refused.
+    Owners, staff and teachers may watch the topics that they name, or all topics if they name none. "All topics" does
+    not include the figures of the academy (`stats:now`): an owner must name them, and nobody else may watch them.
+
+    Students and parents must name each topic. They may watch their lectures, and the READY videos of their lectures.
+    The record of a lecture shows only that its READY videos have changed. All other topics are refused, because the
+    titles and errors of videos that are not READY are only for the faculty.
     """
     role = Role(identity.role)
     if role in FACULTY:

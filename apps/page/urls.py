@@ -1,4 +1,4 @@
-"""The addresses of the page's views. Its router (`static/page/frame/addresses.js`) has the same ones."""
+"""The addresses of the page. `static/page/frame/addresses.js` must have the same ones."""
 
 from django.urls import path
 

@@ -65,7 +65,8 @@ class Deliveries(Generic[RowId, C]):
         try:
             lease_left = conf.publisher().lease_seconds_left(tenant_id=tenant_id, topic=self._store.topic(ident))
         except RedisError as problem:
-            # If another worker still runs the job, the claim begins a new attempt. The old worker can save no result.
+            # Treat the lease as ended. If another worker still runs the job, this claim begins a new attempt, and the
+            # other worker can no longer save its result.
             log.warning("lease_not_read", error=str(problem))
             lease_left = 0.0
         claimed = self._store.claim(tenant_id, ident, lease_alive=lease_left > 0)

@@ -22,9 +22,9 @@ log = structlog.get_logger(__name__)
 
 TURN_SECONDS = 1.0
 LONG_WAIT_SECONDS = 900.0
-"""After this time a message counts as lost even if the queue is not empty.
+"""After this time without a worker, a job's message counts as lost even if the queue is not empty.
 
-If the message was only late, workers receive it twice.
+If the message was not lost but only late, workers receive two messages for the job.
 """
 MOST_SEEN = 1000
 """The most rows that one search for lost messages reads. The next search continues after these rows."""
@@ -35,8 +35,8 @@ MOST_SENT = 100
 class Dispatching:
     """Sends the messages of one queue. Each worker process has an instance, and several may work at the same time.
 
-    A message counts as lost if no worker has run its job for two visibility times and the queue has no messages. If the
-    queue has messages, a message counts as lost after `LONG_WAIT_SECONDS`.
+    A message counts as lost if no worker has run its job for a certain time. If the queue is empty, this is twice the
+    visibility time, else `LONG_WAIT_SECONDS`.
     """
 
     def __init__(self, queue: SqsJobQueue, visibility_seconds: float) -> None:
@@ -98,9 +98,10 @@ class Dispatching:
         return idle
 
     def _forget(self, seen: list[SentJob], idle: set[int]) -> None:
-        """Forget the jobs that this search found busy or did not find, and note where the next search begins.
+        """Forget the idle times of jobs that are not idle any more, and note where the next search begins.
 
-        Jobs whose ids are outside the range of this search are kept.
+        `seen` has the jobs that this search read, and `idle` the ids of those that no worker runs. The idle times of
+        jobs whose ids are outside the range of this search are kept.
         """
         last = seen[-1].pk if len(seen) == MOST_SEEN else math.inf
         kept = {

@@ -14,7 +14,8 @@ from redis.exceptions import RedisError
 log = structlog.get_logger(__name__)
 
 # Take a slot. Uses the clock of Redis.
-# KEYS: 1 slots (a sorted set: token → end of its lease). ARGV: 1 number of slots, 2 seconds of the lease, 3 token.
+# KEYS[1]: the slots (a sorted set: token → end of its lease).
+# ARGV[1]: how many slots there are. ARGV[2]: the length of the lease in seconds. ARGV[3]: the token.
 _TAKE = """
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) + tonumber(clock[2]) / 1000000
@@ -25,7 +26,7 @@ redis.call('PEXPIRE', KEYS[1], math.ceil(tonumber(ARGV[2]) * 1000))
 return 1
 """
 # Renew the leases of slots. A slot that Redis no longer has is taken again, because its job is running.
-# KEYS: 1 slots. ARGV: 1 seconds of the lease, then the tokens.
+# KEYS[1]: the slots. ARGV[1]: the length of the lease in seconds. ARGV[2] and all that follow: the tokens.
 _RENEW = """
 local clock = redis.call('TIME')
 local ends = tonumber(clock[1]) + tonumber(clock[2]) / 1000000 + tonumber(ARGV[1])
@@ -50,7 +51,8 @@ class FleetSlots:
     def take(self) -> str | None:
         """Take a slot and return its token, for `give`. Return None if the fleet has no free slot.
 
-        If Redis cannot be reached, return a token nevertheless. `renew` takes its slot when Redis answers again.
+        If Redis cannot be reached, return a token without a slot. `renew` takes the slot when Redis answers again, even
+        if no slot is free then.
         """
         token = token_hex(8)
         try:

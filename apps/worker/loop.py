@@ -131,7 +131,10 @@ class Worker(Generic[RowId, C]):
                 self._stop.wait(RETRY_SECONDS)
 
     def _poll_once(self, pool: ThreadPoolExecutor) -> bool:
-        """Wait for a message and start its job. Return False, without waiting, if no more jobs may begin now."""
+        """Poll the queue once, and start the job of the message, if one arrives. Return True.
+
+        If no more jobs may begin now, do not poll, and return False.
+        """
         with self._lock:
             self._futures = {future for future in self._futures if not future.done()}
             full = len(self._futures) >= self._concurrency

@@ -56,4 +56,5 @@ def by_one_process(name: str, sweep: Work) -> Work:
 
 
 sweep_storage = by_one_process("leftovers", sweep_leftovers)
-"""The sweep of the storage, for the kinds of jobs that use the storage. Other workers may have no access to it."""
+"""The sweep of the storage, for the handlers of jobs that use the storage. A worker without these handlers may have no
+access to the storage."""

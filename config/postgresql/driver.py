@@ -50,7 +50,8 @@ class BoundedConnection(psycopg.Connection[Any]):
     def wait(self, gen: Any, interval: float = INTERVAL, timeout: float | None = None) -> Any:
         """Wait for an answer, and return it.
 
-        Without `timeout`, raises OperationalError if the answer does not arrive within `answer_seconds`.
+        If the answer does not arrive within `answer_seconds`, close the connection and raise OperationalError. A
+        `timeout` from the caller replaces this limit.
         """
         limit = self.answer_seconds if timeout is None else None
         try:

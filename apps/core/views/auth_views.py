@@ -210,8 +210,8 @@ class RefreshView(APIView):
 class LogoutView(APIView):
     """End the session of the access token. If there is no access token, end the session of the refresh token.
 
-    A logout does not need Redis. The answer also deletes the academy's cookie if the browser sent it, even if ending
-    the session fails.
+    A logout does not need Redis. The answer deletes the academy's cookie if the browser sent it, even if ending the
+    session fails. Only a logout by a refresh token in the body keeps the cookie.
     """
 
     authentication_classes = (LogoutAuthentication,)

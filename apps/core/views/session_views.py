@@ -1,6 +1,7 @@
-"""The sessions of an account: `/api/v1/auth/sessions/…`. The account itself and the office can end sessions.
+"""The sessions of an account: `/api/v1/auth/sessions/…`.
 
-Owners see and end the sessions of every account of their academy, staff those of teachers, students and parents.
+Everybody can list and end the sessions of their own account. Owners can do so for every account of their academy, and
+staff for the accounts of teachers, students and parents.
 """
 
 from typing import Any

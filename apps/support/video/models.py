@@ -69,4 +69,5 @@ class Video(models.Model):
 
 
 ANNOUNCED = models.Q(uploaded_at=None) | models.Q(uploaded_at__gt=models.F("created_at"))
-"""The condition of `was_announced`, for queries. A video that was not announced gets its row after its file arrived."""
+"""The condition of `was_announced`, for queries. The row of a video that was not announced is created after its file
+has arrived, so `uploaded_at` is not after `created_at`."""

@@ -78,7 +78,7 @@ class _Sending:
                 started = self._start_next()
                 self._note_ended(0.0 if started else LOOK_SECONDS)
         finally:
-            # Also save outcomes after an error: no other process has the outcomes of the messages that were sent.
+            # Save the outcomes even after an error, because no other process has them.
             for message, problem in self._lanes.ended(None):
                 self._save(message, problem)
         if self._set_aside is not None:
@@ -89,7 +89,7 @@ class _Sending:
         return bool(self._lanes or self._waiting or self._claimed_up_to is not None)
 
     def _start_next(self) -> bool:
-        """Claim a message and start sending it. Return False if no message is due, or none may be sent now."""
+        """Claim a message and start sending it. Return False if no message can be claimed, or none may be sent now."""
         now = time.monotonic()
         if len(self._lanes) >= self._health.lanes(LANES) or now < max(self._quiet_until, self._token_at):
             return False
@@ -120,10 +120,10 @@ class _Sending:
         return message
 
     def _note_ended(self, seconds: float) -> None:
-        """Save the outcomes of messages. Wait up to `seconds` for the first outcome.
+        """Wait up to `seconds` until a message is sent or fails, and save the outcomes of all that were sent or failed.
 
-        If no outcome is expected, wait up to `seconds` until the next message may be due. Raises
-        ProviderUnavailableError if the provider is down.
+        If no message is at the provider, wait up to `seconds` until the next message may be due. If the provider is
+        down, raise ProviderUnavailableError as soon as no message is at the provider any more.
         """
         if self._lanes:
             ended = self._lanes.ended(seconds)

@@ -10,7 +10,7 @@ After a refusal, only the refused message waits. After an unknown outcome, or mo
 row, all messages wait.
 """
 FREE_FAILURES = 16
-"""Up to this many refusals in a row cause no pause for other messages, because the provider may accept those."""
+"""Up to this many refusals in a row do not pause the messages that were not refused: the provider may accept them."""
 MOST_TRIES = 15
 """One attempt of the job tries at most this often to send the same message."""
 
@@ -57,6 +57,7 @@ class Health:
     def lanes(self, most: int) -> int:
         """Return how many messages may be at the provider at once, at most `most`.
 
-        Refusals reduce the number. It is 1 until the provider first answers, and after an unknown outcome.
+        Each refusal in a row lowers the number by one, but not below 1. The number is 1 until the provider first
+        accepts or rejects a message and, after an unknown outcome, until it does so again.
         """
         return 1 if self.unknown or not self.answered else max(1, most - self.refusals)

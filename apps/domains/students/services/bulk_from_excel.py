@@ -47,13 +47,16 @@ def bulk_create_students_from_excel_rows_optimized(
     password_hash: str | None = None,
     on_chunk: Progress | None = None,
 ) -> ImportTotals:
-    """Create, restore or find the student of each row, with at most 5 statements for 200 rows.
+    """Create, restore or find the student of each row, in transactions of up to 200 rows.
 
-    Skips lines that have an outcome from an earlier attempt. Returns the totals of all attempts. New accounts get
-    `password_hash`; without it, nobody can sign in to them. A bad row does not affect other rows.
+    Each transaction takes a lock and sends at most 5 more statements. A bad row does not affect other rows: if it makes
+    a transaction fail, the rows of that transaction are saved one by one. Skips lines that have an outcome from an
+    earlier attempt. Returns the totals of all attempts. New accounts get `password_hash`; without it, nobody can sign
+    in to them.
 
-    Raises AttemptSupersededError if this attempt no longer holds the job, LectureMissingError, and a DatabaseError that
-    no row caused, such as a lost connection. Committed rows stay, and the next attempt continues after them.
+    Raises AttemptSupersededError if this attempt no longer holds the job, LectureMissingError if the lecture does not
+    exist, and a DatabaseError that no row caused, such as a lost connection. Committed rows stay, and the next attempt
+    continues after them.
     """
     task = _begin(tenant_id, job_id, attempt, lecture_id, password_hash)
     return _import(task, rows, on_chunk, _save_chunk)

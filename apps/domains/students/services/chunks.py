@@ -16,7 +16,8 @@ def save_students(
     """Find, restore or create the student of each row. Return a dictionary: row's key → (outcome, student's id).
 
     Call this inside a transaction, and repeat the whole transaction after a conflict (`try_again`). Raises
-    StudentsMovedError, LectureMissingError and IntegrityError.
+    StudentsMovedError if another transaction has just created or restored one of the students, LectureMissingError if
+    the lecture does not exist, and IntegrityError if a username is taken.
     """
     students.lock_students(tenant_id)
     active = students.student_batch_filter_by_name_phone(tenant_id, list(rows))

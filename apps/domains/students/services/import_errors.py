@@ -25,8 +25,8 @@ SAVE_ERRORS = (DatabaseError, StudentsMovedError, UnicodeError)
 def try_again(work: Callable[[], Answer]) -> Answer:
     """Call `work`, which is a whole transaction, and return its result.
 
-    After a conflict with another transaction, call `work` again, up to 4 times in all, and then raise the last error.
-    Raise other errors at once.
+    If `work` raises because of a conflict (`is_concurrent`), call it again. After `MAX_TRIES` calls that all ended with
+    a conflict, raise the error of the last call. Raise an error that is not a conflict at once.
     """
     for _ in range(MAX_TRIES - 1):
         try:

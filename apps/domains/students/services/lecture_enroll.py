@@ -39,10 +39,10 @@ def get_or_create_student_for_lecture_enroll(
 ) -> EnrolledStudent:
     """Find the active student with this name and parent's phone, else restore a deleted one, else create one.
 
-    If a lecture is given, enrol the student in it. Return the student's id, and the outcome that the bulk import has
-    for such a row. `row` must be normalised (`academy.domain.student_rows.read_row`). A new account gets
+    If a lecture is given, enrol the student in it. Return the student's id, and the same outcome as the bulk import:
+    created, restored or existing. `row` must be normalised (`academy.domain.student_rows.read_row`). A new account gets
     `password_hash`; without it, nobody can sign in to the account. `by` is the id of the user, for the history. Raises
-    LectureMissingError.
+    LectureMissingError if the lecture does not exist.
     """
     chosen = password_hash or make_password(None)
     return try_again(lambda: _enroll(tenant_id, row, lecture_id, chosen, by))
@@ -72,7 +72,7 @@ def enroll_in_transaction(
     """Find, restore or create the student in the caller's transaction. Return the student's id and the outcome.
 
     If a lecture is given, enrol the student in the lecture. The caller repeats the whole transaction after a
-    conflict (`try_again`). Raises LectureMissingError.
+    conflict (`try_again`). Raises LectureMissingError if the lecture does not exist.
     """
     check_lecture(tenant_id, lecture_id)
     students.lock_students(tenant_id)

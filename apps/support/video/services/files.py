@@ -84,7 +84,8 @@ def sweep_announced() -> None:
     """Delete announced videos that were never marked as uploaded, with their files in the storage."""
     given_up = repositories_video.announced_before(timezone.now() - ANNOUNCED_KEPT, MOST_SWEPT)
     for tenant_id, video_id, source in given_up:
-        # Delete the row first, because a file without a row is swept later. If the file has just arrived, keep both.
+        # Delete the row first: if deleting the file then fails, a sweep deletes it later. If the video was marked as
+        # uploaded after the query above, `forget_announced` returns False, and the row and the file stay.
         if repositories_video.forget_announced(tenant_id, video_id):
             default_storage.delete(source)
 
@@ -110,10 +111,10 @@ def sweep_discarded() -> None:
 
 
 def _again_at(video: Discarded) -> list[datetime]:
-    """Return when to delete the files of a deleted video once more, because files may be stored after the deletion.
+    """Return the times at which to delete the files of a deleted video again.
 
-    An upload may begin until its address expires, and end later. An encoding may have been running at the deletion.
-    Return no times for a video that was not deleted.
+    Files may still be stored after the deletion: an encoding may have been running, and an upload may begin until its
+    address expires, and end later. `note_discarded` ignores the times if the video was not deleted.
     """
     times = [video.deleted_at + DELETED_KEPT] if video.deleted_at is not None else []
     if video.announced_at is not None:

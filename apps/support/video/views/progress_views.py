@@ -25,7 +25,9 @@ TICKET_HEADER = "X-Realtime-Ticket"
 
 
 class VideoProgressView(APIView):
-    """The progress of an encoding. At its end the answer also has `hls_path` and `duration`, or `error_reason`.
+    """Answer with the progress of an encoding.
+
+    The answer for a READY video also has `hls_path` and `duration`. The answer for a failed one has `error_reason`.
 
     The answer is `{"status": "UNKNOWN"}` if Redis has no record of the video, or if the video belongs to another
     academy. A request for the video's detail restores a lost record. `ETag` and `If-None-Match` work (304), and
