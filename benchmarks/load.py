@@ -138,8 +138,8 @@ async def signed_in(address: str) -> AsyncIterator[httpx.AsyncClient]:
 async def look(client: httpx.AsyncClient, address: str) -> bool:
     """Send a GET. Return True if it succeeded, and False if the answer was "try again later" (503).
 
-    If the server closes the connection at that moment, send the GET once more, as browsers do. Raises httpx.HTTPError
-    if that fails, too, or for any other answer.
+    If the connection breaks before the answer arrives, send the GET a second time, as browsers do. Raises
+    httpx.HTTPError if the connection breaks again, or if the answer has another status that is no success.
     """
     try:
         answer = await client.get(address)

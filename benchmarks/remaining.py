@@ -98,7 +98,7 @@ def _make_source(path: Path, random: Random, longest: int) -> Path:
 
 
 def encode_together(group: list[Run]) -> None:
-    """Encode the group. Each encoding begins when the previous one is under way. Raises the error of an encoding."""
+    """Encode the group. Each encoding begins when the previous one is under way. If one fails, raise its error."""
     with ThreadPoolExecutor(len(group)) as pool:
         futures = []
         for run in group:
@@ -132,7 +132,7 @@ def ninth_tenth(values: list[float]) -> float:
 
 
 def number(least: int, most: int) -> Callable[[str], int]:
-    """Return a function that reads a number from `least` to `most` from an argument."""
+    """Return a function that converts an argument to a whole number, and refuses it unless `least` <= it <= `most`."""
 
     def read(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:

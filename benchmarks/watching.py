@@ -54,12 +54,12 @@ class Phase:
 
     @property
     def cpu_of_a_request(self) -> float:
-        """The CPU time for each request, in microseconds."""
+        """The average CPU time for a request, in microseconds."""
         return 1e6 * self.cpu / self.requests
 
     @property
     def cpu_of_an_answer(self) -> float:
-        """The CPU time for each request or pushed record, in microseconds."""
+        """The average CPU time for an answer, in microseconds. Pushed records count as answers."""
         return 1e6 * self.cpu / (self.requests + self.records)
 
     def goes_on(self) -> bool:
@@ -121,7 +121,7 @@ def reading_details(phase: Phase, place: int) -> list[Coroutine[None, None, None
 async def run_phase(load: Load, web: Web, statements: Statements, clients: Clients, seconds: float) -> Phase:
     assert web.pid is not None  # noqa: S101 - for the type checker
     async with signed_in(web.address) as client:
-        # Open the connections, and load what is loaded at the first use.
+        # Warm up before the measurement: this opens the connections, and loads modules that the first requests need.
         await run_clients(load, client, clients, WARM_UP_SECONDS)
         statements.begin()
         before = cpu_seconds(web.pid)

@@ -19,4 +19,4 @@ class NotReadyError(EmbeddedError):
 
 
 class Stopped(Exception):  # noqa: N818 (it is not an error: the user asked to end)
-    """Waiting for a process was given up, because the user asked to end, or another process failed."""
+    """The wait for a process was given up, because the user asked to end the run, or because another process failed."""

@@ -64,7 +64,7 @@ class Servers:
         return found
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables with the addresses of these servers for the product."""
+        """Return the environment variables from which the product reads the addresses of these servers."""
         variables = {server.variable: server.url for server in self.by_name.values()}
         if "sqs" in self.by_name:
             variables |= _storage(self.sqs)
@@ -72,7 +72,7 @@ class Servers:
 
 
 def _storage(sqs: SqsServer) -> dict[str, str]:
-    """Return the environment variables for the emulator's S3, or none for the real SQS, which has no S3."""
+    """Return the environment variables for the emulator's S3. They are empty if `sqs` is the real SQS: it has no S3."""
     host = urlsplit(sqs.url).hostname or ""
     if host.endswith((".amazonaws.com", ".amazonaws.com.cn")):
         return {}
@@ -96,9 +96,9 @@ def choose(
 ) -> Servers:
     """Return the servers with these names, without starting them.
 
-    If `environment` has the address of a server, that external server is used, and none of our own. `logs` is a folder
-    for the files `<name>.log`; by default each server's log is in its own folder. Raises EmbeddedError for an unknown
-    name.
+    If `environment` has the address of an external server for a name, that server is used instead of one of our own.
+    `logs` is a folder for the files `<name>.log`; by default each server's log is in its own folder. Raises
+    EmbeddedError for an unknown name.
     """
     chosen: dict[str, Server] = {}
     for name in names:
@@ -146,7 +146,7 @@ def start_all(
 
 
 def stop_all(services: Iterable[Service], timeout: float = 10.0) -> None:
-    """Stop all services in parallel. Kill each after `timeout` seconds."""
+    """Stop all services in parallel. Kill those that still run after `timeout` seconds."""
     todo = list(services)
     with ThreadPoolExecutor(max_workers=max(1, len(todo))) as pool:
         for service in todo:

@@ -1,8 +1,9 @@
 """Installs the npm packages that check, bundle and try the project's JavaScript, and runs their programs.
 
-`python -m embedded.npm vite build` runs a command with the packages and Node on PATH.
-Their versions and checksums are in `package-lock.json`. npm and Node are packages of `uv.lock`, so neither has to be on
-the machine. The packages go into `.tools/npm/`, and into no other place.
+`python -m embedded.npm vite build` runs the command `vite build` with the packages and Node on PATH.
+
+The versions and checksums of the npm packages are in `package-lock.json`. The packages are installed into
+`.tools/npm/`, and into no other place. npm and Node are themselves packages of `uv.lock`, so the machine needs neither.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def environment() -> dict[str, str]:
 
 
 def _are_installed() -> bool:
-    """Whether npm has finished, and the project's lists have not changed since then."""
+    """Return whether npm finished the last installation, and the files of `_LISTS` have not changed since then."""
     if not (FOLDER / "finished").exists():
         return False
     return all((FOLDER / name).read_bytes() == (PROJECT / name).read_bytes() for name in _LISTS)
@@ -74,7 +75,10 @@ def _install() -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Install the packages, then run a command with them, and return its exit code. Without one, print their folder."""
+    """Install the packages, run the command `argv` with them, and return its exit code.
+
+    If `argv` is empty, print the folder of the packages instead.
+    """
     try:
         folder = packages()
     except EmbeddedError as error:

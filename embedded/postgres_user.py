@@ -63,7 +63,7 @@ def choose(folder: Path, programs: Sequence[Path]) -> str | None:
             f"PostgreSQL does not run as user {os.geteuid()}, who has no name on this system: add a line for this "
             "number to /etc/passwd, allow user namespaces, or set DATABASE_URL to a PostgreSQL that runs elsewhere."
         )
-    # Try a real other user first, since containers often forbid user namespaces.
+    # First try to become the user nobody ("set"), since containers often forbid the user namespace that "map" needs.
     for user in ("set", "map"):
         if _can_use(user, folder, tuple(programs)):
             return user

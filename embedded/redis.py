@@ -60,7 +60,7 @@ class RedisServer(Server):
     def start(self, *, empty: bool = False, dump: Path | None = None) -> None:
         """Start with the data of the last run. With `empty=True`, start without data; with `dump`, from that file.
 
-        Only a server that is not durable accepts a dump, because Redis would read the append-only file instead.
+        Raises EmbeddedError for a dump if the server is durable: Redis would ignore it, and read the append-only file.
         """
         if not self.running and (empty or dump is not None):
             shutil.rmtree(self.data_folder, ignore_errors=True)
@@ -99,11 +99,11 @@ class RedisServer(Server):
             raise EmbeddedError(f"{problem} {self._advice()}") from None
 
     def _open(self, opening: _Opening) -> _Opening:
-        """Start a program with the data, end it again, and return `opening`. Raises EmbeddedError if it fails.
+        """Start a program with the data, end it again, and return `opening`. Raises EmbeddedError if it cannot start.
 
-        Only a trial proves that a program can read the data. The version of the format (REDIS0012) is not the same in
-        Redis and Valkey, and the append-only file may have commands of later versions. A Redis that cannot read all of
-        its data ends before it writes anything.
+        Only a trial proves that a program can read the data. A dump begins with the version of its format (REDIS0012),
+        but Redis and Valkey count these versions differently, and the append-only file may have commands that only
+        later programs know. A Redis that cannot read all of its data ends before it writes anything.
         """
         _tried(opening.program)
         logged = self.log_file.stat().st_size if self.log_file.exists() else 0

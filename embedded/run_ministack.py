@@ -1,7 +1,7 @@
-"""A program that runs ministack with a shorter time to end.
+"""A program that runs ministack, but makes it shut down faster.
 
-By default, ministack's web server ends only after 3 s if it still has long polls, even those of clients that have gone.
-But `script/up` must end everything within 10 s.
+When ministack's web server is asked to end, it waits up to 3 s for open long polls, even if their clients have gone.
+This is too long, because `script/up` must end everything within 10 s.
 """
 
 from __future__ import annotations

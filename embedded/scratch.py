@@ -21,9 +21,9 @@ _ALL = PROJECT / ".tools" / "scratch"
 def scratch_folder(name: str = "servers") -> Iterator[Path]:
     """Yield a new folder, and delete it with its contents at the end of the `with` block.
 
-    Other users cannot enter pytest's own temporary folders. If root runs the tests in a container without user
-    namespaces, PostgreSQL runs as another user, and could not reach its data there. The next call deletes folders that
-    a killed run left behind.
+    Servers cannot use pytest's temporary folders, which only their owner can enter: if root runs the tests in a
+    container without user namespaces, PostgreSQL runs as another user. If a run is killed, its folders remain until the
+    next call of this function deletes them.
     """
     _ALL.mkdir(parents=True, exist_ok=True)
     with (_ALL / "lock").open("a") as turn:

@@ -22,9 +22,9 @@ class Server(Service):
     """A server with its own folder and port.
 
     `folder` has the server's data, and also its log unless `log_file` is given. No other server may use the folder. If
-    no `port` is given, one is chosen once. With an `external` address (a URL) no process is started: `pid` is None, and
-    only `wait_ready` does something. With `durable=False`, for tests, acknowledged writes survive a stop, but not every
-    crash.
+    no `port` is given, the constructor chooses a free one, which stays the same when the server is restarted. With an
+    `external` address (a URL) no process is started: `pid` is None, and only `wait_ready` does something. With
+    `durable=False`, for tests, acknowledged writes survive a stop, but not every crash.
     """
 
     kind: ClassVar[str]  # the server's name in run.json

@@ -37,7 +37,7 @@ class Service(ABC):
 
     @abstractmethod
     def _prepare(self) -> Order:
-        """Make the files that the process needs, and return the command to run. Raises EmbeddedError if it cannot."""
+        """Make the files that the process needs, and return the command to run. Raises EmbeddedError if that fails."""
 
     @abstractmethod
     def _is_ready(self) -> bool:

@@ -137,7 +137,10 @@ class Child:
 
 @atexit.register
 def kill_what_is_left() -> None:
-    """Wait up to 2 s for the children, to which the kernel has sent their end signals. Kill those that still run."""
+    """When this process exits, wait up to 2 s until the children have ended, and kill those that still run.
+
+    The thread that made the children has ended by then, so the kernel has already sent them their end signals.
+    """
     deadline = time.monotonic() + _LAST_PATIENCE
     for child in list(_running):
         child.wait(max(0.0, deadline - time.monotonic()))

@@ -24,7 +24,7 @@ def without_password(url: str) -> str:
 
 
 def _service(home: Home, name: str, entry: runfile.Entry) -> Service:
-    """Return a service object for the process with this name, to check whether it works. It is not started."""
+    """Return an object that can check whether the process with this name works. The object starts no process."""
     url = entry.get("address") or entry.get("url") or ""
     log_file = home.logs / f"{name}.log"
     if name in group.KINDS:

@@ -71,7 +71,8 @@ LIBRARIES = (
     "uvloop",
     "yaml",
 )
-"""Libraries that read no setting and start no thread at import. The product's own modules read settings."""
+"""Libraries that read no setting and start no thread at import. The product's own modules are not in this list, because
+they read settings."""
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ WITHOUT_LIMITS = {
     "SIGN_IN_ADDRESS_LIMIT": "1000000",
     "SIGN_IN_TENANT_LIMIT": "1000000",
 }
-"""Variables for the web process with such high limits that no request is refused for them."""
+"""Environment variables that set the limits of the web process so high that no request exceeds them."""
 MIX = {
     "poll": 17,
     "list_students": 12,
@@ -86,7 +86,7 @@ class Material:
     video: bytes
     """A real video. Each upload appends bytes to it that no player reads."""
     video_bytes: Sequence[int]
-    """The sizes of uploads: each upload has one of them."""
+    """Sizes of uploaded videos, in bytes. Each upload has one of these sizes."""
     workbook: bytes
     segment: str
     """The address of a file of a finished video."""
@@ -212,7 +212,7 @@ class MixedRequests:
                 self.material.exports[academy] = job_id
 
     async def send(self, number: int, seed: int, at_once: int = AT_ONCE) -> None:
-        """Send about `number` requests. The same seed makes the same requests. Delete uploaded videos afterwards."""
+        """Send about `number` requests, and then delete the uploaded videos. The same seed makes the same requests."""
         kinds = [kind for kind, weight in MIX.items() for _ in range(number * weight // 100)]
         Random(seed).shuffle(kinds)
         await asyncio.gather(

@@ -81,7 +81,8 @@ class System:
     """One running product. A test may kill and start again each of `web`, `worker` and `redis`."""
 
     def __init__(self, servers: Servers, folder: Path, name: str, server: str = "uvicorn", **environment: str) -> None:
-        # Another name for each, because a module's system is made again if its tests run in another order.
+        # The number makes the name unique: depending on the order of the tests, pytest may make the system of a module
+        # more than once.
         name = f"{name}_{next(_numbers)}"
         self.folder, self.name, self._servers = folder / name, name, servers
         self._tokens: dict[tuple[str, str], tuple[str, float]] = {}
@@ -146,7 +147,10 @@ class System:
         self.worker.wait_ready()
 
     def _provision(self) -> None:
-        """Make the queues like `manage.py provision`, but in this process, which is a second faster."""
+        """Make the queues like `manage.py provision`, but in this process, which is a second faster.
+
+        If this system has a bucket of its own, run the command, which makes the queues and the bucket.
+        """
         if self.environment["S3_BUCKET"] != self._servers.environment()["S3_BUCKET"]:
             self.manage("provision")
             return
@@ -218,9 +222,10 @@ class System:
         return salted_hmac("realtime.tickets", "signing key", SECRET, algorithm="sha256").digest()
 
     def ticket_of(self, tenant_id: int) -> str:
-        """Return a ticket for all topics of a tenant, which need not exist.
+        """Return a ticket for all topics of a tenant. The tenant need not exist.
 
-        Tests that publish many records use such a tenant, so that they do not fill the feed of a real one.
+        Tests that publish many records use a tenant that does not exist, so that they do not fill the feed of a real
+        tenant.
         """
         rights = Ticket(tenant_id, 1, "s", "owner", TopicFilter.of(["*"]), 3600)
         return issue_ticket(rights, self.ticket_key())
@@ -231,7 +236,7 @@ class System:
             return await Watcher(socket).refused()
 
     async def watcher(self, client: httpx.AsyncClient, **parameters: str) -> Watcher:
-        """Return a connected WebSocket client with a ticket of this client's user."""
+        """Get a ticket with `client`, and return a WebSocket client that has connected with this ticket."""
         ticket = await new_ticket(client)
         return await Watcher.connect(ticket["websocket_url"], ticket["ticket"], **parameters)
 

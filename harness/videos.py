@@ -32,9 +32,9 @@ def write_ffmpeg(folder: Path, line: str) -> str:
 
 
 def slow_ffmpeg(folder: Path) -> str:
-    """Write an ffmpeg that encodes at most SLOW_PACE seconds of a video in a second, and waits most of the time.
+    """Write a program that runs ffmpeg, but encodes at most SLOW_PACE seconds of video a second. Return its path.
 
-    So an encoding can be watched or stopped in the middle, even if the machine is fast and the video is small.
+    A test can watch or stop such an encoding in the middle, even if the machine is fast and the video is small.
     """
     return write_ffmpeg(folder, f'case "$*" in *-filter_complex*) set -- -readrate {SLOW_PACE} "$@";; esac')
 

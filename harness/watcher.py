@@ -17,7 +17,8 @@ from websockets.exceptions import ConnectionClosed
 RANKS = {"PENDING": 0, "PROCESSING": 1}
 PATIENCE_SECONDS = 30.0
 LONG_PATIENCE_SECONDS = 120.0
-"""For waits over many frames. Pings never end, so a limit for each frame alone would let a test wait for ever."""
+"""How long a test may read frames until a certain one arrives. A limit for each single frame is not enough: pings keep
+coming, so the test could wait for ever."""
 
 Frame = dict[str, Any]
 Record = dict[str, Any]

@@ -1,7 +1,7 @@
 """Prints whether the arguments of `script/test` choose `some` tests or `all`.
 
-`python -m tests.chosen -x tests/realtime` prints `some`. On the same line are the programs that these tests need and
-that may have to be downloaded, as in `some chromium`.
+On the same line it prints the programs that these tests need and that may have to be downloaded: for the arguments
+`-x tests/realtime`, `python -m tests.chosen` prints `some chromium`.
 
 pytest itself parses the arguments, so that the value of an option (`-k expression`, `--maxfail 3`) does not count as a
 path. For paths that do not exist the exit code is 1, with a sentence for each. For a wrong option pytest prints its own

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: an empty Redis, a publisher, the running product. Also the order of the tests."""
+"""Chooses the order of the tests, and has fixtures for all tests: an empty Redis, a publisher, the running product."""
 
 import os
 import random
@@ -38,10 +38,10 @@ SLOW = (
     "tests/realtime/feed/test_hub_machine.py",
     "tests/realtime/publish/test_publish_machine.py",
 )
-"""Tests that take up to some minutes, most of it waiting."""
+"""Tests that may take several minutes. Most of the time they only wait."""
 SLOW_SHARE = 0.6
-"""The slow tests are spread over this first part of the run: the rest of the processor's time serves the other tests,
-and at the end all processes of pytest are done at about the same time."""
+"""The share of the run, from its beginning, over which the slow tests are spread. While they wait, other tests use the
+processor. No slow test begins near the end, so all processes of pytest end at about the same time."""
 
 PROGRAMS = (
     "tests/config/test_hidden.py",
@@ -63,7 +63,11 @@ _tenants = count(1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need other programs, and spread the slow files among the others."""
+    """Mark the tests that need other programs, and choose the order of all tests.
+
+    With the environment variable SHUFFLE the order is random, and SHUFFLE is its seed. Otherwise the files with slow
+    tests are spread among the files without.
+    """
     for item in items:
         if item.nodeid.startswith(PROGRAMS) or needs_servers(item):
             item.add_marker("programs")
@@ -81,7 +85,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def shuffle(items: list[pytest.Item], seed: str) -> None:
     """Put the files, and the tests of each file, into an order that depends only on the seed.
 
-    So tests that need what another test leaves behind fail. All processes of pytest must have the same order.
+    In a random order, a test fails if it depends on what another test leaves behind. All processes of pytest must use
+    the same order.
     """
     chance = random.Random(seed)
     order = {item.nodeid: chance.random() for item in sorted(items, key=lambda item: item.nodeid)}
@@ -101,9 +106,9 @@ def needs_servers(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(servers: Servers) -> None:
-    """Start our PostgreSQL before pytest-django makes its test database. Remove two time limits of connections.
+    """Start our PostgreSQL before pytest-django makes its test database, and remove two time limits of connections.
 
-    A test may leave a transaction idle for any time.
+    Without these limits a test may wait for an answer, or leave a transaction idle, for any time.
     """
     for name in ("answer_seconds", "idle_in_transaction_seconds"):
         connections["default"].settings_dict["OPTIONS"].pop(name, None)

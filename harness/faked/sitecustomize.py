@@ -1,6 +1,7 @@
 """Makes `time.sleep` work under libfaketime, for each Python that starts with this folder on PYTHONPATH.
 
-Python sleeps until a time of the monotonic clock, which libfaketime 0.9.10 shifts although its options forbid it.
+Python's own `time.sleep` waits until the monotonic clock reaches a certain time. libfaketime 0.9.10 shifts that time,
+although it should not change the monotonic clock (see the variables in `embedded.faketime`).
 """
 
 import select

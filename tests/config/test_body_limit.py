@@ -1,4 +1,4 @@
-"""The limits on request bodies: announced ones, chunked ones, slow ones, and ones that are longer than announced."""
+"""The limits on request bodies: with an announced length, in chunks, slow, and longer than announced."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Static files are compressed for those who accept it, and are the same for everybody."""
+"""Static files are sent compressed to clients that accept gzip. Their content is the same for all clients."""
 
 import httpx
 import pytest

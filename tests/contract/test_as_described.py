@@ -35,9 +35,9 @@ async def ticket_at(address: str, client: httpx.AsyncClient) -> dict[str, str]:
 
 @contextmanager
 def large_records(publisher: Publisher, tenant_id: int) -> Iterator[int]:
-    """Publish more bytes than fit into one part of a snapshot. Yield the number of records.
+    """Publish more records than fit into one part of a snapshot, and yield how many they are.
 
-    Replace them with small records at the end.
+    At the end, replace the records with small ones.
     """
     number = SNAPSHOT_BYTES // LARGE + 2
     for index in range(number):
