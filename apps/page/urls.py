@@ -7,6 +7,9 @@ from apps.page import views
 urlpatterns = [
     path("", views.index, name="page"),
     path("jobs/<str:job>", views.index),
+    path("lectures", views.index),
+    path("lectures/<int:lecture>", views.index),
+    path("my", views.index),
     path("videos", views.index),
     path("videos/<int:video>", views.index),
     path("students/import", views.index),

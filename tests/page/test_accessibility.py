@@ -50,6 +50,17 @@ async def test_no_view_breaks_a_rule(
         await page.goto(console.address + path)
         await is_live(page)
         await check(page, axe)
+    async with system.client() as client:
+        (lecture,) = (await client.get("/api/v1/lectures/", params={"search": "중등 수학 A"})).json()["results"]
+    await page.goto(f"{console.address}/lectures")
+    await page.locator("#lectures tbody tr").first.wait_for(timeout=PATIENCE)
+    await check(page, axe)
+    await page.goto(f"{console.address}/lectures/{lecture['id']}")
+    await page.locator(".lessons > li").first.wait_for(timeout=PATIENCE)
+    await check(page, axe)
+    await page.locator("#lecture-students + button").click()
+    await page.locator(".enrol-dialog tbody input").first.check(timeout=PATIENCE)
+    await check(page, axe)
     await page.goto(f"{console.address}/jobs/{job_id}")
     await page.locator("#job-result .failed-rows button").first.click(timeout=PATIENCE)
     await page.locator("#job-rows tbody tr").first.wait_for()
@@ -57,3 +68,13 @@ async def test_no_view_breaks_a_rule(
     await page.locator("#sign-out").click()
     await page.locator("#tenant").wait_for()
     await check(page, axe)
+
+
+@pytest.mark.parametrize(("width", "colours"), [(360, "dark"), (1440, "light")])
+async def test_the_view_of_a_student_breaks_no_rule(console: Console, axe: str, width: int, colours: str) -> None:
+    viewport = {"width": width, "height": 800}
+    page = await console.open("/", "student", viewport=viewport, color_scheme=colours)
+    await is_live(page)
+    await page.locator(".films > li").first.wait_for(timeout=PATIENCE)
+    await check(page, axe)
+    assert await page.evaluate("document.documentElement.scrollWidth") == width

@@ -69,7 +69,10 @@ async def test_a_link_that_the_role_may_not_open_says_so_and_keeps_the_address(c
     await expect(page).to_have_url(re.compile("/videos$"))
 
 
-@pytest.mark.parametrize("path", ["/", ABSENT, "/jobs/report:1", "/videos", "/videos/7", "/students/import"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", ABSENT, "/jobs/report:1", "/lectures", "/lectures/7", "/my", "/videos", "/videos/7", "/students/import"],
+)
 async def test_the_server_answers_each_address_with_the_page(system: System, path: str) -> None:
     async with httpx.AsyncClient(base_url=system.address) as client:
         page, other = await client.get(path), await client.get("/")
@@ -112,7 +115,7 @@ async def test_no_view_is_wider_than_a_phone(console: Console, language: str) ->
     await is_live(page)
     if language == "en":
         await page.get_by_role("button", name="English").click()
-    for path in ("/", "/jobs/wide:1", "/videos", "/students/import"):
+    for path in ("/", "/jobs/wide:1", "/lectures", "/videos", "/students/import"):
         await page.goto(console.address + path)
         await is_live(page)
         assert await page.evaluate("document.documentElement.scrollWidth") == 360, path

@@ -5,7 +5,7 @@ import { Cards } from "./cards.js";
 import { ConnectionLine } from "./frame/connection.js";
 import { at } from "./dom.js";
 import { onSignedOut, onSubmit } from "./forms.js";
-import { LAZY, VIEWS } from "./frame/addresses.js";
+import { LAZY, VIEWS, homeOf } from "./frame/addresses.js";
 import { Bell } from "./frame/bell.js";
 import { Router } from "./frame/router.js";
 import { Screens } from "./frame/screens.js";
@@ -21,7 +21,7 @@ import { Question } from "./question.js";
 import { complain, reached, repeat, say, sentenceFor } from "./sentences.js";
 import { SignIns } from "./frame/sign-ins.js";
 import { currentLanguage, setLanguage, t, wordFor } from "./strings.js";
-import { bindVideoForm, listLectures, listMissingLectures } from "./videos/video-form.js";
+import { bindVideoForm, chooseLecture, listLectures, listMissingLectures } from "./videos/video-form.js";
 import * as videos from "./videos/videos.js";
 
 const SCREENS = ["sign-in", "change", "refused", "work"];
@@ -50,6 +50,7 @@ const line = new ConnectionLine({
 }, () => live.reconnect());
 const screens = new Screens(at("work"), {
   go: (address) => router.go(address), setQuery: (query) => router.replaceQuery(query), claims: api.signedIn, live,
+  play: (id) => player.play(id),
   ask: (key, values) => question.ask(key, values), failed: leave,
 });
 /** Whether somebody who need not change the password wants to. */
@@ -78,6 +79,8 @@ function enter(moveFocus = false) {
   live.close();
   screens.clear();
   for (const dialog of [player, signIns, question]) dialog.close();
+  const home = claims ? homeOf(claims.role) : "/";
+  if (location.pathname === "/" && home !== "/") history.replaceState(null, "", home);
   const allowed = claims !== null && VIEWS[router.place.view].includes(claims.role);
   changing &&= claims !== null && !claims.must_change_password;
   const screen = !claims ? "sign-in" : claims.must_change_password || changing ? "change" : allowed ? "work" : "refused";
@@ -111,6 +114,7 @@ function showPlace(moveFocus) {
     else link.removeAttribute("aria-current");
   }
   if (view === "now") now.read(location.search);
+  if (view === "videos") chooseLecture();
   if (view === "job") live.show(topic);
   else jobPage.close();
   if (Object.hasOwn(LAZY, view)) return; // it sets the title and the focus itself when it is loaded
@@ -171,6 +175,7 @@ function watch(claims) {
   say("import-problem", null);
   say("video-problem", null);
   line.show({ state: "connecting", reason: "", nextAt: null });
+  if (!VIEWS.now.includes(claims.role)) return; // students and parents: their view says what it watches
   live.open();
   listLectures();
 }

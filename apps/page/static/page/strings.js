@@ -9,6 +9,8 @@ const TEXT = {
   views: ["화면", "Views"],
   view_now: ["작업 현황", "Now"],
   view_imports: ["명단 가져오기", "Import"],
+  view_lectures: ["강의", "Lectures"],
+  view_my: ["내 강의", "My lectures"],
   view_videos: ["동영상", "Videos"],
   imports_title: ["학생 명단 가져오기", "Import students"],
 
@@ -168,9 +170,10 @@ const TEXT = {
   change: ["변경", "Change"],
   staff_only_title: ["직원용 화면입니다", "This page is for staff"],
   staff_only: [
-    "학원 직원이 학생 명단과 강의 동영상을 올리는 화면입니다. 학생과 학부모께서는 학원에 문의해 주십시오.",
-    "The academy’s staff import students and upload videos here. Students and parents, please ask your academy.",
+    "이 주소는 학원 직원이 쓰는 화면입니다. 처음 화면에서 내게 맞는 화면을 볼 수 있습니다.",
+    "The academy’s staff use this address. The first page shows what is there for you.",
   ],
+  to_home: ["처음 화면으로", "To the first page"],
   choose: ["파일 선택", "Choose a file"],
   drop: ["또는 파일을 여기에 끌어다 놓으십시오", "or drop one here"],
   formats: [".xlsx · .xls · .csv, 최대 20 MB", ".xlsx, .xls or .csv, up to 20 MB"],

@@ -1,15 +1,19 @@
 // The addresses of the page: which view each of them shows, and who may open it. `apps/page/urls.py` serves the same ones.
 
 const FACULTY = ["owner", "staff", "teacher"];
+const OUTSIDERS = ["student", "parent"];
 
 const TOPIC = /^[a-z]{1,16}:[\w-]{1,64}$/;
 
 /** The views, and the roles that may open them. @type {{[view: string]: string[]}} */
-export const VIEWS = { now: FACULTY, job: FACULTY, imports: FACULTY, videos: FACULTY };
+export const VIEWS = { now: FACULTY, job: FACULTY, imports: FACULTY, lectures: FACULTY, my: OUTSIDERS, videos: FACULTY };
 
 /** The views that are loaded when they are opened. Their addresses are `/<view>` and `/<view>/<id>`.
  *  @type {{[view: string]: () => Promise<import("./screens.js").ViewModule>}} */
-export const LAZY = {};
+export const LAZY = {
+  lectures: () => import("../lectures/lectures.js"),
+  my: () => import("../my/my.js"),
+};
 
 /** @typedef {{view: string, topic: string, id: string}} Place
  *  `topic` is what a job's own page shows, and `id` what follows the name of a view that is loaded when it is opened. Else "". */
@@ -25,6 +29,11 @@ export function placeOf(path) {
   if (first === "jobs" && second) return { view: "job", topic: TOPIC.test(second) ? second : `job:${second}`, id: "" };
   if (Object.hasOwn(LAZY, first) && second !== "") return { view: first, topic: "", id: second ?? "" };
   return null;
+}
+
+/** The address of the view that somebody sees first. @param {string} role */
+export function homeOf(role) {
+  return OUTSIDERS.includes(role) ? "/my" : "/";
 }
 
 /** The address of a job's own page. @param {string} topic */

@@ -8,7 +8,7 @@ import { setTitle } from "./title.js";
 /**
  * What a view may use of the page. `failed` takes the problem of a request after which somebody else is signed in, or nobody.
  * @typedef {{go(address: string): void, setQuery(query: string): void, claims(): import("../api.js").Claims | null,
- *   live: import("../jobs/live.js").Live, ask(key: string, values?: {[name: string]: string}): Promise<boolean>,
+ *   live: import("../jobs/live.js").Live, play(id: string): Promise<void>, ask(key: string, values?: {[name: string]: string}): Promise<boolean>,
  *   failed(problem: unknown): void}} Context
  * A view builds its heading with the id `<name>-title` and the attribute `tabindex="-1"`. `show` may be called again with another
  * place, `leave` when another view is shown, and `render` after the language was changed.

@@ -13,7 +13,6 @@ import { Register } from "./register.js";
  *   bell: import("../frame/bell.js").Bell}} Parts
  */
 
-const ticket = () => api.callJson("/api/v1/realtime/ticket/", { method: "POST" });
 
 export class Live {
   #register = new Register();
@@ -29,11 +28,15 @@ export class Live {
     this.#onState = onState;
   }
 
-  /** Connects for whoever is signed in. */
-  open() {
+  /** Connects for whoever is signed in. Students and parents may watch only what they name.
+   *  @param {string[]} [topics] without them, everything */
+  open(topics) {
+    this.#feed?.close();
+    const ticket = () => api.callJson("/api/v1/realtime/ticket/", { json: topics ? { topics } : {} });
     const feed = connect({ ticket, resolve: async (topic) => (await readOne(topic))?.record ?? null });
     this.#feed = feed;
     feed.on("state", this.#onState);
+    if (topics) return;
     feed.watch("*", (record) => this.#take(record));
     for (const newest of readNewest()) {
       // A convenience: the feed brings what runs and what has just ended.
@@ -86,6 +89,7 @@ export class Live {
 
   /** Shows a record of the feed. @param {Record} next */
   #take(next) {
+    if (next.topic.startsWith("lecture:")) return; // tells that its videos have changed: no job
     const { now, jobPage, speaker, bell } = this.#parts;
     this.#listFor(next.topic)?.show(next);
     const { before, work } = this.#register.take(next);

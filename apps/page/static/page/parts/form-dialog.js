@@ -20,13 +20,13 @@ let made = 0;
 export class FormDialog {
   #id = `form-${++made}`;
   #options;
-  #title = element("h2", { id: `${this.#id}-title` });
+  #title = element("h2", { id: `${this.#id}-heading` });
   #close = cell("button", "", { type: "button", class: "quiet" });
   #fields = element("fieldset", { class: "form-fields" });
   #problem = element("p", { class: "problem", role: "alert" });
   #send = cell("button", "", { class: "main" });
   #form = /** @type {HTMLFormElement} */ (element("form", {}, this.#fields, this.#problem, element("p", { class: "actions" }, this.#send)));
-  #dialog = /** @type {HTMLDialogElement} */ (element("dialog", { class: "form-dialog", "aria-labelledby": `${this.#id}-title` },
+  #dialog = /** @type {HTMLDialogElement} */ (element("dialog", { class: "form-dialog", "aria-labelledby": `${this.#id}-heading` },
     element("header", {}, this.#title, this.#close), this.#form));
   /** @type {any} */
   #answer = null;

@@ -12,8 +12,9 @@ import { t } from "../strings.js";
  * `path` is the address of the list in the API, and `label` the key of the list's name. `none` is the key of the sentence for a list
  * without rows. `nameOf` names a row to a screen reader. With `onSelect`, rows can be selected. `onQuery` takes the filters and the page,
  * as the part of an address after `?`, whenever they change. `failed` takes a problem after which somebody has to sign in again.
+ * `always` gives filters that the API gets besides those of the query.
  * @typedef {{path: string, label: string, none: string, columns: Column[], nameOf(row: Row): string, onSelect?(rows: Row[]): void,
- *   onQuery?(query: string): void, failed(problem: unknown): void}} Options
+ *   onQuery?(query: string): void, failed(problem: unknown): void, always?(query: URLSearchParams): {[name: string]: string}}} Options
  */
 
 export class PagedTable {
@@ -69,7 +70,7 @@ export class PagedTable {
     const asked = ++this.#asked;
     this.#loading = true;
     try {
-      const query = this.#query.toString();
+      const query = new URLSearchParams({ ...this.#options.always?.(this.#query), ...Object.fromEntries(this.#query) }).toString();
       const { count, results, next } = await api.callJson(`${this.#options.path}${query && `?${query}`}`);
       if (asked !== this.#asked) return;
       this.count = count;
@@ -160,7 +161,7 @@ export class PagedTable {
   }
 
   #head() {
-    const heads = this.#options.columns.map(({ head }) => cell("th", head && t(head), { role: "columnheader", scope: "col" }));
+    const heads = this.#options.columns.map(({ head }) => (head ? cell("th", t(head), { role: "columnheader", scope: "col" }) : element("td", { role: "cell" })));
     if (this.#options.onSelect) heads.unshift(element("th", { role: "columnheader", class: "tick" }, this.#pageBox()));
     return element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, ...heads));
   }

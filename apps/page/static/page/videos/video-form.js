@@ -14,9 +14,16 @@ export async function listLectures() {
   try {
     const found = await videos.lectures();
     lecture.replaceChildren(...found.map(({ id, title }) => new Option(title, `${id}`)));
+    chooseLecture();
   } catch (error) {
     complain("video-problem", error);
   }
+}
+
+/** Chooses the lecture that the address names, as in `/videos?lecture=7`. */
+export function chooseLecture() {
+  const named = new URLSearchParams(location.search).get("lecture");
+  if ([...lecture.options].some(({ value }) => value === named)) lecture.value = named ?? "";
 }
 
 /** Fills it where the server could not be reached when it was filled last. */

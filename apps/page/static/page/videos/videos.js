@@ -68,7 +68,7 @@ export async function upload(file, title, lecture, onPercent) {
 
 /** @returns {Promise<{id: number, title: string}[]>} */
 export async function lectures() {
-  return (await api.callJson("/api/v1/lectures/?page_size=200")).results;
+  return (await api.callJson("/api/v1/lectures/?active=true&page_size=200")).results;
 }
 
 /** Plays a video in the dialog; its address is asked for at each play, since it is good for some hours only. */
