@@ -1,4 +1,4 @@
-"""Tests of pings, of the lifetime of a connection, and of its subscriptions in Redis."""
+"""Tests of pings, of the lifetimes of connections, and of how many subscriptions in Redis the connections need."""
 
 import asyncio
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ async def test_a_connection_ends_with_its_lifetime_unless_it_is_refreshed(hasty_
 
 
 async def pinged(watcher: Watcher) -> None:
-    """Wait until another ping has arrived. Another task reads the frames."""
+    """Wait until the watcher has received one more ping. The test reads the watcher's frames in a separate task."""
     count = sum(frame["type"] == "ping" for frame in watcher.frames)
     while sum(frame["type"] == "ping" for frame in watcher.frames) == count:
         await asyncio.sleep(0.01)

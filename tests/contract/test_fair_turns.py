@@ -1,4 +1,7 @@
-"""Tests, by the order in which jobs begin, that many jobs of one academy do not delay those of another."""
+"""Tests that many jobs of one academy do not delay the jobs of another.
+
+The tests check the order in which the worker begins the jobs.
+"""
 
 import asyncio
 import json

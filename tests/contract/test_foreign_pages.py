@@ -1,4 +1,4 @@
-"""Tests that only pages of allowed origins may read errors, and use the paths that the protocol documents."""
+"""Tests that pages may use the paths that the protocol documents, and read errors, only if their origin is allowed."""
 
 from collections.abc import Iterator
 

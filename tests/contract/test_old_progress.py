@@ -1,4 +1,4 @@
-"""Tests of progress from old workers in new web processes: over HTTP only the job's academy gets it, without SQL."""
+"""Tests that new web processes show an old worker's progress to the job's academy only, and without SQL."""
 
 from collections.abc import Callable
 from uuid import uuid4

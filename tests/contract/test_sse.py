@@ -107,7 +107,7 @@ async def cookie_ticket(client: httpx.AsyncClient) -> str:
 def cookie_of(system: System, ticket: str, **changed: Any) -> dict[str, str]:
     """Return a cookie header with a changed ticket, signed with the server's key.
 
-    `changed` names claims of the ticket that are times, and the seconds to add to each.
+    `changed` has, for each claim to change, the number of seconds to add. All these claims are times.
     """
     key = system.ticket_key()
     claims = jwt.decode(ticket, key, ["HS256"], audience="realtime-cookie")

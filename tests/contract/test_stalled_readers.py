@@ -24,7 +24,7 @@ from realtime.records.record import draft_record
 TENANT = 77_011
 CLIENTS = 12
 RECORDS, RECORD_BYTES = 150, 60_000
-"""The records have 9 MB together. A copy for each client would need 108 MB for each transport."""
+"""All records together have 9 MB. For each transport, one copy for each client would need 108 MB."""
 FLAT_BYTES = 60_000_000
 ASK = "/api/v1/realtime/snapshot/"
 

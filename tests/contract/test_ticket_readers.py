@@ -173,7 +173,7 @@ def uses_of(reader: TicketReader, text: str) -> list[str]:
 
 
 async def test_no_ticket_is_accepted_after_a_revocation(own_system: System) -> None:
-    """The access token is newer than the revocation, so only the ticket can be refused."""
+    """Revoked tickets are sent with access tokens from after the revocation, so only the tickets can be refused."""
     ((video_id, enrolment_id, tenant_id, user_id),) = own_system.query(STUDENT_OF_A_VIDEO)
 
     async def log_out(held: Visitor) -> None:

@@ -16,7 +16,7 @@ NEW = "우리집 고양이의 지금 이름은"
 
 @pytest.fixture(autouse=True)
 def typed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list for the answers to the prompts. While it is empty, each answer is the new password."""
+    """Return the list of the answers to the next prompts. While it is empty, each answer is the new password."""
     words: list[str] = []
     monkeypatch.setattr("getpass.getpass", lambda **_: words.pop(0) if words else NEW)
     return words

@@ -1,4 +1,4 @@
-"""Tests of files as answers: they are read while they are sent, and closed with the answer."""
+"""Tests of answers that contain a file: it is read while it is sent, and closed when Django closes the answer."""
 
 import asyncio
 import io

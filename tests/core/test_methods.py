@@ -1,4 +1,4 @@
-"""Tests that a method without a handler is answered with 405, and a method without roles with 403."""
+"""Tests that an HTTP method without a handler is answered with 405, and one that no role may use with 403."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Tests of the cookie with the refresh token: its name behind TLS, and who may set one."""
+"""Tests of the cookie with the refresh token: its name with and without TLS, and which origins may use it."""
 
 import pytest
 from django.test import RequestFactory

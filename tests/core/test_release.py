@@ -19,7 +19,7 @@ class Text(str):
 
 @pytest.fixture
 def bodies(monkeypatch: pytest.MonkeyPatch) -> Iterator[list["weakref.ref[Text]"]]:
-    """Return weak references to the strings of all parsed bodies, while the garbage collector is off."""
+    """Switch off the garbage collector. Yield a list that gets a weak reference to each string of a parsed body."""
     found: list[weakref.ref[Text]] = []
     from apps.core.parsers import BoundedJSONParser  # noqa: PLC0415 - REST framework must import it first
 

@@ -1,4 +1,4 @@
-"""Tests that `manage.py runserver` serves everything. As for developers, it has its reloader and a real port."""
+"""Tests that `manage.py runserver` serves everything. It runs as for developers: with its reloader, on a real port."""
 
 import subprocess
 import sys

@@ -15,7 +15,7 @@ from embedded.redis import RedisServer
 
 @pytest.fixture
 def counted_in(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
-    """Empty a Redis, let the throttling count in it, and yield a client of it."""
+    """Empty a Redis, make the throttling keep its counters there, and yield a client of this Redis."""
     client: Redis = Redis.from_url(own_redis.url, socket_timeout=5)
     client.flushall()
     counters = Counters(client)

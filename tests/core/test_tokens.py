@@ -52,7 +52,7 @@ def key() -> bytes:
 
 
 def signed(**changes: Any) -> str:
-    """Return an access token with other claims. None leaves a claim out."""
+    """Return an access token with changed claims. A claim that is changed to None is left out."""
     claims = jwt.decode(access_token(CALLER), options={"verify_signature": False}) | changes
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, key(), "HS256")
 

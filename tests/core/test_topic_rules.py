@@ -1,4 +1,7 @@
-"""Tests of who may watch which topics: the faculty may watch any, students and parents the videos of their lectures."""
+"""Tests of who may watch which topics.
+
+The faculty may watch any topic. A student and her parent may watch only her lectures and their videos.
+"""
 
 from dataclasses import dataclass, field
 from uuid import uuid4

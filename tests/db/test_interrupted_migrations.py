@@ -12,7 +12,7 @@ from apps.domains.ai.models import AIJob
 from tests.db.test_indexes import test_each_index_exists_and_is_valid as check_index
 
 SEVERAL = {"ai.0002_indexes", "video.0002_indexes", "students.0002_indexes"}
-"""Migrations with several operations that are released already, and so stay as they are."""
+"""Migrations that have several operations. They stay as they are, because they have been released."""
 OURS = ("core", "ai", "video", "students", "lectures", "messaging", "realtime")
 
 
@@ -28,7 +28,7 @@ def test_a_migration_outside_a_transaction_has_one_operation() -> None:
 
 @pytest.fixture
 def backlog(transactional_db: None) -> Iterator[list[int]]:
-    """Yield the ids of two jobs of an earlier version. It had no turns, and sent the message of a new job at once."""
+    """Yield the ids of two jobs of a version that had no turns, and so sent the message of each new job at once."""
     call_command("migrate", "ai", "0004", verbosity=0)
     tenant = Tenant.objects.create(code="academy", name="Academy")
     yield [AIJob.objects.create(tenant=tenant, job_type="test").pk for _ in range(2)]

@@ -24,8 +24,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 REPOSITORIES = "academy/adapters/db/django/repositories"
 THE_WRITER = "academy/adapters/db/django/published_rows.py"
 OF_NO_STATE = {"pk", "tenant_id", "job_id", "updated_at", "payload"}
-"""Columns that are not checked: ids, and `updated_at`, which orders records. Of `payload`, a record holds only the file
-name, which never changes."""
+"""Columns that are not checked: ids, `updated_at` (it only orders records), and `payload` (a record holds only its file
+name, which never changes)."""
 PUBLISHED = {"status", "attempt", "error", "finished_at", "job_type", "result"} | {
     "title", "hls_path", "duration", "uploaded_at", "deleted_at",
 }  # fmt: skip
@@ -49,7 +49,8 @@ OTHER_ROWS = {
     "realtime/outbox/claims.py: _claimed(entry).update",
     "realtime/outbox/claims.py: rows.order_by().update",
 }
-"""Calls that write other tables. They write a column with the name of a published column, or name no columns."""
+"""Calls that write other tables. The test finds them because they write a column that is named like a published one, or
+name no columns."""
 FILES = (": default_storage.save", ": book.save")
 
 

@@ -1,4 +1,4 @@
-"""The push engine's source rebuilds from the database the records that were published for jobs and videos."""
+"""The push engine's source rebuilds the published records of jobs and videos from the database."""
 
 import time
 from collections.abc import Callable

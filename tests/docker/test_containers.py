@@ -38,7 +38,7 @@ def dockerfile() -> list[list[str]]:
 
 
 def _interpolated(value: str) -> str:
-    """Return the value with its variables replaced as by docker compose, if .env sets only the secrets.
+    """Return the value with its variables replaced as docker compose does for a .env that sets only the secrets.
 
     A variable in the default of another variable is replaced first.
     """

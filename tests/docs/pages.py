@@ -42,7 +42,7 @@ class Page:
         return _LINK.findall(self.prose)
 
     def rows(self, first_column: str) -> list[list[str]]:
-        """Return the rows of the first table whose first column has this heading. Raises LookupError."""
+        """Return the rows of the first table whose first column has this heading. Raise LookupError if none has."""
         lines = iter(self.prose.splitlines())
         for line in lines:
             if line.startswith(f"| {first_column} |"):

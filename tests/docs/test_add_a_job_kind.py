@@ -34,7 +34,7 @@ def project(tmp_path: Path) -> Path:
 
 async def test_a_job_kind_added_as_the_page_says_does_its_job(own_system: System, project: Path) -> None:
     system = own_system
-    # The system's worker does not know this kind. It would send the waiting job again, to itself.
+    # The system's worker has no handler for this kind, and would fail the job.
     system.worker.stop()
     environment = {**system.environment, "PYTHONPATH": str(project)}
 

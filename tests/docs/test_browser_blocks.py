@@ -50,7 +50,7 @@ async def test_the_console_shows_a_job_and_its_end(system: System, tab: Page) ->
 async def test_a_poller_moves_over_in_three_steps(system: System, tab: Page) -> None:
     async with system.client() as client:
         job_id = await import_workbook(client, sample_workbook(20, seed=72))
-    # the functions of the other page, without its feed
+    # The functions that `WATCH` defines, without the feed that it opens.
     shared = WATCH.partition("globalThis.feed")[0].partition(";\n")[2]
     draw = "window.drawn = []; function draw(id, status) { drawn.push([id, status]); }"
     call = f"window.result = await resultOf({json.dumps(job_id)}); await poll({json.dumps(job_id)});"

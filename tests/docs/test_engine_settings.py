@@ -1,4 +1,7 @@
-"""Tests that each default of the engine's settings is in one place, and that the page and the environment agree."""
+"""Tests that each default of the engine's settings is in only one place of the code.
+
+The engine's page and the environment variables have to have the same defaults.
+"""
 
 import re
 from dataclasses import fields
@@ -16,7 +19,7 @@ ROWS = {row[0].strip("`"): row[1] for row in page("realtime/README.md").rows("se
 DEFAULTS = {variable(field.name): getattr(Settings(), field.name) for field in fields(Settings)}
 NOTHING: tuple[Any, ...] = ("", (), {})
 ELSEWHERE = {"WORKER_LEASE_SECONDS": "REALTIME_LEASE_SECONDS"}
-"""Variables of the environment that have another name than their setting of the engine."""
+"""Environment variables whose names differ from the names of the engine settings that they set."""
 OF_THE_ENVIRONMENT = {
     ELSEWHERE.get(name.upper(), name.upper()): field.default
     for name, field in Environment.model_fields.items()

@@ -48,7 +48,7 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sql
 
 
 class Minimal:
-    """The example in its folder. The methods run its commands, with the tests' addresses for the documented ones."""
+    """The example in its folder. The methods run its commands, but at the tests' addresses."""
 
     def __init__(self, folder: Path, servers: Servers) -> None:
         self.folder, self._redis_url = folder, servers.redis.url

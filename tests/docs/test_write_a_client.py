@@ -1,4 +1,4 @@
-"""Tests that the page about clients of other people describes the tools as they are."""
+"""Tests that the page "Write your own client" describes the conformance tools as they are."""
 
 import asyncio
 import json

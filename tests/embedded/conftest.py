@@ -30,7 +30,7 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="package", autouse=True)
 def hang_ups_end_processes() -> Iterator[None]:
-    """Let SIGHUP end processes, even if the tests run under nohup. Child processes inherit an ignored signal."""
+    """Let SIGHUP end processes. Under nohup the tests ignore SIGHUP, and their child processes would, too."""
     ours = signal.getsignal(signal.SIGHUP)
     if ours is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -134,7 +134,7 @@ def test_a_command_of_a_later_redis_in_the_append_only_file_is_noticed(
     folder: Path, put_on_path: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _make_data(folder, durable=True)
-    # This program knows the format of all files, but not the command SET in the append-only file.
+    # This program can read the format of all files, but it has no command SET, which the append-only file contains.
     put_on_path('exec {real} "$@" --rename-command SET ""')
     assert _opened_by(RedisServer(folder, durable=True)) == PACKAGED_REDIS
     assert "Unknown command 'SET' reading the append only file" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def _run_up(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Run]:
-    """Yield a run that the tests share which leave it as they found it."""
+    """Yield a run that several tests share. Each of these tests leaves the run as it found it."""
     with scratch_folder("home of 학원") as folder:
         run = Run(folder)
         try:

@@ -170,7 +170,7 @@ class Chaos:
             await asyncio.sleep(self.chance.uniform(0.1, 2.0))
 
     async def database_links_ended(self) -> None:
-        """End all links to the database, as a restart of PostgreSQL does. Each lost statement raises an error."""
+        """End all links to the database, as a restart of PostgreSQL does. Running statements fail with an error."""
         await asyncio.to_thread(
             self.system.query,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -232,7 +232,7 @@ class Chaos:
 
 @asynccontextmanager
 async def faulty_webs(system: System, pair: RedisPair, number: int) -> AsyncIterator[list[Web]]:
-    """Run the system and `number` more web processes, each with its own proxy to Redis. Yield these processes."""
+    """Run the system and `number` more web processes, each with its own proxy to Redis. Yield the added processes."""
     webs: list[Web] = []
     pair.proxies += [Proxy(pair.master.port) for _ in range(number)]
     try:

@@ -36,7 +36,10 @@ def read_only(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def disk_full(server: RedisServer) -> Iterator[None]:
-    """Put a folder where Redis writes its dump, so that dumps fail, even as root. Redis refuses writes with MISCONF."""
+    """Put a folder in the place of the dump, so that even a Redis that runs as root cannot write one.
+
+    Redis refuses writes with MISCONF.
+    """
     with _client(server) as client:
         server.dump_file.unlink(missing_ok=True)
         server.dump_file.mkdir()

@@ -70,8 +70,8 @@ class Roamer:
                 await self.free.wait()
                 asks = set(self.asks)
                 self.take(await watcher.read())
-                # An open connection is sent the ends of all topics in its first snapshot. For unfinished topics that
-                # this snapshot lacks, the client has to reconnect and ask for them by name.
+                # A client that stays connected is sent the end of each topic that its first snapshot contains. If that
+                # snapshot lacks unfinished topics that the client holds, the client has to reconnect and name them.
                 if number < 2 and self.asks - asks:
                     return
 

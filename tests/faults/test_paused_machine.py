@@ -65,7 +65,7 @@ async def end_after_pause(
     with paused(worker) as number:
         await asyncio.sleep(PAUSE_SECONDS)
     assert number >= started
-    # A new client, because the server closes a connection that answers no ping during such a pause.
+    # A new client: the earlier one answered no pings during the pause, so the server may have closed its connection.
     async with await system.watcher(client) as later:
         return await later.until_terminal(topic)
 

@@ -159,6 +159,6 @@ async def roll(webs: list[Web]) -> None:
 
 
 def spread(times: list[float]) -> list[float]:
-    """Return for each second, from the first time on, the share of the times that fall into it."""
+    """Return which share of the times falls into each second. Seconds are counted from the earliest of the times."""
     seconds = Counter(int(at - min(times)) for at in times)
     return [round(seconds[second] / len(times), 3) for second in range(max(seconds) + 1)]

@@ -27,7 +27,7 @@ from tests.contract.test_ticket_readers import (
 )
 
 SOON_SECONDS = 10.0
-"""A generous limit. Closing a session takes 1 s if the process already knows of the silence, and 4 s otherwise."""
+"""A generous limit. Closing a session takes 1 s if the process has noticed before that Redis hangs, otherwise 4 s."""
 REFUSED = {
     "at_the_websocket": "4410",
     "at_the_events": "401",
@@ -167,7 +167,7 @@ async def test_a_revoked_session_stays_out_after_redis_answers_again(own_system:
         assert own_system.redis.pid is not None
         os.kill(own_system.redis.pid, signal.SIGCONT)
         await eventually(lambda: httpx.get(web.address + "/readyz").status_code == 200)
-        # Both processes refuse the session: the one that could not reach Redis, and the one whose link was silent.
+        # Both processes refuse the session: the one that the visitor uses, and the one that handled the logout.
         assert [(await visitor.client.get("/api/v1/jobs/")).status_code for _ in range(3)] == [401] * 3
         async with httpx.AsyncClient(base_url=own_system.address, headers=visitor.client.headers) as there:
             assert (await there.get("/api/v1/jobs/")).status_code == 401
