@@ -76,7 +76,7 @@ async def test_the_connections_of_a_session_or_a_whole_tenant_are_ended(revoking
 
 
 def test_it_says_that_redis_cannot_be_reached(own_system: System) -> None:
-    """The relay soon finds the stored revocation and revokes everybody of hanbit, so the test needs its own system."""
+    """The test needs its own system, because the relay soon finds the stored revocation and signs out all of hanbit."""
     done = revoke(own_system, "--tenant", "hanbit", REDIS_URL="redis://127.0.0.1:1/0")
     assert done.returncode == 1
     assert "Older tokens and tickets work until it can" in done.stdout

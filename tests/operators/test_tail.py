@@ -27,7 +27,7 @@ class Tail:
         self._said: list[str] = []
 
     async def wait_for_message(self, text: str) -> None:
-        """Wait until the command prints a line with `text` to stderr. Fail if the command ends before."""
+        """Wait until the command prints a line with `text` to stderr. Fail if the command ends first."""
         assert self.process.stderr is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
             while line := (await self.process.stderr.readline()).decode():

@@ -48,7 +48,7 @@ async def expect_state(page: Page, state: str, reason: str = "") -> None:
 
 
 async def expect_new_record_shown(page: Page, system: System, topic: str) -> None:
-    """Check that the page shows a record that is published now."""
+    """Publish a record, and wait until the page shows it. At the end, publish that the job was cancelled."""
     with Publisher.from_url(system.redis.url) as publisher:
         publisher.status(
             tenant_id=tenant_of(system, "hanbit"),
@@ -68,7 +68,8 @@ async def test_without_a_network_the_page_is_offline_at_once_and_live_again_afte
     page = await pages.open(system.address)
     await expect_state(page, "live")
     await page.context.set_offline(True)
-    # Do not wait for the state here: the emulation may leave a socket open, whose next frame makes the page live again.
+    # Read the reason at once, and do not wait for the state: the emulation may leave a socket open, and the next frame
+    # on this socket would make the page live again.
     await page.wait_for_function("() => !navigator.onLine")
     assert await page.locator("#connection").get_attribute("data-reason") == "no_network"
     await page.context.set_offline(False)

@@ -38,7 +38,7 @@ def workbook(name: str, *, good: int = GOOD) -> FilePayload:
 
 @contextmanager
 def worker_held(system: System) -> Iterator[None]:
-    """Freeze the worker, so that a running import stays at its progress."""
+    """Freeze the worker, so that a running import makes no progress."""
     pid = system.worker.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
@@ -50,7 +50,7 @@ def worker_held(system: System) -> Iterator[None]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def sign_in(browser: Browser, system: System) -> AsyncIterator[SignIn]:
-    """Return a function that signs in to an academy as a user, in a browser of its own."""
+    """Yield a function that signs in to an academy as a user. Each call uses a new browser context."""
     contexts = []
 
     async def enter(tenant: str, username: str) -> Page:

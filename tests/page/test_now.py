@@ -1,4 +1,4 @@
-"""The view "now": one list of all jobs of every kind, with filters, cancel, retry, and news of what ends unseen."""
+"""The view "now": one list of all jobs of every kind, with filters, cancel, retry, and news of ended jobs."""
 
 import re
 

@@ -88,7 +88,7 @@ async def test_events_arrive_while_the_stream_is_open(system: System, proxy: Pro
 
 
 async def test_a_body_that_the_proxy_passes_on_is_refused_before_it_is_sent(proxy: Proxy) -> None:
-    """A stranger sends a video. The server answers before it has the whole video, and the proxy passes this on."""
+    """A stranger sends a video. The server answers before it has the whole video. The proxy passes the answer on."""
     async with browser(proxy, "127.0.0.24", http2=False) as stranger:
         answer = await stranger.post("/media/videos/", content=b"x" * 30_000_000, headers={"Content-Type": "video/mp4"})
     assert answer.status_code in {401, 413}

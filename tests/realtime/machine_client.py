@@ -148,7 +148,10 @@ class Client:
             self.fold[topic] = fields
 
     def _resolve_doubtful(self, shown: set[str]) -> None:
-        """Set doubtful topics that have ended to their true state, as a detail view does. Drop unfinished others."""
+        """Resolve the topics of the fold that are not in `shown`, as a client does with a detail view.
+
+        A topic that has ended gets its true state. Otherwise the topic is dropped, unless the fold has its end.
+        """
         for topic, held in list(self.fold.items()):
             if topic in shown:
                 continue

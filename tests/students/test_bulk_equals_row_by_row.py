@@ -70,7 +70,7 @@ def numbered(rows: list[Row]) -> list[Row]:
 
 
 def begin(befores: list[Before], now: Any) -> tuple[Academy, Lecture, dict[int, int]]:
-    """Create an academy with these students and a lecture. Return both, and each student's number by database key."""
+    """Create an academy with these students and a lecture. Return academy, lecture, and `{student's key: number}`."""
     academy = Academy()
     lecture, keys = academy.lecture(), {}
     for number, before in enumerate(befores):

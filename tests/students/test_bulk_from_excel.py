@@ -139,7 +139,7 @@ def test_deleting_the_lecture_during_an_import_stops_it(academy: Academy) -> Non
 
 @contextmanager
 def counted_statements() -> Iterator[list[str]]:
-    """Yield a list that collects the statements sent to PostgreSQL, except the lock and transaction control."""
+    """Yield a list that collects the statements sent to PostgreSQL, except BEGIN, COMMIT, and the one that locks."""
     seen: list[str] = []
 
     def count(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:

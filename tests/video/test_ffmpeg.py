@@ -230,7 +230,7 @@ def test_a_playlist_cannot_open_other_files_even_where_ffmpeg_would(tmp_path: Pa
 
 @pytest.mark.parametrize("most", [100_000_000, 400_000_000])
 def test_a_video_that_needs_too_much_memory_is_not_called_damaged(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sometimes ffmpeg gets no memory. Sometimes it cannot start a thread, which may also be the machine's fault."""
+    """Either error may be raised: in some runs ffmpeg fails to get memory, and in others to start a thread."""
     ffmpeg_program()  # tries the program once, while the limit is still the usual one
     monkeypatch.setattr("academy.adapters.video.ffmpeg.MAX_MEMORY_BYTES", most)
     with pytest.raises((FfmpegLimitError, FfmpegTroubleError)):

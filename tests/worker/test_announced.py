@@ -113,7 +113,7 @@ def test_an_announced_upload_counts_as_stored_and_one_too_many_is_refused(lesson
 
 
 def send(video: Video) -> None:
-    """Store the file like an upload to the announced address, which a browser can repeat while the address is valid."""
+    """Store the file, like an upload to the announced address. A browser can repeat it until the address expires."""
     default_storage.save(video.source, ContentFile(b"x" * (video.size or 0)))
 
 
@@ -161,7 +161,7 @@ def test_a_file_that_is_sent_again_after_its_deletion_is_deleted_when_the_addres
 
 @bucket
 def test_a_file_that_came_with_its_request_does_not_count_after_its_deletion(lesson: Session) -> None:
-    """Such a video has no upload address, to which a file could still be sent. So no space stays reserved."""
+    """No file can be sent later, because the video has no upload address. So no space stays reserved for it."""
     video_id = videos.submit(lesson.tenant_id, lesson.pk, title="Video", source="uploads/videos/1/x", size=700)
     assert stored_bytes(lesson.tenant_id) == 700
     videos.delete(lesson.tenant_id, video_id)

@@ -37,7 +37,7 @@ def test_the_doctor_uses_the_client_that_sends(
     sqs.provision_queues()
 
     class Refused:
-        """A client that sends without credentials, while the clients that receive have some."""
+        """A client for sending that has no credentials. The clients for receiving have credentials."""
 
         def get_queue_url(self, **_: Any) -> None:
             raise BotoCoreError

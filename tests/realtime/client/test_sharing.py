@@ -67,7 +67,7 @@ async def test_a_counting_topic_never_goes_back_or_repeats_over_handovers(tabs: 
             connection.send("records", place=f"e.{count}.f", records=[record("job:a", "PROCESSING", count)])
         await pages.pop(0).close()
         connection = await tabs.next()
-        # Records that the server published meanwhile, from the place of the successor on.
+        # Answer as a server that has published one record since the place with which the next tab connects.
         place = connection.query["since"][0]
         count += 1
         assert int(place.split(".")[1]) < count

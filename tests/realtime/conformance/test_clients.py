@@ -23,7 +23,7 @@ TOOLS = PROJECT / "realtime" / "conformance"
 EXAMPLE = TOOLS / "example_client.py"
 NODE = Path(sys.prefix) / "bin" / "node"
 NOT_AS_DESCRIBED = {"novelties"}
-"""The session whose frames have fields that the document does not know."""
+"""The session whose frames have fields that the protocol document does not describe."""
 PATIENCE_WITH_WRONG_CLIENTS = 8.0
 
 

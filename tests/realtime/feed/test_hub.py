@@ -121,7 +121,10 @@ class Busy:
         self.hub, self.numbers, self.reads = hub, count(), 0
         self.before: list[tuple[str, int, str]] = []
         self.after: list[tuple[str, int, str]] = []
-        """What else `read_topics` publishes: `before` its read from Redis, and `after` it."""
+        """More states that `read_topics` publishes, each as topic, attempt and status.
+
+        Those in `before` are published before it reads from Redis, and those in `after` afterwards.
+        """
         self._read = hub._reader.read_topics
 
     async def go_on(self, others: list[tuple[str, int, str]]) -> None:

@@ -243,7 +243,7 @@ class HubMachine(RuleBasedStateMachine):
         self.turn(turns)
 
     def _publish(self, topic: str, attempt: int, status: str, percent: int) -> None:
-        """Publish a state. Outdated progress, as of a dead worker, is published too. An outdated end is not."""
+        """Publish a state, unless it is an outdated end. Outdated progress is published, as by a replaced worker."""
         true = self.database.get(topic)
         new = {"attempt": attempt, "status": status}
         if true is None or (strength(new) >= strength(true) and (attempt > true["attempt"] or strength(true)[1] < 2)):
@@ -428,7 +428,7 @@ class HubMachine(RuleBasedStateMachine):
         return scripts.snapshot(cast("list[bytes]", script(names, values)))
 
     def _compare(self, client: Client, fresh: dict[str, Record]) -> None:
-        """Raise a problem found in the client's frames (guarantee 2). Compare its fold with `fresh` (guarantee 3)."""
+        """Raise any problem noted in the client's frames (guarantee 2). Compare its fold with `fresh` (guarantee 3)."""
         for problem in client.problems:
             raise problem
         for topic, record in fresh.items():
@@ -444,7 +444,8 @@ class HubMachine(RuleBasedStateMachine):
     async def _compare_with_new(self, client: Client, hub: LossyHub, number: int) -> None:
         """Connect a new client with the same topics. Check that `client` holds each record that the new client is sent.
 
-        Check also that the new client is sent each topic that it names, shown or not.
+        For each topic that the new client names, check that it is sent the record, or is told that Redis has none. This
+        includes topics that the feed does not show.
         """
         new = Client(self.tenant_id, sorted(client.topics.patterns), self.database)
         new.connect(hub, None)

@@ -135,7 +135,7 @@ async def test_a_revocation_that_went_to_the_old_master_is_written_again(
 async def test_a_look_reads_only_rows_that_were_sent_recently(
     pair: RedisPair, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look publishes rows again. Rows sent long ago were already published by the fill, and a day may have many."""
+    """The fill has already published rows that were sent long ago. A look leaves them out, because they may be many."""
     await in_thread(Relay().round)
 
     def sent_long_ago() -> None:

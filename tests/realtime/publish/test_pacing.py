@@ -47,7 +47,10 @@ class Run:
             self.pacer.waited(0.015)
 
     def turn(self, *, fails: bool = False) -> None:
-        """Let the call that is under way succeed or fail. If there is none, send the next updates, or probe Redis."""
+        """Let the call that is under way succeed or fail. If no call is under way, begin one.
+
+        The new call sends the next updates. If there are none to send, it probes Redis, unless no probe is due.
+        """
         if self._under_way is None:
             self._under_way = self.pacer.take(self.now) or None
             if self._under_way is None and self.pacer.next_at <= self.now:

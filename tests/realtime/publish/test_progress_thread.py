@@ -43,7 +43,7 @@ def threads() -> list[threading.Thread]:
 
 
 def in_child(do: Callable[[], bool]) -> bool:
-    """Run `do` in a forked child, and return its result. The child ends without the clean-up of its parent."""
+    """Run `do` in a forked child, and return its result. The child runs no exit handlers of its parent."""
     child = os.fork()
     if child == 0:
         signal.alarm(CHILD_SECONDS)  # ends the child, whatever it waits for

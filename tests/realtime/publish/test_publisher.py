@@ -339,7 +339,7 @@ def test_the_published_time_is_never_in_the_future(redis: Redis, tenant_id: int)
 def test_a_clock_of_redis_that_is_a_day_ahead_removes_no_topic_that_has_just_ended(
     redis: Redis, tenant_id: int
 ) -> None:
-    """The workers' clocks say that the topics ended an hour ago. The clock of Redis says that it was 25 hours ago."""
+    """By the workers' clocks, the topics ended an hour ago. By the clock of Redis, they ended 25 hours ago."""
     publisher = Publisher(redis)
     then = time.time() - DAY - HOUR
     for number in range(5):

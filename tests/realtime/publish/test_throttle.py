@@ -28,7 +28,7 @@ HISTORIES = st.lists(st.one_of(SAID, SAID, PASSED, STATUSES), max_size=60)
 
 @dataclass
 class Run:
-    """A throttle and its clock. It records all updates (`said`), and those that were sent, with the time (`left`)."""
+    """A throttle, its clock, all updates (`said`), and those that were sent, each with its time (`left`)."""
 
     throttle: Throttle = field(default_factory=lambda: Throttle(INTERVAL))
     now: float = 1000.0

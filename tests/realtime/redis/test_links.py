@@ -257,7 +257,7 @@ async def test_a_connection_that_is_given_up_while_the_hub_closes_does_not_delay
 
 
 def test_clients_are_made_in_one_place() -> None:
-    """A client that is made in another way would not notice that its Redis was replaced."""
+    """A client that another module made itself would not notice that its Redis was replaced."""
     made = [
         path.relative_to(PROJECT).as_posix()
         for folder in ("academy", "apps", "realtime", "config", "embedded")

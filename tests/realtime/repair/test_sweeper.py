@@ -115,7 +115,7 @@ def test_a_worker_that_publishes_between_the_check_and_the_mark_is_not_marked(
     tenant_id: int,
     meanwhile: str,
 ) -> None:
-    """The script compares the offset and the lease inside Redis."""
+    """The script that marks topics checks the offset and the lease once more, inside Redis."""
 
     class Late(Leases):
         def _mark_call(self, *arguments: Any) -> Any:
@@ -297,7 +297,7 @@ def test_sweeping_needs_a_round_trip_for_hundreds_of_topics_and_only_the_tenants
     assert calls["cmdstat_evalsha"] == 1000
 
 
-# Topics without a row or a worker that could end them.
+# Unfinished topics that have no row in the database, so that nobody else would end them.
 
 
 def test_an_unfinished_topic_whose_row_is_gone_is_ended_at_the_second_look(

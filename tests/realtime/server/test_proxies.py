@@ -32,7 +32,7 @@ def test_no_other_peer_is_trusted(peer: str) -> None:
         ("::ffff:203.0.113.5", ("203.0.113.5", 0)),
         ("203.0.113.5:99999", ("203.0.113.5", 0)),
         ("203.0.113.5:x", ("203.0.113.5", 0)),
-        # The client itself may have written the addresses further left.
+        # The client is the last address that is not a proxy. It may itself have written the addresses before its own.
         ("127.0.0.1, 203.0.113.5", ("203.0.113.5", 0)),
         ("10.9.9.9, 203.0.113.5, 10.0.0.2", ("203.0.113.5", 0)),
         ("::1,203.0.113.5", ("203.0.113.5", 0)),

@@ -59,7 +59,7 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def workshop(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a copy of each application in `apps/`, and with the packed client installed for all of them.
 
-    Other packages are found in the folder above, so installing needs no network.
+    The applications import other packages from `node_modules` in the folder above, so installing needs no network.
     """
     above = tmp_path_factory.mktemp("workshop")
     (above / "node_modules").symlink_to(npm.packages())

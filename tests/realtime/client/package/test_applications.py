@@ -28,7 +28,7 @@ async def visit(tabs: Tabs, address: str) -> Page:
 
 
 async def see_a_job_end(tabs: Tabs, address: str) -> None:
-    """Watch the page of an application that shows the job in its `<output>`, while the job ends."""
+    """Open an application that shows a job in its `<output>`. End the job, and check what the page shows."""
     page = await visit(tabs, address)
     connection = await tabs.next()
     connection.greet("e.1.f", [record("PROCESSING", 1, progress={"percent": 40})])

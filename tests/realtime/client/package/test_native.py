@@ -1,6 +1,6 @@
 """The client with the condition `react-native`: no locks, and no connection while the application is in the background.
 
-A browser without what React Native does not have stands in for it.
+The tests run in a browser, in which they hide everything that React Native does not have.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ MISSING = ["navigator.locks", "localStorage", "BroadcastChannel", "addEventListe
 
 
 async def started(tabs: Tabs, bundle: Callable[..., str]) -> tuple[Page, Connection]:
-    """Start the application. Return it with its connection, which is live."""
+    """Start the application, and wait until it is live. Return its page and its connection."""
     page = await tabs.open()
     options = ["--conditions=react-native", "--alias:react-native=./react-native.mts"]
     # What is missing in React Native is shadowed by variables without a value.

@@ -40,7 +40,7 @@ def test_publint_finds_nothing(tarball: Path) -> None:
 
 
 def test_the_types_are_found_wherever_modules_can_be_imported(tarball: Path) -> None:
-    """Check with Are the types wrong. Its profile leaves out `require()`, which no ES module supports."""
+    """Check with the tool "Are the types wrong", and leave out `require()`, because the package has only ES modules."""
     judged = json.loads(run("attw", tarball, "--profile", "esm-only", "--format", "json", folder=PACKAGE))
     assert set(judged["analysis"]["entrypoints"]) == set(DESCRIPTION["exports"])
 

@@ -1,4 +1,4 @@
-"""The feed with which applications are tested."""
+"""The fake feed, which applications use in their own tests."""
 
 from collections.abc import Callable
 from typing import Any
