@@ -12,5 +12,8 @@ urlpatterns = [
     path("my", views.index),
     path("videos", views.index),
     path("videos/<int:video>", views.index),
+    path("students", views.index),
+    path("students/<int:student>", views.index),
     path("students/import", views.index),
+    path("students/removed", views.index),
 ]

@@ -46,7 +46,15 @@ async def test_no_view_breaks_a_rule(
     if language == "en":
         await page.get_by_role("button", name="English").click()
     await check(page, axe)
-    for path in ("/students/import", "/videos", "/jobs/axe:1", "/jobs/none:1"):
+    for path in (
+        "/students",
+        "/students/removed",
+        "/students/none",
+        "/students/import",
+        "/videos",
+        "/jobs/axe:1",
+        "/jobs/none:1",
+    ):
         await page.goto(console.address + path)
         await is_live(page)
         await check(page, axe)

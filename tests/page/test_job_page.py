@@ -4,6 +4,8 @@ import csv
 import io
 from pathlib import Path
 
+import openpyxl
+import psycopg
 import pytest
 from playwright.async_api import Page, expect
 
@@ -90,19 +92,42 @@ async def test_failed_rows_are_listed_with_reasons_and_their_file_can_be_correct
         async with page.expect_download() as started:
             await page.get_by_role("button", name="고쳐서 다시 올릴 파일 받기").press("Enter")
         download = await started.value
-        assert download.suggested_filename == "실패 실패한 행.csv"
+        assert download.suggested_filename == "실패 실패한 행.xlsx"
+        await download.save_as(tmp_path / "rows.xlsx")
+        book = openpyxl.load_workbook(tmp_path / "rows.xlsx")
+        sheet = book.worksheets[0]
+        assert sheet.max_row == 1 + BAD
+        assert [cell.value for cell in sheet[3]][-2:] == ["3", "학부모 전화번호가 없습니다."]
+        for line in range(2, 2 + BAD):
+            sheet.cell(line, 1, f"고침{line}")
+            sheet.cell(line, 5, f"010-9999-{line:04d}")
+        corrected = io.BytesIO()
+        book.save(corrected)
+        again = await import_workbook(client, corrected.getvalue(), name="고침.xlsx")
+        await page.goto(f"{system.address}/jobs/{again}")
+        await expect(page.locator("#job-state")).to_have_text("완료", timeout=PATIENCE)
+    counts = await page.locator("#job-result dd").all_text_contents()
+    assert counts == [str(BAD), "0", "0", "0"]
+
+
+async def test_a_teacher_and_whoever_comes_after_a_day_get_a_file_of_what_is_shown(
+    console: Console, system: System, tmp_path: Path
+) -> None:
+    async with system.client() as client, await system.watcher(client) as watcher:
+        job_id = await import_workbook(client, workbook("하루", good=5)["buffer"], name="하루.csv")
+        await watcher.until_terminal(f"job:{job_id}")
+    with psycopg.connect(system.database_url) as database:
+        database.execute("UPDATE aijob SET finished_at = finished_at - interval '1 day' WHERE job_id = %s", [job_id])
+    for username in ("owner", "teacher"):
+        page = await console.open(f"/jobs/{job_id}", username)
+        async with page.expect_download() as started:
+            await page.get_by_role("button", name="고쳐서 다시 올릴 파일 받기").press("Enter", timeout=PATIENCE)
+        download = await started.value
+        assert download.suggested_filename == "하루 실패한 행.csv"
         await download.save_as(tmp_path / "rows.csv")
         read = list(csv.reader(io.StringIO((tmp_path / "rows.csv").read_text("utf-8-sig"))))
         assert read[0] == ["이름", "학부모 전화", "행", "이유"]
         assert len(read) == 1 + BAD
-        corrected = [[name, f"010-9999-{n:04d}", *rest] for n, (name, _, *rest) in enumerate(read[1:]) if name]
-        text = io.StringIO()
-        csv.writer(text).writerows([read[0], *corrected])
-        again = await import_workbook(client, text.getvalue().encode("utf-8-sig"), name="고침.csv")
-        await page.goto(f"{system.address}/jobs/{again}")
-        await expect(page.locator("#job-state")).to_have_text("완료", timeout=PATIENCE)
-    counts = await page.locator("#job-result dd").all_text_contents()
-    assert counts == [str(len(corrected)), "0", "0", "0"]
 
 
 async def test_the_file_of_an_export_is_downloaded_and_a_teacher_gets_none(console: Console, system: System) -> None:

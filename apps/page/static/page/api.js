@@ -177,7 +177,7 @@ export async function upload(path, body, onPercent) {
     request.onerror = () => reject(new ApiError(0, {}));
     request.onload = () => {
       if (request.status < 300) resolve(request.response);
-      else reject(new ApiError(request.status, request.response ?? {}));
+      else reject(new ApiError(request.status, request.response ?? {}, Number(request.getResponseHeader("Retry-After")) * 1000 || undefined));
     };
     request.send(body);
   });

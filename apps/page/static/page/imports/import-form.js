@@ -10,9 +10,17 @@ import { say } from "../sentences.js";
 /** @param {(() => string) | null} sentence */
 const doing = (sentence) => say("import-doing", sentence);
 
+/** Shows how much of a file has left. Only the eye follows it: a screen reader is told of the beginning and of the job.
+ *  @param {number | null} percent */
+function sent(percent) {
+  at("import-sent").hidden = percent === null;
+  at("import-percent", HTMLProgressElement).value = percent ?? 0;
+  at("import-share").textContent = `${percent ?? 0}%`;
+}
+
 /** @param {File} file @param {Learn} learn */
 async function upload(file, learn) {
-  learn([await imports.upload(file, doing)]);
+  learn([await imports.upload(file, doing, sent)]);
 }
 
 /** @param {() => Promise<void>} work */
@@ -60,5 +68,6 @@ export function bindImportForm(learn) {
     file.value = ""; // the same file may be chosen again
   });
   at("sample").addEventListener("click", () => trySample(learn));
+  at("template").addEventListener("click", () => attempt("import", imports.saveTemplate));
   takeDrops(learn);
 }

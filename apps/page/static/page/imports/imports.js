@@ -2,6 +2,7 @@
 
 import * as api from "../api.js";
 import { ImportCard } from "./import-card.js";
+import { saveAs } from "../jobs/save.js";
 import { currentLanguage, t } from "../strings.js";
 
 const MAX_BYTES = 20_000_000;
@@ -46,17 +47,24 @@ export function makeCard(record) {
   return ours ? new ImportCard(record) : null;
 }
 
-/** Sends a workbook; the first word on its job. @param {File} file @param {Say} say @returns {Promise<Record>} */
-export async function upload(file, say) {
+/** Sends a workbook; the first word on its job. @param {File} file @param {Say} say @param {(percent: number | null) => void} sent
+ *  takes how much of the file has left, and null at the end @returns {Promise<Record>} */
+export async function upload(file, say, sent) {
   if (!/\.(xlsx|xls|csv)$/i.test(file.name)) throw new api.ApiError(400, { code: "file_type" });
   if (file.size > MAX_BYTES) throw new api.ApiError(413, { code: "file_too_large" });
   say(() => t("uploading", { name: file.name }));
   const body = new FormData();
   body.append("file", file);
-  const { job_id } = await api.callJson("/api/v1/students/import/", { body, timeout: UPLOAD_MS });
+  const { job_id } = await api.upload("/api/v1/students/import/", body, sent).finally(() => sent(null));
   const data = { job_type: "excel_parsing", file_name: file.name };
   // Shown at once; the feed takes over with its first word. Nothing is done yet, so its bar stands at 0.
   return { offset: 0, topic: `job:${job_id}`, attempt: 1, status: "PENDING", progress: null, data, published_at: Date.now() / 1000 };
+}
+
+/** Downloads the workbook that people fill in. */
+export async function saveTemplate() {
+  const answer = await api.call("/api/v1/students/import/template/");
+  saveAs(await answer.blob(), t("template_file"));
 }
 
 /** A workbook with made-up students. @param {Say} say */

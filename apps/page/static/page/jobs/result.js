@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { element } from "../dom.js";
 import { explain, t } from "../strings.js";
-import { mayDownload } from "./deeds.js";
+import { isOffice, mayDownload } from "./deeds.js";
 import { FailedRows } from "./failed-rows.js";
 import { factsOf, kindOf, nameOf } from "./kinds.js";
 import { readFailedRows } from "./read-rows.js";
@@ -31,7 +31,7 @@ export class Result {
   constructor(topic, play) {
     this.#id = topic.slice(topic.indexOf(":") + 1);
     const read = readFailedRows(this.#id);
-    this.#rows = new FailedRows("job-rows", read, () => saveFailedRows(read, this.#name));
+    this.#rows = new FailedRows("job-rows", read, () => saveFailedRows(this.#id, read, this.#name, isOffice()));
     this.node.append(this.#rows.node);
     this.#download.addEventListener("click", () => this.#save());
     this.#playButton.addEventListener("click", () => play(this.#id));

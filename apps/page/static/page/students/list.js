@@ -1,0 +1,252 @@
+// The list of students: searched while one types, filtered by lecture, exported. And the list of removed ones.
+
+import { cell, element } from "../dom.js";
+import { saveTemplate } from "../imports/imports.js";
+import { PagedTable } from "../parts/paged-table.js";
+import { currentLanguage, t } from "../strings.js";
+import { lectures } from "../videos/videos.js";
+import { Export } from "./export.js";
+import { formToAdd, phoneOf } from "./people.js";
+
+const TYPING_MS = 250;
+
+/** @typedef {import("./people.js").Student} Student
+ *  @typedef {import("./students.js").Deeds} Deeds
+ *  @typedef {import("../frame/screens.js").Context} Context */
+
+/** A time with its day and its year. @param {string} time */
+export function day(time) {
+  return new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
+}
+
+/** @param {Student} student */
+function linkTo(student) {
+  return cell("a", student.name, { href: `/students/${student.id}` });
+}
+
+/** @type {import("../parts/paged-table.js").Column[]} */
+const COLUMNS = [
+  { head: "students_name", cell: (row) => linkTo(/** @type {Student} */ (row)) },
+  { head: "students_parent_phone", cell: ({ parent_phone }) => phoneOf(parent_phone) },
+  { head: "students_phone", cell: ({ phone }) => phoneOf(phone) },
+  { head: "students_school", cell: ({ school }) => school },
+  { head: "students_grade", cell: ({ grade }) => grade },
+];
+
+/** A field that is searched while one types. */
+class SearchField {
+  #timer = 0;
+  #search;
+  #label = element("label", { for: "students-search" });
+  #hint = element("span", { id: "students-search-hint", class: "hint" });
+  input = /** @type {HTMLInputElement} */ (element("input", {
+    id: "students-search", type: "search", maxlength: "100", autocomplete: "off", spellcheck: "false", "aria-describedby": "students-search-hint",
+  }));
+
+  node = element("p", { class: "wide" }, this.#label, this.input, this.#hint);
+
+  /** @param {(text: string) => void} search */
+  constructor(search) {
+    this.#search = search;
+    this.input.addEventListener("input", () => {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.now(), TYPING_MS);
+    });
+  }
+
+  now() {
+    clearTimeout(this.#timer);
+    this.#search(this.input.value.trim());
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+  }
+
+  render() {
+    this.#label.textContent = t("students_search");
+    this.#hint.textContent = t("students_search_hint");
+  }
+}
+
+export class StudentList {
+  #deeds;
+  #office;
+  /** @type {{id: number, title: string}[]} */
+  #lectures = [];
+  #search = new SearchField((search) => this.#find({ search }));
+  #lecture = /** @type {HTMLSelectElement} */ (element("select", { id: "students-lecture" }));
+  #lectureLabel = element("label", { for: "students-lecture" });
+  #filters = element("form", { class: "filters", role: "search" }, this.#search.node, element("p", {}, this.#lectureLabel, this.#lecture));
+  #add = cell("button", "", { type: "button", class: "main" });
+  #import = element("a", { href: "/students/import", class: "button" });
+  #export = cell("button", "", { type: "button", "aria-describedby": "students-export-hint" });
+  #template = cell("button", "", { type: "button", class: "quiet" });
+  #removed = element("a", { href: "/students/removed", class: "quiet" });
+  #exportHint = element("p", { id: "students-export-hint", class: "visually-hidden" });
+  #exported;
+  #table;
+  #form;
+
+  node = element("div");
+
+  /** @param {Context} context @param {boolean} office whether the user may change students @param {Deeds} deeds */
+  constructor(context, office, deeds) {
+    this.#deeds = deeds;
+    this.#office = office;
+    this.#table = new PagedTable({
+      path: "/api/v1/students/", label: "students_list", none: "students_none", columns: COLUMNS, nameOf: ({ name }) => name,
+      onQuery: (query) => context.setQuery(query), failed: context.failed,
+    });
+    this.#exported = new Export(context.live, (error) => deeds.notice.complain(error));
+    this.#form = formToAdd(this.node, () => this.#lectures.map(({ id, title }) => [`${id}`, title]), context.failed);
+    this.#bind();
+    const actions = element("div", { class: "tools-line" }, this.#add, this.#import, this.#export, this.#exportHint, this.#template, this.#removed);
+    this.node.append(...(office ? [actions, this.#exported.node] : []), this.#filters, this.#table.node);
+  }
+
+  get title() {
+    return t("students_title");
+  }
+
+  get lead() {
+    return t(this.#office ? "students_lead" : "students_lead_teacher");
+  }
+
+  /** @param {string} query of the address */
+  open(query) {
+    const chosen = new URLSearchParams(query);
+    this.#search.input.value = chosen.get("search") ?? "";
+    this.#table.open(query);
+    this.#readLectures(chosen.get("lecture") ?? "");
+    this.render();
+  }
+
+  leave() {
+    this.#search.stop();
+    this.#exported.close();
+  }
+
+  reload() {
+    return this.#table.reload();
+  }
+
+  render() {
+    this.#search.render();
+    this.#filters.setAttribute("aria-label", t("students_filters"));
+    this.#lectureLabel.textContent = t("students_lecture");
+    if (this.#lecture.options[0]) this.#lecture.options[0].text = t("students_all_lectures");
+    for (const [node, key] of /** @type {[HTMLElement, string][]} */ ([
+      [this.#add, "students_add"], [this.#import, "students_import"], [this.#export, "students_export"],
+      [this.#template, "students_template"], [this.#removed, "students_removed_link"], [this.#exportHint, "students_export_hint"],
+    ])) node.textContent = t(key);
+    this.#exported.render();
+    this.#table.render();
+    this.#form.render();
+  }
+
+  #bind() {
+    this.#filters.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#search.now();
+    });
+    this.#lecture.addEventListener("change", () => this.#find({ lecture: this.#lecture.value }));
+    this.#add.addEventListener("click", () => this.#addOne());
+    this.#export.addEventListener("click", () => this.#startExport());
+    this.#template.addEventListener("click", () => this.#deeds.attempt(saveTemplate));
+  }
+
+  /** @param {{[name: string]: string}} values */
+  #find(values) {
+    if (Object.entries(values).some(([name, value]) => value !== this.#table.filterOf(name))) this.#table.filter(values);
+  }
+
+  async #startExport() {
+    this.#export.setAttribute("disabled", "");
+    await this.#exported.start(this.#table.filterOf("search"), this.#table.filterOf("lecture"));
+    this.#export.removeAttribute("disabled");
+  }
+
+  /** @param {string} chosen */
+  async #readLectures(chosen) {
+    try {
+      this.#lectures = await lectures();
+    } catch {
+      return; // a convenience: without it, the list is not filtered
+    }
+    this.#lecture.replaceChildren(new Option(t("students_all_lectures"), ""), ...this.#lectures.map(({ id, title }) => new Option(title, `${id}`)));
+    this.#lecture.value = chosen;
+  }
+
+  async #addOne() {
+    /** @type {Student | null} */
+    const student = await this.#form.open({ lecture: this.#table.filterOf("lecture") });
+    if (!student) return;
+    this.#deeds.added(student);
+    await this.reload();
+  }
+}
+
+export class RemovedList {
+  #search = new SearchField((search) => search !== this.#table.filterOf("search") && this.#table.filter({ search }));
+  #filters = element("form", { class: "filters", role: "search" }, this.#search.node);
+  /** @type {PagedTable} */
+  #table;
+
+  node = element("div", {}, this.#filters);
+
+  /** @param {Context} context @param {Deeds} deeds */
+  constructor(context, deeds) {
+    /** @param {import("../parts/paged-table.js").Row} row */
+    const button = (row) => {
+      const student = /** @type {Student} */ (row);
+      const node = cell("button", t("students_restore"), { type: "button", "aria-label": t("students_restore_named", { name: student.name }) });
+      node.addEventListener("click", () => deeds.restore(student));
+      return node;
+    };
+    this.#table = new PagedTable({
+      path: "/api/v1/students/removed/", label: "students_removed_title", none: "students_removed_none", nameOf: ({ name }) => name,
+      columns: [
+        COLUMNS[0], COLUMNS[1], COLUMNS[3],
+        { head: "students_removed_at", cell: ({ removed_at }) => day(removed_at) },
+        { head: "students_removed_by", cell: ({ removed_by }) => removed_by ?? "" },
+        { head: "", cell: button },
+      ],
+      onQuery: (query) => context.setQuery(query), failed: context.failed,
+    });
+    this.#filters.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#search.now();
+    });
+    this.node.append(this.#table.node);
+  }
+
+  get title() {
+    return t("students_removed_title");
+  }
+
+  get lead() {
+    return t("students_removed_lead");
+  }
+
+  /** @param {string} query of the address */
+  open(query) {
+    this.#search.input.value = new URLSearchParams(query).get("search") ?? "";
+    this.#table.open(query);
+    this.render();
+  }
+
+  leave() {
+    this.#search.stop();
+  }
+
+  reload() {
+    return this.#table.reload();
+  }
+
+  render() {
+    this.#search.render();
+    this.#filters.setAttribute("aria-label", t("students_filters"));
+    this.#table.render();
+  }
+}
