@@ -91,7 +91,7 @@ async def test_the_list_is_filtered_by_lecture(console: Console, system: System)
         lecture = await demo_lecture(client)
         number = (await client.get(STUDENTS, params={"lecture": lecture["id"]})).json()["count"]
     page = await opened(console)
-    await page.get_by_label("강의", exact=True).select_option(lecture["title"])
+    await page.locator("#students-lecture").select_option(lecture["title"])
     await expect(page.locator("#students .paged .meta")).to_contain_text(f"{number}")
     await expect(page).to_have_url(re.compile(f"lecture={lecture['id']}"))
 
@@ -240,7 +240,8 @@ async def test_the_template_is_downloaded_filled_in_and_imported_and_the_history
 
 
 async def test_the_upload_of_a_large_workbook_shows_how_much_has_left(console: Console) -> None:
-    page = await opened(console, "/students/import")
+    page = await console.open("/students/import")
+    await is_live(page)
     await page.evaluate("""() => {
       window.shares = [];
       const node = document.getElementById("import-share");

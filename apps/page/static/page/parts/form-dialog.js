@@ -56,6 +56,11 @@ export class FormDialog {
     return new Promise((resolve) => this.#dialog.addEventListener("close", () => resolve(this.#answer), { once: true }));
   }
 
+  /** Closes the form, as when another view is shown. */
+  close() {
+    this.#dialog.close();
+  }
+
   /** Writes everything again, in the language of now. What was filled in stays. */
   render() {
     const { title, send = "save", fields } = this.#options;

@@ -80,10 +80,9 @@ export class StudentList {
   #filters = element("form", { class: "filters", role: "search" }, this.#search.node, element("p", {}, this.#lectureLabel, this.#lecture));
   #add = cell("button", "", { type: "button", class: "main" });
   #import = element("a", { href: "/students/import", class: "button" });
-  #export = cell("button", "", { type: "button", "aria-describedby": "students-export-hint" });
+  #export = cell("button", "", { type: "button" });
   #template = cell("button", "", { type: "button", class: "quiet" });
   #removed = element("a", { href: "/students/removed", class: "quiet" });
-  #exportHint = element("p", { id: "students-export-hint", class: "visually-hidden" });
   #exported;
   #table;
   #form;
@@ -101,7 +100,7 @@ export class StudentList {
     this.#exported = new Export(context.live, (error) => deeds.notice.complain(error));
     this.#form = formToAdd(this.node, () => this.#lectures.map(({ id, title }) => [`${id}`, title]), context.failed);
     this.#bind();
-    const actions = element("div", { class: "tools-line" }, this.#add, this.#import, this.#export, this.#exportHint, this.#template, this.#removed);
+    const actions = element("div", { class: "tools-line" }, this.#add, this.#import, this.#export, this.#template, this.#removed);
     this.node.append(...(office ? [actions, this.#exported.node] : []), this.#filters, this.#table.node);
   }
 
@@ -124,6 +123,7 @@ export class StudentList {
 
   leave() {
     this.#search.stop();
+    this.#form.close();
     this.#exported.close();
   }
 
@@ -137,8 +137,8 @@ export class StudentList {
     this.#lectureLabel.textContent = t("students_lecture");
     if (this.#lecture.options[0]) this.#lecture.options[0].text = t("students_all_lectures");
     for (const [node, key] of /** @type {[HTMLElement, string][]} */ ([
-      [this.#add, "students_add"], [this.#import, "students_import"], [this.#export, "students_export"],
-      [this.#template, "students_template"], [this.#removed, "students_removed_link"], [this.#exportHint, "students_export_hint"],
+      [this.#add, "students_add"], [this.#import, "students_import"], [this.#export, this.#found ? "students_export_found" : "students_export"],
+      [this.#template, "students_template"], [this.#removed, "students_removed_link"],
     ])) node.textContent = t(key);
     this.#exported.render();
     this.#table.render();
@@ -158,7 +158,14 @@ export class StudentList {
 
   /** @param {{[name: string]: string}} values */
   #find(values) {
-    if (Object.entries(values).some(([name, value]) => value !== this.#table.filterOf(name))) this.#table.filter(values);
+    if (!Object.entries(values).some(([name, value]) => value !== this.#table.filterOf(name))) return;
+    this.#table.filter(values);
+    this.render();
+  }
+
+  /** Whether the list shows only those who were found. */
+  get #found() {
+    return Boolean(this.#table.filterOf("search") || this.#table.filterOf("lecture"));
   }
 
   async #startExport() {
@@ -210,7 +217,7 @@ export class RemovedList {
         COLUMNS[0], COLUMNS[1], COLUMNS[3],
         { head: "students_removed_at", cell: ({ removed_at }) => day(removed_at) },
         { head: "students_removed_by", cell: ({ removed_by }) => removed_by ?? "" },
-        { head: "", cell: button },
+        { head: "students_restore", cell: button },
       ],
       onQuery: (query) => context.setQuery(query), failed: context.failed,
     });

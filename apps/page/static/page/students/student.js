@@ -77,6 +77,7 @@ export class StudentPage {
 
   leave() {
     this.id = "";
+    this.#form.close();
   }
 
   async reload() {
@@ -87,6 +88,7 @@ export class StudentPage {
       if (id !== this.id) return;
       this.#student = student;
       this.#missing = !student;
+      this.#trouble = null;
       if (!student) return this.#complain(() => t("students_missing_lead"));
       this.#show();
       const [history, lectures] = await Promise.all([readHistory(student.id, 1), student.removed_at ? null : readLectures(student.id)]);

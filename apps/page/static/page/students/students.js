@@ -37,6 +37,8 @@ export class View {
   #pages;
   /** @type {Page | null} */
   #page = null;
+  /** Whether the notice tells of what led to the place that is shown next. */
+  #told = false;
 
   /** @param {HTMLElement} node @param {import("../frame/screens.js").Context} context */
   constructor(node, context) {
@@ -60,6 +62,8 @@ export class View {
   show({ id }) {
     const { list, removed, student } = this.#pages;
     const page = !id ? list : id === REMOVED && this.#office ? removed : student;
+    if (!this.#told) this.#notice.clear();
+    this.#told = false;
     this.#page?.leave();
     this.#page = page;
     this.#place.replaceChildren(page.node);
@@ -134,8 +138,9 @@ export class View {
     const { name, id } = student;
     await remove(id);
     this.#notice.show(() => t("students_said_removed", { name }), () => this.#restore(student));
-    if (this.#page === this.#pages.student) this.#context.go("/students");
-    else await this.#again();
+    if (this.#page !== this.#pages.student) return this.#again();
+    this.#told = true;
+    this.#context.go("/students");
   }
 
   /** @param {Student} student */

@@ -51,7 +51,7 @@ export const WORDS = {
   students_import: ["명단 가져오기", "Import a list"],
   students_template: ["가져오기 양식 받기", "Get the template"],
   students_export: ["엑셀로 내보내기", "Export as a workbook"],
-  students_export_hint: ["지금 찾은 학생만 내보냅니다.", "Exports the students found now."],
+  students_export_found: ["찾은 학생 엑셀로 내보내기", "Export the found students"],
   students_removed_link: ["목록에서 뺀 학생", "Removed students"],
   students_export_done: ["내보낸 파일이 준비되었습니다. 24시간 동안 받을 수 있습니다.", "The file is ready, and is kept for 24 hours."],
   students_export_open: ["작업 보기", "Show the job"],
