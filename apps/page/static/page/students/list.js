@@ -14,9 +14,9 @@ const TYPING_MS = 250;
  *  @typedef {import("./students.js").Deeds} Deeds
  *  @typedef {import("../frame/screens.js").Context} Context */
 
-/** A time with its day and its year. @param {string} time */
-export function day(time) {
-  return new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(time));
+/** A day with its year, and with the time unless `clock` is false. @param {string} time @param {boolean} [clock] */
+export function day(time, clock = true) {
+  return new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", ...(clock && { timeStyle: "short" }) }).format(new Date(time));
 }
 
 /** @param {Student} student */

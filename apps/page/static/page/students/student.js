@@ -145,7 +145,7 @@ export class StudentPage {
   #renderFacts(student) {
     const facts = {
       parent_phone: phoneOf(student.parent_phone), phone: phoneOf(student.phone), school: student.school, grade: student.grade,
-      username: student.username, added_at: day(student.created_at),
+      username: student.username, added_at: day(student.created_at, false),
     };
     this.#facts.replaceChildren(...Object.entries(facts).map(([name, value]) =>
       element("div", {}, cell("dt", t(`students_${name}`)), cell("dd", value || "—"))));
