@@ -4,6 +4,7 @@ import asyncio
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -17,7 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_sc
 STUDENTS = "/api/v1/students/"
 
 
-async def opened(console: Console, path: str = "/students", username: str = "owner", **context: object) -> Page:
+async def opened(console: Console, path: str = "/students", username: str = "owner", **context: Any) -> Page:
     page = await console.open(path, username, **context)
     await is_live(page)
     await expect(page.locator("#students-title")).to_be_visible(timeout=PATIENCE)
