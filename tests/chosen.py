@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PROXIES = Path("tests/proxies")
+_CLIENT_FAULTS = Path("tests/realtime/client/faults")
 _PROGRAMS = {
     "chromium": (
         Path("tests/docs/test_browser_blocks.py"),
@@ -28,8 +29,8 @@ _PROGRAMS = {
         Path("tests/realtime/client"),
         _PROXIES,
     ),
-    "firefox": (Path("tests/page/test_event_source.py"),),
-    "nginx": (_PROXIES,),
+    "firefox": (Path("tests/page/test_event_source.py"), _CLIENT_FAULTS),
+    "nginx": (_PROXIES, _CLIENT_FAULTS),
     "haproxy": (_PROXIES,),
 }
 """The programs that may have to be downloaded, each with the folders or files whose tests need it."""

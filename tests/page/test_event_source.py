@@ -3,7 +3,6 @@
 The tests run in Chromium and in Firefox, because each reconnects in its own way.
 """
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,10 +12,9 @@ import jwt
 import pytest
 import pytest_asyncio
 
-from embedded.firefox import FIREFOX
 from embedded.plan import Web
-from embedded.spawn import Child, Order
 from harness.browser import running_chromium
+from harness.firefox import running_firefox
 from harness.system import PASSWORD, System, tenant_of
 from realtime.publish.publisher import Publisher
 from tests.docs.pages import page as page_of_docs
@@ -43,20 +41,6 @@ LISTEN = """() => {
 HAS = """(topic) => window.seen.some((frame) => (frame.records ?? []).some((record) => record.topic === topic))"""
 
 
-FIREFOX_SETTINGS = """
-user_pref("browser.aboutwelcome.enabled", false);
-user_pref("browser.safebrowsing.downloads.remote.enabled", false);
-user_pref("browser.shell.checkDefaultBrowser", false);
-user_pref("app.normandy.enabled", false);
-user_pref("app.update.disabledForTesting", true);
-user_pref("datareporting.policy.dataSubmissionEnabled", false);
-user_pref("network.captive-portal-service.enabled", false);
-user_pref("network.connectivity-service.enabled", false);
-user_pref("services.settings.server", "data:,");
-user_pref("toolkit.telemetry.enabled", false);
-"""
-
-
 @asynccontextmanager
 async def chromium_at(address: str) -> AsyncIterator[None]:
     async with running_chromium() as browser:
@@ -67,19 +51,9 @@ async def chromium_at(address: str) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def firefox_at(address: str, folder: Path) -> AsyncIterator[None]:
-    """Run Firefox at this address. Firefox ends with this process, and processes that it starts end with Firefox."""
-    program = FIREFOX.find()
-    assert program is not None, "There is no Firefox: run script/test, which gets one, or name yours in $FIREFOX."
-    profile = folder / "profile"
-    profile.mkdir()
-    (profile / "user.js").write_text(FIREFOX_SETTINGS)
-    words = [str(program), "--headless", "--no-remote", "--profile", str(profile), address]
-    environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "MOZ_CRASHREPORTER_DISABLE": "1"}
-    firefox = Child(Order(argv=words, log_file=folder / "firefox.log", environment=environment))
-    try:
+    async with running_firefox(folder) as firefox:
+        await firefox.open(address)
         yield
-    finally:
-        firefox.end(10)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["chromium", "firefox"])
