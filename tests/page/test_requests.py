@@ -1,0 +1,53 @@
+"""What the page asks the server: nothing twice when it loads, and nothing while its connection is live."""
+
+from collections import Counter
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Page, Request, expect
+
+from tests.page.console import Console, is_live, job
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+
+def asked(page: Page) -> list[str]:
+    """Return a list that grows by each request of the page to the API, with its method and its path."""
+    requests: list[str] = []
+
+    def note(request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.path.startswith(("/api/", "/media/")):
+            requests.append(f"{request.method} {address.path}?{address.query}")
+
+    page.on("request", note)
+    return requests
+
+
+@pytest.mark.parametrize("path", ["/", "/students/import", "/videos"])
+async def test_a_reloaded_page_asks_nothing_twice(console: Console, path: str) -> None:
+    page = await console.open(path)
+    await is_live(page)
+    requests = asked(page)
+    await page.reload()
+    await is_live(page)
+    console.publish("asked:1", "DONE", data={"title": "한 번만"})
+    if path == "/":
+        await expect(job(page, "한 번만")).to_be_visible()
+    await page.wait_for_load_state("networkidle")
+    twice = [request for request, count in Counter(requests).items() if count > 1]
+    assert twice == []
+    assert any("/auth/refresh/" in request for request in requests)
+
+
+async def test_while_the_connection_is_live_the_page_asks_nothing(console: Console) -> None:
+    page = await console.open()
+    await is_live(page)
+    await page.wait_for_load_state("networkidle")
+    requests = asked(page)
+    for percent in range(0, 100, 10):
+        console.publish("asked:2", "PROCESSING", data={"title": f"{percent}번째 일"})
+        await expect(job(page, f"{percent}번째 일")).to_be_visible()
+    console.publish("asked:2", "DONE", data={"title": "끝난 일"})
+    await expect(job(page, "끝난 일")).to_have_attribute("data-status", "DONE")
+    assert requests == []
