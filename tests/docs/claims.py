@@ -42,7 +42,7 @@ CLAIMS: dict[str, str] = {
     "docs/reference/commands.md#sh-1": "test_lines_of_script_up_are_understood",
     "docs/reference/commands.md#sh-2": "test_script_manage_reaches_the_embedded_system_as_shown",
     "docs/reference/commands.md#sh-3": "test_lines_of_the_sample_script_are_understood",
-    "docs/reference/commands.md#sh-4": "test_the_screenshot_script_takes_an_address",
+    "docs/reference/commands.md#sh-4": "test_the_screenshots_script_takes_an_address",
     "docs/how-to/configure.md#sh-1": "test_lines_of_script_up_are_understood",
     "docs/how-to/configure.md#sh-2": "test_a_secret_key_is_made_as_shown",
     "docs/how-to/configure.md#sh-3": "test_a_wrong_value_gets_the_sentence_that_is_shown",

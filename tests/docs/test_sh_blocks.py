@@ -72,8 +72,8 @@ def test_the_lines_for_the_newest_django_name_what_there_is() -> None:
     assert "MINIMAL_PYTHON" in (PROJECT / run[-1]).read_text(encoding="utf-8")
 
 
-def test_the_screenshot_script_takes_an_address() -> None:
-    (name,) = claimed_by("test_the_screenshot_script_takes_an_address")
+def test_the_screenshots_script_takes_an_address() -> None:
+    (name,) = claimed_by("test_the_screenshots_script_takes_an_address")
     ((script, _address),) = lines_of(name)
     assert "[address]" in subprocess.check_output([sys.executable, script, "--help"], cwd=PROJECT, text=True)
 
