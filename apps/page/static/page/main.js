@@ -110,8 +110,10 @@ function showPlace(moveFocus) {
   screens.show(place, moveFocus);
   for (const link of at("views").querySelectorAll("a")) {
     link.hidden = !VIEWS[link.dataset.view ?? ""].includes(claims.role);
-    if (link.dataset.view === view) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    if (link.dataset.view === view) {
+      link.setAttribute("aria-current", "page");
+      link.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a phone, not all links are in sight
+    } else link.removeAttribute("aria-current");
   }
   if (view === "now") now.read(location.search);
   if (view === "videos") chooseLecture();
