@@ -137,6 +137,7 @@ async def test_a_file_that_is_no_video_shows_the_reason_in_both_languages(
     await upload(page, notes, "수업 노트")
     shown = card(page, "수업 노트").filter(has_text="동영상 파일이 아닙니다.")
     await expect(shown.first).to_have_attribute("data-status", "FAILED", timeout=PATIENCE)
+    await expect(shown.first.get_by_role("button", name="다시 시도")).to_be_hidden()  # the file stays what it is
     await page.get_by_role("button", name="English").click()
     await expect(page.locator("#videos").get_by_text("This is no video.").first).to_be_visible()
     await expect(page.get_by_role("link", name="Videos", exact=True)).to_have_attribute("aria-current", "page")

@@ -27,7 +27,7 @@ export class Buttons {
     this.#work = work;
     const name = nameOf(work.record);
     this.#show(this.#cancel, mayCancel(work), "cancel", name);
-    this.#show(this.#retry, mayRetry(work), "retry", name);
+    this.#show(this.#retry, mayRetry(work.record, work.detail), "retry", name);
   }
 
   /** @param {HTMLElement} button @param {boolean} shown @param {string} key @param {string} name */

@@ -15,8 +15,10 @@ export function mayCancel({ topic, record }) {
   return !isTerminal(record) && mayChange(topic);
 }
 
-/** Whether another attempt is allowed and can help. @param {Work} work */
-export function mayRetry({ topic, record, detail }) {
+/** Whether another attempt is allowed and can help. Only a video needs no details. @param {Work["record"]} record
+ *  @param {Work["detail"]} [detail] */
+export function mayRetry(record, detail) {
+  const { topic } = record;
   if (!mayChange(topic) || !isTerminal(record) || record.data?.deleted) return false;
   if (topic.startsWith("job:")) return ["FAILED", "CANCELLED"].includes(record.status) && detail?.retryCanHelp === true;
   return record.status === "CANCELLED" || (record.status === "FAILED" && HOPEFUL.includes(record.error?.code ?? ""));

@@ -4,6 +4,7 @@ import { Bar } from "../bar.js";
 import { element } from "../dom.js";
 import { addressOf } from "../frame/addresses.js";
 import { isTerminal } from "../../realtime/client.js";
+import { mayRetry } from "../jobs/deeds.js";
 import { explain, length, t, when } from "../strings.js";
 
 /**
@@ -91,7 +92,7 @@ export class VideoCard {
     this.#play.setAttribute("aria-label", t("play_named", { name: this.name }));
     this.#cancel.hidden = ended;
     this.#cancel.textContent = t("cancel");
-    this.#retry.hidden = status !== "FAILED" && status !== "CANCELLED";
+    this.#retry.hidden = !mayRetry(this.#record);
     this.#retry.textContent = t("retry");
     this.#remove.hidden = !ended;
     this.#remove.textContent = t("delete");
