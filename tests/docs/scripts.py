@@ -5,14 +5,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from embedded.home import PROJECT, Home
 from embedded.plan import environment_of_commands
 from embedded.runfile import Ledger, write_environment
 from harness.system import System
+from realtime.publish import Publisher
 
 DOCUMENTED_ADDRESS = "http://127.0.0.1:8000"
 DOCUMENTED_REDIS = "redis://127.0.0.1:6379/0"
@@ -118,3 +119,14 @@ async def running_script(text: str, folder: Path) -> AsyncIterator[Lines]:
         if process.returncode is None:
             process.terminate()
         await process.communicate()
+
+
+@contextmanager
+def publishing_to_hanbit(system: System) -> Iterator[Callable[[str, str], int]]:
+    """Yield a function that publishes a status, and returns its offset."""
+    ((tenant_id,),) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")
+    publisher = Publisher.from_url(system.redis.url)
+    try:
+        yield lambda topic, status: publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status=status).offset
+    finally:
+        publisher.close()

@@ -1,5 +1,6 @@
 """Tests the JavaScript of the pages for front-end developers, in a browser, on a running system."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -11,10 +12,12 @@ from academy.adapters.excel.sample import sample_workbook
 from harness.browser import running_chromium
 from harness.system import System, import_workbook
 from tests.docs.pages import page as page_of_docs
+from tests.docs.scripts import publishing_to_hanbit
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WATCH, ENDS = page_of_docs("docs/how-to/watch-from-a-browser.md").fenced("js")
+_EVENT_SOURCE, FOLD, CLIENT = page_of_docs("docs/reference/realtime-protocol.md").fenced("js")
 POLL, CONNECT, RESULT = page_of_docs("docs/how-to/replace-a-poller.md").fenced("js")
 
 
@@ -25,6 +28,23 @@ async def tab(system: System) -> AsyncIterator[Page]:
         tab = await browser.new_page()
         await tab.goto(system.address)
         yield tab
+
+
+class Lines:
+    """The lines that a tab writes to its console."""
+
+    def __init__(self, tab: Page) -> None:
+        self.all: list[str] = []
+        self._new: asyncio.Queue[str] = asyncio.Queue()
+        tab.on("console", lambda message: self._new.put_nowait(message.text))
+
+    async def until(self, words: str) -> None:
+        """Wait for the next line that contains these words."""
+        async with asyncio.timeout(60):
+            while True:
+                self.all.append(await self._new.get())
+                if words in self.all[-1]:
+                    return
 
 
 async def paste(tab: Page, *texts: str) -> None:
@@ -57,3 +77,29 @@ async def test_a_poller_moves_over_in_three_steps(system: System, tab: Page) -> 
     await paste(tab, shared, draw, POLL, CONNECT, RESULT, call)
     assert await tab.evaluate("result.status") == "DONE"
     assert [job_id, "DONE"] in await tab.evaluate("drawn")
+
+
+async def test_the_client_of_the_protocols_page_comes_through_a_restart_and_misses_nothing(
+    system: System, tab: Page
+) -> None:
+    lines = Lines(tab)
+    with system.another_web() as web, publishing_to_hanbit(system) as publish:
+        await tab.goto(web.address)
+        await paste(tab, FOLD, CLIENT)
+        await lines.until("live: everything")
+        publish("script:before", "PROCESSING")
+        await lines.until("script:before PROCESSING")
+        web.stop()  # ends gracefully
+        await lines.until("because of 1012")
+        publish("script:before", "DONE")
+        publish("script:meanwhile", "DONE")
+        web.start()
+        await lines.until("live: what changed")
+        web.kill()  # ends like a crash
+        await lines.until("because of 1006")
+        web.start()
+        await lines.until("live: what changed")
+        publish("script:after", "DONE")
+        await lines.until("script:after DONE")
+    told = [line for line in lines.all if line.startswith("script:")]
+    assert told == ["script:before PROCESSING", "script:before DONE", "script:meanwhile DONE", "script:after DONE"]

@@ -4,8 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +20,7 @@ from realtime.publish import Publisher
 from realtime.records.transitions import Status
 from tests.docs.claims import claimed_by
 from tests.docs.pages import blocks, page
-from tests.docs.scripts import pointed_at, run_python, running_script, write_run_files
+from tests.docs.scripts import pointed_at, publishing_to_hanbit, run_python, running_script, write_run_files
 
 WITHOUT_DJANGO = "\nimport sys\nassert 'django' not in sys.modules\n"
 LEFT_BEHIND = {"docs/how-to/publish-from-your-worker.md#python-1": "report:2026-11"}
@@ -114,17 +112,6 @@ def remembered(place: Path) -> int:
     """Return the offset of the place in this file, or 0 while the file is not written completely."""
     parts = place.read_text().split(".") if place.exists() else []
     return int(parts[1]) if len(parts) == 3 else 0
-
-
-@contextmanager
-def publishing_to_hanbit(system: System) -> Iterator[Callable[[str, str], int]]:
-    """Yield a function that publishes a status, and returns its offset."""
-    ((tenant_id,),) = system.query("SELECT id FROM tenant WHERE code = 'hanbit'")
-    publisher = Publisher.from_url(system.redis.url)
-    try:
-        yield lambda topic, status: publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status=status).offset
-    finally:
-        publisher.close()
 
 
 @pytest.mark.parametrize(("script", "number"), [("watch_all.py", 2), ("watch_on.py", 3), ("failed.py", 4)])

@@ -148,7 +148,7 @@ SHOW = """([code, account]) => {
 async def test_the_documented_page_replaces_an_event_source_that_the_browser_gave_up_and_misses_nothing(
     door: FrontDoor, system: System, web: Web
 ) -> None:
-    (code,) = page_of_docs("docs/reference/realtime-protocol.md").fenced("js")
+    code, _fold, _client = page_of_docs("docs/reference/realtime-protocol.md").fenced("js")
     door.refusals += [502, 429, 503, 401]
     with Publisher.from_url(system.redis.url) as publisher:
 
