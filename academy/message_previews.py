@@ -40,14 +40,16 @@ class SharedNumber:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What would be sent. `messages` counts the students with a number, and `without_number` those without one.
+    """What would be sent.
 
-    `longest` is the message with the most bytes. `prices` has the price of a message of each class, if it is known.
-    `cost` is the price of all messages, or None if the price of a class is not known.
+    `messages` counts the students with a number, and `without_number` those without one. `numbers` counts the different
+    numbers. `longest` is the message with the most bytes. `prices` has the price of a message of each class, if it is
+    known. `cost` is the price of all messages, or None if the price of a class is not known.
     """
 
     recipients: int
     messages: int
+    numbers: int
     without_number: int
     without_number_names: list[str]
     shared_numbers: int
@@ -77,6 +79,7 @@ def preview_messages(
     return Preview(
         recipients=len(addressees),
         messages=len(sent),
+        numbers=len({draft.recipient for _, draft in sent}),
         without_number=len(without),
         without_number_names=without[:MAX_NAMED],
         shared_numbers=len(shared),

@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from academy.adapters.db.django.repositories_messages import MessageTotals
 from academy.domain.messages import MAX_RECIPIENTS, MAX_TEXT_LETTERS, CostClass, To
+from academy.jobs import retry_can_help
 from academy.message_previews import Preview, Sample, SharedNumber
 from apps.domains.messaging.models import Message, MessageJob
 
@@ -73,6 +74,7 @@ class PreviewSerializer(serializers.Serializer[Preview]):
 
     recipients = serializers.IntegerField()
     messages = serializers.IntegerField(help_text="To how many of the recipients a message would be sent.")
+    numbers = serializers.IntegerField(help_text="How many different numbers would get a message.")
     without_number = serializers.IntegerField()
     without_number_names = serializers.ListField(child=serializers.CharField())
     shared_numbers = serializers.IntegerField()
@@ -99,6 +101,7 @@ class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
 
     job_id = serializers.UUIDField(source="job.job_id")
     status = serializers.CharField(source="job.status")
+    attempt = serializers.IntegerField(source="job.attempt")
     to = serializers.CharField(source="job.payload.to")
     lecture = serializers.IntegerField(source="job.payload.lecture_id", allow_null=True)
     lecture_title = serializers.SerializerMethodField()
@@ -110,12 +113,14 @@ class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
     error_message = serializers.CharField(source="job.error.message", default=None)
     created_at = serializers.DateTimeField(source="job.created_at")
     finished_at = serializers.DateTimeField(source="job.finished_at", allow_null=True)
+    retry_can_help = serializers.SerializerMethodField()
 
     class Meta:
         model = MessageJob
         fields = (
             "job_id",
             "status",
+            "attempt",
             "text",
             "to",
             "lecture",
@@ -128,6 +133,7 @@ class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
             "error_message",
             "created_at",
             "finished_at",
+            "retry_can_help",
         )
 
     def get_lecture_title(self, message_job: MessageJob) -> str | None:
@@ -137,6 +143,9 @@ class MessageJobSerializer(serializers.ModelSerializer[MessageJob]):
     def get_created_by(self, message_job: MessageJob) -> str | None:
         user = message_job.job.created_by
         return (user.name or user.username) if user else None
+
+    def get_retry_can_help(self, message_job: MessageJob) -> bool:
+        return retry_can_help(message_job.job)
 
     @extend_schema_field(MessageTotalsSerializer)
     def get_totals(self, message_job: MessageJob) -> dict[str, int]:
