@@ -1,6 +1,6 @@
 // A dialog that asks before something is done that cannot be undone.
 
-import { t } from "./strings.js";
+import { known, t } from "./strings.js";
 
 export class Question {
   #dialog;
@@ -21,12 +21,13 @@ export class Question {
   }
 
   /** Whether the answer is yes. Escape is a no. @param {string} key of the question. `key_lead` says what will happen, and
-   *  `key_yes` is the button. @param {{[name: string]: string}} [values] @returns {Promise<boolean>} */
+   *  `key_yes` and `key_no` are the buttons. @param {{[name: string]: string}} [values] @returns {Promise<boolean>} */
   ask(key, values) {
     this.#write = () => {
       this.#text.textContent = t(key, values);
       this.#lead.textContent = t(`${key}_lead`, values);
       this.#yes.textContent = t(`${key}_yes`);
+      this.#no.textContent = t(known(`${key}_no`) ? `${key}_no` : "keep");
     };
     this.render();
     this.#dialog.returnValue = "";

@@ -10,11 +10,13 @@ import { t } from "../strings.js";
  * A column: `head` is the key of its heading, and `cell` gives what it shows of a row.
  * @typedef {{head: string, cell(row: Row): string | Node}} Column
  * `path` is the address of the list in the API, and `label` the key of the list's name. `none` is the key of the sentence for a list
- * without rows. `nameOf` names a row to a screen reader. With `onSelect`, rows can be selected. `onQuery` takes the filters and the page,
- * as the part of an address after `?`, whenever they change. `failed` takes a problem after which somebody has to sign in again.
- * `always` gives filters that the API gets besides those of the query.
- * @typedef {{path: string, label: string, none: string, columns: Column[], nameOf(row: Row): string, onSelect?(rows: Row[]): void,
- *   onQuery?(query: string): void, failed(problem: unknown): void, always?(query: URLSearchParams): {[name: string]: string}}} Options
+ * without rows. `id` is the field that identifies a row, if it is not `id`. `nameOf` names a row to a screen reader. With `onSelect`,
+ * rows can be selected. `onQuery` takes the filters and the page, as the part of an address after `?`, whenever they change.
+ * `onAnswer` takes each answer of the API. `failed` takes a problem after which somebody has to sign in again. `always` gives filters
+ * that the API gets besides those of the query.
+ * @typedef {{path: string, label: string, none: string, columns: Column[], id?: string, nameOf(row: Row): string,
+ *   onSelect?(rows: Row[]): void, onQuery?(query: string): void, onAnswer?(answer: any): void, failed(problem: unknown): void,
+ *   always?(query: URLSearchParams): {[name: string]: string}}} Options
  */
 
 export class PagedTable {
@@ -60,6 +62,11 @@ export class PagedTable {
     return this.#turnTo(1);
   }
 
+  /** Whether the list was asked for. */
+  get opened() {
+    return this.#asked > 0;
+  }
+
   /** The value of a filter, or "". @param {string} name */
   filterOf(name) {
     return this.#query.get(name) ?? "";
@@ -71,12 +78,15 @@ export class PagedTable {
     this.#loading = true;
     try {
       const query = new URLSearchParams({ ...this.#options.always?.(this.#query), ...Object.fromEntries(this.#query) }).toString();
-      const { count, results, next } = await api.callJson(`${this.#options.path}${query && `?${query}`}`);
+      const answer = await api.callJson(`${this.#options.path}${query && `?${query}`}`);
       if (asked !== this.#asked) return;
+      const { count, results, next } = answer;
+      const { id = "id" } = this.#options;
       this.count = count;
-      this.rows = results;
+      this.rows = results.map((/** @type {any} */ row) => ({ ...row, id: row[id] }));
       this.#pages = next ? Math.ceil(count / results.length) : this.#page;
       this.#problem = null;
+      this.#options.onAnswer?.(answer);
     } catch (error) {
       if (asked !== this.#asked) return;
       const { status } = /** @type {api.ApiError} */ (error);
@@ -102,6 +112,18 @@ export class PagedTable {
     this.rows = left;
     if (this.#selected.delete(id)) this.#options.onSelect?.([...this.#selected.values()]);
     this.render();
+  }
+
+  /** Selects rows, which may be on other pages. @param {Row[]} rows */
+  select(rows) {
+    for (const row of rows) this.#selected.set(row.id, row);
+    this.render();
+  }
+
+  /** @param {Row["id"]} id */
+  unselect(id) {
+    this.#selected.delete(id);
+    this.#selectionChanged();
   }
 
   clearSelection() {

@@ -4,6 +4,7 @@ import * as api from "../api.js";
 import { VideoCard } from "./video-card.js";
 
 const HLS = "application/vnd.apple.mpegurl";
+const SHARED_MS = 2000;
 
 /**
  * @typedef {import("../../realtime/client.js").Record} Record
@@ -66,9 +67,21 @@ export async function upload(file, title, lecture, onPercent) {
   return { ...recordOf(await api.upload("/media/videos/", body, onPercent)), progress: null };
 }
 
-/** @returns {Promise<{id: number, title: string}[]>} */
-export async function lectures() {
-  return (await api.callJson("/api/v1/lectures/?active=true&page_size=200")).results;
+/** @typedef {{id: number, title: string, student_count: number}} Lecture */
+
+/** The answer that those who ask at the same moment share: the form of videos, and a view that opens with the page.
+ *  @type {{session: string | undefined, found: Promise<Lecture[]>} | null} */
+let asked = null;
+
+/** @returns {Promise<Lecture[]>} */
+export function lectures() {
+  const session = api.signedIn()?.session;
+  if (asked && asked.session === session) return asked.found;
+  const found = api.callJson("/api/v1/lectures/?active=true&page_size=200").then(({ results }) => results);
+  const question = { session, found };
+  asked = question;
+  setTimeout(() => { if (asked === question) asked = null; }, SHARED_MS);
+  return found;
 }
 
 /** Plays a video in the dialog; its address is asked for at each play, since it is good for some hours only. */
