@@ -9,6 +9,8 @@ urlpatterns = [
     path("jobs/<str:job>", views.index),
     path("lectures", views.index),
     path("lectures/<int:lecture>", views.index),
+    path("messages", views.index),
+    path("messages/<str:message>", views.index),
     path("my", views.index),
     path("videos", views.index),
     path("videos/<int:video>", views.index),

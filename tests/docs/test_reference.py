@@ -106,6 +106,8 @@ WITHOUT_ROLES = {
     "/jobs/{job}": ("GET", None),
     "/lectures": ("GET", None),
     "/lectures/{lecture}": ("GET", None),
+    "/messages": ("GET", None),
+    "/messages/{message}": ("GET", None),
     "/my": ("GET", None),
     "/videos": ("GET", None),
     "/videos/{video}": ("GET", None),

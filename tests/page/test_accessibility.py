@@ -7,7 +7,7 @@ from playwright.async_api import Page
 
 from academy.adapters.excel.sample import sample_workbook
 from embedded import npm
-from harness.system import System, import_workbook
+from harness.system import System, demo_lecture, import_workbook
 from tests.page.console import PATIENCE, Console, is_live
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -31,6 +31,22 @@ async def check(page: Page, axe: str) -> None:
     assert passed > 10
 
 
+async def check_messages(console: Console, page: Page, axe: str) -> None:
+    """Check a preview, the students to pick from, and the page of a bulk message."""
+    await page.goto(f"{console.address}/messages/new")
+    await page.locator("#messages-lecture").select_option(index=1)
+    await page.locator("#messages-text").fill("{name} 학생 🎉")
+    await page.locator(".preview[data-old=false] figure").first.wait_for(timeout=PATIENCE)
+    await check(page, axe)
+    await page.locator("input[name=messages-by][value=students]").check()
+    await page.locator("#messages tbody input").first.check()
+    await check(page, axe)
+    await page.goto(f"{console.address}/messages")
+    await page.locator("#messages tbody a").first.click(timeout=PATIENCE)
+    await page.locator("#messages .message tbody tr").first.wait_for(timeout=PATIENCE)
+    await check(page, axe)
+
+
 @pytest.mark.parametrize(
     ("width", "colours", "language"), [(360, "dark", "en"), (1440, "light", "ko"), (360, "light", "ko")]
 )
@@ -40,6 +56,7 @@ async def test_no_view_breaks_a_rule(
     async with system.client() as client, await system.watcher(client) as watcher:
         job_id = await import_workbook(client, sample_workbook(200, seed=61))
         await watcher.until_terminal(f"job:{job_id}")
+        await client.post("/api/v1/messages/", json={"text": "휴강", "lecture": (await demo_lecture(client))["id"]})
     console.publish("axe:1", "PROCESSING", data={"title": "진행 중인 일"})
     page = await console.open(viewport={"width": width, "height": 800}, color_scheme=colours)
     await is_live(page)
@@ -52,12 +69,15 @@ async def test_no_view_breaks_a_rule(
         "/students/1",
         "/students/999999",
         "/students/import",
+        "/messages",
+        "/messages/new",
         "/videos",
         "/jobs/axe:1",
         "/jobs/none:1",
     ):
         await page.goto(console.address + path)
         await is_live(page)
+        await page.locator("main h1:visible").wait_for()
         await check(page, axe)
     async with system.client() as client:
         (lecture,) = (await client.get("/api/v1/lectures/", params={"search": "중등 수학 A"})).json()["results"]
@@ -74,6 +94,7 @@ async def test_no_view_breaks_a_rule(
     await page.locator("#job-result .failed-rows button").first.click(timeout=PATIENCE)
     await page.locator("#job-rows tbody tr").first.wait_for()
     await check(page, axe)
+    await check_messages(console, page, axe)
     await page.locator("#sign-out").click()
     await page.locator("#tenant").wait_for()
     await check(page, axe)

@@ -77,6 +77,8 @@ async def test_a_link_that_the_role_may_not_open_says_so_and_keeps_the_address(c
         "/jobs/report:1",
         "/lectures",
         "/lectures/7",
+        "/messages",
+        "/messages/new",
         "/my",
         "/videos",
         "/videos/7",
@@ -93,7 +95,7 @@ async def test_the_server_answers_each_address_with_the_page(system: System, pat
     assert "default-src 'self'" in page.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/jobs/", "/videos/x", "/students/x", "/jobs/a/b"])
+@pytest.mark.parametrize("path", ["/nowhere", "/jobs/", "/videos/x", "/students/x", "/jobs/a/b", "/messages/a/b"])
 async def test_other_paths_are_not_found(system: System, path: str) -> None:
     async with httpx.AsyncClient(base_url=system.address) as client:
         answer = await client.get(path)
@@ -129,7 +131,7 @@ async def test_no_view_is_wider_than_a_phone(console: Console, language: str) ->
     if language == "en":
         await page.get_by_role("button", name="English").click()
     students = ("/students", "/students/removed", "/students/import")
-    for path in ("/", "/jobs/wide:1", "/lectures", "/videos", *students):
+    for path in ("/", "/jobs/wide:1", "/lectures", "/messages", "/messages/new", "/videos", *students):
         await page.goto(console.address + path)
         await is_live(page)
         assert await page.evaluate("document.documentElement.scrollWidth") == 360, path

@@ -22,10 +22,11 @@ export class Result {
   #counts = element("dl", { class: "counts" });
   #download = element("button", { type: "button" });
   #playButton = element("button", { type: "button", class: "main" });
+  #recipients = element("a");
   #trouble = element("p", { class: "problem", role: "alert" });
   #rows;
 
-  node = element("div", {}, this.#counts, this.#download, this.#playButton, this.#trouble);
+  node = element("div", {}, this.#counts, this.#download, this.#playButton, this.#recipients, this.#trouble);
 
   /** @param {string} topic @param {(id: string) => void} play */
   constructor(topic, play) {
@@ -33,6 +34,7 @@ export class Result {
     const read = readFailedRows(this.#id);
     this.#rows = new FailedRows("job-rows", read, () => saveFailedRows(this.#id, read, this.#name, isOffice()));
     this.node.append(this.#rows.node);
+    this.#recipients.setAttribute("href", `/messages/${this.#id}`);
     this.#download.addEventListener("click", () => this.#save());
     this.#playButton.addEventListener("click", () => play(this.#id));
   }
@@ -58,6 +60,8 @@ export class Result {
     this.#download.textContent = t("download");
     this.#playButton.hidden = record.status !== "READY";
     this.#playButton.textContent = t("play");
+    this.#recipients.hidden = kindOf(record) !== "bulk_message";
+    this.#recipients.textContent = t("see_recipients");
     this.#rows.render(kindOf(record) === "excel_parsing" ? result?.failed ?? 0 : 0);
   }
 

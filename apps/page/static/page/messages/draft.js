@@ -1,0 +1,60 @@
+// The message that somebody is writing. It survives another view and, without the picked students, a reload; but not another user.
+
+const KEY = "academy.message-draft";
+
+/**
+ * `by` says how the recipients are chosen, and `picked` has the picked students. `key` belongs to `sent`, the request that was sent last: if its answer was lost, the same
+ * request has the same key, and nobody gets a second message.
+ * @typedef {{user: number, text: string, to: string, by: string, lecture: string, key: string, sent: string,
+ *   picked: import("../parts/paged-table.js").Row[]}} Draft
+ */
+
+/** @type {Draft | null} */
+let current = null;
+
+/** @param {number} user @returns {Draft} */
+export function readDraft(user) {
+  if (current?.user !== user) current = { ...empty(user), ...stored(user) };
+  return current;
+}
+
+/** @param {number} user @returns {Draft} */
+const empty = (user) => ({ user, text: "", to: "parent", by: "lecture", lecture: "", key: "", sent: "", picked: [] });
+
+/** @param {number} user @returns {Partial<Draft>} */
+function stored(user) {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+    if (kept?.user === user) return kept;
+  } catch {
+    // What cannot be read is no draft.
+  }
+  sessionStorage.removeItem(KEY);
+  return {};
+}
+
+/** @param {Draft} draft */
+export function keepDraft({ picked: _, ...draft }) {
+  sessionStorage.setItem(KEY, JSON.stringify(draft));
+}
+
+export function forgetDraft() {
+  current = null;
+  sessionStorage.removeItem(KEY);
+}
+
+/** The key for a request: the same one for the same request. @param {Draft} draft @param {object} request */
+export function keyFor(draft, request) {
+  const sent = JSON.stringify(request);
+  if (draft.sent !== sent || !draft.key) Object.assign(draft, { sent, key: newKey() });
+  keepDraft(draft);
+  return draft.key;
+}
+
+/** A random UUID. `crypto.randomUUID` needs TLS. */
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
