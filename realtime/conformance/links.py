@@ -190,7 +190,7 @@ class SocketLink(Link):
         await self.send("subscribed", id=frame["id"], place=self.place_at(self.offset), records=records)
 
     async def _unsubscribe(self, frame: dict[str, Any]) -> None:
-        self.watched -= set(frame["topics"])
+        self.watched = (self.watched - set(frame["topics"])) | set(self.named.split(","))
         await self.send("unsubscribed", id=frame["id"], place=self.place_at(self.offset))
 
     async def _refresh(self, frame: dict[str, Any]) -> None:

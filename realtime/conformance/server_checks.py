@@ -112,12 +112,18 @@ async def subscriptions(judged: Judged) -> None:
         await socket.send({"type": "unsubscribe", "id": 3, "topics": [second]})
         answer = await socket.expect("unsubscribed")
         judged.equal(answer["id"], 3, "The answer has the id of the question.")
+        await socket.send({"type": "subscribe", "id": 4, "topics": [first]})
+        await socket.expect("subscribed")
+        await socket.send({"type": "unsubscribe", "id": 5, "topics": [first]})
+        kept = await socket.expect("unsubscribed")
     await check_recovered(
         judged, both, "The place of `subscribed` fits all topics", expected=True, topics=f"{first},{second}"
     )
     await check_recovered(
         judged, answer["place"], "The place of `unsubscribed` fits those that are left", expected=True, topics=first
     )
+    what = "The place fits the topics with which the connection began, even if they were removed"
+    await check_recovered(judged, kept["place"], what, expected=True, topics=first)
 
 
 async def many_topics(judged: Judged) -> None:

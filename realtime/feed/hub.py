@@ -148,10 +148,14 @@ class Hub:
             subscriber.queue(frames.subscribed(request_id, subscriber.place, bodies))
 
     def unsubscribe(self, subscriber: Subscriber, request_id: int, removed: TopicFilter) -> None:
-        """Remove topics from a connection."""
+        """Remove topics that `subscribe` has added. The connection keeps those with which it began.
+
+        A client may name a topic that it watches already, only to get its record, and then take the question back.
+        """
         if subscriber.ended:
             return
-        topics = TopicFilter.of(subscriber.topics.patterns - removed.patterns)
+        left = subscriber.topics.patterns - removed.patterns
+        topics = TopicFilter.of(left | subscriber.first_topics.patterns)
         self._feeds[subscriber.tenant_id].broadcast.move(subscriber, topics)
         subscriber.queue(frames.unsubscribed(request_id, subscriber.place))
 

@@ -65,7 +65,7 @@ class Subscriber:
         `name` is the name of the connection in the log.
         """
         self.tenant_id = tenant_id
-        self.topics = topics
+        self.topics = self.first_topics = topics
         self._transport = transport
         self._on_slow, self._slow_seconds = on_slow, slow_seconds
         self._name = name

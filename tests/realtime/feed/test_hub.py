@@ -71,6 +71,27 @@ async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
     await other.close()
 
 
+async def test_a_topic_with_which_a_connection_began_stays_watched_after_it_was_subscribed_and_unsubscribed(
+    hub: Hub, publisher: Publisher, tenant_id: int
+) -> None:
+    """A client asks by name for a topic that its ticket names, and then takes the question back."""
+    began = TopicFilter.of(["job:a", "video:*"])
+    subscriber, carrier = await join(hub, tenant_id, began)
+    asked = TopicFilter.of(["job:a", "job:b", "video:*", "*"])
+    await hub.subscribe(subscriber, 2, asked)
+    hub.unsubscribe(subscriber, 3, asked)
+    unsubscribed = carrier.frames[-1]
+    assert parse_place(unsubscribed["place"]) == Place(*hub.positions()[tenant_id], began.hash)
+    for topic in ("job:b", "job:a", "video:1"):
+        publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="PENDING")
+
+    def sent_since() -> list[str]:
+        return [record["topic"] for frame in carrier.frames[3:] for record in frame["records"]]
+
+    await until(lambda: "video:1" in sent_since())
+    assert sent_since() == ["job:a", "video:1"]
+
+
 async def test_a_topic_requested_by_name_is_never_sent_ahead_of_its_feed(
     hub: Hub, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
