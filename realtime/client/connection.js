@@ -10,7 +10,6 @@ const FIRST_FRAME_MS = 20_000;
 const POLLS_SILENT_MS = 30_000;
 const STEADY_MS = 20_000; // a connection that lasted longer was a good one: the next wait is short again
 const GRACE_MS = 5000; // beyond the time of a ping
-const TICKET_FRESH_MS = 30_000; // of the minute in which a ticket opens a connection
 
 /**
  * @typedef {import("./links.js").Granted} Granted
@@ -21,14 +20,12 @@ const TICKET_FRESH_MS = 30_000; // of the minute in which a ticket opens a conne
  * @typedef {{state: State, code: number, reason: string, nextAt: number | null, attempt: number}} Status
  *   `code` is the last close code, or 0. `reason` is a word for each case, or "". `nextAt` is the time of the next
  *   attempt in Unix milliseconds. `attempt` counts the attempts since the last good connection.
- * @typedef {{granted: Granted, at: number}} Issued  A ticket, and when it was issued (Unix milliseconds).
  * @typedef {{heard: boolean, link: import("./links.js").Link}} Attempt
  * @typedef {{environment: import("./environment.js").Environment, ticket: () => Promise<Granted>, place: string,
- *   first?: Issued | null, unfinished: () => boolean, onFrame: (frame: any, before: string) => void,
+ *   unfinished: () => boolean, onFrame: (frame: any) => void,
  *   onStatus: (status: Status) => void}} Options
- *   `first` is a ticket that nobody has used yet. `onFrame` gets each frame of the server, and the place before it. The
- *   parts of a snapshot come as one frame, with `whole: true` if it has all that a new client is shown. `onStatus` may be called
- *   with the same status again.
+ *   `onFrame` gets each frame of the server. The parts of a snapshot come as one frame, with `whole: true` if it has all
+ *   that a new client is shown. `onStatus` may be called with the same status again.
  */
 
 /** @type {Status} */
@@ -39,7 +36,6 @@ export class Connection {
   place;
   /** For how long nothing may arrive before the connection is given up, in milliseconds. */
   silenceMs = FIRST_FRAME_MS;
-  #lateMs = Infinity;
   /** @type {Attempt | null} the link that is open or being opened */
   #attempt = null;
   /** @type {Attempt | null} a better link that is tried beside the present one */
@@ -50,20 +46,16 @@ export class Connection {
   #tries = 0;
   #liveSince = 0;
   #heardAt = 0;
-  /** @type {{code: number, retry_after_ms?: number, limit?: string} | null} */
+  /** @type {import("./links.js").End | null} what the server has said about the end of the present link */
   #closing = null;
   #timers = new Timers();
-  #waitOrdered = false;
   #options;
-  /** @type {Issued | null} */
-  #first;
 
   /** @param {Options} options */
   constructor(options) {
     this.#options = options;
     this.place = options.place;
     this.#ladder = new Ladder(options.environment.storage);
-    this.#first = options.first ?? null;
     this.#open();
   }
 
@@ -77,13 +69,6 @@ export class Connection {
     return this.#liveSince > 0;
   }
 
-  /** Returns a ticket: the first one if it is fresh and not used yet, else a new one. */
-  async #ticket() {
-    const first = this.#first;
-    this.#first = null;
-    return first && Date.now() - first.at < TICKET_FRESH_MS ? first.granted : this.#options.ticket();
-  }
-
   close() {
     this.#drop();
     this.status = { ...this.status, state: "stopped" };
@@ -92,23 +77,15 @@ export class Connection {
   /** Connects now, whatever the state is. */
   reconnect() {
     if (this.#ended) return;
-    this.#drop();
-    this.#liveSince = this.#tries = 0;
-    this.#open();
+    this.#tries = 0;
+    this.#begin();
   }
 
   /** The network is back, or somebody looks at the tab: end a wait, and do not trust a link that has been silent. */
   wake() {
     if (!this.#options.environment.online()) return;
-    if (this.#attempt) {
-      const silent = Date.now() - this.#heardAt > this.silenceMs * 0.7;
-      if (this.status.state !== "offline" && !silent) return;
-      this.#drop();
-      this.#liveSince = 0;
-      this.#open();
-    } else if (this.#timers.has("retry") && !this.#waitOrdered) {
-      this.#open();
-    }
+    const silent = Date.now() - this.#heardAt > this.silenceMs * 0.7;
+    if (this.#attempt ? silent || this.status.state === "offline" : this.#timers.has("retry")) this.#begin();
   }
 
   /** The network is gone. */
@@ -116,22 +93,27 @@ export class Connection {
     if (!this.#ended) this.#setState("offline", { reason: "no_network" });
   }
 
+  /** Connects from the beginning. */
+  #begin() {
+    this.#drop();
+    this.#liveSince = 0;
+    this.#open();
+  }
+
   async #open() {
-    this.#timers.stop("retry");
-    this.#timers.set("ticket", () => this.#plan(1006), FIRST_FRAME_MS); // if none comes
+    this.#timers.set("ticket", () => this.#plan({ code: 1006 }), FIRST_FRAME_MS); // if none comes
     if (this.#options.environment.online()) this.#setState("connecting");
     try {
-      const granted = await this.#ticket();
+      const granted = await this.#options.ticket();
       if (this.#ended || this.#attempt) return;
-      this.#timers.stop("ticket", "retry");
+      this.#timers.stop();
       this.silenceMs = this.#ladder.polls ? POLLS_SILENT_MS : FIRST_FRAME_MS;
-      this.#lateMs = Infinity;
-      this.#attempt = this.#begin(granted);
+      this.#attempt = this.#link(granted);
       this.#listen();
     } catch (error) {
       const { status, retryAfterMs } = /** @type {{status?: number, retryAfterMs?: number}} */ (error ?? {});
       const code = status === 401 ? 4401 : codeOf(status);
-      if (!this.#ended && !this.#attempt) this.#plan(code, retryAfterMs);
+      if (!this.#ended && !this.#attempt) this.#plan({ code, retryAfterMs });
     }
   }
 
@@ -140,7 +122,7 @@ export class Connection {
   }
 
   /** @param {Granted} granted @param {boolean} [best] whether to open the best link, whatever the rung is */
-  #begin(granted, best = false) {
+  #link(granted, best = false) {
     const attempt = /** @type {Attempt} */ ({ heard: false });
     attempt.link = this.#ladder.open({
       granted,
@@ -172,21 +154,19 @@ export class Connection {
   #listen() {
     this.#heardAt = Date.now();
     this.#timers.set("silence", () => this.#closed({ code: 1006 }), this.silenceMs);
-    this.#timers.stop("late");
-    if (this.#lateMs === Infinity) return;
     this.#timers.set("late", () => {
       if (this.status.state === "live") this.#setState("delayed", { reason: "silent" });
-    }, this.#lateMs);
+    }, (this.silenceMs + GRACE_MS) / 2); // one ping and the grace
   }
 
   /** @param {ServerFrame} frame */
   #receive(frame) {
+    if (frame.type === "welcome") this.silenceMs = 2000 * frame.ping_seconds + GRACE_MS;
     this.#listen();
-    if (frame.type === "welcome") this.#welcome(frame);
+    if ("expires_in" in frame) this.#renewBefore(frame.expires_in);
     else if (frame.type === "ping") this.send?.({ type: "pong" });
     else if (frame.type === "delayed") this.#setState("delayed", { reason: "server" });
-    else if (frame.type === "refreshed") this.#renewBefore(frame.expires_in);
-    else if (frame.type === "closing") this.#closing = frame;
+    else if (frame.type === "closing") this.#closing = { ...frame, retryAfterMs: frame.retry_after_ms };
     else if (frame.type === "snapshot") {
       this.#parts.push(...frame.records);
       if (frame.more) return; // only the last part has the place, and only the whole shows what is absent
@@ -195,18 +175,10 @@ export class Connection {
       if (!this.#liveSince) this.#climbLater();
       this.#liveSince ||= Date.now();
     }
-    this.#options.onFrame(frame, this.place);
+    this.#options.onFrame(frame);
     if (!("place" in frame && frame.place) || this.#ended) return;
     this.place = frame.place; // last, so that it is never ahead of the records that the tab has
     if (this.#liveSince) this.#setState(this.#ladder.polls ? "polling" : "live");
-  }
-
-  /** @param {import("./frames.js").WelcomeFrame} frame */
-  #welcome(frame) {
-    this.#lateMs = frame.ping_seconds * 1000 + GRACE_MS;
-    this.silenceMs = 2 * frame.ping_seconds * 1000 + GRACE_MS;
-    this.#listen();
-    this.#renewBefore(frame.expires_in);
   }
 
   /** @param {number} seconds until the server ends this connection */
@@ -221,28 +193,27 @@ export class Connection {
 
   /** @param {import("./links.js").End} end */
   #closed(end) {
-    const closing = this.#closing;
-    const code = closing?.code ?? end.code;
-    const blocked = this.#attempt?.heard === false && code < 4000 && code !== 1012;
+    end = this.#closing ?? end;
+    const blocked = this.#attempt?.heard === false && end.code < 4000 && end.code !== 1012;
     this.#drop();
     if (this.ready && Date.now() - this.#liveSince > STEADY_MS) this.#tries = 0;
     this.#liveSince = 0;
     if (blocked) this.#ladder.failed();
-    this.#plan(code, closing?.retry_after_ms ?? end.retryAfterMs, closing?.limit ?? end.limit, blocked);
+    this.#plan(end, blocked);
   }
 
-  /** @param {number} code @param {number} [retryAfterMs] @param {string} [limit] @param {boolean} [blocked] */
-  #plan(code, retryAfterMs, limit, blocked) {
+  /** @param {import("./links.js").End} end @param {boolean} [blocked] */
+  #plan({ code, retryAfterMs, limit }, blocked) {
     const wait = waitAfter(code, this.#tries++, retryAfterMs);
     if (wait === null) {
       this.#setState("stopped", { code });
       this.close();
       return;
     }
-    this.#waitOrdered = retryAfterMs !== undefined;
     const reason = reasonFor(code, this.#options.environment.online(), limit, blocked);
     this.#setState(code === 4101 ? "refused" : "offline", { code, reason, nextAt: Date.now() + wait });
-    this.#timers.set("retry", () => this.#open(), wait);
+    // Only a wait that the server has not asked for may end early.
+    this.#timers.set(retryAfterMs === undefined ? "retry" : "ordered", () => this.#open(), wait);
   }
 
   /** On a lower rung, tries the best link from time to time beside the one that works. */
@@ -251,7 +222,7 @@ export class Connection {
     this.#timers.set("climb", async () => {
       const granted = await this.#options.ticket().catch(() => null);
       if (!granted || this.#ended || this.#candidate || this.#ladder.onTop) return this.#climbLater();
-      this.#candidate = this.#begin(granted, true);
+      this.#candidate = this.#link(granted, true);
       this.#timers.set("climb", () => this.#giveUpCandidate(), FIRST_FRAME_MS);
     }, this.#ladder.waitMs());
   }

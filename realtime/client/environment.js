@@ -8,10 +8,10 @@
  *   `listen` returns a function that ends the listening.
  */
 
-/** The storage of this origin, or null where the browser forbids it. */
+/** The storage of this origin, or null where the browser has none or forbids it. */
 function storageOf() {
   try {
-    return globalThis.localStorage ?? null;
+    return localStorage;
   } catch {
     return null;
   }

@@ -37,7 +37,7 @@ export class Feed {
   #fold = new Fold();
   #watchers = new Watchers();
   /** @type {{[event: string]: Set<(detail: any) => void>}} */
-  #listeners = { state: new Set(), frame: new Set() };
+  #listeners = { state: new Set(), frame: new Set(), forget: new Set() };
   #sharing;
 
   /** @param {Options} options @param {import("./environment.js").Environment} environment */
@@ -47,12 +47,11 @@ export class Feed {
       resolve: async () => null,
       ...options,
       environment,
-      unfinished: () => this.#fold.unfinished,
-      recordsOf: (epoch) => this.#fold.recordsOf(epoch),
+      fold: () => this.#fold,
       onFrame: (frame) => this.#receive(frame),
-      onAnswer: (topic, record, epoch) => this.#watchers.notify([this.#fold.settle(topic, record, epoch)]),
+      onAnswer: (topic, record, epoch) => this.#pass(this.#fold.settle(topic, record, epoch)),
       onStatus: (status) => this.#setStatus(status),
-      onForget: () => { this.#fold = new Fold(); },
+      onForget: () => this.#forget(),
     });
     const { signal } = options;
     signal?.addEventListener("abort", () => this.close());
@@ -77,7 +76,7 @@ export class Feed {
    */
   watch(topic, listener) {
     const end = this.#watchers.add(topic, listener, this.records.values());
-    if (!topic.endsWith("*") && this.#fold.expect(topic)) this.#sharing.ask([topic]);
+    if (this.#fold.expect(topic)) this.#sharing.ask([topic]);
     return end;
   }
 
@@ -86,33 +85,34 @@ export class Feed {
    * @param {string} topic @param {{signal?: AbortSignal}} [options] @returns {Promise<Record>}
    * @throws {FeedError} if nobody knows the topic, or if the feed is closed before
    */
-  finished(topic, { signal } = {}) {
-    return new Promise((resolve, reject) => {
-      /** @type {(() => void)[]} */
-      const ends = [];
-      /** @template T @param {(value: T) => void} settle @param {T} value */
-      const finish = (settle, value) => {
-        settle(value);
-        queueMicrotask(() => ends.forEach((end) => end())); // when all of them are known
-      };
-      const check = () => {
-        if (signal?.aborted) finish(reject, signal.reason);
-        else if (this.state === "stopped") finish(reject, new FeedError(this.status.code));
-      };
-      signal?.addEventListener("abort", check);
-      ends.push(() => signal?.removeEventListener("abort", check), this.on("state", check));
-      check();
-      ends.push(this.watch(topic, (record) => {
-        if (isTerminal(record)) finish(resolve, record);
-        else if (record.status === "UNKNOWN") finish(reject, new FeedError("unknown_topic"));
-      }));
-    });
+  async finished(topic, { signal } = {}) {
+    /** @type {(() => void)[]} */
+    const ends = [];
+    try {
+      return await new Promise((resolve, reject) => {
+        const check = () => {
+          if (signal?.aborted) reject(signal.reason);
+          else if (this.state === "stopped") reject(new FeedError(this.status.code));
+        };
+        signal?.addEventListener("abort", check);
+        ends.push(() => signal?.removeEventListener("abort", check), this.on("state", check));
+        check();
+        ends.push(this.watch(topic, (record) => {
+          if (isTerminal(record)) resolve(record);
+          else if (record.status === "UNKNOWN") reject(new FeedError("unknown_topic"));
+        }));
+      });
+    } finally {
+      for (const end of ends) end();
+    }
   }
 
   /**
    * Calls `listener` on each event until the returned function is called. `state`: the connection's status has changed,
-   * and the listener gets the new one. `frame`: a frame has arrived; for tools.
-   * @param {"state" | "frame"} event @param {(detail: any) => void} listener
+   * and the listener gets the new one. `forget`: the feed has dropped the records of topics, and the listener gets a list of
+   * these topics: of all, because another user has signed in, or of the jobs that ended first, because more than 1000 have
+   * ended that nobody watches by name. `frame`: a frame has arrived; for tools.
+   * @param {"state" | "forget" | "frame"} event @param {(detail: any) => void} listener
    */
   on(event, listener) {
     this.#listeners[event].add(listener);
@@ -125,7 +125,7 @@ export class Feed {
    * @param {Record[]} records
    */
   learn(records) {
-    this.#watchers.notify(this.#fold.learn(records));
+    this.#pass(this.#fold.learn(records));
     setTimeout(() => this.#sharing.ask(this.#fold.doubtful), LEARNT_MS);
   }
 
@@ -144,8 +144,23 @@ export class Feed {
     this.#emit("frame", frame);
     const { type, records, place, whole } = frame;
     if (type !== "snapshot" && type !== "records") return;
-    this.#watchers.notify(this.#fold[whole ? "replace" : "apply"](records, epochOf(place)));
+    this.#pass(this.#fold[whole ? "replace" : "apply"](records, epochOf(place)));
     if (type === "snapshot") this.#sharing.ask(this.#fold.doubtful);
+  }
+
+  /** Passes changed records on, and drops the ones that ended first. @param {Record[]} changed */
+  #pass(changed) {
+    this.#watchers.notify(changed);
+    const topics = this.#fold.forget(this.#watchers.patterns);
+    if (topics.length > 0) this.#emit("forget", topics);
+  }
+
+  /** Forgets the records of an earlier user. What is watched by name is asked for again, as the present user. */
+  #forget() {
+    const topics = [...this.records.keys()];
+    this.#fold = new Fold();
+    for (const pattern of this.#watchers.patterns) this.#fold.expect(pattern);
+    this.#emit("forget", [...new Set([...topics, ...this.#fold.doubtful])]);
   }
 
   /** @param {Status} status */

@@ -10,6 +10,8 @@
  * @typedef {{record: Record, epoch: string | null}} Entry  An epoch of null: from the database, not from a feed.
  */
 
+const ENDED = 1000; // records that have ended are kept at most, so that a page may stay open for weeks
+
 /** @type {{[status: string]: number}} */
 const RANK = { PENDING: 0, PROCESSING: 1, READY: 2, DONE: 2, FAILED: 2, CANCELLED: 2 };
 
@@ -50,6 +52,8 @@ export class Fold {
   /** Topics to ask for by name, because no feed has confirmed them. null: a topic of which nothing is known yet.
    *  @type {Map<string, Entry | null>} */
   #doubtful = new Map();
+  /** @type {Set<string>} the topics that have ended, the newest end last */
+  #ended = new Set();
   #begun = false;
 
   /** The newest record of each topic. @returns {Map<string, Record>} */
@@ -72,7 +76,8 @@ export class Fold {
     return [...this.#kept.values()].filter((entry) => entry.epoch === epoch).map(({ record }) => record);
   }
 
-  /** Takes records of a feed. Returns those that changed something. @param {Record[]} records @param {string} epoch */
+  /** Takes records of a feed, or of the database (an epoch of null). Returns those that changed something.
+   *  @param {Record[]} records @param {string | null} epoch */
   apply(records, epoch) {
     return records.filter((record) => this.#put(record, epoch));
   }
@@ -94,7 +99,7 @@ export class Fold {
   /** Takes records of the database (offset 0). Unfinished ones are doubtful until a feed confirms them.
    *  @param {Record[]} records */
   learn(records) {
-    const changed = records.filter((record) => this.#put(record, null));
+    const changed = this.apply(records, null);
     for (const { topic } of changed) {
       const entry = /** @type {Entry} */ (this.#kept.get(topic));
       if (!isTerminal(entry.record)) this.#doubtful.set(topic, entry);
@@ -102,26 +107,35 @@ export class Fold {
     return changed;
   }
 
-  /** Marks a topic as doubtful if nothing is known of it. Returns whether it is doubtful now. @param {string} topic */
+  /** Marks a topic as doubtful if nothing is known of it. Returns whether it is doubtful now.
+   *  @param {string} topic a topic; `job:*` and `*` are ignored */
   expect(topic) {
-    if (!this.#kept.has(topic) && !this.#doubtful.has(topic)) this.#doubtful.set(topic, null);
+    if (!this.#kept.has(topic) && !topic.endsWith("*")) this.#doubtful.set(topic, null);
     return this.#doubtful.has(topic);
   }
 
   /**
-   * Takes the answer to a question by name; null if nobody knows the topic. Returns the record that changed, one with
-   * the status `UNKNOWN` if there is none, or null if the answer changes nothing.
-   * @param {string} topic @param {Record | null} answer @param {string | null} epoch @returns {Record | null}
+   * Takes the answer to a question by name; null if nobody knows the topic. Returns the record that changed, or one with
+   * the status `UNKNOWN` if there is none.
+   * @param {string} topic @param {Record | null} answer @param {string | null} epoch @returns {Record[]}
    */
   settle(topic, answer, epoch) {
     const entry = this.#doubtful.get(topic);
     this.#doubtful.delete(topic);
-    const open = entry === null || (entry !== undefined && !isTerminal(entry.record));
+    const open = entry === null || (entry && !isTerminal(entry.record));
     // An unfinished record that is in no snapshot: the answer is right, even if it is older or says that there is none.
     // What has ended stays ended until a later attempt.
     if (open && entry && (!answer || compare(answer, entry.record) < 0)) this.#kept.delete(topic);
-    if (answer) return this.#put(answer, epoch) ? answer : null;
-    return open ? { offset: 0, topic, attempt: entry?.record.attempt ?? 0, status: "UNKNOWN" } : null;
+    if (answer) return this.apply([answer], epoch);
+    return open ? [{ offset: 0, topic, attempt: entry?.record.attempt ?? 0, status: "UNKNOWN" }] : [];
+  }
+
+  /** Drops the records that ended first, if more than `ENDED` have. Returns their topics.
+   *  @param {Set<string>} watched topics that are kept, and not counted */
+  forget(watched) {
+    const topics = [...this.#ended].filter((topic) => !watched.has(topic)).slice(0, -ENDED);
+    for (const topic of topics) for (const kept of [this.#kept, this.#doubtful, this.#ended]) kept.delete(topic);
+    return topics;
   }
 
   /** @param {Record} record @param {string | null} epoch */
@@ -135,6 +149,8 @@ export class Fold {
     }
     this.#kept.set(record.topic, next);
     this.#doubtful.delete(record.topic);
+    this.#ended.delete(record.topic);
+    if (isTerminal(record)) this.#ended.add(record.topic);
     return true;
   }
 }

@@ -27,21 +27,19 @@ async function refusal(response) {
   const seconds = Number(response.headers.get("Retry-After"));
   const { code, limit } = await response.json().catch(() => ({}));
   // A 403 or 503 from a proxy does not hold one of our codes.
-  return { code: code ? codeOf(response.status) : 1006, limit, retryAfterMs: seconds > 0 ? seconds * 1000 : undefined };
+  return { code: code ? codeOf(response.status) : 1006, limit, retryAfterMs: seconds * 1000 || undefined };
 }
 
-/** An address with a query. Without `topics` the server sends all that the ticket allows.
- *  @param {string} address @param {{topics?: string, since?: string}} query */
+/** An address with a query. Without `topics` the server sends all that the ticket allows, and with an empty `since` all
+ *  that a new client is shown. @param {string} address @param {{topics: string} | {since: string}} query */
 function addressOf(address, query) {
-  const given = Object.entries(query).filter(([, value]) => value);
-  return `${address}?${given.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join("&")}`;
+  return `${address}?${new URLSearchParams(query)}`;
 }
 
-/** Fetches a snapshot with a time limit. @param {Granted} granted @param {{topics?: string, since?: string}} query
- *  @param {AbortSignal} [signal] */
-async function fetchSnapshot(granted, query, signal) {
-  const limit = AbortSignal.timeout(POLL_TIMEOUT_MS);
-  const options = { ...bearer(granted), signal: signal ? AbortSignal.any([signal, limit]) : limit };
+/** Fetches a snapshot with a time limit: of all topics, or of these. @param {Granted} granted
+ *  @param {{topics: string} | {since: string}} query @param {AbortSignal[]} signals */
+export async function fetchSnapshot(granted, query, ...signals) {
+  const options = { ...bearer(granted), signal: AbortSignal.any([...signals, AbortSignal.timeout(POLL_TIMEOUT_MS)]) };
   const response = await fetch(addressOf(granted.snapshot_url, query), options);
   return response.ok ? { frame: await response.json() } : { end: await refusal(response) };
 }
@@ -117,8 +115,7 @@ export function openPolls({ granted, place, ticket, unfinished, onFrame, onEnd }
         issuedAt = Date.now();
       }
       const { frame, end } = await fetchSnapshot(granted, { since: place }, abort.signal);
-      if (end) return end;
-      if (abort.signal.aborted) return LOST;
+      if (end || abort.signal.aborted) return end ?? LOST;
       if (frame.place !== place) changedAt = Date.now();
       place = frame.place;
       onFrame(frame);
@@ -127,12 +124,4 @@ export function openPolls({ granted, place, ticket, unfinished, onFrame, onEnd }
     return LOST;
   };
   return receiving(poll, abort, onEnd);
-}
-
-/** Asks for topics by name where the link itself cannot. Throws if the server does not answer with a snapshot.
- *  @param {Granted} granted @param {string[]} topics @returns {Promise<{place: string, records: any[]}>} */
-export async function askByName(granted, topics) {
-  const { frame, end } = await fetchSnapshot(granted, { topics: topics.join(",") });
-  if (end) throw end;
-  return frame;
 }

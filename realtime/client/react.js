@@ -3,7 +3,6 @@
 
 import { createContext, createElement, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { CONNECTING } from "./connection.js";
-import { onForgetting } from "./forgetting.js";
 import { covers } from "./watchers.js";
 
 /**
@@ -33,14 +32,10 @@ class Kept {
   /** @param {Feed} feed */
   constructor(feed) {
     feed.watch("*", (record) => this.records.set(record.topic, record));
-    onForgetting(feed, () => this.#known(), (topic) => {
-      this.records.delete(topic);
+    feed.on("forget", (/** @type {string[]} */ topics) => {
+      for (const topic of topics) this.records.delete(topic);
       for (const listener of this.listeners) listener();
     });
-  }
-
-  *#known() {
-    for (const { topic, status } of this.records.values()) if (status !== "UNKNOWN") yield topic;
   }
 
   /** Calls `changed` when a record that the pattern covers comes, and when records are forgotten.

@@ -6,24 +6,25 @@ import { epochOf } from "./fold.js";
 import { Questions } from "./questions.js";
 import { Timers } from "./timers.js";
 
-const BEAT_MS = 15_000;
+const TICKET_FRESH_MS = 30_000; // of the minute in which a ticket opens a connection
 const FIRST_SILENCE_MS = 20_000; // until the owner has said how often its server pings
+const ANSWER_MS = 2000; // for an owner to show that it is there
 const END_MS = 1000;
-const JITTER_MS = 3000; // so that not all tabs replace a silent owner at once
 
 /**
  * @typedef {import("./fold.js").Record} Record
  * @typedef {import("./connection.js").Status} Status
  * @typedef {import("./links.js").Granted} Granted
  * @typedef {{environment: import("./environment.js").Environment, ticket: () => Promise<Granted>, share: boolean,
- *   resolve: (topic: string) => Promise<Record | null>, unfinished: () => boolean,
- *   recordsOf: (epoch: string) => Record[], onFrame: (frame: any) => void,
+ *   resolve: (topic: string) => Promise<Record | null>, fold: () => import("./fold.js").Fold,
+ *   onFrame: (frame: any) => void,
  *   onAnswer: (topic: string, record: Record | null, epoch: string | null) => void,
  *   onStatus: (status: Status) => void, onForget: () => void}} Options  `onForget`: forget all records.
  * @typedef {{kind?: string, from: string, to?: string, place?: string, before?: string, frame?: any, status?: Status,
- *   silenceMs?: number, topics?: string[], topic?: string, record?: Record | null, epoch?: string | null}} Message
- *   Of the owner: `owner` (I am the owner now), `frame`, `answer`, `status`, and from time to time nothing but its status. Of the others: `join` (my place may
- *   be too old), `want` (ask for these topics), `reconnect`.
+ *   silenceMs?: number, topics?: string[], answer?: [topic: string, record: Record | null, epoch: string | null]}} Message
+ *   The owner sends frames, answers and its status. Its only `kind` is `owner` (I am the owner now). Those of the others:
+ *   `join` (my place may be too old), `want` (ask for these topics), `reconnect`, `claim` (I become the owner, unless the
+ *   present one says something now).
  */
 
 export class Sharing {
@@ -31,6 +32,8 @@ export class Sharing {
   #place = "";
   #id = `${Math.random()}`;
   #share = "";
+  /** @type {{granted: Granted, at: number} | null} a ticket that no connection has used yet, and when it was issued */
+  #unused = null;
   /** The id of the tab that owns the connection, or "". */
   #owner = "";
   /** @type {Connection | null} the connection, if this tab owns it */
@@ -65,7 +68,7 @@ export class Sharing {
       },
       onAnswer: (topic, record, epoch) => {
         options.onAnswer(topic, record, epoch);
-        this.#post({ kind: "answer", topic, record, epoch });
+        this.#post({ answer: [topic, record, epoch] });
       },
       ended: () => this.#stopped,
     });
@@ -100,27 +103,27 @@ export class Sharing {
     this.#leave();
   }
 
-  /** Opens the connection in this tab. @param {import("./connection.js").Issued | null} [first] */
-  #connect(first = null) {
+  /** Opens the connection in this tab. */
+  #connect() {
     this.#asleep = false;
-    this.#questions.clear();
     this.#connection = new Connection({
       environment: this.#options.environment,
       ticket: () => this.#ticket(),
-      first,
       place: this.#place,
-      unfinished: this.#options.unfinished,
-      onFrame: (frame, before) => this.#onFrame(frame, before),
+      unfinished: () => this.#options.fold().unfinished,
+      onFrame: (frame) => this.#onFrame(frame),
       onStatus: (status) => this.#onStatus(status),
     });
   }
 
   /** Gets a ticket. The first one shows whether there are other tabs with which to share the connection. */
   async #ticket() {
+    const unused = this.#unused;
+    this.#unused = null;
+    if (unused && Date.now() - unused.at < TICKET_FRESH_MS) return unused.granted;
     const granted = await this.#options.ticket();
     if (!this.#connection) return granted; // closed, or asleep
     const { share = "" } = granted;
-    const first = { granted, at: Date.now() };
     const changed = this.#share && share !== this.#share;
     this.#share = share;
     if (changed) {
@@ -130,34 +133,34 @@ export class Sharing {
       this.#options.onForget();
     }
     // Browsers give locks only to pages of https and localhost.
-    if (share && !this.#channel && !this.#alone && navigator.locks) this.#join(first);
-    else if (changed) this.#connect(first);
+    if (share && !this.#channel && !this.#alone && navigator.locks) {
+      this.#join();
+      this.#unused = { granted, at: Date.now() }; // for the connection, if this tab gets the lock soon
+    } else if (changed) this.#connect();
     return granted;
   }
 
-  /** Follows the tab that owns the connection, and becomes the owner when that one ends.
-   *  @param {import("./connection.js").Issued} first */
-  #join(first) {
-    this.#disconnect();
+  /** Follows the tab that owns the connection, and becomes the owner when that one ends. */
+  #join() {
+    this.#leave();
     this.#channel = new BroadcastChannel(`realtime.${this.#share}`);
     this.#channel.onmessage = ({ data }) => this.#receive(data);
     this.#owner = "";
     this.#behind = true;
     this.#post({ kind: "join", place: this.#place });
     this.#listen(FIRST_SILENCE_MS);
-    this.#request(false, first);
+    this.#request(false);
   }
 
-  /** Requests the lock. @param {boolean} steal whether to take it from its owner
-   *  @param {import("./connection.js").Issued} [first] */
-  #request(steal, first) {
+  /** Requests the lock. @param {boolean} steal whether to take it from its owner */
+  #request(steal) {
     this.#lock?.abort();
     const lock = (this.#lock = new AbortController());
     navigator.locks.request(`realtime.${this.#share}`, steal ? { steal } : { signal: lock.signal }, () => {
       if (lock !== this.#lock) return undefined;
-      this.#owner = this.#id;
-      this.#connect(first);
-      this.#beat("owner");
+      this.#timers.stop();
+      this.#connect();
+      this.#post({ kind: "owner" });
       return new Promise((release) => lock.signal.addEventListener("abort", release));
     }).catch((error) => {
       if (lock !== this.#lock) return;
@@ -169,15 +172,12 @@ export class Sharing {
     });
   }
 
-  /** Shows the other tabs, again and again, that this one is not frozen. @param {"owner"} [kind] */
-  #beat(kind) {
-    this.#post({ kind });
-    this.#timers.set("liveness", () => this.#beat(), BEAT_MS);
-  }
-
-  /** Replaces the owner if it says nothing for so long. @param {number} ms */
+  /** Replaces the owner if it says nothing for so long, and nothing when it is asked. @param {number} ms */
   #listen(ms) {
-    this.#timers.set("liveness", () => this.#request(true), ms + Math.random() * JITTER_MS);
+    this.#timers.set("silence", () => {
+      this.#post({ kind: "claim" });
+      this.#timers.set("silence", () => this.#request(true), ANSWER_MS);
+    }, ms);
   }
 
   /** The browser is about to freeze this tab: let another one own the connection. */
@@ -189,31 +189,28 @@ export class Sharing {
 
   #leave() {
     this.#timers.stop();
-    this.#disconnect();
+    this.#questions.clear();
+    this.#connection?.close();
     this.#channel?.close();
     this.#lock?.abort();
-    this.#channel = this.#lock = null;
+    this.#connection = this.#channel = this.#lock = this.#unused = null;
   }
 
-  #disconnect() {
-    this.#connection?.close();
-    this.#connection = null;
-  }
-
-  /** @param {any} frame @param {string} before */
-  #onFrame(frame, before) {
+  /** @param {any} frame */
+  #onFrame(frame) {
     if (frame.type === "subscribed" || frame.type === "error") this.#questions.answered(frame);
-    if (frame.place) this.#place = frame.place;
     this.#options.onFrame(frame);
-    if (frame.place) this.#post({ kind: "frame", frame, before });
+    if (!frame.place) return;
+    this.#post({ frame, before: this.#place });
+    this.#place = frame.place;
   }
 
   /** @param {Status} status */
   #onStatus(status) {
     if (!this.#show(status)) return;
-    this.#post({ kind: "status", status });
+    this.#post();
+    if (!this.#connection?.ready) this.#questions.clear();
     if (status.state === "stopped") this.#end();
-    else if (!this.#connection?.ready) this.#questions.clear();
   }
 
   /** The server has ended the feed. Keeps the lock until the other tabs know, so that none of them connects again. */
@@ -223,10 +220,10 @@ export class Sharing {
     this.#timers.set("end", () => this.close(), END_MS);
   }
 
-  /** @param {Partial<Message>} message */
+  /** Sends a message to the other tabs, with the status if this tab is the owner. @param {Partial<Message>} [message] */
   #post(message) {
-    const owned = this.#connection && { status: this.#connection.status, silenceMs: this.#connection.silenceMs };
-    this.#channel?.postMessage({ ...owned, ...message, from: this.#id });
+    const connection = this.#connection;
+    this.#channel?.postMessage({ ...message, from: this.#id, status: connection?.status, silenceMs: connection?.silenceMs });
   }
 
   /** @param {Message} message */
@@ -244,21 +241,26 @@ export class Sharing {
   #serve({ kind, from, place, topics }) {
     const connection = /** @type {Connection} */ (this.#connection);
     if (kind === "join") {
-      const records = this.#options.recordsOf(epochOf(this.#place));
-      const behind = connection.ready && place !== this.#place;
-      this.#post({ kind: "frame", to: from, frame: behind && { type: "snapshot", whole: true, place: this.#place, records } });
+      // Without records if the tab has all of them: it then asks for what it wants to know by name.
+      const whole = place !== this.#place;
+      const records = whole ? this.#options.fold().recordsOf(epochOf(this.#place)) : [];
+      const frame = connection.ready && { type: "snapshot", whole, place: this.#place, records };
+      this.#post({ to: from, before: place, frame });
     } else if (kind === "want") this.ask(topics ?? []);
+    else if (kind === "claim") this.#post();
     else if (kind === "reconnect") connection.reconnect();
   }
 
   /** Takes what the owner says. @param {Message} message */
-  #obey({ kind, from, to, frame, before, status, silenceMs, topic, record, epoch }) {
+  #obey({ kind, from, to, frame, before, status, silenceMs, answer }) {
+    // Of several tabs that miss the owner, one replaces it: the others give that one time.
+    if (kind === "claim" && from < this.#id) this.#listen(ANSWER_MS);
     if (!status || !silenceMs) return; // of a tab that is no owner
     if (kind === "owner" || !this.#owner) this.#owner = from;
     if (from !== this.#owner) return; // of an owner that was replaced, and does not know it yet
-    this.#listen(silenceMs);
+    this.#listen(silenceMs / 2); // more than a ping, which the owner passes on
     if (kind === "owner" || to) this.#behind = false;
-    if (kind === "answer") this.#options.onAnswer(/** @type {string} */ (topic), record ?? null, epoch ?? null);
+    if (answer) this.#options.onAnswer(...answer);
     if (frame && !frame.whole && before !== this.#place) {
       // A frame was missed: ask for a snapshot, once until it comes.
       if (!this.#behind) this.#post({ kind: "join", place: this.#place });

@@ -1,7 +1,5 @@
 // The records of a feed as a collection of TanStack DB, which only the feed changes.
 
-import { onForgetting } from "./forgetting.js";
-
 /**
  * @typedef {import("./fold.js").Record} Record
  * @typedef {import("./feed.js").Feed} Feed
@@ -66,7 +64,7 @@ function follow(feed, topics, { begin, write, commit, markReady, markError }) {
   const ends = [
     feed.watch(topics, (record) => note(record.topic, record.status === "UNKNOWN" ? null : record)),
     feed.on("state", judge),
-    onForgetting(feed, () => present, (topic) => note(topic, null)),
+    feed.on("forget", (/** @type {string[]} */ topics) => topics.forEach((topic) => note(topic, null))),
   ];
   judge(feed.status);
   return () => {

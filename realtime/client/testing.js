@@ -23,7 +23,7 @@ class FakeFeed {
   #fold = new Fold();
   #watchers = new Watchers();
   /** @type {{[event: string]: Set<(detail: any) => void>}} */
-  #listeners = { state: new Set(), frame: new Set() };
+  #listeners = { state: new Set(), frame: new Set(), forget: new Set() };
   #offset = 0;
 
   /**
@@ -58,12 +58,15 @@ class FakeFeed {
   forget(topic) {
     this.#fold.expect(topic);
     this.#fold.replace([...this.records.values()].filter((record) => record.topic !== topic), EPOCH);
-    this.#watchers.notify([this.#fold.settle(topic, null, null)]);
+    this.#watchers.notify(this.#fold.settle(topic, null, null));
   }
 
   /** Forgets all records, as when another user has signed in: the feed connects again, with that user's ticket. */
   forgetAll() {
+    const topics = [...this.records.keys()];
     this.#fold = new Fold();
+    for (const pattern of this.#watchers.patterns) this.#fold.expect(pattern);
+    this.#emit("forget", [...new Set([...topics, ...this.#fold.doubtful])]);
     this.setState("connecting");
   }
 
@@ -87,7 +90,7 @@ class FakeFeed {
     return this.#watchers.add(topic, listener, this.records.values());
   }
 
-  /** @param {"state" | "frame"} event @param {(detail: any) => void} listener */
+  /** @param {"state" | "forget" | "frame"} event @param {(detail: any) => void} listener */
   on(event, listener) {
     this.#listeners[event].add(listener);
     return () => void this.#listeners[event].delete(listener);
@@ -112,7 +115,7 @@ class FakeFeed {
     this.#watchers = new Watchers();
   }
 
-  /** @param {"state" | "frame"} event @param {any} detail */
+  /** @param {"state" | "forget" | "frame"} event @param {any} detail */
   #emit(event, detail) {
     for (const listener of [...this.#listeners[event]]) listener(detail);
   }

@@ -7,19 +7,17 @@ export class Timers {
   /** Calls `act` once after `ms`, instead of what this timer was set to before.
    *  @param {string} name @param {() => void} act @param {number} ms */
   set(name, act, ms) {
-    this.stop(name);
+    clearTimeout(this.#ids[name]);
     this.#ids[name] = setTimeout(() => {
       delete this.#ids[name];
       act();
     }, ms);
   }
 
-  /** @param {string[]} names the timers to stop; without names all of them */
-  stop(...names) {
-    for (const name of names.length > 0 ? names : Object.keys(this.#ids)) {
-      clearTimeout(this.#ids[name]);
-      delete this.#ids[name];
-    }
+  /** Stops all timers. */
+  stop() {
+    for (const name in this.#ids) clearTimeout(this.#ids[name]);
+    this.#ids = {};
   }
 
   /** Whether this timer is set. @param {string} name */

@@ -30,13 +30,17 @@ export class Watchers {
     return () => { this.#watchers.delete(watcher); };
   }
 
+  /** What is watched. */
+  get patterns() {
+    return new Set([...this.#watchers].map(({ pattern }) => pattern));
+  }
+
   /** Passes records on. An exception of a listener is reported like any uncaught error, and stops no other listener.
-   *  @param {(Record | null)[]} records */
+   *  @param {Record[]} records */
   notify(records) {
     for (const record of records) {
       for (const watcher of [...this.#watchers]) {
-        if (!record || !this.#watchers.has(watcher) || !covers(watcher.pattern, record.topic)) continue;
-        call(watcher.listener, record);
+        if (this.#watchers.has(watcher) && covers(watcher.pattern, record.topic)) call(watcher.listener, record);
       }
     }
   }

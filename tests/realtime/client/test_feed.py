@@ -78,6 +78,51 @@ async def test_an_answer_for_an_earlier_user_is_not_taken(tabs: Tabs) -> None:
     assert await page.evaluate("feed.records.has('job:x')") is False
 
 
+async def test_after_a_change_of_user_a_page_is_told_and_what_is_watched_by_name_is_asked_for_again(
+    tabs: Tabs,
+) -> None:
+    page, connection = await live(tabs, record("job:a", "PROCESSING", 1), record("job:b", "DONE", 1))
+    await page.evaluate("""() => {
+      window.forgotten = [];
+      feed.on("forget", (topics) => forgotten.push(topics));
+      for (const topic of ["job:a", "job:x"]) feed.watch(topic, () => undefined);
+    }""")
+    await page.evaluate(FINISHED, "job:a")
+    assert (await connection.next_frame())["topics"] == ["job:x"]
+    await page.evaluate("share = 's2'")
+    await connection.socket.close(code=4001)
+    second = await tabs.next()
+    assert await page.evaluate("forgotten") == [["job:a", "job:b", "job:x"]]
+    assert await page.evaluate("feed.records.size") == 0
+    second.greet("g.1.f", [record("job:x", "PROCESSING", 1)])
+    question = await second.next_frame()
+    assert question["topics"] == ["job:a"]
+    unknown = {"topic": "job:a", "status": "UNKNOWN"}
+    second.send("subscribed", id=question["id"], place="g.1.f", records=[unknown])
+    await until(page, "ends['job:a'] === 'FeedError unknown_topic'")
+    assert await page.evaluate("[...feed.records.keys()]") == ["job:x"]
+
+
+async def test_a_page_that_stays_open_keeps_a_thousand_ends_and_is_told_which_it_forgets(tabs: Tabs) -> None:
+    page, connection = await live(tabs, record("job:running", "PROCESSING", 1), record("job:named", "DONE", 2))
+    await page.evaluate("""() => {
+      window.forgotten = [];
+      feed.on("forget", (topics) => forgotten.push(...topics));
+      feed.watch("job:named", () => undefined);
+    }""")
+    for start in range(3, 1203, 300):
+        records = [record(f"job:{number}", "DONE", number) for number in range(start, start + 300)]
+        connection.send("records", place=f"e.{start + 299}.f", records=records)
+    await until(page, "feed.records.has('job:1202')")
+    assert await page.evaluate("feed.records.size") == 1002
+    assert await page.evaluate("forgotten") == [f"job:{number}" for number in range(3, 203)]
+    await page.evaluate(FINISHED, "job:3")  # what was forgotten is asked for by name
+    question = await connection.next_frame()
+    assert question["topics"] == ["job:3"]
+    connection.send("subscribed", id=question["id"], place="e.1202.f", records=[record("job:3", "DONE", 3)])
+    await until(page, "ends['job:3'] === 'DONE'")
+
+
 async def test_the_end_of_a_job_is_awaited_over_a_new_connection(tabs: Tabs) -> None:
     page, connection = await live(tabs, record("job:a", "PROCESSING", 1))
     await page.evaluate(FINISHED, "job:a")

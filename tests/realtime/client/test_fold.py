@@ -133,4 +133,26 @@ async def test_unconfirmed_topics_are_asked_for_but_not_an_end_just_read_from_th
 
 async def test_a_dropped_topic_is_reported_as_unknown(module_page: Page) -> None:
     steps = [["apply", [RUNNING], "e"], ["replace", [], "f"], ["settle", A, None, None]]
-    assert (await module_page.evaluate(RUN, steps))["told"] == record(A, 1, "UNKNOWN", 0)
+    assert (await module_page.evaluate(RUN, steps))["told"] == [record(A, 1, "UNKNOWN", 0)]
+
+
+async def test_of_what_has_ended_the_last_thousand_are_kept_and_what_somebody_watches(module_page: Page) -> None:
+    """A topic that came first and ended last is kept, and so is what runs."""
+    forget = """async (frames) => {
+      const { Fold } = await import("/fold.js");
+      const fold = new Fold();
+      for (const records of frames) fold.apply(records, "e");
+      return [fold.forget(new Set(["job:7", "job:*"])), [...fold.records.keys()], fold.forget(new Set())];
+    }"""
+    ended = [record(f"job:{number}", 1, "DONE", number) for number in range(10, 1010)]
+    early = [record(f"job:{number}", 1, "PROCESSING", number) for number in range(10)]
+    ends = [record(f"job:{number}", 1, "FAILED", 2000 + number) for number in (7, 5)]
+    retry = [record("job:10", 2, "PENDING", 3000)]
+    gone, kept, later = await module_page.evaluate(forget, [early, ends[:1], ended, ends[1:], retry, retry])
+    assert gone == []  # job:5 has ended, and job:10 has begun again
+    assert len(kept) == 1010
+    assert later == ["job:7"]
+    again = [record(f"video:{number}", 1, "READY", 4000 + number) for number in range(3)]
+    gone, kept, _ = await module_page.evaluate(forget, [early, ends[:1], ended, ends[1:], retry, again])
+    assert gone == ["job:11", "job:12", "job:13"]
+    assert {"job:0", "job:5", "job:7", "job:10", "video:2"} <= set(kept)

@@ -105,18 +105,49 @@ async def test_a_topic_that_another_tab_watches_by_name_is_asked_for_once(tabs: 
     assert (await connection.next_frame())["type"] == "unsubscribe"
 
 
-async def test_an_owner_that_is_silent_is_replaced_and_follows_when_it_wakes(tabs: Tabs) -> None:
-    (owner,), connection = await live(tabs, 1)
-    other = await tabs.open()
-    await other.clock.install()
-    await tabs.connect(other)
-    await until(other, "feed.state === 'live'")
-    # A frozen tab keeps its lock, and sends nothing to the other tabs.
-    await owner.evaluate("""() => {
-      window.post = BroadcastChannel.prototype.postMessage;
-      BroadcastChannel.prototype.postMessage = () => undefined;
-    }""")
-    await other.clock.run_for(60_000)
+# A frozen tab keeps its lock, and sends nothing to the other tabs.
+FREEZE = """() => {
+  window.post = BroadcastChannel.prototype.postMessage;
+  BroadcastChannel.prototype.postMessage = () => undefined;
+}"""
+# Keeps what the tabs tell each other.
+OVERHEAR = """() => {
+  window.heard = [];
+  window.ear = new BroadcastChannel("realtime.s1");
+  ear.onmessage = ({ data }) => heard.push(data.kind ?? (data.status ? "status" : "other"));
+}"""
+
+# While `held` is a list, it keeps what comes from other tabs.
+HOLD = """() => {
+  window.held = null;
+  const property = Object.getOwnPropertyDescriptor(BroadcastChannel.prototype, "onmessage");
+  Object.defineProperty(BroadcastChannel.prototype, "onmessage", {
+    set(listener) {
+      property.set.call(this, (event) => held ? held.push(() => listener(event)) : listener(event));
+    },
+  });
+}"""
+
+
+async def with_stopped_clock(tabs: Tabs, count: int) -> tuple[list[Page], Connection]:
+    """Open tabs whose clock only the test moves. They share a connection, which the first one owns."""
+    await tabs.context.clock.install(time=0)
+    await tabs.context.clock.pause_at(1000)
+    pages, connection = await live(tabs, 1)
+    for _ in range(count - 1):
+        page = await tabs.open()
+        await page.evaluate(HOLD)
+        await tabs.connect(page)
+        await until(page, "feed.state === 'live'")
+        await page.evaluate(OVERHEAR)
+        pages.append(page)
+    return pages, connection
+
+
+async def test_an_owner_that_is_silent_is_replaced_within_two_pings_and_follows_when_it_wakes(tabs: Tabs) -> None:
+    (owner, other), connection = await with_stopped_clock(tabs, 2)
+    await owner.evaluate(FREEZE)
+    await tabs.context.clock.run_for(50_000)  # two pings
     successor = await tabs.next()
     assert (successor.page, successor.query["since"]) == (other, ["e.1.f"])
     successor.greet("e.2.f", [record("job:a", "DONE", 2)], recovered=True)
@@ -126,6 +157,63 @@ async def test_an_owner_that_is_silent_is_replaced_and_follows_when_it_wakes(tab
     await until(owner, "feed.records.size === 2")
     assert await owner.evaluate("seen") == ["job:a PROCESSING 1", "job:a DONE 2", "job:b DONE 3"]
     assert tabs.connections.empty()
+
+
+async def test_of_several_tabs_that_miss_the_owner_only_one_replaces_it(tabs: Tabs) -> None:
+    """The timers of all run out before any hears of another, as after the sleep of a computer."""
+    (owner, *others), _ = await with_stopped_clock(tabs, 4)
+    await owner.evaluate(FREEZE)
+    for page in others:
+        await page.evaluate("() => { held = []; }")
+    await tabs.context.clock.run_for(28_000)
+    for page in others:
+        await until(page, "held.length === 5")  # two claims for the feed, and three for the test
+        await page.evaluate("() => { const now = held; held = null; now.forEach((hear) => hear()); }")
+    steals = """() => {
+      window.steals = 0;
+      const { request } = navigator.locks;
+      navigator.locks.request = function (name, options, ...rest) {
+        if (options.steal) steals += 1;
+        return request.call(this, name, options, ...rest);
+      };
+    }"""
+    for page in others:
+        await page.evaluate(steals)
+    await tabs.context.clock.run_for(2_000)
+    successor = await tabs.next()
+    successor.greet("e.2.f", [record("job:a", "DONE", 2)], recovered=True)
+    for page in others:
+        await until(page, "feed.records.get('job:a').status === 'DONE'")
+    await tabs.context.clock.run_for(5_000)
+    assert sum([await page.evaluate("steals") for page in others]) == 1
+    assert tabs.connections.empty()
+
+
+async def test_an_owner_that_has_nothing_to_say_answers_when_it_is_asked_and_stays(tabs: Tabs) -> None:
+    (owner, other), connection = await with_stopped_clock(tabs, 2)
+    for count in (1, 2, 3):
+        await tabs.context.clock.run_for(28_000)
+        await until(other, f"heard.filter((kind) => kind === 'status').length === {2 * count - 1}")
+        connection.send("ping", place="e.1.f")
+        await until(other, f"heard.filter((kind) => kind === 'status').length === {2 * count}")
+    assert await other.evaluate("feed.state") == "live"
+    assert tabs.connections.empty()
+    connection.send("records", place="e.2.f", records=[record("job:b", "DONE", 2)])
+    for page in (owner, other):
+        await until(page, "feed.records.size === 2")
+
+
+async def test_what_is_awaited_right_after_a_return_from_the_back_forward_cache_is_asked_for(tabs: Tabs) -> None:
+    (_, other), connection = await live(tabs, 2)
+    await other.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    await other.evaluate("""() => {
+      dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }));
+      feed.finished("job:old").then(({ status }) => seen.push(`finished ${status}`));
+    }""")
+    question = await connection.next_frame()
+    assert question["topics"] == ["job:old"]
+    connection.send("subscribed", id=question["id"], place="e.1.f", records=[record("job:old", "DONE", 0)])
+    await until(other, "seen.includes('finished DONE')")
 
 
 async def test_a_tab_in_the_back_forward_cache_hands_over_and_comes_back(tabs: Tabs) -> None:

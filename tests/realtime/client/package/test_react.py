@@ -105,6 +105,17 @@ async def test_the_records_of_a_user_are_gone_when_another_one_has_signed_in(tab
     await expect(page.locator("#row")).to_have_text("job:1 PROCESSING")
 
 
+async def test_that_nobody_knows_a_topic_is_forgotten_too_because_the_other_user_may_know_it(
+    tabs: Tabs, script: str
+) -> None:
+    page = await opened(tabs, script, "show()")
+    await page.click("#row")
+    await page.evaluate("feed.forget('job:2')")
+    await expect(page.locator("#row")).to_have_text("job:2 UNKNOWN")
+    await page.evaluate("feed.forgetAll()")
+    await expect(page.locator("#row")).to_have_text("job:2 nothing")
+
+
 async def test_a_component_shows_the_state_of_the_connection(tabs: Tabs, script: str) -> None:
     page = await opened(tabs, script, "show()")
     await expect(page.locator("#state")).to_have_text("live true")

@@ -75,6 +75,18 @@ def test_listeners_get_the_states_that_a_test_sets_and_reconnecting_is_counted(i
     assert result == [["connecting", ["offline", "lost", 5], ["stopped", "closed", None]], 1]
 
 
+def test_listeners_are_told_which_topics_are_forgotten_when_another_user_has_signed_in(in_node: InNode) -> None:
+    result = in_node(f"""{SETUP}
+    const feed = fakeFeed({{ records: [{{ topic: "job:1" }}, {{ topic: "job:2" }}] }});
+    const forgotten = [];
+    feed.on("forget", (topics) => forgotten.push(topics));
+    for (const topic of ["job:*", "job:2", "job:3"]) feed.watch(topic, () => undefined);
+    feed.forgetAll();
+    export const result = [forgotten, feed.records.size];
+    """)
+    assert result == [[["job:1", "job:2", "job:3"]], 0]
+
+
 def test_what_the_page_has_read_itself_is_learnt(in_node: InNode) -> None:
     result = in_node(f"""{SETUP}
     const feed = fakeFeed();

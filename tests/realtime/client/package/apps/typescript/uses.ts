@@ -20,6 +20,7 @@ connect({});
 
 export const end: () => void = feed.watch("job:*", (record) => record.error?.message.toUpperCase());
 export const off: () => void = feed.on("state", ({ state, nextAt }: Status) => [state satisfies State, nextAt]);
+feed.on("forget", (topics: string[]) => topics.join());
 // @ts-expect-error: there is no such event
 feed.on("records", () => undefined);
 // @ts-expect-error: the state is read, and not written
