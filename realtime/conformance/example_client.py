@@ -83,6 +83,7 @@ class Client:
                 with suppress(OSError):  # without a ticket the connection ends with 4100, and nothing is lost
                     socket.send(json.dumps({"type": "refresh", "ticket": self.new_ticket()["ticket"]}))
             if self.doubtful and frame["type"] in {"snapshot", "subscribed"}:
+                time.sleep(0.25)  # a server allows 10 frames a second
                 for kind in ("subscribe", "unsubscribe"):  # the next hundred follow the answer
                     socket.send(json.dumps({"type": kind, "id": 1, "topics": sorted(self.doubtful)[:100]}))
 

@@ -15,9 +15,11 @@ from websockets.exceptions import ConnectionClosed
 from realtime.conformance.frames import FIRST_EPOCH, named, place_of
 from realtime.conformance.schemas import SENT_BY_CLIENT, fault_of
 from realtime.protocol.frame_types import Record, Unknown
+from realtime.protocol.rate_limit import TokenBucket
 
 MAX_FRAME_BYTES = 8192
 MAX_TOPICS = 200
+FRAMES_A_SECOND, FRAMES_AT_ONCE = 10, 30
 CONNECTION_ID = "c-8f1e0d2c3b4a5968"
 
 
@@ -132,6 +134,7 @@ class SocketLink(Link):
     def __init__(self, socket: ServerConnection, *given: Any) -> None:
         super().__init__("WebSocket", *given)
         self._socket = socket
+        self._bucket = TokenBucket(FRAMES_A_SECOND, FRAMES_AT_ONCE)
 
     async def serve(self) -> None:
         """Read the client's frames, and answer them, until the connection ends."""
@@ -162,6 +165,8 @@ class SocketLink(Link):
             frame, fault = None, "It is no JSON."
         if size > MAX_FRAME_BYTES:
             fault = f"It has {size} bytes; {MAX_FRAME_BYTES} are allowed."
+        if not self._bucket.take():
+            self.faults.append(f"It sends more than {FRAMES_A_SECOND} frames a second.")
         if fault is not None or not isinstance(frame, dict):
             self.faults.append(f"A frame was wrong. {fault}")
             self.noted(f"client sends a wrong frame: {str(text)[:200]}")

@@ -8,6 +8,8 @@ from realtime.conformance.session import Scripted, Session
 PAUSE_SECONDS = 0.5
 """For how long a session checks that the client does not do what it must not do."""
 MANY = 250
+VERY_MANY = 2500
+"""So many topics take 50 frames, which are too many at once."""
 
 
 async def first_snapshot(session: Session) -> None:
@@ -171,6 +173,14 @@ async def many_doubtful(session: Session) -> None:
     await session.shows()
 
 
+async def pace(session: Session) -> None:
+    link = await session.link()
+    await link.greet([record(f"job:{number}", "PROCESSING", number) for number in range(1, VERY_MANY + 1)], VERY_MANY)
+    await session.live()
+    await link.snapshot([], 1, epoch=LATER_EPOCH)
+    await session.asked(link, [f"job:{number}" for number in range(1, VERY_MANY + 1)])
+
+
 async def novelties(session: Session) -> None:
     link = await session.link()
     await link.send("welcome", connection="c-8f1e0d2c3b4a5968", ping_seconds=25.0, expires_in=3600, novelty=[1])
@@ -201,5 +211,6 @@ RECORD_SESSIONS = [
     Scripted(
         "many-doubtful", "Of many doubtful topics at most 200 are watched at a time.", Section.CLIENT, many_doubtful
     ),
+    Scripted("pace", "Very many doubtful topics are asked for with at most 10 frames a second.", Section.LIMITS, pace),
     Scripted("novelties", "Unknown fields and frame types are ignored.", Section.CLIENT, novelties),
 ]

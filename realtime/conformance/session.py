@@ -46,7 +46,8 @@ class Session:
         if self.client.fault:
             raise MismatchError("The client writes records and states.", self.client.fault, Section.CLIENT)
         for fault in [*self.server.faults, *(fault for link in self.server.links for fault in link.faults)]:
-            section = Section.CLIENT_FRAMES if "frame" in fault else Section.PLACES if "place" in fault else None
+            sections = {"a second": Section.LIMITS, "frame": Section.CLIENT_FRAMES, "place": Section.PLACES}
+            section = next((section for word, section in sections.items() if word in fault), None)
             raise MismatchError("The client keeps to the protocol.", fault, section or Section.CONNECTING)
 
     async def until(

@@ -156,6 +156,14 @@ FAULTS = [
         "The client keeps to the protocol.",
         Section.CLIENT_FRAMES,
     ),
+    Fault(
+        "it asks without a pause",
+        "time.sleep(0.25)",
+        "pass",
+        "pace",
+        "The client keeps to the protocol.",
+        Section.LIMITS,
+    ),
 ]
 
 
