@@ -19,7 +19,7 @@ MAX_SHARING = 10
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A message with its name filled in."""
+    """The message as one recipient would get it: the student's name is filled into the text."""
 
     name: str
     recipient: str

@@ -1,4 +1,4 @@
-"""Makes the records and places of scripted sessions."""
+"""Makes the records and places that the scripted server sends."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class UnwrittenMarks:
         return self._marks.concern(issued)
 
     def add(self, tenant_id: int, subject: str, at: float) -> None:
-        """Keep a mark that Redis does not have."""
+        """Keep the mark of a revocation that could not be written to Redis."""
         self._marks.add(tenant_id, subject, at)
 
     def drop(self, tenant_id: int, subject: str, at: float) -> None:

@@ -11,7 +11,7 @@ from realtime.feed.subscriber import Subscriber
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 256
-"""How many subscribers are served, in a few milliseconds, before the event loop runs something else."""
+"""How many subscribers are served before the event loop may run something else. They take a few milliseconds."""
 
 Deliver = Callable[[Subscriber], int | None]
 """Delivers something to one subscriber. May return the cost: how many usual deliveries take as long (None: 1)."""

@@ -42,7 +42,10 @@ def nothing_known() -> Iterator[None]:
 
 @pytest.fixture
 def path(scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty folder that is first on PATH. Any user can read it, as root starts PostgreSQL as another user."""
+    """Return an empty folder that is first on PATH. Any user can read it.
+
+    A test that runs as root starts PostgreSQL as another user.
+    """
     folder = scratch / tmp_path.name / "bin"
     folder.mkdir(parents=True)
     # Other folders on this machine's PATH may have servers too, which would change the result.

@@ -21,7 +21,7 @@ class UsernameTakenError(Exception):
 
 
 class ParentMissingError(Exception):
-    """No student of the academy has this phone number of a parent, or the parent has an account already."""
+    """No student of the academy has a parent with this phone number, or that parent already has an account."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ class Watching:
 
 
 class Tabs:
-    """The tabs of one test. Their jobs are published to the Redis at `redis_url`, or to that of the system."""
+    """The tabs of one test. The jobs that they watch are published to the Redis at `redis_url`, or to the system's."""
 
     def __init__(self, browser: Browser, system: System, redis_url: str | None = None) -> None:
         self._browser, self._system, self._redis_url = browser, system, redis_url or system.redis.url
