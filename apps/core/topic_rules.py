@@ -20,8 +20,8 @@ VISIBLE: dict[str, Callable[[int, int, set[int]], set[int]]] = {
     "video": repositories_video.videos_visible_to,
     "lecture": repositories_lectures.lectures_visible_to,
 }
-"""For each kind of topic that students and parents may name when they ask for a ticket: a function that returns which of
-the given ids the user may watch."""
+"""For each kind of topic that students and parents may name when they ask for a ticket: a function that returns which
+of the given ids the user may watch."""
 
 
 def authenticate(request: Any) -> Identity:

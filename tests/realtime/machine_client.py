@@ -150,8 +150,8 @@ class Client:
     def _resolve_doubtful(self, shown: set[str]) -> None:
         """Resolve the topics of the fold that are not in `shown`, as a client does with a detail view.
 
-        If the topic has ended in the database, and the fold has nothing later, the fold takes that end. Otherwise the topic
-        is dropped, unless it has ended in the fold.
+        If the topic has ended in the database, and the fold has nothing later, the fold takes that end. Otherwise the
+        topic is dropped, unless it has ended in the fold.
         """
         for topic, held in list(self.fold.items()):
             if topic in shown:
