@@ -10,7 +10,7 @@ import openpyxl
 import pytest
 from playwright.async_api import Locator, Page, Route, expect
 
-from harness.system import System, demo_lecture
+from harness.system import System, demo_lecture, import_workbook
 from tests.page.console import PATIENCE, Console, is_live, shows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
@@ -45,6 +45,16 @@ def said(page: Page) -> Locator:
     return page.locator("#students .done")
 
 
+async def tells(page: Page, sentence: str) -> None:
+    """Wait until the view tells what was done."""
+    await expect(said(page)).to_contain_text(sentence, timeout=PATIENCE)
+
+
+async def lists(page: Page, number: int) -> None:
+    """Wait until the list has this number of rows."""
+    await expect(rows(page)).to_have_count(number, timeout=PATIENCE)
+
+
 async def until_english(page: Page) -> None:
     await page.get_by_role("button", name="English").click()
 
@@ -57,13 +67,13 @@ async def test_a_student_is_found_by_initial_consonants_while_one_types_and_a_re
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if f"{STUDENTS}?" in request.url else None)
     await page.get_by_label("찾기", exact=True).press_sequentially("ㄷㄱㅌ", delay=20)
-    await expect(rows(page)).to_have_count(1)
+    await lists(page, 1)
     await expect(rows(page)).to_contain_text("독고탁")
     await expect(rows(page)).to_contain_text("010-9996-0001")
     assert len(asked) == 1, "letters that come quickly are asked for once"
     await expect(page).to_have_url(re.compile(r"/students\?search="))
     await page.reload()
-    await expect(rows(page)).to_have_count(1, timeout=PATIENCE)
+    await lists(page, 1)
     await expect(page.get_by_label("찾기", exact=True)).to_have_value("ㄷㄱㅌ")
 
 
@@ -80,10 +90,10 @@ async def test_a_late_answer_to_an_earlier_search_is_dropped(console: Console, s
     async with page.expect_request(re.compile("search=%EA%B9%80")):
         await find(page, "김")
     await find(page, "선우재덕")
-    await expect(rows(page)).to_have_count(1)
+    await lists(page, 1)
     async with page.expect_response(re.compile("search=%EA%B9%80(&|$)")):
         earlier.set()
-    await expect(rows(page)).to_have_count(1)
+    await lists(page, 1)
     await expect(rows(page)).to_contain_text("선우재덕")
 
 
@@ -114,12 +124,12 @@ async def test_a_person_adds_changes_removes_and_restores_a_student_with_the_key
         "학부모 전화번호를 010으로 시작하는 11자리로 적어 주십시오."
     )
     await page.get_by_label("학부모 전화", exact=True).fill(f"010-9995-{width:04d}")
-    await page.keyboard.press("Enter")
-    await expect(said(page)).to_contain_text(f"{name} 학생을 추가했습니다.")
+    await page.get_by_label("학부모 전화", exact=True).press("Enter")
+    await tells(page, f"{name} 학생을 추가했습니다.")
     await expect(page.get_by_role("button", name="학생 추가")).to_be_focused()
 
     await find(page, name)
-    await expect(rows(page)).to_have_count(1)
+    await lists(page, 1)
     await page.get_by_role("link", name=name).press("Enter")
     await shows(page, "students")
     await expect(page.locator("#students-title")).to_have_text(name)
@@ -134,13 +144,13 @@ async def test_a_person_adds_changes_removes_and_restores_a_student_with_the_key
     await expect(page.locator("#students-title")).to_have_text(name)
 
     await page.get_by_role("button", name="목록에서 빼기").press("Enter")
-    await expect(said(page)).to_contain_text(f"{name} 학생을 목록에서 뺐습니다.")
+    await tells(page, f"{name} 학생을 목록에서 뺐습니다.")
     await expect(page).to_have_url(re.compile("/students$"))
     await page.get_by_role("button", name="되돌리기").press("Enter")
-    await expect(said(page)).to_contain_text(f"{name} 학생을 복원했습니다.")
+    await tells(page, f"{name} 학생을 복원했습니다.")
     await expect(page.locator("#students-title")).to_be_focused()
     await find(page, name)
-    await expect(rows(page)).to_have_count(1)
+    await lists(page, 1)
     assert await page.evaluate("document.documentElement.scrollWidth") == width
 
 
@@ -152,13 +162,13 @@ async def test_a_removed_student_is_restored_from_the_list_of_removed_ones(conso
     await page.get_by_role("link", name="목록에서 뺀 학생").press("Enter")
     await expect(page.locator("#students-title")).to_have_text("목록에서 뺀 학생")
     await find(page, "ㄴㄱㅁㅅ")
-    await expect(rows(page)).to_have_count(1)
+    await lists(page, 1)
     await page.get_by_role("link", name="남궁민수").press("Enter")
     await expect(page.locator("#students .warning")).to_contain_text("목록에서 뺀 학생입니다.")
     await page.go_back()
     await page.get_by_role("button", name="남궁민수 복원").press("Enter")
-    await expect(said(page)).to_contain_text("남궁민수 학생을 복원했습니다.")
-    await expect(rows(page)).to_have_count(0)
+    await tells(page, "남궁민수 학생을 복원했습니다.")
+    await lists(page, 0)
     await page.goto(f"{console.address}/students/{student_id}")
     entries = page.locator("#students .time-line li")
     await expect(entries).to_have_count(3, timeout=PATIENCE)
@@ -179,7 +189,7 @@ async def test_a_student_who_is_there_already_is_shown_and_a_conflict_is_told_in
     await page.get_by_label("이름", exact=True).fill("황보영")
     await page.get_by_label("학부모 전화", exact=True).fill("01099960004")
     await page.keyboard.press("Enter")
-    await expect(said(page)).to_contain_text("황보영 학생은 이미 있습니다.")
+    await tells(page, "황보영 학생은 이미 있습니다.")
     await page.get_by_role("button", name="보기").click()
     await expect(page.locator("#students-title")).to_have_text("황보영")
     await page.goto(f"{console.address}/students/{other}")
@@ -197,7 +207,7 @@ async def test_what_is_found_is_exported_with_progress_and_downloaded(
     await added(system, "사공명주", "010-9996-0005")
     page = await opened(console)
     await find(page, "ㅅㄱㅁㅈ")
-    await expect(rows(page)).to_have_count(1)
+    await lists(page, 1)
     await page.get_by_role("button", name="엑셀로 내보내기").press("Enter")
     exported = page.locator("#students .export")
     await expect(exported).to_have_attribute("data-status", "DONE", timeout=PATIENCE)
@@ -271,7 +281,7 @@ async def test_a_teacher_reads_and_changes_nothing_and_sees_no_removed_students(
     student_id = await added(system, "서문탁", "010-9996-0007")
     page = await opened(console, "/students", "teacher")
     await find(page, "ㅅㅁㅌ")
-    await expect(rows(page)).to_have_count(1)
+    await lists(page, 1)
     for name in ("학생 추가", "엑셀로 내보내기", "가져오기 양식 받기"):
         await expect(page.get_by_role("button", name=name)).to_have_count(0)
     await expect(page.get_by_role("link", name="목록에서 뺀 학생")).to_have_count(0)
@@ -301,11 +311,11 @@ async def test_everything_is_said_in_english_too_and_the_language_changes_at_onc
     await until_english(page)
     await expect(page.locator("#students")).not_to_contain_text(re.compile("등록|고치기|학부모"))
     await page.get_by_role("button", name="Remove").click()
-    await expect(said(page)).to_contain_text("독고영재 was removed.")
+    await tells(page, "독고영재 was removed.")
     await page.get_by_role("button", name="Undo").click()
-    await expect(said(page)).to_contain_text("독고영재 was restored.")
+    await tells(page, "독고영재 was restored.")
     await page.get_by_role("button", name="한국어").click()
-    await expect(said(page)).to_contain_text("독고영재 학생을 복원했습니다.")
+    await tells(page, "독고영재 학생을 복원했습니다.")
     await expect(page.get_by_role("button", name="학생 추가")).to_be_visible()
 
 
@@ -318,3 +328,33 @@ async def test_a_student_who_does_not_exist_is_told_and_a_network_failure_is_nam
     await expect(
         page.locator("#students").get_by_role("alert").filter(has_text="서버에 연결할 수 없습니다")
     ).to_be_visible()
+
+
+async def test_students_of_an_import_that_somebody_else_has_started_appear_in_the_list(
+    console: Console, system: System
+) -> None:
+    page = await opened(console)
+    await find(page, "빛나는별")
+    await lists(page, 0)
+    async with system.client(username="staff") as staff:
+        await import_workbook(staff, "이름,학부모 전화\n빛나는별,010-9996-0009\n".encode(), name="별.csv")
+    await lists(page, 1)
+
+
+async def test_going_back_closes_an_open_form_and_forgets_what_was_done(console: Console, system: System) -> None:
+    student_id = await added(system, "강감찬", "010-9996-0010")
+    page = await opened(console, f"/students/{student_id}")
+    await page.get_by_role("button", name="목록에서 빼기").click()
+    await tells(page, "강감찬 학생을 목록에서 뺐습니다.")
+    await page.get_by_role("button", name="학생 추가").click()
+    await expect(page.get_by_role("dialog")).to_be_visible()
+    await page.go_back()
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.locator("#students-title")).to_have_text("강감찬")
+    await expect(said(page)).not_to_contain_text("뺐습니다")
+    await page.get_by_role("button", name="복원", exact=True).click()
+    await tells(page, "강감찬 학생을 복원했습니다.")
+    await expect(page.get_by_role("button", name="목록에서 빼기")).to_be_visible()
+    await page.go_forward()
+    await expect(page.get_by_role("button", name="학생 추가")).to_be_visible()
+    await expect(page.get_by_role("dialog")).to_have_count(0)

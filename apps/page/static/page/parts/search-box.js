@@ -10,20 +10,27 @@ let made = 0;
 export class SearchBox {
   #label;
   #onSearch;
+  #hint;
   #timer = 0;
   #id = `search-${++made}`;
   #name = element("label", { for: this.#id });
   #input = /** @type {HTMLInputElement} */ (element("input", { id: this.#id, type: "search", autocomplete: "off", maxlength: MOST_LETTERS }));
-  node = element("p", {}, this.#name, this.#input);
+  #explanation = element("span", { id: `${this.#id}-hint`, class: "hint" });
+  node = element("p", { class: "search-box" }, this.#name, this.#input);
 
-  /** @param {string} label a key @param {(text: string) => void} onSearch */
-  constructor(label, onSearch) {
+  /** @param {string} label a key @param {(text: string) => void} onSearch @param {string} [hint] the key of what may be searched for */
+  constructor(label, onSearch, hint) {
     this.#label = label;
     this.#onSearch = onSearch;
+    this.#hint = hint;
     this.#input.addEventListener("input", () => {
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#onSearch(this.value), PAUSE_MS);
+      this.#timer = setTimeout(() => this.now(), PAUSE_MS);
     });
+    if (hint) {
+      this.#input.setAttribute("aria-describedby", this.#explanation.id);
+      this.node.append(this.#explanation);
+    }
     this.render();
   }
 
@@ -39,6 +46,12 @@ export class SearchBox {
     this.#input.focus();
   }
 
+  /** Searches without waiting, as after Enter. */
+  now() {
+    clearTimeout(this.#timer);
+    this.#onSearch(this.value);
+  }
+
   /** Searches for nothing more. */
   leave() {
     clearTimeout(this.#timer);
@@ -46,5 +59,6 @@ export class SearchBox {
 
   render() {
     this.#name.textContent = t(this.#label);
+    this.#explanation.textContent = this.#hint ? t(this.#hint) : "";
   }
 }

@@ -3,12 +3,12 @@
 import { cell, element } from "../dom.js";
 import { saveTemplate } from "../imports/imports.js";
 import { PagedTable } from "../parts/paged-table.js";
+import { SearchBox } from "../parts/search-box.js";
 import { currentLanguage, t } from "../strings.js";
 import { lectures } from "../videos/videos.js";
 import { Export } from "./export.js";
+import { Imports } from "./imports.js";
 import { formToAdd, phoneOf } from "./people.js";
-
-const TYPING_MS = 250;
 
 /** @typedef {import("./people.js").Student} Student
  *  @typedef {import("./students.js").Deeds} Deeds
@@ -33,48 +33,12 @@ const COLUMNS = [
   { head: "students_grade", cell: ({ grade }) => grade },
 ];
 
-/** A field that is searched while one types. */
-class SearchField {
-  #timer = 0;
-  #search;
-  #label = element("label", { for: "students-search" });
-  #hint = element("span", { id: "students-search-hint", class: "hint" });
-  input = /** @type {HTMLInputElement} */ (element("input", {
-    id: "students-search", type: "search", maxlength: "100", autocomplete: "off", spellcheck: "false", "aria-describedby": "students-search-hint",
-  }));
-
-  node = element("p", { class: "wide" }, this.#label, this.input, this.#hint);
-
-  /** @param {(text: string) => void} search */
-  constructor(search) {
-    this.#search = search;
-    this.input.addEventListener("input", () => {
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.now(), TYPING_MS);
-    });
-  }
-
-  now() {
-    clearTimeout(this.#timer);
-    this.#search(this.input.value.trim());
-  }
-
-  stop() {
-    clearTimeout(this.#timer);
-  }
-
-  render() {
-    this.#label.textContent = t("students_search");
-    this.#hint.textContent = t("students_search_hint");
-  }
-}
-
 export class StudentList {
   #deeds;
   #office;
   /** @type {{id: number, title: string}[]} */
   #lectures = [];
-  #search = new SearchField((search) => this.#find({ search }));
+  #search = new SearchBox("students_search", (search) => this.#find({ search }), "students_search_hint");
   #lecture = /** @type {HTMLSelectElement} */ (element("select", { id: "students-lecture" }));
   #lectureLabel = element("label", { for: "students-lecture" });
   #filters = element("form", { class: "filters", role: "search" }, this.#search.node, element("p", {}, this.#lectureLabel, this.#lecture));
@@ -84,6 +48,7 @@ export class StudentList {
   #template = cell("button", "", { type: "button", class: "quiet" });
   #removed = element("a", { href: "/students/removed", class: "quiet" });
   #exported;
+  #imports;
   #table;
   #form;
 
@@ -99,6 +64,7 @@ export class StudentList {
     });
     this.#exported = new Export(context.live, (error) => deeds.notice.complain(error));
     this.#form = formToAdd(this.node, () => this.#lectures.map(({ id, title }) => [`${id}`, title]), context.failed);
+    this.#imports = new Imports(context.live, () => this.#afterImport());
     this.#bind();
     const actions = element("div", { class: "tools-line" }, this.#add, this.#import, this.#export, this.#template, this.#removed);
     this.node.append(...(office ? [actions, this.#exported.node] : []), this.#filters, this.#table.node);
@@ -115,15 +81,17 @@ export class StudentList {
   /** @param {string} query of the address */
   open(query) {
     const chosen = new URLSearchParams(query);
-    this.#search.input.value = chosen.get("search") ?? "";
+    this.#search.value = chosen.get("search") ?? "";
     this.#table.open(query);
     this.#readLectures(chosen.get("lecture") ?? "");
+    this.#imports.watch();
     this.render();
   }
 
   leave() {
-    this.#search.stop();
+    this.#search.leave();
     this.#form.close();
+    this.#imports.leave();
     this.#exported.close();
   }
 
@@ -168,6 +136,13 @@ export class StudentList {
     return Boolean(this.#table.filterOf("search") || this.#table.filterOf("lecture"));
   }
 
+  /** Shows the imported students. Somebody who moves through the rows with the keyboard keeps the place in them. */
+  async #afterImport() {
+    const { node } = this.#table;
+    if (node.contains(document.activeElement)) await new Promise((resolve) => node.addEventListener("focusout", resolve, { once: true }));
+    await this.reload();
+  }
+
   async #startExport() {
     this.#export.setAttribute("disabled", "");
     await this.#exported.start(this.#table.filterOf("search"), this.#table.filterOf("lecture"));
@@ -195,7 +170,7 @@ export class StudentList {
 }
 
 export class RemovedList {
-  #search = new SearchField((search) => search !== this.#table.filterOf("search") && this.#table.filter({ search }));
+  #search = new SearchBox("students_search", (search) => search !== this.#table.filterOf("search") && this.#table.filter({ search }), "students_search_hint");
   #filters = element("form", { class: "filters", role: "search" }, this.#search.node);
   /** @type {PagedTable} */
   #table;
@@ -238,13 +213,13 @@ export class RemovedList {
 
   /** @param {string} query of the address */
   open(query) {
-    this.#search.input.value = new URLSearchParams(query).get("search") ?? "";
+    this.#search.value = new URLSearchParams(query).get("search") ?? "";
     this.#table.open(query);
     this.render();
   }
 
   leave() {
-    this.#search.stop();
+    this.#search.leave();
   }
 
   reload() {
