@@ -41,6 +41,7 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **variables: str) -> str:
         ("REDIS_URL", "http://host", "begin with redis://"),
         ("REDIS_URL", "redis://host:port/0", "redis://:password@host"),
         ("AWS_SECRET_ACCESS_KEY", "a key without its name", "set both AWS_ACCESS_KEY_ID"),
+        ("BODY_TOTAL_BYTES", "3000000", "must exceed VIDEO_MAX_BYTES"),
         ("SQS_ENDPOINT_URL", "host:9324", "begin with http://"),
         ("SQS_ENDPOINT_URL", "http://", "a host"),
         ("SQS_QUEUE_PREFIX", "a.b", "pattern"),

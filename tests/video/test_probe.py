@@ -7,8 +7,8 @@ import pytest
 
 from academy.adapters.video import probe as prober
 from academy.adapters.video.errors import NoVideoStreamError, PictureTooLargeError, TooLongError
-from academy.adapters.video.ffmpeg import FfmpegKilledError, FfmpegTroubleError
-from academy.adapters.video.probe import Probe, probe, read_description
+from academy.adapters.video.ffmpeg import FfmpegError, FfmpegKilledError, FfmpegTroubleError
+from academy.adapters.video.probe import Probe, check_readable, probe, read_description
 
 TEXT = """Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'x.mp4':
   Metadata:
@@ -78,3 +78,24 @@ def test_more_than_six_hours_or_8k_are_refused() -> None:
         read_description(description("06:00:01.00"))
     with pytest.raises(PictureTooLargeError):
         read_description(description(size="16384x16384"))
+
+
+def test_an_ffmpeg_that_said_nothing_of_the_file_is_not_blamed_on_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_arguments: object, **_options: object) -> str:
+        raise FfmpegError("Killed by a wrapper.")
+
+    monkeypatch.setattr(prober, "run_ffmpeg", fails)
+    (tmp_path / "lesson.mp4").write_bytes(b"anything")
+    with pytest.raises(FfmpegTroubleError, match="nothing of its input"):
+        probe(tmp_path / "lesson.mp4")
+
+
+def test_a_file_that_the_disk_cannot_read_is_not_called_damaged(tmp_path: Path) -> None:
+    report = f"{tmp_path}: Input/output error"
+    (tmp_path / "readable").write_bytes(b"truncated")
+    check_readable(tmp_path / "readable", report)
+    with pytest.raises(OSError, match="directory"):
+        check_readable(tmp_path, report)
+    check_readable(tmp_path, "Invalid data found when processing input")
