@@ -176,3 +176,19 @@ async def test_many_connections_at_once_share_one_read_of_the_marks(process: Pro
     issued = Ticket(process.tenant_id, 1, "s", "owner", EVERYTHING, 3600)
     assert await asyncio.gather(*(health.is_revoked(issued) for _ in range(300))) == 300 * [False]
     assert asked == 1
+
+
+async def test_a_connection_that_cannot_be_closed_is_aborted(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection, carrier = process.new()
+    await connection.open(None, admit)
+
+    async def peer_is_gone(_code: int, _reason: str) -> None:
+        raise ConnectionResetError("the peer is gone")
+
+    monkeypatch.setattr(carrier, "close", peer_is_gone)
+    connection.end(CloseCode.REVOKED)
+    async with asyncio.timeout(20):
+        while not carrier.aborted:
+            await asyncio.sleep(0.001)
+    connection.stop()
+    assert len(process.connections) == 0

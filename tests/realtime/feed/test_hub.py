@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from structlog.testing import capture_logs
 
 import realtime.feed.hub
 from embedded.group import Servers
@@ -18,7 +20,7 @@ from realtime.protocol.place import Place, parse_place
 from realtime.publish import Publisher
 from realtime.records.errors import FeedUnavailableError
 from realtime.records.keys import Keys
-from realtime.records.scripts import Limits, Named
+from realtime.records.scripts import Limits, Named, Snapshot
 from realtime.records.topics import TopicFilter
 from realtime.repair.rebuild import Rebuild
 from tests.realtime.carriers import RecordingCarrier
@@ -204,3 +206,59 @@ async def test_a_feed_with_a_new_epoch_during_each_read_is_given_up_with_a_sente
     with pytest.raises(FeedUnavailableError, match="try again"):
         await join(busy.hub, busy.tenant_id, TopicFilter.of(["job:old"]))
     assert busy.reads == realtime.feed.hub.MAX_NAMED_READS
+
+
+async def test_a_feed_whose_read_fails_is_read_again(
+    hub: Hub, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.status(tenant_id=tenant_id, topic="job:a", attempt=1, status="DONE")
+    monkeypatch.setattr("realtime.feed.followed_feed.RETRY_SECONDS", (0.0, 0.0))
+    problems: list[Exception] = [RedisConnectionError("away"), ValueError("an unexpected answer")]
+    read = hub._reader.read
+
+    async def fails_twice(*arguments: Any) -> Snapshot:
+        if problems:
+            raise problems.pop(0)
+        return await read(*arguments)
+
+    monkeypatch.setattr(hub._reader, "read", fails_twice)
+    with capture_logs() as logs:
+        _, carrier = await join(hub, tenant_id)
+    assert [entry["status"] for entry in carrier.frames[0]["records"]] == ["DONE"]
+    failed = [line["log_level"] for line in logs if line["event"] == "feed_read_failed"]
+    assert failed == ["debug", "error"], "Only the unexpected one is an error."
+
+
+async def test_a_client_that_names_topics_is_refused_while_they_cannot_be_read(
+    hub: Hub, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_tenant_id: int, _topics: Sequence[str]) -> Named:
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(hub._reader, "read_topics", fails)
+    with pytest.raises(FeedUnavailableError, match="try again"):
+        await join(hub, tenant_id, TopicFilter.of(["job:named"]))
+    _, carrier = await join(hub, tenant_id)
+    assert carrier.kinds == ["snapshot"], "Other clients are served."
+
+
+async def test_a_message_that_is_no_record_is_skipped(
+    hub: Hub, publisher: Publisher, redis: Redis, tenant_id: int
+) -> None:
+    subscriber, carrier = await join(hub, tenant_id)
+    with capture_logs() as logs:
+        redis.publish(Keys().feed(tenant_id), b"no record")
+        said = publisher.status(tenant_id=tenant_id, topic="job:a", attempt=1, status="DONE")
+        await until(lambda: hub.positions()[tenant_id] == (said.epoch, said.offset))
+        await subscriber.drained()
+    assert [line["tenant"] for line in logs if line["event"] == "bad_message"] == [tenant_id]
+    await until(lambda: carrier.kinds == ["snapshot", "records"])
+
+
+async def test_a_hub_that_does_not_run_is_not_ready(servers: Servers, redis: Redis) -> None:
+    hub = Hub(FeedReader.from_url(servers.redis.url))
+    with pytest.raises(FeedUnavailableError, match="does not run"):
+        await hub.ready()
+    hub.start()
+    await hub.ready()
+    await hub.close()

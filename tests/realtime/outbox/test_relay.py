@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from pytest_django import Settings
 from redis import Redis
+from structlog.testing import capture_logs
 
 from harness.system import eventually_now
 from realtime import conf
@@ -232,3 +233,27 @@ def test_a_row_whose_time_is_still_to_come_is_sent_at_once(tenant_id: int) -> No
     entry = left_behind(tenant_id, age_seconds=-3600)
     Relay().round()
     assert sent(entry) == [True]
+
+
+def test_an_unexpected_error_of_one_kind_stops_no_other_kind_and_is_logged_once(
+    tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_filled()
+    letters, record = letter(tenant_id, 1), left_behind(tenant_id)
+    relay = Relay()
+    (of_letters,) = [delivery for delivery in relay._deliveries if delivery.kind == "letter"]
+
+    def has_a_defect() -> list[OutboxEntry]:
+        raise ZeroDivisionError("a defect")
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(of_letters, "claim", has_a_defect)
+        for _ in range(3):
+            relay.round()
+    assert sent(record, letters) == [True, False]
+    failures = [(line["event"], line["part"], line["log_level"]) for line in logs if "part" in line]
+    assert failures == [("relay_round_failed", "claim letter", "error")]
+    with capture_logs() as logs:
+        relay.round()
+    assert sent(letters) == [True]
+    assert [line["failures"] for line in logs if line["event"] == "relay_works_again"] == [3]

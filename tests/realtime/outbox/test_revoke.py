@@ -1,12 +1,12 @@
 """Tests of revocations that Redis does not accept at once: their times, their way to Redis, and the HTTP responses."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from pytest_django import Settings
@@ -268,3 +268,32 @@ def written_by_hand(tenant_id: int, payload: object) -> OutboxEntry:
 def test_a_message_that_is_not_a_revocation_is_refused(message: bytes) -> None:
     with pytest.raises(BadRecordError):
         parse_revocation(message)
+
+
+@pytest.fixture
+def read_only_database() -> Iterator[None]:
+    """Let the database refuse writes, like a replica."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = off")
+
+
+@pytest.mark.usefixtures("read_only_database")
+def test_a_revocation_whose_row_cannot_be_written_applies_at_once(tenant_id: int, settings: Settings) -> None:
+    settings.REALTIME_END_SESSIONS = None
+    before = time.time()
+    with capture_logs() as logs:
+        revoke(tenant_id, user_id=1)
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["revocation_not_kept"]
+    assert is_revoked(tenant_id, before)
+    assert conf.redis().zscore(f"tenant:{tenant_id}:revoked", "user:1") is not None
+
+
+@pytest.mark.usefixtures("read_only_database")
+def test_if_the_sessions_cannot_be_ended_the_caller_is_told_but_the_revocation_applies(tenant_id: int) -> None:
+    before = time.time()
+    with pytest.raises(DatabaseError, match="read-only"):
+        revoke(tenant_id, user_id=1)
+    assert is_revoked(tenant_id, before)
