@@ -18,8 +18,10 @@ from academy import sessions
 from academy.adapters.db.django import repositories_core
 from academy.domain.roles import Role
 from academy.passwords import hash_password
+from apps.core.hashing import HashingBusyError
 from apps.core.models import LoginSession, OneTimeCode, Tenant, TenantMembership, User
 from apps.core.one_time_codes import grouped, hash_of, is_code, new_code, read_code
+from apps.core.sign_in import check_password
 from apps.core.tokens import Caller, access_token, read_access_token
 from apps.core.views import auth_views
 
@@ -322,3 +324,43 @@ def test_a_session_from_before_the_password_was_taken_away_chooses_no_new_one(
     assert not kim.has_usable_password()
     monkeypatch.setattr(auth_views, "_check_session_of_code", lambda _caller: None)
     assert choose(token).status_code == 200, "This is what the check prevents."
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("other", ["closed", "without a role", "changed"])
+def test_an_account_that_another_request_has_changed_gets_no_tokens_for_its_new_password(
+    kim: User, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other request is between the check of the token, which needs no SQL, and the end of this one."""
+    token = sign_in(PASSWORD).json()["access"]
+    rows = User.objects.filter(pk=kim.pk)
+    changes: dict[str, tuple[Callable[[], object], tuple[int, str]]] = {
+        "closed": (lambda: rows.update(is_active=False), (401, "account_closed")),
+        "without a role": (lambda: TenantMembership.objects.filter(user=kim).delete(), (401, "account_closed")),
+        "changed": (lambda: rows.update(password=hash_password("another")), (409, "account_changed")),
+    }
+    change, expected = changes[other]
+    if other == "closed":
+        change()
+
+    def and_change(*given: Any) -> bool:
+        right = check_password(*given)
+        change()
+        return right
+
+    monkeypatch.setattr(auth_views, "check_password", and_change)
+    answer = choose(token, old_password=PASSWORD)
+    assert (answer.status_code, answer.json()["code"]) == expected
+
+
+@pytest.mark.django_db
+def test_an_attempt_whose_password_was_not_checked_does_not_count(kim: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_given: object) -> bool:
+        raise HashingBusyError
+
+    token = sign_in(PASSWORD).json()["access"]
+    with monkeypatch.context() as patched:
+        patched.setattr("apps.core.sign_in.password_is_right", busy)
+        statuses = {choose(token, old_password=PASSWORD).status_code for _ in range(12)}
+    assert statuses == {503}
+    assert choose(token, old_password=PASSWORD).status_code == 200
