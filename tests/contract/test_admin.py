@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 import httpx
+import jwt
 import pytest
 
 from embedded.plan import Web
@@ -169,6 +170,18 @@ async def test_the_admin_ends_a_sign_in(system: System, admin: Web) -> None:
         async with asyncio.timeout(10):
             while (await bare.get("/api/v1/students/")).status_code != 401:
                 await asyncio.sleep(0.05)
+
+
+def test_the_admin_ends_one_of_several_sign_ins_of_an_account(system: System, admin: Web) -> None:
+    name = {"tenant": "saebom", "username": "owner", "password": PASSWORD}
+    with httpx.Client(base_url=system.address, timeout=30) as bare, browser(admin) as client:
+        chosen, kept = (bare.post("/api/v1/auth/token/", json=name).json() for _ in range(2))
+        session = jwt.decode(chosen["access"], options={"verify_signature": False})["session"]
+        sign_in(client)
+        done = send(client, "/admin/core/loginsession/", action="end", _selected_action=session, index="0")
+        assert "1 sign-ins ended" in done.text
+        answers = [bare.post("/api/v1/auth/refresh/", json={"refresh": tokens["refresh"]}) for tokens in (chosen, kept)]
+        assert [answer.status_code for answer in answers] == [401, 200]
 
 
 def test_pages_of_the_admin_can_be_opened(system: System, admin: Web) -> None:

@@ -4,14 +4,13 @@ All other requests bypass these middlewares, without any SQL statement or change
 """
 
 from collections.abc import Awaitable, Callable
-from inspect import iscoroutinefunction
 from typing import Any
 
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
+from django.utils.decorators import async_only_middleware
 
 ADMIN_PATH = "/admin/"
 CONTENT_SECURITY_POLICY = (
@@ -19,27 +18,21 @@ CONTENT_SECURITY_POLICY = (
     " object-src 'none'"
 )
 
-Answer = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+Answer = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 
-@sync_and_async_middleware
+@async_only_middleware
 def for_operators(get_response: Any) -> Answer:
     """Wrap the admin's views in Django's three middlewares, and add security headers to the admin's answers."""
     chain: Any = SessionMiddleware(AuthenticationMiddleware(MessageMiddleware(get_response)))
 
-    async def answer_async(request: HttpRequest) -> HttpResponseBase:
+    async def answer(request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith(ADMIN_PATH):
             passed: HttpResponseBase = await get_response(request)
             return passed
         return _protected(request, await chain(request))
 
-    def answer(request: HttpRequest) -> HttpResponseBase:
-        if not request.path.startswith(ADMIN_PATH):
-            passed: HttpResponseBase = get_response(request)
-            return passed
-        return _protected(request, chain(request))
-
-    return answer_async if iscoroutinefunction(get_response) else answer
+    return answer
 
 
 def _protected(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
