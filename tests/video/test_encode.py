@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -12,10 +12,10 @@ import pytest
 
 from academy.adapters.video import encode as encoder
 from academy.adapters.video.encode import STEPS, Encoded, Encoding, encode
-from academy.adapters.video.errors import TooHeavyError, TooLongError, VideoError
+from academy.adapters.video.errors import EncodingFailedError, TooHeavyError, TooLongError, VideoError
 from academy.adapters.video.ffmpeg import FfmpegTroubleError, run_ffmpeg
 from academy.adapters.video.probe import probe
-from academy.adapters.video.renditions import rate_of, read_segments
+from academy.adapters.video.renditions import rate_of, read_segments, renditions_of
 from academy.adapters.video.sample import make_sample
 from academy.adapters.video.whole import whole_segments
 from embedded.home import PROJECT
@@ -360,3 +360,18 @@ def test_the_remaining_time_is_estimated_from_the_pace_of_the_last_seconds(monke
     assert told[0].remaining_seconds is None
     assert told[5].remaining_seconds == pytest.approx(15.0)
     assert told[20].remaining_seconds == pytest.approx(40.0)
+
+
+def test_a_video_from_which_no_picture_comes_is_refused(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here ffmpeg reads the source to its end and reports no error, but writes nothing."""
+    monkeypatch.setattr(encoder, "run_ffmpeg", lambda *_arguments, **_options: "frame=0")
+    with pytest.raises(EncodingFailedError, match="frame=0"):
+        encode(short, tmp_path, nothing)
+
+
+def test_a_video_that_plays_longer_than_its_source_is_refused(sample: Path, made: Made) -> None:
+    found = replace(probe(sample), duration=1.0)
+    with pytest.raises(EncodingFailedError, match=r"play of 1\.0 s"):
+        encoder._verify(made.folder, found, renditions_of(found), reached=0.5)
