@@ -21,7 +21,7 @@ import { Question } from "./question.js";
 import { complain, reached, repeat, say, sentenceFor } from "./sentences.js";
 import { SignIns } from "./frame/sign-ins.js";
 import { currentLanguage, setLanguage, t, wordFor } from "./strings.js";
-import { bindVideoForm, chooseLecture, listLectures, listMissingLectures } from "./videos/video-form.js";
+import { bindVideoForm, chooseLecture, listLectures, offerBrokenUpload, listMissingLectures } from "./videos/video-form.js";
 import * as videos from "./videos/videos.js";
 
 const SCREENS = ["sign-in", "change", "refused", "work"];
@@ -36,7 +36,7 @@ const question = new Question(at("question", HTMLDialogElement));
 /** The lists of the views that have one kind of job only. */
 const LISTS = {
   job: new Cards(place("imports"), imports.makeCard),
-  video: new Cards(place("videos"), videos.cardMaker(play, askToRemove, removed)),
+  video: new Cards(place("videos"), videos.cardMaker(play, rename, askToRemove, removed)),
 };
 const router = new Router(() => showPlace(true));
 const now = new Now((query) => router.replaceQuery(query));
@@ -116,7 +116,10 @@ function showPlace(moveFocus) {
     } else link.removeAttribute("aria-current");
   }
   if (view === "now") now.read(location.search);
-  if (view === "videos") chooseLecture();
+  if (view === "videos") {
+    chooseLecture();
+    offerBrokenUpload();
+  }
   if (view === "job") live.show(topic);
   else jobPage.close();
   if (Object.hasOwn(LAZY, view)) return; // it sets the title and the focus itself when it is loaded
@@ -185,6 +188,13 @@ function watch(claims) {
 /** @param {string} id */
 function play(id) {
   player.play(id).catch((error) => complain("video-problem", error));
+}
+
+/** @param {string} id @param {string} title */
+async function rename(id, title) {
+  const { renameVideo } = await import("./videos/rename.js");
+  const video = await renameVideo(id, title, leave);
+  if (video) live.learn([videos.recordOf(video)]);
 }
 
 /** @param {string} name */

@@ -11,6 +11,14 @@ export function factsOfJob({ record, detail, began }) {
   if (detail?.by) facts.push([t("fact_by"), detail.by]);
   facts.push([t("fact_began"), when(began)]);
   if (ended) facts.push([t("fact_ended"), when(ended)], [t("fact_took"), duration(Math.max(0, ended - began))]);
-  if (record.attempt > 1) facts.push([t("fact_attempts"), number(record.attempt)]);
+  const attempts = attemptsOf(record);
+  if (attempts > 1) facts.push([t("fact_attempts"), number(attempts)]);
   return facts;
+}
+
+/** How often a job was tried. The path of a READY video says so: each change of the title has raised the number of the attempt.
+ *  @param {import("../../realtime/client.js").Record} record */
+function attemptsOf({ attempt, data }) {
+  const made = /\/(\d+)\/master\.m3u8$/.exec(data?.hls_path ?? "");
+  return made ? Number(made[1]) : attempt;
 }

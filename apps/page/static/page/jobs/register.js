@@ -25,7 +25,7 @@ export class Register {
     const old = this.#works.get(topic);
     const record = old ? { ...next, data: named(old.record, next) } : next;
     const known = old?.detail ?? this.#early.get(topic) ?? null;
-    const detail = known && old && record.attempt > old.record.attempt ? { ...known, ended: null, retryCanHelp: false } : known;
+    const detail = known && old && record.attempt > old.record.attempt && !isRenamed(old.record, record) ? { ...known, ended: null, retryCanHelp: false } : known;
     const began = detail?.began ?? old?.began ?? record.published_at ?? Date.now() / 1000;
     const events = [...(old?.events ?? []), ...eventsBetween(old?.record ?? null, record)].slice(-MOST_EVENTS);
     const work = { topic, record, began, detail, events };
@@ -67,8 +67,15 @@ function named(old, next) {
   return JSON.parse(JSON.stringify({ job_type, file_name, title, ...next.data }));
 }
 
+/** Whether a record differs from an earlier one by its title only: that is an attempt of its own, in which nothing was done.
+ *  @param {Record} before @param {Record} record */
+function isRenamed(before, record) {
+  return isTerminal(before) && before.status === record.status && before.data?.title !== record.data?.title;
+}
+
 /** What has happened from one record to the next. @param {Record | null} before @param {Record} record @returns {Event[]} */
 function eventsBetween(before, record) {
+  if (before && isRenamed(before, record)) return [];
   const at = record.published_at ?? Date.now() / 1000;
   const step = record.progress?.step?.name ?? "";
   /** @type {Event[]} */

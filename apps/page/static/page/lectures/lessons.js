@@ -19,6 +19,7 @@ export class Lessons {
   #videos = [];
   #more = false;
   #loaded = false;
+  #left = false;
   /** The change of the videos that is shown. */
   #changes = 0;
   #context;
@@ -55,6 +56,7 @@ export class Lessons {
   async show({ id, video_changes }) {
     this.#changes = video_changes;
     await this.#read();
+    if (this.#left) return;
     this.#ends = [
       this.#context.live.watch(`lecture:${id}`, ({ attempt }) => {
         if (!(attempt > this.#changes)) return;
@@ -67,6 +69,7 @@ export class Lessons {
   }
 
   leave() {
+    this.#left = true;
     for (const end of this.#ends) end();
     this.#ends = [];
   }

@@ -11,7 +11,7 @@ import { explain, length, t, when } from "../strings.js";
  * @typedef {import("../../realtime/client.js").Record} Record
  * @typedef {{title: string, hls_url: string | null, thumbnail_url: string | null, duration: number | null}} Playable
  * @typedef {{read(id: string): Promise<Playable>, play(id: string): void, cancel(id: string): Promise<void>,
- *   retry(id: string): Promise<void>, ask(name: string): Promise<boolean>, remove(id: string): Promise<void>}} Deeds
+ *   retry(id: string): Promise<void>, rename(id: string, name: string): Promise<void>, ask(name: string): Promise<boolean>, remove(id: string): Promise<void>}} Deeds
  */
 
 export class VideoCard {
@@ -27,6 +27,7 @@ export class VideoCard {
   #play = element("button", { type: "button", class: "main" });
   #cancel = element("button", { type: "button", class: "quiet" });
   #retry = element("button", { type: "button", class: "quiet" });
+  #rename = element("button", { type: "button", class: "quiet" });
   #remove = element("button", { type: "button", class: "quiet" });
   #problem = element("p", { class: "problem", role: "alert" });
   #hasPicture = false;
@@ -37,7 +38,7 @@ export class VideoCard {
     "li",
     { class: "card" },
     element("header", {}, element("h3", {}, this.#link), this.#chip, this.#time),
-    this.#bar.node, this.#ready, this.#problem, this.#cancel, this.#retry, this.#remove,
+    this.#bar.node, this.#ready, this.#problem, this.#cancel, this.#retry, this.#rename, this.#remove,
   );
 
   /** @param {Record} record @param {Deeds} deeds */
@@ -50,6 +51,10 @@ export class VideoCard {
     this.#play.addEventListener("click", () => deeds.play(this.#id));
     this.#cancel.addEventListener("click", () => this.#do(this.#cancel, deeds.cancel));
     this.#retry.addEventListener("click", () => this.#do(this.#retry, deeds.retry));
+    this.#rename.addEventListener("click", async () => {
+      await this.#do(this.#rename, (id) => deeds.rename(id, this.name));
+      this.#rename.focus();
+    });
     this.#remove.addEventListener("click", async () => {
       if (await deeds.ask(this.name)) await this.#do(this.#remove, deeds.remove);
     });
@@ -94,6 +99,9 @@ export class VideoCard {
     this.#cancel.textContent = t("cancel");
     this.#retry.hidden = !mayRetry(this.#record);
     this.#retry.textContent = t("retry");
+    this.#rename.hidden = !ended;
+    this.#rename.textContent = t("rename");
+    this.#rename.setAttribute("aria-label", t("rename_named", { name: this.name }));
     this.#remove.hidden = !ended;
     this.#remove.textContent = t("delete");
     this.#remove.setAttribute("aria-label", t("delete_named", { name: this.name }));

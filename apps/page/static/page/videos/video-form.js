@@ -5,6 +5,7 @@ import { at } from "../dom.js";
 import { onSubmit } from "../forms.js";
 import { complain, say } from "../sentences.js";
 import { t } from "../strings.js";
+import { brokenUpload, forgetUpload, isSameFile, noted } from "./broken-upload.js";
 import * as videos from "./videos.js";
 
 const lecture = at("lecture", HTMLSelectElement);
@@ -31,8 +32,53 @@ export function listMissingLectures() {
   if (lecture.options.length === 0) listLectures();
 }
 
+/** The upload that was broken off, while the page offers to go on with it. @type {import("./broken-upload.js").Note | null} */
+let broken = null;
+
+/** Says which upload was broken off by a reload, and offers to choose its file again. */
+export async function offerBrokenUpload() {
+  try {
+    showBroken(await brokenUpload());
+  } catch {
+    // The server cannot be reached. The next visit of the view tries again.
+  }
+}
+
+/** @param {import("./broken-upload.js").Note | null} note */
+function showBroken(note) {
+  broken = note;
+  at("video-broken").hidden = !note;
+  say("video-broken-text", note && (() => t("video_broken", { name: note.name, title: note.title })));
+}
+
+function bindBrokenUpload() {
+  const again = at("video-again", HTMLInputElement);
+  at("video-broken-drop").addEventListener("click", () => {
+    forgetUpload();
+    showBroken(null);
+    say("video-problem", null);
+    at("videos-title").focus(); // the button that was used is gone
+  });
+  again.addEventListener("change", () => {
+    const file = again.files?.[0];
+    if (!file || !broken) return;
+    if (!isSameFile(broken, file)) {
+      const { name } = broken;
+      again.value = "";
+      return say("video-problem", () => t("video_other_file", { name }));
+    }
+    at("video-file", HTMLInputElement).files = again.files;
+    at("video-title", HTMLInputElement).value = broken.title;
+    lecture.value = broken.lecture;
+    at("video-name").textContent = file.name;
+    showBroken(null);
+    at("video-form", HTMLFormElement).requestSubmit();
+  });
+}
+
 /** @param {(records: import("../../realtime/client.js").Record[]) => void} learn takes the record of what was uploaded */
 export function bindVideoForm(learn) {
+  bindBrokenUpload();
   const chosen = at("video-file", HTMLInputElement);
   const title = at("video-title", HTMLInputElement);
   const name = at("video-name");
@@ -47,7 +93,9 @@ export function bindVideoForm(learn) {
     /** @param {number} percent */
     const uploading = (percent) => say("video-doing", () => t("uploading_percent", { name: file.name, percent }));
     try {
-      learn([await videos.upload(file, title.value.trim(), lecture.value, uploading)]);
+      showBroken(null);
+      const [named, to] = [title.value.trim(), lecture.value];
+      learn([await noted(file, named, to, () => videos.upload(file, named, to, uploading))]);
       at("video-form", HTMLFormElement).reset();
       name.textContent = "";
     } finally {

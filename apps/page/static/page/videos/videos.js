@@ -49,11 +49,12 @@ async function remove(id) {
   }
 }
 
-/** `removed` is called after this page has deleted a video, and `ask` before, to ask whether it should. @param {(id: string) => void} play
+/** `removed` is called after this page has deleted a video, and `ask` before, to ask whether it should. `rename` asks for a title and
+ *  gives it to a video. @param {(id: string) => void} play @param {(id: string, name: string) => Promise<void>} rename
  *  @param {(name: string) => Promise<boolean>} ask @param {(id: string) => void} removed */
-export function cardMaker(play, ask, removed) {
+export function cardMaker(play, rename, ask, removed) {
   const removeAndTell = (/** @type {string} */ id) => remove(id).then(() => removed(id));
-  const deeds = { read: readVideo, play, cancel: doTo("cancel"), retry: doTo("retry"), ask, remove: removeAndTell };
+  const deeds = { read: readVideo, play, cancel: doTo("cancel"), retry: doTo("retry"), rename, ask, remove: removeAndTell };
   return (/** @type {Record} */ record) => (record.topic.startsWith("video:") ? new VideoCard(record, deeds) : null);
 }
 
