@@ -22,10 +22,16 @@ import signal
 import socket
 import sys
 import warnings
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.loaders import JSONFileLoader
+from django.conf import settings
+
 from embedded.child import end_with_parent, reset_signals
+from harness.hashing import use_few_rounds
 
 MESSAGE_BYTES = 1 << 20
 LIBRARIES = (
@@ -71,19 +77,51 @@ LIBRARIES = (
     "uvloop",
     "yaml",
 )
-"""Libraries that read no setting and start no thread at import. The product's own modules are not in this list, because
-they read settings."""
+"""Libraries that read no setting and start no thread at import."""
+OURS = (
+    "academy.adapters.cache.records",
+    "academy.adapters.doctor",
+    "academy.adapters.excel",
+    "academy.adapters.queue.sqs",
+    "academy.adapters.storage.folders",
+    "academy.adapters.storage.presigned",
+    "academy.adapters.video.whole",
+    "academy.passwords",
+    "apps.core.openapi",
+    "config.database",
+    "config.environment",
+    "config.headers",
+    "config.logging",
+    "config.postgresql.base",
+    "config.requests",
+    "realtime.operate.checks",
+    "realtime.serve",
+    "realtime.web.routing",
+)
+"""Modules of the product that read no setting at import, and import most of the others of this kind."""
 
 
 def main() -> None:
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *OURS):
         importlib.import_module(name)
+    if settings.configured:
+        raise RuntimeError("One of these modules reads a setting at import, so all children would have that setting.")
+    warm_botocore()
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
         order = serve(control)
     if order is not None:
         become(order)
+
+
+def warm_botocore() -> None:
+    """Let all children share the descriptions of SQS and S3, which botocore reads from JSON for each session."""
+    load = cache(JSONFileLoader().load_file)
+    setattr(JSONFileLoader, "load_file", lambda _loader, path: load(path))  # noqa: B010 - mypy refuses an assignment
+    session = boto3.session.Session("test", "test", region_name="us-east-1")
+    session.client("sqs")
+    session.resource("s3")
 
 
 def serve(control: socket.socket) -> dict[str, Any] | None:
@@ -152,6 +190,7 @@ def become(order: dict[str, Any]) -> None:
     os.environ.update(order["environment"])
     if os.environ.get("PYTHONWARNINGS") == "error":
         warnings.simplefilter("error")
+    use_few_rounds(os.environ)
     _, *words = order["argv"]
     if words[0] == "-m":
         sys.argv = words[1:]

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from django.conf import settings
 from django.test import override_settings
 from django.utils.crypto import salted_hmac
 from psycopg import sql
+from redis import Redis
+from redis.exceptions import RedisError
 from websockets.asyncio.client import connect
 
 from academy.adapters.queue.sqs import provision_queues
@@ -35,6 +37,7 @@ from realtime.connect.tickets import Ticket, issue_ticket
 from realtime.records.topics import TopicFilter
 
 _numbers = count(2)
+_running: "list[System]" = []
 SERVERS: dict[str, list[str] | None] = {
     "uvicorn": None,  # the product's own command
     "daphne": [sys.executable, "-m", "daphne", "-b", HOST, "-p", "{port}", "asgi:application"],
@@ -189,6 +192,12 @@ class System:
             self._tokens[academy, username] = token, time.monotonic()
         return token
 
+    def forget_attempts(self) -> None:
+        """Let everybody sign in again without a wait, as if nobody had signed in lately."""
+        with suppress(RedisError), Redis.from_url(self.redis.url) as redis:
+            for key in redis.scan_iter("*sign-in:*", count=1000):
+                redis.delete(key)
+
     def forget_tokens(self) -> None:
         """Let the next clients sign in again, because a test has revoked the shared tokens."""
         self._tokens.clear()
@@ -264,11 +273,19 @@ def running_system(
     servers: Servers, folder: Path, name: str, server: str = "uvicorn", **environment: str
 ) -> Iterator[System]:
     system = System(servers, folder, name, server, **environment)
+    _running.append(system)
     try:
         system.start()
         yield system
     finally:
+        _running.remove(system)
         system.stop()
+
+
+def forget_attempts() -> None:
+    """Call this before a test: all tests sign in from one address, so the limits would soon refuse them."""
+    for system in _running:
+        system.forget_attempts()
 
 
 async def demo_lecture(client: httpx.AsyncClient) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from redis import Redis
 from embedded.group import Servers
 from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
-from harness.system import QUICK, System, prepare_template, running_system
+from harness.hashing import use_few_rounds
+from harness.system import QUICK, System, forget_attempts, prepare_template, running_system
 from realtime.publish import Publisher
 
 # By default Hypothesis fails an example that takes longer than 200 ms. On a busy machine any example may take longer,
@@ -26,6 +27,8 @@ settings.load_profile("untimed")
 # Each client of httpx, and each call such as `httpx.get`, reads a list of certificate authorities, which takes 30 ms of
 # CPU time. The tests make thousands of clients, and use no HTTPS. So let all clients share one TLS context.
 http_transports.create_ssl_context = cache(http_transports.create_ssl_context)  # type: ignore[attr-defined]
+
+use_few_rounds(os.environ)
 
 SLOW = (
     "tests/benchmarks/",
@@ -112,6 +115,11 @@ def django_db_modify_db_settings(servers: Servers) -> None:
     """
     for name in ("answer_seconds", "idle_in_transaction_seconds"):
         connections["default"].settings_dict["OPTIONS"].pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def _sign_ins_of_earlier_tests_are_forgotten() -> None:
+    forget_attempts()
 
 
 @pytest.fixture

@@ -17,13 +17,18 @@ from apps.worker.video_worker.encoding import STEPS, encode_video
 from apps.worker.workspace import workspace
 
 SECONDS = 8.0
+FRAME_RATE = 10  # enough for a test picture, and quickly encoded
 NOTES = "1강 수업 노트: 이 파일은 동영상이 아닙니다.\n"
 
 
 def load_videos(tenant: Tenant, lecture_id: int) -> None:
     """Create the demo videos of a new academy. This takes about a second for each video."""
-    _load(tenant, lecture_id, "1강 수업 영상", "1강.mp4", lambda path: make_sample(path, SECONDS))
+    _load(tenant, lecture_id, "1강 수업 영상", "1강.mp4", _make)
     _load(tenant, lecture_id, "1강 수업 노트", "1강 노트.mp4", lambda path: path.write_text(NOTES, encoding="utf-8"))
+
+
+def _make(path: Path) -> None:
+    make_sample(path, SECONDS, frame_rate=FRAME_RATE)
 
 
 def _load(tenant: Tenant, lecture_id: int, title: str, file_name: str, make: Callable[[Path], object]) -> None:

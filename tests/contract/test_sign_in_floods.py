@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import httpx
 import pytest
 
+from harness.hashing import SLOW_HASHES
 from harness.system import PASSWORD, System
 
 FLOOD = 30
@@ -27,7 +28,7 @@ def test_a_flood_of_sign_ins_does_not_occupy_the_only_database_connection(
     headers = {"Authorization": f"Bearer {own_system.access_token('saebom', 'owner')}"}
     name = "student" if password == PASSWORD else "stranger-{}"
     with (
-        own_system.another_web(DATABASE_POOL_SIZE="1", PASSWORD_HASHING_THREADS="1") as web,
+        own_system.another_web(DATABASE_POOL_SIZE="1", PASSWORD_HASHING_THREADS="1", **SLOW_HASHES) as web,
         ThreadPoolExecutor(number) as pool,
         httpx.Client(timeout=60, headers=headers) as other,
     ):

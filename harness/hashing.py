@@ -1,0 +1,18 @@
+"""Password hashes of few rounds, because a hash of Django's rounds takes a third of a second of CPU time.
+
+All processes of the tests use them: pytest itself, and the product's processes that `harness/forked.py` starts.
+"""
+
+from collections.abc import Mapping
+
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
+FEW_ROUNDS = 1000
+ROUNDS = "HASHING_ROUNDS"
+SLOW_HASHES = {ROUNDS: "300000"}
+"""Variables for a process of the product whose hashes must be slow: each takes about a tenth of a second."""
+
+
+def use_few_rounds(environment: Mapping[str, str]) -> None:
+    """Let this process hash passwords with few rounds, or with as many as its environment says."""
+    PBKDF2PasswordHasher.iterations = int(environment.get(ROUNDS, FEW_ROUNDS))
