@@ -72,7 +72,7 @@ def _status(home: Path) -> tuple[int, str]:
 
 
 def test_it_starts_everything_and_says_where_in_the_run_file(up: Up, home: Path) -> None:
-    run = up().ready()
+    run = up(from_nothing=True).ready()
     entries = run.run_file()
     assert list(entries) == ["web", "postgres", "redis", "sqs", *WORKERS]
     assert {name: sorted(entry) for name, entry in entries.items()} == {
