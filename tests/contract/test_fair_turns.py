@@ -11,7 +11,7 @@ import httpx
 
 from harness.system import System
 
-MANY = 40
+MANY = 24
 SLOTS = 5
 EXPORT = "/api/v1/students/export/"
 

@@ -12,7 +12,7 @@ from harness.event_stream import EventStream, RefusedStreamError
 from harness.watcher import Frame, Watcher, rank
 
 LOST = (OSError, EOFError, WebSocketException, httpx.HTTPError, RefusedStreamError, StopAsyncIteration, TimeoutError)
-PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.2
 
 
 class Roamer:
