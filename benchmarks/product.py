@@ -13,7 +13,7 @@ from embedded.group import servers, start_all
 from embedded.plan import Web, Worker
 from embedded.scratch import scratch_folder
 from harness.servers import pytest_unconfigure as forget_servers_of_tests
-from harness.system import System, prepare_template
+from harness.system import System, prepare_migrated, prepare_template
 
 _LOGGING = "?options=-c%20log_statement%3Dall"
 _STATEMENT = re.compile(r"\] web LOG:  (?:statement|execute [^:]+): (\w+)")
@@ -62,6 +62,7 @@ def running_product(name: str, *kinds: str, **environment: str) -> Iterator[Prod
     """Run the product with its AI worker, and with one more worker for each of `kinds`, such as `video_worker`."""
     try:
         with scratch_folder("benchmark") as folder, servers(folder / "servers") as group:
+            prepare_migrated(group)
             prepare_template(group)
             system = System(group, folder, name, **environment)
             workers = [system.worker, *(system.worker_of(kind) for kind in kinds)]

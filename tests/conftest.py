@@ -16,7 +16,15 @@ from embedded.group import Servers
 from embedded.redis import RedisServer
 from embedded.scratch import scratch_folder
 from harness.hashing import use_few_rounds
-from harness.system import QUICK, System, forget_attempts, prepare_template, running_system
+from harness.system import (
+    MIGRATED,
+    QUICK,
+    System,
+    forget_attempts,
+    prepare_migrated,
+    prepare_template,
+    running_system,
+)
 from realtime.publish import Publisher
 
 # By default Hypothesis fails an example that takes longer than 200 ms. On a busy machine any example may take longer,
@@ -108,11 +116,19 @@ def needs_servers(item: pytest.Item) -> bool:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(servers: Servers) -> None:
-    """Start our PostgreSQL before pytest-django makes its test database, and remove two time limits of connections.
+def migrated(servers: Servers) -> Servers:
+    """Return the servers, with a database that has the schema. All other databases of the tests are its copies."""
+    prepare_migrated(servers)
+    return servers
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(migrated: Servers) -> None:
+    """Let pytest-django's test database be a copy of the migrated one. Remove two time limits of connections.
 
     Without these limits a test may wait for an answer, or leave a transaction idle, for any time.
     """
+    connections["default"].settings_dict["TEST"]["TEMPLATE"] = MIGRATED
     for name in ("answer_seconds", "idle_in_transaction_seconds"):
         connections["default"].settings_dict["OPTIONS"].pop(name, None)
 
@@ -150,10 +166,10 @@ def publisher(redis: Redis) -> Publisher:
 
 
 @pytest.fixture(scope="session")
-def template(servers: Servers) -> Servers:
+def template(migrated: Servers) -> Servers:
     """Return the servers, with a prepared database that each system copies."""
-    prepare_template(servers)
-    return servers
+    prepare_template(migrated)
+    return migrated
 
 
 @pytest.fixture(scope="session")

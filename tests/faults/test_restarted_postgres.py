@@ -13,7 +13,7 @@ from redis import Redis
 from embedded.group import Servers
 from embedded.postgres import PostgresServer
 from embedded.scratch import scratch_folder
-from harness.system import System, prepare_template, running_system
+from harness.system import System, prepare_migrated, prepare_template, running_system
 
 CLIENTS = 12
 
@@ -29,6 +29,7 @@ def restartable(servers: Servers) -> Iterator[System]:
             own = Servers({**servers.by_name, "postgres": postgres})
             with Redis.from_url(servers.redis.url) as redis:
                 redis.flushdb()  # jobs of another database with the same ids may have ended there
+            prepare_migrated(own)
             prepare_template(own)
             with running_system(own, folder, "restarted") as system:
                 yield system
