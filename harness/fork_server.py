@@ -95,10 +95,17 @@ OURS = (
     "config.postgresql.base",
     "config.requests",
     "realtime.operate.checks",
-    "realtime.serve",
+    "realtime.server.bounded_http",
+    "realtime.server.bounded_websocket",
+    "realtime.server.process_memory",
+    "realtime.server.proxies",
+    "realtime.web.drain",
     "realtime.web.routing",
 )
-"""Modules of the product that read no setting at import, and import most of the others of this kind."""
+"""Modules of the product that read no setting at import, and import most of the others of this kind.
+
+They must not be programs: runpy warns of a program that was imported before.
+"""
 
 
 def main() -> None:
