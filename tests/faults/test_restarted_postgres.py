@@ -19,15 +19,15 @@ CLIENTS = 12
 
 
 @pytest.fixture(scope="module")
-def restartable(servers: Servers) -> Iterator[System]:
+def restartable(template: Servers) -> Iterator[System]:
     """Run a product with a PostgreSQL of its own."""
     with scratch_folder("restarted") as folder:
         postgres = PostgresServer(folder / "postgres")
         postgres.start()
         try:
             postgres.wait_ready()
-            own = Servers({**servers.by_name, "postgres": postgres})
-            with Redis.from_url(servers.redis.url) as redis:
+            own = Servers({**template.by_name, "postgres": postgres})
+            with Redis.from_url(template.redis.url) as redis:
                 redis.flushdb()  # jobs of another database with the same ids may have ended there
             prepare_migrated(own)
             prepare_template(own)
