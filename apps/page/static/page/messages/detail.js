@@ -109,8 +109,10 @@ export class MessageDetail {
     const first = this.#detail === null;
     this.#detail = detail;
     const record = recordOf(detail);
-    const newer = this.#record === null || record.attempt > this.#record.attempt || isTerminal(record);
-    if (newer) this.#follow(record);
+    const { attempt } = this.#record ?? record;
+    // The API does not know the counts of a running attempt.
+    const newer = record.attempt > attempt || (record.attempt === attempt && isTerminal(record));
+    if (this.#record === null || newer) this.#follow(record);
     this.#renderBody();
     if (first) writeTitle();
   }
