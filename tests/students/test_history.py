@@ -14,6 +14,7 @@ from academy.domain.student_rows import StudentRow
 from apps.core.models import User
 from apps.domains.ai.models import AIJob
 from apps.domains.students.models import Student, StudentChange
+from apps.domains.students.serializers import StudentForm
 from apps.domains.students.services.lecture_enroll import get_or_create_student_for_lecture_enroll
 from tests.students.people import Academy, phone
 
@@ -132,6 +133,16 @@ def test_two_people_who_change_different_fields_at_once_both_keep_their_change(a
     )
     student.refresh_from_db()
     assert (student.school, student.grade) == ("한빛중", "3")
+
+
+def test_a_request_changes_only_the_fields_that_it_names(academy: Academy) -> None:
+    read_before = academy.student("김민수", phone(1))
+    students.change_student(academy.id, read_before.pk, {"school": "한빛중"})  # by somebody else, meanwhile
+    form = StudentForm(data={"grade": "3"}, partial=True)
+    assert form.is_valid()
+    changed = students.change_student(academy.id, read_before.pk, form.changes(read_before))
+    assert changed is not None
+    assert (changed.school, changed.grade) == ("한빛중", "3")
 
 
 def test_of_two_students_who_become_the_same_at_once_one_is_refused(academy: Academy) -> None:
