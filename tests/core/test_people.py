@@ -299,8 +299,8 @@ def test_fields_that_nobody_may_set_are_ignored(client: Client, owner: User) -> 
 
 
 def test_the_list_is_searched_filtered_and_paged(tenant: Tenant, client: Client, owner: User) -> None:
+    two = account(tenant, Role.PARENT, name="가두리", username="duri-park", is_active=False)
     one = account(tenant, name="박하나", username="hana")
-    two = account(tenant, Role.PARENT, name="이두리", username="duri-park", is_active=False)
 
     def found(**query: str) -> list[int]:
         return [person["id"] for person in client.get(PEOPLE, query).json()["results"]]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.hashers import make_password
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Value, When
 
 from academy.adapters.db.django.patience import limit_waiting
 from academy.adapters.db.django.repositories_core import create_account, revoke_users
@@ -14,6 +14,10 @@ from academy.domain.hangul import search_pattern
 from academy.domain.roles import Role
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from apps.domains.students.models import Parent, Student
+
+_ORDER = (Role.OWNER, Role.STAFF, Role.TEACHER, Role.PARENT, Role.STUDENT)
+"""The order of a list. The few who work at the academy come before its many parents and students."""
+_RANK = Case(*(When(role=role, then=Value(rank)) for rank, role in enumerate(_ORDER)))
 
 
 class UsernameTakenError(Exception):
@@ -37,11 +41,11 @@ class LockedAccount:
 def people_of(
     tenant_id: int, *, search: str | None = None, role: Role | None = None, active: bool | None = None
 ) -> QuerySet[User]:
-    """Return the accounts of an academy, sorted by name, each with `role`, `last_used_at` and its one-time code.
+    """Return the accounts of an academy, sorted by role and name, each with `role`, `last_used_at` and `one_time_code`.
 
     `search` searches names and user names: an account needs each of its words. Hangul is also found by initial
-    consonants. `last_used_at` is when the newest
-    sign-in was last used. It is None if the account has not signed in for some weeks.
+    consonants. `last_used_at` is when a sign-in was last used. It is None if the account has not signed in for some
+    weeks.
     """
     sign_ins = LoginSession.objects.filter(user=OuterRef("pk")).order_by("-last_used_at").values("last_used_at")
     people = rows_of(tenant_id, User).filter(memberships__tenant_id=tenant_id, is_superuser=False)
@@ -54,7 +58,7 @@ def people_of(
         pattern = search_pattern(word)
         named = Q(name__icontains=word) if pattern is None else Q(name__regex=pattern)
         people = people.filter(named | Q(username__icontains=word))
-    return people.select_related("one_time_code").order_by("name", "username", "pk")
+    return people.select_related("one_time_code").order_by(_RANK, "name", "username", "pk")
 
 
 def find_person(tenant_id: int, user_id: int) -> User | None:
