@@ -109,6 +109,8 @@ WITHOUT_ROLES = {
     "/messages": ("GET", None),
     "/messages/{message}": ("GET", None),
     "/my": ("GET", None),
+    "/people": ("GET", None),
+    "/people/{user}": ("GET", None),
     "/videos": ("GET", None),
     "/videos/{video}": ("GET", None),
     "/students": ("GET", None),

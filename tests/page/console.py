@@ -23,11 +23,20 @@ class Console:
 
     async def open(self, path: str = "/", username: str = "owner", academy: str = "hanbit", **context: Any) -> Page:
         """Open an address and sign in there."""
+        page = await self.open_signed_out(path, **context)
+        await fill_in(page, academy, username, PASSWORD)
+        return page
+
+    async def open_signed_out(self, path: str = "/", **context: Any) -> Page:
+        """Open an address in a browser in which nobody is signed in."""
         self.contexts.append(await self._browser.new_context(**context))
         page = await self.contexts[-1].new_page()
         await page.goto(self.address + path)
-        await fill_in(page, academy, username, PASSWORD)
         return page
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement in the product's database, and return its rows."""
+        return self._system.query(statement)
 
     def publish(self, topic: str, status: str, *, attempt: int = 1, academy: str = "hanbit", **record: Any) -> None:
         """Publish the status of a job, as a worker does."""

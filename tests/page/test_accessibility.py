@@ -71,6 +71,7 @@ async def test_no_view_breaks_a_rule(
         "/students/import",
         "/messages",
         "/messages/new",
+        "/people",
         "/videos",
         "/jobs/axe:1",
         "/jobs/none:1",
@@ -95,6 +96,7 @@ async def test_no_view_breaks_a_rule(
     await page.locator("#job-rows tbody tr").first.wait_for()
     await check(page, axe)
     await check_messages(console, page, axe)
+    await check_people(console, page, axe)
     await page.locator("#sign-out").click()
     await page.locator("#tenant").wait_for()
     await check(page, axe)
@@ -108,3 +110,16 @@ async def test_the_view_of_a_student_breaks_no_rule(console: Console, axe: str, 
     await page.locator(".films > li").first.wait_for(timeout=PATIENCE)
     await check(page, axe)
     assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+
+async def check_people(console: Console, page: Page, axe: str) -> None:
+    """Check the page of an account, and the dialog with its one-time code."""
+    console.query("DELETE FROM one_time_code RETURNING 1")  # else the page asks whether to replace a code
+    await page.goto(f"{console.address}/people?search=teacher")
+    await page.locator("#people tbody a").first.click(timeout=PATIENCE)
+    await page.locator(".person .facts-list").wait_for()
+    await check(page, axe)
+    await page.locator(".person .deeds button").first.click()
+    await page.locator(".code-dialog .code").wait_for()
+    await check(page, axe)
+    await page.keyboard.press("Escape")

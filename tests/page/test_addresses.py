@@ -80,6 +80,8 @@ async def test_a_link_that_the_role_may_not_open_says_so_and_keeps_the_address(c
         "/messages",
         "/messages/new",
         "/my",
+        "/people",
+        "/people/7",
         "/videos",
         "/videos/7",
         "/students",
@@ -95,7 +97,9 @@ async def test_the_server_answers_each_address_with_the_page(system: System, pat
     assert "default-src 'self'" in page.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/jobs/", "/videos/x", "/students/x", "/jobs/a/b", "/messages/a/b"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/jobs/", "/people/x", "/videos/x", "/students/x", "/jobs/a/b", "/messages/a/b"]
+)
 async def test_other_paths_are_not_found(system: System, path: str) -> None:
     async with httpx.AsyncClient(base_url=system.address) as client:
         answer = await client.get(path)
@@ -131,7 +135,17 @@ async def test_no_view_is_wider_than_a_phone(console: Console, language: str) ->
     if language == "en":
         await page.get_by_role("button", name="English").click()
     students = ("/students", "/students/removed", "/students/import")
-    for path in ("/", "/jobs/wide:1", "/lectures", "/messages", "/messages/new", "/videos", *students):
+    for path in (
+        "/",
+        "/jobs/wide:1",
+        "/lectures",
+        "/messages",
+        "/messages/new",
+        "/people",
+        "/people/1",
+        "/videos",
+        *students,
+    ):
         await page.goto(console.address + path)
         await is_live(page)
         assert await page.evaluate("document.documentElement.scrollWidth") == 360, path

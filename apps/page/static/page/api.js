@@ -10,7 +10,7 @@ const OLD_KEY = "academy.session";
 
 /**
  * @typedef {{user: number, session: string, tenant: number, tenant_code: string, role: string, name: string,
- *   must_change_password: boolean, iat: number, exp: number}} Claims
+ *   must_change_password: boolean, has_password?: boolean, iat: number, exp: number}} Claims
  * @typedef {{access: string, until: number}} Session
  * @typedef {{method?: string, json?: object, body?: FormData, timeout?: number, cookie?: boolean}} Options
  */
@@ -261,19 +261,20 @@ export function forget() {
   localStorage.removeItem(OLD_KEY);
 }
 
-/** @param {{old_password: string, new_password: string}} json */
+/** @param {{old_password?: string, new_password: string}} json without the old one after a sign-in with a one-time code */
 export async function changePassword(json) {
   keep(await callJson("/api/v1/auth/password/", { json: { ...json, cookie: true }, cookie: true }));
 }
 
-/** Where this account is signed in. @typedef {{id: string, current: boolean, created_at: string, last_used_at: string,
+/** Where an account is signed in. @typedef {{id: string, current: boolean, created_at: string, last_used_at: string,
  *   address: string | null, user_agent: string}} SignIn
- *  @returns {Promise<SignIn[]>} */
-export async function signIns() {
-  return (await callJson("/api/v1/auth/sessions/?page_size=100")).results;
+ *  @param {number} [user] another account than the own one @returns {Promise<SignIn[]>} */
+export async function signIns(user) {
+  return (await callJson(`/api/v1/auth/sessions/?page_size=100${user ? `&user=${user}` : ""}`)).results;
 }
 
-/** Ends a sign-in, or without its id all but this one. @param {string} [id] */
-export async function endSignIn(id) {
-  await call(`/api/v1/auth/sessions/${id ? `${id}/` : ""}`, { method: "DELETE" });
+/** Ends a sign-in, or without its id all of an account but this one.
+ *  @param {string} [id] @param {number} [user] another account than the own one */
+export async function endSignIn(id, user) {
+  await call(`/api/v1/auth/sessions/${id ? `${id}/` : user ? `?user=${user}` : ""}`, { method: "DELETE" });
 }

@@ -85,16 +85,36 @@ function enter(moveFocus = false) {
   changing &&= claims !== null && !claims.must_change_password;
   const screen = !claims ? "sign-in" : claims.must_change_password || changing ? "change" : allowed ? "work" : "refused";
   for (const name of SCREENS) at(name).hidden = name !== screen;
-  at("change-back").hidden = !changing;
-  const lead = changing ? "change_own_lead" : "change_lead";
-  at("change-lead").dataset.t = lead;
-  at("change-lead").textContent = t(lead);
+  const titles = { "sign-in": "sign_in", change: "change_title", refused: "staff_only_title" };
+  const focused = { "sign-in": "tenant", change: "old-password", refused: "refused-title" };
+  if (claims && screen === "change") {
+    const byCode = claims.has_password === false; // older tokens do not say it
+    askForPassword(byCode);
+    if (byCode) [titles.change, focused.change] = ["choose_title", "new-password"];
+  }
   line.show(null);
   if (claims && screen === "work") watch(claims);
   showWho();
   if (screen === "work") return showPlace(moveFocus);
-  setTitle(() => t({ "sign-in": "sign_in", change: "change_title", refused: "staff_only_title" }[screen]));
-  if (moveFocus) at({ "sign-in": "tenant", change: "old-password", refused: "refused-title" }[screen]).focus();
+  setTitle(() => t(titles[screen]));
+  if (moveFocus) at(focused[screen]).focus();
+}
+
+/** Writes texts of the page that depend on who is signed in. @param {{[id: string]: string}} texts the key of each element's text */
+function write(texts) {
+  for (const [id, key] of Object.entries(texts)) {
+    at(id).dataset.t = key;
+    at(id).textContent = t(key);
+  }
+}
+
+/** Writes the form for the own password. @param {boolean} byCode after a sign-in with a code there is no old password */
+function askForPassword(byCode) {
+  const lead = byCode ? "choose_lead" : changing ? "change_own_lead" : "change_lead";
+  write({ "change-title": byCode ? "choose_title" : "change_title", "change-lead": lead, "change-send": byCode ? "choose_password" : "change" });
+  at("change-back").hidden = !changing;
+  at("old-password-part").hidden = byCode;
+  at("old-password", HTMLInputElement).disabled = byCode;
 }
 
 /** Shows what the address says. @param {boolean} moveFocus to the heading of the view */

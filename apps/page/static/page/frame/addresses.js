@@ -1,14 +1,15 @@
 // The addresses of the page: which view each of them shows, and who may open it. `apps/page/urls.py` serves the same ones.
 
 const FACULTY = ["owner", "staff", "teacher"];
+const OFFICE = ["owner", "staff"];
 const OUTSIDERS = ["student", "parent"];
 
 const TOPIC = /^[a-z]{1,16}:[\w-]{1,64}$/;
 
 /** The views, and the roles that may open them. @type {{[view: string]: string[]}} */
 export const VIEWS = {
-  now: FACULTY, job: FACULTY, imports: FACULTY, lectures: FACULTY, messages: FACULTY, my: OUTSIDERS, students: FACULTY,
-  videos: FACULTY,
+  now: FACULTY, job: FACULTY, imports: FACULTY, lectures: FACULTY, messages: FACULTY, my: OUTSIDERS, people: OFFICE,
+  students: FACULTY, videos: FACULTY,
 };
 
 /** The views that are loaded when they are opened. Their addresses are `/<view>` and `/<view>/<id>`.
@@ -17,6 +18,7 @@ export const LAZY = {
   lectures: () => import("../lectures/lectures.js"),
   messages: () => import("../messages/messages.js"),
   my: () => import("../my/my.js"),
+  people: () => import("../people/people.js"),
   students: () => import("../students/students.js"),
 };
 

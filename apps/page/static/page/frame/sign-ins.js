@@ -20,6 +20,18 @@ function device(agent) {
 /** @param {string} time */
 const spoken = (time) => when(Date.parse(time) / 1000);
 
+/** A sign-in in a list, with a button that ends it if it is not the one of this page.
+ *  @param {api.SignIn} one @param {(id: string, name: string) => void} end */
+export function signInLine(one, end) {
+  const name = device(one.user_agent);
+  const lines = [t("last_used", { time: spoken(one.last_used_at) }), t("signed_in_at", { time: spoken(one.created_at) }), one.address ?? ""];
+  const what = element("div", {}, cell("h3", name), element("p", { class: "meta facts" }, ...lines.filter(Boolean).map((line) => cell("span", `${line} `))));
+  if (one.current) return element("li", {}, what, cell("span", t("this_device"), { class: "chip" }));
+  const button = cell("button", t("end_sign_in"), { type: "button", "aria-label": t("end_sign_in_named", { name, time: spoken(one.last_used_at) }) });
+  button.addEventListener("click", () => end(one.id, name));
+  return element("li", {}, what, button);
+}
+
 export class SignIns {
   /** @type {api.SignIn[]} */
   #found = [];
@@ -54,20 +66,9 @@ export class SignIns {
 
   /** Again in the language that is chosen now. */
   render() {
-    this.#list.replaceChildren(...this.#found.map((one) => this.#row(one)));
+    this.#list.replaceChildren(...this.#found.map((one) => signInLine(one, (id, name) => this.#end(id, () => t("sign_in_ended", { name })))));
     this.#others.hidden = this.#found.length < 3; // one other has a button of its own
     this.#status.textContent = this.#said?.() ?? "";
-  }
-
-  /** @param {api.SignIn} one */
-  #row(one) {
-    const name = device(one.user_agent);
-    const lines = [t("last_used", { time: spoken(one.last_used_at) }), t("signed_in_at", { time: spoken(one.created_at) }), one.address ?? ""];
-    const what = element("div", {}, cell("h3", name), element("p", { class: "meta facts" }, ...lines.filter(Boolean).map((line) => cell("span", `${line} `))));
-    if (one.current) return element("li", {}, what, cell("span", t("this_device"), { class: "chip" }));
-    const button = cell("button", t("end_sign_in"), { type: "button", "aria-label": t("end_sign_in_named", { name, time: spoken(one.last_used_at) }) });
-    button.addEventListener("click", () => this.#end(one.id, () => t("sign_in_ended", { name })));
-    return element("li", {}, what, button);
   }
 
   /** @param {string | undefined} id @param {() => string} done */
