@@ -424,3 +424,8 @@ export function when(seconds, exact = false) {
   const day = today ? {} : { month: "short", day: "numeric" };
   return new Intl.DateTimeFormat(language, { ...day, hour: "numeric", minute: "2-digit", ...(exact && { second: "2-digit" }) }).format(date);
 }
+
+/** A day with its year, and with the time unless `clock` is false. @param {string} time @param {boolean} [clock] */
+export function day(time, clock = true) {
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium", ...(clock && { timeStyle: "short" }) }).format(new Date(time));
+}

@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { cell, element } from "../dom.js";
 import { FormDialog } from "../parts/form-dialog.js";
 import { PagedTable } from "../parts/paged-table.js";
-import { number, t, when } from "../strings.js";
+import { day, number, t } from "../strings.js";
 import { isOffice } from "./office.js";
 import { SearchBox } from "../parts/search-box.js";
 
@@ -39,7 +39,7 @@ export class List {
         { head: "lectures_head_title", cell: ({ id, title }) => cell("a", title, { href: `/lectures/${id}` }) },
         { head: "lectures_head_students", cell: ({ student_count }) => number(student_count) },
         { head: "lectures_head_videos", cell: ({ video_count }) => number(video_count) },
-        { head: "lectures_head_began", cell: ({ created_at }) => when(Date.parse(created_at) / 1000) },
+        { head: "lectures_head_began", cell: ({ created_at }) => day(created_at, false) },
       ],
     });
     this.#which.addEventListener("change", () => this.#table.filter({ active: this.#which.value }));

@@ -5,7 +5,7 @@ import { cell, element } from "../dom.js";
 import { placeOf } from "../frame/addresses.js";
 import { PagedTable } from "../parts/paged-table.js";
 import { SearchBox } from "../parts/search-box.js";
-import { t, when } from "../strings.js";
+import { day, t } from "../strings.js";
 import { Enrol } from "./enrol.js";
 import { isOffice } from "./office.js";
 
@@ -38,7 +38,7 @@ export class Students {
         { head: "lectures_student", cell: ({ student, student_name }) => nameOf(student, student_name) },
         { head: "lectures_school", cell: ({ school, grade }) => [school, grade].filter(Boolean).join(" ") },
         { head: "lectures_parent_phone", cell: ({ parent_phone }) => phone(parent_phone) },
-        { head: "lectures_since", cell: ({ created_at }) => when(Date.parse(created_at) / 1000) },
+        { head: "lectures_since", cell: ({ created_at }) => day(created_at, false) },
         ...(office ? [{ head: "", cell: (/** @type {any} */ row) => this.#remover(row) }] : []),
       ],
     });

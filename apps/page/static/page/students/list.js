@@ -4,7 +4,7 @@ import { cell, element } from "../dom.js";
 import { saveTemplate } from "../imports/imports.js";
 import { PagedTable } from "../parts/paged-table.js";
 import { SearchBox } from "../parts/search-box.js";
-import { currentLanguage, t } from "../strings.js";
+import { day, t } from "../strings.js";
 import { lectures } from "../videos/videos.js";
 import { Export } from "./export.js";
 import { Imports } from "./imports.js";
@@ -13,11 +13,6 @@ import { formToAdd, phoneOf } from "./people.js";
 /** @typedef {import("./people.js").Student} Student
  *  @typedef {import("./students.js").Deeds} Deeds
  *  @typedef {import("../frame/screens.js").Context} Context */
-
-/** A day with its year, and with the time unless `clock` is false. @param {string} time @param {boolean} [clock] */
-export function day(time, clock = true) {
-  return new Intl.DateTimeFormat(currentLanguage(), { dateStyle: "medium", ...(clock && { timeStyle: "short" }) }).format(new Date(time));
-}
 
 /** @param {Student} student */
 function linkTo(student) {

@@ -3,8 +3,7 @@
 import { cell, element } from "../dom.js";
 import { addressOf, placeOf } from "../frame/addresses.js";
 import { sentenceFor } from "../sentences.js";
-import { t } from "../strings.js";
-import { day } from "./list.js";
+import { day, t } from "../strings.js";
 import { formToChange, phoneOf, readHistory, readLectures, readStudent, shown } from "./people.js";
 
 /** @typedef {import("./people.js").Student} Student

@@ -94,6 +94,7 @@ export function bindVideoForm(learn) {
     const uploading = (percent) => say("video-doing", () => t("uploading_percent", { name: file.name, percent }));
     try {
       showBroken(null);
+      uploading(0);
       const [named, to] = [title.value.trim(), lecture.value];
       learn([await noted(file, named, to, () => videos.upload(file, named, to, uploading))]);
       at("video-form", HTMLFormElement).reset();
