@@ -1,0 +1,46 @@
+"""Tests that ids of other academies in refused requests are audited, and that this never changes the answer."""
+
+import pytest
+from django.db import DatabaseError
+from django.test import Client
+from structlog.testing import capture_logs
+
+from apps.core import other_tenants
+from apps.core.audit import Event
+from apps.core.models import Tenant
+from apps.domains.lectures.models import Lecture
+from tests.core.conftest import Asks
+
+
+@pytest.fixture
+def client(asks: Asks) -> Client:
+    return asks()
+
+
+@pytest.fixture
+def lecture(db: None) -> Lecture:
+    """Return a lecture of another academy."""
+    other = Tenant.objects.create(code="saebom", name="Saebom")
+    return Lecture.objects.create(tenant=other, title="Korean")
+
+
+def test_an_id_of_another_academy_is_audited_even_if_the_body_cannot_be_read(client: Client, lecture: Lecture) -> None:
+    with capture_logs() as logs:
+        answer = client.generic("DELETE", f"/api/v1/lectures/{lecture.pk}/", b"a body", content_type="text/csv")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    noted = [line["subject"] for line in logs if line["event"] == Event.OTHER_TENANT_REFUSED]
+    assert noted == [f"lecture:{lecture.pk}"]
+
+
+def test_a_refused_request_is_answered_even_if_the_query_for_the_audit_log_fails(
+    client: Client, lecture: Lecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def fails(*arguments: object) -> list[object]:
+        asked.append(arguments)
+        raise DatabaseError("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(other_tenants, "other_tenants", fails)
+    answer = client.get(f"/api/v1/lectures/{lecture.pk}/")
+    assert (answer.status_code, answer.json()["code"], len(asked)) == (404, "not_found", 1)
