@@ -262,3 +262,37 @@ async def test_a_hub_that_does_not_run_is_not_ready(servers: Servers, redis: Red
     hub.start()
     await hub.ready()
     await hub.close()
+
+
+async def test_a_status_that_another_program_overwrote_does_not_hide_the_other_records(
+    hub: Hub, publisher: Publisher, redis: Redis, tenant_id: int
+) -> None:
+    for topic in ("job:a", "job:b"):
+        publisher.status(tenant_id=tenant_id, topic=topic, attempt=1, status="DONE")
+    redis.set(Keys().status(tenant_id, "job:a"), b"no record")
+    with capture_logs() as logs:
+        _, carrier = await join(hub, tenant_id)
+    assert [entry["topic"] for entry in carrier.frames[0]["records"]] == ["job:b"]
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["bad_record"]
+
+
+async def test_after_an_unexpected_error_in_a_message_the_feeds_go_on(
+    hub: Hub, publisher: Publisher, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscriber, carrier = await join(hub, tenant_id)
+    receive, broken = hub.on_messages, asyncio.Event()
+
+    def fails_first(messages: Sequence[tuple[int, bytes]]) -> None:
+        if broken.is_set():
+            receive(messages)
+            return
+        broken.set()
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(hub, "on_messages", fails_first)
+    with capture_logs() as logs:
+        publisher.status(tenant_id=tenant_id, topic="job:lost", attempt=1, status="DONE")
+        await until(lambda: "records" in carrier.kinds)
+    assert [line["log_level"] for line in logs if line["event"] == "pubsub_failed"] == ["error"]
+    assert [record["topic"] for record in carrier.frames[1]["records"]] == ["job:lost"]
+    assert not subscriber.ended

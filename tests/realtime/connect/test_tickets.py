@@ -1,0 +1,46 @@
+"""Tests that a ticket which is signed with our key, but by other code, is refused and never raises another error."""
+
+from typing import Any
+
+import jwt
+import pytest
+
+from realtime.connect.tickets import ALGORITHM, AUDIENCE, read_ticket
+from realtime.records.errors import TicketError
+from realtime.redis.clock import clock
+
+KEY = b"k" * 32
+
+
+def signed(**changed: Any) -> str:
+    """Return a valid ticket, with some claims changed. A claim that is None is left out."""
+    now = clock.now()
+    claims = {
+        "aud": AUDIENCE, "iat": now, "exp": now + 60, "first": now, "tenant": 7, "user": 1, "session": "s",
+        "role": "owner", "topics": ["job:a"], "life": 3600, **changed,
+    }  # fmt: skip
+    return jwt.encode({name: value for name, value in claims.items() if value is not None}, KEY, ALGORITHM)
+
+
+def test_a_ticket_with_all_claims_is_read() -> None:
+    assert read_ticket(signed(), KEY).topics.patterns == {"job:a"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tenant": None},
+        {"tenant": "hanbit"},
+        {"user": []},
+        {"topics": None},
+        {"topics": 5},
+        {"topics": ["no topic!"]},
+        {"life": "9" * 5000},
+        {"life": float("inf")},
+        {"first": {}},
+    ],
+    ids=str,
+)
+def test_a_ticket_with_a_missing_or_strange_claim_is_refused(changed: dict[str, Any]) -> None:
+    with pytest.raises(TicketError):
+        read_ticket(signed(**changed), KEY)
