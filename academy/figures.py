@@ -1,7 +1,7 @@
 """The product's part of the operators' figures: jobs, queues, slots and dead letters (`REALTIME_FIGURES`).
 
-The push engine calls `figures` about every 10 seconds while somebody watches. It takes the same number of statements
-for any number of academies, jobs and watchers.
+The push engine calls `figures` about every 10 seconds while somebody watches. Each call runs the same number of SQL
+statements, however many academies, jobs and watchers there are.
 """
 
 from collections import Counter
@@ -23,18 +23,18 @@ from realtime.redis.clock import clock
 log = structlog.get_logger(__name__)
 
 BEGUN = timedelta(seconds=5)
-"""A job that was claimed more recently may not have its lease yet, so it is not stalled."""
+"""A job that was claimed less than this time ago may have no lease yet, so it does not count as stalled."""
 MOST_RUNNING = 2000
 MOST_STALLED = 20
-"""How many stalled jobs are named. The others are only counted."""
+"""How many stalled jobs are named at most. Further ones are only counted."""
 
 Figures = dict[str, Any]
 
 
 def figures(watched: list[int]) -> dict[int, Figures]:
-    """Return the figures of the whole system (key 0), of the watched academies, and of all with unfinished jobs.
+    """Return the figures of the whole system (key 0), and of each academy that is watched or has unfinished jobs.
 
-    Raises DatabaseError and RedisError.
+    Raises DatabaseError or RedisError if the database or Redis fails.
     """
     loads = {queue: dispatch.loads_of(queue) for queue in QUEUES}
     stalled = [(queue, *job) for queue in QUEUES for job in _stalled(queue)]
@@ -85,7 +85,10 @@ def _queues(loads: dict[str, dict[int, Load]], stalled: Counter[str]) -> list[Fi
 
 
 def _depths() -> dict[str, tuple[int, int]]:
-    """Return the number of messages and of dead letters of each queue. After a failure ask no further queue."""
+    """Return how many messages and how many dead letters each queue has.
+
+    If a queue does not answer, leave it out, and do not ask the queues after it.
+    """
     found = {}
     try:
         for name in QUEUES:

@@ -9,9 +9,9 @@ from realtime.records.transitions import Status
 def publish_video_change(tenant_id: int, session_id: int) -> None:
     """Publish after the commit that the READY videos of this lesson's lecture have changed. Call it inside `atomic()`.
 
-    Students and parents may not watch a video before it is READY, so its topic cannot tell them of it. They watch the
-    topic of the lecture. Its record has no data. Each change is a new attempt, because a record that has ended is
-    replaced by a new attempt only.
+    Students and parents may not watch the topic of a video before the video is READY, so they watch the topic of the
+    lecture. The lecture's record has no data. Each change is a new attempt, because only a new attempt can replace a
+    record that has ended.
     """
     lecture_id, number = repositories_lectures.count_video_change(tenant_id, session_id)
     publish_status_on_commit(

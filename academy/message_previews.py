@@ -12,9 +12,9 @@ from academy.messages import drafts_to, find_addressees
 
 SAMPLES = 3
 MAX_NAMED = 50
-"""The most students or numbers that a preview names of each kind. It counts all of them."""
+"""How many students without a number, and how many shared numbers, a preview lists at most. It counts all of them."""
 MAX_SHARING = 10
-"""The most students that a preview names of those who share a number."""
+"""How many students a preview lists at most for each shared number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,10 @@ class Preview:
 def preview_messages(
     *, tenant_id: int, text: str, to: To, lecture_id: int | None = None, student_ids: Sequence[int] = ()
 ) -> Preview:
-    """Return what `submit_messages` would send with these arguments. Raises WrongMessageError."""
+    """Return what `submit_messages` would send with these arguments.
+
+    Raises WrongMessageError if `submit_messages` would not accept them.
+    """
     addressees = find_addressees(tenant_id, to, lecture_id, set(student_ids))
     drafts = drafts_to(addressees, text, to)
     pairs = list(zip(addressees, drafts, strict=True))

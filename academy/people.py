@@ -1,9 +1,9 @@
 """What the office may do with the accounts of its academy.
 
-Owners manage every account, staff those of teachers, students and parents. Nobody changes their own role or closes
-their own account. So at least one owner always remains: only an owner takes the role from an owner, and keeps it.
+Owners manage every account. Staff manage the accounts of teachers, students and parents. Nobody changes their own role
+or closes their own account. So at least one owner always remains: only another owner can demote or close an owner.
 
-The rules are applied to the roles that the database has under a lock, not to those in a token.
+The rules are checked against the roles in the database, under a lock, and not against the roles in tokens.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class PersonMissingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a change of an account has changed. A role is None if it stayed the same."""
+    """What a change of an account has changed. Both roles are None if the role stayed the same."""
 
     role_before: Role | None = None
     role: Role | None = None
@@ -42,8 +42,9 @@ class Change:
 def add(tenant_id: int, actor_id: int, *, role: Role, name: str, username: str, parent_phone: str | None = None) -> int:
     """Add an account, and return its id. Nobody can sign in to it before it gets a one-time code.
 
-    `parent_phone` are the 11 digits by which a parent's account is connected with the children. Raises PersonError,
-    UsernameTakenError and ParentMissingError.
+    `parent_phone` are the 11 digits by which a parent's account is connected with the children. Raises PersonError if
+    the rules forbid this account, UsernameTakenError if the user name is taken, and ParentMissingError if no parent
+    without an account has this phone number.
     """
     if role is Role.STUDENT:
         raise PersonError("student_account", "A student gets an account when the student is added to the students.")
@@ -57,7 +58,10 @@ def add(tenant_id: int, actor_id: int, *, role: Role, name: str, username: str, 
 
 
 def change(tenant_id: int, actor_id: int, user_id: int, *, name: str | None = None, role: Role | None = None) -> Change:
-    """Change the name or the role of an account. Raises PersonError and PersonMissingError."""
+    """Change the name or the role of an account.
+
+    Raises PersonError if the rules forbid the change, and PersonMissingError if there is no such account.
+    """
     with _managed(tenant_id, actor_id, user_id) as (actor, account):
         if name == account.name:
             name = None
@@ -79,7 +83,7 @@ def change(tenant_id: int, actor_id: int, user_id: int, *, name: str | None = No
 def close(tenant_id: int, actor_id: int, user_id: int) -> bool:
     """Close an account, and end its sign-ins and connections. Return False if it is closed already.
 
-    Raises PersonError and PersonMissingError.
+    Raises PersonError if the rules forbid this, and PersonMissingError if there is no such account.
     """
     with _managed(tenant_id, actor_id, user_id) as (actor, account):
         _check_other(actor, account, "Nobody closes their own account: ask another owner.")
@@ -91,7 +95,7 @@ def close(tenant_id: int, actor_id: int, user_id: int) -> bool:
 def reopen(tenant_id: int, actor_id: int, user_id: int) -> bool:
     """Open a closed account again, with its old password. Return False if it is open already.
 
-    Raises PersonError and PersonMissingError.
+    Raises PersonError if the rules forbid this, and PersonMissingError if there is no such account.
     """
     with _managed(tenant_id, actor_id, user_id) as (_actor_account, account):
         student = repositories_people.student_of(tenant_id, user_id)
@@ -103,9 +107,9 @@ def reopen(tenant_id: int, actor_id: int, user_id: int) -> bool:
 
 
 def issue_code(tenant_id: int, actor_id: int, user_id: int, *, code_hash: str, seconds: int) -> datetime:
-    """Store a one-time code for an account, in place of an earlier one. Return when it expires.
+    """Store the hash of a new one-time code for an account, in place of an earlier code. Return when the code expires.
 
-    Raises PersonError and PersonMissingError.
+    Raises PersonError if the rules forbid this, and PersonMissingError if there is no such account.
     """
     with _managed(tenant_id, actor_id, user_id) as (actor, account):
         _check_other(actor, account, "Nobody gets a code from themselves: change your password instead.")
@@ -116,7 +120,10 @@ def issue_code(tenant_id: int, actor_id: int, user_id: int, *, code_hash: str, s
 
 @contextmanager
 def _managed(tenant_id: int, actor_id: int, user_id: int) -> Iterator[tuple[LockedAccount, LockedAccount]]:
-    """Lock the account that acts and the account that it manages, in a transaction that lasts as long as the block."""
+    """Lock two accounts until the block ends, and yield them: the one that acts, and the one that is changed.
+
+    Raises PersonError if the first may not change the second, and PersonMissingError if there is no such account.
+    """
     with transaction.atomic():
         accounts = repositories_people.lock_accounts(tenant_id, actor_id, user_id)
         actor = _actor(accounts, actor_id)

@@ -10,7 +10,7 @@ from embedded.chromium import CHROMIUM
 
 @asynccontextmanager
 async def running_chromium() -> AsyncIterator[Browser]:
-    """Run a Chromium. Fail if there is none: only a browser can show that the page works, so no test is skipped."""
+    """Run a Chromium. Fail if none is installed: only a browser can show that the page works, so no test is skipped."""
     program = CHROMIUM.find()
     assert program is not None, "There is no Chromium: run script/test, which gets one, or name yours in $CHROMIUM."
     async with async_playwright() as playwright:

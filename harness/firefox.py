@@ -47,7 +47,7 @@ class FirefoxTab:
         await self._firefox.command("browsingContext.navigate", context=self._context, url=address, wait="complete")
 
     async def evaluate(self, function: str, argument: Any = None) -> Any:
-        """Call a function of JavaScript in the tab, and return what it returns. Both values travel as JSON.
+        """Call a JavaScript function in the tab, and return its result. Argument and result are sent as JSON.
 
         Raises FirefoxError if the function throws an error.
         """
@@ -107,7 +107,7 @@ class Firefox:
 
 @asynccontextmanager
 async def running_firefox(folder: Path) -> AsyncIterator[Firefox]:
-    """Run a Firefox with an empty profile in this folder. Fail if there is none: no test is skipped.
+    """Run a Firefox with an empty profile in this folder. Fail if no Firefox is installed: no test is skipped.
 
     Firefox ends with this process, and processes that it starts end with Firefox.
     """

@@ -102,9 +102,9 @@ OURS = (
     "realtime.web.drain",
     "realtime.web.routing",
 )
-"""Modules of the product that read no setting at import, and import most of the others of this kind.
+"""Modules of the product that read no setting at import. They import most other modules that read none.
 
-They must not be programs: runpy warns of a program that was imported before.
+None of them may be run as a program (`python -m`): runpy warns if such a module was imported before.
 """
 
 

@@ -1,6 +1,6 @@
-"""Password hashes of few rounds, because a hash of Django's rounds takes a third of a second of CPU time.
+"""Makes password hashes cheap in tests. With Django's number of rounds, each takes a third of a second of CPU time.
 
-All processes of the tests use them: pytest itself, and the product's processes that `harness/forked.py` starts.
+All processes of the tests use few rounds: pytest itself, and the product's processes that `harness/forked.py` starts.
 """
 
 from collections.abc import Mapping
@@ -14,5 +14,5 @@ SLOW_HASHES = {ROUNDS: "300000"}
 
 
 def use_few_rounds(environment: Mapping[str, str]) -> None:
-    """Let this process hash passwords with few rounds, or with as many as its environment says."""
+    """Let this process hash passwords with FEW_ROUNDS, or with the number of rounds that its environment sets."""
     PBKDF2PasswordHasher.iterations = int(environment.get(ROUNDS, FEW_ROUNDS))

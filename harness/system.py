@@ -55,9 +55,9 @@ def prepare_migrated(servers: Servers) -> None:
 
 
 def prepare_template(servers: Servers) -> None:
-    """Make the database that each system copies, from the migrated one. It has the demo data.
+    """Make the database that each system copies: a copy of the migrated one, with the demo data.
 
-    The contents of Redis and of the queues are not copied.
+    Systems do not copy the contents of Redis and of the queues.
     """
     _make_database(servers, TEMPLATE, copied=MIGRATED)
     _manage(servers, TEMPLATE, "provision")
@@ -190,8 +190,8 @@ class System:
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement in the product's database, and return its rows.
 
-        Use a connection of an earlier call if one is free, because a new one costs 10 ms of CPU time, and many tests
-        query until something holds.
+        Use a connection of an earlier call if one is free: a new one costs 10 ms of CPU time, and many tests repeat a
+        query until its result is as expected.
         """
         kept = self._connections.pop() if self._connections else None
         connection = kept or psycopg.connect(self.database_url, prepare_threshold=None)

@@ -117,14 +117,14 @@ def needs_servers(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def migrated(servers: Servers) -> Servers:
-    """Return the servers, with a database that has the schema. All other databases of the tests are its copies."""
+    """Return the servers, with a database that has the schema. All other databases of the tests are copies of it."""
     prepare_migrated(servers)
     return servers
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(migrated: Servers) -> None:
-    """Let pytest-django's test database be a copy of the migrated one. Remove two time limits of connections.
+    """Let pytest-django copy the migrated database for its test database. Remove two time limits of connections.
 
     Without these limits a test may wait for an answer, or leave a transaction idle, for any time.
     """

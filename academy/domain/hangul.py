@@ -24,12 +24,12 @@ _PAIRS = {
 }
 """Two consonants that an input method joins into one letter."""
 _FINAL_LETTERS = " ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
-"""The final consonants in the order of their syllables. The blank is for a syllable without one."""
+"""The final consonants in the order in which Unicode lists syllables. The blank stands for no final consonant."""
 _CONJOINING = {0x1100 + place: letter for place, letter in enumerate(_INITIALS)}
 
 
 def search_pattern(word: str) -> str | None:
-    """Return a case-sensitive regular expression that finds texts with this word, or None if it has no Hangul.
+    """Return a case-sensitive regular expression that finds texts with this word, or None if the word has no Hangul.
 
     A consonant finds every syllable that begins with it. The last syllable may be incomplete: `기` finds `김`, and
     `김밋` finds `김미소`, because an input method shows the next syllable's first consonant as a final one.

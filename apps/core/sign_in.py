@@ -13,7 +13,7 @@ from apps.core.throttling import Attempt
 
 @dataclass(frozen=True, slots=True)
 class SignInResult:
-    """The account that was named, if there is one, and its new session, or the reason why it did not get one."""
+    """The account, if it exists, and its new session. If there is no new session, `reason` says why."""
 
     user: User | None
     signed_in: SignedIn | None = None
@@ -24,10 +24,10 @@ class SignInResult:
 def sign_in(
     tenant_code: str, username: str, typed: str, *, attempt: Attempt, address: str, device: Device
 ) -> SignInResult:
-    """Compare what was typed with the account's code and password, and open a session if one of them is right.
+    """Compare what was typed with the account's one-time code and password. Open a session if it matches one of them.
 
-    The attempt has been counted. Raises HashingBusyError (503) if the password could not be compared. A wrong code
-    takes the same time as a wrong password, because it is compared as a password, too.
+    The caller has counted the attempt. A wrong code takes the same time as a wrong password, because whatever does not
+    match the code is compared with the password. Raises HashingBusyError (503) if no password could be compared.
     """
     origin = Origin.of_sign_in(tenant_code, address, known=attempt.known)
     user = repositories_core.find_account(tenant_code, username)
@@ -45,9 +45,9 @@ def sign_in(
 
 
 def check_password(attempt: Attempt, origin: Origin, user: User | None, password: str) -> bool:
-    """Return whether the password is right, and renew an outdated hash. Raises HashingBusyError (503).
+    """Return whether the password is right, and renew an outdated hash.
 
-    An attempt whose password was not checked is not counted.
+    Raises HashingBusyError (503) if too many passwords wait to be checked. In this case the attempt does not count.
     """
     try:
         return password_is_right(user, password, origin)

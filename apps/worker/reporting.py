@@ -1,4 +1,4 @@
-"""Reports to Redis that this worker lives, how many jobs it runs, and what it counted, for the operators' figures."""
+"""Reports to Redis that this worker runs, how many jobs it has, and its counters, for the operators' figures."""
 
 import threading
 from collections.abc import Callable

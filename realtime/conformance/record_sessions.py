@@ -9,7 +9,7 @@ PAUSE_SECONDS = 0.5
 """For how long a session checks that the client does not do what it must not do."""
 MANY = 250
 VERY_MANY = 2500
-"""So many topics take 50 frames, which are too many at once."""
+"""A client needs 50 frames to ask for this many topics by name. A server does not accept so many frames at once."""
 
 
 async def first_snapshot(session: Session) -> None:

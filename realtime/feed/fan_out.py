@@ -11,7 +11,7 @@ from realtime.feed.subscriber import Subscriber
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 256
-"""How many subscribers are served before the event loop may run something else. They take a few milliseconds."""
+"""How many subscribers are served before the event loop may run something else. Serving them takes a few ms."""
 
 Deliver = Callable[[Subscriber], int | None]
 """Delivers something to one subscriber. May return the cost: how many usual deliveries take as long (None: 1)."""

@@ -148,9 +148,9 @@ class Hub:
             subscriber.queue(frames.subscribed(request_id, subscriber.place, bodies))
 
     def unsubscribe(self, subscriber: Subscriber, request_id: int, removed: TopicFilter) -> None:
-        """Remove topics that `subscribe` has added. The connection keeps those with which it began.
+        """Remove topics that `subscribe` has added. The connection keeps the topics with which it began.
 
-        A client may name a topic that it watches already, only to get its record, and then take the question back.
+        To get the record of a topic that it watches already, a client subscribes to the topic and unsubscribes again.
         """
         if subscriber.ended:
             return

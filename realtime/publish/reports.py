@@ -1,6 +1,6 @@
-"""Reports: what each process counted, kept in Redis, so that one process can add up the counters of all.
+"""Reports: the counters of each process, kept in Redis, so that one process can add them up over all processes.
 
-A process reports every few seconds. The report of a process that has ended is forgotten after `LIVE_SECONDS`.
+A process reports every few seconds. `LIVE_SECONDS` after a process ended, its report is deleted.
 """
 
 import os
@@ -21,9 +21,9 @@ from realtime.redis.clock import seconds_of
 WATCHED_REPORT_SECONDS = 2.0
 """The time between two reports of a process while somebody watches figures."""
 REPORT_SECONDS = 5.0
-"""The time between two reports while nobody does."""
+"""The time between two reports of a process while nobody watches figures."""
 LIVE_SECONDS = 15.0
-"""A process whose last report is older than this has ended."""
+"""A process whose last report is older than this counts as ended."""
 WATCHED_SECONDS = 10
 """How long figures count as watched after a process reported that one of its clients watches them."""
 MEMORY_PAUSE_SECONDS = 60
@@ -33,7 +33,7 @@ FORGOTTEN_SECONDS = 86_400
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one process reported last, and when, by the clock of Redis."""
+    """The last report of one process. `at` is when it was made, by the clock of Redis."""
 
     process: str
     at: float
@@ -44,16 +44,16 @@ class Reporter:
     """Writes the reports of one process."""
 
     def __init__(self, redis: Redis, *, key_prefix: str = "", **about: object) -> None:
-        """`about` are fields of all reports of this process, such as its `kind`."""
+        """`about` are fields that every report of this process has, such as its `kind`."""
         self._redis, self._keys = redis, Keys(key_prefix)
         self._script = redis.register_script(scripts.source("report"))
         self._about = {"host": socket.gethostname()[:60], "pid": os.getpid(), **about}
         self.process = token_hex(8)
 
     def report(self, fields: Mapping[str, object], *, watching: bool = False) -> bool:
-        """Report the counters of this process, and these fields. Return whether any client watches figures.
+        """Report the counters of this process and these fields. Return whether a client of any process watches figures.
 
-        `watching` says that a client of this process does. Raise RedisError.
+        `watching` says whether a client of this process watches figures. Raise RedisError if Redis cannot be reached.
         """
         text = orjson.dumps({**self._about, **counters(), **fields}, option=orjson.OPT_NON_STR_KEYS)
         keys = self._keys
@@ -63,7 +63,7 @@ class Reporter:
         return bool(self._script(names, [self.process, text, watched, *limits]))
 
     def withdraw(self) -> None:
-        """Remove the report, because the process ends. Raise RedisError."""
+        """Remove the report, because the process ends. Raise RedisError if Redis cannot be reached."""
         self._redis.hdel(self._keys.reports(), self.process)
 
 
@@ -79,7 +79,10 @@ def counters() -> dict[str, object]:
 
 
 def read_reports(redis: Redis, key_prefix: str = "") -> tuple[float, list[Report]]:
-    """Return the time of Redis, and the newest reports of all processes that live. Raise RedisError."""
+    """Return the time of Redis, and the last report of each process that has not ended.
+
+    Raise RedisError if Redis cannot be reached.
+    """
     key = Keys(key_prefix).reports()
     with redis.pipeline(transaction=False) as pipeline:
         pipeline.time()
@@ -99,6 +102,9 @@ def read_reports(redis: Redis, key_prefix: str = "") -> tuple[float, list[Report
 
 
 def read_memory(redis: Redis, key_prefix: str = "") -> list[tuple[float, int]]:
-    """Return how many bytes Redis used, as (time, bytes), one entry a minute, the oldest first. Raise RedisError."""
+    """Return how many bytes Redis used in each of the last minutes, as (time, bytes), the oldest first.
+
+    Raise RedisError if Redis cannot be reached.
+    """
     entries = cast("list[bytes]", redis.lrange(Keys(key_prefix).memory(), 0, -1))
     return [(float(at), int(used)) for at, used in map(bytes.split, entries)]

@@ -1,4 +1,4 @@
-"""Adds up the reports of all processes, and computes rates from one round to the next. Needs no clock and no Redis."""
+"""Adds up the reports of all processes, and computes rates from one round to the next. Uses no clock and no Redis."""
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,14 +10,14 @@ from realtime.records.metrics import LATENCY_SECONDS
 
 RATES = ("accepted", "delivered", "conflated", "sql")
 LATENCY_ROUNDS = 5
-"""The latency is that of the records of so many rounds, because a single round may have few records."""
+"""From how many rounds the latency is computed. A single round may have few records."""
 FORECAST_ENTRIES = 10
-"""How many minutes must be known before a forecast is made."""
+"""How many entries, one a minute, a forecast needs."""
 MOST_FORECAST_SECONDS = 365 * 86_400.0
 
 
 class Totals:
-    """Adds up reports. It remembers those of the last round, to compute rates."""
+    """Adds up reports, and keeps the reports of the last round to compute rates."""
 
     def __init__(self) -> None:
         self._before: dict[str, Report] = {}
@@ -25,9 +25,10 @@ class Totals:
         self._latencies: deque[Counter[int]] = deque(maxlen=LATENCY_ROUNDS)
 
     def add(self, reports: Sequence[Report]) -> dict[str, Any]:
-        """Return the rates a second of the counters (None before the second report), and the latency in seconds.
+        """Return the rate a second of each counter, and the latency in seconds.
 
-        A process that has not reported again since the last round keeps its rates.
+        A rate is None until a process has reported twice. A process that has not reported again since the last round
+        keeps its rates.
         """
         observed: Counter[int] = Counter()
         for report in reports:
@@ -85,8 +86,8 @@ def connections_of(reports: Iterable[Report]) -> dict[int, Counter[str]]:
 def forecast(memory: Sequence[tuple[float, int]], limit: int) -> dict[str, float | None] | None:
     """Return how fast the memory of Redis grows, in bytes an hour, and after how many seconds it reaches its limit.
 
-    This is the straight line that fits the entries best. The seconds are None if the memory does not grow, has no limit
-    or would take more than a year. Return None if too few minutes are known.
+    Both are computed from the straight line that fits the entries best. The seconds are None if the memory does not
+    grow, has no limit, or would reach it only after more than a year. Return None if there are too few entries.
     """
     if len(memory) < FORECAST_ENTRIES:
         return None

@@ -1,7 +1,7 @@
 """Reports what this process counts, and publishes the figures of the system while somebody watches them.
 
-The figures are records of the topic `stats:now`: those of a tenant in its own feed, and those of the whole system in
-the feed of `SYSTEM_TENANT`. So a page watches them like any job, and nothing polls.
+The figures are records of the topic `stats:now`. A tenant's figures are in the tenant's own feed, and the figures of
+the whole system in the feed of `SYSTEM_TENANT`. So a page watches figures as it watches a job, and nothing polls.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from realtime.web.measurer import Measurer
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.5
-"""How often the process looks whether a client has begun to watch."""
+"""The time between two checks of this process whether one of its clients has begun to watch."""
 
 
 class Figures:
@@ -62,7 +62,7 @@ class Figures:
         self._executor.shutdown(wait=False)
 
     def _by_tenant(self) -> dict[int, Counter[str]]:
-        """Return how many connections each tenant has here, by transport."""
+        """Return how many connections each tenant has in this process, by transport."""
         found = {tenant_id: Counter(transports) for tenant_id, transports in self._connections.by_tenant.items()}
         for tenant_id, transports in self._polls.by_tenant.items():
             found.setdefault(tenant_id, Counter()).update(transports)

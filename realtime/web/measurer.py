@@ -1,7 +1,7 @@
 """Measures the whole system, and publishes the figures: of all tenants, and of each tenant whose figures are watched.
 
-At any time one process does this, and only while a client watches. What SQL or a queue must be asked for is asked for
-in another thread, so that a slow answer delays nothing.
+Only one process does this at a time, and only while a client watches. Another thread asks the database, the queues and
+INFO, so that a slow answer delays nothing.
 """
 
 import threading
@@ -27,7 +27,7 @@ from realtime.redis.server_info import RedisServer
 log = structlog.get_logger(__name__)
 
 HELD_SECONDS = 6
-"""A process that has not published for this long is replaced as the measurer."""
+"""A measurer that has not measured for this long loses its role to another process."""
 SLOW_SECONDS = 10.0
 """The time between two questions to the database, the queues and INFO."""
 HISTORY = 90
@@ -36,25 +36,28 @@ MOST_TENANTS = 100
 """How many tenants the figures of the system list."""
 MOST_PROCESSES = 100
 SQL_OF_A_POLL = 1
-"""A poll of a job's detail costs one statement. A page that polls does so once a second."""
+"""How many SQL statements a poll of a job's detail costs. A page that polls does so once a second."""
 
 
 class Measurer:
     """Publishes figures if no other process does. Only one thread may use it."""
 
     def __init__(self, redis: Redis, process: str) -> None:
-        """`process` names this process, as in its reports."""
+        """`process` is the name of this process in its reports."""
         self._redis, self._process = redis, process
         self._keys = Keys(conf.key_prefix())
         self._attempt = 0
-        """The second in which this process became the measurer. A later one outranks it. 0 if another process is it."""
+        """The second in which this process became the measurer, so a later measurer outranks an earlier one.
+
+        0 while another process is the measurer.
+        """
         self._totals = Totals()
         self._offsets: dict[int, tuple[float, int]] = {}
         self._charts: dict[int, dict[str, deque[float | None]]] = {}
         self._slow = Periodically(ask_slowly, SLOW_SECONDS)
 
     def measure(self) -> None:
-        """Measure and publish once, unless another process does. Raise RedisError."""
+        """Measure and publish once, unless another process is the measurer. Raise RedisError if Redis fails."""
         if not self._hold():
             return
         now, reports = read_reports(self._redis, conf.key_prefix())
@@ -76,7 +79,7 @@ class Measurer:
         self._publish(now, figures)
 
     def _hold(self) -> bool:
-        """Return whether this process is the measurer. Become it if no process is."""
+        """Return whether this process is the measurer. If no process is, make this one the measurer."""
         key = self._keys.measurer()
         if self._redis.set(key, self._process, nx=True, ex=HELD_SECONDS):
             self._attempt = 0
@@ -104,7 +107,7 @@ class Measurer:
         return rates
 
     def _draw(self, tenant_id: int, data: dict[str, Any]) -> None:
-        """Add the newest point to the charts of these figures."""
+        """Add these figures to the charts of the tenant, and the charts to these figures (`history`)."""
         points: dict[str, float | None] = {
             "records": data["records"],
             "connections": sum(data["connections"].values()),
@@ -122,7 +125,7 @@ class Measurer:
         answers = conf.publisher().publish_each(drafts, at_the_limit=True)
         for (tenant_id, _draft), answer in zip(drafts, answers, strict=True):
             if not isinstance(answer, Exception) and answer.verdict is not Verdict.ACCEPTED:
-                # The clock of Redis was set back, or the sweeper has ended the topic: outrank the record that is there.
+                # The clock of Redis was set back, or the sweeper has ended the topic. Outrank the present record.
                 record = conf.publisher().record(tenant_id, STATS)
                 self._attempt = max(self._attempt, record.attempt if record else 0) + 1
 
@@ -172,7 +175,7 @@ def _system_figures(
 
 
 def _weight(tenant: Mapping[str, Any]) -> tuple[float, ...]:
-    """Return what a tenant is sorted by: what is wrong first, then what is busy."""
+    """Return what tenants are sorted by: first stalled jobs, then connections, then unfinished jobs, then records."""
     busy = tenant.get("running", 0) + tenant.get("waiting", 0)
     return tenant.get("stalled", 0), sum(tenant["connections"].values()), busy, tenant["records"]
 
@@ -192,7 +195,7 @@ def _process(report: Report) -> dict[str, Any]:
 
 
 def ask_slowly(watched: list[int]) -> dict[str, Any]:
-    """Return what must be asked for elsewhere. An answer that cannot be had is left out."""
+    """Ask the database, Redis' INFO and the project's own figures, and return the answers. Leave out what fails."""
     parts: dict[str, Callable[[], Any]] = {
         "all_tenants": lambda: conf.source().tenants(),
         "outbox": _ask_outbox,
@@ -230,7 +233,7 @@ def _ask_redis() -> dict[str, Any]:
 
 
 class Periodically:
-    """Asks in a thread, at most one at a time, and keeps the last answer."""
+    """Calls `ask` in a thread every `seconds`, and keeps the last answer. There is at most one thread at a time."""
 
     def __init__(self, ask: Callable[[list[int]], dict[str, Any]], seconds: float) -> None:
         self._ask, self._seconds = ask, seconds
@@ -239,7 +242,7 @@ class Periodically:
         self._answer: dict[str, Any] = {}
 
     def answer(self, watched: list[int]) -> dict[str, Any]:
-        """Return the last answer, empty before the first. Ask again if that is due."""
+        """Return the last answer, or an empty dict if there is none yet. Ask again if the time for it has come."""
         now = time.monotonic()
         running = self._thread is not None and self._thread.is_alive()
         if not running and now - self._asked_at >= self._seconds:

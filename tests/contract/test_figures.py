@@ -1,4 +1,4 @@
-"""Tests of the operators' figures: who may watch them, that all processes are added up, and what watching costs."""
+"""Tests of figures: who may watch them, whether they add up all processes, and how many SQL statements they cost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -52,7 +52,7 @@ async def watcher(system: System) -> AsyncIterator[Watcher]:
 
 
 async def figures(watcher: Watcher, holds: Callable[[dict[str, Any]], bool], what: str) -> dict[str, Any]:
-    """Read until figures that were measured from now on hold this, and return them."""
+    """Read until `holds` is true of figures that arrived after this call, and return these figures."""
     begun = len(watcher.history)
 
     def latest() -> dict[str, Any]:

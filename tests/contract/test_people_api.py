@@ -1,4 +1,4 @@
-"""Tests of people with the running product: what ends at once, requests at the same moment, and the audit log."""
+"""Tests of the people API with real servers: which sign-ins and feeds a change ends, races, and the audit log."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ _numbers = count(1)
 
 
 class Person:
-    """An account that a test has added, with the client of its sign-in."""
+    """An account that a test has added, and an HTTP client that is signed in to it."""
 
     def __init__(self, added: dict[str, Any], tokens: dict[str, str], client: httpx.AsyncClient) -> None:
         self.id: int = added["id"]
@@ -72,7 +72,7 @@ async def person(system: System, owner: httpx.AsyncClient, role: str = "teacher"
 
 @contextmanager
 def locked(system: System, statement: str, *values: object) -> Iterator[Callable[[int], bool]]:
-    """Lock rows until the block ends. Yield a function that returns whether a number of processes wait for a lock."""
+    """Lock rows until the block ends. Yield a function that returns whether `number` queries or more wait."""
     with psycopg.connect(system.database_url) as holder, psycopg.connect(system.database_url, autocommit=True) as other:
         holder.execute(statement, values)
 
@@ -86,7 +86,7 @@ def locked(system: System, statement: str, *values: object) -> Iterator[Callable
 async def at_once(
     system: System, statement: str, values: tuple[object, ...], requests: list[Awaitable[httpx.Response]]
 ) -> list[httpx.Response]:
-    """Let requests run until each waits for the lock that the statement takes. Then let them go on together."""
+    """Lock rows by `statement`, wait until each request waits for the lock, and release it. Return the answers."""
     with locked(system, statement, *values) as waiting:
         running = asyncio.gather(*requests)
         await eventually(lambda: waiting(len(requests)), 10.0, "both requests to wait for the lock")
@@ -115,7 +115,7 @@ async def test_closing_an_account_ends_its_sign_in_and_its_open_feeds_at_once(sy
 
 
 async def test_closing_an_account_needs_no_relay(own_system: System) -> None:
-    """The process that closes the account tells all others itself."""
+    """The web process that closes the account publishes the revocation itself, so no worker has to run."""
     async with own_system.client() as owner, person(own_system, owner) as teacher:
         own_system.worker.stop()
         async with await watching(own_system, teacher.client) as watcher:
@@ -152,7 +152,7 @@ async def test_a_code_ends_the_other_sign_ins_and_their_feeds(system: System) ->
             assert (sessions.status_code, sessions.json()["code"]) == (403, "password_change_needed")
 
 
-# At the same moment.
+# Two requests at the same moment.
 
 WAITING = """
 SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pg_blocking_pids(pid) <> '{}'

@@ -32,7 +32,7 @@ def upload(access: str | None) -> dict[str, Any]:
 
 
 class Sessions:
-    """Stands for this process's list of revoked sessions. `refusal` is raised, if it is set."""
+    """Replaces this process's list of revoked sessions. Checking a session raises `refusal` if a test has set it."""
 
     def __init__(self) -> None:
         self.refusal: RefusedError | None = None

@@ -1,4 +1,4 @@
-"""Tests of one-time codes: a code signs in once, and whatever takes rights away also takes it away."""
+"""Tests of one-time codes: a code signs in once, and everything that revokes an account's rights deletes its code."""
 
 import json
 from collections.abc import Callable
@@ -315,7 +315,7 @@ def test_an_account_with_a_password_needs_the_old_one(kim: User) -> None:
 def test_a_session_from_before_the_password_was_taken_away_chooses_no_new_one(
     kim: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An operator takes the password away by SQL. For a moment no process knows that the sign-in has ended."""
+    """An operator removes the password by SQL. For a moment, processes still accept the token of the ended session."""
     token = sign_in(PASSWORD).json()["access"]
     User.objects.filter(pk=kim.pk).update(password=make_password(None))
     answer = choose(token)
@@ -331,7 +331,7 @@ def test_a_session_from_before_the_password_was_taken_away_chooses_no_new_one(
 def test_an_account_that_another_request_has_changed_gets_no_tokens_for_its_new_password(
     kim: User, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other request is between the check of the token, which needs no SQL, and the end of this one."""
+    """The other request changes the account after this one's token was checked, and before this one ends."""
     token = sign_in(PASSWORD).json()["access"]
     rows = User.objects.filter(pk=kim.pk)
     changes: dict[str, tuple[Callable[[], object], tuple[int, str]]] = {

@@ -1,6 +1,6 @@
-"""The history checker: clients on all transports and two server processes go through a random schedule of faults.
+"""The history checker runs clients on all transports, and their servers, through a random schedule of faults.
 
-Afterwards, no terminal record was lost, no topic went back to a lower offset, no client received a topic of another
+It checks that no terminal record was lost, no topic went back to a lower offset, no client received a topic of another
 academy, and every client's fold agrees with a fresh snapshot. `script/test --faults` tries 50 seeds, CI 5.
 `HISTORY_SEEDS=17,23` tries the seeds 17 and 23.
 """
@@ -35,9 +35,9 @@ JOBS = 3  # of each academy
 FAULTS = 6
 SETTLE_SECONDS = 120.0
 HEALED_SECONDS = 20.0
-"""How long, after all jobs have ended, clients may still differ from a fresh snapshot.
+"""For how long clients may differ from a fresh snapshot after all jobs have ended.
 
-A process probes Redis every 0.5 s. A busy machine may need many probes.
+Each web process probes Redis every 0.5 s. On a busy machine it may take many probes until a client has everything.
 """
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]

@@ -48,7 +48,7 @@ async def test_a_message_to_a_lecture_is_sent_and_its_progress_is_shown_to_the_a
     assert (detail["status"], detail["totals"], detail["count"]) == ("DONE", totals, totals["total"])
     texts = texts_in(tmp_path)
     assert sorted(texts) == sorted(f"{name} 학생, 내일 휴강입니다." for name in names)
-    # A relay may publish the job's status after the first progress. The record of the status has no total.
+    # Records of progress have a total. The relay's PROCESSING record, which may come between them, has none.
     running = [record["data"] for record in watcher.history if "total" in record["data"]]
     assert running
     assert all(data["total"] == totals["total"] for data in running)

@@ -64,7 +64,7 @@ def test_long_lists_of_names_are_cut_but_counted(bench: MessagingBench, monkeypa
 
 def test_messages_are_counted_by_the_class_that_they_cost(bench: MessagingBench) -> None:
     students = [bench.student(name) for name in ("가", "가나", "가나다")]
-    # 88 bytes, and 2 for each syllable of the name: 90, 92 and 94 bytes.
+    # The text has 88 bytes, and the names have 2, 4 and 6: 90, 92 and 94 bytes.
     assert preview(bench, "{name}" + "가" * 44, *students).classes == {"sms": 1, "lms": 2, "too_long": 0}
     assert preview(bench, "{name}" + "가" * 998, *students).classes == {"sms": 0, "lms": 2, "too_long": 1}
 

@@ -1,4 +1,4 @@
-"""An upload that a reload breaks off: the page warns before, and offers to go on after it. Also renaming videos."""
+"""Uploads and reloads: before a reload the page warns, and after it offers to go on. Also renaming videos."""
 
 import asyncio
 from pathlib import Path
@@ -39,7 +39,7 @@ async def begin_upload(page: Page, file: Path, title: str) -> None:
 
 
 async def reload(page: Page) -> list[str]:
-    """Reload the page, accept what it asks before, and return the types of its questions."""
+    """Reload the page, accept every dialog that this opens, and return the types of the dialogs."""
     asked: list[str] = []
 
     async def accept(dialog: Dialog) -> None:

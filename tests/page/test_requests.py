@@ -1,4 +1,4 @@
-"""What the page asks the server: nothing twice when it loads, and nothing while its connection is live."""
+"""The requests of the page: it requests nothing twice when it loads, and nothing while its connection is live."""
 
 from collections import Counter
 from urllib.parse import urlsplit
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_sc
 
 
 def asked(page: Page) -> list[str]:
-    """Return a list that grows by each request of the page to the API, with its method and its path."""
+    """Return a list to which each later request of the page to the API is added, with its method and path."""
     requests: list[str] = []
 
     def note(request: Request) -> None:

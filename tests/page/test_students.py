@@ -46,7 +46,7 @@ def said(page: Page) -> Locator:
 
 
 async def tells(page: Page, sentence: str) -> None:
-    """Wait until the view tells what was done."""
+    """Wait until the view shows this sentence."""
     await expect(said(page)).to_contain_text(sentence, timeout=PATIENCE)
 
 

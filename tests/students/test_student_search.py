@@ -79,7 +79,7 @@ def academies(academy: Academy) -> tuple[Academy, Academy]:
 
 
 def seconds(academy: Academy, search: str) -> float:
-    """Return how long a page of a search takes, with its count: the median of several."""
+    """Return how many seconds a search takes, with one page of rows and their number: the median of 5 runs."""
     taken = []
     for _ in range(5):
         started = time.perf_counter()

@@ -32,7 +32,7 @@ from apps.core.query_params import search_param
 
 ROLES = [role.value for role in Role]
 USERNAME = r"^[a-z0-9][a-z0-9._@-]*\Z"
-"""Characters that everybody can type on every keyboard, and that nobody takes for others."""
+"""User names have only characters that every keyboard can type."""
 ACTIVE = {"true": True, "false": False}
 DATE = serializers.DateTimeField()
 CODE = inline_serializer(
@@ -199,7 +199,7 @@ class PersonReopenView(APIView):
 
 
 class PersonCodeView(APIView):
-    """Issue a one-time code, in place of an earlier one. Only this answer ever contains it."""
+    """Issue a one-time code, in place of an earlier one. Only the answer to this request contains the new code."""
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
 
@@ -228,7 +228,7 @@ def found(request: Request, user_id: int) -> Any:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Answer what `academy.people` refuses."""
+    """Turn exceptions of `academy.people` into answers with the right status and code."""
     try:
         yield
     except PersonMissingError:

@@ -1,4 +1,4 @@
-"""Bulk messages: the text that a job of `aijob` sends, and a row for each message to one person."""
+"""Bulk messages. A `MessageJob` has the text that a job sends, and each `Message` is what one person gets."""
 
 from django.db import models
 
@@ -6,10 +6,11 @@ MESSAGE_STATUSES = [(name, name) for name in ("PENDING", "CLAIMED", "SENT", "FAI
 
 
 class MessageJob(models.Model):
-    """The text of a bulk message. The status, attempt and error are those of `job`.
+    """The text of a bulk message. Its status, attempt and error are in `job`.
 
-    `idempotency_key` is chosen by the client: a request that is sent twice creates one bulk message. `retry_of` is the
-    bulk message whose failed messages this one sends again. There is at most one for each, so nobody gets two.
+    `idempotency_key` is chosen by the client: a request that is sent twice creates one bulk message. If this bulk
+    message sends the failed messages of an earlier one again, `retry_of` is the earlier one. At most one row may
+    retry the same bulk message, so nobody gets a failed message again twice.
     """
 
     job = models.OneToOneField("ai.AIJob", models.CASCADE, related_name="message_job")

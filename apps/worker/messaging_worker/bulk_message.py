@@ -140,7 +140,7 @@ class _Sending:
 
     @property
     def _next_at(self) -> float:
-        """The earliest time at which a message can be due, as a value of `time.monotonic`."""
+        """The earliest time at which the next message may be sent, as a value of `time.monotonic`."""
         first = self._waiting[0][0] if self._waiting and self._claimed_up_to is None else 0.0
         return max(self._token_at, self._quiet_until, first)
 

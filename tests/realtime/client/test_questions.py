@@ -1,4 +1,4 @@
-"""Tests of the questions by name, in a browser with a stopped clock: their order, their pace, the detail endpoint."""
+"""Tests of asking for topics by name, in a browser with a stopped clock: order, pace, and the detail endpoint."""
 
 from typing import Any
 

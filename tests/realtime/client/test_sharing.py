@@ -110,14 +110,14 @@ FREEZE = """() => {
   window.post = BroadcastChannel.prototype.postMessage;
   BroadcastChannel.prototype.postMessage = () => undefined;
 }"""
-# Keeps what the tabs tell each other.
+# Keeps the kinds of the messages that tabs send to each other.
 OVERHEAR = """() => {
   window.heard = [];
   window.ear = new BroadcastChannel("realtime.s1");
   ear.onmessage = ({ data }) => heard.push(data.kind ?? (data.status ? "status" : "other"));
 }"""
 
-# While `held` is a list, it keeps what comes from other tabs.
+# While `held` is a list, messages of other tabs are kept in it and not delivered.
 HOLD = """() => {
   window.held = null;
   const property = Object.getOwnPropertyDescriptor(BroadcastChannel.prototype, "onmessage");

@@ -1,4 +1,4 @@
-"""Tests that the checks of one process continue after errors, and still end revoked connections afterwards."""
+"""Tests that the checks of a process continue after an error, and that they still end revoked connections."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

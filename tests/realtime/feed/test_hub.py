@@ -76,7 +76,7 @@ async def test_a_place_does_not_cover_an_end_whose_status_was_evicted(
 async def test_a_topic_with_which_a_connection_began_stays_watched_after_it_was_subscribed_and_unsubscribed(
     hub: Hub, publisher: Publisher, tenant_id: int
 ) -> None:
-    """A client asks by name for a topic that its ticket names, and then takes the question back."""
+    """To get a record, a client subscribes to topics that its connection began with, and unsubscribes again."""
     began = TopicFilter.of(["job:a", "video:*"])
     subscriber, carrier = await join(hub, tenant_id, began)
     asked = TopicFilter.of(["job:a", "job:b", "video:*", "*"])

@@ -1,4 +1,4 @@
-"""Tests of the reports of processes: that all that live are read, and who learns that somebody watches."""
+"""Tests of reports: which processes are read, and which processes learn that a client watches figures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

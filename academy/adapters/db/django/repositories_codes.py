@@ -12,9 +12,9 @@ from apps.core.models import OneTimeCode, User
 
 
 def put_code(user_id: int, *, issued_by: int, code_hash: str, seconds: int) -> datetime:
-    """Store a code in place of an earlier one of the account. Return when it expires.
+    """Store the hash of a new code for an account. It replaces an earlier code. Return when the new code expires.
 
-    Call it in the transaction that has locked the account, so that it is not closed at the same moment.
+    Call this in the transaction that has locked the account, so that nobody closes the account at the same moment.
     """
     OneTimeCode.objects.filter(user_id=user_id).delete()
     code = OneTimeCode.objects.create(
@@ -40,7 +40,7 @@ def sign_in_with_code(user: User, code_hash: str, device: Device = NO_DEVICE) ->
     if role is None or user.tenant is None:
         return None
     with transaction.atomic():
-        # Everything that changes an account or its code locks this row first, so a code cannot be used twice.
+        # Everything that changes an account or its code locks the account's row first. So no code can be used twice.
         active = rows_of(user.tenant.pk, User).select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
         if not active.exists():
             return None
@@ -56,7 +56,7 @@ def sign_in_with_code(user: User, code_hash: str, device: Device = NO_DEVICE) ->
 
 
 def has_expired(user: User, code_hash: str) -> bool:
-    """Return whether this is the code of the account, and it has expired."""
+    """Return whether the code with this hash is still stored for the account, and has expired."""
     return OneTimeCode.objects.filter(user=user, code_hash=code_hash, expires_at__lte=Now()).exists()
 
 

@@ -45,7 +45,8 @@ def history_of(tenant_id: int, student_id: int) -> QuerySet[Any, dict[str, Any]]
     """
     by_hand = rows_of(tenant_id, StudentChange).filter(student_id=student_id)
     imports = ImportedRow.objects.filter(job__tenant_id=tenant_id, student_id=student_id)
-    # Neither a form nor an import has recorded how older students and those of the demo data were added.
+    # Nothing was recorded when students were added before the history existed, or by the demo data. `created_at` tells
+    # when they were added.
     unrecorded = rows_of(tenant_id, Student).exclude(
         Exists(by_hand.filter(what="added")) | Exists(imports.filter(outcome="created"))
     )
@@ -70,7 +71,7 @@ def history_of(tenant_id: int, student_id: int) -> QuerySet[Any, dict[str, Any]]
 
 
 def _entries(rows: QuerySet[Any], **columns: Any) -> QuerySet[Any, dict[str, Any]]:
-    """Select the columns of a history, which have the same order and types in each part of it."""
+    """Select the columns of a history from one kind of rows, in the same order and types for each kind (for UNION)."""
     text: Field[Any, Any] = CharField()
     kinds = {
         "when": DateTimeField(),
@@ -88,7 +89,7 @@ def _name_of(account: str) -> Coalesce:
 
 
 def _time_of_import() -> Case:
-    """Return when an import reached the student. If it did not create the student, only the job's end is known."""
+    """Return when an import created the student. If it found or restored the student, return when its job ended."""
     end = Coalesce("job__finished_at", "job__updated_at")
     return Case(When(outcome="created", then=F("student__created_at")), default=end)
 

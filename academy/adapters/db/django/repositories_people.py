@@ -43,9 +43,9 @@ def people_of(
 ) -> QuerySet[User]:
     """Return the accounts of an academy, sorted by role and name, each with `role`, `last_used_at` and `one_time_code`.
 
-    `search` searches names and user names: an account needs each of its words. Hangul is also found by initial
-    consonants. `last_used_at` is when a sign-in was last used. It is None if the account has not signed in for some
-    weeks.
+    An account is found if its name or its user name contains each word of `search`. Hangul is also found by initial
+    consonants. `last_used_at` is when a sign-in of the account was last used. It is None if the account has not signed
+    in for some weeks.
     """
     sign_ins = LoginSession.objects.filter(user=OuterRef("pk")).order_by("-last_used_at").values("last_used_at")
     people = rows_of(tenant_id, User).filter(memberships__tenant_id=tenant_id, is_superuser=False)
@@ -68,8 +68,8 @@ def find_person(tenant_id: int, user_id: int) -> User | None:
 def lock_accounts(tenant_id: int, *user_ids: int) -> dict[int, LockedAccount]:
     """Lock accounts of an academy until the transaction ends, and return those that exist, by their ids.
 
-    Also lock the academy's row: two changes of roles at the same moment then see each other's result. Raises
-    OperationalError if another transaction keeps the lock for too long.
+    Also lock the academy's row, so that two changes of roles run one after the other, and the second reads what the
+    first has written. Raises OperationalError if another transaction keeps a lock for too long.
     """
     limit_waiting()
     Tenant.objects.select_for_update(no_key=True).filter(pk=tenant_id).first()
@@ -85,7 +85,7 @@ def lock_accounts(tenant_id: int, *user_ids: int) -> dict[int, LockedAccount]:
 def add_person(tenant_id: int, *, role: Role, name: str, username: str) -> int:
     """Add an account that nobody can sign in to before it gets a one-time code. Return its id.
 
-    Raises UsernameTakenError.
+    Raises UsernameTakenError if another account of the academy has this user name.
     """
     tenant = Tenant.objects.get(pk=tenant_id)
     try:
@@ -96,7 +96,10 @@ def add_person(tenant_id: int, *, role: Role, name: str, username: str) -> int:
 
 
 def link_parent(tenant_id: int, user_id: int, phone: str) -> None:
-    """Make this the account of the parent with this phone number, 11 digits. Raises ParentMissingError."""
+    """Make this the account of the parent with this phone number (11 digits).
+
+    Raises ParentMissingError if no parent has this number, or if the parent has an account already.
+    """
     if not rows_of(tenant_id, Parent).filter(phone=phone, user=None).update(user_id=user_id):
         raise ParentMissingError(ParentMissingError.__doc__)
 

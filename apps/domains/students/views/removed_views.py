@@ -24,7 +24,7 @@ from apps.domains.students.serializers import (
 
 
 class RemovedStudentListView(ListAPIView[Student]):
-    """The removed students, those that were removed last first. `?search=` searches as in the list of students."""
+    """The removed students, the most recently removed first. `?search=` searches as in the list of students."""
 
     roles = {"GET": OFFICE}  # noqa: RUF012 - read only
     serializer_class = RemovedStudentSerializer
@@ -50,7 +50,7 @@ class RemovedStudentView(APIView):
 
 
 class StudentRestoreView(APIView):
-    """Restore a removed student, with the account and the enrolments. A student who was not removed stays as it is."""
+    """Restore a removed student, with the account and the enrolments. A student who was not removed is not changed."""
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
 

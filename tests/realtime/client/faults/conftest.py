@@ -36,6 +36,6 @@ async def tabs(driven: Browser, damaged: System) -> AsyncIterator[Tabs]:
 
 @pytest.fixture(scope="session")
 def damaged(template: Servers) -> Iterator[System]:
-    """Yield a running product whose processes these tests may stop, if they start them again. It pings each second."""
+    """Yield a running product that pings each second. A test may stop its processes, and has to start them again."""
     with scratch_folder("damaged") as folder, running_system(template, folder, "damaged", **PINGS) as system:
         yield system

@@ -1,4 +1,4 @@
-"""Proxies that break a transport: the client finds the best one that works, and says how it receives news."""
+"""Proxies that break a transport: the client finds the best transport that works, and tells the page which it is."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Servers stop, hang and change: the client tells the true state, returns by itself, and learns each end."""
+"""Servers stop, hang and change: the client tells its true state, reconnects by itself, and learns how jobs ended."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""A laptop sleeps for an hour: the page wakes up with the true states. Only Chromium lets a test freeze a tab."""
+"""A laptop sleeps for an hour: when it wakes up, the page shows the true states. Only Chromium can freeze a tab."""
 
 from collections.abc import AsyncIterator
 

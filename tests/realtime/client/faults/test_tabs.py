@@ -1,4 +1,4 @@
-"""Tabs of one browser share a connection, whichever of them is closed."""
+"""Tabs of one browser share a connection, and keep one when any tab is closed."""
 
 import asyncio
 import re

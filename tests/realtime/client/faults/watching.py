@@ -69,7 +69,7 @@ class Watching:
         self._redis_url, self._tenant_id = redis_url, tenant_id
 
     async def until(self, condition: str) -> None:
-        """Wait until a condition in JavaScript holds. It is looked at whenever a state or a record arrives."""
+        """Wait until a condition in JavaScript holds. It is checked whenever a state or a record arrives."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self.tab.evaluate(f"() => until(() => {condition})")
@@ -94,7 +94,7 @@ class Watching:
         return count
 
     async def begin(self) -> str:
-        """Publish that a new job runs. When the tab knows the job, let the page wait for its end. Return its topic."""
+        """Publish that a new job runs, and return its topic. The page begins to wait for the end of the job."""
         topic = f"job:{token_hex(4)}"
         await self.publish(topic, "PROCESSING")
         await self.until(f"feed.records.has('{topic}')")
