@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "apps.support.video",
     "apps.worker",
     "apps.page",
+    "apps.operations",
     "apps.demo",
 ]
 MIDDLEWARE = [

@@ -33,7 +33,7 @@ urlpatterns = [
 if settings.ADMIN_SITE:
     from apps.core.operators.site import site
 
-    urlpatterns.append(path("admin/", site.urls))
+    urlpatterns += [path("admin/operations/", include("apps.operations.urls")), path("admin/", site.urls)]
 handler400 = answer_bad_request
 handler404 = answer_not_found
 handler500 = answer_server_error

@@ -43,6 +43,9 @@ class Event(StrEnum):
     OPERATOR_SIGNED_IN = "operator_signed_in"
     OPERATOR_SIGN_IN_FAILED = "operator_sign_in_failed"
     OPERATOR_CHANGED = "operator_changed"
+    DEAD_LETTERS_READ = "dead_letters_read"
+    DEAD_LETTER_SENT_BACK = "dead_letter_sent_back"
+    DEAD_LETTER_DELETED = "dead_letter_deleted"
 
 
 def audit(

@@ -17,7 +17,11 @@ CONTENT_SECURITY_POLICY = (
 @require_safe
 @gzip_page  # it contains no secret that compression could reveal
 def index(request: HttpRequest, **_address: object) -> HttpResponse:
-    response = render(request, "page/index.html")
+    return protected(request, render(request, "page/index.html"))
+
+
+def protected(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Add the headers that limit what the page may load and where it may connect."""
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.format(connect=_connect_sources(request))
     response.headers["Cache-Control"] = "no-cache"
     return response

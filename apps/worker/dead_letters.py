@@ -26,13 +26,13 @@ class Kind(Generic[RowId]):
     status: Callable[[int, RowId], str | None]
     retry: Callable[[int, RowId], bool]
 
-    def describe(self, letter: Letter) -> str:
+    def parts(self, letter: Letter) -> tuple[str, str] | None:
+        """Return the tenant ("" if none is named) and the name of the row. Return None if the letter cannot be read."""
         try:
             message, ident = self.store.ident(letter.body)
         except RefusedMessageError:
-            return _beginning(letter.body)
-        tenant = message.tenant_code or message.tenant_id
-        return f"tenant {tenant}, {self.store.name(ident)}" if tenant else f"no tenant, {self.store.name(ident)}"
+            return None
+        return str(message.tenant_code or message.tenant_id or ""), self.store.name(ident)
 
     def send_back(self, letters: DeadLetters, letter: Letter) -> str:
         try:
@@ -65,7 +65,15 @@ KINDS: dict[str, Kind[UUID] | Kind[int]] = {
 
 def describe(queue_name: str, letter: Letter) -> str:
     """Return the tenant and the row that a letter names. If the letter cannot be read, return its beginning."""
-    return KINDS[queue_name].describe(letter)
+    tenant, about = parts_of(queue_name, letter)
+    if KINDS[queue_name].parts(letter) is None:
+        return about
+    return f"tenant {tenant}, {about}" if tenant else f"no tenant, {about}"
+
+
+def parts_of(queue_name: str, letter: Letter) -> tuple[str, str]:
+    """Return the tenant ("" if none is named) and the row that a letter names, or the beginning of the letter."""
+    return KINDS[queue_name].parts(letter) or ("", _beginning(letter.body))
 
 
 def send_back(letters: DeadLetters, letter: Letter) -> str:

@@ -88,10 +88,16 @@ def ticket_view(request: HttpRequest) -> HttpResponse:
         issued_at=issued_at,
         first_issued_at=first_issued_at,
     )
-    answer = JsonResponse(_answer(request, ticket, issue_ticket(ticket, conf.ticket_key())))
-    answer["Cache-Control"] = "no-store"
+    answer = ticket_answer(request, ticket)
     if wanted.cookie:
         _set_cookie(request, answer, identity.tenant_code, ticket)
+    return answer
+
+
+def ticket_answer(request: HttpRequest, ticket: Ticket) -> HttpResponse:
+    """Return the answer that hands a ticket over. A project may call this for a ticket that it makes itself."""
+    answer = JsonResponse(_answer(request, ticket, issue_ticket(ticket, conf.ticket_key())))
+    answer["Cache-Control"] = "no-store"
     return answer
 
 

@@ -44,15 +44,17 @@ class DeadLetters:
         self._held: dict[str, Letter] = {}
 
     @contextmanager
-    def opened(self) -> Iterator[list[Letter]]:
+    def opened(self, *, most: int | None = None, wanted: str | None = None) -> Iterator[list[Letter]]:
         """Receive all letters, and yield a list of them, the oldest first, to a `with` block.
 
+        With `most`, stop when at least so many were received; with `wanted`, when the letter with this id was.
         The letters are hidden from other readers for 120 seconds. At the end of the block they are shown again, except
         those that the block deleted or put back.
         """
         try:
             while self._take_some():
-                pass
+                if wanted in self._held or (most is not None and len(self._held) >= most):
+                    break
             yield sorted(self._held.values(), key=lambda letter: letter.sent_at)
         finally:
             self._show_again()

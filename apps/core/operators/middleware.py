@@ -36,7 +36,7 @@ def for_operators(get_response: Any) -> Answer:
 
 
 def _protected(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response.setdefault("Content-Security-Policy", CONTENT_SECURITY_POLICY)  # a view may have a stricter one
     response.headers["Cache-Control"] = "no-store"
     for cookie in response.cookies.values():
         cookie["secure"] = request.is_secure() or ""

@@ -17,6 +17,8 @@ from apps.core.audit import Event, audit
 from apps.core.authentication import address_of
 from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from apps.core.operators.sign_in import OperatorSignInForm
+from realtime.outbox.revoke import revoke_on_commit
+from realtime.records.keys import SYSTEM_TENANT
 
 if TYPE_CHECKING:  # these classes are generic only for the type checker
     ModelAdmin = admin.ModelAdmin[Any]
@@ -32,6 +34,7 @@ class OperatorSite(admin.AdminSite):
     site_url = "/"
     login_form = OperatorSignInForm
     enable_nav_sidebar = False
+    index_template = "operations/admin_index.html"
 
 
 site = OperatorSite(name="admin")
@@ -116,6 +119,12 @@ class AccountAdmin(AuditedAdmin, BaseUserAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002
         return False
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
+        """Save an account. End what a changed operator watches: triggers do that only for accounts of academies."""
+        super().save_model(request, obj, form, change)
+        if obj.tenant_id is None:
+            revoke_on_commit(SYSTEM_TENANT, user_id=obj.pk)
 
     @admin.action(description="End all sign-ins of the chosen accounts")
     def end_sessions(self, request: HttpRequest, accounts: QuerySet[User]) -> None:

@@ -1,0 +1,81 @@
+"""Looks at dead letters, sends them back and deletes them, for one operator at a time."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from secrets import token_hex
+from typing import Any
+
+from django.conf import settings
+
+from academy.adapters.queue.dead_letters import DeadLetters, Letter
+from academy.adapters.queue.sqs import QUEUES
+from apps.worker.dead_letters import parts_of
+from realtime import conf
+
+MOST_LETTERS = 100
+"""How many letters of a queue are shown. The command `deadletters` shows all."""
+LOCK_SECONDS = 120
+
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
+
+
+class BusyError(Exception):
+    """Another operator looks at the dead letters at this moment. What one reader has received, another cannot see."""
+
+
+class NoSuchLetterError(Exception):
+    """The queue has no dead letter with this id."""
+
+
+def list_letters() -> list[dict[str, Any]]:
+    """Return the dead letters of all queues, the oldest first.
+
+    Raises BusyError, QueueUnavailableError or RedisError.
+    """
+    with _alone(), ThreadPoolExecutor(len(QUEUES)) as threads:
+        found = [letter for letters in threads.map(_letters_of, QUEUES) for letter in letters]
+    return sorted(found, key=lambda letter: str(letter["given_up_at"]))
+
+
+def with_letter(queue_name: str, letter_id: str, act: Callable[[DeadLetters, Letter], str]) -> str:
+    """Call `act` with a letter, and return its answer.
+
+    Raises NoSuchLetterError, BusyError, QueueUnavailableError, RedisError, and what `act` raises.
+    """
+    queue = DeadLetters(queue_name)
+    with _alone(), queue.opened(wanted=letter_id) as letters:
+        for letter in letters:
+            if letter.message_id == letter_id:
+                return act(queue, letter)
+    raise NoSuchLetterError
+
+
+def _letters_of(queue_name: str) -> list[dict[str, Any]]:
+    with DeadLetters(queue_name).opened(most=MOST_LETTERS) as letters:
+        return [_shown(queue_name, letter) for letter in letters[:MOST_LETTERS]]
+
+
+def _shown(queue_name: str, letter: Letter) -> dict[str, Any]:
+    tenant, about = parts_of(queue_name, letter)
+    return {
+        "queue": queue_name,
+        "id": letter.message_id,
+        "given_up_at": letter.sent_at.timestamp(),
+        "receives": letter.receives,
+        "tenant": tenant,
+        "about": about,
+        "reason": letter.reason,
+    }
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let nobody else use this module while the block runs. Raises BusyError if somebody does."""
+    key, token = f"{settings.REALTIME_KEY_PREFIX}worker:dead-letters", token_hex(8)
+    if not conf.redis().set(key, token, nx=True, ex=LOCK_SECONDS):
+        raise BusyError
+    try:
+        yield
+    finally:
+        conf.redis().eval(_RELEASE, 1, key, token)
