@@ -31,14 +31,14 @@ MOST_STALLED = 20
 Figures = dict[str, Any]
 
 
-def figures(watched: list[int]) -> dict[int, Figures]:
-    """Return the figures of the whole system (key 0), and of each academy that is watched or has unfinished jobs.
+def figures(shown: list[int]) -> dict[int, Figures]:
+    """Return the figures of the whole system (key 0), and of each academy that is shown or has unfinished jobs.
 
     Raises DatabaseError or RedisError if the database or Redis fails.
     """
     loads = {queue: dispatch.loads_of(queue) for queue in QUEUES}
     stalled = [(queue, *job) for queue in QUEUES for job in _stalled(queue)]
-    tenants = set(watched).union(*loads.values())
+    tenants = set(shown).union(*loads.values())
     codes = repositories_core.codes_of(tenants)
     stalled_of = Counter(tenant_id for _queue, tenant_id, _topic in stalled)
     found = {

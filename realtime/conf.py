@@ -41,7 +41,7 @@ DoctorCheck = Callable[[], str]
 ProjectFigures = Callable[[list[int]], dict[int, dict[str, Any]]]
 """Returns figures of the project's own, by tenant. Those of the whole system are at the key 0.
 
-It gets the tenants whose figures are shown, may use SQL, is called about every 10 seconds by at most one process, and
+It gets the tenants that are shown, may use SQL, is called about every 10 seconds by at most one process, and
 only while somebody watches figures. It may return further tenants that deserve a look."""
 
 

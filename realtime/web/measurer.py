@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from heapq import nlargest
 from typing import Any
 
 import structlog
@@ -54,6 +55,8 @@ class Measurer:
         self._totals = Totals()
         self._offsets: dict[int, tuple[float, int]] = {}
         self._charts: dict[int, dict[str, deque[float | None]]] = {}
+        self._listed: set[int] = set()
+        """The tenants that the last figures of the system listed."""
         self._slow = Periodically(ask_slowly, SLOW_SECONDS)
 
     def measure(self) -> None:
@@ -63,9 +66,9 @@ class Measurer:
         now, reports = read_reports(self._redis, conf.key_prefix())
         self._attempt = self._attempt or int(now)
         watched = {tenant_id for report in reports for tenant_id in report.fields.get("watched", ())}
-        slow = self._slow.answer(sorted(watched - {SYSTEM_TENANT}))
         connections = connections_of(reports)
         connections.pop(SYSTEM_TENANT, None)  # those of operators who watch
+        slow = self._slow.answer(sorted(watched - {SYSTEM_TENANT} | self._to_be_listed(watched, connections)))
         rates = self._rates(now, connections.keys() | set(slow.get("all_tenants", ())) | watched - {SYSTEM_TENANT})
         totals = self._totals.add(reports)
         figures: dict[int, dict[str, Any]] = {
@@ -73,10 +76,21 @@ class Measurer:
         }
         if SYSTEM_TENANT in watched:
             figures[SYSTEM_TENANT] = _system_figures(reports, totals, connections, rates, slow)
+            self._listed = {tenant["id"] for tenant in figures[SYSTEM_TENANT]["tenants"]}
         self._charts = {tenant_id: chart for tenant_id, chart in self._charts.items() if tenant_id in watched}
         for tenant_id, data in figures.items():
             self._draw(tenant_id, data)
         self._publish(now, figures)
+
+    def _to_be_listed(self, watched: set[int], connections: Mapping[int, Counter[str]]) -> set[int]:
+        """Return the tenants that the figures of the system list, as far as is known, if somebody watches these."""
+        if SYSTEM_TENANT not in watched:
+            return set()
+        return self._listed | set(nlargest(MOST_TENANTS, connections, key=lambda each: connections[each].total()))
+
+    def wait(self) -> None:
+        """Wait until no question is open. For tests."""
+        self._slow.wait()
 
     def _hold(self) -> bool:
         """Return whether this process is the measurer. If no process is, make this one the measurer."""
@@ -124,7 +138,12 @@ class Measurer:
         drafts = [(tenant_id, self._draft(now, data)) for tenant_id, data in figures.items()]
         answers = conf.publisher().publish_each(drafts, at_the_limit=True)
         for (tenant_id, _draft), answer in zip(drafts, answers, strict=True):
-            if not isinstance(answer, Exception) and answer.verdict is not Verdict.ACCEPTED:
+            if isinstance(answer, Exception):
+                continue
+            if answer.verdict is Verdict.ACCEPTED:
+                if tenant_id in self._offsets:  # figures do not count themselves
+                    self._offsets[tenant_id] = now, self._offsets[tenant_id][1] + 1
+            else:
                 # The clock of Redis was set back, or the sweeper has ended the topic. Outrank the present record.
                 record = conf.publisher().record(tenant_id, STATS)
                 self._attempt = max(self._attempt, record.attempt if record else 0) + 1
@@ -152,7 +171,7 @@ def _system_figures(
 ) -> dict[str, Any]:
     all_connections = _transports(sum(connections.values(), Counter()))
     polls = sum(all_connections.values()) * SQL_OF_A_POLL
-    tenants = [
+    tenants: list[dict[str, Any]] = [
         {"id": tenant_id, **_tenant_figures(tenant_id, connections, rates, slow)}
         for tenant_id in rates.keys() | slow.get("figures", {}).keys() - {SYSTEM_TENANT}
     ]
@@ -168,7 +187,9 @@ def _system_figures(
         "polling_sql": polls,
         "feeds": len(connections),
         "processes": [_process(report) for report in reports[:MOST_PROCESSES]],
-        "tenants": tenants[:MOST_TENANTS],
+        "tenants": [
+            {name: value for name, value in each.items() if name != "queues"} for each in tenants[:MOST_TENANTS]
+        ],
         "tenants_in_all": len(tenants),
         **{name: slow[name] for name in ("redis", "outbox") if name in slow},
     }
@@ -250,6 +271,11 @@ class Periodically:
             self._thread = threading.Thread(target=self._work, args=[watched], name="figures", daemon=True)
             self._thread.start()
         return self._answer
+
+    def wait(self) -> None:
+        """Wait for the answer to the open question, if there is one."""
+        if self._thread is not None:
+            self._thread.join()
 
     def _work(self, watched: list[int]) -> None:
         self._answer = self._ask(watched)
