@@ -43,7 +43,7 @@ def _answers_errors(view: View) -> View:
         try:
             return view(request)
         except letters.BusyError:
-            return problem(409, "letters_busy", "Another operator looks at the dead letters: try again in a few seconds.")
+            return problem(409, "letters_busy", "Another operator looks at the dead letters: try again soon.")
         except letters.NoSuchLetterError:
             return problem(404, "letter_gone", "There is no such dead letter any more.")
         except JobStateError as error:

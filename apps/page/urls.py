@@ -12,6 +12,7 @@ urlpatterns = [
     path("messages", views.index),
     path("messages/<str:message>", views.index),
     path("my", views.index),
+    path("operations", views.index),
     path("people", views.index),
     path("people/<int:user>", views.index),
     path("videos", views.index),

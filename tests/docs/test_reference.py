@@ -115,6 +115,7 @@ WITHOUT_ROLES = {
     "/videos/{video}": ("GET", None),
     "/students": ("GET", None),
     "/students/{student}": ("GET", None),
+    "/operations": ("GET", None),
     "/students/import": ("GET", None),
     "/students/removed": ("GET", None),
     "/healthz": ("GET", None),

@@ -64,6 +64,7 @@ async def test_no_view_breaks_a_rule(
         await page.get_by_role("button", name="English").click()
     await check(page, axe)
     for path in (
+        "/operations",
         "/students",
         "/students/removed",
         "/students/1",

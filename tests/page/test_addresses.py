@@ -80,6 +80,7 @@ async def test_a_link_that_the_role_may_not_open_says_so_and_keeps_the_address(c
         "/messages",
         "/messages/new",
         "/my",
+        "/operations",
         "/people",
         "/people/7",
         "/videos",

@@ -14,6 +14,7 @@ const TEXT = {
   view_messages: ["문자", "Messages"],
   view_my: ["내 강의", "My lectures"],
   view_videos: ["동영상", "Videos"],
+  view_operations: ["운영", "Operations"],
   view_people: ["사용자", "People"],
   imports_title: ["학생 명단 가져오기", "Import students"],
 

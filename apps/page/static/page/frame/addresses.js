@@ -8,8 +8,8 @@ const TOPIC = /^[a-z]{1,16}:[\w-]{1,64}$/;
 
 /** The views, and the roles that may open them. @type {{[view: string]: string[]}} */
 export const VIEWS = {
-  now: FACULTY, job: FACULTY, imports: FACULTY, lectures: FACULTY, messages: FACULTY, my: OUTSIDERS, people: OFFICE,
-  students: FACULTY, videos: FACULTY,
+  now: FACULTY, job: FACULTY, imports: FACULTY, lectures: FACULTY, messages: FACULTY, my: OUTSIDERS, operations: ["owner"],
+  people: OFFICE, students: FACULTY, videos: FACULTY,
 };
 
 /** The views that are loaded when they are opened. Their addresses are `/<view>` and `/<view>/<id>`.
@@ -18,6 +18,7 @@ export const LAZY = {
   lectures: () => import("../lectures/lectures.js"),
   messages: () => import("../messages/messages.js"),
   my: () => import("../my/my.js"),
+  operations: () => import("../operations/operations.js"),
   people: () => import("../people/people.js"),
   students: () => import("../students/students.js"),
 };
