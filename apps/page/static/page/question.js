@@ -10,6 +10,8 @@ export class Question {
   #no;
   /** @type {(() => void) | null} */
   #write = null;
+  /** @type {((yes: boolean) => void) | null} */
+  #answer = null;
 
   /** @param {HTMLDialogElement} dialog */
   constructor(dialog) {
@@ -18,6 +20,11 @@ export class Question {
     this.#lead = /** @type {HTMLElement} */ (dialog.querySelector(".lead"));
     this.#yes = /** @type {HTMLElement} */ (dialog.querySelector("[value=yes]"));
     this.#no = /** @type {HTMLElement} */ (dialog.querySelector("[value=no]"));
+    dialog.addEventListener("close", () => {
+      if (dialog.open) return; // the event comes a moment later: the next question was asked meanwhile
+      this.#answer?.(dialog.returnValue === "yes");
+      this.#answer = null;
+    });
   }
 
   /** Whether the answer is yes. Escape is a no. @param {string} key of the question. `key_lead` says what will happen, and
@@ -33,9 +40,8 @@ export class Question {
     this.#dialog.returnValue = "";
     this.#dialog.showModal();
     this.#no.focus(); // Enter by mistake does no harm
-    return new Promise((resolve) => {
-      this.#dialog.addEventListener("close", () => resolve(this.#dialog.returnValue === "yes"), { once: true });
-    });
+    this.#answer?.(false); // of a question that was closed just now, whose event has not come yet
+    return new Promise((resolve) => { this.#answer = resolve; });
   }
 
   close() {
