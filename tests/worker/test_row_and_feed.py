@@ -8,10 +8,13 @@ from random import Random
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from structlog.testing import capture_logs
 
-from academy import jobs, videos
+from academy import dispatch, jobs, videos
 from academy.adapters.db.django import repositories_ai, repositories_lectures, repositories_video
 from academy.domain.jobs import AttemptSupersededError, ClaimedJob, JobFailedError, JobStateError
 from academy.domain.videos import ClaimedVideo
@@ -19,6 +22,7 @@ from apps.core.models import Tenant
 from apps.domains.ai.models import AIJob
 from apps.support.video.models import Video
 from realtime import conf
+from realtime.publish import Publisher
 
 STEPS = 12
 Deed = Callable[[], object]
@@ -147,3 +151,21 @@ def test_a_row_that_was_read_too_early_does_not_replace_a_newer_state(tenant: Te
     record = record_of(tenant, f"job:{job_id}")
     assert record is not None
     assert record["status"] == "CANCELLED"
+
+
+def test_a_job_is_shown_and_created_while_neither_its_record_nor_its_message_can_be_written(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_given: object, **_named: object) -> None:
+        raise RedisConnectionError("away")
+
+    def times_out(_queue: str) -> int:
+        raise OperationalError("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(Publisher, "mend", away)
+    monkeypatch.setattr(dispatch, "release", times_out)
+    with capture_logs() as logs:
+        job_id = jobs.submit(tenant_id=tenant.pk, job_type="test", payload={}, created_by=None)
+        jobs.mend(AIJob.objects.get(job_id=job_id))
+    noted = [line["event"] for line in logs if line["event"] in {"release_left_to_workers", "feed_not_mended"}]
+    assert noted == ["release_left_to_workers", "feed_not_mended"]

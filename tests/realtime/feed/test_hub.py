@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 import realtime.feed.hub
 from embedded.group import Servers
+from realtime.feed.background_tasks import end_tasks
 from realtime.feed.followed_feed import FollowedFeed
 from realtime.feed.hub import Hub
 from realtime.feed.reader import FeedReader
@@ -273,7 +274,7 @@ async def test_a_status_that_another_program_overwrote_does_not_hide_the_other_r
     with capture_logs() as logs:
         _, carrier = await join(hub, tenant_id)
     assert [entry["topic"] for entry in carrier.frames[0]["records"]] == ["job:b"]
-    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["bad_record"]
+    assert [line["log_level"] for line in logs if line["event"] == "bad_record"] == ["warning"]
 
 
 async def test_after_an_unexpected_error_in_a_message_the_feeds_go_on(
@@ -296,3 +297,23 @@ async def test_after_an_unexpected_error_in_a_message_the_feeds_go_on(
     assert [line["log_level"] for line in logs if line["event"] == "pubsub_failed"] == ["error"]
     assert [record["topic"] for record in carrier.frames[1]["records"]] == ["job:lost"]
     assert not subscriber.ended
+
+
+async def test_the_check_of_the_server_continues_after_any_error(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.feed.reader.SERVER_SECONDS", 0.0)
+    problems: list[Exception] = [RedisConnectionError("away"), ValueError("an unexpected answer")]
+    continues = asyncio.Event()
+
+    async def fails_twice() -> None:
+        if problems:
+            raise problems.pop(0)
+        continues.set()
+
+    monkeypatch.setattr(hub._reader, "check_server", fails_twice)
+    await hub._reader.link.subscribe(1)  # an idle link is not checked
+    with capture_logs() as logs:
+        watching = asyncio.create_task(hub._reader.watch_server())
+        async with asyncio.timeout(20):
+            await continues.wait()
+    await end_tasks([watching])
+    assert [line["log_level"] for line in logs if line["event"] == "server_unknown"] == ["debug", "error"]
