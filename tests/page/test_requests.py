@@ -24,7 +24,9 @@ def asked(page: Page) -> list[str]:
     return requests
 
 
-@pytest.mark.parametrize("path", ["/", "/students/import", "/videos"])
+@pytest.mark.parametrize(
+    "path", ["/", "/students", "/students/import", "/lectures", "/videos", "/messages", "/messages/new"]
+)
 async def test_a_reloaded_page_asks_nothing_twice(console: Console, path: str) -> None:
     page = await console.open(path)
     await is_live(page)

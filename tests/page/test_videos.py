@@ -36,6 +36,7 @@ async def open_videos(page: Page) -> None:
     await is_live(page)
     await page.get_by_role("link", name="동영상", exact=True).click()
     await expect(page.get_by_role("heading", level=1, name="강의 동영상")).to_be_focused()
+    await expect(page.locator("#lecture option").first).to_be_attached()  # a form without lectures is not sent
 
 
 async def upload(page: Page, file: Path, title: str) -> None:

@@ -41,3 +41,11 @@ export function onSubmit(form, work) {
     attempt(form, () => work(/** @type {{[name: string]: string}} */ (values)));
   });
 }
+
+/** Shows how much of a form's file has been sent; null hides it. Only the eye follows it: a screen reader is told of the
+ *  beginning and of the job. @param {string} form @param {number | null} percent */
+export function showSent(form, percent) {
+  at(`${form}-sent`).hidden = percent === null;
+  at(`${form}-percent`, HTMLProgressElement).value = percent ?? 0;
+  at(`${form}-share`).textContent = `${percent ?? 0}%`;
+}

@@ -21,7 +21,7 @@ import { Question } from "./question.js";
 import { complain, reached, repeat, say, sentenceFor } from "./sentences.js";
 import { SignIns } from "./frame/sign-ins.js";
 import { currentLanguage, setLanguage, t, wordFor } from "./strings.js";
-import { bindVideoForm, chooseLecture, listLectures, offerBrokenUpload, listMissingLectures } from "./videos/video-form.js";
+import { bindVideoForm, listLectures, offerBrokenUpload } from "./videos/video-form.js";
 import * as videos from "./videos/videos.js";
 
 const SCREENS = ["sign-in", "change", "refused", "work"];
@@ -137,7 +137,7 @@ function showPlace(moveFocus) {
   }
   if (view === "now") now.read(location.search);
   if (view === "videos") {
-    chooseLecture();
+    listLectures();
     offerBrokenUpload();
   }
   if (view === "job") live.show(topic);
@@ -199,10 +199,10 @@ function watch(claims) {
   at("lead").textContent = t(office ? "lead" : "watch_only");
   say("import-problem", null);
   say("video-problem", null);
+  at("lecture").replaceChildren(); // they may be those of another academy
   line.show({ state: "connecting", reason: "", nextAt: null });
   if (!VIEWS.now.includes(claims.role)) return; // students and parents: their view says what it watches
   live.open();
-  listLectures();
 }
 
 /** @param {string} id */
@@ -233,7 +233,7 @@ function onFeedState(status) {
   const { state, code, reason } = status;
   if (reason === "closed") return; // by this page
   line.show(status);
-  if (state === "live" && reached().includes("video-problem")) listMissingLectures();
+  if (state === "live" && reached().includes("video-problem") && router.place.view === "videos") listLectures();
   if (state === "live") speaker.speaking = true;
   if (state === "stopped" && code === 4410) comeBack({ code: "revoked" });
   else if (state === "stopped" && !api.signedIn()) leave({ code: "token_invalid" });

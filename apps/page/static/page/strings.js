@@ -114,7 +114,6 @@ const TEXT = {
   videos: ["동영상 내역", "Videos"],
   videos_none: ["아직 올린 동영상이 없습니다.", "No videos yet."],
   unnamed_video: ["동영상", "Video"],
-  uploading_percent: ["{name} 올리는 중… {percent}%", "Uploading {name}… {percent}%"],
   READY: ["재생 가능", "Ready"],
   encoding: ["변환하는 중", "Encoding"],
   play: ["재생", "Play"],

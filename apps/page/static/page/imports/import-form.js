@@ -1,7 +1,7 @@
 // The form of workbooks: they are chosen, dropped, or the server's sample is tried.
 
 import { at } from "../dom.js";
-import { attempt } from "../forms.js";
+import { attempt, showSent } from "../forms.js";
 import * as imports from "./imports.js";
 import { say } from "../sentences.js";
 
@@ -10,13 +10,8 @@ import { say } from "../sentences.js";
 /** @param {(() => string) | null} sentence */
 const doing = (sentence) => say("import-doing", sentence);
 
-/** Shows how much of a file has left. Only the eye follows it: a screen reader is told of the beginning and of the job.
- *  @param {number | null} percent */
-function sent(percent) {
-  at("import-sent").hidden = percent === null;
-  at("import-percent", HTMLProgressElement).value = percent ?? 0;
-  at("import-share").textContent = `${percent ?? 0}%`;
-}
+/** @param {number | null} percent */
+const sent = (percent) => showSent("import", percent);
 
 /** @param {File} file @param {Learn} learn */
 async function upload(file, learn) {

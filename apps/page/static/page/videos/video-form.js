@@ -2,7 +2,7 @@
 
 import { ApiError } from "../api.js";
 import { at } from "../dom.js";
-import { onSubmit } from "../forms.js";
+import { onSubmit, showSent } from "../forms.js";
 import { complain, say } from "../sentences.js";
 import { t } from "../strings.js";
 import { brokenUpload, forgetUpload, isSameFile, noted } from "./broken-upload.js";
@@ -10,26 +10,16 @@ import * as videos from "./videos.js";
 
 const lecture = at("lecture", HTMLSelectElement);
 
-/** Fills the choice of lectures. */
+/** Fills the choice of lectures. Chooses the one that the address names (`/videos?lecture=7`), or else the one that was chosen. */
 export async function listLectures() {
   try {
     const found = await videos.lectures();
+    const wanted = new URLSearchParams(location.search).get("lecture") ?? lecture.value;
     lecture.replaceChildren(...found.map(({ id, title }) => new Option(title, `${id}`)));
-    chooseLecture();
+    if (found.some(({ id }) => `${id}` === wanted)) lecture.value = wanted;
   } catch (error) {
     complain("video-problem", error);
   }
-}
-
-/** Chooses the lecture that the address names, as in `/videos?lecture=7`. */
-export function chooseLecture() {
-  const named = new URLSearchParams(location.search).get("lecture");
-  if ([...lecture.options].some(({ value }) => value === named)) lecture.value = named ?? "";
-}
-
-/** Fills it where the server could not be reached when it was filled last. */
-export function listMissingLectures() {
-  if (lecture.options.length === 0) listLectures();
 }
 
 /** The upload that was broken off, while the page offers to go on with it. @type {import("./broken-upload.js").Note | null} */
@@ -91,7 +81,8 @@ export function bindVideoForm(learn) {
     const file = chosen.files?.[0];
     if (!file) throw new ApiError(400, { code: "video_missing" });
     /** @param {number} percent */
-    const uploading = (percent) => say("video-doing", () => t("uploading_percent", { name: file.name, percent }));
+    const uploading = (percent) => showSent("video", percent);
+    say("video-doing", () => t("uploading", { name: file.name }));
     try {
       showBroken(null);
       uploading(0);
@@ -101,6 +92,7 @@ export function bindVideoForm(learn) {
       name.textContent = "";
     } finally {
       say("video-doing", null);
+      showSent("video", null);
     }
   });
 }
