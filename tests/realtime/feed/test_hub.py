@@ -317,3 +317,30 @@ async def test_the_check_of_the_server_continues_after_any_error(hub: Hub, monke
             await continues.wait()
     await end_tasks([watching])
     assert [line["log_level"] for line in logs if line["event"] == "server_unknown"] == ["debug", "error"]
+
+
+async def test_a_topic_that_a_client_names_during_a_read_of_the_whole_feed_is_read_by_name(
+    hub: Hub, publisher: Publisher, redis: Redis, tenant_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The feed has lost its index, so that a read finds only the topics that are named."""
+    publisher.status(tenant_id=tenant_id, topic="job:named", attempt=1, status="DONE")
+    subscriber, carrier = await join(hub, tenant_id, TopicFilter.of(["job:other"]))
+    named: list[list[str]] = []
+    read = hub._reader.read
+
+    async def and_name_another(tenant: int, epoch: str, offset: int, topics: list[str]) -> Snapshot:
+        found = await read(tenant, epoch, offset, topics)
+        named.append(topics)
+        if len(named) == 1:
+            await hub.subscribe(subscriber, 1, TopicFilter.of(["job:named"]))
+        return found
+
+    monkeypatch.setattr(hub._reader, "read", and_name_another)
+    redis.delete(Keys().feed(tenant_id), Keys().index(tenant_id))
+    hub.recover([tenant_id])
+    await until(lambda: carrier.kinds == ["snapshot", "subscribed", "snapshot"])
+    assert named[:2] == [["job:other"], ["job:named", "job:other"]]
+    assert {record["topic"]: record["status"] for record in carrier.frames[-1]["records"]} == {
+        "job:named": "DONE",
+        "job:other": "UNKNOWN",
+    }
