@@ -101,7 +101,7 @@ export class Connection {
   }
 
   async #open() {
-    this.#timers.set("ticket", () => this.#plan({ code: 1006 }), FIRST_FRAME_MS); // if none comes
+    this.#timers.set("ticket", () => this.#plan({ code: 1006 }), FIRST_FRAME_MS); // if no ticket comes
     if (this.#options.environment.online()) this.#setState("connecting");
     try {
       const granted = await this.#options.ticket();

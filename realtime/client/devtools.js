@@ -39,8 +39,8 @@ export function showDevtools(feed, { parent = document.body } = {}) {
 class Traffic {
   frames = 0;
   received = 0;
-  /** Offsets between two places that came without a record: of records that newer ones had replaced before they were
-   *  sent, or of topics that this user may not see. */
+  /** How many offsets came without a record: a newer record had replaced theirs before it was sent, or this user may
+   *  not see their topic. */
   skipped = 0;
   place = "";
   /** @type {string[]} a line for each of the newest frames, the newest first */

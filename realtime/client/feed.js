@@ -109,9 +109,9 @@ export class Feed {
 
   /**
    * Calls `listener` on each event until the returned function is called. `state`: the connection's status has changed,
-   * and the listener gets the new one. `forget`: the feed has dropped the records of topics, and the listener gets a list of
-   * these topics: of all, because another user has signed in, or of the jobs that ended first, because more than 1000 have
-   * ended that nobody watches by name. `frame`: a frame has arrived; for tools.
+   * and the listener gets the new one. `forget`: the feed has dropped records, and the listener gets a list of their
+   * topics. When another user signs in, these are all topics. When more than 1000 jobs have ended that nobody watches
+   * by name, these are the jobs that ended first. `frame`: a frame has arrived; for tools.
    * @param {"state" | "forget" | "frame"} event @param {(detail: any) => void} listener
    */
   on(event, listener) {

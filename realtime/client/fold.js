@@ -10,7 +10,7 @@
  * @typedef {{record: Record, epoch: string | null}} Entry  An epoch of null: from the database, not from a feed.
  */
 
-const ENDED = 1000; // records that have ended are kept at most, so that a page may stay open for weeks
+const ENDED = 1000; // how many ended records are kept at most, so that a page may stay open for weeks
 
 /** @type {{[status: string]: number}} */
 const RANK = { PENDING: 0, PROCESSING: 1, READY: 2, DONE: 2, FAILED: 2, CANCELLED: 2 };
@@ -40,8 +40,8 @@ function compare(a, b) {
 function supersedes(kept, next) {
   const order = compare(next.record, kept.record);
   if (order) return order > 0;
-  // Of equals the later one: by offset if both are of one epoch. Otherwise a feed is newer than what was known before,
-  // and the database, which has no progress, is never newer than a feed.
+  // Attempt and rank are equal. In one epoch, the higher offset is newer. Otherwise a record of a feed is newer than
+  // what was known before, and a record of the database, which has no progress, is never newer than one of a feed.
   if (next.epoch === kept.epoch) return next.epoch === null || next.record.offset > kept.record.offset;
   return next.epoch !== null;
 }
@@ -88,8 +88,8 @@ export class Fold {
     const changed = this.apply(records, epoch);
     const present = new Set(records.filter(isRecord).map((record) => record.topic));
     for (const [topic, entry] of this.#kept) {
-      // Ended topics too: a later attempt may have ended in the meantime, and no longer be shown. But what the database
-      // said before the first snapshot is as new as the snapshot.
+      // Ended topics become doubtful, too: a later attempt may have ended in the meantime, and no longer be shown. But
+      // what was learned from the database before the first snapshot is as new as the snapshot.
       if (!present.has(topic) && (this.#begun || !isTerminal(entry.record))) this.#doubtful.set(topic, entry);
     }
     this.#begun = true;
@@ -115,16 +115,16 @@ export class Fold {
   }
 
   /**
-   * Takes the answer to a question by name; null if nobody knows the topic. Returns the record that changed, or one with
-   * the status `UNKNOWN` if there is none.
+   * Takes the answer to a question by name; null if nobody knows the topic. Returns the answer if it changed something,
+   * or a record with the status `UNKNOWN` if nobody knows the topic and no ended record of it is kept.
    * @param {string} topic @param {Record | null} answer @param {string | null} epoch @returns {Record[]}
    */
   settle(topic, answer, epoch) {
     const entry = this.#doubtful.get(topic);
     this.#doubtful.delete(topic);
     const open = entry === null || (entry && !isTerminal(entry.record));
-    // An unfinished record that is in no snapshot: the answer is right, even if it is older or says that there is none.
-    // What has ended stays ended until a later attempt.
+    // If an unfinished record was doubtful, the answer is right, even if it is older or null. What has ended stays
+    // ended until a later attempt.
     if (open && entry && (!answer || compare(answer, entry.record) < 0)) this.#kept.delete(topic);
     if (answer) return this.apply([answer], epoch);
     return open ? [{ offset: 0, topic, attempt: entry?.record.attempt ?? 0, status: "UNKNOWN" }] : [];

@@ -26,7 +26,7 @@ export class Questions {
   #paused = false;
   /** @type {Set<string>} topics that the detail endpoint has not answered yet */
   #unresolved = new Set();
-  /** @type {Map<string, number>} those of them that wait for their turn, each with the number of its tries so far */
+  /** @type {Map<string, number>} unresolved topics that wait for their turn, each with how often it was tried so far */
   #waiting = new Map();
   /** The number of requests to the detail endpoint. */
   #requests = 0;

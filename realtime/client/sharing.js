@@ -6,7 +6,7 @@ import { epochOf } from "./fold.js";
 import { Questions } from "./questions.js";
 import { Timers } from "./timers.js";
 
-const TICKET_FRESH_MS = 30_000; // of the minute in which a ticket opens a connection
+const TICKET_FRESH_MS = 30_000; // an older ticket is not used: it opens a connection for a minute only
 const FIRST_SILENCE_MS = 20_000; // until the owner has said how often its server pings
 const ANSWER_MS = 2000; // for an owner to show that it is there
 const END_MS = 1000;
@@ -22,9 +22,9 @@ const END_MS = 1000;
  *   onStatus: (status: Status) => void, onForget: () => void}} Options  `onForget`: forget all records.
  * @typedef {{kind?: string, from: string, to?: string, place?: string, before?: string, frame?: any, status?: Status,
  *   silenceMs?: number, topics?: string[], answer?: [topic: string, record: Record | null, epoch: string | null]}} Message
- *   The owner sends frames, answers and its status. Its only `kind` is `owner` (I am the owner now). Those of the others:
- *   `join` (my place may be too old), `want` (ask for these topics), `reconnect`, `claim` (I become the owner, unless the
- *   present one says something now).
+ *   The owner sends frames, answers and its status. Its only `kind` is `owner` (I am the owner now). The kinds of the
+ *   other tabs are `join` (my place may be too old), `want` (ask for these topics), `reconnect`, and `claim` (I become
+ *   the owner, unless the present owner sends something now).
  */
 
 export class Sharing {
@@ -63,7 +63,7 @@ export class Sharing {
       resolve: async (topic) => {
         const share = this.#share;
         const record = await options.resolve(topic);
-        if (share !== this.#share) throw share; // of an earlier user: ask again as the present one
+        if (share !== this.#share) throw share; // another user has signed in meanwhile: ask again
         return record;
       },
       onAnswer: (topic, record, epoch) => {
@@ -172,7 +172,7 @@ export class Sharing {
     });
   }
 
-  /** Replaces the owner if it says nothing for so long, and nothing when it is asked. @param {number} ms */
+  /** Replaces the owner if it sends nothing for this time, and nothing after a `claim`. @param {number} ms */
   #listen(ms) {
     this.#timers.set("silence", () => {
       this.#post({ kind: "claim" });
@@ -230,7 +230,7 @@ export class Sharing {
   #receive(message) {
     if (message.to && message.to !== this.#id) return;
     if (message.status?.state === "stopped") {
-      // Whoever owns the connection by now: what ended it holds for all tabs of the user.
+      // The feed has ended for all tabs of the user, whichever tab owns the connection now.
       this.#show(message.status);
       this.close();
     } else if (this.#connection) this.#serve(message);
@@ -241,7 +241,7 @@ export class Sharing {
   #serve({ kind, from, place, topics }) {
     const connection = /** @type {Connection} */ (this.#connection);
     if (kind === "join") {
-      // Without records if the tab has all of them: it then asks for what it wants to know by name.
+      // If the tab is at the same place, it has all records, and gets none. It asks by name for what else it wants.
       const whole = place !== this.#place;
       const records = whole ? this.#options.fold().recordsOf(epochOf(this.#place)) : [];
       const frame = connection.ready && { type: "snapshot", whole, place: this.#place, records };
@@ -253,7 +253,7 @@ export class Sharing {
 
   /** Takes what the owner says. @param {Message} message */
   #obey({ kind, from, to, frame, before, status, silenceMs, answer }) {
-    // Of several tabs that miss the owner, one replaces it: the others give that one time.
+    // Several tabs may miss the owner. The one with the lowest id replaces it, and the others give that tab time.
     if (kind === "claim" && from < this.#id) this.#listen(ANSWER_MS);
     if (!status || !silenceMs) return; // of a tab that is no owner
     if (kind === "owner" || !this.#owner) this.#owner = from;

@@ -6,7 +6,7 @@
  * @typedef {import("@tanstack/db").CollectionConfig<Record, string>} Config
  */
 
-/** The states after a first snapshot, and the one that never has any. */
+/** The states after a first snapshot, and `stopped`, after which no snapshot comes. */
 const SETTLED = new Set(["live", "delayed", "polling", "stopped"]);
 
 /**

@@ -48,7 +48,7 @@ export class Question {
     if (this.#dialog.open) this.#dialog.close("no");
   }
 
-  /** Again in the language that is chosen now. */
+  /** Writes everything again, in the chosen language. */
   render() {
     this.#write?.();
   }

@@ -1,4 +1,4 @@
-// The sentences that the page shows: each in its element, in the language of now.
+// The sentences that the page shows: each in its element, in the chosen language.
 
 import { at } from "./dom.js";
 import { explain } from "./strings.js";
@@ -47,7 +47,7 @@ export function reached() {
   return ids;
 }
 
-/** Says everything again, in the language of now. */
+/** Says everything again, in the chosen language. */
 export function repeat() {
   for (const [id, sentence] of said) at(id).textContent = sentence();
 }

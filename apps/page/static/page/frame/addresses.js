@@ -24,7 +24,8 @@ export const LAZY = {
 };
 
 /** @typedef {{view: string, topic: string, id: string}} Place
- *  `topic` is what a job's own page shows, and `id` what follows the name of a view that is loaded when it is opened. Else "". */
+ *  `topic` is that of the job whose own page is shown, or "". `id` follows the name of a view that is loaded when it is
+ *  opened, or is "". */
 
 /** What an address shows, or null if the page has no such address. @param {string} path @returns {Place | null} */
 export function placeOf(path) {

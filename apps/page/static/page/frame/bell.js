@@ -56,7 +56,7 @@ export class Bell {
         this.#open(addressOf(work.topic));
       };
     } catch {
-      // Some browsers of phones allow notifications to service workers only. The title still tells.
+      // Some browsers of phones allow notifications to service workers only. The title still shows the number.
     }
   }
 

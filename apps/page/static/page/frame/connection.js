@@ -1,11 +1,11 @@
-// What the page says of its connection: at once for the eye, with the seconds to the next attempt, and for the ear only what
-// lasts.
+// The state of the connection. The page shows it at once, with the seconds to the next attempt. Screen readers announce
+// a state only if it lasts.
 
 import { stateFor, t } from "../strings.js";
 
 const LASTS_MS = 3000;
 const SECOND_MS = 1000;
-const WAITING = ["offline", "refused"]; // until the next attempt, which need not be waited for
+const WAITING = ["offline", "refused"]; // states that wait for the next attempt: a button makes it at once
 
 /** @typedef {{state: string, reason: string, nextAt: number | null}} Shown */
 
@@ -21,13 +21,13 @@ export class ConnectionLine {
   constructor(nodes, reconnect) {
     this.#nodes = nodes;
     nodes.reconnect.addEventListener("click", () => {
-      nodes.line.focus(); // the button goes away, and the line says what comes of it
+      nodes.line.focus(); // the button disappears, and the line shows the result
       reconnect();
     });
     setInterval(() => this.#count(), SECOND_MS);
   }
 
-  /** @param {Shown | null} shown null: there is no connection to speak of */
+  /** @param {Shown | null} shown null: there is no connection, so nothing is shown */
   show(shown) {
     this.#nodes.line.hidden = !shown;
     this.#shown = shown ?? { state: "connecting", reason: "", nextAt: null };
@@ -40,7 +40,7 @@ export class ConnectionLine {
     if (shown && shown.state !== "connecting") this.#speak = setTimeout(() => this.#say(), LASTS_MS);
   }
 
-  /** Says the same in the language that is now chosen. */
+  /** Writes everything again, in the chosen language. */
   render() {
     this.#nodes.text.textContent = stateFor(this.#shown.state, this.#shown.reason);
     this.#nodes.reconnect.hidden = !WAITING.includes(this.#shown.state) && this.#shown.reason !== "silent";

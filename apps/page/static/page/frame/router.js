@@ -1,4 +1,5 @@
-// Follows the address: links of the page change it without loading anything, and back and forward work.
+// Shows the view of the present address. Links of the page change the address without loading anything, and the buttons
+// Back and Forward of the browser work.
 
 import { placeOf } from "./addresses.js";
 
@@ -12,7 +13,7 @@ export class Router {
     document.addEventListener("click", (event) => this.#follow(event));
   }
 
-  /** What the present address shows. An address that only the server could know is like the first view. */
+  /** What the present address shows. It is the first view if the page does not know the address. */
   get place() {
     return placeOf(location.pathname) ?? { view: "now", topic: "", id: "" };
   }
@@ -24,7 +25,7 @@ export class Router {
     this.#onMove();
   }
 
-  /** Changes what follows the `?`, in place of the present entry of the history. @param {string} query */
+  /** Changes the query of the address without a new entry in the browser's history. @param {string} query */
   replaceQuery(query) {
     history.replaceState(null, "", location.pathname + (query && `?${query}`));
   }

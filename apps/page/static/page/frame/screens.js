@@ -6,12 +6,12 @@ import { LAZY } from "./addresses.js";
 import { setTitle } from "./title.js";
 
 /**
- * What a view may use of the page. `failed` takes the problem of a request after which somebody else is signed in, or nobody.
+ * What a view may use of the page. `failed` gets the error of a request if another user is signed in now, or nobody.
  * @typedef {{go(address: string): void, setQuery(query: string): void, claims(): import("../api.js").Claims | null,
  *   live: import("../jobs/live.js").Live, play(id: string): Promise<void>, ask(key: string, values?: {[name: string]: string}): Promise<boolean>,
  *   failed(problem: unknown): void}} Context
- * A view builds its heading with the id `<name>-title` and the attribute `tabindex="-1"`. `show` may be called again with another
- * place, `leave` when another view is shown, and `render` after the language was changed.
+ * A view builds its heading with the id `<name>-title` and the attribute `tabindex="-1"`. `show` is called for each
+ * place of the view, `leave` when another view is shown, and `render` after the language was changed.
  * @typedef {{title: string, show(place: import("./addresses.js").Place): void, leave(): void, render(): void}} View
  * @typedef {{View: new (node: HTMLElement, context: Context) => View}} ViewModule
  * @typedef {{node: HTMLElement, view: View | null, loading: Promise<void>}} Screen
@@ -31,7 +31,7 @@ export class Screens {
     this.#context = context;
   }
 
-  /** Shows the view of a place, or hides all views if it is no such view.
+  /** Shows the view of a place. If that view is not one of these, hides all of these.
    *  @param {import("./addresses.js").Place} place @param {boolean} moveFocus to the heading of the view */
   async show(place, moveFocus) {
     const name = place.view;
@@ -48,7 +48,7 @@ export class Screens {
     if (moveFocus) /** @type {HTMLElement} */ (node.querySelector(`#${name}-title`)).focus({ preventScroll: true });
   }
 
-  /** Forgets what the views show. Somebody else may sign in. */
+  /** Removes all views, because another user may sign in. */
   clear() {
     this.#shown?.view?.leave();
     this.#shown = null;

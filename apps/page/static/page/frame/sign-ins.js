@@ -1,10 +1,10 @@
-// The dialog that lists where the account is signed in, and ends what its owner does not know.
+// The dialog that lists the sign-ins of the account, so that its owner can end those of unknown devices.
 
 import * as api from "../api.js";
 import { cell, element } from "../dom.js";
 import { explain, t, when } from "../strings.js";
 
-/** Names in a user agent, the more particular first: other browsers also call themselves Chrome and Safari. */
+/** Names in a user agent, the most specific first, because many browsers also call themselves Chrome or Safari. */
 const BROWSERS = [["Edg", "Edge"], ["Whale", "Whale"], ["SamsungBrowser", "Samsung Internet"], ["OPR", "Opera"],
   ["Firefox", "Firefox"], ["FxiOS", "Firefox"], ["CriOS", "Chrome"], ["Chrome", "Chrome"], ["Safari", "Safari"]];
 const SYSTEMS = [["iPhone", "iPhone"], ["iPad", "iPad"], ["Android", "Android"], ["Windows", "Windows"],
@@ -64,10 +64,10 @@ export class SignIns {
     this.#dialog.close();
   }
 
-  /** Again in the language that is chosen now. */
+  /** Writes everything again, in the chosen language. */
   render() {
     this.#list.replaceChildren(...this.#found.map((one) => signInLine(one, (id, name) => this.#end(id, () => t("sign_in_ended", { name })))));
-    this.#others.hidden = this.#found.length < 3; // one other has a button of its own
+    this.#others.hidden = this.#found.length < 3; // a single other sign-in has a button of its own
     this.#status.textContent = this.#said?.() ?? "";
   }
 

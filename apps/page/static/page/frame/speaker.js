@@ -1,4 +1,4 @@
-// What a screen reader hears of the jobs: how they begin, stall and end. Many sentences at once become one.
+// Announces to screen readers that jobs begin, stall and end. Of many sentences at once, it announces only the number.
 
 import { isTerminal } from "../../realtime/client.js";
 import { endingOf, nameOf } from "../jobs/kinds.js";
@@ -11,7 +11,7 @@ const MOST = 3;
 /** @typedef {import("../../realtime/client.js").Record} Record */
 
 export class Speaker {
-  /** Sentences are for what happens, not for what was there when the page came. */
+  /** Whether changes are announced. False until the feed is live, because the first records are not changes. */
   speaking = false;
   /** @type {string[]} */
   #waiting = [];

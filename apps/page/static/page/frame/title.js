@@ -5,7 +5,7 @@ import { t } from "../strings.js";
 let view = () => "";
 let unseen = 0;
 
-/** @param {() => string} text what the view shows, in the language of now */
+/** @param {() => string} text what the view shows, in the chosen language */
 export function setTitle(text) {
   view = text;
   writeTitle();

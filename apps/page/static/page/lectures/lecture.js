@@ -90,7 +90,7 @@ export class Lecture {
     writeTitle();
   }
 
-  /** Reads what the lecture is. Returns whether it was found. */
+  /** Reads the lecture. Returns whether it was found. */
   async #read() {
     try {
       this.#facts = await api.callJson(this.#path);
@@ -126,7 +126,7 @@ export class Lecture {
       button.disabled = true;
       await work().catch((error) => this.#failed(error));
       button.disabled = false;
-      // The button may have been made anew, or another one may have taken its place.
+      // The button may have been created again, or replaced by another one.
       const same = /** @type {HTMLElement | null} */ (this.#deeds.querySelector(`[data-deed=${key}]`) ?? this.#deeds.firstElementChild);
       if (this.node.isConnected) same?.focus();
     });

@@ -1,4 +1,4 @@
-// The lessons of a lecture and their videos. What becomes of a video comes through the feed.
+// The lessons of a lecture and their videos. The feed brings each change of a video.
 
 import * as api from "../api.js";
 import { cell, element } from "../dom.js";
@@ -7,7 +7,7 @@ import { FormDialog } from "../parts/form-dialog.js";
 import { length, t } from "../strings.js";
 import { isOffice } from "./office.js";
 
-const MOST = 200; // of a page of the API
+const MOST = 200; // lessons or videos in one page of the API
 
 /** @typedef {{id: number, title: string, order: number, video_count: number}} Lesson
  *  @typedef {import("../videos/videos.js").Video & {session_id: number}} Video */

@@ -1,4 +1,4 @@
-// The list of lectures: search, those that are active or archived, and a form for new ones.
+// The list of lectures: a search, a choice between active and archived lectures, and a form for new ones.
 
 import * as api from "../api.js";
 import { cell, element } from "../dom.js";

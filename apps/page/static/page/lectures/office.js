@@ -1,4 +1,4 @@
-// Who may change lectures, lessons and enrolments. The server decides; the page shows only what it would allow.
+// Who may change lectures, lessons and enrolments. The server decides; the page shows only what the server would allow.
 
 /** @param {import("../frame/screens.js").Context} context */
 export function isOffice({ claims }) {

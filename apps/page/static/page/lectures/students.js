@@ -9,7 +9,7 @@ import { day, t } from "../strings.js";
 import { Enrol } from "./enrol.js";
 import { isOffice } from "./office.js";
 
-const ROWS = 20; // the lessons are below
+const ROWS = 20; // few, because the lessons are below the list
 
 /** What a part of a lecture's page reports: that something was done, that it failed, and that the counts have changed.
  *  @typedef {{done(sentence: () => string): void, failed(error: unknown): void, counted(): Promise<unknown>}} Said */

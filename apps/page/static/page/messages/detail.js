@@ -104,13 +104,13 @@ export class MessageDetail {
     this.#table.render();
   }
 
-  /** Takes an answer of the API. What the feed has said may be newer. @param {Detail} detail */
+  /** Shows an answer of the API. The feed may have brought a newer record, which is kept. @param {Detail} detail */
   #take(detail) {
     const first = this.#detail === null;
     this.#detail = detail;
     const record = recordOf(detail);
     const { attempt } = this.#record ?? record;
-    // The API does not know the counts of a running attempt.
+    // For the same attempt, only an end is newer: the API has no counts of a running attempt, but the feed has.
     const newer = record.attempt > attempt || (record.attempt === attempt && isTerminal(record));
     if (this.#record === null || newer) this.#follow(record);
     this.#renderBody();
@@ -123,7 +123,7 @@ export class MessageDetail {
     const before = this.#record;
     this.#follow(record);
     this.#renderBody();
-    // The API adds the result of each recipient.
+    // Only the API has the result of each recipient.
     if (before && isTerminal(record) && !isTerminal(before)) this.#table.reload();
   }
 

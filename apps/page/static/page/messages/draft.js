@@ -1,10 +1,12 @@
-// The message that somebody is writing. It survives another view and, without the picked students, a reload; but not another user.
+// The message that somebody is writing. It is kept while another view is shown. A reload keeps it without the picked
+// students. When another user signs in, it is dropped.
 
 const KEY = "academy.message-draft";
 
 /**
- * `by` says how the recipients are chosen, and `picked` has the picked students. `key` belongs to `sent`, the request that was sent last: if its answer was lost, the same
- * request has the same key, and nobody gets a second message.
+ * `by` says how the recipients are chosen, and `picked` has the picked students. `sent` is the last request, and `key`
+ * its idempotency key. If the answer was lost, the same request is sent with the same key, so nobody gets a second
+ * message.
  * @typedef {{user: number, text: string, to: string, by: string, lecture: string, key: string, sent: string,
  *   picked: import("../parts/paged-table.js").Row[]}} Draft
  */
@@ -43,7 +45,8 @@ export function forgetDraft() {
   sessionStorage.removeItem(KEY);
 }
 
-/** The key for a request: the same one for the same request. @param {Draft} draft @param {object} request */
+/** The idempotency key for a request. If the last request was the same, this is its key.
+ *  @param {Draft} draft @param {object} request */
 export function keyFor(draft, request) {
   const sent = JSON.stringify(request);
   if (draft.sent !== sent || !draft.key) Object.assign(draft, { sent, key: newKey() });

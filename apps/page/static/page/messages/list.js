@@ -1,4 +1,4 @@
-// The list of bulk messages. It says live how far each of them is.
+// The list of bulk messages, which shows the progress of each of them live.
 
 import { cell, element } from "../dom.js";
 import { PagedTable } from "../parts/paged-table.js";
@@ -14,7 +14,7 @@ export class MessageList {
   node = element("div");
   /** The newest record of each bulk message, by its topic. @type {Map<string, Record>} */
   #records = new Map();
-  /** Topics that were looked for in the list. @type {Set<string>} */
+  /** Topics that are in the list, or for which it need not be read again. @type {Set<string>} */
   #known = new Set();
   /** @type {Map<string, Outcome>} */
   #outcomes = new Map();
@@ -80,7 +80,7 @@ export class MessageList {
     return outcome;
   }
 
-  /** Takes a page of the list: what the feed has said meanwhile is newer. */
+  /** Shows a page of the list, with the records that the feed has brought meanwhile. */
   #take() {
     this.#loaded = true;
     this.#outcomes.clear();
@@ -100,7 +100,8 @@ export class MessageList {
     if (this.#loaded) this.#lookFor(record);
   }
 
-  /** Reads the list again, once, if this bulk message is newer than it. @param {Record} record */
+  /** Reads the list again if a bulk message is newer than all rows, but only once for each bulk message.
+   *  @param {Record} record */
   #lookFor({ topic, published_at }) {
     if (this.#known.has(topic) || this.#table.filterOf("page")) return;
     this.#known.add(topic);

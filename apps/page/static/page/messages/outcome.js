@@ -1,4 +1,4 @@
-// How far a bulk message is: the newer of what the API and the feed say of it.
+// The progress of a bulk message, from the API or from the feed, whichever is newer.
 
 import { isTerminal } from "../../realtime/client.js";
 import { element } from "../dom.js";
@@ -14,7 +14,7 @@ import { t } from "../strings.js";
  *   finished_at: string | null}} Bulk  a bulk message, as the API shows it
  */
 
-/** What the API says, as a record of the feed. @param {Bulk} bulk @returns {Record} */
+/** Turns an answer of the API into a record like those of the feed. @param {Bulk} bulk @returns {Record} */
 export function recordOf(bulk) {
   return {
     offset: 0,
@@ -45,13 +45,13 @@ export function recipientsOf({ lecture, lecture_title, totals, to }) {
   return t("messages_of_lecture", { title: lecture_title ?? t("messages_deleted_lecture"), to: whose });
 }
 
-/** The first line of a text, and not much of it. @param {string} text */
+/** At most 40 letters of the first line of a text. @param {string} text */
 export function headOf(text) {
   const letters = [...text.trim().split("\n")[0]];
   return letters.length > 40 ? `${letters.slice(0, 40).join("")}…` : letters.join("");
 }
 
-/** The cell of a list that shows how far a bulk message is. It changes without the row. */
+/** The cell of a list that shows the progress of a bulk message. It is updated alone, without the rest of the row. */
 export class Outcome {
   #chip = element("span", { class: "chip" });
   #counts = element("span", { class: "meta" });

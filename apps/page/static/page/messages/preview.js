@@ -35,7 +35,8 @@ export class Preview {
     this.#onProblem = onProblem;
   }
 
-  /** Shows the preview of a request soon, or of none. @param {object | null} request */
+  /** Shows the preview of a request after a short pause. Without a request, there is no preview.
+   *  @param {object | null} request */
   show(request) {
     const asked = request ? JSON.stringify(request) : "";
     if (asked === this.#asked) return;
@@ -45,7 +46,8 @@ export class Preview {
     this.render();
   }
 
-  /** The preview of a request. It is asked for only if it is not the one that is shown. @param {object} request @returns {Promise<Answer>} */
+  /** Returns the preview of a request. Asks the API only if this preview is not shown already.
+   *  @param {object} request @returns {Promise<Answer>} */
   async read(request) {
     const asked = JSON.stringify(request);
     this.#asked = asked;
@@ -89,7 +91,7 @@ export class Preview {
   }
 }
 
-/** What there is to say of the cost before sending, in a sentence. @param {Answer} answer */
+/** How many messages of each class there are, and their cost, in words. @param {Answer} answer */
 export function costInWords({ classes, cost }) {
   const parts = Object.entries(classes).filter(([, n]) => n > 0)
     .map(([kind, n]) => `${t(`messages_count_${kind}`)} ${t("messages_pieces", { n })}`);
@@ -97,7 +99,7 @@ export function costInWords({ classes, cost }) {
   return parts.join(" · ");
 }
 
-/** What may be wrong, in sentences. @param {Answer} answer */
+/** Warnings of what may be wrong with the message. @param {Answer} answer */
 export function doubtsOf({ without_number, without_number_names, shared_numbers, classes, unsendable }) {
   return [
     without_number ? t("messages_warn_no_number", { n: without_number, names: names(without_number_names, without_number) }) : "",

@@ -1,4 +1,4 @@
-// The size of a text as Korean carriers count it, and how they name it.
+// The size of a text as Korean carriers count it, and the kind of message that they make of it.
 
 import { t } from "../strings.js";
 

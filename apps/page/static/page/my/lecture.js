@@ -42,7 +42,7 @@ export class MyLecture {
     this.#moreButton.addEventListener("click", () => this.#readMore());
   }
 
-  /** Reads the newest videos. Returns the titles of those that were not there before. @returns {Promise<string[]>} */
+  /** Reads the newest videos. Returns the titles of the videos that are new. @returns {Promise<string[]>} */
   async read() {
     const first = this.#pages === 0;
     const { results, next } = await this.#page(1);
@@ -56,7 +56,7 @@ export class MyLecture {
     return first ? [] : added.map(({ title }) => title);
   }
 
-  /** Writes everything again, in the language of now. */
+  /** Writes everything again, in the chosen language. */
   render() {
     const { title, description, students, video_count: n } = this.facts;
     this.#title.textContent = title;

@@ -10,8 +10,8 @@ import { addWords, t } from "../strings.js";
 import { MyLecture } from "./lecture.js";
 import { WORDS } from "./words.js";
 
-const MOST_TOPICS = 40; // of a ticket
-const SPREAD_MS = 2000; // all students of a lecture learn of a new video at once
+const MOST_TOPICS = 40; // that one ticket may name
+const SPREAD_MS = 2000; // each page waits for a random time up to this, because a new video changes all pages at once
 
 addWords(WORDS);
 

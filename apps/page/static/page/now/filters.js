@@ -58,7 +58,7 @@ export class Filters {
     this.render();
   }
 
-  /** Writes the words of the choices, in the language of now. */
+  /** Writes the words of the choices, in the chosen language. */
   render() {
     const { value: kind } = this.#kind;
     const { value: state } = this.#state;

@@ -5,12 +5,12 @@ import { sentenceFor } from "../sentences.js";
 import { explain, t } from "../strings.js";
 
 /**
- * A field. `label` and `hint` are keys. `options` makes it a choice: pairs of a value and its text. Its other attributes are those of
- * an `<input>`.
+ * A field. `label` and `hint` are keys. With `options`, which returns pairs of a value and its text, the field is a
+ * `<select>`, and otherwise an `<input>`. `attributes` are further attributes of that element.
  * @typedef {{name: string, label: string, hint?: string, options?(): [value: string, text: string][],
  *   attributes?: {[name: string]: string}}} Field
- * `title` and `send` are keys. `work` does what the form is for, with the values of the fields, and its answer is that of `open`.
- * `failed` takes a problem after which somebody has to sign in again.
+ * `title` and `send` are keys. `work` gets the values of the fields and saves them, and `open` returns its result.
+ * `failed` gets a problem after which the user has to sign in again.
  * @typedef {{title: string, send?: string, fields: Field[], work(values: {[name: string]: string}): Promise<any>,
  *   failed(problem: unknown): void}} Options
  */
@@ -61,7 +61,7 @@ export class FormDialog {
     this.#dialog.close();
   }
 
-  /** Writes everything again, in the language of now. What was filled in stays. */
+  /** Writes everything again, in the chosen language. What was filled in stays. */
   render() {
     const { title, send = "save", fields } = this.#options;
     this.#title.textContent = t(title);

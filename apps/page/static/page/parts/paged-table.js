@@ -7,13 +7,13 @@ import { t } from "../strings.js";
 
 /**
  * @typedef {{id: number | string, [field: string]: any}} Row
- * A column: `head` is the key of its heading, and `cell` gives what it shows of a row.
+ * A column: `head` is the key of its heading, and `cell` returns its content for a row.
  * @typedef {{head: string, cell(row: Row): string | Node}} Column
  * `path` is the address of the list in the API, and `label` the key of the list's name. `none` is the key of the sentence for a list
- * without rows. `id` is the field that identifies a row, if it is not `id`. `nameOf` names a row to a screen reader. With `onSelect`,
- * rows can be selected. `onQuery` takes the filters and the page, as the part of an address after `?`, whenever they change.
- * `onAnswer` takes each answer of the API. `failed` takes a problem after which somebody has to sign in again. `always` gives filters
- * that the API gets besides those of the query.
+ * without rows. `id` is the name of the field that identifies a row (default: `id`). `nameOf` returns the name of a row
+ * for screen readers. With `onSelect`, rows can be selected. `onQuery` gets the filters and the page whenever they
+ * change, as the query of an address. `onAnswer` gets each answer of the API. `failed` gets a problem after which the
+ * user has to sign in again. `always` returns filters that are sent to the API besides those of the query.
  * @typedef {{path: string, label: string, none: string, columns: Column[], id?: string, nameOf(row: Row): string,
  *   onSelect?(rows: Row[]): void, onQuery?(query: string): void, onAnswer?(answer: any): void, failed(problem: unknown): void,
  *   always?(query: URLSearchParams): {[name: string]: string}}} Options
@@ -131,7 +131,7 @@ export class PagedTable {
     this.#selectionChanged();
   }
 
-  /** Writes everything again, in the language of now. */
+  /** Writes everything again, in the chosen language. */
   render() {
     const { label, none } = this.#options;
     this.#table.setAttribute("aria-label", t(label));

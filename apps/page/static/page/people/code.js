@@ -1,4 +1,4 @@
-// Shows a one-time code, once: when the dialog closes, the page has forgotten it.
+// The dialog that shows a one-time code. When it is closed, the page forgets the code.
 
 import { cell, element } from "../dom.js";
 import { t } from "../strings.js";

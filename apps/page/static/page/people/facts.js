@@ -1,4 +1,4 @@
-// What an account is, in words.
+// Describes an account in words.
 
 import { cell } from "../dom.js";
 import { t, when, wordFor } from "../strings.js";
@@ -9,7 +9,7 @@ import { t, when, wordFor } from "../strings.js";
 export const PATH = "/api/v1/people/";
 export const ROLES = ["owner", "staff", "teacher", "parent", "student"];
 
-/** The roles that somebody may give to others, each with its name. Students get theirs with their record.
+/** The roles that somebody may give to others, each with its name. Students get their role when they are added.
  *  @param {string} own @returns {[string, string][]} */
 export function rolesFor(own) {
   const given = own === "owner" ? ["teacher", "parent", "staff", "owner"] : ["teacher", "parent"];
@@ -21,7 +21,7 @@ export function dateOf(time) {
   return when(Date.parse(time) / 1000);
 }
 
-/** What somebody looks for first: whether the account is open, and whether its person has come in yet. @param {Person} person */
+/** A chip that says whether the account is closed, waits for its first sign-in, or is in use. @param {Person} person */
 export function stateOf(person) {
   const waiting = person.code_expires_at ? "people_code_valid" : person.has_password ? "people_active" : "people_no_password";
   const key = person.active ? waiting : "people_inactive";

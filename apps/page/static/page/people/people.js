@@ -13,7 +13,7 @@ export class View {
   #id = "";
   /** The account that is shown, once it was read. @type {Person | null} */
   #person = null;
-  /** The account that has just been added. Its own page says so. */
+  /** The id of the account that has just been added, whose page says so. */
   #added = 0;
   #up = element("p", { class: "up" });
   #heading = element("h1", { id: "people-title", tabindex: "-1" });

@@ -148,7 +148,7 @@ export class PersonPanel {
     code.hidden = close.hidden = !this.#managed || !person.active;
     reopen.hidden = !this.#managed || person.active;
     change.hidden = !(this.#managed || this.#own) || person.role === "student";
-    // The button that was used may be gone: the other one of the pair takes its place.
+    // If the button that was used is hidden now, the other one of the pair gets the focus.
     if (focused instanceof HTMLElement && focused.hidden) (focused === reopen ? code : reopen).focus();
   }
 

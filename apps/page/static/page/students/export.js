@@ -56,7 +56,7 @@ export class Export {
     this.render();
   }
 
-  /** Again, after a change of the record or of the language. */
+  /** Writes everything again, after a change of the record or of the language. */
   render() {
     const record = this.#record;
     this.node.hidden = !record;

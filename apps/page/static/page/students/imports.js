@@ -21,7 +21,7 @@ export class Imports {
     this.leave();
     this.#unwatch = this.#live.watch("job:*", (record) => {
       if (kindOf(record) === "excel_parsing" && !isTerminal(record)) this.#running.add(record.topic);
-      // Also a cancelled import has saved some rows.
+      // A cancelled or failed import may have saved some rows, too.
       else if (isTerminal(record) && this.#running.delete(record.topic)) this.#onEnd();
     });
   }

@@ -1,4 +1,4 @@
-// The list of students: searched while one types, filtered by lecture, exported. And the list of removed ones.
+// The list of students, with a search, a filter by lecture and an export. And the list of removed students.
 
 import { cell, element } from "../dom.js";
 import { saveTemplate } from "../imports/imports.js";
@@ -131,7 +131,7 @@ export class StudentList {
     return Boolean(this.#table.filterOf("search") || this.#table.filterOf("lecture"));
   }
 
-  /** Shows the imported students. Somebody who moves through the rows with the keyboard keeps the place in them. */
+  /** Shows the imported students. While something in the list has the focus, waits until it loses the focus. */
   async #afterImport() {
     const { node } = this.#table;
     if (node.contains(document.activeElement)) await new Promise((resolve) => node.addEventListener("focusout", resolve, { once: true }));
@@ -149,7 +149,7 @@ export class StudentList {
     try {
       this.#lectures = await lectures();
     } catch {
-      return; // a convenience: without it, the list is not filtered
+      return; // the list works without the filter
     }
     this.#lecture.replaceChildren(new Option(t("students_all_lectures"), ""), ...this.#lectures.map(({ id, title }) => new Option(title, `${id}`)));
     this.#lecture.value = chosen;

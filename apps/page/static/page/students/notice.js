@@ -47,7 +47,7 @@ export class Notice {
     this.#trouble.textContent = sentenceFor(error)();
   }
 
-  /** Again in the language that is chosen now. */
+  /** Writes everything again, in the chosen language. */
   render() {
     this.#line.classList.toggle("shown", this.#sentence !== null);
     this.#text.textContent = this.#sentence?.() ?? "";

@@ -1,4 +1,4 @@
-// What the API can do with students, and the two forms that use it.
+// The requests of the API that concern students, and the two forms that send them.
 
 import * as api from "../api.js";
 import { FormDialog } from "../parts/form-dialog.js";
@@ -20,7 +20,8 @@ export function phoneOf(digits) {
   return digits.replace(/^(010)(\d{4})(\d{4})$/, "$1-$2-$3");
 }
 
-/** Removed students are found, too, by those who may see them. @param {string} id @param {boolean} office @returns {Promise<Student | null>} */
+/** Reads a student. The office can also read removed students.
+ *  @param {string} id @param {boolean} office @returns {Promise<Student | null>} */
 export async function readStudent(id, office) {
   if (!/^\d{1,18}$/.test(id)) return null;
   return (await found(`${PATH}${id}/`)) ?? (office ? found(`${PATH}removed/${id}/`) : null);
@@ -45,7 +46,7 @@ export const readLectures = (id) => api.callJson(`/api/v1/enrolments/?student=${
 /** @param {number} id @param {Values} json @returns {Promise<Student>} */
 export const change = (id, json) => named(api.callJson(`${PATH}${id}/`, { method: "PATCH", json }));
 
-/** Removes a student. One who is removed already is no error. @param {number} id */
+/** Removes a student. It is no error if the student has been removed already. @param {number} id */
 export async function remove(id) {
   try {
     await api.call(`${PATH}${id}/`, { method: "DELETE" });
@@ -57,7 +58,7 @@ export async function remove(id) {
 /** @param {number} id @returns {Promise<Student>} */
 export const restore = (id) => api.callJson(`${PATH}${id}/restore/`, { method: "POST" });
 
-/** The form for a new student. `lectures` gives those to choose from. @param {HTMLElement} parent
+/** The form for a new student. `lectures` returns the lectures to choose from. @param {HTMLElement} parent
  *  @param {() => [value: string, text: string][]} lectures @param {(problem: unknown) => void} failed */
 export function formToAdd(parent, lectures, failed) {
   const lecture = { name: "lecture", label: "students_lecture", options: () => /** @type {[string, string][]} */ ([["", t("students_no_lecture")], ...lectures()]) };
@@ -67,7 +68,8 @@ export function formToAdd(parent, lectures, failed) {
   });
 }
 
-/** The form that changes a student: only what is written differently is sent, so that others may change the rest meanwhile.
+/** The form that changes a student. It sends only the changed fields, so that another person may change other fields at
+ *  the same time.
  *  @param {HTMLElement} parent @param {() => Student} student who is changed @param {(problem: unknown) => void} failed */
 export function formToChange(parent, student, failed) {
   return new FormDialog(parent, {
@@ -100,8 +102,8 @@ function fields() {
   ];
 }
 
-/** Gives a refusal the code of its field, for which there is a sentence in each language. @template T @param {Promise<T>} answer
- *  @returns {Promise<T>} */
+/** If the API refuses a field, throws an error with the code of the field, for which there is a sentence in each
+ *  language. @template T @param {Promise<T>} answer @returns {Promise<T>} */
 async function named(answer) {
   try {
     return await answer;

@@ -176,7 +176,7 @@ export class StudentPage {
       this.render();
       const first = /** @type {HTMLElement | undefined} */ (this.#line.children[length]);
       first?.setAttribute("tabindex", "-1");
-      first?.focus(); // the reader goes on where the new entries begin; the button may be gone
+      first?.focus(); // a screen reader goes on with the new entries; the button may be gone
     } catch (error) {
       this.#complain(sentenceFor(error));
     }

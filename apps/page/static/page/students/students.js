@@ -16,7 +16,7 @@ const REMOVED = "removed";
 
 /**
  * @typedef {import("./people.js").Student} Student
- * What the pages of this view do together: each deed is told in the notice, which can take it back.
+ * What the pages of this view have in common. Each of these actions is shown in the notice, with a button to undo it.
  * @typedef {{notice: Notice, attempt(work: () => Promise<void>): Promise<void>, added(student: Student): void,
  *   changed(student: Student, undo: import("./people.js").Values): Promise<void>, remove(student: Student): Promise<void>,
  *   restore(student: Student): Promise<void>, renamed(): void}} Deeds

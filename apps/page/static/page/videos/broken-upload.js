@@ -35,7 +35,7 @@ export async function noted(file, title, lecture, work) {
 export async function brokenUpload() {
   const note = read();
   if (!note || note.user !== api.signedIn()?.user) return null;
-  if (await isRunning(note.mark)) return null; // in the tab of which this tab is a copy
+  if (await isRunning(note.mark)) return null; // in another tab, from which this tab was duplicated
   if (await hasArrived(note)) {
     forgetUpload();
     return null;
