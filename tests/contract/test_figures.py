@@ -9,9 +9,8 @@ import pytest
 import pytest_asyncio
 from redis import Redis
 
-from academy.adapters.excel.sample import sample_workbook
 from embedded.plan import Web
-from harness.system import System, eventually, import_workbook, new_ticket, tenant_of
+from harness.system import System, eventually, new_ticket, tenant_of
 from harness.watcher import Watcher
 from realtime.connect.tickets import Ticket, issue_ticket
 from realtime.publish import Publisher
@@ -168,27 +167,6 @@ async def test_another_process_measures_if_the_first_is_gone(system: System) -> 
             await figures(watcher, lambda data: data["history"]["records"] != [], "figures of the process that is left")
             assert measurer is not None
             await other.socket.close()
-
-
-async def test_a_job_whose_worker_died_counts_as_stalled(system: System, watcher: Watcher) -> None:
-    before = await figures(watcher, lambda data: "stalled" in data, "the jobs")
-    assert before["stalled"] == 0
-    async with system.client() as client:
-        job_id = await import_workbook(client, sample_workbook(20_000, seed=81))
-        async with await system.watcher(client) as jobs:
-            await jobs.until(lambda: jobs.percent(f"job:{job_id}") > 0, "the beginning of the import")
-        system.worker.kill()
-        try:
-            data = await figures(watcher, lambda data: data["stalled"] > 0, "a stalled job")
-            assert data["stalled_jobs"] == [{"tenant": "hanbit", "topic": f"job:{job_id}"}]
-            assert data["tenants"][0]["code"] == "hanbit"  # what is wrong comes first
-            assert {queue["queue"]: queue["stalled"] for queue in data["queues"]}["ai"] == 1
-        finally:
-            system.worker.start()
-            system.worker.wait_ready()
-        await figures(watcher, lambda data: data["stalled"] == 0, "the job that goes on")
-        await client.post(f"/api/v1/jobs/{job_id}/cancel/")
-        await figures(watcher, lambda data: data["queues"][0]["running"] == 0, "the end of the job")
 
 
 async def test_nothing_is_measured_while_nobody_watches(system: System) -> None:
