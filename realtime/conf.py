@@ -39,10 +39,10 @@ DoctorCheck = Callable[[], str]
 
 
 ProjectFigures = Callable[[list[int]], dict[int, dict[str, Any]]]
-"""Returns figures of the project's own, by tenant. Those of the whole system are at the key 0.
+"""Returns the project's own figures by tenant, and those of the whole system under the key 0.
 
-It gets the tenants that are shown, may use SQL, is called about every 10 seconds by at most one process, and
-only while somebody watches figures. It may return further tenants that deserve a look."""
+The argument lists the tenants whose figures are shown. The result may have further tenants, such as those with
+unfinished jobs. While somebody watches figures, one process calls this about every 10 seconds. It may use SQL."""
 
 
 REDIS_ADDRESS = "the address of Redis (the setting REALTIME_REDIS_URL, usually the variable REDIS_URL)"

@@ -18,7 +18,11 @@ def problem(status: int, code: str, message: str) -> JsonResponse:
 
 
 def for_operators(method: str) -> Callable[[View], View]:
-    """Answer 401 unless an operator is signed in to the admin, and 405 to other methods. Check the CSRF token."""
+    """Return a decorator for views that only operators may call, and only with this HTTP method.
+
+    The view answers 405 to other methods, 403 to a POST without the CSRF token, and 401 if no operator is signed in to
+    the admin.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -21,7 +21,7 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class BusyError(Exception):
-    """Another operator looks at the dead letters at this moment. What one reader has received, another cannot see."""
+    """Another operator looks at the dead letters at this moment. Letters that a reader holds are hidden from others."""
 
 
 class NoSuchLetterError(Exception):
@@ -31,7 +31,8 @@ class NoSuchLetterError(Exception):
 def list_letters() -> list[dict[str, Any]]:
     """Return the dead letters of all queues, the oldest first.
 
-    Raises BusyError, QueueUnavailableError or RedisError.
+    Raises BusyError if another operator looks at them, and QueueUnavailableError or RedisError if a queue or Redis
+    cannot be reached.
     """
     with _alone(), ThreadPoolExecutor(len(QUEUES)) as threads:
         found = [letter for letters in threads.map(_letters_of, QUEUES) for letter in letters]
@@ -39,9 +40,9 @@ def list_letters() -> list[dict[str, Any]]:
 
 
 def with_letter(queue_name: str, letter_id: str, act: Callable[[DeadLetters, Letter], str]) -> str:
-    """Call `act` with a letter, and return its answer.
+    """Call `act` with the letter that has this id, and return what `act` returns.
 
-    Raises NoSuchLetterError, BusyError, QueueUnavailableError, RedisError, and what `act` raises.
+    Raises NoSuchLetterError if there is no such letter, the errors of `list_letters`, and those of `act`.
     """
     queue = DeadLetters(queue_name)
     with _alone(), queue.opened(wanted=letter_id) as letters:
@@ -71,7 +72,7 @@ def _shown(queue_name: str, letter: Letter) -> dict[str, Any]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Let nobody else use this module while the block runs. Raises BusyError if somebody does."""
+    """Let no other operator use this module while the block runs. Raises BusyError if another one does already."""
     key, token = f"{settings.REALTIME_KEY_PREFIX}worker:dead-letters", token_hex(8)
     if not conf.redis().set(key, token, nx=True, ex=LOCK_SECONDS):
         raise BusyError

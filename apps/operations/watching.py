@@ -36,7 +36,7 @@ def operators_ticket(request: HttpRequest) -> Ticket:
 
 
 def _mark(request: HttpRequest) -> str:
-    """Return a name for the session of the admin, from which nobody can find out its key."""
+    """Return a name for a session of the admin. The session's key cannot be computed from it."""
     return salted_hmac("operations.session", request.session.session_key or "", algorithm="sha256").hexdigest()[:32]
 
 

@@ -83,7 +83,10 @@ class Measurer:
         self._publish(now, figures)
 
     def _to_be_listed(self, watched: set[int], connections: Mapping[int, Counter[str]]) -> set[int]:
-        """Return the tenants that the figures of the system list, as far as is known, if somebody watches these."""
+        """Return the tenants that the next figures of the system will list, as far as is known now.
+
+        Return an empty set if nobody watches the figures of the system.
+        """
         if SYSTEM_TENANT not in watched:
             return set()
         return self._listed | set(nlargest(MOST_TENANTS, connections, key=lambda each: connections[each].total()))

@@ -1,4 +1,4 @@
-"""Tests of what the operators' page calls: its ticket, and what can be done with dead letters. Only operators may."""
+"""Tests of the operators' page over HTTP: who may use it, its ticket, and what it does with dead letters."""
 
 import asyncio
 import json

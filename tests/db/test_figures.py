@@ -1,4 +1,4 @@
-"""Tests of the product's part of the figures: what is counted for whom, and that it takes few statements for all."""
+"""Tests of the product's part of the figures: what is counted by academy and queue, and with how many statements."""
 
 from datetime import timedelta
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""The view "people": accounts, roles, one-time codes and sign-ins to end, by keyboard alone and in both languages."""
+"""The view "people": accounts, roles, one-time codes and ending sign-ins, by keyboard alone and in both languages."""
 
 import json
 import os
@@ -113,7 +113,7 @@ async def issue(page: Page, language: str = "ko") -> str:
 
 
 async def choose_a_password(theirs: Page, code: str) -> None:
-    """Choose a password after a sign-in with a code, by keyboard. The code itself is not accepted."""
+    """Choose a password after a sign-in with a code, by keyboard. The code is not accepted as the new password."""
     password = theirs.get_by_label("새 비밀번호", exact=True)
     for typed in (code, CHOSEN):
         await password.fill("")

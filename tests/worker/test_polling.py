@@ -1,4 +1,4 @@
-"""Tests of a worker's polls: what goes wrong in one poll costs neither a slot nor a message, nor ends the polling."""
+"""Tests of a worker's polls: an error in one poll loses no slot and no message, and does not end the polling."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -47,7 +47,8 @@ class DeadLetters:
     def opened(self, *, most: int | None = None, wanted: str | None = None) -> Iterator[list[Letter]]:
         """Receive all letters, and yield a list of them, the oldest first, to a `with` block.
 
-        With `most`, stop when at least so many were received; with `wanted`, when the letter with this id was.
+        With `most`, stop as soon as at least this number of letters was received. With `wanted`, stop as soon as the
+        letter with this id was received.
         The letters are hidden from other readers for 120 seconds. At the end of the block they are shown again, except
         those that the block deleted or put back.
         """

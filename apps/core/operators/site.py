@@ -121,7 +121,7 @@ class AccountAdmin(AuditedAdmin, BaseUserAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's
-        """Save an account. End what a changed operator watches: triggers do that only for accounts of academies."""
+        """Save an account. End an operator's connections here: triggers end only those of an academy's accounts."""
         super().save_model(request, obj, form, change)
         if obj.tenant_id is None:
             revoke_on_commit(SYSTEM_TENANT, user_id=obj.pk)

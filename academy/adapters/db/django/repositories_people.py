@@ -16,7 +16,7 @@ from apps.core.models import LoginSession, Tenant, TenantMembership, User
 from apps.domains.students.models import Parent, Student
 
 _ORDER = (Role.OWNER, Role.STAFF, Role.TEACHER, Role.PARENT, Role.STUDENT)
-"""The order of a list. The few who work at the academy come before its many parents and students."""
+"""The order of roles in a list: the few people who work at the academy come before its many parents and students."""
 _RANK = Case(*(When(role=role, then=Value(rank)) for rank, role in enumerate(_ORDER)))
 
 

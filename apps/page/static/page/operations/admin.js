@@ -14,7 +14,8 @@ addWords(WORDS);
 const TIMEOUT_MS = 60_000;
 const SIGN_IN = "/admin/login/?next=/admin/operations/";
 
-/** Asks the server, with a body or without. @param {string} path @param {object} [json] @returns {Promise<any>} */
+/** Sends a request: a POST if there is `json`, else a GET.
+ *  @param {string} path @param {object} [json] @returns {Promise<any>} */
 async function ask(path, json) {
   const token = at("csrf").querySelector("input")?.value ?? "";
   const headers = { Accept: "application/json", "Content-Type": "application/json", "X-CSRFToken": token };

@@ -1,4 +1,4 @@
-// A small chart of the last minutes: lines in an SVG, and the same in a sentence for those who do not see it.
+// A small chart of the last minutes: lines in an SVG, and a sentence for screen readers.
 
 import { cell, element } from "../dom.js";
 import { t } from "../strings.js";
@@ -38,8 +38,8 @@ export class Chart {
   }
 
   /**
-   * Draws the values, the oldest first. `other` is a second line on the same scale. `fromZero: false` lets a line that is far
-   * above zero show how it changes.
+   * Draws the values, the oldest first. `other` is a second line on the same scale. With `fromZero: false` the scale
+   * begins at the lowest value, so that small changes of large values are visible.
    * @param {{name: string, values: (number | null)[], other?: (number | null)[], span: string, show(value: number): string,
    *   fromZero?: boolean}} shown
    */
@@ -61,7 +61,7 @@ export class Chart {
   }
 }
 
-/** A figure with its name, what more there is to say of it, and perhaps a chart. */
+/** A figure with its name, a note, and possibly a chart. */
 export class Tile {
   node;
   chart;

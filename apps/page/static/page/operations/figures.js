@@ -21,7 +21,7 @@ const bytes = (value) => (value >= 1e9 ? inUnit(value / 1e9, "gigabyte", 2) : in
 const brief = (seconds) => (seconds < 1 ? inUnit(seconds * 1000, "millisecond", 0) : inUnit(seconds, "second", 1));
 /** @param {number | null | undefined} value */
 const shown = (value) => (value === null || value === undefined ? t("operations_unknown") : number(value));
-/** Hours and days, where `duration` would give seconds. @param {number} seconds */
+/** Formats a time in minutes, hours or days, without seconds. @param {number} seconds */
 function roughly(seconds) {
   if (seconds >= 2 * 86_400) return inUnit(Math.round(seconds / 86_400), "day", 0);
   return duration(Math.max(60, Math.round(seconds / 60) * 60));
@@ -66,7 +66,7 @@ export class Figures {
     clearTimeout(this.#late);
   }
 
-  /** Writes everything again, in the language of now. */
+  /** Writes everything again, in the chosen language. */
   render() {
     const { data, stalled, published_at: at } = this.#record ?? { data: null, stalled: false, published_at: 0 };
     const time = when(at ?? 0, true);
@@ -207,7 +207,7 @@ export class Figures {
     if (chart) this.#tiles[name].chart?.draw({ name: title, ...chart });
   }
 
-  /** Says aloud only that jobs have stalled or go on, not each figure. @param {number} stalled */
+  /** Announces to screen readers that jobs have stalled or go on, but no other figures. @param {number} stalled */
   #announce(stalled) {
     if (stalled === this.#stalled) return;
     this.#stalled = stalled;

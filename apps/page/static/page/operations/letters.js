@@ -35,7 +35,7 @@ export class Letters {
     this.render();
   }
 
-  /** Writes everything again, in the language of now. */
+  /** Writes everything again, in the chosen language. */
   render() {
     this.#title.textContent = t("operations_letters");
     this.#lead.textContent = t("operations_letters_lead");

@@ -1,4 +1,4 @@
-// Watching the figures: a connection of its own, whose ticket names their topic, because no other ticket includes them.
+// Watches the figures on a connection of its own. Its ticket names the topic of the figures, which other tickets lack.
 
 import { connect } from "../../realtime/client.js";
 
