@@ -45,8 +45,8 @@ def history_of(tenant_id: int, student_id: int) -> QuerySet[Any, dict[str, Any]]
     """
     by_hand = rows_of(tenant_id, StudentChange).filter(student_id=student_id)
     imports = ImportedRow.objects.filter(job__tenant_id=tenant_id, student_id=student_id)
-    # Nothing was recorded when students were added before the history existed, or by the demo data. `created_at` tells
-    # when they were added.
+    # The adding of some students was not recorded: they are older than the history, or come from the demo data. For
+    # these, only `created_at` is known.
     unrecorded = rows_of(tenant_id, Student).exclude(
         Exists(by_hand.filter(what="added")) | Exists(imports.filter(outcome="created"))
     )
