@@ -193,7 +193,10 @@ class _Trial(RedisServer):
 
 @cache
 def working_program(_search_path: str) -> Path:
-    """Return the first redis-server on this PATH that works, or the packaged one. Raises EmbeddedError if none does."""
+    """Return the first redis-server on PATH that works, or the packaged one. Raises EmbeddedError if none does.
+
+    The argument, the value of PATH, is only the key of the cache.
+    """
     return programs.first_working(programs.redis_servers(), _tried)
 
 

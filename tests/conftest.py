@@ -126,7 +126,7 @@ def migrated(servers: Servers) -> Servers:
 def django_db_modify_db_settings(migrated: Servers) -> None:
     """Let pytest-django copy the migrated database for its test database. Remove two time limits of connections.
 
-    Without these limits a test may wait for an answer, or leave a transaction idle, for any time.
+    The limits are removed so that a test can wait for an answer, or leave a transaction idle, as long as it needs.
     """
     connections["default"].settings_dict["TEST"]["TEMPLATE"] = MIGRATED
     for name in ("answer_seconds", "idle_in_transaction_seconds"):

@@ -1,7 +1,7 @@
 """Tickets with which an operator's page watches the figures of the whole system.
 
 An operator belongs to no academy, so the ticket is for the reserved tenant 0, whose feed has figures and no data of any
-academy. Only this module issues such tickets, and only with the session of the admin: no access token leads there.
+academy. Only this module issues such tickets, and only to a session of the admin site: no access token gets one.
 """
 
 from typing import Any
@@ -36,13 +36,13 @@ def operators_ticket(request: HttpRequest) -> Ticket:
 
 
 def _mark(request: HttpRequest) -> str:
-    """Return a name for a session of the admin. The session's key cannot be computed from it."""
+    """Return a name for a session of the admin site. The session's key cannot be computed from it."""
     return salted_hmac("operations.session", request.session.session_key or "", algorithm="sha256").hexdigest()[:32]
 
 
 @receiver(user_logged_out)
 def end_watching(request: HttpRequest, **_: Any) -> None:
-    """End the connections of a session of the admin when its operator signs out."""
+    """When an operator signs out of the admin site, end the connections that this session has opened."""
     if request.session.session_key:
         with transaction.atomic():
             revoke_on_commit(SYSTEM_TENANT, session_id=_mark(request))

@@ -242,7 +242,7 @@ class _EpochStart:
         self._made: list[Frame] = []
 
     def __call__(self, subscriber: Subscriber) -> int:
-        """Deliver the snapshot. Return the cost: how many subscribers could be sent a frame in the same time."""
+        """Deliver the snapshot. Return its cost, in the time that sending a frame to one subscriber takes."""
         cost = 1
         if not self._made:
             self._broadcast.flush()

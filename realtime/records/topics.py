@@ -38,9 +38,9 @@ def is_unlisted(pattern: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TopicFilter:
-    """A set of patterns: topics, `kind:*`, or `*`, which stands for all kinds but those in `UNLISTED_KINDS`.
+    """A set of patterns. Each is a topic, `kind:*`, or `*`, which stands for all kinds but those in `UNLISTED_KINDS`.
 
-    If `*` is among them, patterns `kind:*` that it includes are left out. Topics stay.
+    If `*` was given, `patterns` has none of the `kind:*` that `*` includes. It still has the topics.
     """
 
     patterns: frozenset[str]

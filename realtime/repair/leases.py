@@ -78,7 +78,7 @@ class Leases:
         return stalled
 
     def cap(self, tenant_ids: list[int]) -> int:
-        """Shorten leases that end later than a lease that begins now. Return their number.
+        """Shorten leases that end later than a lease that begins now would end. Return how many were shortened.
 
         Such leases were renewed while the clock of Redis was ahead. If the clock was an hour ahead, the death of a
         worker would otherwise stay unnoticed for an hour.

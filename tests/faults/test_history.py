@@ -190,7 +190,7 @@ async def _submit(academies: dict[str, Academy], chance: random.Random) -> None:
 async def _until_settled(
     academies: dict[str, Academy], roamers: dict[str, list[Roamer]], roaming: Sequence[asyncio.Future[None]]
 ) -> None:
-    """Wait until all jobs have ended, and no client holds an unfinished job or lacks a job that is still shown."""
+    """Wait until all jobs have ended, and no client holds an unfinished job or lacks a job that a snapshot still shows."""
 
     async def unheard() -> list[str]:
         found = []
@@ -227,10 +227,10 @@ async def _judge(academy: Academy, roamers: list[Roamer], addresses: list[str]) 
 
 
 async def _until_fresh(academy: Academy, roamers: list[Roamer], address: str) -> None:
-    """Wait until a new client of the process at `address` is shown only ended jobs, and all clients hold the same ends.
+    """Wait until a new client of the process at `address` is shown no unfinished job, and all roamers agree with it.
 
-    A process whose link failed silently shows old records until its next probe. Clients may have newer ones already,
-    from another process.
+    If its link to Redis has failed silently, a process shows old records until its next probe. Meanwhile the roamers
+    may have newer records from another process.
     """
 
     def differing(fresh: dict[str, Any]) -> list[str]:

@@ -64,7 +64,7 @@ class Video(models.Model):
 
     @property
     def was_announced(self) -> bool:
-        """Whether the client got a presigned address, at which the storage accepts the file for a limited time."""
+        """Whether the client got a presigned address to upload to. Otherwise the request itself brought the file."""
         return self.uploaded_at is None or self.uploaded_at > self.created_at
 
 

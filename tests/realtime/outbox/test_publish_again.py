@@ -57,7 +57,7 @@ async def in_thread(work: Callable[[], object]) -> None:
 
 
 def commit_and_publish_end(writer: Publisher, tenant_id: int, topic: str) -> Callable[[], None]:
-    """Return a function that commits the end of a job and publishes it with the links of the writer."""
+    """Return a function that commits the end of a job, publishes it through `writer`, and marks it as sent."""
 
     def commit_and_publish() -> None:
         payload = {"topic": topic, "attempt": 1, "status": "DONE"}
