@@ -7,6 +7,9 @@ MAX_DIGITS = 18
 """Numbers with up to this many digits fit into a bigint. Python refuses to parse numbers of several thousand digits."""
 MAX_SEARCH_LETTERS = 100
 """Each word of a search is a condition of its own, so a long search would be a long query."""
+MAX_SEARCH_WORDS = 20
+"""A word may become a regular expression, of which PostgreSQL keeps 32. If there were more words, it would compile each
+expression again for every row."""
 
 
 def number_param(request: Request, name: str) -> int | None:
@@ -35,13 +38,15 @@ def flag_param(request: Request, name: str) -> bool | None:
 def search_param(request: Request) -> str | None:
     """Return the parameter `search`, or None if it was not sent.
 
-    Raises ValidationError if it is too long or has null characters.
+    Raises ValidationError if it is too long, has too many words, or has null characters.
     """
     text = request.query_params.get("search")
     if text is None:
         return None
     if len(text) > MAX_SEARCH_LETTERS:
         raise ValidationError({"search": [f"Search for at most {MAX_SEARCH_LETTERS} letters."]})
+    if len(text.split()) > MAX_SEARCH_WORDS:
+        raise ValidationError({"search": [f"Search for at most {MAX_SEARCH_WORDS} words."]})
     if "\0" in text:  # PostgreSQL does not accept null characters
         raise ValidationError({"search": ["Null characters are not allowed."]})
     return text

@@ -95,13 +95,21 @@ def _with_letter(request: HttpRequest, event: Event, act: Callable[[DeadLetters,
         return problem(400, "invalid", 'Send {"queue": …, "id": …}.')
     if queue not in QUEUES or len(letter_id) > MOST_ID_LETTERS:
         return problem(404, "letter_gone", "There is no such dead letter.")
-    try:
-        done = letters.with_letter(queue, letter_id, act)
-    except JobStateError:
-        _audit(request, event, f"letter:{letter_id}", outcome="refused", queue=queue)
-        raise
-    _audit(request, event, f"letter:{letter_id}", queue=queue)
-    return JsonResponse({"done": done})
+
+    def act_and_audit(letters_of_queue: DeadLetters, letter: Letter) -> str:
+        # Here and not after `with_letter`: that can still fail when the letter is sent back or deleted already.
+        outcome = "failed"
+        try:
+            done = act(letters_of_queue, letter)
+            outcome = "ok"
+        except JobStateError:
+            outcome = "refused"
+            raise
+        finally:
+            _audit(request, event, f"letter:{letter_id}", outcome=outcome, queue=queue)
+        return done
+
+    return JsonResponse({"done": letters.with_letter(queue, letter_id, act_and_audit)})
 
 
 def _audit(request: HttpRequest, event: Event, subject: str = "", outcome: str = "ok", **more: object) -> None:

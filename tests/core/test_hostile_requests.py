@@ -65,10 +65,16 @@ def test_an_id_too_large_for_the_database_does_not_exist(client: Client, door: s
         refused(answer, 404)
 
 
-@pytest.mark.parametrize("search", ["\0", "김\0", "a " * 5000, "x" * 101])
+@pytest.mark.parametrize("search", ["\0", "김\0", "a " * 5000, "x" * 101, "ㄱ " * 21])
 @pytest.mark.parametrize("door", LISTS)
 def test_a_search_that_the_database_cannot_do_is_refused(client: Client, door: str, search: str) -> None:
     assert "search" in refused(client.get(f"/api/v1/{door}/", {"search": search}))["fields"]
+
+
+@pytest.mark.parametrize("search", ["\0", "x" * 101, "ㄱ " * 21])
+def test_an_export_of_such_a_search_is_refused(client: Client, search: str) -> None:
+    answer = client.post("/api/v1/students/export/", {"search": search}, content_type="application/json")
+    assert "search" in refused(answer)["fields"]
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "9" * 30, "9" * 5000, "\0", "last-but-one"])

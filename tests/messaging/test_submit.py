@@ -1,5 +1,7 @@
 """Submitting a bulk message takes few statements for any number of recipients, and creates everything or nothing."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -8,7 +10,9 @@ from pytest_django import Settings
 from academy import messages
 from academy.adapters.db.django import repositories_messages
 from academy.adapters.db.django.repositories_lectures import create_lecture
+from academy.adapters.db.django.repositories_messages import Addressee
 from academy.adapters.db.django.repositories_students import delete_student, enroll_student
+from academy.domain.messages import To
 from academy.messages import WrongMessageError
 from apps.domains.ai.models import AIJob
 from apps.domains.messaging.models import Message
@@ -61,6 +65,19 @@ def test_a_student_who_left_the_academy_gets_no_message(bench: MessagingBench) -
 def test_a_text_that_becomes_too_long_with_a_name_is_refused(bench: MessagingBench) -> None:
     with pytest.raises(WrongMessageError, match="more than 2000 letters: shorten it"):
         bench.write("{name}" * 300, bench.student("긴이름의학생"), bench.student("가장긴이름의학생"))
+
+
+def test_no_text_is_filled_in_after_one_that_is_too_long() -> None:
+    filled = []
+
+    def addressees() -> Iterator[Addressee]:
+        for number in range(5000):
+            filled.append(number)
+            yield Addressee(number, "긴" * 50, "01012345678")
+
+    with pytest.raises(WrongMessageError, match="shorten it"):
+        messages.drafts_to(addressees(), "{name}" * 333, To.PARENT)
+    assert filled == [0]
 
 
 def test_a_lecture_with_too_many_students_is_refused(bench: MessagingBench, monkeypatch: pytest.MonkeyPatch) -> None:

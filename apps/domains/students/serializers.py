@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from academy.adapters.excel.phones import normalise_korean_mobile
 from academy.domain.student_rows import Column, ProblemCode, RowProblem, StudentRow, read_row
-from apps.core.query_params import MAX_SEARCH_LETTERS
+from apps.core.query_params import MAX_SEARCH_LETTERS, MAX_SEARCH_WORDS
 from apps.domains.students.models import Student
 
 
@@ -96,3 +96,8 @@ class ExportForm(serializers.Serializer[Any]):
 
     lecture = serializers.IntegerField(required=False, allow_null=True, min_value=1)
     search = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=MAX_SEARCH_LETTERS)
+
+    def validate_search(self, search: str | None) -> str | None:
+        if len((search or "").split()) > MAX_SEARCH_WORDS:
+            raise serializers.ValidationError(f"Search for at most {MAX_SEARCH_WORDS} words.")
+        return search
