@@ -27,7 +27,7 @@ from realtime.protocol.place import Place
 from realtime.records.errors import BadRecordError, FeedUnavailableError
 from realtime.records.record import Record
 from realtime.records.scripts import Limits, Named
-from realtime.records.topics import TopicFilter, is_unlisted
+from realtime.records.topics import STATS, TopicFilter
 from realtime.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -52,8 +52,8 @@ class Hub:
         self._limits = limits or Limits()
         self._flush_seconds = flush_seconds
         self._feeds: dict[int, FollowedFeed] = {}
-        self._polled: dict[tuple[int, str], float] = {}
-        """By tenant and unlisted topic, when a poll last named the topic, by the loop's clock."""
+        self._polled: dict[int, float] = {}
+        """By tenant, when a poll last named the figures, by the loop's clock."""
         self._pulse = Pulse(reader.link, self._feeds.values)
         self._run_task: asyncio.Task[None] | None = None
         self._pulse_task: asyncio.Task[None] | None = None
@@ -106,8 +106,8 @@ class Hub:
         Raise FeedUnavailableError if the feed cannot be read or is delayed. A poll gets one answer, so the server could
         not send the missing records of a delayed feed later.
         """
-        for topic in filter(is_unlisted, topics.named):
-            self._polled[tenant_id, topic] = asyncio.get_running_loop().time()
+        if STATS in topics.patterns:
+            self._polled[tenant_id] = asyncio.get_running_loop().time()
         async with self._held_feed(tenant_id) as feed:
             if feed.broadcast.delayed_seconds is not None:
                 raise FeedUnavailableError("The feed cannot be read at the moment; try again in a few seconds.")
@@ -164,13 +164,12 @@ class Hub:
         feed = self._feeds.get(tenant_id)
         return None if feed is None else feed.broadcast.delayed_seconds
 
-    def watching(self, topic: str) -> list[int]:
-        """Return the tenants of the clients of this process that watch this unlisted topic, or polled it lately."""
+    def watching_figures(self) -> list[int]:
+        """Return the tenants of the clients of this process that watch the figures (`STATS`), or polled them lately."""
         earliest = asyncio.get_running_loop().time() - POLLED_SECONDS
-        self._polled = {key: at for key, at in self._polled.items() if at >= earliest}
-        polled = {tenant_id for tenant_id, named in self._polled if named == topic}
-        named = {tenant_id for tenant_id, feed in self._feeds.items() if feed.broadcast.is_named(topic)}
-        return sorted(polled | named)
+        self._polled = {tenant_id: at for tenant_id, at in self._polled.items() if at >= earliest}
+        named = {tenant_id for tenant_id, feed in self._feeds.items() if feed.broadcast.is_named(STATS)}
+        return sorted(self._polled.keys() | named)
 
     def positions(self) -> dict[int, tuple[str, int]]:
         """Return epoch and offset of each feed that this process follows. The epoch is empty before the first load."""

@@ -59,7 +59,7 @@ class Reporter:
         keys = self._keys
         names = [keys.reports(), keys.watched(), keys.memory(), keys.memory_noted()]
         watched = WATCHED_SECONDS if watching else 0
-        limits = [MEMORY_PAUSE_SECONDS, MOST_MEMORY_ENTRIES, FORGOTTEN_SECONDS]
+        limits = [MEMORY_PAUSE_SECONDS, MOST_MEMORY_ENTRIES, FORGOTTEN_SECONDS, LIVE_SECONDS]
         return bool(self._script(names, [self.process, text, watched, *limits]))
 
     def withdraw(self) -> None:

@@ -17,7 +17,6 @@ from realtime import conf
 from realtime.connect.connections import Connections
 from realtime.feed.hub import Hub
 from realtime.publish.reports import REPORT_SECONDS, WATCHED_REPORT_SECONDS, Reporter
-from realtime.records.topics import STATS
 from realtime.redis import links
 from realtime.web.measurer import Measurer
 
@@ -45,7 +44,7 @@ class Figures:
         due, before = loop.time(), [0]
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            here = self._hub.watching(STATS)
+            here = self._hub.watching_figures()
             if loop.time() < due and not set(here) - set(before):
                 continue
             before = here

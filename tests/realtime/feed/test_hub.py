@@ -22,7 +22,7 @@ from realtime.publish import Publisher
 from realtime.records.errors import FeedUnavailableError
 from realtime.records.keys import Keys
 from realtime.records.scripts import Limits, Named, Snapshot
-from realtime.records.topics import TopicFilter
+from realtime.records.topics import STATS, TopicFilter
 from realtime.repair.rebuild import Rebuild
 from tests.realtime.carriers import RecordingCarrier
 from tests.realtime.sources import ListedSource
@@ -344,3 +344,11 @@ async def test_a_topic_that_a_client_names_during_a_read_of_the_whole_feed_is_re
         "job:named": "DONE",
         "job:other": "UNKNOWN",
     }
+
+
+async def test_a_poll_counts_as_watching_only_if_it_names_the_figures(hub: Hub, tenant_id: int) -> None:
+    """A poll may name 200 topics, so the hub must not remember whatever a poll names."""
+    await hub.snapshot(tenant_id, TopicFilter.of(f"stats:{number}" for number in range(200)))
+    assert (hub.watching_figures(), hub._polled) == ([], {})
+    await hub.snapshot(tenant_id, TopicFilter.of([STATS]))
+    assert (hub.watching_figures(), len(hub._polled)) == ([tenant_id], 1)

@@ -1,5 +1,6 @@
 """Tests of reports: which processes are read, and which processes learn that a client watches figures."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,6 +41,20 @@ def test_a_process_that_died_is_forgotten(redis: Redis, monkeypatch: pytest.Monk
     monkeypatch.setattr(reports, "LIVE_SECONDS", -1.0)
     assert read_reports(redis)[1] == []
     assert redis.hlen(Keys().reports()) == 0
+
+
+def test_the_reports_of_processes_that_were_killed_do_not_pile_up_while_nobody_watches(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "LIVE_SECONDS", 0.05)
+    for _ in range(5):
+        Reporter(redis).report({})
+    redis.hset(Keys().reports(), "odd", "no report")
+    time.sleep(1.1)  # the script compares whole seconds
+    redis.delete(Keys().memory_noted())  # a minute later
+    last = Reporter(redis)
+    last.report({})
+    assert redis.hkeys(Keys().reports()) == [last.process.encode()]
 
 
 def test_every_process_learns_that_a_client_of_one_of_them_watches(redis: Redis) -> None:
