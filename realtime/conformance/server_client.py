@@ -33,7 +33,8 @@ async def nothing() -> None:
 class Judged:
     """A server, and the checks of one session with it.
 
-    `new_ticket` returns a ticket that nobody has used. `publish` changes a record that the holder of the ticket may watch.
+    `new_ticket` returns a ticket that nobody has used. `publish` changes a record that the holder of the ticket may
+    watch.
     """
 
     def __init__(

@@ -190,7 +190,10 @@ async def _submit(academies: dict[str, Academy], chance: random.Random) -> None:
 async def _until_settled(
     academies: dict[str, Academy], roamers: dict[str, list[Roamer]], roaming: Sequence[asyncio.Future[None]]
 ) -> None:
-    """Wait until all jobs have ended, and no client holds an unfinished job or lacks a job that a snapshot still shows."""
+    """Wait until all jobs have ended, and all clients know it.
+
+    This is when no client holds an unfinished job, or lacks a job that a snapshot still shows.
+    """
 
     async def unheard() -> list[str]:
         found = []
