@@ -106,6 +106,20 @@ def test_a_video_that_was_cancelled_while_the_last_file_was_stored_leaves_none(v
     assert kept(video) == []
 
 
+def test_a_late_sweep_keeps_the_files_of_a_video_that_was_renamed(video: ClaimedVideo, made: Path) -> None:
+    """The worker dies before it deletes the files of the attempt that failed. The sweep is only after the new title."""
+    leave_behind(video, video.attempt)
+    videos.fail(video, "timeout", "It took too long.")
+    videos.retry(video.tenant_id, video.video_id)
+    again = videos.claim(video.tenant_id, video.video_id, lease_alive=False)
+    assert isinstance(again, ClaimedVideo)
+    keep_files(again, made, NAMES, nothing)
+    Videos().finish(again, {"hls_path": f"{again.folder}/master.m3u8", "duration": 2.0})
+    videos.rename(video.tenant_id, video.video_id, "New title")
+    sweep_discarded()
+    assert kept(video) == [str(again.attempt)]
+
+
 def test_if_storing_is_stopped_no_file_stays(video: ClaimedVideo, made: Path) -> None:
     def stop(percent: float) -> None:
         if percent > 50:

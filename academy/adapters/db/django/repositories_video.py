@@ -113,9 +113,12 @@ def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple
     """
     rows = rows_of(tenant_id, Video).filter(pk__in=video_ids).values_list("pk", "status", "attempt", "hls_path")
     return {
-        video_id: (status, made_attempt(hls_path, attempt) if status == VideoStatus.READY else attempt)
-        for video_id, status, attempt, hls_path in rows
+        video_id: (status, _needed_attempt(status, attempt, hls_path)) for video_id, status, attempt, hls_path in rows
     }
+
+
+def _needed_attempt(status: str, attempt: int, hls_path: str) -> int:
+    return made_attempt(hls_path, attempt) if status == VideoStatus.READY else attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class Discarded:
     video_id: int
     status: str
     attempt: int
+    """The attempt that made the files of a READY video, and the current attempt of another video."""
     source: str
     deleted_at: datetime | None
     announced_at: datetime | None
@@ -146,7 +150,8 @@ def take_discarded(patience: timedelta) -> Discarded | None:
             return None
         video.files_due_at = now + patience
         video.save(update_fields=["files_due_at"])
-    fields = video.tenant_id, video.pk, video.status, video.attempt, video.source, video.deleted_at
+    attempt = _needed_attempt(video.status, video.attempt, video.hls_path)
+    fields = video.tenant_id, video.pk, video.status, attempt, video.source, video.deleted_at
     announced_at = video.created_at if video.was_announced else None
     return Discarded(*fields, announced_at, due_at=video.files_due_at)
 
