@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.asyncio(loop_sc
 API = "/api/v1/messages/"
 REFUSED = "01055559999"
 ENOUGH_TABS = 80
+STORED = "JSON.stringify({...sessionStorage})"
 
 
 @pytest.fixture
@@ -369,7 +370,10 @@ async def test_a_draft_survives_another_language_and_another_view_but_is_no_othe
     await page.go_back()
     await expect(page.get_by_label("Text", exact=True)).to_have_value("초안입니다")
     await expect(page.locator(".picked button")).to_have_count(1)
+    assert "초안입니다" in await page.evaluate(STORED)
     await page.get_by_role("button", name="Sign out", exact=True).click()
+    await expect(page.locator("#sign-in")).to_be_visible()
+    assert "초안입니다" not in await page.evaluate(STORED)
     await page.get_by_label("User name").fill("staff")
     await page.get_by_label("Academy code").fill("hanbit")
     await page.get_by_label("Password", exact=True).fill("academy-demo")

@@ -54,8 +54,6 @@ def account_asked_for(request: Request) -> int:
         return caller.user_id
     if caller.role not in OFFICE:
         raise PermissionDenied(f"The role {caller.role.value!r} sees its own sessions only.", "role_refused")
-    if caller.role not in OFFICE:
-        raise PermissionDenied(f"The role {caller.role.value!r} sees its own sessions only.", "role_refused")
     role = repositories_core.role_in(caller.tenant_id, user_id)
     if role is None:
         raise NotFound("There is no such account.")

@@ -256,6 +256,7 @@ function bindForms() {
   at("sign-out").addEventListener("click", () => {
     api.signOut();
     leave();
+    sessionStorage.clear(); // drafts and file names, which the next person at this computer could read
   });
   at("show-sign-ins").addEventListener("click", () => signIns.open());
   at("language").addEventListener("click", () => {

@@ -1,5 +1,5 @@
 // The message that somebody is writing. It is kept while another view is shown. A reload keeps it without the picked
-// students. When another user signs in, it is dropped.
+// students, until its user signs out. When another user signs in, it is dropped.
 
 const KEY = "academy.message-draft";
 
