@@ -77,6 +77,14 @@ def test_an_export_of_such_a_search_is_refused(client: Client, search: str) -> N
     assert "search" in refused(answer)["fields"]
 
 
+@pytest.mark.parametrize("path", ["messages/", "messages/preview/", "lectures/1/students/"])
+def test_a_list_that_is_too_long_is_refused_without_a_message_for_each_item(client: Client, path: str) -> None:
+    body = {"text": "a", "students": [0] * 100_000}
+    answer = client.post(f"/api/v1/{path}", body, content_type="application/json")
+    assert len(refused(answer)["fields"]["students"]) == 1
+    assert len(answer.content) < 500
+
+
 @pytest.mark.parametrize("page", ["0", "-1", "9" * 30, "9" * 5000, "\0", "last-but-one"])
 @pytest.mark.parametrize("door", LISTS)
 def test_an_invalid_page_does_not_exist(client: Client, door: str, page: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from academy.domain.lectures import MAX_ENROLLED_AT_ONCE
+from apps.core.id_lists import IdListField
 from apps.domains.lectures.models import Enrollment, Lecture, Session
 
 
@@ -81,11 +82,7 @@ class EnrolmentForm(serializers.Serializer[Any]):
 class EnrolmentsForm(serializers.Serializer[Any]):
     """The students to enrol in a lecture."""
 
-    students = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
-        allow_empty=False,
-        max_length=MAX_ENROLLED_AT_ONCE,
-    )
+    students = IdListField(max_length=MAX_ENROLLED_AT_ONCE)
 
 
 class EnrolledAnswer(serializers.Serializer[Any]):

@@ -9,9 +9,8 @@ from academy.adapters.db.django.repositories_messages import MessageTotals
 from academy.domain.messages import MAX_RECIPIENTS, MAX_TEXT_LETTERS, CostClass, To
 from academy.jobs import retry_can_help
 from academy.message_previews import Preview, Sample, SharedNumber
+from apps.core.id_lists import MAX_ID, IdListField
 from apps.domains.messaging.models import Message, MessageJob
-
-MAX_ID = 2**63 - 1
 
 
 class MessageForm(serializers.Serializer[Any]):
@@ -22,12 +21,7 @@ class MessageForm(serializers.Serializer[Any]):
     )
     to = serializers.ChoiceField(choices=[to.value for to in To], default=To.PARENT.value)
     lecture = serializers.IntegerField(required=False, min_value=1, max_value=MAX_ID)
-    students = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=MAX_ID),
-        required=False,
-        allow_empty=False,
-        max_length=MAX_RECIPIENTS,
-    )
+    students = IdListField(required=False, max_length=MAX_RECIPIENTS)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if ("lecture" in attrs) == ("students" in attrs):
