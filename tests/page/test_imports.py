@@ -170,8 +170,10 @@ async def test_failed_rows_are_listed_in_pages_with_line_and_reason(sign_in: Sig
 async def test_an_import_of_the_sample_is_still_shown_after_a_reload(sign_in: SignIn) -> None:
     page = await sign_in("saebom", "owner")
     await is_live(page)
-    await page.get_by_role("button", name="샘플로 해 보기").click()
+    sample = page.get_by_role("button", name="샘플로 해 보기")
+    await sample.press("Enter")
     await ends(page, "샘플 학생 2000명.xlsx")
+    await expect(sample).to_be_focused()
     await page.reload()
     await ends(page, "샘플 학생 2000명.xlsx")
 

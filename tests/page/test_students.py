@@ -208,9 +208,11 @@ async def test_what_is_found_is_exported_with_progress_and_downloaded(
     page = await opened(console)
     await find(page, "ㅅㄱㅁㅈ")
     await lists(page, 1)
-    await page.get_by_role("button", name="엑셀로 내보내기").press("Enter")
+    export = page.get_by_role("button", name="엑셀로 내보내기")
+    await export.press("Enter")
     exported = page.locator("#students .export")
     await expect(exported).to_have_attribute("data-status", "DONE", timeout=PATIENCE)
+    await expect(export).to_be_focused()
     await expect(exported).to_contain_text("학생 명단")
     async with page.expect_download() as started:
         await exported.get_by_role("button", name="파일 내려받기").press("Enter")

@@ -27,3 +27,16 @@ export function cell(tag, text, attributes) {
   node.textContent = text;
   return node;
 }
+
+/** Disables a button while its work runs. The browser takes the focus from a disabled button, so the button gets it back.
+ *  @param {HTMLElement} button @param {() => Promise<void>} work */
+export async function whileDisabled(button, work) {
+  const focused = document.activeElement === button;
+  button.setAttribute("disabled", "");
+  try {
+    await work();
+  } finally {
+    button.removeAttribute("disabled");
+  }
+  if (focused && document.activeElement === document.body) button.focus({ preventScroll: true });
+}

@@ -26,10 +26,15 @@ export async function attempt(form, work) {
   let problem = null;
   await work().catch((error) => { problem = error; });
   fields.removeAttribute("disabled");
-  if (!problem) return;
+  if (!problem) return keepFocus(focused);
   if (problem.status === 401 && !ASKING_FOR_PASSWORDS.includes(form)) return leave(problem);
   complain(`${form}-problem`, problem);
   focused?.focus();
+}
+
+/** Gives the focus back to what was used, if the disabled form lost it. @param {HTMLElement | null} focused */
+function keepFocus(focused) {
+  if (document.activeElement === document.body) focused?.focus({ preventScroll: true });
 }
 
 /** @param {string} form @param {(values: {[name: string]: string}) => Promise<void>} work */

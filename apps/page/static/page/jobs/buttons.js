@@ -1,6 +1,6 @@
 // The buttons to cancel and to retry a job, which are there only where they are allowed and can help.
 
-import { element } from "../dom.js";
+import { element, whileDisabled } from "../dom.js";
 import { explain, t } from "../strings.js";
 import { change, mayCancel, mayRetry } from "./deeds.js";
 import { nameOf } from "./kinds.js";
@@ -17,8 +17,8 @@ export class Buttons {
   node = element("div", { class: "deeds" }, this.#cancel, this.#retry, this.#trouble);
 
   constructor() {
-    this.#cancel.addEventListener("click", () => this.#do(this.#cancel, "cancel"));
-    this.#retry.addEventListener("click", () => this.#do(this.#retry, "retry"));
+    this.#cancel.addEventListener("click", () => whileDisabled(this.#cancel, () => this.#do("cancel")));
+    this.#retry.addEventListener("click", () => whileDisabled(this.#retry, () => this.#do("retry")));
   }
 
   /** @param {Work} work */
@@ -37,10 +37,9 @@ export class Buttons {
     button.setAttribute("aria-label", t(`${key}_named`, { name }));
   }
 
-  /** @param {HTMLElement} button @param {"cancel" | "retry"} deed */
-  async #do(button, deed) {
+  /** @param {"cancel" | "retry"} deed */
+  async #do(deed) {
     if (!this.#work) return;
-    button.setAttribute("disabled", "");
     this.#trouble.textContent = "";
     try {
       await change(this.#work.topic, deed);
@@ -48,6 +47,5 @@ export class Buttons {
       const { code, message } = /** @type {{code: string, message: string}} */ (error);
       this.#trouble.textContent = explain("error", code, message);
     }
-    button.removeAttribute("disabled");
   }
 }

@@ -1,7 +1,7 @@
 // What has come of a job: the counts of an import with its failed rows, the file of an export, a video to play.
 
 import * as api from "../api.js";
-import { element } from "../dom.js";
+import { element, whileDisabled } from "../dom.js";
 import { explain, t } from "../strings.js";
 import { isOffice, mayDownload } from "./deeds.js";
 import { FailedRows } from "./failed-rows.js";
@@ -35,7 +35,7 @@ export class Result {
     this.#rows = new FailedRows("job-rows", read, () => saveFailedRows(this.#id, read, this.#name, isOffice()));
     this.node.append(this.#rows.node);
     this.#recipients.setAttribute("href", `/messages/${this.#id}`);
-    this.#download.addEventListener("click", () => this.#save());
+    this.#download.addEventListener("click", () => whileDisabled(this.#download, () => this.#save()));
     this.#playButton.addEventListener("click", () => play(this.#id));
   }
 
@@ -66,7 +66,6 @@ export class Result {
   }
 
   async #save() {
-    this.#download.setAttribute("disabled", "");
     this.#trouble.textContent = "";
     try {
       const answer = await api.call(`/api/v1/jobs/${encodeURIComponent(this.#id)}/file/`, { timeout: FILE_MS });
@@ -75,6 +74,5 @@ export class Result {
       const { code, message } = /** @type {api.ApiError} */ (error);
       this.#trouble.textContent = explain("error", code, message);
     }
-    this.#download.removeAttribute("disabled");
   }
 }

@@ -2,7 +2,7 @@
 
 import * as api from "../api.js";
 import { Bar } from "../bar.js";
-import { cell, element } from "../dom.js";
+import { cell, element, whileDisabled } from "../dom.js";
 import { addressOf } from "../frame/addresses.js";
 import { isTerminal } from "../../realtime/client.js";
 import { kindName, nameOf, reasonOf, stateName, stateOf } from "../jobs/kinds.js";
@@ -35,7 +35,7 @@ export class Export {
   constructor(live, onTrouble) {
     this.#live = live;
     this.#onTrouble = onTrouble;
-    this.#download.addEventListener("click", () => this.#save());
+    this.#download.addEventListener("click", () => whileDisabled(this.#download, () => this.#save()));
     this.render();
   }
 
@@ -99,7 +99,6 @@ export class Export {
   async #save() {
     const record = this.#record;
     if (!record) return;
-    this.#download.setAttribute("disabled", "");
     this.#problem.textContent = "";
     try {
       const answer = await api.call(`/api/v1/jobs/${record.topic.slice("job:".length)}/file/`, { timeout: FILE_MS });
@@ -108,6 +107,5 @@ export class Export {
       const { code, message } = /** @type {api.ApiError} */ (error);
       this.#problem.textContent = explain("error", code, message);
     }
-    this.#download.removeAttribute("disabled");
   }
 }

@@ -1,6 +1,6 @@
 // The list of students, with a search, a filter by lecture and an export. And the list of removed students.
 
-import { cell, element } from "../dom.js";
+import { cell, element, whileDisabled } from "../dom.js";
 import { saveTemplate } from "../imports/imports.js";
 import { PagedTable } from "../parts/paged-table.js";
 import { SearchBox } from "../parts/search-box.js";
@@ -139,9 +139,7 @@ export class StudentList {
   }
 
   async #startExport() {
-    this.#export.setAttribute("disabled", "");
-    await this.#exported.start(this.#table.filterOf("search"), this.#table.filterOf("lecture"));
-    this.#export.removeAttribute("disabled");
+    await whileDisabled(this.#export, () => this.#exported.start(this.#table.filterOf("search"), this.#table.filterOf("lecture")));
   }
 
   /** @param {string} chosen */
