@@ -172,3 +172,5 @@ async def test_the_form_asks_for_a_file_if_none_is_chosen(sign_in: SignIn) -> No
     await page.get_by_label("제목").fill("제목만")
     await page.get_by_role("button", name="올리기").click()
     await expect(page.locator("#video-problem")).to_have_text("동영상 파일을 선택해 주십시오.")
+    await page.set_input_files("#video-file", {"name": "수업.mp4", "mimeType": "video/mp4", "buffer": b"video"})
+    await expect(page.locator("#video-problem")).to_be_empty()

@@ -3,7 +3,7 @@
 import { ApiError } from "../api.js";
 import { at } from "../dom.js";
 import { onSubmit, showSent } from "../forms.js";
-import { complain, say } from "../sentences.js";
+import { complain, say, tryAgain } from "../sentences.js";
 import { t } from "../strings.js";
 import { brokenUpload, forgetUpload, isSameFile, noted } from "./broken-upload.js";
 import * as videos from "./videos.js";
@@ -75,6 +75,7 @@ export function bindVideoForm(learn) {
   chosen.addEventListener("change", () => {
     const file = chosen.files?.[0];
     name.textContent = file?.name ?? "";
+    if (file) tryAgain("video-problem");
     if (file && !title.value) title.value = file.name.replace(/\.[^.]*$/, "").slice(0, 100);
   });
   onSubmit("video", async () => {
