@@ -129,6 +129,9 @@ async def test_a_message_to_a_lecture_is_written_previewed_and_sent_by_keyboard_
     await tab_to(page, page.get_by_role("button", name=insert))
     await page.keyboard.press("Enter")
     await expect(page.locator("#messages-text")).to_be_focused()
+    await page.keyboard.press("Control+Z")
+    await expect(page.locator("#messages-text")).to_have_value("")
+    await page.keyboard.press("Control+Y")
     text = f" 학생, 내일 휴강입니다. {uuid4()}"
     await page.keyboard.type(text)
     names = [(await api.get("/api/v1/students/", params={"lecture": lecture["id"]})).json()["results"][0]["name"]]

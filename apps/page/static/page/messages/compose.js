@@ -84,9 +84,8 @@ export class Compose {
     this.#text.value = this.#draft.text;
     this.#text.addEventListener("input", () => this.#changed());
     this.#insert.addEventListener("click", () => {
-      this.#text.setRangeText(NAME, this.#text.selectionStart, this.#text.selectionEnd, "end");
       this.#text.focus();
-      this.#changed();
+      document.execCommand("insertText", false, NAME); // unlike a new value, this can be undone with Ctrl-Z
     });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
