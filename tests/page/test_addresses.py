@@ -64,8 +64,8 @@ async def test_a_link_to_a_job_that_does_not_exist_says_so(console: Console, pat
 async def test_a_link_that_the_role_may_not_open_says_so_and_keeps_the_address(console: Console) -> None:
     page = await console.open("/videos", "student")
     await shows(page, "refused")
-    await expect(page.get_by_role("heading", name="직원용 화면입니다")).to_be_visible()
-    await expect(page).to_have_title("직원용 화면입니다 · 학원 작업 현황")
+    await expect(page.get_by_role("heading", name="다른 역할의 화면입니다")).to_be_visible()
+    await expect(page).to_have_title("다른 역할의 화면입니다 · 학원 작업 현황")
     await expect(page).to_have_url(re.compile("/videos$"))
 
 

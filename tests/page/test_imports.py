@@ -214,7 +214,7 @@ async def test_teachers_may_watch_and_students_see_that_the_page_is_for_staff(si
     await is_live(teacher)
     await expect(teacher.get_by_role("button", name="샘플로 해 보기")).to_be_hidden()
     student = await sign_in("hanbit", "student")
-    await expect(student.get_by_role("heading", name="직원용 화면입니다")).to_be_focused()
+    await expect(student.get_by_role("heading", name="다른 역할의 화면입니다")).to_be_focused()
     await expect(student.locator("#connection")).to_be_hidden()
 
 

@@ -131,4 +131,4 @@ async def test_other_addresses_stay_closed_to_students(console: Console) -> None
     await is_live(page)
     for path in ("/videos", "/students/import", "/lectures"):
         await page.goto(console.address + path)
-        await expect(page.get_by_role("heading", name="직원용 화면입니다")).to_be_visible(timeout=PATIENCE)
+        await expect(page.get_by_role("heading", name="다른 역할의 화면입니다")).to_be_visible(timeout=PATIENCE)

@@ -301,7 +301,7 @@ async def test_staff_may_add_students_and_a_student_may_not_open_the_view(consol
     staff = await opened(console, "/students", "staff")
     await expect(staff.get_by_role("button", name="학생 추가")).to_be_visible()
     student = await console.open("/students", "student")
-    await expect(student.get_by_role("heading", name="직원용 화면입니다")).to_be_visible(timeout=PATIENCE)
+    await expect(student.get_by_role("heading", name="다른 역할의 화면입니다")).to_be_visible(timeout=PATIENCE)
 
 
 async def test_everything_is_said_in_english_too_and_the_language_changes_at_once(

@@ -190,10 +190,10 @@ export const TEXT = {
   repeat_password: ["새 비밀번호 확인", "New password again"],
   error_repeat_differs: ["새 비밀번호가 서로 다릅니다.", "The two new passwords differ."],
   change: ["변경", "Change"],
-  staff_only_title: ["직원용 화면입니다", "This page is for staff"],
+  staff_only_title: ["다른 역할의 화면입니다", "This page is for other roles"],
   staff_only: [
-    "이 주소는 학원 직원이 쓰는 화면입니다. 처음 화면에서 내게 맞는 화면을 볼 수 있습니다.",
-    "The academy’s staff use this address. The first page shows what is there for you.",
+    "이 화면은 다른 역할의 계정이 씁니다. 처음 화면에서 내게 맞는 화면을 볼 수 있습니다.",
+    "Accounts with another role use this address. The first page shows what is there for you.",
   ],
   to_home: ["처음 화면으로", "To the first page"],
   choose: ["파일 선택", "Choose a file"],

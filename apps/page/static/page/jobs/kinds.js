@@ -60,7 +60,7 @@ export function summaryOf(record) {
 }
 
 // PostgreSQL and Redis give the fields of a result in different orders.
-const RESULT_ORDER = ["created", "restored", "existing", "failed"];
+const RESULT_ORDER = ["total", "sent", "created", "restored", "existing", "failed"];
 
 /** @param {string} name */
 const placeOf = (name) => (RESULT_ORDER.indexOf(name) + 1 || RESULT_ORDER.length + 1);

@@ -25,7 +25,7 @@ export const WORDS = {
   lectures_is_archived: ["보관됨", "Archived"],
   lectures_edit: ["고치기", "Change"],
   lectures_archive: ["보관", "Archive"],
-  lectures_take_back: ["다시 운영", "Take back"],
+  lectures_take_back: ["다시 운영", "Make active again"],
   lectures_delete: ["삭제", "Delete"],
   lectures_write: ["수강생에게 문자 쓰기", "Write to its students"],
   lectures_upload: ["동영상 올리기", "Upload a video"],

@@ -19,7 +19,7 @@ const WORDS = {
   people_every_state: ["모든 상태", "All states"],
   people_active: ["사용 중", "Open"],
   people_inactive: ["닫힘", "Closed"],
-  people_no_password: ["아직 로그인하지 않음", "Not signed in yet"],
+  people_no_password: ["비밀번호 없음", "No password yet"],
   people_code_valid: ["코드 발급됨", "Code issued"],
   people_name: ["이름", "Name"],
   people_username: ["사용자 이름", "User name"],
