@@ -179,6 +179,9 @@ async def test_an_account_from_its_code_to_its_end_by_keyboard_alone(
     await fill_in(theirs, "hanbit", username, code.replace(" ", "-"))
     await expect(theirs.get_by_label("새 비밀번호", exact=True)).to_be_focused(timeout=PATIENCE)
     await expect(theirs.get_by_role("heading", name="새 비밀번호 정하기")).to_be_visible()
+    await expect(theirs.get_by_label("새 비밀번호", exact=True)).to_have_accessible_description(
+        re.compile("문장처럼 길게")
+    )
     await expect(theirs.get_by_label("현재 비밀번호")).to_be_hidden()
     await picture(theirs, f"choose-{width}")
     await theirs.reload()

@@ -187,6 +187,10 @@ export const TEXT = {
   back: ["돌아가기", "Back"],
   old_password: ["현재 비밀번호", "Current password"],
   new_password: ["새 비밀번호", "New password"],
+  password_hint: [
+    "나만 아는 문장처럼 길게 정하십시오. 띄어쓰기와 한글도 쓸 수 있습니다.",
+    "Choose a long one, for example a sentence of your own. Spaces and the letters of every language count.",
+  ],
   repeat_password: ["새 비밀번호 확인", "New password again"],
   error_repeat_differs: ["새 비밀번호가 서로 다릅니다.", "The two new passwords differ."],
   change: ["변경", "Change"],
