@@ -154,6 +154,29 @@ async def test_a_person_adds_changes_removes_and_restores_a_student_with_the_key
     assert await page.evaluate("document.documentElement.scrollWidth") == width
 
 
+async def test_a_form_that_is_open_before_the_lectures_are_loaded_offers_them_and_is_sent(console: Console) -> None:
+    page = await console.open("/")
+    await is_live(page)
+    loaded = asyncio.Event()
+
+    async def hold_back(route: Route) -> None:
+        await loaded.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/lectures/**", hold_back)
+    await page.get_by_role("link", name="학생", exact=True).click()
+    await page.get_by_role("button", name="학생 추가").press("Enter")
+    await page.get_by_label("이름", exact=True).fill("늦은강의")
+    await page.get_by_label("학부모 전화", exact=True).fill("02-123")
+    loaded.set()
+    await page.get_by_role("dialog").get_by_label("강의").select_option("중등 수학 A", timeout=PATIENCE)
+    await page.get_by_label("학부모 전화", exact=True).press("Enter")
+    await expect(page.get_by_role("dialog")).to_contain_text(
+        "학부모 전화번호를 010으로 시작하는 11자리로 적어 주십시오.", timeout=PATIENCE
+    )
+    await expect(page.get_by_role("dialog").locator("option:checked")).to_have_text("중등 수학 A")
+
+
 async def test_a_removed_student_is_restored_from_the_list_of_removed_ones(console: Console, system: System) -> None:
     student_id = await added(system, "남궁민수", "010-9996-0003")
     async with system.client(username="staff") as staff:

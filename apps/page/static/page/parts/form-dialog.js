@@ -81,7 +81,7 @@ export class FormDialog {
     const id = `${this.#id}-${name}`;
     const all = { id, name, "aria-describedby": `${id}-hint ${id}-problem`, ...attributes };
     const input = /** @type {HTMLInputElement | HTMLSelectElement} */ (element(options ? "select" : "input", all));
-    if (input instanceof HTMLSelectElement) input.append(...(options?.() ?? []).map(([key, text]) => new Option(text, key)));
+    if (input instanceof HTMLSelectElement) this.#fill(input, options?.() ?? []);
     if (value || !options) input.value = value;
     return element("div", { class: "form-field" }, element("label", { for: id }), input,
       element("p", { id: `${id}-hint`, class: "hint" }), element("p", { id: `${id}-problem`, class: "problem" }));
@@ -96,7 +96,15 @@ export class FormDialog {
     problem.textContent = code ? explain("error", this.#error.code, code) : "";
     if (code) input.setAttribute("aria-invalid", "true");
     else input.removeAttribute("aria-invalid");
-    if (input instanceof HTMLSelectElement) (options?.() ?? []).forEach(([, text], index) => { input.options[index].text = text; });
+    if (input instanceof HTMLSelectElement) this.#fill(input, options?.() ?? []);
+  }
+
+  /** Fills a choice. There may be more options than before, because they are still being loaded when a form opens.
+   *  @param {HTMLSelectElement} select @param {[value: string, text: string][]} options */
+  #fill(select, options) {
+    const chosen = select.value;
+    select.replaceChildren(...options.map(([key, text]) => new Option(text, key)));
+    if (options.some(([key]) => key === chosen)) select.value = chosen;
   }
 
   async #submit() {

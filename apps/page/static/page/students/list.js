@@ -150,6 +150,7 @@ export class StudentList {
       return; // the list works without the filter
     }
     this.#lecture.replaceChildren(new Option(t("students_all_lectures"), ""), ...this.#lectures.map(({ id, title }) => new Option(title, `${id}`)));
+    this.#form.render(); // it may be open already
     this.#lecture.value = chosen;
   }
 
