@@ -22,6 +22,9 @@ _SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
+_PROCESSORS: list[Any] = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+"""The processors of our loggers. A logger keeps this list from its first use, so there is one list for the process."""
+
 
 def logging_settings(level: str, audit_file: str | None = None) -> dict[str, Any]:
     """Return the dictionary for `logging.config.dictConfig`. Records of libraries have the same form as our own.
@@ -133,7 +136,7 @@ def _sender(record: logging.LogRecord) -> dict[str, Any]:
 def configure(settings: dict[str, Any]) -> None:
     """Configure structlog, and then the standard library. This is Django's LOGGING_CONFIG."""
     structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

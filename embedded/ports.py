@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+from collections import deque
 from pathlib import Path
 
 from embedded.errors import EmbeddedError
@@ -12,6 +13,7 @@ from embedded.errors import EmbeddedError
 HOST = "127.0.0.1"
 _LOWEST = 15_000
 _USUAL_EPHEMERAL = 32_768
+_chosen: deque[int] = deque(maxlen=1000)
 
 
 def _below_ephemeral() -> int:
@@ -44,7 +46,8 @@ def free_port() -> int:
     If a server had a port of the kernel's range, an outgoing connection could take it while the server is down. A
     client that tries to reach the server could even get the server's port and connect to itself. Processes that choose
     ports at the same time must use different shares of the ports, so that they never choose the same port:
-    `PORT_SHARE=0/2` is the first half.
+    `PORT_SHARE=0/2` is the first half. Within a process, the newest 1000 ports are not chosen again: they may belong to
+    servers that have not started yet.
     """
     chance = random.SystemRandom()
     share, shares = map(int, os.environ.get("PORT_SHARE", "0/1").split("/"))
@@ -52,7 +55,8 @@ def free_port() -> int:
     first = _LOWEST + share * size
     for _ in range(200):
         port = first + chance.randrange(size)
-        if is_free(port):
+        if port not in _chosen and is_free(port):
+            _chosen.append(port)
             return port
     raise EmbeddedError(f"No free TCP port was found between {first} and {first + size - 1} on {HOST}.")
 

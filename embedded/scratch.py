@@ -58,7 +58,8 @@ def _remove_abandoned() -> None:
     for folder in _ALL.iterdir():
         if not folder.is_dir():
             continue
-        held = _hold(folder)
-        if held is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-            held.close()
+        with contextlib.suppress(FileNotFoundError):  # its owner is deleting it now
+            held = _hold(folder)
+            if held is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                held.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.test import override_settings
 
-from academy.adapters.queue.sqs import SqsJobQueue, sqs_client
+from academy.adapters.queue.sqs import sqs_client
 from harness.system import System
 
 
@@ -23,10 +23,3 @@ def put_letter(system: System, queue: str, body: dict[str, Any] | str, reason: s
             },
         )
     return str(sent["MessageId"])
-
-
-def dead_letters(system: System, queue: str) -> int:
-    """Return how many dead letters a queue has."""
-    prefix = system.environment["SQS_QUEUE_PREFIX"]
-    with override_settings(SQS_ENDPOINT_URL=system.environment["SQS_ENDPOINT_URL"], SQS_QUEUE_PREFIX=prefix):
-        return SqsJobQueue(queue).dead_letters()

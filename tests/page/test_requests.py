@@ -30,6 +30,7 @@ def asked(page: Page) -> list[str]:
 async def test_a_reloaded_page_asks_nothing_twice(console: Console, path: str) -> None:
     page = await console.open(path)
     await is_live(page)
+    await page.wait_for_load_state("networkidle")
     requests = asked(page)
     await page.reload()
     await is_live(page)
