@@ -9,7 +9,7 @@ PAUSE_SECONDS = 0.5
 """For how long a session checks that the client does not do what it must not do."""
 MANY = 250
 VERY_MANY = 2500
-"""A client needs 50 frames to ask for this many topics by name. A server does not accept so many frames at once."""
+"""So many topics that a client needs 50 frames to ask for them by name. A server accepts 10 frames a second."""
 
 
 async def first_snapshot(session: Session) -> None:
