@@ -1,11 +1,12 @@
 """Lectures in the page: who attends them, their lessons and videos, and what each role may do."""
 
+import asyncio
 import re
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Locator, Page, Response, expect
+from playwright.async_api import Locator, Page, Response, Route, expect
 
 from harness.system import System
 from tests.page.console import PATIENCE, Console, is_live, shows
@@ -163,6 +164,34 @@ async def test_lessons_are_added_renamed_and_deleted(console: Console, system: S
     await lessons.get_by_role("button", name="첫 수업 삭제").click()
     await page.get_by_role("dialog").get_by_role("button", name="삭제").click()
     await expect(lessons).to_have_count(0)
+
+
+async def test_a_late_answer_does_not_bring_back_an_older_list_of_lessons(console: Console, system: System) -> None:
+    async with system.client() as client:
+        lecture_id = await make_lecture(client, "느린 강의")
+    page = await console.open(f"/lectures/{lecture_id}")
+    await is_live(page)
+    late, waiting = asyncio.Event(), asyncio.Event()
+
+    async def answer_late(route: Route) -> None:
+        answer = await route.fetch()
+        waiting.set()
+        await late.wait()
+        await route.fulfill(response=answer)
+
+    await page.route("**/lessons/?page_size=200", answer_late, times=1)
+    console.publish(f"lecture:{lecture_id}", "DONE", attempt=1)
+    await asyncio.wait_for(waiting.wait(), PATIENCE / 1000)
+    await page.get_by_role("button", name="수업 추가").click(timeout=PATIENCE)
+    await page.get_by_role("dialog", name="수업 추가").get_by_label("수업 이름").fill("1강")
+    async with page.expect_response("**/lessons/?page_size=200"):
+        await page.keyboard.press("Enter")
+    lessons = page.locator(".lessons > li")
+    await expect(lessons).to_have_count(1)
+    async with page.expect_event("requestfinished", lambda request: "/lessons/?page_size" in request.url):
+        late.set()
+    await page.evaluate("fetch('/healthz').then((answer) => answer.text())")  # the page has taken the late answer by now
+    await expect(lessons).to_have_count(1)
 
 
 NEW_VIDEO = """

@@ -68,7 +68,7 @@ async def test_running_jobs_come_before_those_that_have_ended(console: Console) 
     await is_live(page)
     for name in ("first", "second"):
         console.publish(f"order:{name}", "PROCESSING", data={"title": f"순서 {name}"})
-    console.publish("order:second", "DONE")
+    console.publish("order:second", "DONE", data={"title": "순서 second"})  # the page may get this record alone
     await expect(job(page, "순서 second")).to_have_attribute("data-status", "DONE")
     names = await page.locator("#now-list h3").all_text_contents()
     assert names.index("순서 first") < names.index("순서 second")
@@ -164,7 +164,7 @@ async def test_a_long_job_that_ends_in_a_hidden_tab_is_told_by_the_title_and_a_n
             await expect(job(page, "긴 명단.xlsx").locator(".about")).to_contain_text("시작", timeout=PATIENCE)
             await page.evaluate(HIDE, True)
             console.publish(quick, "PROCESSING", data={"title": "짧은 일"})
-            console.publish(quick, "DONE")
+            console.publish(quick, "DONE", data={"title": "짧은 일"})  # the page may get this record alone
             await expect(job(page, "짧은 일")).to_have_attribute("data-status", "DONE")
         await expect(job(page, "긴 명단.xlsx")).to_have_attribute("data-status", "DONE", timeout=PATIENCE)
     await expect(page).to_have_title("(1) 진행 중인 작업과 최근 결과 · 학원 작업 현황")

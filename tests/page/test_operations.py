@@ -83,11 +83,13 @@ async def test_an_owner_sees_the_figures_of_the_academy_and_nothing_polls(consol
 
 async def test_the_own_connection_of_the_page_ends_when_it_is_left(console: Console) -> None:
     page = await console.open("/operations")
-    await is_live(page)
+    chart = page.get_by_role("img", name=re.compile("^접속"))
+    await expect(chart).to_be_visible(timeout=PATIENCE)  # both connections of this page are open
     sockets: list[WebSocket] = []
     page.on("websocket", lambda socket: sockets.append(socket))  # noqa: PLW0108 - Playwright cannot wrap a bound method
     await page.reload()
-    await expect(page.get_by_role("img", name=re.compile("^접속"))).to_be_visible(timeout=PATIENCE)
+    await expect(chart).to_be_visible(timeout=PATIENCE)
+    await is_live(page)
     assert len(sockets) == 2
     await page.get_by_role("link", name="작업 현황", exact=True).click()
     await shows(page, "now")

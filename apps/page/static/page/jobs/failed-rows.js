@@ -63,9 +63,10 @@ export class FailedRows {
 
   /** Reads the next page. @returns {Promise<ResultPage | null>} */
   async load() {
-    const first = this.#rows.length;
+    const rows = this.#rows;
+    const first = rows.length;
     const answer = await this.#try(() => this.#read(this.#page + 1));
-    if (!answer) return null;
+    if (!answer || rows !== this.#rows) return null; // the rows were forgotten meanwhile
     this.#page += 1;
     this.#rows.push(...answer.rows);
     this.#more = answer.next !== null;

@@ -20,6 +20,10 @@ export class Lessons {
   #more = false;
   #loaded = false;
   #left = false;
+  /** How often the lessons were asked for: the newest answer counts, also if an older one arrives later. */
+  #asked = 0;
+  /** The newest record of each video: what the API answers may be older. @type {Map<string, import("../../realtime/client.js").Record>} */
+  #records = new Map();
   /** The change of the videos that is shown. */
   #changes = 0;
   #context;
@@ -90,28 +94,38 @@ export class Lessons {
   }
 
   async #read() {
+    const asked = ++this.#asked;
     try {
       const [lessons, videos] = await Promise.all([
         api.callJson(`${this.#path}lessons/?page_size=${MOST}`),
         api.callJson(`/media/videos/?lecture=${encodeURIComponent(this.#id)}&page_size=${MOST}`),
       ]);
+      if (asked !== this.#asked) return;
       this.#lessons = lessons.results;
       this.#videos = videos.results;
+      for (const record of this.#records.values()) this.#update(record);
       this.#more = Boolean(lessons.next || videos.next);
       this.#loaded = true;
     } catch (error) {
+      if (asked !== this.#asked) return;
       this.#said.failed(error);
     }
     this.render();
   }
 
   /** Takes the newest state of a video from the feed. @param {import("../../realtime/client.js").Record} record */
-  #follow({ topic, attempt, status, data }) {
+  #follow(record) {
+    this.#records.set(record.topic, record);
+    if (this.#update(record)) this.render();
+  }
+
+  /** Returns whether the record was news. @param {import("../../realtime/client.js").Record} record */
+  #update({ topic, attempt, status, data }) {
     const video = this.#videos.find(({ id }) => topic === `video:${id}`);
-    if (!video || status === "UNKNOWN" || attempt < video.attempt || (attempt === video.attempt && status === video.status)) return;
+    if (!video || status === "UNKNOWN" || attempt < video.attempt || (attempt === video.attempt && status === video.status)) return false;
     Object.assign(video, { attempt, status, title: data?.title ?? video.title, duration: data?.duration ?? video.duration });
     if (data?.deleted) this.#videos = this.#videos.filter((other) => other !== video);
-    this.render();
+    return true;
   }
 
   /** @param {Lesson} lesson */
@@ -151,17 +165,16 @@ export class Lessons {
     const made = await this.#adding.open();
     this.#add.focus();
     if (!made) return;
-    this.#lessons = [...this.#lessons, { ...made, video_count: 0 }];
     this.#said.done(() => t("lectures_saved"));
+    await this.#read();
   }
 
   /** @param {Lesson} lesson */
   async #rename({ id, title }) {
     this.#renamed = id;
-    const changed = await this.#renaming.open({ title });
-    if (changed) {
-      this.#lessons = this.#lessons.map((lesson) => (lesson.id === id ? changed : lesson));
+    if (await this.#renaming.open({ title })) {
       this.#said.done(() => t("lectures_saved"));
+      await this.#read();
     }
     /** @type {HTMLElement | null} */ (this.#list.querySelector(`[data-lesson="${id}"] [data-deed=lectures_rename]`))?.focus();
   }
@@ -170,8 +183,8 @@ export class Lessons {
   async #delete({ id, title }) {
     if (!(await this.#context.ask("lectures_ask_lesson", { name: title }))) return;
     await api.call(`/api/v1/lessons/${id}/`, { method: "DELETE" });
-    this.#lessons = this.#lessons.filter((lesson) => lesson.id !== id);
     this.#heading.focus();
     this.#said.done(() => t("lectures_deleted"));
+    await this.#read();
   }
 }

@@ -82,18 +82,24 @@ export class MyLecture {
   async #readMore() {
     this.#moreButton.setAttribute("disabled", "");
     try {
-      const { results, next } = await this.#page(this.#pages + 1);
-      const known = new Set(this.#videos.map(({ id }) => id));
-      const added = /** @type {Video[]} */ (results).filter(({ id }) => !known.has(id));
-      this.#videos = [...this.#videos, ...added];
-      this.#pages += 1;
-      this.#more = next !== null;
-      this.render();
-      if (added.length) this.#nodes.get(added[0].id)?.querySelector("button")?.focus();
+      const page = this.#pages + 1;
+      const { results, next } = await this.#page(page);
+      if (page === this.#pages + 1) this.#append(results, next !== null); // else everything was read again meanwhile
     } catch (error) {
       this.#failed(error);
     }
     this.#moreButton.removeAttribute("disabled");
+  }
+
+  /** @param {Video[]} videos the next page @param {boolean} more whether another one follows */
+  #append(videos, more) {
+    const known = new Set(this.#videos.map(({ id }) => id));
+    const added = videos.filter(({ id }) => !known.has(id));
+    this.#videos = [...this.#videos, ...added];
+    this.#pages += 1;
+    this.#more = more;
+    this.render();
+    if (added.length) this.#nodes.get(added[0].id)?.querySelector("button")?.focus();
   }
 
   /** The node of a video. @param {Video} video */

@@ -166,12 +166,13 @@ export class StudentPage {
   }
 
   async #readMore() {
-    const { id, length } = { id: this.id, length: this.#history.length };
+    const history = this.#history;
+    const { length } = history;
     try {
-      const { results, next } = await readHistory(Number(id), this.#page + 1);
-      if (id !== this.id) return;
+      const { results, next } = await readHistory(Number(this.id), this.#page + 1);
+      if (history !== this.#history) return; // it was read again, or another student is shown
       this.#page += 1;
-      this.#history.push(...results);
+      history.push(...results);
       this.#more = next !== null;
       this.render();
       const first = /** @type {HTMLElement | undefined} */ (this.#line.children[length]);
