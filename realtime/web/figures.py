@@ -23,7 +23,7 @@ from realtime.web.measurer import Measurer
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 0.5
-"""The time between two checks of this process whether one of its clients has begun to watch."""
+"""The interval, in seconds, at which this process checks whether one of its clients has begun to watch figures."""
 
 
 class Figures:

@@ -1,7 +1,7 @@
 """Measures the whole system, and publishes the figures: of all tenants, and of each tenant whose figures are watched.
 
-Only one process does this at a time, and only while a client watches. Another thread asks the database, the queues and
-INFO, so that a slow answer delays nothing.
+Only one process does this at a time, and only while a client watches. It asks the database, the queues and Redis' INFO
+in a separate thread, so that a slow answer delays nothing.
 """
 
 import threading
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 HELD_SECONDS = 6
 """A measurer that has not measured for this long loses its role to another process."""
 SLOW_SECONDS = 10.0
-"""The time between two questions to the database, the queues and INFO."""
+"""The interval, in seconds, at which the database, the queues and Redis' INFO are asked."""
 HISTORY = 90
 """How many points a chart has."""
 MOST_TENANTS = 100
@@ -92,7 +92,7 @@ class Measurer:
         return self._listed | set(nlargest(MOST_TENANTS, connections, key=lambda each: connections[each].total()))
 
     def wait(self) -> None:
-        """Wait until no question is open. For tests."""
+        """Wait until the thread that asks the database, the queues and INFO has ended, if it runs. For tests."""
         self._slow.wait()
 
     def _hold(self) -> bool:
@@ -147,7 +147,8 @@ class Measurer:
                 if tenant_id in self._offsets:  # figures do not count themselves
                     self._offsets[tenant_id] = now, self._offsets[tenant_id][1] + 1
             else:
-                # The clock of Redis was set back, or the sweeper has ended the topic. Outrank the present record.
+                # The clock of Redis was set back, or the sweeper has ended the topic. The next figures must outrank the
+                # record that Redis has.
                 record = conf.publisher().record(tenant_id, STATS)
                 self._attempt = max(self._attempt, record.attempt if record else 0) + 1
 
@@ -199,7 +200,7 @@ def _system_figures(
 
 
 def _weight(tenant: Mapping[str, Any]) -> tuple[float, ...]:
-    """Return what tenants are sorted by: first stalled jobs, then connections, then unfinished jobs, then records."""
+    """Return the sort key of a tenant: its stalled jobs, connections, unfinished jobs, and records a second."""
     busy = tenant.get("running", 0) + tenant.get("waiting", 0)
     return tenant.get("stalled", 0), sum(tenant["connections"].values()), busy, tenant["records"]
 
@@ -257,7 +258,7 @@ def _ask_redis() -> dict[str, Any]:
 
 
 class Periodically:
-    """Calls `ask` in a thread every `seconds`, and keeps the last answer. There is at most one thread at a time."""
+    """Calls `ask` in a thread, at most once every `seconds`, and keeps the last answer. One call runs at a time."""
 
     def __init__(self, ask: Callable[[list[int]], dict[str, Any]], seconds: float) -> None:
         self._ask, self._seconds = ask, seconds
@@ -266,7 +267,10 @@ class Periodically:
         self._answer: dict[str, Any] = {}
 
     def answer(self, watched: list[int]) -> dict[str, Any]:
-        """Return the last answer, or an empty dict if there is none yet. Ask again if the time for it has come."""
+        """Return the last answer, or an empty dict if there is none yet.
+
+        If no call runs and the last one began at least `seconds` ago, start another.
+        """
         now = time.monotonic()
         running = self._thread is not None and self._thread.is_alive()
         if not running and now - self._asked_at >= self._seconds:
@@ -276,7 +280,7 @@ class Periodically:
         return self._answer
 
     def wait(self) -> None:
-        """Wait for the answer to the open question, if there is one."""
+        """Wait until the call of `ask` has returned, if one runs."""
         if self._thread is not None:
             self._thread.join()
 

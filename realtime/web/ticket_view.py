@@ -24,8 +24,8 @@ from realtime.web.routing import EVENTS_PATH, WEBSOCKET_PATH
 from realtime.web.ticket_readers import TicketReader, admit, cookie_name
 
 LIFETIME_JITTER = 0.1
-"""The share by which the lifetime of a connection is randomly longer or shorter. So connections that were opened
-together do not end together."""
+"""The lifetime of a connection is made longer or shorter at random, by at most this share. So connections that were
+opened together do not end together."""
 
 
 class _BadRequestError(Exception):

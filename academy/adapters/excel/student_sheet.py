@@ -43,7 +43,7 @@ _NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 class _Writer(WorksheetWriter):  # type: ignore[misc]  # openpyxl is untyped
-    """Writes the rows to a temporary file that `write_students` names.
+    """Writes the rows to the temporary file that `_write` names.
 
     openpyxl itself would write them to the system's folder for temporary files. If the process were killed, a file with
     personal data would stay there.

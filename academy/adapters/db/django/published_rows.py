@@ -41,7 +41,7 @@ class PublishedRows(Generic[R]):
     """Writes the rows of one table, and publishes their records."""
 
     state_of: Callable[[R], TopicState]
-    """Returns the state that the record of a row shows. The relay, the sweeper and `academy.lifecycle` use it, too."""
+    """Returns the state that the record of a row shows. The relay, the sweeper and `academy.lifecycle` also call it."""
     in_feed: Callable[[R], bool]
     """Returns whether the row has a record in the feed. A video has no record before its file has arrived."""
 
@@ -87,7 +87,10 @@ class PublishedRows(Generic[R]):
 
 
 def _check_step(old: State, new: State) -> None:
-    """Raise ValueError if Redis would refuse the record of the new state. Row and feed would then differ for ever."""
+    """Raise ValueError if Redis would refuse the record of the new state.
+
+    If such a state were written, the row and the feed would differ for ever.
+    """
     goes_on = new.attempt == old.attempt and Status(old.status).rank <= Status(new.status).rank
     if new.attempt <= old.attempt and (not goes_on or Status(old.status).terminal):
         raise ValueError(f"A row in the {old} cannot come into the {new}.")

@@ -124,7 +124,11 @@ def workbooks_of(tenant_id: int, job_ids: Sequence[UUID]) -> dict[UUID, AIJob]:
 
 
 def needs_workbook(job: AIJob | None, kept: timedelta) -> bool:
-    """Return whether an import is unfinished, or can be retried and ended less than `kept` ago."""
+    """Return whether the workbook of an import must be kept.
+
+    It must be kept while the import is unfinished, and for the time `kept` after the end of an import that can be
+    retried.
+    """
     if job is None or job.status == JobStatus.DONE or "file" not in job.payload:
         return False
     if job.status in UNFINISHED:

@@ -244,7 +244,7 @@ def accounts_named(username: str, database: str, *, limit: int) -> list[User]:
 
 
 def role_in(tenant_id: int, user_id: int) -> Role | None:
-    """Return the role of an account of the tenant, or None if the tenant has no such account, or it has no role."""
+    """Return the role of an account of the tenant, or None if there is no such account or the account has no role."""
     found = rows_of(tenant_id, TenantMembership).filter(user_id=user_id, user__tenant_id=tenant_id)
     value = found.values_list("role", flat=True).first()
     return Role(value) if value else None
@@ -268,5 +268,5 @@ def create_account(tenant: Tenant, username: str, name: str, role: Role, passwor
 
 
 def keep_password(tenant_id: int, username: str) -> None:
-    """Let an account keep its initial password: its owner is no longer asked to change the password."""
+    """Let an account keep its initial password: its user no longer has to choose another."""
     User.objects.filter(tenant_id=tenant_id, username=username).update(must_change_password=False)

@@ -62,7 +62,8 @@ def claim_import(tenant_id: int, job_id: UUID, attempt: int) -> ImportClaim:
 def hold_import(claim: ImportClaim) -> None:
     """Lock the job until the current transaction ends.
 
-    Raises AttemptSupersededError if this attempt no longer holds the job. The caller must roll back the transaction.
+    Raises AttemptSupersededError if this attempt no longer holds the job: the caller must then roll back the
+    transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(

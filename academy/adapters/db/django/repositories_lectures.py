@@ -73,13 +73,14 @@ def change_lecture(tenant_id: int, lecture_id: int, fields: dict[str, Any]) -> b
 def delete_lecture(tenant_id: int, lecture_id: int) -> bool:
     """Delete a lecture without videos, with its lessons and enrolments.
 
-    Return False if there is no such lecture. Raises HasVideosError. Triggers revoke the tickets of the students.
+    Return False if there is no such lecture. Raises HasVideosError if the lecture has videos. Triggers revoke the
+    tickets of the students.
     """
     with transaction.atomic():
         lecture = rows_of(tenant_id, Lecture).select_for_update().filter(pk=lecture_id).first()
         if lecture is None:
             return False
-        # While a video is added to a lesson, the lesson is locked. So no video can be added after the check below.
+        # Lock the lessons: adding a video needs the lock of its lesson, so no video can be added after the check below.
         list(sessions_of(tenant_id, lecture_id).select_for_update())
         if rows_of(tenant_id, Video).filter(session__lecture=lecture_id).exists():
             raise HasVideosError
@@ -162,7 +163,7 @@ def rename_session(tenant_id: int, session_id: int, title: str) -> bool:
 
 
 def delete_session(tenant_id: int, session_id: int) -> bool:
-    """Delete a lesson without videos. Return False if there is no such lesson. Raises HasVideosError."""
+    """Delete a lesson. Return False if there is no such lesson. Raises HasVideosError if the lesson has videos."""
     with transaction.atomic():
         session = rows_of(tenant_id, Session).select_for_update().filter(pk=session_id).first()
         if session is None:

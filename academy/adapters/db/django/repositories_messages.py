@@ -21,7 +21,7 @@ from apps.domains.messaging.models import Message, MessageJob
 MAX_ERROR_LETTERS = 300
 _BATCH = 1000
 _PHONES = {To.PARENT: "parent_phone", To.STUDENT: "phone"}
-"""The columns of a student with the numbers to which messages are sent."""
+"""The columns of a student that contain the phone numbers to which messages are sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def addressees(
 def retryable_addressees(message_job: MessageJob) -> list[Addressee]:
     """Return the active students to whom the failed messages of an ended bulk message can be sent again.
 
-    These are the students whose messages certainly did not leave (they were refused, or had no number), and who have a
-    number now.
+    These are students for whom there is a phone number now, and whose message certainly did not leave: it was refused,
+    or there was no number.
     """
     found = _retryable(message_job).order_by("id")
     columns = ("student_id", "student__name", _present_phone(message_job))
@@ -111,7 +111,7 @@ def create_messages(
 ) -> None:
     """Write all messages of a job, in batches. The job must have been created in the current transaction.
 
-    Raises IntegrityError if the tenant has a bulk message with this key, or one that is a retry of the same one.
+    Raises IntegrityError if the tenant already has a bulk message with this key, or another retry of `retry_of`.
     """
     job = rows_of(tenant_id, AIJob).get(job_id=job_id)
     message_job = MessageJob.objects.create(
@@ -147,7 +147,7 @@ def find_by_key(tenant_id: int, idempotency_key: UUID) -> MessageJob | None:
 
 
 def student_ids_of(message_job: MessageJob) -> set[int | None]:
-    """Return the ids of the students that a bulk message is about. None stands for deleted rows."""
+    """Return the ids of the students of a bulk message, with None if the row of any of them was deleted."""
     return set(rows_of(message_job.tenant_id, Message).filter(job=message_job).values_list("student_id", flat=True))
 
 

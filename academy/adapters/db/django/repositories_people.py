@@ -105,7 +105,7 @@ def link_parent(tenant_id: int, user_id: int, phone: str) -> None:
 
 
 def student_of(tenant_id: int, user_id: int) -> Student | None:
-    """Return the student whose account this is, even a deleted one, or None."""
+    """Return the student who has this account, even if the student was deleted. Return None if there is none."""
     return rows_of(tenant_id, Student).filter(user_id=user_id).first()
 
 

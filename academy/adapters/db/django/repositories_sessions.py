@@ -31,7 +31,7 @@ def owner_of_session(tenant_id: int, session_id: UUID) -> int | None:
 def owner_of_open_session(session_id: UUID, tenant_code: str | None) -> tuple[int, int] | None:
     """Return the ids of the tenant and the account of an open session, or None if it has ended.
 
-    If `tenant_code` is given, return None for a session of another tenant, too.
+    If `tenant_code` is given, also return None if the session belongs to another tenant.
     """
     found = LoginSession.objects.filter(pk=session_id, ended_at=None, expires_at__gt=timezone.now())
     if tenant_code is not None:

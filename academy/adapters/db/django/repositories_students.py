@@ -190,7 +190,7 @@ def students_of(tenant_id: int, *, search: str | None = None, lecture_id: int | 
 
 
 def removed_students_of(tenant_id: int, *, search: str | None = None) -> QuerySet[Student]:
-    """Return the academy's removed students with their accounts, those that were removed last first."""
+    """Return the academy's removed students with their accounts, the most recently removed first."""
     students = _found(rows_of(tenant_id, Student).filter(deleted_at__isnull=False), search)
     return students.select_related("user").order_by("-deleted_at", "-id")
 
@@ -226,8 +226,8 @@ def change_student(
 ) -> Student | None:
     """Change the name, phone, parent_phone, school or grade of a student, and return the student.
 
-    The values must be normalised. Fields that `changes` does not name keep the value that another transaction may have
-    given them meanwhile. `by` is the id of the user, for the history. Return None if there is no such student. Raises
+    The values must be normalised. Fields that `changes` does not name are not written, so that changes by another
+    transaction stay. `by` is the id of the user, for the history. Return None if there is no such student. Raises
     StudentExistsError if another active student has the new name and parent's phone.
     """
     with transaction.atomic():
@@ -269,9 +269,11 @@ def delete_student(tenant_id: int, student_id: int, *, by: int | None = None) ->
 
 
 def bring_back_student(tenant_id: int, student_id: int, *, by: int | None = None) -> Student | None:
-    """Restore a removed student and its account, and return the student. A student who was not removed stays as it is.
+    """Restore a removed student and its account, and return the student.
 
-    `by` is the id of the user, for the history. Return None if there is no such student. Raises StudentExistsError.
+    If the student was not removed, return the student unchanged. Return None if there is no such student. `by` is the
+    id of the user, for the history. Raises StudentExistsError if another active student has the same name and parent's
+    phone.
     """
     with transaction.atomic():
         lock_students(tenant_id)

@@ -73,7 +73,10 @@ def videos_of_tenants(tenant_ids: Sequence[int]) -> QuerySet[Video]:
 
 
 def videos_by_id(video_ids: Sequence[int]) -> QuerySet[Video]:
-    """Return uploaded videos of any tenant. Only `realtime_source` may call this: its callers check the tenant."""
+    """Return the uploaded videos with these ids, whichever tenant they belong to.
+
+    Only `realtime_source` may call this, because the callers of `realtime_source` check the tenant.
+    """
     return Video.objects.filter(pk__in=video_ids, uploaded_at__isnull=False)
 
 
@@ -109,7 +112,7 @@ def known_sources(tenant_id: int, sources: Sequence[str]) -> dict[str, bool]:
 def attempts_needed(tenant_id: int, video_ids: Sequence[int]) -> dict[int, tuple[str, int]]:
     """Return a dict from id to status and attempt. Ids that are not of a video of the tenant are left out.
 
-    The attempt is the one that made the files of a READY video, and the current attempt of another video.
+    The attempt is the one that made the files if the video is READY, else the current attempt.
     """
     rows = rows_of(tenant_id, Video).filter(pk__in=video_ids).values_list("pk", "status", "attempt", "hls_path")
     return {
@@ -129,7 +132,7 @@ class Discarded:
     video_id: int
     status: str
     attempt: int
-    """The attempt that made the files of a READY video, and the current attempt of another video."""
+    """The attempt that made the files if the video is READY, else the current attempt."""
     source: str
     deleted_at: datetime | None
     announced_at: datetime | None

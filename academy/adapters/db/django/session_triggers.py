@@ -1,4 +1,4 @@
-"""Context managers that prevent, for a block of code, that the database's triggers end or revoke sessions.
+"""Context managers that keep the database's triggers from ending or revoking sessions during a `with` block.
 
 They set variables of the transaction, which the triggers read.
 """

@@ -10,7 +10,7 @@ Row = TypeVar("Row", bound=Model)
 
 
 def rows_of(tenant_id: int, model: type[Row]) -> QuerySet[Row]:
-    """Return a query for the rows of one tenant. Filtered by the id of a row of another tenant, it finds nothing."""
+    """Return a query for the rows of one tenant. A filter by the id of another tenant's row finds nothing."""
     return model._default_manager.filter(tenant_id=tenant_id)  # noqa: SLF001 - the manager of a model given as a type
 
 
