@@ -107,7 +107,7 @@ def redis() -> Redis:
 
 
 def old_keys() -> OldKeys | None:
-    """Return a reader of records that takes old keys into account, or None unless `REALTIME_LEGACY_KEYS` is `read`.
+    """Return a reader of records that also reads old keys if `REALTIME_LEGACY_KEYS` is `read`, else None.
 
     Workers of the first version, which had no tenants, write their progress to the old keys.
     """
@@ -157,12 +157,12 @@ def ticket_key() -> bytes:
 
 
 def timing() -> Timing:
-    """Return the pause between pings, and how long a client may be too slow."""
+    """Return the pause between pings, and how long a client may be too slow before its connection is ended."""
     return Timing(ping=settings().ping_seconds, slow=settings().slow_seconds)
 
 
 def max_connections() -> MaxConnections:
-    """Return how many connections each process accepts: of one user, of one tenant, and of all."""
+    """Return how many connections each process accepts from one user, from one tenant, and in total."""
     return MaxConnections(
         of_a_user=settings().max_connections_per_user,
         of_a_tenant=settings().max_connections_per_tenant,

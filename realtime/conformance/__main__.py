@@ -58,7 +58,10 @@ def split(names: str | None) -> list[str]:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the sessions. Return 0 if the client passes all of them, 1 if it does not, 2 if it cannot be started."""
+    """Run the sessions, or only print their names with `--list`.
+
+    Return 0 after a list or if the client passes all sessions, 1 if it fails one, 2 if it cannot be started.
+    """
     options = parsed(words)
     if options.list:
         for scripted in options.chosen:

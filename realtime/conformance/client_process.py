@@ -100,7 +100,10 @@ class ClientProcess:
         self._changed(f"the client ends with the exit code {code}")
 
     def _take(self, line: bytes) -> str:
-        """Take a line of the client. Return what it says, in words."""
+        """Store the record or state that the client wrote as this line. Return a description of it for the timeline.
+
+        If the line is neither, set `fault`, and return the beginning of the line.
+        """
         try:
             said = json.loads(line)
             if "record" in said:

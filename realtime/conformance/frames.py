@@ -43,5 +43,8 @@ def place_of(epoch: str, offset: int, topics: Iterable[str]) -> str:
 
 
 def named(answers: dict[str, Record], topics: Iterable[str]) -> RecordsShown:
-    """Return what a server answers for topics that a client names."""
+    """Return what a server answers for topics that a client names: for each its record, or that it is unknown.
+
+    Patterns that end with `*` name no topic and get no answer.
+    """
     return [answers.get(topic) or unknown(topic) for topic in topics if not topic.endswith("*")]

@@ -98,7 +98,7 @@ class Link:
         await self.send("ping", place=self.place_at(self.offset if offset is None else offset))
 
     def place_at(self, offset: int) -> str:
-        """Return the place of a frame, and remember its offset."""
+        """Return the place for a frame with this offset, and make this the offset of the link."""
         self.offset = offset
         return place_of(self.epoch, offset, self.watched)
 

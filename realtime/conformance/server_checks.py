@@ -30,7 +30,7 @@ WRONG_FRAMES: list[Any] = [
     {"type": "refresh", "ticket": "x" * MAX_FRAME_BYTES},
     {"type": "subscribe", "id": 7, "topics": ["job:a"] * (MAX_TOPICS + 1)},
 ]
-"""The last one ends the connection."""
+"""The server answers each of these frames with an error. The tenth error ends the connection."""
 
 
 def some_topic() -> str:

@@ -27,7 +27,7 @@ Frame = dict[str, Any]
 
 
 async def nothing() -> None:
-    """Change no record."""
+    """Do nothing. This is the default of `publish`, for checks that do not need a record to change."""
 
 
 class Judged:
@@ -63,7 +63,7 @@ class Judged:
         self.check(came == wanted, expected, came, section)
 
     def saw(self, expected: str, came: object) -> None:
-        """Add a check that has passed, because otherwise an exception would have ended the session."""
+        """Add a check that has already passed: if it had failed, an exception would have ended the session."""
         self.checks.append(Check(expected, str(came), self._section))
 
     def address(self, channel: str) -> str:

@@ -97,7 +97,10 @@ class Session:
         await self.state("live", Section.CLIENT)
 
     async def state(self, state: str, section: Section | None = None) -> None:
-        """Wait until the client writes this state. States before the last one that was waited for do not count."""
+        """Wait until the client writes this state.
+
+        States count from the one that the previous wait found. What the client wrote earlier is ignored.
+        """
 
         def said() -> list[str]:
             return [line.state for line in self.client.states[self._seen_states :]]

@@ -57,7 +57,7 @@ class Carrier(Transport, Protocol):
 
 
 class Connection:
-    """A connection. Its first ticket sets its permissions. A new ticket changes only its end time."""
+    """A connection. Its first ticket sets its permissions. A new ticket only sets a new time at which it ends."""
 
     def __init__(
         self,
@@ -122,7 +122,10 @@ class Connection:
 
     @property
     def silent(self) -> bool:
-        """Whether the peer seems to be gone: it has not answered a ping, or does not acknowledge what is sent."""
+        """Whether the peer seems to be gone.
+
+        That is so if it has not answered a ping for `SILENT_SECONDS`, or does not acknowledge what is sent.
+        """
         waited = 0.0 if self._asked_at is None else asyncio.get_running_loop().time() - self._asked_at
         return waited > SILENT_SECONDS or self._carrier.is_silent()
 

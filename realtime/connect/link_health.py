@@ -292,7 +292,7 @@ class Health:
 def _gone_back(before: Mapping[int, tuple[str, int]], probed: Mapping[int, Probed]) -> set[int]:
     """Return the tenants whose feed has a lower offset in Redis than their mirror had before the probe.
 
-    Redis went back to an earlier state. The next read of the feed begins a new epoch.
+    A lower offset means that Redis went back to an earlier state. The next read of the feed begins a new epoch.
     """
     return {
         tenant

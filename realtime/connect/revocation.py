@@ -109,7 +109,11 @@ class Revocations:
         run_script(self._redis, "revoke", (self._call(RevocationMessage(*mark, written=True), b"") for mark in marks))
 
     def now(self) -> float:
-        """Return the time of Redis' clock in Unix milliseconds. Ask Redis for it if this process has never done so."""
+        """Return the time by the clock that all processes share (`realtime.redis.clock`), in Unix milliseconds.
+
+        If this process has not got the time from Redis yet, ask Redis first. If Redis does not answer, return the time
+        of this host.
+        """
         if not clock.synchronized:
             asked_at = time.monotonic()
             with suppress(RedisError, OSError):

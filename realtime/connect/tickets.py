@@ -58,7 +58,7 @@ class Ticket:
 
 
 def issue_ticket(ticket: Ticket, key: bytes, *, seconds: int = CONNECT_SECONDS) -> str:
-    """Sign a ticket that can be used to connect for `seconds` after `issued_at` (0: now).
+    """Sign a ticket. It opens connections until `seconds` after its `issued_at` (if that is 0, after the present time).
 
     Raise BadTopicError if the topics make the ticket too long.
     """

@@ -100,7 +100,7 @@ class UnwrittenMarks:
         self._marks.drop(tenant_id, subject, at)
 
     def refused(self, problem: ResponseError) -> None:
-        """Note that Redis has just refused a mark, and let the next `look` check at once."""
+        """Note that Redis has just refused a mark, so that the next call of `look` checks at once."""
         self._note_answer(problem)
         self._due = True
 

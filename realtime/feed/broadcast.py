@@ -165,9 +165,9 @@ class Broadcast:
     def flush_in_time(self, applied: int, *, ended: bool) -> None:
         """Send the held records: at once if the feed is calm or a record is terminal (`ended`), else at the next tick.
 
-        `applied` is the number of records that were just applied. If a fan-out is under way at that moment, the held
-        records are sent when it ends, together with those that were applied in the meantime. So the longer a fan-out
-        takes, the more records share the next frame, and no backlog grows.
+        `applied` is the number of records that were just applied. If a fan-out is under way when the held records are
+        due, they are sent when it ends, together with the records that are applied before its end. So the longer a
+        fan-out takes, the more records share the next frame, and no backlog grows.
         """
         if self._calm.take(applied) or ended:
             self._flush_soon()
@@ -233,8 +233,7 @@ class _EpochStart:
     """Gives each subscriber of an audience the first snapshot of an epoch.
 
     Writing the snapshots of a thousand audiences takes a while, so each is written only when the fan-out reaches its
-    audience. While the snapshot waits for this, `Broadcast.send` adds the new records of named topics to
-    `named_records`.
+    audience. Before that moment, `Broadcast.send` adds the new records of named topics to `named_records`.
     """
 
     def __init__(self, broadcast: Broadcast, topics: TopicFilter, named_records: Mapping[str, Record]) -> None:
@@ -242,7 +241,7 @@ class _EpochStart:
         self._made: list[Frame] = []
 
     def __call__(self, subscriber: Subscriber) -> int:
-        """Deliver the snapshot. Return its cost, in the time that sending a frame to one subscriber takes."""
+        """Deliver the snapshot. Return its cost: sending a frame to this many subscribers takes the same time."""
         cost = 1
         if not self._made:
             self._broadcast.flush()

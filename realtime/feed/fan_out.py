@@ -1,4 +1,4 @@
-"""Delivers something to many connections, some hundred at a time, so that the event loop is never blocked for long."""
+"""Delivers something to many connections, at most 256 at a time, so that the event loop is never blocked for long."""
 
 import asyncio
 from collections import deque

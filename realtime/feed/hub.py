@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 JOIN_SECONDS = 5.0
 LINGER_SECONDS = 30.0
 POLLED_SECONDS = 12.0
-"""How long a poll counts as watching a topic. Clients poll every 5 seconds at least."""
+"""For how long after a poll of the figures a tenant counts as watching them. Clients poll at least every 5 seconds."""
 MAX_NAMED_READS = 5
 """How many times, at most, named topics are read for a client. A read is repeated if the mirror was replaced
 meanwhile."""
@@ -123,7 +123,7 @@ class Hub:
         self.detach(subscriber)
 
     def detach(self, subscriber: Subscriber, last: Frame | None = None) -> None:
-        """Remove a connection that may still have a last frame to send. Nothing is sent after that frame."""
+        """Remove a connection. With `last`, still send the queued frames and then `last`, but no waiting records."""
         if last is not None:
             subscriber.finish(last)
         feed = self._feeds.get(subscriber.tenant_id)
@@ -160,12 +160,15 @@ class Hub:
         subscriber.queue(frames.unsubscribed(request_id, subscriber.place))
 
     def delay_of(self, tenant_id: int) -> float | None:
-        """Return how many seconds this feed has been delayed, or None if it is current."""
+        """Return how many seconds this feed has been delayed, or None if it is current or is not followed here."""
         feed = self._feeds.get(tenant_id)
         return None if feed is None else feed.broadcast.delayed_seconds
 
     def watching_figures(self) -> list[int]:
-        """Return the tenants of the clients of this process that watch the figures (`STATS`), or polled them lately."""
+        """Return the tenants whose figures (`STATS`) are watched by a client of this process.
+
+        A client watches them over a connection, or has polled them in the last `POLLED_SECONDS`.
+        """
         earliest = asyncio.get_running_loop().time() - POLLED_SECONDS
         self._polled = {tenant_id: at for tenant_id, at in self._polled.items() if at >= earliest}
         named = {tenant_id for tenant_id, feed in self._feeds.items() if feed.broadcast.is_named(STATS)}

@@ -121,7 +121,10 @@ class Mirror:
         return Received.APPLIED
 
     def load(self, snapshot: Snapshot) -> Change:
-        """Apply a snapshot: of the whole feed, or of the records above this mirror's offset. Return what changed."""
+        """Apply a snapshot: of the whole feed, or of the records above this mirror's offset. Return what changed.
+
+        A snapshot that is older than this mirror changes no record.
+        """
         if snapshot.epoch == self.epoch and snapshot.offset < self.offset:
             self.has_surplus = False  # one read is enough: in a feed this busy, surplus topics leave soon
             return Change(reset=False, records=[])  # the snapshot is older than the messages applied since

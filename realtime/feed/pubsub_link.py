@@ -140,7 +140,10 @@ class PubSubLink:
             self._holding.cancel()
 
     async def check(self) -> None:
-        """Ping Redis. If the ping of the last check is still unanswered, replace the connection, and do not ping."""
+        """Ping Redis or, if the ping of the last check is still unanswered, replace the connection.
+
+        Do nothing while the link is not connected, or has nothing to subscribe to.
+        """
         if not self.connected or self.idle:
             return
         if self._pings and self._pings[0] <= self._checked_at:
@@ -179,7 +182,7 @@ class PubSubLink:
 
     @staticmethod
     async def _read_batch(connection: AbstractConnection) -> list[Any]:
-        """Wait for a reply. Return it with the replies behind it that have already arrived, `MAX_BATCH` at most."""
+        """Wait for a reply. Return it and the next replies that have already arrived, at most `MAX_BATCH` in all."""
         batch = [await _read_reply(connection)]
         while len(batch) < MAX_BATCH and await connection.can_read():
             batch.append(await _read_reply(connection))

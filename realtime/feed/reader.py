@@ -160,7 +160,7 @@ class FeedReader:
                 log.exception("server_unknown")
 
     def _history_of(self, replication: dict[str, Any]) -> str:
-        """Return the replication id in INFO.
+        """Return the replication id of Redis from these fields of INFO.
 
         If the server is a replica, replace all connections, and raise ReadOnlyError.
         """

@@ -41,7 +41,7 @@ def examine(named: Iterable[tuple[str, DoctorCheck]]) -> Iterator[Finding]:
 
 
 class RedisChecks:
-    """Skips the checks that need Redis after one could not reach Redis, because each would wait for a timeout."""
+    """Runs the checks that need Redis. If one cannot reach Redis, the later ones fail at once, without a timeout."""
 
     def __init__(self) -> None:
         self._away = False

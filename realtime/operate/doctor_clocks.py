@@ -11,7 +11,7 @@ from realtime.records.errors import CheckFailedError
 from realtime.redis.clock import seconds_of
 
 MOST_SECONDS = 5.0
-"""The largest accepted difference between two clocks. A larger one loses no data, but people see wrong times."""
+"""The largest accepted difference between two clocks. A larger difference loses no data, but people see wrong times."""
 
 
 def check_clocks() -> str:

@@ -64,7 +64,7 @@ def check_outbox() -> str:
 
 
 def check_relay() -> str:
-    """Write a row like that of a process that died after its commit, and wait until the relay sends it."""
+    """Write a row as if its process had died after the commit, and wait until a relay sends the row."""
     payload = {"topic": RELAY_TOPIC, "attempt": new_attempt(), "status": "DONE", "published_at": time.time()}
     try:
         if unused := _outbox_unused():

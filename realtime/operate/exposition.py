@@ -188,8 +188,7 @@ def exposition() -> bytes:
 def serve_metrics(port: int) -> None:
     """Serve the metrics of a process that is no web server, at this port of the loopback address.
 
-    Do nothing if the port is 0.
-    If another process already uses the port, only log a warning.
+    Do nothing if the port is 0. If another process already uses the port, only log a warning.
     """
     if not port:
         return

@@ -15,9 +15,9 @@ HEADERS_OF_PROXIES = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host",
 
 @require_safe
 def metrics_view(request: HttpRequest) -> HttpResponse:
-    """Answer with the metrics of this process, if the request has `REALTIME_METRICS_TOKEN`.
+    """Answer with the metrics of this process if the request has `REALTIME_METRICS_TOKEN`, else with 401.
 
-    If that setting is empty, answer requests from this machine that did not come through a proxy.
+    If the setting is empty, only requests from this machine that did not come through a proxy get the metrics.
     """
     if not _may_read_metrics(request):
         return error(401, "token_invalid", "Send Authorization: Bearer <REALTIME_METRICS_TOKEN>.")

@@ -41,8 +41,8 @@ class Command(BaseCommand):
             with suppress(KeyboardInterrupt):
                 asyncio.run(self._tail(tenant_id, topics, as_json=options["json"]))
         except BrokenPipeError:
-            # The reader of the output has ended, for example in `| head`. Without this Python would write to the closed
-            # pipe again when it ends.
+            # The reader of the output has ended, for example in `| head`. Without this line, Python would write to the
+            # closed pipe again when it ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     async def _tail(self, tenant_id: int, topics: TopicFilter, *, as_json: bool) -> None:
