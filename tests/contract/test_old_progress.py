@@ -1,4 +1,4 @@
-"""Tests that new web processes show an old worker's progress to the job's academy only, and without SQL."""
+"""Tests of progress that a worker of an older version wrote: only the job's academy can read it, and without SQL."""
 
 from collections.abc import Callable
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Tests of the people API with real servers: which sign-ins and feeds a change ends, races, and the audit log."""
+"""Tests of the people API with real servers: sign-ins and feeds that a change ends, races, and the audit log."""
 
 import asyncio
 import json
@@ -59,7 +59,7 @@ async def sign_in(system: System, username: str, password: str) -> httpx.Respons
 
 @asynccontextmanager
 async def person(system: System, owner: httpx.AsyncClient, role: str = "teacher") -> AsyncIterator[Person]:
-    """Add an account, sign in to it by a code, and choose a password."""
+    """Add an account, sign in to it by a code, and choose a password. Yield the account with a signed-in client."""
     added = await add(owner, role)
     first = (await sign_in(system, added["username"], await code_for(owner, added["id"]))).json()
     async with with_token(system, first["access"]) as client:
@@ -72,7 +72,7 @@ async def person(system: System, owner: httpx.AsyncClient, role: str = "teacher"
 
 @contextmanager
 def locked(system: System, statement: str, *values: object) -> Iterator[Callable[[int], bool]]:
-    """Lock rows until the block ends. Yield a function that returns whether `number` queries or more wait."""
+    """Lock rows until the block ends. Yield a function that returns whether at least a given number of queries wait."""
     with psycopg.connect(system.database_url) as holder, psycopg.connect(system.database_url, autocommit=True) as other:
         holder.execute(statement, values)
 
@@ -86,7 +86,7 @@ def locked(system: System, statement: str, *values: object) -> Iterator[Callable
 async def at_once(
     system: System, statement: str, values: tuple[object, ...], requests: list[Awaitable[httpx.Response]]
 ) -> list[httpx.Response]:
-    """Lock rows by `statement`, wait until each request waits for the lock, and release it. Return the answers."""
+    """Send all requests while `statement` locks rows. Release the rows when all requests wait. Return the answers."""
     with locked(system, statement, *values) as waiting:
         running = asyncio.gather(*requests)
         await eventually(lambda: waiting(len(requests)), 10.0, "both requests to wait for the lock")

@@ -1,4 +1,4 @@
-"""Tests of quotas at every endpoint: a refusal gives its reason, writes nothing, and does not affect others."""
+"""Tests of quotas at every endpoint: a refusal gives its reason, writes nothing, and affects no other academy."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Tests of removing, restoring and the history of students over HTTP, and of the template for imports."""
+"""Tests of removing and restoring students over HTTP, of their history, and of the template for imports."""
 
 import asyncio
 import io

@@ -1,4 +1,4 @@
-"""Tests that a storage or a queue that hangs delays only requests that need it, and holds no database connection."""
+"""Tests of a storage or queue that hangs: only requests that need it wait, and these hold no database connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,8 @@ UPLOADS = 12
 async def behind_a_proxy(system: System, variable: str) -> AsyncIterator[tuple[Proxy, httpx.AsyncClient]]:
     """Run a web process with one database connection, and a proxy in front of its storage or queue.
 
-    `variable` has the address of the storage or queue. Yield the proxy, and a client of the web process.
+    `variable` is the environment variable with the address of the storage or queue. Yield the proxy, and a client of
+    the web process.
     """
     async with Proxy(urlsplit(system.environment[variable]).port or 0) as proxy:
         changed = {variable: f"http://127.0.0.1:{proxy.port}"}

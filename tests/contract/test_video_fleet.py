@@ -52,7 +52,7 @@ async def test_two_workers_together_run_no_more_than_the_fleet_may(
     system: System, short: bytes, tmp_path: Path
 ) -> None:
     opened = tmp_path / "opened"
-    # The sandbox allows no other program, so ffmpeg itself waits for a moment.
+    # The sandbox allows no other program than ffmpeg, so the script calls ffmpeg in place of `sleep`.
     moment = f"{tmp_path}/real -v error -re -f lavfi -i color=size=16x16:rate=10:duration=0.3 -f null -"
     wait = f'case "$*" in *-filter_complex*) until [ -e {opened} ]; do {moment}; done;; esac'
     limit = {"VIDEO_WORKER_MAX_CONCURRENCY": "2", "FFMPEG": write_ffmpeg(tmp_path, wait)}

@@ -58,7 +58,7 @@ class RecordingStorage(type("Recording", (FileSystemStorage,), {name: recording(
 def pooled(
     transactional_db: None, redis: Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[None]:
-    """Close each database connection after its use, like the web process."""
+    """Record slow operations, and close each database connection after its use, like the web process."""
     connection.close()
     monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     storage = {"BACKEND": f"{__name__}.{RecordingStorage.__name__}", "OPTIONS": {"location": tmp_path}}

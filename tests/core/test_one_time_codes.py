@@ -216,7 +216,7 @@ def test_guessing_codes_is_limited_like_guessing_passwords(owner: User, kim: Use
     assert sign_in(code, address="198.51.100.1").status_code == 200
 
 
-# What takes a code away.
+# What deletes a code.
 
 UPDATE = 'UPDATE "user" SET {} WHERE id = %s'
 

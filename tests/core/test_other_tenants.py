@@ -1,4 +1,4 @@
-"""Tests that ids of other academies in refused requests are audited, and that this never changes the answer."""
+"""Tests that refused requests with ids of other academies' rows are audited, and that this changes no answer."""
 
 import pytest
 from django.db import DatabaseError

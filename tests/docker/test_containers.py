@@ -18,7 +18,7 @@ from embedded.redis import RedisServer
 PROJECT = Path(__file__).resolve().parents[2]
 # Docker compose itself reads these.
 OTHERS = {"POSTGRES_PASSWORD"}
-# Python's tempfile and our encoder read these, not the settings. docs/reference/environment.md has a table of them.
+# The settings do not read these, but Python's tempfile and our encoder do. docs/reference/environment.md lists them.
 READ_BY_OTHERS = {"TMPDIR", "FFMPEG"}
 KNOWN = {name.upper() for name in Environment.model_fields}
 

@@ -64,7 +64,7 @@ def test_lines_of_script_test_are_understood(name: str) -> None:
 
 
 def test_the_lines_for_the_newest_django_name_what_there_is() -> None:
-    """The lines take minutes and need a network, so this only checks that the paths and the variable exist."""
+    """To run the lines takes minutes and a network, so the test only checks that the paths and the variable exist."""
     (name,) = claimed_by("test_the_lines_for_the_newest_django_name_what_there_is")
     _environment, install, run = lines_of(name)
     assert (PROJECT / install[-1]).is_file()

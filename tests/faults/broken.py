@@ -550,7 +550,10 @@ def table() -> str:
 
 
 def noticed(defect: Defect, folder: Path) -> bool:
-    """Return whether the defect's test fails. A timeout and an error outside the test do not count."""
+    """Put the defect into a copy of the project in `folder`. Return whether its test fails there.
+
+    A timeout and an error outside the test do not count as a failure.
+    """
     project = folder / "project"
     files = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],

@@ -36,9 +36,9 @@ def read_only(server: RedisServer) -> Iterator[None]:
 
 @contextmanager
 def disk_full(server: RedisServer) -> Iterator[None]:
-    """Put a folder in the place of the dump, so that even a Redis that runs as root cannot write one.
+    """Make Redis fail to write its dump, as on a full disk. It refuses writes with MISCONF.
 
-    Redis refuses writes with MISCONF.
+    A folder with the name of the dump stops even a Redis that runs as root.
     """
     with _client(server) as client:
         server.dump_file.unlink(missing_ok=True)

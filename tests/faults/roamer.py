@@ -50,7 +50,7 @@ class Roamer:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _live(self) -> None:
-        """Connect, and read frames or poll a random number of times, or until the connection is lost."""
+        """Connect to a random process. Read a random number of frames, or poll a random number of times."""
         granted = await self._ticket()
         address = self._chance.choice(self._addresses)
         transport = self._chance.choice(["websocket", "websocket", "sse", "poll"])

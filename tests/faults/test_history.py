@@ -190,9 +190,9 @@ async def _submit(academies: dict[str, Academy], chance: random.Random) -> None:
 async def _until_settled(
     academies: dict[str, Academy], roamers: dict[str, list[Roamer]], roaming: Sequence[asyncio.Future[None]]
 ) -> None:
-    """Wait until all jobs have ended, and all clients know it.
+    """Wait until all jobs have ended, and no client waits for the end of one.
 
-    This is when no client holds an unfinished job, or lacks a job that a snapshot still shows.
+    No client then holds an unfinished job, and each client holds every job that a snapshot still shows.
     """
 
     async def unheard() -> list[str]:
@@ -232,8 +232,8 @@ async def _judge(academy: Academy, roamers: list[Roamer], addresses: list[str]) 
 async def _until_fresh(academy: Academy, roamers: list[Roamer], address: str) -> None:
     """Wait until a new client of the process at `address` is shown no unfinished job, and all roamers agree with it.
 
-    If its link to Redis has failed silently, a process shows old records until its next probe. Meanwhile the roamers
-    may have newer records from another process.
+    A process whose link to Redis has failed silently shows old records until its next probe. Meanwhile the roamers may
+    have newer records from another process.
     """
 
     def differing(fresh: dict[str, Any]) -> list[str]:

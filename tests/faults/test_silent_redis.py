@@ -27,7 +27,7 @@ from tests.contract.test_ticket_readers import (
 )
 
 SOON_SECONDS = 10.0
-"""A generous limit. Closing a session takes 1 s if the process has noticed before that Redis hangs, otherwise 4 s."""
+"""A generous limit. Closing a session takes 1 s if the process has already noticed that Redis hangs, otherwise 4 s."""
 REFUSED = {
     "at_the_websocket": "4410",
     "at_the_events": "401",

@@ -38,7 +38,7 @@ async def test_after_kill_9_a_browser_sees_stalled_then_the_next_attempt_then_do
         async with await stalling_system.watcher(client) as newcomer:
             await newcomer.read_until("snapshot")
         done = await watcher.until_terminal(f"job:{job_id}")
-    # Take the last two: if a busy machine stopped the first worker for a whole lease, earlier records are stalled.
+    # Take the last two. Earlier records are stalled, too, if a busy machine stopped the first worker for a whole lease.
     *_, before, stalled = [record for record in history(watcher, job_id) if record["attempt"] == 1]
     after = [record for record in history(watcher, job_id) if record["offset"] > stalled["offset"]]
     assert stalled["stalled"] is True

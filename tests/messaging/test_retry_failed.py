@@ -1,4 +1,4 @@
-"""Sending failed messages again: only messages that certainly did not leave are sent again, and each only once."""
+"""Sending failed messages again: only those that certainly reached nobody are sent again, and each only once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
