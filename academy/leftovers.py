@@ -31,7 +31,7 @@ address is valid for one hour."""
 WORKBOOKS_KEPT = timedelta(days=7)
 """How long after its end a failed or cancelled import can be retried."""
 MOST = 1000
-"""How many files and folders of one kind one sweep deletes for one academy. The next sweep deletes more."""
+"""How many files and folders of one kind a sweep deletes at most for each academy. The next sweep continues."""
 FEW = 20
 """Up to this many files without a row are always deleted. If there are more, they are deleted only if at least half of
 all files have a row."""

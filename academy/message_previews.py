@@ -1,4 +1,7 @@
-"""Shows what a bulk message would be, without sending anything: its texts, its size and cost, and doubtful numbers."""
+"""Shows what a bulk message would be, without sending anything.
+
+A preview has the texts, the size and the cost of the messages, and the missing and shared phone numbers.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,9 +15,10 @@ from academy.messages import drafts_to, find_addressees
 
 SAMPLES = 3
 MAX_NAMED = 50
-"""How many students without a number, and how many shared numbers, a preview lists at most. It counts all of them."""
+"""How many students without a phone number, and how many shared phone numbers, a preview lists at most. The preview
+counts all of them."""
 MAX_SHARING = 10
-"""How many students a preview lists at most for each shared number."""
+"""How many students a preview lists at most for each shared phone number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class SharedNumber:
-    """A number that gets several messages, because several students have it."""
+    """A phone number that gets several messages, because several students have it."""
 
     recipient: str
     messages: int
@@ -42,9 +46,9 @@ class SharedNumber:
 class Preview:
     """What would be sent.
 
-    `messages` counts the students with a number, and `without_number` those without one. `numbers` counts the different
-    numbers. `longest` is the message with the most bytes. `prices` has the price of a message of each class, if it is
-    known. `cost` is the price of all messages, or None if the price of a class is not known.
+    `messages` counts the students with a phone number, and `without_number` the students without one. `numbers` counts
+    the different phone numbers. `longest` is the message with the most bytes. `prices` has the price of a message of
+    each class, if it is known. `cost` is the price of all messages, or None if the price of a class is not known.
     """
 
     recipients: int

@@ -75,11 +75,12 @@ def submit_messages(
 
 
 def retry_failed(*, tenant_id: int, created_by: int, job_id: UUID) -> UUID | None:
-    """Create a bulk message to those whose message certainly did not leave, and return the id of its job.
+    """Create a new bulk message for the failed messages that certainly did not leave. Return the id of its job.
 
     The messages go to the present numbers, with the present names. Messages of unknown outcome are never sent again.
-    Return None if there is no such bulk message. Raises QuotaError, WrongMessageError, and JobStateError if the bulk
-    message is not DONE, if its failed messages were sent again already, or if there are none that can be.
+    Return None if there is no such bulk message. Raises QuotaError if a quota is used up, and WrongMessageError if the
+    text with a present name is too long. Raises JobStateError if the bulk message is not DONE, if its failed messages
+    were sent again already, or if none of them can be sent again.
     """
     quotas.check_before(tenant_id)
     with transaction.atomic():
@@ -116,7 +117,10 @@ def retry_failed(*, tenant_id: int, created_by: int, job_id: UUID) -> UUID | Non
 
 
 def find_addressees(tenant_id: int, to: To, lecture_id: int | None, student_ids: set[int]) -> Sequence[Addressee]:
-    """Return the students of the lecture, or else those with these ids. Raises WrongMessageError."""
+    """Return the students of the lecture if `lecture_id` is given, else the students with these ids.
+
+    Raises WrongMessageError if the lecture or a student does not exist, or if there are no students or too many.
+    """
     if lecture_id is not None and not lecture_exists(tenant_id, lecture_id):
         raise WrongMessageError("lecture", "There is no such lecture.")
     found = repositories_messages.addressees(
@@ -158,7 +162,7 @@ def _submitted_earlier(
 ) -> UUID | None:
     """Return the id of the job that was created with this key, if any.
 
-    Raises JobStateError if that request had another text or other recipients.
+    Raises JobStateError if the key was used for another text or for other recipients.
     """
     earlier = repositories_messages.find_by_key(tenant_id, idempotency_key)
     if earlier is None:

@@ -1,7 +1,8 @@
 """What the office may do with the accounts of its academy.
 
 Owners manage every account. Staff manage the accounts of teachers, students and parents. Nobody changes their own role
-or closes their own account. So at least one owner always remains: only another owner can demote or close an owner.
+or closes their own account. So at least one owner always remains: only another owner can change the role of an owner
+or close an owner's account.
 
 The rules are checked against the roles in the database, under a lock, and not against the roles in tokens.
 """
@@ -122,7 +123,7 @@ def issue_code(tenant_id: int, actor_id: int, user_id: int, *, code_hash: str, s
 def _managed(tenant_id: int, actor_id: int, user_id: int) -> Iterator[tuple[LockedAccount, LockedAccount]]:
     """Lock two accounts until the block ends, and yield them: the one that acts, and the one that is changed.
 
-    Raises PersonError if the first may not change the second, and PersonMissingError if there is no such account.
+    Raises PersonError if the first may not change the second, and PersonMissingError if the second does not exist.
     """
     with transaction.atomic():
         accounts = repositories_people.lock_accounts(tenant_id, actor_id, user_id)

@@ -62,7 +62,7 @@ def mark_uploaded(tenant_id: int, video_id: int, size: int) -> bool:
             raise JobStateError("uploaded_already", "The file of this video has been uploaded already.")
         if VideoStatus(video.status).terminal:
             raise JobStateError("video_ended", f"This upload was cancelled ({video.status}): announce it again.")
-        # Later than `created_at`, even if the clocks of two hosts differ: `was_announced` compares the two.
+        # Later than `created_at`, even if the clocks of two hosts differ: `was_announced` compares these two times.
         arrived = max(timezone.now(), video.created_at + timedelta.resolution)
         LIFE.begin(video, uploaded_at=arrived, size=size)
         quotas.check(tenant_id, storage=True)
@@ -144,9 +144,9 @@ def delete(tenant_id: int, video_id: int) -> bool:
 def rename(tenant_id: int, video_id: int, title: str) -> bool:
     """Give a video that has ended another title. Return False if there is no such video.
 
-    The next attempt has the new title, and the same status and files: a record that has ended is replaced by a new
-    attempt only, and all pages that show the video must learn of its title. Raises JobStateError if the video has not
-    ended, because its worker reports its progress with the old title.
+    All pages that show the video must get the new title, and only a new attempt can replace a record that has ended. So
+    the video gets a new attempt with the new title, and with the same status and files. Raises JobStateError if the
+    video has not ended, because its worker reports its progress with the old title.
     """
     with transaction.atomic():
         video = repositories_video.lock_video(tenant_id, video_id)

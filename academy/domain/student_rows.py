@@ -193,7 +193,7 @@ _PARENT_NUMBER = re.compile(r"번호|number|no$")
 
 
 def column_of(header: str) -> Column | None:
-    """Return the column that a header cell names in Korean or English, or None if it names none of them.
+    """Return the column that a header cell names in Korean or English, or None if it names no column.
 
     Spaces, brackets and asterisks are ignored. A plain `전화번호` or `phone` is the student's own phone, because
     nothing says that it is the parent's.

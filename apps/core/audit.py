@@ -77,9 +77,9 @@ def audit(
 
 
 def audit_limited(address: str, tenant_code: str, username: str) -> None:
-    """Log that an attempt to sign in was refused, at most once a minute for each address and account.
+    """Log that an attempt to sign in was refused. Write at most one line a minute for each pair of address and account.
 
-    The next line for the same address and account says how many `repeats` were left out.
+    The next line for the same pair says how many `repeats` were left out.
     """
     mark = account_mark(tenant_code, username)
     repeats = _limited.take((address, mark))

@@ -14,9 +14,9 @@ FOR_REFRESH = "refresh token"
 def verifying_keys(purpose: str) -> list[bytes]:
     """Return the keys with which a token of this purpose may have been signed: `signing_keys`, and one old key.
 
-    Until 2026-11-28 access and refresh tokens had the same key. That key still verifies, so that an update signs nobody
-    out, but it never signs. Remove that key in version 0.3: the tokens that it signed have
-    expired by then, because a refresh token is valid for 14 days.
+    Until 2026-11-28 access and refresh tokens had the same key. No new token is signed with that key, but it still
+    verifies old tokens, so that people stay signed in after an update. Remove that key in version 0.3: the tokens that
+    were signed with it have expired by then, because a refresh token is valid for 14 days.
     """
     before = salted_hmac("academy.tokens", "signing key", settings.SECRET_KEY, algorithm="sha256").digest()
     return [*signing_keys(purpose), before]

@@ -8,8 +8,8 @@ MAX_DIGITS = 18
 MAX_SEARCH_LETTERS = 100
 """Each word of a search is a condition of its own, so a long search would be a long query."""
 MAX_SEARCH_WORDS = 20
-"""A word may become a regular expression, of which PostgreSQL keeps 32. If there were more words, it would compile each
-expression again for every row."""
+"""A word may become a regular expression. PostgreSQL keeps 32 compiled expressions. If a query had more, each of them
+would be compiled again for every row."""
 
 
 def number_param(request: Request, name: str) -> int | None:

@@ -27,7 +27,8 @@ def sign_in(
     """Compare what was typed with the account's one-time code and password. Open a session if it matches one of them.
 
     The caller has counted the attempt. A wrong code takes the same time as a wrong password, because whatever does not
-    match the code is compared with the password. Raises HashingBusyError (503) if no password could be compared.
+    match the code is compared with the password. Raises HashingBusyError (503) if too many passwords wait to be
+    compared.
     """
     origin = Origin.of_sign_in(tenant_code, address, known=attempt.known)
     user = repositories_core.find_account(tenant_code, username)

@@ -53,7 +53,7 @@ MAX_REMEMBERED = 50_000
 FAILURE, SUCCESS = 2, 1
 """What a failed attempt and a successful attempt cost, in units of the counters."""
 _ALWAYS, _ALL = 2, 4
-"""How many of the four counters apply to an attempt from a known address, and how many to one from another address."""
+"""How many of the four counters apply to an attempt from a known address, and how many to any other attempt."""
 
 # Count an attempt. Return whether the address is known (0 or 1), and the wait in ms (0: the attempt is counted).
 # Refused attempts are not counted, so that the wait ends.

@@ -80,7 +80,10 @@ def access_token(caller: Caller) -> str:
 
 
 def read_access_token(token: str, arrived_at: float | None = None) -> Caller:
-    """Return the caller, if the token was valid when the request arrived. Raises TokenExpiredError or TokenError."""
+    """Return the caller whom an access token names.
+
+    Raises TokenExpiredError if the token had expired before the request arrived, and TokenError if it is not valid.
+    """
     took = clock.now() - arrived_at if arrived_at else 0.0
     claims = _decode(token, ACCESS, min(took, UPLOAD_SECONDS))
     try:
@@ -105,7 +108,10 @@ def refresh_token(session_id: UUID, token_id: UUID, expires_at: float) -> str:
 
 
 def read_refresh_token(token: str) -> tuple[UUID, UUID]:
-    """Return the ids of the session and of the token. Raises TokenExpiredError or TokenError."""
+    """Return the ids of the session and of the token.
+
+    Raises TokenExpiredError if the token has expired, and TokenError if it is not valid.
+    """
     claims = _decode(token, REFRESH)
     try:
         return UUID(claims["session"]), UUID(claims["token"])

@@ -15,7 +15,7 @@ _FILTER = 2
 _CLONE_THREAD = 0x10000
 _X32 = 0x40000000
 
-# Offsets in struct seccomp_data, the filter's input. On both architectures an argument begins with its low half.
+# Offsets in struct seccomp_data, the filter's input. On x86-64 and ARM64 an argument begins with its low half.
 _NUMBER, _ARCHITECTURE, _ARGUMENT_0 = 0, 4, 16
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000

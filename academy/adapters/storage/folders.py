@@ -61,10 +61,10 @@ def drop_folder(name: str) -> None:
 
 
 def abort_uploads(folder: str, before: datetime, most: int) -> int:
-    """Abort the multipart uploads to a bucket that began before `before` and were not completed, at most `most`.
+    """Abort the multipart uploads to a folder that are not completed and began before `before`, at most `most` of them.
 
-    Return how many were aborted. The parts of such uploads take storage, but no list of files shows them. Return 0 if
-    the storage is a folder of this machine.
+    Return how many were aborted. The parts of these uploads take storage, but no list of files shows them. If the
+    storage is a folder of this machine, do nothing and return 0.
     """
     if (bucket := _bucket()) is None:
         return 0

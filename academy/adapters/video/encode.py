@@ -201,7 +201,7 @@ def _out_seconds(report: dict[str, str]) -> float:
 
 
 def _scaling(renditions: list[Rendition], timing: str) -> str:
-    """Return the filters that apply `timing`, and then scale each picture to all sizes, called `[v0]` and so on."""
+    """Return the filters that apply `timing`, and then scale each picture to all sizes. Output 0 is called `[v0]`."""
     numbers = range(len(renditions))
     split = f"[0:V:0]{timing},split={len(renditions)}" + "".join(f"[s{number}]" for number in numbers)
     scales = [
@@ -214,8 +214,8 @@ def _scaling(renditions: list[Rendition], timing: str) -> str:
 def _sound_alone(source: Path, folder: Path, found: Probe, renditions: list[Rendition], say: _Progress) -> bool:
     """Return whether the sound reaches the announced end of the file, but the pictures do not.
 
-    If neither reaches the end, the file is truncated. The sound is read in a run without the pictures. In a run with
-    both, ffmpeg reports the length of the shorter or of the longer of the two, depending on its version.
+    If neither reaches the end, the file is truncated. The sound is read in a run without the pictures, because in a run
+    with both, some versions of ffmpeg report the length of the shorter one, and others that of the longer one.
     """
     if found.duration is None or not found.has_audio:
         return False

@@ -30,8 +30,8 @@ LOOK_SECONDS = 0.25
 QUIET_SECONDS = 60.0
 """An ffmpeg that makes no progress for this long is ended, because it hangs."""
 _LONGEST_LOOK_SECONDS = 4 * LOOK_SECONDS
-"""At most this many seconds between two looks at ffmpeg count as time without progress. If more have passed, this
-process itself was paused or waiting."""
+"""Of the seconds between two looks at ffmpeg, at most this many count as time without progress. If more have passed,
+this process itself was paused or waiting."""
 
 MAX_MEMORY_BYTES = 4_000_000_000
 """The most memory that ffmpeg may use. Encoding 8K with eight threads takes half of that."""
