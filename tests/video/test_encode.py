@@ -63,7 +63,7 @@ def made(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a video whose one segment is larger than the limits in the tests."""
+    """Make a video of one segment, which is larger than every file size limit in these tests."""
     path: Path = tmp_path_factory.mktemp("short") / "short.mp4"
     make_sample(path, 5)
     return path

@@ -1,4 +1,4 @@
-"""Tests of announced uploads: they reserve storage while their address is valid, and each user has only a few."""
+"""Tests of announced uploads: they reserve storage while their address is valid, and a user may have only a few."""
 
 from collections.abc import Callable
 from datetime import timedelta

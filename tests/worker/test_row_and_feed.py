@@ -1,4 +1,4 @@
-"""Tests that a row and its record always agree, and that reading the row publishes its state if they do not."""
+"""Tests that a row and its record agree after any operations. If they differ, reading the row publishes its state."""
 
 import json
 from collections.abc import Callable

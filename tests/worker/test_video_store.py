@@ -107,7 +107,7 @@ def test_a_video_that_was_cancelled_while_the_last_file_was_stored_leaves_none(v
 
 
 def test_a_late_sweep_keeps_the_files_of_a_video_that_was_renamed(video: ClaimedVideo, made: Path) -> None:
-    """The worker dies before it deletes the files of the attempt that failed. The sweep is only after the new title."""
+    """The worker dies before it deletes the files of the failed attempt. The sweep runs after the video was renamed."""
     leave_behind(video, video.attempt)
     videos.fail(video, "timeout", "It took too long.")
     videos.retry(video.tenant_id, video.video_id)
@@ -224,7 +224,7 @@ def test_a_video_that_is_cancelled_while_its_files_are_deleted_has_them_deleted_
 
 @pytest.fixture
 def ready(video: ClaimedVideo, made: Path) -> ClaimedVideo:
-    """Return a READY video that has its upload and was encoded today."""
+    """Return a READY video that was encoded today, and whose uploaded file is still stored."""
     source = default_storage.save(source_name(video.tenant_id), ContentFile(b"video"))
     Video.objects.filter(pk=video.video_id).update(source=source, size=5)
     quotas.count_encoding(video, 60.0, at_most=HOUR)
@@ -437,7 +437,7 @@ def stored(ready: ClaimedVideo) -> ClaimedVideo:
 
 
 def change_of(video: ClaimedVideo) -> int | None:
-    """Return the number of the newest change that the record of the video's lecture tells of."""
+    """Return the number of the newest change in the record of the video's lecture, or None without a record."""
     lecture_id = Session.objects.get(tenant_id=video.tenant_id).lecture_id
     record = conf.publisher().record(video.tenant_id, f"lecture:{lecture_id}")
     return json.loads(record.body)["attempt"] if record is not None else None

@@ -160,7 +160,7 @@ async def test_an_owner_that_is_silent_is_replaced_within_two_pings_and_follows_
 
 
 async def test_of_several_tabs_that_miss_the_owner_only_one_replaces_it(tabs: Tabs) -> None:
-    """The timers of all run out before any hears of another, as after the sleep of a computer."""
+    """The timers of all tabs run out before any tab receives a message from another, as when a computer wakes up."""
     (owner, *others), _ = await with_stopped_clock(tabs, 4)
     await owner.evaluate(FREEZE)
     for page in others:

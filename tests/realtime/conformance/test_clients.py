@@ -169,7 +169,7 @@ FAULTS = [
 
 @pytest.fixture(scope="module")
 def verdicts_on_wrong_clients(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
-    """The verdict on each wrong client, in the session that is meant for its fault. All run at the same time."""
+    """Judge each wrong client in the session that is meant for its fault, all at the same time. Return the verdicts."""
     text = EXAMPLE.read_text(encoding="utf-8")
     folder = tmp_path_factory.mktemp("clients")
 

@@ -1,4 +1,4 @@
-"""Tests that a ticket which is signed with our key, but by other code, is refused and never raises another error."""
+"""Tests that a ticket with missing or invalid claims raises TicketError, even if it is signed with our key."""
 
 from typing import Any
 

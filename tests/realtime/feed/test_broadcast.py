@@ -37,7 +37,7 @@ class Case:
         return carrier
 
     def arrive(self, *topics: str, status: str = "PROCESSING") -> None:
-        """Deliver these records in one read from Redis."""
+        """Deliver a new record of each topic, all in one read from Redis."""
         records = [record(next(self.offsets), topic, status) for topic in topics]
         self.feed.receive([Message(self.feed.mirror.epoch, entry.offset, entry) for entry in records])
 

@@ -278,7 +278,7 @@ class HubMachine(RuleBasedStateMachine):
         turns=st.integers(0, 50),
     )
     def work_on(self, topics: list[str], percent: int, turns: int) -> None:
-        """Continue an unfinished topic, or begin a finished one again."""
+        """Publish progress of these topics. A finished topic begins again, with its next attempt."""
         for topic in topics:
             true = self.database.get(topic, {"attempt": 0, "status": "DONE"})
             self._publish(topic, true["attempt"] + (strength(true)[1] == 2), "PROCESSING", percent)

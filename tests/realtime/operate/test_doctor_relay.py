@@ -1,4 +1,4 @@
-"""Tests of the doctor's checks of the outbox: rows that wait too long, rows set aside, and faults of its servers."""
+"""Tests of the doctor's checks of the outbox: rows that wait too long or are set aside, and failed servers."""
 
 from collections.abc import Callable
 

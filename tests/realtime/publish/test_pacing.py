@@ -49,7 +49,7 @@ class Run:
     def turn(self, *, fails: bool = False) -> None:
         """Let the call that is under way succeed or fail. If no call is under way, begin one.
 
-        The new call sends the next updates. If there are none to send, it probes Redis, unless no probe is due.
+        The new call sends the next updates. If there are none to send, it probes Redis, but only if a probe is due.
         """
         if self._under_way is None:
             self._under_way = self.pacer.take(self.now) or None

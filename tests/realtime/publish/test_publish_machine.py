@@ -92,7 +92,7 @@ class Model:
         return topic not in self.aged, self.records[topic]["published_at"], topic
 
     def _forget_what_is_too_much(self) -> None:
-        """Keep the newest unfinished topics, and the newest terminal ones of the last 24 h."""
+        """Keep in the index only the newest unfinished topics, and the newest of those that ended in the last 24 h."""
         young = [topic for topic in self.finished if topic not in self.aged]
         unfinished = sorted(set(self.index) - set(self.finished), key=self.index.__getitem__)
         stay = {*young[-self.limits.recent_terminal :], *unfinished[-self.limits.recent_unfinished :]}
@@ -244,7 +244,7 @@ class PublishMachine(RuleBasedStateMachine):
 
     @rule(tenant=st.sampled_from([0, 1]), back=st.integers(-2, 40), foreign=st.booleans())
     def read(self, tenant: int, back: int, foreign: bool) -> None:
-        """Read after any place. Check that the snapshot is whole, or has all topics that changed after the place."""
+        """Read what changed after a place. Check that the snapshot is whole, or has all topics that changed since."""
         tenant_id = self.tenants[tenant]
         model = self.models[tenant_id]
         known = max(0, model.offset - back)

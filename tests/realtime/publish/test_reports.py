@@ -1,4 +1,4 @@
-"""Tests of reports: which processes are read, and which processes learn that a client watches figures."""
+"""Tests of the reports of processes: which of them are read, and how processes learn that a client watches figures."""
 
 import time
 from collections.abc import Iterator

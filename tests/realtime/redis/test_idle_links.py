@@ -22,7 +22,7 @@ from tests.realtime.waiting import until
 
 TIME_LIMIT = 0.2
 REDIS_TIME_LIMIT = 1
-"""In seconds. Redis accepts only a whole number."""
+"""After how many seconds Redis closes an idle connection. Redis accepts only a whole number."""
 IDLE_SECONDS = 2.5
 
 

@@ -54,7 +54,7 @@ def report(redis: Redis, *watched: int, **connections: int) -> None:
 
 
 def measured(measurer: Measurer, redis: Redis, tenant_id: int = SYSTEM_TENANT) -> dict[str, Any]:
-    """Measure twice, so that the answers of the database and the project are in the second record, and return it."""
+    """Measure twice. Return the data of the second record: only it has the answers of the database and the project."""
     measurer.measure()
     measurer.wait()
     measurer.measure()

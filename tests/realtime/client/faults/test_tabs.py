@@ -1,4 +1,4 @@
-"""Tabs of one browser share a connection, and keep one when any tab is closed."""
+"""Tabs of one browser share a connection. When any of them is closed, the others still have a connection."""
 
 import asyncio
 import re

@@ -130,7 +130,7 @@ class Tabs:
         self._opened: list[Tab] = []
 
     async def watch(self, address: str = "", academy: str = "hanbit", *, wait: bool = True) -> Watching:
-        """Open a tab at an address of the system, and watch an academy. Wait until the feed is live or polling."""
+        """Open a tab at an address of the system, and watch an academy. With `wait`, wait until live or polling."""
         tab = await self._browser.open(f"{address or self._system.address}/")
         self._opened.append(tab)
         await tab.evaluate(WATCH, await asyncio.to_thread(self._system.access_token, academy, "owner"))

@@ -1,4 +1,4 @@
-"""Fixtures: the npm package, installed from its tarball as users do it, and a web server for what is built of it."""
+"""Fixtures: the npm package, installed from its tarball as users do, and a web server for built applications."""
 
 import fcntl
 import functools
@@ -44,7 +44,7 @@ def run(*argv: str | Path, folder: Path, text: str | None = None) -> str:
 
 @pytest.fixture(scope="session")
 def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The packed client."""
+    """Return the path of the tarball with the packed client."""
     npm.packages()
     folder = tmp_path_factory.mktemp("tarball")
     with (TOOLS / "pack.lock").open("w") as lock:
@@ -57,7 +57,7 @@ def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def workshop(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a copy of each application in `apps/`, and with the packed client installed for all of them.
+    """Return a folder with a copy of each application in `apps/`, and with the packed client installed for all of them.
 
     The applications import other packages from `node_modules` in the folder above, so installing needs no network.
     """
@@ -72,7 +72,7 @@ def workshop(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bundle(workshop: Path) -> Callable[..., str]:
-    """A function that bundles a module's text, which may contain JSX and import the packed client, to one script."""
+    """Return a function that bundles a module into one script. The module may contain JSX and import the client."""
 
     def bundled(text: str, *options: str) -> str:
         always = ("--bundle", "--format=esm", "--loader=jsx", "--jsx=automatic", "--log-level=error")
@@ -83,7 +83,7 @@ def bundle(workshop: Path) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def in_node(workshop: Path) -> Callable[[str], Any]:
-    """A function that runs a module's text in Node, and returns what the module exports as `result`."""
+    """Return a function that runs the text of a module in Node, and returns what the module exports as `result`."""
 
     def called(text: str) -> Any:
         module = workshop / "called.js"
@@ -117,7 +117,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def serve() -> Callable[[Path], AbstractContextManager[str]]:
-    """A function that serves a folder for the time of a `with`, and gives its address."""
+    """Return a function for `with`: it serves a folder until the block ends, and yields the address."""
 
     @contextmanager
     def served(folder: Path) -> Iterator[str]:

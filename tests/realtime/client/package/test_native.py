@@ -27,7 +27,7 @@ async def started(tabs: Tabs, bundle: Callable[..., str]) -> tuple[Page, Connect
     """Start the application, and wait until it is live. Return its page and its connection."""
     page = await tabs.open()
     options = ["--conditions=react-native", "--alias:react-native=./react-native.mts"]
-    # What is missing in React Native is shadowed by variables without a value.
+    # Replace by `undefined` what React Native does not have.
     options += [f"--define:{name}=undefined" for name in MISSING]
     options += [f"--define:globalThis.{name}=undefined" for name in MISSING]
     await page.evaluate("(granted) => Object.assign(window, { granted })", GRANTED)
