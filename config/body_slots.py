@@ -97,7 +97,7 @@ class _Pool:
         """Raise NoSlotError if another unfinished body would be too many.
 
         Apply the fixed limits. Also refuse a tenant that has as many unfinished bodies as there are free slots, and a
-        user who has as many as the user's tenant may still add.
+        user who has as many unfinished bodies as the user's tenant may add within its fixed limit.
         """
         limits = self._limits
         of_user, of_tenant, of_all = (self._unfinished[key] for key in (sender, sender.tenant_id, None))

@@ -227,7 +227,10 @@ def hide_secrets_once_read() -> None:
 
 
 def read_environment(variables: Mapping[str, str] | None = None) -> Environment:
-    """Read and check the environment. `variables` override the process's own. Raises WrongEnvironmentError."""
+    """Read and check the environment. `variables` override those of the process.
+
+    Raises WrongEnvironmentError if a variable is wrong.
+    """
     fields = Environment.model_fields.keys()
     given: dict[str, Any] = {
         name.lower(): value for name, value in (variables or {}).items() if value and name.lower() in fields

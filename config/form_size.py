@@ -1,6 +1,6 @@
 """The size of forms.
 
-It has a module of its own for `config.environment`, which must not import the limits in `config.body_limit`.
+This is a separate module, because `config.environment` needs the size and must not import `config.body_limit`.
 """
 
 FORM_BYTES = 1_000_000

@@ -23,7 +23,7 @@ class _Packed:
 
 
 class StaticFiles(ServeStaticASGI):  # type: ignore[misc]  # servestatic is untyped
-    """The ASGI application. Requests for other paths go to the wrapped application."""
+    """The ASGI application that answers requests for static files. All other requests go to the wrapped application."""
 
     def __init__(self, application: Any) -> None:
         self._paths: dict[str, Path] = {}

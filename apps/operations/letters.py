@@ -14,7 +14,7 @@ from apps.worker.dead_letters import parts_of
 from realtime import conf
 
 MOST_LETTERS = 100
-"""How many letters of a queue are shown. The command `deadletters` shows all."""
+"""How many dead letters of each queue are shown at most. The command `deadletters` shows all."""
 LOCK_SECONDS = 120
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"

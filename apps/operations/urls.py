@@ -1,4 +1,4 @@
-"""The operators' page, below `/admin/` so that it has the session of the admin."""
+"""The addresses of the operators' page. They begin with `/admin/`, because the admin's cookies are sent only there."""
 
 from django.urls import path
 

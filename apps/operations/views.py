@@ -97,7 +97,7 @@ def _with_letter(request: HttpRequest, event: Event, act: Callable[[DeadLetters,
         return problem(404, "letter_gone", "There is no such dead letter.")
 
     def act_and_audit(letters_of_queue: DeadLetters, letter: Letter) -> str:
-        # Here and not after `with_letter`: that can still fail when the letter is sent back or deleted already.
+        # Audit here and not after `with_letter`, which may raise after the letter was sent back or deleted.
         outcome = "failed"
         try:
             done = act(letters_of_queue, letter)

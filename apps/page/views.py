@@ -21,7 +21,10 @@ def index(request: HttpRequest, **_address: object) -> HttpResponse:
 
 
 def protected(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Add the headers that limit what the page may load and where it may connect."""
+    """Limit what the page may load and where it may connect. Let browsers ask for a newer page before they use a copy.
+
+    Return the response, to which the headers are added.
+    """
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.format(connect=_connect_sources(request))
     response.headers["Cache-Control"] = "no-cache"
     return response

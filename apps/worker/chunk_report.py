@@ -12,7 +12,7 @@ class ChunkReport:
     """Reports progress after each chunk, and estimates the remaining seconds from the pace so far.
 
     `begin_percent` is the progress before the first chunk. Call the instance after each chunk, with the number of rows
-    that are done and their total. A call may raise the errors of `JobProgress.go_on`.
+    that are done and the number of all rows. A call may raise the errors of `JobProgress.go_on`.
     """
 
     def __init__(self, progress: JobProgress, step: str, begin_percent: float = 0.0) -> None:

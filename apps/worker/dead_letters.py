@@ -72,7 +72,10 @@ def describe(queue_name: str, letter: Letter) -> str:
 
 
 def parts_of(queue_name: str, letter: Letter) -> tuple[str, str]:
-    """Return the tenant ("" if none is named) and the row that a letter names, or the beginning of the letter."""
+    """Return the tenant ("" if none is named) and the row that a letter names.
+
+    If the letter cannot be read, return "" and the beginning of the letter.
+    """
     return KINDS[queue_name].parts(letter) or ("", _beginning(letter.body))
 
 

@@ -51,8 +51,8 @@ class FleetSlots:
     def take(self) -> str | None:
         """Take a slot and return its token, for `give`. Return None if the fleet has no free slot.
 
-        If Redis cannot be reached, return a token without a slot. `renew` takes the slot when Redis answers again, even
-        if no slot is free then.
+        If Redis cannot be reached, return a token without a slot. `renew` takes a slot for it when Redis answers again,
+        even if no slot is free then.
         """
         token = token_hex(8)
         try:

@@ -51,9 +51,9 @@ class SignIn(serializers.Serializer[Any]):
 
 
 class RefreshToken(serializers.Serializer[Any]):
-    """Has either the refresh token, or the code of the academy whose cookie has the token.
+    """Has either the refresh token (`refresh`), or the code of the academy whose cookie has the token (`tenant`).
 
-    With `cookie`, the new refresh token is put into a cookie.
+    If `cookie` is true, the new refresh token is put into a cookie.
     """
 
     refresh = serializers.CharField(max_length=2000, required=False)
@@ -267,7 +267,7 @@ class LogoutView(APIView):
 class PasswordView(APIView):
     """Change the caller's password. This ends the account's other sessions.
 
-    After a sign-in with a one-time code the account has no password, so no old one is needed.
+    An account that was signed in to with a one-time code has no password. So `old_password` is not needed then.
     """
 
     opens_before_password_change = True
@@ -315,8 +315,9 @@ class PasswordView(APIView):
 def _check_session_of_code(caller: Caller) -> None:
     """Raise AuthenticationFailed unless the session of a caller without a password is open in the database.
 
-    Taking away a password ends all sessions in the same transaction. So a session that is open was begun afterwards, by
-    a one-time code. The revocation of an ended session may reach this process a moment later.
+    The transaction that takes away a password also ends all sessions of the account. So an open session was begun
+    afterwards, with a one-time code. The access token is not enough, because the revocation of an ended session may
+    reach this process a moment later.
     """
     if repositories_sessions.owner_of_session(caller.tenant_id, caller.session_id) != caller.user_id:
         raise AuthenticationFailed("The session has ended: sign in again.", "session_ended")

@@ -74,7 +74,7 @@ class NameField(serializers.CharField):
 
 
 class PersonForm(serializers.Serializer[Any]):
-    """A new account. A parent's account may name the parent's phone, by which it is connected with the children."""
+    """A new account. `parent_phone` connects a parent's account with the children whose parent has this number."""
 
     role = serializers.ChoiceField(choices=ROLES)
     name = NameField(max_length=50)
@@ -151,7 +151,7 @@ class PersonView(APIView):
         request=PersonChange, responses=PersonSerializer, parameters=[OpenApiParameter("user_id", int, "path")]
     )
     def patch(self, request: Request, user_id: int) -> Response:
-        """Change the name or the role. Another role ends the tokens and connections of the account at once."""
+        """Change the name or the role. A change of the role ends the account's tokens and connections at once."""
         form = PersonChange(data=request.data)
         form.is_valid(raise_exception=True)
         caller, fields = caller_of(request), dict(form.validated_data)
@@ -219,7 +219,7 @@ class PersonCodeView(APIView):
 
 
 def found(request: Request, user_id: int) -> Any:
-    """Return the account as the API represents it. Raises NotFound."""
+    """Return the account as the API represents it. Raises NotFound if the caller's academy has no such account."""
     person = repositories_people.find_person(caller_of(request).tenant_id, user_id)
     if person is None:
         raise NotFound("There is no such account.")

@@ -39,8 +39,9 @@ def cache_job_status(
 
 
 def refresh_job_progress_ttl(tenant_id: int, job_id: UUID | str, ttl: int = UNFINISHED_SECONDS) -> bool:
-    """Extend the expiry of an unfinished job's keys. Return False if Redis has no such job.
+    """Extend the expiry of an unfinished job's keys, and return True.
 
-    Raises RedisError if Redis cannot be reached or refuses this.
+    Do nothing and return False if Redis has no record of the job, or if the job has ended. Raises RedisError if Redis
+    cannot be reached or refuses a command.
     """
     return conf.publisher().refresh(tenant_id, job_topic(UUID(str(job_id))), ttl)

@@ -68,7 +68,10 @@ class StudentForm(serializers.Serializer[Any]):
         raise serializers.ValidationError({_field_of(problem, cells): [problem.reason]})
 
     def changes(self, before: Student) -> dict[str, str]:
-        """Return the normalised values of the fields that the request contains. Raises ValidationError."""
+        """Return the normalised values of the fields that the request contains.
+
+        Raises ValidationError if these fields, together with the other fields of `before`, are not a valid row.
+        """
         row = self.row(before)
         return {column.value: getattr(row, column) for column in Column if column.value in self.validated_data}
 

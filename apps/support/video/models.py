@@ -64,7 +64,10 @@ class Video(models.Model):
 
     @property
     def was_announced(self) -> bool:
-        """Whether the client got a presigned address to upload to. Otherwise the request itself brought the file."""
+        """Whether the client got a presigned address to upload to.
+
+        If not, the file was in the request that created the video.
+        """
         return self.uploaded_at is None or self.uploaded_at > self.created_at
 
 

@@ -16,7 +16,7 @@ _SIGNER = TimestampSigner(salt="video.playback", sep="~")
 
 
 class PlaybackError(Exception):
-    """The address is not valid, or no longer: look at the video again."""
+    """The address is wrong or has expired: request the video again to get a new one."""
 
 
 @dataclass(frozen=True, slots=True)

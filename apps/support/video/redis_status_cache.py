@@ -40,8 +40,9 @@ def cache_video_status(
 
 
 def refresh_video_progress_ttl(tenant_id: int, video_id: int, ttl: int = UNFINISHED_SECONDS) -> bool:
-    """Extend the expiry of an unfinished video's keys. Return False if Redis has no such video.
+    """Extend the expiry of an unfinished video's keys, and return True.
 
-    Raises RedisError if Redis cannot be reached or refuses this.
+    Do nothing and return False if Redis has no record of the video, or if its encoding has ended. Raises RedisError if
+    Redis cannot be reached or refuses a command.
     """
     return conf.publisher().refresh(tenant_id, video_topic(video_id), ttl)

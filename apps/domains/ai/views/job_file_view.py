@@ -56,7 +56,7 @@ class JobFileView(APIView):
 
 
 def _makes_file(job: AIJob) -> bool:
-    """Return whether a job of this kind has made a file: an export, or an import with failed rows."""
+    """Return whether the job has made a file: it is a DONE export, or a DONE import with failed rows."""
     if job.status != JobStatus.DONE:
         return False
     failed = job.result.result.get("failed") if hasattr(job, "result") else 0

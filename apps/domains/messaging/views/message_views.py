@@ -64,9 +64,9 @@ class MessageListView(ListAPIView[MessageJob]):
 
 
 class MessagePreviewView(APIView):
-    """What a bulk message would be: its texts with the names, its size and cost, and doubtful numbers. Sends nothing.
+    """Preview a bulk message: its texts with the names filled in, its size and cost, and doubtful phone numbers.
 
-    The request is checked as for sending.
+    Nothing is sent. The request is checked as if it were to be sent.
     """
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
@@ -80,7 +80,10 @@ class MessagePreviewView(APIView):
 
 
 class MessageRetryView(APIView):
-    """Write again to those whose message certainly did not leave, in a new bulk message. Possible once for each."""
+    """Send the messages that certainly did not leave again, in a new bulk message.
+
+    Each bulk message can be retried only once.
+    """
 
     roles = {"POST": OFFICE}  # noqa: RUF012 - read only
 

@@ -1,4 +1,4 @@
-"""Saves a workbook's rows as students, in chunks. One transaction saves a student and the outcome of its row."""
+"""Saves a workbook's rows as students, in chunks. A student is saved in the same transaction as its row's outcome."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -105,7 +105,7 @@ class SampleWorkbookView(APIView):
 
 
 class TemplateWorkbookView(APIView):
-    """A workbook to fill in: the columns, an example, which an import leaves out, and notes in Korean."""
+    """A workbook to fill in. It has the columns, an example row, and notes in Korean. An import skips the example."""
 
     roles = {"GET": OFFICE}  # noqa: RUF012 - read only
 

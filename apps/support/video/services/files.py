@@ -134,6 +134,6 @@ def _delete_files(video: Discarded) -> None:
 
 
 def sweep_soon() -> None:
-    """Delete the files of discarded videos. Delete announced videos that were never uploaded, with their rows."""
+    """Delete the files of discarded videos. Also delete the announced videos whose file was never uploaded."""
     sweep_discarded()
     sweep_announced()

@@ -52,7 +52,10 @@ def import_students(job: ClaimedJob, progress: JobProgress) -> dict[str, Any]:
 
 
 def keep_failed_rows(job: ClaimedJob, rows: Sequence[StudentRow | RowProblem]) -> None:
-    """Store a workbook of the rows that failed in this attempt or an earlier one. Raises AttemptSupersededError."""
+    """Store a workbook of the rows that failed in this attempt or an earlier one.
+
+    Raises AttemptSupersededError if this attempt no longer holds the job.
+    """
     from academy.adapters.excel.student_sheet import COLUMNS, write_failed_rows  # noqa: PLC0415 - the import is slow
 
     outcomes = repositories_ai.imported_rows(job.tenant_id, job.job_id, "failed")
