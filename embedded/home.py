@@ -69,7 +69,7 @@ class Home:
     def locked(self) -> Iterator[None]:
         """Lock the folder for this process. The kernel releases the lock when the process ends in any way.
 
-        Raises AlreadyRunsError if another process has locked it.
+        Raises AlreadyRunsError if another process has locked it, and EmbeddedError if the folder cannot be used.
         """
         try:
             lock = (self.folder / "up.lock").open("a", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A program that runs ministack, but makes it shut down faster.
+"""A program that runs ministack, and makes it shut down faster.
 
 When ministack's web server is asked to end, it waits up to 3 s for open long polls, even if their clients have gone.
 This is too long, because `script/up` must end everything within 10 s.

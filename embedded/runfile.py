@@ -80,7 +80,7 @@ def anything_runs(home: Home) -> bool:
 
 
 class Ledger:
-    """Records each started process with its identity in `processes.json`. Any thread may call it."""
+    """Records each started process with its identity in `processes.json`. Any thread may call the methods."""
 
     def __init__(self, home: Home) -> None:
         self._home = home

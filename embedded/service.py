@@ -80,7 +80,10 @@ class Service(ABC):
         return self.external is not None or self.pid is not None
 
     def start(self) -> None:
-        """Start the process, unless it runs already. `wait_ready` waits until it can be used."""
+        """Start the process, unless it runs already. `wait_ready` waits until it can be used.
+
+        Raises EmbeddedError if the process cannot be started, for example if another program has its port.
+        """
         if self.running:
             return
         order = self._prepare()

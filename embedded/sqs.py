@@ -65,7 +65,7 @@ class SqsServer(Server):
             "S3_DATA_DIR": str(self.folder / "objects"),
             "TMPDIR": str(self.folder / "tmp"),
             "LOG_LEVEL": "WARNING",
-            # When ministack starts or ends, it deletes Docker containers that look like its own. They may be those of
+            # When ministack starts or ends, it deletes Docker containers that look like its own, even if they belong to
             # another program.
             "DOCKER_HOST": f"unix://{self.folder / 'tmp' / 'no-docker.sock'}",
             "PYTHONUNBUFFERED": "1",

@@ -109,7 +109,7 @@ class Firefox:
 async def running_firefox(folder: Path) -> AsyncIterator[Firefox]:
     """Run a Firefox with an empty profile in this folder. Fail if no Firefox is installed: no test is skipped.
 
-    Firefox ends with this process, and processes that it starts end with Firefox.
+    Firefox ends when this process ends. The processes that Firefox starts end when Firefox ends.
     """
     program = FIREFOX.find()
     assert program is not None, "There is no Firefox: run script/test, which gets one, or name yours in $FIREFOX."

@@ -102,7 +102,7 @@ OURS = (
     "realtime.web.drain",
     "realtime.web.routing",
 )
-"""Modules of the product that read no setting at import. They import most other modules that read none.
+"""Modules of the product that read no setting at import. They import most of the other modules that read no setting.
 
 None of them may be run as a program (`python -m`): runpy warns if such a module was imported before.
 """

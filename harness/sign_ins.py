@@ -7,7 +7,8 @@ from harness.watcher import Watcher
 
 REVOKED = 4410
 SOON_SECONDS = 10.0
-"""The time in which a revocation must have ended connections. It takes up to 1 s, on a busy machine a little longer."""
+"""How long a test waits for the end of revoked connections. A revocation takes up to 1 s, or longer on a busy machine.
+"""
 STUDENT_OF_A_VIDEO = """
     WITH student AS (
         SELECT s.id, s.user_id, s.tenant_id FROM students s JOIN "user" u ON u.id = s.user_id

@@ -314,7 +314,10 @@ def running_system(
 
 
 def forget_attempts() -> None:
-    """Call this before a test: all tests sign in from one address, so the limits would soon refuse them."""
+    """Let everybody sign in again to all running systems. Call this before each test.
+
+    All tests sign in from one address, so the limits would soon refuse their sign-ins.
+    """
     for system in _running:
         system.forget_attempts()
 
