@@ -168,7 +168,10 @@ class CheckedSocket:
             await self._socket.send(text)
 
     async def until_closed(self, seconds: float = PATIENCE_SECONDS, *, pongs: bool = True) -> int:
-        """Read to the end of the connection. Return its close code."""
+        """Read to the end of the connection, and answer pings unless `pongs` is False. Return the close code.
+
+        Raises MismatchError if the connection does not end in time.
+        """
         until = time.monotonic() + seconds
         while frame := await self.read("The server closes the connection.", max(0.01, until - time.monotonic())):
             if frame["type"] == "ping" and pongs:

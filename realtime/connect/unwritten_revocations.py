@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 1.0
 STALE_SECONDS = 3.0
-"""The result of a check that is older than this is not trusted."""
+"""A check older than this is not trusted to show whether Redis accepts writes."""
 NOTE_SECONDS = 30
 """How long processes read the database after a fault of Redis. The relay needs a moment to write missing marks."""
 
@@ -172,7 +172,10 @@ class UnwrittenMarks:
         self.problem = reason
 
     def _read(self, *, everything: bool) -> None:
-        """Read the marks from the database and keep them. Note whether that worked."""
+        """Read from the database the marks that Redis does not have yet, and keep them. Note whether that worked.
+
+        With `everything`, read all marks of the last `KEPT_SECONDS`.
+        """
         if self._committed is None:
             return
         try:

@@ -20,7 +20,7 @@ LEFT_BEHIND_SECONDS = 2.0
 """Relays do not claim younger rows, because the process that wrote such a row is about to send it."""
 LONGEST_PAUSE_SECONDS = 60.0
 MAX_ATTEMPTS = 10
-"""After this many failures a row is set aside, provided that other rows of its kind can be sent."""
+"""After this many failures a row is set aside, provided that other rows of the same claim were sent."""
 ERROR_LENGTH = 500
 
 _CLAIM = """
@@ -77,9 +77,9 @@ def give_back(entries: Iterable[OutboxEntry], *, seconds: float = 0.0) -> None:
 
 
 def note_failure(entry: OutboxEntry, error: str, *, may_set_aside: bool) -> None:
-    """Write to the row that sending it failed. Sending is tried again after a pause, which grows with each failure.
+    """Store in a row that it could not be sent. It is due again after a pause, which grows with each failure.
 
-    With `may_set_aside`, a row that has failed `MAX_ATTEMPTS` times is set aside.
+    But with `may_set_aside`, a row that has failed `MAX_ATTEMPTS` times is set aside.
     """
     attempts = entry.attempts + 1
     if may_set_aside and attempts >= MAX_ATTEMPTS:
@@ -95,12 +95,12 @@ def set_aside(entry: OutboxEntry, error: str) -> None:
 
 
 def _claimed(entry: OutboxEntry) -> QuerySet[OutboxEntry]:
-    """Return a query for this row. It finds nothing if another process has claimed or sent the row in the meantime."""
+    """Return a query that finds this row, unless another process has claimed or sent the row in the meantime."""
     return OutboxEntry.objects.filter(pk=entry.pk, sent_at=None, next_try_at=entry.next_try_at)
 
 
 def set_aside_rows(tenant_id: int | None = None, kind: str | None = None) -> QuerySet[OutboxEntry]:
-    """Return the rows that were set aside, the latest first: all, or those of this tenant and this kind."""
+    """Return the rows that were set aside, the latest first. `tenant_id` and `kind`, if given, limit which rows."""
     rows = OutboxEntry.objects.filter(failed_at__isnull=False, sent_at=None)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)

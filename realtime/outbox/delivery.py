@@ -88,7 +88,8 @@ class Delivery:
     def send(self, rows: list[OutboxEntry]) -> Outcome:
         """Send the rows one by one, and return the results. This needs no database, unless the sender uses one.
 
-        Rows that were not reached within `WORK_SECONDS`, or after `FAILING_SECONDS` of failures, are `untried`.
+        Once `WORK_SECONDS` have passed, failed tries have taken `FAILING_SECONDS`, or `stop` is set, the rest of the
+        rows is `untried`.
         """
         outcome, until, failing = Outcome(), time.monotonic() + WORK_SECONDS, 0.0
         for entry in rows:
@@ -138,7 +139,7 @@ class Delivery:
 
 
 class RecordDelivery(Delivery):
-    """Delivers records. While terminal records are due, every second claim takes only terminal records.
+    """Delivers records. While terminal records are due, every other claim takes only terminal records.
 
     At its memory limit Redis accepts only terminal records, so they must not wait for unfinished records.
     """
@@ -155,7 +156,7 @@ class RecordDelivery(Delivery):
         return super().claim()
 
     def send(self, rows: list[OutboxEntry]) -> Outcome:
-        """Send all records in one round trip."""
+        """Publish the records of these rows in one round trip, and return the results."""
         outcome, good = Outcome(), list[tuple[OutboxEntry, Draft]]()
         for entry in rows:
             try:
@@ -200,7 +201,7 @@ class RevocationDelivery(Delivery):
 
 
 def deliveries() -> list[Delivery]:
-    """Return a delivery for each kind that the settings name, records first."""
+    """Return the deliveries of records, of revocations, and of each other kind that the settings name."""
     others = [kind for kind in conf.outbox_kinds() if kind not in {RECORD, REVOCATION}]
     return [RecordDelivery(), RevocationDelivery(), *map(Delivery, others)]
 

@@ -25,9 +25,9 @@ from realtime.redis.links import OLD_SECONDS
 log = structlog.get_logger(__name__)
 
 LOOKS = (10.0, OLD_SECONDS + 10.0, 120.0)
-"""The times of the looks, in seconds after a call of `Republisher.plan`: the first soon, the second after all links
-have reconnected, and the third after DNS caches have expired. Each look publishes again the rows that were sent since
-the previous look."""
+"""When a `Republisher` looks for rows to publish again, in seconds after a call of its method `plan`: first soon, then
+after all links have reconnected, and last after DNS caches have expired. Each look publishes again the rows that were
+sent since the previous look."""
 OVERLAP_SECONDS = 30.0
 """By how much the periods of two successive looks overlap. A relay marks rows as sent only after it has sent all rows
 of a claim, so the earlier look may have missed some."""

@@ -148,7 +148,7 @@ class Relay:
     def _once(self, name: str, part: Callable[[], Answer], otherwise: Answer) -> Answer:
         """Call `part`. Return its answer, or `otherwise` if it raises an error.
 
-        Log only the first of several errors in a row, and the first success after them.
+        Log an error only if the previous call with this `name` raised none, and log the first success after errors.
         """
         try:
             answer = part()

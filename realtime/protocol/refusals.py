@@ -51,7 +51,7 @@ class _Seen:
 
 
 class RefusalLog:
-    """Stores for each reason, when a refusal was last logged, and how many refusals after that were not logged."""
+    """Stores for each reason when a refusal was last logged, and how many later refusals were not logged."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

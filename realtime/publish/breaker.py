@@ -28,8 +28,8 @@ class Breaker:
     """A circuit breaker. While it is closed, requests are sent. While it is open, only probes are sent.
 
     It opens at an error, and when an answer takes longer than `overdue_seconds`. It closes when an answer arrives in
-    time. The pause between probes doubles each time. This pause is reset to its first length when a request succeeds
-    while the breaker is closed.
+    time. The pause between probes doubles each time, up to `longest_probe_seconds`. The pause is reset to its first
+    length when a request succeeds while the breaker is closed.
     """
 
     def __init__(self, *, overdue_seconds: float, first_probe_seconds: float, longest_probe_seconds: float) -> None:

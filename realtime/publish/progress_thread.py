@@ -93,7 +93,10 @@ class ProgressThread:
         self._wakes_at = math.inf
 
     def _wake(self) -> None:
-        """Wake the thread, or start one, if something has to be done before the thread would wake by itself."""
+        """Wake the thread, or start one, if something has to be done before the thread would wake by itself.
+
+        If no thread can be started, drop all waiting updates.
+        """
         if self._pacer.next_at >= self._wakes_at:
             return
         if self._thread is not None:

@@ -81,7 +81,7 @@ def counters() -> dict[str, object]:
 def read_reports(redis: Redis, key_prefix: str = "") -> tuple[float, list[Report]]:
     """Return the time of Redis, and the last report of each process that has not ended.
 
-    Raise RedisError if Redis cannot be reached.
+    Delete the reports of ended processes. Raise RedisError if Redis cannot be reached.
     """
     key = Keys(key_prefix).reports()
     with redis.pipeline(transaction=False) as pipeline:

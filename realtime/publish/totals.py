@@ -57,7 +57,7 @@ def _increase(before: Sequence[int], after: Sequence[int]) -> dict[int, int]:
 def percentiles(observed: Mapping[int, int]) -> dict[str, float] | None:
     """Return the median and the 99th percentile of a histogram, in seconds. Return None if nothing was observed.
 
-    Each is the upper bound of its bucket, so it is never better than the truth.
+    Each is the upper bound of its bucket. So the true value is at most this, unless it is above the highest bound.
     """
     number = sum(observed.values())
     if not number:

@@ -42,8 +42,8 @@ class Source(Protocol):
     exception, that is logged, and the call is repeated later.
 
     A source may also have an attribute `kinds`: the kinds of topics (`job` of `job:9`) that have a row while they are
-    unfinished. A topic of these kinds that is shown as unfinished but has no row is ended as CANCELLED within some
-    minutes. A topic of another kind, and each topic of a source without `kinds`, is ended as CANCELLED after a week
+    unfinished. A topic of these kinds that is shown as unfinished but has no row is ended as CANCELLED within about
+    10 minutes. A topic of another kind, and each topic of a source without `kinds`, is ended as CANCELLED after a week
     without a new record.
     """
 
@@ -59,14 +59,14 @@ class Source(Protocol):
     def unfinished(self, tenant_ids: Sequence[int]) -> Iterable[TopicState]:
         """Return all unfinished topics of these tenants, sorted so that the latest changes come last.
 
-        The caller gives at most some hundred tenants.
+        The caller passes at most a few hundred tenants.
         """
 
     def ended(self, tenant_ids: Sequence[int], since: float) -> Iterable[TopicState]:
         """Return the topics of these tenants that have ended since this time, in Unix seconds."""
 
     def states(self, topics: Sequence[str]) -> dict[str, TopicState]:
-        """Return the states of these topics (at most some hundred), by topic. Leave out topics that do not exist.
+        """Return the states of these topics (at most a few hundred), by topic. Leave out topics that do not exist.
 
         The topics may belong to any tenant: the caller checks the tenant.
         """

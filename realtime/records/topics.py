@@ -32,7 +32,7 @@ def is_named(pattern: str) -> bool:
 
 
 def is_unlisted(pattern: str) -> bool:
-    """Return whether `*` leaves this topic, or all of this kind, out."""
+    """Return whether `*` does not match this topic or, for a pattern `kind:*`, the topics of this kind."""
     return pattern.partition(":")[0] in UNLISTED_KINDS
 
 

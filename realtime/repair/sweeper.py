@@ -51,7 +51,7 @@ class Sweeper:
         limits: Limits | None = None,
         old_workers: bool = False,
     ) -> None:
-        """Sweep this Redis. With `old_workers`, compare every unfinished topic with the database every minute.
+        """Set which Redis to sweep. With `old_workers`, unfinished topics are compared with the database every minute.
 
         Old workers, whose version had no tenants, write the end of a job only to the database.
         """
