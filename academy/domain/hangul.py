@@ -22,7 +22,7 @@ _PAIRS = {
     "ㄿ": "ㄹㅍ",
     "ㅀ": "ㄹㅎ",
 }
-"""Two consonants that an input method joins into one letter."""
+"""The letters into which an input method joins two consonants, each with its two consonants."""
 _FINAL_LETTERS = " ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
 """The final consonants in the order in which Unicode lists syllables. The blank stands for no final consonant."""
 _CONJOINING = {0x1100 + place: letter for place, letter in enumerate(_INITIALS)}

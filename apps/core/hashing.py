@@ -171,5 +171,5 @@ def password_is_right(user: User | None, password: str, origin: Origin) -> bool:
 
 @cache
 def hashing() -> HashingLine:
-    """Return the queue of this process. It has a thread for each processor, or `PASSWORD_HASHING_THREADS`."""
+    """Return the queue of this process. It has `PASSWORD_HASHING_THREADS` threads, or (if 0) one for each processor."""
     return HashingLine(settings.PASSWORD_HASHING_THREADS or len(os.sched_getaffinity(0)))

@@ -86,7 +86,7 @@ class User(AbstractBaseUser):
         return self._with_closing(super().get_session_auth_hash())
 
     def get_session_auth_fallback_hash(self) -> Iterator[str]:
-        """Yield the hash of `get_session_auth_hash` as made with each of the `SECRET_KEY_FALLBACKS`."""
+        """Yield what `get_session_auth_hash` would return with each of the `SECRET_KEY_FALLBACKS` as the key."""
         yield from map(self._with_closing, super().get_session_auth_fallback_hash())
 
     def _with_closing(self, session_hash: str) -> str:

@@ -22,7 +22,7 @@ class AccessTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-unty
 
 class DocumentGenerator(SchemaGenerator):
     def get_schema(self, *arguments: Any, **options: Any) -> Any:
-        """Make the document from all views. The URLs import the views, so that their notes exist."""
+        """Make the document from all views. Load the URLs first, because the notes are made when views are imported."""
         _ = get_resolver(self.urlconf).url_patterns
         apply_notes()
         return super().get_schema(*arguments, **options)  # type: ignore[no-untyped-call]

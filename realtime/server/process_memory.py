@@ -15,10 +15,10 @@ THRESHOLDS = 5_000, 10, 10
 """The thresholds of the garbage collector: how many new objects start a collection of the youngest generation, and how
 many collections of one generation start one of the next.
 
-Four numbers of new objects were measured, one after the other in one process, with 12 clients at once and 4,000 open
-connections: 700, 5,000, 10,000 and 50,000. The CPU time per request was the same within 5 %. With 50,000 the longest
-pause was five times that of 5,000, and objects in cycles that had survived one collection were never freed. With 700
-(Python's default) every 400 requests caused a full collection, which delays all connections.
+Four values of the first threshold were measured: 700, 5,000, 10,000 and 50,000. This was in one process, one value
+after the other, with 12 clients at once and 4,000 open connections. The CPU time per request was the same within 5 %.
+With 50,000 the longest pause was five times that of 5,000, and objects in cycles that had survived one collection were
+never freed. With 700 (Python's default) every 400 requests caused a full collection, which delays all connections.
 """
 
 

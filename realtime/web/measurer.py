@@ -34,7 +34,7 @@ SLOW_SECONDS = 10.0
 HISTORY = 90
 """How many points a chart has."""
 MOST_TENANTS = 100
-"""How many tenants the figures of the system list."""
+"""The figures of the whole system list at most this many tenants."""
 MOST_PROCESSES = 100
 SQL_OF_A_POLL = 1
 """How many SQL statements a poll of a job's detail costs. A page that polls does so once a second."""

@@ -57,7 +57,7 @@ class Delivery:
 def _client(**options: Any) -> "SQSClient":
     """Return a client with these options of `botocore.config.Config`.
 
-    Its credentials are from the settings, because the environment no longer has them.
+    Its credentials are from the settings, because `config.hidden` removes them from the environment.
     """
     # These imports are slow, and many commands never use a queue.
     import boto3  # noqa: PLC0415

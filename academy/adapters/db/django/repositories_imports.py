@@ -76,7 +76,7 @@ def hold_import(claim: ImportClaim) -> None:
 
 
 def lines_done(claim: ImportClaim) -> set[int]:
-    """Return the lines that have an outcome already, from this attempt or an earlier one."""
+    """Return the numbers of the lines that have an outcome already, from this attempt or an earlier one."""
     return set(ImportedRow.objects.filter(job_id=claim.job_key).values_list("line", flat=True))
 
 

@@ -128,7 +128,7 @@ def sessions_of(tenant_id: int, lecture_id: int) -> QuerySet[Session]:
 
 
 def lessons_of(tenant_id: int, *, lecture_id: int | None = None, session_id: int | None = None) -> QuerySet[Session]:
-    """Return the lessons of a lecture, or the one with an id, each with `video_count`."""
+    """Return the lessons of a lecture, or the lesson with the id `session_id`, each with `video_count`."""
     videos = rows_of(tenant_id, Video).filter(session=OuterRef("pk"), deleted_at=None)
     lessons = rows_of(tenant_id, Session).annotate(video_count=_count(videos, "session"))
     if lecture_id is not None:

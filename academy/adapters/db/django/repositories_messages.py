@@ -132,7 +132,10 @@ def create_messages(
 
 
 def message_jobs_of(tenant_id: int) -> QuerySet[MessageJob]:
-    """Return a tenant's bulk messages, newest first, with their jobs, who sent them, and their retries."""
+    """Return a tenant's bulk messages, newest first.
+
+    Each is loaded with its job and sender, with the bulk message that it retries, and with the one that retries it.
+    """
     related = ("job__created_by", "retry_of__job", "retry__job")
     return rows_of(tenant_id, MessageJob).select_related(*related).order_by("-id")
 
