@@ -88,7 +88,7 @@ async def test_a_refresh_token_used_twice_ends_all_of_that_session(system: Syste
 
 @contextmanager
 def held_up(system: System, table: str) -> Iterator[Callable[[int], Awaitable[None]]]:
-    """Lock a table for the block. Yield a function that waits until a given number of statements wait for the table."""
+    """Lock a table until the block ends. Yield a function that waits until a given number of statements wait for it."""
     with psycopg.connect(system.database_url) as connection:
         connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(table)))
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"

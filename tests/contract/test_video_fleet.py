@@ -1,4 +1,4 @@
-"""Tests of several video workers: they keep the fleet's limit, and finish jobs that others give back."""
+"""Tests of several video workers: they stay within the fleet's limit, and finish jobs that other workers give back."""
 
 import json
 import signal

@@ -1,4 +1,4 @@
-"""Tests that expired sessions are deleted in batches, and without revocations: their tokens have expired, too."""
+"""Tests that expired sessions, whose tokens have expired, too, are deleted in batches and without revocations."""
 
 from datetime import timedelta
 from uuid import uuid4

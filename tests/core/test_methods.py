@@ -1,4 +1,4 @@
-"""Tests that an HTTP method without a handler is answered with 405, and one that no role may use with 403."""
+"""Tests that an HTTP method without a handler gets a 405, and that a method which no role may use gets a 403."""
 
 from typing import Any
 from uuid import UUID

@@ -331,7 +331,7 @@ def test_a_session_from_before_the_password_was_taken_away_chooses_no_new_one(
 def test_an_account_that_another_request_has_changed_gets_no_tokens_for_its_new_password(
     kim: User, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other request changes the account after this one's token was checked, and before this one ends."""
+    """The other request changes the account while this request runs, after the check of its token."""
     token = sign_in(PASSWORD).json()["access"]
     rows = User.objects.filter(pk=kim.pk)
     changes: dict[str, tuple[Callable[[], object], tuple[int, str]]] = {

@@ -1,4 +1,4 @@
-"""Tests that `manage.py runserver` serves everything. It runs as for developers: with its reloader, on a real port."""
+"""Tests that `manage.py runserver` serves everything, with its reloader and on a real port, as developers run it."""
 
 import subprocess
 import sys

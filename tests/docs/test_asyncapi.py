@@ -1,4 +1,4 @@
-"""Tests that the AsyncAPI document describes the frames that the server sends, and the client frames it accepts."""
+"""Tests that the AsyncAPI document describes the frames that the server sends, and those that it accepts."""
 
 import json
 import re

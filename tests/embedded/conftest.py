@@ -41,7 +41,7 @@ def hang_ups_end_processes() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def made_postgres(scratch: Path) -> Path:
-    """Return the folder of a PostgreSQL that has run once, so that its database is made."""
+    """Return the folder of a PostgreSQL that has run once, and so contains a database."""
     with PostgresServer(scratch / "made") as server:
         return server.folder
 

@@ -1,4 +1,4 @@
-"""Tests that ports are given out once."""
+"""Tests that no port is given out twice."""
 
 from embedded.ports import free_port, is_free
 

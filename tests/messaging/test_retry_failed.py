@@ -26,7 +26,7 @@ REFUSED, LOST = "01055559999", "01055558888"
 
 @pytest.fixture
 def failing(gateway: Gateway) -> Gateway:
-    """Return a gateway that refuses the number REFUSED, and gives no answer to messages to LOST."""
+    """Return a gateway that refuses messages to the number REFUSED, and does not answer messages to the number LOST."""
     gateway.answer = lambda message: {REFUSED: 422, LOST: 0}.get(message["to"], 202)
     return gateway
 

@@ -1,4 +1,4 @@
-"""A provider that refuses some messages for a while: the others are not delayed, and none is sent twice."""
+"""A provider that refuses some messages for a while: other messages are not delayed, and no message is sent twice."""
 
 import random
 import threading

@@ -3,7 +3,7 @@
 from realtime.serve import server_of
 
 BALANCERS_SECONDS = 60
-"""How long nginx and the load balancers of clouds keep an idle connection to a server by default."""
+"""How many seconds nginx and the load balancers of clouds keep an idle connection to a server by default."""
 
 
 def test_idle_connections_stay_open_longer_than_in_a_load_balancer() -> None:

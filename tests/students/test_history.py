@@ -1,4 +1,4 @@
-"""Tests of the history of a student, and of removing and restoring."""
+"""Tests of the history of a student, and of removing and restoring students."""
 
 import threading
 from typing import Any

@@ -185,7 +185,7 @@ def test_a_worker_with_a_low_memory_limit_blames_no_video(kilobytes: int, tmp_pa
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGBUS], ids=lambda number: number.name)
 def test_an_ffmpeg_ended_by_a_signal_is_not_blamed_on_the_video(number: signal.Signals) -> None:
-    """Such signals come from the OOM killer, from a manual kill, or from a disk that fails below a mapped file."""
+    """Signals come from the OOM killer, from a manual kill, or from the failure of a disk with a mapped file."""
     before = {process.pid for process in children()}
 
     def end(report: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Tests that files of dead processes are deleted, and no others, in a folder and in a bucket."""
+"""Tests that files which dead processes left are deleted, and only those, in a folder and in a bucket."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -92,7 +92,7 @@ def test_uploads_without_a_row_are_deleted_and_those_of_videos_stay(lesson: Sess
 
 
 def test_a_file_of_a_deleted_video_is_deleted_although_its_row_is_kept(lesson: Session, a_day_later: None) -> None:
-    """The file was uploaded completely only after a worker had deleted the video's files."""
+    """The upload of the file ended after a worker had deleted the video's files."""
     late = video_of(lesson, deleted_at=timezone.now(), status="CANCELLED").source
     assert leftovers.sweep_leftovers(only=lesson.tenant_id) == [late]
     assert not default_storage.exists(late)

@@ -54,7 +54,7 @@ def processing(publisher: Publisher, tenant_id: int, topic: str = TOPIC, status:
 
 
 def percent(old_keys: OldKeys, tenant_id: int, topic: str = TOPIC) -> float | None:
-    """Return the percent in the topic's record that this tenant gets, or None if it gets no progress."""
+    """Return the percent of the topic's progress that is given to this tenant, or None without progress."""
     record = old_keys.record(tenant_id, topic)
     progress = orjson.loads(record.body)["progress"] if record else None
     return progress["percent"] if progress else None
