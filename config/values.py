@@ -11,7 +11,7 @@ from realtime.server.proxies import TrustedProxies
 
 MIN_SECRET_LENGTH = 32
 MAX_FALLBACKS = 3
-"""The largest number of old secret keys. Each invalid token is checked against all of them, which costs time."""
+"""How many old secret keys are allowed. Each invalid token is checked against all of them, which costs time."""
 _SOURCE = re.compile(r"(?:https?|wss?)://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?", re.ASCII)
 _E_MAIL = re.compile(r"[^\s@<>]+@[^\s@<>]+", re.ASCII)
 

@@ -1,4 +1,4 @@
-"""Writes files atomically, so that only their owner can read them."""
+"""Writes files atomically, and with a mode that lets only their owner read them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Finds the server programs: on PATH first, then where systems install PostgreSQL, then in packages of PyPI.
 
 A program is run at the path where it was found, and links are not resolved: Debian's `redis-server` is a link to a
-program that behaves according to the name of the link. Each program is tried before it is used. One that does not work
-is skipped, and one line says why.
+program that behaves according to the name of the link. Each program is tried before it is used. A program that does not
+work is skipped, and a line on standard error says why.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Makes password hashes cheap in tests. With Django's number of rounds, each takes a third of a second of CPU time.
+"""Makes password hashes cheap in tests. With Django's number of rounds, one hash takes a third of a second of CPU time.
 
 All processes of the tests use few rounds: pytest itself, and the product's processes that `harness/forked.py` starts.
 """
@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 FEW_ROUNDS = 1000
 ROUNDS = "HASHING_ROUNDS"
 SLOW_HASHES = {ROUNDS: "300000"}
-"""Variables for a process of the product whose hashes must be slow: each takes about a tenth of a second."""
+"""Variables for a process of the product whose hashes must be slow: one hash takes about a tenth of a second."""
 
 
 def use_few_rounds(environment: Mapping[str, str]) -> None:

@@ -70,7 +70,10 @@ def list_letters(request: HttpRequest) -> HttpResponse:
 @for_operators("POST")
 @_answers_errors
 def send_back(request: HttpRequest) -> HttpResponse:
-    """Try the job of a dead letter again, or return the letter to its queue."""
+    """Try the FAILED job of a dead letter again. If the job has not ended, return the letter to its queue instead.
+
+    A letter that refers to no job also goes back to its queue.
+    """
     return _with_letter(request, Event.DEAD_LETTER_SENT_BACK, dead_letters.send_back)
 
 

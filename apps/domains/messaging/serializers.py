@@ -64,7 +64,7 @@ class PricesSerializer(serializers.Serializer[dict[str, float]]):
 
 
 class PreviewSerializer(serializers.Serializer[Preview]):
-    """What a bulk message would be. Nothing was sent."""
+    """A preview of a bulk message. Nothing was sent."""
 
     recipients = serializers.IntegerField()
     messages = serializers.IntegerField(help_text="To how many of the recipients a message would be sent.")

@@ -31,7 +31,7 @@ class RemovedStudentSerializer(StudentSerializer):
 
 
 class StudentHistorySerializer(serializers.Serializer[Any]):
-    """One entry of the history of a student. If it came about by an import, it names the job and the workbook."""
+    """One entry of the history of a student. An entry that an import made names the job and the workbook."""
 
     when = serializers.DateTimeField()
     what = serializers.CharField(source="deed", help_text="added, changed, removed, restored, or found by an import")

@@ -61,7 +61,7 @@ def _address(video: Video, name: str) -> str | None:
 
 
 class RenameForm(serializers.Serializer[Any]):
-    """What may be changed of a video."""
+    """The fields of a video that may be changed."""
 
     title = serializers.CharField(max_length=100)
 

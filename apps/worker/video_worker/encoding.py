@@ -65,8 +65,8 @@ class _Report:
         self._progress.report(
             encoding.step, whole, step_percent=encoding.step_percent, remaining=encoding.remaining_seconds
         )
-        # Another worker would have to encode from the beginning. So a worker that stops finishes an encoding that is
-        # nearly done, and gives the other encodings back.
+        # Another worker would have to encode from the beginning. So a worker that was asked to stop still finishes an
+        # encoding that is nearly done, and gives the other encodings back.
         self._progress.go_on(encoding.remaining_seconds or 0.0)
 
     def stored(self, percent: float) -> None:

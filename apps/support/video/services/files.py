@@ -18,8 +18,8 @@ from academy.leftovers import attempts_of
 
 MAX_FILE_NAME = 200
 ANNOUNCED_KEPT = timedelta(seconds=2 * UPLOAD_SECONDS)
-"""If the file of an announced video has not arrived after this time, the video is deleted. An upload may begin just
-before its address expires, and then take up to `UPLOAD_SECONDS`."""
+"""If the file of an announced video has not arrived this long after the announcement, the video is deleted. An upload
+may begin just before its address expires, and then take up to `UPLOAD_SECONDS`."""
 ADDRESS_EXPIRED = timedelta(seconds=UPLOAD_SECONDS + 60)
 """The upload address has expired this long after the announcement, even if the storage's clock is a minute slow."""
 MOST_SWEPT = 200

@@ -41,8 +41,8 @@ from config.form_size import FORM_BYTES
 class VideoListView(ListAPIView[Video]):
     """The videos, filtered by `?status=`, `?session=` and `?lecture=`.
 
-    Students and parents see only the READY videos of their lectures. `POST` creates a video: from multipart with its
-    `file`, or from JSON with `file_name` and `size`. The answer to JSON has the address to upload the file to
+    Students and parents see only the READY videos of their lectures. `POST` creates a video: from a multipart form with
+    its `file`, or from JSON with `file_name` and `size`. The answer to JSON has the address to upload the file to
     (`upload`). After the upload, `POST …/{id}/uploaded/` begins the encoding.
     """
 
